@@ -1,0 +1,1 @@
+"""Forecast how people vote."""

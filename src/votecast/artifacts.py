@@ -1,0 +1,233 @@
+"""The only code that writes or loads a judge folder, and the way every output file is written: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from votecast.errors import ArtifactError
+
+CONFIG_NAME = "config.json"
+CARD_NAME = "README.md"
+KIND = "votecast-judge"
+FORMAT_VERSION = 1
+SAFE_SUFFIXES = frozenset({".json", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A judge folder that was read and found whole.
+
+    Args:
+        path: Where it is.
+        config: The settings and figures of the judge.
+        hash: SHA-256 over the settings and every file that predictions depend on.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    hash: str
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a path beside `path` to write to; rename it over `path` when the block ends well, remove it when not.
+
+    Args:
+        path: The file to end up with.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        ArtifactError: If the file exists and may not be replaced, or the disk refuses; nothing is left behind.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with atomic_file(folder / "out.txt") as part:
+        ...     _ = part.write_text("whole")
+        >>> (folder / "out.txt").read_text()
+        'whole'
+    """
+    target = Path(path)
+    check_free(target, overwrite=overwrite)
+    part = _beside(target, is_folder=False)
+    try:
+        yield part
+        _sync(part)
+        os.replace(part, target)
+    except OSError as error:
+        raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_free(path: str | Path, *, overwrite: bool = False) -> None:
+    """Refuse an output that exists, unless it may be replaced.
+
+    Raises:
+        ArtifactError: If something is in the way; the message names the way out.
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise ArtifactError(f"{target} exists and is left alone; pass --overwrite to replace it, or name another output")
+    if target.is_dir() and overwrite and not (target / CONFIG_NAME).exists() and any(target.iterdir()):
+        raise ArtifactError(f"{target} is a folder that is not a judge; it is left alone, name another output")
+
+
+def write_folder(
+    folder: str | Path, config: Mapping[str, Any], write: Callable[[Path], None], *, overwrite: bool = False
+) -> Folder:
+    """Write a judge folder whole or not at all.
+
+    Args:
+        folder: Where it is to be.
+        config: JSON-able settings and figures; `kind`, `format_version`, `files` and `hash` are added.
+        write: Called with an empty folder; puts every other file into it.
+        overwrite: Whether an existing judge folder may be replaced.
+
+    Returns:
+        The folder as `read_folder` would give it.
+
+    Raises:
+        ArtifactError: If something is in the way, a file is of a kind that can run code, or the disk refuses.
+    """
+    target = Path(folder)
+    check_free(target, overwrite=overwrite)
+    part = _beside(target, is_folder=True)
+    try:
+        write(part)
+        digests = {name: _digest(part / name) for name in _names(part)}
+        whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
+        whole["hash"] = _folder_hash(whole)
+        (part / CONFIG_NAME).write_text(json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        for name in (*digests, CONFIG_NAME):
+            _sync(part / name)
+        _replace_folder(part, target)
+    except OSError as error:
+        raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Folder(target, whole, whole["hash"])
+
+
+def read_folder(folder: str | Path) -> Folder:
+    """Read a judge folder and check that it is whole.
+
+    Raises:
+        ArtifactError: If it is absent, foreign, damaged or written by a newer votecast.
+    """
+    path = Path(folder)
+    config = _read_config(path)
+    if config.get("kind") != KIND:
+        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} has kind {config.get('kind')!r}, expected {KIND!r}")
+    version = config.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has format version {version!r}; this votecast reads up to {FORMAT_VERSION}: upgrade votecast to read it"
+        )
+    files = config.get("files")
+    if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; copy or train the judge again")
+    for name, digest in files.items():
+        _check_file(path, name, digest)
+    if config.get("hash") != _folder_hash(config):
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; copy or train the judge again")
+    return Folder(path, config, config["hash"])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise ArtifactError(f"{path} is not a folder; a judge is a folder that votecast train has written")
+    try:
+        config = json.loads((path / CONFIG_NAME).read_text("utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is not a judge folder: it has no {CONFIG_NAME}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); copy or train it again") from error
+    if not isinstance(config, dict):
+        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} holds {type(config).__name__}, expected an object")
+    return config
+
+
+def _check_file(path: Path, name: str, digest: str) -> None:
+    file = path / name
+    if ".." in Path(name).parts or Path(name).is_absolute() or file.suffix not in SAFE_SUFFIXES:
+        raise ArtifactError(f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files")
+    try:
+        found = _digest(file)
+    except OSError as error:
+        raise ArtifactError(f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again") from error
+    if found != digest:
+        raise ArtifactError(f"{path} is damaged: {name} has changed since it was written; copy or train the judge again")
+
+
+def _names(folder: Path) -> list[str]:
+    names = sorted(str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file())
+    unsafe = [name for name in names if Path(name).suffix not in SAFE_SUFFIXES]
+    if unsafe:
+        raise ArtifactError(f"{', '.join(unsafe)}: a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files")
+    return names
+
+
+def _folder_hash(config: Mapping[str, Any]) -> str:
+    files = {name: digest for name, digest in config["files"].items() if name != CARD_NAME}
+    settled = {key: value for key, value in config.items() if key not in {"hash", "files"}} | {"files": files}
+    return hashlib.sha256(json.dumps(settled, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _beside(target: Path, *, is_folder: bool) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if is_folder:
+            part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+            part.chmod(0o777 & ~_umask())
+            return part
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
+        os.fchmod(handle, 0o666 & ~_umask())
+        os.close(handle)
+        return Path(name)
+    except OSError as error:
+        raise ArtifactError(f"{target} cannot be written: {error}; name an output in a folder that can be written to") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _replace_folder(part: Path, target: Path) -> None:
+    if not target.exists():
+        os.replace(part, target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    os.replace(target, old)
+    try:
+        os.replace(part, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.fsync(file.fileno())

@@ -1,0 +1,149 @@
+"""Frozen settings: read from YAML, overridden by dotted keys, checked all at once, dumped and hashed."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import yaml
+from platformdirs import user_config_path
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from votecast.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, every fault reported in one error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], *, origin: str = "settings") -> Self:
+        """Check plain values.
+
+        Args:
+            values: Nested mapping of settings.
+            origin: Where they come from, for the message.
+
+        Raises:
+            ConfigError: With every fault: what was given, what is allowed, the nearest known key.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            lines = [_explain(cls, dict(fault)) for fault in error.errors()]
+            raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
+
+    def dump(self) -> dict[str, Any]:
+        """The settings as JSON-able values, defaults included."""
+        return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings."""
+        return hashlib.sha256(json.dumps(self.dump(), sort_keys=True).encode()).hexdigest()
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file of settings.
+
+    Raises:
+        ConfigError: If it cannot be read or does not hold a mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}; allowed is a mapping of settings")
+    return values
+
+
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested overrides over nested settings.
+
+    Example:
+        >>> merge({"folds": {"n": 5, "seed": 1}}, {"folds": {"n": 3}})
+        {'folds': {'n': 3, 'seed': 1}}
+    """
+    out = dict(base)
+    for key, value in overrides.items():
+        below = out.get(key)
+        out[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested settings; text is read as YAML, so that `3`, `true` and `[1, 2]` keep their types.
+
+    Raises:
+        ConfigError: If two keys contradict each other.
+
+    Example:
+        >>> dotted({"folds.n": "3", "calibration.method": "isotonic"})
+        {'folds': {'n': 3}, 'calibration': {'method': 'isotonic'}}
+    """
+    out: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *path, last = key.replace("-", "_").split(".")
+        level = out
+        for name in path:
+            level = level.setdefault(name, {})
+            if not isinstance(level, dict):
+                raise ConfigError(f"--{key} contradicts another override of {name!r}; give one of them")
+        level[last] = _yaml_value(key, value)
+    return out
+
+
+def user_settings() -> dict[str, Any]:
+    """The user's settings file (`VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder); {} without one."""
+    named = os.environ.get("VOTECAST_CONFIG")
+    path = Path(named) if named else user_config_path("votecast") / "config.yaml"
+    if not named and not path.exists():
+        return {}
+    return UserSettings.parse(read_yaml(path), origin=str(path)).dump()
+
+
+class UserSettings(Settings):
+    """What a user can settle once for all commands.
+
+    Args:
+        default_judge: The judge that `default` stands for.
+    """
+
+    default_judge: str = "bundled:baseline"
+
+
+def _yaml_value(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value) if value else value
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"--{key} {value!r} cannot be read: {error}") from error
+
+
+def _explain(model: type[BaseModel], fault: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        given = f" (given: {fault['input']!r})" if fault["type"] != "missing" else ""
+        return f"{where}: {fault['msg']}{given}"
+    known = list(_keys_beside(model, list(fault["loc"])))
+    near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}"
+    return f"{where}: there is no such setting; {hint}"
+
+
+def _keys_beside(model: type[BaseModel], loc: list[Any]) -> Iterator[str]:
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            return
+        kinds = (field.annotation, *get_args(field.annotation))
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+    yield from model.model_fields

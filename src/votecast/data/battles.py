@@ -1,0 +1,233 @@
+"""A table of battles: an Arrow table with a checked schema."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
+
+from votecast.errors import DataError
+from votecast.types import CLASSES, Battle, Probabilities
+
+if TYPE_CHECKING:
+    from votecast.data.report import ReadReport
+
+TURNS = pa.list_(pa.field("element", pa.large_string()))
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.large_string(), nullable=False),
+        pa.field("prompt", TURNS, nullable=False),
+        pa.field("response_a", TURNS, nullable=False),
+        pa.field("response_b", TURNS, nullable=False),
+        pa.field("winner", pa.large_string()),
+        pa.field("probabilities", pa.list_(pa.field("element", pa.float64()), 3)),
+        pa.field("model_a", pa.large_string()),
+        pa.field("model_b", pa.large_string()),
+        pa.field("weight", pa.float64(), nullable=False),
+        pa.field("language", pa.large_string()),
+        pa.field("source", pa.large_string()),
+    ]
+)
+"""Columns of every table of battles; further columns may follow them."""
+
+TEXT_COLUMNS = ("prompt", "response_a", "response_b")
+_EXCHANGED = {"response_a": "response_b", "response_b": "response_a", "model_a": "model_b", "model_b": "model_a"}
+
+
+class Battles:
+    """Battles as an Arrow table: cheap to slice, to exchange and to write.
+
+    Args:
+        table: Table whose first columns are those of `SCHEMA`, in that order.
+        report: What the reader found and repaired, where the battles come from a file.
+
+    Raises:
+        DataError: If the columns of the table are not those of the schema.
+
+    Example:
+        >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "Hello!", "response_b": "Go away.", "winner": "a"}])
+        >>> len(battles), battles[0].winner, battles.swapped()[0].winner
+        (1, 'a', 'b')
+    """
+
+    def __init__(self, table: pa.Table, report: ReadReport | None = None) -> None:
+        if not table.schema.equals(SCHEMA):
+            table = _conform(table)
+        self.table = table
+        self.report = report
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Battle | Mapping[str, Any]]) -> Battles:
+        """Build a table from battles or from mappings with the same keys.
+
+        Raises:
+            DataError: If a row is not a battle; the message names the row and the field.
+        """
+        checked = [_checked(row, number) for number, row in enumerate(rows, start=1)]
+        return cls(pa.Table.from_pylist(checked, schema=SCHEMA))
+
+    @classmethod
+    def from_frame(cls, frame: Any) -> Battles:
+        """Build a table from a pandas, polars or Arrow frame with the columns of `SCHEMA` (absent ones are empty)."""
+        table = frame if isinstance(frame, pa.Table) else nw.from_native(frame, eager_only=True).to_arrow()
+        if all(pa.types.is_large_list(table.schema.field(c).type) or pa.types.is_list(table.schema.field(c).type) for c in TEXT_COLUMNS if c in table.column_names):
+            return cls(_conform(table))
+        return cls.from_rows([{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()])
+
+    @classmethod
+    def concat(cls, parts: Sequence[Battles]) -> Battles:
+        """Put tables one after the other, without copying."""
+        return cls(pa.concat_tables([part.table for part in parts])) if parts else cls(SCHEMA.empty_table())
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, key: int) -> Battle: ...
+    @overload
+    def __getitem__(self, key: slice) -> Battles: ...
+    def __getitem__(self, key: int | slice) -> Battle | Battles:
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            return Battles(self.table.slice(start, max(0, stop - start))) if step == 1 else self.take(range(start, stop, step))
+        row = self.table.slice(key if key >= 0 else len(self) + key, 1).select(SCHEMA.names).to_pylist()
+        if not row:
+            raise IndexError(f"row {key} of {len(self)} battles")
+        return Battle.model_validate(row[0])
+
+    def __iter__(self) -> Iterator[Battle]:
+        for batch in self.table.select(SCHEMA.names).to_batches(max_chunksize=1024):
+            yield from map(Battle.model_validate, batch.to_pylist())
+
+    def __repr__(self) -> str:
+        return f"Battles({len(self)} rows)"
+
+    def take(self, indices: ArrayLike) -> Battles:
+        """The rows at these positions, in this order."""
+        return Battles(self.table.take(pa.array(np.asarray(indices, dtype=np.int64))))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column as Arrow holds it."""
+        if name not in self.table.column_names:
+            raise DataError(f"there is no column {name!r}; the battles have {', '.join(self.table.column_names)}")
+        return self.table.column(name)
+
+    @property
+    def ids(self) -> list[str]:
+        """The names of the rows."""
+        return self.column("id").to_pylist()  # type: ignore[no-any-return]
+
+    def swapped(self) -> Battles:
+        """The same battles with their answers exchanged: a becomes b, in texts, votes and models."""
+        columns = {name: self.table.column(_EXCHANGED.get(name, name)) for name in self.table.column_names}
+        winner = columns["winner"]
+        is_a, is_b = pc.equal(winner, "a"), pc.equal(winner, "b")
+        columns["winner"] = pc.if_else(is_a, "b", pc.if_else(is_b, "a", winner)).cast(pa.large_string())
+        if columns["probabilities"].null_count < len(self):
+            rows = [p and [p[1], p[0], p[2]] for p in columns["probabilities"].to_pylist()]
+            columns["probabilities"] = pa.chunked_array([pa.array(rows, SCHEMA.field("probabilities").type)])
+        return Battles(pa.table(columns, schema=self.table.schema))
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which rows carry a vote or a soft label, shape (n,)."""
+        known = pc.or_(pc.is_valid(self.column("winner")), pc.is_valid(self.column("probabilities")))
+        return np.asarray(known.to_numpy(), dtype=bool)
+
+    def targets(self) -> Probabilities:
+        """The votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
+
+        Raises:
+            DataError: If a row has neither.
+        """
+        if not self.labelled.all():
+            first = int(np.argmin(self.labelled))
+            raise DataError(
+                f"row {first + 1} (id {self.ids[first]!r}) has no vote, and {int((~self.labelled).sum())} rows in all have "
+                "none; every row needs a winner (a, b, tie) or probabilities"
+            )
+        winner = self.column("winner").to_numpy()
+        out = (winner[:, None] == np.array(CLASSES, dtype=object)[None, :]).astype(np.float64)
+        soft = self.column("probabilities")
+        if soft.null_count < len(self):
+            given = np.asarray(pc.is_valid(soft).to_numpy(), dtype=bool)
+            values = soft.filter(pa.array(given)).combine_chunks()
+            out[given] = np.asarray(values.flatten(), dtype=np.float64).reshape(-1, 3)
+        return out
+
+    def weights(self) -> NDArray[np.float64]:
+        """How much each row counts, shape (n,)."""
+        return np.asarray(self.column("weight").to_numpy(), dtype=np.float64)
+
+    def text(self, column: str, separator: str = "\n\n") -> list[str]:
+        """The turns of one text column joined, one string a row; turns that are None are left out."""
+        return [separator.join(turn for turn in turns if turn is not None) for turns in self.column(column).to_pylist()]
+
+    def content_hashes(self) -> list[str]:
+        """One SHA-256 a row over prompt and both answers: the key, beside the id, of out-of-fold rows."""
+        columns = [self.column(name).to_pylist() for name in TEXT_COLUMNS]
+        return [hashlib.sha256(repr(row).encode("utf-8", "backslashreplace")).hexdigest()[:32] for row in zip(*columns, strict=True)]
+
+
+def as_battles(battles: Any) -> Battles:
+    """Accept what people hold: `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts.
+
+    Raises:
+        DataError: If it is none of these, or a row is not a battle.
+    """
+    if isinstance(battles, Battles):
+        return battles
+    if isinstance(battles, Sequence) and not isinstance(battles, str | bytes):
+        return Battles.from_rows(battles)
+    if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
+        return Battles.from_frame(battles)
+    raise DataError(
+        f"battles are given as {type(battles).__name__}; allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts"
+    )
+
+
+def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
+    try:
+        battle = row if isinstance(row, Battle) else Battle.model_validate(dict(row))
+    except (ValidationError, TypeError, ValueError) as error:
+        detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()) if isinstance(error, ValidationError) else str(error)
+        raise DataError(f"row {number} is not a battle: {detail}") from error
+    return battle.model_dump() | {"id": battle.id or str(number - 1)}
+
+
+def _conform(table: pa.Table) -> pa.Table:
+    """Cast to the schema: absent optional columns are filled, further columns are kept behind it."""
+    missing = [name for name in TEXT_COLUMNS if name not in table.column_names]
+    if missing:
+        raise DataError(f"the columns {', '.join(missing)} are missing; battles need {', '.join(TEXT_COLUMNS)}")
+    columns: dict[str, Any] = {}
+    for field in SCHEMA:
+        columns[field.name] = _column(table, field)
+    extra = [name for name in table.column_names if name not in columns]
+    schema = pa.schema(list(SCHEMA) + [table.schema.field(name) for name in extra])
+    return pa.table(columns | {name: table.column(name) for name in extra}, schema=schema)
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    if field.name not in table.column_names:
+        if field.name == "weight":
+            return pa.array(np.ones(table.num_rows))
+        if field.name == "id":
+            return pa.array([str(i) for i in range(table.num_rows)], pa.large_string())
+        return pa.nulls(table.num_rows, field.type)
+    column = table.column(field.name)
+    try:
+        column = column if column.type == field.type else column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"column {field.name!r} holds {column.type}; allowed is {field.type} ({error})") from error
+    if not field.nullable and column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py() + 1
+        raise DataError(f"row {row}, column {field.name!r}: the value is missing; every row needs one")
+    return column

@@ -1,0 +1,47 @@
+"""The exceptions votecast raises, as one tree.
+
+```
+VotecastError
+├── DataError           a file, a row or a table cannot be used
+│   └── LeakError       the votes share prompts with what the judge was trained on
+├── ConfigError         a setting is unknown, of the wrong type or out of range
+├── ArtifactError       a judge folder is damaged, foreign, newer than this version, or in the way
+├── JudgeError          a judge cannot be fitted or cannot predict
+├── ServiceError        a request to or from a service failed
+└── MissingExtraError   an optional package is needed
+```
+
+Every message says what was given, what is allowed and what to do.
+"""
+
+
+class VotecastError(Exception):
+    """Base of every error that votecast raises on purpose."""
+
+
+class DataError(VotecastError):
+    """A file, a row or a table cannot be used; the message names the place."""
+
+
+class LeakError(DataError):
+    """The votes share prompts with the training data of the judge they are meant to test."""
+
+
+class ConfigError(VotecastError):
+    """A setting is unknown, has the wrong type or lies outside its range."""
+
+
+class ArtifactError(VotecastError):
+    """A judge folder or an output cannot be read or written."""
+
+
+class JudgeError(VotecastError):
+    """A judge cannot be fitted on these votes or cannot predict these battles."""
+
+
+class ServiceError(VotecastError):
+    """A request to or from a service failed."""
+
+
+class MissingExtraError(VotecastError):
+    """An optional package is not installed; the message holds the command that installs it."""

@@ -1,0 +1,112 @@
+"""The three types that carry everything: a battle, its probabilities, and the judge between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+if TYPE_CHECKING:
+    from votecast.data.battles import Battles
+
+CLASSES = ("a", "b", "tie")
+"""The three outcomes, in the order of every probability column."""
+
+Winner = Literal["a", "b", "tie"]
+Turns = tuple[str | None, ...]
+
+
+Probabilities = NDArray[np.float64]
+"""Float64 array of shape (n, 3), columns in the order of `CLASSES`, rows sum to 1 within 1e-9."""
+
+
+class Battle(BaseModel):
+    """One prompt, two answers and, where it is known, how people voted.
+
+    Args:
+        id: Name of the row, kept as text.
+        prompt: The user's turns; a turn that was never written is None.
+        response_a: The turns of the first answer.
+        response_b: The turns of the second answer.
+        winner: "a", "b" or "tie"; None where nobody voted.
+        probabilities: A soft label (share of votes, or a teacher's forecast) in the order of `CLASSES`.
+        model_a: Name of the model that wrote the first answer.
+        model_b: Name of the model that wrote the second answer.
+        weight: How much the row counts in training and in figures, at least 0.
+        language: ISO 639 code or name of the prompt's language.
+        source: Where the vote comes from.
+
+    Example:
+        >>> Battle(id="1", prompt="Why?", response_a="Because.", response_b="Gravity.", winner="b").prompt
+        ('Why?',)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = ""
+    prompt: Turns
+    response_a: Turns
+    response_b: Turns
+    winner: Winner | None = None
+    probabilities: tuple[float, float, float] | None = None
+    model_a: str | None = None
+    model_b: str | None = None
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    language: str | None = None
+    source: str | None = None
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _id_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("prompt", "response_a", "response_b", mode="before")
+    @classmethod
+    def _text_is_one_turn(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("probabilities", mode="before")
+    @classmethod
+    def _object_in_class_order(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) != set(CLASSES):
+                raise ValueError(f"probabilities have keys {sorted(value)}; allowed are exactly {list(CLASSES)}")
+            return tuple(value[name] for name in CLASSES)
+        return value
+
+    @field_validator("probabilities")
+    @classmethod
+    def _sums_to_one(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+        if value is not None and (not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6):
+            raise ValueError(f"probabilities are {value}; each must lie in [0, 1] and together they must sum to 1")
+        return value
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Anything that forecasts how people vote: four verbs, and a name with a hash to cite it by."""
+
+    @property
+    def name(self) -> str:
+        """Name to show beside every figure."""
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything the predictions depend on; empty before the first fit."""
+
+    def fit(self, battles: Battles, valid: Battles | None = None) -> Self:
+        """Learn from battles with votes."""
+
+    def predict_proba(self, battles: Battles | Sequence[Battle] | Sequence[dict[str, Any]] | Any) -> Probabilities:
+        """Forecast the votes: probabilities of shape (n, 3)."""
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the judge as a folder, whole or not at all."""
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Read a judge back; its predictions are bit-equal."""
