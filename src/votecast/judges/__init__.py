@@ -1,0 +1,1 @@
+"""Judges: one module per family, a table that names them, and the judge folder they share."""
