@@ -1,1 +1,79 @@
-"""Forecast how people vote."""
+"""votecast forecasts how people vote: given a prompt and two answers, the probability that A wins, B wins, or a tie.
+
+Example:
+    >>> import votecast
+    >>> judge = votecast.load_judge("bundled:baseline")
+    >>> battles = [{"prompt": "Why is the sky blue?", "response_a": "Rayleigh scattering.", "response_b": "Because."}]
+    >>> judge.predict_proba(battles).shape
+    (1, 3)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from votecast.version import __version__
+
+if TYPE_CHECKING:
+    from votecast.data.battles import Battles as Battles
+    from votecast.data.inspection import inspect_votes as inspect_votes
+    from votecast.data.reading import iter_votes as iter_votes
+    from votecast.data.reading import read_votes as read_votes
+    from votecast.data.simulation import simulate as simulate
+    from votecast.data.writing import write_votes as write_votes
+    from votecast.errors import ArtifactError as ArtifactError
+    from votecast.errors import ConfigError as ConfigError
+    from votecast.errors import DataError as DataError
+    from votecast.errors import JudgeError as JudgeError
+    from votecast.errors import LeakError as LeakError
+    from votecast.errors import MissingExtraError as MissingExtraError
+    from votecast.errors import ServiceError as ServiceError
+    from votecast.errors import VotecastError as VotecastError
+    from votecast.evaluation import evaluate as evaluate
+    from votecast.judges.judge import TrainedJudge as TrainedJudge
+    from votecast.judges.loading import load_judge as load_judge
+    from votecast.pipeline import train as train
+    from votecast.predicting import predict_file as predict_file
+    from votecast.types import CLASSES as CLASSES
+    from votecast.types import Battle as Battle
+    from votecast.types import Judge as Judge
+    from votecast.types import Probabilities as Probabilities
+
+_HOMES = {
+    "Battles": "data.battles",
+    "inspect_votes": "data.inspection",
+    "iter_votes": "data.reading",
+    "read_votes": "data.reading",
+    "simulate": "data.simulation",
+    "write_votes": "data.writing",
+    "ArtifactError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "JudgeError": "errors",
+    "LeakError": "errors",
+    "MissingExtraError": "errors",
+    "ServiceError": "errors",
+    "VotecastError": "errors",
+    "evaluate": "evaluation",
+    "TrainedJudge": "judges.judge",
+    "load_judge": "judges.loading",
+    "train": "pipeline",
+    "predict_file": "predicting",
+    "CLASSES": "types",
+    "Battle": "types",
+    "Judge": "types",
+    "Probabilities": "types",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public are {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"votecast.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,109 @@
+"""The model card: what a judge is, what it was trained on, what it reaches and what not to use it for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SHOWN = {
+    "log_loss": "log loss",
+    "accuracy": "accuracy",
+    "brier": "Brier score",
+    "ece": "ECE (top label)",
+    "agreement_decided": "agreement on decided rows",
+    "flip_rate": "flip rate",
+}
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Write the README.md of a judge folder.
+
+    Args:
+        config: The folder's settings, facts, figures and notes.
+
+    Returns:
+        Markdown without any text of the training data.
+    """
+    parts = [
+        f"# {config['name']}",
+        f"A judge of the family `{config['family']}`, trained by votecast {config['made_with']['votecast']}. Given a prompt "
+        "and two answers it forecasts how people vote: A wins, B wins, tie.",
+        _data(config["facts"], config["notes"]),
+        _figures(config["figures"]),
+        _how(config),
+        _use(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(facts: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
+    labels = ", ".join(f"{name} {share:.1%}" for name, share in facts["labels"].items())
+    lines = ["## Training data", "", f"{facts['rows']:,} rows; votes: {labels}."]
+    if facts["sources"]:
+        lines += ["", "| source | rows |", "|---|---|"]
+        lines += [f"| {_cell(name)} | {count:,} |" for name, count in facts["sources"].items()]
+    origins = notes.get("data_sources", [])
+    if origins:
+        keys = list(origins[0])
+        lines += ["", "| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
+        lines += ["| " + " | ".join(_cell(entry.get(key, "")) for key in keys) + " |" for entry in origins]
+    else:
+        lines += ["", "Licence and origin of the votes are those of the file they came from; votecast was not told them."]
+    return "\n".join(lines)
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    lines = ["## Figures", ""]
+    if not figures:
+        return "\n".join([*lines, "None were measured when the judge was saved; `votecast evaluate` measures them."])
+    lines += ["On rows that neither the members nor the calibrator had seen, with 95 % intervals clustered by prompt.", ""]
+    lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
+    for key, shown in SHOWN.items():
+        entry = figures["metrics"].get(key)
+        if isinstance(entry, Mapping) and entry.get("value") is not None:
+            low, high = entry.get("low"), entry.get("high")
+            interval = f"{low:.4f} to {high:.4f}" if low is not None and high is not None else ""
+            lines.append(f"| {shown} | {entry['value']:.4f} | {interval} |")
+    for name, entry in figures.get("baselines", {}).items():
+        loss = entry.get("log_loss", {})
+        if loss.get("value") is not None:
+            lines.append(f"| log loss of {name.replace('_', ' ')}, for comparison | {loss['value']:.4f} | |")
+    return "\n".join(lines)
+
+
+def _how(config: Mapping[str, Any]) -> str:
+    folds = config["facts"]["folds"]
+    recipe = config["recipe"]
+    kept = "one model trained on all rows" if config["members"] == 1 else f"{config['members']} models, averaged"
+    return "\n".join(
+        [
+            "## How it was made",
+            "",
+            f"- folds: {folds['method']}, {folds['n']}",
+            f"- kept: {kept}",
+            f"- calibration: {config['calibration']['method']}, fitted on out-of-fold forecasts only",
+            f"- seed: {recipe['seed']}",
+            "- all settings are in `config.json`; `prompt_hashes.safetensors` lets votecast refuse to test the judge on its "
+            "own training prompts",
+        ]
+    )
+
+
+def _use() -> str:
+    return "\n".join(
+        [
+            "## Intended use and limits",
+            "",
+            "For forecasting the votes of people like those who cast the votes above, on prompts like theirs: choosing "
+            "between answers, ranking models, estimating how close a comparison is.",
+            "",
+            "A forecast of taste is not a check of truth: a preferred answer can be wrong, and a judge of this kind reads "
+            "form (length, structure, wording) more readily than fact. On another crowd, language or task the probabilities "
+            "are no longer calibrated: measure with `votecast evaluate` on votes of your own before relying on them. Do not "
+            "use it to decide about people.",
+        ]
+    )
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")

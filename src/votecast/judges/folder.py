@@ -1,0 +1,128 @@
+"""What lies in the folder of a trained judge, and where."""
+
+from __future__ import annotations
+
+import platform
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from votecast.artifacts import CARD_NAME, Folder, read_folder, write_folder
+from votecast.calibration import make_calibrator
+from votecast.errors import ArtifactError, ConfigError
+from votecast.judges.card import model_card
+from votecast.judges.fitting import Fitted, OutOfFold
+from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.table import FAMILIES, family
+from votecast.splits import PromptHashes
+from votecast.version import __version__
+
+if TYPE_CHECKING:
+    from votecast.judges.judge import TrainedJudge
+
+MEMBERS = "members"
+CALIBRATION = "calibration.safetensors"
+OUT_OF_FOLD = "out_of_fold.parquet"
+PROMPTS = "prompt_hashes.safetensors"
+
+
+def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> Folder:
+    """Write a fitted judge: members, calibration, out-of-fold rows, prompt hashes, card and settings.
+
+    Raises:
+        ArtifactError: If the folder exists and may not be replaced, or the disk refuses.
+    """
+    fitted = judge.fitted
+    method, arrays = fitted.calibrator.state()
+    config: dict[str, Any] = {
+        "name": judge.name,
+        "family": judge.recipe.family,
+        "recipe": judge.recipe.dump(),
+        "calibration": {"method": judge.recipe.calibration.method} | method,
+        "members": len(fitted.members),
+        "base": None,
+        "facts": fitted.facts,
+        "figures": judge.figures,
+        "notes": judge.notes,
+        "made_with": {"votecast": __version__, "python": platform.python_version(), "numpy": np.__version__},
+    }
+
+    def write(folder: Path) -> None:
+        for number, member in enumerate(fitted.members):
+            place = folder / MEMBERS / str(number)
+            place.mkdir(parents=True)
+            member.save(place)
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / CALIBRATION)
+        save_file({"hashes": fitted.prompt_hashes.hashes, "salt": fitted.prompt_hashes.salt}, folder / PROMPTS)
+        pq.write_table(out_of_fold_table(fitted.out_of_fold), folder / OUT_OF_FOLD, compression="zstd")
+        (folder / CARD_NAME).write_text(model_card(config), "utf-8")
+
+    return write_folder(path, config, write, overwrite=overwrite)
+
+
+def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
+    """Read what `write_judge` wrote.
+
+    Raises:
+        ArtifactError: If the folder is absent, damaged, foreign, or of a family this version does not know.
+    """
+    folder = read_folder(path)
+    config = folder.config
+    if config.get("family") not in FAMILIES:
+        raise ArtifactError(
+            f"{path} is a judge of the family {config.get('family')!r}; this votecast knows {', '.join(FAMILIES)}: upgrade it"
+        )
+    try:
+        recipe = load_recipe(config["recipe"])
+        model, seed = family(recipe.family), recipe.seed
+        places = [folder.path / MEMBERS / str(number) for number in range(config["members"])]
+        fitted = Fitted(
+            members=[model.load(place, recipe.model, seed=seed) for place in places],
+            calibrator=make_calibrator(config["calibration"]["method"]).from_state(
+                config["calibration"], load_file(folder.path / CALIBRATION)
+            ),
+            out_of_fold=out_of_fold_rows(pq.read_table(folder.path / OUT_OF_FOLD)),
+            prompt_hashes=PromptHashes(**load_file(folder.path / PROMPTS)),
+            facts=config["facts"],
+        )
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError, pa.ArrowException, ConfigError) as error:
+        raise ArtifactError(f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again") from error
+    return folder, recipe, fitted
+
+
+def out_of_fold_table(held: OutOfFold) -> pa.Table:
+    """The out-of-fold rows as a table: id, content, fold, cluster, weight, raw forecast and soft label."""
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(held.ids),
+        "content": pa.array([bytes.fromhex(value) for value in held.content], pa.binary(16)),
+        "fold": pa.array(held.fold.astype(np.int32)),
+        "cluster": pa.array(held.clusters.astype(np.int32)),
+        "weight": pa.array(held.weights),
+    }
+    for number, name in enumerate(("a", "b", "tie")):
+        columns[f"p_{name}"] = pa.array(held.raw[:, number])
+        columns[f"target_{name}"] = pa.array(held.targets[:, number])
+    return pa.table(columns)
+
+
+def out_of_fold_rows(table: pa.Table) -> OutOfFold:
+    """The inverse of `out_of_fold_table`."""
+
+    def stacked(prefix: str) -> Any:
+        return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in ("a", "b", "tie")], axis=1)
+
+    return OutOfFold(
+        ids=table.column("id").to_pylist(),
+        content=[value.hex() for value in table.column("content").to_pylist()],
+        fold=table.column("fold").to_numpy().astype(np.int64),
+        raw=stacked("p"),
+        targets=stacked("target"),
+        weights=table.column("weight").to_numpy(),
+        clusters=table.column("cluster").to_numpy().astype(np.int64),
+    )

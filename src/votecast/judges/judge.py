@@ -1,0 +1,148 @@
+"""The judge that votecast trains: members of one family over folds, calibrated on what they had not seen."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from votecast.data.battles import Battles, as_battles
+from votecast.errors import DataError, JudgeError
+from votecast.judges.fitting import Fitted, Progress, checked_probabilities, fit_over_folds, fit_with_valid
+from votecast.judges.folder import read_judge, write_judge
+from votecast.judges.recipe import Recipe, load_recipe
+from votecast.splits import Folds, PromptHashes
+from votecast.types import Probabilities
+
+BATCH_ROWS = 2048
+"""Rows that are predicted at once: memory stays flat however many there are."""
+
+
+class TrainedJudge:
+    """A judge of any family: fitted members, their calibration, and the record of how they came to be.
+
+    Args:
+        recipe: Name of a shipped recipe or family, YAML path, settings, or a checked `Recipe`.
+        overrides: Settings by dotted key.
+
+    Example:
+        >>> from votecast.data.simulation import simulate
+        >>> battles, truth = next(simulate(rows=300, seed=0, batch=300))
+        >>> judge = TrainedJudge("baseline", {"folds.n": 2}).fit(battles)
+        >>> judge.predict_proba(battles).shape
+        (300, 3)
+    """
+
+    def __init__(self, recipe: Any = "baseline", overrides: dict[str, Any] | None = None) -> None:
+        self.recipe: Recipe = load_recipe(recipe, overrides)
+        self.name = self.recipe.name
+        self.figures: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {}
+        self._fitted: Fitted | None = None
+        self._hash = ""
+
+    @property
+    def fitted(self) -> Fitted:
+        """What the judge has learnt.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        if self._fitted is None:
+            raise JudgeError(f"judge {self.name!r} has not been fitted; call fit(battles) or load one with load_judge")
+        return self._fitted
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the judge folder's settings and files; empty before the first `fit`."""
+        if not self._hash and self._fitted is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                self._hash = write_judge(self, Path(folder) / "judge").hash
+        return self._hash
+
+    @property
+    def prompt_hashes(self) -> PromptHashes:
+        """Salted hashes of the prompts the judge was trained on."""
+        return self.fitted.prompt_hashes
+
+    def fit(
+        self,
+        battles: Any,
+        valid: Any | None = None,
+        *,
+        folds: Folds | None = None,
+        progress: Progress = lambda doing, done, steps: None,
+    ) -> Self:
+        """Learn from battles with votes.
+
+        Args:
+            battles: Battles, a frame or a list of dicts; every row needs a vote or a soft label.
+            valid: Held-out votes; if given, they take the place of folds.
+            folds: Folds to use in place of those the recipe would make.
+            progress: Told of every step.
+
+        Returns:
+            The judge itself.
+
+        Raises:
+            DataError: If a row has no vote, or there are too few rows for the folds.
+            LeakError: If `valid` shares a prompt with `battles`.
+        """
+        battles = as_battles(battles)
+        if len(battles) == 0:
+            raise DataError("there are no battles to learn from; give at least a few hundred votes")
+        if valid is None:
+            self._fitted = fit_over_folds(self.recipe, battles, folds, progress)
+        else:
+            self._fitted = fit_with_valid(self.recipe, battles, as_battles(valid), progress)
+        self._hash, self.figures = "", {}
+        return self
+
+    def predict_proba(self, battles: Any) -> Probabilities:
+        """Forecast the votes.
+
+        Args:
+            battles: Battles, a pandas, polars or Arrow frame, or a list of battles or dicts; n rows.
+
+        Returns:
+            Calibrated probabilities of shape (n, 3), columns a, b, tie; the order of the answers plays no part.
+        """
+        battles = as_battles(battles)
+        parts = [self._predict(battles[start : start + BATCH_ROWS]) for start in range(0, len(battles), BATCH_ROWS)]
+        return np.concatenate(parts) if parts else np.empty((0, 3))
+
+    def record(self, *, figures: dict[str, Any] | None = None, **notes: Any) -> None:
+        """Keep out-of-fold figures and remarks (data sources, reading, cleaning) with the judge and in its card."""
+        self.figures = figures or self.figures
+        self.notes |= notes
+        self._hash = ""
+
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the judge folder, whole or not at all.
+
+        Raises:
+            ArtifactError: If the folder exists and may not be replaced, or the disk refuses.
+        """
+        self._hash = write_judge(self, Path(folder), overwrite=overwrite).hash
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Read a judge folder; predictions are bit-equal to those of the judge that was saved.
+
+        Raises:
+            ArtifactError: If the folder is absent, damaged, foreign, or written by a newer votecast.
+        """
+        found, recipe, fitted = read_judge(folder)
+        judge = cls(recipe)
+        judge._fitted, judge._hash = fitted, found.hash
+        judge.figures, judge.notes = found.config["figures"], found.config["notes"]
+        return judge
+
+    def _predict(self, battles: Battles) -> Probabilities:
+        members = self.fitted.members
+        prepared = members[0].prepare(battles)
+        total = sum(checked_probabilities(member.predict(prepared), self.name) for member in members)
+        raw = np.asarray(total) / len(members)
+        return checked_probabilities(self.fitted.calibrator.transform(raw), self.name)
