@@ -98,12 +98,10 @@ def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int 
         draws: Bootstrap draws for the intervals.
     """
     held = judge.fitted.out_of_fold
-    rows = {key: number for number, key in enumerate(zip(battles.ids, battles.content_hashes(), strict=True))}
-    order = [rows[key] for key in zip(held.ids, held.content, strict=True)]
     p = crossfit_calibrate(
         judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed)
     )
-    return evaluate(p, battles.take(order), groups=held.clusters, draws=draws, seed=judge.recipe.seed, name=judge.name)
+    return evaluate(p, battles.take(held.rows), groups=held.clusters, draws=draws, seed=judge.recipe.seed, name=judge.name)
 
 
 def _read(votes: Any, reader: dict[str, Any]) -> Battles:

@@ -31,6 +31,7 @@ class OutOfFold:
     """Forecasts of rows by members that had not seen them.
 
     Args:
+        rows: Positions among the battles the judge was fitted on, shape (n,).
         ids: Names of the rows.
         content: Hash of each row's texts.
         fold: Fold of each row, shape (n,).
@@ -40,6 +41,7 @@ class OutOfFold:
         clusters: Cluster of near-duplicate prompts of each row, shape (n,).
     """
 
+    rows: NDArray[np.int64]
     ids: list[str]
     content: list[str]
     fold: NDArray[np.int64]
@@ -181,7 +183,14 @@ class Work:
         rows = np.flatnonzero(fold >= 0)
         held = self.battles.take(rows)
         return OutOfFold(
-            held.ids, held.content_hashes(), fold[rows], raw[rows], self.targets[rows], self.weights[rows], self.clusters[rows]
+            rows=rows,
+            ids=held.ids,
+            content=held.content_hashes(),
+            fold=fold[rows],
+            raw=raw[rows],
+            targets=self.targets[rows],
+            weights=self.weights[rows],
+            clusters=self.clusters[rows],
         )
 
 

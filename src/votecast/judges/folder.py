@@ -97,8 +97,9 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
 
 
 def out_of_fold_table(held: OutOfFold) -> pa.Table:
-    """The out-of-fold rows as a table: id, content, fold, cluster, weight, raw forecast and soft label."""
+    """The out-of-fold rows as a table: row, id, content, fold, cluster, weight, raw forecast and soft label."""
     columns: dict[str, pa.Array] = {
+        "row": pa.array(held.rows.astype(np.int32)),
         "id": pa.array(held.ids),
         "content": pa.array([bytes.fromhex(value) for value in held.content], pa.binary(16)),
         "fold": pa.array(held.fold.astype(np.int32)),
@@ -118,6 +119,7 @@ def out_of_fold_rows(table: pa.Table) -> OutOfFold:
         return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in ("a", "b", "tie")], axis=1)
 
     return OutOfFold(
+        rows=table.column("row").to_numpy().astype(np.int64),
         ids=table.column("id").to_pylist(),
         content=[value.hex() for value in table.column("content").to_pylist()],
         fold=table.column("fold").to_numpy().astype(np.int64),
