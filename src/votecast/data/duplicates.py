@@ -1,0 +1,218 @@
+"""Clusters of prompts that are the same or nearly so: MinHash, locality-sensitive hashing, exact verification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from votecast.data.battles import Battles
+from votecast.data.pairs import Pairs, by_appearance
+from votecast.data.prompts import normalise_prompt, normalised_prompts, shingle_sets
+from votecast.errors import ConfigError
+
+__all__ = ["normalise_prompt", "normalised_prompts", "prompt_clusters", "text_clusters"]
+
+_PERMUTATIONS = 128
+_RECALL = 0.999
+_ROWS_AT_ONCE = 4096
+_NEIGHBOURS = 64
+_SHINGLES_AT_ONCE = 1 << 22
+
+Ints = NDArray[np.int64]
+Sets = tuple[NDArray[np.uint64], Ints]
+
+
+def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0, first_turn: bool = True) -> Ints:
+    """Number the clusters of rows whose prompts are the same or nearly so.
+
+    Rows belong together when their normalised prompts (all turns joined) are equal or `text_clusters` finds them similar,
+    or, with `first_turn`, when their first turns are equal: a conversation and its continuation share what was said
+    before. Clusters are closed under these links. A row without a prompt shares its cluster only with rows that show the
+    same two answers, in either order.
+
+    Args:
+        battles: The rows.
+        similarity: Jaccard similarity of the shingles from which two prompts count as one, above 0 and at most 1.
+        seed: Seed of the hash functions.
+        first_turn: Whether equal first turns join rows.
+
+    Returns:
+        Cluster numbers of shape (n,), counted from 0 in the order of first appearance. The partition does not depend on
+        the order of the rows.
+
+    Raises:
+        ConfigError: If `similarity` lies outside its range.
+
+    Example:
+        >>> ask = ["Why is the sky blue?", "why is the sky  blue", "Name a prime number."]
+        >>> rows = [{"prompt": prompt, "response_a": "x", "response_b": "y"} for prompt in ask]
+        >>> prompt_clusters(Battles.from_rows(rows)).tolist()
+        [0, 0, 1]
+    """
+    prompts = normalised_prompts(battles)
+    distinct, inverse = _distinct(prompts)
+    cluster = text_clusters(distinct, similarity=similarity, seed=seed)[inverse]
+    empty = np.array([not prompt for prompt in prompts], dtype=bool)
+    if empty.any():
+        cluster = np.where(empty, cluster.max(initial=0) + 1 + _pair_numbers(battles, empty), cluster)
+    if first_turn:
+        cluster = _join(cluster, _first_turns(battles, ~empty))
+    return by_appearance(cluster)
+
+
+def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 0) -> Ints:
+    """Number the clusters of similar texts.
+
+    Signatures of 128 values (rensa's R-MinHash) are cut into bands such that a pair of exactly the wanted similarity
+    meets in at least one band with probability 0.999; pairs that meet are compared on their shingle sets themselves.
+    MinHash: Broder (1997); banding: Leskovec, Rajaraman and Ullman (2014), "Mining of Massive Datasets", section 3.4.
+
+    Args:
+        texts: Normalised texts; equal ones are always together, empty ones too.
+        similarity: Jaccard similarity from which two texts are linked, above 0 and at most 1.
+        seed: Seed of the hash functions.
+
+    Returns:
+        Cluster numbers of shape (n,), counted from 0 in the order of first appearance.
+
+    Raises:
+        ConfigError: If `similarity` lies outside its range.
+
+    Example:
+        >>> text_clusters(["one two three four five six", "seven", "one two three four five six six"], similarity=0.6).tolist()
+        [0, 1, 0]
+    """
+    if not 0 < similarity <= 1:
+        raise ConfigError(f"similarity is {similarity}; allowed is above 0 and at most 1, where 1 links equal texts only")
+    distinct, inverse = _distinct(texts)
+    cluster: Ints = np.arange(len(distinct), dtype=np.int64)
+    if similarity < 1 and len(distinct) > 1:
+        sets = shingle_sets(distinct)
+        width = _band_width(similarity)
+        signatures = _signatures(sets, seed)
+        for start in range(0, _PERMUTATIONS - width + 1, width):
+            links = _verified(_candidates(signatures[:, start : start + width], cluster), sets, similarity)
+            cluster = _linked(cluster, *links)
+    return by_appearance(cluster[inverse])
+
+
+def _distinct(texts: Sequence[str]) -> tuple[list[str], Ints]:
+    distinct = sorted(set(texts))
+    place = {text: number for number, text in enumerate(distinct)}
+    return distinct, np.fromiter((place[text] for text in texts), dtype=np.int64, count=len(texts))
+
+
+def _band_width(similarity: float) -> int:
+    """The widest band with which a pair of this similarity still meets with the wanted probability."""
+    widths = [w for w in range(1, _PERMUTATIONS + 1) if (1 - similarity**w) ** (_PERMUTATIONS // w) <= 1 - _RECALL]
+    return max(widths, default=1)
+
+
+def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
+    from rensa import RMinHash
+
+    hashes, offsets = sets
+    out = np.empty((len(offsets) - 1, _PERMUTATIONS), dtype=np.uint32)
+    for start in range(0, len(out), _ROWS_AT_ONCE):
+        bounds = offsets[start : start + _ROWS_AT_ONCE + 1]
+        block = np.ascontiguousarray(hashes[bounds[0] : bounds[-1]])
+        rows = (bounds - bounds[0]).astype(np.uint64)
+        out[start : start + len(rows) - 1] = RMinHash.digest_matrix_from_flat_token_hashes(block, rows, _PERMUTATIONS, seed).to_rows()
+    return out
+
+
+def _candidates(band: NDArray[np.uint32], cluster: Ints) -> tuple[Ints, Ints]:
+    """Pairs of texts that agree on a band and are not together yet; in a crowded bucket only near neighbours in order."""
+    keys = np.ascontiguousarray(band).view([("", band.dtype)] * band.shape[1]).ravel()
+    bucket = np.unique(keys, return_inverse=True)[1].ravel()
+    order = np.argsort(bucket, kind="stable")
+    left, right = [], []
+    for step in range(1, min(_NEIGHBOURS, len(order) - 1) + 1):
+        one, two = order[:-step], order[step:]
+        together = bucket[one] == bucket[two]
+        if not together.any():
+            break
+        fresh = together & (cluster[one] != cluster[two])
+        left.append(one[fresh])
+        right.append(two[fresh])
+    none = np.zeros(0, dtype=np.int64)
+    return np.concatenate([none, *left]), np.concatenate([none, *right])
+
+
+def _verified(pairs: tuple[Ints, Ints], sets: Sets, similarity: float) -> tuple[Ints, Ints]:
+    left, right = pairs
+    sizes = np.diff(sets[1])
+    possible = np.minimum(sizes[left], sizes[right]) >= similarity * np.maximum(sizes[left], sizes[right])
+    left, right = left[possible], right[possible]
+    keep = [_jaccard(left[part], right[part], sets) >= similarity for part in _parts(sizes[left] + sizes[right])]
+    mask = np.concatenate([np.zeros(0, dtype=bool), *keep])
+    return left[mask], right[mask]
+
+
+def _parts(sizes: Ints) -> Iterator[slice]:
+    """Cut a run of pairs so that each part holds a bounded number of shingles."""
+    if len(sizes):
+        part = np.cumsum(sizes) // _SHINGLES_AT_ONCE
+        edges = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]]))
+        for start, stop in zip(edges, [*edges[1:], len(sizes)], strict=True):
+            yield slice(int(start), int(stop))
+
+
+def _jaccard(left: Ints, right: Ints, sets: Sets) -> NDArray[np.float64]:
+    hashes, offsets = sets
+    sizes = np.diff(offsets)
+    owner = np.concatenate([np.repeat(np.arange(len(side)), sizes[side]) for side in (left, right)])
+    values = np.concatenate([hashes[_ranges(offsets[side], sizes[side])] for side in (left, right)])
+    order = np.lexsort((values, owner))
+    owner, values = owner[order], values[order]
+    twice = (owner[1:] == owner[:-1]) & (values[1:] == values[:-1])
+    shared = np.bincount(owner[1:][twice], minlength=len(left))
+    out: NDArray[np.float64] = shared / (sizes[left] + sizes[right] - shared)
+    return out
+
+
+def _ranges(starts: Ints, sizes: Ints) -> Ints:
+    """The indices of several ranges one after the other."""
+    ends = np.cumsum(sizes)
+    out: Ints = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
+    return out
+
+
+def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
+    """Merge the clusters of linked items."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(left):
+        return cluster
+    size = int(cluster.max()) + 1
+    graph = coo_array((np.ones(len(left), dtype=np.int8), (cluster[left], cluster[right])), shape=(size, size))
+    merged = connected_components(graph, directed=False)[1]
+    return merged[cluster].astype(np.int64)
+
+
+def _join(cluster: Ints, keys: Ints) -> Ints:
+    """Merge clusters whose rows share a key; key -1 joins nothing."""
+    rows = np.flatnonzero(keys >= 0)
+    order = rows[np.argsort(keys[rows], kind="stable")]
+    same = keys[order[1:]] == keys[order[:-1]]
+    return _linked(cluster, order[:-1][same], order[1:][same])
+
+
+def _first_turns(battles: Battles, rows: NDArray[np.bool_]) -> Ints:
+    """A number for each normalised first turn that has text; -1 for the other rows."""
+    if pc.max(pc.list_value_length(battles.column("prompt"))).as_py() in {None, 0, 1}:
+        return np.full(len(battles), -1, dtype=np.int64)
+    turns = normalised_prompts(battles, first_turn=True)
+    said = rows & np.array([bool(turn) for turn in turns], dtype=bool)
+    return np.where(said, _distinct(turns)[1], -1)
+
+
+def _pair_numbers(battles: Battles, rows: NDArray[np.bool_]) -> Ints:
+    """A number for each pair of answers among these rows; 0 for the other rows."""
+    out = np.zeros(len(battles), dtype=np.int64)
+    out[rows] = Pairs.of(battles.take(np.flatnonzero(rows))).numbers(ordered=False)
+    return out

@@ -1,0 +1,120 @@
+"""Which rows show the same texts: numbers for equal cells, and for pairs of answers in either order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from votecast.data.battles import TEXT_COLUMNS, Battles
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_ROWS_AT_ONCE = 1024
+_MISSING = 0xFFFF_FFFF_FFFF_FFFF
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Numbers for the texts of n rows: equal numbers, equal texts, turn by turn.
+
+    Args:
+        prompt: Number of the prompt, shape (n,).
+        answer_a: Number of the first answer, shape (n,); numbers are shared with `answer_b`.
+        answer_b: Number of the second answer, shape (n,).
+    """
+
+    prompt: Ints
+    answer_a: Ints
+    answer_b: Ints
+
+    @classmethod
+    def of(cls, battles: Battles) -> Pairs:
+        """Number the texts of battles; exact up to a collision of 128-bit BLAKE2b hashes.
+
+        Example:
+            >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y"}
+            >>> pairs = Pairs.of(Battles.from_rows([row, row | {"response_a": "y", "response_b": "x"}]))
+            >>> pairs.numbers(ordered=False).tolist(), pairs.numbers(ordered=True).tolist(), pairs.reversed.tolist()
+            ([0, 0], [0, 1], [False, True])
+        """
+        prompt, first, second = (_cell_digests(battles.column(name)) for name in TEXT_COLUMNS)
+        answers = _numbers(np.concatenate([first, second]))
+        return cls(_numbers(prompt), answers[: len(battles)], answers[len(battles) :])
+
+    @property
+    def identical(self) -> Bools:
+        """Rows whose two answers are the same text, shape (n,)."""
+        return self.answer_a == self.answer_b
+
+    @property
+    def reversed(self) -> Bools:
+        """Rows that show their pair in the other order than the first row with this pair, shape (n,)."""
+        pair = self.numbers(ordered=False)
+        first = np.unique(pair, return_index=True)[1]
+        out: Bools = self.answer_a != self.answer_a[first][pair]
+        return out
+
+    def numbers(self, *, ordered: bool, prompt: bool = True) -> Ints:
+        """Number the pairs of answers in the order of first appearance.
+
+        Args:
+            ordered: Whether the same answers in the other order are another pair.
+            prompt: Whether the same answers to another prompt are another pair.
+
+        Returns:
+            Numbers of shape (n,), counted from 0.
+        """
+        one, two = self.answer_a, self.answer_b
+        if not ordered:
+            one, two = np.minimum(one, two), np.maximum(one, two)
+        keys = np.column_stack([self.prompt, one, two] if prompt else [one, two])
+        return by_appearance(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1))
+
+
+def by_appearance(numbers: Ints) -> Ints:
+    """Number groups anew in the order in which they first appear.
+
+    Example:
+        >>> by_appearance(np.array([7, 2, 7, 5])).tolist()
+        [0, 1, 0, 2]
+    """
+    first, inverse = np.unique(numbers, return_index=True, return_inverse=True)[1:]
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse.reshape(-1)]
+
+
+def without_text(battles: Battles, column: str) -> Bools:
+    """Rows whose text column has no visible character: no turns, or only turns that are None, empty or white space."""
+    return np.array([not any(turn and not turn.isspace() for turn in turns) for turns in rows_of(battles.column(column))], dtype=bool)
+
+
+def rows_of(column: pa.ChunkedArray) -> Iterator[list[str | None]]:
+    """The lists of turns of a text column, a few rows in memory at a time."""
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), _ROWS_AT_ONCE):
+            yield from chunk.slice(start, _ROWS_AT_ONCE).to_pylist()
+
+
+def _cell_digests(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
+    digests = b"".join(_digest(turns) for turns in rows_of(column))
+    return np.frombuffer(digests, dtype="S16")
+
+
+def _digest(turns: list[str | None]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for turn in turns:
+        raw = b"" if turn is None else turn.encode("utf-8", "surrogatepass")
+        digest.update((_MISSING if turn is None else len(raw)).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.digest()
+
+
+def _numbers(digests: NDArray[np.bytes_]) -> Ints:
+    return np.unique(digests, return_inverse=True)[1].reshape(-1).astype(np.int64)
