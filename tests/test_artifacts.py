@@ -1,0 +1,184 @@
+"""Judge folders and output files: whole or not at all, damage noticed, nothing overwritten by accident."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from votecast.artifacts import atomic_file, check_free, read_folder, write_folder
+from votecast.errors import ArtifactError
+
+
+def _write(folder: Path) -> None:
+    (folder / "weights.txt").write_text("1 2 3")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "more.json").write_text("{}")
+
+
+def test_a_folder_comes_back_with_its_settings_and_hash(tmp_path):
+    made = write_folder(tmp_path / "judge", {"name": "mine"}, _write)
+    found = read_folder(tmp_path / "judge")
+    assert found.hash == made.hash
+    assert found.config["name"] == "mine"
+    assert sorted(found.config["files"]) == ["deep/more.json", "weights.txt"]
+
+
+def test_same_content_same_hash_and_other_content_another(tmp_path):
+    one = write_folder(tmp_path / "one", {"name": "mine"}, _write)
+    two = write_folder(tmp_path / "two", {"name": "mine"}, _write)
+    other = write_folder(tmp_path / "other", {"name": "yours"}, _write)
+    assert one.hash == two.hash != other.hash
+
+
+def test_the_card_does_not_change_the_hash(tmp_path):
+    def with_card(folder: Path) -> None:
+        _write(folder)
+        (folder / "README.md").write_text("# card")
+
+    def other_card(folder: Path) -> None:
+        _write(folder)
+        (folder / "README.md").write_text("# another card")
+
+    one = write_folder(tmp_path / "one", {}, with_card)
+    assert one.hash == write_folder(tmp_path / "two", {}, other_card).hash
+
+
+def test_a_failing_writer_leaves_nothing(tmp_path):
+    def fails(folder: Path) -> None:
+        _write(folder)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ArtifactError, match="No space left.*nothing was left behind"):
+        write_folder(tmp_path / "judge", {}, fails)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_replacement_keeps_the_old_folder(tmp_path, monkeypatch):
+    write_folder(tmp_path / "judge", {"name": "old"}, _write)
+    real, calls = os.replace, []
+
+    def second_rename_fails(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", second_rename_fails)
+    with pytest.raises(ArtifactError):
+        write_folder(tmp_path / "judge", {"name": "new"}, _write, overwrite=True)
+    monkeypatch.undo()
+    assert read_folder(tmp_path / "judge").config["name"] == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["judge"]
+
+
+def test_overwriting_replaces_a_judge_but_never_another_folder(tmp_path):
+    write_folder(tmp_path / "judge", {"name": "old"}, _write)
+    with pytest.raises(ArtifactError, match="--overwrite"):
+        write_folder(tmp_path / "judge", {"name": "new"}, _write)
+    write_folder(tmp_path / "judge", {"name": "new"}, _write, overwrite=True)
+    assert read_folder(tmp_path / "judge").config["name"] == "new"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("precious")
+    with pytest.raises(ArtifactError, match="not a judge"):
+        write_folder(tmp_path / "photos", {}, _write, overwrite=True)
+    assert (tmp_path / "photos" / "one.jpg").read_text() == "precious"
+
+
+def test_files_that_can_run_code_are_refused(tmp_path):
+    def unsafe(folder: Path) -> None:
+        (folder / "weights.pkl").write_bytes(b"x")
+
+    with pytest.raises(ArtifactError, match=r"weights\.pkl.*holds only"):
+        write_folder(tmp_path / "judge", {}, unsafe)
+
+
+def _edit(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "weights.txt").write_text("1 2 4"), "weights.txt has changed"),
+        (lambda f: (f / "weights.txt").unlink(), "weights.txt cannot be read"),
+        (lambda f: (f / "config.json").unlink(), "has no config.json"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
+        (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json cannot be read"),
+        (lambda f: (f / "config.json").write_bytes(b"\xff\xfe"), "config.json cannot be read"),
+        (lambda f: (f / "config.json").write_text("[]"), "holds list"),
+        (lambda f: (f / "config.json").write_text('{"kind": "bert"}'), "kind 'bert'"),
+        (lambda f: _edit(f, format_version=99), "upgrade votecast"),
+        (lambda f: _edit(f, format_version="1"), "format version '1'"),
+        (lambda f: _edit(f, files=None), "does not list its files"),
+        (lambda f: _edit(f, files={"../../etc/passwd": "0"}), "lists the file"),
+        (lambda f: _edit(f, files={"/etc/passwd": "0"}), "lists the file"),
+        (lambda f: _edit(f, files={"run.pkl": "0"}), "holds only"),
+        (lambda f: _edit(f, name="renamed"), "does not match its hash"),
+    ],
+)
+def test_damage_is_one_clear_error(tmp_path, damage, message):
+    write_folder(tmp_path / "judge", {"name": "mine"}, _write)
+    damage(tmp_path / "judge")
+    with pytest.raises(ArtifactError, match=message) as caught:
+        read_folder(tmp_path / "judge")
+    assert str(tmp_path / "judge") in str(caught.value)
+
+
+def test_a_missing_folder_and_a_file_are_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for name in ("absent", "file"):
+        with pytest.raises(ArtifactError, match=f"{name} is not a folder"):
+            read_folder(tmp_path / name)
+
+
+def test_atomic_file_is_whole_or_absent(tmp_path):
+    with pytest.raises(RuntimeError), atomic_file(tmp_path / "out.csv") as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_file(tmp_path / "new" / "out.csv") as part:
+        part.write_text("whole")
+    assert (tmp_path / "new" / "out.csv").read_text() == "whole"
+    with pytest.raises(ArtifactError, match="--overwrite"), atomic_file(tmp_path / "new" / "out.csv"):
+        pass
+
+
+def test_an_output_inside_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ArtifactError, match="cannot be written"), atomic_file(tmp_path / "file" / "out.csv"):
+        pass
+
+
+def test_check_free_leaves_a_free_place_alone(tmp_path):
+    check_free(tmp_path / "free")
+    assert not (tmp_path / "free").exists()
+
+
+def test_an_interrupted_process_leaves_no_half_file(tmp_path):
+    program = """
+        import sys, time
+        from votecast.artifacts import atomic_file
+        with atomic_file(sys.argv[1]) as part:
+            part.write_text("half")
+            print("writing", flush=True)
+            time.sleep(60)
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "out.csv")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    child.wait(timeout=30)
+    child.stdout.close()
+    assert list(tmp_path.iterdir()) == []
