@@ -18,8 +18,10 @@ __all__ = ["normalise_prompt", "normalised_prompts", "prompt_clusters", "text_cl
 _PERMUTATIONS = 128
 _RECALL = 0.999
 _ROWS_AT_ONCE = 4096
-_NEIGHBOURS = 64
+_PAIRS_AT_ONCE = 1 << 15
+_STEPS = (range(1, 2), range(2, 65))  # neighbours in order first: they settle most of a crowded bucket
 _SHINGLES_AT_ONCE = 1 << 22
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 Ints = NDArray[np.int64]
 Sets = tuple[NDArray[np.uint64], Ints]
@@ -94,8 +96,10 @@ def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 
         width = _band_width(similarity)
         signatures = _signatures(sets, seed)
         for start in range(0, _PERMUTATIONS - width + 1, width):
-            links = _verified(_candidates(signatures[:, start : start + width], cluster), sets, similarity)
-            cluster = _linked(cluster, *links)
+            order, bucket = _buckets(signatures[:, start : start + width])
+            for steps in _STEPS:
+                pairs = _promising(_candidates(order, bucket, cluster, steps), signatures, similarity)
+                cluster = _linked(cluster, *_verified(pairs, sets, similarity))
     return by_appearance(cluster[inverse])
 
 
@@ -124,22 +128,39 @@ def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
     return out
 
 
-def _candidates(band: NDArray[np.uint32], cluster: Ints) -> tuple[Ints, Ints]:
-    """Pairs of texts that agree on a band and are not together yet; in a crowded bucket only near neighbours in order."""
+def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
+    """The texts in the order of their buckets, and the bucket of each in that order."""
     keys = np.ascontiguousarray(band).view([("", band.dtype)] * band.shape[1]).ravel()
-    bucket = np.unique(keys, return_inverse=True)[1].ravel()
+    bucket = np.unique(keys, return_inverse=True)[1].reshape(-1)
     order = np.argsort(bucket, kind="stable")
+    return order, bucket[order]
+
+
+def _candidates(order: Ints, bucket: Ints, cluster: Ints, steps: range) -> tuple[Ints, Ints]:
+    """Pairs that share a bucket, stand so many steps apart in it and are not together yet."""
     left, right = [], []
-    for step in range(1, min(_NEIGHBOURS, len(order) - 1) + 1):
-        one, two = order[:-step], order[step:]
-        together = bucket[one] == bucket[two]
-        if not together.any():
+    for step in steps:
+        same = np.flatnonzero(bucket[:-step] == bucket[step:])
+        if not len(same):
             break
-        fresh = together & (cluster[one] != cluster[two])
+        one, two = order[same], order[same + step]
+        fresh = cluster[one] != cluster[two]
         left.append(one[fresh])
         right.append(two[fresh])
     none = np.zeros(0, dtype=np.int64)
     return np.concatenate([none, *left]), np.concatenate([none, *right])
+
+
+def _promising(pairs: tuple[Ints, Ints], signatures: NDArray[np.uint32], similarity: float) -> tuple[Ints, Ints]:
+    """Leave out pairs whose estimated similarity lies more than four standard errors too low."""
+    left, right = pairs
+    agree = np.empty(len(left), dtype=np.int64)
+    for start in range(0, len(left), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        agree[part] = np.count_nonzero(signatures[left[part]] == signatures[right[part]], axis=1)
+    error = np.sqrt(similarity * (1 - similarity) / _PERMUTATIONS)
+    keep = agree >= (similarity - 4 * error) * _PERMUTATIONS
+    return left[keep], right[keep]
 
 
 def _verified(pairs: tuple[Ints, Ints], sets: Sets, similarity: float) -> tuple[Ints, Ints]:
@@ -166,7 +187,7 @@ def _jaccard(left: Ints, right: Ints, sets: Sets) -> NDArray[np.float64]:
     sizes = np.diff(offsets)
     owner = np.concatenate([np.repeat(np.arange(len(side)), sizes[side]) for side in (left, right)])
     values = np.concatenate([hashes[_ranges(offsets[side], sizes[side])] for side in (left, right)])
-    order = np.lexsort((values, owner))
+    order = np.argsort(values ^ (owner.astype(np.uint64) * _ODD))  # equal shingles of one pair come to stand together
     owner, values = owner[order], values[order]
     twice = (owner[1:] == owner[:-1]) & (values[1:] == values[:-1])
     shared = np.bincount(owner[1:][twice], minlength=len(left))

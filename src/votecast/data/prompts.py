@@ -22,7 +22,7 @@ _UNSPACED = (
 )
 _TOKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 _FORMAT = "Cf"
-_BLOCK_CHARACTERS = 1 << 24
+_BLOCK_CHARACTERS = 1 << 22
 
 
 class _Folding(dict[int, str | int | None]):
