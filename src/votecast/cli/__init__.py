@@ -1,0 +1,26 @@
+"""The command line: one file per verb. The only room that prints, and the only one that reads argv."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from votecast.version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after `votecast`; None takes them from the shell.
+
+    Returns:
+        0 fine, 1 the work failed, 2 wrong use, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"votecast {__version__}")
+        return 0
+    from votecast.cli.app import run
+
+    return run(words)

@@ -1,0 +1,122 @@
+"""The table of verbs, and what becomes of their errors: a verb's module is imported when it is called."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from cyclopts import App, CycloptsError
+
+from votecast.cli.words import prepare
+from votecast.errors import ConfigError, VotecastError
+from votecast.version import __version__
+
+VERBS = {
+    "train": "Train a judge on a file of votes: folds, out-of-fold figures, calibration, judge folder.",
+    "predict": "Forecast a file of battles: probabilities, or a submission.",
+    "evaluate": "Measure a judge, or a file of its predictions, on votes.",
+    "compare": "Forecast the vote between two answers given on the command line.",
+    "inspect": "Show what is in a file of votes, and what is wrong with it.",
+    "convert": "Turn a file of votes into another format.",
+    "simulate": "Write votes of an arena whose true probabilities are known.",
+    "recipes": "List the recipes that ship with votecast.",
+    "env": "Show versions, machine and settings, for a bug report.",
+}
+"""Each verb `x` is the function `x` of the module `votecast.cli.x`."""
+
+DEBUG = "VOTECAST_DEBUG"
+"""Environment variable that shows the traceback of a fault in votecast itself."""
+
+FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 2, 130, 141, 143
+
+
+def build() -> App:
+    """The application with its verbs, none of them imported yet."""
+    app = App(
+        name="votecast",
+        help="Forecast how people vote between two answers.",
+        help_format="plaintext",
+        version=f"votecast {__version__}",
+        version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
+    )
+    for place, (verb, text) in enumerate(VERBS.items()):
+        app.command(f"votecast.cli.{verb}:{verb}", name=verb, help=text, sort_key=place)
+    return app
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command and turn what goes wrong into one clear line and an exit code.
+
+    Args:
+        words: The words after `votecast`.
+
+    Returns:
+        The exit code.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    with _terminated_cleanly():
+        try:
+            app = build()
+            app(prepare(words), print_error=False, exit_on_error=False, result_action="return_value")
+            sys.stdout.flush()
+        except CycloptsError as error:
+            verb = error.command_chain[0] + " " if error.command_chain else ""
+            return _fail(f"{error}\nSee: votecast {verb}--help", WRONG_USE)
+        except ConfigError as error:
+            return _fail(str(error), WRONG_USE)
+        except VotecastError as error:
+            return _fail(str(error), FAILED)
+        except KeyboardInterrupt:
+            return _fail("interrupted; no half-written file was left behind", INTERRUPTED)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        except OSError as error:
+            return _fail(str(error), FAILED)
+        except MemoryError:
+            return _fail(
+                "the memory of this machine does not suffice; --limit N or --sample FRACTION reads less", FAILED
+            )
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                raise
+            return _fail(_fault(error), FAILED)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    from votecast.cli.screen import error
+
+    error(message)
+    return code
+
+
+def _fault(error: Exception) -> str:
+    return (
+        f"votecast failed with {type(error).__name__}: {error}\nThis is a fault in votecast, not in how you used it. "
+        f"{DEBUG}=1 shows where; please report that together with what `votecast env` prints."
+    )
+
+
+@contextlib.contextmanager
+def _terminated_cleanly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that half-written files are removed."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, leave)
+    except ValueError:  # not in the main thread: the embedding program handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,56 @@
+"""votecast compare: the forecast for two answers given on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from votecast.cli.options import JsonPath
+from votecast.cli.output import check_outputs, write_json
+from votecast.cli.screen import cite, facts, table
+from votecast.types import CLASSES
+
+SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
+
+Turns = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
+
+
+def compare(
+    *,
+    prompt: Turns,
+    a: Turns,
+    b: Turns,
+    judge: str = "default",
+    json: JsonPath = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Forecast the vote between two answers given on the command line.
+
+    Args:
+        prompt: The prompt; given several times, the turns of a conversation.
+        a: The first answer, one for each turn.
+        b: The second answer, one for each turn.
+        judge: A judge folder, bundled:baseline, or default.
+        json: Write the forecast as JSON ("-" is standard output).
+        overwrite: Replace an existing file.
+    """
+    from votecast.judges.loading import load_judge
+
+    check_outputs(json, overwrite=overwrite)
+    loaded = load_judge(judge)
+    row = {"id": "0", "prompt": prompt, "response_a": a, "response_b": b}
+    chances = dict(zip(CLASSES, map(float, loaded.predict_proba([row])[0]), strict=True))
+    name = {"name": loaded.name, "hash": loaded.hash}
+    forecast: dict[str, Any] = {
+        "id": "0",
+        "probabilities": chances,
+        "decision": max(chances, key=chances.__getitem__),
+        "judge": name,
+        "cut": None,
+    }
+    if json is not None:
+        write_json(forecast, json, overwrite=overwrite)
+    if json != "-":
+        table(["outcome", "probability"], [[SHOWN[key], f"{chance:.1%}"] for key, chance in chances.items()])
+        facts({"decision": SHOWN[forecast["decision"]], "judge": cite(name)})

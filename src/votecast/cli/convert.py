@@ -1,0 +1,62 @@
+"""votecast convert: between all formats of votes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from votecast.cli.options import JsonPath, ReadingInput
+from votecast.cli.output import check_outputs, settings_path, write_json, write_settings
+from votecast.cli.progress import Bars
+from votecast.cli.reading import show_reading
+from votecast.cli.screen import facts
+
+if TYPE_CHECKING:
+    from votecast.data.battles import Battles
+
+
+def convert(
+    source: str,
+    out: Path,
+    /,
+    *,
+    format: Literal["auto", "lmsys", "wsdm", "votecast"] = "auto",  # noqa: A002 - the grammar calls it --format
+    reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
+    json: JsonPath = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Turn a file of votes into another format.
+
+    Args:
+        source: File of votes, "-" for standard input.
+        out: File to write; its ending chooses csv, parquet, jsonl or arrow.
+        format: Columns to write; auto takes lmsys for csv and votecast's own otherwise.
+        reading: How the file is read.
+        json: Write what was read and repaired as JSON ("-" is standard output).
+        overwrite: Replace existing outputs.
+    """
+    from votecast.data.reading import VoteReader
+    from votecast.data.writing import write_votes
+
+    check_outputs(out, settings_path(out), json, overwrite=overwrite)
+    votes = VoteReader(source, **reading.reader())
+    with Bars() as bars:
+
+        def counted() -> Iterator[Battles]:
+            done = 0
+            for battles in votes:
+                yield battles
+                done += len(battles)
+                bars.rows(done)
+
+        write_votes(counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
+    report = votes.report.to_dict()
+    write_settings(out, "convert", {"source": source, "format": format, "reader": reading.reader()}, reading=report)
+    show_reading(report)
+    if json is not None:
+        write_json({"out": str(out), "reading": report}, json, overwrite=overwrite)
+    if json != "-":
+        facts({"rows": f"{votes.report.rows:,}", "written": out})

@@ -1,0 +1,71 @@
+"""Options that several verbs share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter, validators
+
+VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast"]
+
+JsonPath = Annotated[str | None, Parameter(name="--json")]
+"""Where to write results as JSON; "-" is standard output."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a file is read."""
+
+    text: Literal["auto", "json", "plain"] = "auto"
+    """Whether text columns hold JSON lists of turns or plain text; auto decides once per column."""
+    bad_rows: Literal["error", "quarantine"] = "error"
+    """Stop at a row that cannot be read, or set such rows aside with their reasons."""
+    quarantine: Path | None = None
+    """Where to set bad rows aside; by default beside the output or in the current folder."""
+    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    """Read at most this many rows."""
+    sample: Annotated[float | None, Parameter(validator=validators.Number(gt=0, lte=1))] = None
+    """Read this share of the rows, drawn with equal shares of every label before anything is sorted."""
+    seed: Annotated[int | None, Parameter(validator=validators.Number(gte=0))] = None
+    """Seed of everything random."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reading(_Reading):
+    """How a file is read, for verbs that only read."""
+
+    format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
+    """Format of the file; auto finds it by its columns."""
+
+    def reader(self) -> dict[str, Any]:
+        """The options as keywords of `read_votes`."""
+        return _keywords(self, self.format)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ReadingInput(_Reading):
+    """How a file is read, for verbs whose --format is that of the output."""
+
+    input_format: VoteFormat = "auto"
+    """Format of the input; auto finds it by its columns."""
+
+    def reader(self) -> dict[str, Any]:
+        """The options as keywords of `read_votes`."""
+        return _keywords(self, self.input_format)
+
+
+def _keywords(reading: _Reading, format: str) -> dict[str, Any]:
+    values = {
+        "format": format,
+        "text": reading.text,
+        "bad_rows": reading.bad_rows,
+        "quarantine": reading.quarantine,
+        "limit": reading.limit,
+        "sample": reading.sample,
+        "seed": reading.seed,
+    }
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,51 @@
+"""votecast predict: from a file of battles to probabilities or a submission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from votecast.cli.options import JsonPath, ReadingInput
+from votecast.cli.output import check_outputs, settings_path, write_json
+from votecast.cli.progress import Bars
+from votecast.cli.reading import show_reading
+from votecast.cli.screen import cite, facts
+
+
+def predict(
+    *,
+    input: str,  # noqa: A002 - the grammar calls it --input
+    out: Path,
+    judge: str = "default",
+    format: Literal["votecast", "lmsys", "wsdm"] = "votecast",  # noqa: A002
+    reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
+    json: JsonPath = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Forecast a file of battles: probabilities, or a submission.
+
+    Args:
+        input: File of battles, "-" for standard input; votes in it are not looked at.
+        out: File of predictions; its ending chooses csv, parquet, jsonl or arrow.
+        judge: A judge folder, bundled:baseline, or default.
+        format: votecast (id, p_a, p_b, p_tie), or an lmsys or wsdm submission.
+        reading: How the file is read.
+        json: Write a summary as JSON ("-" is standard output).
+        overwrite: Replace existing outputs.
+    """
+    from votecast.judges.loading import load_judge
+    from votecast.predicting import predict_file
+
+    check_outputs(out, settings_path(out), json, overwrite=overwrite)
+    loaded = load_judge(judge)
+    with Bars() as bars:
+        summary = predict_file(
+            loaded, input, out, format=format, overwrite=overwrite, reader=reading.reader(), progress=bars.rows
+        )
+    show_reading(summary["reading"])
+    if json is not None:
+        write_json(summary, json, overwrite=overwrite)
+    if json != "-":
+        facts({"rows": f"{summary['rows']:,}", "judge": cite(summary["judge"]), "written": f"{out} ({format})"})

@@ -1,0 +1,73 @@
+"""Progress bars: shown on a terminal after two seconds, silent when piped."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from votecast.cli.screen import remarks
+
+DELAY = 2.0
+"""Seconds before a bar appears: what is quicker needs none."""
+
+
+class RateColumn(ProgressColumn):
+    """Steps or rows a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate as text; empty until there is one."""
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "", style="dim")
+
+
+class Bars:
+    """Bars for the work inside a `with` block.
+
+    Example:
+        >>> with Bars() as bars:
+        ...     bars.rows(10)
+    """
+
+    def __init__(self) -> None:
+        console = remarks()
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            RateColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._timer = threading.Timer(DELAY, self._progress.start)
+        self._timer.daemon = True
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._progress.stop()
+
+    def steps(self, doing: str, done: int, steps: int) -> None:
+        """Told by long work what it does, how many steps are done, and how many there are."""
+        self._update(doing, done, steps, f"{done}/{steps}")
+
+    def rows(self, done: int, total: int | None = None) -> None:
+        """Told by work on a file how many rows are done, and how many there are if that is known."""
+        self._update("rows", done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
+
+    def _update(self, name: str, done: int, total: int | None, count: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, count=count)
+        self._progress.update(self._tasks[name], completed=done, total=total, count=count)  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""What the user sees: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def results() -> Console:
+    """The console for results; text is shown as it is, without markup or emoji codes."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def remarks() -> Console:
+    """The console for everything that is not a result."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def error(message: str) -> None:
+    """Show one error."""
+    line = Text.assemble(("error: ", "bold red"), _visible(message))
+    remarks().print(line, soft_wrap=True)
+
+
+def remark(message: str) -> None:
+    """Show a remark that is not a result."""
+    remarks().print(Text(_visible(message)), soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """Show one line of results."""
+    results().print(Text(_visible(message)), soft_wrap=True)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, text_columns: int = 1
+) -> None:
+    """Show a table that fits 80 columns; the columns after the first `text_columns` are numbers."""
+    drawn = Table(
+        box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold", header_style="dim"
+    )
+    for place, name in enumerate(columns):
+        drawn.add_column(name, justify="left" if place < text_columns else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(_visible(cell)) for cell in row))
+    results().print(drawn)
+
+
+def facts(pairs: Mapping[str, Any]) -> None:
+    """Show names and values, one pair a line."""
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        say(f"{name:<{width}}  {value}")
+
+
+def cite(judge: Mapping[str, str]) -> str:
+    """Name a judge and its hash, as every output does."""
+    return f"{judge['name']} ({judge['hash'][:12]})"
+
+
+def _visible(text: str) -> str:
+    """Text that a terminal cannot mistake for commands, and that standard output can encode."""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
