@@ -1,0 +1,67 @@
+"""Random draws that are the same on every machine, version and batch size."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from collections.abc import Sequence
+from itertools import accumulate
+from random import Random
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+class Dice:
+    """Draws of one thing (a row, a prompt, an answer), decided by its name alone.
+
+    Only `random.Random.random` seeded with text is used: Python promises that its sequence never changes, which NumPy
+    does not promise for its distributions.
+
+    Args:
+        key: Name of what is drawn, for instance "0/row/17".
+
+    Example:
+        >>> Dice("0/row/17").uniform() == Dice("0/row/17").uniform()
+        True
+    """
+
+    __slots__ = ("uniform",)
+
+    def __init__(self, key: str) -> None:
+        self.uniform = Random(key).random
+
+    def chance(self, probability: float) -> bool:
+        """True with this probability."""
+        return self.uniform() < probability
+
+    def below(self, n: int) -> int:
+        """An integer from 0 to n - 1."""
+        return int(self.uniform() * n)
+
+    def pick(self, items: Sequence[Item]) -> Item:
+        """One of the items, all equally likely."""
+        return items[int(self.uniform() * len(items))]
+
+    def some(self, items: Sequence[Item], n: int) -> list[Item]:
+        """Different items in random order, at most n of them."""
+        left = list(items)
+        return [left.pop(self.below(len(left))) for _ in range(min(n, len(left)))]
+
+    def index(self, cumulative: Sequence[float]) -> int:
+        """A position, given the cumulative weights of all positions."""
+        return min(bisect(cumulative, self.uniform() * cumulative[-1]), len(cumulative) - 1)
+
+    def normal(self) -> float:
+        """A standard normal number (Box and Muller, 1958)."""
+        return math.sqrt(-2.0 * math.log(1.0 - self.uniform())) * math.cos(2.0 * math.pi * self.uniform())
+
+
+def cumulative(weights: Sequence[float]) -> tuple[float, ...]:
+    """Running sums of weights, as `Dice.index` wants them.
+
+    Example:
+        >>> cumulative((1, 2, 1))
+        (1, 3, 4)
+    """
+    return tuple(accumulate(weights))
