@@ -1,0 +1,135 @@
+"""CSV and TSV: blocks of whole records, cut by quotes, parsed by Arrow."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from votecast.data.containers.records import Blocks
+from votecast.data.containers.sources import Source
+from votecast.data.containers.stream import BadRow, RawBatch, Rejects, choose_columns
+from votecast.errors import DataError
+
+_OTHER_DELIMITERS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar", ",": "a comma"}
+
+
+class DelimitedReader:
+    """Rows of a CSV or TSV file, every cell as text.
+
+    Quotes mean something only at the start of a field, a doubled quote stands for one, records end with LF, CRLF or CR,
+    and empty lines are passed over (RFC 4180, as Arrow and Python's `csv` read it).
+
+    Args:
+        source: The bytes.
+        rejects: Where rows with a wrong number of cells or broken text go.
+        delimiter: What stands between two cells.
+        columns: The columns to read; all when None.
+
+    Raises:
+        DataError: If the header cannot be used.
+    """
+
+    def __init__(self, source: Source, rejects: Rejects, delimiter: str = ",", columns: Sequence[str] | None = None) -> None:
+        self._source = source
+        self._rejects = rejects
+        self._delimiter = delimiter
+        self._blocks = Blocks(source, delimiter)
+        self._header = self._read_header()
+        self.schema = pa.schema([(name, pa.large_string()) for name in choose_columns(source.path, self._header, columns)])
+
+    def batches(self) -> Iterator[RawBatch]:
+        """The rows, about 8 MB at a time."""
+        row = 1
+        for block in self._blocks:
+            table, rows, count = self._parse(block, row)
+            row += count
+            if len(rows):
+                yield RawBatch(table, rows)
+        if self._blocks.unfinished is not None:
+            text = self._blocks.unfinished.decode("utf-8", "replace")
+            self._rejects(BadRow(row, None, text, "a quote is opened and never closed, so the file is cut short or damaged here"))
+
+    def _read_header(self) -> list[str]:
+        path = self._source.path
+        record = self._blocks.first_record()
+        try:
+            text = record.decode("utf-8").strip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}, header: {encoding_problem(record, error)}") from error
+        names = next(csv.reader([text], delimiter=self._delimiter), [])
+        other = next((sign for sign in _OTHER_DELIMITERS if len(names) == 1 and sign in text), None)
+        if other is not None and other != self._delimiter:
+            raise DataError(
+                f"{path} seems to separate its columns by {_OTHER_DELIMITERS[other]} ({other!r}), expected is "
+                f"{_OTHER_DELIMITERS[self._delimiter]}; the header is {text[:80]!r}: write it with commas as .csv, or with tabs as .tsv"
+            )
+        return names
+
+    def _parse(self, block: memoryview, first: int) -> tuple[pa.Table, NDArray[np.int64], int]:
+        try:
+            table = self._arrow(block, pa.large_string())
+        except pa.ArrowInvalid:
+            return self._parse_carefully(block, first)
+        return table, np.arange(first, first + table.num_rows, dtype=np.int64), table.num_rows
+
+    def _parse_carefully(self, block: memoryview, first: int) -> tuple[pa.Table, NDArray[np.int64], int]:
+        """The same block again, as bytes and row by row, to find the rows at fault."""
+        bad: list[BadRow] = []
+
+        def note(invalid: pa_csv.InvalidRow) -> str:
+            reason = f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
+            bad.append(BadRow(first + invalid.number - 1, None, invalid.text, reason))
+            return "skip"
+
+        table = self._arrow(block, pa.large_binary(), note)
+        count = table.num_rows + len(bad)
+        rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
+        found = broken_text(table, rows)
+        keep = ~np.isin(rows, [row.row for row in found])
+        for row in sorted([*bad, *found], key=lambda each: each.row):
+            self._rejects(row)
+        return table.filter(pa.array(keep)).cast(self.schema), rows[keep], count
+
+    def _arrow(self, block: memoryview, kind: pa.DataType, on_invalid: Callable[[pa_csv.InvalidRow], str] | None = None) -> pa.Table:
+        return pa_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(block)),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=self._header),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: kind for name in self._header},
+                strings_can_be_null=False,
+                include_columns=self.schema.names,
+            ),
+        )
+
+
+def encoding_problem(data: bytes, error: UnicodeDecodeError) -> str:
+    """Say which byte is not UTF-8 and what to do about it."""
+    return (
+        f"byte 0x{data[error.start]:02x} is not UTF-8, the only encoding allowed; the file is probably in Windows-1252 or "
+        "Latin-1 (for example: iconv -f WINDOWS-1252 -t UTF-8) or damaged here"
+    )
+
+
+def broken_text(table: pa.Table, rows: NDArray[np.int64]) -> list[BadRow]:
+    """The first cell of each row whose bytes are not UTF-8."""
+    found: dict[int, BadRow] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        try:
+            column.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            for row, cell in zip(rows.tolist(), column.to_pylist(), strict=True):
+                try:
+                    (cell or b"").decode("utf-8")
+                except UnicodeDecodeError as error:
+                    bad = BadRow(row, name, cell.decode("utf-8", "replace"), encoding_problem(cell, error))
+                    found.setdefault(row, bad)
+    return list(found.values())

@@ -1,0 +1,129 @@
+"""Cuts a stream of bytes into blocks of whole records, so that each block can be parsed on its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from votecast.data.containers.sources import Source
+from votecast.data.containers.stream import BATCH_BYTES, LARGEST_ROW
+from votecast.errors import DataError
+
+_QUOTE, _NEWLINE, _RETURN = b'"\n\r'
+_BOM = b"\xef\xbb\xbf"
+
+
+class Blocks:
+    """Blocks of whole records from a source; a block grows until at least one record fits.
+
+    Args:
+        source: The bytes; a mark before UTF-8 is passed over.
+        delimiter: What separates cells, so that quotes can be told from quotation marks; None for lines without quoting.
+
+    Attributes:
+        unfinished: The last record, where the file ends inside a quote; None until then.
+    """
+
+    def __init__(self, source: Source, delimiter: str | None = None) -> None:
+        self.unfinished: bytes | None = None
+        self._source = source
+        self._delimiter = delimiter
+        self._pending = source.read(len(source.head)).removeprefix(_BOM)
+
+    def first_record(self) -> bytes:
+        """The header, taken off the stream."""
+        scanner = _Scanner(self._delimiter or ",")
+        while True:
+            self._pending = self._pending.lstrip(b"\r\n")
+            end = next(scanner.record_ends(self._pending), 0)
+            more = b"" if end else self._source.read(max(len(self._pending), 1 << 16))
+            if not more:
+                break
+            self._pending += more
+            self._check_size(len(self._pending))
+        end = end or len(self._pending)
+        record, self._pending = self._pending[:end], self._pending[end:]
+        return record
+
+    def __iter__(self) -> Iterator[memoryview]:
+        size = BATCH_BYTES
+        while True:
+            chunk = self._source.read(max(size - len(self._pending), 1 << 16))
+            block = self._pending + chunk if self._pending else chunk
+            cut, is_open = self._cut(block)
+            if not chunk:
+                self.unfinished = block[cut:] if is_open else None
+                cut = cut if is_open else len(block)
+            if cut:
+                size = BATCH_BYTES
+                yield memoryview(block)[:cut]
+            else:
+                self._check_size(len(block))
+                size = max(BATCH_BYTES, 2 * len(block))
+            self._pending = block[cut:]
+            if not chunk:
+                return
+
+    def _cut(self, block: bytes) -> tuple[int, bool]:
+        """Where the last whole record ends, and whether the block ends inside a quote."""
+        if self._delimiter is None:
+            return block.rfind(b"\n") + 1, False
+        codes = np.frombuffer(block, dtype=np.uint8)
+        quotes = np.flatnonzero(codes == _QUOTE)
+        before = codes[quotes[0::2] - 1] if len(quotes) else quotes
+        if len(quotes) and quotes[0] == 0:
+            before[0] = _NEWLINE
+        if not np.isin(before, (ord(self._delimiter), _NEWLINE, _RETURN, _QUOTE)).all():
+            return _Scanner(self._delimiter).cut(block)
+        return _last_newline_outside(block, quotes), bool(len(quotes) % 2)
+
+    def _check_size(self, size: int) -> None:
+        if size > LARGEST_ROW:
+            raise DataError(
+                f"{self._source.path} has a row of more than {LARGEST_ROW >> 20} MB, the most that is read; "
+                "most likely a quote is never closed or the line ends are missing: check how the file was written"
+            )
+
+
+def _last_newline_outside(block: bytes, quotes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    """End of the last line that ends outside quotes, 0 if there is none; quotes are known to open and close in turn."""
+    at = block.rfind(b"\n")
+    while at >= 0:
+        before = int(np.searchsorted(quotes, at))
+        if before % 2 == 0:
+            return at + 1
+        at = block.rfind(b"\n", 0, int(quotes[before - 1]))
+    return 0
+
+
+class _Scanner:
+    """Goes through records field by field: slower, and right where quotation marks stand inside unquoted cells."""
+
+    def __init__(self, delimiter: str) -> None:
+        rest = rb"[^%s\r\n]*+" % re.escape(delimiter.encode())
+        self._field = re.compile(rb'(?:"[^"]*+(?:""[^"]*+)*+("?)|())' + rest)
+        self._delimiter = ord(delimiter)
+
+    def record_ends(self, block: bytes) -> Iterator[int]:
+        """Position after each whole record; the last one is left out unless its line end is there."""
+        at = 0
+        while (match := self._field.match(block, at)) and match.end() < len(block):
+            end = match.end()
+            at = end + (2 if block[end : end + 2] == b"\r\n" else 1)
+            if block[end] != self._delimiter:
+                yield at
+
+    def cut(self, block: bytes) -> tuple[int, bool]:
+        """Where the last whole record ends, and whether the block ends inside a quote."""
+        cut = 0
+        for cut in self.record_ends(block):
+            pass
+        *_, last = [match for match in self._fields(block, cut)] or [None]
+        return cut, last is not None and last.group(1) == b""
+
+    def _fields(self, block: bytes, at: int) -> Iterator[re.Match[bytes]]:
+        while at <= len(block) and (match := self._field.match(block, at)):
+            yield match
+            at = match.end() + 1
