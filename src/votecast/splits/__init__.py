@@ -1,0 +1,17 @@
+"""Folds, and the check that a test shares no prompt with the training."""
+
+from votecast.splits.folds import TRAIN_ONLY, Folds, HeldOut, folds_from_table, make_folds
+from votecast.splits.leaks import PromptHashes, check_leak
+from votecast.splits.settings import FoldMethod, FoldSettings
+
+__all__ = [
+    "TRAIN_ONLY",
+    "FoldMethod",
+    "FoldSettings",
+    "Folds",
+    "HeldOut",
+    "PromptHashes",
+    "check_leak",
+    "folds_from_table",
+    "make_folds",
+]

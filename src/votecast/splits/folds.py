@@ -1,0 +1,224 @@
+"""Folds: which rows a model is fitted on and which it is measured on."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from votecast.data.battles import Battles
+from votecast.errors import ConfigError, DataError
+from votecast.splits.assign import assign_grouped, assign_single, assign_stratified
+from votecast.splits.settings import FoldSettings
+from votecast.types import CLASSES, Probabilities
+
+Ints = NDArray[np.int64]
+
+TRAIN_ONLY = -1
+"""Fold number of rows that every model is fitted on and none is measured on."""
+
+_MOST_COLUMN_FOLDS = 100
+_NAMED = 5
+
+
+class HeldOut(Protocol):
+    """What is known of the out-of-fold rows of a judge: `ids`, `content` hashes and `fold` numbers, n of each."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Names of the rows."""
+
+    @property
+    def content(self) -> Sequence[str]:
+        """Hashes of their texts, as `Battles.content_hashes` gives them."""
+
+    @property
+    def fold(self) -> Ints:
+        """Fold in which each was held out, shape (n,)."""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A division of rows into folds.
+
+    Args:
+        assignment: Fold of each row, shape (n_rows,), from 0; `TRAIN_ONLY` for rows that are never held out.
+        n: Number of folds; 1 for a single split.
+        method: How the folds were made.
+        notes: What the reader of the figures should know.
+
+    Example:
+        >>> folds = Folds(np.array([0, 1, 0]), n=2, method="modulo")
+        >>> [(train.tolist(), valid.tolist()) for train, valid in folds.parts()]
+        [([1], [0, 2]), ([0, 2], [1])]
+    """
+
+    assignment: Ints
+    n: int
+    method: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.assignment)
+
+    def parts(self) -> Iterator[tuple[Ints, Ints]]:
+        """For each fold the rows to fit on and the rows held out, as sorted positions."""
+        for fold in range(self.n):
+            held_out = self.assignment == fold
+            yield np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rows held out in each fold."""
+        return np.bincount(self.assignment[self.assignment >= 0], minlength=self.n).tolist()  # type: ignore[no-any-return]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Method, sizes and notes as JSON-able values, without the assignment."""
+        return {"method": self.method, "n": self.n, "sizes": self.sizes, "notes": list(self.notes)}
+
+
+def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters: Ints | None = None) -> Folds:
+    """Divide battles into folds.
+
+    Rows without a vote are dealt out by number alone.
+
+    Args:
+        battles: The rows.
+        settings: How; the default is five grouped and stratified folds.
+        clusters: Cluster number of each row, shape (n,), in place of those of `prompt_clusters`; read by grouped.
+
+    Returns:
+        The folds; every part to fit on holds every class that occurs.
+
+    Raises:
+        ConfigError: If the settings do not suit the rows (fewer rows than folds, no such column).
+        DataError: If a part to fit on would lack a class, or a column has a row without a value.
+
+    Example:
+        >>> rows = [{"prompt": f"Question {i}?", "response_a": "x", "response_b": "y", "winner": "ab"[i % 2]} for i in range(8)]
+        >>> make_folds(Battles.from_rows(rows), FoldSettings(n=2)).sizes
+        [4, 4]
+    """
+    settings = settings or FoldSettings()
+    rows = len(battles)
+    needed = 2 if settings.method in {"single", "column"} else settings.n
+    if rows < needed:
+        raise ConfigError(f"{rows} rows cannot be divided into {needed} folds; give more rows or set folds.n to at most {rows}")
+    targets = _known_targets(battles)
+    notes: list[str] = []
+    if settings.method == "grouped":
+        assignment, notes = assign_grouped(battles, targets, settings, clusters)
+    elif settings.method == "stratified":
+        assignment = assign_stratified(targets, settings.n, settings.seed)
+    elif settings.method == "modulo":
+        assignment = np.arange(rows, dtype=np.int64) % settings.n
+    elif settings.method == "single":
+        assignment = assign_single(targets, settings)
+    else:
+        assignment, notes = _by_column(battles, str(settings.column))
+    n = int(assignment.max()) + 1
+    return Folds(assignment, n, settings.method, tuple(notes + _check_classes(assignment, n, targets)))
+
+
+def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out: HeldOut) -> Folds:
+    """Give rows the folds they had when a judge was trained.
+
+    Rows are recognised by id and content; those that occur several times are matched in order. After a single split, the
+    rows that the judge does not list are those it was fitted on.
+
+    Args:
+        ids: Names of the rows, n of them.
+        content_hashes: `Battles.content_hashes()` of the rows, n of them.
+        held_out: The out-of-fold rows of the judge.
+
+    Returns:
+        Folds with the method "reused".
+
+    Raises:
+        DataError: If a row is unknown to the judge (the message counts and names such rows), or a fold stays empty.
+    """
+    known: dict[tuple[str, str], deque[int]] = defaultdict(deque)
+    for row_id, content, fold in zip(held_out.ids, held_out.content, held_out.fold.tolist(), strict=True):
+        known[row_id, content].append(fold)
+    keys = list(zip(ids, content_hashes, strict=True))
+    n = int(held_out.fold.max(initial=0)) + 1
+    if n > 1:
+        _refuse_unknown([row_id for row_id, content in keys if (row_id, content) not in known], len(keys))
+    assignment = np.array([_next_fold(known.get(key)) for key in keys], dtype=np.int64)
+    idle = sorted(set(range(n)) - set(assignment.tolist()))
+    if idle:
+        raise DataError(
+            f"no row lies in fold {', '.join(map(str, idle))} of the judge; give the votes it was trained on, or make new folds"
+        )
+    unused = len(held_out.ids) - int((assignment >= 0).sum())
+    return Folds(assignment, n, "reused", (f"{unused} rows of the judge's folds do not occur here",) if unused > 0 else ())
+
+
+def _refuse_unknown(unknown: list[str], rows: int) -> None:
+    if unknown:
+        first = ", ".join(repr(row_id) for row_id in unknown[:_NAMED])
+        raise DataError(
+            f"{len(unknown)} of {rows} rows are not in the judge's folds, by id and content (first ids: {first}); "
+            "give the votes that the judge was trained on, cleaned in the same way, or make new folds"
+        )
+
+
+def _next_fold(folds: deque[int] | None) -> int:
+    if not folds:
+        return TRAIN_ONLY
+    return folds.popleft() if len(folds) > 1 else folds[0]
+
+
+def _known_targets(battles: Battles) -> Probabilities:
+    """The votes, shape (n, 3); zeros where there is none."""
+    out = np.zeros((len(battles), len(CLASSES)))
+    known = np.flatnonzero(battles.labelled)
+    if len(known):
+        out[known] = battles.take(known).targets()
+    return out
+
+
+def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
+    if column not in battles.table.column_names:
+        raise ConfigError(f"folds.column is {column!r}; the battles have {', '.join(battles.table.column_names)}")
+    encoded = battles.column(column).combine_chunks().dictionary_encode()
+    if encoded.null_count:
+        row = int(np.argmax(encoded.is_null().to_numpy(zero_copy_only=False)))
+        raise DataError(
+            f"row {row + 1} (id {battles.ids[row]!r}) has no value in the column {column!r}; every row needs one to have a fold"
+        )
+    values = encoded.dictionary.to_pylist()
+    if not 2 <= len(values) <= _MOST_COLUMN_FOLDS:
+        raise ConfigError(f"the column {column!r} has {len(values)} values; folds by column need 2 to {_MOST_COLUMN_FOLDS}")
+    order = sorted(range(len(values)), key=lambda i: _natural(values[i]))
+    fold = np.empty(len(values), dtype=np.int64)
+    fold[order] = np.arange(len(values))
+    names = ", ".join(f"{number} = {values[i]}" for number, i in enumerate(order))
+    return fold[encoded.indices.to_numpy()], [f"folds by {column}: {names}"]
+
+
+def _natural(value: Any) -> tuple[int, float, str]:
+    """Sort key that puts "10" behind "9" and names behind numbers."""
+    text = str(value)
+    return (0, float(text), "") if text.isdecimal() or isinstance(value, float) else (1, 0.0, text)
+
+
+def _check_classes(assignment: Ints, n: int, targets: Probabilities) -> list[str]:
+    """Refuse folds from which a class cannot be learnt; note those on which it cannot be measured."""
+    notes = []
+    total = targets.sum(axis=0)
+    for fold in range(n):
+        held_out = targets[assignment == fold].sum(axis=0)
+        for name, there, everywhere in zip(CLASSES, held_out, total, strict=True):
+            if everywhere > 0 and there >= everywhere - 1e-9:
+                raise DataError(
+                    f"every vote for {name} ({everywhere:g} in all) lies in fold {fold}, so that a model fitted on the rest "
+                    "would never see one; give more votes, use other folds (folds.method) or drop those rows"
+                )
+            if everywhere > 0 and there <= 0:
+                notes.append(f"fold {fold} holds no vote for {name}")
+    return notes

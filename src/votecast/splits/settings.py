@@ -1,0 +1,45 @@
+"""How votes are divided into folds: the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from votecast.config import Settings
+
+FoldMethod = Literal["grouped", "stratified", "modulo", "single", "column"]
+
+
+class FoldSettings(Settings):
+    """How votes are divided into folds.
+
+    Args:
+        method: "grouped" keeps near-duplicate prompts together and balances votes and sizes, "stratified" balances votes
+            alone, "modulo" takes the row's index modulo `n`, "single" sets a share of the rows aside once, "column" makes
+            one fold of each value of a column.
+        n: Number of folds, at least 2; read by grouped, stratified and modulo.
+        seed: Seed of the shuffling.
+        similarity: Jaccard similarity from which two prompts are kept together; read by grouped.
+        column: Name of the column; read by column.
+        fraction: Share of the rows set aside; read by single.
+        stratify: Whether the rows set aside have the same shares of votes as the others; read by single.
+
+    Example:
+        >>> FoldSettings.parse({"method": "single", "fraction": 0.25}).fraction
+        0.25
+    """
+
+    method: FoldMethod = "grouped"
+    n: Annotated[int, Field(ge=2)] = 5
+    seed: Annotated[int, Field(ge=0)] = 42
+    similarity: Annotated[float, Field(gt=0, le=1)] = 0.8
+    column: str | None = None
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    stratify: bool = True
+
+    @model_validator(mode="after")
+    def _column_is_named(self) -> Self:
+        if self.method == "column" and not self.column:
+            raise ValueError("method column needs the name of a column; set folds.column")
+        return self
