@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 from cyclopts import App, CycloptsError
 
@@ -108,7 +107,7 @@ def _fault(error: Exception) -> str:
 def _terminated_cleanly() -> Iterator[None]:
     """Let SIGTERM unwind the stack, so that half-written files are removed."""
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def leave(*_: object) -> None:
         sys.exit(TERMINATED)
 
     try:

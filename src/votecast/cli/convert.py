@@ -23,7 +23,7 @@ def convert(
     out: Path,
     /,
     *,
-    format: Literal["auto", "lmsys", "wsdm", "votecast"] = "auto",  # noqa: A002 - the grammar calls it --format
+    format: Literal["auto", "lmsys", "wsdm", "votecast"] = "auto",
     reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
     json: JsonPath = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     *,
-    input: str,  # noqa: A002 - the grammar calls it --input
+    input: str,
     judge: str | None = None,
     predictions: Path | None = None,
     reading: Reading = Reading(),  # noqa: B008 - frozen

@@ -16,10 +16,10 @@ from votecast.cli.screen import cite, facts
 
 def predict(
     *,
-    input: str,  # noqa: A002 - the grammar calls it --input
+    input: str,
     out: Path,
     judge: str = "default",
-    format: Literal["votecast", "lmsys", "wsdm"] = "votecast",  # noqa: A002
+    format: Literal["votecast", "lmsys", "wsdm"] = "votecast",
     reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
     json: JsonPath = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,

@@ -11,9 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 
+class _Results(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line to end quietly when nobody reads on."""
+        raise BrokenPipeError
+
+
 def results() -> Console:
     """The console for results; text is shown as it is, without markup or emoji codes."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Results(highlight=False, markup=False, emoji=False)
 
 
 def remarks() -> Console:
@@ -37,13 +43,9 @@ def say(message: str) -> None:
     results().print(Text(_visible(message)), soft_wrap=True)
 
 
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, text_columns: int = 1
-) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> None:
     """Show a table that fits 80 columns; the columns after the first `text_columns` are numbers."""
-    drawn = Table(
-        box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold", header_style="dim"
-    )
+    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for place, name in enumerate(columns):
         drawn.add_column(name, justify="left" if place < text_columns else "right", overflow="fold")
     for row in rows:

@@ -41,10 +41,10 @@ def train(
         overwrite: Replace an existing judge folder.
         overrides: Override any setting of the recipe by its dotted key, such as --folds.n 3 or --seed 1.
     """
+    settings = parse_overrides(overrides or [])
+    check_outputs(out, json, overwrite=overwrite)
     from votecast.pipeline import train as train_judge
 
-    check_outputs(out, json, overwrite=overwrite)
-    settings = parse_overrides(overrides or [])
     if reading.seed is not None:
         settings["seed"] = str(reading.seed)
     with Bars() as bars:
@@ -62,7 +62,7 @@ def train(
     if "reading" in judge.notes:
         show_reading(judge.notes["reading"])
     if json is not None:
-        write_json({"judge": name | {"folder": str(out)}} | judge.figures, json, overwrite=overwrite)
+        write_json(judge.figures | {"judge": name | {"folder": str(out)}}, json, overwrite=overwrite)
     if json != "-":
         say("Out-of-fold figures, cross-fitted calibration:\n")
         show_metrics(judge.figures)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from votecast.cli.app import VERBS
+from votecast.version import __version__
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_fits_eighty_columns(votecast: Callable, verb: str) -> None:
+    ran = votecast(verb, "--help")
+    assert ran.code == 0
+    assert f"Usage: votecast {verb}" in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert callable(getattr(importlib.import_module(f"votecast.cli.{verb}"), verb))
+
+
+def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
+    ran = votecast("--help")
+    assert ran.code == 0
+    assert all(f" {verb} " in ran.out for verb in VERBS)
+    assert votecast("--version").out == f"votecast {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], 'Did you mean "train"'),
+        (["predict", "--inptu", "x", "--out", "y"], "Did you mean --input"),
+        (["predict", "--input", "x"], "--out"),
+        (["predict", "--input", "x", "--out", "y", "--format", "kaggle"], "lmsys"),
+        (["inspect"], "SOURCE"),
+        (["inspect", "x", "--limit", "many"], "many"),
+        (["inspect", "x", "--limit", "0"], "--limit"),
+        (["inspect", "x", "--sample", "1.5"], "--sample"),
+        (["simulate", "--rows", "-3", "--out", "y"], "--rows"),
+        (["inspect", "x", "--folds.n", "3"], "--folds.n"),
+        (["recipes", "--json"], "--json"),
+        (["evaluate", "--input", "x", "--judge", "j", "--predictions", "p"], "--predictions"),
+        (["train", "baseline", "--train", "x", "--out", "y", "--folds.n"], "--folds.n has no value"),
+        (["train", "baseline", "--train", "x", "--out", "y", "--folds.n", "3", "--folds.n", "4"], "given twice"),
+        (["train", "baselin", "--train", "x", "--out", "y"], "did you mean baseline?"),
+        (["train", "baseline", "--train", "x", "--out", "y", "--fold.n", "3"], "did you mean folds?"),
+    ],
+)
+def test_wrong_use_is_one_clear_error_and_exit_code_2(
+    votecast: Callable, words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = votecast(*words)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.startswith("error: ")
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_wrong_settings_are_named_at_once(votecast: Callable, tmp_path: Path) -> None:
+    ran = votecast(
+        "train", "baseline", "--train", "x", "--out", tmp_path / "j", "--folds.m", "3", "--calibration.methd", "x"
+    )
+    assert ran.code == 2
+    assert "folds.m" in ran.err
+    assert "did you mean method?" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", "absent.csv"],
+        ["convert", "absent.csv", "out.parquet"],
+        ["train", "baseline", "--train", "absent.csv", "--out", "judge"],
+        ["predict", "--input", "absent.csv", "--out", "out.csv"],
+        ["evaluate", "--input", "absent.csv"],
+        ["compare", "--prompt", "p", "--a", "a", "--b", "b", "--judge", "absent"],
+        ["compare", "--prompt", "p", "--a", "a", "--b", "b", "--judge", "bundled:absent"],
+    ],
+)
+def test_work_that_fails_is_one_clear_error_and_exit_code_1(
+    votecast: Callable, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = votecast(*words)
+    assert ran.code == 1, ran.err
+    assert ran.out == ""
+    assert ran.err.startswith("error: ")
+    assert "absent" in ran.err
+    assert "fault in votecast" not in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_votecast_says_so(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr("votecast.recipes.list_recipes", broken)
+    ran = votecast("recipes")
+    assert ran.code == 1
+    assert "fault in votecast" in ran.err
+    assert "ZeroDivisionError: by design" in ran.err
+    monkeypatch.setenv("VOTECAST_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        votecast("recipes")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(KeyboardInterrupt(), 130), (MemoryError(), 1), (PermissionError(13, "no"), 1)]
+)
+def test_what_stops_a_command_has_its_exit_code(
+    votecast: Callable, monkeypatch: pytest.MonkeyPatch, fault: BaseException, code: int
+) -> None:
+    def stopped() -> None:
+        raise fault
+
+    monkeypatch.setattr("votecast.recipes.list_recipes", stopped)
+    ran = votecast("recipes")
+    assert ran.code == code
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_recipes_and_env_as_text_and_json(votecast: Callable) -> None:
+    assert "baseline" in votecast("recipes").out
+    assert json.loads(votecast("recipes", "--json", "-").out)["recipes"][0]["name"] == "baseline"
+    assert "lightgbm" in votecast("env").out
+    found = json.loads(votecast("env", "--json", "-").out)
+    assert found["votecast"] == __version__
+    assert found["default judge"] == "bundled:baseline"
+    assert "missing" not in found["packages"].values()
+
+
+def test_json_goes_to_a_new_file_and_an_old_one_is_left_alone(votecast: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "recipes.json"
+    assert votecast("recipes", "--json", path).code == 0
+    before = path.read_text()
+    ran = votecast("recipes", "--json", path)
+    assert ran.code == 1
+    assert "--overwrite" in ran.err
+    assert path.read_text() == before
+    assert votecast("recipes", "--json", path, "--overwrite").code == 0
+
+
+def test_the_module_runs_as_the_command_does() -> None:
+    ran = subprocess.run([sys.executable, "-m", "votecast", "recipes"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "baseline" in ran.stdout
+
+
+def test_a_reader_that_stops_listening_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        ran = subprocess.run(
+            [sys.executable, "-m", "votecast", "recipes"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
+def test_help_and_version_import_no_verb() -> None:
+    code = "import sys, votecast.cli as c; c.main(['--help']); sys.exit(any(m in sys.modules for m in {'numpy', 'pyarrow'}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,28 @@
+"""What every test gets: no network (see pyproject.toml), no settings of the user, one thread per worker, outside votes if given."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.delenv("VOTECAST_CONFIG", raising=False)
+    monkeypatch.delenv("VOTECAST_DEBUG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture(scope="session")
+def outside_votes() -> Path:
+    """The folder named by VOTECAST_DATA; without it the test is skipped."""
+    folder = os.environ.get("VOTECAST_DATA")
+    if not folder:
+        pytest.skip("needs outside votes: set VOTECAST_DATA to their folder (see benchmarks/DATA.md)")
+    return Path(folder)
