@@ -1,0 +1,201 @@
+"""Cells that hold JSON lists of turns, read without one Python object a cell.
+
+A column of cells is joined into lines `{"c": CELL}` and handed to Arrow's JSON reader as a whole. Between two cells
+stands `}`, a line feed and `{`: outside a string that can only be the end of one document and the start of the next,
+and inside a string a bare line feed is refused, so that as many rows as cells means one row a cell. What Arrow refuses
+(lone surrogates, bare control characters, anything that is not a list of strings) is read by Python's `json`, cell by cell.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+from numpy.typing import NDArray
+
+from votecast.data.battles import TURNS
+
+LONE_SURROGATE = "lone surrogate replaced by U+FFFD"
+CONTROL_CHARACTER = "bare control character inside a JSON string kept"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LINES = pa.schema([("c", TURNS)])
+_LARGEST_BLOCK = 2**31 - 2
+_EDGE = 1 << 16
+_RUN = 64
+
+
+class CellError(ValueError):
+    """A cell does not hold what its column should; the message says what it holds and what is allowed."""
+
+
+@dataclass
+class Cells:
+    """One column of cells after reading.
+
+    Args:
+        turns: List of turns of every cell, of type list<large_string>; null where the cell is bad.
+        bad: Position and reason of each cell that is not a list of strings.
+        repairs: Positions of the repaired cells by kind of repair.
+    """
+
+    turns: pa.Array
+    bad: dict[int, str] = field(default_factory=dict)
+    repairs: dict[str, list[int]] = field(default_factory=dict)
+
+
+def parse_cells(cells: pa.LargeStringArray) -> Cells:
+    """Read cells that hold JSON lists of strings and nulls.
+
+    Args:
+        cells: Array of type large_string without nulls.
+
+    Returns:
+        The lists, with what was refused and what was repaired.
+
+    Example:
+        >>> found = parse_cells(pa.array(['["a", null]', '["\\\\ud83d"]', '[1]'], pa.large_string()))
+        >>> found.turns.to_pylist(), found.repairs
+        ([['a', None], ['\ufffd'], None], {'lone surrogate replaced by U+FFFD': [1]})
+        >>> found.bad
+        {2: 'turn 1 is a number; allowed is a JSON list of strings and nulls'}
+    """
+    found = Cells(pa.nulls(0, TURNS))
+    chunks = list(_chunks(cells, found))
+    found.turns = chunks[0] if len(chunks) == 1 else pa.concat_arrays([found.turns, *chunks])
+    return found
+
+
+def load_json(text: str) -> tuple[Any, set[str]]:
+    """Read one JSON text, forgiving bare control characters inside strings.
+
+    Lone surrogates are left to `mend`.
+
+    Returns:
+        The value, and the kinds of repair that reading it took.
+
+    Raises:
+        CellError: If it is not JSON, nested too deeply, or holds a number too long to read.
+    """
+    try:
+        return json.loads(text), set()
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(text, strict=False), {CONTROL_CHARACTER}
+    except RecursionError:
+        raise CellError("the JSON is nested too deeply to be read") from None
+    except ValueError as error:
+        raise CellError(f"the cell is not JSON ({error})") from None
+
+
+def mend(text: str, repairs: set[str]) -> str:
+    """Replace surrogates without a partner by U+FFFD, and note it.
+
+    Example:
+        >>> mend("a\\ud83d", kinds := set()), kinds
+        ('a\ufffd', {'lone surrogate replaced by U+FFFD'})
+    """
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    repairs.add(LONE_SURROGATE)
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
+    """Read one cell the exact way.
+
+    Returns:
+        Its turns, and the kinds of repair that reading it took.
+
+    Raises:
+        CellError: If it is not a JSON list of strings and nulls.
+    """
+    value, repairs = load_json(cell)
+    if not isinstance(value, list):
+        raise CellError(f"the cell is {json_kind(value)}; allowed is a JSON list of strings and nulls")
+    for number, turn in enumerate(value, start=1):
+        if not (turn is None or isinstance(turn, str)):
+            raise CellError(f"turn {number} is {json_kind(turn)}; allowed is a JSON list of strings and nulls")
+    return [turn and mend(turn, repairs) for turn in value], repairs
+
+
+def json_kind(value: object) -> str:
+    """What JSON calls a value, with its article."""
+    kinds = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return "null" if value is None else kinds.get(type(value), f"of type {type(value).__name__}")
+
+
+def looks_like_list(cell: memoryview | bytes) -> bool:
+    """Whether a cell is a JSON list of strings and nulls; of a cell over 64 KiB only the ends are looked at."""
+    head, tail = bytes(cell[:_EDGE]).lstrip(), bytes(cell[-_EDGE:]).rstrip()
+    if not (head.startswith(b"[") and tail.endswith(b"]")):
+        return False
+    if len(cell) > _EDGE:
+        return head[1:].lstrip()[:1] in (b'"', b"n")
+    try:
+        load_turns(bytes(cell).decode("utf-8", "replace"))
+    except CellError:
+        return False
+    return True
+
+
+def _chunks(cells: pa.LargeStringArray, found: Cells) -> Iterator[pa.Array]:
+    """The cells in order: all at once if Arrow reads them, else in runs, and cell by cell where it refuses a run."""
+    lines, offsets = _as_lines(cells)
+    whole = _parse_lines(lines, offsets, 0, len(cells))
+    if whole is not None:
+        yield whole
+        return
+    for start in range(0, len(cells), _RUN):
+        stop = min(start + _RUN, len(cells))
+        parsed = _parse_lines(lines, offsets, start, stop)
+        yield _exact(cells, start, stop, found) if parsed is None else parsed
+
+
+def _as_lines(cells: pa.LargeStringArray) -> tuple[pa.Buffer, NDArray[np.int64]]:
+    head, tail, nothing = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
+    joined = pc.binary_join_element_wise(head, cells, tail, nothing)
+    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
+    return joined.buffers()[2] or pa.py_buffer(b""), offsets
+
+
+def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop: int) -> pa.Array | None:
+    """Read cells start to stop; None where Arrow refuses one of them."""
+    first, size = int(offsets[start]), int(offsets[stop] - offsets[start])
+    if start == stop or size > _LARGEST_BLOCK or not np.frombuffer(lines, np.uint8)[first : first + size].all():
+        return None  # Arrow's reader takes a bare NUL for the end of its input
+    try:
+        table = pj.read_json(
+            pa.BufferReader(lines.slice(first, size)),
+            read_options=pj.ReadOptions(use_threads=False, block_size=size + 1),
+            parse_options=pj.ParseOptions(explicit_schema=_LINES, unexpected_field_behavior="error"),
+        )
+    except pa.ArrowException:
+        return None
+    column = table.column("c")
+    if len(column) != stop - start or column.null_count:
+        return None
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _exact(cells: pa.LargeStringArray, start: int, stop: int, found: Cells) -> pa.Array:
+    turns: list[list[str | None] | None] = []
+    for position in range(start, stop):
+        try:
+            lists, repairs = load_turns(cells[position].as_py())
+        except CellError as error:
+            found.bad[position] = str(error)
+            turns.append(None)
+            continue
+        turns.append(lists)
+        for kind in sorted(repairs):
+            found.repairs.setdefault(kind, []).append(position)
+    return pa.array(turns, TURNS)

@@ -1,0 +1,117 @@
+"""Votes as files write them: names of the winner, one-hot columns, soft labels. There is no default label."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from votecast.data.battles import SCHEMA
+from votecast.data.cells import json_kind
+from votecast.data.parts import Part
+from votecast.types import CLASSES
+
+ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
+WINNERS = {
+    "a": "a",
+    "model_a": "a",
+    "b": "b",
+    "model_b": "b",
+    "tie": "tie",
+    "tie (bothbad)": "tie",
+    "both_bad": "tie",
+    "bothbad": "tie",
+}
+"""Each name of a winner that files use, and its class; upper and lower case are one."""
+
+_SOFT = SCHEMA.field("probabilities").type
+_DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_WINNERS_ALLOWED = "allowed are " + ", ".join(WINNERS)
+_SOFT_ALLOWED = "allowed are three numbers from 0 to 1 that sum to 1, as a list in the order a, b, tie or an object with these keys"
+
+
+def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> pa.Array:
+    """A column of winners as classes.
+
+    Args:
+        part: The batch; a name that is not in `WINNERS` is a fault.
+        name: The column.
+        required: Whether a missing value is a fault too.
+
+    Returns:
+        "a", "b", "tie" or null, of type large_string.
+    """
+    given = part.text(name, required=required)
+    known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), pa.array(list(WINNERS), pa.large_string()))
+    unknown = pc.and_(pc.is_null(known), pc.is_valid(given))
+    for position in np.flatnonzero(unknown.to_numpy(zero_copy_only=False)):
+        part.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
+    return pa.array(list(WINNERS.values()), pa.large_string()).take(known)
+
+
+def read_one_hot(part: Part) -> pa.Array:
+    """The three columns of the LMSYS files as classes; exactly one of them must be 1 and the others 0."""
+    columns = []
+    for name in ONE_HOT:
+        given = part.text(name, required=True)
+        known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), pa.array(list(_DIGITS), pa.large_string()))
+        for position in np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False)):
+            part.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
+        columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
+    hot = np.stack(columns, axis=1)  # (n, 3)
+    for position in np.flatnonzero(hot.sum(axis=1) != 1):
+        shown = dict(zip(ONE_HOT, hot[position].tolist(), strict=True))
+        which = "no winner is named" if not hot[position].any() else f"{hot[position].sum()} winners are named"
+        part.fault(int(position), ", ".join(ONE_HOT), shown, f"{which}; allowed is exactly one 1 among the three")
+    return pa.array(list(CLASSES), pa.large_string()).take(pa.array(hot.argmax(axis=1)))
+
+
+def read_probabilities(part: Part, name: str = "probabilities") -> pa.Array:
+    """A column of soft labels, null where there is none.
+
+    Args:
+        part: The batch; what is not three probabilities is a fault.
+        name: The column: lists in class order, objects, or either of them as JSON text.
+    """
+    soft: list[list[float] | None] = []
+    for position, value in enumerate(part.values(name)):
+        value = part.decoded(position, name, value)
+        try:
+            soft.append(None if value is None else _soft_label(value))
+        except ValueError as error:
+            part.fault(position, name, value, f"{error}; {_SOFT_ALLOWED}")
+            soft.append(None)
+    return pa.array(soft, _SOFT)
+
+
+def read_weight(part: Part, name: str = "weight") -> pa.Array:
+    """A column of weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
+    given = part.text(name)
+    weights = np.ones(len(part))
+    for position, text in enumerate(given.to_pylist()):
+        try:
+            weight = 1.0 if text is None else float(text)
+        except ValueError:
+            weight = math.nan
+        if not (math.isfinite(weight) and weight >= 0):
+            part.fault(position, name, text, "the weight is not a number; allowed are finite numbers from 0 up")
+        weights[position] = weight
+    return pa.array(weights)
+
+
+def _soft_label(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        if set(value) != set(CLASSES):
+            raise ValueError(f"the keys are {', '.join(map(str, value)) or 'none'}")
+        value = [value[name] for name in CLASSES]
+    if not isinstance(value, list) or len(value) != len(CLASSES):
+        raise ValueError(f"the soft label is {json_kind(value)}" + (f" of {len(value)}" if isinstance(value, list) else ""))
+    wrong = next((p for p in value if isinstance(p, bool) or not isinstance(p, int | float)), None)
+    if wrong is not None or None in value:
+        raise ValueError(f"{json_kind(wrong)} stands among the probabilities")
+    if not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6:
+        raise ValueError(f"the probabilities sum to {sum(value):.6g} or leave the range")
+    return [float(p) for p in value]

@@ -1,0 +1,127 @@
+"""Conversations: role and content messages, and transcripts with "Human:" and "Assistant:", as turns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from votecast.data.cells import CellError, json_kind, mend
+
+SYSTEM_LEFT_OUT = "system message left out of the prompt"
+
+Message = tuple[str, str | None]
+"""A role, "user" or "assistant", and a text."""
+
+_ROLES = {
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "system": "system",
+    "developer": "system",
+}
+_SPEAKER = re.compile(r"(?:^\s*|\n\n)(Human|Assistant):(?: |(?=\n|$))")
+
+
+def read_messages(value: Any, repairs: set[str]) -> list[Message]:
+    """Read a conversation given as a list of objects with role and content.
+
+    Args:
+        value: The list; a content is a text, null, or a list of typed parts whose texts are joined by an empty line.
+        repairs: Receives the kinds of repair that were made.
+
+    Returns:
+        User and assistant messages in their order.
+
+    Raises:
+        CellError: If it is anything else; the message says what is allowed.
+
+    Example:
+        >>> read_messages([{"role": "user", "content": [{"type": "text", "text": "Why?"}]}], set())
+        [('user', 'Why?')]
+    """
+    if not isinstance(value, list):
+        raise CellError(f"the conversation is {json_kind(value)}; allowed is a list of messages with role and content")
+    messages = []
+    for number, message in enumerate(value, start=1):
+        if not isinstance(message, dict) or not {"role", "content"} <= set(message):
+            has = f"an object with {', '.join(map(str, message)) or 'no keys'}" if isinstance(message, dict) else json_kind(message)
+            raise CellError(f"message {number} is {has}; allowed are objects with role and content")
+        role = _ROLES.get(str(message["role"]).lower())
+        if role is None:
+            raise CellError(f"message {number} has the role {message['role']!r}; allowed are {', '.join(_ROLES)}")
+        content = _content(message["content"], number, repairs)
+        if role == "system":
+            repairs.add(SYSTEM_LEFT_OUT)
+        else:
+            messages.append((role, content))
+    return messages
+
+
+def read_transcript(text: str) -> list[Message]:
+    """Split a text in which "Human:" and "Assistant:" take turns, each after an empty line.
+
+    Raises:
+        CellError: If the text does not begin with one of them.
+
+    Example:
+        >>> read_transcript("\\n\\nHuman: Why?\\n\\nAssistant: Because.")
+        [('user', 'Why?'), ('assistant', 'Because.')]
+    """
+    pieces = _SPEAKER.split(text)
+    if len(pieces) < 3 or pieces[0].strip():
+        raise CellError('the text is no transcript; allowed are turns that begin with "Human:" and "Assistant:" after an empty line')
+    return [(_ROLES["human" if who == "Human" else "assistant"], said) for who, said in zip(pieces[1::2], pieces[2::2], strict=True)]
+
+
+def looks_like_transcript(text: str) -> bool:
+    """Whether a text begins as a transcript does."""
+    return re.match(r"\s*(Human|Assistant):", text) is not None
+
+
+def turns_of(messages: Sequence[Message], role: str) -> list[str | None]:
+    """The texts of one role.
+
+    Example:
+        >>> turns_of([("user", "Why?"), ("assistant", "Because.")], "assistant")
+        ['Because.']
+    """
+    return [text for who, text in messages if who == role]
+
+
+def first_turns(messages: Sequence[Message], count: int) -> list[Message]:
+    """A conversation up to the end of its first `count` exchanges.
+
+    Example:
+        >>> first_turns([("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")], 1)
+        [('user', '1'), ('assistant', '2')]
+    """
+    asked = 0
+    for position, (role, _) in enumerate(messages):
+        asked += role == "user"
+        if asked > count:
+            return list(messages[:position])
+    return list(messages)
+
+
+def _content(content: Any, number: int, repairs: set[str]) -> str | None:
+    if content is None:
+        return None
+    if isinstance(content, str):
+        return mend(content, repairs)
+    if not isinstance(content, list):
+        raise CellError(f"the content of message {number} is {json_kind(content)}; allowed is text or a list of typed parts")
+    texts = []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            what = f"a part of type {part.get('type')!r}" if isinstance(part, dict) else json_kind(part)
+            raise CellError(f"the content of message {number} holds {what}; allowed are parts of type 'text' with their text")
+    return mend("\n\n".join(texts), repairs)

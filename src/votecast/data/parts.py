@@ -1,0 +1,206 @@
+"""One batch of a file on its way to battles: its columns, what is wrong with its rows, what was repaired in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from votecast.data.battles import SCHEMA, TURNS
+from votecast.data.cells import CellError, json_kind, load_json, load_turns, mend, parse_cells
+from votecast.data.containers import BadRow, RawBatch
+
+_LISTS_ALLOWED = "allowed is text or a list of texts and nulls"
+
+
+class Part:
+    """The rows of one batch; positions count from 0 inside it.
+
+    Args:
+        batch: The rows as the container holds them.
+        empty_is_missing: Whether an empty text is a missing value, as in CSV, which cannot tell the two apart.
+
+    Attributes:
+        faults: What is wrong, by position; the first fault of a row is the one that is kept.
+        repairs: Positions of repaired rows by kind of repair.
+    """
+
+    def __init__(self, batch: RawBatch, *, empty_is_missing: bool) -> None:
+        self.table = batch.table
+        self.rows = batch.rows
+        self.encoded = batch.encoded
+        self.faults: dict[int, BadRow] = {}
+        self.repairs: dict[str, list[int]] = {}
+        self._empty_is_missing = empty_is_missing
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.table.column_names
+
+    def fault(self, position: int, column: str, value: object, reason: str) -> None:
+        """Note that a row is bad."""
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        self.faults.setdefault(position, BadRow(int(self.rows[position]), column, text, reason))
+
+    def repair(self, kinds: Iterable[str], position: int) -> None:
+        """Note what was repaired in a row."""
+        for kind in sorted(kinds):
+            self.repairs.setdefault(kind, []).append(position)
+
+    def text(self, name: str, *, required: bool = False) -> pa.LargeStringArray:
+        """A column as text, null where the value is missing (and a fault there, if it is required)."""
+        if name not in self:
+            return pa.nulls(len(self), pa.large_string())
+        column = self._column(name)
+        if name in self.encoded or pa.types.is_nested(column.type):
+            values = self.values(name)
+            column = pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.large_string())
+        column = _as_text(column)
+        missing = self._missing(column)
+        if required:
+            self._fault_missing(name, missing)
+        return pc.if_else(missing, None, column) if self._empty_is_missing and missing.true_count else column
+
+    def turns(self, name: str, mode: str) -> pa.Array:
+        """A column of turns as list<large_string>; bad rows are noted, and null or empty.
+
+        Args:
+            name: The column.
+            mode: "json" where texts are JSON lists; otherwise a text is one turn.
+        """
+        column = self._column(name)
+        if name in self.encoded or not (_is_text(column.type) or _holds_text(column.type)):
+            return self._turns_one_by_one(name, mode)
+        column = _as_text(column) if _is_text(column.type) else column.cast(TURNS)
+        missing = self._missing(column)
+        self._fault_missing(name, missing)
+        if not pa.types.is_large_string(column.type):
+            return column
+        if mode != "json":
+            return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
+        found = parse_cells(pc.if_else(missing, "[]", column) if missing.true_count else column)
+        for position, reason in found.bad.items():
+            self.fault(position, name, column[position].as_py(), reason)
+        for kind, positions in found.repairs.items():
+            self.repairs.setdefault(kind, []).extend(positions)
+        return found.turns
+
+    def values(self, name: str) -> list[Any]:
+        """A column as Python values, None where they are missing or cannot be read."""
+        if name not in self:
+            return [None] * len(self)
+        values = self._column(name).to_pylist()
+        if name in self.encoded:
+            values = [self._decoded(position, name, value) for position, value in enumerate(values)]
+        return [None if value == "" and self._empty_is_missing else value for value in values]
+
+    def decoded(self, position: int, name: str, text: str) -> Any:
+        """The JSON value of a text; None, and a fault, where it is none."""
+        return self._decoded(position, name, text)
+
+    def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> pa.Table:
+        """The good rows as a table of battles.
+
+        Args:
+            columns: Columns of `SCHEMA`, one value a row; absent ones are filled.
+            keep: Further columns of the file to carry along.
+        """
+        filled = {field.name: self._filled(field, columns) for field in SCHEMA}
+        further = [name for name in keep if name not in filled]
+        arrays = [*filled.values(), *(self._column(name) for name in further)]
+        kept = [self.table.schema.field(name) for name in further]
+        if self.faults:
+            good = pa.array(self.good)
+            arrays = [array.filter(good) for array in arrays]
+        return pa.Table.from_arrays(arrays, schema=pa.schema([*SCHEMA, *kept]))
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which rows have no fault, shape (n,)."""
+        good = np.ones(len(self), dtype=bool)
+        good[list(self.faults)] = False
+        return good
+
+    def _filled(self, field: pa.Field, columns: dict[str, pa.Array]) -> pa.Array:
+        if field.name in columns:
+            return columns[field.name]
+        if field.name == "weight":
+            return pa.array(np.ones(len(self)))
+        if field.name == "id":
+            return pa.array(self.rows - 1).cast(pa.large_string())
+        return pa.nulls(len(self), field.type)
+
+    def _column(self, name: str) -> pa.Array:
+        column = self.table.column(name)
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+        return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+
+    def _missing(self, column: pa.Array) -> pa.BooleanArray:
+        missing = pc.is_null(column)
+        if self._empty_is_missing and pa.types.is_large_string(column.type):
+            return pc.or_(missing, pc.equal(pc.binary_length(column), 0).fill_null(False))
+        return missing
+
+    def _fault_missing(self, name: str, missing: pa.BooleanArray) -> None:
+        if missing.true_count:
+            for position in np.flatnonzero(missing.to_numpy(zero_copy_only=False)):
+                self.fault(int(position), name, None, f"the value is missing; every row needs a {name}")
+
+    def _decoded(self, position: int, name: str, text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        try:
+            value, repairs = load_json(text)
+        except CellError as error:
+            self.fault(position, name, text, str(error))
+            return None
+        self.repair(repairs, position)
+        return value
+
+    def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
+        turns: list[list[str | None] | None] = []
+        for position, value in enumerate(self.values(name)):
+            try:
+                lists, repairs = _turns_of(value, mode)
+            except CellError as error:
+                self.fault(position, name, value, str(error) if value is not None else f"the value is missing; every row needs a {name}")
+                lists, repairs = [], set()
+            turns.append(lists)
+            self.repair(repairs, position)
+        return pa.array(turns, TURNS)
+
+
+def _turns_of(value: Any, mode: str) -> tuple[list[str | None], set[str]]:
+    """The turns of a value that no single Arrow type holds."""
+    if isinstance(value, str):
+        return load_turns(value) if mode == "json" else ([mend(value, repairs := set())], repairs)
+    if not isinstance(value, list):
+        raise CellError(f"the value is {json_kind(value)}; {_LISTS_ALLOWED}")
+    for number, turn in enumerate(value, start=1):
+        if not (turn is None or isinstance(turn, str)):
+            raise CellError(f"turn {number} is {json_kind(turn)}; {_LISTS_ALLOWED}")
+    kinds: set[str] = set()
+    return [turn and mend(turn, kinds) for turn in value], kinds
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and (_is_text(kind.value_type) or pa.types.is_null(kind.value_type)))
+
+
+def _as_text(column: pa.Array) -> pa.LargeStringArray:
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
+    return column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())
