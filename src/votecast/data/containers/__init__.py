@@ -34,7 +34,7 @@ def open_table(
         on_bad_row: Takes rows that cannot be read, which are then left out; None makes the first one an error.
 
     Returns:
-        A stream of batches of about 8 MB. Cells of CSV are all text and never null: an empty cell is an empty text.
+        A stream of batches of some megabytes. Cells of CSV are all text and never null: an empty cell is an empty text.
         JSON values are typed as Arrow finds them, batch by batch. Parquet and Arrow keep their types.
 
     Raises:

@@ -36,7 +36,7 @@ class ColumnarReader:
         self.schema = pa.schema(plain, metadata=opened.schema.metadata)
 
     def batches(self) -> Iterator[RawBatch]:
-        """The rows, about 8 MB at a time."""
+        """The rows, some megabytes at a time."""
         row = 1
         for batch in self._parts.batches(self._names):
             step = max(1, int(BATCH_BYTES * batch.num_rows // max(batch.nbytes, 1)))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from votecast.data.containers.records import Blocks
 from votecast.data.containers.sources import Source
 from votecast.data.containers.stream import BadRow, RawBatch, Rejects, choose_columns
+from votecast.data.containers.text import encoding_problem
 from votecast.errors import DataError
 
 _OTHER_DELIMITERS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar", ",": "a comma"}
@@ -43,7 +44,7 @@ class DelimitedReader:
         self.schema = pa.schema([(name, pa.large_string()) for name in choose_columns(source.path, self._header, columns)])
 
     def batches(self) -> Iterator[RawBatch]:
-        """The rows, about 8 MB at a time."""
+        """The rows, some megabytes at a time."""
         row = 1
         for block in self._blocks:
             table, rows, count = self._parse(block, row)
@@ -108,14 +109,6 @@ class DelimitedReader:
                 include_columns=self.schema.names,
             ),
         )
-
-
-def encoding_problem(data: bytes, error: UnicodeDecodeError) -> str:
-    """Say which byte is not UTF-8 and what to do about it."""
-    return (
-        f"byte 0x{data[error.start]:02x} is not UTF-8, the only encoding allowed; the file is probably in Windows-1252 or "
-        "Latin-1 (for example: iconv -f WINDOWS-1252 -t UTF-8) or damaged here"
-    )
 
 
 def broken_text(table: pa.Table, rows: NDArray[np.int64]) -> list[BadRow]:

@@ -117,13 +117,8 @@ class _Scanner:
 
     def cut(self, block: bytes) -> tuple[int, bool]:
         """Where the last whole record ends, and whether the block ends inside a quote."""
-        cut = 0
-        for cut in self.record_ends(block):
+        cut = max(self.record_ends(block), default=0)
+        last = None
+        while cut <= len(block) and (last := self._field.match(block, last.end() + 1 if last else cut)) and last.end() < len(block):
             pass
-        *_, last = [match for match in self._fields(block, cut)] or [None]
         return cut, last is not None and last.group(1) == b""
-
-    def _fields(self, block: bytes, at: int) -> Iterator[re.Match[bytes]]:
-        while at <= len(block) and (match := self._field.match(block, at)):
-            yield match
-            at = match.end() + 1
