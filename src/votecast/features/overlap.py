@@ -1,0 +1,85 @@
+"""How texts relate: words of the prompt in an answer, words the two answers share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from votecast.features.codes import ALPHABETS
+from votecast.features.style import Reading, distinct
+from votecast.features.words import Hashes
+
+Column = NDArray[np.float64]
+
+
+class TermSets:
+    """The distinct terms of 3n texts (prompts, answers a, answers b), for asking what two of a row share.
+
+    Args:
+        hashes: Hash of each term.
+        owner: Text of each term.
+        n: Number of rows.
+    """
+
+    def __init__(self, hashes: Hashes, owner: NDArray[np.int64], n: int) -> None:
+        keys, texts, _ = distinct(hashes, owner)
+        self.n = n
+        self.sizes = np.bincount(texts, minlength=3 * n).reshape(3, n)
+        cuts = np.searchsorted(texts, [0, n, 2 * n, 3 * n])
+        shift = [np.uint64(part * n) << np.uint64(40) for part in range(3)]
+        self.keys = [keys[cuts[part] : cuts[part + 1]] - shift[part] for part in range(3)]
+
+    def shared(self, one: int, two: int) -> Column:
+        """How many terms texts `one` and `two` (0 prompt, 1 answer a, 2 answer b) of each row share."""
+        small, large = sorted((self.keys[one], self.keys[two]), key=len)
+        if large.size == 0:
+            return np.zeros(self.n)
+        place = np.minimum(np.searchsorted(large, small), large.size - 1)
+        rows = (small[large[place] == small] >> np.uint64(40)).astype(np.int64)
+        return np.bincount(rows, minlength=self.n).astype(np.float64)
+
+    def share(self, one: int, two: int) -> Column:
+        """Share of the terms of text `one` that text `two` has too; 0 without any."""
+        return self.shared(one, two) / np.maximum(self.sizes[one], 1)
+
+    def likeness(self) -> Column:
+        """Dice coefficient of the answers a and b; 1 where both are empty."""
+        total = self.sizes[1] + self.sizes[2]
+        return np.where(total, 2 * self.shared(1, 2) / np.maximum(total, 1), 1.0)
+
+
+def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, Column], dict[str, Column]]:
+    """Compare prompt and answers of n rows.
+
+    Args:
+        reading: Prompts, then answers a, then answers b, read.
+        n: Number of rows.
+
+    Returns:
+        Columns about answer a with its prompt, the same about answer b, and columns about the two answers, unchanged
+        when they are exchanged.
+    """
+    words = reading.words
+    long = words.length > 3
+    sets = {
+        "words": TermSets(words.hashes, words.owner, n),
+        "long_words": TermSets(words.hashes[long], words.owner[long], n),
+        "pairs": TermSets(*words.grams(2), n),
+    }
+    scripts = _scripts(reading).reshape(3, n, -1)
+    each: list[dict[str, Column]] = []
+    for part in (1, 2):
+        columns = {f"prompt_{name}_in": terms.share(0, part) for name, terms in sets.items()}
+        columns |= {f"{name}_from_prompt": terms.share(part, 0) for name, terms in sets.items()}
+        columns["same_script"] = np.minimum(scripts[0], scripts[part]).sum(axis=1)
+        each.append(columns)
+    both = {f"likeness_{name}": terms.likeness() for name, terms in sets.items()}
+    return each[0], each[1], both
+
+
+def _scripts(reading: Reading) -> Column:
+    """Share of each alphabet, English letters and function words of each language among them, rows sum to at most 1."""
+    texts = reading.texts
+    counts = [texts.count(texts.is_kind(*names)) for names in (("lower", "upper", "latin"), *((name,) for name in ALPHABETS[1:]))]
+    scripts = np.stack(counts, axis=1).astype(np.float64)
+    return scripts / np.maximum(scripts.sum(axis=1, keepdims=True), 1)

@@ -1,0 +1,230 @@
+"""What one text looks like: lengths, layout, reading ease, repetition, wording. One row of numbers a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from votecast.features.codes import ALPHABETS, KIND, KINDS, NEWLINE, Texts
+from votecast.features.lexicon import LANGUAGES, PHRASES, TOPICS, phrases_by_size
+from votecast.features.sums import sums_of
+from votecast.features.words import Hashes, Words, prefix_hashes, span_hashes, words_of
+
+Column = NDArray[np.float64]
+_SHARES = ("upper", "digit", "comma", "colon", "bracket", "quote", "operator", "hyphen", "markup", "emoji")
+_VOWELS = np.zeros(128, dtype=np.bool_)
+_VOWELS[[ord(c) for c in "aeiouyAEIOUY"]] = True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Texts read once: their characters, words and lines.
+
+    Args:
+        texts: The texts.
+    """
+
+    texts: Texts
+
+    @cached_property
+    def words(self) -> Words:
+        """The words of the texts."""
+        return words_of(self.texts)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The lines of the texts."""
+        return lines_of(self.texts)
+
+    @cached_property
+    def phrases(self) -> dict[str, Column]:
+        """How often phrases of each list occur in each text."""
+        return _phrase_counts(self.words, len(self.texts))
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of texts that hold anything.
+
+    Args:
+        owner: Text of each line.
+        opening: The first four characters of each line that are not spaces, shape (lines, 4).
+        hashes: Hash of the whole line.
+    """
+
+    owner: NDArray[np.int64]
+    opening: NDArray[np.uint32]
+    hashes: Hashes
+
+
+def lines_of(texts: Texts) -> Lines:
+    """Find the lines of texts and what each begins with."""
+    solid = np.flatnonzero(~texts.is_kind("space", "newline"))
+    breaks = np.flatnonzero(texts.is_kind("newline"))
+    line = np.searchsorted(breaks, solid)
+    first = solid[np.flatnonzero(np.diff(line, prepend=-1))]
+    ends = breaks[np.searchsorted(breaks, first)] if first.size else first
+    padded = np.append(texts.codes, np.full(4, NEWLINE, dtype=np.uint32))
+    return Lines(texts.owner[first], padded[first[:, None] + np.arange(4)], span_hashes(prefix_hashes(texts), first, ends))
+
+
+def style_of(reading: Reading) -> tuple[list[str], NDArray[np.float32]]:
+    """Describe texts one by one.
+
+    Args:
+        reading: The texts, read.
+
+    Returns:
+        Names, and values of shape (texts, names).
+    """
+    columns = _lengths(reading) | _layout(reading) | _wording(reading) | _repetition(reading) | _ending(reading.texts)
+    columns |= sums_of(reading.texts)
+    return list(columns), np.stack([column.astype(np.float32) for column in columns.values()], axis=1)
+
+
+def _lengths(reading: Reading) -> dict[str, Column]:
+    texts, words = reading.texts, reading.words
+    kinds = np.bincount(texts.owner * len(KINDS) + texts.kinds, minlength=len(texts) * len(KINDS))
+    by_kind = kinds.reshape(len(texts), len(KINDS)).astype(np.float64)
+    letters = np.maximum(by_kind.sum(axis=1) - by_kind[:, KIND["newline"]], 1)
+    sentences = np.maximum(_sentences(texts), 1)
+    count = np.maximum(words.counts, 1)
+    long_words = texts.count(words.first[words.length > 6])
+    lower = texts.codes < 128
+    vowel = np.zeros(texts.codes.size, dtype=np.bool_)
+    vowel[lower] = _VOWELS[texts.codes[lower]]
+    syllables = texts.count(vowel & ~np.append(False, vowel[:-1])) / count
+    columns = {
+        "chars": np.log1p(texts.written),
+        "words": np.log1p(words.counts),
+        "sentences": np.log1p(sentences),
+        "turns": texts.turns.astype(np.float64),
+        "empty": (texts.written == 0).astype(np.float64),
+        "sentence_words": np.log1p(words.counts / sentences),
+        "word_chars": texts.count(texts.is_kind("lower", "upper", *ALPHABETS)) / count,
+        "long_words": long_words / count,
+        "reading_ease": 206.835 - 1.015 * words.counts / sentences - 84.6 * syllables,
+        "questions": np.log1p(by_kind[:, KIND["question"]]),
+        "exclamations": np.log1p(by_kind[:, KIND["exclamation"]]),
+    }
+    columns |= {f"{name}_share": by_kind[:, KIND[name]] / letters for name in _SHARES}
+    return columns | {f"script_{name}": by_kind[:, KIND[name]] / letters for name in ALPHABETS}
+
+
+def _sentences(texts: Texts) -> NDArray[np.int64]:
+    ends = texts.is_kind("stop", "question", "exclamation", "newline")
+    return texts.count(ends & ~np.append(True, ends[:-1]))
+
+
+def _layout(reading: Reading) -> dict[str, Column]:
+    texts, lines, codes = reading.texts, reading.lines, reading.texts.codes
+    one, two, three, four = lines.opening.T
+
+    def per_text(mask: NDArray[np.bool_]) -> Column:
+        return np.bincount(lines.owner[mask], minlength=len(texts)).astype(np.float64)
+
+    def run(text: str) -> Column:
+        hit = codes[: max(0, codes.size - len(text) + 1)] == ord(text[0])
+        for place, character in enumerate(text[1:], start=1):
+            hit &= codes[place : codes.size - len(text) + 1 + place] == ord(character)
+        return texts.count(hit).astype(np.float64)
+
+    bullet = np.isin(one, [ord(c) for c in "-*+•–"]) & ((two == 32) | (one == ord("•")))
+    stop = np.array([ord(c) for c in ".):、"])
+    digit = _is_digit(one)
+    numbered = digit & (np.isin(two, stop) | (_is_digit(two) & (np.isin(three, stop) | (_is_digit(three) & np.isin(four, stop)))))
+    fence = (one == 96) & (two == 96) & (three == 96)
+    fences = per_text(fence)
+    columns = {
+        "lines": per_text(np.ones(one.size, dtype=np.bool_)),
+        "paragraphs": run("\n\n") - texts.turns,
+        "bullets": per_text(bullet),
+        "numbered": per_text(numbered),
+        "headings": per_text((one == ord("#")) & np.isin(two, [32, ord("#")])),
+        "bold": np.floor(run("**") / 2),
+        "table_rows": per_text(one == ord("|")),
+        "quoted_lines": per_text(one == ord(">")),
+        "code_blocks": np.ceil(fences / 2),
+        "open_code": fences % 2,
+        "inline_code": np.maximum(run("`") - 3 * fences, 0),
+        "links": run("://") + run("]("),
+        "formulas": run("\\") + run("$"),
+        "tags": run("</") + run("/>"),
+    }
+    return {name: np.log1p(np.maximum(column, 0)) for name, column in columns.items()}
+
+
+def _is_digit(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    return (codes >= 48) & (codes <= 57)
+
+
+def _wording(reading: Reading) -> dict[str, Column]:
+    counts, words = reading.phrases, np.maximum(reading.words.counts, 1)
+    common = np.stack([counts[name] for name in LANGUAGES], axis=1)
+    columns = {name: np.log1p(counts[name]) for name in TOPICS}
+    columns |= {f"{name}_share": counts[name] / words for name in ("hedge", "first_person", "second_person", "negation")}
+    return columns | {f"is_{name}": common[:, i] / words for i, name in enumerate(LANGUAGES)}
+
+
+def _phrase_counts(words: Words, n: int) -> dict[str, Column]:
+    counts = {name: np.zeros(n) for name in PHRASES}
+    for size, lists in phrases_by_size().items():
+        hashes, owner = words.grams(size)
+        likely = np.flatnonzero(lists.sieve[hashes >> np.uint64(48)])
+        hashes, owner = hashes[likely], owner[likely]
+        for name, wanted in lists.hashes.items():
+            counts[name] += np.bincount(owner[_among(hashes, wanted)], minlength=n)
+    return counts
+
+
+def _among(hashes: Hashes, wanted: Hashes) -> NDArray[np.bool_]:
+    place = np.minimum(np.searchsorted(wanted, hashes), wanted.size - 1)
+    return np.asarray(wanted[place] == hashes)
+
+
+def _repetition(reading: Reading) -> dict[str, Column]:
+    n, words, lines = len(reading.texts), reading.words, reading.lines
+    return {
+        "distinct_words": distinct_share(words.hashes, words.owner, n),
+        "distinct_pairs": distinct_share(*words.grams(2), n),
+        "distinct_fours": distinct_share(*words.grams(4), n),
+        "distinct_lines": distinct_share(lines.hashes, lines.owner, n),
+    }
+
+
+def distinct_share(hashes: Hashes, owner: NDArray[np.int64], n: int) -> Column:
+    """Share of the hashes of each text that are distinct, 1 for a text without any."""
+    total = np.bincount(owner, minlength=n)
+    return np.where(total, np.bincount(distinct(hashes, owner)[1], minlength=n) / np.maximum(total, 1), 1.0)
+
+
+def distinct(hashes: Hashes, owner: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct hashes of each text, shortened to 40 bits, in order of text and hash.
+
+    Returns:
+        Keys (text in the upper 24 bits, hash in the lower 40), the text of each, and how often each occurs.
+    """
+    keys = np.sort((owner.astype(np.uint64) << np.uint64(40)) | (hashes >> np.uint64(24)))
+    place = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if keys.size else np.zeros(0, np.int64)
+    keys_once = keys[place]
+    return keys_once, (keys_once >> np.uint64(40)).astype(np.int64), np.diff(place, append=keys.size)
+
+
+def _ending(texts: Texts) -> dict[str, Column]:
+    solid = np.flatnonzero(~texts.is_kind("space", "newline"))
+    last = np.searchsorted(solid, texts.starts[1:]) - 1
+    has = np.diff(np.searchsorted(solid, texts.starts)) > 0
+    kind = np.where(has, texts.kinds[solid[np.maximum(last, 0)]] if solid.size else 0, 255)
+
+    def ends(*names: str) -> Column:
+        return np.isin(kind, [KIND[name] for name in names]).astype(np.float64)
+
+    return {
+        "ends_stopped": ends("stop", "exclamation", "bracket", "quote"),
+        "ends_asking": ends("question"),
+        "ends_open": ends("comma", "colon", "hyphen"),
+        "ends_in_word": ends("lower", "upper", "digit", *ALPHABETS),
+    }

@@ -1,0 +1,109 @@
+"""Words and their 64-bit hashes, found in whole arrays of characters at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from votecast.features.codes import ALPHABETS, Texts, lower_table, texts_of
+
+_BASE = 0x9E3779B97F4A7C15
+_INVERSE = pow(_BASE, -1, 2**64)
+_MIX = np.uint64(0xFF51AFD7ED558CCD)
+_STEP = np.uint64(0xC4CEB9FE1A85EC53)
+_SHIFT = np.uint64(33)
+_ONE = np.uint64(1)
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of many texts, in order; every Chinese or Japanese character is a word.
+
+    Args:
+        hashes: Hash of each word in lower case, uint64 of shape (words,).
+        owner: Text each word belongs to, int64 of shape (words,).
+        first: Position of its first character.
+        length: Number of its characters.
+        starts: Where the words of each text start, int64 of shape (texts + 1,).
+    """
+
+    hashes: Hashes
+    owner: NDArray[np.int64]
+    first: NDArray[np.int64]
+    length: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of words of each text."""
+        return np.diff(self.starts)
+
+    def grams(self, size: int) -> tuple[Hashes, NDArray[np.int64]]:
+        """Hashes of all runs of `size` words that stay within one text, and the text of each."""
+        hashes = self.hashes
+        for behind in range(1, size):
+            hashes = mix(hashes[:-1] * _STEP + self.hashes[behind:])
+        if size == 1:
+            return hashes, self.owner
+        inside = self.owner[: hashes.size] == self.owner[size - 1 :]
+        return hashes[inside], self.owner[: hashes.size][inside]
+
+
+def words_of(texts: Texts) -> Words:
+    """Find the words of texts: runs of letters, digits and apostrophes, or single Chinese or Japanese characters."""
+    letter = texts.is_kind("lower", "upper", "digit", "apostrophe", *ALPHABETS)
+    single = texts.is_kind("han", "kana")
+    before = np.concatenate([[False], letter[:-1] & ~single[:-1]]) if letter.size else letter
+    first = np.flatnonzero(letter & (single | ~before))
+    ends = np.flatnonzero(letter & ~np.append(letter[1:] & ~single[1:], False) | single) + 1
+    hashes = span_hashes(prefix_hashes(texts), first, ends)
+    return Words(hashes, texts.owner[first], first, ends - first, np.searchsorted(first, texts.starts))
+
+
+def prefix_hashes(texts: Texts) -> Hashes:
+    """Running polynomial hash of the lower-cased characters, shape (characters + 1,), modulo 2^64."""
+    powers = _powers(_BASE, _rounded(texts.codes.size))[: texts.codes.size]
+    out = np.zeros(texts.codes.size + 1, dtype=np.uint64)
+    np.cumsum((lower_table()[texts.codes] + np.uint32(1)) * powers, out=out[1:])
+    return out
+
+
+def span_hashes(prefix: Hashes, first: NDArray[np.int64], ends: NDArray[np.int64]) -> Hashes:
+    """Hash of each span of characters; equal texts have equal hashes wherever they stand."""
+    inverse = _powers(_INVERSE, _rounded(prefix.size - 1))
+    return mix((prefix[ends] - prefix[first]) * inverse[first])
+
+
+def mix(hashes: Hashes) -> Hashes:
+    """Spread the bits of 64-bit hashes (the finaliser of MurmurHash3, Appleby 2011)."""
+    hashes = hashes ^ (hashes >> _SHIFT)
+    hashes = hashes * _MIX
+    return hashes ^ (hashes >> _SHIFT)
+
+
+def phrase_hashes(phrases: tuple[str, ...]) -> dict[int, Hashes]:
+    """Hashes of phrases, sorted, by their number of words."""
+    column = pa.chunked_array([pa.array([[phrase] for phrase in phrases], pa.list_(pa.large_string()))])
+    words = words_of(texts_of([column], 1000))
+    found: dict[int, Hashes] = {}
+    for size in np.unique(words.counts).tolist():
+        hashes, owner = words.grams(size)
+        found[size] = np.unique(hashes[words.counts[owner] == size])
+    return found
+
+
+def _rounded(size: int) -> int:
+    return 1 << max(16, int(size).bit_length())
+
+
+@cache
+def _powers(base: int, size: int) -> Hashes:
+    factors = np.full(size, base, dtype=np.uint64)
+    factors[0] = _ONE
+    return np.cumprod(factors)

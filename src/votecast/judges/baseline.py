@@ -1,0 +1,242 @@
+"""The baseline judge: boosted trees and a sparse linear model over features of the pair, stacked. No torch."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from votecast.config import Settings
+from votecast.data.battles import Battles, as_battles
+from votecast.errors import ArtifactError, JudgeError
+from votecast.features import PairFeatures, extract
+from votecast.judges.boosting import Held, Trees, TreeSettings, Views
+from votecast.judges.davidson import Vector, prior_closeness
+from votecast.judges.linear import Design, Linear, LinearSettings
+from votecast.judges.stacking import Blend, Scores, inner_folds
+from votecast.types import Probabilities
+
+logger = logging.getLogger(__name__)
+
+TREES, LINEAR, MODEL = "trees.txt", "linear.safetensors", "model.json"
+_FEW_ROUNDS = 50
+
+
+class BaselineSettings(Settings):
+    """Settings of the baseline judge.
+
+    Args:
+        trees: Settings of the boosted trees.
+        linear: Settings of the linear model.
+        inner_folds: Folds, grouped by prompt, on which the number of rounds and the blend of the two models are settled.
+        threads: Threads for features and trees; 0 uses all cores. The result does not depend on it.
+    """
+
+    trees: TreeSettings = TreeSettings()
+    linear: LinearSettings = LinearSettings()
+    inner_folds: int = Field(3, ge=2, le=20)
+    threads: int = Field(0, ge=0, le=1024)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Features of battles, laid out for both models; computed once, cut into folds many times.
+
+    Args:
+        features: The features.
+    """
+
+    features: PairFeatures
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, indices: ArrayLike) -> Prepared:
+        """The battles at these positions, in this order."""
+        return Prepared(self.features.take(indices))
+
+
+class BaselineModel:
+    """Boosted trees and a linear model over features of the pair, stacked on held-out forecasts.
+
+    Both models give every battle a strength, which changes its sign when the answers are exchanged, and a closeness, which
+    does not change; so exchanging the answers exchanges columns a and b exactly, for every input.
+
+    Args:
+        settings: Settings of the baseline.
+        seed: Seed of every draw.
+
+    Example:
+        >>> from votecast.data.battles import Battles
+        >>> rows = [{"prompt": str(i), "response_a": "No.", "response_b": "Yes, " * i, "winner": "b"} for i in range(40)]
+        >>> battles = Battles.from_rows(rows)
+        >>> model = BaselineModel(seed=0).fit(battles, battles.targets(), battles.weights())
+        >>> p = model.predict(battles)
+        >>> bool((model.predict(battles.swapped())[:, [1, 0, 2]] == p).all())
+        True
+    """
+
+    settings_type: ClassVar[type[Settings]] = BaselineSettings
+
+    def __init__(self, settings: BaselineSettings | None = None, *, seed: int = 0) -> None:
+        self.settings = settings or BaselineSettings()
+        self.seed = seed
+        self._parts: tuple[Trees, Linear, Blend] | None = None
+
+    def prepare(self, battles: Battles | Any) -> Prepared:
+        """Compute the features of battles, for `fit` and `predict`, row by row."""
+        return Prepared(extract(as_battles(battles), threads=self.settings.threads))
+
+    def fit(
+        self,
+        battles: Prepared | Battles,
+        targets: Probabilities,
+        weights: Vector,
+        groups: NDArray[np.int64] | None = None,
+    ) -> Self:
+        """Learn from votes.
+
+        Args:
+            battles: Battles, or what `prepare` made of them.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
+
+        Raises:
+            JudgeError: If there are no rows, or all weights are 0.
+        """
+        features = self._features(battles)
+        if not len(features) or not weights.sum() > 0:
+            raise JudgeError(
+                f"the baseline was given {len(features)} battles of weight {float(weights.sum())} in all; "
+                "it learns from at least one battle with a weight above 0"
+            )
+        groups = np.arange(len(features)) if groups is None else groups
+        work = _Fit(self.settings, self.seed, Views.of(features), Design.of(features), targets, weights)
+        self._parts = work.run(inner_folds(groups, self.settings.inner_folds, self.seed))
+        return self
+
+    def predict(self, battles: Prepared | Battles) -> Probabilities:
+        """Forecast votes, uncalibrated.
+
+        Args:
+            battles: Battles, or what `prepare` made of them.
+
+        Returns:
+            Probabilities of shape (n, 3); each row depends on that row's texts alone.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        if self._parts is None:
+            raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
+        trees, linear, blend = self._parts
+        features = self._features(battles)
+        if not len(features):
+            return np.zeros((0, 3))
+        return blend.predict(trees.strength(Views.of(features)), linear.strength(Design.of(features)))
+
+    def _features(self, battles: Prepared | Battles) -> PairFeatures:
+        return battles.features if isinstance(battles, Prepared) else self.prepare(battles).features
+
+    def save(self, folder: Path) -> None:
+        """Write trees, linear weights and blend into an existing folder.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        if self._parts is None:
+            raise JudgeError("the baseline has not been fitted, so there is nothing to save; call fit first")
+        trees, linear, blend = self._parts
+        (folder / TREES).write_text(trees.text(), "utf-8")
+        arrays = linear.arrays()
+        small = {name: arrays[name].astype(np.float16) for name in ("terms", "apart")}
+        save_file({name: np.ascontiguousarray(array) for name, array in (arrays | small).items()}, folder / LINEAR)
+        facts = {"strength": blend.strength, "closeness": blend.closeness, "base": blend.base, "trees_base": trees.base}
+        (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: BaselineSettings | None = None, *, seed: int = 0) -> Self:
+        """Read back what `save` wrote; predictions are bit-equal.
+
+        Raises:
+            ArtifactError: If a file is absent or damaged.
+        """
+        model = cls(settings, seed=seed)
+        try:
+            facts = json.loads((folder / MODEL).read_text("utf-8"))
+            blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
+            arrays = load_file(folder / LINEAR)
+            small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
+            linear = Linear.from_arrays(arrays | small)
+            trees = Trees.read(folder / TREES, facts["trees_base"], model.settings.threads)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise ArtifactError(
+                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
+            ) from error
+        model._parts = (trees, linear, blend)
+        return model
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One fit: held-out forecasts over inner folds, then both models on all rows."""
+
+    settings: BaselineSettings
+    seed: int
+    views: Views
+    design: Design
+    targets: Probabilities
+    weights: Vector
+
+    def run(self, fold: NDArray[np.int64]) -> tuple[Trees, Linear, Blend]:
+        rows = np.arange(len(fold))
+        base = prior_closeness(self.targets, self.weights)
+        parts = [rows[fold == number] for number in range(int(fold.max()) + 1)]
+        parts = [part for part in parts if self.weights[part].sum() > 0]
+        blend, rounds = Blend((0.5, 0.5), (0.5, 0.5), base), min(_FEW_ROUNDS, self.settings.trees.rounds)
+        if len(parts) > 1:
+            blend, rounds = self.settle(parts, base)
+        trees, linear = self.trees(rows, rounds), self.linear(rows)
+        logger.info("baseline: %d rounds, blend %s", rounds, blend)
+        return trees, linear, blend
+
+    def settle(self, parts: list[NDArray[np.int64]], base: float) -> tuple[Blend, int]:
+        """Forecast each part with models of the others; find the best number of rounds, and the blend at it."""
+        rows = np.concatenate(parts)
+        boosters, curves, linear_scores = [], [], []
+        for part in parts:
+            others = np.setdiff1d(rows, part)
+            held = Held(self.views.take(part), self.targets[part], self.weights[part], self.settings.trees.patience)
+            boosters.append(self.trees(others, self.settings.trees.rounds, held))
+            curves.append(held.losses)
+            linear_scores.append(self.linear(others).strength(self.design.take(part)))
+        shortest = min(map(len, curves))
+        shares = [self.weights[part].sum() for part in parts]
+        rounds = 1 + int(np.argmin(np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)))
+        tree_scores = [trees.strength(self.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)]
+        scores = (_joined(tree_scores), _joined(linear_scores))
+        return Blend.fit(scores, self.targets[rows], self.weights[rows], base), rounds
+
+    def trees(self, rows: NDArray[np.int64], rounds: int, held: Held | None = None) -> Trees:
+        """Trees fitted on these battles."""
+        views, targets, weights = self.views.take(rows), self.targets[rows], self.weights[rows]
+        return Trees.fit(
+            views, targets, weights, self.settings.trees, rounds=rounds, seed=self.seed, threads=self.settings.threads, held=held
+        )
+
+    def linear(self, rows: NDArray[np.int64]) -> Linear:
+        """A linear model fitted on these battles."""
+        return Linear.fit(self.design.take(rows), self.targets[rows], self.weights[rows], self.settings.linear)
+
+
+def _joined(scores: list[Scores]) -> Scores:
+    return np.concatenate([s for s, _ in scores]), np.concatenate([t for _, t in scores])
