@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
@@ -16,7 +17,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _ROWS_AT_ONCE = 1024
-_MISSING = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,20 @@ def by_appearance(numbers: Ints) -> Ints:
 
 
 def without_text(battles: Battles, column: str) -> Bools:
-    """Rows whose text column has no visible character: no turns, or only turns that are None, empty or white space."""
-    return np.array([not any(turn and not turn.isspace() for turn in turns) for turns in rows_of(battles.column(column))], dtype=bool)
+    """Rows whose text column has no visible character: no turns, or only turns that are None, empty or white space.
+
+    Example:
+        >>> rows = [{"prompt": prompt, "response_a": "", "response_b": ""} for prompt in ([], [None, " "], ["", "x"])]
+        >>> without_text(Battles.from_rows(rows), "prompt").tolist()
+        [True, True, False]
+    """
+    parts = [np.zeros(0, dtype=bool)]
+    for chunk in battles.column(column).chunks:
+        bounds, turns = _turns(chunk)
+        blank = pc.or_(pc.equal(pc.binary_length(turns), 0), pc.utf8_is_space(turns)).to_numpy(zero_copy_only=False)
+        visible = np.concatenate([[0], np.cumsum(~blank)])
+        parts.append(visible[bounds[1:]] == visible[bounds[:-1]])
+    return np.concatenate(parts)
 
 
 def rows_of(column: pa.ChunkedArray) -> Iterator[list[str | None]]:
@@ -103,17 +115,36 @@ def rows_of(column: pa.ChunkedArray) -> Iterator[list[str | None]]:
 
 
 def _cell_digests(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
-    digests = b"".join(_digest(turns) for turns in rows_of(column))
-    return np.frombuffer(digests, dtype="S16")
+    return np.concatenate([np.zeros(0, dtype="S16"), *(_chunk_digests(chunk) for chunk in column.chunks)])
 
 
-def _digest(turns: list[str | None]) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for turn in turns:
-        raw = b"" if turn is None else turn.encode("utf-8", "surrogatepass")
-        digest.update((_MISSING if turn is None else len(raw)).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.digest()
+def _chunk_digests(chunk: pa.Array) -> NDArray[np.bytes_]:
+    """Hash each list of turns: its characters, which lie in one run, then the lengths, with -1 for a turn that is None."""
+    bounds, turns = _turns(chunk)
+    lengths = pc.binary_length(turns).to_numpy()
+    missing = chunk.values.slice(chunk.offsets[0].as_py(), len(turns)).is_null().to_numpy(zero_copy_only=False)
+    sizes = np.where(missing, -1, lengths).astype("<i8")
+    characters = memoryview(turns.buffers()[2] or b"")
+    places = np.concatenate([[0], np.cumsum(lengths)]) + _first_byte(turns)
+    out = []
+    for start, stop, head, tail in zip(bounds[:-1], bounds[1:], places[bounds[:-1]], places[bounds[1:]], strict=True):
+        digest = hashlib.blake2b(characters[head:tail], digest_size=16)
+        digest.update(sizes[start:stop].tobytes())
+        out.append(digest.digest())
+    return np.frombuffer(b"".join(out), dtype="S16")
+
+
+def _turns(chunk: pa.Array) -> tuple[Ints, pa.Array]:
+    """The turns of all rows in one array, "" for None, and the bounds of the rows among them."""
+    bounds = chunk.offsets.to_numpy().astype(np.int64)
+    turns = chunk.values.slice(bounds[0], bounds[-1] - bounds[0])
+    return bounds - bounds[0], turns.fill_null("")
+
+
+def _first_byte(turns: pa.Array) -> int:
+    """Where the characters of the first turn begin in the buffer of characters."""
+    offsets = np.frombuffer(turns.buffers()[1] or bytes(8), dtype=np.int64)
+    return int(offsets[turns.offset]) if len(turns) else 0
 
 
 def _numbers(digests: NDArray[np.bytes_]) -> Ints:
