@@ -1,4 +1,4 @@
-"""What every test gets: no network (see pyproject.toml), no settings of the user, one thread per worker, outside votes if given."""
+"""What every test gets: no network, no settings of the user, one thread per worker, outside votes if they are given."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ def write_simulation(
     labels: bool = True,
     truth: str | Path | None = None,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, rows: None,
 ) -> Truth:
     """Simulate an arena into a file, and the truth about it into another.
 
@@ -54,6 +55,7 @@ def write_simulation(
         labels: Whether the file holds models and votes; without them it looks like the contest's test file.
         truth: The file of the truth; by default `truth_path(path)`.
         overwrite: Whether existing files may be replaced.
+        progress: Called with the number of rows done and of all rows.
 
     Returns:
         The truth, as it was written.
@@ -65,7 +67,7 @@ def write_simulation(
     parts = simulate(rows, seed, start=start)
     check_free(side, overwrite=overwrite)
     with atomic_file(path, overwrite=overwrite) as votes, atomic_file(side, overwrite=overwrite) as known:
-        whole = _write_csv(votes, parts, labels)
+        whole = _write_csv(votes, parts, labels, lambda done: progress(done, rows))
         pq.write_table(whole.table(), known)
     return whole
 
@@ -109,7 +111,7 @@ def json_cell(turns: list[str | None]) -> str:
     return json.dumps(turns, separators=(",", ":")).replace("/", "\\/")
 
 
-def _write_csv(path: Path, parts: Iterator[tuple[Battles, Truth]], labels: bool) -> Truth:
+def _write_csv(path: Path, parts: Iterator[tuple[Battles, Truth]], labels: bool, progress: Callable[[int], None]) -> Truth:
     known: list[Truth] = []
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(path.open("w", encoding="ascii", newline=""))
@@ -118,6 +120,7 @@ def _write_csv(path: Path, parts: Iterator[tuple[Battles, Truth]], labels: bool)
         for battles, truth in parts:
             writer.writerows(_csv_rows(battles, labels))
             known.append(truth)
+            progress(sum(map(len, known)))
     return Truth.concat(known)
 
 
