@@ -96,16 +96,12 @@ def _turn(language: Phrases, topic: int, number: int, dice: Dice, *, may_be_null
     count = 3 + dice.below(8) if kind == "list" else n
     x, y, z, other = nouns
     sentences = [dice.pick(language.requests[kind]).format(x=x, y=y, z=z, n=count, m=m)]
-    for _ in range((0 if number else 2) + _geometric(dice, 0.45)):
-        sentences.append(_context(language, other, dice))
+    for context in dice.some(language.contexts, (0 if number else 2) + _geometric(dice, 0.45)):
+        name, place, amount = dice.pick(language.names), dice.pick(language.places), 2 + dice.below(300)
+        sentences.append(context.format(name=name, place=place, n=amount, x=other))
     start = dice.pick(language.followups) if number and dice.chance(0.5) else ""
     text = start + language.stop[1:].join(sentences)
     return Turn(text, kind, tuple(noun for noun in nouns if noun in text), (n, m))
-
-
-def _context(language: Phrases, noun: str, dice: Dice) -> str:
-    context = dice.pick(language.contexts)
-    return context.format(name=dice.pick(language.names), place=dice.pick(language.places), n=2 + dice.below(300), x=noun)
 
 
 def _geometric(dice: Dice, go_on: float) -> int:
