@@ -56,8 +56,6 @@ class Part:
 
     def text(self, name: str, *, required: bool = False) -> pa.LargeStringArray:
         """A column as text, null where the value is missing (and a fault there, if it is required)."""
-        if name not in self:
-            return pa.nulls(len(self), pa.large_string())
         column = self._column(name)
         if name in self.encoded or pa.types.is_nested(column.type):
             values = self.values(name)
@@ -94,28 +92,34 @@ class Part:
 
     def values(self, name: str) -> list[Any]:
         """A column as Python values, None where they are missing or cannot be read."""
-        if name not in self:
-            return [None] * len(self)
         values = self._column(name).to_pylist()
         if name in self.encoded:
-            values = [self._decoded(position, name, value) for position, value in enumerate(values)]
+            values = [self.decoded(position, name, value) for position, value in enumerate(values)]
         return [None if value == "" and self._empty_is_missing else value for value in values]
 
-    def decoded(self, position: int, name: str, text: str) -> Any:
-        """The JSON value of a text; None, and a fault, where it is none."""
-        return self._decoded(position, name, text)
+    def decoded(self, position: int, name: str, text: Any) -> Any:
+        """The JSON value of a text; None, and a fault, where it is none. What is no text stays as it is."""
+        if not isinstance(text, str):
+            return text
+        try:
+            value, repairs = load_json(text)
+        except CellError as error:
+            self.fault(position, name, text, str(error))
+            return None
+        self.repair(repairs, position)
+        return value
 
     def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> pa.Table:
         """The good rows as a table of battles.
 
         Args:
             columns: Columns of `SCHEMA`, one value a row; absent ones are filled.
-            keep: Further columns of the file to carry along.
+            keep: Further columns of the file to carry along, as text.
         """
         filled = {field.name: self._filled(field, columns) for field in SCHEMA}
         further = [name for name in keep if name not in filled]
-        arrays = [*filled.values(), *(self._column(name) for name in further)]
-        kept = [self.table.schema.field(name) for name in further]
+        arrays = [*filled.values(), *(self.text(name) for name in further)]
+        kept = [pa.field(name, pa.large_string()) for name in further]
         if self.faults:
             good = pa.array(self.good)
             arrays = [array.filter(good) for array in arrays]
@@ -138,6 +142,8 @@ class Part:
         return pa.nulls(len(self), field.type)
 
     def _column(self, name: str) -> pa.Array:
+        if name not in self:
+            return pa.nulls(len(self))
         column = self.table.column(name)
         array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
@@ -153,17 +159,6 @@ class Part:
         if missing.true_count:
             for position in np.flatnonzero(missing.to_numpy(zero_copy_only=False)):
                 self.fault(int(position), name, None, f"the value is missing; every row needs a {name}")
-
-    def _decoded(self, position: int, name: str, text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        try:
-            value, repairs = load_json(text)
-        except CellError as error:
-            self.fault(position, name, text, str(error))
-            return None
-        self.repair(repairs, position)
-        return value
 
     def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
         turns: list[list[str | None] | None] = []

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from votecast.data.battles import Battles
+
+FIRST_ROWS = 5
+"""Row numbers kept for each kind of repair."""
 
 
 @dataclass
@@ -14,7 +22,7 @@ class ReadReport:
         path: The file.
         container: csv, parquet, jsonl or arrow, with its compression.
         format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast.
-        text: For each text column, whether its cells are "json" or "plain".
+        text: For each text column, whether its cells are "json" lists, "plain" text, "list" (lists already) or "transcript".
         rows: Rows handed on.
         labelled: Rows among them with a vote or a soft label.
         repairs: Number of repairs by kind.
@@ -39,6 +47,24 @@ class ReadReport:
     ignored: list[str] = field(default_factory=list)
     sampling: str | None = None
     notes: list[str] = field(default_factory=list)
+
+    def count(self, battles: Battles) -> None:
+        """Add rows that are handed on."""
+        self.rows += len(battles)
+        self.labelled += int(battles.labelled.sum())
+
+    def repaired(self, kind: str, rows: Iterable[int]) -> None:
+        """Add rows in which something was repaired.
+
+        Args:
+            kind: What was repaired, and how.
+            rows: Their numbers in the file, from 1.
+        """
+        for row in rows:
+            self.repairs[kind] = self.repairs.get(kind, 0) + 1
+            first = self.examples.setdefault(kind, [])
+            if len(first) < FIRST_ROWS and row not in first:
+                first.append(row)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""

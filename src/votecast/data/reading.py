@@ -1,0 +1,297 @@
+"""From a file of votes to battles, in parts."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from votecast.data.battles import Battles
+from votecast.data.containers import BadRow, RawBatch, TableStream, open_table
+from votecast.data.ids import IdIndex
+from votecast.data.parts import Part
+from votecast.data.quarantine import BadRows
+from votecast.data.report import ReadReport
+from votecast.data.sampling import StratifiedSample
+from votecast.data.sources import FORMATS, Options, Source, find_source
+from votecast.errors import ConfigError, DataError
+
+HEAD_ROWS = 64
+"""Rows by which format and text mode are decided."""
+_HEAD_BYTES = 16 << 20
+_CHOICES = {
+    "format": ("auto", *FORMATS),
+    "text": ("auto", "json", "plain"),
+    "bad_rows": ("error", "quarantine"),
+    "labels": ("optional", "required", "ignored"),
+}
+
+
+class VoteReader:
+    """Read a file of votes part by part; memory stays flat whatever its length.
+
+    Args:
+        path: CSV, TSV, JSON lines, Parquet or Arrow, also gzip- or zstd-compressed; "-" is standard input.
+        format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast; "auto" goes by the columns.
+        text: Whether text cells are "json" lists or "plain" text; "auto" decides once a column by the first rows.
+        bad_rows: "error" stops at the first bad row, "quarantine" writes bad rows with reasons to a side file.
+        quarantine: The side file; by default `<name of the file>.quarantine.jsonl` in the working folder. It is written
+            when the last row was read, and only if there is a bad row.
+        limit: Read at most this many rows.
+        sample: Keep this fraction of the rows, stratified by label, in the order of the file.
+        seed: Seed of the sample, and of the sides of chosen and rejected answers.
+        labels: "required" makes a row without a vote bad, "ignored" does not look at votes.
+        keep: Further columns to carry along, as text.
+        overwrite: Whether an existing side file may be replaced.
+
+    Attributes:
+        report: What was found and repaired, complete when the last part was read.
+
+    Ids must be unique: a row whose id occurred before is a bad row. Where a file has no ids, rows are numbered from 0.
+
+    Raises:
+        ConfigError: If an option has a value that is not allowed.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "votes.csv"
+        >>> _ = path.write_text("prompt,response_a,response_b,winner\\nWhy?,Because.,No.,a\\n")
+        >>> reader = VoteReader(path)
+        >>> [battle.winner for battles in reader for battle in battles], reader.report.text["prompt"]
+        (['a'], 'plain')
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        format: str = "auto",
+        text: str = "auto",
+        bad_rows: str = "error",
+        quarantine: str | Path | None = None,
+        limit: int | None = None,
+        sample: float | None = None,
+        seed: int = 0,
+        labels: str = "optional",
+        keep: Sequence[str] = (),
+        overwrite: bool = False,
+    ) -> None:
+        _check_choices(format=format, text=text, bad_rows=bad_rows, labels=labels)
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
+        if sample is not None:
+            StratifiedSample(sample, seed)
+        self.report = ReadReport(path=str(path))
+        self._path = path
+        self._format = format
+        self._options = Options(text=text, labels=labels, seed=seed)
+        self._side_file = _side_file(path, quarantine) if bad_rows == "quarantine" else None
+        self._limit = limit
+        self._sample = sample
+        self._keep = tuple(keep)
+        self._overwrite = overwrite
+
+    def __iter__(self) -> Iterator[Battles]:
+        """Parts of some megabytes; iterating again reads the file again, with a new report."""
+        self.report = ReadReport(path=str(self._path), sampling=self._sampling())
+        waiting: list[BadRow] = []
+        with contextlib.ExitStack() as files:
+            bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
+            stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append))
+            batches = files.enter_context(contextlib.closing(_ahead(stream)))
+            first, head = _head(batches)
+            steps = _Pass(self._source(stream, head), self.report, bad, waiting, self._keep)
+            steps.empty_is_missing = stream.container in ("csv", "tsv")
+            drawn = self._drawn(filter(len, map(steps.convert, itertools.chain(first, batches))))
+            for battles in drawn:
+                self.report.count(battles)
+                yield battles
+            steps.finish(read_to_the_end=self._limit is None or self.report.rows < self._limit)
+            self.report.quarantined = bad.count
+            self.report.quarantine = str(self._side_file) if bad.count else None
+
+    def _source(self, stream: TableStream, head: Sequence[pa.Table]) -> Source:
+        open_ended = stream.container == "jsonl"
+        names = _filled_names(head) if open_ended else stream.names
+        source = find_source(stream.path, names, head, self._options, wanted=self._format, open_ended=open_ended)
+        absent = [name for name in self._keep if name not in names]
+        if absent:
+            raise DataError(f"{stream.path} has no column {', '.join(absent)} to keep; it has {', '.join(names)}")
+        self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
+        self.report.format, self.report.text = source.name, source.text
+        self.report.notes.extend(source.notes)
+        return source
+
+    def _drawn(self, parts: Iterable[Battles]) -> Iterator[Battles]:
+        """Sample first, then the limit."""
+        sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
+        left = self._limit
+        for battles in parts:
+            if sample is not None:
+                battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
+            if left is not None:
+                battles = battles[:left]
+                left -= len(battles)
+            if len(battles):
+                yield battles
+            if left == 0:
+                return
+
+    def _sampling(self) -> str | None:
+        said = []
+        if self._sample is not None:
+            said.append(f"sample {self._sample:g}, stratified by label, in file order, seed {self._options.seed}")
+        if self._limit is not None:
+            said.append(f"limit {self._limit}")
+        return "; ".join(said) or None
+
+
+def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:
+    """Read a file of votes in parts; memory stays flat whatever its length.
+
+    Args:
+        path: The file, or "-" for standard input.
+        options: As of `VoteReader`.
+
+    Raises:
+        DataError: If the file or a row cannot be read; the message names the place.
+    """
+    return iter(VoteReader(path, **options))
+
+
+def read_votes(path: str | Path, **options: Any) -> Battles:
+    """Read a whole file of votes.
+
+    Args:
+        path: The file, or "-" for standard input.
+        options: As of `VoteReader`.
+
+    Returns:
+        The battles, with what was found and repaired in `.report`.
+
+    Raises:
+        DataError: If the file or a row cannot be read; the message names the place.
+    """
+    reader = VoteReader(path, **options)
+    battles = Battles.concat(list(reader))
+    battles.report = reader.report
+    return battles
+
+
+class _Pass:
+    """One pass over a file: what has to be remembered from part to part."""
+
+    def __init__(
+        self, source: Source, report: ReadReport, bad: BadRows, waiting: list[BadRow], keep: Sequence[str]
+    ) -> None:
+        self.empty_is_missing = False
+        self._source = source
+        self._report = report
+        self._bad = bad
+        self._waiting = waiting
+        self._keep = keep
+        self._ids = IdIndex()
+
+    def convert(self, batch: RawBatch) -> Battles:
+        """The good rows of a batch; the bad ones are set aside."""
+        part = Part(batch, empty_is_missing=self.empty_is_missing)
+        columns = self._source.convert(part)
+        if "id" in columns:
+            self._fault_repeated(part, columns["id"])
+        self._set_aside(part)
+        self._note(part, batch)
+        return Battles(part.battles(columns, self._keep))
+
+    def finish(self, *, read_to_the_end: bool) -> None:
+        """Set aside what the container found after the last batch."""
+        if read_to_the_end:
+            for bad in self._waiting:
+                self._bad.add(bad)
+
+    def _fault_repeated(self, part: Part, ids: pa.Array) -> None:
+        good = np.flatnonzero(part.good)
+        names = ids.take(pa.array(good)).to_pylist()
+        for at, earlier in self._ids.repeated(names, part.rows[good]).items():
+            reason = f"the id was used before, in row {earlier}; ids must be unique, so rename it or leave the column out"
+            part.fault(int(good[at]), "id", names[at], reason)
+
+    def _set_aside(self, part: Part) -> None:
+        """Hand on the bad rows of part and container together, in the order of the file."""
+        last = int(part.rows[-1])
+        found: list[tuple[BadRow, int | None]] = [(bad, position) for position, bad in part.faults.items()]
+        found += [(bad, None) for bad in self._waiting if bad.row <= last]
+        self._waiting[:] = [bad for bad in self._waiting if bad.row > last]
+        for bad, position in sorted(found, key=lambda each: each[0].row):
+            self._bad.add(bad, None if position is None else part.table.slice(position, 1).to_pylist()[0])
+
+    def _note(self, part: Part, batch: RawBatch) -> None:
+        known = {*self._source.known, *self._keep, *self._report.ignored}
+        self._report.ignored.extend(name for name in part.table.column_names if name not in known)
+        for kind, positions in part.repairs.items():
+            self._report.repaired(kind, [int(part.rows[i]) for i in positions if i not in part.faults])
+        bad = {fault.row for fault in part.faults.values()}
+        for kind, rows in batch.repairs.items():
+            self._report.repaired(kind, [row for row in rows if row not in bad])
+
+
+def _ahead(stream: TableStream) -> Iterator[RawBatch]:
+    """The batches, the next one being read while the last one is worked on."""
+    batches = iter(stream)
+    with ThreadPoolExecutor(1, thread_name_prefix="votecast-read") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _head(batches: Iterator[RawBatch]) -> tuple[list[RawBatch], list[pa.Table]]:
+    """The first batches, and the first rows in them: fewer than `HEAD_ROWS` where rows are very large."""
+    read: list[RawBatch] = []
+    head: list[pa.Table] = []
+    rows = size = 0
+    while rows < HEAD_ROWS and size < _HEAD_BYTES and (batch := next(batches, None)) is not None:
+        read.append(batch)
+        taken = 0
+        while taken < min(batch.table.num_rows, HEAD_ROWS - rows) and size < _HEAD_BYTES:
+            size += batch.table.slice(taken, 1).nbytes
+            taken += 1
+        rows += taken
+        head.append(batch.table.slice(0, taken))
+    return read, head
+
+
+def _filled_names(head: Sequence[pa.Table]) -> list[str]:
+    """The columns with a value in the first rows."""
+    names = dict.fromkeys(name for table in head for name in table.column_names)
+    return [
+        name for name in names if any(name in t.column_names and t.column(name).null_count < t.num_rows for t in head)
+    ]
+
+
+def _strata(battles: Battles) -> pa.ChunkedArray:
+    """The label of each row; of a soft label the largest share."""
+    winner = battles.column("winner")
+    soft = battles.column("probabilities")
+    if soft.null_count == len(soft):
+        return winner
+    shares = pc.fill_null(pc.list_element(soft, 0), 0.0), pc.list_element(soft, 1), pc.list_element(soft, 2)
+    largest = pc.if_else(pc.greater(shares[2], pc.max_element_wise(*shares[:2])), "tie", pc.if_else(pc.greater(shares[1], shares[0]), "b", "a"))
+    return pc.coalesce(winner, pc.if_else(pc.is_valid(soft), largest, None).cast(winner.type))
+
+
+def _side_file(path: str | Path, wanted: str | Path | None) -> Path:
+    name = "stdin" if str(path) == "-" else Path(path).name
+    return Path(wanted) if wanted is not None else Path(f"{name}.quarantine.jsonl")
+
+
+def _check_choices(**given: str) -> None:
+    for option, value in given.items():
+        if value not in _CHOICES[option]:
+            raise ConfigError(f"{option} is {value!r}; allowed are {', '.join(_CHOICES[option])}")

@@ -1,0 +1,89 @@
+"""The ways in which files hold votes, found by their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from votecast.data.battles import TEXT_COLUMNS
+from votecast.data.labels import ONE_HOT
+from votecast.data.sources.base import Options, Source, text_cells
+from votecast.data.sources.conversations import Arena, MtBench
+from votecast.data.sources.pairs import Pairs, RewardBench
+from votecast.data.sources.sides import Lmsys, Votecast, Wsdm
+from votecast.errors import ConfigError, DataError
+
+__all__ = ["FORMATS", "Options", "Source", "find_source"]
+
+FORMATS: dict[str, type[Source]] = {
+    source.name: source for source in (Lmsys, Wsdm, Arena, Pairs, RewardBench, MtBench, Votecast)
+}
+"""The sources by name."""
+
+_ARENA_ONLY = {"language", "tstamp", "anony", "conv_metadata", "evaluation_session_id"}
+
+
+def find_source(
+    path: str,
+    names: Sequence[str],
+    head: Sequence[pa.Table],
+    options: Options,
+    *,
+    wanted: str = "auto",
+    open_ended: bool = False,
+) -> Source:
+    """Choose how to read a file.
+
+    Args:
+        path: Name of the file, for messages.
+        names: Its columns.
+        head: Its first rows.
+        options: How to read it.
+        wanted: A name in `FORMATS`, or "auto" to go by the columns.
+        open_ended: Whether later rows can bring further columns, as in JSON lines.
+
+    Raises:
+        ConfigError: If there is no such format.
+        DataError: If the columns are not those of the format, of any format, or votes are required and there are none.
+    """
+    if wanted != "auto" and wanted not in FORMATS:
+        raise ConfigError(f"the format {wanted!r} is unknown; allowed are auto, {', '.join(FORMATS)}")
+    kind = FORMATS[wanted] if wanted != "auto" else _by_columns(set(names), head, open_ended)
+    missing = [name for name in kind.needs if name not in names] if kind else []
+    if kind is None or missing:
+        lacks = f"the columns {', '.join(missing)} are missing for the format {wanted}" if missing else "no format fits its columns"
+        raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}")
+    source = kind(names, head, options)
+    _check_labels(path, source)
+    return source
+
+
+def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> type[Source] | None:
+    if names >= set(TEXT_COLUMNS):
+        if names & set(ONE_HOT):
+            return Lmsys
+        if "winner" in names and "probabilities" not in names:
+            said = (bytes(cell).strip().lower() for cell in text_cells("winner", head))
+            return Wsdm if next(said, b"").startswith(b"model_") else Votecast
+        lists = any("prompt" in t.column_names and pa.types.is_nested(t.schema.field("prompt").type) for t in head)
+        return Votecast if open_ended or lists or names & {"probabilities", "winner", "weight"} else Lmsys
+    if names >= set(MtBench.needs) and not names & _ARENA_ONLY:
+        return MtBench
+    return next((kind for kind in (Arena, RewardBench, Pairs) if names >= set(kind.needs)), None)
+
+
+def _check_labels(path: str, source: Source) -> None:
+    given = [name for name in source.label_columns if name in source.uses]
+    if isinstance(source, Lmsys) and source.reads_labels and len(given) < len(ONE_HOT):
+        absent = ", ".join(name for name in ONE_HOT if name not in given)
+        raise DataError(f"{path}: the columns {absent} are missing beside {', '.join(given)}; votes need all three")
+    if source.options.labels == "required" and not source.has_labels:
+        raise DataError(
+            f"{path} holds no votes; the format {source.name} has them in {', '.join(source.label_columns)}: add the "
+            "columns, or give a file with votes"
+        )
+
+
+def _needs() -> str:
+    return "; ".join(f"{kind.name}: {', '.join(kind.needs)}" for kind in FORMATS.values())

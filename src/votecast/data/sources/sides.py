@@ -1,0 +1,79 @@
+"""Files with one column a text: prompt, response_a, response_b. LMSYS, WSDM and votecast's own."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from votecast.data.battles import TEXT_COLUMNS
+from votecast.data.labels import ONE_HOT, read_one_hot, read_probabilities, read_weight, read_winner
+from votecast.data.parts import Part
+from votecast.data.sources.base import LIST, Columns, Source
+
+
+class _Sides(Source):
+    needs = TEXT_COLUMNS
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        return TEXT_COLUMNS
+
+    def convert(self, part: Part) -> Columns:
+        columns = {name: part.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
+        columns |= {name: part.text(name) for name in ("model_a", "model_b", "language", "source")}
+        if "id" in self.uses:
+            columns["id"] = part.text("id", required=True)
+        return columns | (self.labels(part) if self.reads_labels else {})
+
+    def labels(self, part: Part) -> Columns:
+        """The votes of the rows."""
+        return {"winner": read_winner(part)}
+
+
+class Lmsys(_Sides):
+    """The Kaggle files of LMSYS: one-hot votes in three columns; the test file has none."""
+
+    name = "lmsys"
+    takes = ("id", "model_a", "model_b", "language", "source")
+    label_columns = ONE_HOT
+
+    def labels(self, part: Part) -> Columns:
+        return {"winner": read_one_hot(part)}
+
+
+class Wsdm(_Sides):
+    """The files of the WSDM cup: `winner` is model_a or model_b, the texts are plain."""
+
+    name = "wsdm"
+    takes = ("id", "model_a", "model_b", "language", "source")
+    label_columns = ("winner",)
+
+
+class Votecast(_Sides):
+    """votecast's own files: turns as lists, a winner, soft labels, or neither."""
+
+    name = "votecast"
+    takes = ("id", "model_a", "model_b", "weight", "language", "source")
+    label_columns = ("winner", "probabilities")
+
+    @property
+    def reads_labels(self) -> bool:
+        return self.options.labels != "ignored"
+
+    def convert(self, part: Part) -> Columns:
+        return super().convert(part) | ({"weight": read_weight(part)} if "weight" in part else {})
+
+    def labels(self, part: Part) -> Columns:
+        winner = read_winner(part, required=False)
+        if "probabilities" not in part:
+            return {"winner": self._required(part, winner, pc.is_valid(winner))}
+        soft = read_probabilities(part)
+        return {"winner": self._required(part, winner, pc.or_(pc.is_valid(winner), pc.is_valid(soft))), "probabilities": soft}
+
+    def _required(self, part: Part, winner: pa.Array, labelled: pa.BooleanArray) -> pa.Array:
+        """A row without a vote is a battle nobody voted on, unless votes are required."""
+        if self.options.labels == "required":
+            for position, known in enumerate(labelled.to_pylist()):
+                if not known:
+                    part.fault(position, "winner", None, "the row has no vote; every row needs a winner (a, b, tie) or probabilities")
+        return winner
