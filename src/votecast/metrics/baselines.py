@@ -1,0 +1,155 @@
+"""What a judge that reads nothing would score: uniform, class prior, and "the longer answer wins"."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.errors import DataError
+from votecast.metrics.checks import check_groups, check_probabilities, check_weights
+from votecast.metrics.rows import Floats
+from votecast.types import Probabilities
+
+FOLDS: Final = 5
+_A, _B, _TIE = 0, 1, 2
+
+
+def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
+    """Deal groups of rows to folds of about the same number of rows, whole: largest group first, to the smallest fold.
+
+    Args:
+        groups: Group of each row, shape (n,).
+        folds: How many folds; fewer where there are fewer groups.
+        seed: Seed of the order in which groups of one size are dealt.
+
+    Returns:
+        Fold of each row, numbered from 0, shape (n,).
+
+    Raises:
+        DataError: If there is not one group for each row.
+
+    Example:
+        >>> group_folds(["x", "x", "y", "z"], folds=2).tolist()
+        [0, 0, 1, 1]
+    """
+    group = check_groups(groups, len(np.asarray(groups)))
+    size = np.bincount(group)
+    shuffled = np.random.default_rng(seed).permutation(len(size))
+    order = shuffled[np.argsort(-size[shuffled], kind="stable")]
+    fold, filled = np.zeros(len(size), dtype=np.int64), [0] * min(folds, len(size))
+    for number in order:
+        fold[number] = filled.index(min(filled))
+        filled[fold[number]] += int(size[number])
+    return fold[group]
+
+
+def uniform(rows: int, *, binary: bool = False) -> Probabilities:
+    """The same probability for every outcome: 1/3 each, or 1/2 for a and b where there are no ties.
+
+    Example:
+        >>> uniform(1, binary=True)
+        array([[0.5, 0.5, 0. ]])
+    """
+    return np.tile([0.5, 0.5, 0.0] if binary else [1 / 3, 1 / 3, 1 / 3], (rows, 1))
+
+
+def class_prior(
+    targets: ArrayLike, weights: ArrayLike | None = None, *, folds: NDArray[np.int64], binary: bool = False
+) -> Probabilities:
+    """How often each outcome was voted in the other folds of the same file; no row is forecast from its own vote.
+
+    One vote is added to each outcome that can occur, so that none is forecast at 0.
+
+    Args:
+        targets: Votes, shape (n, 3).
+        weights: How much each row counts, shape (n,).
+        folds: Fold of each row, from `group_folds`, shape (n,).
+        binary: Whether ties cannot occur.
+
+    Raises:
+        DataError: If these are not votes, or a fold is missing for a row.
+
+    Example:
+        >>> class_prior(np.eye(3)[[0, 0, 1, 2]], folds=np.array([0, 1, 0, 1]))
+        array([[0.4, 0.2, 0.4],
+               [0.4, 0.4, 0.2],
+               [0.4, 0.2, 0.4],
+               [0.4, 0.4, 0.2]])
+    """
+    t = check_probabilities(targets, "votes")
+    w = check_weights(weights, len(t))
+    return _frequencies(_others(w[:, None] * t, folds), binary=binary)[folds]
+
+
+def longer_wins(
+    targets: ArrayLike,
+    lengths: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    folds: NDArray[np.int64],
+    binary: bool = False,
+) -> Probabilities:
+    """How often the longer answer, the shorter answer, or neither won in the other folds of the same file.
+
+    The rule knows only which answer is longer, and is the same whichever is shown first: exchanging the answers
+    exchanges columns a and b. Answers of one length get the frequency of ties among such rows, the rest in halves.
+    One vote is added to each outcome that can occur.
+
+    Args:
+        targets: Votes, shape (n, 3).
+        lengths: Characters of answer a and of answer b, shape (n, 2).
+        weights: How much each row counts, shape (n,).
+        folds: Fold of each row, from `group_folds`, shape (n,).
+        binary: Whether ties cannot occur.
+
+    Raises:
+        DataError: If these are not votes, or lengths or folds are missing for a row.
+
+    Example:
+        >>> votes = np.eye(3)[[0, 1, 0, 2]]
+        >>> longer_wins(votes, [[9, 3], [2, 7], [9, 1], [5, 4]], folds=np.array([0, 0, 1, 1]))
+        array([[0.4, 0.2, 0.4],
+               [0.2, 0.4, 0.4],
+               [0.6, 0.2, 0.2],
+               [0.6, 0.2, 0.2]])
+    """
+    t = check_probabilities(targets, "votes")
+    w = check_weights(weights, len(t))
+    size = np.asarray(lengths, dtype=np.float64)
+    if size.shape != (len(t), 2):
+        raise DataError(f"lengths have shape {size.shape}; allowed is ({len(t)}, 2): the characters of answers a and b")
+    sign = np.sign(size[:, 0] - size[:, 1])
+    seen = _longer_first(t, sign)
+    different = _frequencies(_others((w * (sign != 0))[:, None] * seen, folds), binary=binary)
+    same = _frequencies(_others((w * (sign == 0))[:, None] * _halves(seen), folds), binary=binary)
+    forecast = _longer_first(different[folds], sign)
+    forecast[sign == 0] = _halves(same[folds])[sign == 0]
+    return forecast
+
+
+def _longer_first(p: Probabilities, sign: Floats) -> Probabilities:
+    """Exchange a and b where b is longer: the first column is then the longer answer, and the other way round."""
+    out = p.copy()
+    out[sign < 0] = p[sign < 0][:, [_B, _A, _TIE]]
+    return out
+
+
+def _halves(p: Probabilities) -> Probabilities:
+    half = (p[:, _A] + p[:, _B]) / 2
+    return np.column_stack([half, half, p[:, _TIE]])
+
+
+def _others(votes: Floats, folds: NDArray[np.int64]) -> Floats:
+    """Votes in all folds but one, for each fold: shape (folds, 3)."""
+    if np.shape(folds) != (len(votes),):
+        raise DataError(f"folds have shape {np.shape(folds)}; allowed is ({len(votes)},), one for each row")
+    size = int(folds.max()) + 1
+    inside = np.stack([np.bincount(folds, votes[:, k], minlength=size) for k in range(3)], axis=1)
+    return np.stack([np.delete(inside, fold, axis=0).sum(axis=0) for fold in range(size)])
+
+
+def _frequencies(votes: Floats, *, binary: bool) -> Floats:
+    smoothed = votes + np.array([1.0, 1.0, 0.0 if binary else 1.0])
+    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))
