@@ -21,7 +21,7 @@ _HOMES = {
     "iter_votes": "reading",
     "read_votes": "reading",
 }
-__all__ = list(_HOMES)  # noqa: PLE0604 - the names are text
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

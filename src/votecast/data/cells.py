@@ -3,7 +3,7 @@
 A column of cells is joined into lines `{"c": CELL}` and handed to Arrow's JSON reader as a whole. Between two cells
 stands `}`, a line feed and `{`: outside a string that can only be the end of one document and the start of the next,
 and inside a string a bare line feed is refused, so that as many rows as cells means one row a cell. What Arrow refuses
-(lone surrogates, bare control characters, anything that is not a list of strings) is read by Python's `json`, cell by cell.
+(lone surrogates, bare control characters, anything but a list of strings) is read by Python's `json`, cell by cell.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Cells:
 
 
 def parse_cells(cells: pa.LargeStringArray) -> Cells:
-    """Read cells that hold JSON lists of strings and nulls.
+    r"""Read cells that hold JSON lists of strings and nulls.
 
     Args:
         cells: Array of type large_string without nulls.
@@ -61,9 +61,9 @@ def parse_cells(cells: pa.LargeStringArray) -> Cells:
         The lists, with what was refused and what was repaired.
 
     Example:
-        >>> found = parse_cells(pa.array(['["a", null]', '["\\\\ud83d"]', '[1]'], pa.large_string()))
+        >>> found = parse_cells(pa.array(['["a", null]', '["\\ud83d"]', "[1]"], pa.large_string()))
         >>> found.turns.to_pylist(), found.repairs
-        ([['a', None], ['\ufffd'], None], {'lone surrogate replaced by U+FFFD': [1]})
+        ([['a', None], ['�'], None], {'lone surrogate replaced by U+FFFD': [1]})
         >>> found.bad
         {2: 'turn 1 is a number; allowed is a JSON list of strings and nulls'}
     """
@@ -97,11 +97,11 @@ def load_json(text: str) -> tuple[Any, set[str]]:
 
 
 def mend(text: str, repairs: set[str]) -> str:
-    """Replace surrogates without a partner by U+FFFD, and note it.
+    r"""Replace surrogates without a partner by U+FFFD, and note it.
 
     Example:
-        >>> mend("a\\ud83d", kinds := set()), kinds
-        ('a\ufffd', {'lone surrogate replaced by U+FFFD'})
+        >>> mend("a\ud83d", kinds := set()), kinds
+        ('a�', {'lone surrogate replaced by U+FFFD'})
     """
     if text.isascii() or not _SURROGATE.search(text):
         return text

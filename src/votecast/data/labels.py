@@ -30,7 +30,9 @@ WINNERS = {
 _SOFT = SCHEMA.field("probabilities").type
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _WINNERS_ALLOWED = "allowed are " + ", ".join(WINNERS)
-_SOFT_ALLOWED = "allowed are three numbers from 0 to 1 that sum to 1, as a list in the order a, b, tie or an object with these keys"
+_SOFT_ALLOWED = (
+    "allowed are three numbers from 0 to 1 that sum to 1, as a list in the order a, b, tie or an object with these keys"
+)
 
 
 def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> pa.Array:
@@ -108,7 +110,9 @@ def _soft_label(value: Any) -> list[float]:
             raise ValueError(f"the keys are {', '.join(map(str, value)) or 'none'}")
         value = [value[name] for name in CLASSES]
     if not isinstance(value, list) or len(value) != len(CLASSES):
-        raise ValueError(f"the soft label is {json_kind(value)}" + (f" of {len(value)}" if isinstance(value, list) else ""))
+        raise ValueError(
+            f"the soft label is {json_kind(value)}" + (f" of {len(value)}" if isinstance(value, list) else "")
+        )
     wrong = next((p for p in value if isinstance(p, bool) or not isinstance(p, int | float)), None)
     if wrong is not None or None in value:
         raise ValueError(f"{json_kind(wrong)} stands among the probabilities")

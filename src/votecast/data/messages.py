@@ -49,7 +49,11 @@ def read_messages(value: Any, repairs: set[str]) -> list[Message]:
     messages = []
     for number, message in enumerate(value, start=1):
         if not isinstance(message, dict) or not {"role", "content"} <= set(message):
-            has = f"an object with {', '.join(map(str, message)) or 'no keys'}" if isinstance(message, dict) else json_kind(message)
+            has = (
+                f"an object with {', '.join(map(str, message)) or 'no keys'}"
+                if isinstance(message, dict)
+                else json_kind(message)
+            )
             raise CellError(f"message {number} is {has}; allowed are objects with role and content")
         role = _ROLES.get(str(message["role"]).lower())
         if role is None:
@@ -63,19 +67,24 @@ def read_messages(value: Any, repairs: set[str]) -> list[Message]:
 
 
 def read_transcript(text: str) -> list[Message]:
-    """Split a text in which "Human:" and "Assistant:" take turns, each after an empty line.
+    r"""Split a text in which "Human:" and "Assistant:" take turns, each after an empty line.
 
     Raises:
         CellError: If the text does not begin with one of them.
 
     Example:
-        >>> read_transcript("\\n\\nHuman: Why?\\n\\nAssistant: Because.")
+        >>> read_transcript("\n\nHuman: Why?\n\nAssistant: Because.")
         [('user', 'Why?'), ('assistant', 'Because.')]
     """
     pieces = _SPEAKER.split(text)
     if len(pieces) < 3 or pieces[0].strip():
-        raise CellError('the text is no transcript; allowed are turns that begin with "Human:" and "Assistant:" after an empty line')
-    return [(_ROLES["human" if who == "Human" else "assistant"], said) for who, said in zip(pieces[1::2], pieces[2::2], strict=True)]
+        raise CellError(
+            'the text is no transcript; allowed are turns that begin with "Human:" and "Assistant:" after an empty line'
+        )
+    return [
+        (_ROLES["human" if who == "Human" else "assistant"], said)
+        for who, said in zip(pieces[1::2], pieces[2::2], strict=True)
+    ]
 
 
 def looks_like_transcript(text: str) -> bool:
@@ -114,7 +123,9 @@ def _content(content: Any, number: int, repairs: set[str]) -> str | None:
     if isinstance(content, str):
         return mend(content, repairs)
     if not isinstance(content, list):
-        raise CellError(f"the content of message {number} is {json_kind(content)}; allowed is text or a list of typed parts")
+        raise CellError(
+            f"the content of message {number} is {json_kind(content)}; allowed is text or a list of typed parts"
+        )
     texts = []
     for part in content:
         if isinstance(part, str):
@@ -123,5 +134,7 @@ def _content(content: Any, number: int, repairs: set[str]) -> str | None:
             texts.append(part["text"])
         else:
             what = f"a part of type {part.get('type')!r}" if isinstance(part, dict) else json_kind(part)
-            raise CellError(f"the content of message {number} holds {what}; allowed are parts of type 'text' with their text")
+            raise CellError(
+                f"the content of message {number} holds {what}; allowed are parts of type 'text' with their text"
+            )
     return mend("\n\n".join(texts), repairs)

@@ -59,7 +59,9 @@ class Part:
         column = self._column(name)
         if name in self.encoded or pa.types.is_nested(column.type):
             values = self.values(name)
-            column = pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.large_string())
+            column = pa.array(
+                [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.large_string()
+            )
         column = _as_text(column)
         missing = self._missing(column)
         if required:
@@ -166,7 +168,12 @@ class Part:
             try:
                 lists, repairs = _turns_of(value, mode)
             except CellError as error:
-                self.fault(position, name, value, str(error) if value is not None else f"the value is missing; every row needs a {name}")
+                self.fault(
+                    position,
+                    name,
+                    value,
+                    str(error) if value is not None else f"the value is missing; every row needs a {name}",
+                )
                 lists, repairs = [], set()
             turns.append(lists)
             self.repair(repairs, position)
@@ -175,14 +182,14 @@ class Part:
 
 def _turns_of(value: Any, mode: str) -> tuple[list[str | None], set[str]]:
     """The turns of a value that no single Arrow type holds."""
+    kinds: set[str] = set()
     if isinstance(value, str):
-        return load_turns(value) if mode == "json" else ([mend(value, repairs := set())], repairs)
+        return load_turns(value) if mode == "json" else ([mend(value, kinds)], kinds)
     if not isinstance(value, list):
         raise CellError(f"the value is {json_kind(value)}; {_LISTS_ALLOWED}")
     for number, turn in enumerate(value, start=1):
         if not (turn is None or isinstance(turn, str)):
             raise CellError(f"turn {number} is {json_kind(turn)}; {_LISTS_ALLOWED}")
-    kinds: set[str] = set()
     return [turn and mend(turn, kinds) for turn in value], kinds
 
 

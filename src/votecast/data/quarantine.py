@@ -55,7 +55,9 @@ class BadRows:
             DataError: If bad rows are an error.
         """
         if self._side_file is None:
-            raise DataError(f"{bad.message(self._path)}; mend the row, or pass --bad-rows quarantine to set such rows aside")
+            raise DataError(
+                f"{bad.message(self._path)}; mend the row, or pass --bad-rows quarantine to set such rows aside"
+            )
         if self._file is None:
             part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
             self._file = self._open.enter_context(part.open("w", encoding="utf-8"))

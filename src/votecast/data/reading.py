@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ _CHOICES = {
 
 
 class VoteReader:
-    """Read a file of votes part by part; memory stays flat whatever its length.
+    r"""Read a file of votes part by part; memory stays flat whatever its length.
 
     Args:
         path: CSV, TSV, JSON lines, Parquet or Arrow, also gzip- or zstd-compressed; "-" is standard input.
@@ -62,7 +62,7 @@ class VoteReader:
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "votes.csv"
-        >>> _ = path.write_text("prompt,response_a,response_b,winner\\nWhy?,Because.,No.,a\\n")
+        >>> _ = path.write_text("prompt,response_a,response_b,winner\nWhy?,Because.,No.,a\n")
         >>> reader = VoteReader(path)
         >>> [battle.winner for battles in reader for battle in battles], reader.report.text["prompt"]
         (['a'], 'plain')
@@ -219,7 +219,9 @@ class _Pass:
         good = np.flatnonzero(part.good)
         names = ids.take(pa.array(good)).to_pylist()
         for at, earlier in self._ids.repeated(names, part.rows[good]).items():
-            reason = f"the id was used before, in row {earlier}; ids must be unique, so rename it or leave the column out"
+            reason = (
+                f"the id was used before, in row {earlier}; ids must be unique, so rename it or leave the column out"
+            )
             part.fault(int(good[at]), "id", names[at], reason)
 
     def _set_aside(self, part: Part) -> None:
@@ -241,7 +243,7 @@ class _Pass:
             self._report.repaired(kind, [row for row in rows if row not in bad])
 
 
-def _ahead(stream: TableStream) -> Iterator[RawBatch]:
+def _ahead(stream: TableStream) -> Generator[RawBatch, None, None]:
     """The batches, the next one being read while the last one is worked on."""
     batches = iter(stream)
     with ThreadPoolExecutor(1, thread_name_prefix="votecast-read") as pool:
@@ -282,7 +284,11 @@ def _strata(battles: Battles) -> pa.ChunkedArray:
     if soft.null_count == len(soft):
         return winner
     shares = pc.fill_null(pc.list_element(soft, 0), 0.0), pc.list_element(soft, 1), pc.list_element(soft, 2)
-    largest = pc.if_else(pc.greater(shares[2], pc.max_element_wise(*shares[:2])), "tie", pc.if_else(pc.greater(shares[1], shares[0]), "b", "a"))
+    largest = pc.if_else(
+        pc.greater(shares[2], pc.max_element_wise(*shares[:2])),
+        "tie",
+        pc.if_else(pc.greater(shares[1], shares[0]), "b", "a"),
+    )
     return pc.coalesce(winner, pc.if_else(pc.is_valid(soft), largest, None).cast(winner.type))
 
 

@@ -22,7 +22,8 @@ class ReadReport:
         path: The file.
         container: csv, parquet, jsonl or arrow, with its compression.
         format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast.
-        text: For each text column, whether its cells are "json" lists, "plain" text, "list" (lists already) or "transcript".
+        text: For each text column, whether its cells are "json" lists, "plain" text, "transcript" or "list", which they
+            are already.
         rows: Rows handed on.
         labelled: Rows among them with a vote or a soft label.
         repairs: Number of repairs by kind.

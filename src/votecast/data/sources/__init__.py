@@ -52,7 +52,11 @@ def find_source(
     kind = FORMATS[wanted] if wanted != "auto" else _by_columns(set(names), head, open_ended)
     missing = [name for name in kind.needs if name not in names] if kind else []
     if kind is None or missing:
-        lacks = f"the columns {', '.join(missing)} are missing for the format {wanted}" if missing else "no format fits its columns"
+        lacks = (
+            f"the columns {', '.join(missing)} are missing for the format {wanted}"
+            if missing
+            else "no format fits its columns"
+        )
         raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}")
     source = kind(names, head, options)
     _check_labels(path, source)

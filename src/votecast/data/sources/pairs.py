@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,24 +36,29 @@ class Pairs(Source):
     """
 
     name = "pairs"
-    needs = _ANSWERS
-    takes = ("id", "prompt", "chosen_model", "rejected_model", "language", "source")
+    needs: ClassVar[tuple[str, ...]] = _ANSWERS
+    takes: ClassVar[tuple[str, ...]] = ("id", "prompt", "chosen_model", "rejected_model", "language", "source")
 
     def __init__(self, names: Sequence[str], *args: Any) -> None:
         super().__init__(names, *args)
-        self.notes.append(f"chosen and rejected are put on sides a and b by a hash of their texts and the seed {self.options.seed}")
+        self.notes.append(
+            f"chosen and rejected are put on sides a and b by a hash of their texts and the seed {self.options.seed}"
+        )
         if "prompt" not in self.uses and self.text.get("chosen") == PLAIN:
             self.notes.append("the file has no prompt column and plain texts: the prompts are empty")
 
     @property
     def text_columns(self) -> tuple[str, ...]:
+        """The columns whose cells are texts or conversations."""
         return ("prompt", *_ANSWERS)
 
     @property
     def has_labels(self) -> bool:
+        """A pair is a vote."""
         return True
 
     def mode(self, name: str, head: Sequence[pa.Table]) -> str:
+        """How the cells of a column hold their texts."""
         cells = list(text_cells(name, head))
         if not cells and not self._is_text(name, head):
             return LIST
@@ -65,11 +70,17 @@ class Pairs(Source):
         return TRANSCRIPT if 2 * spoken > len(cells) else PLAIN
 
     def convert(self, part: Part) -> Columns:
+        """The columns of the battles; what is wrong with a row is noted in the part."""
         prompts = part.values("prompt") if "prompt" in self.uses else [[]] * len(part)
         answers = zip(part.values("chosen"), part.values("rejected"), strict=True)
-        rows = [self._row(part, position, prompt, pair) for position, (prompt, pair) in enumerate(zip(prompts, answers, strict=True))]
+        rows = [
+            self._row(part, position, prompt, pair)
+            for position, (prompt, pair) in enumerate(zip(prompts, answers, strict=True))
+        ]
         first = pa.array([row.chosen_is_a for row in rows], pa.bool_())
-        columns = {name: list_of([getattr(row, name) for row in rows]) for name in ("prompt", "response_a", "response_b")}
+        columns = {
+            name: list_of([getattr(row, name) for row in rows]) for name in ("prompt", "response_a", "response_b")
+        }
         chosen, rejected = part.text("chosen_model"), part.text("rejected_model")
         columns |= {"model_a": pc.if_else(first, chosen, rejected), "model_b": pc.if_else(first, rejected, chosen)}
         columns |= {name: part.text(name) for name in ("language", "source")}
@@ -91,7 +102,12 @@ class Pairs(Source):
         chosen, rejected = (_after(talks["prompt"], talks[name]) for name in _ANSWERS)
         turns = turns_of(chosen, "user")
         if turns != turns_of(rejected, "user"):
-            part.fault(position, "rejected", answers[1], "the rejected answer follows other user turns than the chosen one; they must share them")
+            part.fault(
+                position,
+                "rejected",
+                answers[1],
+                "the rejected answer follows other user turns than the chosen one; they must share them",
+            )
             return _BAD
         return _sides(turns, turns_of(chosen, "assistant"), turns_of(rejected, "assistant"), self.options.seed)
 
@@ -118,25 +134,29 @@ class RewardBench(Pairs):
     """RewardBench: pairs with the names of their models, grouped in subsets."""
 
     name = "rewardbench"
-    needs = ("prompt", *_ANSWERS, "chosen_model", "rejected_model", "subset")
-    takes = ("id", "language")
+    needs: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS, "chosen_model", "rejected_model", "subset")
+    takes: ClassVar[tuple[str, ...]] = ("id", "language")
 
     def __init__(self, names: Sequence[str], *args: Any) -> None:
         super().__init__(names, *args)
         self.notes.append("ids are subset-id, as ids repeat between subsets")
 
     def convert(self, part: Part) -> Columns:
+        """The columns of the battles; what is wrong with a row is noted in the part."""
         return super().convert(part) | {"source": part.text("subset")}
 
     def ids(self, part: Part) -> Columns:
+        """The names of the rows."""
         if "id" not in self.uses:
             return {}
         subset = pc.fill_null(part.text("subset"), "")
-        return {"id": pc.binary_join_element_wise(subset, part.text("id", required=True), pa.scalar("-", pa.large_string()))}
+        return {
+            "id": pc.binary_join_element_wise(subset, part.text("id", required=True), pa.scalar("-", pa.large_string()))
+        }
 
 
 def _looks_like_json(cell: memoryview) -> bool:
-    return looks_like_list(cell) or bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096])
+    return looks_like_list(cell) or (bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096]))
 
 
 def _messages(value: Any, name: str, mode: str, repairs: set[str]) -> list[Message]:
@@ -146,7 +166,7 @@ def _messages(value: Any, name: str, mode: str, repairs: set[str]) -> list[Messa
         raise CellError("the cell is a string; allowed is a JSON list")
     if isinstance(value, str):
         text = mend(value, repairs)
-        talk = read_transcript(text) if mode == TRANSCRIPT else [(role, text)]
+        talk: list[Message] = read_transcript(text) if mode == TRANSCRIPT else [(role, text)]
         return talk[:-1] if name == "prompt" and talk[-1] == ("assistant", "") else talk
     if isinstance(value, list) and all(turn is None or isinstance(turn, str) for turn in value):
         return [(role, turn and mend(turn, repairs)) for turn in value]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,13 +14,15 @@ from votecast.data.sources.base import LIST, Columns, Source
 
 
 class _Sides(Source):
-    needs = TEXT_COLUMNS
+    needs: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
 
     @property
     def text_columns(self) -> tuple[str, ...]:
+        """The columns whose cells are texts or conversations."""
         return TEXT_COLUMNS
 
     def convert(self, part: Part) -> Columns:
+        """The columns of the battles; what is wrong with a row is noted in the part."""
         columns = {name: part.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
         columns |= {name: part.text(name) for name in ("model_a", "model_b", "language", "source")}
         if "id" in self.uses:
@@ -34,10 +38,11 @@ class Lmsys(_Sides):
     """The Kaggle files of LMSYS: one-hot votes in three columns; the test file has none."""
 
     name = "lmsys"
-    takes = ("id", "model_a", "model_b", "language", "source")
-    label_columns = ONE_HOT
+    takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ONE_HOT
 
     def labels(self, part: Part) -> Columns:
+        """The votes of the rows."""
         return {"winner": read_one_hot(part)}
 
 
@@ -45,35 +50,46 @@ class Wsdm(_Sides):
     """The files of the WSDM cup: `winner` is model_a or model_b, the texts are plain."""
 
     name = "wsdm"
-    takes = ("id", "model_a", "model_b", "language", "source")
-    label_columns = ("winner",)
+    takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ("winner",)
 
 
 class Votecast(_Sides):
     """votecast's own files: turns as lists, a winner, soft labels, or neither."""
 
     name = "votecast"
-    takes = ("id", "model_a", "model_b", "weight", "language", "source")
-    label_columns = ("winner", "probabilities")
+    takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "weight", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ("winner", "probabilities")
 
     @property
     def reads_labels(self) -> bool:
+        """Votes may begin in any row."""
         return self.options.labels != "ignored"
 
     def convert(self, part: Part) -> Columns:
+        """The columns of the battles; what is wrong with a row is noted in the part."""
         return super().convert(part) | ({"weight": read_weight(part)} if "weight" in part else {})
 
     def labels(self, part: Part) -> Columns:
+        """The votes of the rows."""
         winner = read_winner(part, required=False)
         if "probabilities" not in part:
             return {"winner": self._required(part, winner, pc.is_valid(winner))}
         soft = read_probabilities(part)
-        return {"winner": self._required(part, winner, pc.or_(pc.is_valid(winner), pc.is_valid(soft))), "probabilities": soft}
+        return {
+            "winner": self._required(part, winner, pc.or_(pc.is_valid(winner), pc.is_valid(soft))),
+            "probabilities": soft,
+        }
 
     def _required(self, part: Part, winner: pa.Array, labelled: pa.BooleanArray) -> pa.Array:
         """A row without a vote is a battle nobody voted on, unless votes are required."""
         if self.options.labels == "required":
             for position, known in enumerate(labelled.to_pylist()):
                 if not known:
-                    part.fault(position, "winner", None, "the row has no vote; every row needs a winner (a, b, tie) or probabilities")
+                    part.fault(
+                        position,
+                        "winner",
+                        None,
+                        "the row has no vote; every row needs a winner (a, b, tie) or probabilities",
+                    )
         return winner
