@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -18,16 +19,16 @@ def aggregate_votes(battles: Battles) -> Battles:
 
     The joined row stands where the first of its rows stood and looks like it (id, order of the answers, models and
     further columns); votes on the pair in the other order are exchanged first. Its probabilities are the shares of the
-    votes, each counted with its weight, its weight is their sum, and its winner is the class with the largest share, none
-    where two classes share it. Sums are rounded once (`math.fsum`): exchanging or reordering rows changes no bit of them.
-    Rows that are alone with their pair and rows without a vote stay as they are.
+    votes, each counted with its weight, its weight is their sum, and its winner is the class with the largest share,
+    none where two classes share it. Sums are rounded once (`math.fsum`): exchanging or reordering rows changes no bit
+    of them. Rows that are alone with their pair and rows without a vote stay as they are.
 
     Args:
         battles: The rows.
 
     Returns:
-        The rows that remain, in the order of the first vote on each pair. When all weights are 0, the votes count equally
-        and the joined weight is 0.
+        The rows that remain, in the order of the first vote on each pair. When all weights are 0, the votes count
+        equally and the joined weight is 0.
 
     Example:
         >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "a"}
@@ -61,12 +62,14 @@ def _oriented(votes: Battles, pairs: Pairs) -> Probabilities:
     return np.where(pairs.reversed[:, None], targets[:, [1, 0, 2]], targets)
 
 
-def _sums(group: Ints, targets: Probabilities, weights: NDArray[np.float64]) -> tuple[Probabilities, NDArray[np.float64]]:
+def _sums(
+    group: Ints, targets: Probabilities, weights: NDArray[np.float64]
+) -> tuple[Probabilities, NDArray[np.float64]]:
     """Weighted shares of shape (groups, 3) and summed weights of shape (groups,)."""
     order = np.argsort(group, kind="stable")
-    edges = np.flatnonzero(np.diff(group[order], prepend=-1)).tolist() + [len(group)]
+    edges = [*np.flatnonzero(np.diff(group[order], prepend=-1)).tolist(), len(group)]
     shares, totals = np.empty((len(edges) - 1, 3)), np.empty(len(edges) - 1)
-    for number, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (start, stop) in enumerate(itertools.pairwise(edges)):
         rows = order[start:stop]
         totals[number] = math.fsum(weights[rows])
         counted = weights[rows] if totals[number] > 0 else np.ones(len(rows))

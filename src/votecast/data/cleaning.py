@@ -89,7 +89,9 @@ def clean(battles: Battles, settings: CleaningSettings | None = None) -> tuple[B
     different = len(battles)
     battles = _without_duplicates(battles, settings.duplicates)
     kept = len(battles)
-    return battles, CleaningReport(rows, rows - present, present - different, different - kept, kept, settings.duplicates)
+    return battles, CleaningReport(
+        rows, rows - present, present - different, different - kept, kept, settings.duplicates
+    )
 
 
 def _without_duplicates(battles: Battles, duplicates: Duplicates) -> Battles:

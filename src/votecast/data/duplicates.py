@@ -30,10 +30,10 @@ Sets = tuple[NDArray[np.uint64], Ints]
 def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0, first_turn: bool = True) -> Ints:
     """Number the clusters of rows whose prompts are the same or nearly so.
 
-    Rows belong together when their normalised prompts (all turns joined) are equal or `text_clusters` finds them similar,
-    or, with `first_turn`, when their first turns are equal: a conversation and its continuation share what was said
-    before. Clusters are closed under these links. A row without a prompt shares its cluster only with rows that show the
-    same two answers, in either order.
+    Rows belong together when their normalised prompts (all turns joined) are equal or `text_clusters` finds them
+    similar, or, with `first_turn`, when their first turns are equal: a conversation and its continuation share what was
+    said before. Clusters are closed under these links. A row without a prompt shares its cluster only with rows that
+    show the same two answers, in either order.
 
     Args:
         battles: The rows.
@@ -84,11 +84,14 @@ def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 
         ConfigError: If `similarity` lies outside its range.
 
     Example:
-        >>> text_clusters(["one two three four five six", "seven", "one two three four five six six"], similarity=0.6).tolist()
+        >>> texts = ["one two three four five six", "seven", "one two three four five six six"]
+        >>> text_clusters(texts, similarity=0.6).tolist()
         [0, 1, 0]
     """
     if not 0 < similarity <= 1:
-        raise ConfigError(f"similarity is {similarity}; allowed is above 0 and at most 1, where 1 links equal texts only")
+        raise ConfigError(
+            f"similarity is {similarity}; allowed is above 0 and at most 1, where 1 links equal texts only"
+        )
     distinct, inverse = _distinct(texts)
     cluster: Ints = np.arange(len(distinct), dtype=np.int64)
     if similarity < 1 and len(distinct) > 1:
@@ -124,7 +127,8 @@ def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
         bounds = offsets[start : start + _ROWS_AT_ONCE + 1]
         block = np.ascontiguousarray(hashes[bounds[0] : bounds[-1]])
         rows = (bounds - bounds[0]).astype(np.uint64)
-        out[start : start + len(rows) - 1] = RMinHash.digest_matrix_from_flat_token_hashes(block, rows, _PERMUTATIONS, seed).to_rows()
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(block, rows, _PERMUTATIONS, seed)
+        out[start : start + len(rows) - 1] = matrix.to_rows()
     return out
 
 
@@ -212,7 +216,8 @@ def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
     size = int(cluster.max()) + 1
     graph = coo_array((np.ones(len(left), dtype=np.int8), (cluster[left], cluster[right])), shape=(size, size))
     merged = connected_components(graph, directed=False)[1]
-    return merged[cluster].astype(np.int64)
+    out: Ints = merged[cluster].astype(np.int64)
+    return out
 
 
 def _join(cluster: Ints, keys: Ints) -> Ints:

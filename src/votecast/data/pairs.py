@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.types import CLASSES, Probabilities
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -50,7 +51,8 @@ class Pairs:
     @property
     def identical(self) -> Bools:
         """Rows whose two answers are the same text, shape (n,)."""
-        return self.answer_a == self.answer_b
+        out: Bools = self.answer_a == self.answer_b
+        return out
 
     @property
     def reversed(self) -> Bools:
@@ -90,6 +92,15 @@ def by_appearance(numbers: Ints) -> Ints:
     return rank[inverse.reshape(-1)]
 
 
+def known_targets(battles: Battles) -> Probabilities:
+    """The votes as `Battles.targets` gives them, shape (n, 3), with zeros where there is none."""
+    out = np.zeros((len(battles), len(CLASSES)))
+    known = np.flatnonzero(battles.labelled)
+    if len(known):
+        out[known] = battles.take(known).targets()
+    return out
+
+
 def without_text(battles: Battles, column: str) -> Bools:
     """Rows whose text column has no visible character: no turns, or only turns that are None, empty or white space.
 
@@ -100,7 +111,7 @@ def without_text(battles: Battles, column: str) -> Bools:
     """
     parts = [np.zeros(0, dtype=bool)]
     for chunk in battles.column(column).chunks:
-        bounds, turns = _turns(chunk)
+        bounds, turns = turns_of(chunk)
         blank = pc.or_(pc.equal(pc.binary_length(turns), 0), pc.utf8_is_space(turns)).to_numpy(zero_copy_only=False)
         visible = np.concatenate([[0], np.cumsum(~blank)])
         parts.append(visible[bounds[1:]] == visible[bounds[:-1]])
@@ -114,13 +125,24 @@ def rows_of(column: pa.ChunkedArray) -> Iterator[list[str | None]]:
             yield from chunk.slice(start, _ROWS_AT_ONCE).to_pylist()
 
 
+def turns_of(chunk: pa.Array) -> tuple[Ints, pa.Array]:
+    """Lay the turns of one chunk of a text column open.
+
+    Returns:
+        The bounds of the rows, shape (n + 1,), and their turns in one array, "" for None.
+    """
+    bounds = chunk.offsets.to_numpy().astype(np.int64)
+    turns = chunk.values.slice(bounds[0], bounds[-1] - bounds[0])
+    return bounds - bounds[0], turns.fill_null("")
+
+
 def _cell_digests(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
     return np.concatenate([np.zeros(0, dtype="S16"), *(_chunk_digests(chunk) for chunk in column.chunks)])
 
 
 def _chunk_digests(chunk: pa.Array) -> NDArray[np.bytes_]:
     """Hash each list of turns: its characters, which lie in one run, then the lengths, with -1 for a turn that is None."""
-    bounds, turns = _turns(chunk)
+    bounds, turns = turns_of(chunk)
     lengths = pc.binary_length(turns).to_numpy()
     missing = chunk.values.slice(chunk.offsets[0].as_py(), len(turns)).is_null().to_numpy(zero_copy_only=False)
     sizes = np.where(missing, -1, lengths).astype("<i8")
@@ -132,13 +154,6 @@ def _chunk_digests(chunk: pa.Array) -> NDArray[np.bytes_]:
         digest.update(sizes[start:stop].tobytes())
         out.append(digest.digest())
     return np.frombuffer(b"".join(out), dtype="S16")
-
-
-def _turns(chunk: pa.Array) -> tuple[Ints, pa.Array]:
-    """The turns of all rows in one array, "" for None, and the bounds of the rows among them."""
-    bounds = chunk.offsets.to_numpy().astype(np.int64)
-    turns = chunk.values.slice(bounds[0], bounds[-1] - bounds[0])
-    return bounds - bounds[0], turns.fill_null("")
 
 
 def _first_byte(turns: pa.Array) -> int:

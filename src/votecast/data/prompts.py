@@ -39,11 +39,12 @@ _FOLDING = _Folding()
 
 
 def normalise_prompt(text: str) -> str:
-    """Reduce a prompt to what makes it the same prompt for a reader.
+    r"""Reduce a prompt to what makes it the same prompt for a reader.
 
     Compatibility forms are unified (NFKC), case is folded, every run of white space, control characters and punctuation
-    becomes one space, invisible format characters disappear. Letters, digits, accents and symbols (`+`, `=`, `$`, emoji)
-    stay, so that "C++" is not "C". A prompt of nothing but punctuation keeps it, so that "?" is not the empty prompt.
+    becomes one space, invisible format characters disappear. Letters, digits, accents and symbols (`+`, `=`, `$`,
+    emoji) stay, so that "C++" is not "C". A prompt of nothing but punctuation keeps it, so that "?" is not the empty
+    prompt.
 
     Args:
         text: A prompt, or the turns of one joined.
@@ -52,14 +53,18 @@ def normalise_prompt(text: str) -> str:
         The normalised text; empty only where the prompt holds no visible character.
 
     Example:
-        >>> normalise_prompt("  Why is the sky\\n*BLUE*?! ")
+        >>> normalise_prompt("  Why is the sky\n*BLUE*?! ")
         'why is the sky blue'
-        >>> normalise_prompt("???"), normalise_prompt(" \\n ")
+        >>> normalise_prompt("???"), normalise_prompt(" \n ")
         ('???', '')
     """
-    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = text.lower() if text.isascii() else _nfkc(_nfkc(text).casefold())
     words = folded.translate(_FOLDING).split()
     return " ".join(words or folded.split())
+
+
+def _nfkc(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
 
 
 def normalised_prompts(battles: Battles, *, first_turn: bool = False) -> list[str]:
@@ -70,22 +75,26 @@ def normalised_prompts(battles: Battles, *, first_turn: bool = False) -> list[st
         first_turn: Take the first turn alone, not all turns joined.
     """
     last = 1 if first_turn else None
-    return [normalise_prompt("\n".join(turn for turn in turns[:last] if turn)) for turns in rows_of(battles.column("prompt"))]
+    return [
+        normalise_prompt("\n".join(turn for turn in turns[:last] if turn))
+        for turns in rows_of(battles.column("prompt"))
+    ]
 
 
 def shingle_sets(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hash the runs of three tokens in every normalised text.
 
-    A token is a word, or one character in scripts that are written without spaces (Chinese, Japanese, Korean, Thai ...),
-    so that mixed texts need no guess of their language. A text is framed by a start and an end mark: one of n tokens has
-    n shingles, and short texts need no rule of their own. Shingles: Broder (1997), "On the resemblance and containment of
-    documents".
+    A token is a word, or one character in scripts that are written without spaces (Chinese, Japanese, Korean, Thai
+    ...), so that mixed texts need no guess of their language. A text is framed by a start and an end mark: one of n
+    tokens has n shingles, and short texts need no rule of their own. Shingles: Broder (1997), "On the resemblance and
+    containment of documents".
 
     Args:
         texts: Normalised texts, n of them.
 
     Returns:
-        The distinct shingle hashes of all texts one after the other, and the offsets of shape (n + 1,) at which each begins.
+        The distinct shingle hashes of all texts one after the other, and the offsets of shape (n + 1,) at which each
+        begins.
 
     Example:
         >>> hashes, offsets = shingle_sets(["why is the sky blue", "", "ja ja ja ja"])
@@ -141,4 +150,5 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: NDArray[np.uint64] = values ^ (values >> np.uint64(31))
+    return mixed

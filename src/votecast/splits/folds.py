@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
+from votecast.data.pairs import known_targets
 from votecast.errors import ConfigError, DataError
 from votecast.splits.assign import assign_grouped, assign_single, assign_stratified
 from votecast.splits.settings import FoldSettings
@@ -99,7 +100,8 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
         DataError: If a part to fit on would lack a class, or a column has a row without a value.
 
     Example:
-        >>> rows = [{"prompt": f"Question {i}?", "response_a": "x", "response_b": "y", "winner": "ab"[i % 2]} for i in range(8)]
+        >>> row = {"response_a": "x", "response_b": "y"}
+        >>> rows = [row | {"prompt": f"Question {i}?", "winner": "ab"[i % 2]} for i in range(8)]
         >>> make_folds(Battles.from_rows(rows), FoldSettings(n=2)).sizes
         [4, 4]
     """
@@ -107,8 +109,10 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
     rows = len(battles)
     needed = 2 if settings.method in {"single", "column"} else settings.n
     if rows < needed:
-        raise ConfigError(f"{rows} rows cannot be divided into {needed} folds; give more rows or set folds.n to at most {rows}")
-    targets = _known_targets(battles)
+        raise ConfigError(
+            f"{rows} rows cannot be divided into {needed} folds; give more rows or set folds.n to at most {rows}"
+        )
+    targets = known_targets(battles)
     notes: list[str] = []
     if settings.method == "grouped":
         assignment, notes = assign_grouped(battles, targets, settings, clusters)
@@ -127,8 +131,8 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
 def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out: HeldOut) -> Folds:
     """Give rows the folds they had when a judge was trained.
 
-    Rows are recognised by id and content; those that occur several times are matched in order. After a single split, the
-    rows that the judge does not list are those it was fitted on.
+    Rows are recognised by id and content; those that occur several times are matched in order. After a single split,
+    the rows that the judge does not list are those it was fitted on.
 
     Args:
         ids: Names of the rows, n of them.
@@ -155,7 +159,9 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
             f"no row lies in fold {', '.join(map(str, idle))} of the judge; give the votes it was trained on, or make new folds"
         )
     unused = len(held_out.ids) - int((assignment >= 0).sum())
-    return Folds(assignment, n, "reused", (f"{unused} rows of the judge's folds do not occur here",) if unused > 0 else ())
+    return Folds(
+        assignment, n, "reused", (f"{unused} rows of the judge's folds do not occur here",) if unused > 0 else ()
+    )
 
 
 def _refuse_unknown(unknown: list[str], rows: int) -> None:
@@ -173,15 +179,6 @@ def _next_fold(folds: deque[int] | None) -> int:
     return folds.popleft() if len(folds) > 1 else folds[0]
 
 
-def _known_targets(battles: Battles) -> Probabilities:
-    """The votes, shape (n, 3); zeros where there is none."""
-    out = np.zeros((len(battles), len(CLASSES)))
-    known = np.flatnonzero(battles.labelled)
-    if len(known):
-        out[known] = battles.take(known).targets()
-    return out
-
-
 def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
     if column not in battles.table.column_names:
         raise ConfigError(f"folds.column is {column!r}; the battles have {', '.join(battles.table.column_names)}")
@@ -193,7 +190,9 @@ def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
         )
     values = encoded.dictionary.to_pylist()
     if not 2 <= len(values) <= _MOST_COLUMN_FOLDS:
-        raise ConfigError(f"the column {column!r} has {len(values)} values; folds by column need 2 to {_MOST_COLUMN_FOLDS}")
+        raise ConfigError(
+            f"the column {column!r} has {len(values)} values; folds by column need 2 to {_MOST_COLUMN_FOLDS}"
+        )
     order = sorted(range(len(values)), key=lambda i: _natural(values[i]))
     fold = np.empty(len(values), dtype=np.int64)
     fold[order] = np.arange(len(values))
@@ -216,8 +215,8 @@ def _check_classes(assignment: Ints, n: int, targets: Probabilities) -> list[str
         for name, there, everywhere in zip(CLASSES, held_out, total, strict=True):
             if everywhere > 0 and there >= everywhere - 1e-9:
                 raise DataError(
-                    f"every vote for {name} ({everywhere:g} in all) lies in fold {fold}, so that a model fitted on the rest "
-                    "would never see one; give more votes, use other folds (folds.method) or drop those rows"
+                    f"every vote for {name} ({everywhere:g} in all) lies in fold {fold}, so that a model fitted on the "
+                    "rest would never see one; give more votes, use other folds (folds.method) or drop those rows"
                 )
             if everywhere > 0 and there <= 0:
                 notes.append(f"fold {fold} holds no vote for {name}")

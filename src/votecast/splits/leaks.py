@@ -24,14 +24,15 @@ _NAMED = 5
 class PromptHashes:
     """Salted hashes of training prompts: enough to recognise a prompt, too little to read one.
 
-    The unit is the whole normalised prompt, all turns joined (`normalise_prompt`), so that case, spacing and punctuation
-    do not hide a leak. Single turns would be the wrong unit: "hello" and "continue" open or carry on thousands of
-    unrelated conversations, and a file would be refused for them. Rows without a prompt never count as a leak.
+    The unit is the whole normalised prompt, all turns joined (`normalise_prompt`), so that case, spacing and
+    punctuation do not hide a leak. Single turns would be the wrong unit: "hello" and "continue" open or carry on
+    thousands of unrelated conversations, and a file would be refused for them. Rows without a prompt never count as a
+    leak.
 
-    A hash is 8 bytes of BLAKE2b keyed with the salt: two different prompts among 57 500 and 25 000 meet with probability
-    1e-10. The salt is derived from the prompts and a seed, not drawn, so that training twice gives the same folder; it
-    keeps apart the hashes of different judges and defeats tables made in advance. It does not stop somebody who guesses
-    a prompt word for word from confirming the guess.
+    A hash is 8 bytes of BLAKE2b keyed with the salt: two different prompts among 57 500 and 25 000 meet with
+    probability 1e-10. The salt is derived from the prompts and a seed, not drawn, so that training twice gives the same
+    folder; it keeps apart the hashes of different judges and defeats tables made in advance. It does not stop somebody
+    who guesses a prompt word for word from confirming the guess.
 
     Args:
         hashes: Sorted distinct hashes, uint64 of shape (n,).
@@ -51,10 +52,11 @@ class PromptHashes:
     salt: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        if self.hashes.dtype != np.uint64 or self.hashes.ndim != 1 or self.salt.dtype != np.uint8 or self.salt.shape != (_SALT_BYTES,):
+        hashes, salt = self.hashes, self.salt
+        if hashes.dtype != np.uint64 or hashes.ndim != 1 or salt.dtype != np.uint8 or salt.shape != (_SALT_BYTES,):
             raise ArtifactError(
-                f"the prompt hashes hold {self.hashes.dtype}{self.hashes.shape} with a salt of {self.salt.dtype}{self.salt.shape}; "
-                f"expected uint64(n,) and uint8({_SALT_BYTES},): copy or train the judge again"
+                f"the prompt hashes hold {hashes.dtype}{hashes.shape} with a salt of {salt.dtype}{salt.shape}; expected "
+                f"uint64(n,) and uint8({_SALT_BYTES},): copy or train the judge again"
             )
 
     def __len__(self) -> int:
@@ -99,8 +101,8 @@ class PromptHashes:
         if len(rows) and not allow:
             first = ", ".join(repr(row_id) for row_id in battles.take(rows[:_NAMED]).ids)
             raise LeakError(
-                f"{len(rows)} of {len(battles)} rows have prompts on which the judge was trained (first ids: {first}), so that "
-                "figures on them would flatter it; remove these rows, or pass --allow-leak (allow_leak=True) to go on"
+                f"{len(rows)} of {len(battles)} rows have prompts on which the judge was trained (first ids: {first}), "
+                "so that figures on them would flatter it; remove these rows, or pass --allow-leak (allow_leak=True) to go on"
             )
         return rows
 

@@ -15,9 +15,9 @@ class FoldSettings(Settings):
     """How votes are divided into folds.
 
     Args:
-        method: "grouped" keeps near-duplicate prompts together and balances votes and sizes, "stratified" balances votes
-            alone, "modulo" takes the row's index modulo `n`, "single" sets a share of the rows aside once, "column" makes
-            one fold of each value of a column.
+        method: "grouped" keeps near-duplicate prompts together and balances votes and sizes, "stratified" balances
+            votes alone, "modulo" takes the row's index modulo `n`, "single" sets a share of the rows aside once,
+            "column" makes one fold of each value of a column.
         n: Number of folds, at least 2; read by grouped, stratified and modulo.
         seed: Seed of the shuffling.
         similarity: Jaccard similarity from which two prompts are kept together; read by grouped.

@@ -1,0 +1,178 @@
+"""What is in a set of votes, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from votecast.data.battles import TEXT_COLUMNS, Battles, as_battles
+from votecast.data.languages import prompt_languages
+from votecast.data.pairs import Pairs, without_text
+from votecast.data.profile import (
+    Figures,
+    duplicate_figures,
+    label_figures,
+    length_figures,
+    longer_wins,
+    model_figures,
+    position_skew,
+    prompt_figures,
+    turn_figures,
+)
+from votecast.data.reading import read_votes
+
+_LANGUAGE_ROWS = 20_000
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a set of votes.
+
+    Args:
+        rows: Number of rows.
+        labels: Rows with a vote, with a soft label, and the shares of the classes among them.
+        turns: Rows by number of prompt turns, and rows whose answers have another number of turns.
+        lengths: Quantiles of the number of characters of prompt, answers and rows.
+        languages: Rows by language of the prompt, and how it was found.
+        models: Battles, wins, ties and win rate (a tie counts half) of each model, most battles first.
+        empty: Rows without visible text, by column.
+        identical_answers: Rows whose two answers are the same text.
+        duplicates: Exact and reversed repeats of a pair, pairs with several votes, pairs whose votes differ.
+        prompts: Distinct prompts, clusters of near-duplicates and the largest of them.
+        longer_wins: Among decided rows with answers of unequal length, how often the longer one won.
+        position: Among decided rows, how often the first answer won.
+        reading: What the reader found and repaired; None for battles that come from elsewhere.
+    """
+
+    rows: int
+    labels: Figures
+    turns: Figures
+    lengths: Figures
+    languages: Figures
+    models: list[Figures]
+    empty: dict[str, int]
+    identical_answers: int
+    duplicates: Figures
+    prompts: Figures
+    longer_wins: Figures
+    position: Figures
+    reading: Figures | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        return asdict(self)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """The findings as pairs of a name and a line of text, in the order in which to show them."""
+        return list(_summary(self))
+
+
+def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
+    """Look at votes, with or without labels.
+
+    Args:
+        source: `Battles`, a frame or a list of battles, or the path of a file.
+        similarity: Jaccard similarity from which two prompts count as near-duplicates.
+        seed: Seed of MinHash and of the sample whose languages are detected (above 20 000 rows).
+        **reader: Options of `read_votes`, for a path.
+
+    Returns:
+        What was found.
+
+    Raises:
+        DataError: If the file cannot be read or the source is of another kind.
+
+    Example:
+        >>> row = {"prompt": "Why is the sky blue?", "response_a": "Rayleigh scattering.", "response_b": "Because."}
+        >>> found = inspect_votes([row | {"winner": "a"}, row | {"winner": "b"}])
+        >>> found.rows, found.duplicates["conflicting_pairs"], found.longer_wins["rate"]
+        (2, 1, 0.5)
+    """
+    battles = read_votes(source, **reader) if isinstance(source, str | Path) else as_battles(source)
+    pairs = Pairs.of(battles)
+    return Inspection(
+        rows=len(battles),
+        labels=label_figures(battles),
+        turns=turn_figures(battles),
+        lengths=length_figures(battles),
+        languages=_languages(battles, seed),
+        models=model_figures(battles),
+        empty={name: int(without_text(battles, name).sum()) for name in TEXT_COLUMNS},
+        identical_answers=int(pairs.identical.sum()),
+        duplicates=duplicate_figures(battles, pairs),
+        prompts=prompt_figures(battles, similarity=similarity, seed=seed),
+        longer_wins=longer_wins(battles),
+        position=position_skew(battles),
+        reading=battles.report.to_dict() if battles.report is not None else None,
+    )
+
+
+def _languages(battles: Battles, seed: int) -> Figures:
+    """Languages of all rows, or of a sample where many would have to be detected."""
+    given = battles.column("language").null_count == 0 and len(battles) > 0
+    sampled = len(battles) if given else min(len(battles), _LANGUAGE_ROWS)
+    if sampled < len(battles):
+        battles = battles.take(np.sort(np.random.default_rng(seed).choice(len(battles), sampled, replace=False)))
+    names, counts = np.unique(np.array(prompt_languages(battles), dtype=str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {
+        "found_by": "column" if given else "py3langid",
+        "rows": sampled,
+        "counts": {str(names[i]): int(counts[i]) for i in order},
+    }
+
+
+def _summary(found: Inspection) -> Iterator[tuple[str, str]]:
+    labels, duplicates, prompts = found.labels, found.duplicates, found.prompts
+    yield "rows", f"{found.rows:,}"
+    shares = (
+        ", ".join(f"{name} {value:.1%}" for name, value in labels["shares"].items()) if labels["labelled"] else "none"
+    )
+    yield "votes", f"{labels['labelled']:,} ({shares}); {labels['soft']:,} soft, {labels['unlabelled']:,} rows without"
+    yield "turns", _listed(found.turns["histogram"]) + f"; unequal in {found.turns['unequal']:,} rows"
+    yield from _length_lines(found.lengths)
+    detected = found.languages
+    yield "languages", f"{_listed(detected['counts'])} (by {detected['found_by']}, {detected['rows']:,} rows)"
+    yield from _model_lines(found.models)
+    yield "without text", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in found.empty.items())
+    yield "identical answers", f"{found.identical_answers:,}"
+    yield "duplicates", f"{duplicates['exact']:,} exact, {duplicates['reversed']:,} with the answers reversed"
+    conflicting = f"{duplicates['conflicting_pairs']:,} with conflicting votes"
+    yield "pairs", f"{duplicates['pairs']:,}, {duplicates['repeated_pairs']:,} of them repeated, {conflicting}"
+    near = f"{prompts['near_duplicates']:,} of them near-duplicates of another"
+    yield "prompts", f"{prompts['distinct']:,}, {near}; largest cluster {prompts['largest_cluster_rows']:,} rows"
+    yield "longer answer wins", _rate(found.longer_wins)
+    yield "first answer wins", _rate(found.position)
+
+
+def _length_lines(lengths: Figures) -> Iterator[tuple[str, str]]:
+    for name, values in lengths.items():
+        if values["median"] is not None:
+            range_ = f"5 to 95 % {values['p05']:,.0f} to {values['p95']:,.0f}, at most {values['max']:,.0f}"
+            yield f"characters: {name.replace('_', ' ')}", f"median {values['median']:,.0f}, {range_}"
+
+
+def _model_lines(models: list[Figures]) -> Iterator[tuple[str, str]]:
+    for model in models[:_SHOWN]:
+        rate = "no votes" if model["win_rate"] is None else f"wins {model['win_rate']:.1%} (ties half)"
+        yield f"model {model['model']}", f"{model['battles']:,} battles, {rate}"
+    if len(models) > _SHOWN:
+        yield "models", f"{len(models) - _SHOWN:,} more"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    shown = ", ".join(f"{name}: {count:,}" for name, count in list(counts.items())[:_SHOWN])
+    return shown + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")
+
+
+def _rate(figures: Figures) -> str:
+    if figures["rate"] is None:
+        return "no decided rows"
+    return (
+        f"{figures['rate']:.1%} of {figures['of']:,} decided rows (95 % {figures['low']:.1%} to {figures['high']:.1%})"
+    )
