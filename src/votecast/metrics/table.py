@@ -22,7 +22,7 @@ METRICS: Final = (
     *("log_loss", "accuracy", "brier"),
     *(name for pair in zip(_ERRORS, _PERFECT, strict=True) for name in pair),
     *_RECALLS,
-    *("macro_f1", "auc", "flip_rate", "agreement"),
+    *("macro_f1", "auc", "flip_rate", "agreement_decided"),
 )
 """Names of all figures, in the order in which they are written."""
 
@@ -146,7 +146,7 @@ def _from_sums(sums: Floats) -> dict[str, Floats]:
     out |= {name: ratio(hits[:, k], vote[:, k]) for k, name in enumerate(_RECALLS)}
     out["macro_f1"] = _mean_of_defined(ratio(2 * hits, decision + vote))
     out["auc"] = ratio((up * (np.cumsum(down, axis=1) - down / 2)).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))
-    out["agreement"] = ratio(agreed, decided)
+    out["agreement_decided"] = ratio(agreed, decided)
     return out
 
 

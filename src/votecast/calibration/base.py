@@ -1,0 +1,115 @@
+"""What a calibrator is, and what all share: checked rows, log-probabilities, sums that an exchange leaves alone.
+
+A calibrator maps probabilities to truer ones. Exchanging the answers exchanges columns a and b of its input, and must
+do exactly that to its output: parameters are shared by a and b, and every sum over classes is taken as (a + b) + tie,
+which is the same number to the last bit when a and b change places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.errors import JudgeError
+from votecast.metrics.checks import Checked, check_probabilities, check_rows
+from votecast.metrics.rows import Floats, row_sum
+from votecast.types import Probabilities
+
+SMALLEST: Final = 1e-12
+"""Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, but not for ever."""
+
+Learnt = TypeVar("Learnt")
+
+
+@runtime_checkable
+class Calibrator(Protocol):
+    """A map from probabilities to truer ones, fitted on forecasts of rows that the judge had not seen.
+
+    Attributes:
+        method: Name in the table of calibrators.
+        parameters: How many numbers it fits at least.
+    """
+
+    method: ClassVar[str]
+    parameters: ClassVar[int]
+
+    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
+        """Learn from forecasts (n, 3), votes (n, 3) and weights (n,)."""
+
+    def transform(self, probabilities: ArrayLike) -> Probabilities:
+        """Calibrated probabilities, shape (n, 3)."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+        """What was learnt: JSON-able values, and arrays by name."""
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Self:
+        """The calibrator whose `state` this is; further keys are left alone."""
+
+
+def fitting_rows(
+    calibrator: Calibrator, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
+) -> Checked:
+    """The rows that count towards a fit.
+
+    Raises:
+        DataError: If these are not probabilities of the same rows.
+        JudgeError: If there are too few rows for the method, or nobody decided for an answer.
+    """
+    rows = check_rows(targets, probabilities, weights)
+    counts = rows.weights > 0
+    rows = Checked(rows.targets[counts], rows.probabilities[counts], rows.weights[counts])
+    if len(rows.weights) < calibrator.parameters:
+        raise JudgeError(
+            f"{calibrator.method} calibration fits {calibrator.parameters} numbers and was given {len(rows.weights)} "
+            "rows that count; give more votes, or choose calibration.method none"
+        )
+    if not np.any(rows.targets[:, :2]):
+        raise JudgeError(
+            f"all {len(rows.weights)} votes are ties; {calibrator.method} calibration needs votes for a or b: "
+            "give such votes, or choose calibration.method none"
+        )
+    return rows
+
+
+def checked_input(probabilities: ArrayLike) -> Probabilities:
+    """Probabilities of shape (n, 3), n may be 0.
+
+    Raises:
+        DataError: If they are not.
+    """
+    return np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
+
+
+def learnt(value: Learnt | None, method: str) -> Learnt:
+    """What a calibrator has learnt, if it has.
+
+    Raises:
+        JudgeError: If `value` is None.
+    """
+    if value is None:
+        raise JudgeError(f"the {method} calibrator has not been fitted; call fit(probabilities, targets) first")
+    return value
+
+
+def log_probabilities(p: Probabilities) -> Floats:
+    """Natural logarithms, of nothing smaller than `SMALLEST`."""
+    return np.asarray(np.log(np.maximum(p, SMALLEST)))
+
+
+def softmax(z: Floats) -> Probabilities:
+    """exp(z) over its row sum.
+
+    Example:
+        >>> softmax(np.array([[0.0, 0.0, 0.0]])).round(4)
+        array([[0.3333, 0.3333, 0.3333]])
+    """
+    return normalised(np.exp(z - z.max(axis=1, keepdims=True)))
+
+
+def normalised(x: Floats) -> Probabilities:
+    """Positive numbers over their row sum, (a + b) + tie."""
+    return np.asarray(x / row_sum(x)[:, None])
