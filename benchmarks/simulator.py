@@ -88,7 +88,9 @@ def length_features(features: Floats) -> Floats:
     """Lengths alone, shape (n, 5): both, their difference, its size and that of the prompt."""
     k = (features.shape[1] - 2) // 3
     difference = features[:, 2 * k]
-    return np.column_stack([features[:, 0], features[:, k], difference, abs(difference), difference**2, features[:, -2:]])
+    return np.column_stack(
+        [features[:, 0], features[:, k], difference, abs(difference), difference**2, features[:, -2:]]
+    )
 
 
 def exchanged(features: Floats) -> Floats:
@@ -106,7 +108,14 @@ def by_length(train: Floats, votes: NDArray[np.int64], test: Floats) -> Floats:
 def by_features(train: Floats, votes: NDArray[np.int64], test: Floats) -> Floats:
     """Boosted trees, trained on both orders of every pair and averaged over both."""
     settings = {"objective": "multiclass", "num_class": 3, "num_leaves": 15, "learning_rate": 0.04, "lambda_l2": 20.0}
-    settings |= {"min_data_in_leaf": 60, "feature_fraction": 0.5, "verbosity": -1, "seed": 0, "deterministic": True, "num_threads": 2}
+    settings |= {
+        "min_data_in_leaf": 60,
+        "feature_fraction": 0.5,
+        "verbosity": -1,
+        "seed": 0,
+        "deterministic": True,
+        "num_threads": 2,
+    }
     data = lgb.Dataset(np.vstack([train, exchanged(train)]), np.concatenate([votes, np.array([1, 0, 2])[votes]]))
     model = lgb.train(settings, data, num_boost_round=350)
     return np.asarray((model.predict(test) + model.predict(exchanged(test))[:, [1, 0, 2]]) / 2)
@@ -129,7 +138,9 @@ def measure(rows: int, seed: int) -> dict[str, float]:
     targets = battles.targets()
     votes = targets.argmax(axis=1)
     features = pair_features(battles)
-    groups = np.unique(["\n".join(t or "" for t in turns) for turns in battles.column("prompt").to_pylist()], return_inverse=True)[1]
+    groups = np.unique(
+        ["\n".join(t or "" for t in turns) for turns in battles.column("prompt").to_pylist()], return_inverse=True
+    )[1]
     loss = lambda p: float(-(targets * np.log(p)).sum(axis=1).mean())  # noqa: E731
     return {
         "seconds": seconds,

@@ -14,8 +14,8 @@ from votecast.data.simulation.quality import Traits
 Answer = tuple[list[str | None], Traits]
 
 _EMOJI = ("😀", "👍", "🚀", "✨", "👩‍💻", "🎉")
-_TYPICAL = 420.0
-_SPREAD = 0.75
+_TYPICAL = 425.0
+_SPREAD = 0.68
 _OWN_SPREAD = 0.35
 _LONGEST = 12_000
 
@@ -46,6 +46,7 @@ def _answer_turn(
         language = dice.pick(LANGUAGES[1:]) if language is LANGUAGES[0] else LANGUAGES[0]
         traits.foreign += 1
     writer = _Writer(language, conversation, turn, focus, traits, dice)
+    target *= language.density
     if dice.chance(model.loops):
         return writer.loop(target)
     return writer.write(model, target)
@@ -66,14 +67,17 @@ def _share(value: float) -> float:
 class _Writer:
     """Writes one turn of an answer and keeps count."""
 
-    def __init__(self, language: Phrases, conversation: Conversation, turn: Turn, focus: float, traits: Traits, dice: Dice) -> None:
+    def __init__(
+        self, language: Phrases, conversation: Conversation, turn: Turn, focus: float, traits: Traits, dice: Dice
+    ) -> None:
         self.language = language
         self.turn = turn
         self.traits = traits
         self.dice = dice
         self.on_topic = bool(turn.nouns) and language is conversation.language
         self.nouns = turn.nouns if self.on_topic else language.topics[conversation.topic]
-        self.strangers = language.topics[(conversation.topic + 1 + dice.below(len(language.topics) - 1)) % len(language.topics)]
+        away = 1 + dice.below(len(language.topics) - 1)
+        self.strangers = language.topics[(conversation.topic + away) % len(language.topics)]
         self.focus = focus if turn.nouns else 0.0
 
     def sentence(self) -> str:

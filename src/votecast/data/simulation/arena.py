@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, Battles
 from votecast.data.simulation.answers import write_answer
-from votecast.data.simulation.conversations import draw_conversation
+from votecast.data.simulation.conversations import Conversation, draw_conversation
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.models import draw_pair
-from votecast.data.simulation.quality import Traits, quality
+from votecast.data.simulation.models import Model, draw_pair
+from votecast.data.simulation.quality import quality
 from votecast.data.simulation.votes import Rater, cast_votes, draw_rater, vote_probabilities
 from votecast.errors import ConfigError
-from votecast.types import Probabilities, Winner
+from votecast.types import Probabilities
 
 SOURCE = "simulated"
 _VARIANTS = 2
+_STRIDE = 2_654_435_761  # odd, so that the first 2**32 rows have different ids
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> 
         >>> len(battles), truth.probabilities.shape
         (5, (5, 3))
     """
-    for name, value, least in (("rows", rows, 0), ("seed", seed, 0), ("batch", batch, 1), ("start", start, 0)):
+    for name, value, least in (("rows", rows, 1), ("seed", seed, 0), ("batch", batch, 1), ("start", start, 0)):
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be at least {least}")
     return _parts(rows, seed, batch, start)
@@ -125,29 +126,32 @@ def _row(seed: int, row: int) -> _Row:
     dice = Dice(f"{seed}/row/{row}")
     conversation = draw_conversation(seed, row, dice)
     models = draw_pair(dice)
-    responses: list[list[str | None]] = []
-    traits: list[Traits] = []
-    for side, model in enumerate(models):
-        key = f"{conversation.key}/{dice.below(_VARIANTS)}/{model.name}" if conversation.popular else f"{seed}/row/{row}/{side}"
-        response, counted = write_answer(conversation, model, Dice(key))
-        responses.append(response)
-        traits.append(counted)
+    keys = [_answer_key(conversation, model, side, dice) for side, model in enumerate(models)]
+    answers = [write_answer(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)]
     return _Row(
-        id=str((row * 2_654_435_761 + seed * 40_503 + 30_192) % 2**32),
+        id=str((row * _STRIDE + seed * 40_503 + 30_192) % 2**32),
         prompt=[turn.text for turn in conversation.turns],
-        responses=(responses[0], responses[1]),
+        responses=(answers[0][0], answers[1][0]),
         models=(models[0].name, models[1].name),
-        qualities=(quality(traits[0]), quality(traits[1])),
+        qualities=(quality(answers[0][1]), quality(answers[1][1])),
         language=conversation.language.code,
         rater=draw_rater(dice),
     )
 
 
+def _answer_key(conversation: Conversation, model: Model, side: int, dice: Dice) -> str:
+    """To a popular prompt a model has few answers, and gives them again and again."""
+    if conversation.popular:
+        return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
+    return f"{conversation.key}/{side}"
+
+
 def _assemble(rows: list[_Row]) -> tuple[Battles, Truth]:
     qualities = np.array([row.qualities for row in rows], dtype=np.float64).reshape(-1, 2)
-    winners: list[Winner] = cast_votes(qualities[:, 0] - qualities[:, 1], [row.rater for row in rows])
-    columns = {
-        "id": [row.id for row in rows],
+    winners = cast_votes(qualities[:, 0] - qualities[:, 1], [row.rater for row in rows])
+    ids, languages = [row.id for row in rows], [row.language for row in rows]
+    columns: dict[str, Sequence[object]] = {
+        "id": ids,
         "prompt": [row.prompt for row in rows],
         "response_a": [row.responses[0] for row in rows],
         "response_b": [row.responses[1] for row in rows],
@@ -156,9 +160,9 @@ def _assemble(rows: list[_Row]) -> tuple[Battles, Truth]:
         "model_a": [row.models[0] for row in rows],
         "model_b": [row.models[1] for row in rows],
         "weight": [1.0] * len(rows),
-        "language": [row.language for row in rows],
+        "language": languages,
         "source": [SOURCE] * len(rows),
     }
     table = pa.table({field.name: pa.array(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
     probabilities = vote_probabilities(qualities[:, 0], qualities[:, 1])
-    return Battles(table), Truth(columns["id"], probabilities, qualities, columns["language"])
+    return Battles(table), Truth(ids, probabilities, qualities, languages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from votecast.data.simulation.dice import Dice, cumulative
 from votecast.data.simulation.languages import LANGUAGES, SHARES, Phrases
@@ -66,11 +66,8 @@ def draw_conversation(seed: int, row: int, dice: Dice) -> Conversation:
     conversation = popular_conversation(seed, rank)
     if not dice.chance(_ALTERED):
         return conversation
-    first = conversation.turns[0]
-    altered = Turn(_altered(first.text or "", dice), first.kind, first.nouns, first.numbers)
-    return Conversation(
-        conversation.key, conversation.language, conversation.topic, (altered, *conversation.turns[1:]), conversation.size, True
-    )
+    turn = conversation.turns[0]
+    return replace(conversation, turns=(replace(turn, text=_altered(turn.text or "", dice)),))
 
 
 def popular_conversation(seed: int, rank: int) -> Conversation:

@@ -29,7 +29,7 @@ class Dice:
     __slots__ = ("uniform",)
 
     def __init__(self, key: str) -> None:
-        self.uniform = Random(key).random
+        self.uniform = Random(key).random  # noqa: S311 - not for secrets
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""

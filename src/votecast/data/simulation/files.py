@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from votecast.artifacts import atomic_file, check_free
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.simulation.arena import Truth, simulate
+from votecast.data.writing.sinks import Sink, container_of
 from votecast.errors import DataError
 from votecast.types import CLASSES, Probabilities
 
-LABELS = tuple(f"winner_{name}" for name in ("model_a", "model_b", "tie"))
-TRAIN_COLUMNS = ("id", "model_a", "model_b", *TEXT_COLUMNS, *LABELS)
-TEST_COLUMNS = ("id", *TEXT_COLUMNS)
+LABELS = ("winner_model_a", "winner_model_b", "winner_tie")
 
 
 def truth_path(path: str | Path) -> Path:
@@ -43,12 +41,13 @@ def write_simulation(
     labels: bool = True,
     truth: str | Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] = lambda done, rows: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Truth:
     """Simulate an arena into a file, and the truth about it into another.
 
     Args:
-        path: The file of votes, a CSV in the columns of the LMSYS contest.
+        path: The file of votes: CSV in the columns of the LMSYS contest, or jsonl, parquet or arrow in votecast's own,
+            each perhaps followed by .gz or .zst.
         rows: How many battles.
         seed: Which arena.
         start: Number of the first row; a test file starts where its training file ends.
@@ -61,14 +60,21 @@ def write_simulation(
         The truth, as it was written.
 
     Raises:
+        ConfigError: If a number is out of range, or the suffix says no format.
         ArtifactError: If a file is in the way or the disk refuses; no half-written file is left.
     """
     side = truth_path(path) if truth is None else Path(truth)
+    known: list[Truth] = []
+    container_of(path)
     parts = simulate(rows, seed, start=start)
     check_free(side, overwrite=overwrite)
-    with atomic_file(path, overwrite=overwrite) as votes, atomic_file(side, overwrite=overwrite) as known:
-        whole = _write_csv(votes, parts, labels, lambda done: progress(done, rows))
-        pq.write_table(whole.table(), known)
+    with atomic_file(path, overwrite=overwrite) as votes, atomic_file(side, overwrite=overwrite) as beside:
+        for truth_of_part in _write_votes(votes, Path(path), parts, labels):
+            known.append(truth_of_part)
+            if progress is not None:
+                progress(sum(map(len, known)), rows)
+        whole = Truth.concat(known)
+        pq.write_table(whole.table(), beside)
     return whole
 
 
@@ -81,7 +87,9 @@ def read_truth(path: str | Path) -> Truth:
     try:
         return Truth.from_table(pq.read_table(path))
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not the truth about simulated votes ({error}); name the .truth.parquet file") from error
+        raise DataError(
+            f"{path} does not hold the truth about simulated votes ({error}); name the .truth.parquet file"
+        ) from error
 
 
 def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> float:
@@ -97,7 +105,9 @@ def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> floa
     """
     probabilities = truth.probabilities if isinstance(truth, Truth) else truth
     if probabilities.shape != targets.shape:
-        raise DataError(f"the truth has shape {probabilities.shape} and the votes {targets.shape}; give the same rows of both")
+        raise DataError(
+            f"the truth has shape {probabilities.shape} and the votes {targets.shape}; give the same rows of both"
+        )
     return float(-(targets * np.log(probabilities)).sum(axis=1).mean())
 
 
@@ -111,23 +121,23 @@ def json_cell(turns: list[str | None]) -> str:
     return json.dumps(turns, separators=(",", ":")).replace("/", "\\/")
 
 
-def _write_csv(path: Path, parts: Iterator[tuple[Battles, Truth]], labels: bool, progress: Callable[[int], None]) -> Truth:
-    known: list[Truth] = []
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(path.open("w", encoding="ascii", newline=""))
-        writer = csv.writer(file)
-        writer.writerow(TRAIN_COLUMNS if labels else TEST_COLUMNS)
+def _write_votes(part: Path, name: Path, parts: Iterable[tuple[Battles, Truth]], labels: bool) -> Iterator[Truth]:
+    container, _ = container_of(name)
+    shape = _contest_table if container in ("csv", "tsv") else _own_table
+    with Sink(part, name) as sink:
         for battles, truth in parts:
-            writer.writerows(_csv_rows(battles, labels))
-            known.append(truth)
-            progress(sum(map(len, known)))
-    return Truth.concat(known)
+            sink.write(shape(battles, labels))
+            yield truth
 
 
-def _csv_rows(battles: Battles, labels: bool) -> Iterator[tuple[str | int, ...]]:
-    columns = {name: battles.column(name).to_pylist() for name in ("id", "model_a", "model_b", *TEXT_COLUMNS, "winner")}
-    texts = [map(json_cell, columns[name]) for name in TEXT_COLUMNS]
+def _contest_table(battles: Battles, labels: bool) -> pa.Table:
+    texts = {name: pa.array(map(json_cell, battles.column(name).to_pylist())) for name in TEXT_COLUMNS}
     if not labels:
-        return zip(columns["id"], *texts, strict=True)
-    votes = [[int(winner == name) for winner in columns["winner"]] for name in CLASSES]
-    return zip(columns["id"], columns["model_a"], columns["model_b"], *texts, *votes, strict=True)
+        return pa.table({"id": battles.column("id"), **texts})
+    winner = battles.column("winner")
+    votes = {name: pc.equal(winner, value).cast(pa.int8()) for name, value in zip(LABELS, CLASSES, strict=True)}
+    return pa.table({name: battles.column(name) for name in ("id", "model_a", "model_b")} | texts | votes)
+
+
+def _own_table(battles: Battles, labels: bool) -> pa.Table:
+    return battles.table if labels else battles.table.select(["id", *TEXT_COLUMNS])

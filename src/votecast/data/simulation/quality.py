@@ -68,8 +68,8 @@ def quality(traits: Traits) -> float:
         traits: What was counted in the answer.
 
     Example:
-        >>> good, bad = Traits(chars=900, sentences=10, on_topic=9, turns=1), Traits(chars=90, sentences=1, turns=1, refused=1)
-        >>> quality(good) > quality(bad)
+        >>> good = Traits(chars=900, sentences=10, on_topic=9, turns=1)
+        >>> quality(good) > quality(Traits(chars=90, sentences=1, turns=1, refused=1))
         True
     """
     sentences, turns = max(traits.sentences, 1), max(traits.turns, 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.data.simulation.dice import Dice, cumulative
-from votecast.types import CLASSES, Probabilities, Winner
+from votecast.types import Probabilities, Winner
 
 TIES = 1.25
 """Davidson's nu: how ready people are to call a tie."""
@@ -22,6 +22,7 @@ LEANS = ((-0.3, 0.25), (0.0, 0.5), (0.3, 0.25))
 MOODS = ((-0.8, 1 / 6), (0.0, 2 / 3), (0.8, 1 / 6))
 """What one rater sees in an answer that others do not, and its share: three-point Gauss-Hermite noise."""
 
+_OUTCOMES: tuple[Winner, ...] = ("a", "b", "tie")
 _NOISE = tuple((lean + mood, p * q) for lean, p in LEANS for mood, q in MOODS)
 _CUMULATIVE = cumulative([share for _, share in _NOISE])
 
@@ -41,7 +42,7 @@ def davidson(difference: ArrayLike, ties: float = TIES) -> Probabilities:
 
     Example:
         >>> davidson([0.0]).round(3)
-        array([[0.333, 0.333, 0.333]])
+        array([[0.308, 0.308, 0.385]])
     """
     half = np.asarray(difference, dtype=np.float64) / 2.0
     scores = np.stack([half, -half, np.full_like(half, np.log(ties))], axis=-1)
@@ -98,4 +99,4 @@ def cast_votes(difference: ArrayLike, raters: list[Rater]) -> list[Winner]:
     chances[[rater.guesses for rater in raters]] = 1.0 / 3.0
     draws = np.array([rater.draw for rater in raters])
     position = (draws[:, None] >= np.cumsum(chances, axis=1)[:, :2]).sum(axis=1)
-    return [CLASSES[i] for i in position]
+    return [_OUTCOMES[i] for i in position]

@@ -1,10 +1,11 @@
 """Chinese, written without spaces."""
 
-from votecast.data.simulation.languages.phrases import Phrases, lines, topics
+from votecast.data.simulation.languages.phrases import Phrases, lines, topics, words
 
 CHINESE = Phrases(
     code="zh",
     stop="。",
+    density=0.4,
     requests={
         "explain": lines("""
 为什么{x}会改变{y}?
@@ -87,8 +88,10 @@ CHINESE = Phrases(
 这一点我不太确定。|
 好的,下一个问题。|
 我觉得这不对。|"""),
-    names=tuple("王芳 李娜 张伟 刘洋 陈静 杨帆 赵磊 黄丽 周杰 吴敏 徐强 孙悦 马超 朱琳 胡军 郭涛 何雪 高峰".split()),
-    places=tuple("北京 上海 广州 深圳 成都 杭州 武汉 西安 南京 重庆 天津 苏州 长沙 青岛 大连 厦门".split()),
+    names=words("""
+王芳 李娜 张伟 刘洋 陈静 杨帆 赵磊 黄丽 周杰 吴敏 徐强 孙悦 马超 朱琳 胡军 郭涛 何雪 高峰"""),
+    places=words("""
+北京 上海 广州 深圳 成都 杭州 武汉 西安 南京 重庆 天津 苏州 长沙 青岛 大连 厦门"""),
     topics=topics("""
 菜谱, 香料, 烤箱, 酱汁, 面条, 洋葱, 厨房, 味道
 火山, 岩石, 矿物, 水晶, 喷发, 高山, 陨石坑, 冰川

@@ -1,6 +1,6 @@
 """English."""
 
-from votecast.data.simulation.languages.phrases import Phrases, lines, topics
+from votecast.data.simulation.languages.phrases import Phrases, lines, topics, words
 
 ENGLISH = Phrases(
     code="en",
@@ -111,8 +111,12 @@ I am not sure about that. |
 Okay, next question. |
 Interesting. |
 That does not look right to me. |"""),
-    names=tuple("Alice Brian Carol Daniel Emma Frank Grace Henry Isabel Jack Karen Liam Megan Noah Olivia Peter Quinn Rachel Simon Tessa".split()),
-    places=tuple("Boston Chicago Denver Dublin Glasgow Leeds Liverpool London Melbourne Oxford Perth Portland Seattle Sydney Toronto York".split()),
+    names=words("""
+Alice Brian Carol Daniel Emma Frank Grace Henry Isabel Jack Karen Liam Megan Noah Olivia Peter Quinn
+Rachel Simon Tessa"""),
+    places=words("""
+Boston Chicago Denver Dublin Glasgow Leeds Liverpool London Melbourne Oxford Perth Portland Seattle
+Sydney Toronto York"""),
     topics=topics("""
 recipes, spices, ovens, sauces, noodles, onions, kitchens, flavours
 volcanoes, rocks, minerals, crystals, eruptions, mountains, craters, glaciers

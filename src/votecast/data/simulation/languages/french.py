@@ -1,6 +1,6 @@
 """French."""
 
-from votecast.data.simulation.languages.phrases import Phrases, lines, topics
+from votecast.data.simulation.languages.phrases import Phrases, lines, topics, words
 
 FRENCH = Phrases(
     code="fr",
@@ -88,8 +88,12 @@ Merci, c'est utile. |
 Je n'en suis pas sûr. |
 D'accord, question suivante. |
 Cela me semble faux. |"""),
-    names=tuple("Amélie Bruno Camille Denis Élodie François Gaëlle Hugo Inès Jules Karine Léa Mathieu Nadège Olivier Pauline Rémi Sophie".split()),
-    places=tuple("Angers Bordeaux Brest Dijon Genève Grenoble Lille Lyon Marseille Montpellier Nantes Nice Paris Rennes Strasbourg Toulouse".split()),
+    names=words("""
+Amélie Bruno Camille Denis Élodie François Gaëlle Hugo Inès Jules Karine Léa Mathieu Nadège Olivier
+Pauline Rémi Sophie"""),
+    places=words("""
+Angers Bordeaux Brest Dijon Genève Grenoble Lille Lyon Marseille Montpellier Nantes Nice Paris
+Rennes Strasbourg Toulouse"""),
     topics=topics("""
 plats, piments, fours, bouillons, fromages, oignons, repas, desserts
 volcans, rochers, minéraux, cristaux, séismes, sommets, cratères, glaciers

@@ -1,6 +1,6 @@
 """German."""
 
-from votecast.data.simulation.languages.phrases import Phrases, lines, topics
+from votecast.data.simulation.languages.phrases import Phrases, lines, topics, words
 
 GERMAN = Phrases(
     code="de",
@@ -88,8 +88,12 @@ Danke, das ist nützlich. |
 Da bin ich mir nicht sicher. |
 Gut, nächste Frage. |
 Das sieht für mich falsch aus. |"""),
-    names=tuple("Anna Bernd Claudia Dieter Elke Friedrich Greta Hans Ingrid Jürgen Katrin Lukas Monika Nils Petra Ralf Sabine Thomas".split()),
-    places=tuple("Berlin Bremen Dresden Essen Frankfurt Hamburg Köln Leipzig Lübeck Mainz München Nürnberg Potsdam Stuttgart Ulm Zürich".split()),
+    names=words("""
+Anna Bernd Claudia Dieter Elke Friedrich Greta Hans Ingrid Jürgen Katrin Lukas Monika Nils Petra
+Ralf Sabine Thomas"""),
+    places=words("""
+Berlin Bremen Dresden Essen Frankfurt Hamburg Köln Leipzig Lübeck Mainz München Nürnberg Potsdam
+Stuttgart Ulm Zürich"""),
     topics=topics("""
 Rezepte, Gewürze, Öfen, Soßen, Nudeln, Zwiebeln, Küchen, Aromen
 Vulkane, Gesteine, Mineralien, Kristalle, Ausbrüche, Berge, Krater, Gletscher

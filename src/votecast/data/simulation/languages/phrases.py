@@ -12,7 +12,8 @@ class Phrases:
     Args:
         code: ISO 639-1 code.
         stop: What ends a sentence, with the space that follows it.
-        requests: By kind of prompt ("explain", "list", "code", "table", "sum"): questions with {x}, {y} for nouns, {n}, {m} for numbers.
+        requests: Questions by kind of prompt ("explain", "list", "code", "table", "sum"), with {x}, {y}, {z} for nouns
+            and {n}, {m} for numbers.
         contexts: What people say around a question: {name}, {place}, {n} and {x}.
         openers: How a sentence begins.
         clauses: What it says about two nouns, each a `%s`.
@@ -25,6 +26,7 @@ class Phrases:
         names: People.
         places: Cities.
         topics: Nouns by topic, plural where the language has one.
+        density: How many characters a text has, relative to the same text in English.
     """
 
     code: str
@@ -42,10 +44,11 @@ class Phrases:
     names: tuple[str, ...]
     places: tuple[str, ...]
     topics: tuple[tuple[str, ...], ...]
+    density: float = 1.0
 
 
 def lines(text: str) -> tuple[str, ...]:
-    """The lines of a block of text, ends kept, empty ones dropped.
+    """The lines of a block of text without empty ones; a bar marks an end that is a space.
 
     Example:
         >>> lines('''
@@ -58,10 +61,20 @@ def lines(text: str) -> tuple[str, ...]:
 
 
 def topics(text: str) -> tuple[tuple[str, ...], ...]:
-    """One topic a line, its nouns separated by commas.
+    r"""One topic a line, its nouns separated by commas.
 
     Example:
-        >>> topics("rocks, craters\\nsongs, choirs")
+        >>> topics("rocks, craters\nsongs, choirs")
         (('rocks', 'craters'), ('songs', 'choirs'))
     """
     return tuple(tuple(noun.strip() for noun in line.split(",")) for line in lines(text))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text.
+
+    Example:
+        >>> words("York Leeds")
+        ('York', 'Leeds')
+    """
+    return tuple(text.split())

@@ -1,6 +1,6 @@
 """Spanish."""
 
-from votecast.data.simulation.languages.phrases import Phrases, lines, topics
+from votecast.data.simulation.languages.phrases import Phrases, lines, topics, words
 
 SPANISH = Phrases(
     code="es",
@@ -88,8 +88,12 @@ Gracias, eso es útil. |
 No estoy seguro de eso. |
 Bien, siguiente pregunta. |
 Eso me parece incorrecto. |"""),
-    names=tuple("Alejandro Beatriz Carlos Dolores Esteban Fernanda Gonzalo Inés Javier Lucía Manuel Nuria Óscar Pilar Raúl Sofía Tomás Ximena".split()),
-    places=tuple("Barcelona Bilbao Bogotá Cádiz Córdoba Granada Lima Madrid Málaga Montevideo Murcia Quito Sevilla Toledo Valencia Zaragoza".split()),
+    names=words("""
+Alejandro Beatriz Carlos Dolores Esteban Fernanda Gonzalo Inés Javier Lucía Manuel Nuria Óscar Pilar
+Raúl Sofía Tomás Ximena"""),
+    places=words("""
+Barcelona Bilbao Bogotá Cádiz Córdoba Granada Lima Madrid Málaga Montevideo Murcia Quito Sevilla
+Toledo Valencia Zaragoza"""),
     topics=topics("""
 platos, pimientos, hornos, caldos, fideos, ajos, guisos, sabores
 volcanes, minerales, cristales, terremotos, montes, cráteres, glaciares, fósiles
