@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from votecast.data.containers.json_rows import MOST_BRACKETS, RowError, decode_line, tables_of
+from votecast.data.containers.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, tables_of
 from votecast.data.containers.records import Blocks
 from votecast.data.containers.sources import Source
 from votecast.data.containers.stream import BadRow, RawBatch, Rejects
@@ -27,6 +27,9 @@ class JsonLinesReader:
         source: The bytes.
         rejects: Where lines go that are no JSON objects.
         columns: The keys to read; all when None. Keys that no row has are left out.
+
+    Raises:
+        DataError: If no line is a row.
     """
 
     def __init__(self, source: Source, rejects: Rejects, columns: Sequence[str] | None = None) -> None:
@@ -35,8 +38,11 @@ class JsonLinesReader:
         self._columns = columns
         self._blocks = Blocks(source)
         self._known: pa.Schema | None = None
+        self._fault: BadRow | None = None
         self._waiting = self._read()
         self._first = next(self._waiting, None)
+        if self._first is None and self._fault is not None:
+            raise DataError(f"no line of the file is a row; {self._fault.message(source.path)}")
         self.schema = self._first.table.schema if self._first else pa.schema([])
 
     def batches(self) -> Iterator[RawBatch]:
@@ -72,7 +78,8 @@ class JsonLinesReader:
             table.validate(full=True)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
             return None
-        return table if table.num_rows == count and _keeps_numbers(table) else None
+        is_exact = table.num_rows == count and _keeps_numbers(table) and _nesting(table.schema) <= DEEPEST
+        return table if is_exact else None
 
     def _arrow(self, text: bytes) -> pa.Table:
         """Read with types settled beforehand: inferred ones turn texts into dates and lose a null that opens a list."""
@@ -92,7 +99,9 @@ class JsonLinesReader:
             try:
                 value, repaired = decode_line(line)
             except RowError as error:
-                self._rejects(BadRow(row, error.column, line.decode("utf-8", "replace"), str(error)))
+                bad = BadRow(row, error.column, line.decode("utf-8", "replace"), str(error))
+                self._fault = self._fault or bad
+                self._rejects(bad)
                 continue
             values.append(value)
             rows.append(row)
@@ -144,6 +153,13 @@ def _settled_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(kind):
         return pa.struct([_settled(kind.field(i)) for i in range(kind.num_fields)])
     return kind
+
+
+def _nesting(kind: pa.Schema | pa.DataType) -> int:
+    """How many brackets lie around the innermost value."""
+    if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
+        return 1 + max((_nesting(field.type) for field in kind), default=0)
+    return 1 + _nesting(kind.value_type) if pa.types.is_list(kind) else 0
 
 
 def _keeps_numbers(table: pa.Table) -> bool:

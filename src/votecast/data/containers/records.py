@@ -40,12 +40,19 @@ class Blocks:
             end = next(scanner.record_ends(self._pending), 0)
             more = b"" if end else self._source.read(max(len(self._pending), 1 << 16))
             if not more:
+                self._check_header(end)
                 break
             self._pending += more
             self._check_size(len(self._pending))
         end = end or len(self._pending)
         record, self._pending = self._pending[:end], self._pending[end:]
         return record
+
+    def _check_header(self, end: int) -> None:
+        if not end and _Scanner(self._delimiter or ",").cut(self._pending)[1]:
+            raise DataError(
+                f"{self._source.path}, header: a quote is opened and never closed; check how the file was written"
+            )
 
     def __iter__(self) -> Iterator[memoryview]:
         size = BATCH_BYTES
@@ -118,7 +125,7 @@ class _Scanner:
     def cut(self, block: bytes) -> tuple[int, bool]:
         """Where the last whole record ends, and whether the block ends inside a quote."""
         cut = max(self.record_ends(block), default=0)
-        last = None
-        while cut <= len(block) and (last := self._field.match(block, last.end() + 1 if last else cut)) and last.end() < len(block):
-            pass
-        return cut, last is not None and last.group(1) == b""
+        at, is_open = cut, False
+        while at < len(block) and (match := self._field.match(block, at)):
+            at, is_open = match.end() + 1, match.group(1) == b""
+        return cut, is_open
