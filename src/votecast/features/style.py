@@ -130,6 +130,8 @@ def _layout(reading: Reading) -> dict[str, Column]:
         hit = codes[: max(0, codes.size - len(text) + 1)] == ord(text[0])
         for place, character in enumerate(text[1:], start=1):
             hit &= codes[place : codes.size - len(text) + 1 + place] == ord(character)
+        last = texts.starts[1:] - 1
+        hit[last[(last >= 0) & (last < hit.size)]] &= len(text) == 1
         return texts.count(hit).astype(np.float64)
 
     bullet = np.isin(one, [ord(c) for c in "-*+•–"]) & ((two == 32) | (one == ord("•")))
