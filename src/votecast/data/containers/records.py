@@ -12,6 +12,7 @@ from votecast.data.containers.stream import BATCH_BYTES, LARGEST_ROW
 from votecast.errors import DataError
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
+LEAST_READ = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -38,7 +39,7 @@ class Blocks:
         while True:
             self._pending = self._pending.lstrip(b"\r\n")
             end = next(scanner.record_ends(self._pending), 0)
-            more = b"" if end else self._source.read(max(len(self._pending), 1 << 16))
+            more = b"" if end else self._source.read(max(len(self._pending), LEAST_READ))
             if not more:
                 self._check_header(end)
                 break
@@ -57,7 +58,7 @@ class Blocks:
     def __iter__(self) -> Iterator[memoryview]:
         size = BATCH_BYTES
         while True:
-            chunk = self._source.read(max(size - len(self._pending), 1 << 16))
+            chunk = self._source.read(max(size - len(self._pending), LEAST_READ))
             block = self._pending + chunk if self._pending else chunk
             cut, is_open = self._cut(block)
             if not chunk:
