@@ -1,0 +1,50 @@
+"""The model card names data, figures, making and limits."""
+
+from votecast.judges.card import model_card
+
+CONFIG = {
+    "name": "mine",
+    "family": "baseline",
+    "recipe": {"seed": 42},
+    "calibration": {"method": "temperature"},
+    "members": 1,
+    "facts": {
+        "rows": 1200,
+        "labels": {"a": 0.35, "b": 0.34, "tie": 0.31},
+        "sources": {"arena|one": 1200},
+        "folds": {"method": "grouped", "n": 5},
+    },
+    "figures": {},
+    "notes": {},
+    "made_with": {"votecast": "0.1.0"},
+}
+FIGURES = {
+    "metrics": {"log_loss": {"value": 1.0123, "low": 0.99, "high": 1.03}, "flip_rate": {"value": None}},
+    "baselines": {"class_prior": {"log_loss": {"value": 1.09}}},
+}
+
+
+def test_a_card_without_figures_says_so():
+    card = model_card(CONFIG)
+    assert card.startswith("# mine\n")
+    assert "1,200 rows; votes: a 35.0%, b 34.0%, tie 31.0%." in card
+    assert "| arena\\|one | 1,200 |" in card
+    assert "None were measured" in card
+    assert "was not told" in card
+    assert "## Intended use and limits" in card
+
+
+def test_figures_are_shown_beside_the_null_baselines():
+    card = model_card(CONFIG | {"figures": FIGURES, "members": 5})
+    assert "| log loss | 1.0123 | 0.9900 to 1.0300 |" in card
+    assert "| log loss of class prior, for comparison | 1.0900 | |" in card
+    assert "flip rate" not in card
+    assert "5 models, averaged" in card
+
+
+def test_origins_are_a_table_with_their_licences():
+    origins = [{"source": "arena", "licence": "CC BY 4.0"}, {"source": "other"}]
+    card = model_card(CONFIG | {"notes": {"data_sources": origins}})
+    assert "| source | licence |" in card
+    assert "| arena | CC BY 4.0 |" in card
+    assert "was not told" not in card

@@ -1,0 +1,58 @@
+"""Recipes: found by name, family or path, overridden by dotted keys, checked before any work."""
+
+import pytest
+
+from votecast.errors import ConfigError
+from votecast.judges.recipe import load_recipe
+from votecast.judges.table import FAMILIES, family
+from votecast.recipes import list_recipes, recipe_path
+
+
+def test_every_shipped_recipe_is_whole():
+    for entry in list_recipes():
+        recipe = load_recipe(entry["name"])
+        assert recipe.name == entry["name"] == recipe_path(entry["name"]).stem
+        assert recipe.description == entry["description"]
+        assert load_recipe(recipe.dump()) == recipe
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_a_recipe_of_its_own(name):
+    assert load_recipe(name).family == name
+    assert family(name.replace("_", "-")) is family(name)
+
+
+def test_overrides_reach_every_level():
+    recipe = load_recipe("baseline", {"seed": "7", "folds.n": "3", "folds.method": "stratified", "final": "average"})
+    assert (recipe.seed, recipe.folds.n, recipe.folds.method, recipe.final) == (7, 3, "stratified", "average")
+    assert load_recipe(recipe, {"seed": 8}).folds.n == 3
+
+
+def test_all_faults_are_reported_at_once():
+    with pytest.raises(ConfigError) as caught:
+        load_recipe("baseline", {"fold.n": "3", "folds.method": "grupped", "calibration.metod": "isotonic", "model.xyz": 1})
+    message = str(caught.value)
+    assert "did you mean folds?" in message
+    assert "'grouped'" in message and "'grupped'" in message
+    assert "did you mean method?" in message
+    assert "model.xyz" in message
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean baseline"):
+        load_recipe("base-line")
+    with pytest.raises(ConfigError, match="allowed are"):
+        load_recipe("zzz")
+    with pytest.raises(ConfigError, match="there is no family 'baselin'"):
+        load_recipe({"family": "baselin"})
+
+
+def test_a_file_of_ones_own(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: mine\nfamily: baseline\nfolds: {n: 2}\n")
+    recipe = load_recipe(tmp_path / "mine.yaml", {"seed": 1})
+    assert (recipe.name, recipe.folds.n, recipe.seed) == ("mine", 2, 1)
+    (tmp_path / "no_family.yaml").write_text("name: mine\n")
+    with pytest.raises(ConfigError, match=r"no_family\.yaml.*'family' is missing"):
+        load_recipe(str(tmp_path / "no_family.yaml"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe("absent.yaml")

@@ -1,0 +1,72 @@
+"""The main job from a file to a judge folder, and predictions from it."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import votecast
+from votecast.data.simulation import write_simulation
+from votecast.data.writing import read_predictions
+from votecast.errors import ArtifactError, ConfigError, DataError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("main_job")
+    write_simulation(folder / "train.csv", rows=500, seed=0)
+    votecast.train("baseline", folder / "train.csv", out=folder / "judge", overrides={"folds.n": 2})
+    return folder
+
+
+def test_the_judge_folder_holds_figures_and_what_was_read(folder):
+    judge = votecast.load_judge(folder / "judge")
+    loss = judge.figures["metrics"]["log_loss"]
+    assert loss["low"] < loss["value"] < loss["high"]
+    assert {"uniform", "class_prior", "longer_wins"} <= set(judge.figures["baselines"])
+    assert judge.notes["reading"]["format"] == "lmsys"
+    assert judge.notes["reading"]["path"] == "train.csv"
+    assert "log loss" in (folder / "judge" / "README.md").read_text()
+
+
+def test_out_of_fold_figures_are_those_of_the_cross_fitted_rows(folder):
+    judge = votecast.load_judge(folder / "judge")
+    battles = votecast.read_votes(folder / "train.csv")
+    held = judge.fitted.out_of_fold
+    p = votecast.calibration.crossfit_calibrate("temperature", held.raw, held.targets, held.weights, held.fold)
+    loss = -np.log(p[np.arange(len(p)), battles.targets().argmax(axis=1)]).mean()
+    assert judge.figures["metrics"]["log_loss"]["value"] == pytest.approx(loss, abs=1e-12)
+
+
+def test_predictions_of_a_file_are_those_of_its_battles(folder):
+    judge = votecast.load_judge(folder / "judge")
+    summary = votecast.predict_file(judge, folder / "train.csv", folder / "p.parquet")
+    ids, p, cite = read_predictions(folder / "p.parquet")
+    battles = votecast.read_votes(folder / "train.csv")
+    assert ids == battles.ids
+    assert np.array_equal(p, judge.predict_proba(battles))
+    assert cite == summary["judge"] == {"name": "baseline", "hash": judge.hash}
+    assert pq.read_table(folder / "p.parquet").column_names == ["id", "p_a", "p_b", "p_tie"]
+
+
+def test_the_same_file_gives_the_same_judge(folder, tmp_path):
+    again = votecast.train("baseline", folder / "train.csv", out=tmp_path / "judge", overrides={"folds.n": 2})
+    assert again.hash == votecast.load_judge(folder / "judge").hash
+
+
+def test_folds_can_be_those_of_another_judge(folder):
+    first = votecast.load_judge(folder / "judge").fitted.out_of_fold
+    again = votecast.train("baseline", folder / "train.csv", folds_from=folder / "judge", overrides={"seed": 9})
+    assert np.array_equal(again.fitted.out_of_fold.fold, first.fold)
+
+
+def test_nothing_is_read_before_settings_and_output_are_checked(folder):
+    with pytest.raises(ArtifactError, match="--overwrite"):
+        votecast.train("baseline", folder / "absent.csv", out=folder / "judge")
+    with pytest.raises(ConfigError, match="did you mean folds"):
+        votecast.train("baseline", folder / "absent.csv", overrides={"fold.n": 2})
+
+
+def test_reader_options_without_a_file_are_refused():
+    rows = [{"prompt": "x", "response_a": "y", "response_b": "z", "winner": "a"}]
+    with pytest.raises(DataError, match="are for files"):
+        votecast.train("baseline", rows, reader={"limit": 3})
