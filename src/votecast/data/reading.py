@@ -105,7 +105,7 @@ class VoteReader:
         with contextlib.ExitStack() as files:
             bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
             stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append))
-            batches = files.enter_context(contextlib.closing(_ahead(stream)))
+            batches = files.enter_context(contextlib.closing(_ahead(stream, piped=str(self._path) == "-")))
             first, head = _head(batches)
             steps = _Pass(self._source(stream, head), self.report, bad, waiting, self._keep)
             steps.empty_is_missing = stream.container in ("csv", "tsv")
@@ -243,9 +243,15 @@ class _Pass:
             self._report.repaired(kind, [row for row in rows if row not in bad])
 
 
-def _ahead(stream: TableStream) -> Generator[RawBatch, None, None]:
-    """The batches, the next one being read while the last one is worked on."""
+def _ahead(stream: TableStream, *, piped: bool) -> Generator[RawBatch, None, None]:
+    """The batches, the next one being read while the last one is worked on.
+
+    Not from standard input: a thread that waits for a silent pipe would outlive Ctrl-C.
+    """
     batches = iter(stream)
+    if piped:
+        yield from batches
+        return
     with ThreadPoolExecutor(1, thread_name_prefix="votecast-read") as pool:
         coming = pool.submit(next, batches, None)
         while (batch := coming.result()) is not None:
