@@ -10,7 +10,6 @@ STAMP := $(VENV)/.installed
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12 python; do \
 	if $$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$p; break; fi; done)
-DATA_ARGUMENT := $(if $(VOTECAST_DATA),--data $(VOTECAST_DATA))
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -38,7 +37,7 @@ check: $(STAMP) ## lint, formatting, types, import contracts
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## run the benchmarks; VOTECAST_DATA=folder for those that need outside votes
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/run_all.py $(DATA_ARGUMENT)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/run_all.py
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from votecast.cli.options import JsonPath, ReadingInput
+from votecast.cli.options import JsonPath, ReadingInput, Source
 from votecast.cli.output import check_outputs, settings_path, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_reading
-from votecast.cli.screen import facts
+from votecast.cli.screen import facts, remark
 
 if TYPE_CHECKING:
     from votecast.data.battles import Battles
 
 
 def convert(
-    source: str,
+    source: Source,
     out: Path,
     /,
     *,
@@ -42,7 +42,7 @@ def convert(
     from votecast.data.writing import write_votes
 
     check_outputs(out, settings_path(out), json, overwrite=overwrite)
-    votes = VoteReader(source, **reading.reader())
+    votes = VoteReader(source, **reading.reader(overwrite=overwrite))
     with Bars() as bars:
 
         def counted() -> Iterator[Battles]:
@@ -52,11 +52,22 @@ def convert(
                 done += len(battles)
                 bars.rows(done)
 
-        write_votes(counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
+        written = write_votes(counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
     report = votes.report.to_dict()
-    write_settings(out, "convert", {"source": source, "format": format, "reader": reading.reader()}, reading=report)
+    write_settings(
+        out,
+        "convert",
+        {"source": source, "format": format, "reader": reading.reader(overwrite=overwrite)},
+        reading=report,
+    )
     show_reading(report)
+    for note in written.notes:
+        remark(f"  note: {note}")
     if json is not None:
-        write_json({"out": str(out), "reading": report}, json, overwrite=overwrite)
+        write_json(
+            {"out": str(out), "format": written.format, "notes": written.notes, "reading": report},
+            json,
+            overwrite=overwrite,
+        )
     if json != "-":
-        facts({"rows": f"{votes.report.rows:,}", "written": out})
+        facts({"rows": f"{written.rows:,}", "written": f"{out} ({written.format} format)"})

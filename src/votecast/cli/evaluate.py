@@ -53,7 +53,7 @@ def evaluate(
     if json is not None:
         write_json({"judge": name} | figures, json, overwrite=overwrite)
         options = {"input": input, "predictions": predictions, "allow_leak": allow_leak, "draws": draws}
-        write_settings(json, "evaluate", options | {"reader": reading.reader()}, judge=name)
+        write_settings(json, "evaluate", options | {"reader": reading.reader(overwrite=overwrite)}, judge=name)
     if json != "-":
         show_metrics(figures)
         say("")
@@ -83,7 +83,7 @@ def measure(
 
     forecaster: Any = Predictions.read(predictions) if predictions else load_judge(judge or "default")
     bars.steps("reading votes", 0, 1)
-    battles = read_votes(source, labels="required", **reading.reader())
+    battles = read_votes(source, labels="required", **reading.reader(overwrite=overwrite))
     bars.steps("reading votes", 1, 1)
     report = battles.report.to_dict() if battles.report else {}
     evaluation = evaluate_votes(forecaster, battles, allow_leak=allow_leak, draws=draws)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from votecast.cli.options import JsonPath, Reading
+from votecast.cli.options import JsonPath, Reading, Source
 from votecast.cli.output import check_outputs, write_json
 from votecast.cli.progress import Bars
+from votecast.cli.reading import show_reading
+from votecast.cli.screen import facts, say, table
+
+QUANTILES = ("p05", "median", "p95", "max")
+SHOWN_MODELS = 10
 
 
 def inspect(
-    source: str,
+    source: Source,
     /,
     *,
     reading: Reading = Reading(),  # noqa: B008 - frozen
@@ -32,6 +38,76 @@ def inspect(
     check_outputs(json, overwrite=overwrite)
     with Bars() as bars:
         bars.steps("inspecting", 0, 1)
-        found = inspect_votes(source, **reading.reader())
+        found = inspect_votes(source, **reading.reader(overwrite=overwrite)).to_dict()
     if json is not None:
-        write_json(found.to_dict(), json, overwrite=overwrite)
+        write_json(found, json, overwrite=overwrite)
+    if json != "-":
+        if found["reading"]:
+            show_reading(found["reading"], say)
+            say("")
+        show(found)
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Show what was found, in sections.
+
+    Args:
+        found: An inspection as a dict.
+    """
+    facts(_votes(found) | _texts(found))
+    say("")
+    rows = [
+        [f"{name.replace('_', ' ')}, characters", *(f"{sizes[q]:,.0f}" for q in QUANTILES)]
+        for name, sizes in found["lengths"].items()
+    ]
+    table(["lengths", "5 %", "median", "95 %", "longest"], rows)
+    if found["models"]:
+        say("")
+        _models(found["models"])
+    say("")
+    facts(_doubtful(found))
+
+
+def _votes(found: Mapping[str, Any]) -> dict[str, str]:
+    labels, longer, position = found["labels"], found["longer_wins"], found["position"]
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in labels["shares"].items() if share is not None)
+    votes = f"{labels['labelled']:,} of {found['rows']:,} rows" + (f" ({shares})" if labels["labelled"] else "")
+    pairs = {"with a vote": votes}
+    if longer["rate"] is not None:
+        pairs["longer answer wins"] = f"{longer['rate']:.1%} of {longer['of']:,.0f} decided rows"
+    if position["rate"] is not None:
+        pairs["first answer wins"] = f"{position['rate']:.1%} of {position['of']:,.0f} decided rows"
+    return pairs
+
+
+def _texts(found: Mapping[str, Any]) -> dict[str, str]:
+    turns = ", ".join(f"{count:,} with {number}" for number, count in list(found["turns"]["histogram"].items())[:4])
+    languages = ", ".join(f"{name} {count:,}" for name, count in list(found["languages"]["counts"].items())[:8])
+    prompts = found["prompts"]
+    return {
+        "turns": turns + (" ..." if len(found["turns"]["histogram"]) > 4 else ""),
+        "languages": f"{languages} (by {found['languages']['found_by']})",
+        "prompts": f"{prompts['distinct']:,} distinct, {prompts['clusters']:,} up to near-duplicates, "
+        f"the most frequent {prompts['largest_cluster_rows']:,} times",
+    }
+
+
+def _models(models: list[Mapping[str, Any]]) -> None:
+    rows = [
+        [entry["model"], f"{entry['battles']:,}", "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}"]
+        for entry in models[:SHOWN_MODELS]
+    ]
+    table([f"most frequent of {len(models)} models", "battles", "win rate"], rows)
+
+
+def _doubtful(found: Mapping[str, Any]) -> dict[str, str]:
+    pairs = found["duplicates"]
+    empty = {name.replace("_", " "): count for name, count in found["empty"].items() if count}
+    return {
+        "empty texts": ", ".join(f"{count:,} in {name}" for name, count in empty.items()) or "none",
+        "identical answers": f"{found['identical_answers']:,} rows",
+        "other number of turns in an answer": f"{found['turns']['unequal']:,} rows",
+        "exact repeats of a pair": f"{pairs['exact']:,} rows",
+        "repeats with the answers exchanged": f"{pairs['reversed']:,} rows",
+        "pairs whose votes differ": f"{pairs['conflicting_pairs']:,} of {pairs['repeated_pairs']:,} with several votes",
+    }

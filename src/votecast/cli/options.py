@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter, Token, validators
+
+from votecast.cli.words import STANDARD_INPUT
 
 VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast"]
+
+
+def _source(_: type, tokens: Sequence[Token]) -> str:
+    return "-" if tokens[0].value == STANDARD_INPUT else tokens[0].value
+
+
+Source = Annotated[str, Parameter(converter=_source)]
+"""A file given by its place on the command line; "-" is standard input."""
 
 JsonPath = Annotated[str | None, Parameter(name="--json")]
 """Where to write results as JSON; "-" is standard output."""
@@ -23,7 +34,7 @@ class _Reading:
     bad_rows: Literal["error", "quarantine"] = "error"
     """Stop at a row that cannot be read, or set such rows aside with their reasons."""
     quarantine: Path | None = None
-    """Where to set bad rows aside; by default beside the output or in the current folder."""
+    """Where to set bad rows aside; by default <name of the file>.quarantine.jsonl in this folder."""
     limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
     """Read at most this many rows."""
     sample: Annotated[float | None, Parameter(validator=validators.Number(gt=0, lte=1))] = None
@@ -40,9 +51,9 @@ class Reading(_Reading):
     format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
     """Format of the file; auto finds it by its columns."""
 
-    def reader(self) -> dict[str, Any]:
+    def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
         """The options as keywords of `read_votes`."""
-        return _keywords(self, self.format)
+        return _keywords(self, self.format, overwrite)
 
 
 @Parameter(name="*")
@@ -53,13 +64,14 @@ class ReadingInput(_Reading):
     input_format: VoteFormat = "auto"
     """Format of the input; auto finds it by its columns."""
 
-    def reader(self) -> dict[str, Any]:
+    def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
         """The options as keywords of `read_votes`."""
-        return _keywords(self, self.input_format)
+        return _keywords(self, self.input_format, overwrite)
 
 
-def _keywords(reading: _Reading, format: str) -> dict[str, Any]:
+def _keywords(reading: _Reading, format: str, overwrite: bool) -> dict[str, Any]:
     values = {
+        "overwrite": overwrite,
         "format": format,
         "text": reading.text,
         "bad_rows": reading.bad_rows,

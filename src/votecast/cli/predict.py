@@ -42,7 +42,13 @@ def predict(
     loaded = load_judge(judge)
     with Bars() as bars:
         summary = predict_file(
-            loaded, input, out, format=format, overwrite=overwrite, reader=reading.reader(), progress=bars.rows
+            loaded,
+            input,
+            out,
+            format=format,
+            overwrite=overwrite,
+            reader=reading.reader(overwrite=overwrite),
+            progress=bars.rows,
         )
     show_reading(summary["reading"])
     if json is not None:

@@ -55,7 +55,7 @@ def train(
             overrides=settings,
             folds_from=folds_from,
             overwrite=overwrite,
-            reader=reading.reader(),
+            reader=reading.reader(overwrite=overwrite),
             progress=bars.steps,
         )
     name = {"name": judge.name, "hash": judge.hash}

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 OVERRIDE = "--dotted.key"
+STANDARD_INPUT = "standard-input:"
+"""What a lone "-" becomes, which the parser would take for an option."""
+
 _DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 _TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
 _OVERRIDABLE = frozenset({"train"})
@@ -14,8 +17,8 @@ _OVERRIDABLE = frozenset({"train"})
 def prepare(words: Sequence[str]) -> list[str]:
     """Join what belongs together.
 
-    `--folds.n 3` becomes one override, a lone `-` (standard input or output) becomes the value of the option before it,
-    and so does a text that starts with a hyphen, such as an answer that is a list.
+    `--folds.n 3` becomes one override. A `-` after an option (standard input or output) becomes its value, and so does
+    a text that starts with a hyphen, such as an answer that is a list. A `-` by itself is standard input.
 
     Args:
         words: The words after `votecast`.
@@ -50,4 +53,4 @@ def _joined(words: list[str], text_options: set[str], overridable: bool) -> Iter
             next(waiting)
             yield f"{word}={follower}"
         else:
-            yield word
+            yield STANDARD_INPUT if word == "-" else word

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The main job on simulated votes, as a user would type it. Usage: scripts/demo.sh FOLDER (made anew each time).
+set -euo pipefail
+folder=${1:?usage: scripts/demo.sh FOLDER}
+marker=$folder/.votecast-demo
+if [[ -e $folder && ! -e $marker ]]; then
+    echo "$folder exists and was not made by this demo; it is left alone, name another folder" >&2
+    exit 1
+fi
+rm -rf "$folder"
+mkdir -p "$folder"
+touch "$marker"
+cd "$folder"
+
+show() {
+    printf '\n$'
+    printf ' %q' "$@"
+    printf '\n'
+    "$@"
+}
+
+show votecast simulate --rows 4000 --out train.csv
+show votecast simulate --rows 1000 --seed 1 --no-votes --out test.csv
+show votecast train baseline --train train.csv --out judge
+show votecast predict --judge judge --input test.csv --out submission.csv --format lmsys
+head -n 4 submission.csv
+
+printf '\nHow good is it? The same test battles, now with their votes, beside what nobody can beat: the true probabilities.\n'
+show votecast simulate --rows 1000 --seed 1 --out test_votes.csv
+show votecast evaluate --judge judge --input test_votes.csv --truth test_votes.truth.parquet --no-slices
+
+show votecast compare --prompt 'Why is the sky blue?' --a 'Air scatters blue light far more than red (Rayleigh scattering), so blue reaches us from every direction.' --b 'Because.'
+printf '\nAll of it is in %s: judge/ with its card README.md, submission.csv, and the settings beside each file.\n' "$folder"

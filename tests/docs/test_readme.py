@@ -1,0 +1,54 @@
+"""The README's commands run, and print what it says they print."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import readme
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?![0-9a-f]*[a-f])")
+_HASH = re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b")
+
+
+def skeleton(text: str) -> str:
+    """Output without what may differ between machines: numbers, hashes, the width of columns."""
+    without = _NUMBER.sub("#", _HASH.sub("HASH", text))
+    return "\n".join(" ".join(line.split()) for line in without.splitlines())
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers of an output, in order."""
+    return [float(found.replace(",", "")) for found in _NUMBER.findall(_HASH.sub("HASH", text))]
+
+
+@pytest.mark.slow
+def test_the_readme_shows_what_its_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = readme.README.read_text("utf-8")
+    verbs = set()
+    for block in readme.blocks(text):
+        for shown in block:
+            output = readme.run(shown.command)
+            verbs.add(shown.command.split()[1])
+            assert skeleton(output) == skeleton(shown.output), shown.command
+            assert numbers(output) == pytest.approx(numbers(shown.output), rel=0.2, abs=0.05), shown.command
+    assert verbs == {"simulate", "inspect", "train", "predict", "evaluate", "compare", "convert", "recipes", "env"}
+    examples = doctest.testfile(str(readme.README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert examples.attempted > 4
+    assert examples.failed == 0
+
+
+def test_files_and_make_targets_that_documents_name_exist() -> None:
+    root = readme.README.parent
+    targets = re.findall(r"^([a-z]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE)
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (root / name).read_text("utf-8")
+        assert all((root / link).exists() for link in re.findall(r"\]\(([^)#:]+)\)", text))
+        assert set(re.findall(r"make ([a-z]+)", text)) <= set(targets)
