@@ -14,7 +14,7 @@ from votecast.data.simulation.quality import Traits
 Answer = tuple[list[str | None], Traits]
 
 _EMOJI = ("😀", "👍", "🚀", "✨", "👩‍💻", "🎉")
-_TYPICAL = 425.0
+_TYPICAL = 440.0
 _SPREAD = 0.68
 _OWN_SPREAD = 0.35
 _LONGEST = 12_000

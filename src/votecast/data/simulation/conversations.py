@@ -12,7 +12,7 @@ POPULAR = 300
 """How many prompts are asked again and again."""
 
 _KIND = cumulative((0.55, 0.15, 0.12, 0.06, 0.12))
-_TURNS = cumulative((0.76, 0.10, 0.05, 0.03, 0.02, 0.012, 0.008, 0.007, 0.006, 0.007))
+_TURNS = cumulative((0.82, 0.075, 0.035, 0.02, 0.013, 0.009, 0.008, 0.007, 0.006, 0.007))
 _LANGUAGE = cumulative(SHARES)
 _RANKS = cumulative([1.0 / (rank + 3.0) for rank in range(POPULAR)])
 _REPEATED = 0.12
