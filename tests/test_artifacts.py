@@ -1,7 +1,6 @@
 """Judge folders and output files: whole or not at all, damage noticed, nothing overwritten by accident."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -61,7 +60,7 @@ def test_a_failing_writer_leaves_nothing(tmp_path):
 
 def test_a_failing_replacement_keeps_the_old_folder(tmp_path, monkeypatch):
     write_folder(tmp_path / "judge", {"name": "old"}, _write)
-    real, calls = os.replace, []
+    real, calls = Path.replace, []
 
     def second_rename_fails(source, target):
         calls.append(target)
@@ -69,7 +68,7 @@ def test_a_failing_replacement_keeps_the_old_folder(tmp_path, monkeypatch):
             raise OSError(5, "Input/output error")
         real(source, target)
 
-    monkeypatch.setattr(os, "replace", second_rename_fails)
+    monkeypatch.setattr(Path, "replace", second_rename_fails)
     with pytest.raises(ArtifactError):
         write_folder(tmp_path / "judge", {"name": "new"}, _write, overwrite=True)
     monkeypatch.undo()

@@ -52,7 +52,9 @@ def test_contradicting_or_unreadable_overrides_are_refused(keys):
         dotted(keys)
 
 
-tree = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8)
+tree = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8
+)
 trees = st.dictionaries(st.sampled_from("abc"), tree, max_size=3)
 
 

@@ -63,7 +63,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield part
         _sync(part)
-        os.replace(part, target)
+        part.replace(target)
     except OSError as error:
         raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
     finally:
@@ -78,7 +78,9 @@ def check_free(path: str | Path, *, overwrite: bool = False) -> None:
     """
     target = Path(path)
     if target.exists() and not overwrite:
-        raise ArtifactError(f"{target} exists and is left alone; pass --overwrite to replace it, or name another output")
+        raise ArtifactError(
+            f"{target} exists and is left alone; pass --overwrite to replace it, or name another output"
+        )
     if target.is_dir() and overwrite and not (target / CONFIG_NAME).exists() and any(target.iterdir()):
         raise ArtifactError(f"{target} is a folder that is not a judge; it is left alone, name another output")
 
@@ -128,11 +130,13 @@ def read_folder(folder: str | Path) -> Folder:
     path = Path(folder)
     config = _read_config(path)
     if config.get("kind") != KIND:
-        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} has kind {config.get('kind')!r}, expected {KIND!r}")
+        raise ArtifactError(
+            f"{path} is not a judge folder: {CONFIG_NAME} has kind {config.get('kind')!r}, expected {KIND!r}"
+        )
     version = config.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ArtifactError(
-            f"{path} has format version {version!r}; this votecast reads up to {FORMAT_VERSION}: upgrade votecast to read it"
+            f"{path} has format version {version!r}; this one reads up to {FORMAT_VERSION}: upgrade votecast to read it"
         )
     files = config.get("files")
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
@@ -152,22 +156,32 @@ def _read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArtifactError(f"{path} is not a judge folder: it has no {CONFIG_NAME}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); copy or train it again") from error
+        raise ArtifactError(
+            f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); copy or train it again"
+        ) from error
     if not isinstance(config, dict):
-        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} holds {type(config).__name__}, expected an object")
+        raise ArtifactError(
+            f"{path} is not a judge folder: {CONFIG_NAME} holds {type(config).__name__}, expected an object"
+        )
     return config
 
 
 def _check_file(path: Path, name: str, digest: str) -> None:
     file = path / name
     if ".." in Path(name).parts or Path(name).is_absolute() or file.suffix not in SAFE_SUFFIXES:
-        raise ArtifactError(f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files")
+        raise ArtifactError(
+            f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files"
+        )
     try:
         found = _digest(file)
     except OSError as error:
-        raise ArtifactError(f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again") from error
+        raise ArtifactError(
+            f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again"
+        ) from error
     if found != digest:
-        raise ArtifactError(f"{path} is damaged: {name} has changed since it was written; copy or train the judge again")
+        raise ArtifactError(
+            f"{path} is damaged: {name} has changed since it was written; copy or train the judge again"
+        )
 
 
 def _names(folder: Path) -> list[str]:
@@ -204,7 +218,9 @@ def _beside(target: Path, *, is_folder: bool) -> Path:
         os.close(handle)
         return Path(name)
     except OSError as error:
-        raise ArtifactError(f"{target} cannot be written: {error}; name an output in a folder that can be written to") from error
+        raise ArtifactError(
+            f"{target} cannot be written: {error}; name an output in a folder that can be written to"
+        ) from error
 
 
 def _umask() -> int:
@@ -215,14 +231,14 @@ def _umask() -> int:
 
 def _replace_folder(part: Path, target: Path) -> None:
     if not target.exists():
-        os.replace(part, target)
+        part.replace(target)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-    os.replace(target, old)
+    target.replace(old)
     try:
-        os.replace(part, target)
+        part.replace(target)
     except OSError:
-        os.replace(old, target)
+        old.replace(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
 

@@ -101,7 +101,7 @@ def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def user_settings() -> dict[str, Any]:
-    """The user's settings file (`VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder); {} without one."""
+    """The settings in `VOTECAST_CONFIG`, else in `config.yaml` of the user's configuration folder; {} without a file."""
     named = os.environ.get("VOTECAST_CONFIG")
     path = Path(named) if named else user_config_path("votecast") / "config.yaml"
     if not named and not path.exists():

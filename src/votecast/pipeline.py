@@ -14,7 +14,7 @@ from votecast.data.cleaning import clean
 from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.evaluation import evaluate
-from votecast.judges.fitting import Progress, calibration_folds
+from votecast.judges.fitting import Progress, calibration_folds, silent
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
 from votecast.judges.recipe import load_recipe
@@ -34,7 +34,7 @@ def train(
     overwrite: bool = False,
     reader: Mapping[str, Any] | None = None,
     data_sources: list[dict[str, str]] | None = None,
-    progress: Progress = lambda doing, done, steps: None,
+    progress: Progress = silent,
 ) -> TrainedJudge:
     """Train a judge: read, clean, fit over folds, calibrate, measure out of fold, save.
 
@@ -99,14 +99,22 @@ def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int 
     """
     held = judge.fitted.out_of_fold
     p = crossfit_calibrate(
-        judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed)
+        judge.recipe.calibration.method,
+        held.raw,
+        held.targets,
+        held.weights,
+        calibration_folds(held, judge.recipe.seed),
     )
-    return evaluate(p, battles.take(held.rows), groups=held.clusters, draws=draws, seed=judge.recipe.seed, name=judge.name)
+    return evaluate(
+        p, battles.take(held.rows), groups=held.clusters, draws=draws, seed=judge.recipe.seed, name=judge.name
+    )
 
 
 def _read(votes: Any, reader: dict[str, Any]) -> Battles:
     if isinstance(votes, str | Path):
         return read_votes(votes, **({"labels": "required"} | reader))
     if reader:
-        raise DataError(f"reader options {sorted(reader)} are for files; the votes were given as {type(votes).__name__}")
+        raise DataError(
+            f"reader options {sorted(reader)} are for files; the votes were given as {type(votes).__name__}"
+        )
     return as_battles(votes)

@@ -20,7 +20,7 @@ def predict_file(
     format: str = "votecast",
     overwrite: bool = False,
     reader: Mapping[str, Any] | None = None,
-    progress: Callable[[int], None] = lambda rows: None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Forecast every row of a file, in its order; memory stays flat whatever its length.
 
@@ -31,7 +31,7 @@ def predict_file(
         format: votecast (`id, p_a, p_b, p_tie`), lmsys or wsdm (a submission).
         overwrite: Whether an existing file may be replaced.
         reader: Options of `VoteReader`.
-        progress: Called with the number of rows done.
+        progress: Called with the number of rows done, if given.
 
     Returns:
         Rows, judge, hash and what the reader found.
@@ -49,7 +49,14 @@ def predict_file(
         for battles in votes:
             yield battles.ids, judge.predict_proba(battles)
             done += len(battles)
-            progress(done)
+            if progress is not None:
+                progress(done)
 
     write_predictions(forecasts(), out, format=format, judge=cite, overwrite=overwrite)
-    return {"rows": votes.report.rows, "out": str(out), "format": format, "judge": cite, "reading": votes.report.to_dict()}
+    return {
+        "rows": votes.report.rows,
+        "out": str(out),
+        "format": format,
+        "judge": cite,
+        "reading": votes.report.to_dict(),
+    }

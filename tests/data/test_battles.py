@@ -136,7 +136,12 @@ def test_slicing_and_taking():
 def test_content_hashes_see_text_and_turns_only():
     base = {"prompt": ["x"], "response_a": ["y"], "response_b": ["z"]}
     one, other_id, turn, exchanged = Battles.from_rows(
-        [base, base | {"id": "9", "winner": "a"}, base | {"prompt": ["x", None]}, base | {"response_a": ["z"], "response_b": ["y"]}]
+        [
+            base,
+            base | {"id": "9", "winner": "a"},
+            base | {"prompt": ["x", None]},
+            base | {"response_a": ["z"], "response_b": ["y"]},
+        ]
     ).content_hashes()
     assert one == other_id
     assert len({one, turn, exchanged}) == 3

@@ -18,7 +18,7 @@ class Leaning(TrainedJudge):
 
     def predict_proba(self, battles):
         p = super().predict_proba(battles)
-        return np.ascontiguousarray((p + [0.1, 0, 0]) / 1.1)
+        return np.ascontiguousarray((p + np.array([0.1, 0, 0])) / 1.1)
 
 
 class Loose(TrainedJudge):

@@ -30,7 +30,9 @@ def test_overrides_reach_every_level():
 
 def test_all_faults_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
-        load_recipe("baseline", {"fold.n": "3", "folds.method": "grupped", "calibration.metod": "isotonic", "model.xyz": 1})
+        load_recipe(
+            "baseline", {"fold.n": "3", "folds.method": "grupped", "calibration.metod": "isotonic", "model.xyz": 1}
+        )
     message = str(caught.value)
     assert "did you mean folds?" in message
     assert "'grouped'" in message and "'grupped'" in message

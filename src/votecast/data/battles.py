@@ -52,7 +52,9 @@ class Battles:
         DataError: If the columns of the table are not those of the schema.
 
     Example:
-        >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "Hello!", "response_b": "Go away.", "winner": "a"}])
+        >>> battles = Battles.from_rows(
+        ...     [{"prompt": "Hi", "response_a": "Hello!", "response_b": "Go away.", "winner": "a"}]
+        ... )
         >>> len(battles), battles[0].winner, battles.swapped()[0].winner
         (1, 'a', 'b')
     """
@@ -77,7 +79,11 @@ class Battles:
     def from_frame(cls, frame: Any) -> Battles:
         """Build a table from a pandas, polars or Arrow frame with the columns of `SCHEMA` (absent ones are empty)."""
         table = frame if isinstance(frame, pa.Table) else nw.from_native(frame, eager_only=True).to_arrow()
-        if all(pa.types.is_large_list(table.schema.field(c).type) or pa.types.is_list(table.schema.field(c).type) for c in TEXT_COLUMNS if c in table.column_names):
+        if all(
+            pa.types.is_large_list(table.schema.field(c).type) or pa.types.is_list(table.schema.field(c).type)
+            for c in TEXT_COLUMNS
+            if c in table.column_names
+        ):
             return cls(_conform(table))
         return cls.from_rows([{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()])
 
@@ -96,7 +102,11 @@ class Battles:
     def __getitem__(self, key: int | slice) -> Battle | Battles:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
-            return Battles(self.table.slice(start, max(0, stop - start))) if step == 1 else self.take(range(start, stop, step))
+            return (
+                Battles(self.table.slice(start, max(0, stop - start)))
+                if step == 1
+                else self.take(range(start, stop, step))
+            )
         row = self.table.slice(key if key >= 0 else len(self) + key, 1).select(SCHEMA.names).to_pylist()
         if not row:
             raise IndexError(f"row {key} of {len(self)} battles")
@@ -150,11 +160,11 @@ class Battles:
         if not self.labelled.all():
             first = int(np.argmin(self.labelled))
             raise DataError(
-                f"row {first + 1} (id {self.ids[first]!r}) has no vote, and {int((~self.labelled).sum())} rows in all have "
-                "none; every row needs a winner (a, b, tie) or probabilities"
+                f"row {first + 1} (id {self.ids[first]!r}) has no vote ({int((~self.labelled).sum())} rows in all); "
+                "every row needs a winner (a, b, tie) or probabilities"
             )
         winner = self.column("winner").to_numpy()
-        out = (winner[:, None] == np.array(CLASSES, dtype=object)[None, :]).astype(np.float64)
+        out: Probabilities = (winner[:, None] == np.array(CLASSES, dtype=object)[None, :]).astype(np.float64)
         soft = self.column("probabilities")
         if soft.null_count < len(self):
             given = np.asarray(pc.is_valid(soft).to_numpy(), dtype=bool)
@@ -173,7 +183,10 @@ class Battles:
     def content_hashes(self) -> list[str]:
         """One SHA-256 a row over prompt and both answers: the key, beside the id, of out-of-fold rows."""
         columns = [self.column(name).to_pylist() for name in TEXT_COLUMNS]
-        return [hashlib.sha256(repr(row).encode("utf-8", "backslashreplace")).hexdigest()[:32] for row in zip(*columns, strict=True)]
+        return [
+            hashlib.sha256(repr(row).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            for row in zip(*columns, strict=True)
+        ]
 
 
 def as_battles(battles: Any) -> Battles:
@@ -189,7 +202,8 @@ def as_battles(battles: Any) -> Battles:
     if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
         return Battles.from_frame(battles)
     raise DataError(
-        f"battles are given as {type(battles).__name__}; allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts"
+        f"battles are given as {type(battles).__name__}; "
+        "allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts"
     )
 
 
@@ -197,7 +211,11 @@ def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
     try:
         battle = row if isinstance(row, Battle) else Battle.model_validate(dict(row))
     except (ValidationError, TypeError, ValueError) as error:
-        detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()) if isinstance(error, ValidationError) else str(error)
+        detail = (
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            if isinstance(error, ValidationError)
+            else str(error)
+        )
         raise DataError(f"row {number} is not a battle: {detail}") from error
     return battle.model_dump() | {"id": battle.id or str(number - 1)}
 

@@ -15,6 +15,16 @@ SHOWN = {
 }
 
 
+INTENDED_USE = """## Intended use and limits
+
+For forecasting the votes of people like those who cast the votes above, on prompts like theirs: choosing between answers,
+ranking models, estimating how close a comparison is.
+
+A forecast of taste is not a check of truth: a preferred answer can be wrong, and a judge reads form (length, structure,
+wording) more readily than fact. On another crowd, language or task the probabilities are no longer calibrated: measure with
+`votecast evaluate` on votes of your own before relying on them. Do not use it to decide about people."""
+
+
 def model_card(config: Mapping[str, Any]) -> str:
     """Write the README.md of a judge folder.
 
@@ -26,14 +36,20 @@ def model_card(config: Mapping[str, Any]) -> str:
     """
     parts = [
         f"# {config['name']}",
-        f"A judge of the family `{config['family']}`, trained by votecast {config['made_with']['votecast']}. Given a prompt "
-        "and two answers it forecasts how people vote: A wins, B wins, tie.",
+        _opening(config),
         _data(config["facts"], config["notes"]),
         _figures(config["figures"]),
         _how(config),
-        _use(),
+        INTENDED_USE,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _opening(config: Mapping[str, Any]) -> str:
+    return (
+        f"A judge of the family `{config['family']}`, trained by votecast {config['made_with']['votecast']}. "
+        "Given a prompt and two answers it forecasts how people vote: A wins, B wins, tie."
+    )
 
 
 def _data(facts: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
@@ -48,7 +64,10 @@ def _data(facts: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
         lines += ["", "| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
         lines += ["| " + " | ".join(_cell(entry.get(key, "")) for key in keys) + " |" for entry in origins]
     else:
-        lines += ["", "Licence and origin of the votes are those of the file they came from; votecast was not told them."]
+        lines += [
+            "",
+            "Licence and origin of the votes are those of the file they came from; votecast was not told them.",
+        ]
     return "\n".join(lines)
 
 
@@ -56,7 +75,10 @@ def _figures(figures: Mapping[str, Any]) -> str:
     lines = ["## Figures", ""]
     if not figures:
         return "\n".join([*lines, "None were measured when the judge was saved; `votecast evaluate` measures them."])
-    lines += ["On rows that neither the members nor the calibrator had seen, with 95 % intervals clustered by prompt.", ""]
+    lines += [
+        "On rows that neither the members nor the calibrator had seen, with 95 % intervals clustered by prompt.",
+        "",
+    ]
     lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
     for key, shown in SHOWN.items():
         entry = figures["metrics"].get(key)
@@ -83,24 +105,8 @@ def _how(config: Mapping[str, Any]) -> str:
             f"- kept: {kept}",
             f"- calibration: {config['calibration']['method']}, fitted on out-of-fold forecasts only",
             f"- seed: {recipe['seed']}",
-            "- all settings are in `config.json`; `prompt_hashes.safetensors` lets votecast refuse to test the judge on its "
-            "own training prompts",
-        ]
-    )
-
-
-def _use() -> str:
-    return "\n".join(
-        [
-            "## Intended use and limits",
-            "",
-            "For forecasting the votes of people like those who cast the votes above, on prompts like theirs: choosing "
-            "between answers, ranking models, estimating how close a comparison is.",
-            "",
-            "A forecast of taste is not a check of truth: a preferred answer can be wrong, and a judge of this kind reads "
-            "form (length, structure, wording) more readily than fact. On another crowd, language or task the probabilities "
-            "are no longer calibrated: measure with `votecast evaluate` on votes of your own before relying on them. Do not "
-            "use it to decide about people.",
+            "- all settings are in `config.json`",
+            "- `prompt_hashes.safetensors` lets votecast refuse to test the judge on its own training prompts",
         ]
     )
 

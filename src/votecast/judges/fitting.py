@@ -17,13 +17,17 @@ from votecast.errors import DataError, JudgeError
 from votecast.judges.model import Model
 from votecast.judges.recipe import Recipe
 from votecast.judges.table import family
-from votecast.splits import Folds, FoldSettings, PromptHashes, make_folds
+from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.types import CLASSES, Probabilities
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done, and how many there are."""
+
+
+def silent(doing: str, done: int, steps: int) -> None:
+    """Progress that nobody follows."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,7 @@ class Work:
 
     def fit(self, rows: NDArray[np.int64]) -> Model:
         """A fresh member fitted on these rows."""
-        return self.fresh().fit(
-            self.prepared.take(rows), self.targets[rows], self.weights[rows], self.clusters[rows]
-        )
+        return self.fresh().fit(self.prepared.take(rows), self.targets[rows], self.weights[rows], self.clusters[rows])
 
     def predict(self, member: Model, rows: NDArray[np.int64]) -> Probabilities:
         """Uncalibrated forecasts of these rows, checked."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +75,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
     config = folder.config
     if config.get("family") not in FAMILIES:
         raise ArtifactError(
-            f"{path} is a judge of the family {config.get('family')!r}; this votecast knows {', '.join(FAMILIES)}: upgrade it"
+            f"{path} is a judge of the family {config.get('family')!r}; known are {', '.join(FAMILIES)}: upgrade votecast"
         )
     try:
         recipe = load_recipe(config["recipe"])
@@ -92,7 +91,9 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
             facts=config["facts"],
         )
     except (KeyError, TypeError, ValueError, OSError, SafetensorError, pa.ArrowException, ConfigError) as error:
-        raise ArtifactError(f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again") from error
+        raise ArtifactError(
+            f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
+        ) from error
     return folder, recipe, fitted
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from votecast.data.battles import Battles, as_battles
 from votecast.errors import DataError, JudgeError
-from votecast.judges.fitting import Fitted, Progress, checked_probabilities, fit_over_folds, fit_with_valid
+from votecast.judges.fitting import Fitted, Progress, checked_probabilities, fit_over_folds, fit_with_valid, silent
 from votecast.judges.folder import read_judge, write_judge
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.splits import Folds, PromptHashes
@@ -73,7 +73,7 @@ class TrainedJudge:
         valid: Any | None = None,
         *,
         folds: Folds | None = None,
-        progress: Progress = lambda doing, done, steps: None,
+        progress: Progress = silent,
     ) -> Self:
         """Learn from battles with votes.
 

@@ -57,7 +57,7 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapp
     """Find a recipe, lay overrides over it and check the whole.
 
     Args:
-        recipe: Name of a shipped recipe or of a family (hyphens count as underscores), path of a YAML file, or settings.
+        recipe: Name of a shipped recipe or family (hyphens count as underscores), path of a YAML file, or settings.
         overrides: Settings by dotted key, such as {"folds.n": 3}.
 
     Raises:

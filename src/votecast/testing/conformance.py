@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from votecast.data.battles import SCHEMA, Battles
 from votecast.errors import ArtifactError, VotecastError
 from votecast.types import Judge, Probabilities
 
-ODD_ROWS = [
+ODD_ROWS: list[dict[str, Any]] = [
     {"prompt": "", "response_a": "", "response_b": ""},
     {"prompt": "Same?", "response_a": "Yes.", "response_b": "Yes."},
     {"prompt": ["Hi", None], "response_a": ["Hello", None], "response_b": ["\U0001f600\x00", "\ufffd"]},
@@ -68,8 +69,9 @@ def unfitted_judge_refuses(make: Callable[[], Judge], battles: Battles) -> None:
 
 def forecasts_are_distributions(judge: Judge, battles: Battles, p: Probabilities) -> None:
     """Three columns, nothing negative, rows that sum to 1; no rows in, no rows out."""
-    assert p.dtype == np.float64 and p.shape == (len(battles), 3), f"probabilities are {p.dtype} of shape {p.shape}"
-    assert np.isfinite(p).all() and (p >= 0).all(), "probabilities must be finite and at least 0"
+    assert (p.dtype, p.shape) == (np.float64, (len(battles), 3)), f"probabilities are {p.dtype} of shape {p.shape}"
+    assert np.isfinite(p).all(), "probabilities must be finite"
+    assert (p >= 0).all(), "probabilities must be at least 0"
     assert np.abs(p.sum(axis=1) - 1).max() <= 1e-9, "rows must sum to 1 within 1e-9"
     assert judge.predict_proba(battles[:0]).shape == (0, 3), "no battles must give an array of shape (0, 3)"
 
