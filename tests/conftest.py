@@ -9,6 +9,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("votecast", deadline=None)  # machines are shared and loaded: no test is timed
+settings.load_profile("votecast")
 
 
 @pytest.fixture(autouse=True)
