@@ -141,7 +141,7 @@ def _cell_digests(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
 
 
 def _chunk_digests(chunk: pa.Array) -> NDArray[np.bytes_]:
-    """Hash each list of turns: its characters, which lie in one run, then the lengths, with -1 for a turn that is None."""
+    """Hash each list of turns: its characters, which lie in one run, then the lengths, -1 for a turn that is None."""
     bounds, turns = turns_of(chunk)
     lengths = pc.binary_length(turns).to_numpy()
     missing = chunk.values.slice(chunk.offsets[0].as_py(), len(turns)).is_null().to_numpy(zero_copy_only=False)

@@ -156,7 +156,8 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
     idle = sorted(set(range(n)) - set(assignment.tolist()))
     if idle:
         raise DataError(
-            f"no row lies in fold {', '.join(map(str, idle))} of the judge; give the votes it was trained on, or make new folds"
+            f"no row lies in fold {', '.join(map(str, idle))} of the judge; give the votes it was trained on, "
+            "or make new folds"
         )
     unused = len(held_out.ids) - int((assignment >= 0).sum())
     return Folds(
@@ -186,7 +187,8 @@ def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
     if encoded.null_count:
         row = int(np.argmax(encoded.is_null().to_numpy(zero_copy_only=False)))
         raise DataError(
-            f"row {row + 1} (id {battles.ids[row]!r}) has no value in the column {column!r}; every row needs one to have a fold"
+            f"row {row + 1} (id {battles.ids[row]!r}) has no value in the column {column!r}; every row needs one "
+            "to have a fold"
         )
     values = encoded.dictionary.to_pylist()
     if not 2 <= len(values) <= _MOST_COLUMN_FOLDS:

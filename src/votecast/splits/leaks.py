@@ -102,7 +102,7 @@ class PromptHashes:
             first = ", ".join(repr(row_id) for row_id in battles.take(rows[:_NAMED]).ids)
             raise LeakError(
                 f"{len(rows)} of {len(battles)} rows have prompts on which the judge was trained (first ids: {first}), "
-                "so that figures on them would flatter it; remove these rows, or pass --allow-leak (allow_leak=True) to go on"
+                "so that figures on them would flatter it; remove them, or pass --allow-leak (allow_leak=True) to go on"
             )
         return rows
 
