@@ -101,7 +101,7 @@ def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def user_settings() -> dict[str, Any]:
-    """The settings in `VOTECAST_CONFIG`, else in `config.yaml` of the user's configuration folder; {} without a file."""
+    """The settings in `VOTECAST_CONFIG`, else in `config.yaml` of the user's configuration folder; {} without one."""
     named = os.environ.get("VOTECAST_CONFIG")
     path = Path(named) if named else user_config_path("votecast") / "config.yaml"
     if not named and not path.exists():

@@ -17,12 +17,12 @@ SHOWN = {
 
 INTENDED_USE = """## Intended use and limits
 
-For forecasting the votes of people like those who cast the votes above, on prompts like theirs: choosing between answers,
-ranking models, estimating how close a comparison is.
+For forecasting the votes of people like those who cast the votes above, on prompts like theirs: choosing between
+answers, ranking models, estimating how close a comparison is.
 
 A forecast of taste is not a check of truth: a preferred answer can be wrong, and a judge reads form (length, structure,
-wording) more readily than fact. On another crowd, language or task the probabilities are no longer calibrated: measure with
-`votecast evaluate` on votes of your own before relying on them. Do not use it to decide about people."""
+wording) more readily than fact. On another crowd, language or task the probabilities are no longer calibrated: measure
+with `votecast evaluate` on votes of your own before relying on them. Do not use it to decide about people."""
 
 
 def model_card(config: Mapping[str, Any]) -> str:

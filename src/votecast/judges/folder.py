@@ -75,7 +75,8 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
     config = folder.config
     if config.get("family") not in FAMILIES:
         raise ArtifactError(
-            f"{path} is a judge of the family {config.get('family')!r}; known are {', '.join(FAMILIES)}: upgrade votecast"
+            f"{path} is a judge of the family {config.get('family')!r}; "
+            f"known are {', '.join(FAMILIES)}: upgrade votecast"
         )
     try:
         recipe = load_recipe(config["recipe"])

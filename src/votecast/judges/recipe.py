@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -96,6 +97,7 @@ def _values(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str
     raise ConfigError(f"there is no recipe {str(recipe)!r}; {hint} A file of your own ends in .yaml")
 
 
+@cache
 def _recipe_type(name: str) -> type[Recipe]:
     settings_type = family(name).settings_type
     made = create_model("Recipe", __base__=Recipe, model=(settings_type, settings_type()))

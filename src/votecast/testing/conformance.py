@@ -69,7 +69,8 @@ def unfitted_judge_refuses(make: Callable[[], Judge], battles: Battles) -> None:
 
 def forecasts_are_distributions(judge: Judge, battles: Battles, p: Probabilities) -> None:
     """Three columns, nothing negative, rows that sum to 1; no rows in, no rows out."""
-    assert (p.dtype, p.shape) == (np.float64, (len(battles), 3)), f"probabilities are {p.dtype} of shape {p.shape}"
+    assert p.dtype == np.float64, f"probabilities are {p.dtype}, not float64"
+    assert p.shape == (len(battles), 3), f"probabilities are {p.dtype} of shape {p.shape}"
     assert np.isfinite(p).all(), "probabilities must be finite"
     assert (p >= 0).all(), "probabilities must be at least 0"
     assert np.abs(p.sum(axis=1) - 1).max() <= 1e-9, "rows must sum to 1 within 1e-9"
