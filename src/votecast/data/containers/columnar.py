@@ -12,6 +12,7 @@ from votecast.data.containers.sources import Source
 from votecast.data.containers.stream import BATCH_BYTES, BadRow, RawBatch, Rejects, choose_columns
 
 _MOST_ROWS = 1 << 16
+_RELEASE_EVERY = 4
 
 
 class ColumnarReader:
@@ -71,7 +72,10 @@ class _ParquetParts:
         meta = self._file.metadata
         size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         rows = min(_MOST_ROWS, max(1, int(BATCH_BYTES * meta.num_rows // max(size, 1))))
-        yield from self._file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)
+        for count, batch in enumerate(self._file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)):
+            yield batch
+            if count % _RELEASE_EVERY == 0:
+                pa.default_memory_pool().release_unused()  # the decoder's pages would pile up in the allocator
 
 
 class _ArrowParts:

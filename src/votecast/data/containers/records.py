@@ -98,12 +98,11 @@ class Blocks:
 def _last_newline_outside(block: bytes, quotes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
     """End of the last line that ends outside quotes, 0 if there is none; quotes are known to open and close in turn."""
     at = block.rfind(b"\n")
-    while at >= 0:
-        before = int(np.searchsorted(quotes, at))
-        if before % 2 == 0:
-            return at + 1
-        at = block.rfind(b"\n", 0, int(quotes[before - 1]))
-    return 0
+    if at < 0 or np.searchsorted(quotes, at) % 2 == 0:
+        return at + 1
+    newlines = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _NEWLINE)
+    outside = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
 
 
 class _Scanner:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from votecast.errors import DataError
 
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 2 << 20
 """Text of about this size is held at a time."""
 LARGEST_ROW = 256 << 20
 """A row beyond this is refused: far more likely a quote that never closes."""
