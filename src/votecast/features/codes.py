@@ -57,12 +57,14 @@ class Texts:
         starts: Where each text starts, and the end of the last, int64 of shape (n + 1,).
         turns: How many turns each text has, int64 of shape (n,).
         written: Characters of each text as written, before it was cut, int64 of shape (n,).
+        blank: How many of its turns hold nothing, int64 of shape (n,).
     """
 
     codes: NDArray[np.uint32]
     starts: NDArray[np.int64]
     turns: NDArray[np.int64]
     written: NDArray[np.int64]
+    blank: NDArray[np.int64]
 
     def __len__(self) -> int:
         return self.turns.size
@@ -114,8 +116,8 @@ def texts_of(columns: list[pa.ChunkedArray], limit: int) -> Texts:
     sizes = np.minimum(written, limit) + len(TURN_END)
     before = np.concatenate([[0], np.cumsum(sizes)])
     rows = np.concatenate([[0], np.cumsum(turns)]).astype(np.int64)
-    total = np.concatenate([[0], np.cumsum(written)])
-    return Texts(_decode(ended), before[rows], np.diff(rows), np.diff(total[rows]))
+    total, blank = (np.concatenate([[0], np.cumsum(each)])[rows] for each in (written, written == 0))
+    return Texts(_decode(ended), before[rows], np.diff(rows), np.diff(total), np.diff(blank))
 
 
 def _decode(array: pa.Array) -> NDArray[np.uint32]:

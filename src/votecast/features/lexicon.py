@@ -50,6 +50,16 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "we": ("we", "our", "us", "we're", "let's"),
     "negation": ("not", "no", "never", "don't", "doesn't", "isn't", "aren't", "can't", "won't", "didn't", "cannot", "nothing", "none"),
     "abuse": ("fuck", "shit", "bitch", "ass", "damn", "stupid", "idiot", "kill", "hate", "dumb", "crap", "sex"),
+    "wants_list": (
+        "list", "lists", "steps", "bullet", "bullets", "points", "ideas", "tips", "ways", "reasons", "examples", "lista", "liste",
+        "pasos", "étapes", "schritte", "aufzählung", "список", "列表", "清单", "列出", "リスト", "목록",
+    ),
+    "wants_table": ("table", "columns", "spreadsheet", "csv", "tabla", "tableau", "tabelle", "tabela", "tabella", "таблица", "таблицу", "表格", "表"),
+    "wants_code": (
+        "code", "function", "script", "program", "python", "javascript", "java", "sql", "html", "regex", "algorithm", "implement",
+        "código", "función", "fonction", "funktion", "programm", "função", "funzione", "код", "функцию", "代码", "函数", "コード", "関数", "코드",
+    ),
+    "wants_text": ("write", "essay", "story", "poem", "email", "letter", "haiku", "rewrite", "summarize", "summary", "translate", "paraphrase"),
     "english": ("the", "of", "and", "to", "in", "is", "that", "it", "for", "was", "with", "are", "this", "be", "have", "from", "or", "by", "what", "how"),
     "spanish": ("el", "la", "de", "que", "y", "los", "las", "una", "por", "con", "para", "es", "del", "se", "como", "cómo", "qué", "más"),
     "french": ("le", "la", "les", "des", "et", "est", "une", "dans", "pour", "que", "qui", "du", "sur", "pas", "plus", "vous", "au", "ce"),
@@ -59,6 +69,9 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "russian": ("и", "в", "не", "на", "что", "с", "как", "это", "по", "для", "из", "к", "то", "от", "или", "вы", "я", "а"),
 }
 LANGUAGES = ("english", "spanish", "french", "german", "portuguese", "italian", "russian")
+_EMPTY_TOPICS = (
+    "wants_list", "wants_table", "wants_code", "wants_text", "hedge", "order", "reason", "example", "first_person", "second_person", "negation",
+)  # fmt: skip
 TOPICS = tuple(name for name in PHRASES if name not in LANGUAGES)
 
 
@@ -84,6 +97,12 @@ def phrases_by_size() -> dict[int, PhraseTable]:
         for size, hashes in phrase_hashes(phrases).items():
             sizes.setdefault(size, {})[name] = hashes
     return {size: PhraseTable(lists, _sieve(lists)) for size, lists in sorted(sizes.items())}
+
+
+@cache
+def function_words() -> Hashes:
+    """Sorted hashes of the words that carry no topic."""
+    return np.unique(np.concatenate([phrase_hashes(PHRASES[name])[1] for name in (*LANGUAGES, *_EMPTY_TOPICS)]))
 
 
 def _sieve(lists: dict[str, Hashes]) -> NDArray[np.bool_]:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.features.codes import ALPHABETS
+from votecast.features.lexicon import function_words
 from votecast.features.style import Reading, distinct
-from votecast.features.words import Hashes
+from votecast.features.words import Hashes, among
 
 Column = NDArray[np.float64]
 
@@ -42,6 +43,14 @@ class TermSets:
         """Share of the terms of text `one` that text `two` has too; 0 without any."""
         return self.shared(one, two) / np.maximum(self.sizes[one], 1)
 
+    def in_prompt(self, hashes: Hashes, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these terms of any text are in the prompt of its row."""
+        prompt = self.keys[0]
+        if not prompt.size:
+            return np.zeros(hashes.size, dtype=np.bool_)
+        keys = ((owner % self.n).astype(np.uint64) << np.uint64(40)) | (hashes >> np.uint64(24))
+        return among(keys, prompt)
+
     def likeness(self) -> Column:
         """Dice coefficient of the answers a and b; 1 where both are empty."""
         total = self.sizes[1] + self.sizes[2]
@@ -66,15 +75,29 @@ def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, C
         "long_words": TermSets(words.hashes[long], words.owner[long], n),
         "pairs": TermSets(*words.grams(2), n),
     }
+    on_topic = _on_topic(reading, sets["words"], sets["pairs"]).reshape(3, n)
     scripts = _scripts(reading).reshape(3, n, -1)
     each: list[dict[str, Column]] = []
     for part in (1, 2):
         columns = {f"prompt_{name}_in": terms.share(0, part) for name, terms in sets.items()}
         columns |= {f"{name}_from_prompt": terms.share(part, 0) for name, terms in sets.items()}
+        columns["on_topic"] = on_topic[part]
         columns["same_script"] = np.minimum(scripts[0], scripts[part]).sum(axis=1)
         each.append(columns)
     both = {f"likeness_{name}": terms.likeness() for name, terms in sets.items()}
     return each[0], each[1], both
+
+
+def _on_topic(reading: Reading, terms: TermSets, pairs: TermSets) -> Column:
+    """Share of the sentences of each text that hold a word of the prompt, function words apart, or two Chinese characters."""
+    words, texts = reading.words, reading.texts
+    single = texts.is_kind("han", "kana")[words.first]
+    content = ~single & (words.length > 2) & ~among(words.hashes, function_words())
+    found = content & terms.in_prompt(words.hashes, words.owner)
+    hashes, owner = words.grams(2)
+    place = np.flatnonzero(words.owner[:-1] == words.owner[1:])
+    found[place] |= single[place] & single[place + 1] & pairs.in_prompt(hashes, owner)
+    return reading.sentences.share(reading.sentences.holding(found), len(texts))
 
 
 def _scripts(reading: Reading) -> Column:

@@ -23,7 +23,8 @@ LIMIT = 32_768
 _CHUNK_BYTES = 1_000_000
 _PROMPT = (
     "chars", "words", "turns", "questions", "digit_share", "markup_share", "lines", "code_blocks", "formulas", "reading_ease",
-    "ends_asking", "ends_stopped", "first_person", "second_person", "reason", "abuse", "is_english", "script_han", "script_cyrillic",
+    "ends_asking", "ends_stopped", "first_person", "second_person", "reason", "abuse", "is_english", "wants_list", "wants_table", "wants_code", "wants_text",
+    "script_han", "script_cyrillic",
 )  # fmt: skip
 
 

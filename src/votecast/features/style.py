@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from votecast.features.codes import ALPHABETS, KIND, KINDS, NEWLINE, Texts
 from votecast.features.lexicon import LANGUAGES, PHRASES, TOPICS, phrases_by_size
+from votecast.features.sentences import Sentences, sentences_of
 from votecast.features.sums import sums_of
-from votecast.features.words import Hashes, Words, prefix_hashes, span_hashes, words_of
+from votecast.features.words import Hashes, Words, among, prefix_hashes, span_hashes, words_of
 
 Column = NDArray[np.float64]
 _SHARES = ("upper", "digit", "comma", "colon", "bracket", "quote", "operator", "hyphen", "markup", "emoji")
@@ -33,6 +34,11 @@ class Reading:
     def words(self) -> Words:
         """The words of the texts."""
         return words_of(self.texts)
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """The sentences of the texts."""
+        return sentences_of(self.texts, self.words)
 
     @cached_property
     def lines(self) -> Lines:
@@ -90,7 +96,7 @@ def _lengths(reading: Reading) -> dict[str, Column]:
     kinds = np.bincount(texts.owner * len(KINDS) + texts.kinds, minlength=len(texts) * len(KINDS))
     by_kind = kinds.reshape(len(texts), len(KINDS)).astype(np.float64)
     letters = np.maximum(by_kind.sum(axis=1) - by_kind[:, KIND["newline"]], 1)
-    sentences = np.maximum(_sentences(texts), 1)
+    sentences = np.maximum(reading.sentences.counts(len(texts)), 1)
     count = np.maximum(words.counts, 1)
     long_words = texts.count(words.first[words.length > 6])
     lower = texts.codes < 128
@@ -103,6 +109,7 @@ def _lengths(reading: Reading) -> dict[str, Column]:
         "sentences": np.log1p(sentences),
         "turns": texts.turns.astype(np.float64),
         "empty": (texts.written == 0).astype(np.float64),
+        "empty_turns": texts.blank / np.maximum(texts.turns, 1),
         "sentence_words": np.log1p(words.counts / sentences),
         "word_chars": texts.count(texts.is_kind("lower", "upper", *ALPHABETS)) / count,
         "long_words": long_words / count,
@@ -112,11 +119,6 @@ def _lengths(reading: Reading) -> dict[str, Column]:
     }
     columns |= {f"{name}_share": by_kind[:, KIND[name]] / letters for name in _SHARES}
     return columns | {f"script_{name}": by_kind[:, KIND[name]] / letters for name in ALPHABETS}
-
-
-def _sentences(texts: Texts) -> NDArray[np.int64]:
-    ends = texts.is_kind("stop", "question", "exclamation", "newline")
-    return texts.count(ends & ~np.append(True, ends[:-1]))
 
 
 def _layout(reading: Reading) -> dict[str, Column]:
@@ -168,6 +170,7 @@ def _wording(reading: Reading) -> dict[str, Column]:
     common = np.stack([counts[name] for name in LANGUAGES], axis=1)
     columns = {name: np.log1p(counts[name]) for name in TOPICS}
     columns |= {f"{name}_share": counts[name] / words for name in ("hedge", "first_person", "second_person", "negation")}
+    columns["refusal_turns"] = counts["refusal"] / np.maximum(reading.texts.turns, 1)
     return columns | {f"is_{name}": common[:, i] / words for i, name in enumerate(LANGUAGES)}
 
 
@@ -178,18 +181,15 @@ def _phrase_counts(words: Words, n: int) -> dict[str, Column]:
         likely = np.flatnonzero(lists.sieve[hashes >> np.uint64(48)])
         hashes, owner = hashes[likely], owner[likely]
         for name, wanted in lists.hashes.items():
-            counts[name] += np.bincount(owner[_among(hashes, wanted)], minlength=n)
+            counts[name] += np.bincount(owner[among(hashes, wanted)], minlength=n)
     return counts
-
-
-def _among(hashes: Hashes, wanted: Hashes) -> NDArray[np.bool_]:
-    place = np.minimum(np.searchsorted(wanted, hashes), wanted.size - 1)
-    return np.asarray(wanted[place] == hashes)
 
 
 def _repetition(reading: Reading) -> dict[str, Column]:
     n, words, lines = len(reading.texts), reading.words, reading.lines
     return {
+        "repeated_sentences": reading.sentences.share(reading.sentences.repeated(), n),
+        "distinct_sentences": distinct_share(reading.sentences.hashes, reading.sentences.owner, n),
         "distinct_words": distinct_share(words.hashes, words.owner, n),
         "distinct_pairs": distinct_share(*words.grams(2), n),
         "distinct_fours": distinct_share(*words.grams(4), n),

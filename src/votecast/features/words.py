@@ -87,6 +87,12 @@ def mix(hashes: Hashes) -> Hashes:
     return hashes ^ (hashes >> _SHIFT)
 
 
+def among(hashes: Hashes, wanted: Hashes) -> NDArray[np.bool_]:
+    """Which hashes occur in a sorted, non-empty array of them."""
+    place = np.minimum(np.searchsorted(wanted, hashes), wanted.size - 1)
+    return np.asarray(wanted[place] == hashes)
+
+
 def phrase_hashes(phrases: tuple[str, ...]) -> dict[int, Hashes]:
     """Hashes of phrases, sorted, by their number of words."""
     column = pa.chunked_array([pa.array([[phrase] for phrase in phrases], pa.list_(pa.large_string()))])

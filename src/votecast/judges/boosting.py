@@ -149,7 +149,7 @@ class Trees:
         )
         booster = lightgbm.Booster(_parameters(settings, seed, threads), data)
         if held is not None:
-            booster.add_valid(lightgbm.Dataset(held.views.rows, reference=data), "held")
+            booster.add_valid(lightgbm.Dataset(held.views.rows, reference=data, params=data.get_params()), "held")
         objective = _objective(targets, weights, base)
         for _ in range(rounds):
             if booster.update(fobj=objective) or (held is not None and held.stale(booster, base)):

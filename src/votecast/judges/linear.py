@@ -17,6 +17,8 @@ from votecast.features import COLUMNS, PairFeatures
 from votecast.judges.davidson import Vector, gradients, link, loss, prior_closeness
 from votecast.types import Probabilities
 
+_BOUND = 3.0
+
 
 class LinearSettings(Settings):
     """Settings of the linear model.
@@ -69,9 +71,11 @@ class Linear:
     Args:
         terms: Weight of each hashed term in the strength, float32 of shape (COLUMNS,).
         apart: Weight of each hashed term in the closeness, float32 of shape (COLUMNS,).
-        gap: Weight of each feature in the strength, shape (d,).
-        level: Weight of each feature in the closeness, shape (e,).
-        centre: What is subtracted from the features of the closeness, shape (e,).
+        gap: Weight of each standardised feature in the strength, shape (d,).
+        level: Weight of each standardised feature in the closeness, shape (e,).
+        gap_scale: What the features of the strength are multiplied by first, shape (d,).
+        level_scale: What the features of the closeness are multiplied by first, shape (e,).
+        centre: What is subtracted from the features of the closeness before that, shape (e,).
         base: The constant part of the closeness.
     """
 
@@ -79,6 +83,8 @@ class Linear:
     apart: NDArray[np.float32]
     gap: Vector
     level: Vector
+    gap_scale: Vector
+    level_scale: Vector
     centre: Vector
     base: float
 
@@ -99,8 +105,8 @@ class Linear:
 
     def strength(self, design: Design) -> tuple[Vector, Vector]:
         """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
-        s = design.terms @ self.terms.astype(np.float64) + _row_sums(design.gap, self.gap)
-        t = design.apart @ self.apart.astype(np.float64) + _row_sums(design.level - self.centre, self.level)
+        s = design.terms @ self.terms.astype(np.float64) + _row_sums(_bounded(design.gap * self.gap_scale), self.gap)
+        t = design.apart @ self.apart.astype(np.float64) + _row_sums(_bounded((design.level - self.centre) * self.level_scale), self.level)
         return s, t
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -112,6 +118,11 @@ class Linear:
         """The inverse of `arrays`."""
         values = {name: arrays[name] for name in cls.__dataclass_fields__}
         return cls(**(values | {"base": float(arrays["base"][0])}))
+
+
+def _bounded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standardised features, cut where the training rows end and a straight line would run off."""
+    return np.clip(matrix, -_BOUND, _BOUND)
 
 
 def _row_sums(matrix: NDArray[np.float64], weights: Vector) -> Vector:
@@ -133,8 +144,8 @@ class _Problem:
         self.gap_scale = _inverse(np.sqrt(np.mean(design.gap**2, axis=0)))
         self.centre = design.level.mean(axis=0)
         self.level_scale = _inverse(design.level.std(axis=0))
-        self.gap = design.gap * self.gap_scale
-        self.level = (design.level - self.centre) * self.level_scale
+        self.gap = _bounded(design.gap * self.gap_scale)
+        self.level = _bounded((design.level - self.centre) * self.level_scale)
         sizes = [self.known.size, self.known.size, self.gap.shape[1], self.level.shape[1], 1]
         self.cuts = np.cumsum(sizes)[:-1]
         self.start = np.zeros(sum(sizes))
@@ -160,8 +171,10 @@ class _Problem:
         return (
             self._spread(terms),
             self._spread(apart),
-            gap * self.gap_scale,
-            level * self.level_scale,
+            gap,
+            level,
+            self.gap_scale,
+            self.level_scale,
             self.centre,
             self.base + float(base[0]),
         )
