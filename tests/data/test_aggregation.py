@@ -91,14 +91,24 @@ def test_weight_is_kept(rows: list[dict[str, Any]]) -> None:
 
 def _battles(*votes: tuple[str, str, str | None]) -> Battles:
     rows = [
-        {"id": f"r{i}", "prompt": "p", "response_a": a, "response_b": b, "winner": w, "model_a": f"m{a}", "model_b": f"m{b}"}
+        {
+            "id": f"r{i}",
+            "prompt": "p",
+            "response_a": a,
+            "response_b": b,
+            "winner": w,
+            "model_a": f"m{a}",
+            "model_b": f"m{b}",
+        }
         for i, (a, b, w) in enumerate(votes)
     ]
     return Battles.from_rows(rows)
 
 
 def test_the_joined_row_looks_like_the_first_vote_and_stands_in_its_place() -> None:
-    votes = aggregate_votes(_battles(("u", "v", "b"), ("y", "x", "a"), ("x", "y", "a"), ("y", "x", "a"), ("v", "w", "tie")))
+    votes = aggregate_votes(
+        _battles(("u", "v", "b"), ("y", "x", "a"), ("x", "y", "a"), ("y", "x", "a"), ("v", "w", "tie"))
+    )
     assert votes.ids == ["r0", "r1", "r4"]
     joined = votes[1]
     assert (joined.response_a, joined.model_a, joined.winner, joined.weight) == (("y",), "my", "a", 3.0)

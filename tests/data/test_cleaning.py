@@ -77,7 +77,12 @@ def test_aggregate_joins_the_votes_and_counts_them() -> None:
         Battles.from_rows(rows), CleaningSettings(duplicates="aggregate", drop_identical=True, drop_missing=True)
     )
     assert report.to_dict() == {
-        "rows": 4, "missing": 1, "identical": 1, "duplicates": 1, "kept": 1, "duplicates_as": "aggregate"
+        "rows": 4,
+        "missing": 1,
+        "identical": 1,
+        "duplicates": 1,
+        "kept": 1,
+        "duplicates_as": "aggregate",
     }
     assert kept[0].probabilities == (0.5, 0.0, 0.5)
 

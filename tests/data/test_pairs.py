@@ -24,7 +24,9 @@ def test_numbers_are_equal_exactly_where_the_texts_are(rows: list[dict[str, list
         for j, other in enumerate(rows):
             same = one == other
             turned = one == {
-                "prompt": other["prompt"], "response_a": other["response_b"], "response_b": other["response_a"]
+                "prompt": other["prompt"],
+                "response_a": other["response_b"],
+                "response_b": other["response_a"],
             }
             answers = (one["response_a"], one["response_b"]) == (other["response_a"], other["response_b"])
             assert (pairs.numbers(ordered=True)[i] == pairs.numbers(ordered=True)[j]) == same
@@ -34,7 +36,9 @@ def test_numbers_are_equal_exactly_where_the_texts_are(rows: list[dict[str, list
 
 
 @given(ROWS)
-def test_reversed_rows_are_those_that_differ_from_the_first_of_their_pair(rows: list[dict[str, list[str | None]]]) -> None:
+def test_reversed_rows_are_those_that_differ_from_the_first_of_their_pair(
+    rows: list[dict[str, list[str | None]]],
+) -> None:
     pairs = Pairs.of(Battles.from_rows(rows))
     either = pairs.numbers(ordered=False).tolist()
     for i, row in enumerate(rows):

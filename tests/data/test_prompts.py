@@ -31,7 +31,8 @@ def test_variants_of_one_prompt_are_equal(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("C++", "C"), ("1+1", "1=1"), ("resume", "résumé"), ("?", ""), ("...", "!"), ("😀", "😢"), ("5€", "5$")]
+    ("one", "other"),
+    [("C++", "C"), ("1+1", "1=1"), ("resume", "résumé"), ("?", ""), ("...", "!"), ("😀", "😢"), ("5€", "5$")],
 )
 def test_other_prompts_stay_apart(one: str, other: str) -> None:
     assert normalise_prompt(one) != normalise_prompt(other)

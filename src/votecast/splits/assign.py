@@ -104,10 +104,11 @@ def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
 
 
 def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> Ints:
-    """Give groups to folds, the largest first, each to where rows and votes are then spread most evenly.
+    """Give each group to the fold where rows and votes are then spread most evenly.
 
-    Minimises the sum over folds of squared counts, each count (rows and the three classes) divided by its total, one
-    group at a time: the greedy idea of scikit-learn's StratifiedGroupKFold at a cost that does not depend on the rows.
+    The largest groups come first, those of one size class by class. Minimises the sum over folds of squared counts,
+    each count (rows and the three classes) divided by its total, one group at a time: the greedy idea of scikit-learn's
+    StratifiedGroupKFold at a cost that does not depend on the rows.
 
     Args:
         groups: Group of each row, shape (n_rows,), numbered from 0.
@@ -122,7 +123,7 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
     counts = np.stack([np.bincount(groups, weights=column) for column in what.T], axis=1)  # (groups, 4)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(counts))
-    order = shuffled[np.argsort(-counts[shuffled, 0], kind="stable")]
+    order = shuffled[np.lexsort((_kinds(counts[shuffled, 1:]), -counts[shuffled, 0]))]
     share = counts / np.maximum(counts.sum(axis=0), 1)
     filled = np.zeros((n, counts.shape[1]))
     place = np.empty(len(counts), dtype=np.int64)

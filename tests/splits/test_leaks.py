@@ -1,0 +1,106 @@
+"""The leak check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from votecast.data.battles import Battles
+from votecast.errors import ArtifactError, DataError, LeakError
+from votecast.splits import PromptHashes, check_leak
+
+
+def battles(*prompts: list[str | None] | str) -> Battles:
+    rows = [{"prompt": prompt, "response_a": f"x{i}", "response_b": "y"} for i, prompt in enumerate(prompts)]
+    return Battles.from_rows(rows)
+
+
+SEEN = battles("Why is the sky blue?", ["Name a prime.", "And another?"], "你好，世界", "", "???")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "why is  the sky\nBLUE",
+        "“Why is the sky blue”…",
+        ["name a prime", "and ANOTHER"],
+        "你好 世界!",
+        "???",
+        ["Why is", "the sky blue?"],
+    ],
+)
+def test_prompts_in_another_dress_are_found(prompt: list[str | None] | str) -> None:
+    assert PromptHashes.of(SEEN).overlap(battles("new", prompt)).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Why is the sky green?", "Name a prime.", ["Name a prime.", "And a third?"], "!", "", " \n", [None], []]
+)
+def test_other_prompts_and_none_at_all_are_no_leak(prompt: list[str | None] | str) -> None:
+    assert PromptHashes.of(SEEN).overlap(battles(prompt)).tolist() == []
+
+
+def test_a_leak_is_refused_with_its_count_its_ids_and_the_way_on() -> None:
+    hashes = PromptHashes.of(SEEN)
+    asked = battles(*["why is the sky blue"] * 7, "new")
+    with pytest.raises(LeakError) as caught:
+        check_leak(hashes, asked)
+    assert "7 of 8 rows" in str(caught.value)
+    assert "first ids: '0', '1', '2', '3', '4')" in str(caught.value)
+    assert "--allow-leak" in str(caught.value)
+    assert isinstance(caught.value, DataError)
+
+
+def test_a_leak_may_be_allowed_and_is_still_told() -> None:
+    assert check_leak(PromptHashes.of(SEEN), SEEN, allow=True).tolist() == [0, 1, 2, 4]
+    assert check_leak(PromptHashes.of(SEEN), battles("new")).tolist() == []
+
+
+def test_hashes_depend_on_the_prompts_and_the_seed_and_on_nothing_else() -> None:
+    hashes = PromptHashes.of(SEEN)
+    again = PromptHashes.of(SEEN.take([4, 1, 0, 2, 3, 0]).swapped())
+    assert hashes.to_bytes() == again.to_bytes()
+    assert len(hashes) == 4
+    for other in (PromptHashes.of(SEEN, seed=1), PromptHashes.of(SEEN[:4])):
+        assert not np.isin(other.hashes, hashes.hashes).any()
+        assert not np.array_equal(other.salt, hashes.salt)
+
+
+@given(st.lists(st.text(max_size=8), max_size=8), st.lists(st.text(max_size=8), max_size=8))
+def test_kept_hashes_find_the_same_rows(seen: list[str], asked: list[str]) -> None:
+    hashes = PromptHashes.of(battles(*seen))
+    kept = PromptHashes.from_bytes(hashes.to_bytes())
+    assert kept.to_bytes() == hashes.to_bytes()
+    assert kept.overlap(battles(*asked)).tolist() == hashes.overlap(battles(*asked)).tolist()
+    assert (
+        PromptHashes(kept.hashes[::-1].copy(), kept.salt).overlap(battles(*seen)).tolist()
+        == hashes.overlap(battles(*seen)).tolist()
+    )
+
+
+def test_hashes_hold_no_text() -> None:
+    kept = PromptHashes.of(SEEN).to_bytes()
+    for word in ("sky", "prime", "世界"):
+        assert word.encode() not in kept
+
+
+SALT = np.zeros(16, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"not safetensors",
+        save({"salt": SALT}),
+        save({"hashes": np.zeros(3), "salt": SALT}),
+        save({"hashes": np.zeros((2, 2), dtype=np.uint64), "salt": SALT}),
+        save({"hashes": np.zeros(3, dtype=np.uint64), "salt": SALT[:5]}),
+    ],
+)
+def test_damaged_hashes_are_refused(data: bytes) -> None:
+    with pytest.raises(ArtifactError, match="copy or train the judge again"):
+        PromptHashes.from_bytes(data)
