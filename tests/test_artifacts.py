@@ -1,6 +1,7 @@
 """Judge folders and output files: whole or not at all, damage noticed, nothing overwritten by accident."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +27,20 @@ def test_a_folder_comes_back_with_its_settings_and_hash(tmp_path):
     assert found.hash == made.hash
     assert found.config["name"] == "mine"
     assert sorted(found.config["files"]) == ["deep/more.json", "weights.txt"]
+
+
+def test_others_may_read_the_folder_where_the_umask_says_so(tmp_path):
+    def private(folder: Path) -> None:
+        (folder / "weights.txt").write_text("1")
+        (folder / "weights.txt").chmod(0o600)
+
+    old = os.umask(0o022)
+    try:
+        write_folder(tmp_path / "judge", {}, private)
+    finally:
+        os.umask(old)
+    assert oct((tmp_path / "judge" / "weights.txt").stat().st_mode & 0o777) == "0o644"
+    assert oct((tmp_path / "judge").stat().st_mode & 0o777) == "0o755"
 
 
 def test_same_content_same_hash_and_other_content_another(tmp_path):

@@ -112,6 +112,7 @@ def write_folder(
         whole["hash"] = _folder_hash(whole)
         (part / CONFIG_NAME).write_text(json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
         for name in (*digests, CONFIG_NAME):
+            (part / name).chmod(0o666 & ~_umask())
             _sync(part / name)
         _replace_folder(part, target)
     except OSError as error:
