@@ -14,7 +14,7 @@ from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
 
 TEXT = st.sampled_from(["x", "y", "z"])
-VOTE = st.one_of(
+VOTE: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries({"winner": st.sampled_from(["a", "b", "tie"])}),
     st.fixed_dictionaries({"probabilities": st.sampled_from([(0.5, 0.25, 0.25), (0.1, 0.2, 0.7), (0.0, 1.0, 0.0)])}),
     st.just({}),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasketch import MinHash, MinHashLSH
+from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -161,7 +161,7 @@ def test_a_missing_first_turn_joins_nothing() -> None:
 
 
 def test_rows_without_a_prompt_are_together_only_with_the_same_pair() -> None:
-    row = {"prompt": []}
+    row: dict[str, list[str]] = {"prompt": []}
     answers = [("x", "y"), ("y", "x"), ("x", "z"), ("x", "y")]
     battles = Battles.from_rows([row | {"response_a": a, "response_b": b} for a, b in answers])
     assert prompt_clusters(battles).tolist() == [0, 0, 1, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,7 +63,7 @@ def test_turns_are_joined_and_missing_ones_left_out() -> None:
 
 def _sets(texts: list[str]) -> list[set[int]]:
     hashes, offsets = shingle_sets(texts)
-    return [set(hashes[start:stop].tolist()) for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [set(hashes[start:stop].tolist()) for start, stop in pairwise(offsets)]
 
 
 def _expected(text: str) -> set[tuple[str, ...]]:

@@ -70,6 +70,7 @@ def model_figures(battles: Battles) -> list[Figures]:
     named = codes >= 0
 
     def total(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum over the rows in which a model is first and those in which it is second."""
         weights = np.concatenate([first, second])[named]
         return np.bincount(codes[named], weights=weights, minlength=len(encoded.dictionary)).astype(np.float64)
 

@@ -142,7 +142,8 @@ def _token_hashes(tokens: list[str]) -> NDArray[np.uint64]:
 
     encoded = pa.array(tokens, pa.large_string()).dictionary_encode()
     distinct = RMinHash.hash_token_sets([encoded.dictionary.to_pylist()])[0]
-    return np.array(distinct, dtype=np.uint64)[encoded.indices.to_numpy()]
+    out: NDArray[np.uint64] = np.array(distinct, dtype=np.uint64)[encoded.indices.to_numpy()]
+    return out
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

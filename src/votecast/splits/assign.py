@@ -120,7 +120,7 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
         Fold of each row, shape (n_rows,).
     """
     what = np.column_stack([np.ones(len(groups)), targets])
-    counts = np.stack([np.bincount(groups, weights=column) for column in what.T], axis=1)  # (groups, 4)
+    counts = np.stack([np.bincount(groups, weights=column) for column in what.T], axis=1).astype(float)  # (groups, 4)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(counts))
     order = shuffled[np.lexsort((_kinds(counts[shuffled, 1:]), -counts[shuffled, 0]))]

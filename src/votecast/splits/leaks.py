@@ -55,8 +55,8 @@ class PromptHashes:
         hashes, salt = self.hashes, self.salt
         if hashes.dtype != np.uint64 or hashes.ndim != 1 or salt.dtype != np.uint8 or salt.shape != (_SALT_BYTES,):
             raise ArtifactError(
-                f"the prompt hashes hold {hashes.dtype}{hashes.shape} with a salt of {salt.dtype}{salt.shape}; expected "
-                f"uint64(n,) and uint8({_SALT_BYTES},): copy or train the judge again"
+                f"the prompt hashes hold {hashes.dtype}{hashes.shape} with a salt of {salt.dtype}{salt.shape}; "
+                f"expected uint64(n,) and uint8({_SALT_BYTES},): copy or train the judge again"
             )
 
     def __len__(self) -> int:
