@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from votecast.data.simulation.code import code_block
 from votecast.data.simulation.conversations import Conversation, Turn
@@ -79,20 +80,25 @@ class _Writer:
         away = 1 + dice.below(len(language.topics) - 1)
         self.strangers = language.topics[(conversation.topic + away) % len(language.topics)]
         self.focus = focus if turn.nouns else 0.0
+        self.last = ""
 
     def sentence(self) -> str:
-        """One sentence: on the nouns of the question, on something else, or on nothing."""
-        language, uniform = self.language, self.dice.uniform
-        self.traits.sentences += 1
-        if uniform() < self.focus:
-            self.traits.on_topic += self.on_topic
-            nouns = self.nouns
-        elif uniform() < 0.3:
-            vague = language.vague
-            return vague[int(uniform() * len(vague))]
+        """One sentence, counted: on the nouns of the question, on something else, or on nothing."""
+        on_topic = self.dice.chance(self.focus)
+        if not on_topic and self.dice.chance(0.3):
+            text = self.dice.pick(self.language.vague)
         else:
-            nouns = self.strangers
-        count = len(nouns)
+            text = self.statement(self.nouns if on_topic else self.strangers)
+        repeated = text == self.last
+        self.traits.sentences += 1
+        self.traits.repeated += repeated
+        self.traits.on_topic += on_topic and self.on_topic and not repeated
+        self.last = text
+        return text
+
+    def statement(self, nouns: Sequence[str]) -> str:
+        """A sentence about two of these nouns."""
+        language, uniform, count = self.language, self.dice.uniform, len(nouns)
         first = int(uniform() * count)
         second = (first + 1 + int(uniform() * (count - 1))) % count
         clause = language.clauses[int(uniform() * len(language.clauses))] % (nouns[first], nouns[second])
@@ -108,31 +114,38 @@ class _Writer:
         return self.language.stop[1:].join(parts + parts[-1:] * again)
 
     def write(self, model: Model, target: float) -> str:
-        """Sections of paragraphs or lists, with what was asked for, until the target length is reached."""
+        """What was asked for, then paragraphs or a list until the target length is reached."""
         dice, traits, kind = self.dice, self.traits, self.turn.kind
-        delivers = kind in ("list", "table", "code") and dice.chance(_share(0.65 + 0.15 * model.skill))
-        listed = (delivers and kind == "list") or dice.chance(model.lists)
-        headed, bold = target > 400 and dice.chance(model.headings), dice.chance(model.bold)
-        traits.asked += kind in ("list", "table", "code")
-        traits.delivered += delivers
+        delivers = dice.chance(_share(0.65 + 0.15 * model.skill))
+        listed = dice.chance(model.lists) or (delivers and kind == "list")
+        headed, bold = dice.chance(model.headings), dice.chance(model.bold)
+        blocks = self.first_blocks(model, delivers)
+        traits.delivered += (kind == "list" and listed) or (kind in ("table", "code") and delivers)
         traits.lists += listed
         traits.headings += headed
         traits.bold += bold
-        blocks = [self.sums(model)] if kind == "sum" else []
-        if delivers and kind in ("table", "code"):
-            blocks.append(self.table() if kind == "table" else code_block(dice.pick(self.nouns), dice))
         length = sum(map(len, blocks))
-        bolded = bold
-        while length < target or not blocks or listed or bolded:
-            block = self.items(bold) if listed else self.paragraph(bolded)
-            listed, bolded = False, False
-            if headed and len(blocks) % 2 == 0:
+        prose = 0
+        while length < target or not prose:
+            block = self.items(bold) if listed and not prose else self.paragraph(bold and not prose)
+            if headed and prose % 2 == 0:
                 block = f"## {dice.pick(self.language.headings)}\n\n{block}"
             blocks.append(block)
             length += len(block)
+            prose += 1
         if dice.chance(model.chatty):
             blocks.append(self.closing())
         return "\n\n".join(blocks)
+
+    def first_blocks(self, model: Model, delivers: bool) -> list[str]:
+        """What goes before the prose: sums where they are asked for, a table or code where the model delivers."""
+        if self.turn.kind == "sum":
+            return [self.sums(model)]
+        if self.turn.kind == "table" and delivers:
+            return [self.table()]
+        if self.turn.kind == "code" and delivers:
+            return [code_block(self.dice.pick(self.nouns), self.dice)]
+        return []
 
     def paragraph(self, bold: bool) -> str:
         """Two to five sentences."""

@@ -19,8 +19,7 @@ class Traits:
         refused: Turns that decline to answer.
         foreign: Turns in another language than the question.
         empty: Turns never written.
-        asked: Turns that ask for a list, a table or code.
-        delivered: Those of them that hold one.
+        delivered: Turns with the list, the table or the code that was asked for.
         lists: Turns that hold a list.
         headings: Turns that hold headings.
         bold: Turns that hold words in bold.
@@ -35,7 +34,6 @@ class Traits:
     refused: int = 0
     foreign: int = 0
     empty: int = 0
-    asked: int = 0
     delivered: int = 0
     lists: int = 0
     headings: int = 0
@@ -77,11 +75,11 @@ def quality(traits: Traits) -> float:
         REFUSED * traits.refused
         + FOREIGN * traits.foreign
         + EMPTY * traits.empty
+        + DELIVERED * traits.delivered
         + LISTS * traits.lists
         + HEADINGS * traits.headings
         + BOLD * traits.bold
     ) / turns
-    asked = DELIVERED * traits.delivered / turns
     by_sentence = (ON_TOPIC * traits.on_topic + REPEATED * traits.repeated) / sentences
     length = LENGTH * math.log(min(max(traits.chars, SHORTEST), LONGEST) / SHORTEST)
-    return by_turn + asked + by_sentence + WRONG_SUM * min(traits.wrong_sums, 2) + length
+    return by_turn + by_sentence + WRONG_SUM * min(traits.wrong_sums, 2) + length
