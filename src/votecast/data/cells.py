@@ -26,6 +26,7 @@ LONE_SURROGATE = "lone surrogate replaced by U+FFFD"
 CONTROL_CHARACTER = "bare control character inside a JSON string kept"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
 _LARGEST_BLOCK = 2**31 - 2
 _EDGE = 1 << 16
@@ -161,8 +162,7 @@ def _chunks(cells: pa.LargeStringArray, found: Cells) -> Iterator[pa.Array]:
 
 
 def _as_lines(cells: pa.LargeStringArray) -> tuple[pa.Buffer, NDArray[np.int64]]:
-    head, tail, nothing = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
-    joined = pc.binary_join_element_wise(head, cells, tail, nothing)
+    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
     offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
     return joined.buffers()[2] or pa.py_buffer(b""), offsets
 
@@ -177,6 +177,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
             pa.BufferReader(lines.slice(first, size)),
             read_options=pj.ReadOptions(use_threads=False, block_size=size + 1),
             parse_options=pj.ParseOptions(explicit_schema=_LINES, unexpected_field_behavior="error"),
+            memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
         )
     except pa.ArrowException:
         return None

@@ -29,6 +29,10 @@ WINNERS = {
 
 _SOFT = SCHEMA.field("probabilities").type
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_NAMES = pa.array(list(WINNERS), pa.large_string())
+_CLASS_OF_NAME = pa.array(list(WINNERS.values()), pa.large_string())
+_CLASSES = pa.array(list(CLASSES), pa.large_string())
+_DIGIT_NAMES = pa.array(list(_DIGITS), pa.large_string())
 _WINNERS_ALLOWED = "allowed are " + ", ".join(WINNERS)
 _SOFT_ALLOWED = (
     "allowed are three numbers from 0 to 1 that sum to 1, as a list in the order a, b, tie or an object with these keys"
@@ -47,11 +51,11 @@ def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> p
         "a", "b", "tie" or null, of type large_string.
     """
     given = part.text(name, required=required)
-    known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), pa.array(list(WINNERS), pa.large_string()))
+    known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), _NAMES)
     unknown = pc.and_(pc.is_null(known), pc.is_valid(given))
     for position in np.flatnonzero(unknown.to_numpy(zero_copy_only=False)):
         part.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
-    return pa.array(list(WINNERS.values()), pa.large_string()).take(known)
+    return _CLASS_OF_NAME.take(known)
 
 
 def read_one_hot(part: Part) -> pa.Array:
@@ -59,7 +63,7 @@ def read_one_hot(part: Part) -> pa.Array:
     columns = []
     for name in ONE_HOT:
         given = part.text(name, required=True)
-        known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), pa.array(list(_DIGITS), pa.large_string()))
+        known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), _DIGIT_NAMES)
         for position in np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False)):
             part.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
         columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
@@ -68,7 +72,7 @@ def read_one_hot(part: Part) -> pa.Array:
         shown = dict(zip(ONE_HOT, hot[position].tolist(), strict=True))
         which = "no winner is named" if not hot[position].any() else f"{hot[position].sum()} winners are named"
         part.fault(int(position), ", ".join(ONE_HOT), shown, f"{which}; allowed is exactly one 1 among the three")
-    return pa.array(list(CLASSES), pa.large_string()).take(pa.array(hot.argmax(axis=1)))
+    return _CLASSES.take(pa.array(hot.argmax(axis=1)))
 
 
 def read_probabilities(part: Part, name: str = "probabilities") -> pa.Array:

@@ -106,18 +106,16 @@ class VoteReader:
             bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
             stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append))
             batches = files.enter_context(contextlib.closing(_ahead(stream, piped=str(self._path) == "-")))
-            first, head = _head(batches)
-            steps = _Pass(self._source(stream, head), self.report, bad, waiting, self._keep)
+            first = _Head(batches)
+            steps = _Pass(self._source(stream, first), self.report, bad, waiting, self._keep)
             steps.empty_is_missing = stream.container in ("csv", "tsv")
-            drawn = self._drawn(filter(len, map(steps.convert, itertools.chain(first, batches))))
-            for battles in drawn:
-                self.report.count(battles)
-                yield battles
+            yield from self._counted(filter(len, map(steps.convert, itertools.chain(first.batches(), batches))))
             steps.finish(read_to_the_end=self._limit is None or self.report.rows < self._limit)
             self.report.quarantined = bad.count
             self.report.quarantine = str(self._side_file) if bad.count else None
 
-    def _source(self, stream: TableStream, head: Sequence[pa.Table]) -> Source:
+    def _source(self, stream: TableStream, first: _Head) -> Source:
+        head = first.rows()
         open_ended = stream.container == "jsonl"
         names = _filled_names(head) if open_ended else stream.names
         source = find_source(stream.path, names, head, self._options, wanted=self._format, open_ended=open_ended)
@@ -129,19 +127,18 @@ class VoteReader:
         self.report.notes.extend(source.notes)
         return source
 
-    def _drawn(self, parts: Iterable[Battles]) -> Iterator[Battles]:
-        """Sample first, then the limit."""
+    def _counted(self, parts: Iterator[Battles]) -> Iterator[Battles]:
+        """The rows that were asked for: sample first, then the limit."""
         sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
-        left = self._limit
         for battles in parts:
             if sample is not None:
                 battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
-            if left is not None:
-                battles = battles[:left]
-                left -= len(battles)
+            if self._limit is not None:
+                battles = battles[: self._limit - self.report.rows]
+            self.report.count(battles)
             if len(battles):
                 yield battles
-            if left == 0:
+            if self.report.rows == self._limit:
                 return
 
     def _sampling(self) -> str | None:
@@ -207,7 +204,9 @@ class _Pass:
             self._fault_repeated(part, columns["id"])
         self._set_aside(part)
         self._note(part, batch)
-        return Battles(part.battles(columns, self._keep))
+        battles = Battles(part.battles(columns, self._keep))
+        pa.default_memory_pool().release_unused()
+        return battles
 
     def finish(self, *, read_to_the_end: bool) -> None:
         """Set aside what the container found after the last batch."""
@@ -259,20 +258,33 @@ def _ahead(stream: TableStream, *, piped: bool) -> Generator[RawBatch, None, Non
             yield batch
 
 
-def _head(batches: Iterator[RawBatch]) -> tuple[list[RawBatch], list[pa.Table]]:
-    """The first batches, and the first rows in them: fewer than `HEAD_ROWS` where rows are very large."""
-    read: list[RawBatch] = []
-    head: list[pa.Table] = []
-    rows = size = 0
-    while rows < HEAD_ROWS and size < _HEAD_BYTES and (batch := next(batches, None)) is not None:
-        read.append(batch)
-        taken = 0
-        while taken < min(batch.table.num_rows, HEAD_ROWS - rows) and size < _HEAD_BYTES:
-            size += batch.table.slice(taken, 1).nbytes
-            taken += 1
-        rows += taken
-        head.append(batch.table.slice(0, taken))
-    return read, head
+class _Head:
+    """The first batches of a file, read before the rest and handed on once.
+
+    Args:
+        batches: The batches; as many are taken as hold `HEAD_ROWS` rows, or fewer where rows are very large.
+    """
+
+    def __init__(self, batches: Iterator[RawBatch]) -> None:
+        self._batches: list[RawBatch] = []
+        self._taken: list[int] = []
+        size = 0
+        while sum(self._taken) < HEAD_ROWS and size < _HEAD_BYTES and (batch := next(batches, None)) is not None:
+            most, taken = min(batch.table.num_rows, HEAD_ROWS - sum(self._taken)), 0
+            while taken < most and size < _HEAD_BYTES:
+                size += batch.table.slice(taken, 1).nbytes
+                taken += 1
+            self._batches.append(batch)
+            self._taken.append(taken)
+
+    def rows(self) -> list[pa.Table]:
+        """The first rows, which do not depend on how the file is cut into batches."""
+        return [batch.table.slice(0, taken) for batch, taken in zip(self._batches, self._taken, strict=True)]
+
+    def batches(self) -> Iterator[RawBatch]:
+        """The batches, each let go when it is handed on."""
+        while self._batches:
+            yield self._batches.pop(0)
 
 
 def _filled_names(head: Sequence[pa.Table]) -> list[str]:
