@@ -123,9 +123,10 @@ def _open(path: str | Path, name: str) -> Any:
 
 
 def _read(file: Any, size: int) -> bytes:
-    """Exactly `size` bytes, or what there is."""
+    """Exactly `size` bytes, or what there is; one system call at a time, so that signals are heard in between."""
     parts: list[bytes] = []
-    while size > 0 and (part := file.read(min(size, 1 << 30))):
+    take = getattr(file, "read1", file.read)
+    while size > 0 and (part := take(min(size, 1 << 30))):
         parts.append(part)
         size -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
