@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
 from votecast.data.containers.columnar import ColumnarReader
 from votecast.data.containers.delimited import DelimitedReader
 from votecast.data.containers.detection import find_container
 from votecast.data.containers.jsonl import JsonLinesReader
 from votecast.data.containers.sources import Source
-from votecast.data.containers.stream import BadRow, RawBatch, Rejects, TableStream, damaged
+from votecast.data.containers.stream import LIBRARY_FAULTS, BadRow, RawBatch, Rejects, TableStream, damaged
 from votecast.errors import DataError
 
 __all__ = ["BadRow", "RawBatch", "TableStream", "open_table"]
@@ -53,7 +51,7 @@ def open_table(
     try:
         kind = find_container(source.head, source.path, container)
         reader = _reader(kind, source, rejects, columns)
-    except (pa.ArrowException, OSError, MemoryError) as error:
+    except LIBRARY_FAULTS as error:
         source.close()
         raise DataError(damaged(source.path, error, source.compression)) from error
     except BaseException:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from votecast.data.containers.sources import Source
 from votecast.data.containers.stream import BATCH_BYTES, BadRow, RawBatch, Rejects, choose_columns
@@ -40,27 +41,27 @@ class ColumnarReader:
         """The rows, some megabytes at a time."""
         row = 1
         for batch in self._parts.batches(self._names):
+            is_text = _check(batch)
             step = max(1, int(BATCH_BYTES * batch.num_rows // max(batch.nbytes, 1)))
             for start in range(0, batch.num_rows, step):
-                table = pa.Table.from_batches([batch.slice(start, step)])
-                yield self._checked(table, row)
-                row += table.num_rows
+                part = batch.slice(start, step)
+                rows = np.arange(row, row + part.num_rows, dtype=np.int64)
+                row += part.num_rows
+                good = np.arange(part.num_rows) if is_text else self._good_rows(part, rows)
+                if len(good) < part.num_rows:
+                    part, rows = part.take(pa.array(good)), rows[good]
+                yield RawBatch(pa.Table.from_batches([part]).cast(self.schema), rows)
 
-    def _checked(self, table: pa.Table, first: int) -> RawBatch:
-        rows = np.arange(first, first + table.num_rows, dtype=np.int64)
-        table = table.cast(self.schema)
-        try:
-            table.validate(full=True)
-        except pa.ArrowInvalid:
-            table.validate()
-            bad = [n for n in range(table.num_rows) if (reason := _fault(table.slice(n, 1))) and self._reject(rows[n], reason)]
-            keep = np.setdiff1d(np.arange(table.num_rows), bad)
-            table, rows = table.take(pa.array(keep)), rows[keep]
-        return RawBatch(table, rows)
-
-    def _reject(self, row: int, fault: tuple[str, str]) -> bool:
-        self._rejects(BadRow(int(row), fault[0], "", fault[1]))
-        return True
+    def _good_rows(self, part: pa.RecordBatch, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions of the rows whose text is UTF-8; the others are set aside."""
+        good = []
+        for at, row in enumerate(rows.tolist()):
+            name = _broken_column(part.slice(at, 1))
+            if name is None:
+                good.append(at)
+            else:
+                self._rejects(BadRow(row, name, "", "the text is not UTF-8, the only encoding allowed; write the file again"))
+        return np.array(good, dtype=np.int64)
 
 
 class _ParquetParts:
@@ -97,11 +98,41 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.large_string() if pa.types.is_string_view(kind) else kind
 
 
-def _fault(row: pa.Table) -> tuple[str, str] | None:
-    """Column and reason where one row is not valid."""
-    for name in row.column_names:
+def _check(batch: pa.RecordBatch) -> bool:
+    """Whether all text is UTF-8; nothing else about a batch may be wrong, or reading on could crash.
+
+    Raises:
+        ArrowInvalid: If lengths or offsets do not fit together.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
+        for column in batch.columns:
+            _as_bytes(column).validate(full=True)
+        return False
+    return True
+
+
+def _as_bytes(array: pa.Array) -> pa.Array:
+    """The same array, without the promise that its texts are UTF-8."""
+    if pa.types.is_string(array.type):
+        return array.view(pa.binary())
+    if pa.types.is_large_string(array.type):
+        return array.view(pa.large_binary())
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        values = _as_bytes(array.values)
+        kind = pa.list_(values.type) if pa.types.is_list(array.type) else pa.large_list(values.type)
+        return pa.Array.from_buffers(kind, len(array), array.buffers()[:2], offset=array.offset, children=[values])
+    return array
+
+
+def _broken_column(row: pa.RecordBatch) -> str | None:
+    """The first column of one row whose text is not UTF-8."""
+    for name, column in zip(row.schema.names, row.columns, strict=True):
         try:
-            pa.concat_arrays(row.column(name).chunks).validate(full=True)
-        except pa.ArrowInvalid as error:
-            return name, f"the value is not valid ({str(error).splitlines()[0]}); text must be UTF-8"
+            pa.concat_arrays([column]).take(pa.array([0])).validate(full=True)
+        except pa.ArrowInvalid:
+            return str(name)
     return None

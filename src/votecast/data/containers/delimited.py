@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +74,7 @@ class DelimitedReader:
 
     def _parse(self, block: memoryview, first: int) -> tuple[pa.Table, NDArray[np.int64], int]:
         try:
-            table = self._arrow(block, pa.large_string())
+            table = self._arrow(block)
         except pa.ArrowInvalid:
             return self._parse_carefully(block, first)
         return table, np.arange(first, first + table.num_rows, dtype=np.int64), table.num_rows
@@ -87,16 +88,20 @@ class DelimitedReader:
             bad.append(BadRow(first + invalid.number - 1, None, invalid.text, reason))
             return "skip"
 
-        table = self._arrow(block, pa.large_binary(), note)
+        text, is_utf8 = _decodable(block)
+        table = self._arrow(text, note)
         count = table.num_rows + len(bad)
         rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
-        found = broken_text(table, rows)
-        keep = ~np.isin(rows, [row.row for row in found])
-        for row in sorted([*bad, *found], key=lambda each: each.row):
+        keep = np.ones(len(rows), dtype=bool)
+        if not is_utf8:
+            table, found = _back_to_utf8(table, rows)
+            keep = ~np.isin(rows, [row.row for row in found])
+            bad = [replace(row, value=_bytes_of(row.value).decode("utf-8", "replace")) for row in bad] + found
+        for row in sorted(bad, key=lambda each: each.row):
             self._rejects(row)
-        return table.filter(pa.array(keep)).cast(self.schema), rows[keep], count
+        return table.filter(pa.array(keep)), rows[keep], count
 
-    def _arrow(self, block: memoryview, kind: pa.DataType, on_invalid: Callable[[pa_csv.InvalidRow], str] | None = None) -> pa.Table:
+    def _arrow(self, block: memoryview, on_invalid: Callable[[pa_csv.InvalidRow], str] | None = None) -> pa.Table:
         return pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(block)),
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=self._header),
@@ -104,25 +109,37 @@ class DelimitedReader:
                 delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types={name: kind for name in self._header},
+                column_types={name: pa.large_string() for name in self._header},
                 strings_can_be_null=False,
                 include_columns=self.schema.names,
             ),
         )
 
 
-def broken_text(table: pa.Table, rows: NDArray[np.int64]) -> list[BadRow]:
-    """The first cell of each row whose bytes are not UTF-8."""
+def _decodable(block: memoryview) -> tuple[memoryview, bool]:
+    """The block, or where it is not UTF-8 each of its bytes as one character, so that records can be told apart."""
+    try:
+        str(block, "utf-8")
+    except UnicodeDecodeError:
+        return memoryview(str(block, "latin-1").encode("utf-8")), False
+    return block, True
+
+
+def _bytes_of(text: str) -> bytes:
+    return text.encode("latin-1")
+
+
+def _back_to_utf8(table: pa.Table, rows: NDArray[np.int64]) -> tuple[pa.Table, list[BadRow]]:
+    """Cells of `_decodable` as the text they are, and the first cell of each row that is none."""
     found: dict[int, BadRow] = {}
+    columns = {}
     for name in table.column_names:
-        column = table.column(name)
-        try:
-            column.cast(pa.large_string())
-        except pa.ArrowInvalid:
-            for row, cell in zip(rows.tolist(), column.to_pylist(), strict=True):
-                try:
-                    (cell or b"").decode("utf-8")
-                except UnicodeDecodeError as error:
-                    bad = BadRow(row, name, cell.decode("utf-8", "replace"), encoding_problem(cell, error))
-                    found.setdefault(row, bad)
-    return list(found.values())
+        cells = [_bytes_of(cell) for cell in table.column(name).to_pylist()]
+        columns[name] = pa.array([cell.decode("utf-8", "replace") for cell in cells], pa.large_string())
+        for row, cell in zip(rows.tolist(), cells, strict=True):
+            try:
+                cell.decode("utf-8")
+            except UnicodeDecodeError as error:
+                bad = BadRow(row, name, cell.decode("utf-8", "replace"), encoding_problem(cell, error))
+                found.setdefault(row, bad)
+    return pa.table(columns), list(found.values())

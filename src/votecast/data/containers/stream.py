@@ -18,6 +18,8 @@ BATCH_BYTES = 2 << 20
 """Text of about this size is held at a time."""
 LARGEST_ROW = 256 << 20
 """A row beyond this is refused: far more likely a quote that never closes."""
+LIBRARY_FAULTS = (pa.ArrowException, OSError, MemoryError, ValueError)
+"""What the libraries below raise on damaged files."""
 _SHOWN = 80
 
 
@@ -128,7 +130,7 @@ class TableStream:
             for batch in self._batches:
                 row = int(batch.rows[-1]) if len(batch.rows) else row
                 yield batch
-        except (pa.ArrowException, OSError, MemoryError) as error:
+        except LIBRARY_FAULTS as error:
             raise DataError(damaged(self.path, error, self.compression, after=row)) from error
         finally:
             self.close()
