@@ -165,5 +165,7 @@ def test_a_reader_that_stops_listening_is_no_fault() -> None:
 
 
 def test_help_and_version_import_no_verb() -> None:
-    code = "import sys, votecast.cli as c; c.main(['--help']); sys.exit(bool({'numpy', 'pyarrow'} & sys.modules.keys()))"
+    code = (
+        "import sys, votecast.cli as c; c.main(['--help']); sys.exit(bool({'numpy', 'pyarrow'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -28,6 +28,8 @@ VERBS = {
 }
 """Each verb `x` is the function `x` of the module `votecast.cli.x`."""
 
+VERB_MODULES = "votecast.cli."
+
 DEBUG = "VOTECAST_DEBUG"
 """Environment variable that shows the traceback of a fault in votecast itself."""
 
@@ -45,7 +47,7 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
     )
     for place, (verb, text) in enumerate(VERBS.items()):
-        app.command(f"votecast.cli.{verb}:{verb}", name=verb, help=text, sort_key=place)
+        app.command(f"{VERB_MODULES}{verb}:{verb}", name=verb, help=text, sort_key=place)
     return app
 
 
@@ -61,8 +63,10 @@ def run(words: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     with _terminated_cleanly():
         try:
-            app = build()
-            app(prepare(words), print_error=False, exit_on_error=False, result_action="return_value")
+            command, bound, _ = build().parse_args(prepare(words), print_error=False, exit_on_error=False)
+            if command.__module__.startswith(VERB_MODULES):
+                _hear_signals()
+            command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
         except CycloptsError as error:
             verb = error.command_chain[0] + " " if error.command_chain else ""
@@ -94,6 +98,13 @@ def _fail(message: str, code: int) -> int:
 
     error(message)
     return code
+
+
+def _hear_signals() -> None:
+    """Keep pyarrow from taking Ctrl-C while it parses a block, and forgetting it if the block was just done."""
+    import pyarrow as pa
+
+    pa.enable_signal_handlers(False)
 
 
 def _fault(error: Exception) -> str:

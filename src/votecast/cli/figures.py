@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from votecast.cli.screen import say, table
@@ -10,10 +10,17 @@ from votecast.cli.screen import say, table
 LABELS = {
     "log_loss": "log loss",
     "brier": "Brier score",
-    "ece": "ECE, top label",
+    "ece": "ECE",
+    "ece_perfect": "  of a perfect judge",
+    "ece_perfect_a": "  of a perfect judge",
+    "ece_perfect_b": "  of a perfect judge",
+    "ece_perfect_tie": "  of a perfect judge",
+    "ece_a": "ECE, a wins",
+    "ece_b": "ECE, b wins",
+    "ece_tie": "ECE, tie",
     "macro_f1": "macro F1",
     "auc": "AUC, a against b",
-    "flip_rate": "flip rate",
+    "agreement": "agreement if decided",
 }
 """Names that are not simply the key with its underscores as spaces."""
 
@@ -28,71 +35,34 @@ def show_metrics(figures: Mapping[str, Any]) -> None:
     """
     baselines = figures.get("baselines", {})
     rows = []
-    for path, entry in _leaves(figures["metrics"]):
-        beside = [_number(_value(_at(baseline, path))) for baseline in baselines.values()]
-        rows.append([_label(path), _number(_value(entry)), _interval(entry), *beside])
-    columns = ["", "value", "95 % interval", *(name.replace("_", " ") for name in baselines)]
-    table(columns, rows)
+    for key, entry in figures["metrics"].items():
+        beside = [_number(baseline.get(key)) for baseline in baselines.values()]
+        rows.append([LABELS.get(key, key.replace("_", " ")), _number(entry), _interval(entry), *beside])
+    table(["", "judge", "95 % interval", *baselines], rows)
 
 
 def show_slices(figures: Mapping[str, Any]) -> None:
     """Show rows, log loss and accuracy of each slice."""
-    for name, parts in figures.get("slices", {}).items():
-        rows = [[f"  {part}", _count(entry), *_sliced(entry)] for part, entry in parts.items()]
-        if rows:
-            table([f"by {name.replace('_', ' ')}", "rows", *(LABELS.get(key, key) for key in SLICED)], rows)
+    for name, parts in figures["slices"].items():
+        rows = [
+            [f"  {part}", f"{entry['rows']:,}", *(_number(entry["metrics"].get(key)) for key in SLICED)]
+            for part, entry in parts.items()
+        ]
+        table([f"by {name}", "rows", *(LABELS.get(key, key) for key in SLICED)], rows)
+        say("")
 
 
 def show_notes(figures: Mapping[str, Any]) -> None:
     """Show what the evaluation has to say beside its figures."""
-    for note in figures.get("notes", []):
+    for note in figures["notes"]:
         say(f"note: {note}")
 
 
-def _leaves(entries: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, entry in entries.items():
-        if isinstance(entry, Mapping) and "value" not in entry:
-            yield from _leaves(entry, (*path, key))
-        elif entry is None or isinstance(entry, Mapping | int | float):
-            yield (*path, key), entry
+def _number(entry: Mapping[str, float | None] | None) -> str:
+    value = entry["value"] if entry else None
+    return "" if value is None else f"{value:.4f}"
 
 
-def _at(entries: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        if not isinstance(entries, Mapping):
-            return None
-        entries = entries.get(key)
-    return entries
-
-
-def _label(path: tuple[str, ...]) -> str:
-    return ", ".join(LABELS.get(key, key.replace("_", " ")) for key in path)
-
-
-def _value(entry: Any) -> Any:
-    return entry.get("value") if isinstance(entry, Mapping) else entry
-
-
-def _interval(entry: Any) -> str:
-    if not isinstance(entry, Mapping) or entry.get("low") is None or entry.get("high") is None:
-        return ""
-    return f"{_number(entry['low'])} to {_number(entry['high'])}"
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-
-
-def _metrics(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = entry.get("metrics", entry)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _sliced(entry: Mapping[str, Any]) -> list[str]:
-    return [_number(_value(_metrics(entry).get(key))) for key in SLICED]
-
-
-def _count(entry: Mapping[str, Any]) -> str:
-    return _number(entry.get("rows", entry.get("n")))
+def _interval(entry: Mapping[str, float | None]) -> str:
+    low, high = entry["low"], entry["high"]
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -60,9 +60,11 @@ def facts(pairs: Mapping[str, Any]) -> None:
         say(f"{name:<{width}}  {value}")
 
 
-def cite(judge: Mapping[str, str]) -> str:
+def cite(judge: Mapping[str, str | None]) -> str:
     """Name a judge and its hash, as every output does."""
-    return f"{judge['name']} ({judge['hash'][:12]})"
+    if not judge.get("name"):
+        return "unknown: the predictions do not name it"
+    return f"{judge['name']} ({(judge.get('hash') or 'no hash')[:12]})"
 
 
 def _visible(text: str) -> str:
