@@ -36,12 +36,12 @@ class TreeSettings(Settings):
         bins: Most bins of a feature.
     """
 
-    rounds: int = Field(400, ge=1, le=100_000)
-    patience: int = Field(40, ge=1)
-    learning_rate: float = Field(0.05, gt=0, le=1)
-    leaves: int = Field(12, ge=2, le=4096)
-    min_rows: int = Field(40, ge=1)
-    l2: float = Field(10.0, ge=0)
+    rounds: int = Field(300, ge=1, le=100_000)
+    patience: int = Field(25, ge=1)
+    learning_rate: float = Field(0.08, gt=0, le=1)
+    leaves: int = Field(8, ge=2, le=4096)
+    min_rows: int = Field(60, ge=1)
+    l2: float = Field(20.0, ge=0)
     features: float = Field(0.4, gt=0, le=1)
     rows: float = Field(0.7, gt=0, le=1)
     bins: int = Field(63, ge=3, le=255)

@@ -29,8 +29,8 @@ class LinearSettings(Settings):
         steps: Most steps of L-BFGS.
     """
 
-    term_penalty: float = Field(20.0, gt=0)
-    feature_penalty: float = Field(20.0, gt=0)
+    term_penalty: float = Field(30.0, gt=0)
+    feature_penalty: float = Field(200.0, gt=0)
     steps: int = Field(40, ge=1, le=10_000)
 
 
