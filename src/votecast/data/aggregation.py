@@ -40,7 +40,7 @@ def aggregate_votes(battles: Battles) -> Battles:
     voted = np.flatnonzero(battles.labelled)
     if len(voted) < 2:
         return battles
-    votes = battles.take(voted)
+    votes = battles if len(voted) == len(battles) else battles.take(voted)
     pairs = Pairs.of(votes)
     group = pairs.numbers(ordered=False)
     several = np.bincount(group)[group] > 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from votecast.data.profile import (
 from votecast.data.reading import read_votes
 
 _LANGUAGE_ROWS = 20_000
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,6 @@ class Inspection:
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values."""
         return asdict(self)
-
-    def summary(self) -> list[tuple[str, str]]:
-        """The findings as pairs of a name and a line of text, in the order in which to show them."""
-        return list(_summary(self))
 
 
 def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
@@ -125,54 +119,3 @@ def _languages(battles: Battles, seed: int) -> Figures:
         "rows": sampled,
         "counts": {str(names[i]): int(counts[i]) for i in order},
     }
-
-
-def _summary(found: Inspection) -> Iterator[tuple[str, str]]:
-    labels, duplicates, prompts = found.labels, found.duplicates, found.prompts
-    yield "rows", f"{found.rows:,}"
-    shares = (
-        ", ".join(f"{name} {value:.1%}" for name, value in labels["shares"].items()) if labels["labelled"] else "none"
-    )
-    yield "votes", f"{labels['labelled']:,} ({shares}); {labels['soft']:,} soft, {labels['unlabelled']:,} rows without"
-    yield "turns", _listed(found.turns["histogram"]) + f"; unequal in {found.turns['unequal']:,} rows"
-    yield from _length_lines(found.lengths)
-    detected = found.languages
-    yield "languages", f"{_listed(detected['counts'])} (by {detected['found_by']}, {detected['rows']:,} rows)"
-    yield from _model_lines(found.models)
-    yield "without text", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in found.empty.items())
-    yield "identical answers", f"{found.identical_answers:,}"
-    yield "duplicates", f"{duplicates['exact']:,} exact, {duplicates['reversed']:,} with the answers reversed"
-    conflicting = f"{duplicates['conflicting_pairs']:,} with conflicting votes"
-    yield "pairs", f"{duplicates['pairs']:,}, {duplicates['repeated_pairs']:,} of them repeated, {conflicting}"
-    near = f"{prompts['near_duplicates']:,} of them near-duplicates of another"
-    yield "prompts", f"{prompts['distinct']:,}, {near}; largest cluster {prompts['largest_cluster_rows']:,} rows"
-    yield "longer answer wins", _rate(found.longer_wins)
-    yield "first answer wins", _rate(found.position)
-
-
-def _length_lines(lengths: Figures) -> Iterator[tuple[str, str]]:
-    for name, values in lengths.items():
-        if values["median"] is not None:
-            range_ = f"5 to 95 % {values['p05']:,.0f} to {values['p95']:,.0f}, at most {values['max']:,.0f}"
-            yield f"characters: {name.replace('_', ' ')}", f"median {values['median']:,.0f}, {range_}"
-
-
-def _model_lines(models: list[Figures]) -> Iterator[tuple[str, str]]:
-    for model in models[:_SHOWN]:
-        rate = "no votes" if model["win_rate"] is None else f"wins {model['win_rate']:.1%} (ties half)"
-        yield f"model {model['model']}", f"{model['battles']:,} battles, {rate}"
-    if len(models) > _SHOWN:
-        yield "models", f"{len(models) - _SHOWN:,} more"
-
-
-def _listed(counts: dict[str, int]) -> str:
-    shown = ", ".join(f"{name}: {count:,}" for name, count in list(counts.items())[:_SHOWN])
-    return shown + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")
-
-
-def _rate(figures: Figures) -> str:
-    if figures["rate"] is None:
-        return "no decided rows"
-    return (
-        f"{figures['rate']:.1%} of {figures['of']:,} decided rows (95 % {figures['low']:.1%} to {figures['high']:.1%})"
-    )

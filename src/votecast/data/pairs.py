@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
 from votecast.types import CLASSES, Probabilities
 
 Ints = NDArray[np.int64]
@@ -94,10 +94,10 @@ def by_appearance(numbers: Ints) -> Ints:
 
 def known_targets(battles: Battles) -> Probabilities:
     """The votes as `Battles.targets` gives them, shape (n, 3), with zeros where there is none."""
-    out = np.zeros((len(battles), len(CLASSES)))
-    known = np.flatnonzero(battles.labelled)
-    if len(known):
-        out[known] = battles.take(known).targets()
+    place = SCHEMA.get_field_index("winner")
+    winner = pc.fill_null(battles.column("winner"), CLASSES[-1])
+    out = Battles(battles.table.set_column(place, SCHEMA.field(place), winner)).targets()
+    out[~battles.labelled] = 0
     return out
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import normalised_prompts, prompt_clusters
-from votecast.data.pairs import Ints, Pairs, known_targets, turns_of
+from votecast.data.pairs import Ints, Pairs, by_appearance, known_targets, turns_of
 from votecast.types import CLASSES
 
 Figures = dict[str, Any]
@@ -108,10 +108,11 @@ def duplicate_figures(battles: Battles, pairs: Pairs) -> Figures:
 
 def prompt_figures(battles: Battles, *, similarity: float, seed: int) -> Figures:
     """Distinct prompts after normalisation, and the clusters of similar ones among them."""
-    prompts = np.array(normalised_prompts(battles), dtype=object)
-    shown = np.flatnonzero(prompts != "")
-    cluster = prompt_clusters(battles.take(shown), similarity=similarity, seed=seed, first_turn=False)
-    exact, first = np.unique(prompts[shown].astype(str), return_index=True)
+    prompts = normalised_prompts(battles)
+    shown = np.array([bool(prompt) for prompt in prompts], dtype=bool)
+    clusters = prompt_clusters(battles, similarity=similarity, seed=seed, first_turn=False)
+    cluster = by_appearance(clusters[shown])
+    exact, first = np.unique(np.array(prompts, dtype=object)[shown], return_index=True)
     variants = np.bincount(cluster[first], minlength=int(cluster.max(initial=-1)) + 1)
     return {
         "distinct": len(exact),
