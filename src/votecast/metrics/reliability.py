@@ -107,7 +107,7 @@ class Coupling(NamedTuple):
     the number of its group, else one of its own: each row alone is hit exactly as often as it was forecast, and two
     rows of one group share a number with probability `correlation`. The correlation is the one at which the expected
     products of residuals within groups equal those observed (a moment estimate, as for the intraclass correlation),
-    after the mean residual of each confidence bin is taken out, so that miscalibration is not mistaken for dependence.
+    for confidences shifted to the share of hits in their bin, so that miscalibration is not mistaken for dependence.
 
     Args:
         correlation: Share of pairs of rows in one group that take the same number, shape (4,).
@@ -167,15 +167,15 @@ def _draw(confidence: Floats, hold: Coupling, groups: NDArray[np.int64], rng: np
 def _couple(
     p: Floats, outcome: Floats, bins: NDArray[np.int64], w: Floats, groups: NDArray[np.int64]
 ) -> tuple[float, float]:
-    residual = outcome - p
     mass = np.bincount(bins, w, minlength=BINS)
-    mean = np.bincount(bins, w * residual, minlength=BINS) / np.where(mass > 0, mass, 1)
-    centred = w * (residual - mean[bins])
-    single = float(np.square(w) @ (p * (1 - p)))
+    shift = np.bincount(bins, w * (outcome - p), minlength=BINS) / np.where(mass > 0, mass, 1)
+    level = np.clip(p + shift[bins], 0, 1)
+    residual = w * (outcome - level)
+    single = float(np.square(w) @ (level * (1 - level)))
     hard = bool(np.all((outcome == 0) | (outcome == 1)))
-    spread = 1.0 if hard or single == 0 else min(1.0, float(np.sqrt(np.square(centred).sum() / single)))
-    observed = float(np.square(np.bincount(groups, centred)).sum() - np.square(centred).sum())
-    alike = spread**2 * _products_if_alike(p, w, groups)
+    spread = 1.0 if hard or single == 0 else min(1.0, float(np.sqrt(np.square(residual).sum() / single)))
+    observed = float(np.square(np.bincount(groups, residual)).sum() - np.square(residual).sum())
+    alike = spread**2 * _products_if_alike(level, w, groups)
     return (float(np.clip(observed / alike, 0, 1)) if alike > 1e-12 * single else 0.0), spread
 
 

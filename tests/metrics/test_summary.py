@@ -1,0 +1,194 @@
+"""The page of figures: its shape in JSON, its slices, its notes, and the single functions behind it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.metrics.votes import drawn, files, forecasts, one_hot
+
+from votecast import metrics
+from votecast.errors import DataError
+from votecast.metrics import METRICS, evaluate_probabilities
+from votecast.metrics.rows import exchanged, without_ties
+
+GOLDEN = {
+    "metrics": METRICS,
+    "slices": {"turns": ["1", "2"]},
+    "baselines": ["uniform", "prior", "longer"],
+    "keys": ["metrics", "slices", "baselines", "rows", "clusters", "notes", "judge", "settings", "versions"],
+}
+
+
+@pytest.fixture(scope="module")
+def file():
+    p = forecasts(600)
+    rng = np.random.default_rng(0)
+    return one_hot(drawn(p)), p, rng.integers(0, 300, 600), np.where(rng.random(600) < 0.7, "1", "2")
+
+
+def page(file, **options):
+    t, p, groups, turns = file
+    lengths = np.random.default_rng(3).integers(1, 99, (len(t), 2))
+    defaults = {"groups": groups, "slices": {"turns": turns}, "swapped": exchanged(p), "lengths": lengths, "draws": 100}
+    return evaluate_probabilities(t, p, **(defaults | options))
+
+
+def test_the_json_is_what_was_promised(file):
+    found = json.loads(json.dumps(page(file).to_dict(), allow_nan=False))
+    assert list(found) == GOLDEN["keys"]
+    assert list(found["metrics"]) == list(GOLDEN["metrics"])
+    for figure in found["metrics"].values():
+        assert list(figure) == ["value", "low", "high"]
+        assert figure["low"] <= figure["value"] <= figure["high"]
+    assert {kind: list(parts) for kind, parts in found["slices"].items()} == GOLDEN["slices"]
+    for part in found["slices"]["turns"].values():
+        assert list(part) == ["rows", "clusters", "metrics"]
+        assert list(part["metrics"]) == list(GOLDEN["metrics"])
+    assert list(found["baselines"]) == GOLDEN["baselines"]
+    for baseline in found["baselines"].values():
+        assert {"log_loss", "accuracy", "brier", "ece", "log_loss_gain"} <= set(baseline)
+        assert list(baseline["log_loss"]) == ["value", "low", "high"]
+    assert (found["rows"], found["clusters"], found["notes"]) == (600, len(np.unique(file[2])), [])
+    assert found["settings"] == {"draws": 100, "seed": 0, "bins": 15, "level": 0.95, "binary": False}
+
+
+def test_every_value_is_that_of_its_own_function(file):
+    t, p, groups, _ = file
+    found = page(file).metrics
+    recall = metrics.recall(t, p)
+    expected = {
+        "log_loss": metrics.log_loss(t, p),
+        "accuracy": metrics.accuracy(t, p),
+        "brier": metrics.brier_score(t, p),
+        "ece": metrics.calibration_error(t, p),
+        "ece_a": metrics.calibration_error(t, p, event="a"),
+        "ece_b": metrics.calibration_error(t, p, event="b"),
+        "ece_tie": metrics.calibration_error(t, p, event="tie"),
+        "recall_a": recall[0],
+        "recall_b": recall[1],
+        "recall_tie": recall[2],
+        "macro_f1": metrics.macro_f1(t, p),
+        "auc": metrics.auc(t, p),
+        "flip_rate": 0,
+        "agreement_decided": metrics.agreement(t, p),
+    }
+    assert {name: found[name].value for name in expected} == pytest.approx(expected, rel=1e-12)
+    perfect = metrics.perfect_calibration_error(t, p, groups=groups)
+    assert found["ece_perfect"].value == pytest.approx(perfect, rel=0.1)
+
+
+def test_a_slice_is_the_page_of_its_rows(file):
+    t, p, groups, turns = file
+    part, rows = page(file).slices["turns"]["2"], turns == "2"
+    alone = evaluate_probabilities(t[rows], p[rows], groups=groups[rows], draws=0)
+    assert (part.rows, part.clusters) == (alone.rows, alone.clusters)
+    for name in set(METRICS) - {"flip_rate"}:
+        if "perfect" not in name:
+            assert part.metrics[name].value == pytest.approx(alone.metrics[name].value, rel=1e-12)
+    assert part.metrics["ece_perfect"].value == pytest.approx(alone.metrics["ece_perfect"].value, rel=0.2)
+
+
+@settings(max_examples=30)
+@given(files(), st.booleans())
+def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals(file, swapped):
+    t, p, w = file
+    groups = np.arange(len(w)) // 2
+    slices = {"kind": np.where(np.arange(len(w)) % 3 == 0, "x", None)}
+    found = evaluate_probabilities(
+        t, p, groups=groups, weights=w, slices=slices, swapped=exchanged(p) if swapped else None, draws=20
+    )
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert "NaN" not in text
+    nulls = [name for name, figure in found.metrics.items() if np.isnan(figure.value)]
+    for name in nulls:
+        assert any(name in note for note in found.notes)
+    for figure in found.metrics.values():
+        assert np.isnan([figure.value, figure.low]).any() or figure.low <= figure.value <= figure.high
+
+
+@settings(max_examples=20)
+@given(files())
+def test_exchanging_the_answers_leaves_the_page_alone(file):
+    t, p, w = file
+    one = evaluate_probabilities(t, p, weights=w, draws=10).metrics
+    two = evaluate_probabilities(exchanged(t), exchanged(p), weights=w, draws=10).metrics
+    partner = {"ece_a": "ece_b", "ece_b": "ece_a", "recall_a": "recall_b", "recall_b": "recall_a"}
+    for name in (
+        "log_loss",
+        "accuracy",
+        "brier",
+        "ece",
+        *partner,
+        "recall_tie",
+        "macro_f1",
+        "agreement_decided",
+        "auc",
+    ):
+        other = two[partner.get(name, name)].value
+        assert one[name].value == pytest.approx(other, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+def test_binary_files_hand_the_tie_to_a_and_b_and_say_so():
+    p = forecasts(300)
+    t = one_hot(np.random.default_rng(0).integers(0, 2, 300))
+    found = evaluate_probabilities(t, p, swapped=exchanged(p), draws=20)
+    assert found.metrics["log_loss"].value == pytest.approx(metrics.log_loss(t, without_ties(p)), rel=1e-12)
+    assert found.baselines["uniform"]["log_loss"].value == pytest.approx(np.log(2))
+    assert found.settings["binary"]
+    assert any("handed to a and b in proportion" in note for note in found.notes)
+    assert found.to_dict()["metrics"]["recall_tie"] == {"value": None, "low": None, "high": None}
+    assert any("recall_tie" in note for note in found.notes)
+
+
+def test_binary_can_be_said_but_not_against_the_votes(file):
+    t, p, _, _ = file
+    kept = evaluate_probabilities(t[:1], p[:1], binary=False, draws=0)
+    assert not kept.settings["binary"]
+    with pytest.raises(DataError, match="the votes hold ties"):
+        evaluate_probabilities(t, p, binary=True)
+
+
+def test_forecasts_without_the_exchanged_order_have_no_flip_rate(file):
+    found = page(file, swapped=None)
+    assert np.isnan(found.metrics["flip_rate"].value)
+    assert "flip_rate is null: there are no forecasts for the exchanged order" in found.notes
+
+
+def test_no_draws_and_one_prompt_have_no_intervals_and_say_so(file):
+    for options in ({"draws": 0}, {"groups": np.zeros(600)}):
+        found = page(file, **options)
+        assert np.isnan(found.metrics["log_loss"].low)
+        assert any(note.startswith("intervals are null") for note in found.notes)
+
+
+def test_rare_values_of_a_slice_are_put_together_and_missing_ones_named(file):
+    names = np.array([f"v{min(i, 40):02}" if i % 50 else None for i in range(600)], dtype=object)
+    parts = page(file, slices={"source": names}).slices["source"]
+    assert len(parts) == metrics.summary.MAX_VALUES
+    assert parts["other"].rows > 1
+    assert parts["unknown"].rows == 12
+    assert sum(part.rows for part in parts.values()) == 600
+
+
+def test_a_slice_of_one_prompt_says_that_it_has_no_interval(file):
+    found = page(file, slices={"half": np.where(file[2] == file[2][0], "one", "rest")})
+    assert np.isnan(found.slices["half"]["one"].metrics["log_loss"].low)
+    assert "half one: intervals are null, all rows have one prompt" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"groups": [1, 2]}, r"groups have shape \(2,\)"),
+        ({"slices": {"turns": ["1"]}}, "slice 'turns' has shape"),
+        ({"swapped": np.full((5, 3), 1 / 3)}, "5 rows are forecast in the exchanged order"),
+        ({"lengths": np.ones((600, 3))}, "lengths have shape"),
+    ],
+)
+def test_what_does_not_fit_the_rows_is_refused(file, options, told):
+    with pytest.raises(DataError, match=told):
+        page(file, **options)
