@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -96,12 +99,16 @@ def test_no_texts_have_no_shingles() -> None:
     assert offsets.tolist() == [0]
 
 
-def test_shingles_do_not_depend_on_the_process() -> None:
-    """Hashes are kept in no file, but folds must be the same in every run: nothing may hang on PYTHONHASHSEED."""
-    assert shingle_sets(["why is the sky blue"])[0].tolist() == [
-        442118950678315562,
-        2835638811252148301,
-        4304263729496612297,
-        8798680877526181583,
-        15574480885589246334,
+def test_shingles_are_the_same_in_every_process() -> None:
+    code = "from votecast.data.prompts import shingle_sets; print(shingle_sets(['why is the sky blue'])[0].tolist())"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
     ]
+    assert runs[0] == runs[1] == f"{shingle_sets(['why is the sky blue'])[0].tolist()}\n"

@@ -45,11 +45,11 @@ def test_other_prompts_and_none_at_all_are_no_leak(prompt: list[str | None] | st
 
 def test_a_leak_is_refused_with_its_count_its_ids_and_the_way_on() -> None:
     hashes = PromptHashes.of(SEEN)
-    asked = battles(*["why is the sky blue"] * 7, "new")
+    asked = battles(*["why is the sky blue"] * 12, "new")
     with pytest.raises(LeakError) as caught:
         check_leak(hashes, asked)
-    assert "7 of 8 rows" in str(caught.value)
-    assert "first ids: '0', '1', '2', '3', '4')" in str(caught.value)
+    assert "12 of 13 rows" in str(caught.value)
+    assert "first ids: '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')" in str(caught.value)
     assert "--allow-leak" in str(caught.value)
     assert isinstance(caught.value, DataError)
 

@@ -17,7 +17,7 @@ from votecast.data.prompts import normalised_prompts
 from votecast.errors import ArtifactError, LeakError
 
 _SALT_BYTES = 16
-_NAMED = 5
+_NAMED = 10
 
 
 @dataclass(frozen=True, eq=False)
