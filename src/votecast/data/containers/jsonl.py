@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
+from votecast.data.containers.json_array import ArrayLines
 from votecast.data.containers.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, tables_of
 from votecast.data.containers.records import Blocks
 from votecast.data.containers.sources import Source
@@ -18,7 +19,7 @@ _EXACT_IN_FLOAT = 2.0**53
 
 
 class JsonLinesReader:
-    """Objects, one a line; empty lines are passed over.
+    """Objects, one a line, or all in one array; empty lines are passed over.
 
     Columns may differ from batch to batch: a key that no row of a batch has may be absent from it, and a key that holds
     texts in one and lists in another has the type of each. Integers that no 64-bit integer holds come as text.
@@ -36,7 +37,7 @@ class JsonLinesReader:
         self._path = source.path
         self._rejects = rejects
         self._columns = columns
-        self._blocks = Blocks(source)
+        self._blocks = Blocks(ArrayLines(source) if _is_array(source.head) else source)
         self._known: pa.Schema | None = None
         self._fault: BadRow | None = None
         self._waiting = self._read()
@@ -108,6 +109,10 @@ class JsonLinesReader:
             for kind in repaired:
                 repairs.setdefault(kind, []).append(row)
         yield from tables_of(values, np.array(rows, dtype=np.int64), repairs)
+
+
+def _is_array(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
 
 
 def _read_json(text: bytes, schema: pa.Schema | None) -> pa.Table:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from votecast.data.containers.json_array import ArrayLines
 from votecast.data.containers.sources import Source
 from votecast.data.containers.stream import BATCH_BYTES, LARGEST_ROW
 from votecast.errors import DataError
@@ -27,7 +28,7 @@ class Blocks:
         unfinished: The last record, where the file ends inside a quote; None until then.
     """
 
-    def __init__(self, source: Source, delimiter: str | None = None) -> None:
+    def __init__(self, source: Source | ArrayLines, delimiter: str | None = None) -> None:
         self.unfinished: bytes | None = None
         self._source = source
         self._delimiter = delimiter
