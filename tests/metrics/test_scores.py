@@ -185,7 +185,7 @@ def test_a_soft_vote_is_so_many_hard_votes(name, file):
         (lambda t, p, w: (t, p[:, :2], w), r"have shape \(3, 2\)"),
         (lambda t, p, w: (t, p * [[1], [np.nan], [1]], w), "row 2 of the probabilities"),
         (lambda t, p, w: (t, p * 0.9, w), "must sum to 1"),
-        (lambda t, p, w: (t, p + [[0.5, -0.5, 0]], w), r"lie in \[0, 1\]"),
+        (lambda t, p, w: (t, np.add(p, [0.5, -0.5, 0]), w), r"lie in \[0, 1\]"),
         (lambda t, p, w: (t * 2, p, w), "row 1 of the votes"),
         (lambda t, p, w: (t, p, w[:2]), r"weights have shape \(2,\)"),
         (lambda t, p, w: (t, p, [1, -1, 1]), "weight of row 2 is -1"),
