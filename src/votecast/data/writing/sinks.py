@@ -70,13 +70,14 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.finish()
-            return
-        for piece in (self._encoder, self._out, self._file):
-            with contextlib.suppress(OSError, ValueError):  # the error under way is the one to show
-                if piece is not None:
-                    piece.close()
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            for piece in (self._encoder, self._out, self._file):
+                with contextlib.suppress(OSError, ValueError):  # the error under way is the one to show
+                    if piece is not None:
+                        piece.close()
 
     def _flush(self) -> None:
         if not self._waiting:
