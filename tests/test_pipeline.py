@@ -22,7 +22,7 @@ def test_the_judge_folder_holds_figures_and_what_was_read(folder):
     judge = votecast.load_judge(folder / "judge")
     loss = judge.figures["metrics"]["log_loss"]
     assert loss["low"] < loss["value"] < loss["high"]
-    assert {"uniform", "class_prior", "longer_wins"} <= set(judge.figures["baselines"])
+    assert {"uniform", "prior", "longer"} <= set(judge.figures["baselines"])
     assert judge.notes["reading"]["format"] == "lmsys"
     assert judge.notes["reading"]["path"] == "train.csv"
     assert "log loss" in (folder / "judge" / "README.md").read_text()
@@ -70,3 +70,17 @@ def test_reader_options_without_a_file_are_refused():
     rows = [{"prompt": "x", "response_a": "y", "response_b": "z", "winner": "a"}]
     with pytest.raises(DataError, match="are for files"):
         votecast.train("baseline", rows, reader={"limit": 3})
+
+
+def test_folds_go_by_any_column_of_the_file(folder, tmp_path):
+    rows = votecast.read_votes(folder / "train.csv").table.drop_columns(["id", "source"]).to_pandas()
+    rows["part"] = [f"part {i % 3}" for i in range(len(rows))]
+    rows["source"] = [f"source {i % 2}" for i in range(len(rows))]
+    rows.to_parquet(tmp_path / "votes.parquet")
+    by = {"folds.method": "column", "model.trees.rounds": 20}
+    own = votecast.train("baseline", tmp_path / "votes.parquet", overrides=by | {"folds.column": "part"})
+    assert own.fitted.facts["folds"]["sizes"] == [167, 167, 166]
+    known = votecast.train("baseline", tmp_path / "votes.parquet", overrides=by | {"folds.column": "source"})
+    assert known.fitted.facts["folds"]["sizes"] == [250, 250]
+    with pytest.raises(DataError, match="no column fold to keep"):
+        votecast.train("baseline", tmp_path / "votes.parquet", overrides=by | {"folds.column": "fold"})

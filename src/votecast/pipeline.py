@@ -9,7 +9,7 @@ from typing import Any
 
 from votecast.artifacts import check_free
 from votecast.calibration import crossfit_calibrate
-from votecast.data.battles import Battles, as_battles
+from votecast.data.battles import SCHEMA, Battles, as_battles
 from votecast.data.cleaning import clean
 from votecast.data.reading import read_votes
 from votecast.errors import DataError
@@ -68,7 +68,9 @@ def train(
     if out is not None:
         check_free(out, overwrite=overwrite)
     progress("reading votes", 0, 1)
-    battles = _read(votes, dict(reader or {}))
+    column = settings.folds.column
+    kept = [column] if column and column not in SCHEMA.names else []
+    battles = _read(votes, dict(reader or {}), keep=kept)
     report = battles.report
     battles, cleaning = clean(battles, settings.cleaning)
     folds = None
@@ -110,11 +112,9 @@ def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int 
     )
 
 
-def _read(votes: Any, reader: dict[str, Any]) -> Battles:
+def _read(votes: Any, reader: dict[str, Any], *, keep: list[str]) -> Battles:
     if isinstance(votes, str | Path):
-        return read_votes(votes, **({"labels": "required"} | reader))
+        return read_votes(votes, **({"labels": "required", "keep": keep} | reader))
     if reader:
-        raise DataError(
-            f"reader options {sorted(reader)} are for files; the votes were given as {type(votes).__name__}"
-        )
+        raise DataError(f"reader options {sorted(reader)} are for files; the votes came as {type(votes).__name__}")
     return as_battles(votes)
