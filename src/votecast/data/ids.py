@@ -33,7 +33,7 @@ class IdIndex:
             Position of each name that was there before, with the row where it was.
         """
         hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
-        unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         earlier = rows[first[inverse]]  # (n,) row of the first occurrence in this batch
         again = earlier != rows
         for known, known_rows in self._runs:
@@ -41,7 +41,8 @@ class IdIndex:
             found = known[at] == hashes
             again |= found
             earlier = np.where(found, known_rows[at], earlier)
-        self._add(unique, rows[first])
+        fresh = first[~again[first]]  # in the order of their hashes
+        self._add(hashes[fresh], rows[fresh])
         return {int(i): int(earlier[i]) for i in np.flatnonzero(again)}
 
     def _add(self, hashes: NDArray[np.int64], rows: NDArray[np.int64]) -> None:

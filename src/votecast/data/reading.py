@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from votecast.errors import ConfigError, DataError
 HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
 _HEAD_BYTES = 16 << 20
+_LARGE = 96 << 20
 _CHOICES = {
     "format": ("auto", *FORMATS),
     "text": ("auto", "json", "plain"),
@@ -105,7 +106,7 @@ class VoteReader:
         with contextlib.ExitStack() as files:
             bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
             stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append))
-            batches = files.enter_context(contextlib.closing(_ahead(stream, piped=str(self._path) == "-")))
+            batches = files.enter_context(contextlib.closing(_batches(stream, ahead=_is_large(self._path))))
             first = _Head(batches)
             steps = _Pass(self._source(stream, first), self.report, bad, waiting, self._keep)
             steps.empty_is_missing = stream.container in ("csv", "tsv")
@@ -242,13 +243,10 @@ class _Pass:
             self._report.repaired(kind, [row for row in rows if row not in bad])
 
 
-def _ahead(stream: TableStream, *, piped: bool) -> Generator[RawBatch, None, None]:
-    """The batches, the next one being read while the last one is worked on.
-
-    Not from standard input: a thread that waits for a silent pipe would outlive Ctrl-C.
-    """
+def _batches(stream: TableStream, *, ahead: bool) -> Generator[RawBatch, None, None]:
+    """The batches; if `ahead`, the next one is read while the last one is worked on, at the price of its memory."""
     batches = iter(stream)
-    if piped:
+    if not ahead:
         yield from batches
         return
     with ThreadPoolExecutor(1, thread_name_prefix="votecast-read") as pool:
@@ -308,6 +306,11 @@ def _strata(battles: Battles) -> pa.ChunkedArray:
         pc.if_else(pc.greater(shares[1], shares[0]), "b", "a"),
     )
     return pc.coalesce(winner, pc.if_else(pc.is_valid(soft), largest, None).cast(winner.type))
+
+
+def _is_large(path: str | Path) -> bool:
+    """Whether reading ahead pays. A thread that waits for a silent pipe would outlive Ctrl-C."""
+    return Path(path).is_file() and Path(path).stat().st_size >= _LARGE
 
 
 def _side_file(path: str | Path, wanted: str | Path | None) -> Path:

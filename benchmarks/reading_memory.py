@@ -1,0 +1,87 @@
+"""Peak memory of reading, above importing votecast and pyarrow, each read in a process of its own.
+
+    python benchmarks/reading_memory.py [--megabytes 20 60 180]
+
+`read_votes` may take 1.5 times the uncompressed file from 50 MB up, and 64 MB plus four times the largest cell below;
+`iter_votes` must not grow with the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from votecast.data.simulation import write_simulation
+
+MB = 1 << 20
+SIMULATED_ROW = 3100
+PROBE = """
+import resource, sys
+import pyarrow, pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.compute
+import votecast.data.reading as reading
+def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+before, path = peak(), sys.argv[2]
+if sys.argv[1] == "read":
+    battles = reading.read_votes(path)
+    rows = len(battles)
+else:
+    rows = sum(len(part) for part in reading.iter_votes(path))
+print(rows, peak() - before)
+"""
+
+
+def peak(verb: str, path: Path) -> tuple[int, int]:
+    """Rows and bytes above the imports, of a fresh process."""
+    done = subprocess.run([sys.executable, "-c", PROBE, verb, str(path)], check=True, capture_output=True, text=True)
+    rows, size = done.stdout.split()
+    return int(rows), int(size)
+
+
+def allowed(size: int, largest_cell: int) -> float:
+    """The most that `read_votes` may take."""
+    return 1.5 * size if size >= 50 * 10**6 else 64 * MB + 4 * largest_cell
+
+
+def write_large_cell(path: Path, size: int) -> None:
+    """A file with one cell of this size between small ones."""
+    cells = ["short", "x" * size, "short"]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "prompt", "response_a", "response_b"])
+        writer.writerows([row, json.dumps(["Why?"]), json.dumps([cell]), json.dumps(["No."])] for row, cell in enumerate(cells))
+
+
+def check(path: Path, largest_cell: int) -> bool:
+    """Measure one file and print a line; whether it stays within what is allowed."""
+    size = path.stat().st_size
+    rows, read = peak("read", path)
+    _, part = peak("iterate", path)
+    limit = allowed(size, largest_cell)
+    print(f"{size / 1e6:8.1f} MB {rows:7} rows   read_votes {read / 1e6:7.1f} MB of {limit / 1e6:7.1f}   iter_votes {part / 1e6:6.1f} MB")
+    return read <= limit
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, nargs="+", default=[5, 20, 55, 180])
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        fine = True
+        for megabytes in asked.megabytes:
+            path = Path(folder) / "votes.csv"
+            write_simulation(path, megabytes * 10**6 // SIMULATED_ROW, seed=0)
+            fine &= check(path, 100_000)
+            path.unlink()
+        path = Path(folder) / "large.csv"
+        write_large_cell(path, 10 * MB)
+        fine &= check(path, 10 * MB)
+    return int(not fine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
