@@ -25,8 +25,8 @@ from votecast.judges.recipe import load_recipe
 from votecast.metrics import evaluate_probabilities, perfect_calibration_error
 
 REACH, AIM = 0.01, 0.005
-LEGEND = """ECE: 15 bins, top label. perfect: votes drawn from the forecasts, first hanging together within prompts as in
-the file, then each row for itself. above: ECE above that.
+LEGEND = """ECE: 15 bins, top label. perfect: votes drawn from the forecasts, first hanging together within prompts as
+in the file, then each row for itself. above: ECE above that.
 """
 
 

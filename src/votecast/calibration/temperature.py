@@ -55,6 +55,7 @@ class Temperature:
         voted = row_sum(t * z)
 
         def slope(inverse: float) -> float:
+            """Derivative of the log loss."""
             return float(w @ (row_sum(softmax(inverse * z) * z) - voted))
 
         if slope(1 / HOTTEST) >= 0:

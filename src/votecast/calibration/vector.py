@@ -63,6 +63,7 @@ class Vector:
         z, share = log_probabilities(p), w / w.sum()
 
         def loss(theta: Floats) -> tuple[float, Floats]:
+            """Log loss and its gradient."""
             logits = _logits(z, *theta)
             top = logits.max(axis=1)
             mass = np.log(row_sum(np.exp(logits - top[:, None]))) + top
