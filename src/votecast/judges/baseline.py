@@ -221,7 +221,8 @@ class _Fit:
             linear_scores.append(self.linear(others).strength(self.design.take(part)))
         shortest = min(map(len, curves))
         shares = [self.weights[part].sum() for part in parts]
-        rounds = 1 + int(np.argmin(np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)))
+        losses = np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)
+        rounds = 1 + int(np.argmin(losses)) if shortest else 1  # a part too small to split at all has no curve
         tree_scores = [trees.strength(self.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)]
         scores = (_joined(tree_scores), _joined(linear_scores))
         return Blend.fit(scores, self.targets[rows], self.weights[rows], base), rounds
