@@ -145,11 +145,17 @@ ENCODINGS = [
     Hostile("utf16_be.csv", CSV.decode().encode("utf-16-be"), ("UTF-16",)),
     Hostile("utf32.csv", CSV.decode().encode("utf-32"), ("UTF-32",)),
     Hostile("utf16.jsonl", JSONL.decode().encode("utf-16"), ("UTF-16",)),
-    Hostile("latin1.csv", csv_row(prompt='"[""caf\u00e9""]"').decode().encode("latin-1"), ("row 2", "'prompt'", "UTF-8", "iconv")),
+    Hostile(
+        "latin1.csv",
+        csv_row(prompt='"[""caf\u00e9""]"').decode().encode("latin-1"),
+        ("row 2", "'prompt'", "UTF-8", "iconv"),
+    ),
     Hostile("latin1_header.csv", "id,réponse\n1,x\n".encode("latin-1"), ("header", "UTF-8")),
     Hostile("latin1.jsonl", line() + '{"id": "2", "prompt": ["caf\u00e9"]}\n'.encode("latin-1"), ("row 2", "UTF-8")),
     Hostile("latin1_key.jsonl", '{"réponse": 1}\n'.encode("latin-1"), ("row 1", "UTF-8")),
-    Hostile("shift_jis.csv", csv_row(prompt='"[""\u65e5\u672c""]"').decode().encode("shift_jis"), ("row 2", "'prompt'")),
+    Hostile(
+        "shift_jis.csv", csv_row(prompt='"[""\u65e5\u672c""]"').decode().encode("shift_jis"), ("row 2", "'prompt'")
+    ),
     Hostile("surrogate.csv", csv_row().replace(b"Why?", b"\xed\xa0\xbd"), ("row 1", "'prompt'", "UTF-8")),
     Hostile("broken_text.parquet", parquet(broken_strings()), ("row 2", "'prompt'", "UTF-8")),
     Hostile("broken_text.arrow", arrow(broken_strings()), ("row 2", "'prompt'", "UTF-8")),
@@ -163,7 +169,11 @@ SHAPES = [
     Hostile("doubled.csv", CSV.replace(b"model_b", b"model_a", 1), ("header", "'model_a'", "more than one")),
     Hostile("doubled.parquet", parquet(doubled_columns()), ("'id'", "more than one")),
     Hostile("doubled.arrow", arrow(doubled_columns()), ("'id'", "more than one")),
-    Hostile("doubled.jsonl", line() + b'{"id": "2", "prompt": "x", "prompt": "y"}\n', ("row 2", "'prompt'", "more than once")),
+    Hostile(
+        "doubled.jsonl",
+        line() + b'{"id": "2", "prompt": "x", "prompt": "y"}\n',
+        ("row 2", "'prompt'", "more than once"),
+    ),
     Hostile("more_cells.csv", CSV + b"6,m1,m2,a,b,c,1,0,0,0\n", ("row 6", "10 cells", "9")),
     Hostile("fewer_cells.csv", CSV + b"6,m1\n" + CSV, ("row 6", "2 cells", "9")),
     Hostile("cut_in_a_quote.csv", CSV[:-15], ("row 5", "never closed")),
@@ -227,8 +237,12 @@ MEANING = [
     Hostile("cell_deep.csv", csv_row(prompt="[" * 50_000 + "]" * 50_000), ("row 2", "prompt"), "votes"),
     Hostile("unknown_winner.jsonl", line() + line(winner="draw?"), ("row 2", "winner"), "votes"),
     Hostile("number_winner.jsonl", line() + line(winner=7), ("row 2", "winner"), "votes"),
-    Hostile("soft_sum.jsonl", line() + line(winner=None, probabilities=[0.9, 0.9, 0.9]), ("row 2", "probabilities"), "votes"),
-    Hostile("soft_nan.jsonl", line(winner=None, probabilities=[float("nan"), 0, 1]), ("row 1", "probabilities"), "votes"),
+    Hostile(
+        "soft_sum.jsonl", line() + line(winner=None, probabilities=[0.9, 0.9, 0.9]), ("row 2", "probabilities"), "votes"
+    ),
+    Hostile(
+        "soft_nan.jsonl", line(winner=None, probabilities=[float("nan"), 0, 1]), ("row 1", "probabilities"), "votes"
+    ),
     Hostile("soft_two.jsonl", line(winner=None, probabilities=[0.5, 0.5]), ("row 1", "probabilities"), "votes"),
     Hostile("weight_negative.jsonl", line(weight=-1), ("row 1", "weight"), "votes"),
     Hostile("weight_huge.jsonl", line().replace(b"}", b', "weight": 1e999}'), ("row 1", "weight"), "votes"),

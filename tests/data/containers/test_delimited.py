@@ -35,7 +35,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cells_stay_text(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
-    path.write_text("id,n,empty,word\n007,1.50,,null\n8,1e5,\"\",NaN\n")
+    path.write_text('id,n,empty,word\n007,1.50,,null\n8,1e5,"",NaN\n')
     with open_table(path) as stream:
         assert stream.names == ["id", "n", "empty", "word"]
         assert (stream.container, stream.compression) == ("csv", None)

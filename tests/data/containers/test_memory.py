@@ -30,7 +30,7 @@ with open_table(sys.argv[1]) as stream:
 print(rows, peak() - before)
 """
 ROWS = 64_000
-TEXT = "a word, \"quoted\" and more " * 120
+TEXT = 'a word, "quoted" and more ' * 120
 
 
 def build(path: Path) -> None:

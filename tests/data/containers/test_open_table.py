@@ -115,14 +115,20 @@ def test_the_head_alone_decides() -> None:
 
 
 def test_types_of_parquet_and_arrow_are_kept_but_for_dictionaries(tmp_path: Path) -> None:
-    table = pa.table({
-        "text": pa.array(["a", None, "a"]).dictionary_encode(),
-        "view": pa.array(["x", "y", None], pa.string_view()),
-        "when": pa.array([0, 1, 2], pa.timestamp("ms")),
-        "turns": [["a", None], [], None],
-        "soft": pa.array([[0.1, 0.2, 0.7], None, [1, 0, 0]], pa.list_(pa.float64(), 3)),
-    })
-    for name, content in [("t.arrow", arrow(table)), ("s.arrow", arrow(table, stream=True)), ("t.parquet", parquet(table))]:
+    table = pa.table(
+        {
+            "text": pa.array(["a", None, "a"]).dictionary_encode(),
+            "view": pa.array(["x", "y", None], pa.string_view()),
+            "when": pa.array([0, 1, 2], pa.timestamp("ms")),
+            "turns": [["a", None], [], None],
+            "soft": pa.array([[0.1, 0.2, 0.7], None, [1, 0, 0]], pa.list_(pa.float64(), 3)),
+        }
+    )
+    for name, content in [
+        ("t.arrow", arrow(table)),
+        ("s.arrow", arrow(table, stream=True)),
+        ("t.parquet", parquet(table)),
+    ]:
         (tmp_path / name).write_bytes(content)
         with open_table(tmp_path / name) as stream:
             (batch,) = stream

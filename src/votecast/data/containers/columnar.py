@@ -60,7 +60,9 @@ class ColumnarReader:
             if name is None:
                 good.append(at)
             else:
-                self._rejects(BadRow(row, name, "", "the text is not UTF-8, the only encoding allowed; write the file again"))
+                self._rejects(
+                    BadRow(row, name, "", "the text is not UTF-8, the only encoding allowed; write the file again")
+                )
         return np.array(good, dtype=np.int64)
 
 

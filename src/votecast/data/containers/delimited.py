@@ -36,13 +36,17 @@ class DelimitedReader:
         DataError: If the header cannot be used.
     """
 
-    def __init__(self, source: Source, rejects: Rejects, delimiter: str = ",", columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, source: Source, rejects: Rejects, delimiter: str = ",", columns: Sequence[str] | None = None
+    ) -> None:
         self._source = source
         self._rejects = rejects
         self._delimiter = delimiter
         self._blocks = Blocks(source, delimiter)
         self._header = self._read_header()
-        self.schema = pa.schema([(name, pa.large_string()) for name in choose_columns(source.path, self._header, columns)])
+        self.schema = pa.schema(
+            [(name, pa.large_string()) for name in choose_columns(source.path, self._header, columns)]
+        )
 
     def batches(self) -> Iterator[RawBatch]:
         """The rows, some megabytes at a time."""
@@ -54,7 +58,9 @@ class DelimitedReader:
                 yield RawBatch(table, rows)
         if self._blocks.unfinished is not None:
             text = self._blocks.unfinished.decode("utf-8", "replace")
-            self._rejects(BadRow(row, None, text, "a quote is opened and never closed, so the file is cut short or damaged here"))
+            self._rejects(
+                BadRow(row, None, text, "a quote is opened and never closed, so the file is cut short or damaged here")
+            )
 
     def _read_header(self) -> list[str]:
         path = self._source.path
@@ -84,7 +90,9 @@ class DelimitedReader:
         bad: list[BadRow] = []
 
         def note(invalid: pa_csv.InvalidRow) -> str:
-            reason = f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
+            reason = (
+                f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
+            )
             bad.append(BadRow(first + invalid.number - 1, None, invalid.text, reason))
             return "skip"
 

@@ -103,7 +103,9 @@ class ArrayLines:
             raise self._error(f"it holds more than {LARGEST_ROW >> 20} MB, the most that is read")
 
     def _error(self, reason: str) -> DataError:
-        return DataError(f"{self.path}, row {max(self._row, 1)}: {reason}; write one object a line to have bad rows set aside")
+        return DataError(
+            f"{self.path}, row {max(self._row, 1)}: {reason}; write one object a line to have bad rows set aside"
+        )
 
 
 _CUT = "the array ends inside it, so the file is cut short"

@@ -160,7 +160,9 @@ def choose_columns(path: str, names: Sequence[str], wanted: Sequence[str] | None
     """
     doubled = [repr(name) for name, count in Counter(names).items() if count > 1]
     if doubled:
-        raise DataError(f"{path}, header: more than one column is named {', '.join(doubled)}; rename or remove the doubles")
+        raise DataError(
+            f"{path}, header: more than one column is named {', '.join(doubled)}; rename or remove the doubles"
+        )
     missing = [repr(name) for name in wanted or () if name not in names]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; it has {', '.join(map(repr, names))}")

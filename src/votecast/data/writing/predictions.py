@@ -89,7 +89,9 @@ class PredictionWriter:
         """
         p = np.asarray(probabilities, dtype=np.float64)
         if p.shape != (len(ids), len(CLASSES)):
-            raise DataError(f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)")
+            raise DataError(
+                f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)"
+            )
         check_distribution(p, lambda row: f"prediction {self.rows + row + 1} (id {ids[row]!r})")
         self._sink.write(self._layout(pa.array(ids, pa.large_string()), p, self._judge))
         self.rows += len(ids)
@@ -138,7 +140,9 @@ def check_distribution(p: Probabilities, place: Callable[[int], str]) -> None:
     bad = ~(np.isfinite(p).all(axis=1) & (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= _TOLERANCE))
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f"{place(row)} has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1")
+        raise DataError(
+            f"{place(row)} has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1"
+        )
 
 
 def decide(p: Probabilities) -> list[str]:
@@ -165,7 +169,9 @@ def _layout(format: str, container: str) -> _Layout:
 
 
 def _wsdm(ids: pa.Array, p: Probabilities, judge: Mapping[str, str]) -> pa.Table:
-    return pa.table({"id": ids, "winner": pa.array(np.where(p[:, 1] > p[:, 0], "model_b", "model_a").tolist(), pa.string())})
+    return pa.table(
+        {"id": ids, "winner": pa.array(np.where(p[:, 1] > p[:, 0], "model_b", "model_a").tolist(), pa.string())}
+    )
 
 
 def _objects(ids: pa.Array, p: Probabilities, judge: Mapping[str, str]) -> pa.Table:

@@ -35,9 +35,9 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
         judge = _judge_of(stream)
         for batch in stream:
             _require(stream.path, batch, names)
+            ids += _ids(stream.path, batch)
             shares = _shares(stream.path, batch, names)
             check_distribution(shares, lambda row, batch=batch: f"{stream.path}, row {batch.rows[row]}")  # type: ignore[misc]
-            ids += _ids(stream.path, batch)
             parts.append(shares)
             judge = judge or _judge_of_rows(batch)
     return ids, np.concatenate(parts) if parts else np.empty((0, len(CLASSES))), judge or _judge_beside(path)
@@ -58,13 +58,17 @@ def _columns(stream: TableStream) -> tuple[str, ...]:
 def _require(path: str, batch: RawBatch, names: tuple[str, ...]) -> None:
     missing = [repr(name) for name in ("id", *names) if name not in batch.table.column_names]
     if missing:
-        raise DataError(f"{path}, row {batch.rows[0]}: {', '.join(missing)} is missing; every row needs an id and probabilities")
+        raise DataError(
+            f"{path}, row {batch.rows[0]}: {', '.join(missing)} is missing; every row needs an id and probabilities"
+        )
 
 
 def _ids(path: str, batch: RawBatch) -> list[str]:
     ids = batch.table.column("id").to_pylist()
     if None in ids:
-        raise DataError(f"{path}, row {batch.rows[ids.index(None)]}, column 'id': the value is missing; every row needs one")
+        raise DataError(
+            f"{path}, row {batch.rows[ids.index(None)]}, column 'id': the value is missing; every row needs one"
+        )
     return [str(each) for each in ids]
 
 
@@ -84,7 +88,9 @@ def _floats(path: str, batch: RawBatch, name: str) -> np.ndarray[tuple[int], np.
             out[at] = float(cell)
         except (TypeError, ValueError):
             row = batch.rows[at]
-            raise DataError(f"{path}, row {row}, column {name!r}: {cell!r} is not a number; a probability is needed") from None
+            raise DataError(
+                f"{path}, row {row}, column {name!r}: {cell!r} is not a number; a probability is needed"
+            ) from None
     return out
 
 
@@ -93,7 +99,11 @@ def _from_objects(path: str, batch: RawBatch) -> Probabilities:
     out = np.empty((len(cells), len(CLASSES)))
     for at, cell in enumerate(cells):
         shares = [cell.get(name) for name in CLASSES] if isinstance(cell, dict) else cell
-        if not isinstance(shares, list) or len(shares) != len(CLASSES) or not all(_is_number(share) for share in shares):
+        if (
+            not isinstance(shares, list)
+            or len(shares) != len(CLASSES)
+            or not all(_is_number(share) for share in shares)
+        ):
             raise DataError(
                 f"{path}, row {batch.rows[at]}, column 'probabilities': {cell!r} given; needed are three numbers under a, b and tie"
             )

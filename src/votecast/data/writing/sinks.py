@@ -174,7 +174,9 @@ class _Delimited:
     def write(self, table: pa.Table) -> None:
         for batch in table.to_batches(max_chunksize=4096):
             columns = [
-                [None if cell is None else as_json(cell) for cell in column.to_pylist()] if nested else column.to_pylist()
+                [None if cell is None else as_json(cell) for cell in column.to_pylist()]
+                if nested
+                else column.to_pylist()
                 for column, nested in zip(batch.columns, self._nested, strict=True)
             ]
             self._emit(zip(*columns, strict=True))
@@ -215,4 +217,6 @@ def _as_text(value: Any) -> str:
 def _refuse_bytes(schema: pa.Schema, container: str) -> None:
     held = [f.name for f in schema if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]
     if held:
-        raise DataError(f"the columns {', '.join(held)} hold bytes, which {container} cannot hold; write Parquet or Arrow instead")
+        raise DataError(
+            f"the columns {', '.join(held)} hold bytes, which {container} cannot hold; write Parquet or Arrow instead"
+        )

@@ -56,7 +56,14 @@ def write_votes(
     Example:
         >>> import tempfile
         >>> out = Path(tempfile.mkdtemp()) / "votes.csv"
-        >>> vote = {"id": "7", "prompt": "Hi", "response_a": "Hello!", "response_b": "No.", "winner": "a", "language": "en"}
+        >>> vote = {
+        ...     "id": "7",
+        ...     "prompt": "Hi",
+        ...     "response_a": "Hello!",
+        ...     "response_b": "No.",
+        ...     "winner": "a",
+        ...     "language": "en",
+        ... }
         >>> write_votes(Battles.from_rows([vote]), out).notes
         ['language is left out: the lmsys format has no column for it']
         >>> out.read_text().splitlines()[1]
@@ -141,13 +148,16 @@ def _wsdm(battles: Battles, shape: _Shape) -> pa.Table:
     texts = {}
     for name in TEXT_COLUMNS:
         turns = battles.column(name).to_pylist()
-        shape.refuse(battles, np.array([len(t) != 1 or t[0] is None for t in turns], bool), f"has no single turn in {name}")
+        shape.refuse(
+            battles, np.array([len(t) != 1 or t[0] is None for t in turns], bool), f"has no single turn in {name}"
+        )
         texts[name] = pa.array([t[0] for t in turns], pa.large_string())
     if not has_votes:
         shape.leave_out(battles, ["model_a", "model_b", "language"])
         return pa.table({"id": battles.column("id"), **texts})
     models = {name: battles.column(name) for name in ("model_a", "model_b", "language")}
-    named = pc.binary_join_element_wise("model", winner, "_").cast(pa.large_string())
+    prefix, separator = pa.scalar("model", pa.large_string()), pa.scalar("_", pa.large_string())
+    named = pc.binary_join_element_wise(prefix, winner, separator)
     return pa.table({"id": battles.column("id"), **texts, "winner": named, **models})
 
 
