@@ -1,0 +1,83 @@
+"""Outside votes: where they lie, how they become training rows, and who is owed thanks for them. See DATA.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from votecast.data import Battles, read_votes
+from votecast.data.aggregation import aggregate_votes
+from votecast.data.battles import SCHEMA
+
+TRAIN = "votes_train.jsonl.gz"
+DEVELOPMENT = ("dev_autoj", "dev_pandalm")
+
+SHARES = {
+    "llmfao": 0.25,
+    "vicuna80_human": 1.0,
+    "vicuna80_human_claude": 0.5,
+    "qa_feedback_dev": 1.0,
+    "hh_harmless_test": 0.2,
+    "oasst1_zh": 0.5,
+    "tulu1_human": 1.5,
+}
+"""Weight of each source in all: less for few prompts (llmfao has 13) and for other tasks (harmlessness, Chinese only)."""
+
+BINARY = ("hh_harmless_test", "oasst1_zh")
+"""Sources whose raters could not call a tie."""
+
+SOURCES = [
+    {"source": "llmfao", "origin": "https://github.com/dustalov/llmfao", "licence": "CC BY 4.0", "attribution": "Dmitry Ustalov, LLMFAO"},
+    {"source": "vicuna80_human, vicuna80_human_claude", "origin": "https://github.com/bcdnlp/PRD (votes)", "licence": "MIT", "attribution": "Ruosen Li, Teerth Patel, Xinya Du: PRD"},
+    {"source": "vicuna80_human, vicuna80_human_claude", "origin": "https://github.com/artidoro/qlora (answers)", "licence": "MIT", "attribution": "Artidoro Pagnoni, Tim Dettmers: QLoRA"},
+    {"source": "qa_feedback_dev", "origin": "https://github.com/allenai/FineGrainedRLHF", "licence": "Apache-2.0", "attribution": "Allen Institute for AI"},
+    {"source": "hh_harmless_test", "origin": "https://github.com/anthropics/hh-rlhf", "licence": "MIT", "attribution": "Anthropic"},
+    {"source": "oasst1_zh", "origin": "https://github.com/hiyouga/LLaMA-Factory", "licence": "Apache-2.0", "attribution": "OpenAssistant contributors; LLaMA-Factory authors"},
+    {"source": "tulu1_human", "origin": "https://github.com/allenai/open-instruct", "licence": "Apache-2.0", "attribution": "Allen Institute for AI"},
+]  # fmt: skip
+"""Origin and licence of every vote that the bundled judge was trained on."""
+
+
+def data_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the option --data."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("VOTECAST_DATA"), help="folder of the files that DATA.md names")
+    return parser
+
+
+def folder_or_leave(given: str | None) -> Path:
+    """The folder of outside votes; without one, say so and leave with exit code 0."""
+    if not given:
+        print("skipped: needs outside votes; name their folder with --data or VOTECAST_DATA (see benchmarks/DATA.md)")
+        sys.exit(0)
+    return Path(given)
+
+
+def training_votes(folder: Path) -> Battles:
+    """Every vote of the training file, one a row, as it was cast."""
+    return read_votes(folder / TRAIN, labels="required")
+
+
+def training_rows(votes: Battles) -> Battles:
+    """Training rows: one a pair with the shares of its votes, weighted by source; weights average 1.
+
+    A pair counts as the square root of its votes. A vote that could not be a tie leaves open how many would have called
+    one: it gives the tie the share that ties have among the others.
+    """
+    rows = aggregate_votes(votes)
+    sources = np.array(rows.column("source").to_pylist())
+    weights = np.sqrt(rows.weights())
+    for source, share in SHARES.items():
+        weights[sources == source] *= share / weights[sources == source].sum()
+    weights *= len(rows) / weights.sum()
+    targets, binary = rows.targets(), np.isin(sources, BINARY)
+    tie = float(np.average(targets[~binary, 2], weights=weights[~binary]))
+    targets[binary] = targets[binary] * (1 - tie) + np.array([0.0, 0.0, tie])
+    table = rows.table.set_column(SCHEMA.get_field_index("weight"), SCHEMA.field("weight"), pa.array(weights))
+    soft = pa.FixedSizeListArray.from_arrays(pa.array(targets.ravel()), type=SCHEMA.field("probabilities").type)
+    return Battles(table.set_column(SCHEMA.get_field_index("probabilities"), SCHEMA.field("probabilities"), soft))
