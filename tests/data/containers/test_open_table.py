@@ -36,6 +36,12 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def open_files() -> int:
+    """How many files this process holds open; 0 where the system does not say."""
+    held = Path("/proc/self/fd")
+    return len(list(held.iterdir())) if held.exists() else 0
+
+
 def ids(path: str | Path, **options: Any) -> list[str]:
     with open_table(path, **options) as stream:
         return [cell for batch in stream for cell in batch.table["id"].to_pylist()]
@@ -172,11 +178,10 @@ def test_a_table_without_rows(tmp_path: Path) -> None:
 def test_closing_early_lets_go_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv.gz"
     path.write_bytes(PACK[".gz"](CSV))
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
+    before = open_files()
     with open_table(path) as stream:
         next(iter(stream))
-    if before is not None:
-        assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 EDITS = st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=4), st.integers(0, 4)), min_size=1, max_size=4)
@@ -193,9 +198,11 @@ def test_a_file_with_bytes_changed_is_read_or_refused(
         content[start : start + drop] = put
     path = tmp_path / f"votes.{container}{packing}"
     path.write_bytes(content)
+    message = ""
     try:
         with open_table(path) as stream:
             for batch in stream:
                 assert len(batch.table.to_pylist()) == len(batch.rows)
     except DataError as error:
-        assert str(path) in str(error)
+        message = str(error)
+    assert not message or str(path) in message

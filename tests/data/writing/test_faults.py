@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -36,7 +35,10 @@ rng = np.random.default_rng(0)
 def part():
     words = rng.integers(0, 16, (200, 3000)).astype(np.uint8)
     return Battles.from_rows(
-        [{"prompt": "Why?", "response_a": (row + 97).tobytes().decode(), "response_b": "No.", "winner": "a"} for row in words]
+        [
+            {"prompt": "?", "response_a": (row + 65).tobytes().decode(), "response_b": "No", "winner": "a"}
+            for row in words
+        ]
     )
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -108,4 +110,4 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         write_votes(VOTES, tmp_path / "file" / "votes.csv")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]

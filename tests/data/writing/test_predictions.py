@@ -153,13 +153,13 @@ def test_existing_predictions_are_left_alone(tmp_path: Path) -> None:
         ("p.csv", "id,prompt\n1,x\n", "holds no predictions"),
         ("p.jsonl", '{"id": "1", "probabilities": {"a": 1, "b": 0}}\n', "row 1, column 'probabilities'"),
         ("p.jsonl", '{"id": "1", "probabilities": [1, 0]}\n', "three numbers under a, b and tie"),
-        ("p.jsonl", '{"id": "1", "probabilities": "sure"}\n', "'sure' given"),
+        ("p.jsonl", '{"id": "1", "probabilities": "sure"}\n', "given is '\"sure\"'"),
         (
             "p.jsonl",
             '{"id": null, "probabilities": [1, 0, 0]}\n{"id": "2"}\n',
             "row 1, column 'id': the value is missing",
         ),
-        ("p.jsonl", '{"id": "1", "probabilities": [1, 0, 0]}\n{"id": "2"}\n', "row 2, column 'probabilities': None"),
+        ("p.jsonl", '{"id": "1", "probabilities": [1, 0, 0]}\n{"id": "2"}\n', "row 2, column 'probabilities'"),
         ("p.parquet", "PAR1", "is damaged"),
     ],
 )

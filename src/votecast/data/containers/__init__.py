@@ -23,7 +23,7 @@ def open_table(
     columns: Sequence[str] | None = None,
     on_bad_row: Callable[[BadRow], None] | None = None,
 ) -> TableStream:
-    """Open a file of rows to be read in parts; memory stays flat whatever its length.
+    r"""Open a file of rows to be read in parts; memory stays flat whatever its length.
 
     Args:
         path: A file, or "-" for standard input.
@@ -41,7 +41,7 @@ def open_table(
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "votes.csv"
-        >>> _ = path.write_text("id,winner\\n007,a\\n8,b\\n")
+        >>> _ = path.write_text("id,winner\n007,a\n8,b\n")
         >>> with open_table(path) as stream:
         ...     [batch.table.to_pydict() for batch in stream]
         [{'id': ['007', '8'], 'winner': ['a', 'b']}]

@@ -74,7 +74,8 @@ class DelimitedReader:
         if other is not None and other != self._delimiter:
             raise DataError(
                 f"{path} seems to separate its columns by {_OTHER_DELIMITERS[other]} ({other!r}), expected is "
-                f"{_OTHER_DELIMITERS[self._delimiter]}; the header is {text[:80]!r}: write it with commas as .csv, or with tabs as .tsv"
+                f"{_OTHER_DELIMITERS[self._delimiter]}; the header is {text[:80]!r}: "
+                "write it with commas as .csv, or with tabs as .tsv"
             )
         return names
 

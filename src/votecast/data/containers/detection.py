@@ -79,7 +79,8 @@ def find_container(head: bytes, path: str, wanted: str | None = None) -> str:
     expected = wanted or split_suffixes(path)[0]
     if found is None and expected in ("parquet", "arrow"):
         raise DataError(
-            f"{path} should be {expected} but does not begin as such a file does; write it again, or rename it to what it is"
+            f"{path} should be {expected} but does not begin as such a file does; "
+            "write it again, or rename it to what it is"
         )
     if found is not None and wanted not in (None, found):
         raise DataError(f"{path} is {found}, not {wanted}; leave the container out to have it found")
@@ -103,7 +104,8 @@ def _refuse_foreign(head: bytes, path: str) -> None:
         )
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith(_MARKUP):
         raise DataError(
-            f"{path} is a web page or XML, perhaps an error page saved in place of the file; {ALLOWED}: download the file itself"
+            f"{path} is a web page or XML, perhaps an error page saved in place of the file; {ALLOWED}: "
+            "download the file itself"
         )
 
 

@@ -22,7 +22,7 @@ class Blocks:
 
     Args:
         source: The bytes; a mark before UTF-8 is passed over.
-        delimiter: What separates cells, so that quotes can be told from quotation marks; None for lines without quoting.
+        delimiter: What separates cells, to tell quotes from quotation marks; None for lines without quoting.
 
     Attributes:
         unfinished: The last record, where the file ends inside a quote; None until then.

@@ -77,7 +77,8 @@ class Source:
         for magic, name in _REFUSED.items():
             if self.head.startswith(magic):
                 raise DataError(
-                    f"{self.path} is compressed with {name}; allowed are gzip and zstd: compress it with one of these, or not at all"
+                    f"{self.path} is compressed with {name}; allowed are gzip and zstd: "
+                    "compress it with one of these, or not at all"
                 )
         self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
         if self.compression is None:

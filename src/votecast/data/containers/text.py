@@ -4,16 +4,16 @@ from __future__ import annotations
 
 
 def encoding_problem(data: bytes, error: UnicodeDecodeError) -> str:
-    """Say which byte is not UTF-8 and what to do about it.
+    r"""Say which byte is not UTF-8 and what to do about it.
 
     Example:
         >>> try:
-        ...     b"caf\\xe9".decode()
+        ...     b"caf\xe9".decode()
         ... except UnicodeDecodeError as error:
-        ...     encoding_problem(b"caf\\xe9", error)[:70]
+        ...     encoding_problem(b"caf\xe9", error)[:70]
         'byte 0xe9 is not UTF-8, the only encoding allowed; the file is probabl'
     """
     return (
-        f"byte 0x{data[error.start]:02x} is not UTF-8, the only encoding allowed; the file is probably in Windows-1252 or "
-        "Latin-1 (for example: iconv -f WINDOWS-1252 -t UTF-8) or damaged here"
+        f"byte 0x{data[error.start]:02x} is not UTF-8, the only encoding allowed; the file is probably in Windows-1252 "
+        "or Latin-1 (for example: iconv -f WINDOWS-1252 -t UTF-8) or damaged here"
     )

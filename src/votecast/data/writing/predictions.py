@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ _TOLERANCE = 1e-6
 
 
 class PredictionWriter:
-    """Writes predictions as they come, whole or not at all; beside them `<path>.settings.json` names judge and settings.
+    """Writes predictions as they come, whole or not at all; `<path>.settings.json` names judge and settings.
 
     Args:
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
@@ -68,7 +69,7 @@ class PredictionWriter:
         self._judge = dict(judge or {})
         self._metadata = dict(metadata or {})
         self._format = format
-        self._layout = _layout(format, container_of(path)[0])
+        self._layout = _layout(format, container_of(path)[0], self._judge)
         self._overwrite = overwrite
         self._stack = contextlib.ExitStack()
 
@@ -93,7 +94,7 @@ class PredictionWriter:
                 f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)"
             )
         check_distribution(p, lambda row: f"prediction {self.rows + row + 1} (id {ids[row]!r})")
-        self._sink.write(self._layout(pa.array(ids, pa.large_string()), p, self._judge))
+        self._sink.write(self._layout(pa.array(ids, pa.large_string()), p))
         self.rows += len(ids)
 
     def __exit__(
@@ -153,28 +154,29 @@ def decide(p: Probabilities) -> list[str]:
         ['a', 'tie']
     """
     a, b, tie = p.T
-    return np.select([(a > b) & (a >= tie), (b > a) & (b >= tie)], ["a", "b"], "tie").tolist()  # type: ignore[no-any-return]
+    decided = np.select([(a > b) & (a >= tie), (b > a) & (b >= tie)], ["a", "b"], "tie")
+    return [str(each) for each in decided]
 
 
-_Layout = Callable[[pa.Array, Probabilities, Mapping[str, str]], pa.Table]
+_Layout = Callable[[pa.Array, Probabilities], pa.Table]
 
 
-def _layout(format: str, container: str) -> _Layout:
+def _layout(format: str, container: str, judge: Mapping[str, str]) -> _Layout:
     if format == "wsdm":
         return _wsdm
     if format == "votecast" and container == "jsonl":
-        return _objects
+        return functools.partial(_objects, judge)
     names = COLUMNS[format]
-    return lambda ids, p, judge: pa.table({"id": ids} | {name: p[:, k] for k, name in enumerate(names)})
+    return lambda ids, p: pa.table({"id": ids} | {name: p[:, k] for k, name in enumerate(names)})
 
 
-def _wsdm(ids: pa.Array, p: Probabilities, judge: Mapping[str, str]) -> pa.Table:
+def _wsdm(ids: pa.Array, p: Probabilities) -> pa.Table:
     return pa.table(
         {"id": ids, "winner": pa.array(np.where(p[:, 1] > p[:, 0], "model_b", "model_a").tolist(), pa.string())}
     )
 
 
-def _objects(ids: pa.Array, p: Probabilities, judge: Mapping[str, str]) -> pa.Table:
+def _objects(judge: Mapping[str, str], ids: pa.Array, p: Probabilities) -> pa.Table:
     shares = pa.StructArray.from_arrays([pa.array(p[:, k]) for k in range(len(CLASSES))], names=list(CLASSES))
     columns = {"id": ids, "probabilities": shares, "decision": pa.array(decide(p), pa.string())}
     if judge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.containers import RawBatch, TableStream, open_table
+from votecast.data.containers.stream import shown
 from votecast.data.writing.predictions import COLUMNS, JUDGE_KEY, SIDE_SUFFIX, check_distribution
 from votecast.errors import DataError
 from votecast.types import CLASSES, Probabilities
@@ -37,10 +39,14 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
             _require(stream.path, batch, names)
             ids += _ids(stream.path, batch)
             shares = _shares(stream.path, batch, names)
-            check_distribution(shares, lambda row, batch=batch: f"{stream.path}, row {batch.rows[row]}")  # type: ignore[misc]
+            check_distribution(shares, _place(stream.path, batch))
             parts.append(shares)
             judge = judge or _judge_of_rows(batch)
     return ids, np.concatenate(parts) if parts else np.empty((0, len(CLASSES))), judge or _judge_beside(path)
+
+
+def _place(path: str, batch: RawBatch) -> Callable[[int], str]:
+    return lambda at: f"{path}, row {batch.rows[at]}"
 
 
 def _columns(stream: TableStream) -> tuple[str, ...]:
@@ -49,8 +55,8 @@ def _columns(stream: TableStream) -> tuple[str, ...]:
         return ("probabilities",)
     if found is None:
         raise DataError(
-            f"{stream.path} holds no predictions: its columns are {', '.join(map(repr, stream.names))}; expected are id with "
-            "p_a, p_b, p_tie, or with winner_model_a, winner_model_b, winner_tie, or with probabilities"
+            f"{stream.path} holds no predictions: its columns are {', '.join(map(repr, stream.names))}; expected are "
+            "id with p_a, p_b, p_tie, or with winner_model_a, winner_model_b, winner_tie, or with probabilities"
         )
     return found
 
@@ -105,7 +111,8 @@ def _from_objects(path: str, batch: RawBatch) -> Probabilities:
             or not all(_is_number(share) for share in shares)
         ):
             raise DataError(
-                f"{path}, row {batch.rows[at]}, column 'probabilities': {cell!r} given; needed are three numbers under a, b and tie"
+                f"{path}, row {batch.rows[at]}, column 'probabilities': needed are three numbers under a, b "
+                f"and tie; given is {shown(json.dumps(cell, default=str))}"
             )
         out[at] = shares
     return out

@@ -41,8 +41,8 @@ def write_votes(
     Args:
         battles: A table, or tables one after the other; they are written as they come, memory stays flat.
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
-        format: "votecast" keeps everything. "lmsys" has one column a winner and lists of turns as JSON; "wsdm" has plain
-            texts of one turn and no ties. None means lmsys for CSV and TSV, votecast otherwise.
+        format: "votecast" keeps everything. "lmsys" has one column a winner and lists of turns as JSON; "wsdm" has
+            plain texts of one turn and no ties. None means lmsys for CSV and TSV, votecast otherwise.
         overwrite: Whether an existing file may be replaced.
 
     Returns:
@@ -105,8 +105,8 @@ class _Shape:
         if at_fault.any():
             row = int(np.argmax(at_fault))
             raise DataError(
-                f"row {self._written.rows + row + 1} (id {battles.ids[row]!r}) {reason}; the {self._format} format cannot hold "
-                "that: use the votecast format (--format votecast, or a .parquet, .jsonl or .arrow file)"
+                f"row {self._written.rows + row + 1} (id {battles.ids[row]!r}) {reason}; the {self._format} format "
+                "cannot hold that: use the votecast format (--format votecast, or a .parquet, .jsonl or .arrow file)"
             )
 
     def leave_out(self, battles: Battles, columns: Iterable[str]) -> None:
@@ -118,7 +118,7 @@ class _Shape:
                 self._written.notes.append(note)
 
 
-def _votecast(battles: Battles, shape: _Shape) -> pa.Table:
+def _votecast(battles: Battles, _shape: _Shape) -> pa.Table:
     return battles.table
 
 
