@@ -85,7 +85,8 @@ def report(times: dict[str, list[tuple[float, float]]], size: int) -> float:
     for name, found in times.items():
         fastest, processor = min(wall for wall, _ in found), statistics.median(cpu for _, cpu in found)
         ratio = medians[name] / medians["votecast"]
-        print(f"{name:22}{medians[name]:8.2f}s{fastest:8.2f}s{processor:10.2f}s{size / medians[name] / 1e6:8.0f}{ratio:19.2f}x")
+        speed = size / medians[name] / 1e6
+        print(f"{name:22}{medians[name]:8.2f}s{fastest:8.2f}s{processor:10.2f}s{speed:8.0f}{ratio:19.2f}x")
     return medians["pandas + json.loads"] / medians["votecast"]
 
 

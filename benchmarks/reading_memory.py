@@ -19,9 +19,9 @@ from pathlib import Path
 from votecast.data.simulation import write_simulation
 
 MB = 1 << 20
-SIMULATED_ROW = 3100
+SIMULATED_ROW = 3600
 PROBE = """
-import resource, sys
+import sys
 import pyarrow, pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.compute
 import votecast.data.reading as reading
 def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
@@ -49,11 +49,9 @@ def allowed(size: int, largest_cell: int) -> float:
 
 def write_large_cell(path: Path, size: int) -> None:
     """A file with one cell of this size between small ones."""
-    cells = ["short", "x" * size, "short"]
+    rows = [[str(i), '["Why?"]', json.dumps([cell]), '["No."]'] for i, cell in enumerate(["a", "x" * size, "b"])]
     with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "prompt", "response_a", "response_b"])
-        writer.writerows([row, json.dumps(["Why?"]), json.dumps([cell]), json.dumps(["No."])] for row, cell in enumerate(cells))
+        csv.writer(file).writerows([["id", "prompt", "response_a", "response_b"], *rows])
 
 
 def check(path: Path, largest_cell: int) -> bool:
@@ -62,7 +60,8 @@ def check(path: Path, largest_cell: int) -> bool:
     rows, read = peak("read", path)
     _, part = peak("iterate", path)
     limit = allowed(size, largest_cell)
-    print(f"{size / 1e6:8.1f} MB {rows:7} rows   read_votes {read / 1e6:7.1f} MB of {limit / 1e6:7.1f}   iter_votes {part / 1e6:6.1f} MB")
+    print(f"{size / 1e6:8.1f} MB {rows:7} rows", end="   ")
+    print(f"read_votes {read / 1e6:7.1f} MB of {limit / 1e6:7.1f}   iter_votes {part / 1e6:6.1f} MB")
     return read <= limit
 
 

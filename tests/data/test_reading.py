@@ -64,9 +64,18 @@ def test_the_kaggle_training_file(tmp_path: Path) -> None:
     assert battles.table.schema.equals(SCHEMA)
     assert battles.column("winner").to_pylist() == ["a", "b", "tie", "a", "b"]
     assert battles[1].model_dump() == {
-        "id": "1", "prompt": ("p1", None), "response_a": ("😀 a/b \ufffd",), "response_b": (), "winner": "b", "probabilities": None,
-        "model_a": "m1", "model_b": "m2", "weight": 1.0, "language": None, "source": None,
-    }  # fmt: skip
+        "id": "1",
+        "prompt": ("p1", None),
+        "response_a": ("😀 a/b \ufffd",),
+        "response_b": (),
+        "winner": "b",
+        "probabilities": None,
+        "model_a": "m1",
+        "model_b": "m2",
+        "weight": 1.0,
+        "language": None,
+        "source": None,
+    }
     report = battles.report
     assert isinstance(report, ReadReport)
     assert (report.format, report.container, report.rows, report.labelled) == ("lmsys", "csv", 5, 5)
@@ -86,13 +95,20 @@ def test_the_kaggle_test_file_has_no_votes(tmp_path: Path) -> None:
 
 
 def test_wsdm_parquet_is_plain_text(tmp_path: Path) -> None:
-    table = {"id": ["x", "y"], "prompt": ["[1] Was?", "?"], "response_a": ["", "a"], "response_b": ['["b"]', "b"],
-             "winner": ["model_b", "model_a"], "language": ["German", "English"], "scored": [True, False]}  # fmt: skip
+    table = {
+        "id": ["x", "y", "z"],
+        "prompt": ["[1] Was?", "?", "!"],
+        "response_a": ["", "a", "a"],
+        "response_b": ['["b"]', "b", "b"],
+        "winner": ["model_b", "model_a", "model_a"],
+        "language": ["German", "English", "English"],
+        "scored": [True, False, True],
+    }
     pq.write_table(pa.table(table), tmp_path / "train.parquet")
     battles = read_votes(tmp_path / "train.parquet")
     assert battles[0].prompt == ("[1] Was?",)
     assert (battles[0].response_a, battles[0].response_b) == (("",), ('["b"]',))
-    assert battles.column("winner").to_pylist() == ["b", "a"]
+    assert battles.column("winner").to_pylist() == ["b", "a", "a"]
     assert battles[0].language == "German"
     assert (battles.report.format, battles.report.text["prompt"], battles.report.ignored) == (
         "wsdm",
@@ -114,10 +130,18 @@ def as_parts(talk: list[dict[str, str]]) -> Any:
 def test_arena_conversations(tmp_path: Path, shape: Callable[[Any], Any], container: str) -> None:
     winners = ["model_a", "model_b", "tie", "tie (bothbad)", "both_bad"]
     rows = [
-        {"question_id": f"q{i}", "model_a": "m", "model_b": "n", "winner": winner, "language": "English", "turn": 2,
-         "conversation_a": shape(say("one", "1a") + say("two", "2a")), "conversation_b": shape(say("one", "1b") + say("two", "2b"))}
+        {
+            "question_id": f"q{i}",
+            "model_a": "m",
+            "model_b": "n",
+            "winner": winner,
+            "language": "English",
+            "turn": 2,
+            "conversation_a": shape(say("one", "1a") + say("two", "2a")),
+            "conversation_b": shape(say("one", "1b") + say("two", "2b")),
+        }
         for i, winner in enumerate(winners)
-    ]  # fmt: skip
+    ]
     path = tmp_path / f"arena.{container}"
     pq.write_table(pa.Table.from_pylist(rows), path) if container == "parquet" else write_jsonl(path, rows)
     battles = read_votes(path)
@@ -141,10 +165,18 @@ def test_arena_conversations_must_share_their_user_turns(tmp_path: Path) -> None
 def test_mtbench_judgements_are_read_up_to_the_judged_turn(tmp_path: Path) -> None:
     talk = say("one", "1") + say("two", "2")
     rows = [
-        {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "model_b", "judge": "expert_1", "turn": turn,
-         "conversation_a": talk, "conversation_b": talk}
+        {
+            "question_id": 81,
+            "model_a": "m",
+            "model_b": "n",
+            "winner": "model_b",
+            "judge": "expert_1",
+            "turn": turn,
+            "conversation_a": talk,
+            "conversation_b": talk,
+        }
         for turn in (1, 2, 2)
-    ]  # fmt: skip
+    ]
     battles = read_votes(write_jsonl(tmp_path / "human.jsonl", rows))
     assert [battle.prompt for battle in battles] == [("one",), ("one", "two"), ("one", "two")]
     assert battles.ids == ["81-m-n-expert_1-1-1", "81-m-n-expert_1-2-2", "81-m-n-expert_1-2-3"]
@@ -181,8 +213,11 @@ def test_a_pair_voted_on_twice_stands_on_the_same_sides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"prompt": [{"role": "user", "content": "Hi"}], "chosen": [{"role": "assistant", "content": "good"}],
-         "rejected": [{"role": "assistant", "content": "bad"}]},
+        {
+            "prompt": [{"role": "user", "content": "Hi"}],
+            "chosen": [{"role": "assistant", "content": "good"}],
+            "rejected": [{"role": "assistant", "content": "bad"}],
+        },
         {"prompt": "Hi", "chosen": say("Hi", "good"), "rejected": say("Hi", "bad")},
         {"chosen": say("Hi", "good"), "rejected": say("Hi", "bad")},
         {"chosen": json.dumps(say("Hi", "good")), "rejected": json.dumps(say("Hi", "bad"))},
@@ -190,7 +225,7 @@ def test_a_pair_voted_on_twice_stands_on_the_same_sides(tmp_path: Path) -> None:
         {"prompt": "\n\nHuman: Hi\n\nAssistant:", "chosen": "good", "rejected": "bad"},
         {"prompt": ["Hi"], "chosen": ["good"], "rejected": ["bad"]},
     ],
-)  # fmt: skip
+)
 def test_pairs_of_every_shape(tmp_path: Path, row: dict[str, Any]) -> None:
     battles = read_votes(write_jsonl(tmp_path / "pairs.jsonl", [row]))
     assert (battles[0].prompt, chosen_texts(battles)) == (("Hi",), [("good",)])
@@ -238,10 +273,16 @@ OWN = {
 }
 
 
+TEXT = {"prompt": ["p"], "response_a": ["a"], "response_b": ["b"]}
+
+
 def test_votecasts_own_rows(tmp_path: Path) -> None:
-    rows = [OWN, {"prompt": ["p"], "response_a": ["a"], "response_b": ["b"], "probabilities": [0.5, 0.25, 0.25], "weight": 2.5, "id": 7},
-            {"prompt": ["p"], "response_a": ["a"], "response_b": ["b"], "probabilities": {"tie": 1, "a": 0, "b": 0}, "id": 8},
-            {"prompt": "one turn", "response_a": "a", "response_b": "b", "id": 9}]  # fmt: skip
+    rows = [
+        OWN,
+        TEXT | {"probabilities": [0.5, 0.25, 0.25], "weight": 2.5, "id": 7},
+        TEXT | {"probabilities": {"tie": 1, "a": 0, "b": 0}, "id": 8},
+        {"prompt": "one turn", "response_a": "a", "response_b": "b", "id": 9},
+    ]
     battles = read_votes(write_jsonl(tmp_path / "own.jsonl", rows))
     assert (
         battles[0].model_dump() | OWN

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA
 from votecast.data.cells import json_kind
@@ -51,9 +52,8 @@ def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> p
         "a", "b", "tie" or null, of type large_string.
     """
     given = part.text(name, required=required)
-    known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), _NAMES)
-    unknown = pc.and_(pc.is_null(known), pc.is_valid(given))
-    for position in np.flatnonzero(unknown.to_numpy(zero_copy_only=False)):
+    known = _index_in(given, _NAMES)
+    for position in _unknown(known, given):
         part.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
     return _CLASS_OF_NAME.take(known)
 
@@ -63,8 +63,8 @@ def read_one_hot(part: Part) -> pa.Array:
     columns = []
     for name in ONE_HOT:
         given = part.text(name, required=True)
-        known = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), _DIGIT_NAMES)
-        for position in np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False)):
+        known = _index_in(given, _DIGIT_NAMES)
+        for position in _unknown(known, given):
             part.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
         columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
     hot = np.stack(columns, axis=1)  # (n, 3)
@@ -106,6 +106,18 @@ def read_weight(part: Part, name: str = "weight") -> pa.Array:
             part.fault(position, name, text, "the weight is not a number; allowed are finite numbers from 0 up")
         weights[position] = weight
     return pa.array(weights)
+
+
+def _index_in(given: pa.Array, names: pa.Array) -> pa.Array:
+    """Position of each text among the names, whatever its case and the spaces around it."""
+    exact = pc.index_in(given, names)
+    return exact if not exact.null_count else pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), names)
+
+
+def _unknown(known: pa.Array, given: pa.Array) -> NDArray[np.int64]:
+    if not known.null_count:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False))
 
 
 def _soft_label(value: Any) -> list[float]:

@@ -56,6 +56,8 @@ class Part:
 
     def text(self, name: str, *, required: bool = False) -> pa.LargeStringArray:
         """A column as text, null where the value is missing (and a fault there, if it is required)."""
+        if name not in self and not required:
+            return pa.nulls(len(self), pa.large_string())
         column = self._column(name)
         if name in self.encoded or pa.types.is_nested(column.type):
             values = self.values(name)
@@ -66,7 +68,7 @@ class Part:
         missing = self._missing(column)
         if required:
             self._fault_missing(name, missing)
-        return pc.if_else(missing, None, column) if self._empty_is_missing and missing.true_count else column
+        return _replaced(column, missing, None) if self._empty_is_missing else column
 
     def turns(self, name: str, mode: str) -> pa.Array:
         """A column of turns as list<large_string>; bad rows are noted, and null or empty.
@@ -85,7 +87,7 @@ class Part:
             return column
         if mode != "json":
             return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
-        found = parse_cells(pc.if_else(missing, "[]", column) if missing.true_count else column)
+        found = parse_cells(_replaced(column, missing, "[]"))
         for position, reason in found.bad.items():
             self.fault(position, name, column[position].as_py(), reason)
         for kind, positions in found.repairs.items():
@@ -151,16 +153,19 @@ class Part:
         array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
         return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
 
-    def _missing(self, column: pa.Array) -> pa.BooleanArray:
-        missing = pc.is_null(column)
-        if self._empty_is_missing and pa.types.is_large_string(column.type):
-            return pc.or_(missing, pc.equal(pc.binary_length(column), 0).fill_null(False))
-        return missing
+    def _missing(self, column: pa.Array) -> NDArray[np.int64]:
+        """Positions without a value."""
+        missing = np.zeros(len(column), dtype=bool)
+        if column.null_count:
+            missing = pc.is_null(column).to_numpy(zero_copy_only=False)
+        if self._empty_is_missing and pa.types.is_large_string(column.type) and len(column):
+            offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+            missing = missing | (offsets[1:] == offsets[:-1])
+        return np.flatnonzero(missing)
 
-    def _fault_missing(self, name: str, missing: pa.BooleanArray) -> None:
-        if missing.true_count:
-            for position in np.flatnonzero(missing.to_numpy(zero_copy_only=False)):
-                self.fault(int(position), name, None, f"the value is missing; every row needs a {name}")
+    def _fault_missing(self, name: str, missing: NDArray[np.int64]) -> None:
+        for position in missing:
+            self.fault(int(position), name, None, f"the value is missing; every row needs a {name}")
 
     def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
         turns: list[list[str | None] | None] = []
@@ -200,6 +205,14 @@ def _is_text(kind: pa.DataType) -> bool:
 def _holds_text(kind: pa.DataType) -> bool:
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     return bool(lists and (_is_text(kind.value_type) or pa.types.is_null(kind.value_type)))
+
+
+def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None) -> pa.Array:
+    if not len(positions):
+        return column
+    mask = np.zeros(len(column), dtype=bool)
+    mask[positions] = True
+    return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
 
 
 def _as_text(column: pa.Array) -> pa.LargeStringArray:

@@ -106,9 +106,11 @@ class VoteReader:
         with contextlib.ExitStack() as files:
             bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
             stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append))
-            batches = files.enter_context(contextlib.closing(_batches(stream, ahead=_is_large(self._path))))
+            large = _is_large(self._path)
+            batches = files.enter_context(contextlib.closing(_batches(stream, ahead=large)))
             first = _Head(batches)
             steps = _Pass(self._source(stream, first), self.report, bad, waiting, self._keep)
+            steps.is_thrifty = not large
             steps.empty_is_missing = stream.container in ("csv", "tsv")
             yield from self._counted(filter(len, map(steps.convert, itertools.chain(first.batches(), batches))))
             steps.finish(read_to_the_end=self._limit is None or self.report.rows < self._limit)
@@ -190,6 +192,7 @@ class _Pass:
         self, source: Source, report: ReadReport, bad: BadRows, waiting: list[BadRow], keep: Sequence[str]
     ) -> None:
         self.empty_is_missing = False
+        self.is_thrifty = True
         self._source = source
         self._report = report
         self._bad = bad
@@ -206,7 +209,8 @@ class _Pass:
         self._set_aside(part)
         self._note(part, batch)
         battles = Battles(part.battles(columns, self._keep))
-        pa.default_memory_pool().release_unused()
+        if self.is_thrifty:
+            pa.default_memory_pool().release_unused()
         return battles
 
     def finish(self, *, read_to_the_end: bool) -> None:

@@ -64,7 +64,7 @@ class Pairs(Source):
             return LIST
         if self.options.text != "auto":
             return self.options.text
-        if 2 * sum(_looks_like_json(cell) for cell in cells) > len(cells):
+        if 2 * sum(_looks_like_json(cell) for cell in cells) >= len(cells):
             return JSON
         spoken = sum(looks_like_transcript(bytes(cell[:256]).decode("utf-8", "replace")) for cell in cells)
         return TRANSCRIPT if 2 * spoken > len(cells) else PLAIN
