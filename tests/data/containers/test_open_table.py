@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,18 @@ def test_errors_in_standard_input_say_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "stdin", io.StringIO("a,a\n"))
     with pytest.raises(DataError, match="not a stream of bytes"):
         open_table("-")
+
+
+def test_no_room_to_unpack_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, content: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    path = tmp_path / "votes.parquet.gz"
+    path.write_bytes(PACK[".gz"](CONTENT["parquet"]))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(DataError, match="No space left on device; set TMPDIR"):
+        open_table(path)
 
 
 def test_a_named_pipe(tmp_path: Path) -> None:

@@ -61,6 +61,18 @@ def test_everything_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: l
         assert Battles(table).table.to_pylist() == votes.table.to_pylist()
 
 
+@settings(max_examples=30)
+@given(ROWS)
+def test_csv_keeps_texts_models_and_winners(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("votes") / "votes.csv.gz"
+    plain = {"probabilities": None, "weight": 1.0, "language": None, "source": None}
+    votes = Battles.from_rows([row | plain | {"id": f"#{n}", "winner": "b"} for n, row in enumerate(rows)])
+    assert write_votes(votes, path).notes == []
+    assert read_votes(path, text="json").table.to_pylist() == votes.table.to_pylist()
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_reader_of_votes_reads_them(tmp_path: Path, suffix: str) -> None:
     votes = battles(

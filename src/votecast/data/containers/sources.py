@@ -62,7 +62,7 @@ class Source:
             spool = tempfile.TemporaryFile(prefix="votecast-")  # noqa: SIM115 - closed with the source
             self._closing.append(spool)
             while chunk := self.read(_CHUNK):
-                spool.write(chunk)
+                _spool(spool, chunk, self.path)
             spool.seek(0)
             file = pa.PythonFile(spool, mode="r")
         self._closing.append(file)
@@ -123,6 +123,16 @@ def _open(path: str | Path, name: str) -> Any:
         raise DataError(f"{name} may not be read; change its permissions (chmod u+r) or copy it") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{name} cannot be opened: {error}; name a file that can be read") from error
+
+
+def _spool(spool: Any, chunk: bytes, name: str) -> None:
+    try:
+        spool.write(chunk)
+    except OSError as error:
+        raise DataError(
+            f"{name} must be unpacked to be read, and the folder for temporary files ({tempfile.gettempdir()}) has no "
+            f"room for it: {error}; set TMPDIR to a folder with room, or unpack it yourself"
+        ) from error
 
 
 def _read(file: Any, size: int) -> bytes:
