@@ -13,9 +13,11 @@ touch "$marker"
 cd "$folder"
 
 show() {
-    printf '\n$'
-    printf ' %q' "$@"
-    printf '\n'
+    local word line='$'
+    for word in "$@"; do
+        if [[ $word =~ ^[A-Za-z0-9_./:=-]+$ ]]; then line+=" $word"; else line+=" \"$word\""; fi
+    done
+    printf '\n%s\n' "$line"
     "$@"
 }
 

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from votecast.cli.options import JsonPath
 from votecast.cli.output import check_outputs, write_json
 from votecast.cli.screen import cite, facts, table
-from votecast.types import CLASSES
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
 
@@ -35,17 +34,19 @@ def compare(
         json: Write the forecast as JSON ("-" is standard output).
         overwrite: Replace an existing file.
     """
+    from votecast.data.writing.predictions import decide
     from votecast.judges.loading import load_judge
+    from votecast.types import CLASSES
 
     check_outputs(json, overwrite=overwrite)
     loaded = load_judge(judge)
-    row = {"id": "0", "prompt": prompt, "response_a": a, "response_b": b}
-    chances = dict(zip(CLASSES, map(float, loaded.predict_proba([row])[0]), strict=True))
+    p = loaded.predict_proba([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
+    chances = dict(zip(CLASSES, map(float, p[0]), strict=True))
     name = {"name": loaded.name, "hash": loaded.hash}
     forecast: dict[str, Any] = {
         "id": "0",
         "probabilities": chances,
-        "decision": max(chances, key=chances.__getitem__),
+        "decision": decide(p)[0],
         "judge": name,
         "cut": None,
     }

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from votecast.cli.options import JsonPath, ReadingInput, Source
 from votecast.cli.output import check_outputs, settings_path, write_json, write_settings
 from votecast.cli.progress import Bars
-from votecast.cli.reading import show_reading
+from votecast.cli.reading import about_rows, show_reading
 from votecast.cli.screen import facts, remark
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def convert(
     from votecast.data.writing import write_votes
 
     check_outputs(out, settings_path(out), json, overwrite=overwrite)
-    votes = VoteReader(source, **reading.reader(overwrite=overwrite))
+    reader = reading.reader(overwrite=overwrite)
+    votes, expected = VoteReader(source, **reader), about_rows(source, reader)
     with Bars() as bars:
 
         def counted() -> Iterator[Battles]:
@@ -50,14 +51,14 @@ def convert(
             for battles in votes:
                 yield battles
                 done += len(battles)
-                bars.rows(done)
+                bars.rows(done, expected)
 
         written = write_votes(counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
     report = votes.report.to_dict()
     write_settings(
         out,
         "convert",
-        {"source": source, "format": format, "reader": reading.reader(overwrite=overwrite)},
+        {"source": source, "format": format, "reader": reader},
         reading=report,
     )
     show_reading(report)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.cli.screen import say, table
+from votecast.cli.screen import prose, say, table
 
 LABELS = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "ece": "ECE",
-    "ece_perfect": "  of a perfect judge",
-    "ece_perfect_a": "  of a perfect judge",
-    "ece_perfect_b": "  of a perfect judge",
-    "ece_perfect_tie": "  of a perfect judge",
+    "ece_perfect": "  perfect judge's",
+    "ece_perfect_a": "  perfect judge's",
+    "ece_perfect_b": "  perfect judge's",
+    "ece_perfect_tie": "  perfect judge's",
     "ece_a": "ECE, a wins",
     "ece_b": "ECE, b wins",
     "ece_tie": "ECE, tie",
     "macro_f1": "macro F1",
     "auc": "AUC, a against b",
-    "agreement": "agreement if decided",
+    "agreement": "agreement decided",
 }
 """Names that are not simply the key with its underscores as spaces."""
 
@@ -55,7 +55,7 @@ def show_slices(figures: Mapping[str, Any]) -> None:
 def show_notes(figures: Mapping[str, Any]) -> None:
     """Show what the evaluation has to say beside its figures."""
     for note in figures["notes"]:
-        say(f"note: {note}")
+        prose(f"note: {note}", indent=6)
 
 
 def _number(entry: Mapping[str, float | None] | None) -> str:

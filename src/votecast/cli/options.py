@@ -75,7 +75,7 @@ def _keywords(reading: _Reading, format: str, overwrite: bool) -> dict[str, Any]
         "format": format,
         "text": reading.text,
         "bad_rows": reading.bad_rows,
-        "quarantine": reading.quarantine,
+        "quarantine": reading.quarantine and str(reading.quarantine),
         "limit": reading.limit,
         "sample": reading.sample,
         "seed": reading.seed,

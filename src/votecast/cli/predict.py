@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from votecast.cli.options import JsonPath, ReadingInput
 from votecast.cli.output import check_outputs, settings_path, write_json
 from votecast.cli.progress import Bars
-from votecast.cli.reading import show_reading
+from votecast.cli.reading import about_rows, show_reading
 from votecast.cli.screen import cite, facts
 
 
@@ -39,7 +39,8 @@ def predict(
     from votecast.predicting import predict_file
 
     check_outputs(out, settings_path(out), json, overwrite=overwrite)
-    loaded = load_judge(judge)
+    loaded, reader = load_judge(judge), reading.reader(overwrite=overwrite)
+    expected = about_rows(input, reader)
     with Bars() as bars:
         summary = predict_file(
             loaded,
@@ -47,8 +48,8 @@ def predict(
             out,
             format=format,
             overwrite=overwrite,
-            reader=reading.reader(overwrite=overwrite),
-            progress=bars.rows,
+            reader=reader,
+            progress=lambda done: bars.rows(done, expected),
         )
     show_reading(summary["reading"])
     if json is not None:

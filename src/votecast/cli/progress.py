@@ -6,7 +6,16 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from votecast.cli.screen import remarks
@@ -46,7 +55,7 @@ class Bars:
         )
         self._timer = threading.Timer(DELAY, self._progress.start)
         self._timer.daemon = True
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._timer.start()
@@ -61,13 +70,16 @@ class Bars:
 
     def steps(self, doing: str, done: int, steps: int) -> None:
         """Told by long work what it does, how many steps are done, and how many there are."""
-        self._update(doing, done, steps, f"{done}/{steps}")
+        self._update(doing, done, steps if steps > 1 else None, f"{done}/{steps}" if steps > 1 else "")
 
     def rows(self, done: int, total: int | None = None) -> None:
-        """Told by work on a file how many rows are done, and how many there are if that is known."""
+        """Told by work on a file how many rows are done, and about how many there are if that is known."""
+        total = max(done, total) if total else None
         self._update("rows", done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
 
     def _update(self, name: str, done: int, total: int | None, count: str) -> None:
         if name not in self._tasks:
+            for earlier in self._tasks.values():
+                self._progress.update(earlier, visible=False)
             self._tasks[name] = self._progress.add_task(name, total=total, count=count)
-        self._progress.update(self._tasks[name], completed=done, total=total, count=count)  # type: ignore[arg-type]
+        self._progress.update(self._tasks[name], completed=done, total=total, count=count)

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from votecast.cli.screen import remark
+from votecast.errors import VotecastError
+
+_HEAD_ROWS = 100
+_PACKED = (".gz", ".zst")
+
+
+def about_rows(path: str, reader: Mapping[str, Any]) -> int | None:
+    """About how many rows a file has, for the remaining time of a progress bar; None where that cannot be told.
+
+    Args:
+        path: The file.
+        reader: Options of `read_votes`.
+    """
+    if path == "-" or not Path(path).is_file() or path.endswith(_PACKED):
+        return None
+    with contextlib.suppress(VotecastError):  # whoever reads the file says what is wrong with it
+        rows = _parquet_rows(path) if path.endswith(".parquet") else _estimated_rows(path, reader)
+        sampled = rows * (reader.get("sample") or 1)
+        return round(min(sampled, reader.get("limit") or sampled))
+    return None
 
 
 def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = remark) -> None:
@@ -30,3 +52,24 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = remark
         show(f"  set aside {report['quarantined']:,} bad rows in {report['quarantine']}")
     for note in report.get("notes") or []:
         show(f"  note: {note}")
+
+
+def _parquet_rows(path: str) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise VotecastError(str(error)) from error
+
+
+def _estimated_rows(path: str, reader: Mapping[str, Any]) -> float:
+    """From the size of the file and of its first rows."""
+    from votecast.data.reading import VoteReader
+
+    options = {name: reader[name] for name in ("format", "text") if name in reader}
+    head = next(iter(VoteReader(path, labels="ignored", limit=_HEAD_ROWS, **options)), None)
+    if head is None or not len(head):
+        return 0
+    return float(Path(path).stat().st_size * len(head) / head.table.nbytes)

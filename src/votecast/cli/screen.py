@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def say(message: str) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> None:
     """Show a table that fits 80 columns; the columns after the first `text_columns` are numbers."""
-    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
         drawn.add_column(name, justify="left" if place < text_columns else "right", overflow="fold")
     for row in rows:
@@ -53,11 +54,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns
     results().print(drawn)
 
 
+def prose(text: str, *, indent: int = 0) -> None:
+    """Show text wrapped to the width of the screen; lines after the first are indented."""
+    width = max(results().width, indent + 20)
+    say(textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False))
+
+
 def facts(pairs: Mapping[str, Any]) -> None:
-    """Show names and values, one pair a line."""
+    """Show names and values, a pair a line."""
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        say(f"{name:<{width}}  {value}")
+        prose(f"{name:<{width}}  {value}", indent=width + 2)
 
 
 def cite(judge: Mapping[str, str | None]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from votecast.cli.figures import show_metrics
+from votecast.cli.figures import show_metrics, show_notes
 from votecast.cli.options import JsonPath, Reading
 from votecast.cli.output import check_outputs, write_json
 from votecast.cli.progress import Bars
@@ -67,6 +67,7 @@ def train(
         say("Out-of-fold figures, cross-fitted calibration:\n")
         show_metrics(judge.figures)
         say("")
+        show_notes(judge.figures)
         facts({"judge": cite(name), "folder": out})
 
 
