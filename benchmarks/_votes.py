@@ -28,27 +28,33 @@ SHARES = {
     "oasst1_zh": 0.5,
     "tulu1_human": 1.5,
 }
-"""Weight of each source in all: less for few prompts (llmfao has 13) and for other tasks (harmlessness, Chinese only)."""
+"""Weight of each source: less for few prompts (llmfao has 13) and for other tasks (harmlessness, Chinese only)."""
 
 BINARY = ("hh_harmless_test", "oasst1_zh")
 """Sources whose raters could not call a tie."""
 
+_ORIGINS = (
+    ("llmfao", "dustalov/llmfao", "CC BY 4.0", "Dmitry Ustalov: LLMFAO"),
+    ("vicuna80_human, vicuna80_human_claude", "bcdnlp/PRD", "MIT", "votes: Ruosen Li, Teerth Patel, Xinya Du"),
+    ("vicuna80_human, vicuna80_human_claude", "artidoro/qlora", "MIT", "answers: Artidoro Pagnoni, Tim Dettmers"),
+    ("qa_feedback_dev", "allenai/FineGrainedRLHF", "Apache-2.0", "Zeqiu Wu, Yushi Hu and others"),
+    ("hh_harmless_test", "anthropics/hh-rlhf", "MIT", "Anthropic"),
+    ("oasst1_zh", "hiyouga/LLaMA-Factory", "Apache-2.0", "OpenAssistant contributors; LLaMA-Factory authors"),
+    ("tulu1_human", "allenai/open-instruct", "Apache-2.0", "Allen Institute for AI"),
+)
 SOURCES = [
-    {"source": "llmfao", "origin": "https://github.com/dustalov/llmfao", "licence": "CC BY 4.0", "attribution": "Dmitry Ustalov, LLMFAO"},
-    {"source": "vicuna80_human, vicuna80_human_claude", "origin": "https://github.com/bcdnlp/PRD (votes)", "licence": "MIT", "attribution": "Ruosen Li, Teerth Patel, Xinya Du: PRD"},
-    {"source": "vicuna80_human, vicuna80_human_claude", "origin": "https://github.com/artidoro/qlora (answers)", "licence": "MIT", "attribution": "Artidoro Pagnoni, Tim Dettmers: QLoRA"},
-    {"source": "qa_feedback_dev", "origin": "https://github.com/allenai/FineGrainedRLHF", "licence": "Apache-2.0", "attribution": "Allen Institute for AI"},
-    {"source": "hh_harmless_test", "origin": "https://github.com/anthropics/hh-rlhf", "licence": "MIT", "attribution": "Anthropic"},
-    {"source": "oasst1_zh", "origin": "https://github.com/hiyouga/LLaMA-Factory", "licence": "Apache-2.0", "attribution": "OpenAssistant contributors; LLaMA-Factory authors"},
-    {"source": "tulu1_human", "origin": "https://github.com/allenai/open-instruct", "licence": "Apache-2.0", "attribution": "Allen Institute for AI"},
-]  # fmt: skip
+    {"source": source, "origin": f"https://github.com/{place}", "licence": licence, "attribution": thanks}
+    for source, place, licence, thanks in _ORIGINS
+]
 """Origin and licence of every vote that the bundled judge was trained on."""
 
 
 def data_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the option --data."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("VOTECAST_DATA"), help="folder of the files that DATA.md names")
+    parser.add_argument(
+        "--data", default=os.environ.get("VOTECAST_DATA"), help="folder of the files that DATA.md names"
+    )
     return parser
 
 

@@ -48,7 +48,8 @@ def main() -> int:
     budget = MINUTES * max(1.0, options.rows / FULL)
     reached = {
         f"log loss {value:.4f}, above the best possible {above:+.4f}; at most {ABOVE}, aim {ABOVE_AIM}": above <= ABOVE,
-        f"trained over five folds in {minutes:.1f} min on {os.cpu_count()} cores; at most {budget:.0f}": minutes <= budget,
+        f"trained over five folds in {minutes:.1f} min on {os.cpu_count()} cores; at most {budget:.0f}": minutes
+        <= budget,
         f"{rate:,.0f} pairs forecast a second; at least {RATE}, aim {RATE_AIM}": rate >= RATE,
     }
     for line, fine in reached.items():

@@ -3,7 +3,8 @@
     python benchmarks/dev_votes.py --data DIR [--judge bundled:baseline]
 
 The peer is fitted on the very votes the judge was trained on, in three ways: every vote as it was cast, every pair once
-with the shares of its votes, and the weighted rows the judge learnt from. Intervals are 95 %, from prompts drawn in pairs for judge and peer.
+with the shares of its votes, and the weighted rows the judge learnt from. Intervals are 95 %, from prompts drawn in
+pairs for judge and peer.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-from _votes import DEVELOPMENT, data_parser, folder_or_leave, training_rows, training_votes
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from _votes import DEVELOPMENT, data_parser, folder_or_leave, training_rows, training_votes
 from votecast import load_judge
 from votecast.data import Battles, read_votes
 from votecast.data.aggregation import aggregate_votes
@@ -40,7 +41,11 @@ AIMS = {"dev_autoj": (1.04, 0.53), "dev_pandalm": (0.92, 0.60)}
 
 def counts(text: str) -> list[float]:
     """Length and format of one answer."""
-    return [np.log1p(len(text)), np.log1p(len(text.split())), *(np.log1p(len(re.findall(p, text))) for p in FORMAT.values())]
+    return [
+        np.log1p(len(text)),
+        np.log1p(len(text.split())),
+        *(np.log1p(len(re.findall(p, text))) for p in FORMAT.values()),
+    ]
 
 
 def length_and_format(battles: Battles) -> Floats:

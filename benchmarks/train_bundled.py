@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from _votes import SOURCES, data_parser, folder_or_leave, training_rows, training_votes
-
 from votecast.pipeline import train
 
 OUT = Path(__file__).parent.parent / "src" / "votecast" / "bundled" / "baseline"
@@ -34,7 +33,10 @@ def main() -> int:
     start = time.perf_counter()
     judge = train("baseline", rows, out=options.out, data_sources=SOURCES, overwrite=options.overwrite)
     seconds, size = time.perf_counter() - start, size_of(options.out)
-    print(f"{len(rows)} pairs, five folds, {seconds:.0f} s; {judge.name} {judge.hash[:12]} in {options.out}, {size:,} bytes")
+    print(
+        f"{len(rows)} pairs, five folds, {seconds:.0f} s; {judge.name} {judge.hash[:12]}, {size:,} bytes, "
+        f"in {options.out}"
+    )
     for name in SHOWN:
         figure = judge.figures["metrics"].get(name)
         if figure and figure["value"] is not None:

@@ -105,7 +105,10 @@ def texts_of(columns: list[pa.ChunkedArray], limit: int) -> Texts:
         DataError: If a text is not valid UTF-8.
     """
     parts = [part for column in columns for part in column.chunks]
-    turns = np.concatenate([np.asarray(pc.list_value_length(part).to_numpy(zero_copy_only=False)) for part in parts] or [np.zeros(0, np.int64)])
+    turns = np.concatenate(
+        [np.asarray(pc.list_value_length(part).to_numpy(zero_copy_only=False)) for part in parts]
+        or [np.zeros(0, np.int64)]
+    )
     values = [part.flatten() for part in parts]
     flat = pa.concat_arrays(values) if values else pa.array([], pa.large_string())
     written = np.asarray(pc.fill_null(pc.utf8_length(flat), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -129,7 +132,9 @@ def _decode(array: pa.Array) -> NDArray[np.uint32]:
     try:
         return np.frombuffer(str(raw, "utf-8").encode("utf-32-le"), dtype="<u4").astype(np.uint32, copy=False)
     except UnicodeError as error:
-        raise DataError(f"a text is not valid UTF-8 ({error}); read the file again with votecast.read_votes, which repairs it") from error
+        raise DataError(
+            f"a text is not valid UTF-8 ({error}); read the file again with votecast.read_votes, which repairs it"
+        ) from error
 
 
 @cache
@@ -144,11 +149,11 @@ def kind_table() -> NDArray[np.uint8]:
 
 @cache
 def lower_table() -> NDArray[np.uint32]:
-    """Lower-case form of every code point of the Latin, Greek and Cyrillic alphabets; others, and curly quotes, made plain."""
+    """Lower case of every code point of the Latin, Greek and Cyrillic alphabets; curly apostrophes made straight."""
     table = np.arange(0x110000, dtype=np.uint32)
     for first, last in ((0x41, 0x5A), (0xC0, 0xD6), (0xD8, 0xDE), (0x391, 0x3A9), (0x410, 0x42F)):
         table[first : last + 1] += 32
-    table[0x400 : 0x410] += 80
-    table[0x100 : 0x138 : 2] += 1
-    table[0x2018 : 0x201A] = 0x27
+    table[0x400:0x410] += 80
+    table[0x100:0x138:2] += 1
+    table[0x2018:0x201A] = 0x27
     return table

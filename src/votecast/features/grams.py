@@ -15,8 +15,8 @@ COLUMNS = 2**BITS
 def hashed_terms(words: Words, first: int, last: int) -> csr_matrix:
     """Weigh the hashed words and pairs of neighbouring words of texts `first` to `last`.
 
-    Each text's row holds 1 + log(count) of its terms, divided by the row's Euclidean length (Salton & Buckley 1988); the
-    inverse document frequency is left to the model.
+    Each text's row holds 1 + log(count) of its terms, divided by the row's length (Salton & Buckley 1988); the inverse
+    document frequency is left to the model.
 
     Args:
         words: The words of many texts.
@@ -40,9 +40,7 @@ def hashed_terms(words: Words, first: int, last: int) -> csr_matrix:
     return csr_matrix((data, (keys & (COLUMNS - 1)).astype(np.int32), starts), shape=(last - first, COLUMNS))
 
 
-def _within(
-    hashes: Hashes, owner: NDArray[np.int64], first: int, last: int
-) -> tuple[Hashes, NDArray[np.int64]]:
+def _within(hashes: Hashes, owner: NDArray[np.int64], first: int, last: int) -> tuple[Hashes, NDArray[np.int64]]:
     lower, upper = np.searchsorted(owner, [first, last])
     return hashes[lower:upper], owner[lower:upper] - first
 

@@ -41,7 +41,7 @@ class TermSets:
 
     def share(self, one: int, two: int) -> Column:
         """Share of the terms of text `one` that text `two` has too; 0 without any."""
-        return self.shared(one, two) / np.maximum(self.sizes[one], 1)
+        return np.asarray(self.shared(one, two) / np.maximum(self.sizes[one], 1))
 
     def in_prompt(self, hashes: Hashes, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these terms of any text are in the prompt of its row."""
@@ -89,7 +89,7 @@ def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, C
 
 
 def _on_topic(reading: Reading, terms: TermSets, pairs: TermSets) -> Column:
-    """Share of the sentences of each text that hold a word of the prompt, function words apart, or two Chinese characters."""
+    """Share of the sentences that hold a word of the prompt (no function word), or two Chinese characters of it."""
     words, texts = reading.words, reading.texts
     single = texts.is_kind("han", "kana")[words.first]
     content = ~single & (words.length > 2) & ~among(words.hashes, function_words())
@@ -103,6 +103,7 @@ def _on_topic(reading: Reading, terms: TermSets, pairs: TermSets) -> Column:
 def _scripts(reading: Reading) -> Column:
     """Share of each alphabet, English letters and function words of each language among them, rows sum to at most 1."""
     texts = reading.texts
-    counts = [texts.count(texts.is_kind(*names)) for names in (("lower", "upper", "latin"), *((name,) for name in ALPHABETS[1:]))]
+    scripts_by_kind = [("lower", "upper", "latin"), *((name,) for name in ALPHABETS[1:])]
+    counts = [texts.count(texts.is_kind(*names)) for names in scripts_by_kind]
     scripts = np.stack(counts, axis=1).astype(np.float64)
-    return scripts / np.maximum(scripts.sum(axis=1, keepdims=True), 1)
+    return np.asarray(scripts / np.maximum(scripts.sum(axis=1, keepdims=True), 1))

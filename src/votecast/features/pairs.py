@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.features.codes import texts_of
-from votecast.features.grams import COLUMNS, hashed_terms
+from votecast.features.grams import hashed_terms
 from votecast.features.overlap import overlap_of
 from votecast.features.style import Reading, style_of
 
@@ -22,9 +23,9 @@ LIMIT = 32_768
 """Characters of a turn that are looked at; its length is always known in full."""
 _CHUNK_BYTES = 1_000_000
 _PROMPT = (
-    "chars", "words", "turns", "questions", "digit_share", "markup_share", "lines", "code_blocks", "formulas", "reading_ease",
-    "ends_asking", "ends_stopped", "first_person", "second_person", "reason", "abuse", "is_english", "wants_list", "wants_table", "wants_code", "wants_text",
-    "script_han", "script_cyrillic",
+    "chars", "words", "turns", "questions", "digit_share", "markup_share", "lines", "code_blocks", "formulas",
+    "reading_ease", "ends_asking", "ends_stopped", "first_person", "second_person", "reason", "abuse",
+    "is_english", "wants_list", "wants_table", "wants_code", "wants_text", "script_han", "script_cyrillic",
 )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def _chunks(battles: Battles) -> Iterator[Battles]:
         size += _row_bytes(battles, name)
     part = (np.cumsum(size) - size) // _CHUNK_BYTES if len(size) else size
     cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(battles)]
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in itertools.pairwise(cuts):
         yield battles[first:last]
 
 

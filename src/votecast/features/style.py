@@ -74,7 +74,9 @@ def lines_of(texts: Texts) -> Lines:
     first = solid[np.flatnonzero(np.diff(line, prepend=-1))]
     ends = breaks[np.searchsorted(breaks, first)] if first.size else first
     padded = np.append(texts.codes, np.full(4, NEWLINE, dtype=np.uint32))
-    return Lines(texts.owner[first], padded[first[:, None] + np.arange(4)], span_hashes(prefix_hashes(texts), first, ends))
+    return Lines(
+        texts.owner[first], padded[first[:, None] + np.arange(4)], span_hashes(prefix_hashes(texts), first, ends)
+    )
 
 
 def style_of(reading: Reading) -> tuple[list[str], NDArray[np.float32]]:
@@ -139,7 +141,9 @@ def _layout(reading: Reading) -> dict[str, Column]:
     bullet = np.isin(one, [ord(c) for c in "-*+•–"]) & ((two == 32) | (one == ord("•")))
     stop = np.array([ord(c) for c in ".):、"])
     digit = _is_digit(one)
-    numbered = digit & (np.isin(two, stop) | (_is_digit(two) & (np.isin(three, stop) | (_is_digit(three) & np.isin(four, stop)))))
+    numbered = digit & (
+        np.isin(two, stop) | (_is_digit(two) & (np.isin(three, stop) | (_is_digit(three) & np.isin(four, stop))))
+    )
     fence = (one == 96) & (two == 96) & (three == 96)
     fences = per_text(fence)
     columns = {
@@ -169,7 +173,9 @@ def _wording(reading: Reading) -> dict[str, Column]:
     counts, words = reading.phrases, np.maximum(reading.words.counts, 1)
     common = np.stack([counts[name] for name in LANGUAGES], axis=1)
     columns = {name: np.log1p(counts[name]) for name in TOPICS}
-    columns |= {f"{name}_share": counts[name] / words for name in ("hedge", "first_person", "second_person", "negation")}
+    columns |= {
+        f"{name}_share": counts[name] / words for name in ("hedge", "first_person", "second_person", "negation")
+    }
     columns["refusal_turns"] = counts["refusal"] / np.maximum(reading.texts.turns, 1)
     return columns | {f"is_{name}": common[:, i] / words for i, name in enumerate(LANGUAGES)}
 

@@ -48,4 +48,8 @@ def is_right(left: str, sign: str, right: str, claimed: str) -> bool:
         return False
     value = {"+": x + y, "-": x - y, "*": x * y, "×": x * y, "x": x * y}.get(sign, x / y if y else 0.0)
     digits = len(claimed.partition(".")[2])
-    return abs(value - float(claimed)) <= 0.5 * 10.0**-digits + 1e-9 if digits or sign in "/÷" else abs(value - float(claimed)) < 1e-9
+    return (
+        abs(value - float(claimed)) <= 0.5 * 10.0**-digits + 1e-9
+        if digits or sign in "/÷"
+        else abs(value - float(claimed)) < 1e-9
+    )

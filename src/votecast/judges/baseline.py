@@ -36,7 +36,7 @@ class BaselineSettings(Settings):
     Args:
         trees: Settings of the boosted trees.
         linear: Settings of the linear model.
-        inner_folds: Folds, grouped by prompt, on which the number of rounds and the blend of the two models are settled.
+        inner_folds: Folds, grouped by prompt, on which rounds of boosting and the blend of the models are settled.
         threads: Threads for features and trees; 0 uses all cores. The result does not depend on it.
     """
 
@@ -67,8 +67,8 @@ class Prepared:
 class BaselineModel:
     """Boosted trees and a linear model over features of the pair, stacked on held-out forecasts.
 
-    Both models give every battle a strength, which changes its sign when the answers are exchanged, and a closeness, which
-    does not change; so exchanging the answers exchanges columns a and b exactly, for every input.
+    Both models give every battle a strength, which changes its sign when the answers are exchanged, and a closeness,
+    which does not change; so exchanging the answers exchanges columns a and b exactly, for every input.
 
     Args:
         settings: Settings of the baseline.
@@ -76,7 +76,9 @@ class BaselineModel:
 
     Example:
         >>> from votecast.data.battles import Battles
-        >>> rows = [{"prompt": str(i), "response_a": "No.", "response_b": "Yes, " * i, "winner": "b"} for i in range(40)]
+        >>> rows = [
+        ...     {"prompt": str(i), "response_a": "No.", "response_b": "Yes, " * i, "winner": "b"} for i in range(40)
+        ... ]
         >>> battles = Battles.from_rows(rows)
         >>> model = BaselineModel(seed=0).fit(battles, battles.targets(), battles.weights())
         >>> p = model.predict(battles)
@@ -223,7 +225,9 @@ class _Fit:
         shares = [self.weights[part].sum() for part in parts]
         losses = np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)
         rounds = 1 + int(np.argmin(losses)) if shortest else 1  # a part too small to split at all has no curve
-        tree_scores = [trees.strength(self.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)]
+        tree_scores = [
+            trees.strength(self.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)
+        ]
         scores = (_joined(tree_scores), _joined(linear_scores))
         return Blend.fit(scores, self.targets[rows], self.weights[rows], base), rounds
 
@@ -231,7 +235,14 @@ class _Fit:
         """Trees fitted on these battles."""
         views, targets, weights = self.views.take(rows), self.targets[rows], self.weights[rows]
         return Trees.fit(
-            views, targets, weights, self.settings.trees, rounds=rounds, seed=self.seed, threads=self.settings.threads, held=held
+            views,
+            targets,
+            weights,
+            self.settings.trees,
+            rounds=rounds,
+            seed=self.seed,
+            threads=self.settings.threads,
+            held=held,
         )
 
     def linear(self, rows: NDArray[np.int64]) -> Linear:

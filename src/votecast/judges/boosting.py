@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,17 +104,19 @@ class Held:
 class Trees:
     """A booster with two outputs per answer: its worth `f`, and `g`, how close it makes the pair.
 
-    The strength of a battle is `f(a | b) - f(b | a)` and its closeness is `g(a | b) + g(b | a)` plus a constant, whatever the
-    trees have learnt: the order of the answers cannot matter.
+    The strength of a battle is `f(a | b) - f(b | a)` and its closeness is `g(a | b) + g(b | a)` plus a constant. The
+    order of the answers cannot matter, whatever the trees have learnt.
 
     Args:
         booster: The LightGBM booster.
         base: The constant part of the closeness.
+        threads: Threads to predict with; 0 uses all cores.
     """
 
-    def __init__(self, booster: Any, base: float) -> None:
+    def __init__(self, booster: Any, base: float, threads: int = 0) -> None:
         self.booster = booster
         self.base = base
+        self.threads = threads
 
     @classmethod
     def fit(
@@ -155,11 +156,17 @@ class Trees:
             if booster.update(fobj=objective) or (held is not None and held.stale(booster, base)):
                 break
         booster.free_dataset()
-        return cls(booster, base)
+        return cls(booster, base, threads)
 
     def strength(self, views: Views, rounds: int | None = None) -> tuple[Vector, Vector]:
         """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
-        raw = self.booster.predict(views.rows, raw_score=True, num_iteration=rounds or -1, validate_features=False)
+        raw = self.booster.predict(
+            views.rows,
+            raw_score=True,
+            num_iteration=rounds or -1,
+            validate_features=False,
+            num_threads=self.threads,
+        )
         return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
 
     def text(self) -> str:
@@ -178,8 +185,10 @@ class Trees:
             text = path.read_text("utf-8")
             booster = lightgbm.Booster(model_str=text)
         except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
-            raise ArtifactError(f"{path} cannot be read as a LightGBM model: {error}; copy or train the judge again") from error
-        return cls(booster, base)
+            raise ArtifactError(
+                f"{path} cannot be read as a LightGBM model: {error}; copy or train the judge again"
+            ) from error
+        return cls(booster, base, threads)
 
 
 def paired(raw: NDArray[np.float64]) -> tuple[Vector, Vector]:
@@ -198,12 +207,11 @@ def load_lightgbm() -> ModuleType:
     try:
         import lightgbm
     except ImportError as error:
-        raise MissingExtraError(f"lightgbm cannot be imported ({error}); install it with: pip install lightgbm") from error
+        raise MissingExtraError(f"lightgbm is missing ({error}); install it with: pip install lightgbm") from error
     except OSError as error:
-        missing = re.search(r"lib\w*omp\S*", str(error))
         raise MissingExtraError(
-            f"lightgbm needs the OpenMP runtime ({missing.group(0).rstrip(':') if missing else error}), which is not on this "
-            "machine; install the system package libgomp1 (Debian, Ubuntu), libgomp (Fedora, Alpine) or libomp (macOS, Homebrew)"
+            f"lightgbm needs the OpenMP runtime, which this machine lacks ({error}); install the system package "
+            "libgomp1 (Debian, Ubuntu), libgomp (Fedora, Alpine) or libomp (macOS with Homebrew)"
         ) from error
     return lightgbm
 

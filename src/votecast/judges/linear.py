@@ -1,4 +1,4 @@
-"""A linear model over sparse hashed terms and standardised features, antisymmetric in strength, symmetric in closeness."""
+"""A linear model over sparse hashed terms and standardised features, blind to which answer is called a."""
 
 from __future__ import annotations
 
@@ -105,8 +105,10 @@ class Linear:
 
     def strength(self, design: Design) -> tuple[Vector, Vector]:
         """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
-        s = design.terms @ self.terms.astype(np.float64) + _row_sums(_bounded(design.gap * self.gap_scale), self.gap)
-        t = design.apart @ self.apart.astype(np.float64) + _row_sums(_bounded((design.level - self.centre) * self.level_scale), self.level)
+        gap = _bounded(design.gap * self.gap_scale)
+        level = _bounded((design.level - self.centre) * self.level_scale)
+        s = design.terms @ self.terms.astype(np.float64) + _row_sums(gap, self.gap)
+        t = design.apart @ self.apart.astype(np.float64) + _row_sums(level, self.level)
         return s, t
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -116,7 +118,7 @@ class Linear:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
         """The inverse of `arrays`."""
-        values = {name: arrays[name] for name in cls.__dataclass_fields__}
+        values: dict[str, Any] = {name: arrays[name] for name in cls.__dataclass_fields__}
         return cls(**(values | {"base": float(arrays["base"][0])}))
 
 
@@ -127,7 +129,7 @@ def _bounded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _row_sums(matrix: NDArray[np.float64], weights: Vector) -> Vector:
     """Matrix times vector, each row summed in the same order whatever the other rows (a BLAS product is not)."""
-    return np.sum(matrix * weights, axis=1)
+    return np.asarray(np.sum(matrix * weights, axis=1))
 
 
 class _Problem:
@@ -159,9 +161,8 @@ class _Problem:
         t = self.apart @ (apart * self.rarity) + self.level @ level + (base + self.base)
         p = link(s, t)
         ds, dt = (part * self.weights for part in gradients(p, self.targets))
-        slope = np.concatenate([
-            (self.terms.T @ ds) * self.rarity, (self.apart.T @ dt) * self.rarity, ds @ self.gap, dt @ self.level, [dt.sum()],
-        ])  # fmt: skip
+        by_term = [(self.terms.T @ ds) * self.rarity, (self.apart.T @ dt) * self.rarity]
+        slope = np.concatenate([*by_term, ds @ self.gap, dt @ self.level, [dt.sum()]])
         value = loss(p, self.targets, self.weights) * self.total + 0.5 * float(np.sum(self.penalty * point**2))
         return value / self.total, (slope + self.penalty * point) / self.total
 
