@@ -30,6 +30,7 @@ def read(path: Path, **options: Any) -> tuple[list[list[str]], list[int]]:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "BATCH_BYTES", 16)
     monkeypatch.setattr(records, "LEAST_READ", 8)
+    monkeypatch.setattr(records, "_WINDOW", 5)
     monkeypatch.setattr("votecast.data.containers.sources.HEAD_BYTES", 8)
 
 
@@ -129,6 +130,7 @@ def test_what_python_writes_is_read(tmp_path_factory: pytest.TempPathFactory, ta
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(records, "BATCH_BYTES", 16)
         patch.setattr(records, "LEAST_READ", 8)
+        patch.setattr(records, "_WINDOW", 5)
         rows, numbers = read(path)
     assert rows == table
     assert numbers == list(range(1, len(table) + 1))
@@ -146,6 +148,7 @@ def test_quotation_marks_in_bare_cells_are_text_as_python_reads_them(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(records, "BATCH_BYTES", 16)
         patch.setattr(records, "LEAST_READ", 8)
+        patch.setattr(records, "_WINDOW", 5)
         rows, numbers = read(path, on_bad_row=bad.append)
     expected = [row for row in csv.reader(io.StringIO(text + "\n", newline="")) if row]
     is_open = bool(bad) and "never closed" in bad[-1].reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -96,11 +97,11 @@ class JsonLinesReader:
 
     def _exact(self, text: bytes, first: int) -> Iterator[RawBatch]:
         values, rows, repairs = [], [], dict[str, list[int]]()
-        for row, line in enumerate(text.split(b"\n")[:-1], start=first):
+        for row, line in enumerate(io.BytesIO(text), start=first):
             try:
-                value, repaired = decode_line(line)
+                value, repaired = decode_line(line.rstrip(b"\n"))
             except RowError as error:
-                bad = BadRow(row, error.column, line.decode("utf-8", "replace"), str(error))
+                bad = BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error))
                 self._fault = self._fault or bad
                 self._rejects(bad)
                 continue

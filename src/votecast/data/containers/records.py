@@ -14,6 +14,7 @@ from votecast.errors import DataError
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 LEAST_READ = 1 << 16
+_WINDOW = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -79,14 +80,21 @@ class Blocks:
         """Where the last whole record ends, and whether the block ends inside a quote."""
         if self._delimiter is None:
             return block.rfind(b"\n") + 1, False
-        codes = np.frombuffer(block, dtype=np.uint8)
-        quotes = np.flatnonzero(codes == _QUOTE)
-        before = codes[quotes[0::2] - 1] if len(quotes) else quotes
-        if len(quotes) and quotes[0] == 0:
-            before[0] = _NEWLINE
-        if not np.isin(before, (ord(self._delimiter), _NEWLINE, _RETURN, _QUOTE)).all():
-            return _Scanner(self._delimiter).cut(block)
-        return _last_newline_outside(block, quotes), bool(len(quotes) % 2)
+        cut, is_open = 0, False
+        for start in range(0, len(block), _WINDOW):
+            window = np.frombuffer(block, dtype=np.uint8, count=min(_WINDOW, len(block) - start), offset=start)
+            quotes = np.flatnonzero(window == _QUOTE)
+            opening = quotes[int(is_open) :: 2]
+            before = window[opening - 1]
+            if len(opening) and opening[0] == 0:
+                before[0] = block[start - 1] if start else _NEWLINE
+            if not np.isin(before, (ord(self._delimiter), _NEWLINE, _RETURN, _QUOTE)).all():
+                return _Scanner(self._delimiter).cut(block)
+            newlines = np.flatnonzero(window == _NEWLINE)
+            outside = newlines[np.searchsorted(quotes, newlines) % 2 == int(is_open)]
+            cut = start + int(outside[-1]) + 1 if len(outside) else cut
+            is_open ^= bool(len(quotes) % 2)
+        return cut, is_open
 
     def _check_size(self, size: int) -> None:
         if size > LARGEST_ROW:
@@ -94,16 +102,6 @@ class Blocks:
                 f"{self._source.path} has a row of more than {LARGEST_ROW >> 20} MB, the most that is read; "
                 "most likely a quote is never closed or the line ends are missing: check how the file was written"
             )
-
-
-def _last_newline_outside(block: bytes, quotes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-    """End of the last line that ends outside quotes, 0 if there is none; quotes are known to open and close in turn."""
-    at = block.rfind(b"\n")
-    if at < 0 or np.searchsorted(quotes, at) % 2 == 0:
-        return at + 1
-    newlines = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _NEWLINE)
-    outside = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
-    return int(outside[-1]) + 1 if len(outside) else 0
 
 
 class _Scanner:
