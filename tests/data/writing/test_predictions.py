@@ -19,7 +19,7 @@ from votecast.errors import ArtifactError, ConfigError, DataError
 
 JUDGE = {"name": "baseline", "hash": "0" * 64}
 P = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.2, 0.7, 0.1], [0.4, 0.4, 0.2]])
-IDS = ["007", 'b,"x"', "é", "12345678901234567890"]
+IDS = ["007", 'b,"x"\r', "é", "12345678901234567890"]
 SUFFIXES = [
     f"{container}{packing}"
     for container in (".csv", ".tsv", ".jsonl", ".parquet", ".arrow")

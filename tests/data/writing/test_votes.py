@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from votecast.data import Battles, read_votes
@@ -63,6 +63,7 @@ def test_everything_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: l
 
 @settings(max_examples=30)
 @given(ROWS)
+@example([{"prompt": ["\r"], "response_a": [], "response_b": [], "model_a": "a\rb", "model_b": "c\nd"}])
 def test_csv_keeps_texts_models_and_winners(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import datetime
 import decimal
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from votecast.data.containers.detection import SUFFIXES, split_suffixes
 from votecast.errors import ConfigError, DataError
 
 _GROUP_BYTES = 8 << 20
+_BOTH_ENDS = "\r\n"
 _NESTED = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_struct, pa.types.is_map)
 
 
@@ -185,9 +185,19 @@ class _Delimited:
         """There is nothing at the end of CSV."""
 
     def _emit(self, rows: Any) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(rows)
-        self._out.write(text.getvalue().encode("utf-8"))
+        lines = _Lines()
+        csv.writer(lines, delimiter=self._delimiter, lineterminator=_BOTH_ENDS).writerows(rows)
+        self._out.write("".join(lines.ended).encode("utf-8"))
+
+
+class _Lines:
+    """Records that end with LF alone; told that they end with CR and LF, Python quotes cells that hold either."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def write(self, record: str) -> None:
+        self.ended.append(record.removesuffix(_BOTH_ENDS) + "\n")
 
 
 def as_json(value: Any) -> str:
