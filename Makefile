@@ -22,6 +22,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'import lightgbm' || { echo "LightGBM does not start: it needs the OpenMP library of the system; on Debian and Ubuntu: apt-get install libgomp1" >&2; exit 2; }
 	@touch $@
 
 demo: $(STAMP) ## simulate an arena, train, predict, write a submission, compare two answers (into demo/)

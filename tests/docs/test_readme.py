@@ -51,4 +51,4 @@ def test_files_and_make_targets_that_documents_name_exist() -> None:
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (root / name).read_text("utf-8")
         assert all((root / link).exists() for link in re.findall(r"\]\(([^)#:]+)\)", text))
-        assert set(re.findall(r"make ([a-z]+)", text)) <= set(targets)
+        assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= set(targets)

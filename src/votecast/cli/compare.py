@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath
 from votecast.cli.output import check_outputs, write_json
-from votecast.cli.screen import cite, facts, table
+from votecast.cli.screen import cite, facts, say, table
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
 
@@ -54,4 +54,5 @@ def compare(
         write_json(forecast, json, overwrite=overwrite)
     if json != "-":
         table(["outcome", "probability"], [[SHOWN[key], f"{chance:.1%}"] for key, chance in chances.items()])
+        say("")
         facts({"decision": SHOWN[forecast["decision"]], "judge": cite(name)})
