@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
@@ -41,6 +41,7 @@ def test_each_is_a_calibrator_under_its_own_name(fitted):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=50)
 @given(file=files(), seed=st.integers(0, 20))
 def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, file, seed):
     calibrator = make_calibrator(method).fit(powered(TRUE[:200], 1 + seed / 10), VOTES[:200])

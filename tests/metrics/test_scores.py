@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sklearn.metrics as oracle
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.metrics.votes import drawn, files, forecasts, one_hot
 
@@ -144,6 +144,7 @@ def test_perfect_forecasts_have_perfect_figures(file):
 
 
 @pytest.mark.parametrize("name", SCORES)
+@settings(max_examples=40)
 @given(file=files(), seed=st.integers(0, 99))
 def test_scores_do_not_depend_on_the_order_of_rows(name, file, seed):
     t, p, w = file
@@ -153,6 +154,7 @@ def test_scores_do_not_depend_on_the_order_of_rows(name, file, seed):
 
 
 @pytest.mark.parametrize("name", SCORES)
+@settings(max_examples=40)
 @given(file=files())
 def test_scores_do_not_depend_on_the_order_of_answers(name, file):
     t, p, w = file
@@ -161,6 +163,7 @@ def test_scores_do_not_depend_on_the_order_of_answers(name, file):
 
 
 @pytest.mark.parametrize("name", SCORES)
+@settings(max_examples=40)
 @given(file=files())
 def test_a_weight_is_a_number_of_repetitions(name, file):
     t, p, w = file
@@ -170,6 +173,7 @@ def test_a_weight_is_a_number_of_repetitions(name, file):
 
 
 @pytest.mark.parametrize("name", SCORES)
+@settings(max_examples=40)
 @given(file=files())
 def test_a_soft_vote_is_so_many_hard_votes(name, file):
     t, p, w = file
