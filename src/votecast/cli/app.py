@@ -118,11 +118,11 @@ def _fault(error: Exception) -> str:
 def _terminated_cleanly() -> Iterator[None]:
     """Let SIGTERM unwind the stack, so that half-written files are removed."""
 
-    def leave(*_: object) -> None:
+    def _leave(*_: object) -> None:
         sys.exit(TERMINATED)
 
     try:
-        before = signal.signal(signal.SIGTERM, leave)
+        before = signal.signal(signal.SIGTERM, _leave)
     except ValueError:  # not in the main thread: the embedding program handles signals
         yield
         return

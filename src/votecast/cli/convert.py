@@ -46,14 +46,14 @@ def convert(
     votes, expected = VoteReader(source, **reader), about_rows(source, reader)
     with Bars() as bars:
 
-        def counted() -> Iterator[Battles]:
+        def _counted() -> Iterator[Battles]:
             done = 0
             for battles in votes:
                 yield battles
                 done += len(battles)
                 bars.rows(done, expected)
 
-        written = write_votes(counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
+        written = write_votes(_counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
     report = votes.report.to_dict()
     write_settings(
         out,
