@@ -170,6 +170,12 @@ def test_an_output_inside_a_file_is_refused(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(ArtifactError, match="cannot be an output"):
+        check_free(tmp_path / name)
+
+
 def test_check_free_leaves_a_free_place_alone(tmp_path):
     check_free(tmp_path / "free")
     assert not (tmp_path / "free").exists()
