@@ -24,7 +24,7 @@ SHARES = {
     "vicuna80_human": 1.0,
     "vicuna80_human_claude": 0.5,
     "qa_feedback_dev": 1.0,
-    "hh_harmless_test": 0.2,
+    "hh_harmless_test": 0.05,
     "oasst1_zh": 0.5,
     "tulu1_human": 1.5,
 }

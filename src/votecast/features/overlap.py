@@ -76,7 +76,7 @@ def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, C
         "pairs": TermSets(*words.grams(2), n),
     }
     on_topic = _on_topic(reading, sets["words"], sets["pairs"]).reshape(3, n)
-    scripts = _scripts(reading).reshape(3, n, -1)
+    scripts = _scripts(reading).reshape(3, n, len(ALPHABETS))
     each: list[dict[str, Column]] = []
     for part in (1, 2):
         columns = {f"prompt_{name}_in": terms.share(0, part) for name, terms in sets.items()}

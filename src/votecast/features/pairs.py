@@ -86,7 +86,7 @@ def _extract(battles: Battles) -> PairFeatures:
     n = len(battles)
     reading = Reading(texts_of([battles.column(name) for name in TEXT_COLUMNS], LIMIT))
     names, style = style_of(reading)
-    prompt, a, b = style.reshape(3, n, -1)
+    prompt, a, b = style.reshape(3, n, len(names))
     with_a, with_b, both = overlap_of(reading, n)
     terms = hashed_terms(reading.words, n, 2 * n) - hashed_terms(reading.words, 2 * n, 3 * n)
     terms.sort_indices()

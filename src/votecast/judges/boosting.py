@@ -67,6 +67,10 @@ class Views:
         names = [*(f"own_{name}" for name in features.names), *(f"gap_{name}" for name in features.names)]
         return cls([*names, *features.shared_names], np.concatenate([first, second]))
 
+    def can_be_split(self, min_rows: int) -> bool:
+        """Whether any column has enough rows beside its most common value; LightGBM refuses to start where none has."""
+        return any(np.count_nonzero(column != np.median(column)) >= min_rows for column in self.rows.T)
+
     def take(self, rows: NDArray[np.int64]) -> Views:
         """Both rows of the battles at these positions."""
         return Views(self.names, self.rows[np.concatenate([rows, rows + self.rows.shape[0] // 2])])
@@ -108,7 +112,7 @@ class Trees:
     order of the answers cannot matter, whatever the trees have learnt.
 
     Args:
-        booster: The LightGBM booster.
+        booster: The LightGBM booster; None where there was too little to grow a tree from.
         base: The constant part of the closeness.
         threads: Threads to predict with; 0 uses all cores.
     """
@@ -145,9 +149,10 @@ class Trees:
         """
         lightgbm = load_lightgbm()
         base = prior_closeness(targets, weights)
-        data = lightgbm.Dataset(
-            views.rows, feature_name=views.names, free_raw_data=True, params={"max_bin": settings.bins, "verbosity": -1}
-        )
+        if not views.can_be_split(settings.min_rows):
+            return cls(None, base, threads)
+        binning = {"max_bin": settings.bins, "feature_pre_filter": False, "verbosity": -1}
+        data = lightgbm.Dataset(views.rows, feature_name=views.names, free_raw_data=True, params=binning)
         booster = lightgbm.Booster(_parameters(settings, seed, threads), data)
         if held is not None:
             booster.add_valid(lightgbm.Dataset(held.views.rows, reference=data, params=data.get_params()), "held")
@@ -160,6 +165,9 @@ class Trees:
 
     def strength(self, views: Views, rounds: int | None = None) -> tuple[Vector, Vector]:
         """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
+        if self.booster is None:
+            nothing = np.zeros(len(views.rows) // 2)
+            return nothing, nothing
         raw = self.booster.predict(
             views.rows,
             raw_score=True,
@@ -170,8 +178,8 @@ class Trees:
         return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
 
     def text(self) -> str:
-        """The booster in LightGBM's text format."""
-        return str(self.booster.model_to_string())
+        """The booster in LightGBM's text format, empty without one."""
+        return "" if self.booster is None else str(self.booster.model_to_string())
 
     @classmethod
     def read(cls, path: Path, base: float, threads: int) -> Self:
@@ -183,7 +191,7 @@ class Trees:
         lightgbm = load_lightgbm()
         try:
             text = path.read_text("utf-8")
-            booster = lightgbm.Booster(model_str=text)
+            booster = lightgbm.Booster(model_str=text) if text else None
         except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
             raise ArtifactError(
                 f"{path} cannot be read as a LightGBM model: {error}; copy or train the judge again"
