@@ -77,7 +77,7 @@ def check_free(path: str | Path, *, overwrite: bool = False) -> None:
         ArtifactError: If something is in the way; the message names the way out.
     """
     target = Path(path)
-    if target.exists() and not overwrite:
+    if _exists(target) and not overwrite:
         raise ArtifactError(
             f"{target} exists and is left alone; pass --overwrite to replace it, or name another output"
         )
@@ -222,6 +222,16 @@ def _beside(target: Path, *, is_folder: bool) -> Path:
         raise ArtifactError(
             f"{target} cannot be written: {error}; name an output in a folder that can be written to"
         ) from error
+
+
+def _exists(target: Path) -> bool:
+    try:
+        target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{str(target)[:200]!r} cannot be an output: {error}; name another") from error
+    return True
 
 
 def _umask() -> int:
