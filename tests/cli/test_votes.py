@@ -69,6 +69,13 @@ def test_inspect_as_json_counts_what_was_asked_for(votecast: Callable, arena: Pa
     assert "0.5" in sampled["reading"]["sampling"]
 
 
+def test_the_settings_of_an_inspection_lie_beside_it(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+    assert votecast("inspect", votes, "--json", tmp_path / "found.json", "--limit", 1).code == 0
+    settings = json.loads((tmp_path / "found.json.settings.json").read_text())
+    assert settings["command"] == "inspect"
+    assert settings["settings"]["reader"]["limit"] == 1
+
+
 def test_inspect_shows_no_control_characters(votecast: Callable, tmp_path: Path) -> None:
     path = tmp_path / "votes.jsonl"
     row = {

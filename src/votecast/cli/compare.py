@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, write_json
+from votecast.cli.output import check_outputs, write_json, write_settings
 from votecast.cli.screen import cite, facts, say, table
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
@@ -52,6 +52,7 @@ def compare(
     }
     if json is not None:
         write_json(forecast, json, overwrite=overwrite)
+        write_settings(json, "compare", {"judge": judge, "prompt": prompt, "a": a, "b": b}, judge=name)
     if json != "-":
         table(["outcome", "probability"], [[SHOWN[key], f"{chance:.1%}"] for key, chance in chances.items()])
         say("")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath, Reading, Source
-from votecast.cli.output import check_outputs, write_json
+from votecast.cli.output import check_outputs, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_reading
 from votecast.cli.screen import facts, say, table
@@ -36,11 +36,13 @@ def inspect(
     from votecast.data.inspection import inspect_votes
 
     check_outputs(json, overwrite=overwrite)
+    reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
         bars.steps("inspecting", 0, 1)
-        found = inspect_votes(source, **reading.reader(overwrite=overwrite)).to_dict()
+        found = inspect_votes(source, **reader).to_dict()
     if json is not None:
         write_json(found, json, overwrite=overwrite)
+        write_settings(json, "inspect", {"source": source, "reader": reader})
     if json != "-":
         if found["reading"]:
             show_reading(found["reading"], say)

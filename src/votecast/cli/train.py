@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from votecast.cli.figures import show_metrics, show_notes
 from votecast.cli.options import JsonPath, Reading
-from votecast.cli.output import check_outputs, write_json
+from votecast.cli.output import check_outputs, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_reading
 from votecast.cli.screen import cite, facts, say
@@ -63,6 +63,7 @@ def train(
         show_reading(judge.notes["reading"])
     if json is not None:
         write_json(judge.figures | {"judge": name | {"folder": str(out)}}, json, overwrite=overwrite)
+        write_settings(json, "train", {"train": train, "recipe": judge.recipe.dump()}, judge=name)
     if json != "-":
         say("Out-of-fold figures, cross-fitted calibration:\n")
         show_metrics(judge.figures)
