@@ -15,7 +15,7 @@ from votecast.pipeline import train
 
 OUT = Path(__file__).parent.parent / "src" / "votecast" / "bundled" / "baseline"
 LIMIT = 2_000_000
-SHOWN = ("log_loss", "accuracy", "brier", "ece", "auc", "agreement_decided")
+SHOWN = ("log_loss", "accuracy", "brier", "ece", "ece_perfect", "auc", "agreement_decided")
 
 
 def size_of(folder: Path) -> int:
