@@ -52,7 +52,8 @@ def predict_file(
             if progress is not None:
                 progress(done)
 
-    write_predictions(forecasts(), out, format=format, judge=cite, overwrite=overwrite)
+    settings = {"input": str(source), "format": format, "reader": dict(reader or {})}
+    write_predictions(forecasts(), out, format=format, judge=cite, metadata=settings, overwrite=overwrite)
     return {
         "rows": votes.report.rows,
         "out": str(out),

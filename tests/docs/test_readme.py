@@ -23,6 +23,11 @@ def skeleton(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in without.splitlines())
 
 
+def names(text: str) -> list[str]:
+    """The first word of every line."""
+    return [line.split()[0] for line in text.splitlines()]
+
+
 def numbers(text: str) -> list[float]:
     """The numbers of an output, in order."""
     return [float(found.replace(",", "")) for found in _NUMBER.findall(_HASH.sub("HASH", text))]
@@ -37,6 +42,9 @@ def test_the_readme_shows_what_its_commands_print(tmp_path: Path, monkeypatch: p
         for shown in block:
             output = readme.run(shown.command)
             verbs.add(shown.command.split()[1])
+            if shown.command.startswith("votecast env"):  # the machine of whoever wrote the README
+                assert names(output) == names(shown.output)
+                continue
             assert skeleton(output) == skeleton(shown.output), shown.command
             assert numbers(output) == pytest.approx(numbers(shown.output), rel=0.2, abs=0.05), shown.command
     assert verbs == {"simulate", "inspect", "train", "predict", "evaluate", "compare", "convert", "recipes", "env"}

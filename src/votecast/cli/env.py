@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Annotated, Any
 
@@ -40,8 +39,7 @@ def describe() -> dict[str, Any]:
     return {
         "votecast": __version__,
         "python": platform.python_version(),
-        "executable": sys.executable,
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "default judge": user_settings().get("default_judge", "bundled:baseline"),
         "bundled judges": ", ".join(bundled_names()) or "none",
