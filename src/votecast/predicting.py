@@ -44,7 +44,7 @@ def predict_file(
     votes = VoteReader(source, **({"labels": "ignored"} | dict(reader or {})))
     cite = {"name": judge.name, "hash": judge.hash}
 
-    def forecasts() -> Iterator[tuple[list[str], Probabilities]]:
+    def _forecasts() -> Iterator[tuple[list[str], Probabilities]]:
         done = 0
         for battles in votes:
             yield battles.ids, judge.predict_proba(battles)
@@ -53,7 +53,7 @@ def predict_file(
                 progress(done)
 
     settings = {"input": str(source), "format": format, "reader": dict(reader or {})}
-    write_predictions(forecasts(), out, format=format, judge=cite, metadata=settings, overwrite=overwrite)
+    write_predictions(_forecasts(), out, format=format, judge=cite, metadata=settings, overwrite=overwrite)
     return {
         "rows": votes.report.rows,
         "out": str(out),

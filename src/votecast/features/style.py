@@ -127,10 +127,10 @@ def _layout(reading: Reading) -> dict[str, Column]:
     texts, lines, codes = reading.texts, reading.lines, reading.texts.codes
     one, two, three, four = lines.opening.T
 
-    def per_text(mask: NDArray[np.bool_]) -> Column:
+    def _per_text(mask: NDArray[np.bool_]) -> Column:
         return np.bincount(lines.owner[mask], minlength=len(texts)).astype(np.float64)
 
-    def run(text: str) -> Column:
+    def _run(text: str) -> Column:
         hit = codes[: max(0, codes.size - len(text) + 1)] == ord(text[0])
         for place, character in enumerate(text[1:], start=1):
             hit &= codes[place : codes.size - len(text) + 1 + place] == ord(character)
@@ -145,22 +145,22 @@ def _layout(reading: Reading) -> dict[str, Column]:
         np.isin(two, stop) | (_is_digit(two) & (np.isin(three, stop) | (_is_digit(three) & np.isin(four, stop))))
     )
     fence = (one == 96) & (two == 96) & (three == 96)
-    fences = per_text(fence)
+    fences = _per_text(fence)
     columns = {
-        "lines": per_text(np.ones(one.size, dtype=np.bool_)),
-        "paragraphs": run("\n\n") - texts.turns,
-        "bullets": per_text(bullet),
-        "numbered": per_text(numbered),
-        "headings": per_text((one == ord("#")) & np.isin(two, [32, ord("#")])),
-        "bold": np.floor(run("**") / 2),
-        "table_rows": per_text(one == ord("|")),
-        "quoted_lines": per_text(one == ord(">")),
+        "lines": _per_text(np.ones(one.size, dtype=np.bool_)),
+        "paragraphs": _run("\n\n") - texts.turns,
+        "bullets": _per_text(bullet),
+        "numbered": _per_text(numbered),
+        "headings": _per_text((one == ord("#")) & np.isin(two, [32, ord("#")])),
+        "bold": np.floor(_run("**") / 2),
+        "table_rows": _per_text(one == ord("|")),
+        "quoted_lines": _per_text(one == ord(">")),
         "code_blocks": np.ceil(fences / 2),
         "open_code": fences % 2,
-        "inline_code": np.maximum(run("`") - 3 * fences, 0),
-        "links": run("://") + run("]("),
-        "formulas": run("\\") + run("$"),
-        "tags": run("</") + run("/>"),
+        "inline_code": np.maximum(_run("`") - 3 * fences, 0),
+        "links": _run("://") + _run("]("),
+        "formulas": _run("\\") + _run("$"),
+        "tags": _run("</") + _run("/>"),
     }
     return {name: np.log1p(np.maximum(column, 0)) for name, column in columns.items()}
 
@@ -227,12 +227,12 @@ def _ending(texts: Texts) -> dict[str, Column]:
     has = np.diff(np.searchsorted(solid, texts.starts)) > 0
     kind = np.where(has, texts.kinds[solid[np.maximum(last, 0)]] if solid.size else 0, 255)
 
-    def ends(*names: str) -> Column:
+    def _ends(*names: str) -> Column:
         return np.isin(kind, [KIND[name] for name in names]).astype(np.float64)
 
     return {
-        "ends_stopped": ends("stop", "exclamation", "bracket", "quote"),
-        "ends_asking": ends("question"),
-        "ends_open": ends("comma", "colon", "hyphen"),
-        "ends_in_word": ends("lower", "upper", "digit", *ALPHABETS),
+        "ends_stopped": _ends("stop", "exclamation", "bracket", "quote"),
+        "ends_asking": _ends("question"),
+        "ends_open": _ends("comma", "colon", "hyphen"),
+        "ends_in_word": _ends("lower", "upper", "digit", *ALPHABETS),
     }

@@ -200,6 +200,7 @@ class _Fit:
     weights: Vector
 
     def run(self, fold: NDArray[np.int64]) -> tuple[Trees, Linear, Blend]:
+        """Fit trees, words and their blend on all rows, once other folds have said how many rounds and which blend."""
         rows = np.arange(len(fold))
         base = prior_closeness(self.targets, self.weights)
         parts = [rows[fold == number] for number in range(int(fold.max()) + 1)]

@@ -97,11 +97,11 @@ class Held:
     def stale(self, booster: Any, base: float) -> bool:
         """Note the loss after the last round and say whether it has stopped falling."""
 
-        def log_loss(raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
+        def _log_loss(raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
             s, t = paired(raw.reshape(-1, 2))
             return "log_loss", loss(link(s, t + base), self.targets, self.weights), False
 
-        self.losses.append(float(booster.eval_valid(feval=log_loss)[0][2]))
+        self.losses.append(float(booster.eval_valid(feval=_log_loss)[0][2]))
         return len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
 
 
@@ -248,7 +248,7 @@ def _parameters(settings: TreeSettings, seed: int, threads: int) -> dict[str, An
 def _objective(targets: Probabilities, weights: Vector, base: float) -> Callable[..., tuple[Any, Any]]:
     scale = (weights / weights.mean())[:, None]
 
-    def objective(raw: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _gradients_of(raw: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         s, t = paired(raw.reshape(-1, 2))
         p = link(s, t + base)
         ds, dt = (part[:, None] * scale for part in gradients(p, targets))
@@ -256,4 +256,4 @@ def _objective(targets: Probabilities, weights: Vector, base: float) -> Callable
         curvature = np.tile(2 * scale * np.stack(curvatures(p), axis=1), (2, 1))
         return gradient, np.maximum(curvature, 1e-6)
 
-    return objective
+    return _gradients_of

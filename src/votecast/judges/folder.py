@@ -52,7 +52,7 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
         "made_with": {"votecast": __version__, "python": platform.python_version(), "numpy": np.__version__},
     }
 
-    def write(folder: Path) -> None:
+    def _write(folder: Path) -> None:
         for number, member in enumerate(fitted.members):
             place = folder / MEMBERS / str(number)
             place.mkdir(parents=True)
@@ -62,7 +62,7 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
         pq.write_table(out_of_fold_table(fitted.out_of_fold), folder / OUT_OF_FOLD, compression="zstd")
         (folder / CARD_NAME).write_text(model_card(config), "utf-8")
 
-    return write_folder(path, config, write, overwrite=overwrite)
+    return write_folder(path, config, _write, overwrite=overwrite)
 
 
 def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
@@ -117,7 +117,7 @@ def out_of_fold_table(held: OutOfFold) -> pa.Table:
 def out_of_fold_rows(table: pa.Table) -> OutOfFold:
     """The inverse of `out_of_fold_table`."""
 
-    def stacked(prefix: str) -> Any:
+    def _stacked(prefix: str) -> Any:
         return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in ("a", "b", "tie")], axis=1)
 
     return OutOfFold(
@@ -125,8 +125,8 @@ def out_of_fold_rows(table: pa.Table) -> OutOfFold:
         ids=table.column("id").to_pylist(),
         content=[value.hex() for value in table.column("content").to_pylist()],
         fold=table.column("fold").to_numpy().astype(np.int64),
-        raw=stacked("p"),
-        targets=stacked("target"),
+        raw=_stacked("p"),
+        targets=_stacked("target"),
         weights=table.column("weight").to_numpy(),
         clusters=table.column("cluster").to_numpy().astype(np.int64),
     )

@@ -46,7 +46,7 @@ class Blend:
         pull = np.array([1.0, 1.0, 1.0, 1.0, 0.0]) / len(targets)
         mean = weights / weights.sum()
 
-        def objective(point: Vector) -> tuple[float, Vector]:
+        def _objective(point: Vector) -> tuple[float, Vector]:
             p = link(s @ point[:2], t @ point[2:4] + point[4])
             ds, dt = (part * mean for part in gradients(p, targets))
             slope = np.concatenate([ds @ s, dt @ t, [dt.sum()]])
@@ -54,7 +54,7 @@ class Blend:
             return loss(p, targets, weights) + 0.5 * float(np.sum(pull * gap**2)), slope + pull * gap
 
         bounds = [(0.0, 3.0)] * 4 + [(-20.0, 20.0)]
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
+        found = minimize(_objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
         return cls((found[0], found[1]), (found[2], found[3]), found[4])
 
     def predict(self, one: Scores, two: Scores) -> Probabilities:

@@ -72,6 +72,7 @@ class _ParquetParts:
         self.schema = self._file.schema_arrow
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of these columns, in parts of bounded size."""
         meta = self._file.metadata
         size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         rows = min(_MOST_ROWS, max(1, int(BATCH_BYTES * meta.num_rows // max(size, 1))))
@@ -89,6 +90,7 @@ class _ArrowParts:
         self.schema = self._reader.schema
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of these columns, in the batches of the file."""
         batches = iter(self._reader) if self._count is None else map(self._reader.get_batch, range(self._count))
         for batch in batches:
             yield batch.select(list(names))

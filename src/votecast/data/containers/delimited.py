@@ -90,7 +90,7 @@ class DelimitedReader:
         """The same block again, as bytes and row by row, to find the rows at fault."""
         bad: list[BadRow] = []
 
-        def note(invalid: pa_csv.InvalidRow) -> str:
+        def _note(invalid: pa_csv.InvalidRow) -> str:
             reason = (
                 f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
             )
@@ -98,7 +98,7 @@ class DelimitedReader:
             return "skip"
 
         text, is_utf8 = _decodable(block)
-        table = self._arrow(text, note)
+        table = self._arrow(text, _note)
         count = table.num_rows + len(bad)
         rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
         keep = np.ones(len(rows), dtype=bool)

@@ -99,9 +99,11 @@ class _Joined(io.RawIOBase):
         self._rest = rest
 
     def readable(self) -> bool:
+        """It can always be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from the head while it lasts, then from the file."""
         part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
         part = part or self._rest.read(len(buffer))
         buffer[: len(part)] = part

@@ -122,8 +122,11 @@ def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 class _Encoder(Protocol):
-    def write(self, table: pa.Table) -> None: ...
-    def close(self) -> None: ...
+    def write(self, table: pa.Table) -> None:
+        """Encode rows."""
+
+    def close(self) -> None:
+        """Write what stands at the end of the file."""
 
 
 def _encoder(container: str, out: pa.NativeFile, schema: pa.Schema, *, compressed: bool) -> _Encoder:
@@ -141,9 +144,11 @@ class _WithSchema:
         self._schema = schema
 
     def write(self, table: pa.Table) -> None:
+        """Encode rows under the schema that names the judge and the settings."""
         self._writer.write_table(table.combine_chunks().replace_schema_metadata(self._schema.metadata))
 
     def close(self) -> None:
+        """Write the footer."""
         self._writer.close()
 
 
@@ -154,6 +159,7 @@ class _JsonLines:
         self._out = out
 
     def write(self, table: pa.Table) -> None:
+        """Encode rows, one object a line."""
         for batch in table.to_batches(max_chunksize=4096):
             rows = ({key: cell for key, cell in row.items() if cell is not None} for row in batch.to_pylist())
             self._out.write("".join(f"{as_json(row)}\n" for row in rows).encode("utf-8"))
@@ -172,6 +178,7 @@ class _Delimited:
         self._emit([schema.names])
 
     def write(self, table: pa.Table) -> None:
+        """Encode rows, one record each."""
         for batch in table.to_batches(max_chunksize=4096):
             columns = [
                 [None if cell is None else as_json(cell) for cell in column.to_pylist()]
@@ -197,6 +204,7 @@ class _Lines:
         self.ended: list[str] = []
 
     def write(self, record: str) -> None:
+        """Take one record, as `csv.writer` hands it on."""
         self.ended.append(record.removesuffix(_BOTH_ENDS) + "\n")
 
 
