@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS
-from votecast.data.cells import CellError, json_kind, load_json, load_turns, mend, parse_cells
+from votecast.data.cells import CellError, Cells, json_kind, load_json, load_turns, mend, parse_cells
 from votecast.data.containers import BadRow, RawBatch
 
+_PARSERS = 2
 _LISTS_ALLOWED = "allowed is text or a list of texts and nulls"
+
+
+@cache
+def _parsers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_PARSERS, thread_name_prefix="votecast-parse")
 
 
 class Part:
@@ -37,6 +45,7 @@ class Part:
         self.faults: dict[int, BadRow] = {}
         self.repairs: dict[str, list[int]] = {}
         self._empty_is_missing = empty_is_missing
+        self._parsing: dict[str, Future[Cells]] = {}
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -70,6 +79,14 @@ class Part:
             self._fault_missing(name, missing)
         return _replaced(column, missing, None) if self._empty_is_missing else column
 
+    def parse_ahead(self, modes: Mapping[str, str]) -> None:
+        """Begin to parse the text columns that hold JSON lists side by side; `turns` waits for each in turn."""
+        for name, mode in modes.items():
+            if mode == "json" and name in self and name not in self.encoded and _is_text(self._column(name).type):
+                column = _as_text(self._column(name))
+                cells = _replaced(column, self._missing(column), "[]")
+                self._parsing[name] = _parsers().submit(parse_cells, cells)
+
     def turns(self, name: str, mode: str) -> pa.Array:
         """A column of turns as list<large_string>; bad rows are noted, and null or empty.
 
@@ -87,7 +104,8 @@ class Part:
             return column
         if mode != "json":
             return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
-        found = parse_cells(_replaced(column, missing, "[]"))
+        parsing = self._parsing.get(name)
+        found = parsing.result() if parsing else parse_cells(_replaced(column, missing, "[]"))
         for position, reason in found.bad.items():
             self.fault(position, name, column[position].as_py(), reason)
         for kind, positions in found.repairs.items():

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from votecast.data.battles import Battles
-from votecast.data.containers import BadRow, RawBatch, TableStream, open_table
+from votecast.data.containers import LARGE_FILE, BadRow, RawBatch, TableStream, open_table
 from votecast.data.ids import IdIndex
 from votecast.data.parts import Part
 from votecast.data.quarantine import BadRows
@@ -26,7 +26,6 @@ from votecast.errors import ConfigError, DataError
 HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
 _HEAD_BYTES = 16 << 20
-_LARGE = 96 << 20
 _CHOICES = {
     "format": ("auto", *FORMATS),
     "text": ("auto", "json", "plain"),
@@ -314,7 +313,7 @@ def _strata(battles: Battles) -> pa.ChunkedArray:
 
 def _is_large(path: str | Path) -> bool:
     """Whether reading ahead pays. A thread that waits for a silent pipe would outlive Ctrl-C."""
-    return Path(path).is_file() and Path(path).stat().st_size >= _LARGE
+    return Path(path).is_file() and Path(path).stat().st_size >= LARGE_FILE
 
 
 def _side_file(path: str | Path, wanted: str | Path | None) -> Path:

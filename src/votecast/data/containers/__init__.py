@@ -10,10 +10,10 @@ from votecast.data.containers.delimited import DelimitedReader
 from votecast.data.containers.detection import find_container
 from votecast.data.containers.jsonl import JsonLinesReader
 from votecast.data.containers.sources import Source
-from votecast.data.containers.stream import LIBRARY_FAULTS, BadRow, RawBatch, Rejects, TableStream, damaged
+from votecast.data.containers.stream import LARGE_FILE, LIBRARY_FAULTS, BadRow, RawBatch, Rejects, TableStream, damaged
 from votecast.errors import DataError
 
-__all__ = ["BadRow", "RawBatch", "TableStream", "open_table"]
+__all__ = ["LARGE_FILE", "BadRow", "RawBatch", "TableStream", "open_table"]
 
 
 def open_table(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from votecast.data.containers.records import Blocks
 from votecast.data.containers.sources import Source
-from votecast.data.containers.stream import BadRow, RawBatch, Rejects, choose_columns
+from votecast.data.containers.stream import BATCH_BYTES, LARGE_FILE, BadRow, RawBatch, Rejects, choose_columns
 from votecast.data.containers.text import encoding_problem
 from votecast.errors import DataError
 
@@ -42,7 +42,7 @@ class DelimitedReader:
         self._source = source
         self._rejects = rejects
         self._delimiter = delimiter
-        self._blocks = Blocks(source, delimiter)
+        self._blocks = Blocks(source, delimiter, BATCH_BYTES * (2 if source.size >= LARGE_FILE else 1))
         self._header = self._read_header()
         self.schema = pa.schema(
             [(name, pa.large_string()) for name in choose_columns(source.path, self._header, columns)]

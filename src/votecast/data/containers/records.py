@@ -24,15 +24,17 @@ class Blocks:
     Args:
         source: The bytes; a mark before UTF-8 is passed over.
         delimiter: What separates cells, to tell quotes from quotation marks; None for lines without quoting.
+        size: Bytes of a block.
 
     Attributes:
         unfinished: The last record, where the file ends inside a quote; None until then.
     """
 
-    def __init__(self, source: Source | ArrayLines, delimiter: str | None = None) -> None:
+    def __init__(self, source: Source | ArrayLines, delimiter: str | None = None, size: int = BATCH_BYTES) -> None:
         self.unfinished: bytes | None = None
         self._source = source
         self._delimiter = delimiter
+        self._size = size
         self._pending = source.read(len(source.head)).removeprefix(_BOM)
 
     def first_record(self) -> bytes:
@@ -58,7 +60,7 @@ class Blocks:
             )
 
     def __iter__(self) -> Iterator[memoryview]:
-        size = BATCH_BYTES
+        size = self._size
         while True:
             chunk = self._source.read(max(size - len(self._pending), LEAST_READ))
             block = self._pending + chunk if self._pending else chunk
@@ -67,11 +69,11 @@ class Blocks:
                 self.unfinished = block[cut:] if is_open else None
                 cut = cut if is_open else len(block)
             if cut:
-                size = BATCH_BYTES
+                size = self._size
                 yield memoryview(block)[:cut]
             else:
                 self._check_size(len(block))
-                size = max(BATCH_BYTES, 2 * len(block))
+                size = max(self._size, 2 * len(block))
             self._pending = block[cut:]
             if not chunk:
                 return

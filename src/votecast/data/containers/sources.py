@@ -48,6 +48,11 @@ class Source:
             self.close()
             raise
 
+    @property
+    def size(self) -> int:
+        """Bytes on disk; 0 where they are compressed or piped."""
+        return Path(self._file).stat().st_size if self._file is not None and self.compression is None else 0
+
     def read(self, size: int) -> bytes:
         """The next bytes; fewer than asked for only at the end."""
         ahead = self.head[self._position : self._position + size]

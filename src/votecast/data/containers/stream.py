@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from votecast.errors import DataError
 
 BATCH_BYTES = 2 << 20
-"""Text of about this size is held at a time."""
+"""Text of about this size is held at a time, or twice as much of a large file."""
+LARGE_FILE = 96 << 20
+"""From this size on, speed is worth some megabytes."""
 LARGEST_ROW = 256 << 20
 """A row beyond this is refused: far more likely a quote that never closes."""
 LIBRARY_FAULTS = (pa.ArrowException, OSError, MemoryError, ValueError)

@@ -23,7 +23,9 @@ class _Sides(Source):
 
     def convert(self, part: Part) -> Columns:
         """The columns of the battles; what is wrong with a row is noted in the part."""
-        columns = {name: part.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
+        modes = {name: self.text.get(name, LIST) for name in TEXT_COLUMNS}
+        part.parse_ahead(modes)
+        columns = {name: part.turns(name, mode) for name, mode in modes.items()}
         columns |= {name: part.text(name) for name in ("model_a", "model_b", "language", "source")}
         if "id" in self.uses:
             columns["id"] = part.text("id", required=True)
