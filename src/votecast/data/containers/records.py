@@ -24,17 +24,17 @@ class Blocks:
     Args:
         source: The bytes; a mark before UTF-8 is passed over.
         delimiter: What separates cells, to tell quotes from quotation marks; None for lines without quoting.
-        size: Bytes of a block.
+        size: Bytes of a block; 0 for the usual number.
 
     Attributes:
         unfinished: The last record, where the file ends inside a quote; None until then.
     """
 
-    def __init__(self, source: Source | ArrayLines, delimiter: str | None = None, size: int = BATCH_BYTES) -> None:
+    def __init__(self, source: Source | ArrayLines, delimiter: str | None = None, size: int = 0) -> None:
         self.unfinished: bytes | None = None
         self._source = source
         self._delimiter = delimiter
-        self._size = size
+        self._size = size or BATCH_BYTES
         self._pending = source.read(len(source.head)).removeprefix(_BOM)
 
     def first_record(self) -> bytes:
