@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from votecast.errors import ArtifactError
 
 CONFIG_NAME = "config.json"
@@ -115,7 +117,7 @@ def write_folder(
             (part / name).chmod(0o666 & ~_umask())
             _sync(part / name)
         _replace_folder(part, target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says
         raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
