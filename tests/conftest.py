@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from pathlib import Path
+# The processes that tests start run offline/sitecustomize.py first, which keeps them from the network.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).with_name("offline")), os.environ.get("PYTHONPATH")])
+)
 
 import pytest
 from hypothesis import settings

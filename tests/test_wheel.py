@@ -33,7 +33,8 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False)
     packages = next(folder.glob("lib/python*/site-packages"))
     here = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    lines = "; ".join(f"sys.path.append({path!r})" for path in sorted(here))
+    offline = f"sys.path.insert(0, {str(ROOT / 'tests' / 'offline')!r})"
+    lines = "; ".join([*(f"sys.path.append({path!r})" for path in sorted(here)), offline])
     (packages / "_dependencies.pth").write_text(f"import sys; {lines}\n")
     install = [
         sys.executable,
@@ -74,6 +75,8 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_installed_command_does_the_main_job(command: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="tests use no network"):
+        run(command.with_name("python"), tmp_path, "-c", "import socket; socket.create_connection(('127.0.0.1', 9))")
     where = run(command.with_name("python"), tmp_path, "-c", "import votecast; print(votecast.__file__)")
     assert str(command.parents[1]) in where
     assert "baseline" in run(command, tmp_path, "recipes")
