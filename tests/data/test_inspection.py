@@ -139,3 +139,14 @@ def test_a_file_is_read_with_the_options_of_the_reader(tmp_path: Path) -> None:
     assert found.reading["path"] == str(path)
     with pytest.raises(DataError):
         inspect_votes(tmp_path / "absent.csv")
+
+
+def test_a_sample_of_a_file_is_drawn_with_the_seed(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    rows = [{"prompt": f"q {i}", "response_a": "x" * i, "response_b": "y", "winner": "a"} for i in range(60)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lengths = [inspect_votes(path, sample=0.2, seed=seed).lengths["response_a"] for seed in (1, 1, 2)]
+    assert lengths[0] == lengths[1] != lengths[2]
+    reading = inspect_votes(path, sample=0.2, seed=2).reading
+    assert reading is not None
+    assert "seed 2" in reading["sampling"]

@@ -72,7 +72,8 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
     Args:
         source: `Battles`, a frame or a list of battles, or the path of a file.
         similarity: Jaccard similarity from which two prompts count as near-duplicates.
-        seed: Seed of MinHash and of the sample whose languages are detected (above 20 000 rows).
+        seed: Seed of MinHash, of a sample of the rows (`sample=0.1`, for a path), and of the sample whose languages are
+            detected (above 20 000 rows).
         **reader: Options of `read_votes`, for a path.
 
     Returns:
@@ -87,7 +88,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
         >>> found.rows, found.duplicates["conflicting_pairs"], found.longer_wins["rate"]
         (2, 1, 0.5)
     """
-    battles = read_votes(source, **reader) if isinstance(source, str | Path) else as_battles(source)
+    battles = read_votes(source, seed=seed, **reader) if isinstance(source, str | Path) else as_battles(source)
     pairs = Pairs.of(battles)
     return Inspection(
         rows=len(battles),
