@@ -62,6 +62,10 @@ def test_folds_can_be_those_of_another_judge(folder):
 def test_nothing_is_read_before_settings_and_output_are_checked(folder):
     with pytest.raises(ArtifactError, match="--overwrite"):
         votecast.train("baseline", folder / "absent.csv", out=folder / "judge")
+    with pytest.raises(ArtifactError, match="is a file, and a judge is a folder"):
+        votecast.train("baseline", folder / "absent.csv", out=folder / "train.csv", overwrite=True)
+    with pytest.raises(ArtifactError, match=r"train\.csv is not a folder"):
+        votecast.train("baseline", folder / "absent.csv", out=folder / "train.csv" / "judge")
     with pytest.raises(ConfigError, match="did you mean folds"):
         votecast.train("baseline", folder / "absent.csv", overrides={"fold.n": 2})
 

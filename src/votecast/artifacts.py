@@ -72,8 +72,13 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def check_free(path: str | Path, *, overwrite: bool = False) -> None:
+def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = False) -> None:
     """Refuse an output that exists, unless it may be replaced.
+
+    Args:
+        path: The output.
+        overwrite: Whether an existing one may be replaced.
+        is_folder: Whether a judge folder is to be written; a file is never replaced by one.
 
     Raises:
         ArtifactError: If something is in the way; the message names the way out.
@@ -83,6 +88,11 @@ def check_free(path: str | Path, *, overwrite: bool = False) -> None:
         raise ArtifactError(
             f"{target} exists and is left alone; pass --overwrite to replace it, or name another output"
         )
+    if is_folder and target.exists() and not target.is_dir():
+        raise ArtifactError(f"{target} is a file, and a judge is a folder; it is left alone, name another output")
+    above = next((parent for parent in target.parents if parent.exists()), None)
+    if above is not None and not above.is_dir():
+        raise ArtifactError(f"{target} cannot be written: {above} is not a folder; name an output in a folder")
     if target.is_dir() and overwrite and not (target / CONFIG_NAME).exists() and any(target.iterdir()):
         raise ArtifactError(f"{target} is a folder that is not a judge; it is left alone, name another output")
 
@@ -105,7 +115,7 @@ def write_folder(
         ArtifactError: If something is in the way, a file is of a kind that can run code, or the disk refuses.
     """
     target = Path(folder)
-    check_free(target, overwrite=overwrite)
+    check_free(target, overwrite=overwrite, is_folder=True)
     part = _beside(target, is_folder=True)
     try:
         write(part)
