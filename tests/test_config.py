@@ -7,6 +7,7 @@ from pydantic import Field
 
 from votecast.config import Settings, UserSettings, dotted, merge, read_yaml, user_settings
 from votecast.errors import ConfigError
+from votecast.splits import FoldSettings
 
 
 class Inner(Settings):
@@ -74,8 +75,15 @@ def test_unfit_yaml_is_one_clear_error(tmp_path, text):
 
 
 def test_a_missing_yaml_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"absent\.yaml cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.yaml does not exist"):
         read_yaml(tmp_path / "absent.yaml")
+
+
+def test_a_rule_between_settings_speaks_for_itself():
+    with pytest.raises(ConfigError) as caught:
+        FoldSettings.parse({"method": "column"})
+    assert "set folds.column" in str(caught.value)
+    assert "Value error" not in str(caught.value) and "given" not in str(caught.value)
 
 
 def test_the_user_settings_file_settles_the_default_judge(tmp_path, monkeypatch):

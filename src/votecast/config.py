@@ -57,8 +57,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(Path(path).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist; check the path of the settings") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if values is None:
+        raise ConfigError(f"{path} is empty; allowed is a mapping of settings")
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}; allowed is a mapping of settings")
     return values
@@ -103,7 +107,7 @@ def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def user_settings() -> dict[str, Any]:
     """The settings in `VOTECAST_CONFIG`, else in `config.yaml` of the user's configuration folder; {} without one."""
     named = os.environ.get("VOTECAST_CONFIG")
-    path = Path(named) if named else user_config_path("votecast") / "config.yaml"
+    path = Path(named).expanduser() if named else user_config_path("votecast") / "config.yaml"
     if not named and not path.exists():
         return {}
     return UserSettings.parse(read_yaml(path), origin=str(path)).dump()
@@ -131,6 +135,8 @@ def _yaml_value(key: str, value: Any) -> Any:
 def _explain(model: type[BaseModel], fault: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
+        if fault["type"] == "value_error":
+            return f"{where}: {fault['ctx']['error']}"
         given = f" (given: {fault['input']!r})" if fault["type"] != "missing" else ""
         return f"{where}: {fault['msg']}{given}"
     known = list(_keys_beside(model, list(fault["loc"])))
