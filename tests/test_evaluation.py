@@ -11,7 +11,7 @@ import pytest
 import votecast
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
-from votecast.data.writing import write_predictions
+from votecast.data.writing import write_predictions, write_votes
 from votecast.errors import DataError, LeakError
 from votecast.evaluation import Predictions, evaluate
 from votecast.metrics import METRICS, log_loss
@@ -167,6 +167,13 @@ def test_binary_votes_hand_the_tie_out(arena):
 def test_what_cannot_be_measured_is_refused(arena, forecaster, rows, told):
     with pytest.raises(DataError, match=told):
         evaluate(forecaster, arena[0][:rows])
+
+
+def test_votes_can_be_a_file(arena, tmp_path):
+    path = tmp_path / "votes.jsonl"
+    battles, truth = arena
+    write_votes(battles, path)
+    assert evaluate(truth, path, draws=0).to_dict() == evaluate(truth, battles, draws=0).to_dict()
 
 
 def test_every_row_needs_a_vote():

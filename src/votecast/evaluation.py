@@ -17,6 +17,7 @@ from votecast.data.battles import TEXT_COLUMNS, Battles, as_battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.languages import prompt_languages
 from votecast.data.profile import characters
+from votecast.data.reading import read_votes
 from votecast.data.writing import read_predictions
 from votecast.errors import DataError
 from votecast.metrics import Evaluation, evaluate_probabilities
@@ -112,7 +113,8 @@ def evaluate(
         forecaster: A judge; a judge's folder or name, such as "bundled:baseline"; the path of a file of predictions;
             `Predictions`; (ids, probabilities), with {"name", "hash"} of the judge as a third if they are known; or
             probabilities of shape (n, 3) in the order of the battles, such as out-of-fold forecasts.
-        battles: Battles, a pandas, polars or Arrow frame, or a list of dicts; every row needs a vote or a soft label.
+        battles: Path of a file of votes, battles, a pandas, polars or Arrow frame, or a list of dicts; every row needs
+            a vote or a soft label.
         groups: Cluster of each row, for the bootstrap; None takes clusters of near-duplicate prompts.
         swapped: Forecasts for the battles with their answers exchanged, for the flip rate; a judge is asked for them.
         allow_leak: Go on although the battles share prompts with the training data of the judge.
@@ -137,7 +139,7 @@ def evaluate(
         >>> round(evaluation.metrics["log_loss"].value, 4), evaluation.notes[-1][:17]
         (0.6931, 'length quartiles ')
     """
-    battles = as_battles(battles)
+    battles = read_votes(battles, labels="required") if isinstance(battles, str | Path) else as_battles(battles)
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
     targets = battles.targets()

@@ -119,6 +119,10 @@ def test_what_is_not_battles_is_refused():
             as_battles(given_thing)
     with pytest.raises(DataError, match="row 1"):
         as_battles(["text"])
+    with pytest.raises(DataError, match=r"read a file with votecast\.read_votes"):
+        as_battles("votes.csv")
+    with pytest.raises(DataError, match="put a single battle into a list"):
+        as_battles({"prompt": "x", "response_a": "y", "response_b": "z"})
 
 
 def test_slicing_and_taking():
