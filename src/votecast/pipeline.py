@@ -66,13 +66,19 @@ def train(
     """
     settings = load_recipe(recipe, overrides)
     if out is not None:
-        check_free(out, overwrite=overwrite)
+        check_free(out, overwrite=overwrite, is_folder=True)
     progress("reading votes", 0, 1)
     column = settings.folds.column
     kept = [column] if column and column not in SCHEMA.names else []
     battles = _read(votes, dict(reader or {}), keep=kept)
     report = battles.report
     battles, cleaning = clean(battles, settings.cleaning)
+    if cleaning.rows and not cleaning.kept:
+        raise DataError(
+            f"cleaning leaves none of the {cleaning.rows} rows: {cleaning.missing} are without a text, "
+            f"{cleaning.identical} have identical answers, {cleaning.duplicates} are duplicates; set "
+            "cleaning.duplicates to none, first or aggregate, or drop less"
+        )
     folds = None
     if folds_from is not None:
         folds = folds_from_table(battles.ids, battles.content_hashes(), load_judge(folds_from).fitted.out_of_fold)

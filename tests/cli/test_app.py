@@ -35,9 +35,10 @@ def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
     [
         (["trian"], 'Did you mean "train"'),
         (["predict", "--inptu", "x", "--out", "y"], "Did you mean --input"),
-        (["predict", "--input", "x"], "--out"),
+        (["predict", "--input", "x"], "--out is missing; votecast predict cannot do without it"),
         (["predict", "--input", "x", "--out", "y", "--format", "kaggle"], "lmsys"),
-        (["inspect"], "SOURCE"),
+        (["inspect"], "SOURCE is missing"),
+        (["predict", "--input", "x", "--out"], "--out requires an argument"),
         (["inspect", "x", "--limit", "many"], "many"),
         (["inspect", "x", "--limit", "0"], "--limit"),
         (["inspect", "x", "--sample", "1.5"], "--sample"),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from tests.cli.conftest import ROWS
 
 from votecast import load_judge, read_votes
 
@@ -27,8 +28,10 @@ def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
     assert ran.code == 0, ran.err
     judge = load_judge(tmp_path / "judge")
     assert f"baseline ({judge.hash[:12]})" in ran.out
-    for said in ("log loss", "uniform", "prior", "longer", "95 % interval", "perfect judge's", "flip rate"):
+    for said in ("log loss", "uniform", "prior", "longer", "95 % interval", "perfect judge's", "agreement decided"):
         assert said in ran.out
+    assert "flip rate" not in ran.out  # nobody asked the members for the exchanged order
+    assert "length quartiles" not in ran.out  # no slices are shown
     assert max(len(line) for line in ran.out.splitlines() if str(tmp_path) not in line) <= 80
     written = json.loads(figures.read_text())
     assert written["judge"]["hash"] == judge.hash
@@ -54,6 +57,35 @@ def test_train_reads_a_yaml_recipe_and_uses_the_folds_of_another_judge(
     assert pq.read_table(tmp_path / "judge" / "out_of_fold.parquet").select(["id", "fold"]).sort_by("id").equals(first)
     recipe_used = json.loads((tmp_path / "judge" / "config.json").read_text())["recipe"]
     assert (recipe_used["name"], recipe_used["seed"], recipe_used["calibration"]["method"]) == ("mine", 7, "vector")
+
+
+def test_train_keeps_the_members_of_all_folds_and_says_what_cleaning_took(
+    votecast: Callable, arena: Path, tmp_path: Path
+) -> None:
+    votes = tmp_path / "votes.jsonl"
+    assert votecast("convert", arena / "train.csv", votes).code == 0
+    first = json.loads(votes.read_text().splitlines()[0]) | {"id": "again"}
+    votes.write_text(votes.read_text() + json.dumps(first) + "\n")
+    words = ("--final", "average", "--cleaning.duplicates", "all")
+    ran = votecast(*TRAIN, "--train", votes, "--out", tmp_path / "judge", *words)
+    assert ran.code == 0, ran.err
+    assert f"cleaned: 2 dropped as duplicates; {ROWS - 1:,} of {ROWS + 1:,} rows are left" in ran.err
+    judge = load_judge(tmp_path / "judge")
+    assert (judge.recipe.final, len(judge.fitted.members)) == ("average", 2)
+    assert repr(judge) == f"TrainedJudge('baseline', {judge.hash[:12]})"
+    votes.write_text("".join(json.dumps(first | {"id": name}) + "\n" for name in "xyz"))
+    ran = votecast(*TRAIN, "--train", votes, "--out", tmp_path / "none", *words)
+    assert ran.code == 1
+    assert "cleaning leaves none of the 3 rows" in ran.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_decisions_alone_cannot_be_measured(votecast: Callable, arena: Path, tmp_path: Path) -> None:
+    words = ("--input", arena / "test.csv", "--format", "wsdm", "--out", tmp_path / "p.csv")
+    assert votecast("predict", "--judge", arena / "judge", *words).code == 0
+    ran = votecast("evaluate", "--predictions", tmp_path / "p.csv", "--input", arena / "train.csv")
+    assert ran.code == 1
+    assert "predict again with --format votecast" in ran.err
 
 
 def test_train_leaves_an_existing_judge_alone(votecast: Callable, arena: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 
 from votecast.cli.words import prepare
 from votecast.errors import ConfigError, VotecastError
@@ -70,7 +70,7 @@ def run(words: Sequence[str]) -> int:
             sys.stdout.flush()
         except CycloptsError as error:
             verb = error.command_chain[0] + " " if error.command_chain else ""
-            return _fail(f"{error}\nSee: votecast {verb}--help", WRONG_USE)
+            return _fail(f"{_missing(error) or error}\nSee: votecast {verb}--help", WRONG_USE)
         except ConfigError as error:
             return _fail(str(error), WRONG_USE)
         except VotecastError as error:
@@ -91,6 +91,15 @@ def run(words: Sequence[str]) -> int:
                 raise
             return _fail(_fault(error), FAILED)
     return 0
+
+
+def _missing(error: CycloptsError) -> str | None:
+    """What to say of an option or argument that was not given at all; None for every other wrong use."""
+    if not isinstance(error, MissingArgumentError) or error.argument is None or error.argument.tokens:
+        return None
+    if error.keyword is not None or "Did you mean" in str(error):
+        return None
+    return f"{error.argument.name} is missing; votecast {' '.join(error.command_chain or ())} cannot do without it"
 
 
 def _fail(message: str, code: int) -> int:

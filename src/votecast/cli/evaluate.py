@@ -107,5 +107,5 @@ def show(figures: dict[str, Any], *, slices: bool) -> None:
     say("")
     if slices:
         show_slices(figures)
-    show_notes(figures)
+    show_notes(figures, slices=slices)
     facts({"judge": cite(figures["judge"])})

@@ -28,7 +28,7 @@ SLICED = ("log_loss", "accuracy")
 
 
 def show_metrics(figures: Mapping[str, Any]) -> None:
-    """Show every metric with its 95 % interval, and the null baselines beside it.
+    """Show every metric that the votes define, with its 95 % interval, and the null baselines beside it.
 
     Args:
         figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
@@ -36,6 +36,8 @@ def show_metrics(figures: Mapping[str, Any]) -> None:
     baselines = figures.get("baselines", {})
     rows = []
     for key, entry in figures["metrics"].items():
+        if entry["value"] is None:
+            continue
         beside = [_number(baseline.get(key)) for baseline in baselines.values()]
         rows.append([LABELS.get(key, key.replace("_", " ")), _number(entry), _interval(entry), *beside])
     table(["", "judge", "95 % interval", *baselines], rows)
@@ -52,10 +54,17 @@ def show_slices(figures: Mapping[str, Any]) -> None:
         say("")
 
 
-def show_notes(figures: Mapping[str, Any]) -> None:
-    """Show what the evaluation has to say beside its figures."""
+def show_notes(figures: Mapping[str, Any], *, slices: bool = True) -> None:
+    """Show what the evaluation has to say beside its figures.
+
+    Args:
+        figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
+        slices: Whether the slices are shown; without them, remarks about them would puzzle.
+    """
+    about_slices = tuple(f"{name} " for name in figures["slices"])
     for note in figures["notes"]:
-        prose(f"note: {note}", indent=6)
+        if slices or not note.startswith(about_slices):
+            prose(f"note: {note}", indent=6)
 
 
 def _number(entry: Mapping[str, float | None] | None) -> str:

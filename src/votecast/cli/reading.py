@@ -54,6 +54,19 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = remark
         show(f"  note: {note}")
 
 
+def show_cleaning(report: Mapping[str, Any]) -> None:
+    """Say what was taken out of the votes, if anything was.
+
+    Args:
+        report: A `CleaningReport` as a dict.
+    """
+    joined = "joined to an earlier vote" if report["duplicates_as"] == "aggregate" else "dropped as duplicates"
+    went = {"without a text": report["missing"], "with identical answers": report["identical"]}
+    said = [f"{count:,} {what}" for what, count in (went | {joined: report["duplicates"]}).items() if count]
+    if said:
+        remark(f"cleaned: {', '.join(said)}; {report['kept']:,} of {report['rows']:,} rows are left")
+
+
 def _parquet_rows(path: str) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -11,7 +11,7 @@ from votecast.cli.figures import show_metrics, show_notes
 from votecast.cli.options import JsonPath, Reading
 from votecast.cli.output import check_outputs, write_json, write_settings
 from votecast.cli.progress import Bars
-from votecast.cli.reading import show_reading
+from votecast.cli.reading import show_cleaning, show_reading
 from votecast.cli.screen import cite, facts, say
 from votecast.cli.words import OVERRIDE
 from votecast.errors import ConfigError
@@ -25,6 +25,7 @@ def train(
     out: Path,
     reading: Reading = Reading(),  # noqa: B008 - frozen
     folds_from: str | None = None,
+    final: Literal["refit", "average"] | None = None,
     json: JsonPath = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     overrides: Annotated[list[str] | None, Parameter(name=OVERRIDE, negative=())] = None,
@@ -37,6 +38,7 @@ def train(
         out: Folder to write the judge to.
         reading: How the file is read.
         folds_from: A judge whose folds are used again, row by row.
+        final: Train once more on all rows (refit), or keep the members of all folds and average them.
         json: Write the figures as JSON ("-" is standard output).
         overwrite: Replace an existing judge folder.
         overrides: Override any setting of the recipe by its dotted key, such as --folds.n 3 or --seed 1.
@@ -47,6 +49,8 @@ def train(
 
     if reading.seed is not None:
         settings["seed"] = str(reading.seed)
+    if final is not None:
+        settings["final"] = final
     with Bars() as bars:
         judge = train_judge(
             recipe,
@@ -61,6 +65,7 @@ def train(
     name = {"name": judge.name, "hash": judge.hash}
     if "reading" in judge.notes:
         show_reading(judge.notes["reading"])
+    show_cleaning(judge.notes["cleaning"])
     if json is not None:
         write_json(judge.figures | {"judge": name | {"folder": str(out)}}, json, overwrite=overwrite)
         write_settings(json, "train", {"train": train, "recipe": judge.recipe.dump()}, judge=name)
@@ -68,7 +73,7 @@ def train(
         say("Out-of-fold figures, cross-fitted calibration:\n")
         show_metrics(judge.figures)
         say("")
-        show_notes(judge.figures)
+        show_notes(judge.figures, slices=False)
         facts({"judge": cite(name), "folder": out})
 
 

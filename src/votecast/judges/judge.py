@@ -43,6 +43,10 @@ class TrainedJudge:
         self._fitted: Fitted | None = None
         self._hash = ""
 
+    def __repr__(self) -> str:
+        state = "not fitted" if self._fitted is None else self._hash[:12] or "not saved"
+        return f"{type(self).__name__}({self.name!r}, {state})"
+
     @property
     def fitted(self) -> Fitted:
         """What the judge has learnt.

@@ -53,6 +53,11 @@ def _columns(stream: TableStream) -> tuple[str, ...]:
     found = next((names for names in COLUMNS.values() if {"id", *names} <= set(stream.names)), None)
     if found is None and {"id", "probabilities"} <= set(stream.names):
         return ("probabilities",)
+    if found is None and set(stream.names) == {"id", "winner"}:
+        raise DataError(
+            f"{stream.path} holds decisions without probabilities, as a wsdm submission does, and they cannot be "
+            "measured; predict again with --format votecast"
+        )
     if found is None:
         raise DataError(
             f"{stream.path} holds no predictions: its columns are {', '.join(map(repr, stream.names))}; expected are "
