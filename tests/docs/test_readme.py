@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import readme
 
+from votecast.judges.recipe import load_recipe
+
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?![0-9a-f]*[a-f])")
 _HASH = re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b")
 
@@ -51,6 +53,24 @@ def test_the_readme_shows_what_its_commands_print(tmp_path: Path, monkeypatch: p
     examples = doctest.testfile(str(readme.README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert examples.attempted > 4
     assert examples.failed == 0
+
+
+def test_the_two_commands_come_first() -> None:
+    text = readme.README.read_text("utf-8")
+    first = re.search(r"```\n(.*?)```", text, re.DOTALL)
+    assert first is not None
+    assert [line.split("#")[0].strip() for line in first[1].splitlines()] == ["make demo", "make test"]
+
+
+def test_every_setting_the_readme_names_is_one() -> None:
+    rows = re.findall(r"^\| (`--.*?) \| (.*) \|$", readme.README.read_text("utf-8"), re.MULTILINE)
+    tried = 0
+    for names, values in rows:
+        for name in re.findall(r"--([a-z_]+(?:\.[a-z_]+)?)(?=`)", names):
+            for value in re.findall(r"`(\w+)`", values):
+                load_recipe("baseline", {name: value, "folds.column": "source"})
+                tried += 1
+    assert tried == 20
 
 
 def test_files_and_make_targets_that_documents_name_exist() -> None:
