@@ -201,10 +201,11 @@ def as_battles(battles: Any) -> Battles:
         return Battles.from_rows(battles)
     if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
         return Battles.from_frame(battles)
-    hint = {str: "; read a file with votecast.read_votes(path)", dict: "; put a single battle into a list"}
+    hints: dict[Any, str] = {str: "read a file with votecast.read_votes(path)", dict: "put a single battle into a list"}
+    hint = hints.get(type(battles))
     raise DataError(
         f"battles are given as {type(battles).__name__}; "
-        f"allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts{hint.get(type(battles), '')}"
+        f"allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts" + (f"; {hint}" if hint else "")
     )
 
 
