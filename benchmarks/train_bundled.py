@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from _votes import SOURCES, data_parser, folder_or_leave, training_rows, training_votes
+from _votes import LIMITS, SOURCES, data_parser, folder_or_leave, training_rows, training_votes
+from votecast.artifacts import check_free
 from votecast.pipeline import train
 
 OUT = Path(__file__).parent.parent / "src" / "votecast" / "bundled" / "baseline"
@@ -29,9 +30,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--overwrite", action="store_true")
     options = parser.parse_args()
-    rows = training_rows(training_votes(folder_or_leave(options.data)))
+    folder = folder_or_leave(options.data)
+    check_free(options.out, overwrite=options.overwrite)
+    rows = training_rows(training_votes(folder))
     start = time.perf_counter()
-    judge = train("baseline", rows, out=options.out, data_sources=SOURCES, overwrite=options.overwrite)
+    judge = train("baseline", rows, data_sources=SOURCES)
+    judge.record(limits=LIMITS)
+    judge.save_pretrained(options.out, overwrite=options.overwrite)
     seconds, size = time.perf_counter() - start, size_of(options.out)
     print(
         f"{len(rows)} pairs, five folds, {seconds:.0f} s; {judge.name} {judge.hash[:12]}, {size:,} bytes, "

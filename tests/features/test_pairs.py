@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from votecast.data.battles import Battles
-from votecast.features import COLUMNS, PairFeatures, extract
+from votecast.features import BUCKETS, COLUMNS, PairFeatures, extract
 from votecast.features import pairs as pairs_module
 from votecast.features.sums import is_right
 
@@ -27,7 +27,7 @@ def features_of(a: str, prompt: str = "Tell me about whales", b: str = "") -> di
 
 
 def same(one: PairFeatures, two: PairFeatures) -> bool:
-    dense = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("a", "b", "shared"))
+    dense = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("a", "b", "shared", "characters"))
     return dense and (one.terms != two.terms).nnz == 0
 
 
@@ -105,6 +105,7 @@ def test_exchanging_the_answers_exchanges_their_features(rows: list[dict[str, An
     assert np.array_equal(one.a, two.b)
     assert np.array_equal(one.shared, two.shared)
     assert abs(one.terms + two.terms).nnz == 0
+    assert np.array_equal(one.characters, -two.characters)
     assert np.isfinite(one.a).all() and np.isfinite(one.shared).all() and np.isfinite(one.terms.data).all()
 
 
@@ -129,6 +130,7 @@ def test_no_rows_give_no_features() -> None:
     found = extract(Battles.from_rows([]))
     assert len(found) == 0
     assert found.terms.shape == (0, COLUMNS)
+    assert found.characters.shape == (0, BUCKETS)
 
 
 def test_a_huge_answer_is_read_within_bounds() -> None:

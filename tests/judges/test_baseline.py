@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.judges.baseline import BaselineModel, BaselineSettings
+from votecast.judges.linear import Linear
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=80)
 TURNS = st.lists(st.none() | TEXT, max_size=3)
@@ -100,6 +101,18 @@ def test_rows_that_share_a_prompt_stay_in_one_inner_fold(arena: Battles) -> None
     assert np.isfinite(one.predict(part)).all()
 
 
+@pytest.mark.parametrize(("held_rows", "fits"), [(1, 2), (25, 3), (1000, 4)])
+def test_no_more_inner_folds_are_run_than_needed(
+    arena: Battles, monkeypatch: pytest.MonkeyPatch, held_rows: int, fits: int
+) -> None:
+    fitted: list[int] = []
+    fit = Linear.fit
+    monkeypatch.setattr(Linear, "fit", lambda design, *rest: fitted.append(len(design.gap)) or fit(design, *rest))
+    part = arena[:60]
+    BaselineModel(BaselineSettings(held_rows=held_rows)).fit(part, part.targets(), part.weights())
+    assert fitted == [40] * (fits - 1) + [60]
+
+
 def test_no_rows_in_no_rows_out(model: BaselineModel, arena: Battles) -> None:
     assert model.predict(arena[:0]).shape == (0, 3)
 
@@ -117,7 +130,7 @@ def test_before_the_first_fit_there_is_nothing(arena: Battles, tmp_path: Path) -
         BaselineModel().save(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["trees.txt", "linear.safetensors", "model.json"])
+@pytest.mark.parametrize("name", ["trees.txt", "linear.safetensors", "reduction.safetensors", "model.json"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_damaged_files_are_one_clear_error(model: BaselineModel, tmp_path: Path, name: str, damage: str) -> None:
     model.save(tmp_path)

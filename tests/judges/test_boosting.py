@@ -10,13 +10,19 @@ from votecast.errors import ArtifactError, MissingExtraError
 from votecast.features import extract
 from votecast.judges.boosting import Held, Trees, TreeSettings, Views, load_lightgbm
 from votecast.judges.davidson import link, loss
+from votecast.judges.reduction import Reduction, ReductionSettings
 
 SMALL = TreeSettings(rounds=60, min_rows=5, leaves=4)
 
 
+def views_of(battles: Battles) -> Views:
+    features = extract(battles)
+    return Views.of(features, Reduction.fit(features, ReductionSettings(words=2, characters=2)))
+
+
 @pytest.fixture(scope="module")
 def views(arena: Battles) -> Views:
-    return Views.of(extract(arena))
+    return views_of(arena)
 
 
 def fit(views: Views, arena: Battles, threads: int = 1, held: Held | None = None, rounds: int = 20) -> Trees:
@@ -49,7 +55,7 @@ def test_held_out_losses_are_those_of_the_forecasts(views: Views, arena: Battles
 @pytest.mark.parametrize("b", ["y", "z z z"])
 def test_rows_that_tell_nothing_grow_no_tree_and_no_error(b: str) -> None:
     battles = Battles.from_rows([{"prompt": "x", "response_a": "y", "response_b": b, "winner": "a"}] * 100)
-    views = Views.of(extract(battles))
+    views = views_of(battles)
     s, t = fit(views, battles).strength(views)
     assert np.isfinite(s).all()
     assert (s == 0).all() == (b == "y")

@@ -48,3 +48,13 @@ def test_origins_are_a_table_with_their_licences():
     assert "| source | licence |" in card
     assert "| arena | CC BY 4.0 |" in card
     assert "was not told" not in card
+
+
+def test_limits_of_the_very_judge_stand_beside_those_of_every_judge():
+    limits = ["It prefers a long refusal\nto a short answer.", "It leans on length."]
+    card = model_card(CONFIG | {"notes": {"limits": limits}})
+    assert card.endswith(
+        "Do not use it to decide about people.\n\nKnown of this judge:\n\n"
+        "- It prefers a long refusal to a short answer.\n- It leans on length.\n"
+    )
+    assert "Known of this judge" not in model_card(CONFIG)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.features.characters import hashed_runs
 from votecast.features.codes import texts_of
 from votecast.features.grams import hashed_terms
 from votecast.features.overlap import overlap_of
@@ -31,7 +32,7 @@ _PROMPT = (
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Features of n battles; exchanging `a` and `b`, and the sign of `terms`, exchanges the answers.
+    """Features of n battles; exchanging `a` and `b`, and the signs of the differences, exchanges the answers.
 
     Args:
         names: Names of the columns of `a` and `b`.
@@ -40,6 +41,7 @@ class PairFeatures:
         shared_names: Names of the columns of `shared`.
         shared: What belongs to the prompt, or to both answers alike, float32 of shape (n, len(shared_names)).
         terms: Weighted hashed terms of answer a minus those of answer b, sparse float32 of shape (n, 65536).
+        characters: Weighted hashed runs of characters of answer a minus those of answer b, shape (n, 1024).
     """
 
     names: tuple[str, ...]
@@ -48,6 +50,7 @@ class PairFeatures:
     shared_names: tuple[str, ...]
     shared: NDArray[np.float32]
     terms: csr_matrix
+    characters: NDArray[np.float16]
 
     def __len__(self) -> int:
         return int(self.a.shape[0])
@@ -56,7 +59,13 @@ class PairFeatures:
         """The battles at these positions, in this order."""
         rows = np.asarray(indices, dtype=np.int64)
         return PairFeatures(
-            self.names, self.a[rows], self.b[rows], self.shared_names, self.shared[rows], self.terms[rows]
+            self.names,
+            self.a[rows],
+            self.b[rows],
+            self.shared_names,
+            self.shared[rows],
+            self.terms[rows],
+            self.characters[rows],
         )
 
 
@@ -90,6 +99,7 @@ def _extract(battles: Battles) -> PairFeatures:
     with_a, with_b, both = overlap_of(reading, n)
     terms = hashed_terms(reading.words, n, 2 * n) - hashed_terms(reading.words, 2 * n, 3 * n)
     terms.sort_indices()
+    runs = hashed_runs(reading.texts, n, 3 * n)
     shared = [prompt[:, [names.index(name) for name in _PROMPT]], _stack(both)]
     return PairFeatures(
         (*names, *with_a),
@@ -98,6 +108,7 @@ def _extract(battles: Battles) -> PairFeatures:
         (*(f"prompt_{name}" for name in _PROMPT), *both),
         np.concatenate(shared, axis=1),
         terms,
+        runs[:n] - runs[n:],
     )
 
 
@@ -115,6 +126,7 @@ def _concat(parts: list[PairFeatures]) -> PairFeatures:
         parts[0].shared_names,
         np.concatenate([part.shared for part in parts]),
         vstack([part.terms for part in parts], format="csr"),
+        np.concatenate([part.characters for part in parts]),
     )
 
 

@@ -21,12 +21,13 @@ from votecast.features import PairFeatures, extract
 from votecast.judges.boosting import Held, Trees, TreeSettings, Views
 from votecast.judges.davidson import Vector, prior_closeness
 from votecast.judges.linear import Design, Linear, LinearSettings
+from votecast.judges.reduction import Reduction, ReductionSettings
 from votecast.judges.stacking import Blend, Scores, inner_folds
 from votecast.types import Probabilities
 
 logger = logging.getLogger(__name__)
 
-TREES, LINEAR, MODEL = "trees.txt", "linear.safetensors", "model.json"
+TREES, LINEAR, REDUCTION, MODEL = "trees.txt", "linear.safetensors", "reduction.safetensors", "model.json"
 _FEW_ROUNDS = 50
 
 
@@ -36,13 +37,17 @@ class BaselineSettings(Settings):
     Args:
         trees: Settings of the boosted trees.
         linear: Settings of the linear model.
+        reduction: Settings of the reduced differences in words and characters that the trees see.
         inner_folds: Folds, grouped by prompt, on which rounds of boosting and the blend of the models are settled.
+        held_rows: Held-out rows that are enough to settle them; once there are as many, no more inner folds are run.
         threads: Threads for features and trees; 0 uses all cores. The result does not depend on it.
     """
 
     trees: TreeSettings = TreeSettings()
     linear: LinearSettings = LinearSettings()
+    reduction: ReductionSettings = ReductionSettings()
     inner_folds: int = Field(3, ge=2, le=20)
+    held_rows: int = Field(12_000, ge=1)
     threads: int = Field(0, ge=0, le=1024)
 
 
@@ -91,7 +96,7 @@ class BaselineModel:
     def __init__(self, settings: BaselineSettings | None = None, *, seed: int = 0) -> None:
         self.settings = settings or BaselineSettings()
         self.seed = seed
-        self._parts: tuple[Trees, Linear, Blend] | None = None
+        self._parts: _Parts | None = None
 
     def prepare(self, battles: Battles | Any) -> Prepared:
         """Compute the features of battles, for `fit` and `predict`, row by row."""
@@ -122,8 +127,10 @@ class BaselineModel:
                 "it learns from at least one battle with a weight above 0"
             )
         groups = np.arange(len(features)) if groups is None else groups
-        work = _Fit(self.settings, self.seed, Views.of(features), Design.of(features), targets, weights)
-        self._parts = work.run(inner_folds(groups, self.settings.inner_folds, self.seed))
+        reduction = Reduction.fit(features, self.settings.reduction)
+        views, design = Views.of(features, reduction), Design.of(features)
+        work = _Fit(self.settings, self.seed, views, design, targets, weights)
+        self._parts = _Parts(reduction, *work.run(inner_folds(groups, self.settings.inner_folds, self.seed)))
         return self
 
     def predict(self, battles: Prepared | Battles) -> Probabilities:
@@ -140,11 +147,8 @@ class BaselineModel:
         """
         if self._parts is None:
             raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
-        trees, linear, blend = self._parts
         features = self._features(battles)
-        if not len(features):
-            return np.zeros((0, 3))
-        return blend.predict(trees.strength(Views.of(features)), linear.strength(Design.of(features)))
+        return self._parts.predict(features) if len(features) else np.zeros((0, 3))
 
     def _features(self, battles: Prepared | Battles) -> PairFeatures:
         return battles.features if isinstance(battles, Prepared) else self.prepare(battles).features
@@ -157,11 +161,11 @@ class BaselineModel:
         """
         if self._parts is None:
             raise JudgeError("the baseline has not been fitted, so there is nothing to save; call fit first")
-        trees, linear, blend = self._parts
+        trees, blend, arrays = self._parts.trees, self._parts.blend, self._parts.linear.arrays()
         (folder / TREES).write_text(trees.text(), "utf-8")
-        arrays = linear.arrays()
         small = {name: arrays[name].astype(np.float16) for name in ("terms", "apart")}
-        save_file({name: np.ascontiguousarray(array) for name, array in (arrays | small).items()}, folder / LINEAR)
+        for name, kept in ((LINEAR, arrays | small), (REDUCTION, self._parts.reduction.arrays())):
+            save_file({key: np.ascontiguousarray(array) for key, array in kept.items()}, folder / name)
         facts = {"strength": blend.strength, "closeness": blend.closeness, "base": blend.base, "trees_base": trees.base}
         (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
@@ -180,12 +184,27 @@ class BaselineModel:
             small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
             linear = Linear.from_arrays(arrays | small)
             trees = Trees.read(folder / TREES, facts["trees_base"], model.settings.threads)
+            reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ArtifactError(
                 f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
             ) from error
-        model._parts = (trees, linear, blend)
+        model._parts = _Parts(reduction, trees, linear, blend)
         return model
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a baseline has learnt."""
+
+    reduction: Reduction
+    trees: Trees
+    linear: Linear
+    blend: Blend
+
+    def predict(self, features: PairFeatures) -> Probabilities:
+        views, design = Views.of(features, self.reduction), Design.of(features)
+        return self.blend.predict(self.trees.strength(views), self.linear.strength(design))
 
 
 @dataclass(frozen=True)
@@ -213,11 +232,14 @@ class _Fit:
         return trees, linear, blend
 
     def settle(self, parts: list[NDArray[np.int64]], base: float) -> tuple[Blend, int]:
-        """Forecast each part with models of the others; find the best number of rounds, and the blend at it."""
+        """Forecast parts with models of the others; find the best number of rounds, and the blend at it."""
+        all_rows = np.concatenate(parts)
+        enough = int(np.searchsorted(np.cumsum([len(part) for part in parts]), self.settings.held_rows)) + 1
+        parts = parts[:enough]
         rows = np.concatenate(parts)
         boosters, curves, linear_scores = [], [], []
         for part in parts:
-            others = np.setdiff1d(rows, part)
+            others = np.setdiff1d(all_rows, part)
             held = Held(self.views.take(part), self.targets[part], self.weights[part], self.settings.trees.patience)
             boosters.append(self.trees(others, self.settings.trees.rounds, held))
             curves.append(held.losses)

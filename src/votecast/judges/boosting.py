@@ -17,6 +17,7 @@ from votecast.config import Settings
 from votecast.errors import ArtifactError, MissingExtraError
 from votecast.features import PairFeatures
 from votecast.judges.davidson import Vector, curvatures, gradients, link, loss, prior_closeness
+from votecast.judges.reduction import Reduction
 from votecast.types import Probabilities
 
 
@@ -59,12 +60,13 @@ class Views:
     rows: NDArray[np.float32]
 
     @classmethod
-    def of(cls, features: PairFeatures) -> Self:
-        """Lay out the features of battles as the trees read them."""
-        gap = features.a - features.b
+    def of(cls, features: PairFeatures, reduction: Reduction) -> Self:
+        """Lay out the features of battles, and their reduced differences, as the trees read them."""
+        gap = np.concatenate([features.a - features.b, reduction.components(features)], axis=1)
         first = np.concatenate([features.a, gap, features.shared], axis=1)
         second = np.concatenate([features.b, -gap, features.shared], axis=1)
-        names = [*(f"own_{name}" for name in features.names), *(f"gap_{name}" for name in features.names)]
+        gaps = (f"gap_{name}" for name in (*features.names, *reduction.names))
+        names = [*(f"own_{name}" for name in features.names), *gaps]
         return cls([*names, *features.shared_names], np.concatenate([first, second]))
 
     def can_be_split(self, min_rows: int) -> bool:

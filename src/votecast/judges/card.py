@@ -40,7 +40,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         _data(config["facts"], config["notes"]),
         _figures(config["figures"]),
         _how(config),
-        INTENDED_USE,
+        "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -109,6 +109,13 @@ def _how(config: Mapping[str, Any]) -> str:
             "- `prompt_hashes.safetensors` lets votecast refuse to test the judge on its own training prompts",
         ]
     )
+
+
+def _limits(notes: Mapping[str, Any]) -> list[str]:
+    """What is known to go wrong with this very judge, one sentence each."""
+    known = notes.get("limits", [])
+    lines = [f"- {' '.join(str(limit).split())}" for limit in known]
+    return ["Known of this judge:\n\n" + "\n".join(lines)] if lines else []
 
 
 def _cell(value: Any) -> str:
