@@ -122,7 +122,9 @@ def write_folder(
         digests = {name: _digest(part / name) for name in _names(part)}
         whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
         whole["hash"] = _folder_hash(whole)
-        (part / CONFIG_NAME).write_text(json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        (part / CONFIG_NAME).write_text(
+            json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
+        )
         for name in (*digests, CONFIG_NAME):
             (part / name).chmod(0o666 & ~_umask())
             _sync(part / name)

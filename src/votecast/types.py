@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, runtime_checkable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 CLASSES = ("a", "b", "tie")
 """The three outcomes, in the order of every probability column."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 Winner = Literal["a", "b", "tie"]
 Turns = tuple[str | None, ...]
 
@@ -26,6 +29,8 @@ Probabilities = NDArray[np.float64]
 
 class Battle(BaseModel):
     """One prompt, two answers and, where it is known, how people voted.
+
+    Surrogates in its texts, which Unicode does not allow, are joined where they are pairs and become U+FFFD where not.
 
     Args:
         id: Name of the row, kept as text.
@@ -67,7 +72,13 @@ class Battle(BaseModel):
     @field_validator("prompt", "response_a", "response_b", mode="before")
     @classmethod
     def _text_is_one_turn(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        turns = (value,) if isinstance(value, str) else value
+        return tuple(map(_mended, turns)) if isinstance(turns, list | tuple) else turns
+
+    @field_validator("id", "model_a", "model_b", "language", "source", mode="before")
+    @classmethod
+    def _name_is_unicode(cls, value: Any) -> Any:
+        return _mended(value)
 
     @field_validator("probabilities", mode="before")
     @classmethod
@@ -84,6 +95,12 @@ class Battle(BaseModel):
         if value is not None and (not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6):
             raise ValueError(f"probabilities are {value}; each must lie in [0, 1] and together they must sum to 1")
         return value
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 @runtime_checkable

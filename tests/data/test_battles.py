@@ -154,3 +154,14 @@ def test_content_hashes_see_text_and_turns_only():
 def test_a_battle_is_frozen():
     with pytest.raises(ValidationError):
         Battle(prompt="x", response_a="y", response_b="z").winner = "a"
+
+
+def test_surrogates_are_joined_or_replaced():
+    row = {"id": "\udcff", "prompt": "a \ud83d\ude00", "response_a": ["\ud83d", None], "response_b": "caf\u00e9"}
+    battle = Battles.from_rows([row | {"model_a": "\ude00m"}])[0]
+    assert (battle.id, battle.model_a) == ("\ufffd", "\ufffdm")
+    assert (battle.prompt, battle.response_a, battle.response_b) == (
+        ("a \U0001f600",),
+        ("\ufffd", None),
+        ("caf\u00e9",),
+    )

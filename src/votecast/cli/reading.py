@@ -72,7 +72,8 @@ def _parquet_rows(path: str) -> int:
     import pyarrow.parquet as pq
 
     try:
-        return int(pq.read_metadata(path).num_rows)
+        with Path(path).open("rb") as file:
+            return int(pq.read_metadata(file).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise VotecastError(str(error)) from error
 

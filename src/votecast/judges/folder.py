@@ -59,8 +59,9 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
             member.save(place)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / CALIBRATION)
         save_file({"hashes": fitted.prompt_hashes.hashes, "salt": fitted.prompt_hashes.salt}, folder / PROMPTS)
-        pq.write_table(out_of_fold_table(fitted.out_of_fold), folder / OUT_OF_FOLD, compression="zstd")
-        (folder / CARD_NAME).write_text(model_card(config), "utf-8")
+        with (folder / OUT_OF_FOLD).open("wb") as file:
+            pq.write_table(out_of_fold_table(fitted.out_of_fold), file, compression="zstd")
+        (folder / CARD_NAME).write_text(model_card(config), "utf-8", "backslashreplace")
 
     return write_folder(path, config, _write, overwrite=overwrite)
 
@@ -87,7 +88,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
             calibrator=make_calibrator(config["calibration"]["method"]).from_state(
                 config["calibration"], load_file(folder.path / CALIBRATION)
             ),
-            out_of_fold=out_of_fold_rows(pq.read_table(folder.path / OUT_OF_FOLD)),
+            out_of_fold=out_of_fold_rows(pq.read_table(pa.BufferReader((folder.path / OUT_OF_FOLD).read_bytes()))),
             prompt_hashes=PromptHashes(**load_file(folder.path / PROMPTS)),
             facts=config["facts"],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -62,7 +63,7 @@ class Source:
     def seekable(self) -> pa.NativeFile:
         """The bytes as a file to read from any place; what is compressed or piped goes through a temporary file."""
         if self._file is not None and self.compression is None:
-            file = pa.OSFile(self._file)
+            file = pa.OSFile(os.fsencode(self._file))
         else:
             spool = tempfile.TemporaryFile(prefix="votecast-")  # noqa: SIM115 - closed with the source
             self._closing.append(spool)

@@ -74,7 +74,8 @@ def write_simulation(
             if progress is not None:
                 progress(sum(map(len, known)), rows)
         whole = Truth.concat(known)
-        pq.write_table(whole.table(), beside)
+        with beside.open("wb") as file:
+            pq.write_table(whole.table(), file)
     return whole
 
 
@@ -85,7 +86,8 @@ def read_truth(path: str | Path) -> Truth:
         DataError: If the file is not a truth file.
     """
     try:
-        return Truth.from_table(pq.read_table(path))
+        with Path(path).open("rb") as file:
+            return Truth.from_table(pq.read_table(file))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DataError(
             f"{path} does not hold the truth about simulated votes ({error}); name the .truth.parquet file"

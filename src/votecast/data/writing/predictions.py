@@ -107,7 +107,9 @@ class PredictionWriter:
             if not self.rows:
                 self.write([], np.empty((0, len(CLASSES))))
             side = {"format": self._format, "judge": self._judge, "rows": self.rows, "settings": self._metadata}
-            self._side.write_text(json.dumps(side, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+            self._side.write_text(
+                json.dumps(side, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
+            )
 
 
 def write_predictions(
@@ -185,4 +187,4 @@ def _objects(judge: Mapping[str, str], ids: pa.Array, p: Probabilities) -> pa.Ta
 
 
 def _dump(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -7,6 +7,7 @@ import csv
 import datetime
 import decimal
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,7 @@ class Sink:
 
     def __init__(self, part: Path, name: str | Path, metadata: Mapping[str, str] | None = None) -> None:
         self.container, compression = container_of(name)
-        self._file = pa.OSFile(str(part), "wb")
+        self._file = pa.OSFile(os.fsencode(part), "wb")
         self._out = pa.CompressedOutputStream(self._file, compression) if compression else self._file
         self._metadata = dict(metadata or {})
         self._compressed = compression is not None
