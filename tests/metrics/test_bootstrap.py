@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.metrics.votes import drawn, forecasts, one_hot
 
+from votecast.errors import ConfigError
 from votecast.metrics import auc, evaluate_probabilities, log_loss, macro_f1, paired_gain
 from votecast.metrics.bootstrap import MAX_BLOCKS, ClusterDraws, interval
 
@@ -110,3 +111,9 @@ def test_an_interval_ignores_draws_without_a_value_and_can_be_centred():
     assert np.isnan([low[1], high[1]]).all()
     low, high = interval(draws[:3, 0], around=np.asarray(10.0))
     assert (low, high) == (pytest.approx(9.05), pytest.approx(10.95))
+
+
+@pytest.mark.parametrize("options", [{"draws": -1}, {"seed": -1}])
+def test_numbers_below_nought_are_refused(options):
+    with pytest.raises(ConfigError, match="allowed are whole numbers from 0 up"):
+        evaluate_probabilities(np.eye(3), np.eye(3), **options)

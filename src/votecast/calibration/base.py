@@ -7,6 +7,7 @@ which is the same number to the last bit when a and b change places.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
 
@@ -50,8 +51,64 @@ class Calibrator(Protocol):
         """The calibrator whose `state` this is; further keys are left alone."""
 
 
+class Learning(ABC):
+    """What calibrators with something to learn share: rows are checked before they fit and before they transform."""
+
+    method: ClassVar[str]
+    parameters: ClassVar[int]
+
+    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
+        """Learn from forecasts and votes.
+
+        Args:
+            probabilities: Forecasts of rows the judge had not seen, shape (n, 3).
+            targets: Their votes, one-hot or soft, shape (n, 3).
+            weights: How much each row counts, shape (n,); every row once where None.
+
+        Returns:
+            The calibrator itself.
+
+        Raises:
+            DataError: If these are not probabilities of the same rows.
+            JudgeError: If too few rows count for the method, or nobody decided for an answer.
+        """
+        self._learn(fitting_rows(self, probabilities, targets, weights))
+        return self
+
+    def transform(self, probabilities: ArrayLike) -> Probabilities:
+        """Calibrate forecasts; a row does not depend on the others.
+
+        Args:
+            probabilities: Shape (n, 3), n may be 0.
+
+        Returns:
+            Shape (n, 3).
+
+        Raises:
+            DataError: If these are not probabilities.
+            JudgeError: Before `fit`.
+        """
+        return self._apply(checked_input(probabilities))
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+        """What was learnt: JSON-able values, and arrays by name.
+
+        Raises:
+            JudgeError: Before `fit`.
+        """
+
+    @abstractmethod
+    def _learn(self, rows: Checked) -> None:
+        """Fit on rows that all count."""
+
+    @abstractmethod
+    def _apply(self, p: Probabilities) -> Probabilities:
+        """Calibrate checked forecasts, or raise JudgeError before the fit."""
+
+
 def fitting_rows(
-    calibrator: Calibrator, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
+    calibrator: Calibrator | Learning, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
 ) -> Checked:
     """The rows that count towards a fit.
 

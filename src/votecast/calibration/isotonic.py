@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from votecast.calibration.base import checked_input, fitting_rows, learnt, normalised
+from votecast.calibration.base import Learning, learnt, normalised
+from votecast.metrics.checks import Checked
 from votecast.metrics.rows import Floats
 from votecast.types import Probabilities
 
 _ARRAYS = ("answer_x", "answer_y", "tie_x", "tie_y")
 
 
-class Isotonic:
+class Isotonic(Learning):
     """One against the rest, each by isotonic regression, then divided by the sum (Zadrozny & Elkan 2002, section 3).
 
     Answers a and b share one curve, fitted on both columns together; the tie has its own. Between the corners of a
@@ -39,40 +40,15 @@ class Isotonic:
     def __init__(self, curves: dict[str, Floats] | None = None) -> None:
         self.curves = curves
 
-    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
-        """Find both curves.
-
-        Args:
-            probabilities: Forecasts of rows the judge had not seen, shape (n, 3).
-            targets: Their votes, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-
-        Raises:
-            DataError: If these are not probabilities of the same rows.
-            JudgeError: If there are fewer than 4 rows, or nothing but ties.
-        """
-        t, p, w = fitting_rows(self, probabilities, targets, weights)
+    def _learn(self, rows: Checked) -> None:
+        t, p, w = rows
         end = 1 / (len(w) + 3)
         sides = np.concatenate([p[:, 0], p[:, 1]]), np.concatenate([t[:, 0], t[:, 1]]), np.concatenate([w, w])
         curves = (*_curve(*sides, end), *_curve(p[:, 2], t[:, 2], w, end))
         self.curves = dict(zip(_ARRAYS, curves, strict=True))
-        return self
 
-    def transform(self, probabilities: ArrayLike) -> Probabilities:
-        """Apply the curves and divide by the sum.
-
-        Args:
-            probabilities: Shape (n, 3).
-
-        Returns:
-            Shape (n, 3), no value 0.
-
-        Raises:
-            DataError: If these are not probabilities.
-            JudgeError: Before `fit`.
-        """
+    def _apply(self, p: Probabilities) -> Probabilities:
         curves = learnt(self.curves, self.method)
-        p = checked_input(probabilities)
         sides = [np.interp(p[:, k], curves["answer_x"], curves["answer_y"]) for k in (0, 1)]
         return normalised(np.column_stack([*sides, np.interp(p[:, 2], curves["tie_x"], curves["tie_y"])]))
 

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from votecast.calibration.base import checked_input, fitting_rows, learnt, log_probabilities, softmax
+from votecast.calibration.base import Learning, learnt, log_probabilities, softmax
+from votecast.metrics.checks import Checked
 from votecast.metrics.rows import row_sum
 from votecast.types import Probabilities
 
 HOTTEST: Final = 100.0
 
 
-class Temperature:
+class Temperature(Learning):
     """Divide the logits by one temperature (Guo et al. 2017, eq. 9): the order of the classes stays what it is.
 
     The log loss is convex in the inverse temperature, and least where its derivative vanishes; the temperature is kept
@@ -38,19 +39,8 @@ class Temperature:
     def __init__(self, temperature: float | None = None) -> None:
         self.temperature = temperature
 
-    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
-        """Find the temperature with the least log loss.
-
-        Args:
-            probabilities: Forecasts of rows the judge had not seen, shape (n, 3).
-            targets: Their votes, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-
-        Raises:
-            DataError: If these are not probabilities of the same rows.
-            JudgeError: If no row counts, or nobody decided for an answer.
-        """
-        t, p, w = fitting_rows(self, probabilities, targets, weights)
+    def _learn(self, rows: Checked) -> None:
+        t, p, w = rows
         z = log_probabilities(p)
         voted = row_sum(t * z)
 
@@ -65,23 +55,9 @@ class Temperature:
         else:
             inverse = brentq(slope, 1 / HOTTEST, HOTTEST, xtol=1e-12)
         self.temperature = float(1 / inverse)
-        return self
 
-    def transform(self, probabilities: ArrayLike) -> Probabilities:
-        """Apply the temperature.
-
-        Args:
-            probabilities: Shape (n, 3).
-
-        Returns:
-            Shape (n, 3).
-
-        Raises:
-            DataError: If these are not probabilities.
-            JudgeError: Before `fit`.
-        """
-        temperature = learnt(self.temperature, self.method)
-        return softmax(log_probabilities(checked_input(probabilities)) / temperature)
+    def _apply(self, p: Probabilities) -> Probabilities:
+        return softmax(log_probabilities(p) / learnt(self.temperature, self.method))
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
         """The temperature; no arrays."""

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from votecast.calibration.base import checked_input, fitting_rows, learnt, log_probabilities, softmax
+from votecast.calibration.base import Learning, learnt, log_probabilities, softmax
 from votecast.errors import JudgeError
+from votecast.metrics.checks import Checked
 from votecast.metrics.rows import Floats, row_sum
 from votecast.types import Probabilities
 
 _BOUNDS: Final = [(0.0, 100.0), (0.0, 100.0), (-20.0, 20.0)]
 
 
-class Vector:
+class Vector(Learning):
     """A scale for each logit and a bias for each class (Guo et al. 2017, vector scaling), tied between a and b.
 
     Since a and b change places when the answers do, they share scale and bias; since a bias common to all classes
@@ -42,19 +43,8 @@ class Vector:
     def __init__(self, scale: float | None = None, tie_scale: float = 1.0, tie_bias: float = 0.0) -> None:
         self.scale, self.tie_scale, self.tie_bias = scale, tie_scale, tie_bias
 
-    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
-        """Find the three numbers with the least log loss.
-
-        Args:
-            probabilities: Forecasts of rows the judge had not seen, shape (n, 3).
-            targets: Their votes, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-
-        Raises:
-            DataError: If these are not probabilities of the same rows.
-            JudgeError: If there are fewer than 3 rows, no ties, or nothing but ties.
-        """
-        t, p, w = fitting_rows(self, probabilities, targets, weights)
+    def _learn(self, rows: Checked) -> None:
+        t, p, w = rows
         if not np.any(t[:, 2]):
             raise JudgeError(
                 f"none of {len(w)} votes is a tie; vector calibration fits how often ties occur: give such votes, "
@@ -74,23 +64,10 @@ class Vector:
         options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-9}
         found = minimize(loss, [1.0, 1.0, 0.0], jac=True, method="L-BFGS-B", bounds=_BOUNDS, options=options)
         self.scale, self.tie_scale, self.tie_bias = (float(value) for value in found.x)
-        return self
 
-    def transform(self, probabilities: ArrayLike) -> Probabilities:
-        """Apply scales and bias.
-
-        Args:
-            probabilities: Shape (n, 3).
-
-        Returns:
-            Shape (n, 3).
-
-        Raises:
-            DataError: If these are not probabilities.
-            JudgeError: Before `fit`.
-        """
+    def _apply(self, p: Probabilities) -> Probabilities:
         scale = learnt(self.scale, self.method)
-        return softmax(_logits(log_probabilities(checked_input(probabilities)), scale, self.tie_scale, self.tie_bias))
+        return softmax(_logits(log_probabilities(p), scale, self.tie_scale, self.tie_bias))
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
         """The three numbers; no arrays."""

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from votecast.errors import ConfigError
 from votecast.metrics.checks import check_groups, check_rows
 from votecast.metrics.rows import Floats, log_losses
 
@@ -31,9 +32,14 @@ class ClusterDraws:
     Attributes:
         blocks: Block of each row, numbered from 0, shape (n,); a block is a cluster unless there are too many.
         counts: How often each block is drawn, shape (draws, blocks).
+
+    Raises:
+        ConfigError: If `draws` or `seed` is below 0.
     """
 
     def __init__(self, groups: NDArray[np.int64], draws: int, seed: int) -> None:
+        if min(draws, seed) < 0:
+            raise ConfigError(f"draws is {draws} and seed {seed}; allowed are whole numbers from 0 up")
         rng = np.random.default_rng(seed)
         clusters = int(groups.max()) + 1
         size = min(clusters, MAX_BLOCKS)

@@ -57,6 +57,7 @@ def evaluate_probabilities(
 
     Raises:
         DataError: If these are not probabilities, groups, slices of the same rows.
+        ConfigError: If `draws` or `seed` is below 0.
 
     Example:
         >>> votes, p = np.eye(3)[[0, 1, 2, 0]], np.full((4, 3), 1 / 3)
