@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from votecast.data.battles import TEXT_COLUMNS, Battles, as_battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
+from votecast.data.frames import as_battles
 from votecast.data.languages import prompt_languages
 from votecast.data.profile import characters
 from votecast.data.reading import read_votes

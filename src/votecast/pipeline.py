@@ -9,8 +9,9 @@ from typing import Any
 
 from votecast.artifacts import check_free
 from votecast.calibration import crossfit_calibrate
-from votecast.data.battles import SCHEMA, Battles, as_battles
+from votecast.data.battles import SCHEMA, Battles
 from votecast.data.cleaning import clean
+from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.evaluation import evaluate

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from votecast.data.battles import SCHEMA, Battles, as_battles
+from votecast.data.battles import SCHEMA, Battles
+from votecast.data.frames import as_battles
 from votecast.errors import DataError
 from votecast.types import Battle
 

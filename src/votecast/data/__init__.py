@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from votecast.data.battles import Battles as Battles
-    from votecast.data.battles import as_battles as as_battles
+    from votecast.data.frames import as_battles as as_battles
     from votecast.data.reading import VoteReader as VoteReader
     from votecast.data.reading import iter_votes as iter_votes
     from votecast.data.reading import read_votes as read_votes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Battles": "battles",
-    "as_battles": "battles",
+    "as_battles": "frames",
     "ReadReport": "report",
     "VoteReader": "reading",
     "iter_votes": "reading",

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -74,18 +73,6 @@ class Battles:
         """
         checked = [_checked(row, number) for number, row in enumerate(rows, start=1)]
         return cls(pa.Table.from_pylist(checked, schema=SCHEMA))
-
-    @classmethod
-    def from_frame(cls, frame: Any) -> Battles:
-        """Build a table from a pandas, polars or Arrow frame with the columns of `SCHEMA` (absent ones are empty)."""
-        table = frame if isinstance(frame, pa.Table) else nw.from_native(frame, eager_only=True).to_arrow()
-        if all(
-            pa.types.is_large_list(table.schema.field(c).type) or pa.types.is_list(table.schema.field(c).type)
-            for c in TEXT_COLUMNS
-            if c in table.column_names
-        ):
-            return cls(_conform(table))
-        return cls.from_rows([{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()])
 
     @classmethod
     def concat(cls, parts: Sequence[Battles]) -> Battles:
@@ -189,26 +176,6 @@ class Battles:
         ]
 
 
-def as_battles(battles: Any) -> Battles:
-    """Accept what people hold: `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts.
-
-    Raises:
-        DataError: If it is none of these, or a row is not a battle.
-    """
-    if isinstance(battles, Battles):
-        return battles
-    if isinstance(battles, Sequence) and not isinstance(battles, str | bytes):
-        return Battles.from_rows(battles)
-    if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
-        return Battles.from_frame(battles)
-    hints: dict[Any, str] = {str: "read a file with votecast.read_votes(path)", dict: "put a single battle into a list"}
-    hint = hints.get(type(battles))
-    raise DataError(
-        f"battles are given as {type(battles).__name__}; "
-        f"allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts" + (f"; {hint}" if hint else "")
-    )
-
-
 def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
     try:
         battle = row if isinstance(row, Battle) else Battle.model_validate(dict(row))
@@ -218,8 +185,18 @@ def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
             if isinstance(error, ValidationError)
             else str(error)
         )
-        raise DataError(f"row {number} is not a battle: {detail}") from error
+        raise DataError(f"row {number} is not a battle: {detail}{_other_keys(row)}") from error
     return battle.model_dump() | {"id": battle.id or str(number - 1)}
+
+
+def _other_keys(row: Any) -> str:
+    other = [str(key) for key in row if key not in Battle.model_fields] if isinstance(row, Mapping) else []
+    if not other:
+        return ""
+    return (
+        f"; a battle has no {', '.join(other)} but {', '.join(Battle.model_fields)}; rows of other formats are read "
+        "from a data frame or a file"
+    )
 
 
 def _conform(table: pa.Table) -> pa.Table:

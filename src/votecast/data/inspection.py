@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from votecast.data.battles import TEXT_COLUMNS, Battles, as_battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.frames import as_battles
 from votecast.data.languages import prompt_languages
 from votecast.data.pairs import Pairs, without_text
 from votecast.data.profile import (

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from votecast.config import Settings
-from votecast.data.battles import Battles, as_battles
+from votecast.data.battles import Battles
+from votecast.data.frames import as_battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features import PairFeatures, extract
 from votecast.judges.boosting import Held, Trees, TreeSettings, Views

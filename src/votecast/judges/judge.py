@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from votecast.data.battles import Battles, as_battles
+from votecast.data.battles import Battles
+from votecast.data.frames import as_battles
 from votecast.errors import DataError, JudgeError
 from votecast.judges.fitting import Fitted, Progress, checked_probabilities, fit_over_folds, fit_with_valid, silent
 from votecast.judges.folder import read_judge, write_judge

@@ -89,7 +89,7 @@ def test_a_submission_of_winners(tmp_path: Path) -> None:
     path = tmp_path / "submission.csv"
     write_predictions([(["1", "2", "3"], P[:3])], path, format="wsdm")
     assert path.read_text() == "id,winner\n1,model_a\n2,model_b\n3,model_b\n"
-    with pytest.raises(DataError, match="holds no predictions: its columns are 'id', 'winner'"):
+    with pytest.raises(DataError, match="holds decisions without probabilities"):
         read_predictions(path)
 
 

@@ -88,7 +88,7 @@ class Source(ABC):
             return LIST
         if self.options.text != "auto":
             return self.options.text
-        return JSON if 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
+        return JSON if cells and 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
 
     @staticmethod
     def _is_text(name: str, head: Sequence[pa.Table]) -> bool:
