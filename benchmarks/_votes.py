@@ -52,8 +52,7 @@ LIMITS = [
     "It leans on form and length: a long, well laid out answer is favoured, whether or not it is right.",
     "It prefers a long refusal to a very short answer, even where the short answer is the right one.",
     "It checks no facts; of arithmetic it sees only simple sums that are written out.",
-    "It is calibrated on the crowds named above only: how often people call a tie, and how sure a forecast may be, "
-    "differ from crowd to crowd.",
+    "It is calibrated on the crowds named above only; how readily people call a tie differs from crowd to crowd.",
     "Most of its votes are on English prompts of one turn; on other languages and long talks it has seen little.",
 ]
 """What is known to go wrong with the bundled judge; shown in its card."""

@@ -2,8 +2,8 @@
 
     python benchmarks/baseline_speed.py [--rows 57500] [--seed 0]
 
-Training is all of it: near-duplicate prompts, features, five folds and the refit, calibration, figures. CPU time and the
-load of the machine stand beside the clock, since other work on the machine makes the clock say more than it should.
+Training is all of it: near-duplicate prompts, features, five folds and the refit, calibration, figures. CPU time and
+the load of the machine stand beside the clock, since other work on the machine makes the clock say more than it should.
 """
 
 from __future__ import annotations
