@@ -79,6 +79,12 @@ class Texts:
         """Which text every character belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
+    @cached_property
+    def by_kind(self) -> NDArray[np.int64]:
+        """How many characters of each kind each text has, shape (n, len(KINDS))."""
+        size = len(self) * len(KINDS)
+        return np.bincount(self.owner * len(KINDS) + self.kinds, minlength=size).reshape(len(self), len(KINDS))
+
     def count(self, at: NDArray[np.bool_] | NDArray[np.int64]) -> NDArray[np.int64]:
         """How many of these positions (a mask, or sorted indices) lie in each text."""
         positions = np.flatnonzero(at) if at.dtype == np.bool_ else at

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.features.codes import ALPHABETS
+from votecast.features.codes import ALPHABETS, KIND
 from votecast.features.lexicon import function_words
-from votecast.features.style import Reading, distinct
+from votecast.features.style import Distinct, Reading, distinct
 from votecast.features.words import Hashes, among
 
 Column = NDArray[np.float64]
@@ -17,13 +17,12 @@ class TermSets:
     """The distinct terms of 3n texts (prompts, answers a, answers b), for asking what two of a row share.
 
     Args:
-        hashes: Hash of each term.
-        owner: Text of each term.
+        terms: The distinct terms, as `distinct` gives them.
         n: Number of rows.
     """
 
-    def __init__(self, hashes: Hashes, owner: NDArray[np.int64], n: int) -> None:
-        keys, texts, _ = distinct(hashes, owner)
+    def __init__(self, terms: Distinct, n: int) -> None:
+        keys, texts, _ = terms
         self.n = n
         self.sizes = np.bincount(texts, minlength=3 * n).reshape(3, n)
         cuts = np.searchsorted(texts, [0, n, 2 * n, 3 * n])
@@ -71,9 +70,9 @@ def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, C
     words = reading.words
     long = words.length > 3
     sets = {
-        "words": TermSets(words.hashes, words.owner, n),
-        "long_words": TermSets(words.hashes[long], words.owner[long], n),
-        "pairs": TermSets(*words.grams(2), n),
+        "words": TermSets(reading.distinct_words, n),
+        "long_words": TermSets(distinct(words.hashes[long], words.owner[long]), n),
+        "pairs": TermSets(reading.distinct_pairs, n),
     }
     on_topic = _on_topic(reading, sets["words"], sets["pairs"]).reshape(3, n)
     scripts = _scripts(reading).reshape(3, n, len(ALPHABETS))
@@ -104,6 +103,6 @@ def _scripts(reading: Reading) -> Column:
     """Share of each alphabet, English letters and function words of each language among them, rows sum to at most 1."""
     texts = reading.texts
     scripts_by_kind = [("lower", "upper", "latin"), *((name,) for name in ALPHABETS[1:])]
-    counts = [texts.count(texts.is_kind(*names)) for names in scripts_by_kind]
+    counts = [texts.by_kind[:, [KIND[name] for name in names]].sum(axis=1) for names in scripts_by_kind]
     scripts = np.stack(counts, axis=1).astype(np.float64)
     return np.asarray(scripts / np.maximum(scripts.sum(axis=1, keepdims=True), 1))

@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.features.codes import ALPHABETS, KIND, KINDS, NEWLINE, Texts
+from votecast.features.codes import ALPHABETS, KIND, NEWLINE, Texts
 from votecast.features.lexicon import LANGUAGES, PHRASES, TOPICS, phrases_by_size
 from votecast.features.sentences import Sentences, sentences_of
 from votecast.features.sums import sums_of
 from votecast.features.words import Hashes, Words, among, prefix_hashes, span_hashes, words_of
 
 Column = NDArray[np.float64]
+Distinct = tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]
 _SHARES = ("upper", "digit", "comma", "colon", "bracket", "quote", "operator", "hyphen", "markup", "emoji")
 _VOWELS = np.zeros(128, dtype=np.bool_)
 _VOWELS[[ord(c) for c in "aeiouyAEIOUY"]] = True
@@ -34,6 +35,16 @@ class Reading:
     def words(self) -> Words:
         """The words of the texts."""
         return words_of(self.texts)
+
+    @cached_property
+    def distinct_words(self) -> Distinct:
+        """The distinct words of each text."""
+        return distinct(self.words.hashes, self.words.owner)
+
+    @cached_property
+    def distinct_pairs(self) -> Distinct:
+        """The distinct pairs of neighbouring words of each text."""
+        return distinct(*self.words.grams(2))
 
     @cached_property
     def sentences(self) -> Sentences:
@@ -95,8 +106,7 @@ def style_of(reading: Reading) -> tuple[list[str], NDArray[np.float32]]:
 
 def _lengths(reading: Reading) -> dict[str, Column]:
     texts, words = reading.texts, reading.words
-    kinds = np.bincount(texts.owner * len(KINDS) + texts.kinds, minlength=len(texts) * len(KINDS))
-    by_kind = kinds.reshape(len(texts), len(KINDS)).astype(np.float64)
+    by_kind = texts.by_kind.astype(np.float64)
     letters = np.maximum(by_kind.sum(axis=1) - by_kind[:, KIND["newline"]], 1)
     sentences = np.maximum(reading.sentences.counts(len(texts)), 1)
     count = np.maximum(words.counts, 1)
@@ -196,8 +206,8 @@ def _repetition(reading: Reading) -> dict[str, Column]:
     return {
         "repeated_sentences": reading.sentences.share(reading.sentences.repeated(), n),
         "distinct_sentences": distinct_share(reading.sentences.hashes, reading.sentences.owner, n),
-        "distinct_words": distinct_share(words.hashes, words.owner, n),
-        "distinct_pairs": distinct_share(*words.grams(2), n),
+        "distinct_words": _share(reading.distinct_words, n),
+        "distinct_pairs": _share(reading.distinct_pairs, n),
         "distinct_fours": distinct_share(*words.grams(4), n),
         "distinct_lines": distinct_share(lines.hashes, lines.owner, n),
     }
@@ -205,11 +215,16 @@ def _repetition(reading: Reading) -> dict[str, Column]:
 
 def distinct_share(hashes: Hashes, owner: NDArray[np.int64], n: int) -> Column:
     """Share of the hashes of each text that are distinct, 1 for a text without any."""
-    total = np.bincount(owner, minlength=n)
-    return np.where(total, np.bincount(distinct(hashes, owner)[1], minlength=n) / np.maximum(total, 1), 1.0)
+    return _share(distinct(hashes, owner), n)
 
 
-def distinct(hashes: Hashes, owner: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
+def _share(terms: Distinct, n: int) -> Column:
+    _, owner, often = terms
+    total = np.bincount(owner, often, minlength=n)
+    return np.where(total, np.bincount(owner, minlength=n) / np.maximum(total, 1), 1.0)
+
+
+def distinct(hashes: Hashes, owner: NDArray[np.int64]) -> Distinct:
     """Distinct hashes of each text, shortened to 40 bits, in order of text and hash.
 
     Returns:

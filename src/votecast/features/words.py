@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +46,13 @@ class Words:
 
     def grams(self, size: int) -> tuple[Hashes, NDArray[np.int64]]:
         """Hashes of all runs of `size` words that stay within one text, and the text of each."""
+        return self._pairs if size == 2 else self._grams(size)
+
+    @cached_property
+    def _pairs(self) -> tuple[Hashes, NDArray[np.int64]]:
+        return self._grams(2)
+
+    def _grams(self, size: int) -> tuple[Hashes, NDArray[np.int64]]:
         hashes = self.hashes
         for behind in range(1, size):
             hashes = mix(hashes[:-1] * _STEP + self.hashes[behind:])
