@@ -202,3 +202,9 @@ def test_an_interrupted_process_leaves_no_half_file(tmp_path):
     child.wait(timeout=30)
     child.stdout.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_permission_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(ArtifactError, match="no permission for"):
+        check_free(tmp_path / "deep" / "judge")

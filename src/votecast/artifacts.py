@@ -93,6 +93,8 @@ def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = F
     above = next((parent for parent in target.parents if parent.exists()), None)
     if above is not None and not above.is_dir():
         raise ArtifactError(f"{target} cannot be written: {above} is not a folder; name an output in a folder")
+    if above is not None and not os.access(above, os.W_OK | os.X_OK):
+        raise ArtifactError(f"{target} cannot be written: no permission for {above}; name an output elsewhere")
     if target.is_dir() and overwrite and not (target / CONFIG_NAME).exists() and any(target.iterdir()):
         raise ArtifactError(f"{target} is a folder that is not a judge; it is left alone, name another output")
 
