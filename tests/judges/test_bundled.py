@@ -62,6 +62,12 @@ def test_the_card_names_every_source_with_licence_and_thanks() -> None:
         assert needed in card
 
 
+def test_the_card_says_what_is_known_to_go_wrong() -> None:
+    card = (FOLDER / "README.md").read_text("utf-8")
+    for needed in ("leans on form and length", "long refusal", "checks no facts", "calibrated on the crowds named above"):
+        assert needed in card
+
+
 def test_it_holds_no_text_of_the_votes(outside_votes: Path) -> None:
     held = b"".join(path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()).decode("utf-8", "replace")
     with gzip.open(outside_votes / "votes_train.jsonl.gz", "rt", encoding="utf-8") as lines:
