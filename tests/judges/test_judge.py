@@ -103,6 +103,33 @@ def test_a_judge_of_an_unknown_family_asks_for_an_upgrade(tmp_path):
         TrainedJudge.from_pretrained(tmp_path / "future")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"family": []},
+        {"members": 0},
+        {"members": 10**12},
+        {"members": "1"},
+        {"recipe": {"family": "baseline", "folds": 3}},
+        {"calibration": []},
+        {"calibration": {"method": "magic"}},
+        {"calibration": {"method": "temperature", "temperature": -1}},
+        {"facts": None},
+        {"notes": 3},
+        {"figures": []},
+    ],
+)
+def test_a_well_hashed_folder_with_odd_settings_is_one_clear_error(saved, tmp_path, change):
+    config = json.loads((saved / "config.json").read_text()) | change
+
+    def _copied(folder):
+        shutil.copytree(saved, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("config.json"))
+
+    write_folder(tmp_path / "odd", config, _copied)
+    with pytest.raises(ArtifactError, match=str(tmp_path / "odd")):
+        TrainedJudge.from_pretrained(tmp_path / "odd")
+
+
 def test_a_well_hashed_folder_with_missing_parts_is_damaged(saved, tmp_path):
     config = json.loads((saved / "config.json").read_text())
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from votecast.artifacts import CARD_NAME, Folder, read_folder, write_folder
+from votecast.artifacts import CARD_NAME, CONFIG_NAME, Folder, read_folder, write_folder
 from votecast.calibration import make_calibrator
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
@@ -74,7 +74,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
     """
     folder = read_folder(path)
     config = folder.config
-    if config.get("family") not in FAMILIES:
+    if str(config.get("family")) not in FAMILIES:
         raise ArtifactError(
             f"{path} is a judge of the family {config.get('family')!r}; "
             f"known are {', '.join(FAMILIES)}: upgrade votecast"
@@ -82,9 +82,16 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
     try:
         recipe = load_recipe(config["recipe"])
         model, seed = family(recipe.family), recipe.seed
-        places = [folder.path / MEMBERS / str(number) for number in range(config["members"])]
+        wrong = [name for name in ("facts", "figures", "notes") if not isinstance(config[name], dict)]
+        if wrong:
+            raise TypeError(f"{', '.join(wrong)} in {CONFIG_NAME} must be objects")
+        if config["members"] < 1:
+            raise ValueError(f"it has {config['members']} members; a judge has at least one")
         fitted = Fitted(
-            members=[model.load(place, recipe.model, seed=seed) for place in places],
+            members=[
+                model.load(folder.path / MEMBERS / str(number), recipe.model, seed=seed)
+                for number in range(config["members"])
+            ],
             calibrator=make_calibrator(config["calibration"]["method"]).from_state(
                 config["calibration"], load_file(folder.path / CALIBRATION)
             ),
