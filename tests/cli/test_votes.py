@@ -76,6 +76,21 @@ def test_the_settings_of_an_inspection_lie_beside_it(votecast: Callable, votes: 
     assert settings["settings"]["reader"]["limit"] == 1
 
 
+def test_settings_that_are_in_the_way_are_left_alone(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+    (tmp_path / "found.json.settings.json").write_text("mine")
+    for words in (
+        ("inspect", votes),
+        ("evaluate", "--input", votes),
+        ("train", "baseline", "--train", votes, "--out", tmp_path / "judge"),
+        ("compare", "--prompt", "p", "--a", "a", "--b", "b"),
+    ):
+        ran = votecast(*words, "--json", tmp_path / "found.json")
+        assert ran.code == 1
+        assert "found.json.settings.json exists" in ran.err
+    assert (tmp_path / "found.json.settings.json").read_text() == "mine"
+    assert not (tmp_path / "found.json").exists()
+
+
 def test_inspect_shows_no_control_characters(votecast: Callable, tmp_path: Path) -> None:
     path = tmp_path / "votes.jsonl"
     row = {

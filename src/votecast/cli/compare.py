@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, write_json, write_settings
+from votecast.cli.output import check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.screen import cite, facts, say, table
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
@@ -38,7 +38,7 @@ def compare(
     from votecast.judges.loading import load_judge
     from votecast.types import CLASSES
 
-    check_outputs(json, overwrite=overwrite)
+    check_outputs(json, settings_of_json(json), overwrite=overwrite)
     loaded = load_judge(judge)
     p = loaded.predict_proba([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
     chances = dict(zip(CLASSES, map(float, p[0]), strict=True))

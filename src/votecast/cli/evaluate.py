@@ -9,7 +9,7 @@ from cyclopts import Parameter, validators
 
 from votecast.cli.figures import show_metrics, show_notes, show_slices
 from votecast.cli.options import JsonPath, Reading
-from votecast.cli.output import STANDARD, check_outputs, settings_path, write_json, write_settings
+from votecast.cli.output import STANDARD, check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_reading
 from votecast.cli.screen import cite, facts, say
@@ -48,8 +48,7 @@ def evaluate(
     """
     if judge is not None and predictions is not None:
         raise ConfigError("--judge and --predictions are both given; give one of them")
-    beside = settings_path(json) if json not in (None, STANDARD) else None
-    check_outputs(json, beside, overwrite=overwrite)
+    check_outputs(json, settings_of_json(json), overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
         battles, figures = measure(

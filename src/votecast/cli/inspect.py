@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath, Reading, Source
-from votecast.cli.output import check_outputs, write_json, write_settings
+from votecast.cli.output import check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_reading
 from votecast.cli.screen import facts, say, table
@@ -35,7 +35,7 @@ def inspect(
     """
     from votecast.data.inspection import inspect_votes
 
-    check_outputs(json, overwrite=overwrite)
+    check_outputs(json, settings_of_json(json), overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
         bars.steps("inspecting", 0, 1)

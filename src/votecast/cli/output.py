@@ -24,6 +24,16 @@ def settings_path(out: str | Path) -> Path:
     return Path(f"{out}.settings.json")
 
 
+def settings_of_json(json: str | None) -> Path | None:
+    """Where the settings of results as JSON lie; None where nothing lies beside them.
+
+    Example:
+        >>> settings_of_json("-") is settings_of_json(None) is None
+        True
+    """
+    return None if json in (None, STANDARD) else settings_path(str(json))
+
+
 def check_outputs(*paths: str | Path | None, overwrite: bool) -> None:
     """Refuse outputs that are in the way before any work is done.
 

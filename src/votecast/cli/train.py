@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from votecast.cli.figures import show_metrics, show_notes
 from votecast.cli.options import JsonPath, Reading
-from votecast.cli.output import check_outputs, write_json, write_settings
+from votecast.cli.output import check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_cleaning, show_reading
 from votecast.cli.screen import cite, facts, say
@@ -44,7 +44,7 @@ def train(
         overrides: Override any setting of the recipe by its dotted key, such as --folds.n 3 or --seed 1.
     """
     settings = parse_overrides(overrides or [])
-    check_outputs(out, json, overwrite=overwrite)
+    check_outputs(out, json, settings_of_json(json), overwrite=overwrite)
     from votecast.pipeline import train as train_judge
 
     if reading.seed is not None:
