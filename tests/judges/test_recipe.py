@@ -28,6 +28,16 @@ def test_overrides_reach_every_level():
     assert load_recipe(recipe, {"seed": 8}).folds.n == 3
 
 
+def test_the_folds_follow_the_seed_unless_they_have_their_own():
+    assert load_recipe("baseline").folds.seed == 42
+    assert load_recipe("baseline", {"seed": 7}).folds.seed == 7
+    assert load_recipe("baseline", {"seed": 7, "folds.seed": 1}).folds.seed == 1
+    assert load_recipe({"family": "baseline", "seed": 5}).folds.seed == 5
+    assert load_recipe(load_recipe("baseline", {"seed": 7}), {"seed": 8}).folds.seed == 8
+    with pytest.raises(ConfigError, match="folds: Input should be"):
+        load_recipe("baseline", {"seed": 7, "folds": "3"})
+
+
 def test_all_faults_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         load_recipe(
@@ -56,5 +66,5 @@ def test_a_file_of_ones_own(tmp_path):
     (tmp_path / "no_family.yaml").write_text("name: mine\n")
     with pytest.raises(ConfigError, match=r"no_family\.yaml.*'family' is missing"):
         load_recipe(str(tmp_path / "no_family.yaml"))
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load_recipe("absent.yaml")
