@@ -63,6 +63,16 @@ def test_the_card_does_not_change_the_hash(tmp_path):
     assert one.hash == write_folder(tmp_path / "two", {}, other_card).hash
 
 
+def test_the_card_may_be_edited(tmp_path):
+    def with_card(folder: Path) -> None:
+        _write(folder)
+        (folder / "README.md").write_text("# card")
+
+    made = write_folder(tmp_path / "judge", {}, with_card)
+    (tmp_path / "judge" / "README.md").write_text("# card, with remarks of mine")
+    assert read_folder(tmp_path / "judge").hash == made.hash
+
+
 def test_a_failing_writer_leaves_nothing(tmp_path):
     def fails(folder: Path) -> None:
         _write(folder)

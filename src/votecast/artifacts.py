@@ -121,13 +121,14 @@ def write_folder(
     part = _beside(target, is_folder=True)
     try:
         write(part)
-        digests = {name: _digest(part / name) for name in _names(part)}
+        names = _names(part)
+        digests = {name: _digest(part / name) for name in names if name != CARD_NAME}
         whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
         whole["hash"] = _folder_hash(whole)
         (part / CONFIG_NAME).write_text(
             json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
         )
-        for name in (*digests, CONFIG_NAME):
+        for name in (*names, CONFIG_NAME):
             (part / name).chmod(0o666 & ~_umask())
             _sync(part / name)
         _replace_folder(part, target)
@@ -159,7 +160,8 @@ def read_folder(folder: str | Path) -> Folder:
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
         raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; copy or train the judge again")
     for name, digest in files.items():
-        _check_file(path, name, digest)
+        if name != CARD_NAME:
+            _check_file(path, name, digest)
     if config.get("hash") != _folder_hash(config):
         raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; copy or train the judge again")
     return Folder(path, config, config["hash"])

@@ -34,11 +34,11 @@ def changed(**cells: str) -> list[str]:
 
 BAD = [
     (changed(prompt="no list"), "prompt", "not JSON", "no list"),
-    (changed(prompt=""), "prompt", "the value is missing", ""),
+    (changed(prompt=""), "prompt", "the cell is empty", ""),
     (changed(response_b="[1]"), "response_b", "turn 1 is a number; allowed is a JSON list of strings and nulls", "[1]"),
-    (changed(id=""), "id", "the value is missing", ""),
+    (changed(id=""), "id", "the cell is empty", ""),
     (changed(winner_tie="nan"), "winner_tie", "the label is unknown; allowed are 0 and 1", "nan"),
-    (changed(winner_tie=""), "winner_tie", "the value is missing", ""),
+    (changed(winner_tie=""), "winner_tie", "the cell is empty", ""),
     (changed(winner_model_a="2"), "winner_model_a", "the label is unknown", "2"),
     (changed(winner_model_a="0"), "winner_model_a, winner_model_b, winner_tie", "no winner is named", "0"),
     (changed(winner_tie="1"), "winner_model_a, winner_model_b, winner_tie", "2 winners are named", "1"),

@@ -370,7 +370,7 @@ def test_options_outside_what_is_allowed(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        (["x", "y"], {}, "no format fits its columns; it has x, y, and votecast reads lmsys: prompt"),
+        (["x", "y"], {}, "no format fits its columns .*; it has x, y, and votecast reads prompt"),
         (["prompt", "response_a", "response_b"], {"format": "arena"}, "conversation_a, conversation_b are missing"),
         (["prompt", "response_a", "response_b", "winner_model_a"], {}, "winner_model_b, winner_tie are missing"),
     ],
@@ -385,3 +385,8 @@ def test_outside_votes_are_read(outside_votes: Path) -> None:
     assert found["lmsys_mini32.csv"].format == "lmsys"
     assert found["votes_train.jsonl.gz"].rows == 22_978
     assert not any(report.repairs or report.quarantined for report in found.values())
+
+
+def test_what_is_no_path_is_refused() -> None:
+    with pytest.raises(DataError, match="given as list; allowed is its path"):
+        read_votes([{"prompt": "x"}])

@@ -183,7 +183,8 @@ class Part:
 
     def _fault_missing(self, name: str, missing: NDArray[np.int64]) -> None:
         for position in missing:
-            self.fault(int(position), name, None, f"the value is missing; every row needs a {name}")
+            value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
+            self.fault(int(position), name, value, f"{what}; every row needs a {name}")
 
     def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
         turns: list[list[str | None] | None] = []

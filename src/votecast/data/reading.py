@@ -83,6 +83,11 @@ class VoteReader:
         keep: Sequence[str] = (),
         overwrite: bool = False,
     ) -> None:
+        if not isinstance(path, str | Path):
+            raise DataError(
+                f"a file is given as {type(path).__name__}; allowed is its path: "
+                "frames and lists of dicts go straight to train, evaluate and predict_proba"
+            )
         _check_choices(format=format, text=text, bad_rows=bad_rows, labels=labels)
         if limit is not None and limit < 1:
             raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")

@@ -71,13 +71,23 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapp
     if isinstance(recipe, Recipe):
         return load_recipe(recipe.dump(), overrides) if overrides else recipe
     values, origin = _values(recipe)
-    values = merge(values, dotted(overrides or {}))
+    values = _with_one_seed(values, dotted(overrides or {}))
     if not isinstance(values.get("family"), str):
         raise ConfigError(f"{origin}: the setting 'family' is missing; allowed are {', '.join(FAMILIES)}")
     values["family"] = values["family"].replace("-", "_")
     values.setdefault("name", values["family"])
     values.setdefault("model", {})
     return _recipe_type(values["family"]).parse(values, origin=origin)
+
+
+def _with_one_seed(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under overrides; the seed is also that of the folds, unless these are given one of their own."""
+    merged = merge(values, overrides)
+    folds, given = merged.get("folds", {}), overrides.get("folds", {})
+    if "seed" not in merged or not isinstance(folds, Mapping) or not isinstance(given, Mapping):
+        return merged
+    handed_down = "seed" not in folds or ("seed" in overrides and "seed" not in given)
+    return merge(merged, {"folds": {"seed": merged["seed"]}}) if handed_down else merged
 
 
 def _values(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -19,7 +19,7 @@ class FoldSettings(Settings):
             votes alone, "modulo" takes the row's index modulo `n`, "single" sets a share of the rows aside once,
             "column" makes one fold of each value of a column.
         n: Number of folds, at least 2; read by grouped, stratified and modulo.
-        seed: Seed of the shuffling.
+        seed: Seed of the shuffling; a recipe hands its own down where this one is not given.
         similarity: Jaccard similarity from which two prompts are kept together; read by grouped.
         column: Name of the column; read by column.
         fraction: Share of the rows set aside; read by single.

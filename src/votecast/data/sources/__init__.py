@@ -55,7 +55,7 @@ def find_source(
         lacks = (
             f"the columns {', '.join(missing)} are missing for the format {wanted}"
             if missing
-            else "no format fits its columns"
+            else "no format fits its columns (rename them, or convert the file)"
         )
         raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}")
     source = kind(names, head, options)
@@ -90,4 +90,7 @@ def _check_labels(path: str, source: Source) -> None:
 
 
 def _needs() -> str:
-    return "; ".join(f"{kind.name}: {', '.join(kind.needs)}" for kind in FORMATS.values())
+    by_columns: dict[tuple[str, ...], list[str]] = {}
+    for kind in FORMATS.values():
+        by_columns.setdefault(kind.needs, []).append(kind.name)
+    return "; ".join(f"{', '.join(columns)} ({', '.join(kinds)})" for columns, kinds in by_columns.items())
