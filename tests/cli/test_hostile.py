@@ -32,7 +32,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: TrainedJudge) 
     """Run in an empty folder, let a fault of votecast itself fail the test, and load the judge once."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOTECAST_DEBUG", "1")
-    monkeypatch.setattr("votecast.judges.loading.load_judge", lambda name: judge)
+    monkeypatch.setattr(TrainedJudge, "from_pretrained", lambda folder: judge)
 
 
 def refused(ran: Ran, path: Path) -> None:
