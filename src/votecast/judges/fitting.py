@@ -17,6 +17,7 @@ from votecast.errors import DataError, JudgeError
 from votecast.judges.model import Model
 from votecast.judges.recipe import Recipe
 from votecast.judges.table import family
+from votecast.metrics import group_folds
 from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.types import CLASSES, Probabilities
 
@@ -139,16 +140,9 @@ def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
     """Folds over which a calibrator is cross-fitted: those of the judge, or fresh grouped ones after a single split."""
     if held.fold.max() > 0:
         return held.fold
-    from sklearn.model_selection import GroupKFold
-
-    n = min(5, len(np.unique(held.clusters)))
-    if n < 2:
+    if len(np.unique(held.clusters)) < 2:
         raise DataError("the held-out rows share one prompt; calibrated figures need at least two different prompts")
-    fold = np.zeros(len(held), dtype=np.int64)
-    splitter = GroupKFold(n, shuffle=True, random_state=seed)
-    for number, (_, part) in enumerate(splitter.split(held.raw, groups=held.clusters)):
-        fold[part] = number
-    return fold
+    return group_folds(held.clusters, seed=seed)
 
 
 class Work:
