@@ -36,12 +36,14 @@ class Part:
     Attributes:
         faults: What is wrong, by position; the first fault of a row is the one that is kept.
         repairs: Positions of repaired rows by kind of repair.
+        repairs_before: Numbers of the rows that the container repaired, by kind.
     """
 
     def __init__(self, batch: RawBatch, *, empty_is_missing: bool) -> None:
         self.table = batch.table
         self.rows = batch.rows
         self.encoded = batch.encoded
+        self.repairs_before = batch.repairs
         self.faults: dict[int, BadRow] = {}
         self.repairs: dict[str, list[int]] = {}
         self._empty_is_missing = empty_is_missing

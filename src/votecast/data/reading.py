@@ -116,7 +116,8 @@ class VoteReader:
             steps = _Pass(self._source(stream, first), self.report, bad, waiting, self._keep)
             steps.is_thrifty = not large
             steps.empty_is_missing = stream.container in ("csv", "tsv")
-            yield from self._counted(filter(len, map(steps.convert, itertools.chain(first.batches(), batches))))
+            parts = map(steps.begin, itertools.chain(first.batches(), batches))
+            yield from self._counted(filter(len, map(steps.convert, _one_ahead(parts) if large else parts)))
             steps.finish(read_to_the_end=self._limit is None or self.report.rows < self._limit)
             self.report.quarantined = bad.count
             self.report.quarantine = str(self._side_file) if bad.count else None
@@ -204,14 +205,20 @@ class _Pass:
         self._keep = keep
         self._ids = IdIndex()
 
-    def convert(self, batch: RawBatch) -> Battles:
-        """The good rows of a batch; the bad ones are set aside."""
+    def begin(self, batch: RawBatch) -> Part:
+        """Take up a batch; its texts are parsed from now on, unless memory counts more than time."""
         part = Part(batch, empty_is_missing=self.empty_is_missing)
+        if not self.is_thrifty:
+            self._source.parse_ahead(part)
+        return part
+
+    def convert(self, part: Part) -> Battles:
+        """The good rows of a part; the bad ones are set aside."""
         columns = self._source.convert(part)
         if "id" in columns:
             self._fault_repeated(part, columns["id"])
         self._set_aside(part)
-        self._note(part, batch)
+        self._note(part)
         battles = Battles(part.battles(columns, self._keep))
         if self.is_thrifty:
             pa.default_memory_pool().release_unused()
@@ -241,13 +248,13 @@ class _Pass:
         for bad, position in sorted(found, key=lambda each: each[0].row):
             self._bad.add(bad, None if position is None else part.table.slice(position, 1).to_pylist()[0])
 
-    def _note(self, part: Part, batch: RawBatch) -> None:
+    def _note(self, part: Part) -> None:
         known = {*self._source.known, *self._keep, *self._report.ignored}
         self._report.ignored.extend(name for name in part.table.column_names if name not in known)
         for kind, positions in part.repairs.items():
             self._report.repaired(kind, [int(part.rows[i]) for i in positions if i not in part.faults])
         bad = {fault.row for fault in part.faults.values()}
-        for kind, rows in batch.repairs.items():
+        for kind, rows in part.repairs_before.items():
             self._report.repaired(kind, [row for row in rows if row not in bad])
 
 
@@ -262,6 +269,17 @@ def _batches(stream: TableStream, *, ahead: bool) -> Generator[RawBatch, None, N
         while (batch := coming.result()) is not None:
             coming = pool.submit(next, batches, None)
             yield batch
+
+
+def _one_ahead(parts: Iterator[Part]) -> Iterator[Part]:
+    """The same parts, each handed on when the next one has been begun."""
+    last: Part | None = None
+    for part in parts:
+        if last is not None:
+            yield last
+        last = part
+    if last is not None:
+        yield last
 
 
 class _Head:

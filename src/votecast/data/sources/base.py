@@ -77,6 +77,9 @@ class Source(ABC):
         """Whether votes are looked at."""
         return self.has_labels and self.options.labels != "ignored"
 
+    def parse_ahead(self, part: Part) -> None:  # noqa: B027 - only formats with texts in columns of their own gain by it
+        """Begin to parse the texts of a part, to be waited for in `convert`."""
+
     @abstractmethod
     def convert(self, part: Part) -> Columns:
         """The columns of the battles; what is wrong with a row is noted in the part."""

@@ -21,11 +21,17 @@ class _Sides(Source):
         """The columns whose cells are texts or conversations."""
         return TEXT_COLUMNS
 
+    @property
+    def _modes(self) -> dict[str, str]:
+        return {name: self.text.get(name, LIST) for name in TEXT_COLUMNS}
+
+    def parse_ahead(self, part: Part) -> None:
+        """Begin to parse the texts of a part."""
+        part.parse_ahead(self._modes)
+
     def convert(self, part: Part) -> Columns:
         """The columns of the battles; what is wrong with a row is noted in the part."""
-        modes = {name: self.text.get(name, LIST) for name in TEXT_COLUMNS}
-        part.parse_ahead(modes)
-        columns = {name: part.turns(name, mode) for name, mode in modes.items()}
+        columns = {name: part.turns(name, mode) for name, mode in self._modes.items()}
         columns |= {name: part.text(name) for name in ("model_a", "model_b", "language", "source")}
         if "id" in self.uses:
             columns["id"] = part.text("id", required=True)
