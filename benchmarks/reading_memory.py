@@ -73,7 +73,7 @@ def main() -> int:
         fine = True
         for megabytes in asked.megabytes:
             path = Path(folder) / "votes.csv"
-            write_simulation(path, megabytes * 10**6 // SIMULATED_ROW, seed=0)
+            write_simulation(path, megabytes * 10**6 // SIMULATED_ROW, seed=0, overwrite=True)
             fine &= check(path, 100_000)
             path.unlink()
         path = Path(folder) / "large.csv"
