@@ -155,11 +155,11 @@ def _notes(whole: Figures, cut: Mapping[str, Mapping[str, Slice]], *, clusters: 
         notes.append(f"intervals are null: {clusters} prompts, {draws} draws; at least 2 prompts and 1 draw are needed")
     known: Any = {name for name, figure in whole.items() if not np.isnan(figure.value)}
     if missing := [name for name in whole if name not in known and name != "flip_rate"]:
-        notes.append(f"{', '.join(missing)}: null, no vote that they are shares of")
+        notes.append(f"{', '.join(missing)}: null, no vote to take a share of")
     for kind, parts in cut.items():
         for value, part in parts.items():
             if empty := [name for name, figure in part.metrics.items() if name in known and np.isnan(figure.value)]:
-                notes.append(f"{kind} {value}: {', '.join(empty)} are null, no vote that they are shares of")
+                notes.append(f"{kind} {value}: {', '.join(empty)}: null, no vote to take a share of")
             if part.clusters < 2 <= clusters:
                 notes.append(f"{kind} {value}: intervals are null, all rows have one prompt")
     return notes

@@ -109,9 +109,8 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
     rows = len(battles)
     needed = 2 if settings.method in {"single", "column"} else settings.n
     if rows < needed:
-        raise ConfigError(
-            f"{rows} rows cannot be divided into {needed} folds; give more rows or set folds.n to at most {rows}"
-        )
+        fewer = f" or set folds.n to at most {rows}" if rows > 1 else ", at least 2"
+        raise ConfigError(f"{rows} rows cannot be divided into {needed} folds; give more rows{fewer}")
     targets = known_targets(battles)
     notes: list[str] = []
     if settings.method == "grouped":
