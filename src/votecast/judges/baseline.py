@@ -204,6 +204,7 @@ class _Parts:
     blend: Blend
 
     def predict(self, features: PairFeatures) -> Probabilities:
+        """Probabilities of shape (n, 3)."""
         views, design = Views.of(features, self.reduction), Design.of(features)
         return self.blend.predict(self.trees.strength(views), self.linear.strength(design))
 
