@@ -35,6 +35,7 @@ def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
     assert max(len(line) for line in ran.out.splitlines() if str(tmp_path) not in line) <= 80
     written = json.loads(figures.read_text())
     assert written["judge"]["hash"] == judge.hash
+    assert written["reading"]["sampling"] == "limit 150"
     assert set(written["metrics"]["log_loss"]) == {"value", "low", "high"}
     assert written["baselines"].keys() == {"uniform", "prior", "longer"}
     config = json.loads((tmp_path / "judge" / "config.json").read_text())
@@ -181,6 +182,15 @@ def test_evaluate_shows_the_truth_of_simulated_votes(votecast: Callable, arena: 
     assert figures["baselines"]["truth"]["log_loss"]["value"] < figures["baselines"]["uniform"]["log_loss"]["value"]
     assert json.loads((tmp_path / "figures.json.settings.json").read_text())["judge"] == figures["judge"]
     assert "by language" not in votecast(*words, "--no-slices").out
+
+
+def test_evaluate_records_what_was_left_out(votecast: Callable, tmp_path: Path) -> None:
+    votes = tmp_path / "votes.csv"
+    votecast("simulate", "--rows", 100, "--seed", 9, "--out", votes)
+    words = ("--sample", 0.5, "--limit", 20, "--seed", 3, "--draws", 20, "--json", "-")
+    written = json.loads(votecast("evaluate", "--input", votes, *words).out)
+    assert written["rows"] == written["reading"]["rows"] == 20
+    assert written["reading"]["sampling"] == "sample 0.5, stratified by label, in file order, seed 3; limit 20"
 
 
 def test_evaluate_refuses_the_training_prompts_unless_told_to_go_on(votecast: Callable, arena: Path) -> None:

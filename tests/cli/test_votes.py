@@ -127,6 +127,12 @@ def test_convert_says_what_a_format_cannot_hold(votecast: Callable, tmp_path: Pa
     assert not (tmp_path / "votes.parquet").exists()
 
 
+def test_convert_to_standard_output_is_refused(votecast: Callable, votes: Path) -> None:
+    ran = votecast("convert", votes, "-")
+    assert ran.code == 2
+    assert "does not write to standard output; name a file" in ran.err
+
+
 def test_a_bad_row_is_an_error_that_names_its_place_or_is_set_aside(votecast: Callable, tmp_path: Path) -> None:
     source, out, aside = tmp_path / "votes.csv", tmp_path / "votes.parquet", tmp_path / "bad.jsonl"
     source.write_text(VOTES + "3,Who?,Me.,You.,c\n")

@@ -13,6 +13,8 @@ from votecast.cli.output import check_outputs, settings_path, write_json, write_
 from votecast.cli.progress import Bars
 from votecast.cli.reading import about_rows, show_reading
 from votecast.cli.screen import facts, remark
+from votecast.cli.words import STANDARD_INPUT
+from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
     from votecast.data.battles import Battles
@@ -41,6 +43,10 @@ def convert(
     from votecast.data.reading import VoteReader
     from votecast.data.writing import write_votes
 
+    if str(out) == STANDARD_INPUT:
+        raise ConfigError(
+            "convert does not write to standard output; name a file that ends in .csv, .parquet, .jsonl or .arrow"
+        )
     check_outputs(out, settings_path(out), json, overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)
     votes, expected = VoteReader(source, **reader), about_rows(source, reader)

@@ -57,7 +57,8 @@ def evaluate(
         if truth is not None:
             figures["baselines"]["truth"] = measure_truth(truth, battles, draws)
     if battles.report:
-        show_reading(battles.report.to_dict())
+        figures["reading"] = battles.report.to_dict()
+        show_reading(figures["reading"])
     if json is not None:
         write_json(figures, json, overwrite=overwrite)
         options = {"input": input, "predictions": predictions, "allow_leak": allow_leak, "reader": reader}

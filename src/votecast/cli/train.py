@@ -67,7 +67,8 @@ def train(
         show_reading(judge.notes["reading"])
     show_cleaning(judge.notes["cleaning"])
     if json is not None:
-        write_json(judge.figures | {"judge": name | {"folder": str(out)}}, json, overwrite=overwrite)
+        results = judge.figures | {"judge": name | {"folder": str(out)}, "reading": judge.notes.get("reading")}
+        write_json(results, json, overwrite=overwrite)
         write_settings(json, "train", {"train": train, "recipe": judge.recipe.dump()}, judge=name)
     if json != "-":
         say("Out-of-fold figures, cross-fitted calibration:\n")
