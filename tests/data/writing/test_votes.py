@@ -248,3 +248,13 @@ def test_a_failing_source_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="row 101 is bad"):
             write_votes(source(), tmp_path / f"votes{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_table_is_written_in_groups_that_can_be_read_in_parts(tmp_path: Path) -> None:
+    battles = Battles.from_rows([VOTE | {"id": str(row), "prompt": "x" * 100_000} for row in range(200)])
+    write_votes(battles, tmp_path / "votes.arrow")
+    write_votes(battles, tmp_path / "votes.parquet")
+    assert pa.ipc.open_file(tmp_path / "votes.arrow").num_record_batches == 3
+    assert pq.ParquetFile(tmp_path / "votes.parquet").num_row_groups == 3
+    assert read_votes(tmp_path / "votes.arrow").table.equals(battles.table)
+    assert read_votes(tmp_path / "votes.parquet").table.equals(battles.table)

@@ -20,6 +20,7 @@ from votecast.data.containers.detection import SUFFIXES, split_suffixes
 from votecast.errors import ConfigError, DataError
 
 _GROUP_BYTES = 8 << 20
+"""A file is written in groups of rows of about this size, so that it can be read in parts."""
 _BOTH_ENDS = "\r\n"
 _NESTED = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_struct, pa.types.is_map)
 
@@ -53,9 +54,12 @@ class Sink:
             DataError: If the columns are not those of the rows before.
         """
         self._schema = self._schema or table.schema
-        self._waiting.append(_fit(table, self._schema))
-        if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
-            self._flush()
+        fitted = _fit(table, self._schema)
+        step = max(1, -(-_GROUP_BYTES * fitted.num_rows // max(fitted.nbytes, 1)))
+        for start in range(0, max(1, fitted.num_rows), step):
+            self._waiting.append(fitted.slice(start, step))
+            if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
+                self._flush()
 
     def finish(self) -> None:
         """Write what is left and close the file; without this the file is not whole."""
