@@ -121,6 +121,7 @@ def _read_json(text: bytes, schema: pa.Schema | None) -> pa.Table:
         pa.BufferReader(text),
         read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
         parse_options=pa_json.ParseOptions(explicit_schema=schema),
+        memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
     )
 
 
