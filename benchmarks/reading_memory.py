@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from votecast.data import read_votes
 from votecast.data.simulation import write_simulation
 
 MB = 1 << 20
@@ -54,9 +55,9 @@ def write_large_cell(path: Path, size: int) -> None:
         csv.writer(file).writerows([["id", "prompt", "response_a", "response_b"], *rows])
 
 
-def check(path: Path, largest_cell: int) -> bool:
-    """Measure one file and print a line; whether it stays within what is allowed."""
-    size = path.stat().st_size
+def check(path: Path, largest_cell: int, decoded: int = 0) -> bool:
+    """Measure one file and print a line; whether it stays within what its size, or that of its decoded rows, allows."""
+    size = max(path.stat().st_size, decoded)
     rows, read = peak("read", path)
     _, part = peak("iterate", path)
     limit = allowed(size, largest_cell)
@@ -75,6 +76,12 @@ def main() -> int:
             path = Path(folder) / "votes.csv"
             write_simulation(path, megabytes * 10**6 // SIMULATED_ROW, seed=0, overwrite=True)
             fine &= check(path, 100_000)
+            path.unlink()
+        for suffix in ("jsonl", "parquet", "arrow"):
+            path = Path(folder) / f"votes.{suffix}"
+            write_simulation(path, 50_000, seed=0, overwrite=True)
+            print(suffix, end="")
+            fine &= check(path, 100_000, decoded=read_votes(path).table.nbytes)
             path.unlink()
         path = Path(folder) / "large.csv"
         write_large_cell(path, 10 * MB)
