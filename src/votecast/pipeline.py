@@ -15,11 +15,12 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.evaluation import evaluate
-from votecast.judges.fitting import Progress, calibration_folds, silent
+from votecast.judges.fitting import calibration_folds
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
 from votecast.judges.recipe import load_recipe
 from votecast.metrics import Evaluation
+from votecast.runs import Progress, silent
 from votecast.splits import folds_from_table
 
 logger = logging.getLogger(__name__)

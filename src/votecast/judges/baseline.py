@@ -24,6 +24,7 @@ from votecast.judges.davidson import Vector, prior_closeness
 from votecast.judges.linear import Design, Linear, LinearSettings
 from votecast.judges.reduction import Reduction, ReductionSettings
 from votecast.judges.stacking import Blend, Scores, inner_folds
+from votecast.runs import Run
 from votecast.types import Probabilities
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class BaselineModel:
         targets: Probabilities,
         weights: Vector,
         groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),  # noqa: ARG002, B008 - part of the protocol; frozen
     ) -> Self:
         """Learn from votes.
 
@@ -117,6 +119,7 @@ class BaselineModel:
             targets: Soft labels, shape (n, 3).
             weights: How much each row counts, shape (n,).
             groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
+            run: Not used: a fit takes minutes, and starts anew when it was killed.
 
         Raises:
             JudgeError: If there are no rows, or all weights are 0.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +17,11 @@ from votecast.judges.model import Model
 from votecast.judges.recipe import Recipe
 from votecast.judges.table import family
 from votecast.metrics import group_folds
+from votecast.runs import Progress
 from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.types import CLASSES, Probabilities
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many steps are done, and how many there are."""
-
-
-def silent(doing: str, done: int, steps: int) -> None:
-    """Progress that nobody follows."""
-
 
 @dataclass(frozen=True)
 class OutOfFold:

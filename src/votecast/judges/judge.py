@@ -11,9 +11,10 @@ import numpy as np
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.errors import DataError, JudgeError
-from votecast.judges.fitting import Fitted, Progress, checked_probabilities, fit_over_folds, fit_with_valid, silent
+from votecast.judges.fitting import Fitted, checked_probabilities, fit_over_folds, fit_with_valid
 from votecast.judges.folder import read_judge, write_judge
 from votecast.judges.recipe import Recipe, load_recipe
+from votecast.runs import Progress, silent
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities
 

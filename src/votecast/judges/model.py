@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
+from votecast.runs import Run
 from votecast.types import Probabilities
 
 
@@ -34,9 +35,17 @@ class Model(Protocol):
         """Turn battles into what `fit` and `predict` take, row by row."""
 
     def fit(
-        self, prepared: Any, targets: Probabilities, weights: NDArray[np.float64], groups: NDArray[np.int64]
+        self,
+        prepared: Any,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: NDArray[np.int64],
+        run: Run = ...,
     ) -> Self:
-        """Learn from soft labels of shape (n, 3) and weights of shape (n,); rows of one group share a prompt."""
+        """Learn from soft labels of shape (n, 3) and weights of shape (n,); rows of one group share a prompt.
+
+        Whatever lies in `run.folder` was left by the same fit, killed; a family that can continues from it.
+        """
 
     def predict(self, prepared: Any) -> Probabilities:
         """Uncalibrated probabilities of shape (n, 3)."""

@@ -1,0 +1,1 @@
+"""The inference engine that all neural judges share."""

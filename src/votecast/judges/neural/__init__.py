@@ -1,0 +1,1 @@
+"""What the neural families share: backbones, networks, and the model around them."""
