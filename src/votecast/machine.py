@@ -1,0 +1,63 @@
+"""The machine below: threads, and a C library that does not give memory back between two batches."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+
+logger = logging.getLogger(__name__)
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
+_KEEP = (1 << 31) - 1
+
+
+def keep_memory() -> bool:
+    """Let the C library keep freed memory for the next batch instead of returning it to the system.
+
+    Large tensors are otherwise mapped anew for every operation, and the page faults take as long as the arithmetic.
+    Holds for the whole process; does nothing where the C library is not glibc.
+
+    Returns:
+        Whether the C library took the settings.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, _KEEP), mallopt(_M_TOP_PAD, 64 << 20)])
+
+
+def usable_cores() -> int:
+    """Cores this process may use: those it is bound to, and no more than its control group pays for.
+
+    Example:
+        >>> usable_cores() >= 1
+        True
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+            quota, period = file.read().split()
+        return max(1, min(bound, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control group, or no limit ("max")
+        return bound
+
+
+def set_threads(processes: int = 1) -> int:
+    """Give torch one thread per usable core, unless OMP_NUM_THREADS settles it.
+
+    Args:
+        processes: Processes that share the cores.
+
+    Returns:
+        The threads that torch uses now.
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, usable_cores() // processes))
+    return torch.get_num_threads()
