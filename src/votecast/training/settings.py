@@ -22,7 +22,7 @@ class TrainingSettings(Settings):
         batch_size: Rows of one optimizer step, on each device.
         max_tokens: Tokens of one forward pass on each device, padding included; a step is divided into as many passes
             as this asks for, and its gradient stays that of the undivided step. Halved when a GPU runs out of memory.
-        bucketing: Whether the rows of a step are of similar length, which saves padding; off deals them at random.
+        bucketing: Steps whose rows are sorted by length together, which saves padding; 1 deals rows at random.
         learning_rate: Peak learning rate of the last layers.
         schedule: What the learning rate does after the warm-up.
         warmup: Steps over which the learning rate rises from 0; below 1 a share of all steps.
@@ -59,7 +59,7 @@ class TrainingSettings(Settings):
     max_steps: Count | None = None
     batch_size: Count = 16
     max_tokens: Count = 8192
-    bucketing: bool = True
+    bucketing: Count = 50
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0)] = 0.1

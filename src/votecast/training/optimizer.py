@@ -1,0 +1,67 @@
+"""AdamW over groups of parameters, and what its learning rate does over the steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.nn import Module, Parameter
+from transformers import get_scheduler
+
+from votecast.errors import ConfigError, JudgeError
+from votecast.training.settings import TrainingSettings
+
+
+def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
+
+    Args:
+        network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1.
+        settings: Learning rate, decays, moments.
+
+    Raises:
+        ConfigError: If layers are to be treated differently and the network does not name them.
+        JudgeError: If no parameter is to be trained.
+    """
+    groups = []
+    for depth, layer in enumerate(reversed(_layers(network, settings.layer_decay))):
+        rate = settings.learning_rate * settings.layer_decay**depth
+        for decays in (True, False):  # biases and norms have one dimension, and are not decayed
+            members = [p for p in layer if (p.ndim > 1) == decays]
+            if members:
+                decay = settings.weight_decay if decays else 0.0
+                groups.append({"params": members, "lr": rate, "peak": rate, "weight_decay": decay})
+    if not groups:
+        raise JudgeError("every parameter of the network is frozen; leave at least the head free")
+    fused = all(p.device.type in {"cpu", "cuda"} for group in groups for p in group["params"])
+    return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=fused)
+
+
+def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], float]:
+    """The factor on the peak learning rate as a function of the steps done; it keeps no state.
+
+    Args:
+        settings: Schedule and warm-up.
+        steps: All steps of the training.
+    """
+    warmup = int(settings.warmup) if settings.warmup >= 1 else math.ceil(settings.warmup * steps)
+    name = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+    twin = torch.optim.SGD([Parameter(torch.zeros(1))], lr=1.0)
+    scheduler: Any = get_scheduler(name, twin, num_warmup_steps=warmup, num_training_steps=steps)
+    factor: Callable[[int], float] = scheduler.lr_lambdas[0]
+    return factor
+
+
+def _layers(network: Module, decay: float) -> list[list[Parameter]]:
+    free = [p for p in network.parameters() if p.requires_grad]
+    if decay == 1:
+        return [free]
+    named: Callable[[], Iterable[Iterable[Parameter]]] | None = getattr(network, "layer_groups", None)
+    if named is None:
+        raise ConfigError(f"layer_decay is {decay}, but this network does not name its layers; allowed is 1")
+    layers = [[p for p in layer if p.requires_grad] for layer in named()]
+    known = {id(p) for layer in layers for p in layer}
+    layers.append([p for p in free if id(p) not in known] + (layers.pop() if layers else []))
+    return layers

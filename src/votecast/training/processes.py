@@ -1,0 +1,80 @@
+"""One process or several that train the same network: who they are and what they tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
+from torch import Tensor, distributed
+from torch.nn import Parameter
+
+from votecast.errors import ConfigError
+
+_BUCKET = 1 << 24  # numbers sent at a time
+
+
+class Processes:
+    """The processes that `accelerate launch` has started, or this one alone.
+
+    Every process has the whole network. Gradients are summed once a step, after all passes, so that a process may run
+    out of memory and cut its rows anew without the others waiting inside a pass.
+
+    Raises:
+        ConfigError: If they were launched to share one network in parts.
+    """
+
+    def __init__(self) -> None:
+        self._state = PartialState()
+        kind = self._state.distributed_type
+        if kind in {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}:
+            raise ConfigError(f"launched with {kind.value}; allowed are plain processes: accelerate launch --multi_gpu")
+        self.index: int = self._state.process_index
+        self.count: int = self._state.num_processes
+        self.device: torch.device = self._state.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.index == 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self._state.wait_for_everyone()
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum over all processes, on the CPU."""
+        if self.count == 1:
+            return values
+        sent = values.to(self.device)
+        distributed.all_reduce(sent)
+        return sent.cpu()
+
+    def largest(self, value: int) -> int:
+        """The largest value of any process."""
+        if self.count == 1:
+            return value
+        sent = torch.tensor([value], device=self.device)
+        distributed.all_reduce(sent, op=distributed.ReduceOp.MAX)
+        return int(sent.item())
+
+    @torch.no_grad()
+    def sum_gradients(self, parameters: Sequence[Parameter]) -> None:
+        """Replace every gradient by its sum over all processes."""
+        if self.count == 1:
+            return
+        used = self.summed(torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32))
+        present = [p for p, uses in zip(parameters, used.tolist(), strict=True) if uses]
+        while present:
+            bucket = [present.pop()]
+            while present and sum(p.numel() for p in bucket) + present[-1].numel() <= _BUCKET:
+                bucket.append(present.pop())
+            self._sum_bucket(bucket)
+
+    def _sum_bucket(self, bucket: list[Parameter]) -> None:
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
+        flat = torch.cat([grad.reshape(-1) for grad in grads])
+        distributed.all_reduce(flat)
+        for parameter, part in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+            parameter.grad = part.view_as(parameter).clone()
