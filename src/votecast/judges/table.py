@@ -11,7 +11,12 @@ from votecast.errors import ConfigError
 if TYPE_CHECKING:
     from votecast.judges.model import Model
 
-FAMILIES = {"baseline": "votecast.judges.baseline:BaselineModel"}
+FAMILIES = {
+    "baseline": "votecast.judges.baseline:BaselineModel",
+    "cross_encoder": "votecast.judges.cross_encoder:CrossEncoderModel",
+    "siamese": "votecast.judges.siamese:SiameseModel",
+    "average": "votecast.judges.average:AverageModel",
+}
 """Name of a family -> "module:Class" of its model."""
 
 

@@ -1,0 +1,166 @@
+"""Backbones of transformers: found by name, built small for tests, refused with a reason."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PretrainedConfig
+
+from votecast.errors import ConfigError, JudgeError
+from votecast.judges.neural import minilm
+from votecast.judges.neural.tiny import TINY, tiny_config
+from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+
+Kind = Literal["encoder", "classifier"]
+"""A bare encoder, or an encoder with a classification head of three labels."""
+
+LABELS = ("a", "b", "tie")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a backbone comes from.
+
+    Args:
+        path: A folder or a hub name; empty for tiny models.
+        revision: Commit, branch or tag on the hub.
+        tiny: Architecture of a small random model; empty for all others.
+        base: Name, revision, SHA-256 and licence, for judges that do not hold these weights themselves.
+    """
+
+    path: str
+    revision: str | None = None
+    tiny: str = ""
+    base: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, name: str, revision: str | None = None) -> Source:
+        """Resolve the setting `model.name`.
+
+        Raises:
+            ConfigError: If it is a path where nothing lies, or a tiny model of an unknown architecture.
+            MissingExtraError: If it is `minilm` and its package is not installed.
+        """
+        if name.startswith("tiny:"):
+            kind = name.removeprefix("tiny:")
+            if kind not in TINY:
+                raise ConfigError(f"there is no tiny model {kind!r}; allowed are {', '.join(TINY)}")
+            return cls("", tiny=kind)
+        if name == minilm.NAME:
+            return cls(
+                str(minilm.minilm_folder()),
+                base={
+                    "name": minilm.HUB_NAME,
+                    "revision": None,
+                    "sha256": minilm.SHA256,
+                    "licence": minilm.LICENCE,
+                },
+            )
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return cls(str(folder), base=_base(name, None, folder))
+        if name.count("/") > 1 or name.startswith((".", "~", "/")) or folder.exists():
+            raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder with weights")
+        return cls(name, revision, base=_base(name, revision, None))
+
+    def tokenizer(self) -> FastTokenizer:
+        """The tokenizer that belongs to it."""
+        return tiny_tokenizer() if self.tiny else load_tokenizer(self.path, revision=self.revision)
+
+    def config(self) -> PretrainedConfig:
+        """Its configuration, without weights."""
+        if self.tiny:
+            return tiny_config(self.tiny, tiny_tokenizer())
+        return _guarded(self, lambda: AutoConfig.from_pretrained(self.path, **self._options()))
+
+    def load(self, kind: Kind, *, dropout: float | None = None) -> Any:
+        """The model in fp32; what the checkpoint does not hold is drawn from torch's generator.
+
+        Raises:
+            ConfigError: If there is no such model, or a folder holds no weights.
+        """
+        config = self.config()
+        _set_dropout(config, dropout)
+        factory = AutoModel if kind == "encoder" else AutoModelForSequenceClassification
+        if kind == "classifier":
+            config.num_labels = len(LABELS)
+            config.id2label, config.label2id = dict(enumerate(LABELS)), {name: i for i, name in enumerate(LABELS)}
+        if self.tiny:
+            return factory.from_config(config)
+        if Path(self.path).is_dir():
+            _check_weights_present(Path(self.path))
+        return _guarded(
+            self,
+            lambda: factory.from_pretrained(
+                self.path, config=config, dtype="float32", ignore_mismatched_sizes=True, **self._options()
+            ),
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return (
+            {"revision": self.revision, "trust_remote_code": False} if self.revision else {"trust_remote_code": False}
+        )
+
+
+def check_positions(config: Any, max_length: int, name: str) -> None:
+    """Refuse sequences that are longer than what the model has positions for.
+
+    Raises:
+        ConfigError: Stating both numbers.
+    """
+    if getattr(config, "position_biased_input", True) is False:
+        return  # DeBERTa-v3 knows relative positions only
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return
+    if config.model_type in {"roberta", "xlm-roberta", "camembert"}:
+        positions -= config.pad_token_id + 1
+    if max_length > positions:
+        raise ConfigError(
+            f"model.text.max_length is {max_length}, and {name} has {positions} positions; "
+            f"set it to at most {positions}"
+        )
+
+
+def _base(name: str, revision: str | None, folder: Path | None) -> dict[str, Any]:
+    file = folder / "model.safetensors" if folder else None
+    known = minilm.sha256_of(file) if file and file.is_file() else None
+    return {"name": name, "revision": revision, "sha256": known, "licence": None}
+
+
+def _set_dropout(config: Any, dropout: float | None) -> None:
+    if dropout is None:
+        return
+    for key in vars(config):
+        if key.endswith(("dropout", "dropout_prob")) and isinstance(getattr(config, key), int | float):
+            setattr(config, key, dropout)
+
+
+def _check_weights_present(folder: Path) -> None:
+    names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+    if not any((folder / name).is_file() for name in names):
+        raise ConfigError(
+            f"{folder} holds no weights; allowed are {', '.join(names)} beside its config.json: give the folder of a "
+            "model saved with save_pretrained"
+        )
+
+
+def _guarded(source: Source, load: Any) -> Any:
+    try:
+        return load()
+    except (OSError, ValueError, KeyError) as error:
+        offline = " (offline: HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise ConfigError(
+            f"the model {source.path!r} cannot be loaded{offline}: {_first_line(error)}; give a folder with "
+            "config.json and weights, or the name of a public model on the Hugging Face hub"
+        ) from error
+    except RuntimeError as error:
+        raise JudgeError(f"the weights of {source.path!r} do not fit its config.json: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

