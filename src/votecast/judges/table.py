@@ -6,7 +6,8 @@ import difflib
 import importlib
 from typing import TYPE_CHECKING, cast
 
-from votecast.errors import ConfigError
+from votecast.errors import ConfigError, MissingExtraError
+from votecast.extras import how_to_install
 
 if TYPE_CHECKING:
     from votecast.judges.model import Model
@@ -28,6 +29,7 @@ def family(name: str) -> type[Model]:
 
     Raises:
         ConfigError: If there is no such family.
+        MissingExtraError: If it needs a package that is not installed; the message holds the command.
 
     Example:
         >>> family("baseline").__name__
@@ -39,4 +41,10 @@ def family(name: str) -> type[Model]:
         hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(FAMILIES)}"
         raise ConfigError(f"there is no family {name!r}; {hint}")
     module, attribute = FAMILIES[key].split(":")
-    return cast("type[Model]", getattr(importlib.import_module(module), attribute))
+    try:
+        return cast("type[Model]", getattr(importlib.import_module(module), attribute))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"judges of the family {key} need the package {error.name!r}; "
+            f"install it with: {how_to_install(error.name or '')}"
+        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.A
     """AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
 
     Args:
-        network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1.
+        network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1 or the head has a
+            learning rate of its own.
         settings: Learning rate, decays, moments.
 
     Raises:
@@ -26,8 +27,10 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.A
         JudgeError: If no parameter is to be trained.
     """
     groups = []
-    for depth, layer in enumerate(reversed(_layers(network, settings.layer_decay))):
+    for depth, layer in enumerate(reversed(_layers(network, settings))):
         rate = settings.learning_rate * settings.layer_decay**depth
+        if depth == 0 and settings.head_learning_rate is not None:
+            rate = settings.head_learning_rate
         for decays in (True, False):  # biases and norms have one dimension, and are not decayed
             members = [p for p in layer if (p.ndim > 1) == decays]
             if members:
@@ -54,13 +57,16 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
     return factor
 
 
-def _layers(network: Module, decay: float) -> list[list[Parameter]]:
+def _layers(network: Module, settings: TrainingSettings) -> list[list[Parameter]]:
     free = [p for p in network.parameters() if p.requires_grad]
-    if decay == 1:
+    if settings.layer_decay == 1 and settings.head_learning_rate is None:
         return [free]
-    named: Callable[[], Iterable[Iterable[Parameter]]] | None = getattr(network, "layer_groups", None)
+    named: Any = getattr(network, "layer_groups", None)
     if named is None:
-        raise ConfigError(f"layer_decay is {decay}, but this network does not name its layers; allowed is 1")
+        raise ConfigError(
+            f"layer_decay is {settings.layer_decay} and head_learning_rate {settings.head_learning_rate}, but this "
+            "network does not name its layers; allowed are 1 and null"
+        )
     layers = [[p for p in layer if p.requires_grad] for layer in named()]
     known = {id(p) for layer in layers for p in layer}
     layers.append([p for p in free if id(p) not in known] + (layers.pop() if layers else []))

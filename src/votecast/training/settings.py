@@ -24,6 +24,7 @@ class TrainingSettings(Settings):
             as this asks for, and its gradient stays that of the undivided step. Halved when a GPU runs out of memory.
         bucketing: Steps whose rows are sorted by length together, which saves padding; 1 deals rows at random.
         learning_rate: Peak learning rate of the last layers.
+        head_learning_rate: Peak learning rate of the head, which starts from nothing; None takes `learning_rate`.
         schedule: What the learning rate does after the warm-up.
         warmup: Steps over which the learning rate rises from 0; below 1 a share of all steps.
         weight_decay: Of AdamW, per step and unit of learning rate; biases and norms have none.
@@ -61,6 +62,7 @@ class TrainingSettings(Settings):
     max_tokens: Count = 8192
     bucketing: Count = 50
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    head_learning_rate: Annotated[float, Field(gt=0)] | None = None
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0)] = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PretrainedConfig
+from transformers.utils import logging
 
 from votecast.errors import ConfigError, JudgeError
 from votecast.judges.neural import minilm
@@ -149,9 +152,24 @@ def _check_weights_present(folder: Path) -> None:
         )
 
 
-def _guarded(source: Source, load: Any) -> Any:
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers from drawing bars and from telling of heads that are new on purpose."""
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
-        return load()
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _guarded(source: Source, load: Callable[[], Any]) -> Any:
+    try:
+        with quietly():
+            return load()
     except (OSError, ValueError, KeyError) as error:
         offline = " (offline: HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise ConfigError(

@@ -21,7 +21,7 @@ from votecast.errors import ArtifactError, JudgeError
 from votecast.features.form import answer_form
 from votecast.inference.engine import encode_sequences
 from votecast.judges.neural.adapters import add_adapter, merge_adapter, trained_tensors
-from votecast.judges.neural.backbone import Kind, Source, check_positions
+from votecast.judges.neural.backbone import Kind, Source, check_positions, quietly
 from votecast.judges.neural.networks import PairNetwork, freeze
 from votecast.judges.neural.prepared import NeuralPrepared, PairExamples
 from votecast.judges.stacking import inner_folds
@@ -135,6 +135,8 @@ class NeuralModel(ABC):
         """
         network = self._fresh(prepared, targets, weights)
         train, valid = self._inner(groups if groups is not None else np.arange(len(prepared)))
+        if self.settings.thin:
+            train, weights = thinned(train, weights, self.seed)
         parts = [
             Data(self._examples(prepared.take(rows)), targets[rows], weights[rows]) if len(rows) else None
             for rows in (train, valid)
@@ -182,7 +184,8 @@ class NeuralModel(ABC):
         """Write weights, tokenizer and the record of the training into an existing folder."""
         network = self.fitted
         if self._delta is None:
-            network.backbone.save_pretrained(folder)
+            with quietly():
+                network.backbone.save_pretrained(folder)
             self.tokenizer.save(folder)
             save_file(_contiguous(_head(network)), folder / HEAD)
         else:
@@ -279,6 +282,29 @@ class NeuralModel(ABC):
             return np.arange(len(groups)), np.zeros(0, dtype=np.int64)
         held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
         return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def thinned(
+    rows: NDArray[np.int64], weights: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Draw rows that count less than the mean, and let those that are drawn count as much as the mean.
+
+    Args:
+        rows: Positions of the rows to draw from.
+        weights: Weights of all rows, shape (n,).
+        seed: Seed of the draw.
+
+    Returns:
+        The rows drawn, and weights of shape (n,) under which each of `rows` counts as before on average.
+
+    Example:
+        >>> rows, weights = thinned(np.arange(4), np.array([3.0, 1.0, 0.0, 0.0]), seed=0)
+        >>> rows.tolist(), weights.tolist()
+        ([0, 1], [3.0, 1.0, 1.0, 1.0])
+    """
+    mean = weights[rows].mean()
+    drawn = np.random.default_rng(seed).random(len(rows)) < weights[rows] / mean
+    return rows[drawn], np.maximum(weights, mean)
 
 
 def _head(network: PairNetwork) -> dict[str, torch.Tensor]:

@@ -40,6 +40,8 @@ class NeuralSettings(Settings):
         freeze_layers: Leave this many of the lowest layers as they are.
         dropout: Dropout probability everywhere in the backbone; None keeps the backbone's own.
         adapter: Train low-rank adapters and keep the backbone as it is; None trains the backbone.
+        thin: Draw every row whose weight is below the mean with its weight as the chance, and let it count in full: the
+            same loss on average, for less work.
         text: How battles become tokens.
         training: How the network learns.
         inference: How it forecasts.
@@ -51,6 +53,7 @@ class NeuralSettings(Settings):
     freeze_layers: int = Field(0, ge=0)
     dropout: float | None = Field(None, ge=0, lt=1)
     adapter: AdapterSettings | None = None
+    thin: bool = False
     text: TextSettings = TextSettings()
     training: TrainingSettings = TrainingSettings()
     inference: InferenceSettings = InferenceSettings()
@@ -77,7 +80,6 @@ class SiameseSettings(NeuralSettings):
         pooling: How the backbone's outputs become one vector: their mean, or that of the first token.
         form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
         form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
-        head_learning_rate: Learning rate of the head and of the form's weights; the backbone has that of `training`.
     """
 
     name: str = "minilm"
@@ -85,4 +87,3 @@ class SiameseSettings(NeuralSettings):
     pooling: Literal["mean", "cls"] = "mean"
     form: bool = True
     form_bound: float | None = Field(None, gt=0)
-    head_learning_rate: float | None = Field(None, gt=0)
