@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -121,6 +122,43 @@ class UserSettings(Settings):
     """
 
     default_judge: str = "bundled:baseline"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """This process among those that `accelerate launch` or `torchrun` has started for one command.
+
+    Args:
+        rank: Its number; 0 is the one that prints and writes.
+        processes: How many there are.
+        token: The same in all processes of one launch, and in no other launch on this machine.
+
+    Example:
+        >>> Launch().main
+        True
+    """
+
+    rank: int = 0
+    processes: int = 1
+    token: str = ""
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+
+def launched() -> Launch:
+    """The launch this process belongs to, as the launcher's environment variables tell."""
+    rank, processes = (_number(os.environ.get(name)) for name in ("RANK", "WORLD_SIZE"))
+    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+    several_machines = (_number(os.environ.get("GROUP_WORLD_SIZE")) or 1) > 1
+    parts = [os.environ.get(name, "") for name in names] + ([] if several_machines else [str(os.getppid())])
+    return Launch(rank or 0, processes or 1, ":".join(parts))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _yaml_value(key: str, value: Any) -> Any:

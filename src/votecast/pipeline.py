@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from votecast.artifacts import check_free
 from votecast.calibration import crossfit_calibrate
+from votecast.config import launched
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.cleaning import clean
+from votecast.data.cleaning import CleaningReport, clean
 from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
-from votecast.errors import DataError
+from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.evaluation import evaluate
-from votecast.judges.fitting import calibration_folds
+from votecast.judges.drawing import draw_rows
+from votecast.judges.fitted import EXCHANGED
+from votecast.judges.fitting import calibration_folds, inputs_of
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
-from votecast.judges.recipe import load_recipe
+from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.unfinished import at_work
 from votecast.metrics import Evaluation
-from votecast.runs import Progress, silent
-from votecast.splits import folds_from_table
-
-logger = logging.getLogger(__name__)
+from votecast.runs import Progress, Run, silent
+from votecast.splits import Folds, folds_from_table
 
 
 def train(
@@ -34,6 +38,8 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     folds_from: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    small: bool = False,
     reader: Mapping[str, Any] | None = None,
     data_sources: list[dict[str, str]] | None = None,
     progress: Progress = silent,
@@ -46,17 +52,22 @@ def train(
         out: Folder to save the judge in; None keeps it in memory.
         overrides: Settings by dotted key, such as {"folds.n": 3}.
         folds_from: A judge whose folds are used again, row by row.
-        overwrite: Whether an existing judge folder may be replaced.
+        overwrite: Whether an existing judge folder may be replaced, and unfinished work on it discarded.
+        resume: Continue what a killed run of the same call left beside `out`: the judge is the same, bit for bit. The
+            work lies in `.NAME.work` beside `out`, is of no use elsewhere, and is removed in the end.
+        small: Take the small form of the recipe, which trains in a minute or two on any machine.
         reader: Options of `read_votes`, where `votes` is a path.
         data_sources: Origin and licence of the votes, for the model card.
         progress: Told of every step.
 
     Returns:
-        The judge; its out-of-fold figures are in `judge.figures`.
+        The judge; its out-of-fold figures are in `judge.figures`. In a process that `accelerate launch` has started
+        beside the main one, the judge is neither measured nor saved.
 
     Raises:
-        ConfigError: If a setting is unknown or unfit; nothing has been read yet.
-        ArtifactError: If `out` is in the way; nothing has been read yet.
+        ConfigError: If a setting is unknown or unfit; nothing has been read yet. Or if the work that is to be continued
+            is of another recipe or other votes.
+        ArtifactError: If `out` or unfinished work on it is in the way; nothing has been read yet.
         DataError: If the votes cannot be used.
 
     Example:
@@ -66,37 +77,103 @@ def train(
         >>> 0.5 < judge.figures["metrics"]["log_loss"]["value"] < 1.2
         True
     """
-    settings = load_recipe(recipe, overrides)
-    if out is not None:
-        check_free(out, overwrite=overwrite, is_folder=True)
-    progress("reading votes", 0, 1)
-    column = settings.folds.column
-    kept = [column] if column and column not in SCHEMA.names else []
-    battles = _read(votes, dict(reader or {}), keep=kept)
-    report = battles.report
-    battles, cleaning = clean(battles, settings.cleaning)
+    settings = load_recipe(recipe, overrides, small=small)
+    job = _Job(settings, votes, dict(reader or {}), folds_from, data_sources or [], progress, small=small)
+    if out is None:
+        if resume:
+            raise ConfigError("resume continues work beside an output folder, and none is named; name out")
+        return job.judge(Run(progress=progress))
+    main = launched().main
+    if main:
+        check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
+    with at_work(out, resume=resume, overwrite=overwrite) as folder:
+        job.read()
+        if main and resume and Path(out).exists():
+            if (made := _made_before(out, job)) is not None:
+                return made
+            check_free(out, overwrite=overwrite, is_folder=True)
+        judge = job.judge(Run(folder, progress))
+        if main:
+            judge.save_pretrained(out, overwrite=overwrite)
+    return judge
+
+
+@dataclass
+class _Job:
+    """One call of `train`, from the votes to a measured judge."""
+
+    settings: Recipe
+    votes: Any
+    reader: dict[str, Any]
+    folds_from: str | Path | None
+    data_sources: list[dict[str, str]]
+    progress: Progress
+    small: bool
+    notes: dict[str, Any] = field(default_factory=dict)
+    battles: Battles | None = None
+    folds: Folds | None = None
+
+    def read(self) -> Battles:
+        """Read, clean and draw the rows to train on, once."""
+        if self.battles is not None:
+            return self.battles
+        self.progress("reading votes", 0, 1)
+        column = self.settings.folds.column
+        battles = _read(self.votes, self.reader, keep=[column] if column and column not in SCHEMA.names else [])
+        report = battles.report
+        battles, cleaning = clean(battles, self.settings.cleaning)
+        _refuse_none_left(cleaning)
+        self.notes = {"cleaning": cleaning.to_dict()}
+        if report is not None:
+            self.notes["reading"] = report.to_dict() | {"path": Path(report.path).name}
+        drawn = draw_rows(battles, self.settings.rows, seed=self.settings.seed)
+        if len(drawn) < len(battles):
+            self.notes["drawn"] = {"rows": len(drawn), "of": len(battles)}
+            battles = battles.take(drawn)
+        if self.folds_from is not None:
+            self.folds = _folds_of(load_judge(self.folds_from), battles)
+        self.battles = battles
+        return battles
+
+    def judge(self, run: Run) -> TrainedJudge:
+        """Fit and measure."""
+        battles = self.read()
+        judge = TrainedJudge(self.settings).fit(battles, folds=self.folds, run=run)
+        notes = self.notes | ({"data_sources": self.data_sources} if self.data_sources else {})
+        figures = None
+        if launched().main:
+            self.progress("measuring", 0, 1)
+            figures = out_of_fold_evaluation(judge, battles).to_dict()
+        judge.record(figures=figures, **notes, **({"small": True} if self.small else {}))
+        self.progress("measuring", 1, 1)
+        return judge
+
+
+def _made_before(out: str | Path, job: _Job) -> TrainedJudge | None:
+    """The judge in the folder, if a run of the same call was killed only after it had been written."""
+    try:
+        judge = TrainedJudge.from_pretrained(out)
+    except ArtifactError:
+        return None
+    same_inputs = judge.fitted.facts.get("inputs") == inputs_of(job.read(), job.folds)
+    return judge if same_inputs and judge.recipe == job.settings else None
+
+
+def _refuse_none_left(cleaning: CleaningReport) -> None:
     if cleaning.rows and not cleaning.kept:
         raise DataError(
             f"cleaning leaves none of the {cleaning.rows} rows: {cleaning.missing} are without a text, "
             f"{cleaning.identical} have identical answers, {cleaning.duplicates} are duplicates; set "
             "cleaning.duplicates to none, first or aggregate, or drop less"
         )
-    folds = None
-    if folds_from is not None:
-        folds = folds_from_table(battles.ids, battles.content_hashes(), load_judge(folds_from).fitted.out_of_fold)
-    judge = TrainedJudge(settings).fit(battles, folds=folds, progress=progress)
-    progress("measuring", 0, 1)
-    figures = out_of_fold_evaluation(judge, battles).to_dict()
-    notes: dict[str, Any] = {"cleaning": cleaning.to_dict()}
-    if report is not None:
-        notes["reading"] = report.to_dict() | {"path": Path(report.path).name}
-    if data_sources:
-        notes["data_sources"] = data_sources
-    judge.record(figures=figures, **notes)
-    progress("measuring", 1, 1)
-    if out is not None:
-        judge.save_pretrained(out, overwrite=overwrite)
-    return judge
+
+
+def _folds_of(judge: TrainedJudge, battles: Battles) -> Folds:
+    """The folds of another judge; one that was trained on a single fold has a single split."""
+    held = judge.fitted.out_of_fold
+    if len(np.unique(held.fold)) == 1:
+        held = replace(held, fold=np.zeros_like(held.fold))
+    return folds_from_table(battles.ids, battles.content_hashes(), held)
 
 
 def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int = 1000) -> Evaluation:
@@ -107,17 +184,12 @@ def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int 
         battles: The battles it was fitted on, in the same order.
         draws: Bootstrap draws for the intervals.
     """
-    held = judge.fitted.out_of_fold
-    p = crossfit_calibrate(
-        judge.recipe.calibration.method,
-        held.raw,
-        held.targets,
-        held.weights,
-        calibration_folds(held, judge.recipe.seed),
-    )
-    return evaluate(
-        p, battles.take(held.rows), groups=held.clusters, draws=draws, seed=judge.recipe.seed, name=judge.name
-    )
+    held, seed = judge.fitted.out_of_fold, judge.recipe.seed
+    learnt_from = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, seed))
+    p = crossfit_calibrate(*learnt_from)
+    swapped = p[:, EXCHANGED] if held.swapped is None else crossfit_calibrate(*learnt_from, held.swapped)
+    rows = battles.take(held.rows)
+    return evaluate(p, rows, groups=held.clusters, swapped=swapped, draws=draws, seed=seed, name=judge.name)
 
 
 def _read(votes: Any, reader: dict[str, Any], *, keep: list[str]) -> Battles:

@@ -12,7 +12,12 @@ from votecast.types import Probabilities
 
 
 def crossfit_calibrate(
-    method: str, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None, folds: ArrayLike
+    method: str,
+    probabilities: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike | None,
+    folds: ArrayLike,
+    forecasts: ArrayLike | None = None,
 ) -> Probabilities:
     """Calibrate each fold by what the other folds say: honest figures for a calibrated judge.
 
@@ -23,6 +28,8 @@ def crossfit_calibrate(
         weights: How much each row counts, shape (n,); every row once where None.
         folds: Fold of each row, any numbers, shape (n,); at least two folds. `votecast.metrics.group_folds` makes some
             from prompts.
+        forecasts: Other forecasts of the same rows to calibrate in place of those that are learnt from, shape (n, 3),
+            such as those of the battles with their answers exchanged.
 
     Returns:
         Calibrated probabilities of the same rows, shape (n, 3).
@@ -46,11 +53,12 @@ def crossfit_calibrate(
         raise DataError(
             f"all {len(w)} rows are in fold {names[0]}; a calibrator needs at least one other fold to learn from"
         )
+    raw = p if forecasts is None else check_rows(targets, forecasts, weights)[1]
     out = np.empty_like(p)
     for name in names:
         here = fold == name
         try:
-            out[here] = make_calibrator(method).fit(p[~here], t[~here], w[~here]).transform(p[here])
+            out[here] = make_calibrator(method).fit(p[~here], t[~here], w[~here]).transform(raw[here])
         except (JudgeError, DataError) as error:
             raise JudgeError(f"fold {name}: the other folds do not suffice: {error}") from error
     return out

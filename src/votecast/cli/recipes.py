@@ -25,5 +25,8 @@ def recipes(*, json: JsonPath = None, overwrite: Annotated[bool, Parameter(negat
     if json is not None:
         write_json({"recipes": found}, json, overwrite=overwrite)
     if json != "-":
-        rows = [[entry["name"], entry["family"], entry["description"]] for entry in found]
-        table(["recipe", "family", "what it is"], rows, text_columns=3)
+        rows = [
+            [entry["name"], entry["family"], "--small" if entry["small"] else "", entry["description"]]
+            for entry in found
+        ]
+        table(["recipe", "family", "small form", "what it is"], rows, text_columns=4)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, field
+import hashlib
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,190 +13,149 @@ from numpy.typing import NDArray
 from votecast.calibration import Calibrator, make_calibrator
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.errors import DataError, JudgeError
-from votecast.judges.model import Model
+from votecast.errors import ConfigError, DataError
+from votecast.judges.drawing import draw_rows
+from votecast.judges.fitted import Fitted, OutOfFold, checked_probabilities
+from votecast.judges.folding import Work
+from votecast.judges.model import averaged, check_averaged, versions_of
 from votecast.judges.recipe import Recipe
 from votecast.judges.table import family
+from votecast.judges.unfinished import take_up
 from votecast.metrics import group_folds
-from votecast.runs import Progress
+from votecast.runs import Run
 from votecast.splits import Folds, PromptHashes, make_folds
+from votecast.splits.settings import only_beyond
 from votecast.types import CLASSES, Probabilities
+from votecast.version import __version__
 
-logger = logging.getLogger(__name__)
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Forecasts of rows by members that had not seen them.
-
-    Args:
-        rows: Positions among the battles the judge was fitted on, shape (n,).
-        ids: Names of the rows.
-        content: Hash of each row's texts.
-        fold: Fold of each row, shape (n,).
-        raw: Uncalibrated probabilities, shape (n, 3).
-        targets: Soft labels, shape (n, 3).
-        weights: Shape (n,).
-        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-    """
-
-    rows: NDArray[np.int64]
-    ids: list[str]
-    content: list[str]
-    fold: NDArray[np.int64]
-    raw: Probabilities
-    targets: Probabilities
-    weights: NDArray[np.float64]
-    clusters: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.ids)
+__all__ = [
+    "Fitted",
+    "OutOfFold",
+    "calibration_folds",
+    "checked_probabilities",
+    "fit_over_folds",
+    "fit_with_valid",
+    "inputs_of",
+]
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What a judge has learnt.
-
-    Args:
-        members: One model, or one per fold; their forecasts are averaged.
-        calibrator: Fitted on the out-of-fold rows.
-        out_of_fold: The rows no member that forecast them had seen.
-        prompt_hashes: Salted hashes of the training prompts.
-        facts: Rows, shares of labels, sources and folds, for the model card.
-    """
-
-    members: list[Model]
-    calibrator: Calibrator
-    out_of_fold: OutOfFold
-    prompt_hashes: PromptHashes
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, progress: Progress) -> Fitted:
+def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: Run) -> Fitted:
     """Fit one member per fold on the other folds, forecast its fold, calibrate, then fit what will be kept.
 
     Args:
         recipe: The settings.
         battles: Rows with votes.
         folds: Folds to use; None makes them as the recipe says.
-        progress: Told of every step.
+        run: Where unfinished work is kept, and who is told of every step. Folds that lie there whole are taken as they
+            are; everything else is done anew.
 
     Raises:
         DataError: If a row has no vote, or there are too few rows for the folds.
+        ConfigError: If the recipe wants a fold that there is not, or the work in `run.folder` is of another recipe.
         JudgeError: If a member forecasts something that is not a probability.
     """
+    if recipe.final == "average_weights":
+        check_averaged(family(recipe.family))
+    drawn = draw_rows(battles, recipe.rows, seed=recipe.seed)
+    if len(drawn) < len(battles):
+        battles, folds = battles.take(drawn), folds and replace(folds, assignment=folds.assignment[drawn])
     targets, weights = battles.targets(), _weights(battles)
-    progress("finding near-duplicate prompts", 0, 1)
+    run.progress("finding near-duplicate prompts", 0, 1)
     clusters = prompt_clusters(battles, similarity=recipe.folds.similarity, seed=recipe.seed)
+    inputs = inputs_of(battles, folds)
     folds = folds or make_folds(battles, recipe.folds, clusters=clusters)
-    work = Work(recipe, battles, targets, weights, clusters, progress)
-    parts = list(folds.parts())
-    steps = len(parts) + (recipe.final == "refit")
-    raw, seen = np.full((len(battles), 3), np.nan), np.full(len(battles), -1, dtype=np.int64)
-    members = []
-    for number, (train, valid) in enumerate(parts):
-        progress("training", number, steps)
-        member = work.fit(train)
-        raw[valid], seen[valid] = work.predict(member, valid), number
-        members.append(member)
-    if recipe.final == "refit":
-        progress("training on all rows", len(parts), steps)
-        members = [work.fit(np.arange(len(battles)))]
-    progress("training", steps, steps)
-    held = work.out_of_fold(raw, seen)
-    facts = _facts(battles, targets) | {"folds": folds.to_dict(), "prompt_clusters": int(clusters.max()) + 1}
-    return Fitted(members, _calibrate(recipe, held), held, PromptHashes.of(battles, seed=recipe.seed), facts)
+    chosen = _chosen(recipe.folds.only, folds)
+    _take_up(run, recipe, inputs)
+    work = Work(recipe, battles, targets, weights, clusters, run)
+    refit, steps = recipe.final == "refit", len(chosen) + (recipe.final == "refit")
+    parts = []
+    for done, (number, train, valid) in enumerate(chosen):
+        run.progress("training", done, steps)
+        parts.append((number, valid, work.part(f"fold_{number}", train, valid, keep=not refit)))
+    kept = [part for _, _, part in parts]
+    if refit:
+        run.progress("training on all rows", len(parts), steps)
+        nothing = np.arange(0)
+        kept = [work.part("all", np.arange(len(battles)), nothing, keep=True)]
+    run.progress("training", steps, steps)
+    held = work.out_of_fold(parts)
+    members = [part.member for part in kept if part.member is not None]
+    stored = [part.stored for part in kept if part.stored is not None]
+    if recipe.final == "average_weights":
+        members, stored = [averaged(members)], []
+    described = folds.to_dict() | ({} if recipe.folds.only is None else {"only": recipe.folds.only})
+    facts = _facts(battles, targets) | {"folds": described, "prompt_clusters": int(clusters.max()) + 1}
+    facts |= {"inputs": inputs} | work.cut_facts()
+    held_where_given = replace(held, rows=drawn[held.rows])
+    hashes = PromptHashes.of(battles, seed=recipe.seed)
+    return Fitted(members, _calibrate(recipe, held), held_where_given, hashes, facts, tuple(stored))
 
 
-def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, progress: Progress) -> Fitted:
+def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, run: Run) -> Fitted:
     """Fit one member on `battles` and calibrate it on `valid`, which takes the place of folds.
 
     Raises:
         LeakError: If a prompt of `valid` is among the training prompts.
+        ConfigError: If the work in `run.folder` is of another recipe or other data.
     """
+    drawn = draw_rows(battles, recipe.rows, seed=recipe.seed)
+    if len(drawn) < len(battles):
+        battles = battles.take(drawn)
     hashes = PromptHashes.of(battles, seed=recipe.seed)
     hashes.check(valid)
     both = Battles.concat([battles, valid])
+    inputs = inputs_of(both, None)
+    _take_up(run, recipe, inputs)
     order = np.arange(len(both))
     clusters = prompt_clusters(both, similarity=recipe.folds.similarity, seed=recipe.seed)
-    work = Work(recipe, both, both.targets(), _weights(both), clusters, progress)
-    progress("training", 0, 1)
-    member = work.fit(order[: len(battles)])
-    progress("training", 1, 1)
-    raw, seen = np.full((len(both), 3), np.nan), np.full(len(both), -1, dtype=np.int64)
-    raw[len(battles) :], seen[len(battles) :] = work.predict(member, order[len(battles) :]), 0
-    held = work.out_of_fold(raw, seen)
+    work = Work(recipe, both, both.targets(), _weights(both), clusters, run)
+    run.progress("training", 0, 1)
+    part = work.part("fold_0", order[: len(battles)], order[len(battles) :], keep=True)
+    run.progress("training", 1, 1)
+    held = work.out_of_fold([(0, order[len(battles) :], part)])
     facts = _facts(battles, battles.targets()) | {"folds": {"method": "given validation rows", "n": 1}}
-    return Fitted([member], _calibrate(recipe, held), held, hashes, facts)
+    facts |= {"inputs": inputs} | work.cut_facts()
+    members, stored = [part.member] if part.member is not None else [], [part.stored] if part.stored else []
+    return Fitted(members, _calibrate(recipe, held), held, hashes, facts, tuple(stored))
 
 
 def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
     """Folds over which a calibrator is cross-fitted: those of the judge, or fresh grouped ones after a single split."""
-    if held.fold.max() > 0:
+    if len(np.unique(held.fold)) > 1:
         return held.fold
     if len(np.unique(held.clusters)) < 2:
         raise DataError("the held-out rows share one prompt; calibrated figures need at least two different prompts")
     return group_folds(held.clusters, seed=seed)
 
 
-class Work:
-    """One training run: the battles prepared once, cut into folds many times."""
+def inputs_of(battles: Battles, folds: Folds | None) -> dict[str, str | None]:
+    """SHA-256 of everything that a fit takes from the battles, and of the folds if these were given.
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        battles: Battles,
-        targets: Probabilities,
-        weights: NDArray[np.float64],
-        clusters: NDArray[np.int64],
-        progress: Progress,
-    ) -> None:
-        self.recipe, self.battles, self.progress = recipe, battles, progress
-        self.targets, self.weights, self.clusters = targets, weights, clusters
-        progress("preparing", 0, 1)
-        self.prepared = self.fresh().prepare(battles)
-
-    def fresh(self) -> Model:
-        """A member that has learnt nothing yet."""
-        return family(self.recipe.family)(self.recipe.model, seed=self.recipe.seed)
-
-    def fit(self, rows: NDArray[np.int64]) -> Model:
-        """A fresh member fitted on these rows."""
-        return self.fresh().fit(self.prepared.take(rows), self.targets[rows], self.weights[rows], self.clusters[rows])
-
-    def predict(self, member: Model, rows: NDArray[np.int64]) -> Probabilities:
-        """Uncalibrated forecasts of these rows, checked."""
-        return checked_probabilities(member.predict(self.prepared.take(rows)), self.recipe.name)
-
-    def out_of_fold(self, raw: Probabilities, fold: NDArray[np.int64]) -> OutOfFold:
-        """The rows that were forecast, with everything that calibration and figures need."""
-        rows = np.flatnonzero(fold >= 0)
-        held = self.battles.take(rows)
-        return OutOfFold(
-            rows=rows,
-            ids=held.ids,
-            content=held.content_hashes(),
-            fold=fold[rows],
-            raw=raw[rows],
-            targets=self.targets[rows],
-            weights=self.weights[rows],
-            clusters=self.clusters[rows],
-        )
-
-
-def checked_probabilities(p: Probabilities, name: str) -> Probabilities:
-    """The same array, if every row is a distribution.
-
-    Raises:
-        JudgeError: If a value is not finite, is negative, or a row does not sum to 1.
+    Args:
+        battles: Cleaned rows with votes.
+        folds: Folds that were not made from the recipe.
     """
-    wrong = ~np.isfinite(p).all(axis=1) | (p < 0).any(axis=1) | (np.abs(p.sum(axis=1) - 1) > 1e-9)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise JudgeError(
-            f"judge {name!r} forecast {p[row].tolist()} for row {row + 1} of a batch ({int(wrong.sum())} rows in all); "
-            "probabilities must be finite, at least 0 and sum to 1"
-        )
-    return p
+    digest = hashlib.sha256()
+    for values in (battles.ids, battles.content_hashes(), battles.column("source").to_pylist()):
+        digest.update(json.dumps(values).encode())
+    for array in (battles.targets(), battles.weights()):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    given = None if folds is None else hashlib.sha256(folds.assignment.astype(np.int64).tobytes()).hexdigest()
+    return {"battles": digest.hexdigest(), "folds": given}
+
+
+def _take_up(run: Run, recipe: Recipe, inputs: dict[str, str | None]) -> None:
+    if run.folder is not None:
+        made_with = {"votecast": __version__} | versions_of(family(recipe.family))
+        take_up(run.folder, {"recipe": recipe.dump(), "data": inputs, "versions": made_with})
+
+
+def _chosen(only: int | None, folds: Folds) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Number, rows to fit on and held-out rows of every fold, or of the one that is wanted."""
+    if only is not None and only >= folds.n:
+        raise ConfigError(only_beyond(only, folds.n))
+    parts = [(number, *rows) for number, rows in enumerate(folds.parts())]
+    return parts if only is None else [parts[only]]
 
 
 def _weights(battles: Battles) -> NDArray[np.float64]:

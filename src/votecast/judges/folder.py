@@ -16,7 +16,9 @@ from votecast.artifacts import CARD_NAME, CONFIG_NAME, Folder, read_folder, writ
 from votecast.calibration import make_calibrator
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
-from votecast.judges.fitting import Fitted, OutOfFold
+from votecast.judges.fitted import Fitted, OutOfFold
+from votecast.judges.model import base_of
+from votecast.judges.parts import copy_files
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.table import FAMILIES, family
 from votecast.splits import PromptHashes
@@ -37,7 +39,7 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
     Raises:
         ArtifactError: If the folder exists and may not be replaced, or the disk refuses.
     """
-    fitted = judge.fitted
+    fitted, stored = judge.fitted, judge.fitted.stored
     method, arrays = fitted.calibrator.state()
     config: dict[str, Any] = {
         "name": judge.name,
@@ -45,7 +47,7 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
         "recipe": judge.recipe.dump(),
         "calibration": {"method": judge.recipe.calibration.method} | method,
         "members": len(fitted.members),
-        "base": None,
+        "base": base_of(fitted.members[0]),
         "facts": fitted.facts,
         "figures": judge.figures,
         "notes": judge.notes,
@@ -56,7 +58,10 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
         for number, member in enumerate(fitted.members):
             place = folder / MEMBERS / str(number)
             place.mkdir(parents=True)
-            member.save(place)
+            if stored and all(path.is_dir() for path in stored):
+                copy_files(stored[number], place)
+            else:
+                member.save(place)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / CALIBRATION)
         save_file({"hashes": fitted.prompt_hashes.hashes, "salt": fitted.prompt_hashes.salt}, folder / PROMPTS)
         with (folder / OUT_OF_FOLD).open("wb") as file:
@@ -107,7 +112,10 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
 
 
 def out_of_fold_table(held: OutOfFold) -> pa.Table:
-    """The out-of-fold rows as a table: row, id, content, fold, cluster, weight, raw forecast and soft label."""
+    """The out-of-fold rows as a table: row, id, content, fold, cluster, weight, raw forecast and soft label.
+
+    The raw forecast of the exchanged answers is there too, unless it says nothing new.
+    """
     columns: dict[str, pa.Array] = {
         "row": pa.array(held.rows.astype(np.int32)),
         "id": pa.array(held.ids),
@@ -119,6 +127,8 @@ def out_of_fold_table(held: OutOfFold) -> pa.Table:
     for number, name in enumerate(("a", "b", "tie")):
         columns[f"p_{name}"] = pa.array(held.raw[:, number])
         columns[f"target_{name}"] = pa.array(held.targets[:, number])
+    if held.swapped is not None:
+        columns |= {f"swapped_{name}": pa.array(held.swapped[:, n]) for n, name in enumerate(("a", "b", "tie"))}
     return pa.table(columns)
 
 
@@ -137,4 +147,5 @@ def out_of_fold_rows(table: pa.Table) -> OutOfFold:
         targets=_stacked("target"),
         weights=table.column("weight").to_numpy(),
         clusters=table.column("cluster").to_numpy().astype(np.int64),
+        swapped=_stacked("swapped") if "swapped_a" in table.column_names else None,
     )

@@ -11,10 +11,11 @@ import numpy as np
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.errors import DataError, JudgeError
-from votecast.judges.fitting import Fitted, checked_probabilities, fit_over_folds, fit_with_valid
+from votecast.judges.fitted import Fitted, checked_probabilities
+from votecast.judges.fitting import fit_over_folds, fit_with_valid
 from votecast.judges.folder import read_judge, write_judge
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.runs import Progress, silent
+from votecast.runs import Progress, Run, silent
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities
 
@@ -28,6 +29,7 @@ class TrainedJudge:
     Args:
         recipe: Name of a shipped recipe or family, YAML path, settings, or a checked `Recipe`.
         overrides: Settings by dotted key.
+        small: Take the small form of the recipe, which trains in a minute or two on any machine.
 
     Example:
         >>> from votecast.data.simulation import simulate
@@ -37,8 +39,10 @@ class TrainedJudge:
         (300, 3)
     """
 
-    def __init__(self, recipe: Any = "baseline", overrides: dict[str, Any] | None = None) -> None:
-        self.recipe: Recipe = load_recipe(recipe, overrides)
+    def __init__(
+        self, recipe: Any = "baseline", overrides: dict[str, Any] | None = None, *, small: bool = False
+    ) -> None:
+        self.recipe: Recipe = load_recipe(recipe, overrides, small=small)
         self.name = self.recipe.name
         self.figures: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
@@ -80,6 +84,7 @@ class TrainedJudge:
         *,
         folds: Folds | None = None,
         progress: Progress = silent,
+        run: Run | None = None,
     ) -> Self:
         """Learn from battles with votes.
 
@@ -88,21 +93,25 @@ class TrainedJudge:
             valid: Held-out votes; if given, they take the place of folds.
             folds: Folds to use in place of those the recipe would make.
             progress: Told of every step.
+            run: A folder that keeps what is finished of the work, fold by fold, and is asked for it first; whoever
+                gives it removes it. It brings its own `progress`.
 
         Returns:
             The judge itself.
 
         Raises:
             DataError: If a row has no vote, or there are too few rows for the folds.
+            ConfigError: If what lies in the folder is of another recipe or other battles.
             LeakError: If `valid` shares a prompt with `battles`.
         """
         battles = as_battles(battles)
         if len(battles) == 0:
             raise DataError("there are no battles to learn from; give at least a few hundred votes")
+        run = run or Run(progress=progress)
         if valid is None:
-            self._fitted = fit_over_folds(self.recipe, battles, folds, progress)
+            self._fitted = fit_over_folds(self.recipe, battles, folds, run)
         else:
-            self._fitted = fit_with_valid(self.recipe, battles, as_battles(valid), progress)
+            self._fitted = fit_with_valid(self.recipe, battles, as_battles(valid), run)
         self._hash, self.figures = "", {}
         return self
 

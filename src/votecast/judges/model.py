@@ -1,17 +1,33 @@
-"""What a family has to bring: a model that learns from prepared battles and forecasts them uncalibrated."""
+"""What a family has to bring: a model that learns from prepared battles and forecasts them uncalibrated.
+
+Besides, a family may have, and this module looks up:
+
+- `release()`: the fitted member gives its accelerator back, and still predicts
+- `averaged(members)`, a classmethod: one member with the mean of their weights
+- `order_matters`: whether its forecasts are made from one order of the answers, so that both must be looked at
+- `base`: a mapping of name, revision, sha256 and licence of weights that its folder does not hold
+- `cuts(prepared)`: what was cut from the texts of prepared battles, as a `votecast.text.report.Cut`
+- `packages`: names of the installed packages on whose versions its weights depend
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
+from votecast.errors import ConfigError
 from votecast.runs import Run
 from votecast.types import Probabilities
+
+if TYPE_CHECKING:
+    from votecast.text.report import Cut
 
 
 class Prepared(Protocol):
@@ -56,3 +72,59 @@ class Model(Protocol):
     @classmethod
     def load(cls, folder: Path, settings: Any, *, seed: int) -> Self:
         """Read back what `save` wrote; predictions are bit-equal."""
+
+
+def release(member: Model) -> None:
+    """Let a fitted member give its accelerator back, if its family holds one."""
+    if (method := getattr(member, "release", None)) is not None:
+        method()
+
+
+def averaged(members: Sequence[Model]) -> Model:
+    """One member with the mean of the weights of several.
+
+    Raises:
+        ConfigError: If the family cannot.
+    """
+    check_averaged(type(members[0]))
+    made: Model = type(members[0]).averaged(members)  # type: ignore[attr-defined]
+    return made
+
+
+def check_averaged(kind: type[Model]) -> None:
+    """Refuse a family whose weights cannot be averaged.
+
+    Raises:
+        ConfigError: If it has no `averaged`.
+    """
+    if not hasattr(kind, "averaged"):
+        raise ConfigError(f"final is average_weights, and weights of {kind.__name__} cannot be averaged; use average")
+
+
+def order_matters(member: Model) -> bool:
+    """Whether exchanging the answers may change more than the names of the columns."""
+    return bool(getattr(member, "order_matters", False))
+
+
+def base_of(member: Model) -> dict[str, Any] | None:
+    """Name, revision, sha256 and licence of the weights a member stands on and its folder does not hold."""
+    base: Mapping[str, Any] | None = getattr(member, "base", None)
+    return dict(base) if base is not None else None
+
+
+def cuts_of(member: Model, prepared: Any) -> Cut | None:
+    """What was cut from the texts of prepared battles; None for a family that reads them whole."""
+    method = getattr(member, "cuts", None)
+    found: Cut | None = method(prepared) if method is not None else None
+    return found
+
+
+def versions_of(kind: type[Model]) -> dict[str, str]:
+    """Versions of the installed packages on which the weights of a family depend."""
+    found = {}
+    for name in ("numpy", *getattr(kind, "packages", ())):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found

@@ -17,6 +17,9 @@ from votecast.judges.table import FAMILIES, family
 from votecast.recipes import list_recipes, recipe_path
 from votecast.splits import FoldSettings
 
+Final = Literal["refit", "average", "average_weights"]
+"""What is kept of a judge's folds."""
+
 
 class CalibrationSettings(Settings):
     """How raw probabilities are made true.
@@ -37,10 +40,12 @@ class Recipe(Settings):
         description: One line for `votecast recipes`.
         seed: Seed of everything random.
         cleaning: Which rows are dropped or joined before training.
+        rows: Train on at most this many rows, drawn with equal shares of every label; None trains on all.
         folds: How rows are dealt into folds.
         model: The family's own settings.
         calibration: How raw probabilities are made true.
-        final: "refit" trains once more on all rows; "average" keeps the members of all folds and averages them.
+        final: "refit" trains once more on all rows; "average" keeps the members of all folds and averages their
+            forecasts; "average_weights" averages their weights into one model, where the family can.
     """
 
     name: str = Field(min_length=1, max_length=100)
@@ -48,36 +53,72 @@ class Recipe(Settings):
     description: str = ""
     seed: int = Field(default=42, ge=0, lt=2**31)
     cleaning: CleaningSettings = CleaningSettings()
+    rows: int | None = Field(default=None, ge=2)
     folds: FoldSettings = FoldSettings()
     model: Settings
     calibration: CalibrationSettings = CalibrationSettings()
-    final: Literal["refit", "average"] = "refit"
+    final: Final = "refit"
 
 
-def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    small: bool = False,
+) -> Recipe:
     """Find a recipe, lay overrides over it and check the whole.
 
     Args:
         recipe: Name of a shipped recipe or family (hyphens count as underscores), path of a YAML file, or settings.
         overrides: Settings by dotted key, such as {"folds.n": 3}.
+        small: Lay the recipe's block `small` over it first: a form that trains in a minute or two on any machine.
 
     Raises:
-        ConfigError: With every unknown or unfit setting at once.
+        ConfigError: With every unknown or unfit setting at once; or if there is no small form.
 
     Example:
         >>> load_recipe("baseline", {"folds.n": 3}).folds.n
         3
+        >>> load_recipe("baseline", small=True).rows
+        2000
     """
     if isinstance(recipe, Recipe):
-        return load_recipe(recipe.dump(), overrides) if overrides else recipe
+        return load_recipe(recipe.dump(), overrides, small=small) if overrides or small else recipe
     values, origin = _values(recipe)
-    values = _with_one_seed(values, dotted(overrides or {}))
-    if not isinstance(values.get("family"), str):
+    block = values.pop("small", None)
+    if block is None and small:
+        raise ConfigError(f"{origin} has no small form; give it a block 'small:' of settings, or leave --small away")
+    if block is not None and not isinstance(block, Mapping):
+        raise ConfigError(f"{origin}: small holds {type(block).__name__}; allowed is a block of settings")
+    if block is not None:
+        reduced = _parsed(
+            merge(values, block), {}, f"{origin}, small form"
+        )  # a fault in it is found whichever is asked
+        if small and not overrides:
+            return reduced
+    return _parsed(merge(values, block) if small and block else values, dotted(overrides or {}), origin)
+
+
+def _parsed(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> Recipe:
+    merged = _with_one_seed(values, overrides)
+    if not isinstance(merged.get("family"), str):
         raise ConfigError(f"{origin}: the setting 'family' is missing; allowed are {', '.join(FAMILIES)}")
-    values["family"] = values["family"].replace("-", "_")
-    values.setdefault("name", values["family"])
-    values.setdefault("model", {})
-    return _recipe_type(values["family"]).parse(values, origin=origin)
+    merged["family"] = merged["family"].replace("-", "_")
+    merged.setdefault("name", merged["family"])
+    merged.setdefault("model", {})
+    return _recipe_type(merged["family"]).parse(_without_refit(merged, overrides), origin=origin)
+
+
+def _without_refit(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings; a single fold is kept itself, so that a refit gives way to it."""
+    folds = values.get("folds", {})
+    if not isinstance(folds, Mapping) or folds.get("only") is None or values.get("final", "refit") != "refit":
+        return values
+    if overrides.get("final") == "refit":
+        raise ConfigError(
+            "folds.only trains a single fold, and final refit trains on all rows; set one of them, or final average"
+        )
+    return values | {"final": "average"}
 
 
 def _with_one_seed(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

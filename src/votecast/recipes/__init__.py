@@ -15,11 +15,15 @@ def recipe_path(name: str) -> Path:
 
 
 def list_recipes() -> list[dict[str, Any]]:
-    """Name, family and description of every shipped recipe, by name.
+    """Name, family and description of every shipped recipe, and whether it has a small form, by name.
 
     Example:
-        >>> [entry["name"] for entry in list_recipes()]
-        ['baseline']
+        >>> "baseline" in [entry["name"] for entry in list_recipes()]
+        True
     """
     paths = sorted(recipe_path("x").parent.glob("*.yaml"))
-    return [{"name": path.stem} | {key: read_yaml(path)[key] for key in ("family", "description")} for path in paths]
+    return [_entry(path.stem, read_yaml(path)) for path in paths]
+
+
+def _entry(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name} | {key: values[key] for key in ("family", "description")} | {"small": "small" in values}

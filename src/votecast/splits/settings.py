@@ -24,6 +24,8 @@ class FoldSettings(Settings):
         column: Name of the column; read by column.
         fraction: Share of the rows set aside; read by single.
         stratify: Whether the rows set aside have the same shares of votes as the others; read by single.
+        only: Number of the one fold to train and measure, from 0; None takes every fold. With `n` 10 it is a grouped
+            tenth held out.
 
     Example:
         >>> FoldSettings.parse({"method": "single", "fraction": 0.25}).fraction
@@ -37,9 +39,22 @@ class FoldSettings(Settings):
     column: str | None = None
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     stratify: bool = True
+    only: Annotated[int | None, Field(ge=0)] = None
 
     @model_validator(mode="after")
     def _column_is_named(self) -> Self:
         if self.method == "column" and not self.column:
             raise ValueError("method column needs the name of a column; set folds.column")
         return self
+
+    @model_validator(mode="after")
+    def _only_is_a_fold(self) -> Self:
+        folds = {"single": 1, "column": None}.get(self.method, self.n)
+        if self.only is not None and folds is not None and self.only >= folds:
+            raise ValueError(only_beyond(self.only, folds))
+        return self
+
+
+def only_beyond(only: int, folds: int) -> str:
+    """What to say of a fold that there is not."""
+    return f"folds.only is {only}, and there are {folds} folds, numbered from 0; allowed is 0 to {folds - 1}"
