@@ -7,10 +7,58 @@ from votecast.judges.judge import TrainedJudge
 from votecast.judges.table import FAMILIES
 from votecast.testing import check_judge
 
+TINY = {
+    "folds.n": 2,
+    "model.name": "tiny:bert",
+    "model.text.max_length": 64,
+    "model.training.learning_rate": 1e-2,
+    "model.training.precision": "fp32",
+}
+SIAMESE = {
+    "name": "tiny:bert",
+    "text": {"max_length": 64},
+    "training": {"learning_rate": 1e-2, "precision": "fp32"},
+}
+FAST = {
+    "baseline": {"folds.n": 2},
+    "cross_encoder": TINY | {"model.name": "tiny:deberta-v2"},
+    "siamese": TINY,
+    "average": {
+        "folds.n": 2,
+        "folds.only": 0,
+        "model.members": [
+            {"family": "baseline", "model": {"trees": {"rounds": 20}}},
+            {"family": "siamese", "model": SIAMESE},
+        ],
+    },
+    "keras_siamese": {
+        "folds.n": 2,
+        "folds.only": 0,
+        "model.name": "tiny:deberta_v3",
+        "model.text.max_length": 64,
+        "model.training.epochs": 1,
+    },
+}
+"""Settings under which each family trains in seconds."""
+
+
+def check(name, overrides, arena):
+    tolerance = 0.0 if name == "baseline" else 2e-6
+    check_judge(lambda: TrainedJudge(name, overrides), arena[:150], order_tolerance=tolerance)
+
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_keeps_every_promise(name, arena):
-    check_judge(lambda: TrainedJudge(name, {"folds.n": 2}), arena[:300])
+    check(name, FAST[name], arena)
+
+
+@pytest.mark.parametrize("head", ["rao_kupper", "concat"])
+def test_every_head_of_the_siamese_encoder_keeps_every_promise(head, arena):
+    check("siamese", TINY | {"model.head": head}, arena)
+
+
+def test_an_adapter_keeps_every_promise(arena):
+    check("siamese", TINY | {"model.adapter": {"rank": 2}}, arena)
 
 
 class Leaning(TrainedJudge):
@@ -41,4 +89,4 @@ class Sociable(TrainedJudge):
 )
 def test_a_broken_promise_is_named(broken, message, arena):
     with pytest.raises(AssertionError, match=message):
-        check_judge(lambda: broken("baseline", {"folds.n": 2}), arena[:300])
+        check_judge(lambda: broken("baseline", {"folds.n": 2}), arena[:150])

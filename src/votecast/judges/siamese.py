@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from votecast.config import Settings
 from votecast.judges.neural.backbone import Kind
 from votecast.judges.neural.model import NeuralModel
@@ -11,6 +13,7 @@ from votecast.judges.neural.networks import ConcatNetwork, LinkedNetwork, PairNe
 from votecast.judges.neural.prepared import NeuralPrepared
 from votecast.judges.neural.settings import SiameseSettings
 from votecast.text.encoder import Encoded
+from votecast.text.report import Cut
 
 
 class SiameseModel(NeuralModel):
@@ -31,6 +34,14 @@ class SiameseModel(NeuralModel):
     def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
         """(prompt, A) and (prompt, B) of each battle."""
         return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
+
+    def cuts(self, prepared: NeuralPrepared) -> Cut:
+        """What the cuts leave of the prompt beside A, of A and of B."""
+        one, two = (part.cut for part in self.encoded(prepared))
+        return Cut(
+            np.concatenate([one.kept[:, :2], two.kept[:, 2:]], axis=1),
+            np.concatenate([one.full[:, :2], two.full[:, 2:]], axis=1),
+        )
 
     def wrap(self, backbone: Any) -> PairNetwork:
         """The backbone under the head that the settings name."""

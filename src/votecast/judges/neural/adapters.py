@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from votecast.errors import ConfigError
@@ -22,7 +24,9 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings) -> PairNetwork:
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets, bias="none"
     )
     try:
-        network.backbone = peft.get_peft_model(network.backbone, config)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            network.backbone = peft.get_peft_model(network.backbone, config)
     except ValueError as error:
         raise ConfigError(f"model.adapter.targets is {targets}: {str(error).splitlines()[0][:200]}") from error
     return network

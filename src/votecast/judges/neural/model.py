@@ -251,18 +251,18 @@ class NeuralModel(ABC):
         self.network = merge_adapter(network).eval()
 
     def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = self._unfitted()
+        network = self._unfitted()
         network.start(targets, weights, prepared.form)
         return network
 
     def _unfitted(self) -> PairNetwork:
-        backbone = self.source.load(self.kind, dropout=self.settings.dropout)
-        check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
-        freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
-        network = self.wrap(backbone)
-        return network if self.settings.adapter is None else add_adapter(network, self.settings.adapter)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            backbone = self.source.load(self.kind, dropout=self.settings.dropout)
+            check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
+            freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
+            network = self.wrap(backbone)
+            return network if self.settings.adapter is None else add_adapter(network, self.settings.adapter)
 
     def _keep(self, network: PairNetwork) -> Self:
         if self.settings.adapter is not None:
