@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from votecast.cli.app import VERBS
+from votecast.cli.app import VERBS, python_name
 from votecast.version import __version__
 
 
@@ -20,7 +20,7 @@ def test_every_verb_has_help_that_fits_eighty_columns(votecast: Callable, verb: 
     assert ran.code == 0
     assert f"Usage: votecast {verb}" in ran.out
     assert max(map(len, ran.out.splitlines())) <= 80
-    assert callable(getattr(importlib.import_module(f"votecast.cli.{verb}"), verb))
+    assert callable(getattr(importlib.import_module(f"votecast.cli.{python_name(verb)}"), python_name(verb)))
 
 
 def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
@@ -136,6 +136,8 @@ def test_recipes_and_env_as_text_and_json(votecast: Callable) -> None:
     assert found["votecast"] == __version__
     assert found["default judge"] == "bundled:baseline"
     assert "missing" not in found["packages"].values()
+    assert {"torch", "keras", "keras-hub"} <= found["extras"].keys()
+    assert "computing in" in found["neural judges"]
 
 
 def test_json_goes_to_a_new_file_and_an_old_one_is_left_alone(votecast: Callable, tmp_path: Path) -> None:

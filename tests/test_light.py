@@ -1,0 +1,64 @@
+"""The main job needs no package of an extra: not torch, not transformers, not keras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from votecast.extras import EXTRA, PINNED
+
+BLOCKED = sorted({*EXTRA, *PINNED, "tensorflow"} - {"psutil"})
+BLOCK = f"""
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {BLOCKED}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.partition(".")[0])
+sys.meta_path.insert(0, Refuse())
+"""
+PUBLIC = "import votecast\nfor name in votecast.__all__: getattr(votecast, name)\n"
+MAIN_JOB = """
+from votecast.cli import main
+for words in (
+    "simulate --rows 120 --out votes.csv",
+    "train baseline --train votes.csv --out judge --folds.n 2 --model.trees.rounds 5",
+    "predict --judge judge --input votes.csv --out predictions.parquet",
+    "compare --prompt p --a x --b y",
+    "recipes",
+    "env",
+):
+    assert main(words.split()) == 0, words
+"""
+NEURAL = "import votecast\nvotecast.train('cross_encoder', 'votes.csv', out='judge')\n"
+
+
+def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", BLOCK + code], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_every_public_name_can_be_had_without_them(tmp_path: Path) -> None:
+    ran = run(PUBLIC, tmp_path)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_baseline_and_the_command_line_do_without_them(tmp_path: Path) -> None:
+    ran = run(MAIN_JOB, tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "not installed (pip install 'votecast[neural]')" in ran.stdout
+
+
+def test_the_main_job_does_not_import_them_where_they_are_installed(tmp_path: Path) -> None:
+    loaded = f"import sys\nfound = {set(BLOCKED)!r} & {{name.partition('.')[0] for name in sys.modules}}\n"
+    job = MAIN_JOB.replace('    "env",\n', "")
+    code = f"{PUBLIC}{job}{loaded}assert not found, found\n"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_neural_judge_names_the_command_that_installs_what_it_needs(tmp_path: Path) -> None:
+    simulate = "from votecast.cli import main\nassert main('simulate --rows 60 --out votes.csv'.split()) == 0"
+    assert run(simulate, tmp_path).returncode == 0
+    ran = run(NEURAL, tmp_path)
+    assert "votecast.errors.MissingExtraError" in ran.stderr
+    assert "pip install 'votecast[neural]'" in ran.stderr
