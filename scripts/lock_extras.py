@@ -42,14 +42,14 @@ def resolve(torch: str) -> dict[str, str]:
         install = [*pip, "install", "--quiet", "--constraint", str(DEV)]
         subprocess.run([*install, torch], check=True)
         subprocess.run([*install, f"{ROOT}[all,bench]"], check=True)
-        return pins(subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout)
+        return pins(subprocess.run([*pip, "freeze", "--all"], check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
     """Resolve and write."""
     known = pins(EXTRAS.read_text("utf-8")) if EXTRAS.exists() else {}
     torch = sys.argv[1] if len(sys.argv) > 1 else known.get("torch", "torch")
-    core = {*pins(DEV.read_text("utf-8")), "votecast", "pip", "setuptools"}
+    core = {*pins(DEV.read_text("utf-8")), "votecast", "pip"}
     found = {name: pin for name, pin in resolve(torch).items() if name not in core and not name.startswith(FOR_A_GPU)}
     EXTRAS.write_text(HEAD + "".join(f"{found[name]}\n" for name in sorted(found)), "utf-8")
 
