@@ -22,6 +22,7 @@ Kind = Literal["encoder", "classifier"]
 """A bare encoder, or an encoder with a classification head of three labels."""
 
 LABELS = ("a", "b", "tie")
+_HEADS = ("classifier", "pooler", "score", "head.")
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,19 @@ class Source:
             return factory.from_config(config)
         if Path(self.path).is_dir():
             _check_weights_present(Path(self.path))
-        return _guarded(
+        model, found = _guarded(
             self,
             lambda: factory.from_pretrained(
-                self.path, config=config, dtype="float32", ignore_mismatched_sizes=True, **self._options()
+                self.path,
+                config=config,
+                dtype="float32",
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **self._options(),
             ),
         )
+        _refuse_random(self.path, found)
+        return model
 
     def _options(self) -> dict[str, Any]:
         return (
@@ -149,6 +157,17 @@ def _check_weights_present(folder: Path) -> None:
         raise ConfigError(
             f"{folder} holds no weights; allowed are {', '.join(names)} beside its config.json: give the folder of a "
             "model saved with save_pretrained"
+        )
+
+
+def _refuse_random(path: str, found: dict[str, Any]) -> None:
+    """A head may be new; an encoder of which a part is missing would forecast from random numbers."""
+    absent = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
+    absent = sorted(name for name in absent if not any(word in name for word in _HEADS))
+    if absent:
+        raise ConfigError(
+            f"the weights in {path} are not those of its config.json: {len(absent)} tensors are missing or of another "
+            f"shape, such as {absent[0]}; give a folder whose config.json and weights were saved together"
         )
 
 

@@ -219,4 +219,4 @@ def _rao_kupper(d: Tensor, t: Tensor) -> Tensor:
     e = nn.functional.softplus(t)
     a, b = nn.functional.logsigmoid(d - e), nn.functional.logsigmoid(-d - e)
     # 1 - sigma(d - e) - sigma(-d - e) = (exp(2 e) - 1) sigma(d - e) sigma(-d - e)
-    return torch.stack([a, b, torch.log(torch.expm1(2 * e).clamp(min=1e-30)) + a + b], dim=1)
+    return torch.stack([a, b, torch.log(torch.expm1(2 * e).clamp(min=1e-30)) + (a + b)], dim=1)
