@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +74,11 @@ class Source:
 
     def tokenizer(self) -> FastTokenizer:
         """The tokenizer that belongs to it."""
-        return tiny_tokenizer() if self.tiny else load_tokenizer(self.path, revision=self.revision)
+        if self.tiny:
+            return tiny_tokenizer()
+        self.config()  # a name that nobody knows is told once, and as a model
+        with quietly():
+            return load_tokenizer(self.path, revision=self.revision)
 
     def config(self) -> PretrainedConfig:
         """Its configuration, without weights."""
@@ -173,14 +178,18 @@ def _refuse_random(path: str, found: dict[str, Any]) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers from drawing bars and from telling of heads that are new on purpose."""
+    """Keep transformers from drawing bars, from telling of heads that are new on purpose, and of every retry."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    hub = getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(ERROR)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub.setLevel(level)
         if bars:
             logging.enable_progress_bar()
 
