@@ -16,7 +16,7 @@ from votecast.config import launched
 from votecast.data.battles import Battles
 from votecast.judges.fitted import EXCHANGED, OutOfFold, checked_probabilities
 from votecast.judges.model import Model, cuts_of, order_matters, release
-from votecast.judges.parts import is_whole, write_part
+from votecast.judges.parts import is_whole, make_place, write_part
 from votecast.judges.recipe import Recipe
 from votecast.judges.table import family
 from votecast.runs import Run
@@ -100,7 +100,7 @@ class Work:
         if is_whole(done):
             found = self._found(done, keep=keep)
         else:
-            place.folder.mkdir(parents=True, exist_ok=True)
+            make_place(place.folder)
             found = self._made(place, train, held_out, keep=keep, store=done)
         if launched().main:
             _clear(place.folder)

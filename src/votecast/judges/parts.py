@@ -52,6 +52,18 @@ def write_part(folder: Path, write: Callable[[Path], None]) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
+def make_place(folder: Path) -> None:
+    """Make a folder for parts, if it is not there yet.
+
+    Raises:
+        ArtifactError: If the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be made: {error}; what was finished before is kept") from error
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a folder is as `write_part` wrote it: every file there, none changed."""
     try:

@@ -14,7 +14,7 @@ from votecast.config import Settings, dotted, merge, read_yaml
 from votecast.data.cleaning import CleaningSettings
 from votecast.errors import ConfigError
 from votecast.judges.table import FAMILIES, family
-from votecast.recipes import list_recipes, recipe_path
+from votecast.recipes import recipe_names, recipe_path
 from votecast.splits import FoldSettings
 
 Final = Literal["refit", "average", "average_weights"]
@@ -137,7 +137,7 @@ def _values(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str
     if Path(recipe).suffix in {".yaml", ".yml"}:
         return read_yaml(recipe), str(recipe)
     name = str(recipe).replace("-", "_")
-    shipped = {entry["name"] for entry in list_recipes()}
+    shipped = set(recipe_names())
     if name in shipped:
         return read_yaml(recipe_path(name)), f"recipe {name}"
     if name in FAMILIES:

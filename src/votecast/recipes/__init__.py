@@ -14,6 +14,16 @@ def recipe_path(name: str) -> Path:
     return Path(str(resources.files("votecast.recipes") / f"{name}.yaml"))
 
 
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes.
+
+    Example:
+        >>> "baseline" in recipe_names()
+        True
+    """
+    return sorted(path.stem for path in recipe_path("x").parent.glob("*.yaml"))
+
+
 def list_recipes() -> list[dict[str, Any]]:
     """Name, family and description of every shipped recipe, and whether it has a small form, by name.
 
@@ -21,8 +31,7 @@ def list_recipes() -> list[dict[str, Any]]:
         >>> "baseline" in [entry["name"] for entry in list_recipes()]
         True
     """
-    paths = sorted(recipe_path("x").parent.glob("*.yaml"))
-    return [_entry(path.stem, read_yaml(path)) for path in paths]
+    return [_entry(name, read_yaml(recipe_path(name))) for name in recipe_names()]
 
 
 def _entry(name: str, values: dict[str, Any]) -> dict[str, Any]:

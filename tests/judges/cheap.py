@@ -1,0 +1,107 @@
+"""A family that learns in no time and keeps a checkpoint of every step, for tests of what surrounds a fit."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from votecast.config import Settings
+from votecast.data.battles import Battles
+from votecast.runs import Run
+from votecast.text.report import Cut
+
+STEP = "step.json"
+LOG = "CHEAP_LOG"
+"""Environment variable: a file that gets a line for every step learnt."""
+
+
+class CheapSettings(Settings):
+    """How long it learns, and whether it reads answer A more kindly than answer B."""
+
+    steps: int = 3
+    kind_to_a: float = 0.0
+    says_so: bool = True
+
+
+class Lengths:
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, indices: Any) -> Lengths:
+        return Lengths(self.x[np.asarray(indices)])
+
+
+class CheapModel:
+    settings_type: ClassVar[type[Settings]] = CheapSettings
+    packages = ("safetensors",)
+    base: ClassVar[dict[str, str]] = {"name": "paper", "sha256": "0" * 64, "licence": "none"}
+
+    def __init__(self, settings: CheapSettings | None = None, *, seed: int = 0) -> None:
+        self.settings, self.seed = settings or CheapSettings(), seed
+        self.weights = np.random.default_rng(seed).normal(size=2) / 10
+        self.released = False
+
+    @property
+    def order_matters(self) -> bool:
+        return self.settings.says_so and self.settings.kind_to_a != 0
+
+    def prepare(self, battles: Battles) -> Lengths:
+        a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))
+        return Lengths(np.log1p(np.array([a, b], dtype=float).T))
+
+    def cuts(self, prepared: Lengths) -> Cut:
+        full = np.column_stack([np.ones(len(prepared)), prepared.x]).astype(np.int64)
+        return Cut(np.minimum(full, 5), full)
+
+    def fit(self, prepared: Lengths, targets: Any, weights: Any, groups: Any, run: Run = Run()) -> CheapModel:  # noqa: B008
+        step = run.folder / STEP if run.folder else None
+        done = 0
+        if step and step.exists():
+            kept = json.loads(step.read_text())
+            done, self.weights = kept["done"], np.array(kept["weights"])
+        for number in range(done, self.settings.steps):
+            gap = targets - self.predict(prepared)
+            apart = prepared.x[:, 0] - prepared.x[:, 1]
+            pull = [(gap[:, 0] - gap[:, 1]) @ apart, gap[:, 2].sum()]
+            self.weights = self.weights + 0.5 * np.array(pull) / len(prepared)
+            if log := os.environ.get(LOG):
+                with Path(log).open("a") as file:
+                    file.write(f"{run.folder and run.folder.name} {number}\n")
+            if step:
+                part = step.with_suffix(".new")
+                part.write_text(json.dumps({"done": number + 1, "weights": self.weights.tolist()}))
+                part.replace(step)
+        return self
+
+    def predict(self, prepared: Lengths) -> np.ndarray:
+        strength = self.weights[0] * (prepared.x[:, 0] - prepared.x[:, 1])
+        kind = self.settings.kind_to_a
+        logits = np.column_stack([strength + kind, -strength - kind, np.full(len(prepared), self.weights[1])])
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return p / p.sum(axis=1, keepdims=True)
+
+    def release(self) -> None:
+        self.released = True
+
+    @classmethod
+    def averaged(cls, members: list[CheapModel]) -> CheapModel:
+        made = cls(members[0].settings, seed=members[0].seed)
+        made.weights = np.mean([member.weights for member in members], axis=0)
+        return made
+
+    def save(self, folder: Path) -> None:
+        save_file({"weights": self.weights}, folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path, settings: CheapSettings | None = None, *, seed: int = 0) -> CheapModel:
+        made = cls(settings, seed=seed)
+        made.weights = load_file(folder / "weights.safetensors")["weights"]
+        return made

@@ -1,0 +1,262 @@
+"""Training that is killed, or finds no room, and goes on: the same judge, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.judges.cheap import LOG, STEP
+
+import votecast
+from votecast import pipeline
+from votecast.data.battles import Battles
+from votecast.data.simulation import simulate
+from votecast.errors import ArtifactError, ConfigError, DataError
+from votecast.judges import folding, table
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.unfinished import at_work, work_folder
+from votecast.runs import Run
+
+SMALL = {"folds.n": 2}
+OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fsync"), (folding, "save_file")]
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+
+
+@pytest.fixture(scope="module")
+def votes() -> Battles:
+    return next(simulate(rows=60, seed=1, batch=60))[0]
+
+
+class Figures:
+    """Figures that cost nothing: the mean forecast."""
+
+    def __init__(self, judge: TrainedJudge, *_: object) -> None:
+        self.mean = judge.fitted.out_of_fold.raw.mean(axis=0).tolist()
+
+    def to_dict(self) -> dict[str, object]:
+        return {"metrics": {}, "mean": self.mean}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "out_of_fold_evaluation", Figures)
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+class KilledError(BaseException):
+    """What no code expects."""
+
+
+class Faults:
+    """Let the nth write, flush or rename fail, or be the last thing the process does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder, self.at, self.seen, self.dead, self.kill = folder, -1, 0, False, False
+        monkeypatch.setattr(os, "fsync", lambda _: None)
+        for owner, name in OPERATIONS:
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+        for owner, name in [(shutil, "rmtree"), (Path, "unlink")]:
+            monkeypatch.setattr(owner, name, self._buried(getattr(owner, name)))
+
+    def arm(self, at: int, *, kill: bool) -> None:
+        self.at, self.seen, self.dead, self.kill = at, 0, False, kill
+
+    def _counted(self, operation: Callable) -> Callable:
+        def _operation(*args: object, **kwargs: object) -> object:
+            self.seen += 1
+            if self.seen == self.at:
+                self.dead = self.kill
+                raise KilledError if self.kill else OSError(28, "No space left on device")
+            return None if self.dead else operation(*args, **kwargs)
+
+        return _operation
+
+    def _buried(self, operation: Callable) -> Callable:
+        """The dead clean nothing up."""
+        return lambda *args, **kwargs: None if self.dead else operation(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["no room", "killed"])
+@pytest.mark.parametrize("final", ["refit", "average"])
+def test_a_fault_at_any_write_flush_or_rename_changes_nothing_in_the_end(
+    votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None, kill: bool, final: str
+) -> None:
+    settings = SMALL | {"final": final}
+    faults = Faults(monkeypatch, tmp_path)
+    faults.arm(-1, kill=False)
+    whole = votecast.train("cheap", votes, out=tmp_path / "whole", overrides=settings)
+    expected, operations = bytes_of(tmp_path / "whole"), faults.seen
+    assert operations > 20
+    for at in range(1, operations + 1):
+        out = tmp_path / f"judge{at}"
+        faults.arm(at, kill=kill)
+        with pytest.raises(KilledError if kill else (ArtifactError, OSError)):
+            votecast.train("cheap", votes, out=out, overrides=settings)
+        faults.arm(-1, kill=False)
+        assert votecast.train("cheap", votes, out=out, overrides=settings, resume=True).hash == whole.hash, at
+        assert bytes_of(out) == expected, at
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(f".judge{at}.")] == [], at
+
+
+def test_finished_folds_are_taken_as_they_are(
+    votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setenv(LOG, str(log))
+    whole = votecast.train("cheap", votes, out=tmp_path / "whole", overrides=SMALL)
+    assert log.read_text().split("\n")[:4] == ["fold_0 0", "fold_0 1", "fold_0 2", "fold_1 0"]
+    out, work = tmp_path / "judge", work_folder(tmp_path / "judge")
+    save = folding.write_part
+
+    def torn(folder: Path, write: Callable) -> None:
+        save(folder, write)
+        if folder.parent.name == "fold_1":
+            raise MemoryError("the accelerator is full")
+
+    monkeypatch.setattr(folding, "write_part", torn)
+    with pytest.raises(MemoryError) as caught:
+        votecast.train("cheap", votes, out=out, overrides=SMALL)
+    assert caught.value.__notes__ == [f"the work so far is kept in {work}; the same command with --resume continues it"]
+    monkeypatch.setattr(folding, "write_part", save)
+    (work / "fold_1" / "done" / "member" / "weights.safetensors").write_bytes(b"torn")
+    (work / "fold_1" / STEP).unlink()
+    log.unlink()
+    assert votecast.train("cheap", votes, out=out, overrides=SMALL, resume=True).hash == whole.hash
+    steps = log.read_text().split("\n")
+    assert not any(step.startswith("fold_0") for step in steps)
+    assert {"fold_1 0", "all 0"} <= set(steps)
+    assert not work.exists()
+
+
+def test_a_fit_finds_its_own_checkpoints_and_leaves_none(
+    votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setenv(LOG, str(log))
+    before = TrainedJudge("cheap", SMALL).fit(votes, run=Run(tmp_path / "run")).hash
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "fold_0", "fold_1", "all"}
+    assert not list((tmp_path / "run").rglob(STEP))
+    kept = '{"done": 2, "weights": [0.25, 0.5]}'
+    shutil.rmtree(tmp_path / "run" / "all" / "done")
+    (tmp_path / "run" / "all" / STEP).write_text(kept)
+    log.unlink()
+    other = TrainedJudge("cheap", SMALL).fit(votes, run=Run(tmp_path / "run"))
+    assert log.read_text() == "all 2\n"
+    assert other.hash != before
+
+
+def test_leftover_work_is_never_taken_or_dropped_unasked(votes: Battles, tmp_path: Path, quick: None) -> None:
+    out, work = tmp_path / "judge", work_folder(tmp_path / "judge")
+    with pytest.raises(KilledError):
+        votecast.train("cheap", votes, out=out, overrides=SMALL, progress=die_at("training on all rows"))
+    assert (work / "fold_1" / "done").is_dir()
+    with pytest.raises(ArtifactError, match=r"holds unfinished work on .*--resume.*--overwrite"):
+        votecast.train("cheap", votes, out=out, overrides=SMALL)
+    for overrides, rows, said in (
+        (SMALL | {"model.steps": 4}, votes, r"recipe\.model\.steps is 4, there 3"),
+        (SMALL, votes[:50], r"data\.battles is .*, there "),
+    ):
+        with pytest.raises(ConfigError, match=rf"of another recipe or other data: {said}.*drop --resume") as caught:
+            votecast.train("cheap", rows, out=out, overrides=overrides, resume=True)
+        assert not getattr(caught.value, "__notes__", [])
+    with at_work(out, resume=True, overwrite=False), pytest.raises(ArtifactError, match="another votecast is at work"):
+        votecast.train("cheap", votes, out=out, overrides=SMALL, resume=True)
+    assert not work.exists()
+    with pytest.raises(KilledError):
+        votecast.train("cheap", votes, out=out, overrides=SMALL, progress=die_at("training on all rows"))
+    (work / "fold_0" / "mark").write_text("old")
+    with pytest.raises(KilledError):
+        votecast.train("cheap", votes, out=out, overrides=SMALL, overwrite=True, progress=die_at("measuring"))
+    assert not (work / "fold_0" / "mark").exists()
+
+
+def die_at(doing: str) -> Callable[[str, int, int], None]:
+    def _progress(what: str, done: int, steps: int) -> None:
+        if what == doing:
+            raise KilledError
+
+    return _progress
+
+
+def test_nothing_is_left_where_nothing_was_done(votes: Battles, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        votecast.train("cheap", votes.take([]), out=tmp_path / "judge", overrides=SMALL)
+    with pytest.raises(KilledError):
+        votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL, progress=die_at("preparing"))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match="name out"):
+        votecast.train("cheap", votes, overrides=SMALL, resume=True)
+
+
+def test_a_finished_judge_is_not_made_again_but_another_one_is_in_the_way(
+    votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    made = votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL)
+    monkeypatch.setenv(LOG, str(tmp_path / "log"))
+    assert votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL, resume=True).hash == made.hash
+    assert not (tmp_path / "log").exists()
+    with pytest.raises(ArtifactError, match="exists and is left alone"):
+        votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL | {"seed": 1}, resume=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"judge"}
+
+
+CHILD = """
+import sys
+from votecast.judges import table
+table.FAMILIES["cheap"] = "tests.judges.cheap:CheapModel"
+import tests.judges.cheap as cheap, time
+fit = cheap.CheapModel.fit
+def slow(self, prepared, *args):
+    time.sleep(0.05)
+    return fit(self, prepared, *args)
+cheap.CheapModel.fit = slow
+from votecast.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_killed_process_goes_on(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root), str(root / "src"), os.environ["PYTHONPATH"]])
+    environment = os.environ | {"PYTHONPATH": path}
+    train = ["train", "cheap", "--train", "votes.csv", "--folds.n", "8", "--final", "average"]
+
+    def run(*words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", CHILD, *words]
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def wait(child: subprocess.Popen[bytes]) -> str:
+        out, err = child.communicate(timeout=300)
+        assert child.returncode == 0, err.decode()
+        return out.decode()
+
+    wait(run("simulate", "--rows", "80", "--out", "votes.csv"))
+    shown = wait(run(*train, "--out", "whole"))
+    with run(*train, "--out", "judge") as child:
+        until = time.monotonic() + 300
+        while not (tmp_path / ".judge.work" / "fold_3" / "done").exists():
+            assert child.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "judge").exists()
+    assert wait(run(*train, "--out", "judge", "--resume")) == shown.replace("whole", "judge")
+    assert bytes_of(tmp_path / "judge") == bytes_of(tmp_path / "whole")
+    assert {path.name for path in tmp_path.iterdir()} >= {"judge", "whole"}
+    assert not (tmp_path / ".judge.work").exists()
