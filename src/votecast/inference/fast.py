@@ -1,0 +1,69 @@
+"""A network as it is run once it has stopped learning: same weights, same answers, less work."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import nn
+
+from votecast.inference.bert import TYPES as BERT_TYPES
+from votecast.inference.bert import BertStack
+from votecast.inference.deberta import DebertaStack
+from votecast.inference.modernbert import ModernBertLayer, modernbert_layers
+
+N = TypeVar("N")
+
+
+def fast_network(network: N, *, dtype: torch.dtype = torch.float32, last_layer_only: bool = True) -> N:
+    """The network with the stack of its encoder exchanged for one that only forecasts; the network itself if unknown.
+
+    Embeddings and head are shared with the network; the weights of the stack are copied as they are now.
+
+    Args:
+        network: A network with a `backbone` of transformers.
+        dtype: What the stack computes with.
+        last_layer_only: Compute in the last layer only what is read.
+    """
+    backbone = getattr(network, "backbone", None)
+    if not isinstance(network, nn.Module) or not isinstance(backbone, nn.Module):
+        return network
+    base = getattr(backbone, "base_model", backbone)
+    stack = _stack(base, dtype=dtype, first_token=last_layer_only and reads_first_token(network, backbone))
+    if stack is None:
+        return network
+    where = next(name for name, module in [("", backbone), *backbone.named_children()] if module is base)
+    swapped = with_children(base, **stack)
+    outer = with_children(backbone, **{where: swapped}) if where else swapped
+    return cast("N", with_children(network, backbone=outer))
+
+
+def reads_first_token(network: Any, backbone: Any) -> bool:
+    """Whether of the last layer's states only the first token's is read."""
+    pooling = getattr(network, "pooling", None)
+    if pooling is not None:
+        return bool(pooling == "cls")
+    if not type(backbone).__name__.endswith("ForSequenceClassification"):
+        return False
+    config = backbone.config
+    return bool(config.model_type != "modernbert" or config.classifier_pooling == "cls")
+
+
+def _stack(base: Any, *, dtype: torch.dtype, first_token: bool) -> dict[str, nn.Module] | None:
+    config = getattr(base, "config", None)
+    kind = getattr(config, "model_type", None)
+    if kind in BERT_TYPES and BertStack.serves(config):
+        return {"encoder": BertStack(base.encoder, config, dtype=dtype, first_token=first_token)}
+    if kind == "deberta-v2" and DebertaStack.serves(config):
+        return {"encoder": DebertaStack(base.encoder, config, dtype=dtype, first_token=first_token)}
+    if kind == "modernbert" and ModernBertLayer.serves(config):
+        return {"layers": modernbert_layers(base.layers, config, dtype=dtype, first_token=first_token)}
+    return None
+
+
+def with_children(module: Any, **children: nn.Module) -> Any:
+    """A module that shares everything with another but some of its children."""
+    clone = copy.copy(module)
+    clone.__dict__["_modules"] = {**module._modules, **children}
+    return clone

@@ -1,0 +1,76 @@
+"""The fast form of every architecture gives the answers of the plain one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.inference.networks import KINDS, UNKNOWN, batch, network_of
+
+from votecast.inference import dense
+from votecast.inference.fast import fast_network, reads_first_token
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("widths", [(40, 40, 33, 7, 1), (24, 24), (1,)])
+@pytest.mark.parametrize("last_layer_only", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_classifier_gives_the_same_logits(kind: str, last_layer_only: bool, widths: tuple[int, ...]) -> None:
+    network, (ids, mask) = network_of(kind), batch(widths)
+    fast = fast_network(network, last_layer_only=last_layer_only)
+    assert fast is not network
+    wanted = network.encode(ids, mask)
+    assert wanted.std() > 0.01
+    torch.testing.assert_close(fast.encode(ids, mask), wanted, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "deberta-v3", "modernbert"])
+def test_a_bare_encoder_gives_the_same_states(kind: str, pooling: str) -> None:
+    network, (ids, mask) = network_of(kind, pooling), batch()
+    fast = fast_network(network)
+    assert fast is not network
+    torch.testing.assert_close(fast.encode(ids, mask), network.encode(ids, mask), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["bert", "deberta-v3", "modernbert"])
+def test_without_packed_weights_the_answers_are_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, (ids, mask) = network_of(kind), batch()
+    monkeypatch.setattr(dense, "_works", [False])
+    torch.testing.assert_close(fast_network(network).encode(ids, mask), network.encode(ids, mask), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["bert", "deberta-v3", "modernbert"])
+def test_bf16_stays_close_and_comes_back_as_fp32(kind: str) -> None:
+    network, (ids, mask) = network_of(kind), batch()
+    found = fast_network(network, dtype=torch.bfloat16).encode(ids, mask)
+    wanted = network.encode(ids, mask)
+    assert found.dtype == torch.float32
+    assert (found - wanted).abs().max() < 0.1 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_an_unknown_architecture_is_left_as_it_is(kind: str) -> None:
+    network = network_of(kind)
+    assert fast_network(network) is network
+
+
+def test_the_network_itself_is_untouched() -> None:
+    network = network_of("bert")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fast = fast_network(network)
+    assert network.backbone.bert.encoder is not fast.backbone.bert.encoder
+    assert {name: torch.equal(value, before[name]) for name, value in network.state_dict().items()} == dict.fromkeys(
+        before, True
+    )
+    assert fast.backbone.bert.embeddings is network.backbone.bert.embeddings
+
+
+def test_only_what_is_read_is_computed() -> None:
+    networks = [network_of("modernbert"), network_of("modernbert, mean"), network_of("bert", "mean")]
+    assert [reads_first_token(network, network.backbone) for network in networks] == [True, False, False]
+    fast = fast_network(network_of("bert", "cls"))
+    ids, mask = batch()
+    assert fast.backbone(ids, attention_mask=mask).last_hidden_state.shape == (5, 1, 32)
