@@ -122,7 +122,7 @@ def write_folder(
     try:
         write(part)
         names = _names(part)
-        digests = {name: _digest(part / name) for name in names if name != CARD_NAME}
+        digests = {name: digest_of(part / name) for name in names if name != CARD_NAME}
         whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
         whole["hash"] = _folder_hash(whole)
         (part / CONFIG_NAME).write_text(
@@ -192,7 +192,7 @@ def _check_file(path: Path, name: str, digest: str) -> None:
             f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files"
         )
     try:
-        found = _digest(file)
+        found = digest_of(file)
     except OSError as error:
         raise ArtifactError(
             f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again"
@@ -217,7 +217,12 @@ def _folder_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settled, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -1,15 +1,27 @@
-"""Forecasts for a whole file, read in parts and written whole or not at all."""
+"""Forecasts for a whole file: read in parts, kept in shards, written whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from votecast.artifacts import check_free
+import numpy as np
+
+from votecast.artifacts import check_free, digest_of
+from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
-from votecast.data.writing import write_predictions
+from votecast.data.writing import PredictionWriter, check_predictions, side_path
+from votecast.errors import ArtifactError
+from votecast.judges.unfinished import RUN, at_work, take_up
+from votecast.shards import SHARD_ROWS, Shards, fingerprint, in_shards
 from votecast.types import Judge, Probabilities
+from votecast.version import __version__
+
+_FINAL = "final"
 
 
 def predict_file(
@@ -19,45 +31,171 @@ def predict_file(
     *,
     format: str = "votecast",
     overwrite: bool = False,
+    resume: bool = False,
     reader: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Forecast every row of a file, in its order; memory stays flat whatever its length.
+
+    The judge is asked for exactly `SHARD_ROWS` rows at a time, whatever the reader's parts, and what it says is kept in
+    the folder `.NAME.work` beside the output until all is done. After a kill the same call with `resume` gives the same
+    bytes as an undisturbed one. Standard input is no exception, as long as the same rows are piped in again.
 
     Args:
         judge: Any judge.
         source: File of battles; votes in it are not looked at.
         out: File of predictions; its ending chooses the container.
         format: votecast (`id, p_a, p_b, p_tie`), lmsys or wsdm (a submission).
-        overwrite: Whether an existing file may be replaced.
+        overwrite: Whether an existing file may be replaced, and unfinished work on it discarded.
+        resume: Go on with what a killed run of the same call has left.
         reader: Options of `VoteReader`.
-        progress: Called with the number of rows done, if given.
+        progress: Called with the number of rows done, if given, from the first row on that must be forecast.
 
     Returns:
-        Rows, judge, hash and what the reader found.
+        Rows, judge, hash, what the reader found, and how many rows an earlier run had done.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
-        ArtifactError: If `out` is in the way; nothing is read.
+        ArtifactError: If `out` or unfinished work on it is in the way, or that work is of other rows; it is kept.
+        ConfigError: If the unfinished work is of another judge or was read in another way.
     """
-    check_free(out, overwrite=overwrite)
-    votes = VoteReader(source, **({"labels": "ignored"} | dict(reader or {})))
-    cite = {"name": judge.name, "hash": judge.hash}
+    job = _Job(judge, source, Path(out), format, dict(reader or {}), progress or _unheard)
+    PredictionWriter(out, format=format)  # an unknown ending or format is an error before any work
+    made_before = resume and not overwrite and job.may_be_made()
+    check_free(out, overwrite=overwrite or made_before)
+    with at_work(out, resume=resume, overwrite=overwrite) as folder:
+        again = made_before or (folder / RUN).exists()
+        take_up(folder, job.identity())
+        votes = job.votes(again=again)
+        if made_before:
+            job.check_made(votes)
+        else:
+            shards = Shards(folder, judge.hash)
+            job.forecast(votes, shards)
+            job.write(shards, folder / _FINAL, overwrite=overwrite)
+    return job.summary(votes)
 
-    def _forecasts() -> Iterator[tuple[list[str], Probabilities]]:
+
+@dataclass
+class _Job:
+    """One call of `predict_file`."""
+
+    judge: Judge
+    source: str | Path
+    out: Path
+    format: str
+    reader: dict[str, Any]
+    progress: Callable[[int], None]
+    shards: int = 0
+    reused: int = 0
+    _rows: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def cite(self) -> dict[str, str]:
+        """The judge, by name and hash."""
+        return {"name": self.judge.name, "hash": self.judge.hash}
+
+    def votes(self, *, again: bool) -> VoteReader:
+        """The battles; what an earlier run of this call has set aside may be set aside again."""
+        options = {"labels": "ignored"} | self.reader
+        return VoteReader(self.source, **(options | {"overwrite": True} if again else options))
+
+    def settings(self) -> dict[str, Any]:
+        """What the forecasts were asked with."""
+        reader = {name: value for name, value in self.reader.items() if name != "overwrite"}
+        return {"input": str(self.source), "format": self.format, "reader": json.loads(json.dumps(reader, default=str))}
+
+    def identity(self) -> dict[str, Any]:
+        """What the shards depend on, beside the rows."""
+        reader = self.settings()["reader"]
+        return {"votecast": __version__, "judge": self.cite, "shard_rows": SHARD_ROWS, "reader": reader}
+
+    def forecast(self, votes: VoteReader, shards: Shards) -> None:
+        """Ask the judge for every shard that is not on disk yet."""
         done = 0
-        for battles in votes:
-            yield battles.ids, judge.predict_proba(battles)
+        for number, battles in enumerate(in_shards(votes)):
+            rows = self._take_in(battles)
+            if shards.holds(number, rows):
+                self.reused += len(battles)
+            else:
+                self.progress(done)
+                shards.write(number, rows, battles.ids, self._ask(battles, done))
+                self.progress(done + len(battles))
             done += len(battles)
-            if progress is not None:
-                progress(done)
+        shards.end(self.shards)
 
-    settings = {"input": str(source), "format": format, "reader": dict(reader or {})}
-    write_predictions(_forecasts(), out, format=format, judge=cite, metadata=settings, overwrite=overwrite)
-    return {
-        "rows": votes.report.rows,
-        "out": str(out),
-        "format": format,
-        "judge": cite,
-        "reading": votes.report.to_dict(),
-    }
+    def write(self, shards: Shards, folder: Path, *, overwrite: bool) -> None:
+        """Put the shards together, and the file in its place."""
+        try:
+            folder.mkdir(exist_ok=True)
+            whole = folder / self.out.name
+            settings = self.settings() | {"rows_sha256": self._rows.hexdigest()}
+            with PredictionWriter(
+                whole, format=self.format, judge=self.cite, metadata=settings, overwrite=True
+            ) as writer:
+                for number in range(self.shards):
+                    writer.write(*shards.read(number))
+            check_free(self.out, overwrite=overwrite)
+            side_path(whole).replace(side_path(self.out))
+            whole.replace(self.out)
+        except OSError as error:
+            raise ArtifactError(f"{self.out} could not be written: {error}; nothing was left behind") from error
+
+    def may_be_made(self) -> bool:
+        """Whether the output is whole and was made by this call, so that only its rows need to be compared."""
+        side = self._side()
+        settings = {name: value for name, value in side.get("settings", {}).items() if name != "rows_sha256"}
+        asked = self.cite, self.settings()
+        try:
+            return (side.get("judge"), settings) == asked and side.get("sha256") == digest_of(self.out)
+        except OSError:
+            return False
+
+    def check_made(self, votes: VoteReader) -> None:
+        """Refuse an output that was made of other rows than the input has now.
+
+        Raises:
+            ArtifactError: If it was.
+        """
+        for battles in in_shards(votes):
+            self._take_in(battles)
+            self.reused += len(battles)
+        if self._side()["settings"].get("rows_sha256") != self._rows.hexdigest():
+            raise ArtifactError(
+                f"{self.out} is whole but was made of other rows than {self.source} has now; pass --overwrite to "
+                "replace it, or name another output"
+            )
+
+    def summary(self, votes: VoteReader) -> dict[str, Any]:
+        """What `predict_file` returns."""
+        report = votes.report
+        return {
+            "rows": report.rows,
+            "out": str(self.out),
+            "format": self.format,
+            "judge": self.cite,
+            "reading": report.to_dict(),
+            "reused": self.reused,
+        }
+
+    def _take_in(self, battles: Battles) -> str:
+        rows = fingerprint(battles)
+        self._rows.update(rows.encode())
+        self.shards += 1
+        return rows
+
+    def _ask(self, battles: Battles, done: int) -> Probabilities:
+        p = np.asarray(self.judge.predict_proba(battles), dtype=np.float64)
+        check_predictions(battles.ids, p, after=done)
+        return p
+
+    def _side(self) -> dict[str, Any]:
+        try:
+            side = json.loads(side_path(self.out).read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return side if isinstance(side, dict) and isinstance(side.get("settings"), dict) else {}
+
+
+def _unheard(done: int) -> None:
+    """Progress that nobody follows."""

@@ -11,7 +11,7 @@ from votecast.cli.options import JsonPath, ReadingInput
 from votecast.cli.output import check_outputs, settings_path, write_json
 from votecast.cli.progress import Bars
 from votecast.cli.reading import about_rows, show_reading
-from votecast.cli.screen import cite, facts
+from votecast.cli.screen import cite, facts, remark, saying_how_to_go_on
 
 
 def predict(
@@ -21,6 +21,7 @@ def predict(
     judge: str = "default",
     format: Literal["votecast", "lmsys", "wsdm"] = "votecast",
     reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
+    resume: Annotated[bool, Parameter(negative=())] = False,
     json: JsonPath = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -32,26 +33,32 @@ def predict(
         judge: A judge folder, bundled:baseline, or default.
         format: votecast (id, p_a, p_b, p_tie), or an lmsys or wsdm submission.
         reading: How the file is read.
+        resume: Go on with what a killed run of the same command has left beside the output.
         json: Write a summary as JSON ("-" is standard output).
-        overwrite: Replace existing outputs.
+        overwrite: Replace existing outputs, and discard unfinished work on them.
     """
     from votecast.judges.loading import load_judge
     from votecast.predicting import predict_file
 
-    check_outputs(out, settings_path(out), json, overwrite=overwrite)
+    check_outputs(json, overwrite=overwrite)
+    if not resume:
+        check_outputs(out, settings_path(out), overwrite=overwrite)
     loaded, reader = load_judge(judge), reading.reader(overwrite=overwrite)
     expected = about_rows(input, reader)
-    with Bars() as bars:
+    with saying_how_to_go_on(), Bars() as bars:
         summary = predict_file(
             loaded,
             input,
             out,
             format=format,
             overwrite=overwrite,
+            resume=resume,
             reader=reader,
-            progress=lambda done: bars.rows(done, expected),
+            progress=lambda done: bars.pairs(done, expected),
         )
     show_reading(summary["reading"])
+    if reused := summary.pop("reused"):
+        remark(f"{reused:,} rows had been forecast by an earlier run")
     if json is not None:
         write_json(summary, json, overwrite=overwrite)
     if json != "-":

@@ -20,16 +20,18 @@ from rich.text import Text
 
 from votecast.cli.screen import remarks
 
+PAIRS = "pairs"
 DELAY = 2.0
 """Seconds before a bar appears: what is quicker needs none."""
 
 
 class RateColumn(ProgressColumn):
-    """Steps or rows a second."""
+    """Steps, rows or pairs a second."""
 
     def render(self, task: Task) -> Text:
         """The rate as text; empty until there is one."""
-        return Text(f"{task.speed:,.1f}/s" if task.speed else "", style="dim")
+        what = " pairs" if task.description == PAIRS else ""
+        return Text(f"{task.speed:,.1f}{what}/s" if task.speed else "", style="dim")
 
 
 class Bars:
@@ -74,8 +76,15 @@ class Bars:
 
     def rows(self, done: int, total: int | None = None) -> None:
         """Told by work on a file how many rows are done, and about how many there are if that is known."""
+        self._count("rows", done, total)
+
+    def pairs(self, done: int, total: int | None = None) -> None:
+        """Told by a judge at work how many pairs are forecast; the rate is that of this run, not of an earlier one."""
+        self._count(PAIRS, done, total)
+
+    def _count(self, name: str, done: int, total: int | None) -> None:
         total = max(done, total) if total else None
-        self._update("rows", done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
+        self._update(name, done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
 
     def _update(self, name: str, done: int, total: int | None, count: str) -> None:
         if name not in self._tasks:

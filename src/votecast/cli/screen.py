@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -37,6 +38,17 @@ def error(message: str) -> None:
 def remark(message: str) -> None:
     """Show a remark that is not a result."""
     remarks().print(Text(_visible(message)), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """Show what an error knows about the work that is kept."""
+    try:
+        yield
+    except BaseException as error:
+        for note in getattr(error, "__notes__", []):
+            remark(note)
+        raise
 
 
 def say(message: str) -> None:

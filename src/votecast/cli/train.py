@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from json import loads as json_of
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ from votecast.cli.options import JsonPath, Reading
 from votecast.cli.output import STANDARD, check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.progress import Bars
 from votecast.cli.reading import show_cleaning, show_reading
-from votecast.cli.screen import cite, facts, remark, say
+from votecast.cli.screen import cite, facts, remark, say, saying_how_to_go_on
 from votecast.cli.words import OVERRIDE
 from votecast.config import launched
 from votecast.errors import ConfigError
@@ -64,7 +64,7 @@ def train(
         check_outputs(json, settings_of_json(json), overwrite=overwrite or (resume and _is_ours(json, out)))
     from votecast.pipeline import train as train_judge
 
-    with contextlib.ExitStack() as stack, _saying_how_to_go_on():
+    with contextlib.ExitStack() as stack, saying_how_to_go_on():
         progress = stack.enter_context(Bars()).steps if main else silent
         judge = train_judge(
             recipe,
@@ -115,17 +115,6 @@ def _aside(stack: contextlib.ExitStack, reading: Reading) -> dict[str, str]:
     if reading.bad_rows == "error":
         return {}
     return {"quarantine": f"{stack.enter_context(tempfile.TemporaryDirectory())}/quarantine.jsonl"}
-
-
-@contextlib.contextmanager
-def _saying_how_to_go_on() -> Iterator[None]:
-    """Show what an error knows about the work that is kept."""
-    try:
-        yield
-    except BaseException as error:
-        for note in getattr(error, "__notes__", []):
-            remark(note)
-        raise
 
 
 def _is_ours(json_path: str | None, out: Path) -> bool:

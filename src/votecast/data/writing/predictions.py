@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from votecast.artifacts import atomic_file
+from votecast.artifacts import atomic_file, digest_of
 from votecast.data.writing.sinks import Sink, container_of
 from votecast.errors import ConfigError, DataError
 from votecast.types import CLASSES, Probabilities
@@ -29,7 +29,7 @@ _TOLERANCE = 1e-6
 
 
 class PredictionWriter:
-    """Writes predictions as they come, whole or not at all; `<path>.settings.json` names judge and settings.
+    """Writes predictions as they come, whole or not at all; `<path>.settings.json` names judge, settings and SHA-256.
 
     Args:
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
@@ -71,15 +71,15 @@ class PredictionWriter:
         self._format = format
         self._layout = _layout(format, container_of(path)[0], self._judge)
         self._overwrite = overwrite
-        self._stack = contextlib.ExitStack()
+        self._files, self._open = contextlib.ExitStack(), contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         texts = {JUDGE_KEY: _dump(self._judge), SETTINGS_KEY: _dump(self._metadata)}
-        with contextlib.ExitStack() as stack:
-            self._side = stack.enter_context(atomic_file(f"{self.path}{SIDE_SUFFIX}", overwrite=True))
-            part = stack.enter_context(atomic_file(self.path, overwrite=self._overwrite))
-            self._sink = stack.enter_context(Sink(part, self.path, texts))
-            self._stack = stack.pop_all()
+        with contextlib.ExitStack() as files:
+            self._side = files.enter_context(atomic_file(side_path(self.path), overwrite=True))
+            self._part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
+            self._sink = self._open.enter_context(Sink(self._part, self.path, texts))
+            self._files = files.pop_all()
         return self
 
     def write(self, ids: Sequence[str], probabilities: Probabilities) -> None:
@@ -89,11 +89,7 @@ class PredictionWriter:
             DataError: If ids and probabilities do not fit together, or a row is no distribution.
         """
         p = np.asarray(probabilities, dtype=np.float64)
-        if p.shape != (len(ids), len(CLASSES)):
-            raise DataError(
-                f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)"
-            )
-        check_distribution(p, lambda row: f"prediction {self.rows + row + 1} (id {ids[row]!r})")
+        check_predictions(ids, p, after=self.rows)
         self._sink.write(self._layout(pa.array(ids, pa.large_string()), p))
         self.rows += len(ids)
 
@@ -101,15 +97,24 @@ class PredictionWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._stack.__exit__(kind, error, trace)
+            try:
+                self._open.__exit__(kind, error, trace)
+            finally:
+                self._files.__exit__(kind, error, trace)
             return
-        with self._stack:
-            if not self.rows:
-                self.write([], np.empty((0, len(CLASSES))))
-            side = {"format": self._format, "judge": self._judge, "rows": self.rows, "settings": self._metadata}
-            self._side.write_text(
-                json.dumps(side, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
-            )
+        with self._files:
+            with self._open:
+                if not self.rows:
+                    self.write([], np.empty((0, len(CLASSES))))
+            self._write_side()
+
+    def _write_side(self) -> None:
+        """Name judge, settings and bytes beside the file, which is finished now."""
+        side = {"format": self._format, "judge": self._judge, "rows": self.rows, "settings": self._metadata}
+        side["sha256"] = digest_of(self._part)
+        self._side.write_text(
+            json.dumps(side, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
+        )
 
 
 def write_predictions(
@@ -132,6 +137,32 @@ def write_predictions(
         for ids, probabilities in predictions:
             writer.write(ids, probabilities)
     return writer.rows
+
+
+def side_path(path: str | Path) -> Path:
+    """Where the settings of a file of predictions lie.
+
+    Example:
+        >>> side_path("runs/p.csv").name
+        'p.csv.settings.json'
+    """
+    return Path(f"{path}{SIDE_SUFFIX}")
+
+
+def check_predictions(ids: Sequence[str], p: Probabilities, *, after: int = 0) -> None:
+    """Refuse probabilities that do not fit the ids, or are no distribution.
+
+    Args:
+        ids: Names of the rows.
+        p: Probabilities, which should have shape (n, 3).
+        after: Rows that came before, for the message.
+
+    Raises:
+        DataError: For the first fault.
+    """
+    if p.shape != (len(ids), len(CLASSES)):
+        raise DataError(f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)")
+    check_distribution(p, lambda row: f"prediction {after + row + 1} (id {ids[row]!r})")
 
 
 def check_distribution(p: Probabilities, place: Callable[[int], str]) -> None:

@@ -1,0 +1,160 @@
+"""Forecasts of a long file on their way: kept in shards, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from votecast.artifacts import atomic_file
+from votecast.data.battles import Battles
+from votecast.errors import ArtifactError
+from votecast.types import Probabilities
+
+SHARD_ROWS = 1024
+"""Rows of the input that are forecast at once and kept as one file; which rows come together depends on it alone."""
+
+_SUFFIX = ".shard"
+
+
+class Shards:
+    """The forecasts that are already on disk, one file for each `SHARD_ROWS` rows of the input.
+
+    A shard names the judge and the rows it is of by their hashes, and its own bytes by another. One that is torn counts
+    as absent; one of other rows is an error.
+
+    Args:
+        folder: Where they lie.
+        judge: Hash of the judge.
+
+    Example:
+        >>> import tempfile
+        >>> shards = Shards(Path(tempfile.mkdtemp()), judge="2f")
+        >>> shards.write(0, "rows", ["7"], np.array([[0.5, 0.25, 0.25]]))
+        >>> shards.holds(0, "rows"), shards.holds(1, "rows"), shards.read(0)[0]
+        (True, False, ['7'])
+    """
+
+    def __init__(self, folder: Path, judge: str) -> None:
+        self._folder = folder
+        self._judge = judge
+
+    def holds(self, number: int, rows: str) -> bool:
+        """Whether a shard is whole.
+
+        Args:
+            number: Its place, from 0.
+            rows: Fingerprint of the rows it should be of.
+
+        Raises:
+            ArtifactError: If it is whole but of other rows, or of another judge.
+        """
+        found = self._load(number)
+        if found is not None and (found[0].get("judge"), found[0].get("rows")) != (self._judge, rows):
+            raise self._of_other_rows(number)
+        return found is not None
+
+    def write(self, number: int, rows: str, ids: list[str], p: Probabilities) -> None:
+        """Keep a shard, whole or not at all.
+
+        Raises:
+            ArtifactError: If the disk refuses.
+        """
+        payload = _pack(ids, p)
+        head = {"judge": self._judge, "rows": rows, "sha256": hashlib.sha256(payload).hexdigest()}
+        with atomic_file(self._path(number), overwrite=True) as part:
+            part.write_bytes(json.dumps(head).encode() + b"\n" + payload)
+
+    def read(self, number: int) -> tuple[list[str], Probabilities]:
+        """Ids and probabilities of a shard.
+
+        Raises:
+            ArtifactError: If it is absent or torn.
+        """
+        found = self._load(number)
+        if found is None:
+            raise ArtifactError(f"{self._path(number)} has changed since it was written; run again with --resume")
+        return _unpack(found[1])
+
+    def end(self, count: int) -> None:
+        """Refuse shards beyond the last row of the input.
+
+        Raises:
+            ArtifactError: If there is one: an earlier input was longer.
+        """
+        beyond = [path for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit() and int(path.stem) >= count]
+        if beyond:
+            raise self._of_other_rows(min(int(path.stem) for path in beyond))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:07d}{_SUFFIX}"
+
+    def _load(self, number: int) -> tuple[dict[str, str], bytes] | None:
+        try:
+            head, _, payload = self._path(number).read_bytes().partition(b"\n")
+            said = json.loads(head)
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None
+        except OSError as error:
+            raise ArtifactError(
+                f"{self._path(number)} cannot be read: {error}; pass --overwrite to start anew"
+            ) from error
+        is_whole = isinstance(said, dict) and said.get("sha256") == hashlib.sha256(payload).hexdigest()
+        return (said, payload) if is_whole else None
+
+    def _of_other_rows(self, number: int) -> ArtifactError:
+        return ArtifactError(
+            f"{self._folder} holds forecasts of other rows (from row {number * SHARD_ROWS + 1} on): the input is not "
+            "the one the work began with; give that one, or drop --resume and pass --overwrite to start anew"
+        )
+
+
+def in_shards(parts: Iterable[Battles], rows: int = SHARD_ROWS) -> Iterator[Battles]:
+    """The same battles, in tables of exactly `rows` rows and a last one of what is left.
+
+    Example:
+        >>> battle = {"prompt": "p", "response_a": "x", "response_b": "y"}
+        >>> [len(part) for part in in_shards([Battles.from_rows([battle] * n) for n in (1, 4, 2)], rows=3)]
+        [3, 3, 1]
+    """
+    waiting: list[Battles] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) < rows:
+            continue
+        whole = Battles.concat(waiting)
+        for start in range(0, len(whole) - rows + 1, rows):
+            yield whole[start : start + rows]
+        left = whole[len(whole) - len(whole) % rows :]
+        waiting = [left] if len(left) else []
+    if waiting:
+        yield Battles.concat(waiting)
+
+
+def fingerprint(battles: Battles) -> str:
+    """SHA-256 over everything that stands in the rows.
+
+    Example:
+        >>> rows = [{"prompt": "p", "response_a": "x", "response_b": "y"}]
+        >>> fingerprint(Battles.from_rows(rows)) == fingerprint(Battles.from_rows(rows * 2)[:1])
+        True
+    """
+    return hashlib.sha256(json.dumps(battles.table.to_pydict(), default=str).encode()).hexdigest()
+
+
+def _pack(ids: list[str], p: Probabilities) -> bytes:
+    columns = {"id": pa.array(ids, pa.large_string())} | {str(k): p[:, k] for k in range(p.shape[1])}
+    table = pa.table(columns)
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(out.getvalue())
+
+
+def _unpack(payload: bytes) -> tuple[list[str], Probabilities]:
+    table = pa.ipc.open_stream(payload).read_all()
+    return table.column(0).to_pylist(), np.column_stack([column.to_numpy() for column in table.columns[1:]])
