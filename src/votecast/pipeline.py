@@ -171,6 +171,10 @@ def _refuse_none_left(cleaning: CleaningReport) -> None:
 def _folds_of(judge: TrainedJudge, battles: Battles) -> Folds:
     """The folds of another judge; one that was trained on a single fold has a single split."""
     held = judge.fitted.out_of_fold
+    if judge.fitted.prompt_hashes is None:
+        raise ConfigError(
+            f"judge {judge.name!r} was trained elsewhere and has no folds; name a judge of votecast's own"
+        )
     if len(np.unique(held.fold)) == 1:
         held = replace(held, fold=np.zeros_like(held.fold))
     return folds_from_table(battles.ids, battles.content_hashes(), held)

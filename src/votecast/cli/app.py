@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import keyword
 import logging
 import os
 import signal
@@ -20,13 +21,14 @@ VERBS = {
     "predict": "Forecast a file of battles: probabilities, or a submission.",
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
     "compare": "Forecast the vote between two answers given on the command line.",
+    "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
     "inspect": "Show what is in a file of votes, and what is wrong with it.",
     "convert": "Turn a file of votes into another format.",
     "simulate": "Write votes of an arena whose true probabilities are known.",
     "recipes": "List the recipes that ship with votecast.",
     "env": "Show versions, machine and settings, for a bug report.",
 }
-"""Each verb `x` is the function `x` of the module `votecast.cli.x`."""
+"""Each verb `x` is the function `x` of the module `votecast.cli.x`; a keyword of Python gets a `_`."""
 
 VERB_MODULES = "votecast.cli."
 
@@ -47,8 +49,18 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
     )
     for place, (verb, text) in enumerate(VERBS.items()):
-        app.command(f"{VERB_MODULES}{verb}:{verb}", name=verb, help=text, sort_key=place)
+        app.command(f"{VERB_MODULES}{python_name(verb)}:{python_name(verb)}", name=verb, help=text, sort_key=place)
     return app
+
+
+def python_name(verb: str) -> str:
+    """What a verb's module and function are called.
+
+    Example:
+        >>> python_name("train"), python_name("import")
+        ('train', 'import_')
+    """
+    return f"{verb}_" if keyword.iskeyword(verb) else verb
 
 
 def run(words: Sequence[str]) -> int:

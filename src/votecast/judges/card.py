@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from votecast.judges import card_imported
+
 SHOWN = {
     "log_loss": "log loss",
     "accuracy": "accuracy",
@@ -14,6 +16,7 @@ SHOWN = {
     "flip_rate": "flip rate",
 }
 
+MEASURED = "On rows that neither the members nor the calibrator had seen, with 95 % intervals clustered by prompt."
 
 INTENDED_USE = """## Intended use and limits
 
@@ -34,12 +37,13 @@ def model_card(config: Mapping[str, Any]) -> str:
     Returns:
         Markdown without any text of the training data.
     """
+    imported = config["notes"].get("imported")
     parts = [
         f"# {config['name']}",
-        _opening(config),
-        _data(config["facts"], config["notes"]),
-        _figures(config["figures"]),
-        _how(config),
+        card_imported.opening(config) if imported else _opening(config),
+        card_imported.data(imported["votes"]) if imported else _data(config["facts"], config["notes"]),
+        _figures(config["figures"], card_imported.MEASURED if imported else MEASURED),
+        card_imported.how(config) if imported else _how(config),
         "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -71,14 +75,11 @@ def _data(facts: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _figures(figures: Mapping[str, Any]) -> str:
+def _figures(figures: Mapping[str, Any], measured: str) -> str:
     lines = ["## Figures", ""]
     if not figures:
         return "\n".join([*lines, "None were measured when the judge was saved; `votecast evaluate` measures them."])
-    lines += [
-        "On rows that neither the members nor the calibrator had seen, with 95 % intervals clustered by prompt.",
-        "",
-    ]
+    lines += [measured, ""]
     lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
     for key, shown in SHOWN.items():
         entry = figures["metrics"].get(key)
@@ -96,19 +97,45 @@ def _figures(figures: Mapping[str, Any]) -> str:
 def _how(config: Mapping[str, Any]) -> str:
     folds = config["facts"]["folds"]
     recipe = config["recipe"]
-    kept = "one model trained on all rows" if config["members"] == 1 else f"{config['members']} models, averaged"
+    only = "" if folds.get("only") is None else f"; only fold {folds['only']} was trained and measured"
     return "\n".join(
         [
             "## How it was made",
             "",
-            f"- folds: {folds['method']}, {folds['n']}",
-            f"- kept: {kept}",
+            f"- folds: {folds['method']}, {folds['n']}{only}",
+            f"- kept: {_kept(config)}",
+            *_optional(config),
             f"- calibration: {config['calibration']['method']}, fitted on out-of-fold forecasts only",
             f"- seed: {recipe['seed']}",
             "- all settings are in `config.json`",
             "- `prompt_hashes.safetensors` lets votecast refuse to test the judge on its own training prompts",
         ]
     )
+
+
+def _kept(config: Mapping[str, Any]) -> str:
+    folds = config["facts"]["folds"]
+    if config["members"] > 1:
+        return f"{config['members']} models, averaged"
+    if config["recipe"].get("final") == "average_weights" and folds.get("only") is None:
+        return f"one model with the mean of the weights of {folds['n']}"
+    return "one model" if folds.get("only") is not None or folds["n"] == 1 else "one model trained on all rows"
+
+
+def _optional(config: Mapping[str, Any]) -> list[str]:
+    """What only some judges have: fewer rows, texts that were cut, weights that lie elsewhere."""
+    notes, cut, base, lines = config["notes"], config["facts"].get("cut"), config.get("base"), []
+    if drawn := notes.get("drawn"):
+        lines.append(f"- rows: {drawn['rows']:,} of {drawn['of']:,}, drawn with equal shares of every label")
+    if cut:
+        kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
+        lines.append(
+            f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are longer than it reads; tokens kept: {kept}"
+        )
+    if base:
+        named = "; ".join(f"{key} {_cell(value)}" for key, value in base.items() if value is not None)
+        lines.append(f"- built on weights that are not in this folder: {named}")
+    return lines
 
 
 def _limits(notes: Mapping[str, Any]) -> list[str]:

@@ -57,8 +57,8 @@ class Fitted:
     Args:
         members: One model, or one per fold; their forecasts are averaged.
         calibrator: Fitted on the out-of-fold rows.
-        out_of_fold: The rows no member that forecast them had seen.
-        prompt_hashes: Salted hashes of the training prompts.
+        out_of_fold: The rows no member that forecast them had seen; none for a judge that was trained elsewhere.
+        prompt_hashes: Salted hashes of the training prompts; None where it is not known what they were.
         facts: Rows, shares of labels, sources and folds, for the model card.
         stored: Folders in which the members lie already, one each, as their `save` wrote them; empty where none do.
     """
@@ -66,7 +66,7 @@ class Fitted:
     members: list[Model]
     calibrator: Calibrator
     out_of_fold: OutOfFold
-    prompt_hashes: PromptHashes
+    prompt_hashes: PromptHashes | None
     facts: dict[str, Any] = field(default_factory=dict)
     stored: tuple[Path, ...] = ()
 

@@ -63,7 +63,8 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
             else:
                 member.save(place)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / CALIBRATION)
-        save_file({"hashes": fitted.prompt_hashes.hashes, "salt": fitted.prompt_hashes.salt}, folder / PROMPTS)
+        if (known := fitted.prompt_hashes) is not None:
+            save_file({"hashes": known.hashes, "salt": known.salt}, folder / PROMPTS)
         with (folder / OUT_OF_FOLD).open("wb") as file:
             pq.write_table(out_of_fold_table(fitted.out_of_fold), file, compression="zstd")
         (folder / CARD_NAME).write_text(model_card(config), "utf-8", "backslashreplace")
@@ -101,7 +102,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
                 config["calibration"], load_file(folder.path / CALIBRATION)
             ),
             out_of_fold=out_of_fold_rows(pq.read_table(pa.BufferReader((folder.path / OUT_OF_FOLD).read_bytes()))),
-            prompt_hashes=PromptHashes(**load_file(folder.path / PROMPTS)),
+            prompt_hashes=PromptHashes(**load_file(folder.path / PROMPTS)) if PROMPTS in config["files"] else None,
             facts=config["facts"],
         )
     except (KeyError, TypeError, ValueError, OSError, SafetensorError, pa.ArrowException, ConfigError) as error:
@@ -118,7 +119,7 @@ def out_of_fold_table(held: OutOfFold) -> pa.Table:
     """
     columns: dict[str, pa.Array] = {
         "row": pa.array(held.rows.astype(np.int32)),
-        "id": pa.array(held.ids),
+        "id": pa.array(held.ids, pa.string()),
         "content": pa.array([bytes.fromhex(value) for value in held.content], pa.binary(16)),
         "fold": pa.array(held.fold.astype(np.int32)),
         "cluster": pa.array(held.clusters.astype(np.int32)),

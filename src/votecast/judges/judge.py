@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,10 +14,14 @@ from votecast.errors import DataError, JudgeError
 from votecast.judges.fitted import Fitted, checked_probabilities
 from votecast.judges.fitting import fit_over_folds, fit_with_valid
 from votecast.judges.folder import read_judge, write_judge
+from votecast.judges.model import cuts_of
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.runs import Progress, Run, silent
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities
+
+if TYPE_CHECKING:
+    from votecast.text.report import Cut
 
 BATCH_ROWS = 2048
 """Rows that are predicted at once: memory stays flat however many there are."""
@@ -73,8 +77,8 @@ class TrainedJudge:
         return self._hash
 
     @property
-    def prompt_hashes(self) -> PromptHashes:
-        """Salted hashes of the prompts the judge was trained on."""
+    def prompt_hashes(self) -> PromptHashes | None:
+        """Salted hashes of the prompts the judge was trained on; None if it was trained elsewhere."""
         return self.fitted.prompt_hashes
 
     def fit(
@@ -128,6 +132,21 @@ class TrainedJudge:
         parts = [self._predict(battles[start : start + BATCH_ROWS]) for start in range(0, len(battles), BATCH_ROWS)]
         return np.concatenate(parts) if parts else np.empty((0, 3))
 
+    def cuts(self, battles: Any) -> Cut | None:
+        """What this judge does not get to see of the texts, because they are longer than it reads.
+
+        Args:
+            battles: Battles, a frame or a list of battles or dicts; n rows.
+
+        Returns:
+            Tokens of prompt, A and B before and after the cut, n rows; None for a family that reads texts whole.
+        """
+        battles, member = as_battles(battles), self.fitted.members[0]
+        starts = range(0, max(len(battles), 1), BATCH_ROWS)
+        found = [cuts_of(member, member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
+        known = [cut for cut in found if cut is not None]
+        return type(known[0]).concat(known) if known else None
+
     def record(self, *, figures: dict[str, Any] | None = None, **notes: Any) -> None:
         """Keep out-of-fold figures and remarks (data sources, reading, cleaning) with the judge and in its card."""
         self.figures = figures or self.figures
@@ -143,6 +162,13 @@ class TrainedJudge:
         self._hash = write_judge(self, Path(folder), overwrite=overwrite).hash
 
     @classmethod
+    def of(cls, recipe: Recipe, fitted: Fitted) -> Self:
+        """The judge of a recipe and of what was learnt under it."""
+        judge = cls(recipe)
+        judge._fitted = fitted
+        return judge
+
+    @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
         """Read a judge folder; predictions are bit-equal to those of the judge that was saved.
 
@@ -150,8 +176,8 @@ class TrainedJudge:
             ArtifactError: If the folder is absent, damaged, foreign, or written by a newer votecast.
         """
         found, recipe, fitted = read_judge(folder)
-        judge = cls(recipe)
-        judge._fitted, judge._hash = fitted, found.hash
+        judge = cls.of(recipe, fitted)
+        judge._hash = found.hash
         judge.figures, judge.notes = found.config["figures"], found.config["notes"]
         return judge
 

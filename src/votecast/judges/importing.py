@@ -1,0 +1,235 @@
+"""Checkpoints that were trained elsewhere become a judge, each of them a member."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from votecast.calibration import make_calibrator
+from votecast.data.battles import Battles
+from votecast.data.duplicates import prompt_clusters
+from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
+from votecast.judges.cross_encoder import CrossEncoderModel
+from votecast.judges.fitted import Fitted, OutOfFold
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.neural.backbone import LABELS, check_positions
+from votecast.judges.neural.checkpoint import Checkpoint, read_checkpoint
+from votecast.judges.recipe import Recipe, load_recipe
+from votecast.runs import Progress, silent
+
+FAMILY = "cross_encoder"
+"""The family whose members have the layout of transformers."""
+
+NAME = "imported"
+
+_log = logging.getLogger(__name__)
+
+
+def import_judge(
+    folders: Sequence[str | Path],
+    *,
+    labels: Sequence[str] | None = None,
+    name: str = NAME,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> TrainedJudge:
+    """Make a judge of sequence classifiers in the layout of transformers; their forecasts are averaged.
+
+    The judge is not calibrated, has no out-of-fold rows, and cannot tell which prompts its members were trained on.
+
+    Args:
+        folders: One folder for each member, such as the best checkpoint of each fold.
+        labels: Which of a, b and tie each output of the models is; None takes it from each config.json.
+        name: What the judge is called.
+        settings: Settings of the recipe by dotted key: `model.text.template`, `model.text.cut`, `model.text.raw_cell`,
+            `model.text.max_length`, `model.orders` ("both" averages both orders of the answers, "shown" reads them as
+            the models were trained to).
+        progress: Told of every folder.
+
+    Raises:
+        ConfigError: If a setting is unfit, or it is not known what the outputs are.
+        ArtifactError: If a folder cannot be read, or the folders do not belong together.
+        JudgeError: If a tokenizer lacks a token that the template needs.
+    """
+    if not folders:
+        raise ConfigError("no folder is given; name at least one, with config.json, weights and a tokenizer")
+    recipe = _recipe(str(folders[0]), name, settings or {})
+    order = None if labels is None else checked_labels(labels)
+    found: list[Checkpoint] = []
+    members: list[CrossEncoderModel] = []
+    for number, folder in enumerate(map(Path, folders)):
+        progress("importing", number, len(folders))
+        found.append(read_checkpoint(folder, order))
+        if found[-1].named not in (None, found[-1].labels):
+            _log.warning("%s: config.json calls the outputs %s; taken is what was given", folder, found[-1].named)
+        members.append(_member(recipe, found[-1]))
+        check_alike(found[0], found[-1], found[1:-1])
+    progress("importing", len(folders), len(folders))
+    facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "trained elsewhere", "n": len(members)}}
+    fitted = Fitted(cast("Any", members), make_calibrator("none"), _no_rows(), None, facts)
+    judge = TrainedJudge.of(recipe, fitted)
+    judge.record(imported={"members": [_described(checkpoint) for checkpoint in found], "votes": 0})
+    return judge
+
+
+def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature") -> TrainedJudge:
+    """Fit the calibration of an imported judge on votes.
+
+    Args:
+        judge: What `import_judge` made.
+        battles: Votes on which no member was trained. votecast cannot check that: on training votes a model is surer
+            than elsewhere, and the calibration would keep it so.
+        method: Name of a calibration method.
+
+    Returns:
+        A judge with the same members, which keeps its forecasts of these votes for figures.
+
+    Raises:
+        DataError: If a row has no vote.
+        JudgeError: If there are too few votes, or the judge is calibrated already.
+    """
+    if len(judge.fitted.out_of_fold):
+        raise JudgeError(f"judge {judge.name!r} is calibrated already; import the checkpoints again")
+    if not len(battles):
+        raise DataError("there are no votes to calibrate on; give some hundred, or leave --votes away")
+    recipe = load_recipe(judge.recipe, {"calibration.method": method})
+    rows = OutOfFold(
+        rows=np.arange(len(battles)),
+        ids=battles.ids,
+        content=battles.content_hashes(),
+        fold=np.zeros(len(battles), np.int64),
+        raw=judge.predict_proba(battles),
+        targets=battles.targets(),
+        weights=battles.weights(),
+        clusters=prompt_clusters(battles, similarity=recipe.folds.similarity, seed=recipe.seed),
+        swapped=judge.predict_proba(battles.swapped()),
+    )
+    calibrator = make_calibrator(method).fit(rows.raw, rows.targets, rows.weights)
+    made = TrainedJudge.of(recipe, replace(judge.fitted, calibrator=calibrator, out_of_fold=rows))
+    made.record(imported=judge.notes["imported"] | {"votes": len(battles)})
+    return made
+
+
+def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, if they are a, b and tie in any order.
+
+    Raises:
+        ConfigError: If they are not.
+
+    Example:
+        >>> checked_labels(["b", "A", " tie"])
+        ('b', 'a', 'tie')
+    """
+    found = tuple(label.strip().lower() for label in labels)
+    if sorted(found) != sorted(LABELS):
+        raise ConfigError(
+            f"labels is {','.join(labels)!r}; allowed are a, b and tie, each once, in the order of the models' "
+            "outputs, such as a,b,tie"
+        )
+    return found
+
+
+def check_apart(out: str | Path, folders: Sequence[str | Path]) -> None:
+    """Refuse an output that is, holds or lies in a folder that is read: checkpoints are never changed.
+
+    Raises:
+        ArtifactError: Naming both.
+    """
+    target = Path(out).resolve()
+    for folder in folders:
+        source = Path(folder).resolve()
+        if target == source or target in source.parents or source in target.parents:
+            raise ArtifactError(f"{out} would change the checkpoint {folder}, which is left alone; name another output")
+
+
+def check_alike(first: Checkpoint, other: Checkpoint, between: Sequence[Checkpoint] = ()) -> None:
+    """Refuse members that do not belong together.
+
+    Args:
+        first: The first member.
+        other: The last one.
+        between: Members between them, for the search for one that occurs twice.
+
+    Raises:
+        ArtifactError: If their tokenizers or architectures differ, or the weights are those of another member.
+    """
+    if other is first:
+        return
+    if first.model.config.model_type != other.model.config.model_type or _shapes(first) != _shapes(other):
+        raise ArtifactError(
+            f"{other.folder} is another architecture ({_architecture(other)}) than {first.folder} "
+            f"({_architecture(first)}); the members of a judge are folds of one model: import them apart"
+        )
+    if _spelling(first) != _spelling(other):
+        raise ArtifactError(
+            f"{other.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
+            "import them apart"
+        )
+    for earlier in (first, *between):
+        if sorted(earlier.files.values()) == sorted(other.files.values()):
+            raise ArtifactError(f"{earlier.folder} and {other.folder} hold the same weights; name each fold once")
+
+
+def _recipe(source: str, name: str, settings: Mapping[str, Any]) -> Recipe:
+    values = {
+        "family": FAMILY,
+        "name": name,
+        "description": "imported",
+        "model": {"name": source},
+        "calibration": {"method": "none"},
+        "final": "average",
+    }
+    recipe = load_recipe(values, settings)
+    if recipe.calibration.method != "none":
+        raise ConfigError(
+            f"calibration.method is {recipe.calibration.method!r}, and there are no votes to fit it on; "
+            "pass --votes with votes on which the models were not trained, or leave it at none"
+        )
+    if cast("Any", recipe.model).adapter is not None:
+        raise ConfigError("model.adapter is set; imported members hold all their weights: leave it away")
+    return recipe
+
+
+def _member(recipe: Recipe, checkpoint: Checkpoint) -> CrossEncoderModel:
+    member = CrossEncoderModel(recipe.model, seed=recipe.seed)
+    member.tokenizer = checkpoint.tokenizer
+    check_positions(checkpoint.model.config, member.settings.text.max_length, str(checkpoint.folder))
+    try:
+        _ = member.text, member.pad_id
+    except JudgeError as error:
+        raise JudgeError(f"{checkpoint.folder}: {error}") from error
+    member.network = member.wrap(checkpoint.model).eval()
+    return member
+
+
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "folder": "/".join(checkpoint.folder.parts[-2:]),
+        "architecture": _architecture(checkpoint),
+        "labels": list(checkpoint.labels),
+        "sha256": checkpoint.files,
+    }
+
+
+def _architecture(checkpoint: Checkpoint) -> str:
+    weights = sum(tensor.numel() for tensor in checkpoint.model.parameters())
+    return f"{type(checkpoint.model).__name__}, {weights:,} weights"
+
+
+def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in checkpoint.model.state_dict().items()}
+
+
+def _spelling(checkpoint: Checkpoint) -> tuple[Any, ...]:
+    known = checkpoint.tokenizer
+    return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types
+
+
+def _no_rows() -> OutOfFold:
+    nothing, three = np.zeros(0, np.int64), np.zeros((0, 3))
+    return OutOfFold(nothing, [], [], nothing, three, three, np.zeros(0), nothing)
