@@ -113,7 +113,7 @@ class _Job:
     def forecast(self, votes: VoteReader, shards: Shards) -> None:
         """Ask the judge for every shard that is not on disk yet."""
         done = 0
-        for number, battles in enumerate(in_shards(votes)):
+        for number, battles in enumerate(in_shards(votes, SHARD_ROWS)):
             rows = self._take_in(battles)
             if shards.holds(number, rows):
                 self.reused += len(battles)
@@ -157,7 +157,7 @@ class _Job:
         Raises:
             ArtifactError: If it was.
         """
-        for battles in in_shards(votes):
+        for battles in in_shards(votes, SHARD_ROWS):
             self._take_in(battles)
             self.reused += len(battles)
         if self._side()["settings"].get("rows_sha256") != self._rows.hexdigest():

@@ -113,7 +113,7 @@ class Shards:
         )
 
 
-def in_shards(parts: Iterable[Battles], rows: int = SHARD_ROWS) -> Iterator[Battles]:
+def in_shards(parts: Iterable[Battles], rows: int) -> Iterator[Battles]:
     """The same battles, in tables of exactly `rows` rows and a last one of what is left.
 
     Example:
