@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.judges.model import Model, base_of, cuts_of, order_matters, release
+from votecast.judges.model import Model, base_of, cuts_of, order_matters, release, run_with
 from votecast.judges.table import family
 from votecast.runs import Run
 from votecast.text.report import Cut
@@ -69,6 +69,7 @@ class AverageModel:
     """
 
     settings_type: ClassVar[type[Settings]] = AverageSettings
+    packages: ClassVar[tuple[str, ...]] = ("lightgbm", "torch", "transformers", "tokenizers", "peft")
 
     def __init__(self, settings: AverageSettings, *, seed: int = 0) -> None:
         self.settings, self.seed = settings, seed
@@ -113,6 +114,11 @@ class AverageModel:
         logs = np.stack([np.log(np.maximum(p, _LEAST)) for p in forecasts])
         pool = np.exp(np.einsum("m,mnc->nc", shares / shares.sum(), logs))
         return np.asarray(pool / ((pool[:, 0] + pool[:, 1]) + pool[:, 2])[:, None])
+
+    def run_with(self, **inference: Any) -> None:
+        """Let every member that has settings of `inference` forecast with others."""
+        for member in self.members:
+            run_with(member, **inference)
 
     def release(self) -> None:
         """Let every member give its accelerator back."""

@@ -4,9 +4,11 @@ Besides, a family may have, and this module looks up:
 
 - `release()`: the fitted member gives its accelerator back, and still predicts
 - `averaged(members)`, a classmethod: one member with the mean of their weights
+- `can_be_averaged`: False where the settings rule that out
 - `order_matters`: whether its forecasts are made from one order of the answers, so that both must be looked at
 - `base`: a mapping of name, revision, sha256 and licence of weights that its folder does not hold
 - `cuts(prepared)`: what was cut from the texts of prepared battles, as a `votecast.text.report.Cut`
+- `run_with(**inference)`: the fitted member forecasts with another precision, on other devices
 - `packages`: names of the installed packages on whose versions its weights depend
 """
 
@@ -80,25 +82,36 @@ def release(member: Model) -> None:
         method()
 
 
+def run_with(member: Model, **inference: Any) -> bool:
+    """Let a member forecast with other settings of `inference`; whether its family has any."""
+    method = getattr(member, "run_with", None)
+    if method is not None:
+        method(**inference)
+    return method is not None
+
+
 def averaged(members: Sequence[Model]) -> Model:
     """One member with the mean of the weights of several.
 
     Raises:
-        ConfigError: If the family cannot.
+        ConfigError: If their family cannot.
     """
-    check_averaged(type(members[0]))
+    check_averaged(members[0])
     made: Model = type(members[0]).averaged(members)  # type: ignore[attr-defined]
     return made
 
 
-def check_averaged(kind: type[Model]) -> None:
-    """Refuse a family whose weights cannot be averaged.
+def check_averaged(member: Model) -> None:
+    """Refuse members whose weights cannot be averaged.
 
     Raises:
-        ConfigError: If it has no `averaged`.
+        ConfigError: If their family has no `averaged`, or these settings rule it out.
     """
-    if not hasattr(kind, "averaged"):
-        raise ConfigError(f"final is average_weights, and weights of {kind.__name__} cannot be averaged; use average")
+    if not hasattr(member, "averaged") or not getattr(member, "can_be_averaged", True):
+        raise ConfigError(
+            f"final is average_weights, and weights of {type(member).__name__} with these settings cannot be averaged; "
+            "use average, which averages forecasts"
+        )
 
 
 def order_matters(member: Model) -> bool:

@@ -19,7 +19,7 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features.form import answer_form
-from votecast.inference.engine import encode_sequences
+from votecast.inference.engine import Engine
 from votecast.judges.neural.adapters import add_adapter, merge_adapter, trained_tensors
 from votecast.judges.neural.backbone import Kind, Source, check_positions, quietly
 from votecast.judges.neural.networks import PairNetwork, freeze
@@ -49,6 +49,7 @@ class NeuralModel(ABC):
     settings_type: ClassVar[type[Settings]]
     kind: ClassVar[Kind]
     order_matters: ClassVar[bool]
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers", "peft")
 
     def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
         self.settings: Any = settings or self.settings_type()
@@ -56,6 +57,7 @@ class NeuralModel(ABC):
         self.network: PairNetwork | None = None
         self.records: list[dict[str, Any]] = []
         self._delta: dict[str, torch.Tensor] | None = None
+        self._engine: Engine | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -157,7 +159,9 @@ class NeuralModel(ABC):
         if not len(prepared):
             return np.zeros((0, 1, 3))
         views = [part.sequences for part in self.encoded(prepared)]
-        outputs = encode_sequences(network, Sequences.concat(views), self.settings.inference, pad_id=self.pad_id)
+        if self._engine is None:
+            self._engine = Engine(network, self.settings.inference)
+        outputs = self._engine.encode(Sequences.concat(views), pad_id=self.pad_id)
         stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
         form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
         with torch.no_grad():
@@ -177,8 +181,19 @@ class NeuralModel(ABC):
 
     def release(self) -> None:
         """Leave the accelerator."""
+        self._engine = None
         if self.network is not None:
             self.network.to("cpu")
+
+    def run_with(self, **inference: Any) -> None:
+        """Forecast from now on with other settings of `inference`; what was learnt stays.
+
+        Raises:
+            ConfigError: If a setting is unknown or unfit.
+        """
+        changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
+        self.settings = self.settings.model_copy(update={"inference": changed})
+        self._engine = None
 
     def save(self, folder: Path) -> None:
         """Write weights, tokenizer and the record of the training into an existing folder."""
@@ -269,7 +284,7 @@ class NeuralModel(ABC):
             self._delta = trained_tensors(network)
             _fill(network, {name: value.float() for name, value in self._delta.items()})
             network = merge_adapter(network)
-        self.network = network.eval()
+        self.network, self._engine = network.eval(), None
         return self
 
     def _examples(self, prepared: NeuralPrepared) -> PairExamples:
