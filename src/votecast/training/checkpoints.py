@@ -84,7 +84,7 @@ class Checkpoints:
         finally:
             if part is not None:
                 disk.remove(part)
-        self._drop_old()
+        self._drop_old(target)
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None.
@@ -117,8 +117,9 @@ class Checkpoints:
     def _finished(self) -> list[Path]:
         return [path for path in self._folder.glob(f"{_PREFIX}*") if path.suffix != _PART]
 
-    def _drop_old(self) -> None:
-        for path in sorted(self._finished(), reverse=True)[self._keep :]:
+    def _drop_old(self, newest: Path) -> None:
+        """Later ones are damaged, and are written anew when their step comes."""
+        for path in sorted((path for path in self._finished() if path <= newest), reverse=True)[self._keep :]:
             disk.remove(path)
 
     def _check_recipe(self, checkpoint: Checkpoint) -> None:

@@ -21,7 +21,7 @@ from votecast.training.data import Data
 from votecast.training.forward import evaluate
 from votecast.training.history import History, Journal, Record
 from votecast.training.optimizer import make_optimizer, make_schedule
-from votecast.training.plan import Plan
+from votecast.training.plan import Plan, Rows
 from votecast.training.precision import choose_precision
 from votecast.training.processes import Processes
 from votecast.training.settings import Interval, TrainingSettings
@@ -118,7 +118,7 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.state = _State(max_tokens=settings.max_tokens)
         recipe = self._recipe(seed)
-        self.checkpoints = run.folder and Checkpoints(run.folder, keep=settings.keep, recipe=recipe)
+        self.checkpoints = Checkpoints(run.folder, keep=settings.keep, recipe=recipe) if run.folder else None
         first = processes.is_first
         self.journal = Journal(run.folder if first else None, self._restore())
         self.trackers = Trackers(settings.report_to if first else (), run.folder, settings.dump())
@@ -126,13 +126,12 @@ class _Training:
     def finished(self) -> History:
         """Train what is left, and leave the chosen weights in the network."""
         state, began, before = self.state, time.monotonic(), self.state.tokens
-        while not state.finished and not state.stopped and state.step < self.plan.steps:
-            epoch = state.step // self.plan.epoch_steps
-            steps = self.plan.epoch(epoch)
+        while not self._is_over():
+            steps = self.plan.epoch(state.step // self.plan.epoch_steps)
             for rows in steps[state.step % self.plan.epoch_steps :]:
                 self._step(rows)
                 self.run.progress("training steps", state.step, self.plan.steps)
-                if state.stopped or state.step >= self.plan.steps:
+                if self._is_over():
                     break
         if not state.finished:
             speed = (state.tokens - before) / max(time.monotonic() - began, 1e-9)
@@ -141,7 +140,10 @@ class _Training:
         self.trackers.finish()
         return History(self.journal.records, state.best_step, state.best)
 
-    def _step(self, rows: Any) -> None:
+    def _is_over(self) -> bool:
+        return self.state.finished or self.state.stopped or self.state.step >= self.plan.steps
+
+    def _step(self, rows: Rows) -> None:
         state = self.state
         done = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=self.factor(state.step))
         self.average.after_step()

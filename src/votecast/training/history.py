@@ -45,7 +45,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path | None, records: list[Record]) -> None:
-        self._path = folder and folder / METRICS_NAME
+        self._path = folder / METRICS_NAME if folder else None
         self.records = list(records)
         if self._path is not None:
             with atomic_file(self._path, overwrite=True) as part:

@@ -26,7 +26,7 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.A
         ConfigError: If layers are to be treated differently and the network does not name them.
         JudgeError: If no parameter is to be trained.
     """
-    groups = []
+    groups: list[dict[str, Any]] = []
     for depth, layer in enumerate(reversed(_layers(network, settings))):
         rate = settings.learning_rate * settings.layer_decay**depth
         if depth == 0 and settings.head_learning_rate is not None:
@@ -67,7 +67,7 @@ def _layers(network: Module, settings: TrainingSettings) -> list[list[Parameter]
             f"layer_decay is {settings.layer_decay} and head_learning_rate {settings.head_learning_rate}, but this "
             "network does not name its layers; allowed are 1 and null"
         )
-    layers = [[p for p in layer if p.requires_grad] for layer in named()]
+    layers: list[list[Parameter]] = [[p for p in layer if p.requires_grad] for layer in named()]
     known = {id(p) for layer in layers for p in layer}
     layers.append([p for p in free if id(p) not in known] + (layers.pop() if layers else []))
     return layers

@@ -62,7 +62,8 @@ def deal(rows: Rows, costs: Rows, process: int, processes: int) -> Rows:
     """
     order = rows[np.argsort(-costs[rows], kind="stable")]
     place = np.arange(len(rows)) % (2 * processes)
-    return order[np.minimum(place, 2 * processes - 1 - place) == process]
+    mine: Rows = order[np.minimum(place, 2 * processes - 1 - place) == process]
+    return mine
 
 
 def passes(rows: Rows, costs: Rows, budget: int) -> list[Rows]:

@@ -41,7 +41,7 @@ def autocast(precision: Name, device: torch.device) -> AbstractContextManager[ob
 
 def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # there is no public way to ask
         return bool(asked and asked())

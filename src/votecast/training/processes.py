@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, parse_flag_from_env
 from torch import Tensor, distributed
 from torch.nn import Parameter
 
@@ -26,7 +26,7 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        self._state = PartialState()
+        self._state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # what accelerate launch --cpu sets
         kind = self._state.distributed_type
         if kind in {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}:
             raise ConfigError(f"launched with {kind.value}; allowed are plain processes: accelerate launch --multi_gpu")
@@ -76,5 +76,5 @@ class Processes:
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
         flat = torch.cat([grad.reshape(-1) for grad in grads])
         distributed.all_reduce(flat)
-        for parameter, part in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+        for parameter, part in zip(bucket, torch.split(flat, [p.numel() for p in bucket]), strict=True):
             parameter.grad = part.view_as(parameter).clone()

@@ -97,7 +97,8 @@ class Stepper:
         while True:
             self._optimizer.zero_grad(set_to_none=True)
             torch.manual_seed(_draw(self._seed, step, self._processes.index))
-            parts, found, full = passes(mine, self._costs, budget), [], False
+            parts, full = passes(mine, self._costs, budget), False
+            found: list[Tensor] = []
             try:
                 found.extend(self._backward(part, len(rows)) for part in parts)
             except torch.OutOfMemoryError:
@@ -122,7 +123,7 @@ class Stepper:
         logs = log_probabilities(self._network, self._data.examples, part, self._precision, device)
         settings = self._settings
         losses = weights * row_losses(logs, targets, smoothing=settings.label_smoothing, symmetric=settings.symmetric)
-        self.scaler.scale(losses.sum() / total).backward()
+        torch.autograd.backward(self.scaler.scale(losses.sum() / total))
         return losses.detach()
 
     def _smaller(self, rows: Rows, step: int, budget: int) -> int:
