@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
+from votecast.errors import ConfigError
 from votecast.judges.model import Model, base_of, cuts_of, order_matters, release, run_with
 from votecast.judges.table import family
 from votecast.runs import Run
@@ -116,9 +117,13 @@ class AverageModel:
         return np.asarray(pool / ((pool[:, 0] + pool[:, 1]) + pool[:, 2])[:, None])
 
     def run_with(self, **inference: Any) -> None:
-        """Let every member that has settings of `inference` forecast with others."""
-        for member in self.members:
-            run_with(member, **inference)
+        """Let every member that has settings of `inference` forecast with others.
+
+        Raises:
+            ConfigError: If none has.
+        """
+        if not any([run_with(member, **inference) for member in self.members]):  # noqa: C419 - every member is told
+            raise ConfigError(f"no member of this average has settings of inference; drop {', '.join(inference)}")
 
     def release(self) -> None:
         """Let every member give its accelerator back."""

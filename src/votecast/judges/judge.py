@@ -10,11 +10,11 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.errors import DataError, JudgeError
+from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.judges.fitted import Fitted, checked_probabilities
 from votecast.judges.fitting import fit_over_folds, fit_with_valid
 from votecast.judges.folder import read_judge, write_judge
-from votecast.judges.model import cuts_of
+from votecast.judges.model import cuts_of, run_with
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.runs import Progress, Run, silent
 from votecast.splits import Folds, PromptHashes
@@ -23,7 +23,7 @@ from votecast.types import Probabilities
 if TYPE_CHECKING:
     from votecast.text.report import Cut
 
-BATCH_ROWS = 2048
+BATCH_ROWS = 1024
 """Rows that are predicted at once: memory stays flat however many there are."""
 
 
@@ -128,9 +128,7 @@ class TrainedJudge:
         Returns:
             Calibrated probabilities of shape (n, 3), columns a, b, tie; the order of the answers plays no part.
         """
-        battles = as_battles(battles)
-        parts = [self._predict(battles[start : start + BATCH_ROWS]) for start in range(0, len(battles), BATCH_ROWS)]
-        return np.concatenate(parts) if parts else np.empty((0, 3))
+        return self.predict_with_cuts(battles)[0]
 
     def cuts(self, battles: Any) -> Cut | None:
         """What this judge does not get to see of the texts, because they are longer than it reads.
@@ -146,6 +144,27 @@ class TrainedJudge:
         found = [cuts_of(member, member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
         known = [cut for cut in found if cut is not None]
         return type(known[0]).concat(known) if known else None
+
+    def predict_with_cuts(self, battles: Any) -> tuple[Probabilities, Cut | None]:
+        """Forecast the votes, and say what the judge did not get to see: `predict_proba` and `cuts` in one pass."""
+        battles = as_battles(battles)
+        starts = range(0, max(len(battles), 1), BATCH_ROWS)
+        found = [self._predict(battles[start : start + BATCH_ROWS]) for start in starts]
+        known = [cut for _, cut in found if cut is not None]
+        return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
+
+    def run_with(self, **inference: Any) -> Self:
+        """Forecast from now on with other settings of inference, such as `precision="bf16"`; nothing learnt changes.
+
+        Raises:
+            ConfigError: If a setting is unknown or unfit, or this judge has none.
+        """
+        if not all(run_with(member, **inference) for member in self.fitted.members):
+            raise ConfigError(
+                f"judge {self.name!r} is of the family {self.recipe.family}, which has no settings of inference; "
+                f"drop {', '.join(inference)}"
+            )
+        return self
 
     def record(self, *, figures: dict[str, Any] | None = None, **notes: Any) -> None:
         """Keep out-of-fold figures and remarks (data sources, reading, cleaning) with the judge and in its card."""
@@ -181,9 +200,10 @@ class TrainedJudge:
         judge.figures, judge.notes = found.config["figures"], found.config["notes"]
         return judge
 
-    def _predict(self, battles: Battles) -> Probabilities:
+    def _predict(self, battles: Battles) -> tuple[Probabilities, Cut | None]:
         members = self.fitted.members
         prepared = members[0].prepare(battles)
         total = sum(checked_probabilities(member.predict(prepared), self.name) for member in members)
         raw = np.asarray(total) / len(members)
-        return checked_probabilities(self.fitted.calibrator.transform(raw), self.name)
+        p = checked_probabilities(self.fitted.calibrator.transform(raw), self.name)
+        return p, cuts_of(members[0], prepared)
