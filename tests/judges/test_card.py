@@ -58,3 +58,20 @@ def test_limits_of_the_very_judge_stand_beside_those_of_every_judge():
         "- It prefers a long refusal to a short answer.\n- It leans on length.\n"
     )
     assert "Known of this judge" not in model_card(CONFIG)
+
+
+def test_what_only_some_judges_have_is_named():
+    facts = CONFIG["facts"] | {
+        "folds": {"method": "grouped", "n": 10, "only": 3},
+        "cut": {"rows": 1200, "rows_cut": 300, "kept": {"prompt": 0.9, "a": 0.5, "b": 1.0}},
+    }
+    base = {"name": "paper", "revision": None, "licence": "Apache-2.0"}
+    card = model_card(CONFIG | {"facts": facts, "base": base, "notes": {"drawn": {"rows": 1200, "of": 5000}}})
+    assert "folds: grouped, 10; only fold 3 was trained and measured" in card
+    assert "kept: one model\n" in card
+    assert "rows: 1,200 of 5,000, drawn with equal shares" in card
+    assert "cut: 300 of 1,200 rows are too long for it; tokens kept: 90.0% of prompt, 50.0% of a, 100.0% of b" in card
+    assert "weights that are not in this folder: name paper; licence Apache-2.0" in card
+    card = model_card(CONFIG | {"recipe": {"seed": 1, "final": "average_weights"}})
+    assert "one model with the mean of the weights of 5" in card
+    assert "one model trained on all rows" in model_card(CONFIG)

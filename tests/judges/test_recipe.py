@@ -14,6 +14,8 @@ def test_every_shipped_recipe_is_whole():
         assert recipe.name == entry["name"] == recipe_path(entry["name"]).stem
         assert recipe.description == entry["description"]
         assert load_recipe(recipe.dump()) == recipe
+        assert entry["small"]
+        assert load_recipe(entry["name"], small=True) != recipe
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -68,3 +70,38 @@ def test_a_file_of_ones_own(tmp_path):
         load_recipe(str(tmp_path / "no_family.yaml"))
     with pytest.raises(ConfigError, match="does not exist"):
         load_recipe("absent.yaml")
+
+
+def test_a_small_form_lies_between_the_recipe_and_the_overrides(tmp_path):
+    (tmp_path / "mine.yaml").write_text("family: baseline\nfolds: {n: 4}\nsmall: {rows: 50, folds: {n: 2}}\n")
+    whole, small = load_recipe(tmp_path / "mine.yaml"), load_recipe(tmp_path / "mine.yaml", small=True)
+    assert (whole.rows, whole.folds.n) == (None, 4)
+    assert (small.rows, small.folds.n) == (50, 2)
+    assert load_recipe(tmp_path / "mine.yaml", {"folds.n": 3}, small=True).folds.n == 3
+    with pytest.raises(ConfigError, match="recipe has no small form"):
+        load_recipe({"family": "baseline"}, small=True)
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [("small: 3", "small holds int"), ("small: {fols: {n: 2}}", r"mine\.yaml, small form: fols.*did you mean folds")],
+)
+def test_faults_of_a_small_form_are_found_whichever_form_is_wanted(tmp_path, block, said):
+    (tmp_path / "mine.yaml").write_text(f"family: baseline\n{block}\n")
+    for small in (False, True):
+        with pytest.raises(ConfigError, match=said):
+            load_recipe(tmp_path / "mine.yaml", small=small)
+
+
+def test_a_single_fold_is_kept_itself():
+    assert load_recipe("baseline").final == "refit"
+    assert load_recipe("baseline", {"folds.only": 0}).final == "average"
+    assert load_recipe({"family": "baseline", "folds": {"n": 10, "only": 9}, "final": "refit"}).final == "average"
+    with pytest.raises(ConfigError, match="final refit trains on all rows"):
+        load_recipe("baseline", {"folds.only": 0, "final": "refit"})
+    with pytest.raises(ConfigError, match="folds.only is 5, and there are 5 folds, numbered from 0; allowed is 0 to 4"):
+        load_recipe("baseline", {"folds.only": 5})
+    with pytest.raises(ConfigError, match="allowed is 0 to 0"):
+        load_recipe("baseline", {"folds.only": 1, "folds.method": "single"})
+    with pytest.raises(ConfigError, match="greater than or equal to 0"):
+        load_recipe("baseline", {"folds.only": -1})

@@ -32,6 +32,7 @@ def train(
     reading: Reading = Reading(),  # noqa: B008 - frozen
     small: Annotated[bool, Parameter(negative=())] = False,
     fold: Annotated[int | None, Parameter(validator=validators.Number(gte=0))] = None,
+    rows: Annotated[int | None, Parameter(validator=validators.Number(gte=2))] = None,
     folds_from: str | None = None,
     final: Literal["refit", "average", "average_weights"] | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
@@ -48,6 +49,7 @@ def train(
         reading: How the file is read.
         small: Take the small form of the recipe, which trains in a minute or two on any machine.
         fold: Train and measure this fold alone, numbered from 0, and keep its member.
+        rows: Train on at most this many rows, drawn with equal shares of every label after cleaning.
         folds_from: A judge whose folds are used again, row by row.
         final: Train once more on all rows (refit), or keep the members of all folds and average their forecasts
             (average) or their weights (average_weights).
@@ -57,7 +59,7 @@ def train(
         overrides: Override any setting of the recipe by its dotted key, such as --folds.n 3 or --seed 1.
     """
     settings = parse_overrides(overrides or [])
-    given = {"seed": reading.seed, "folds.only": fold, "final": final}
+    given = {"seed": reading.seed, "folds.only": fold, "rows": rows, "final": final}
     settings |= {key: str(value) for key, value in given.items() if value is not None}
     main, again = launched().main, overwrite or resume
     if main:
@@ -105,9 +107,7 @@ def show_training_rows(notes: Mapping[str, Any], known: Mapping[str, Any]) -> No
     if "cut" in known:
         cut = known["cut"]
         kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
-        remark(
-            f"cut: {cut['rows_cut']:,} of {cut['rows']:,} rows were longer than the model reads; tokens kept: {kept}"
-        )
+        remark(f"cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are longer than the model reads; tokens kept: {kept}")
 
 
 def _aside(stack: contextlib.ExitStack, reading: Reading) -> dict[str, str]:

@@ -130,7 +130,7 @@ def _optional(config: Mapping[str, Any]) -> list[str]:
     if cut:
         kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
         lines.append(
-            f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are longer than it reads; tokens kept: {kept}"
+            f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are too long for it; tokens kept: {kept}"
         )
     if base:
         named = "; ".join(f"{key} {_cell(value)}" for key, value in base.items() if value is not None)

@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+_OF_THE_WHOLE = {"name", "description", "calibration", "final"}
+"""Settings on which no single fold depends: unfinished work goes on when they have changed."""
+
+
 def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: Run) -> Fitted:
     """Fit one member per fold on the other folds, forecast its fold, calibrate, then fit what will be kept.
 
@@ -55,7 +59,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
         JudgeError: If a member forecasts something that is not a probability.
     """
     if recipe.final == "average_weights":
-        check_averaged(family(recipe.family))
+        check_averaged(family(recipe.family)(recipe.model, seed=recipe.seed))
     drawn = draw_rows(battles, recipe.rows, seed=recipe.seed)
     if len(drawn) < len(battles):
         battles, folds = battles.take(drawn), folds and replace(folds, assignment=folds.assignment[drawn])
@@ -147,7 +151,9 @@ def inputs_of(battles: Battles, folds: Folds | None) -> dict[str, str | None]:
 def _take_up(run: Run, recipe: Recipe, inputs: dict[str, str | None]) -> None:
     if run.folder is not None:
         made_with = {"votecast": __version__} | versions_of(family(recipe.family))
-        take_up(run.folder, {"recipe": recipe.dump(), "data": inputs, "versions": made_with})
+        parts = {key: value for key, value in recipe.dump().items() if key not in _OF_THE_WHOLE}
+        parts["folds"] = {key: value for key, value in parts["folds"].items() if key != "only"}
+        take_up(run.folder, {"recipe": parts, "data": inputs, "versions": made_with})
 
 
 def _chosen(only: int | None, folds: Folds) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
