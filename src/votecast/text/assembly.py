@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from votecast.text.pieces import Pieces
+from votecast.text.pieces import Kept, Pieces, kept_stretches, per_row
 from votecast.text.sequences import Sequences, offsets_of, ranges
 
 
@@ -48,6 +47,7 @@ def assemble(slots: Sequence[Slot], n: int, *, types: bool) -> Sequences:
     return Sequences(ids, offsets, kinds)
 
 
-def text_of(pieces: Pieces, head: NDArray[np.int64]) -> Sequences:
-    """The first tokens of each turn, the turns of a row joined."""
-    return Sequences(pieces.ids[ranges(pieces.offsets[:-1], head)], offsets_of(pieces.per_row(head)))
+def text_of(pieces: Pieces, kept: Kept) -> Sequences:
+    """What is kept of each turn, the turns of a row joined."""
+    table = kept_stretches(pieces, kept)
+    return Sequences(table.ids, offsets_of(per_row(table.lengths.sum(axis=1), pieces.rows)))

@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.errors import ConfigError, JudgeError
+from votecast.data.battles import Battles
+from votecast.errors import ConfigError
+from votecast.text import templates
 from votecast.text.assembly import Slot, assemble, text_of
-from votecast.text.pieces import Pieces
+from votecast.text.chat import Frames, assemble_chat
+from votecast.text.columns import Columns, joined_turns, led_turns, read_columns
+from votecast.text.cuts import Mask, Room, Table, plan
+from votecast.text.marks import middle
+from votecast.text.pieces import Counts, Kept, Pieces, per_row
 from votecast.text.report import Cut
-from votecast.text.sequences import Sequences
+from votecast.text.sequences import Sequences, offsets_of
 from votecast.text.settings import TextSettings
-from votecast.text.sharing import Counts, balanced, heads, in_shares, stacked
+from votecast.text.templates import Layout
 from votecast.text.tokenizer import Tokenizer
+from votecast.text.tokenizing import Keep, Reading, tokenize_texts
+from votecast.text.whole import encode_whole
 
 __all__ = ["Cut", "Encoded", "TextEncoder", "TokenizedBattles"]
+
+_LEAST = 8
+
+Texts = tuple[list[str], list[str], list[str]]
 
 
 @dataclass(frozen=True)
 class TokenizedBattles:
-    """Token ids of battles, turn by turn: made once, used for both orders and by all folds."""
+    """Battles as `TextEncoder.tokenize` leaves them: made once, used for both orders and by all folds.
 
-    prompt: Pieces
-    a: Pieces
-    b: Pieces
+    Args:
+        parts: Token ids of prompt, A and B, turn by turn, the same number of turns in each.
+        texts: Prompt, A and B as text, where the whole is tokenized as one string.
+    """
+
+    parts: tuple[Pieces, Pieces, Pieces]
+    texts: Texts | None = None
 
     def __len__(self) -> int:
-        return len(self.prompt)
+        return len(self.parts[0])
 
     def take(self, indices: ArrayLike) -> TokenizedBattles:
         """The rows at these positions, in this order."""
         rows = np.asarray(indices, np.int64)
-        return TokenizedBattles(self.prompt.take(rows), self.a.take(rows), self.b.take(rows))
+        prompt, a, b = self.parts
+        texts = None
+        if self.texts is not None:
+            p, x, y = self.texts
+            texts = ([p[row] for row in rows], [x[row] for row in rows], [y[row] for row in rows])
+        return TokenizedBattles((prompt.take(rows), a.take(rows), b.take(rows)), texts)
 
 
 @dataclass(frozen=True)
@@ -61,20 +81,47 @@ class TextEncoder:
         settings: Template, cut and budget.
 
     Raises:
-        JudgeError: If the tokenizer has not the special tokens that the template needs.
+        ConfigError: If `max_length` has no room for texts beside the template.
+        JudgeError: If the tokenizer lacks a special token that the template needs.
+
+    Example:
+        >>> from votecast.text.tiny import tiny_tokenizer
+        >>> text = TextEncoder(tiny_tokenizer(), TextSettings(cut="balanced", max_length=16))
+        >>> tokens = text.tokenize(Battles.from_rows([{"prompt": "Why?", "response_a": "A" * 9, "response_b": "No"}]))
+        >>> shown, swapped = text.pairs(tokens), text.pairs(tokens, swapped=True)
+        >>> shown.sequences.lengths.tolist(), shown.cut.kept.tolist(), swapped.cut.kept.tolist()
+        ([16], [[4, 7, 2]], [[4, 7, 2]])
     """
 
     def __init__(self, tokenizer: Tokenizer, settings: TextSettings) -> None:
         self.tokenizer = tokenizer
         self.settings = settings
-        if settings.template != "segments" or settings.cut not in ("shares", "balanced"):
-            raise ConfigError(f"template {settings.template!r} with cut {settings.cut!r} is not built yet")
-        self._cls = _needed(tokenizer.cls_id, "classification token (cls_token)")
-        self._sep = _needed(tokenizer.sep_id, "separator (sep_token)")
+        layouts = (templates.answer_layout, templates.pair_layout)
+        pairs = settings.template in ("segments", "tags", "question")
+        self._layout = layouts[pairs](settings, tokenizer)
+        if settings.template == "chat":
+            self._chat = Frames(tokenizer, self._layout.opening, self._layout.closing)
+            spent = int(self._chat.costs(3, settings.max_length).max())
+        elif settings.whole:
+            spent = len(self._layout.opening) + len(self._layout.closing)
+        else:
+            spent = sum(map(len, self._layout.frames(tokenizer)))
+        if settings.max_length - spent < _LEAST:
+            raise ConfigError(
+                f"text.max_length is {settings.max_length}, and template {settings.template} takes {spent} tokens "
+                f"beside the texts with this tokenizer; set it to at least {spent + _LEAST}"
+            )
 
     def tokenize(self, battles: Battles) -> TokenizedBattles:
-        """Token ids of every turn."""
-        return TokenizedBattles(*(self._pieces(battles.column(name).to_pylist()) for name in TEXT_COLUMNS))
+        """Token ids of every turn, or the texts where the whole is tokenized as one string."""
+        columns = read_columns(battles, self.settings)
+        if self.settings.whole:
+            p, x, y = (joined_turns(texts, columns.rows, self.settings.between) for texts in columns.texts)
+            none = np.zeros(len(columns.rows), np.int64)
+            empty = Pieces(np.zeros(0, np.int32), none, np.arange(len(none)), none[1:])
+            return TokenizedBattles((empty, empty, empty), (p, x, y))
+        prompt, a, b = (self._pieces(columns, part) for part in range(3))
+        return TokenizedBattles((prompt, a, b))
 
     def pairs(self, tokens: TokenizedBattles, *, swapped: bool = False) -> Encoded:
         """One sequence a battle with both answers.
@@ -82,64 +129,87 @@ class TextEncoder:
         Args:
             tokens: The tokenized battles.
             swapped: B stands first; the cut is still that of prompt, A and B.
+
+        Raises:
+            ConfigError: If the template holds one answer a sequence.
         """
-        parts = [tokens.prompt, tokens.b, tokens.a] if swapped else [tokens.prompt, tokens.a, tokens.b]
-        needs, slack = stacked(parts), self.settings.max_length - 3
-        if self.settings.cut == "shares":
-            kept = in_shares(needs, slack + 1, self.settings.prompt_share or 0.25)
-            kept[:, 2] -= kept.sum(axis=1) > slack
-        else:
-            kept = balanced(needs, np.full(len(needs), slack), self.settings.prompt_share or 0.2)
-        p, x, y = self._texts(parts, kept)
-        sep = [self._sep]
-        slots = [Slot([self._cls]), Slot(p), Slot(sep), Slot(x, 1), Slot(sep, 1), Slot(y, 2)]
-        order = [0, 2, 1] if swapped else [0, 1, 2]
-        return Encoded(self._assemble(slots, len(tokens)), Cut(kept[:, order], needs[:, order]))
+        layout = templates.pair_layout(self.settings, self.tokenizer)
+        order = (0, 2, 1) if swapped else (0, 1, 2)
+        return self._encoded(tokens, layout, [order], 0)
 
     def answers(self, tokens: TokenizedBattles, side: Literal["a", "b"]) -> Encoded:
-        """One sequence a battle with one answer; the cut counts no token for the other."""
-        parts = [tokens.prompt, tokens.a if side == "a" else tokens.b]
-        needs, slack = stacked(parts), self.settings.max_length - 3
-        if self.settings.cut == "shares":
-            kept = in_shares(needs, slack, self.settings.prompt_share or 0.25)
+        """One sequence a battle with one answer; the cut counts no token of the other.
+
+        Raises:
+            ConfigError: If the template holds both answers in a sequence.
+        """
+        layout = templates.answer_layout(self.settings, self.tokenizer)
+        return self._encoded(tokens, layout, [(0, 1), (0, 2)], 0 if side == "a" else 1)
+
+    def _encoded(
+        self, tokens: TokenizedBattles, layout: Layout, sides: Sequence[Sequence[int]], wanted: int
+    ) -> Encoded:
+        side = list(sides[wanted])
+        if tokens.texts is not None:
+            texts = [tokens.texts[part] for part in side]
+            sequences, kept, full = encode_whole(texts, layout, self.tokenizer, self.settings)
+            return Encoded(sequences, _cut(kept, full, side))
+        parts = [tokens.parts[part] for part in side]
+        rows = parts[0].rows
+        stays, counts = self._plan(tokens, layout, sides)
+        pieces = [self._kept(part, counts[wanted][:, n]) for n, part in enumerate(parts)]
+        kept = np.stack([per_row(piece.tokens, rows) for piece in pieces], axis=1)
+        full = np.stack([per_row(part.full, rows) for part in parts], axis=1)
+        return Encoded(self._sequences(parts, pieces, stays, layout), _cut(kept, full, side))
+
+    def _plan(
+        self, tokens: TokenizedBattles, layout: Layout, sides: Sequence[Sequence[int]]
+    ) -> tuple[Mask, list[Counts]]:
+        table = Table(np.stack([part.lengths for part in tokens.parts], axis=1), tokens.parts[0].rows)
+        if self.settings.template == "chat":
+            costs = self._chat.costs(int(table.turns.max(initial=1)), self.settings.max_length)
+            room = Room(self.settings.max_length, costs, by_turn=True)
         else:
-            kept = balanced(needs, np.full(len(needs), slack), self.settings.prompt_share or 0.2)
-        p, x = self._texts(parts, kept)
-        slots = [Slot([self._cls]), Slot(p), Slot([self._sep]), Slot(x, 1), Slot([self._sep], 1)]
-        place = [0, 1 if side == "a" else 2]
-        cut = Cut(np.zeros((len(tokens), 3), np.int64), np.zeros((len(tokens), 3), np.int64))
-        cut.kept[:, place], cut.full[:, place] = kept, needs
-        return Encoded(self._assemble(slots, len(tokens)), cut)
+            spent = sum(map(len, layout.frames(self.tokenizer)))
+            room = Room(self.settings.max_length - spent, np.zeros(1, np.int64), lent=layout.lent)
+        return plan(table, sides, room, self.settings)
 
-    def _pieces(self, column: list[list[str | None]]) -> Pieces:
-        if self.settings.raw_cell:
-            column = [[json.dumps(turns)] for turns in column]
-        elif self.settings.first_turn:
-            column = [turns[:1] for turns in column]
-        joint = "\n\n" if self.settings.joint is None else self.settings.joint
-        texts = [
-            f"{joint}{turn}" if turn and number else turn or "" for turns in column for number, turn in _seen(turns)
-        ]
-        turns = np.fromiter(map(len, column), np.int64, len(column))
-        return Pieces.build(self.tokenizer.encode(texts), turns)
+    def _kept(self, part: Pieces, counts: Counts) -> Kept:
+        none = np.zeros_like(counts)
+        if self.settings.cut == "middle":
+            return middle(part, counts, self.tokenizer)
+        return Kept(none, counts) if self.settings.cut == "left" else Kept(counts, none)
 
-    def _texts(self, parts: Sequence[Pieces], kept: Counts) -> list[Sequences]:
-        return [text_of(part, heads(part, kept[:, number])) for number, part in enumerate(parts)]
+    def _sequences(self, parts: Sequence[Pieces], kept: Sequence[Kept], stays: Mask, layout: Layout) -> Sequences:
+        types = self.tokenizer.has_types
+        if self.settings.template == "chat":
+            return assemble_chat(parts[0], parts[1], kept, stays, self._chat, types=types)
+        frames = layout.frames(self.tokenizer)
+        slots = [Slot(frames[0], layout.types[0])]
+        for number, (part, piece) in enumerate(zip(parts, kept, strict=True)):
+            slots.append(Slot(text_of(part, piece), layout.types[number]))
+            slots.append(Slot(frames[number + 1], layout.types[number]))
+        return assemble(slots, len(parts[0]), types=types)
 
-    def _assemble(self, slots: Sequence[Slot], n: int) -> Sequences:
-        return assemble(slots, n, types=self.tokenizer.has_types)
+    def _pieces(self, columns: Columns, part: int) -> Pieces:
+        chat = self.settings.template == "chat"
+        lead = " " if self._layout.spaced and not chat else ""
+        texts = columns.texts[part]
+        if not chat:
+            texts = led_turns(texts, columns.rows, self.settings.between, lead)
+        found = tokenize_texts(self.tokenizer, texts, self._reading)
+        hidden = found.hidden + columns.hidden[part]
+        return Pieces(found.ids, offsets_of(found.lengths), columns.rows, hidden, found.ends)
+
+    @cached_property
+    def _reading(self) -> Reading:
+        ends: dict[str, Keep] = {"left": "tail", "middle": "ends"}
+        keep = ends.get(self.settings.cut, "head")
+        return Reading(keep, self.settings.max_length, spans=keep == "ends", specials=self.settings.raw_cell)
 
 
-def _seen(turns: Sequence[str | None]) -> list[tuple[bool, Any]]:
-    """Each turn, with whether a turn that holds text stands before it."""
-    out, before = [], False
-    for turn in turns:
-        out.append((before, turn))
-        before = before or bool(turn)
-    return out
-
-
-def _needed(token: int | None, what: str) -> int:
-    if token is None:
-        raise JudgeError(f"the tokenizer has no {what}, which this template needs; set it in tokenizer_config.json")
-    return token
+def _cut(kept: Counts, full: Counts, side: Sequence[int]) -> Cut:
+    """Put what concerns the parts of a sequence where prompt, A and B stand in a report."""
+    cut = Cut(np.zeros((len(kept), 3), np.int64), np.zeros((len(kept), 3), np.int64))
+    cut.kept[:, list(side)], cut.full[:, list(side)] = kept, full
+    return cut

@@ -2,50 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from votecast.config import Settings
 
 TemplateName = Literal["segments", "chat", "tags", "question", "labels"]
 CutName = Literal["shares", "balanced", "drop_turns", "right", "left", "middle"]
 
+_PROMPT_SHARE: dict[CutName, float] = {"shares": 1 / 4, "drop_turns": 1 / 7}
+
 
 class TextSettings(Settings):
     """How a battle becomes token ids.
 
     Args:
-        template: "segments" `[CLS] P [SEP] A [SEP] B` (system 1), "chat" one chat an answer (system 2), "tags"
-            `<prompt>: ` ... (system 3), "question" an instruction before the tags (system 4), "labels"
-            `Prompt: ` ... `Response: ` ... one text an answer (system 5).
-        cut: What goes where a battle is too long: "shares" gives the prompt at most `prompt_share`, the first answer
-            half of what remains and the second the rest; "balanced" shares out turn by turn, the same for both
-            answers, unused tokens handed on; "drop_turns" drops late turns; "right" and "left" cut the end or the
-            start of the whole text; "middle" shares out as "balanced" and keeps both ends of every text around
-            "(… n characters)".
+        template: "segments" is `[CLS] P [SEP] A [SEP] B` (system 1), "chat" one chat an answer (system 2), "tags"
+            `<prompt>: `, `<response_a>: `, `<response_b>: ` (system 3), "question" an instruction before the tags
+            (system 4), "labels" `Prompt: `, `Response: `, one text an answer (system 5).
+        cut: What goes where a battle is too long. "shares": the prompt keeps at most `prompt_share`, the first answer
+            half of what remains, the second the rest, even where all would fit (system 1). "balanced": shared out
+            turn by turn, both answers alike, unused tokens handed on. "middle": shared out as "balanced", and every
+            text keeps both its ends around "(… n characters)". "drop_turns": late turns go. "right", "left": the end
+            or the start of it all goes.
         max_length: The most tokens of one sequence, special tokens included.
-        prompt_share: Share of the prompt; None: 1/4 for "shares", 1/5 for "balanced" and "middle".
-        floor: The fewest tokens a turn is worth under "balanced" and "middle"; late turns go where there is less.
-        joint: Text between two turns; None: a line feed twice for "segments", a space for the others.
+        prompt_share: Share of the prompt in a sequence that is too long; None: 1/4 for "shares", 1/5 for "balanced"
+            and "middle", 1/7 for a single turn that is too long for "drop_turns" (1/4 where one answer is read).
+        floor: The fewest tokens that a turn is kept for under "balanced" and "middle", unless it needs fewer.
+        joint: Text between two turns; None: an empty line for "segments", a space for the others.
         first_turn: Read the first turn only; None: for "labels" only.
-        raw_cell: Read each column as the contest's file spells it, brackets, quotes and escapes included.
-        whole: Tokenize the joined text as one string and cut it on the right, as systems 3 to 5 do.
-        bos: Put the beginning-of-text token first; None: for decoders' templates where the tokenizer has one.
-        eos: Put the end-of-text token last; None: for "tags" and "question".
-        characters: For "drop_turns": the most characters of all texts, then of the first prompt and of each first
-            answer where even one turn is too long.
+        raw_cell: Read each column as the contest's file spells it: brackets, quotes and escapes included.
+        whole: Tokenize the joined text as one string and cut that, as systems 3 to 5 do, in place of turn by turn.
+        bos: Begin with the classification token, or with that for the beginning of a text; None: if there is one.
+        eos: End with the separator, or with the token for the end of a text; None: if there is one.
+        characters: Before anything else drop late turns until all texts have at most this many characters; where one
+            turn is too long, cut its prompt and its answers to these. System 2 has (7200, 1000, 3000).
     """
 
     template: TemplateName = "segments"
     cut: CutName = "shares"
     max_length: Annotated[int, Field(ge=16, le=1_000_000)] = 512
     prompt_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    floor: Annotated[int, Field(ge=1)] = 80
+    floor: Annotated[int, Field(ge=8)] = 80
     joint: str | None = None
     first_turn: bool | None = None
     raw_cell: bool = False
     whole: bool = False
     bos: bool | None = None
     eos: bool | None = None
-    characters: tuple[int, int, int] | None = None
+    characters: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.whole and (self.cut not in ("right", "left") or self.template in ("segments", "chat")):
+            raise ValueError(
+                f"whole goes with template tags, question or labels and with cut right or left; given are template "
+                f"{self.template} and cut {self.cut}"
+            )
+        if self.raw_cell and (self.template == "chat" or self.first_turn or self.characters):
+            raise ValueError(
+                "raw_cell reads a column as one text; it excludes template chat, first_turn and characters"
+            )
+        if self.whole and (self.raw_cell or self.characters):
+            raise ValueError("whole reads the turns as they are; it excludes raw_cell and characters")
+        if self.template == "segments" and (self.bos is not None or self.eos is not None):
+            raise ValueError("template segments has special tokens of its own; leave bos and eos out")
+        return self
+
+    @property
+    def share(self) -> float:
+        """The prompt's share, the default of the cut filled in."""
+        return self.prompt_share or _PROMPT_SHARE.get(self.cut, 1 / 5)
+
+    @property
+    def between(self) -> str:
+        """The text between two turns, the default of the template filled in."""
+        return self.joint if self.joint is not None else "\n\n" if self.template == "segments" else " "
+
+    @property
+    def only_first(self) -> bool:
+        """Whether later turns are left out, the default of the template filled in."""
+        return self.template == "labels" if self.first_turn is None else self.first_turn

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from votecast.data import read_votes
+from votecast.data.cells import json_cell
 from votecast.data.simulation import Truth, bayes_log_loss, read_truth, simulate, truth_path, write_simulation
-from votecast.data.simulation.files import json_cell
 from votecast.errors import ArtifactError, ConfigError, DataError
 
 TEXTS = ("prompt", "response_a", "response_b")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from votecast.artifacts import atomic_file, check_free
 from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.cells import json_cell
 from votecast.data.simulation.arena import Truth, simulate
 from votecast.data.writing.sinks import Sink, container_of
 from votecast.errors import DataError
@@ -111,16 +111,6 @@ def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> floa
             f"the truth has shape {probabilities.shape} and the votes {targets.shape}; give the same rows of both"
         )
     return float(-(targets * np.log(probabilities)).sum(axis=1).mean())
-
-
-def json_cell(turns: list[str | None]) -> str:
-    r"""A list of turns as the contest writes it: compact ASCII JSON whose slashes are escaped.
-
-    Example:
-        >>> print(json_cell(["1/2 \U0001f600", None]))
-        ["1\/2 \ud83d\ude00",null]
-    """
-    return json.dumps(turns, separators=(",", ":")).replace("/", "\\/")
 
 
 def _write_votes(part: Path, name: Path, parts: Iterable[tuple[Battles, Truth]], labels: bool) -> Iterator[Truth]:
