@@ -20,7 +20,7 @@ def rows() -> Iterator[bytes]:
         yield b"%d,why %d,%s,no,a\n" % (number, number, b"because " * 100)
 
 
-def stop_while_writing(words: list[str], folder: Path, number: signal.Signals) -> tuple[int, str]:
+def stop_while_writing(words: list[str], folder: Path, number: signal.Signals, begun: str = ".out*") -> tuple[int, str]:
     """Send a signal to a command that has begun its output and waits for the rest of its input."""
     child = subprocess.Popen(
         [sys.executable, "-m", "votecast", *words],
@@ -35,7 +35,7 @@ def stop_while_writing(words: list[str], folder: Path, number: signal.Signals) -
         child.stdin.writelines(rows())
         child.stdin.flush()
         deadline = time.monotonic() + 60
-        while not list(folder.glob(".out*")):
+        while not list(folder.glob(begun)):
             assert child.poll() is None, child.stderr.read().decode()
             assert time.monotonic() < deadline, "the command began no output"
             time.sleep(0.02)
@@ -58,8 +58,9 @@ def test_convert(tmp_path: Path, number: signal.Signals, code: int) -> None:
 
 def test_predict(arena: Path, tmp_path: Path) -> None:
     words = ["predict", "--judge", str(arena / "judge"), "--input", "-", "--out", "out.csv"]
-    code, complaints = stop_while_writing(words, tmp_path, signal.SIGINT)
+    code, complaints = stop_while_writing(words, tmp_path, signal.SIGINT, begun=".out.csv.work/[0-9]*.shard")
     assert code == 130
     assert "interrupted" in complaints
+    assert "the same command with --resume continues it" in complaints
     assert "Traceback" not in complaints
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".out.csv.work"]

@@ -38,6 +38,21 @@ def test_rows_are_counted_with_those_to_come(terminal: io.StringIO) -> None:
         assert until_shown(terminal, "6,000/6,000")
 
 
+def test_pairs_are_counted_by_the_second_without_those_of_an_earlier_run(
+    terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(float(second) for second in range(1, 10_000))
+    with Bars() as bars:
+        monkeypatch.setattr(bars._progress, "get_time", lambda: next(now))
+        for done in (50_000, 50_100, 50_200, 50_300):
+            bars.pairs(done, 60_000)
+        assert until_shown(terminal, "50,300/60,000")
+        assert until_shown(terminal, " pairs/s")
+        speed = bars._progress.tasks[0].speed
+    assert speed is not None
+    assert speed <= 100
+
+
 def test_only_the_present_step_is_shown(terminal: io.StringIO) -> None:
     with Bars() as bars:
         bars.steps("reading", 0, 1)
