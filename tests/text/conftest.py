@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from votecast.data.battles import Battles
 from votecast.text.tiny import tiny_tokenizer
 from votecast.text.tokenizer import FastTokenizer
 
@@ -40,7 +37,3 @@ def words() -> FastTokenizer:
         tokenizer_object=backend, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
     )
     return FastTokenizer(fast)
-
-
-def battle(prompt: Any, a: Any, b: Any) -> Battles:
-    return Battles.from_rows([{"prompt": prompt, "response_a": a, "response_b": b}])

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from tests.text.battles import battle
 
-from tests.text.conftest import battle
 from votecast.errors import ConfigError, JudgeError
 from votecast.text.encoder import TextEncoder
 from votecast.text.settings import TextSettings
@@ -201,7 +201,8 @@ def test_a_chat_template_of_the_tokenizer_is_used(words: FastTokenizer) -> None:
     )
     try:
         sequence = answer(own, (["Why?", "Sure?"], ["So.", "Yes."], "x"), template="chat", eos=False)
-        text = "<s>[user 26 Jul 2024] Why? [assistant 26 Jul 2024] So. [user 26 Jul 2024] Sure? [assistant 26 Jul 2024] Yes. "
+        who = [f"[{role} 26 Jul 2024]" for role in ("user", "assistant")]
+        text = f"<s>{who[0]} Why? {who[1]} So. {who[0]} Sure? {who[1]} Yes. "
         assert own.tokenizer.decode(sequence) == text
         own.tokenizer.chat_template = "{{ messages[0].content }}"
         with pytest.raises(JudgeError, match="every turn once and in order"):

@@ -38,6 +38,13 @@ class Cut:
             np.concatenate([empty, *(part.full for part in parts)]),
         )
 
+    @classmethod
+    def of_answers(cls, a: Cut, b: Cut) -> Cut:
+        """One report of two sequences a battle, (prompt, A) and (prompt, B); the prompt's is that of the shorter."""
+        kept, full = a.kept + b.kept, a.full + b.full
+        kept[:, 0], full[:, 0] = np.minimum(a.kept[:, 0], b.kept[:, 0]), a.full[:, 0]
+        return cls(kept, full)
+
     def __len__(self) -> int:
         return len(self.full)
 

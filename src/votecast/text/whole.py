@@ -36,7 +36,7 @@ def encode_whole(
     joined = [layout.joined(row) for row in zip(*texts, strict=True)]
     keep: Keep = "tail" if settings.cut == "left" else "head"
     found = tokenize_texts(tokenizer, [text for text, _ in joined], Reading(keep, room, spans=True, specials=True))
-    edges = np.array([edge for _, edge in joined], np.int64).reshape(len(joined), -1)
+    edges = np.array([edge for _, edge in joined], np.int64).reshape(-1, 2 * len(texts))
     n = len(joined)
     kept = _inside(found, edges)
     body = Sequences(found.ids, offsets_of(found.lengths))
