@@ -95,7 +95,7 @@ def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = F
         raise ArtifactError(f"{target} cannot be written: {above} is not a folder; name an output in a folder")
     if above is not None and not os.access(above, os.W_OK | os.X_OK):
         raise ArtifactError(f"{target} cannot be written: no permission for {above}; name an output elsewhere")
-    if target.is_dir() and overwrite and not (target / CONFIG_NAME).exists() and any(target.iterdir()):
+    if target.is_dir() and overwrite and any(target.iterdir()) and not _may_be_judge(target):
         raise ArtifactError(f"{target} is a folder that is not a judge; it is left alone, name another output")
 
 
@@ -245,6 +245,17 @@ def _beside(target: Path, *, is_folder: bool) -> Path:
         raise ArtifactError(
             f"{target} cannot be written: {error}; name an output in a folder that can be written to"
         ) from error
+
+
+def _may_be_judge(folder: Path) -> bool:
+    """Whether a folder is a judge, or too damaged to tell; a model of another program is none."""
+    try:
+        config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(config, dict) and config.get("kind") == KIND
 
 
 def _exists(target: Path) -> bool:

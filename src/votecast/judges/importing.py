@@ -15,8 +15,9 @@ from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
 from votecast.judges.cross_encoder import CrossEncoderModel
-from votecast.judges.fitted import Fitted, OutOfFold
+from votecast.judges.fitted import Fitted, OutOfFold, checked_probabilities
 from votecast.judges.judge import TrainedJudge
+from votecast.judges.neural.alike import architecture, check_alike
 from votecast.judges.neural.backbone import LABELS, check_positions
 from votecast.judges.neural.checkpoint import Checkpoint, read_checkpoint
 from votecast.judges.recipe import Recipe, load_recipe
@@ -26,6 +27,9 @@ FAMILY = "cross_encoder"
 """The family whose members have the layout of transformers."""
 
 NAME = "imported"
+
+_TRIED = {"prompt": "Which way is north?", "response_a": "Up.", "response_b": "Where the needle points."}
+"""A battle that every member has to forecast before it is taken."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ def import_judge(
     Raises:
         ConfigError: If a setting is unfit, or it is not known what the outputs are.
         ArtifactError: If a folder cannot be read, or the folders do not belong together.
-        JudgeError: If a tokenizer lacks a token that the template needs.
+        JudgeError: If a tokenizer lacks a token that the template needs, or a model forecasts no probabilities.
     """
     if not folders:
         raise ConfigError("no folder is given; name at least one, with config.json, weights and a tokenizer")
@@ -147,34 +151,6 @@ def check_apart(out: str | Path, folders: Sequence[str | Path]) -> None:
             raise ArtifactError(f"{out} would change the checkpoint {folder}, which is left alone; name another output")
 
 
-def check_alike(first: Checkpoint, other: Checkpoint, between: Sequence[Checkpoint] = ()) -> None:
-    """Refuse members that do not belong together.
-
-    Args:
-        first: The first member.
-        other: The last one.
-        between: Members between them, for the search for one that occurs twice.
-
-    Raises:
-        ArtifactError: If their tokenizers or architectures differ, or the weights are those of another member.
-    """
-    if other is first:
-        return
-    if first.model.config.model_type != other.model.config.model_type or _shapes(first) != _shapes(other):
-        raise ArtifactError(
-            f"{other.folder} is another architecture ({_architecture(other)}) than {first.folder} "
-            f"({_architecture(first)}); the members of a judge are folds of one model: import them apart"
-        )
-    if _spelling(first) != _spelling(other):
-        raise ArtifactError(
-            f"{other.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
-            "import them apart"
-        )
-    for earlier in (first, *between):
-        if sorted(earlier.files.values()) == sorted(other.files.values()):
-            raise ArtifactError(f"{earlier.folder} and {other.folder} hold the same weights; name each fold once")
-
-
 def _recipe(source: str, name: str, settings: Mapping[str, Any]) -> Recipe:
     values = {
         "family": FAMILY,
@@ -199,35 +175,22 @@ def _member(recipe: Recipe, checkpoint: Checkpoint) -> CrossEncoderModel:
     member = CrossEncoderModel(recipe.model, seed=recipe.seed)
     member.tokenizer = checkpoint.tokenizer
     check_positions(checkpoint.model.config, member.settings.text.max_length, str(checkpoint.folder))
+    member.network = member.wrap(checkpoint.model).eval()
     try:
-        _ = member.text, member.pad_id
+        tried = member.predict(member.prepare(Battles.from_rows([_TRIED])))
+        checked_probabilities(tried, recipe.name)
     except JudgeError as error:
         raise JudgeError(f"{checkpoint.folder}: {error}") from error
-    member.network = member.wrap(checkpoint.model).eval()
     return member
 
 
 def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
-        "folder": "/".join(checkpoint.folder.parts[-2:]),
-        "architecture": _architecture(checkpoint),
+        "folder": "/".join(checkpoint.folder.absolute().parts[-2:]),
+        "architecture": architecture(checkpoint),
         "labels": list(checkpoint.labels),
         "sha256": checkpoint.files,
     }
-
-
-def _architecture(checkpoint: Checkpoint) -> str:
-    weights = sum(tensor.numel() for tensor in checkpoint.model.parameters())
-    return f"{type(checkpoint.model).__name__}, {weights:,} weights"
-
-
-def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in checkpoint.model.state_dict().items()}
-
-
-def _spelling(checkpoint: Checkpoint) -> tuple[Any, ...]:
-    known = checkpoint.tokenizer
-    return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types
 
 
 def _no_rows() -> OutOfFold:

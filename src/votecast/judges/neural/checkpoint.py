@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig
 
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.neural.backbone import LABELS, Source, quietly
 from votecast.judges.neural.minilm import sha256_of
+from votecast.judges.neural.weights import WEIGHTS, read_weights, weight_files
 from votecast.text.tokenizer import FastTokenizer
-
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Files that hold weights, or say which files do; the first that is there is taken."""
 
 TOKENIZERS = (
     "tokenizer.json",
@@ -87,7 +81,7 @@ def read_checkpoint(folder: Path, labels: Sequence[str] | None = None) -> Checkp
         )
     _check_tokenizer_present(folder)
     files = weight_files(folder)
-    model = classifier(folder, config, _tensors(files))
+    model = classifier(folder, config, read_weights(files))
     tokenizer = Source(str(folder)).tokenizer()
     if len(tokenizer) > (tokens := model.get_input_embeddings().num_embeddings):
         raise ArtifactError(
@@ -109,34 +103,6 @@ def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
     """
     found = [_SPELLINGS.get(str(names[place]).strip().lower(), "") for place in sorted(names)]
     return tuple(found) if sorted(found) == sorted(LABELS) else None
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the weights.
-
-    Raises:
-        ArtifactError: If there are none, or an index names files that are not beside it.
-    """
-    first = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    if first is None:
-        raise ArtifactError(f"{folder} holds no weights; allowed are {', '.join(WEIGHTS)} beside its config.json")
-    if first.suffix != ".json":
-        return [first]
-    try:
-        names = sorted(set(map(str, json.loads(first.read_text("utf-8"))["weight_map"].values())))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArtifactError(
-            f"{first} cannot be read: {type(error).__name__}: {error}; copy the folder again"
-        ) from error
-    suffix = ".safetensors" if "safetensors" in first.name else ".bin"
-    wrong = [name for name in names if Path(name).name != name or not name.endswith(suffix)]
-    wrong += [name for name in names if name not in wrong and not (folder / name).is_file()]
-    if wrong or not names:
-        raise ArtifactError(
-            f"{first} names {', '.join(wrong[:3]) or 'no files'}, and weights are {suffix} files beside it; "
-            "copy the whole folder"
-        )
-    return [folder / name for name in names]
 
 
 def classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.Tensor]) -> Any:
@@ -216,33 +182,3 @@ def _check_tokenizer_present(folder: Path) -> None:
             f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
             "tokenizer.save_pretrained writes"
         )
-
-
-def _tensors(files: Sequence[Path]) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = {}
-    for file in files:
-        try:
-            tensors |= load_file(file) if file.suffix == ".safetensors" else _old_tensors(file)
-        except (OSError, SafetensorError) as error:
-            raise _damaged(file, error) from error
-    return tensors
-
-
-def _old_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a file that torch has pickled; anything else in it is refused, not run."""
-    try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ArtifactError(
-            f"{file} holds more than tensors, and loading it could run code; votecast does not. Where you trust it, "
-            "save the model again with safetensors (save_pretrained of transformers 5 does)"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise _damaged(file, error) from error
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ArtifactError(f"{file} holds something else than named tensors; give what save_pretrained writes")
-    return found
-
-
-def _damaged(file: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}; copy it again")
