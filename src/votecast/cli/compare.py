@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath
 from votecast.cli.output import check_outputs, settings_of_json, write_json, write_settings
+from votecast.cli.reading import show_cut
 from votecast.cli.screen import cite, facts, say, table
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
@@ -30,7 +31,7 @@ def compare(
         prompt: The prompt; given several times, the turns of a conversation.
         a: The first answer, one for each turn.
         b: The second answer, one for each turn.
-        judge: A judge folder, bundled:baseline, or default.
+        judge: A judge folder, bundled:baseline, bundled:encoder, or default.
         json: Write the forecast as JSON ("-" is standard output).
         overwrite: Replace an existing file.
     """
@@ -40,7 +41,7 @@ def compare(
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     loaded = load_judge(judge)
-    p = loaded.predict_proba([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
+    p, cut = loaded.predict_with_cuts([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
     chances = dict(zip(CLASSES, map(float, p[0]), strict=True))
     name = {"name": loaded.name, "hash": loaded.hash}
     forecast: dict[str, Any] = {
@@ -48,12 +49,13 @@ def compare(
         "probabilities": chances,
         "decision": decide(p)[0],
         "judge": name,
-        "cut": None,
+        "cut": cut.to_dict() if cut is not None and cut.rows_cut else None,
     }
     if json is not None:
         write_json(forecast, json, overwrite=overwrite)
         write_settings(json, "compare", {"judge": judge, "prompt": prompt, "a": a, "b": b}, judge=name)
     if json != "-":
+        show_cut(forecast["cut"])
         table(["outcome", "probability"], [[SHOWN[key], f"{chance:.1%}"] for key, chance in chances.items()])
         say("")
         facts({"decision": SHOWN[forecast["decision"]], "judge": cite(name)})
