@@ -17,7 +17,7 @@ def tiny() -> FastTokenizer:
     return tiny_tokenizer()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def words() -> FastTokenizer:
     """A byte-level BPE with words of several letters, so that it matters where a text is split."""
     import tokenizers
