@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from votecast.config import Settings
 from votecast.judges.neural.backbone import Kind
 from votecast.judges.neural.model import NeuralModel
@@ -38,10 +36,7 @@ class SiameseModel(NeuralModel):
     def cuts(self, prepared: NeuralPrepared) -> Cut:
         """What the cuts leave of the prompt beside A, of A and of B."""
         one, two = (part.cut for part in self.encoded(prepared))
-        return Cut(
-            np.concatenate([one.kept[:, :2], two.kept[:, 2:]], axis=1),
-            np.concatenate([one.full[:, :2], two.full[:, 2:]], axis=1),
-        )
+        return Cut.of_answers(one, two)
 
     def wrap(self, backbone: Any) -> PairNetwork:
         """The backbone under the head that the settings name."""
