@@ -15,6 +15,7 @@ from votecast import predict_file, predicting
 from votecast.data.writing import PredictionWriter
 from votecast.data.writing.sinks import Sink
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
+from votecast.text.report import Cut
 
 ROWS, SHARDS = 2500, [1024, 1024, 452]
 
@@ -287,6 +288,44 @@ def test_two_kills_are_no_worse_than_one(votes: Path, out: Path, undisturbed: di
             predict_file(Lengths(), votes, out, resume=True)
     predict_file(Lengths(), votes, out, resume=True)
     assert bytes_of(out.parent) == undisturbed
+
+
+class Cutting(Lengths):
+    """A judge that reads five characters of a prompt."""
+
+    precision = "fp32"
+
+    def predict_with_cuts(self, battles: Any) -> tuple[np.ndarray, Cut]:
+        full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
+        return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
+
+    def run_with(self, precision: str) -> None:
+        self.precision = precision
+
+
+def test_what_the_judge_cut_is_summed_over_shards_of_both_runs(votes: Path, out: Path) -> None:
+    summary = predict_file(Cutting(), votes, out)
+    assert summary["cut"] == {"rows": ROWS, "rows_cut": 2490, "kept": {"prompt": 0.662, "a": 1.0, "b": 1.0}}
+    assert predict_file(Cutting(), votes, out, resume=True)["cut"] == summary["cut"]
+    out.unlink()
+    with pytest.raises(RuntimeError):
+        predict_file(Cutting(fails_at=1), votes, out)
+    assert predict_file(Cutting(), votes, out, resume=True)["cut"] == summary["cut"]
+
+
+def test_shards_of_another_precision_are_not_mixed_in(votes: Path, out: Path) -> None:
+    with pytest.raises(ConfigError, match="'lengths' has no settings of inference; drop precision"):
+        predict_file(Lengths(), votes, out, inference={"precision": "bf16"})
+    with pytest.raises(RuntimeError):
+        predict_file(Cutting(fails_at=1), votes, out)
+    with pytest.raises(ConfigError, match="inference"):
+        predict_file(Cutting(), votes, out, resume=True, inference={"precision": "bf16"})
+    judge = Cutting()
+    predict_file(judge, votes, out, overwrite=True, inference={"precision": "bf16"})
+    assert judge.precision == "bf16"
+    assert json.loads(out.with_name("p.csv.settings.json").read_text())["settings"]["inference"] == {
+        "precision": "bf16"
+    }
 
 
 def test_a_writer_that_fails_leaves_nothing(out: Path) -> None:

@@ -15,13 +15,14 @@ from votecast.artifacts import check_free, digest_of
 from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
 from votecast.data.writing import PredictionWriter, check_predictions, side_path
-from votecast.errors import ArtifactError
+from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.unfinished import RUN, at_work, take_up
-from votecast.shards import SHARD_ROWS, Shards, fingerprint, in_shards
-from votecast.types import Judge, Probabilities
+from votecast.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shards
+from votecast.text.report import PARTS
+from votecast.types import Judge
 from votecast.version import __version__
 
-_FINAL = "final"
+_FINAL, _DIGEST, _CUT = "final", "rows_sha256", "cut"
 
 
 def predict_file(
@@ -33,6 +34,7 @@ def predict_file(
     overwrite: bool = False,
     resume: bool = False,
     reader: Mapping[str, Any] | None = None,
+    inference: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Forecast every row of a file, in its order; memory stays flat whatever its length.
@@ -49,18 +51,23 @@ def predict_file(
         overwrite: Whether an existing file may be replaced, and unfinished work on it discarded.
         resume: Go on with what a killed run of the same call has left.
         reader: Options of `VoteReader`.
+        inference: Settings of inference the judge is to run with, such as `{"precision": "bf16"}`; see
+            `TrainedJudge.run_with`.
         progress: Called with the number of rows done, if given, from the first row on that must be forecast.
 
     Returns:
-        Rows, judge, hash, what the reader found, and how many rows an earlier run had done.
+        Rows, judge, hash, what the reader found, what the judge cut from the texts, and how many rows an earlier run
+        had done.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
         ArtifactError: If `out` or unfinished work on it is in the way, or that work is of other rows; it is kept.
-        ConfigError: If the unfinished work is of another judge or was read in another way.
+        ConfigError: If the unfinished work is of another judge or was read in another way, or this judge has no
+            settings of inference.
     """
-    job = _Job(judge, source, Path(out), format, dict(reader or {}), progress or _unheard)
+    job = _Job(judge, source, Path(out), format, dict(reader or {}), dict(inference or {}), progress or _unheard)
     PredictionWriter(out, format=format)  # an unknown ending or format is an error before any work
+    job.run_with()
     made_before = resume and not overwrite and job.may_be_made()
     check_free(out, overwrite=overwrite or made_before)
     with at_work(out, resume=resume, overwrite=overwrite) as folder:
@@ -85,15 +92,27 @@ class _Job:
     out: Path
     format: str
     reader: dict[str, Any]
+    inference: dict[str, Any]
     progress: Callable[[int], None]
     shards: int = 0
     reused: int = 0
+    cut: dict[str, Any] | None = None
+    _cut: dict[str, Any] | None = None
     _rows: Any = field(default_factory=hashlib.sha256)
 
     @property
     def cite(self) -> dict[str, str]:
         """The judge, by name and hash."""
         return {"name": self.judge.name, "hash": self.judge.hash}
+
+    def run_with(self) -> None:
+        """Let the judge run with the settings of inference that were asked for."""
+        if not self.inference:
+            return
+        if not hasattr(self.judge, "run_with"):
+            asked = ", ".join(self.inference)
+            raise ConfigError(f"judge {self.judge.name!r} has no settings of inference; drop {asked}")
+        self.judge.run_with(**self.inference)
 
     def votes(self, *, again: bool) -> VoteReader:
         """The battles; what an earlier run of this call has set aside may be set aside again."""
@@ -103,38 +122,45 @@ class _Job:
     def settings(self) -> dict[str, Any]:
         """What the forecasts were asked with."""
         reader = {name: value for name, value in self.reader.items() if name != "overwrite"}
-        return {"input": str(self.source), "format": self.format, "reader": json.loads(json.dumps(reader, default=str))}
+        asked = {"input": str(self.source), "format": self.format, "reader": reader}
+        asked |= {"inference": self.inference} if self.inference else {}
+        return dict(json.loads(json.dumps(asked, default=str)))
 
     def identity(self) -> dict[str, Any]:
         """What the shards depend on, beside the rows."""
-        reader = self.settings()["reader"]
-        return {"votecast": __version__, "judge": self.cite, "shard_rows": SHARD_ROWS, "reader": reader}
+        settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
+        return {"votecast": __version__, "judge": self.cite, "shard_rows": SHARD_ROWS} | settings
 
     def forecast(self, votes: VoteReader, shards: Shards) -> None:
         """Ask the judge for every shard that is not on disk yet."""
         done = 0
         for number, battles in enumerate(in_shards(votes, SHARD_ROWS)):
             rows = self._take_in(battles)
-            if shards.holds(number, rows):
-                self.reused += len(battles)
-            else:
+            shard = shards.find(number, rows)
+            if shard is None:
                 self.progress(done)
-                shards.write(number, rows, battles.ids, self._ask(battles, done))
+                shard = self._ask(battles, done)
+                shards.write(number, rows, shard)
                 self.progress(done + len(battles))
+            else:
+                self.reused += len(battles)
+            self._cut = _sum(self._cut, shard.cut)
             done += len(battles)
         shards.end(self.shards)
+        self.cut = _shares(self._cut)
 
     def write(self, shards: Shards, folder: Path, *, overwrite: bool) -> None:
         """Put the shards together, and the file in its place."""
         try:
             folder.mkdir(exist_ok=True)
             whole = folder / self.out.name
-            settings = self.settings() | {"rows_sha256": self._rows.hexdigest()}
+            settings = self.settings() | {_DIGEST: self._rows.hexdigest(), _CUT: self.cut}
             with PredictionWriter(
                 whole, format=self.format, judge=self.cite, metadata=settings, overwrite=True
             ) as writer:
                 for number in range(self.shards):
-                    writer.write(*shards.read(number))
+                    shard = shards.read(number)
+                    writer.write(shard.ids, shard.probabilities)
             check_free(self.out, overwrite=overwrite)
             side_path(whole).replace(side_path(self.out))
             whole.replace(self.out)
@@ -144,7 +170,7 @@ class _Job:
     def may_be_made(self) -> bool:
         """Whether the output is whole and was made by this call, so that only its rows need to be compared."""
         side = self._side()
-        settings = {name: value for name, value in side.get("settings", {}).items() if name != "rows_sha256"}
+        settings = {name: value for name, value in side.get("settings", {}).items() if name not in {_DIGEST, _CUT}}
         asked = self.cite, self.settings()
         try:
             return (side.get("judge"), settings) == asked and side.get("sha256") == digest_of(self.out)
@@ -160,7 +186,9 @@ class _Job:
         for battles in in_shards(votes, SHARD_ROWS):
             self._take_in(battles)
             self.reused += len(battles)
-        if self._side()["settings"].get("rows_sha256") != self._rows.hexdigest():
+        said = self._side()["settings"]
+        self.cut = said.get(_CUT)
+        if said.get(_DIGEST) != self._rows.hexdigest():
             raise ArtifactError(
                 f"{self.out} is whole but was made of other rows than {self.source} has now; pass --overwrite to "
                 "replace it, or name another output"
@@ -175,6 +203,7 @@ class _Job:
             "format": self.format,
             "judge": self.cite,
             "reading": report.to_dict(),
+            "cut": self.cut,
             "reused": self.reused,
         }
 
@@ -184,10 +213,15 @@ class _Job:
         self.shards += 1
         return rows
 
-    def _ask(self, battles: Battles, done: int) -> Probabilities:
-        p = np.asarray(self.judge.predict_proba(battles), dtype=np.float64)
+    def _ask(self, battles: Battles, done: int) -> Shard:
+        cutting = getattr(self.judge, "predict_with_cuts", None)
+        found, cut = (self.judge.predict_proba(battles), None) if cutting is None else cutting(battles)
+        p = np.asarray(found, dtype=np.float64)
         check_predictions(battles.ids, p, after=done)
-        return p
+        if cut is None:
+            return Shard(battles.ids, p)
+        kept, full = cut.kept.sum(axis=0).tolist(), cut.full.sum(axis=0).tolist()
+        return Shard(battles.ids, p, {"rows": len(cut), "rows_cut": cut.rows_cut, "kept": kept, "full": full})
 
     def _side(self) -> dict[str, Any]:
         try:
@@ -199,3 +233,19 @@ class _Job:
 
 def _unheard(done: int) -> None:
     """Progress that nobody follows."""
+
+
+def _sum(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
+    if one is None or other is None:
+        return one or other
+    counts = {name: one[name] + other[name] for name in ("rows", "rows_cut")}
+    return counts | {name: [x + y for x, y in zip(one[name], other[name], strict=True)] for name in ("kept", "full")}
+
+
+def _shares(cut: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The form of `votecast.text.report.Cut.to_dict`."""
+    if cut is None:
+        return None
+    shares = zip(PARTS, cut["kept"], cut["full"], strict=True)
+    kept = {part: round(some / all_, 3) if all_ else 1.0 for part, some, all_ in shares}
+    return {"rows": cut["rows"], "rows_cut": cut["rows_cut"], "kept": kept}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,22 @@ SHARD_ROWS = 1024
 """Rows of the input that are forecast at once and kept as one file; which rows come together depends on it alone."""
 
 _SUFFIX = ".shard"
+_CUT = "cut"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a judge says of some rows.
+
+    Args:
+        ids: Names of the rows.
+        probabilities: Shape (n, 3).
+        cut: Sums over the rows of what the judge did not get to see, if it cuts long texts.
+    """
+
+    ids: list[str]
+    probabilities: Probabilities
+    cut: dict[str, Any] | None = None
 
 
 class Shards:
@@ -34,17 +52,17 @@ class Shards:
     Example:
         >>> import tempfile
         >>> shards = Shards(Path(tempfile.mkdtemp()), judge="2f")
-        >>> shards.write(0, "rows", ["7"], np.array([[0.5, 0.25, 0.25]]))
-        >>> shards.holds(0, "rows"), shards.holds(1, "rows"), shards.read(0)[0]
-        (True, False, ['7'])
+        >>> shards.write(0, "rows", Shard(["7"], np.array([[0.5, 0.25, 0.25]])))
+        >>> shards.find(0, "rows").ids, shards.find(1, "rows")
+        (['7'], None)
     """
 
     def __init__(self, folder: Path, judge: str) -> None:
         self._folder = folder
         self._judge = judge
 
-    def holds(self, number: int, rows: str) -> bool:
-        """Whether a shard is whole.
+    def find(self, number: int, rows: str) -> Shard | None:
+        """A shard, if it is whole.
 
         Args:
             number: Its place, from 0.
@@ -56,21 +74,21 @@ class Shards:
         found = self._load(number)
         if found is not None and (found[0].get("judge"), found[0].get("rows")) != (self._judge, rows):
             raise self._of_other_rows(number)
-        return found is not None
+        return _unpack(found[1]) if found else None
 
-    def write(self, number: int, rows: str, ids: list[str], p: Probabilities) -> None:
+    def write(self, number: int, rows: str, shard: Shard) -> None:
         """Keep a shard, whole or not at all.
 
         Raises:
             ArtifactError: If the disk refuses.
         """
-        payload = _pack(ids, p)
+        payload = _pack(shard)
         head = {"judge": self._judge, "rows": rows, "sha256": hashlib.sha256(payload).hexdigest()}
         with atomic_file(self._path(number), overwrite=True) as part:
             part.write_bytes(json.dumps(head).encode() + b"\n" + payload)
 
-    def read(self, number: int) -> tuple[list[str], Probabilities]:
-        """Ids and probabilities of a shard.
+    def read(self, number: int) -> Shard:
+        """A shard that is whole.
 
         Raises:
             ArtifactError: If it is absent or torn.
@@ -146,15 +164,17 @@ def fingerprint(battles: Battles) -> str:
     return hashlib.sha256(json.dumps(battles.table.to_pydict(), default=str).encode()).hexdigest()
 
 
-def _pack(ids: list[str], p: Probabilities) -> bytes:
-    columns = {"id": pa.array(ids, pa.large_string())} | {str(k): p[:, k] for k in range(p.shape[1])}
-    table = pa.table(columns)
+def _pack(shard: Shard) -> bytes:
+    columns = {"id": pa.array(shard.ids, pa.large_string())}
+    columns |= {str(place): pa.array(column) for place, column in enumerate(shard.probabilities.T)}
+    table = pa.table(columns).replace_schema_metadata({_CUT: json.dumps(shard.cut)})
     out = pa.BufferOutputStream()
     with pa.ipc.new_stream(out, table.schema) as stream:
         stream.write_table(table)
     return bytes(out.getvalue())
 
 
-def _unpack(payload: bytes) -> tuple[list[str], Probabilities]:
+def _unpack(payload: bytes) -> Shard:
     table = pa.ipc.open_stream(payload).read_all()
-    return table.column(0).to_pylist(), np.column_stack([column.to_numpy() for column in table.columns[1:]])
+    p = np.column_stack([column.to_numpy() for column in table.columns[1:]])
+    return Shard(table.column(0).to_pylist(), p, json.loads(table.schema.metadata[_CUT.encode()]))

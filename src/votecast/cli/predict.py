@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from votecast.cli.options import JsonPath, ReadingInput
 from votecast.cli.output import check_outputs, settings_path, write_json
 from votecast.cli.progress import Bars
-from votecast.cli.reading import about_rows, show_reading
+from votecast.cli.reading import about_rows, show_cut, show_reading
 from votecast.cli.screen import cite, facts, remark, saying_how_to_go_on
 
 
@@ -21,6 +21,7 @@ def predict(
     judge: str = "default",
     format: Literal["votecast", "lmsys", "wsdm"] = "votecast",
     reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
+    precision: Literal["auto", "fp32", "bf16", "int8"] | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     json: JsonPath = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
@@ -33,6 +34,7 @@ def predict(
         judge: A judge folder, bundled:baseline, or default.
         format: votecast (id, p_a, p_b, p_tie), or an lmsys or wsdm submission.
         reading: How the file is read.
+        precision: How exactly a neural judge computes: bf16 and int8 are faster and round.
         resume: Go on with what a killed run of the same command has left beside the output.
         json: Write a summary as JSON ("-" is standard output).
         overwrite: Replace existing outputs, and discard unfinished work on them.
@@ -54,9 +56,11 @@ def predict(
             overwrite=overwrite,
             resume=resume,
             reader=reader,
+            inference={"precision": precision} if precision else None,
             progress=lambda done: bars.pairs(done, expected),
         )
     show_reading(summary["reading"])
+    show_cut(summary["cut"])
     if reused := summary.pop("reused"):
         remark(f"{reused:,} rows had been forecast by an earlier run")
     if json is not None:

@@ -54,6 +54,18 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = remark
         show(f"  note: {note}")
 
 
+def show_cut(cut: Mapping[str, Any] | None) -> None:
+    """Say what a judge does not get to see of the texts.
+
+    Args:
+        cut: A `Cut` as a dict; None for a judge that reads texts whole.
+    """
+    if cut is None:
+        return
+    kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
+    remark(f"cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are longer than the model reads; tokens kept: {kept}")
+
+
 def show_cleaning(report: Mapping[str, Any]) -> None:
     """Say what was taken out of the votes, if anything was.
 

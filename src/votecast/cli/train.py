@@ -15,7 +15,7 @@ from votecast.cli.figures import show_metrics, show_notes
 from votecast.cli.options import JsonPath, Reading
 from votecast.cli.output import STANDARD, check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.progress import Bars
-from votecast.cli.reading import show_cleaning, show_reading
+from votecast.cli.reading import show_cleaning, show_cut, show_reading
 from votecast.cli.screen import cite, facts, remark, say, saying_how_to_go_on
 from votecast.cli.words import OVERRIDE
 from votecast.config import launched
@@ -104,10 +104,7 @@ def show_training_rows(notes: Mapping[str, Any], known: Mapping[str, Any]) -> No
     if "drawn" in notes:
         drawn = notes["drawn"]
         remark(f"trained on {drawn['rows']:,} of {drawn['of']:,} rows, drawn with equal shares of every label")
-    if "cut" in known:
-        cut = known["cut"]
-        kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
-        remark(f"cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are longer than the model reads; tokens kept: {kept}")
+    show_cut(known.get("cut"))
 
 
 def _aside(stack: contextlib.ExitStack, reading: Reading) -> dict[str, str]:
