@@ -68,7 +68,7 @@ class Network(nn.Module):
             self.pooling = pooling
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None = None) -> torch.Tensor:
-        out = self.backbone(ids, attention_mask=mask)
+        out = self.backbone(ids, attention_mask=mask, **({} if types is None else {"token_type_ids": types}))
         if "logits" in out:
             return out.logits
         states = out.last_hidden_state

@@ -48,8 +48,21 @@ class Padding:
         """Mix values: q of shape (m, Q, h), k and v of shape (m, L, h); Q is L, or 1 for the first token alone."""
         split = [x.view(*x.shape[:-1], heads, -1).transpose(1, 2) for x in (q, k, v)]
         bias = None if self.bias is None else self.bias.expand(-1, -1, q.shape[1], -1)
-        mixed = scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=bias, scale=scale)
+        mixed = mix(split[0], split[1], split[2], bias, scale)
         return mixed.transpose(1, 2).flatten(2)
+
+
+def mix(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """softmax(scale q k' + bias) v for tensors of shape (m, heads, Q or L, d).
+
+    In bf16 on a CPU three plain steps are half as fast again as torch's fused ones, which compute in fp32 there.
+    """
+    if q.dtype != torch.bfloat16 or q.device.type != "cpu":
+        return scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    scores = (q * scale) @ k.transpose(2, 3)
+    if bias is not None:
+        scores += bias
+    return scores.softmax(-1) @ v
 
 
 @dataclass(frozen=True)

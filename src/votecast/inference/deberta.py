@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
+from votecast.inference.attention import mix
 from votecast.inference.dense import activation_of, dense
 from votecast.inference.norm import Norm
 
@@ -108,7 +109,7 @@ class DebertaLayer:
         bias = None if distances is None else self._position_scores(q, k, distances)
         if padding is not None:
             bias = padding.expand(-1, -1, q.shape[2], -1) if bias is None else bias + padding
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale).transpose(1, 2).flatten(2)
+        mixed = mix(q, k, v, bias, self.scale).transpose(1, 2).flatten(2)
         y = self.norms[0](self.mixed.plus(mixed, queries))
         return self.norms[1](self.down.plus(self.up(y), y))
 
