@@ -129,9 +129,7 @@ def _optional(config: Mapping[str, Any]) -> list[str]:
         lines.append(f"- rows: {drawn['rows']:,} of {drawn['of']:,}, drawn with equal shares of every label")
     if cut:
         kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
-        lines.append(
-            f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are too long for it; tokens kept: {kept}"
-        )
+        lines.append(f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are too long for it; tokens kept: {kept}")
     if base:
         named = "; ".join(f"{key} {_cell(value)}" for key, value in base.items() if value is not None)
         lines.append(f"- built on weights that are not in this folder: {named}")
