@@ -99,10 +99,12 @@ class Checkpoints:
                 return checkpoint
         return None
 
-    def clean(self) -> None:
-        """Remove what a killed process has left half-written."""
+    def clean(self, newest: Checkpoint | None) -> None:
+        """Remove what a killed process has left: half-written checkpoints, and those older than the kept ones."""
         for path in self._folder.glob(f"*{_PART}"):
             disk.remove(path)
+        if newest is not None:
+            self._drop_old(newest.path)
 
     def _fill(self, part: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         names = [f"{group}.safetensors" for group, tensors in groups.items() if tensors]

@@ -249,10 +249,10 @@ class _Training:
         """Take up the newest whole checkpoint; its records, or none."""
         if self.checkpoints is None:
             return []
-        if self.processes.is_first:
-            self.checkpoints.clean()
         checkpoint = self.checkpoints.latest()
         self.processes.wait()
+        if self.processes.is_first:
+            self.checkpoints.clean(checkpoint)
         if checkpoint is None:
             return []
         state = checkpoint.state

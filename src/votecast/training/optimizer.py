@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch.nn import Module, Parameter
-from transformers import get_scheduler
 
 from votecast.errors import ConfigError, JudgeError
 from votecast.training.settings import TrainingSettings
@@ -45,15 +44,29 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.A
 def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], float]:
     """The factor on the peak learning rate as a function of the steps done; it keeps no state.
 
+    The same numbers as `transformers.get_scheduler` gives, whose import takes longer than that of torch.
+
     Args:
         settings: Schedule and warm-up.
         steps: All steps of the training.
+
+    Example:
+        >>> factor = make_schedule(TrainingSettings(schedule="linear", warmup=2), steps=6)
+        >>> [factor(step) for step in range(6)]
+        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]
     """
     warmup = int(settings.warmup) if settings.warmup >= 1 else math.ceil(settings.warmup * steps)
-    name = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
-    twin = torch.optim.SGD([Parameter(torch.zeros(1))], lr=1.0)
-    scheduler: Any = get_scheduler(name, twin, num_warmup_steps=warmup, num_training_steps=steps)
-    factor: Callable[[int], float] = scheduler.lr_lambdas[0]
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return step / warmup
+        done = (step - warmup) / max(1, steps - warmup)
+        if settings.schedule == "constant":
+            return 1.0
+        if settings.schedule == "linear":
+            return max(0.0, 1 - done)
+        return max(0.0, 0.5 * (1 + math.cos(math.pi * done)))
+
     return factor
 
 
