@@ -102,6 +102,11 @@ class NeuralModel(ABC):
         return False
 
     @property
+    def can_be_averaged(self) -> bool:
+        """Whether the mean of several members' weights is a member; adapters, whose product counts, have none."""
+        return self.settings.adapter is None
+
+    @property
     def base(self) -> dict[str, Any] | None:
         """Name and hash of weights that the folder of this member does not hold."""
         return self.source.base if self.settings.adapter is not None else None
