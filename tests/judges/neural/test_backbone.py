@@ -98,5 +98,5 @@ def test_the_mean_of_the_weights_is_one_model(arena):
 
 
 def test_weights_with_adapters_have_no_mean(arena):
-    with pytest.raises(VotecastError, match="adapter"):
+    with pytest.raises(ConfigError, match="cannot be averaged"):
         train(arena, "tiny:bert", **{"folds.only": None, "final": "average_weights", "model.adapter": {"rank": 2}})
