@@ -1,26 +1,65 @@
-"""votecast recipes: what can be trained by name."""
+"""votecast recipes: what can be trained by name, and how its learning rate runs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from votecast.cli.options import JsonPath
 from votecast.cli.output import check_outputs, write_json
-from votecast.cli.screen import table
+from votecast.cli.screen import say, table
+from votecast.cli.train import parse_overrides
+from votecast.cli.words import OVERRIDE
+from votecast.errors import ConfigError
 
 
-def recipes(*, json: JsonPath = None, overwrite: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """List the recipes that ship with votecast.
+def recipes(
+    recipe: str | None = None,
+    /,
+    *,
+    plot: Path | None = None,
+    json: JsonPath = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    overrides: Annotated[list[str] | None, Parameter(name=OVERRIDE, negative=())] = None,
+) -> None:
+    """List the recipes that ship with votecast, or draw the learning rate of one.
 
     Args:
+        recipe: The recipe whose learning rate is drawn, or the path of a YAML file.
+        plot: Draw its learning rate over the epochs to this file: .svg, .png or .pdf.
         json: Write the list as JSON ("-" is standard output).
         overwrite: Replace an existing file.
+        overrides: Override any setting of the recipe by its dotted key, such as --model.training.epochs 5.
     """
+    if (recipe is None) != (plot is None) or (recipe is None and overrides):
+        raise ConfigError(
+            "a recipe and --plot go together: votecast recipes siamese_keras --plot rate.svg draws its learning rate; "
+            "votecast recipes alone lists what there is"
+        )
+    check_outputs(json, plot, overwrite=overwrite)
+    if recipe is not None and plot is not None:
+        _draw(recipe, plot, overrides or [], overwrite=overwrite)
+    if recipe is None or json is not None:
+        _list(json, overwrite=overwrite)
+
+
+def _draw(recipe: str, plot: Path, overrides: list[str], *, overwrite: bool) -> None:
+    from votecast.judges.recipe import load_recipe
+    from votecast.judges.table import family
+
+    settings = load_recipe(recipe, parse_overrides(overrides))
+    draw = getattr(family(settings.family), "plot_schedule", None)
+    if draw is None:
+        raise ConfigError(f"the family {settings.family} has no learning rate to draw; siamese_keras has one")
+    draw(settings.model, plot, overwrite=overwrite)
+    say(f"the learning rate of {settings.name}: {plot}")
+
+
+def _list(json: str | None, *, overwrite: bool) -> None:
     from votecast.recipes import list_recipes
 
-    check_outputs(json, overwrite=overwrite)
     found = list_recipes()
     if json is not None:
         write_json({"recipes": found}, json, overwrite=overwrite)
