@@ -2,8 +2,8 @@
 
     python benchmarks/encoder_votes.py --data DIR [--judge bundled:encoder]
 
-`encoder` is MiniLM and the baseline averaged; its two members are shown by themselves as well. Intervals are 95 %, from
-prompts drawn in pairs for both judges. dev_oasst has no ties: its rows are read by who of A and B is favoured, and its
+The encoder starts from the forecasts of a baseline fitted on nine tenths of the votes, which is shown by itself as well.
+Intervals are 95 %, from prompts drawn in pairs for both judges. dev_oasst has no ties: its rows are read by who of A and B is favoured, and its
 log loss is that of the forecast given that there is no tie. "Longer loses" is the share of decided rows won by the
 shorter answer on which the favoured answer won.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from _votes import data_parser, folder_or_leave
 from votecast import load_judge
 from votecast.data import Battles, read_votes
-from votecast.judges.average import AverageModel
+from votecast.judges.siamese import SiameseModel
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
 from votecast.types import Probabilities
 
@@ -48,14 +48,13 @@ def without_ties(p: Probabilities) -> Probabilities:
 
 
 def forecasts(judge_name: str, battles: Battles) -> dict[str, Probabilities]:
-    """Forecasts of the judge, of the baseline, and of the judge's members, uncalibrated."""
+    """Forecasts of the judge, of the bundled baseline, and of the baseline the judge starts from, uncalibrated."""
     judge, baseline = load_judge(judge_name), load_judge("bundled:baseline")
     found = {f"{judge.name} {judge.hash[:8]}": judge.predict_proba(battles)}
     found["bundled:baseline"] = baseline.predict_proba(battles)
     member = judge.fitted.members[0]
-    if isinstance(member, AverageModel):
-        for one, described in zip(member.members, member.settings.members, strict=True):
-            found[f"its {described['family']} alone"] = one.predict(one.prepare(battles))
+    if isinstance(member, SiameseModel) and member.start is not None:
+        found["the baseline it adds to"] = member.start.predict(member.start.prepare(battles))
     return found
 
 

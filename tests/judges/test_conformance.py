@@ -57,8 +57,10 @@ def test_every_head_of_the_siamese_encoder_keeps_every_promise(head, arena):
     check("siamese", TINY | {"model.head": head}, arena)
 
 
-def test_an_adapter_keeps_every_promise(arena):
-    check("siamese", TINY | {"model.adapter": {"rank": 2}}, arena)
+def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
+    offset = {"model": {"trees": {"rounds": 20}}, "folds": 2}
+    drawn = {"model.thin": True, "model.per_prompt": 2, "model.training.valid_share": 0}
+    check("siamese", TINY | drawn | {"folds.only": 0, "model.adapter": {"rank": 2}, "model.offset": offset}, arena)
 
 
 class Leaning(TrainedJudge):

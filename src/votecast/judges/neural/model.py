@@ -101,6 +101,20 @@ class NeuralModel(ABC):
         """Whether the network looks at length and layout."""
         return False
 
+    def learn_offset(
+        self,
+        prepared: NeuralPrepared,  # noqa: ARG002 - for families that start from another judge
+        targets: Probabilities,  # noqa: ARG002
+        weights: NDArray[np.float64],  # noqa: ARG002
+        groups: NDArray[np.int64],  # noqa: ARG002
+    ) -> NDArray[np.float32] | None:
+        """Fit what the network starts from; its strengths and closenesses of the rows, shape (n, 2), or None."""
+        return None
+
+    def offset(self, prepared: NeuralPrepared) -> NDArray[np.float32] | None:  # noqa: ARG002
+        """Strengths and closenesses to start from, shape (n, 2), or None."""
+        return None
+
     @property
     def can_be_averaged(self) -> bool:
         """Whether the mean of several members' weights is a member; adapters, whose product counts, have none."""
@@ -141,13 +155,14 @@ class NeuralModel(ABC):
             JudgeError: If a loss is not finite; the message names the step and the rows.
         """
         network = self._fresh(prepared, targets, weights)
-        train, valid = self._inner(groups if groups is not None else np.arange(len(prepared)))
+        groups = groups if groups is not None else np.arange(len(prepared))
+        offset = self.learn_offset(prepared, targets, weights, groups)
+        train, valid = self._inner(groups)
         if self.settings.thin:
             train, weights = thinned(train, weights, self.seed)
-        parts = [
-            Data(self._examples(prepared.take(rows)), targets[rows], weights[rows]) if len(rows) else None
-            for rows in (train, valid)
-        ]
+        if self.settings.per_prompt is not None:
+            train = capped(train, groups, self.settings.per_prompt, self.seed)
+        parts = [self._data(prepared, targets, weights, offset, rows) for rows in (train, valid)]
         if parts[0] is None:
             raise JudgeError("there are no rows to train on; give at least one battle with a vote")
         history = train_network(network, parts[0], parts[1], self.settings.training, seed=self.seed, run=run)
@@ -170,7 +185,7 @@ class NeuralModel(ABC):
         stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
         form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
         with torch.no_grad():
-            p = network.cpu().decide(stacked, form).double().exp().numpy()
+            p = network.cpu().decide(stacked, form, self._offset(prepared)).double().exp().numpy()
         return np.asarray(p / p.sum(axis=2, keepdims=True))
 
     @property
@@ -292,9 +307,26 @@ class NeuralModel(ABC):
         self.network, self._engine = network.eval(), None
         return self
 
-    def _examples(self, prepared: NeuralPrepared) -> PairExamples:
+    def _offset(self, prepared: NeuralPrepared) -> torch.Tensor | None:
+        found = self.offset(prepared)
+        return None if found is None else torch.from_numpy(found).double()
+
+    def _data(
+        self,
+        prepared: NeuralPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        offset: NDArray[np.float32] | None,
+        rows: NDArray[np.int64],
+    ) -> Data | None:
+        if not len(rows):
+            return None
+        examples = self._examples(prepared.take(rows), None if offset is None else offset[rows])
+        return Data(examples, targets[rows], weights[rows])
+
+    def _examples(self, prepared: NeuralPrepared, offset: NDArray[np.float32] | None = None) -> PairExamples:
         views = tuple(part.sequences for part in self.encoded(prepared))
-        return PairExamples(views, prepared.form, self.pad_id)
+        return PairExamples(views, prepared.form, offset, self.pad_id)
 
     def _inner(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         share = self.settings.training.valid_share
@@ -325,6 +357,26 @@ def thinned(
     mean = weights[rows].mean()
     drawn = np.random.default_rng(seed).random(len(rows)) < weights[rows] / mean
     return rows[drawn], np.maximum(weights, mean)
+
+
+def capped(rows: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many rows of each group, drawn by seed.
+
+    Args:
+        rows: Positions of the rows to draw from.
+        groups: Group of every row, shape (n,).
+        most: Rows of one group that are kept.
+        seed: Seed of the draw.
+
+    Example:
+        >>> capped(np.arange(5), np.array([0, 0, 0, 1, 2]), 2, seed=0).tolist()[-2:]
+        [3, 4]
+    """
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    order = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return np.sort(order[place < most])
 
 
 def _head(network: PairNetwork) -> dict[str, torch.Tensor]:

@@ -35,14 +35,27 @@ class PairNetwork(nn.Module):
         """Vectors of shape (m, d) for m sequences of L tokens: ids, mask and types have shape (m, L)."""
         raise NotImplementedError
 
-    def decide(self, outputs: Tensor, form: Tensor | None) -> Tensor:
-        """Log-probabilities of shape (n, views, 3) from outputs of shape (n, k, d) and forms of shape (n, 2, 6)."""
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:
+        """Log-probabilities of shape (n, views, 3).
+
+        Args:
+            outputs: Shape (n, k, d).
+            form: Length and layout of both answers, shape (n, 2, 6).
+            offset: Strength and closeness to start from, shape (n, 2).
+        """
         raise NotImplementedError
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None, form: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        types: Tensor | None = None,
+        form: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> Tensor:
         """Log-probabilities of shape (n, views, 3); the k sequences of battle i stand at i, n + i, 2n + i ..."""
         outputs = self.encode(ids, mask, types)  # (k * n, d)
-        return self.decide(outputs.view(self.per_battle, -1, outputs.shape[-1]).transpose(0, 1), form)
+        return self.decide(outputs.view(self.per_battle, -1, outputs.shape[-1]).transpose(0, 1), form, offset)
 
     def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
         """Take from the training rows what is known before the first step."""
@@ -76,7 +89,7 @@ class CrossNetwork(PairNetwork):
         """Logits of shape (m, 3), in the order in which the sequence shows the answers."""
         return cast("Tensor", self.backbone(ids, attention_mask=mask, **_types(self.backbone, types)).logits).float()
 
-    def decide(self, outputs: Tensor, form: Tensor | None) -> Tensor:  # noqa: ARG002 - reads texts only
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Log-probabilities of shape (n, k, 3), the second view turned back to the battle's own order."""
         views = log_softmax(outputs, dim=-1)
         return views if self.per_battle == 1 else torch.stack([views[:, 0], views[:, 1, SWAPPED]], dim=1)
@@ -95,6 +108,7 @@ class LinkedNetwork(PairNetwork):
         link: `davidson` or `rao_kupper`.
         form: Whether length and layout add to the score.
         form_bound: The largest part of d that the form can make up, in log odds.
+        from_nothing: Whether the closeness starts at the share of ties, and not at that of an offset.
     """
 
     def __init__(
@@ -105,10 +119,12 @@ class LinkedNetwork(PairNetwork):
         link: Literal["davidson", "rao_kupper"],
         form: bool,
         form_bound: float | None,
+        from_nothing: bool = True,
     ) -> None:
         super().__init__()
         self.per_battle, self.backbone = 2, backbone
         self.pooling, self.link, self.form_bound = pooling, link, form_bound
+        self.from_nothing = from_nothing
         self.head = nn.Linear(backbone.config.hidden_size, 2)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -123,7 +139,8 @@ class LinkedNetwork(PairNetwork):
     def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
         """Begin at the share of ties, with forms of mean 0 and deviation 1."""
         with torch.no_grad():
-            self.constant.fill_(prior_closeness(targets, weights))
+            if self.from_nothing:
+                self.constant.fill_(prior_closeness(targets, weights))
             if form is not None and len(form):
                 flat = form.reshape(-1, form.shape[-1]).astype(np.float64)
                 self.form_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
@@ -134,7 +151,7 @@ class LinkedNetwork(PairNetwork):
         states = self.backbone(ids, attention_mask=mask, **_types(self.backbone, types)).last_hidden_state
         return cast("Tensor", self.head(pooled(states, mask, self.pooling)))
 
-    def decide(self, outputs: Tensor, form: Tensor | None) -> Tensor:
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:
         """Log-probabilities of shape (n, 1, 3)."""
         d = outputs[:, 0, 0] - outputs[:, 1, 0]
         t = self.constant.to(outputs.dtype) + (outputs[:, 0, 1] + outputs[:, 1, 1])
@@ -144,6 +161,8 @@ class LinkedNetwork(PairNetwork):
             lean = gap @ self.form_score.to(outputs.dtype)
             d = d + (lean if self.form_bound is None else self.form_bound * torch.tanh(lean / self.form_bound))
             t = t + gap.abs() @ self.form_closeness.to(outputs.dtype)
+        if offset is not None:
+            d, t = d + offset[:, 0].to(d.dtype), t + offset[:, 1].to(t.dtype)
         return (_davidson(d, t) if self.link == "davidson" else _rao_kupper(d, t)).unsqueeze(1)
 
 
@@ -165,7 +184,7 @@ class ConcatNetwork(PairNetwork):
         states = self.backbone(ids, attention_mask=mask, **_types(self.backbone, types)).last_hidden_state
         return pooled(states, mask, self.pooling)
 
-    def decide(self, outputs: Tensor, form: Tensor | None) -> Tensor:  # noqa: ARG002 - reads texts only
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Log-probabilities of shape (n, 2, 3)."""
         outputs = outputs.to(self.head.weight.dtype)
         one, two = (log_softmax(self.head(halves.flatten(1)), dim=-1) for halves in (outputs, outputs.flip(1)))

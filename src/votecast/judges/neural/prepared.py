@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,12 @@ class NeuralPrepared:
     Args:
         tokens: Token ids of every turn.
         form: Length and layout of both answers, shape (n, 2, 6); None where the judge does not look at them.
+        beside: The battles as the judge wants them whose forecasts the network starts from; None without one.
     """
 
     tokens: TokenizedBattles
     form: NDArray[np.float32] | None = None
+    beside: Any = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -30,7 +33,11 @@ class NeuralPrepared:
     def take(self, indices: ArrayLike) -> NeuralPrepared:
         """The battles at these positions, in this order."""
         rows = np.asarray(indices, dtype=np.int64)
-        return NeuralPrepared(self.tokens.take(rows), None if self.form is None else self.form[rows])
+        return NeuralPrepared(
+            self.tokens.take(rows),
+            None if self.form is None else self.form[rows],
+            None if self.beside is None else self.beside.take(rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,13 @@ class PairExamples:
     Args:
         views: The k sequences of each battle: k tables of n rows.
         form: Shape (n, 2, 6), or None.
+        offset: Shape (n, 2), or None.
         pad_id: Token id that fills shorter sequences up.
     """
 
     views: tuple[Sequences, ...]
     form: NDArray[np.float32] | None
+    offset: NDArray[np.float32] | None
     pad_id: int
 
     def __len__(self) -> int:
@@ -63,6 +72,7 @@ class PairExamples:
         tensors = {"ids": torch.from_numpy(padded.ids), "mask": torch.from_numpy(padded.mask)}
         if padded.types is not None:
             tensors["types"] = torch.from_numpy(padded.types)
-        if self.form is not None:
-            tensors["form"] = torch.from_numpy(np.ascontiguousarray(self.form[rows]))
+        for name, values in (("form", self.form), ("offset", self.offset)):
+            if values is not None:
+                tensors[name] = torch.from_numpy(np.ascontiguousarray(values[rows]))
         return tensors

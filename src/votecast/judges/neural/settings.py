@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from votecast.config import Settings
 from votecast.inference.settings import InferenceSettings
@@ -28,6 +28,20 @@ class AdapterSettings(Settings):
     targets: tuple[str, ...] = ()
 
 
+class OffsetSettings(Settings):
+    """A judge of another family whose forecasts the network starts from.
+
+    Args:
+        family: Its family, such as `baseline`.
+        model: The settings of that family.
+        folds: Inner folds, grouped by prompt, over which it forecasts the training rows it has not seen.
+    """
+
+    family: str = "baseline"
+    model: dict[str, Any] = Field(default_factory=dict)
+    folds: int = Field(3, ge=2, le=20)
+
+
 class NeuralSettings(Settings):
     """What every neural family is told.
 
@@ -42,6 +56,8 @@ class NeuralSettings(Settings):
         adapter: Train low-rank adapters and keep the backbone as it is; None trains the backbone.
         thin: Draw every row whose weight is below the mean with its weight as the chance, and let it count in full: the
             same loss on average, for less work.
+        per_prompt: At most this many rows of one prompt are trained on, drawn by seed; None takes all. Sources with few
+            prompts invite a network to learn these by heart.
         text: How battles become tokens.
         training: How the network learns.
         inference: How it forecasts.
@@ -54,6 +70,7 @@ class NeuralSettings(Settings):
     dropout: float | None = Field(None, ge=0, lt=1)
     adapter: AdapterSettings | None = None
     thin: bool = False
+    per_prompt: int | None = Field(None, ge=1)
     text: TextSettings = TextSettings()
     training: TrainingSettings = TrainingSettings()
     inference: InferenceSettings = InferenceSettings()
@@ -80,6 +97,7 @@ class SiameseSettings(NeuralSettings):
         pooling: How the backbone's outputs become one vector: their mean, or that of the first token.
         form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
         form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
+        offset: Start from the forecasts of a judge of another family, and learn what it overlooks; for linked heads.
     """
 
     name: str = "minilm"
@@ -87,3 +105,10 @@ class SiameseSettings(NeuralSettings):
     pooling: Literal["mean", "cls"] = "mean"
     form: bool = True
     form_bound: float | None = Field(None, gt=0)
+    offset: OffsetSettings | None = None
+
+    @model_validator(mode="after")
+    def _offset_is_linked(self) -> Self:
+        if self.offset is not None and self.head == "concat":
+            raise ValueError("offset adds to scores, and head concat has none; allowed are davidson and rao_kupper")
+        return self
