@@ -2,10 +2,10 @@
 
     python benchmarks/encoder_votes.py --data DIR [--judge bundled:encoder]
 
-The encoder starts from the forecasts of a baseline fitted on nine tenths of the votes, which is shown by itself as well.
-Intervals are 95 %, from prompts drawn in pairs for both judges. dev_oasst has no ties: its rows are read by who of A and B is favoured, and its
-log loss is that of the forecast given that there is no tie. "Longer loses" is the share of decided rows won by the
-shorter answer on which the favoured answer won.
+The encoder starts from the forecasts of a baseline fitted on nine tenths of the votes, which is shown by itself too.
+Intervals are 95 %, from prompts drawn in pairs for both judges. dev_oasst has no ties: its rows are read by who of A
+and B is favoured, and its log loss is that of the forecast given that there is no tie. "Longer loses" is the share of
+decided rows won by the shorter answer on which the favoured answer won.
 """
 
 from __future__ import annotations
