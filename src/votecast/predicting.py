@@ -116,7 +116,7 @@ class _Job:
 
     def votes(self, *, again: bool) -> VoteReader:
         """The battles; what an earlier run of this call has set aside may be set aside again."""
-        options = {"labels": "ignored"} | self.reader
+        options = {"labels": "ignored", "lean": True} | self.reader
         return VoteReader(self.source, **(options | {"overwrite": True} if again else options))
 
     def settings(self) -> dict[str, Any]:
@@ -133,8 +133,8 @@ class _Job:
 
     def forecast(self, votes: VoteReader, shards: Shards) -> None:
         """Ask the judge for every shard that is not on disk yet."""
-        done = 0
-        for number, battles in enumerate(in_shards(votes, SHARD_ROWS)):
+        for battles in in_shards(votes, SHARD_ROWS):
+            number, done = self.shards, self.shards * SHARD_ROWS
             rows = self._take_in(battles)
             shard = shards.find(number, rows)
             if shard is None:
@@ -145,7 +145,7 @@ class _Job:
             else:
                 self.reused += len(battles)
             self._cut = _sum(self._cut, shard.cut)
-            done += len(battles)
+            del battles, shard  # before the next rows are read
         shards.end(self.shards)
         self.cut = _shares(self._cut)
 

@@ -20,6 +20,7 @@ from votecast.types import Probabilities
 SHARD_ROWS = 1024
 """Rows of the input that are forecast at once and kept as one file; which rows come together depends on it alone."""
 
+_HASHED_ROWS = 64
 _SUFFIX = ".shard"
 _CUT = "cut"
 
@@ -142,13 +143,11 @@ def in_shards(parts: Iterable[Battles], rows: int) -> Iterator[Battles]:
     waiting: list[Battles] = []
     for part in parts:
         waiting.append(part)
-        if sum(map(len, waiting)) < rows:
-            continue
-        whole = Battles.concat(waiting)
-        for start in range(0, len(whole) - rows + 1, rows):
-            yield whole[start : start + rows]
-        left = whole[len(whole) - len(whole) % rows :]
-        waiting = [left] if len(left) else []
+        del part  # what is handed on should be all that is held
+        while sum(map(len, waiting)) >= rows:
+            whole = Battles.concat(waiting)
+            waiting = [whole[rows:]] if len(whole) > rows else []
+            yield whole[:rows]
     if waiting:
         yield Battles.concat(waiting)
 
@@ -161,7 +160,10 @@ def fingerprint(battles: Battles) -> str:
         >>> fingerprint(Battles.from_rows(rows)) == fingerprint(Battles.from_rows(rows * 2)[:1])
         True
     """
-    return hashlib.sha256(json.dumps(battles.table.to_pydict(), default=str).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(battles), _HASHED_ROWS):
+        digest.update(json.dumps(battles.table.slice(start, _HASHED_ROWS).to_pydict(), default=str).encode())
+    return digest.hexdigest()
 
 
 def _pack(shard: Shard) -> bytes:

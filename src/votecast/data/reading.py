@@ -50,6 +50,7 @@ class VoteReader:
         labels: "required" makes a row without a vote bad, "ignored" does not look at votes.
         keep: Further columns to carry along, as text.
         overwrite: Whether an existing side file may be replaced.
+        lean: Whether to hold as little as possible at a time, for work that takes far longer than reading.
 
     Attributes:
         report: What was found and repaired, complete when the last part was read.
@@ -82,6 +83,7 @@ class VoteReader:
         labels: str = "optional",
         keep: Sequence[str] = (),
         overwrite: bool = False,
+        lean: bool = False,
     ) -> None:
         if not isinstance(path, str | Path):
             raise DataError(
@@ -102,6 +104,7 @@ class VoteReader:
         self._sample = sample
         self._keep = tuple(keep)
         self._overwrite = overwrite
+        self._lean = lean
 
     def __iter__(self) -> Iterator[Battles]:
         """Parts of some megabytes; iterating again reads the file again, with a new report."""
@@ -109,8 +112,8 @@ class VoteReader:
         waiting: list[BadRow] = []
         with contextlib.ExitStack() as files:
             bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
-            stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append))
-            large = _is_large(self._path)
+            stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append, lean=self._lean))
+            large = _is_large(self._path) and not self._lean
             batches = files.enter_context(contextlib.closing(_batches(stream, ahead=large)))
             first = _Head(batches)
             steps = _Pass(self._source(stream, first), self.report, bad, waiting, self._keep)

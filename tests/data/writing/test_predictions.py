@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     assert (ids, judge) == (IDS, JUDGE)
     np.testing.assert_array_equal(p, P)
     side = json.loads((tmp_path / f"predictions{suffix}.settings.json").read_text())
-    assert side == {"format": "votecast", "judge": JUDGE, "rows": 4, "settings": {"batch": 3}}
+    digest = hashlib.sha256((tmp_path / f"predictions{suffix}").read_bytes()).hexdigest()
+    assert side == {"format": "votecast", "judge": JUDGE, "rows": 4, "settings": {"batch": 3}, "sha256": digest}
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -22,6 +22,7 @@ def open_table(
     container: str | None = None,
     columns: Sequence[str] | None = None,
     on_bad_row: Callable[[BadRow], None] | None = None,
+    lean: bool = False,
 ) -> TableStream:
     r"""Open a file of rows to be read in parts; memory stays flat whatever its length.
 
@@ -30,6 +31,7 @@ def open_table(
         container: csv, tsv, jsonl, parquet or arrow; found by the first bytes and the name when None.
         columns: The columns to read; all when None.
         on_bad_row: Takes rows that cannot be read, which are then left out; None makes the first one an error.
+        lean: Whether to hold as little as possible at a time, at the price of time.
 
     Returns:
         A stream of batches of some megabytes. Cells of CSV are all text and never null: an empty cell is an empty text.
@@ -46,7 +48,7 @@ def open_table(
         ...     [batch.table.to_pydict() for batch in stream]
         [{'id': ['007', '8'], 'winner': ['a', 'b']}]
     """
-    source = Source(path)
+    source = Source(path, lean=lean)
     rejects = Rejects(source.path, on_bad_row)
     try:
         kind = find_container(source.head, source.path, container)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from votecast.data.containers.sources import Source
-from votecast.data.containers.stream import BATCH_BYTES, BadRow, RawBatch, Rejects, choose_columns
+from votecast.data.containers.stream import BadRow, RawBatch, Rejects, choose_columns
 
 _MOST_ROWS = 1 << 16
 _RELEASE_EVERY = 4
@@ -33,6 +33,7 @@ class ColumnarReader:
         self._rejects = rejects
         opened = _ParquetParts(source) if container == "parquet" else _ArrowParts(source)
         self._parts = opened
+        self._batch_bytes = source.batch_bytes
         self._names = choose_columns(source.path, opened.schema.names, columns)
         plain = [pa.field(name, _plain(opened.schema.field(name).type)) for name in self._names]
         self.schema = pa.schema(plain, metadata=opened.schema.metadata)
@@ -42,7 +43,7 @@ class ColumnarReader:
         row = 1
         for batch in self._parts.batches(self._names):
             is_text = _check(batch)
-            step = max(1, int(BATCH_BYTES * batch.num_rows // max(batch.nbytes, 1)))
+            step = max(1, int(self._batch_bytes * batch.num_rows // max(batch.nbytes, 1)))
             for start in range(0, batch.num_rows, step):
                 part = batch.slice(start, step)
                 rows = np.arange(row, row + part.num_rows, dtype=np.int64)
@@ -68,6 +69,7 @@ class ColumnarReader:
 
 class _ParquetParts:
     def __init__(self, source: Source) -> None:
+        self._batch_bytes = source.batch_bytes
         self._file = pq.ParquetFile(source.seekable(), pre_buffer=False, buffer_size=1 << 20)
         self.schema = self._file.schema_arrow
 
@@ -75,7 +77,7 @@ class _ParquetParts:
         """The rows of these columns, in parts of bounded size."""
         meta = self._file.metadata
         size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-        rows = min(_MOST_ROWS, max(1, int(BATCH_BYTES * meta.num_rows // max(size, 1))))
+        rows = min(_MOST_ROWS, max(1, int(self._batch_bytes * meta.num_rows // max(size, 1))))
         for count, batch in enumerate(self._file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)):
             yield batch
             if count % _RELEASE_EVERY == 0:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from votecast.data.containers.records import Blocks
 from votecast.data.containers.sources import Source
-from votecast.data.containers.stream import BATCH_BYTES, LARGE_FILE, BadRow, RawBatch, Rejects, choose_columns
+from votecast.data.containers.stream import LARGE_FILE, BadRow, RawBatch, Rejects, choose_columns
 from votecast.data.containers.text import encoding_problem
 from votecast.errors import DataError
 
@@ -42,7 +42,7 @@ class DelimitedReader:
         self._source = source
         self._rejects = rejects
         self._delimiter = delimiter
-        self._blocks = Blocks(source, delimiter, BATCH_BYTES * (2 if source.size >= LARGE_FILE else 1))
+        self._blocks = Blocks(source, delimiter, _block_bytes(source))
         self._header = self._read_header()
         self.schema = pa.schema(
             [(name, pa.large_string()) for name in choose_columns(source.path, self._header, columns)]
@@ -152,3 +152,7 @@ def _back_to_utf8(table: pa.Table, rows: NDArray[np.int64]) -> tuple[pa.Table, l
                 bad = BadRow(row, name, cell.decode("utf-8", "replace"), encoding_problem(cell, error))
                 found.setdefault(row, bad)
     return pa.table(columns), list(found.values())
+
+
+def _block_bytes(source: Source) -> int:
+    return source.batch_bytes * (2 if source.size >= LARGE_FILE and not source.lean else 1)

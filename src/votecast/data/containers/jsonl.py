@@ -38,7 +38,7 @@ class JsonLinesReader:
         self._path = source.path
         self._rejects = rejects
         self._columns = columns
-        self._blocks = Blocks(ArrayLines(source) if _is_array(source.head) else source)
+        self._blocks = Blocks(ArrayLines(source) if _is_array(source.head) else source, size=source.batch_bytes)
         self._known: pa.Schema | None = None
         self._fault: BadRow | None = None
         self._waiting = self._read()

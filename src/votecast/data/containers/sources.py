@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from votecast.data.containers.stream import damaged
+from votecast.data.containers.stream import BATCH_BYTES, LEAN_BATCH_BYTES, damaged
 from votecast.errors import DataError
 
 HEAD_BYTES = 1 << 16
@@ -25,12 +25,14 @@ class Source:
 
     Args:
         path: A file, or "-" for standard input.
+        lean: Whether memory counts more than time.
 
     Raises:
         DataError: If there is nothing to read; the message says why and what to do.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, lean: bool = False) -> None:
+        self.lean = lean
         self.path = "standard input" if str(path) == "-" else str(path)
         self.compression: str | None = None
         self._closing: list[Any] = []
@@ -53,6 +55,11 @@ class Source:
     def size(self) -> int:
         """Bytes on disk; 0 where they are compressed or piped."""
         return Path(self._file).stat().st_size if self._file is not None and self.compression is None else 0
+
+    @property
+    def batch_bytes(self) -> int:
+        """Text to hold at a time."""
+        return LEAN_BATCH_BYTES if self.lean else BATCH_BYTES
 
     def read(self, size: int) -> bytes:
         """The next bytes; fewer than asked for only at the end."""

@@ -16,6 +16,8 @@ from votecast.errors import DataError
 
 BATCH_BYTES = 2 << 20
 """Text of about this size is held at a time, or twice as much of a large file."""
+LEAN_BATCH_BYTES = 512 << 10
+"""The same where memory counts and time does not."""
 LARGE_FILE = 96 << 20
 """From this size on, speed is worth some megabytes."""
 LARGEST_ROW = 256 << 20
