@@ -116,7 +116,7 @@ class _Job:
 
     def votes(self, *, again: bool) -> VoteReader:
         """The battles; what an earlier run of this call has set aside may be set aside again."""
-        options = {"labels": "ignored", "lean": True} | self.reader
+        options: dict[str, Any] = {"labels": "ignored", "lean": True} | self.reader
         return VoteReader(self.source, **(options | {"overwrite": True} if again else options))
 
     def settings(self) -> dict[str, Any]:
