@@ -58,12 +58,13 @@ LIMITS = [
 """What is known to go wrong with the bundled judge; shown in its card."""
 
 ENCODER_LIMITS = [
+    "It is better than bundled:baseline on dev_pandalm and not on dev_autoj (see benchmarks/encoder_votes.py).",
     "It leans on length and form: a longer, well laid out answer is favoured, whether or not it is right.",
-    "Its encoder reads 288 tokens of prompt and answer together; what comes later is seen by its baseline half alone.",
+    "Its encoder reads 288 tokens of prompt and answer together; what comes later is seen by its baseline part alone.",
     "Its encoder knows English; of other languages it sees little more than length and layout.",
     "It checks no facts and no sums beyond simple ones that are written out.",
-    "It is calibrated on the crowds named above only; how readily people call a tie differs from crowd to crowd.",
-    "It is one model on one hold-out, not an average over folds.",
+    "How readily people call a tie differs from crowd to crowd, and it knows only the crowds named above.",
+    "It is one model on one hold-out, not an average over folds, and its forecasts are not calibrated afterwards.",
 ]
 """What is known to go wrong with the bundled encoder; shown in its card."""
 

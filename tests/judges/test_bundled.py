@@ -1,4 +1,4 @@
-"""The judge that ships with votecast: small, complete, free of texts, and sensible."""
+"""The judges that ship with votecast: small, complete, free of texts, and sensible."""
 
 import gzip
 import json
@@ -12,18 +12,29 @@ from votecast import load_judge
 from votecast.data import Battles
 from votecast.judges.judge import TrainedJudge
 
-FOLDER = Path(__file__).parents[2] / "src" / "votecast" / "bundled" / "baseline"
+BUNDLED = Path(__file__).parents[2] / "src" / "votecast" / "bundled"
+MOST = {"baseline": 2_000_000, "encoder": 6_000_000}
+
+
+@pytest.fixture(scope="module", params=MOST)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def bundled() -> TrainedJudge:
-    return load_judge("bundled:baseline")
+def folder(name: str) -> Path:
+    return BUNDLED / name
 
 
-def test_it_is_small_and_of_safe_formats() -> None:
-    files = [path for path in FOLDER.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 2_000_000
-    assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".md", ".parquet"}
+@pytest.fixture(scope="module")
+def bundled(name: str) -> TrainedJudge:
+    return load_judge(f"bundled:{name}")
+
+
+def test_it_is_small_and_of_safe_formats(name: str, folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST[name]
+    assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".txt", ".md", ".parquet"}
 
 
 SKY = "Sunlight is scattered by the air, and blue light is scattered most. That is why the sky looks blue."
@@ -47,8 +58,8 @@ def test_the_better_answer_is_likely_to_win(bundled: TrainedJudge, prompt: str, 
     assert p[0, 0] > p[0, 1]
 
 
-def test_the_card_names_every_source_with_licence_and_thanks() -> None:
-    card = (FOLDER / "README.md").read_text("utf-8")
+def test_the_card_names_every_source_with_licence_and_thanks(folder: Path) -> None:
+    card = (folder / "README.md").read_text("utf-8")
     for needed in (
         "dustalov/llmfao",
         "CC BY 4.0",
@@ -62,14 +73,18 @@ def test_the_card_names_every_source_with_licence_and_thanks() -> None:
         assert needed in card
 
 
-def test_the_card_says_what_is_known_to_go_wrong() -> None:
-    card = (FOLDER / "README.md").read_text("utf-8")
-    for needed in ("leans on form and length", "long refusal", "checks no facts", "calibrated on the crowds"):
+def test_the_card_says_what_is_known_to_go_wrong(name: str, folder: Path) -> None:
+    card = (folder / "README.md").read_text("utf-8")
+    known = {
+        "baseline": ("leans on form and length", "long refusal", "checks no facts", "calibrated on the crowds"),
+        "encoder": ("leans on length and form", "not on dev_autoj", "checks no facts", "knows English"),
+    }
+    for needed in known[name]:
         assert needed in card
 
 
-def test_it_holds_no_text_of_the_votes(outside_votes: Path) -> None:
-    held = b"".join(path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()).decode("utf-8", "replace")
+def test_it_holds_no_text_of_the_votes(folder: Path, outside_votes: Path) -> None:
+    held = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file()).decode("utf-8", "replace")
     with gzip.open(outside_votes / "votes_train.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     texts = [text for row in rows for name in ("prompt", "response_a", "response_b") for text in row[name] if text]
@@ -79,4 +94,10 @@ def test_it_holds_no_text_of_the_votes(outside_votes: Path) -> None:
 
 def test_order_plays_no_part(bundled: TrainedJudge) -> None:
     battles = Battles.from_rows([{"prompt": "Hi", "response_a": "Hello there.", "response_b": "No."}])
-    assert np.array_equal(bundled.predict_proba(battles.swapped())[:, [1, 0, 2]], bundled.predict_proba(battles))
+    turned = bundled.predict_proba(battles.swapped())[:, [1, 0, 2]]
+    assert np.allclose(turned, bundled.predict_proba(battles), rtol=0, atol=1e-6)
+
+
+def test_the_encoder_builds_on_weights_that_it_names_and_does_not_hold() -> None:
+    base = json.loads((BUNDLED / "encoder" / "config.json").read_text("utf-8"))["base"]
+    assert (base["sha256"][:10], base["licence"]) == ("53aa51172d", "Apache-2.0")

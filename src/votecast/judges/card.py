@@ -105,7 +105,8 @@ def _how(config: Mapping[str, Any]) -> str:
             f"- folds: {folds['method']}, {folds['n']}{only}",
             f"- kept: {_kept(config)}",
             *_optional(config),
-            f"- calibration: {config['calibration']['method']}, fitted on out-of-fold forecasts only",
+            f"- calibration: {config['calibration']['method']}"
+            + (", fitted on out-of-fold forecasts only" if config["calibration"]["method"] != "none" else ""),
             f"- seed: {recipe['seed']}",
             "- all settings are in `config.json`",
             "- `prompt_hashes.safetensors` lets votecast refuse to test the judge on its own training prompts",
