@@ -154,7 +154,7 @@ class KerasSiameseModel:
             JudgeError: Before the first `fit`.
         """
         backbone = self._check_fitted("save")
-        save_file({name: np.ascontiguousarray(array) for name, array in self._weights.items()}, folder / WEIGHTS)
+        save_file({name: np.asarray(array, order="C") for name, array in self._weights.items()}, folder / WEIGHTS)
         (folder / BACKBONE).write_text(json.dumps(backbone.to_dict(), indent=2, sort_keys=True) + "\n", "utf-8")
         (folder / METRICS).write_text("".join(json.dumps(record) + "\n" for record in self.records), "utf-8")
         (folder / TOKENIZER).mkdir()

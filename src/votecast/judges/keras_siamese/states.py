@@ -61,7 +61,7 @@ class States:
         if self._folder is None:
             return
         facts = json.dumps(state.facts | {"made_from": self._made_from})
-        whole = save({name: np.ascontiguousarray(array) for name, array in state.arrays.items()}, {_FACTS: facts})
+        whole = save({name: np.asarray(array, order="C") for name, array in state.arrays.items()}, {_FACTS: facts})
         target = self._folder / f"epoch-{epoch:05d}-{_digest(whole)}.safetensors"
         try:
             with atomic_file(target, overwrite=True) as part:
