@@ -129,12 +129,20 @@ def test_a_device_that_is_not_there_is_named() -> None:
         encode_sequences(network_of("bert"), sequences(), InferenceSettings(devices=("cuda:7",)), pad_id=0)
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_bf16_is_close(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [("bert", "bf16"), ("distilbert", "bf16"), ("bert", "int8"), ("deberta-v3", "int8"), ("modernbert", "int8")],
+)
+def test_rounded_outputs_are_close(kind: str, precision: Any) -> None:
     network, rows = network_of(kind), sequences()
     exact = encode_sequences(network, rows, pad_id=0)
-    found = encode_sequences(network, rows, InferenceSettings(precision="bf16"), pad_id=0)
+    found = encode_sequences(network, rows, InferenceSettings(precision=precision), pad_id=0)
     assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def test_int8_is_refused_where_there_is_no_such_form() -> None:
+    with pytest.raises(ConfigError, match="int8, and this architecture has no such form"):
+        encode_sequences(network_of("distilbert"), sequences(), InferenceSettings(precision="int8"), pad_id=0)
 
 
 def test_threads_are_set_for_the_call_alone() -> None:

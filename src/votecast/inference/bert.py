@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from votecast.inference.attention import Padding, Unpadded, unpadded_attention_works
-from votecast.inference.dense import activation_of, dense
+from votecast.inference.dense import activation_of, dense, states_dtype
 from votecast.inference.norm import Norm
 
 TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -27,7 +27,7 @@ class BertStack(nn.Module):
 
     def __init__(self, encoder: Any, config: Any, *, dtype: torch.dtype, first_token: bool) -> None:
         super().__init__()
-        self.dtype, self.first_token = dtype, first_token
+        self.dtype, self.first_token = states_dtype(dtype), first_token
         *lower, top = encoder.layer
         self.layers = [BertLayer(layer, config, dtype) for layer in lower]
         self.top = BertLayer(top, config, dtype, apart=first_token)

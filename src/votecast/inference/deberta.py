@@ -12,7 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from votecast.inference.attention import mix
-from votecast.inference.dense import activation_of, dense
+from votecast.inference.dense import activation_of, dense, states_dtype
 from votecast.inference.norm import Norm
 
 
@@ -32,7 +32,7 @@ class DebertaStack(nn.Module):
 
     def __init__(self, encoder: Any, config: Any, *, dtype: torch.dtype, first_token: bool) -> None:
         super().__init__()
-        self.dtype = dtype
+        self.dtype = states_dtype(dtype)
         embedded = encoder.get_rel_embedding()
         last = len(encoder.layer) - 1
         reduced = first_token and (last > 0 or encoder.conv is None)
@@ -136,7 +136,9 @@ class DebertaLayer:
 
     def _projected(self, module: Any, embedded: Tensor, dtype: torch.dtype) -> Tensor:
         rows = linear(embedded[: 2 * self.span].detach(), module.weight.detach(), module.bias.detach())
-        return rows.view(len(rows), self.heads, -1).transpose(0, 1).contiguous().to(dtype)  # (heads, 2 span, d)
+        return (
+            rows.view(len(rows), self.heads, -1).transpose(0, 1).contiguous().to(states_dtype(dtype))
+        )  # (heads, 2 span, d)
 
 
 def _distances(length: int, buckets: int, most: int, device: torch.device) -> Tensor:

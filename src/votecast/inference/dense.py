@@ -24,36 +24,54 @@ class Dense:
     Args:
         weight: Shape (outputs, inputs).
         bias: Shape (outputs,), or None.
-        dtype: What is computed with.
+        dtype: What is computed with. int8 takes and gives bf16: weights have a scale for each output, inputs one that
+            is measured in every call.
         activation: What follows.
     """
 
     def __init__(
         self, weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype, activation: Activation = "none"
     ) -> None:
-        self.weight = weight.detach().to(dtype)
-        self.bias = None if bias is None else bias.detach().to(dtype)
         self.activation = activation
+        self.weight: Tensor | None = weight.detach()
+        self.bias = None if bias is None else bias.detach().to(torch.float32 if dtype == torch.int8 else dtype)
         self.packed: Tensor | None = None
-        if packing_works() and weight.device.type == "cpu" and dtype in (torch.float32, torch.bfloat16):
-            self.packed = _OPS._reorder_linear_weight(self.weight.contiguous(), None)
-            self.weight = self.weight[:0]
+        self.scales: Tensor | None = None  # of 8 bits
+        if dtype == torch.int8:
+            self.scales = self.weight.abs().amax(dim=1).float().clamp(min=1e-8) / 127
+            rounded = (self.weight / self.scales[:, None]).round().to(torch.int8)
+            self.packed = torch.ops.onednn.qlinear_prepack(rounded, None)
+        elif weight.device.type == "cpu" and dtype in (torch.float32, torch.bfloat16) and packing_works():
+            self.packed = _OPS._reorder_linear_weight(self.weight.to(dtype).contiguous(), None)
+        self.weight = self.weight.to(dtype) if self.packed is None else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Shape (..., inputs) to (..., outputs)."""
+        name, algorithm = _FUSED[self.activation]
+        if self.scales is not None:
+            return self._of_8_bits(x, name, algorithm)
         if self.packed is not None:
-            name, algorithm = _FUSED[self.activation]
             return cast("Tensor", _OPS._linear_pointwise(x, self.packed, self.bias, name, [], algorithm))
-        y = functional.linear(x, self.weight, self.bias)
-        if self.activation == "none":
-            return y
-        return functional.gelu(y, approximate="none" if self.activation == "gelu" else "tanh")
+        y = functional.linear(x, cast("Tensor", self.weight), self.bias)
+        return y if self.activation == "none" else functional.gelu(y, approximate=algorithm)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
         """The residual and x W' + b, without activation."""
+        if self.scales is not None:
+            return self._of_8_bits(x, "none", "") + residual
         if self.packed is not None:
             return cast("Tensor", _OPS._linear_pointwise.binary(x, residual, self.packed, self.bias, "add"))
-        return functional.linear(x, self.weight, self.bias) + residual
+        return functional.linear(x, cast("Tensor", self.weight), self.bias) + residual
+
+    def _of_8_bits(self, x: Tensor, name: str, algorithm: str) -> Tensor:
+        scale = max(float(x.abs().amax()), 1e-8) / 127
+        rounded = (x.float() / scale).round_().add_(128).to(torch.uint8)
+        zeros = torch.zeros_like(self.scales, dtype=torch.int32)
+        weights = (self.packed, self.scales, zeros, self.bias)
+        found: Tensor = torch.ops.onednn.qlinear_pointwise(
+            rounded, scale, 128, *weights, 1.0, 0, torch.bfloat16, name, [], algorithm
+        )
+        return found
 
 
 def dense(*modules: Any, dtype: torch.dtype, activation: Activation = "none") -> Dense:
@@ -69,6 +87,16 @@ def activation_of(name: object) -> Activation | None:
     """The fused form of an activation of transformers; None where there is none."""
     known: dict[object, Activation] = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
     return known.get(name) if isinstance(name, str) else None
+
+
+def states_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What the states between dense layers are kept in."""
+    return torch.bfloat16 if dtype == torch.int8 else dtype
+
+
+def int8_works() -> bool:
+    """Whether this build of torch computes with 8 bits through oneDNN."""
+    return packing_works() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
 _works: list[bool] = []

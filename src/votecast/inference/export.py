@@ -24,8 +24,8 @@ _SHAPES = ((1, 8), (2, 16), (3, 40))
 def export_onnx(network: Any, folder: str | Path, *, pad_id: int, types: bool) -> Path:
     """Write what `network.encode` computes as `model.onnx`, and check it.
 
-    The file takes int64 `ids` and `mask`, and `types` if asked and read, of shape (rows, tokens), any numbers of both, and gives
-    float32 `outputs` of shape (rows, d).
+    The file takes int64 `ids` and `mask`, and `types` if asked and read, of shape (rows, tokens), any numbers of both,
+    and gives float32 `outputs` of shape (rows, d).
 
     Args:
         network: A network with `encode(ids, mask, types)` on the CPU.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from votecast.inference.attention import Padding
-from votecast.inference.dense import Dense, activation_of, dense
+from votecast.inference.dense import Dense, activation_of, dense, states_dtype
 from votecast.inference.norm import Norm
 
 
@@ -41,7 +41,7 @@ class ModernBertLayer(nn.Module):
 
     def __init__(self, layer: Any, config: Any, dtype: torch.dtype, *, first_token: bool, last: bool) -> None:
         super().__init__()
-        self.attention_type, self.dtype = layer.attention_type, dtype
+        self.attention_type, self.dtype = layer.attention_type, states_dtype(dtype)
         self.first_token, self.last = first_token, last
         self.heads, self.head_size = int(config.num_attention_heads), int(layer.attn.head_dim)
         weight, bias = layer.attn.Wqkv.weight, layer.attn.Wqkv.bias

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from votecast.errors import ConfigError
+from votecast.inference.dense import int8_works
 from votecast.inference.fast import fast_network
 from votecast.inference.settings import InferenceSettings
 from votecast.machine import usable_cores
@@ -41,7 +42,11 @@ class Replica:
             network = copy.deepcopy(network).to(device)
         self.network = network
         with torch.no_grad():
-            self.fast = fast_network(network, dtype=self.dtype, last_layer_only=settings.last_layer_only)
+            self.fast: Any = fast_network(network, dtype=self.dtype, last_layer_only=settings.last_layer_only)
+        if self.dtype == torch.int8 and self.fast is network:
+            raise ConfigError(
+                "inference.precision is int8, and this architecture has no such form; allowed are auto, fp32 and bf16"
+            )
 
     def encode(self, batch: Padded) -> NDArray[np.float32]:
         """Vectors of shape (m, d)."""
@@ -74,13 +79,19 @@ def devices_of(settings: InferenceSettings) -> list[torch.device]:
 
 
 def dtype_of(settings: InferenceSettings, device: torch.device) -> torch.dtype:
-    """What a device computes with."""
+    """What a device computes dense layers with.
+
+    Raises:
+        ConfigError: If the device cannot compute in this precision.
+    """
     if settings.precision == "auto":
         rounds = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if rounds else torch.float32
-    if settings.precision == "int8":
-        raise ConfigError("inference.precision int8 is not available; allowed are auto, fp32 and bf16")
-    return torch.float32 if settings.precision == "fp32" else torch.bfloat16
+    if settings.precision == "int8" and (device.type != "cpu" or not int8_works()):
+        raise ConfigError(
+            f"inference.precision is int8, which {device} does not have here; allowed are auto, fp32 and bf16"
+        )
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}[settings.precision]
 
 
 @contextmanager
