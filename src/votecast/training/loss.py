@@ -24,9 +24,9 @@ def row_losses(log_probs: Tensor, targets: Tensor, *, smoothing: float = 0.0, sy
         Shape (rows,).
 
     Example:
-        >>> sure = torch.tensor([[[0.0, -50.0, -50.0]]])
-        >>> row_losses(sure, torch.tensor([[1.0, 0.0, 0.0]])).tolist()
-        [0.0]
+        >>> even = torch.tensor([[[0.5, 0.25, 0.25]]]).log()
+        >>> round(row_losses(even, torch.tensor([[0.0, 0.5, 0.5]])).item(), 4)
+        1.3863
     """
     targets = (1 - smoothing) * targets + smoothing / 3
     apart = -(targets[:, None] * log_probs).sum(-1).mean(-1)
