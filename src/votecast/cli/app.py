@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
     "compare": "Forecast the vote between two answers given on the command line.",
     "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
+    "export": "Write the networks of a judge as ONNX files, each checked against torch.",
     "inspect": "Show what is in a file of votes, and what is wrong with it.",
     "convert": "Turn a file of votes into another format.",
     "simulate": "Write votes of an arena whose true probabilities are known.",

@@ -66,7 +66,7 @@ class Dense:
     def _of_8_bits(self, x: Tensor, name: str, algorithm: str) -> Tensor:
         scale = max(float(x.abs().amax()), 1e-8) / 127
         rounded = (x.float() / scale).round_().add_(128).to(torch.uint8)
-        zeros = torch.zeros_like(self.scales, dtype=torch.int32)
+        zeros = torch.zeros_like(cast("Tensor", self.scales), dtype=torch.int32)
         weights = (self.packed, self.scales, zeros, self.bias)
         found: Tensor = torch.ops.onednn.qlinear_pointwise(
             rounded, scale, 128, *weights, 1.0, 0, torch.bfloat16, name, [], algorithm
@@ -110,7 +110,7 @@ def packing_works() -> bool:
 
 
 def _try_packing() -> bool:
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available():
         return False
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (torch.randn(shape, generator=generator) for shape in ((3, 8), (4, 8), (4,)))
