@@ -106,7 +106,7 @@ def test_repairs_are_counted_by_row(path: Path) -> None:
 
 
 def test_keys_may_come_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "BATCH_BYTES", 16)
+    monkeypatch.setattr("votecast.data.containers.sources.BATCH_BYTES", 16)
     monkeypatch.setattr(records, "LEAST_READ", 8)
     monkeypatch.setattr("votecast.data.containers.sources.HEAD_BYTES", 8)
     lines = [{"a": 1}, {"a": 2.5}, {"b": [None, "x"]}, {"b": ["y"], "c": "2020-01-01"}, {"c": "later"}, {"a": "text"}]

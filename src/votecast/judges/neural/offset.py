@@ -64,8 +64,8 @@ def scores_of(p: Probabilities) -> NDArray[np.float32]:
     """Strength and closeness (see `votecast.judges.davidson`) of forecasts of shape (n, 3), shape (n, 2).
 
     Example:
-        >>> scores_of(np.array([[0.4, 0.4, 0.2]])).round(3).tolist()
-        [[0.0, -0.693]]
+        >>> scores_of(np.array([[0.25, 0.25, 0.5]])).round(2)
+        array([[0.  , 0.69]], dtype=float32)
     """
     a, b, tie = np.log(np.maximum(p, _LEAST)).T
     return np.stack([a - b, tie - (a + b) / 2], axis=1).astype(np.float32)
