@@ -114,7 +114,7 @@ class KerasSiameseModel:
             ConfigError: If the backbone cannot be loaded or cannot read the text, or Keras runs on another backend.
             JudgeError: If there is nothing to learn from, or a loss is not finite.
         """
-        _refuse(~np.isfinite(targets).all(axis=1), "label", "three numbers that sum to 1")
+        _refuse(np.asarray(~np.isfinite(targets).all(axis=1)), "label", "three numbers that sum to 1")
         _refuse(~(np.isfinite(weights) & (weights >= 0)), "weight", "a number of at least 0")
         if not len(prepared) or not weights.sum() > 0:
             raise JudgeError(
