@@ -153,7 +153,7 @@ def test_a_damaged_array_names_the_row(tmp_path: Path, content: str, message: st
 def test_every_value_survives(tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, Any]]) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "votes.jsonl"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "BATCH_BYTES", 64)
+        patch.setattr("votecast.data.containers.sources.BATCH_BYTES", 64)
         patch.setattr(records, "LEAST_READ", 16)
         found = batches(path, "".join(json.dumps(each) + "\n" for each in values))
     assert [row for batch in found for row in batch.rows] == list(range(1, len(values) + 1))
