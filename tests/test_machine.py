@@ -22,4 +22,4 @@ def test_threads_settled_by_the_user_are_left_alone(monkeypatch: pytest.MonkeyPa
 
 
 def test_processes_share_the_cores() -> None:
-    assert 1 <= machine.usable_cores()
+    assert machine.usable_cores() >= 1
