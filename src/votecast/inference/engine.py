@@ -53,6 +53,13 @@ def encode_sequences(
     Raises:
         ConfigError: If a device does not exist or cannot compute in this precision.
         JudgeError: If one sequence alone does not fit into the memory of a device.
+
+    Example:
+        >>> class Sums(torch.nn.Module):
+        ...     def encode(self, ids, mask, types):
+        ...         return (ids * mask).sum(1, keepdim=True).float()
+        >>> encode_sequences(Sums(), Sequences.from_lists([[1, 2], [4]]), pad_id=0).tolist()
+        [[3.0], [4.0]]
     """
     return Engine(network, settings).encode(sequences, pad_id=pad_id, progress=progress)
 
