@@ -34,7 +34,8 @@ def predict(
         judge: A judge folder, bundled:baseline, or default.
         format: votecast (id, p_a, p_b, p_tie), or an lmsys or wsdm submission.
         reading: How the file is read.
-        precision: How exactly a neural judge computes: bf16 and int8 are faster and round.
+        precision: How exactly a neural judge computes: bf16 is faster and rounds; int8 rounds so much that its log loss
+            should be measured first.
         resume: Go on with what a killed run of the same command has left beside the output.
         json: Write a summary as JSON ("-" is standard output).
         overwrite: Replace existing outputs, and discard unfinished work on them.
