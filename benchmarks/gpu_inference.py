@@ -4,8 +4,8 @@
     python benchmarks/gpu_inference.py --try                           # a few rows of a small model on any machine
 
 Random weights in bf16. Lengths are drawn by seed from a fixed table of an arena's, cut at 512 tokens; once more all
-rows have 512. The peer takes rows in random order, 64 at a time, each batch padded to its longest row. Outputs are compared
-before any speed is shown. The arithmetic of a token is counted as twice the weights of the layers, and twice 3 x 2 x
+rows have 512. The peer takes rows in random order, 64 at a time, each batch padded to its longest row. Outputs are
+compared before any speed is shown. The arithmetic of a token is counted as twice the weights of the layers, and 12 x
 length x width in the attention of every layer (content to content, content to position, position to content).
 """
 
