@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from votecast.errors import ConfigError
-from votecast.text.batches import bucketed_batches, token_batches
+from votecast.text.batches import bucketed_batches, group_sizes, length_groups, token_batches
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=60).map(lambda values: np.array(values, np.int64))
 
@@ -37,6 +39,8 @@ def test_a_budget_of_nothing_is_refused() -> None:
         token_batches(np.array([1]), budget=0)
     with pytest.raises(ConfigError, match="at least 1"):
         bucketed_batches(np.array([1]), rows=0, seed=0, epoch=0)
+    with pytest.raises(ConfigError, match="groups of 0 rows in steps of 2 rows; both must be at least 1"):
+        length_groups(np.array([1]), rows=2, group=0, seed=0, epoch=0)
 
 
 @settings(deadline=None)
@@ -69,3 +73,41 @@ def test_steps_hold_rows_of_similar_length_in_random_order() -> None:
     assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.15
     plain = bucketed_batches(costs, rows=16, seed=0, epoch=0, window=1)
     assert sum(costs[step].max() * len(step) for step in plain) > 1.6 * costs.sum()
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 9), st.integers(1, 30), st.integers(0, 2))
+def test_groups_hold_every_row_once_and_go_from_short_to_long(
+    costs: np.ndarray, rows: int, group: int, epoch: int
+) -> None:
+    groups = length_groups(costs, rows=rows, group=group, seed=1, epoch=epoch)
+    assert sorted(i for steps in groups for step in steps for i in step) == list(range(len(costs)))
+    assert [sum(map(len, steps)) for steps in groups] == group_sizes(len(costs), group, rows)
+    for steps in groups:
+        sizes = [len(step) for step in steps]
+        assert max(sizes) <= rows
+        assert max(sizes) - min(sizes) <= 1  # no small step whose rows would count for more
+    ends = [(costs[np.concatenate(steps)].min(), costs[np.concatenate(steps)].max()) for steps in groups]
+    assert all(longest <= shortest for (_, longest), (shortest, _) in itertools.pairwise(ends))
+
+
+def test_groups_are_shuffled_inside_and_so_are_rows_of_one_length() -> None:
+    costs = np.repeat([5, 9], 400)
+
+    def rows(epoch: int, seed: int = 0) -> np.ndarray:
+        return np.concatenate(
+            [np.concatenate(g) for g in length_groups(costs, rows=8, group=200, seed=seed, epoch=epoch)]
+        )
+
+    assert np.array_equal(rows(0), rows(0))
+    assert not np.array_equal(rows(0), rows(1))
+    assert not np.array_equal(rows(0), rows(0, seed=1))
+    first = rows(0)[:200]
+    assert set(first) != set(range(200))  # not the first 200 of the file
+    assert abs(np.corrcoef(np.arange(200), first)[0, 1]) < 0.2
+
+
+def test_a_remainder_smaller_than_a_step_joins_the_last_group() -> None:
+    assert group_sizes(201, 200, 16) == [201]
+    assert group_sizes(216, 200, 16) == [200, 16]
+    assert group_sizes(7, 200, 16) == [7]

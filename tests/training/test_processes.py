@@ -12,9 +12,10 @@ from safetensors.numpy import load_file
 from votecast.training.plan import deal
 
 
-def train(folder: Path, *settings: str, count: int = 1) -> list[dict[str, float]]:
-    """Train in this many processes at once; what the first one wrote."""
-    folder.mkdir()
+def train(folder: Path, *settings: str, count: int = 1, ends: int = 0) -> list[dict[str, float]]:
+    """Train in this many processes at once, which all end with this status; what the first one wrote."""
+    folder.mkdir(exist_ok=True)
+    (folder / "meeting").unlink(missing_ok=True)
     shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     if count > 1:
         shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
@@ -23,7 +24,7 @@ def train(folder: Path, *settings: str, count: int = 1) -> list[dict[str, float]
         subprocess.Popen(command, env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else shared)
         for rank in range(count)
     ]
-    assert [process.wait() for process in started] == [0] * count
+    assert [process.wait() for process in started] == [ends] * count
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 

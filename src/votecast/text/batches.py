@@ -83,3 +83,65 @@ def bucketed_batches(
         steps.extend(ordered.reshape(-1, rows))
     steps = [steps[i] for i in rng.permutation(len(steps))]
     return steps + ([shuffled[full:]] if full < len(costs) else [])
+
+
+def length_groups(
+    costs: NDArray[np.int64], *, rows: int, group: int, seed: int, epoch: int
+) -> list[list[NDArray[np.int64]]]:
+    """Cut rows into training steps that go from short rows to long ones, in groups of similar length.
+
+    The rows are sorted by length, rows of one length in random order, and cut into groups; each group is shuffled and
+    divided evenly into steps, so that no step of a few rows moves the weights as far as a full one. Every row comes
+    once an epoch.
+
+    Args:
+        costs: Tokens of each row.
+        rows: The most rows of one step.
+        group: Rows of one group.
+        seed: Seed of the run.
+        epoch: Number of the epoch; each has its own order within the groups.
+
+    Returns:
+        For each group, shortest first, the positions of the rows of each step.
+
+    Raises:
+        ConfigError: If rows or group is below 1.
+
+    Example:
+        >>> groups = length_groups(np.array([5, 1, 9, 2, 8, 1]), rows=2, group=3, seed=0, epoch=0)
+        >>> [sorted(np.concatenate(steps).tolist()) for steps in groups], [len(steps) for steps in groups]
+        ([[1, 3, 5], [0, 2, 4]], [2, 2])
+    """
+    rng = np.random.default_rng([seed, epoch])
+    shuffled = rng.permutation(len(costs))
+    ordered = shuffled[np.argsort(np.asarray(costs)[shuffled], kind="stable")]
+    groups, start = [], 0
+    for size in group_sizes(len(costs), group, rows):
+        part = rng.permutation(ordered[start : start + size])
+        groups.append(np.array_split(part, -(-size // rows)))
+        start += size
+    return groups
+
+
+def group_sizes(count: int, group: int, rows: int) -> list[int]:
+    """Rows of each group of a length curriculum; a remainder too small for one step joins the last group.
+
+    Args:
+        count: All rows.
+        group: Rows of one group.
+        rows: Rows of one step.
+
+    Raises:
+        ConfigError: If group or rows is below 1.
+
+    Example:
+        >>> group_sizes(450, 200, 16), group_sizes(403, 200, 16)
+        ([200, 200, 50], [200, 203])
+    """
+    if group < 1 or rows < 1:
+        raise ConfigError(f"groups of {group} rows in steps of {rows} rows; both must be at least 1")
+    full, rest = divmod(count, group)
+    sizes = [group] * full
+    if rest >= rows or not sizes:
+        return [*sizes, rest] if rest else sizes
+    return [*sizes[:-1], sizes[-1] + rest]

@@ -106,6 +106,7 @@ class _Training:
             most=settings.max_steps,
             bucketing=settings.bucketing,
             seed=seed,
+            group=settings.group if settings.order == "length" else None,
         )
         self.precision = choose_precision(settings.precision, processes.device)
         self.optimizer = make_optimizer(network, settings)
@@ -155,10 +156,16 @@ class _Training:
             self._log(done)
         if self._due(self.settings.eval_every):
             self._evaluate()
-        if self._due(self.settings.save_every or self.settings.eval_every) and state.step < self.plan.steps:
+        if self._due(self._save_every()) and state.step < self.plan.steps:
             self._save()
 
+    def _save_every(self) -> Interval:
+        after = "group" if self.settings.order == "length" else self.settings.eval_every
+        return self.settings.save_every or after
+
     def _due(self, every: Interval) -> bool:
+        if every == "group":
+            return self.plan.ends_group(self.state.step)
         steps = self.plan.epoch_steps if every == "epoch" else every
         return self.state.step % steps == 0 or self.state.step == self.plan.steps
 

@@ -10,7 +10,7 @@ from votecast.config import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Interval = Count | Literal["epoch"]
+Interval = Count | Literal["epoch", "group"]
 
 
 class TrainingSettings(Settings):
@@ -22,6 +22,9 @@ class TrainingSettings(Settings):
         batch_size: Rows of one optimizer step, on each device.
         max_tokens: Tokens of one forward pass on each device, padding included; a step is divided into as many passes
             as this asks for, and its gradient stays that of the undivided step. Halved when a GPU runs out of memory.
+        order: In which order an epoch takes the rows: "shuffled", or "length", a curriculum: groups of similar length,
+            shortest first, each shuffled, under one schedule.
+        group: Rows of one group of the curriculum; no step holds rows of two.
         bucketing: Steps whose rows are sorted by length together, which saves padding; 1 deals rows at random.
         learning_rate: Peak learning rate of the last layers.
         head_learning_rate: Peak learning rate of the head, which starts from nothing; None takes `learning_rate`.
@@ -41,8 +44,9 @@ class TrainingSettings(Settings):
             ("ema"), or the mean of those of the last evaluations ("last").
         average_decay: Weight of the past in the moving average, per step.
         average_last: Number of evaluations whose weights are averaged.
-        eval_every: Steps between evaluations, or "epoch".
-        save_every: Steps between checkpoints, or "epoch"; None saves after every evaluation.
+        eval_every: Steps between evaluations, or "epoch", or "group" of the curriculum.
+        save_every: Steps between checkpoints, or "epoch" or "group"; None saves after every group of the curriculum,
+            or without one after every evaluation.
         log_every: Steps between lines of metrics.jsonl.
         keep: Checkpoints kept on disk.
         patience: Stop after this many evaluations without a better log loss; None trains to the end.
@@ -60,6 +64,8 @@ class TrainingSettings(Settings):
     max_steps: Count | None = None
     batch_size: Count = 16
     max_tokens: Count = 8192
+    order: Literal["shuffled", "length"] = "shuffled"
+    group: Count = 200
     bucketing: Count = 50
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     head_learning_rate: Annotated[float, Field(gt=0)] | None = None
@@ -91,5 +97,10 @@ class TrainingSettings(Settings):
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError(
                 f"warmup is {self.warmup}; allowed is a share of all steps below 1, or a whole number of steps"
+            )
+        if self.order == "shuffled" and "group" in {self.eval_every, self.save_every}:
+            raise ValueError(
+                "eval_every or save_every is 'group', and order 'shuffled' has no groups; allowed are a number of "
+                "steps and 'epoch', or set order to 'length'"
             )
         return self
