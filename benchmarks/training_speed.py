@@ -36,7 +36,8 @@ def prepare(work: Path, data: Path, rows: int) -> None:
     """Write the model, token ids and labels of rows drawn by seed."""
     import torch
 
-    from votecast.judges.neural.backbone import Source, quietly
+    from votecast.judges.neural.backbone import Source
+    from votecast.judges.neural.quiet import quietly
     from votecast.text.encoder import TextEncoder
     from votecast.text.settings import TextSettings
 

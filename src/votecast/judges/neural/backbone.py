@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PretrainedConfig
-from transformers.utils import logging
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+)
 
 from votecast.errors import ConfigError, JudgeError
-from votecast.judges.neural import minilm
+from votecast.judges.neural import minilm, smollm2
+from votecast.judges.neural.quiet import quietly
 from votecast.judges.neural.tiny import TINY, tiny_config
 from votecast.text.tiny import tiny_tokenizer
 from votecast.text.tokenizer import FastTokenizer, load_tokenizer
 
-Kind = Literal["encoder", "classifier"]
-"""A bare encoder, or an encoder with a classification head of three labels."""
+Kind = Literal["encoder", "classifier", "decoder"]
+"""A bare encoder, an encoder with a classification head of three labels, or a bare causal model."""
 
 LABELS = ("a", "b", "tie")
 _HEADS = ("classifier", "pooler", "score", "head.")
@@ -48,7 +52,7 @@ class Source:
 
         Raises:
             ConfigError: If it is a path where nothing lies, or a tiny model of an unknown architecture.
-            MissingExtraError: If it is `minilm` and its package is not installed.
+            MissingExtraError: If it is `minilm` or `smollm2` and its package is not installed.
         """
         if name.startswith("tiny:"):
             kind = name.removeprefix("tiny:")
@@ -65,6 +69,8 @@ class Source:
                     "licence": minilm.LICENCE,
                 },
             )
+        if name == smollm2.NAME:
+            return cls(str(smollm2.smollm2_folder()), base=smollm2.BASE)
         folder = Path(name).expanduser()
         if folder.is_dir():
             return cls(str(folder), base=_base(name, None, folder))
@@ -72,13 +78,13 @@ class Source:
             raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder with weights")
         return cls(name, revision, base=_base(name, revision, None))
 
-    def tokenizer(self) -> FastTokenizer:
-        """The tokenizer that belongs to it."""
+    def tokenizer(self, *, eos_as_padding: bool = False) -> FastTokenizer:
+        """The tokenizer that belongs to it; decoders may fill up with the end of a text."""
         if self.tiny:
             return tiny_tokenizer()
         self.config()  # a name that nobody knows is told once, and as a model
         with quietly():
-            return load_tokenizer(self.path, revision=self.revision)
+            return load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding)
 
     def config(self) -> PretrainedConfig:
         """Its configuration, without weights."""
@@ -86,20 +92,30 @@ class Source:
             return tiny_config(self.tiny, tiny_tokenizer())
         return _guarded(self, lambda: AutoConfig.from_pretrained(self.path, **self._options()))
 
-    def load(self, kind: Kind, *, dropout: float | None = None) -> Any:
-        """The model in fp32; what the checkpoint does not hold is drawn from torch's generator.
+    def load(self, kind: Kind, *, dropout: float | None = None, options: Mapping[str, Any] | None = None) -> Any:
+        """The model, in fp32 unless options say otherwise; what it does not hold is drawn from torch's generator.
+
+        Args:
+            kind: Which part of it, under which head.
+            dropout: Dropout probability everywhere; None keeps its own.
+            options: Further keywords of `from_pretrained`, such as dtype.
 
         Raises:
             ConfigError: If there is no such model, or a folder holds no weights.
         """
         config = self.config()
         _set_dropout(config, dropout)
-        factory = AutoModel if kind == "encoder" else AutoModelForSequenceClassification
+        factory = AutoModelForSequenceClassification if kind == "classifier" else AutoModel
+        if kind == "decoder":
+            _check_causal(config, self.path or self.tiny)
+            config = config.get_text_config()
+            config.use_cache = False
         if kind == "classifier":
             config.num_labels = len(LABELS)
             config.id2label, config.label2id = dict(enumerate(LABELS)), {name: i for i, name in enumerate(LABELS)}
+        keywords = {"dtype": "float32"} | dict(options or {})
         if self.tiny:
-            return factory.from_config(config)
+            return factory.from_config(config, dtype=keywords["dtype"])
         if Path(self.path).is_dir():
             _check_weights_present(Path(self.path))
         model, found = _guarded(
@@ -107,9 +123,9 @@ class Source:
             lambda: factory.from_pretrained(
                 self.path,
                 config=config,
-                dtype="float32",
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                **keywords,
                 **self._options(),
             ),
         )
@@ -139,6 +155,14 @@ def check_positions(config: Any, max_length: int, name: str) -> None:
         raise ConfigError(
             f"model.text.max_length is {max_length}, and {name} has {positions} positions; "
             f"set it to at most {positions}"
+        )
+
+
+def _check_causal(config: Any, name: str) -> None:
+    if type(config.get_text_config()) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ConfigError(
+            f"model.name is {name!r}, of the type {config.model_type}, which is no causal language model; allowed are "
+            "Llama, Gemma, Qwen, Mistral, SmolLM and others like them; for encoders take the family cross_encoder"
         )
 
 
@@ -174,24 +198,6 @@ def _refuse_random(path: str, found: dict[str, Any]) -> None:
             f"the weights in {path} are not those of its config.json: {len(absent)} tensors are missing or of another "
             f"shape, such as {absent[0]}; give a folder whose config.json and weights were saved together"
         )
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep transformers from drawing bars, from telling of heads that are new on purpose, and of every retry."""
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    hub = getLogger("huggingface_hub")
-    level = hub.level
-    hub.setLevel(ERROR)
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        hub.setLevel(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _guarded(source: Source, load: Callable[[], Any]) -> Any:

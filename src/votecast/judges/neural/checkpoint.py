@@ -11,8 +11,9 @@ import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.judges.neural.backbone import LABELS, Source, quietly
+from votecast.judges.neural.backbone import LABELS, Source
 from votecast.judges.neural.minilm import sha256_of
+from votecast.judges.neural.quiet import quietly
 from votecast.judges.neural.weights import WEIGHTS, read_weights, weight_files
 from votecast.text.tokenizer import FastTokenizer
 

@@ -35,24 +35,26 @@ def minilm_folder() -> Path:
     return folder
 
 
-def check_weights(folder: Path, expected: str) -> None:
-    """Refuse a folder whose weights are not the ones expected.
+def check_weights(folder: Path, expected: str, *, file: str = "model.safetensors", install: str = _INSTALL) -> None:
+    """Refuse any other weights.
 
     Args:
-        folder: Folder with `model.safetensors`.
-        expected: SHA-256 of that file.
+        folder: Folder with the file.
+        expected: SHA-256 of the file.
+        file: Its name.
+        install: The command that installs the right one.
 
     Raises:
         ArtifactError: If the file is absent or another one.
     """
-    file = folder / "model.safetensors"
-    if not file.is_file():
-        raise ArtifactError(f"{folder} has no model.safetensors; name a folder that holds the weights")
-    found = sha256_of(file)
+    path = folder / file
+    if not path.is_file():
+        raise ArtifactError(f"{folder} has no {file}; name a folder that holds the weights")
+    found = sha256_of(path)
     if found != expected:
         raise ArtifactError(
-            f"{file} has SHA-256 {found}, expected {expected}: these are not the weights this judge was made from; "
-            f"install them with: {_INSTALL}"
+            f"{path} has SHA-256 {found}, expected {expected}: these are not the weights this judge was made from; "
+            f"install them with: {install}"
         )
 
 

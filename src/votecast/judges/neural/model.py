@@ -21,9 +21,10 @@ from votecast.errors import ArtifactError, JudgeError
 from votecast.features.form import answer_form
 from votecast.inference.engine import Engine
 from votecast.judges.neural.adapters import add_adapter, merge_adapter, trained_tensors
-from votecast.judges.neural.backbone import Kind, Source, check_positions, quietly
+from votecast.judges.neural.backbone import Kind, Source, check_positions
 from votecast.judges.neural.networks import PairNetwork, freeze
 from votecast.judges.neural.prepared import NeuralPrepared, PairExamples
+from votecast.judges.neural.quiet import quietly
 from votecast.judges.stacking import inner_folds
 from votecast.runs import Run
 from votecast.text.encoder import Encoded, TextEncoder
@@ -124,6 +125,19 @@ class NeuralModel(ABC):
     def base(self) -> dict[str, Any] | None:
         """Name and hash of weights that the folder of this member does not hold."""
         return self.source.base if self.settings.adapter is not None else None
+
+    @property
+    def merges(self) -> bool:
+        """Whether adapters are added to the weights they stand beside for forecasts."""
+        return self.settings.adapter is not None
+
+    def backbone(self) -> Any:
+        """The backbone as it is before training."""
+        return self.source.load(self.kind, dropout=self.settings.dropout)
+
+    def begin(self, network: PairNetwork) -> PairNetwork:
+        """The network as training begins; a family may put weights made before into it."""
+        return network
 
     def prepare(self, battles: Battles) -> NeuralPrepared:
         """Tokenise battles once, for both orders and all folds."""
@@ -283,17 +297,17 @@ class NeuralModel(ABC):
         network = self._unfitted()
         self._delta = load_file(folder / DELTA)
         _fill(network, {name: value.float() for name, value in self._delta.items()})
-        self.network = merge_adapter(network).eval()
+        self.network = (merge_adapter(network) if self.merges else network).eval()
 
     def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
         network = self._unfitted()
         network.start(targets, weights, prepared.form)
-        return network
+        return self.begin(network)
 
     def _unfitted(self) -> PairNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            backbone = self.source.load(self.kind, dropout=self.settings.dropout)
+            backbone = self.backbone()
             check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
             freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
             network = self.wrap(backbone)
@@ -303,7 +317,7 @@ class NeuralModel(ABC):
         if self.settings.adapter is not None:
             self._delta = trained_tensors(network)
             _fill(network, {name: value.float() for name, value in self._delta.items()})
-            network = merge_adapter(network)
+            network = merge_adapter(network) if self.merges else network
         self.network, self._engine = network.eval(), None
         return self
 

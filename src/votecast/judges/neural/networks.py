@@ -14,10 +14,14 @@ from torch.nn.functional import log_softmax
 
 from votecast.features.form import FORM
 from votecast.judges.davidson import prior_closeness
+from votecast.judges.neural.causal import last_states
 from votecast.types import Probabilities
 
 SWAPPED = [1, 0, 2]
 """Columns of A, B and tie once the answers are exchanged."""
+
+NO_TIE = -30.0
+"""Log-probability of a tie where there is none."""
 
 
 class PairNetwork(nn.Module):
@@ -62,7 +66,7 @@ class PairNetwork(nn.Module):
 
     def gradient_checkpointing_enable(self) -> None:
         """Compute activations again in the backward pass rather than keep them."""
-        self.backbone.gradient_checkpointing_enable()
+        self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
 
     def layer_groups(self) -> list[list[Parameter]]:
         """Parameters from the embeddings over each layer to the head."""
@@ -91,8 +95,55 @@ class CrossNetwork(PairNetwork):
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Log-probabilities of shape (n, k, 3), the second view turned back to the battle's own order."""
-        views = log_softmax(outputs, dim=-1)
-        return views if self.per_battle == 1 else torch.stack([views[:, 0], views[:, 1, SWAPPED]], dim=1)
+        return _views(outputs, offset)
+
+
+class DecoderNetwork(PairNetwork):
+    """Prompt and both answers in one sequence, classified by a causal model at the last token.
+
+    Args:
+        backbone: A bare causal model.
+        both_orders: Whether a battle is read in both orders.
+    """
+
+    def __init__(self, backbone: Any, *, both_orders: bool) -> None:
+        super().__init__()
+        self.backbone, self.per_battle = backbone, 1 + both_orders
+        self.score = last_token_head(backbone, 3)
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Logits of shape (m, 3), in the order in which the sequence shows the answers."""
+        return cast("Tensor", self.score(last_states(self.backbone, ids, mask).float()))
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Log-probabilities of shape (n, k, 3), the second view turned back to the battle's own order."""
+        return _views(outputs, offset)
+
+
+class RewardNetwork(PairNetwork):
+    """One reward an answer, read by a causal model at the last token; two rewards make the odds of A against B.
+
+    Bradley and Terry (1952): P(a) = sigma(r(A) - r(B)). A tie has no chance here: decided pairs are what it learns
+    from, and a link makes three probabilities of its rewards.
+
+    Args:
+        backbone: A bare causal model.
+    """
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        self.backbone, self.per_battle = backbone, 2
+        self.score = last_token_head(backbone, 1)
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Rewards of shape (m, 1)."""
+        return cast("Tensor", self.score(last_states(self.backbone, ids, mask).float()))
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Log-probabilities of shape (n, 1, 3)."""
+        gap = outputs[:, 0, 0] - outputs[:, 1, 0]
+        won, lost = nn.functional.logsigmoid(gap), nn.functional.logsigmoid(-gap)
+        return torch.stack([won, lost, torch.full_like(gap, NO_TIE)], dim=1).unsqueeze(1)
 
 
 class LinkedNetwork(PairNetwork):
@@ -199,6 +250,13 @@ def pooled(states: Tensor, mask: Tensor, pooling: Literal["mean", "cls"]) -> Ten
     return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
+def last_token_head(backbone: Any, outputs: int) -> nn.Linear:
+    """A head over one state, drawn as transformers draws those of its classifiers."""
+    head = nn.Linear(backbone.config.get_text_config().hidden_size, outputs, bias=False)
+    nn.init.normal_(head.weight, std=0.02)
+    return head
+
+
 def base_encoder(model: Any) -> Any:
     """The encoder inside a classifier or an adapter, or the model itself."""
     if hasattr(model, "get_base_model"):
@@ -207,8 +265,8 @@ def base_encoder(model: Any) -> Any:
 
 
 def embeddings_of(base: Any) -> nn.Module:
-    """The embeddings of an encoder."""
-    return cast("nn.Module", base.embeddings)
+    """The embeddings of an encoder or decoder."""
+    return cast("nn.Module", base.embeddings if hasattr(base, "embeddings") else base.embed_tokens)
 
 
 def layers_of(base: Any) -> Iterable[nn.Module]:
@@ -228,6 +286,16 @@ def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
 def _types(model: Any, types: Tensor | None) -> dict[str, Tensor]:
     known = getattr(base_encoder(model).config, "type_vocab_size", 0) or 0
     return {} if types is None or known < 2 else {"token_type_ids": types.clamp(max=known - 1)}
+
+
+def _views(logits: Tensor, offset: Tensor | None) -> Tensor:
+    """Log-probabilities of shape (n, k, 3) from logits of k orders; an offset is a strength and a closeness."""
+    if offset is not None:
+        half, t = offset[:, 0].to(logits.dtype) / 2, offset[:, 1].to(logits.dtype)
+        shown = torch.stack([half, -half, t], dim=1)
+        logits = logits + torch.stack([shown, shown[:, SWAPPED]], dim=1)[:, : logits.shape[1]]
+    views = log_softmax(logits, dim=-1)
+    return views if views.shape[1] == 1 else torch.stack([views[:, 0], views[:, 1, SWAPPED]], dim=1)
 
 
 def _davidson(d: Tensor, t: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from votecast.config import Settings
 from votecast.inference.settings import InferenceSettings
 from votecast.text.settings import TextSettings
 from votecast.training.settings import TrainingSettings
+
+Weights = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
 
 
 class AdapterSettings(Settings):
@@ -20,12 +22,23 @@ class AdapterSettings(Settings):
         alpha: Scale of the update; it is multiplied by alpha / rank.
         dropout: Dropout before each adapter.
         targets: Names of the linear layers that get one; empty takes every linear layer of the backbone.
+        layers: The first and the last layer that get some, counted from 0; None takes all. Layers below the first are
+            only ever run forwards.
+        bias: Which biases are trained: none, those of the adapted layers (`lora_only`), or all.
     """
 
     rank: int = Field(16, ge=1, le=1024)
     alpha: float = Field(32.0, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[str, ...] = ()
+    layers: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
+    bias: Literal["none", "all", "lora_only"] = "none"
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.layers is not None and self.layers[0] > self.layers[1]:
+            raise ValueError(f"layers is {list(self.layers)}; the first layer comes before the last, such as [16, 31]")
+        return self
 
 
 class OffsetSettings(Settings):
@@ -86,6 +99,57 @@ class CrossEncoderSettings(NeuralSettings):
 
     name: str = "minilm"
     orders: Literal["both", "shown"] = "both"
+
+
+class CausalSettings(NeuralSettings):
+    """How the weights of a causal backbone are held.
+
+    Args:
+        weights: What the backbone's weights are kept in: `nf4` is 4 bits (Dettmers et al. 2023, "QLoRA", section 3)
+            and `int8` 8 bits, both through bitsandbytes and for adapters only. A checkpoint that is stored in 4 bits
+            stays in these.
+        double_quantization: Whether the constants of the 4 bits are kept in 8 bits themselves.
+        compute: What 4 and 8 bits are computed with; `auto` is bf16 where the hardware has it, else fp16 on CUDA.
+        device_map: `auto` spreads the layers over all CUDA devices; None puts the model on one.
+        start: The folder of an adapter, made here or elsewhere, with which training begins.
+    """
+
+    weights: Weights = "fp32"
+    double_quantization: bool = True
+    compute: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device_map: Literal["auto"] | None = None
+    start: str | None = None
+
+    @model_validator(mode="after")
+    def _starts_with_adapter(self) -> Self:
+        if self.start is not None and self.adapter is None:
+            raise ValueError("start names an adapter to begin with, and adapter is not set; set adapter too")
+        return self
+
+
+class DecoderSettings(CausalSettings):
+    """Settings of the decoder judge: a causal model reads the prompt and both answers at once.
+
+    Args:
+        orders: `both` trains on swapped copies in the same batch and averages both orders in forecasts; `either` trains
+            on one order of each row, drawn by seed, at half the cost, and averages both in forecasts; `shown` takes the
+            answers in the order given, so that forecasts depend on it.
+        offset: Start from the forecasts of a judge of another family, and learn what it overlooks.
+    """
+
+    name: str = "smollm2"
+    orders: Literal["both", "either", "shown"] = "both"
+    offset: OffsetSettings | None = None
+    text: TextSettings = TextSettings(template="tags", cut="balanced")
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        if self.adapter is None and self.weights not in ("fp32", "bf16"):
+            raise ValueError(
+                f"weights is {self.weights}, and without adapter the weights themselves are trained, in fp32 or bf16; "
+                "set adapter, such as {rank: 16}, or weights fp32"
+            )
+        return self
 
 
 class SiameseSettings(NeuralSettings):

@@ -16,6 +16,8 @@ _SHAPE = {
     "max_position_embeddings": 1026,
 }
 
+_CAUSAL = {"num_key_value_heads": 1, "head_dim": 16}
+
 TINY: dict[str, dict[str, Any]] = {
     "bert": {},
     "roberta": {"type_vocab_size": 1},
@@ -33,6 +35,12 @@ TINY: dict[str, dict[str, Any]] = {
         "pooler_hidden_size": 32,
     },
     "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 32, "reference_compile": False},
+    "llama": _CAUSAL,
+    "mistral": _CAUSAL | {"sliding_window": None},
+    "qwen2": {"num_key_value_heads": 1},
+    "qwen3": _CAUSAL,
+    "gemma2": _CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32, "attn_logit_softcapping": 5.0},
+    "gemma3_text": _CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32},
 }
 """Architecture -> settings of its small form, beside the common shape."""
 
