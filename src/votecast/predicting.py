@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from votecast.artifacts import check_free, digest_of
 from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
-from votecast.data.writing import PredictionWriter, check_predictions, side_path
-from votecast.errors import ArtifactError, ConfigError
+from votecast.data.writing import PredictionWriter, side_path
+from votecast.errors import ArtifactError
+from votecast.judges.asking import add_cuts, ask, cite, cut_shares, set_inference
 from votecast.judges.unfinished import RUN, at_work, take_up
-from votecast.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shards
-from votecast.text.report import PARTS
+from votecast.shards import SHARD_ROWS, Shards, fingerprint, in_shards
 from votecast.types import Judge
 from votecast.version import __version__
 
@@ -67,7 +65,7 @@ def predict_file(
     """
     job = _Job(judge, source, Path(out), format, dict(reader or {}), dict(inference or {}), progress or _unheard)
     PredictionWriter(out, format=format)  # an unknown ending or format is an error before any work
-    job.run_with()
+    set_inference(judge, job.inference)
     made_before = resume and not overwrite and job.may_be_made()
     check_free(out, overwrite=overwrite or made_before)
     with at_work(out, resume=resume, overwrite=overwrite) as folder:
@@ -100,20 +98,6 @@ class _Job:
     _cut: dict[str, Any] | None = None
     _rows: Any = field(default_factory=hashlib.sha256)
 
-    @property
-    def cite(self) -> dict[str, str]:
-        """The judge, by name and hash."""
-        return {"name": self.judge.name, "hash": self.judge.hash}
-
-    def run_with(self) -> None:
-        """Let the judge run with the settings of inference that were asked for."""
-        if not self.inference:
-            return
-        if not hasattr(self.judge, "run_with"):
-            asked = ", ".join(self.inference)
-            raise ConfigError(f"judge {self.judge.name!r} has no settings of inference; drop {asked}")
-        self.judge.run_with(**self.inference)
-
     def votes(self, *, again: bool) -> VoteReader:
         """The battles; what an earlier run of this call has set aside may be set aside again."""
         options: dict[str, Any] = {"labels": "ignored", "lean": True} | self.reader
@@ -129,7 +113,7 @@ class _Job:
     def identity(self) -> dict[str, Any]:
         """What the shards depend on, beside the rows."""
         settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
-        return {"votecast": __version__, "judge": self.cite, "shard_rows": SHARD_ROWS} | settings
+        return {"votecast": __version__, "judge": cite(self.judge), "shard_rows": SHARD_ROWS} | settings
 
     def forecast(self, votes: VoteReader, shards: Shards) -> None:
         """Ask the judge for every shard that is not on disk yet."""
@@ -139,15 +123,15 @@ class _Job:
             shard = shards.find(number, rows)
             if shard is None:
                 self.progress(done)
-                shard = self._ask(battles, done)
+                shard = ask(self.judge, battles, after=done)
                 shards.write(number, rows, shard)
                 self.progress(done + len(battles))
             else:
                 self.reused += len(battles)
-            self._cut = _sum(self._cut, shard.cut)
+            self._cut = add_cuts(self._cut, shard.cut)
             del battles, shard  # before the next rows are read
         shards.end(self.shards)
-        self.cut = _shares(self._cut)
+        self.cut = cut_shares(self._cut)
 
     def write(self, shards: Shards, folder: Path, *, overwrite: bool) -> None:
         """Put the shards together, and the file in its place."""
@@ -156,7 +140,7 @@ class _Job:
             whole = folder / self.out.name
             settings = self.settings() | {_DIGEST: self._rows.hexdigest(), _CUT: self.cut}
             with PredictionWriter(
-                whole, format=self.format, judge=self.cite, metadata=settings, overwrite=True
+                whole, format=self.format, judge=cite(self.judge), metadata=settings, overwrite=True
             ) as writer:
                 for number in range(self.shards):
                     shard = shards.read(number)
@@ -171,7 +155,7 @@ class _Job:
         """Whether the output is whole and was made by this call, so that only its rows need to be compared."""
         side = self._side()
         settings = {name: value for name, value in side.get("settings", {}).items() if name not in {_DIGEST, _CUT}}
-        asked = self.cite, self.settings()
+        asked = cite(self.judge), self.settings()
         try:
             return (side.get("judge"), settings) == asked and side.get("sha256") == digest_of(self.out)
         except OSError:
@@ -201,7 +185,7 @@ class _Job:
             "rows": report.rows,
             "out": str(self.out),
             "format": self.format,
-            "judge": self.cite,
+            "judge": cite(self.judge),
             "reading": report.to_dict(),
             "cut": self.cut,
             "reused": self.reused,
@@ -213,16 +197,6 @@ class _Job:
         self.shards += 1
         return rows
 
-    def _ask(self, battles: Battles, done: int) -> Shard:
-        cutting = getattr(self.judge, "predict_with_cuts", None)
-        found, cut = (self.judge.predict_proba(battles), None) if cutting is None else cutting(battles)
-        p = np.asarray(found, dtype=np.float64)
-        check_predictions(battles.ids, p, after=done)
-        if cut is None:
-            return Shard(battles.ids, p)
-        kept, full = cut.kept.sum(axis=0).tolist(), cut.full.sum(axis=0).tolist()
-        return Shard(battles.ids, p, {"rows": len(cut), "rows_cut": cut.rows_cut, "kept": kept, "full": full})
-
     def _side(self) -> dict[str, Any]:
         try:
             side = json.loads(side_path(self.out).read_text("utf-8"))
@@ -233,19 +207,3 @@ class _Job:
 
 def _unheard(done: int) -> None:
     """Progress that nobody follows."""
-
-
-def _sum(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
-    if one is None or other is None:
-        return one or other
-    counts = {name: one[name] + other[name] for name in ("rows", "rows_cut")}
-    return counts | {name: [x + y for x, y in zip(one[name], other[name], strict=True)] for name in ("kept", "full")}
-
-
-def _shares(cut: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The form of `votecast.text.report.Cut.to_dict`."""
-    if cut is None:
-        return None
-    shares = zip(PARTS, cut["kept"], cut["full"], strict=True)
-    kept = {part: round(some / all_, 3) if all_ else 1.0 for part, some, all_ in shares}
-    return {"rows": cut["rows"], "rows_cut": cut["rows_cut"], "kept": kept}

@@ -49,6 +49,7 @@ class Shards:
     Args:
         folder: Where they lie.
         judge: Hash of the judge.
+        rows: Rows of one shard, for messages; None where shards hold as many as they happen to.
 
     Example:
         >>> import tempfile
@@ -58,9 +59,10 @@ class Shards:
         (['7'], None)
     """
 
-    def __init__(self, folder: Path, judge: str) -> None:
+    def __init__(self, folder: Path, judge: str, *, rows: int | None = SHARD_ROWS) -> None:
         self._folder = folder
         self._judge = judge
+        self._rows = rows
 
     def find(self, number: int, rows: str) -> Shard | None:
         """A shard, if it is whole.
@@ -126,9 +128,10 @@ class Shards:
         return (said, payload) if is_whole else None
 
     def _of_other_rows(self, number: int) -> ArtifactError:
+        place = f" (from row {number * self._rows + 1} on)" if self._rows else ""
         return ArtifactError(
-            f"{self._folder} holds forecasts of other rows (from row {number * SHARD_ROWS + 1} on): the input is not "
-            "the one the work began with; give that one, or drop --resume and pass --overwrite to start anew"
+            f"{self._folder} holds forecasts of other rows{place}: the input is not the one the work "
+            "began with; give that one, or drop --resume and pass --overwrite to start anew"
         )
 
 

@@ -1,0 +1,85 @@
+"""Asking any judge for forecasts: with other settings of inference, checked, and with what it cut from the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from votecast.data.battles import Battles
+from votecast.data.writing import check_predictions
+from votecast.errors import ConfigError
+from votecast.shards import Shard
+from votecast.text.report import PARTS
+from votecast.types import Judge
+
+Cuts = dict[str, Any] | None
+"""Sums over rows of what a judge did not get to see; None for a judge that reads texts whole."""
+
+
+def cite(judge: Judge) -> dict[str, str]:
+    """A judge by name and hash."""
+    return {"name": judge.name, "hash": judge.hash}
+
+
+def set_inference(judge: Judge, inference: Mapping[str, Any]) -> None:
+    """Let a judge run with settings of inference, if there are any.
+
+    Raises:
+        ConfigError: If it has none, or a setting is unknown or unfit.
+    """
+    if not inference:
+        return
+    if not hasattr(judge, "run_with"):
+        raise ConfigError(f"judge {judge.name!r} has no settings of inference; drop {', '.join(inference)}")
+    judge.run_with(**inference)
+
+
+def ask(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
+    """Forecast battles.
+
+    Args:
+        judge: Any judge.
+        battles: The rows.
+        after: Rows that came before, for messages.
+
+    Raises:
+        DataError: If what the judge says is no distribution.
+    """
+    cutting = getattr(judge, "predict_with_cuts", None)
+    found, cut = (judge.predict_proba(battles), None) if cutting is None else cutting(battles)
+    p = np.asarray(found, dtype=np.float64)
+    check_predictions(battles.ids, p, after=after)
+    if cut is None:
+        return Shard(battles.ids, p)
+    kept, full = cut.kept.sum(axis=0).tolist(), cut.full.sum(axis=0).tolist()
+    return Shard(battles.ids, p, {"rows": len(cut), "rows_cut": cut.rows_cut, "kept": kept, "full": full})
+
+
+def add_cuts(one: Cuts, other: Cuts) -> Cuts:
+    """Sums over the rows of both.
+
+    Example:
+        >>> first = {"rows": 1, "rows_cut": 0, "kept": [1, 2, 3], "full": [1, 2, 3]}
+        >>> add_cuts(first, first)["kept"], add_cuts(None, first) is first
+        ([2, 4, 6], True)
+    """
+    if one is None or other is None:
+        return one or other
+    counts = {name: one[name] + other[name] for name in ("rows", "rows_cut")}
+    return counts | {name: [x + y for x, y in zip(one[name], other[name], strict=True)] for name in ("kept", "full")}
+
+
+def cut_shares(cut: Cuts) -> dict[str, Any] | None:
+    """The form of `votecast.text.report.Cut.to_dict`.
+
+    Example:
+        >>> cut_shares({"rows": 2, "rows_cut": 1, "kept": [4, 4, 0], "full": [4, 8, 0]})["kept"]
+        {'prompt': 1.0, 'a': 0.5, 'b': 1.0}
+    """
+    if cut is None:
+        return None
+    shares = zip(PARTS, cut["kept"], cut["full"], strict=True)
+    kept = {part: round(some / all_, 3) if all_ else 1.0 for part, some, all_ in shares}
+    return {"rows": cut["rows"], "rows_cut": cut["rows_cut"], "kept": kept}
