@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,16 +92,26 @@ class Source:
             return tiny_config(self.tiny, tiny_tokenizer())
         return _guarded(self, lambda: AutoConfig.from_pretrained(self.path, **self._options()))
 
-    def load(self, kind: Kind, *, dropout: float | None = None, options: Mapping[str, Any] | None = None) -> Any:
+    def load(
+        self,
+        kind: Kind,
+        *,
+        dropout: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        labels: Sequence[str] = LABELS,
+        head_given: bool = False,
+    ) -> Any:
         """The model, in fp32 unless options say otherwise; what it does not hold is drawn from torch's generator.
 
         Args:
             kind: Which part of it, under which head.
             dropout: Dropout probability everywhere; None keeps its own.
             options: Further keywords of `from_pretrained`, such as dtype.
+            labels: The outputs of a classifier.
+            head_given: Whether the head of a classifier must be among the weights.
 
         Raises:
-            ConfigError: If there is no such model, or a folder holds no weights.
+            ConfigError: If there is no such model, a folder holds no weights, or the head is not there.
         """
         config = self.config()
         _set_dropout(config, dropout)
@@ -111,8 +121,8 @@ class Source:
             config = config.get_text_config()
             config.use_cache = False
         if kind == "classifier":
-            config.num_labels = len(LABELS)
-            config.id2label, config.label2id = dict(enumerate(LABELS)), {name: i for i, name in enumerate(LABELS)}
+            config.num_labels = len(labels)
+            config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
         keywords = {"dtype": "float32"} | dict(options or {})
         if self.tiny:
             return factory.from_config(config, dtype=keywords["dtype"])
@@ -130,6 +140,8 @@ class Source:
             ),
         )
         _refuse_random(self.path, found)
+        if head_given:
+            _refuse_random_head(self.path, found, len(labels))
         return model
 
     def _options(self) -> dict[str, Any]:
@@ -197,6 +209,17 @@ def _refuse_random(path: str, found: dict[str, Any]) -> None:
         raise ConfigError(
             f"the weights in {path} are not those of its config.json: {len(absent)} tensors are missing or of another "
             f"shape, such as {absent[0]}; give a folder whose config.json and weights were saved together"
+        )
+
+
+def _refuse_random_head(path: str, found: dict[str, Any], outputs: int) -> None:
+    absent = sorted(found["missing_keys"])
+    shapes = [f"{name} has shape {list(shape)}" for name, shape, *_ in sorted(found["mismatched_keys"])]
+    if absent or shapes:
+        wrong = f"{absent[0]} is missing" if absent else shapes[0]
+        raise ConfigError(
+            f"{path} has no head of {outputs} output{'s' if outputs > 1 else ''}: {wrong}; give a model that was trained "
+            f"with num_labels={outputs}"
         )
 
 
