@@ -95,8 +95,3 @@ def test_minilm_that_is_not_installed_names_the_command(monkeypatch):
 def test_the_mean_of_the_weights_is_one_model(arena):
     judge = train(arena, "tiny:bert", **{"folds.only": None, "final": "average_weights"})
     assert len(judge.fitted.members) == 1
-
-
-def test_weights_with_adapters_have_no_mean(arena):
-    with pytest.raises(ConfigError, match="cannot be averaged"):
-        train(arena, "tiny:bert", **{"folds.only": None, "final": "average_weights", "model.adapter": {"rank": 2}})

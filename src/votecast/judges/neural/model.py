@@ -20,11 +20,12 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features.form import answer_form
 from votecast.inference.engine import Engine
-from votecast.judges.neural.adapters import add_adapter, merge_adapter, trained_tensors
+from votecast.judges.neural import adapters
 from votecast.judges.neural.backbone import Kind, Source, check_positions
 from votecast.judges.neural.networks import PairNetwork, freeze
 from votecast.judges.neural.prepared import NeuralPrepared, PairExamples
 from votecast.judges.neural.quiet import quietly
+from votecast.judges.neural.stored import contiguous, fill_head, head_tensors
 from votecast.judges.stacking import inner_folds
 from votecast.runs import Run
 from votecast.text.encoder import Encoded, TextEncoder
@@ -118,8 +119,8 @@ class NeuralModel(ABC):
 
     @property
     def can_be_averaged(self) -> bool:
-        """Whether the mean of several members' weights is a member; adapters, whose product counts, have none."""
-        return self.settings.adapter is None
+        """Whether the mean of several members' weights is a member; judges they start from have no mean."""
+        return getattr(self.settings, "offset", None) is None
 
     @property
     def base(self) -> dict[str, Any] | None:
@@ -236,9 +237,9 @@ class NeuralModel(ABC):
             with quietly():
                 network.backbone.save_pretrained(folder)
             self.tokenizer.save(folder)
-            save_file(_contiguous(_head(network)), folder / HEAD)
+            save_file(contiguous(head_tensors(network)), folder / HEAD)
         else:
-            save_file(_contiguous(self._delta), folder / DELTA)
+            save_file(contiguous(self._delta), folder / DELTA)
             (folder / BASE).write_text(json.dumps(self.base, indent=2) + "\n", "utf-8")
         lines = [json.dumps(record, sort_keys=True) + "\n" for record in self.records]
         (folder / METRICS).write_text("".join(lines), "utf-8")
@@ -259,7 +260,7 @@ class NeuralModel(ABC):
             else:
                 model.source = Source(str(folder))
                 network = model.wrap(model.source.load(cls.kind))
-                _fill(network, load_file(folder / HEAD))
+                fill_head(network, load_file(folder / HEAD))
                 model.network = network.eval()
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ArtifactError(
@@ -271,12 +272,12 @@ class NeuralModel(ABC):
     def averaged(cls, members: Sequence[Self]) -> Self:
         """One member whose weights are the mean of all members' (Wortsman et al. 2022, "Model soups").
 
-        Raises:
-            JudgeError: If the members are built on adapters, whose product is not their mean's.
+        Adapters are joined so that the mean is exact: k of rank r become one of rank k r.
         """
         first = members[0]
-        if any(member._delta is not None for member in members):
-            raise JudgeError("members with adapters cannot be averaged by weight; set final to average")
+        if deltas := [member._delta for member in members if member._delta is not None]:
+            first.records = []
+            return first._with_delta(adapters.averaged_adapters(deltas), place="the mean of the members")
         states = [member.fitted.state_dict() for member in members]
         mean = {
             name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
@@ -294,30 +295,36 @@ class NeuralModel(ABC):
                 f"this judge was made from weights with SHA-256 {expected}, and {self.settings.name} has {found}; "
                 "install or name the weights it was made from"
             )
-        network = self._unfitted()
-        self._delta = load_file(folder / DELTA)
-        _fill(network, {name: value.float() for name, value in self._delta.items()})
-        self.network = (merge_adapter(network) if self.merges else network).eval()
+        self._with_delta(load_file(folder / DELTA), place=str(folder))
+
+    def _with_delta(self, delta: dict[str, torch.Tensor], *, place: str) -> Self:
+        """The member with these adapters, biases and head, on the backbone it was made from."""
+        self._delta = delta
+        network = self._unfitted(rank=adapters.rank_of(delta))
+        adapters.fill_adapter(network, delta, place=place)
+        self.network, self._engine = (adapters.merge_adapter(network) if self.merges else network).eval(), None
+        return self
 
     def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
         network = self._unfitted()
         network.start(targets, weights, prepared.form)
         return self.begin(network)
 
-    def _unfitted(self) -> PairNetwork:
+    def _unfitted(self, rank: int | None = None) -> PairNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             backbone = self.backbone()
             check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
             freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
             network = self.wrap(backbone)
-            return network if self.settings.adapter is None else add_adapter(network, self.settings.adapter)
+            kind = self.settings.adapter
+            return network if kind is None else adapters.add_adapter(network, kind, rank=rank)
 
     def _keep(self, network: PairNetwork) -> Self:
         if self.settings.adapter is not None:
-            self._delta = trained_tensors(network)
-            _fill(network, {name: value.float() for name, value in self._delta.items()})
-            network = merge_adapter(network) if self.merges else network
+            self._delta = adapters.trained_tensors(network)
+            adapters.fill_adapter(network, self._delta, place="this training")
+            network = adapters.merge_adapter(network) if self.merges else network
         self.network, self._engine = network.eval(), None
         return self
 
@@ -391,21 +398,3 @@ def capped(rows: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: 
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
     place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     return np.sort(order[place < most])
-
-
-def _head(network: PairNetwork) -> dict[str, torch.Tensor]:
-    inside = {id(tensor) for tensor in [*network.backbone.parameters(), *network.backbone.buffers()]}
-    named = [*network.named_parameters(), *network.named_buffers()]
-    return {name: tensor for name, tensor in named if id(tensor) not in inside}
-
-
-def _fill(network: PairNetwork, tensors: dict[str, torch.Tensor]) -> None:
-    unknown = network.load_state_dict(tensors, strict=False).unexpected_keys
-    if unknown:
-        raise ArtifactError(
-            f"the weights {', '.join(unknown[:3])} do not belong to this network; train the judge again"
-        )
-
-
-def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
