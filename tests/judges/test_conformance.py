@@ -23,6 +23,7 @@ FAST = {
     "baseline": {"folds.n": 2},
     "cross_encoder": TINY | {"model.name": "tiny:deberta-v2"},
     "siamese": TINY,
+    "decoder": TINY | {"model.name": "tiny:llama", "folds.only": 0},
     "average": {
         "folds.n": 2,
         "folds.only": 0,

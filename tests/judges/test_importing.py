@@ -27,7 +27,7 @@ from votecast.judges.importing import calibrate, check_apart, checked_labels, im
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.neural.backbone import LABELS
 from votecast.judges.neural.checkpoint import read_checkpoint
-from votecast.judges.neural.tiny import TINY
+from votecast.judges.neural.tiny import ENCODERS
 from votecast.pipeline import out_of_fold_evaluation, train
 
 SHORT = {"model.text.max_length": 64}
@@ -96,7 +96,7 @@ def test_both_orders_are_averaged_unless_one_is_asked_for(folds: list[Path], bat
     assert np.abs(both.predict_proba(battles) - (one + two) / 2).max() < 1e-6
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", ENCODERS)
 def test_outputs_are_put_into_one_order_in_every_architecture(kind: str, tmp_path: Path) -> None:
     order = ("tie", "a", "b")
     folder = checkpoint(tmp_path / "it", kind=kind, names=None)

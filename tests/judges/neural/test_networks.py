@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from votecast.features.form import FORM
 from votecast.judges.neural.backbone import Source
 from votecast.judges.neural.networks import ConcatNetwork, CrossNetwork, LinkedNetwork, freeze, layers_of
-from votecast.judges.neural.tiny import TINY
+from votecast.judges.neural.tiny import ENCODERS
 
 FINITE = st.floats(-8, 8, width=32)
 PAIRS = arrays(np.float64, (5, 2, 2), elements=FINITE)
@@ -79,7 +79,7 @@ def test_a_concatenation_is_read_in_both_orders(outputs):
     assert torch.allclose(p[:, [1, 0, 2]], q, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", ENCODERS)
 def test_every_parameter_has_its_place_among_the_layers(kind):
     network = CrossNetwork(Source.of(f"tiny:{kind}").load("classifier"), both_orders=True)
     groups = network.layer_groups()
@@ -89,7 +89,7 @@ def test_every_parameter_has_its_place_among_the_layers(kind):
     assert all(groups)
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", ENCODERS)
 def test_frozen_embeddings_and_layers_do_not_learn(kind):
     model = Source.of(f"tiny:{kind}").load("classifier")
     freeze(model, embeddings=True, layers=1)
@@ -99,7 +99,7 @@ def test_frozen_embeddings_and_layers_do_not_learn(kind):
     assert not any(p.requires_grad for p in model.base_model.embeddings.parameters())
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", ENCODERS)
 def test_a_cross_encoder_is_the_classifier_of_transformers(kind):
     source = Source.of(f"tiny:{kind}")
     model = source.load("classifier").eval()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
@@ -18,6 +19,7 @@ from transformers import (
 
 from votecast.errors import ConfigError, JudgeError
 from votecast.judges.neural import minilm, smollm2
+from votecast.judges.neural.quantized import in_memory
 from votecast.judges.neural.quiet import quietly
 from votecast.judges.neural.tiny import TINY, tiny_config
 from votecast.text.tiny import tiny_tokenizer
@@ -117,7 +119,7 @@ class Source:
         _set_dropout(config, dropout)
         factory = AutoModelForSequenceClassification if kind == "classifier" else AutoModel
         if kind == "decoder":
-            _check_causal(config, self.path or self.tiny)
+            _check_causal(config, self.path or f"tiny:{self.tiny}")
             config = config.get_text_config()
             config.use_cache = False
         if kind == "classifier":
@@ -125,7 +127,7 @@ class Source:
             config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
         keywords = {"dtype": "float32"} | dict(options or {})
         if self.tiny:
-            return factory.from_config(config, dtype=keywords["dtype"])
+            return in_memory(factory.from_config(config, dtype="float32"), keywords)
         if Path(self.path).is_dir():
             _check_weights_present(Path(self.path))
         model, found = _guarded(
@@ -171,7 +173,8 @@ def check_positions(config: Any, max_length: int, name: str) -> None:
 
 
 def _check_causal(config: Any, name: str) -> None:
-    if type(config.get_text_config()) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    kind = type(config.get_text_config())
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING or kind in MODEL_FOR_MASKED_LM_MAPPING:
         raise ConfigError(
             f"model.name is {name!r}, of the type {config.model_type}, which is no causal language model; allowed are "
             "Llama, Gemma, Qwen, Mistral, SmolLM and others like them; for encoders take the family cross_encoder"

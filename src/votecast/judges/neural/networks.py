@@ -251,9 +251,9 @@ def pooled(states: Tensor, mask: Tensor, pooling: Literal["mean", "cls"]) -> Ten
 
 
 def last_token_head(backbone: Any, outputs: int) -> nn.Linear:
-    """A head over one state, drawn as transformers draws those of its classifiers."""
+    """A head over one state; it begins at 0, so that training begins at even odds, or at the offset."""
     head = nn.Linear(backbone.config.get_text_config().hidden_size, outputs, bias=False)
-    nn.init.normal_(head.weight, std=0.02)
+    nn.init.zeros_(head.weight)
     return head
 
 

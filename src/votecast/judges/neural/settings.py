@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from votecast.config import Settings
 from votecast.inference.settings import InferenceSettings
-from votecast.text.settings import TextSettings
+from votecast.text.settings import CutName, TemplateName, TextSettings
 from votecast.training.settings import TrainingSettings
 
 Weights = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
@@ -127,6 +127,13 @@ class CausalSettings(NeuralSettings):
         return self
 
 
+class DecoderText(TextSettings):
+    """How a battle becomes the token ids a decoder reads: with tags, unless settings say otherwise."""
+
+    template: TemplateName = "tags"
+    cut: CutName = "balanced"
+
+
 class DecoderSettings(CausalSettings):
     """Settings of the decoder judge: a causal model reads the prompt and both answers at once.
 
@@ -140,7 +147,7 @@ class DecoderSettings(CausalSettings):
     name: str = "smollm2"
     orders: Literal["both", "either", "shown"] = "both"
     offset: OffsetSettings | None = None
-    text: TextSettings = TextSettings(template="tags", cut="balanced")
+    text: DecoderText = DecoderText()
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> Self:

@@ -7,9 +7,11 @@ into the user's cache folder.
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import shutil
 import tempfile
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,7 @@ def _packaged() -> Path:
 
 def _convert(packaged: Path, folder: Path) -> None:
     need("gguf")
-    with quietly():
+    with quietly(), redirect_stderr(io.StringIO()):  # the converter draws bars of its own
         tokenizer = AutoTokenizer.from_pretrained(packaged, gguf_file=_FILE)
         model = AutoModel.from_pretrained(packaged, gguf_file=_FILE, dtype=torch.float32)
     described = model.config.to_dict()

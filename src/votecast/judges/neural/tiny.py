@@ -44,6 +44,11 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """Architecture -> settings of its small form, beside the common shape."""
 
+DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
+"""Those of `TINY` that are causal; the others are encoders."""
+
+ENCODERS = tuple(kind for kind in TINY if kind not in DECODERS)
+
 
 def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
     """The configuration of a small model for a tokenizer.
