@@ -221,7 +221,7 @@ def _refuse_random_head(path: str, found: dict[str, Any], outputs: int) -> None:
     if absent or shapes:
         wrong = f"{absent[0]} is missing" if absent else shapes[0]
         raise ConfigError(
-            f"{path} has no head of {outputs} output{'s' if outputs > 1 else ''}: {wrong}; give a model that was trained "
+            f"{path} has no head of {outputs} output{'s' if outputs > 1 else ''}: {wrong}; give a model trained "
             f"with num_labels={outputs}"
         )
 
