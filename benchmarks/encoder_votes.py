@@ -1,8 +1,9 @@
 """The bundled encoder beside the bundled baseline, on human votes that neither was trained on.
 
-    python benchmarks/encoder_votes.py --data DIR [--judge bundled:encoder]
+    python benchmarks/encoder_votes.py --data DIR [--judge bundled:encoder] [--precision bf16] [--file dev_autoj ...]
 
-The encoder starts from the forecasts of a baseline fitted on nine tenths of the votes, which is shown by itself too.
+Any other judge that reads text, such as those of train_smollm2.py, takes the encoder's place with --judge. The encoder
+starts from the forecasts of a baseline fitted on nine tenths of the votes, which is shown by itself too.
 Intervals are 95 %, from prompts drawn in pairs for both judges. dev_oasst has no ties: its rows are read by who of A
 and B is favoured, and its log loss is that of the forecast given that there is no tie. "Longer loses" is the share of
 decided rows won by the shorter answer on which the favoured answer won.
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from _votes import data_parser, folder_or_leave
 from votecast import load_judge
 from votecast.data import Battles, read_votes
-from votecast.judges.siamese import SiameseModel
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.neural.offset_model import OffsetModel
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
 from votecast.types import Probabilities
 
@@ -47,13 +49,13 @@ def without_ties(p: Probabilities) -> Probabilities:
     return np.asarray(decided / decided.sum(axis=1, keepdims=True))
 
 
-def forecasts(judge_name: str, battles: Battles) -> dict[str, Probabilities]:
+def forecasts(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]:
     """Forecasts of the judge, of the bundled baseline, and of the baseline the judge starts from, uncalibrated."""
-    judge, baseline = load_judge(judge_name), load_judge("bundled:baseline")
+    baseline = load_judge("bundled:baseline")
     found = {f"{judge.name} {judge.hash[:8]}": judge.predict_proba(battles)}
     found["bundled:baseline"] = baseline.predict_proba(battles)
     member = judge.fitted.members[0]
-    if isinstance(member, SiameseModel) and member.start is not None:
+    if isinstance(member, OffsetModel) and member.start is not None:
         found["the baseline it adds to"] = member.start.predict(member.start.prepare(battles))
     return found
 
@@ -62,17 +64,19 @@ def main() -> int:
     """Print the figures; the exit code says whether every mark is reached."""
     parser = data_parser(__doc__)
     parser.add_argument("--judge", default="bundled:encoder")
+    parser.add_argument("--precision", default="auto", help="arithmetic of the forecasts")
+    parser.add_argument("--file", nargs="+", choices=FILES, default=FILES)
     options = parser.parse_args()
     folder, missed = folder_or_leave(options.data), []
-    for name in FILES:
+    judge = load_judge(options.judge)
+    judge.run_with(precision=options.precision)
+    for name in options.file:
         battles = read_votes(folder / f"{name}.jsonl.gz", labels="required")
         targets, groups = battles.targets(), np.unique(battles.text("prompt"), return_inverse=True)[1]
         binary, shorter = name == "dev_oasst", longer_loses(battles, targets)
         print(f"\n{name}: {len(battles)} votes, {groups.max() + 1} prompts; {MARKS[name]}")
-        print(
-            f"{'':26}{'log loss':>9}{'agreement':>10}{'decided':>9}{'longer loses':>13}{'ECE':>7}   gain of the encoder"
-        )
-        found = forecasts(options.judge, battles)
+        print(f"{'':26}{'log loss':>9}{'agreement':>10}{'decided':>9}{'longer loses':>13}{'ECE':>7}   its gain")
+        found = forecasts(judge, battles)
         first = next(iter(found.values()))
         for who, p in found.items():
             p, ours = (without_ties(p), without_ties(first)) if binary else (p, first)
