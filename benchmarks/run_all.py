@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_RUN = {"run_all", "train_bundled"}
-"""This file, and the one that rebuilds the bundled judge."""
+NOT_RUN = {"run_all", "train_bundled", "train_smollm2", "reward_votes"}
+"""This file, those that train a judge to be kept, and the one that measures a judge made by these."""
 
 
 def names() -> list[str]:

