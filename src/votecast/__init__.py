@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from votecast.judges.loading import load_judge as load_judge
     from votecast.pipeline import train as train
     from votecast.predicting import predict_file as predict_file
+    from votecast.reranking import rerank as rerank
     from votecast.types import CLASSES as CLASSES
     from votecast.types import Battle as Battle
     from votecast.types import Judge as Judge
@@ -60,6 +61,7 @@ _HOMES = {
     "load_judge": "judges.loading",
     "train": "pipeline",
     "predict_file": "predicting",
+    "rerank": "reranking",
     "CLASSES": "types",
     "Battle": "types",
     "Judge": "types",

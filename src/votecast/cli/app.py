@@ -21,6 +21,7 @@ VERBS = {
     "predict": "Forecast a file of battles: probabilities, or a submission.",
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
     "compare": "Forecast the vote between two answers given on the command line.",
+    "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
     "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
     "export": "Write the networks of a judge as ONNX files, each checked against torch.",
     "inspect": "Show what is in a file of votes, and what is wrong with it.",
