@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
 
 TEXT_COLUMNS = ("prompt", "response_a", "response_b")
 _EXCHANGED = {"response_a": "response_b", "response_b": "response_a", "model_a": "model_b", "model_b": "model_a"}
+_EXCHANGED |= {"score_a": "score_b", "score_b": "score_a"}
 
 
 class Battles:
@@ -122,8 +123,10 @@ class Battles:
         return self.column("id").to_pylist()  # type: ignore[no-any-return]
 
     def swapped(self) -> Battles:
-        """The same battles with their answers exchanged: a becomes b, in texts, votes and models."""
-        columns = {name: self.table.column(_EXCHANGED.get(name, name)) for name in self.table.column_names}
+        """The same battles with their answers exchanged: a becomes b, in texts, votes, models and scores."""
+        names = self.table.column_names
+        other = {name: _EXCHANGED[name] for name in names if _EXCHANGED.get(name) in names}
+        columns = {name: self.table.column(other.get(name, name)) for name in names}
         winner = columns["winner"]
         is_a, is_b = pc.equal(winner, "a"), pc.equal(winner, "b")
         columns["winner"] = pc.if_else(is_a, "b", pc.if_else(is_b, "a", winner)).cast(pa.large_string())

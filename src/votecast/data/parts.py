@@ -114,6 +114,18 @@ class Part:
             self.repairs.setdefault(kind, []).extend(positions)
         return found.turns
 
+    def numbers(self, name: str) -> pa.DoubleArray:
+        """A column as finite numbers; NaN, and a fault, where a value is none."""
+        column = self._column(name)
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            found = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        else:
+            found = np.array([_number(value) for value in self.values(name)], dtype=np.float64)
+        for position in np.flatnonzero(~np.isfinite(found)):
+            value = column[int(position)].as_py()
+            self.fault(int(position), name, value, "the value must be a finite number; leave out rows without one")
+        return pa.array(found)
+
     def values(self, name: str) -> list[Any]:
         """A column as Python values, None where they are missing or cannot be read."""
         values = self._column(name).to_pylist()
@@ -138,12 +150,13 @@ class Part:
 
         Args:
             columns: Columns of `SCHEMA`, one value a row; absent ones are filled.
-            keep: Further columns of the file to carry along, as text.
+            keep: Further columns of the file to carry along, as text unless they are among `columns`.
         """
         filled = {field.name: self._filled(field, columns) for field in SCHEMA}
-        further = [name for name in keep if name not in filled]
-        arrays = [*filled.values(), *(self.text(name) for name in further)]
-        kept = [pa.field(name, pa.large_string()) for name in further]
+        names = [name for name in keep if name not in filled]
+        further = {name: columns[name] if name in columns else self.text(name) for name in names}
+        arrays = [*filled.values(), *further.values()]
+        kept = [pa.field(name, array.type) for name, array in further.items()]
         if self.faults:
             good = pa.array(self.good)
             arrays = [array.filter(good) for array in arrays]
@@ -234,6 +247,13 @@ def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None)
     mask = np.zeros(len(column), dtype=bool)
     mask[positions] = True
     return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float("nan" if value is None or isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def _as_text(column: pa.Array) -> pa.LargeStringArray:

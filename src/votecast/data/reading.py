@@ -49,6 +49,8 @@ class VoteReader:
         seed: Seed of the sample, and of the sides of chosen and rejected answers.
         labels: "required" makes a row without a vote bad, "ignored" does not look at votes.
         keep: Further columns to carry along, as text.
+        numbers: Further columns to carry along, as numbers; a row where one is not a finite number is a bad row. A file
+            that has them, and ids, needs no texts.
         overwrite: Whether an existing side file may be replaced.
         lean: Whether to hold as little as possible at a time, for work that takes far longer than reading.
 
@@ -82,6 +84,7 @@ class VoteReader:
         seed: int = 0,
         labels: str = "optional",
         keep: Sequence[str] = (),
+        numbers: Sequence[str] = (),
         overwrite: bool = False,
         lean: bool = False,
     ) -> None:
@@ -98,11 +101,11 @@ class VoteReader:
         self.report = ReadReport(path=str(path))
         self._path = path
         self._format = format
-        self._options = Options(text=text, labels=labels, seed=seed)
+        self._options = Options(text=text, labels=labels, seed=seed, numbers=tuple(numbers))
         self._side_file = _side_file(path, quarantine) if bad_rows == "quarantine" else None
         self._limit = limit
         self._sample = sample
-        self._keep = tuple(keep)
+        self._keep = (*keep, *numbers)
         self._overwrite = overwrite
         self._lean = lean
 
@@ -132,7 +135,8 @@ class VoteReader:
         source = find_source(stream.path, names, head, self._options, wanted=self._format, open_ended=open_ended)
         absent = [name for name in self._keep if name not in names]
         if absent:
-            raise DataError(f"{stream.path} has no column {', '.join(absent)} to keep; it has {', '.join(names)}")
+            why = ", which the judge forecasts from" if set(absent) & set(self._options.numbers) else " to keep"
+            raise DataError(f"{stream.path} has no column {', '.join(absent)}{why}; it has {', '.join(names)}")
         self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
         self.report.format, self.report.text = source.name, source.text
         self.report.notes.extend(source.notes)
@@ -218,6 +222,7 @@ class _Pass:
     def convert(self, part: Part) -> Battles:
         """The good rows of a part; the bad ones are set aside."""
         columns = self._source.convert(part)
+        columns |= {name: part.numbers(name) for name in self._source.options.numbers}
         if "id" in columns:
             self._fault_repeated(part, columns["id"])
         self._set_aside(part)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
+from votecast.data.profile import characters
 
 FORM = ("characters", "lines", "code_blocks", "bullets", "numbered", "bold")
 """Names of the six columns; each is the logarithm of one plus a count."""
@@ -34,6 +35,24 @@ def answer_form(battles: Battles) -> NDArray[np.float32]:
     """
     sides = [_form(battles.text(name, "\n")) for name in ("response_a", "response_b")]
     return np.stack(sides, axis=1)
+
+
+def length_gap(battles: Battles) -> NDArray[np.float64]:
+    """How much longer answer a is than answer b: difference of the logarithms of one plus their characters.
+
+    Args:
+        battles: n battles.
+
+    Returns:
+        Shape (n,); exchanging the answers changes the sign and nothing else.
+
+    Example:
+        >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "seven..", "response_b": ""}])
+        >>> length_gap(battles).round(4)
+        array([2.0794])
+    """
+    a, b = (np.log1p(characters(battles, name).astype(np.float64)) for name in ("response_a", "response_b"))
+    return np.asarray(a - b)
 
 
 def _form(texts: list[str]) -> NDArray[np.float32]:

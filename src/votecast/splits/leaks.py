@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,29 @@ class PromptHashes:
                 "so that figures on them would flatter it; remove them, or pass --allow-leak (allow_leak=True) to go on"
             )
         return rows
+
+    def joined(self, battles: Battles) -> Self:
+        """The same hashes and those of further training prompts, under the same salt."""
+        prompts = sorted(set(normalised_prompts(battles)) - {""})
+        return type(self)(np.union1d(self.hashes, _hashes(prompts, self.salt.tobytes())), self.salt)
+
+    def to_dict(self) -> dict[str, str]:
+        """The hashes as JSON-able values."""
+        packed = base64.b64encode(np.ascontiguousarray(self.hashes, "<u8").tobytes()).decode("ascii")
+        return {"hashes": packed, "salt": self.salt.tobytes().hex()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave.
+
+        Raises:
+            ArtifactError: If the values are something else.
+        """
+        try:
+            hashes = np.frombuffer(base64.b64decode(values["hashes"], validate=True), dtype="<u8").astype(np.uint64)
+            return cls(hashes, np.frombuffer(bytes.fromhex(values["salt"]), dtype=np.uint8))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
 
     def to_bytes(self) -> bytes:
         """The hashes as a safetensors file."""

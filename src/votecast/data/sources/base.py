@@ -28,11 +28,13 @@ class Options:
         text: "json" or "plain" for every text column, or "auto" to decide by the first rows.
         labels: "required", "optional" or "ignored".
         seed: Seed of the sides on which chosen and rejected answers are shown.
+        numbers: Columns of numbers with which a file needs no texts.
     """
 
     text: str = "auto"
     labels: str = "optional"
     seed: int = 0
+    numbers: tuple[str, ...] = ()
 
 
 class Source(ABC):

@@ -1,0 +1,300 @@
+"""Scores of both answers, row by row: what a reward model says before anybody has asked what it means for votes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.artifacts import atomic_file, digest_of
+from votecast.data.containers import RawBatch, TableStream, open_table
+from votecast.data.containers.stream import shown
+from votecast.data.writing.sinks import Sink, container_of
+from votecast.errors import DataError
+
+SCORES: Final = ("score_a", "score_b")
+"""The columns of the two scores; beside them stands `id`."""
+
+KEY: Final = "votecast"
+_SIDE_SUFFIX: Final = ".settings.json"
+_WITH_SCHEMA: Final = ("parquet", "arrow")
+_NAMED: Final = 5
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of both answers of n rows.
+
+    Args:
+        ids: Names of the rows, each once.
+        a: Scores of the first answers, shape (n,).
+        b: Scores of the second answers, shape (n,).
+        described: What made them: model, revision, template, cut and more; None for bare numbers.
+
+    Raises:
+        DataError: If there is not one finite score of each answer for each id, or an id occurs twice.
+
+    Example:
+        >>> Scores(["7"], np.array([1.5]), np.array([-0.5])).gap
+        array([2.])
+    """
+
+    ids: list[str]
+    a: Floats
+    b: Floats
+    described: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, column in zip(SCORES, (self.a, self.b), strict=True):
+            if column.shape != (len(self.ids),):
+                raise DataError(f"{name} has shape {column.shape} for {len(self.ids)} ids; give one score for each")
+        check_finite(self.ids, self.a, self.b)
+        twice = [name for name, count in Counter(self.ids).items() if count > 1]
+        if twice:
+            raise DataError(
+                f"{len(twice)} ids occur more than once in the scores (first: {_named(twice)}), so that nobody knows "
+                "which score is meant; give every row an id of its own"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def gap(self) -> Floats:
+        """Score of a minus score of b, shape (n,)."""
+        return self.a - self.b
+
+
+def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
+    """Refuse scores that are not finite.
+
+    Raises:
+        DataError: Counting them, and naming the first.
+    """
+    bad = ~(np.isfinite(a) & np.isfinite(b))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"row {first + 1} (id {ids[first]!r}) has the scores {a[first]} and {b[first]} ({int(bad.sum())} such rows "
+            "in all); every score must be a finite number: leave out the rows that could not be scored"
+        )
+
+
+def read_scores(path: str | Path) -> Scores:
+    r"""Read a file with the columns id, score_a and score_b; other columns are left alone.
+
+    Args:
+        path: CSV, TSV, JSON lines, Parquet or Arrow, also compressed.
+
+    Raises:
+        DataError: If a column is missing, a score is missing or not a finite number, an id occurs twice, or the file
+            is not the one that the settings beside it describe.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.csv"
+        >>> _ = path.write_text("id,score_a,score_b\n7,1.5,-0.5\n")
+        >>> read_scores(path).gap
+        array([2.])
+    """
+    ids: list[str] = []
+    parts: list[Floats] = [np.empty((0, 2))]
+    with open_table(path) as stream:
+        _check_columns(stream)
+        described = _described(path, stream)
+        for batch in stream:
+            ids += _ids(stream.path, batch)
+            parts.append(np.column_stack([numbers(stream.path, batch, name) for name in SCORES]))
+    if not ids:
+        raise DataError(f"{path} holds no scores; give a file with at least one row of id, {', '.join(SCORES)}")
+    a, b = np.concatenate(parts).T
+    return Scores(ids, np.ascontiguousarray(a), np.ascontiguousarray(b), described)
+
+
+class ScoreWriter:
+    """Writes scores as they come, whole or not at all.
+
+    What made them is kept with the schema of Parquet and Arrow; beside other files it lies in `<path>.settings.json`,
+    with the SHA-256 of the file.
+
+    Args:
+        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
+        described: What made the scores; anything JSON can hold. None for bare numbers.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: If the suffix is unknown.
+        ArtifactError: If the file exists or the disk refuses; nothing is left behind.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp()) / "scores.parquet"
+        >>> with ScoreWriter(out, {"model": "some/reward"}) as writer:
+        ...     writer.add(["7"], [1.5], [-0.5])
+        >>> read_scores(out).described
+        {'model': 'some/reward'}
+    """
+
+    def __init__(
+        self, path: str | Path, described: Mapping[str, Any] | None = None, *, overwrite: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.rows = 0
+        self._described = None if described is None else dict(described)
+        self._beside = container_of(path)[0] not in _WITH_SCHEMA
+        self._overwrite = overwrite
+        self._files: contextlib.ExitStack | None = None
+        self._text = json.dumps(self._described, sort_keys=True, ensure_ascii=True)
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def add(self, ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> None:
+        """Add rows, in the order they are to have in the file.
+
+        Raises:
+            DataError: If there is not one finite score of each answer for each id.
+        """
+        table = _table(ids, a, b)
+        self._open()
+        self._sink.write(table)
+        self.rows += len(ids)
+
+    def close(self) -> None:
+        """Put the file in its place; without this nothing is left."""
+        self._open()
+        self.__exit__(None, None, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        files, self._files = self._files, None
+        if files is None:
+            return
+        if kind is not None:
+            try:
+                self._sink.__exit__(kind, error, trace)
+            finally:
+                files.__exit__(kind, error, trace)
+            return
+        with files:
+            with self._sink:
+                if not self.rows:
+                    self._sink.write(_table([], [], []))
+            if self._side is not None:
+                whole = {"described": self._described, "rows": self.rows, "sha256": digest_of(self._part)}
+                self._side.write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n", "utf-8")
+
+    def _open(self) -> None:
+        if self._files is not None:
+            return
+        with contextlib.ExitStack() as files:
+            self._side = (
+                files.enter_context(atomic_file(side_path(self.path), overwrite=True)) if self._beside else None
+            )
+            self._part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
+            known = {} if self._described is None else {KEY: self._text}
+            self._sink = Sink(self._part, self.path, known)
+            self._files = files.pop_all()
+
+
+def side_path(path: str | Path) -> Path:
+    """Where the description of scores lies whose file has no place for it.
+
+    Example:
+        >>> side_path("runs/scores.csv").name
+        'scores.csv.settings.json'
+    """
+    return Path(f"{path}{_SIDE_SUFFIX}")
+
+
+def numbers(path: str, batch: RawBatch, name: str) -> Floats:
+    """A column of a batch as float64; NaN and infinity pass.
+
+    Raises:
+        DataError: If a cell is missing or no number; the message names it.
+    """
+    if name not in batch.table.column_names:
+        raise DataError(f"{path}, row {batch.rows[0]}: {name!r} is missing; every row needs a score of each answer")
+    column = batch.table.column(name)
+    if not column.null_count and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    out = np.empty(len(column))
+    for at, cell in enumerate(column.to_pylist()):
+        try:
+            out[at] = float("not a number" if isinstance(cell, bool) else cell)
+        except (TypeError, ValueError):
+            what = "the score is missing" if cell in (None, "") else f"{shown(str(cell))} is not a number"
+            raise DataError(
+                f"{path}, row {batch.rows[at]}, column {name!r}: {what}; leave out the rows that could not be scored"
+            ) from None
+    return out
+
+
+def _table(ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> pa.Table:
+    scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
+    return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
+
+
+def _check_columns(stream: TableStream) -> None:
+    missing = [name for name in ("id", *SCORES) if name not in stream.names]
+    if missing:
+        raise DataError(
+            f"{stream.path} holds no scores: {', '.join(map(repr, missing))} is missing, its columns are "
+            f"{', '.join(map(repr, stream.names)) or 'none'}; needed are id, {', '.join(SCORES)}"
+        )
+
+
+def _ids(path: str, batch: RawBatch) -> list[str]:
+    ids = batch.table.column("id").to_pylist() if "id" in batch.table.column_names else [None]
+    lacking = [at for at, name in enumerate(ids) if name in (None, "")]
+    if lacking:
+        raise DataError(f"{path}, row {batch.rows[lacking[0]]}, column 'id': the value is missing; every row needs one")
+    return [str(name) for name in ids]
+
+
+def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
+    text = (stream.schema.metadata or {}).get(KEY.encode())
+    if text is not None:
+        return _mapping(str(path), text)
+    side = side_path(path)
+    if str(path) == "-" or not side.is_file():
+        return None
+    try:
+        whole = json.loads(side.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{side} cannot be read ({error}); remove it to take the scores as bare numbers") from error
+    if not isinstance(whole, dict) or "described" not in whole:
+        return None
+    if whole.get("sha256") != digest_of(Path(path)):
+        raise DataError(
+            f"{path} is not the file that {side.name} describes: it has changed since; write the scores again, or "
+            f"remove {side.name} to take them as bare numbers"
+        )
+    return whole["described"] if isinstance(whole["described"], dict) else None
+
+
+def _mapping(path: str, text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: what made the scores cannot be read ({error}); write the scores again") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: what made the scores is {type(value).__name__}, not an object; write them again")
+    return value
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:_NAMED]))
