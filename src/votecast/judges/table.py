@@ -17,6 +17,7 @@ FAMILIES = {
     "cross_encoder": "votecast.judges.cross_encoder:CrossEncoderModel",
     "siamese": "votecast.judges.siamese:SiameseModel",
     "decoder": "votecast.judges.decoder:DecoderModel",
+    "reward": "votecast.judges.reward:RewardModel",
     "keras_siamese": "votecast.judges.keras_siamese:KerasSiameseModel",
     "average": "votecast.judges.average:AverageModel",
 }
