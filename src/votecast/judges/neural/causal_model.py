@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from votecast.judges.neural.backbone import Kind
 from votecast.judges.neural.networks import PairNetwork
 from votecast.judges.neural.offset_model import OffsetModel
-from votecast.judges.neural.quantized import load_options
+from votecast.judges.neural.quantized import computing_in, load_options
 from votecast.text.tokenizer import Tokenizer
 
 
@@ -33,7 +33,7 @@ class CausalModel(OffsetModel):
         options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
         if held.device_map is not None:
             options["device_map"] = held.device_map
-        return self.source.load(self.kind, dropout=held.dropout, options=options)
+        return computing_in(held.compute, self.source.load(self.kind, dropout=held.dropout, options=options))
 
     def begin(self, network: PairNetwork) -> PairNetwork:
         """The network with the adapter that training is to begin with."""

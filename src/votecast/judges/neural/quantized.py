@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 
 from votecast.errors import ConfigError
 from votecast.extras import need
+from votecast.judges.neural.quiet import quietly
 from votecast.training.precision import choose_precision
 
 Compute = Literal["auto", "fp32", "bf16", "fp16"]
@@ -81,12 +83,18 @@ def compute_type(compute: Compute) -> Literal["fp32", "bf16", "fp16"]:
     return "fp16" if cuda and found == "fp32" else found
 
 
-def set_compute(model: Any, compute: Compute) -> None:
-    """Let the layers of 4 bits compute as asked, also where their checkpoint was stored with another wish."""
+def computing_in(compute: Compute, model: Any) -> Any:
+    """A model whose layers of 4 bits compute as asked, also where their checkpoint was stored with another wish.
+
+    On CPUs with avx512_bf16 these layers would rearrange and round their constants in the first forecast; they are kept
+    from it, so that a training that forecasts on its way goes on with the weights it began with.
+    """
     kind = getattr(torch, _TYPES[compute_type(compute)])
     for module in model.modules():
         if hasattr(module, "compute_dtype") and hasattr(module, "quant_state"):
             module.compute_dtype, module.compute_type_is_set = kind, True
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def is_quantized(model: Any) -> bool:
@@ -94,16 +102,17 @@ def is_quantized(model: Any) -> bool:
     return any(type(p).__name__ in {"Params4bit", "Int8Params"} for p in model.parameters())
 
 
-def quantize(model: Any, options: dict[str, Any]) -> Any:
-    """A model made in memory, as if it had been loaded with these options.
+def in_memory(model: Any, options: Mapping[str, Any]) -> Any:
+    """A model made in memory, held as if it had been loaded with these options.
 
     Args:
         model: A model of transformers in full precision.
-        options: What `load_options` gave.
+        options: Keywords of `from_pretrained`.
     """
     if "quantization_config" not in options:
         return model.to(getattr(torch, options["dtype"]))
-    return type(model).from_pretrained(None, config=model.config, state_dict=model.state_dict(), **options)
+    with quietly():
+        return type(model).from_pretrained(None, config=model.config, state_dict=model.state_dict(), **options)
 
 
 def _quantization(weights: str, double: bool, dtype: str) -> Any:
