@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from votecast.inference.attention import unpadded_attention_works, varlen_attn
+from votecast.inference.blocks import Shape, attend_in_blocks
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,7 @@ class Packed:
         return self.starts[1:].long() - 1
 
 
-def attend_packed(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    packed: Packed,
-    *,
-    scale: float,
-    window: int | None = None,
-    softcap: float | None = None,
-    dropout: float = 0.0,
-) -> Tensor:
+def attend_packed(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: Shape, *, dropout: float = 0.0) -> Tensor:
     """Each token sees those before it in its own sequence, and itself.
 
     Args:
@@ -65,46 +57,42 @@ def attend_packed(
         k: Shape (T, heads of keys, d), a divisor of the heads.
         v: As k.
         packed: Where the sequences are.
-        scale: Factor of the scores.
-        window: A token sees at most this many, itself counted; None does not limit it.
-        softcap: Scores s become softcap tanh(s / softcap) (Gemma 2); None leaves them.
+        shape: How scores become weights.
         dropout: Of the weights.
 
     Returns:
         Shape (T, heads, d).
     """
     q, k = q.to(v.dtype), k.to(v.dtype)  # autocast leaves them in fp32 after the rotation
-    if window is not None and window >= packed.longest:
-        window = None
-    if softcap is None and not dropout and unpadded_attention_works(q):
-        sides = (-1 if window is None else window - 1, 0)
+    if shape.window is not None and shape.window >= packed.longest:
+        shape = replace(shape, window=None)
+    if shape.softcap is None and not dropout and unpadded_attention_works(q):
+        sides = (-1 if shape.window is None else shape.window - 1, 0)
         starts, longest = packed.starts, packed.longest
-        options: dict[str, Any] = {"scale": scale, "window_size": sides, "enable_gqa": q.shape[1] != k.shape[1]}
+        options: dict[str, Any] = {"scale": shape.scale, "window_size": sides, "enable_gqa": q.shape[1] != k.shape[1]}
         found: Any = varlen_attn(q, k, v, starts, starts, longest, longest, **options)
         return found if isinstance(found, Tensor) else found[0]
     parts = zip(*(x.split(packed.lengths) for x in (q, k, v)), strict=True)
-    options = {"scale": scale, "window": window, "softcap": softcap, "dropout": dropout}
-    mixed = [_attend(*(x.transpose(0, 1)[None] for x in part), **options) for part in parts]
-    return torch.cat([one[0].transpose(0, 1) for one in mixed])
+    return torch.cat([_attend(q, k, v, shape, dropout) for q, k, v in parts])
 
 
-def _attend(
-    q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, softcap: float | None, dropout: float
-) -> Tensor:
-    """One sequence: tensors of shape (1, heads, L, d)."""
-    length, shared = q.shape[2], q.shape[1] != k.shape[1]
-    limited = window is not None and window < length
-    if softcap is None:
-        mask = causal_mask(length, window, q.device) if limited else None
-        return scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scale, enable_gqa=shared
-        )
-    if shared:
-        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
-    scores = torch.tanh(q @ k.transpose(2, 3) * scale / softcap) * softcap
-    scores = scores.masked_fill(~causal_mask(length, window, q.device), torch.finfo(scores.dtype).min)
-    weights = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
-    return torch.nn.functional.dropout(weights, dropout) @ v
+def _attend(q: Tensor, k: Tensor, v: Tensor, shape: Shape, dropout: float) -> Tensor:
+    """One sequence: tensors of shape (L, heads, d)."""
+    rounds = q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    limited = shape.window is not None and shape.window < len(q)
+    if not dropout and (rounds or limited or shape.softcap is not None):
+        return attend_in_blocks(q, k, v, shape if limited else replace(shape, window=None))
+    one, two, three = (x.transpose(0, 1)[None] for x in (q, k, v))
+    options: dict[str, Any] = {"scale": shape.scale, "dropout_p": dropout, "enable_gqa": q.shape[1] != k.shape[1]}
+    if shape.softcap is None:
+        mask = causal_mask(len(q), shape.window, q.device) if limited else None
+        mixed = scaled_dot_product_attention(one, two, three, attn_mask=mask, is_causal=mask is None, **options)
+        return mixed[0].transpose(0, 1)
+    two, three = (x.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for x in (two, three))
+    scores = torch.tanh(one @ two.transpose(2, 3) * (shape.scale / shape.softcap)) * shape.softcap
+    scores = scores.masked_fill(~causal_mask(len(q), shape.window, q.device), -torch.inf)
+    mixed = functional.dropout(torch.softmax(scores, -1), dropout) @ three
+    return mixed[0].transpose(0, 1)
 
 
 def causal_mask(length: int, window: int | None, device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
+from votecast.inference.blocks import Shape
 from votecast.inference.packed import Packed, attend_packed
 
 TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
@@ -131,7 +132,8 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """Attention of a layer of transformers: tensors of shape (1, heads, T, d) to one of shape (1, T, heads, d)."""
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-    mixed = attend_packed(q, k, v, packed, scale=scaling, window=sliding_window, softcap=softcap, dropout=dropout)
+    shape = Shape(scaling, sliding_window, softcap)
+    mixed = attend_packed(q, k, v, packed, shape, dropout=dropout)
     return mixed[None], None
 
 
