@@ -140,7 +140,10 @@ def evaluate(
         >>> round(evaluation.metrics["log_loss"].value, 4), evaluation.notes[-1][:17]
         (0.6931, 'length quartiles ')
     """
-    battles = read_votes(battles, labels="required") if isinstance(battles, str | Path) else as_battles(battles)
+    forecaster = _load(forecaster) if isinstance(forecaster, str | Path) else forecaster
+    if isinstance(battles, str | Path):
+        battles = read_votes(battles, labels="required", numbers=getattr(forecaster, "numbers", ()))
+    battles = as_battles(battles)
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
     targets = battles.targets()
@@ -149,7 +152,7 @@ def evaluate(
     evaluation = evaluate_probabilities(
         targets,
         forecast.probabilities,
-        groups=prompt_clusters(battles, seed=seed) if groups is None else groups,
+        groups=_clusters(battles, seed) if groups is None else groups,
         weights=battles.weights(),
         slices=slices,
         swapped=forecast.swapped if swapped is None else swapped,
@@ -175,8 +178,6 @@ class _Forecast:
 
 
 def _forecast(forecaster: Any, battles: Battles, *, allow_leak: bool) -> _Forecast:
-    if isinstance(forecaster, str | Path):
-        forecaster = _load(forecaster)
     if isinstance(forecaster, tuple) and len(forecaster) in (2, 3):
         ids, p, *judge = forecaster
         who: dict[str, str | None] = dict(*judge)
@@ -210,6 +211,13 @@ def _load(place: str | Path) -> Judge | Predictions:
     from votecast.judges.loading import load_judge
 
     return Predictions.read(place) if Path(place).is_file() else load_judge(place)
+
+
+def _clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
+    """Clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
+    if any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS):
+        return prompt_clusters(battles, seed=seed)
+    return np.arange(len(battles))
 
 
 def _slices(battles: Battles) -> tuple[dict[str, NDArray[Any]], str]:

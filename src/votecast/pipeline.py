@@ -16,16 +16,21 @@ from votecast.data.battles import SCHEMA, Battles
 from votecast.data.cleaning import CleaningReport, clean
 from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
+from votecast.data.report import ReadReport
+from votecast.data.scores import Scores, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.evaluation import evaluate
 from votecast.judges.drawing import draw_rows
 from votecast.judges.fitted import EXCHANGED
 from votecast.judges.fitting import calibration_folds, inputs_of
 from votecast.judges.judge import TrainedJudge
+from votecast.judges.linking import link_judge, rules
 from votecast.judges.loading import load_judge
+from votecast.judges.model import numbers_of
 from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.table import family
 from votecast.judges.unfinished import at_work
-from votecast.metrics import Evaluation
+from votecast.metrics import Evaluation, Figure, paired_gain, without_ties
 from votecast.runs import Progress, Run, silent
 from votecast.splits import Folds, folds_from_table
 
@@ -119,13 +124,15 @@ class _Job:
             return self.battles
         self.progress("reading votes", 0, 1)
         column = self.settings.folds.column
-        battles = _read(self.votes, self.reader, keep=[column] if column and column not in SCHEMA.names else [])
+        reader = self.reader
+        if isinstance(self.votes, str | Path) and (numbers := numbers_of(family(self.settings.family))):
+            reader = {"numbers": numbers} | reader
+        battles = _read(self.votes, reader, keep=[column] if column and column not in SCHEMA.names else [])
         report = battles.report
         battles, cleaning = clean(battles, self.settings.cleaning)
         _refuse_none_left(cleaning)
         self.notes = {"cleaning": cleaning.to_dict()}
-        if report is not None:
-            self.notes["reading"] = report.to_dict() | {"path": Path(report.path).name}
+        self.notes |= _reading(report)
         drawn = draw_rows(battles, self.settings.rows, seed=self.settings.seed)
         if len(drawn) < len(battles):
             self.notes["drawn"] = {"rows": len(drawn), "of": len(battles)}
@@ -147,6 +154,59 @@ class _Job:
         judge.record(figures=figures, **notes, **({"small": True} if self.small else {}))
         self.progress("measuring", 1, 1)
         return judge
+
+
+def link(
+    scores: Scores | str | Path,
+    votes: Any,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    reader: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> TrainedJudge:
+    """Make a judge of scores: fit a link from scores to votes, measure it on votes it was not fitted on, save.
+
+    Args:
+        scores: Scores of both answers, or the path of a file with the columns id, score_a and score_b.
+        votes: Path of a file of votes, or battles, a frame or a list of dicts; joined with the scores by id.
+        out: Folder to save the judge in; None keeps it in memory.
+        overwrite: Whether an existing judge folder may be replaced.
+        reader: Options of `read_votes`, where `votes` is a path.
+        progress: Told of every step.
+        **options: method, length, bare, name and seed of `votecast.judges.linking.link_judge`.
+
+    Returns:
+        The judge. `judge.figures` are those of links fitted on other prompts; among the baselines are the default link
+        and the fixed rule, and under "gains" what the link gains over each, with a 95 % interval.
+
+    Raises:
+        ArtifactError: If `out` is in the way; nothing has been read yet.
+        DataError: If scores or votes cannot be used, or cannot be joined.
+        LeakError: If what made the scores was trained on prompts of these votes.
+    """
+    if out is not None:
+        check_free(out, overwrite=overwrite, is_folder=True)
+    progress("reading", 0, 2)
+    known = read_scores(scores) if isinstance(scores, str | Path) else scores
+    battles = _read(votes, dict(reader or {}), keep=[])
+    progress("reading", 1, 2)
+    judge, matched = link_judge(known, battles, **options)
+    progress("measuring", 0, 1)
+    figures = out_of_fold_evaluation(judge, matched.votes).to_dict()
+    held, seed = judge.fitted.out_of_fold, judge.recipe.seed
+    figures["gains"] = {}
+    for name, p in rules(matched).items():
+        figures["baselines"][name] = evaluate(p, matched.votes, groups=held.clusters, seed=seed).to_dict()["metrics"]
+        pair = (without_ties(held.raw), without_ties(p)) if figures["settings"]["binary"] else (held.raw, p)
+        gain = paired_gain(held.targets, *pair, held.weights, groups=held.clusters, seed=seed)
+        figures["gains"][name] = Figure(*gain).to_dict()
+    judge.record(figures=figures, **_reading(battles.report))
+    progress("measuring", 1, 1)
+    if out is not None:
+        judge.save_pretrained(out, overwrite=overwrite)
+    return judge
 
 
 def _made_before(out: str | Path, job: _Job) -> TrainedJudge | None:
@@ -194,6 +254,10 @@ def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int 
     swapped = p[:, EXCHANGED] if held.swapped is None else crossfit_calibrate(*learnt_from, held.swapped)
     rows = battles.take(held.rows)
     return evaluate(p, rows, groups=held.clusters, swapped=swapped, draws=draws, seed=seed, name=judge.name)
+
+
+def _reading(report: ReadReport | None) -> dict[str, Any]:
+    return {} if report is None else {"reading": report.to_dict() | {"path": Path(report.path).name}}
 
 
 def _read(votes: Any, reader: dict[str, Any], *, keep: list[str]) -> Battles:

@@ -14,7 +14,7 @@ from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
 from votecast.data.writing import PredictionWriter, side_path
 from votecast.errors import ArtifactError
-from votecast.judges.asking import add_cuts, ask, cite, cut_shares, set_inference
+from votecast.judges.asking import add_cuts, ask, cite, cut_shares, numbers_of, set_inference
 from votecast.judges.unfinished import RUN, at_work, take_up
 from votecast.shards import SHARD_ROWS, Shards, fingerprint, in_shards
 from votecast.types import Judge
@@ -100,7 +100,7 @@ class _Job:
 
     def votes(self, *, again: bool) -> VoteReader:
         """The battles; what an earlier run of this call has set aside may be set aside again."""
-        options: dict[str, Any] = {"labels": "ignored", "lean": True} | self.reader
+        options: dict[str, Any] = {"labels": "ignored", "lean": True} | numbers_of(self.judge) | self.reader
         return VoteReader(self.source, **(options | {"overwrite": True} if again else options))
 
     def settings(self) -> dict[str, Any]:

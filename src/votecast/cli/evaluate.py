@@ -78,11 +78,12 @@ def measure(
     from votecast.data.reading import read_votes
     from votecast.evaluation import Predictions
     from votecast.evaluation import evaluate as evaluate_votes
+    from votecast.judges.asking import numbers_of
     from votecast.judges.loading import load_judge
 
     forecaster: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
     bars.steps("reading votes", 0, 2)
-    battles = read_votes(source, **({"labels": "required"} | reader))
+    battles = read_votes(source, **({"labels": "required"} | numbers_of(forecaster) | reader))
     bars.steps("measuring", 1, 2)
     return battles, evaluate_votes(forecaster, battles, **options).to_dict()
 

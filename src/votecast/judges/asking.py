@@ -36,6 +36,12 @@ def set_inference(judge: Judge, inference: Mapping[str, Any]) -> None:
     judge.run_with(**inference)
 
 
+def numbers_of(judge: Any) -> dict[str, Any]:
+    """Options of a reader for the battles a judge is asked for: the numbers it reads beside the texts, if any."""
+    names = tuple(getattr(judge, "numbers", ()))
+    return {"numbers": names} if names else {}
+
+
 def ask(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
     """Forecast battles.
 

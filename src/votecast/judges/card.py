@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.judges import card_imported
+from votecast.judges import card_imported, card_link
 
 SHOWN = {
     "log_loss": "log loss",
@@ -131,6 +131,7 @@ def _optional(config: Mapping[str, Any]) -> list[str]:
     if cut:
         kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
         lines.append(f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are too long for it; tokens kept: {kept}")
+    lines += [] if config.get("link") is None else card_link.lines(config["link"], notes.get("scores"))
     if base:
         named = "; ".join(f"{key} {_cell(value)}" for key, value in base.items() if value is not None)
         lines.append(f"- built on weights that are not in this folder: {named}")

@@ -17,7 +17,7 @@ from votecast.calibration import make_calibrator
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
 from votecast.judges.fitted import Fitted, OutOfFold
-from votecast.judges.model import base_of
+from votecast.judges.model import base_of, link_of
 from votecast.judges.parts import copy_files
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.table import FAMILIES, family
@@ -53,6 +53,9 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
         "notes": judge.notes,
         "made_with": {"votecast": __version__, "python": platform.python_version(), "numpy": np.__version__},
     }
+
+    if (link := link_of(fitted.members[0])) is not None:
+        config["link"] = link
 
     def _write(folder: Path) -> None:
         for number, member in enumerate(fitted.members):

@@ -14,7 +14,7 @@ from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.judges.fitted import Fitted, checked_probabilities
 from votecast.judges.fitting import fit_over_folds, fit_with_valid
 from votecast.judges.folder import read_judge, write_judge
-from votecast.judges.model import cuts_of, run_with
+from votecast.judges.model import cuts_of, numbers_of, run_with
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.runs import Progress, Run, silent
 from votecast.splits import Folds, PromptHashes
@@ -80,6 +80,11 @@ class TrainedJudge:
     def prompt_hashes(self) -> PromptHashes | None:
         """Salted hashes of the prompts the judge was trained on; None if it was trained elsewhere."""
         return self.fitted.prompt_hashes
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of columns that the battles must bring beside their texts, such as scores; most judges want none."""
+        return numbers_of(self.fitted.members[0])
 
     def fit(
         self,

@@ -9,6 +9,8 @@ Besides, a family may have, and this module looks up:
 - `base`: a mapping of name, revision, sha256 and licence of weights that its folder does not hold
 - `cuts(prepared)`: what was cut from the texts of prepared battles, as a `votecast.text.report.Cut`
 - `run_with(**inference)`: the fitted member forecasts with another precision, on other devices
+- `numbers`: names of columns that it reads beside the texts, such as scores
+- `link`: how its scores become votes, as a `votecast.calibration.link.Link`
 - `packages`: names of the installed packages on whose versions its weights depend
 """
 
@@ -123,6 +125,17 @@ def base_of(member: Model) -> dict[str, Any] | None:
     """Name, revision, sha256 and licence of the weights a member stands on and its folder does not hold."""
     base: Mapping[str, Any] | None = getattr(member, "base", None)
     return dict(base) if base is not None else None
+
+
+def numbers_of(member: Model | type[Model]) -> tuple[str, ...]:
+    """Names of the columns of numbers that a family reads beside the texts."""
+    return tuple(getattr(member, "numbers", ()))
+
+
+def link_of(member: Model) -> dict[str, Any] | None:
+    """How the scores of a member become votes; None for a family without scores."""
+    link = getattr(member, "link", None)
+    return None if link is None else dict(link.to_dict())
 
 
 def cuts_of(member: Model, prepared: Any) -> Cut | None:

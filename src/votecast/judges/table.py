@@ -19,6 +19,7 @@ FAMILIES = {
     "decoder": "votecast.judges.decoder:DecoderModel",
     "reward": "votecast.judges.reward:RewardModel",
     "keras_siamese": "votecast.judges.keras_siamese:KerasSiameseModel",
+    "scores": "votecast.judges.scored:ScoredModel",
     "average": "votecast.judges.average:AverageModel",
 }
 """Name of a family -> "module:Class" of its model."""
