@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def kind_of(value: Any, before: str = "text") -> str:
 
 
 def _copy(lines: Path, part: Path, compression: str | None) -> None:
-    with lines.open("rb") as source, pa.OSFile(str(part), "wb") as file:
+    with lines.open("rb") as source, pa.OSFile(os.fsencode(part), "wb") as file:
         out = pa.CompressedOutputStream(file, compression) if compression else file
         while chunk := source.read(_CHUNK):
             out.write(chunk)
