@@ -20,7 +20,7 @@ from votecast.training.checkpoints import Checkpoint, Checkpoints
 from votecast.training.data import Data
 from votecast.training.forward import evaluate
 from votecast.training.history import History, Journal, Record
-from votecast.training.optimizer import make_optimizer, make_schedule
+from votecast.training.optimizer import make_optimizer, make_schedule, moments_of, restore_moments
 from votecast.training.plan import Plan, Rows
 from votecast.training.precision import choose_precision
 from votecast.training.processes import Processes
@@ -218,11 +218,7 @@ class _Training:
 
     def _save(self) -> None:
         weights = self._kept()
-        moments = {
-            f"{key}.{name}": value
-            for name, parameter in self.weights.items()
-            for key, value in self.optimizer.state[parameter].items()
-        }
+        moments = moments_of(self.optimizer, self.weights)
         self._write({"weights": weights, "optimizer": moments, "average": self.average.tensors(), "best": self.best})
 
     def _write(self, groups: dict[str, dict[str, Tensor]]) -> None:
@@ -273,12 +269,7 @@ class _Training:
         return records
 
     def _restore_training(self, checkpoint: Checkpoint) -> None:
-        moments = checkpoint.tensors("optimizer")
-        for key, value in moments.items():
-            kind, _, name = key.partition(".")
-            parameter = self.weights[name]
-            place = value if kind == "step" and not self.optimizer.defaults["fused"] else value.to(parameter.device)
-            self.optimizer.state[parameter][kind] = place
+        restore_moments(self.optimizer, self.weights, checkpoint.tensors("optimizer"))
         self.average.restore(checkpoint.tensors("average"), self.state.step)
         self.best = checkpoint.tensors("best")
         self.stepper.scaler.load_state_dict(checkpoint.state["scaler"])

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.nn import Module, Parameter
 
 from votecast.errors import ConfigError, JudgeError
+from votecast.training.bits import bitsandbytes
 from votecast.training.settings import TrainingSettings
 
+_IN_BITS = {"adamw_8bit": "AdamW8bit", "paged_adamw": "PagedAdamW", "paged_adamw_8bit": "PagedAdamW8bit"}
 
-def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.AdamW:
+_CONSTANT = {"qmap1", "qmap2"}
+"""What bitsandbytes keeps beside the moments, the same for all parameters."""
+
+
+def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
 
     Args:
         network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1 or the head has a
             learning rate of its own.
-        settings: Learning rate, decays, moments.
+        settings: Learning rate, decays, moments, and the bits in which these are kept.
 
     Raises:
         ConfigError: If layers are to be treated differently and the network does not name them.
         JudgeError: If no parameter is to be trained.
+        MissingExtraError: If it needs bitsandbytes, and that is not installed.
     """
     groups: list[dict[str, Any]] = []
     for depth, layer in enumerate(reversed(_layers(network, settings))):
@@ -37,8 +45,49 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.A
                 groups.append({"params": members, "lr": rate, "peak": rate, "weight_decay": decay})
     if not groups:
         raise JudgeError("every parameter of the network is frozen; leave at least the head free")
+    if settings.optimizer != "adamw":
+        kind = getattr(bitsandbytes().optim, _IN_BITS[settings.optimizer])
+        made: Any = kind(groups, betas=settings.betas, eps=settings.epsilon)
+        made._cpu_paged_warned = True  # off a GPU nothing is paged, as the settings say
+        return cast("torch.optim.Optimizer", made)
     fused = all(p.device.type in {"cpu", "cuda"} for group in groups for p in group["params"])
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=fused)
+
+
+def moments_of(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All that an optimizer remembers of parameters, for a checkpoint.
+
+    Args:
+        optimizer: What `make_optimizer` made.
+        weights: The trained parameters by name.
+    """
+    return {
+        f"{key}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
+        for name, parameter in weights.items()
+        for key, value in optimizer.state[parameter].items()
+        if key not in _CONSTANT
+    }
+
+
+@torch.no_grad()
+def restore_moments(
+    optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
+) -> None:
+    """Let an optimizer go on with what `moments_of` gave."""
+    in_bits = not isinstance(optimizer, torch.optim.AdamW)
+    if in_bits:
+        _begin(optimizer, {id(weights[key.partition(".")[2]]) for key in moments})
+    for key, value in moments.items():
+        kind, _, name = key.partition(".")
+        parameter = weights[name]
+        state = optimizer.state[parameter]
+        if in_bits and kind == "step":
+            state[kind] = int(value)
+        elif in_bits:
+            state[kind].copy_(value)
+        else:
+            stays = kind == "step" and not optimizer.defaults["fused"]
+            state[kind] = value if stays else value.to(parameter.device)
 
 
 def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], float]:
@@ -68,6 +117,14 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
         return max(0.0, 0.5 * (1 + math.cos(math.pi * done)))
 
     return factor
+
+
+def _begin(optimizer: Any, known: set[int]) -> None:
+    """Let an optimizer of bitsandbytes make room for the moments of parameters that it has not seen yet."""
+    for at, group in enumerate(optimizer.param_groups):
+        for place, parameter in enumerate(group["params"]):
+            if id(parameter) in known:
+                optimizer.init_state(group, parameter, at, place)
 
 
 def _layers(network: Module, settings: TrainingSettings) -> list[list[Parameter]]:

@@ -26,6 +26,8 @@ class TrainingSettings(Settings):
             shortest first, each shuffled, under one schedule.
         group: Rows of one group of the curriculum; no step holds rows of two.
         bucketing: Steps whose rows are sorted by length together, which saves padding; 1 deals rows at random.
+        optimizer: "adamw" keeps the moments of AdamW in fp32, "adamw_8bit" in 8 bits (Dettmers et al., 2021) through
+            bitsandbytes; the paged ones let them leave a GPU whose memory is full, and are the same elsewhere.
         learning_rate: Peak learning rate of the last layers.
         head_learning_rate: Peak learning rate of the head, which starts from nothing; None takes `learning_rate`.
         schedule: What the learning rate does after the warm-up.
@@ -67,6 +69,7 @@ class TrainingSettings(Settings):
     order: Literal["shuffled", "length"] = "shuffled"
     group: Count = 200
     bucketing: Count = 50
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     head_learning_rate: Annotated[float, Field(gt=0)] | None = None
     schedule: Literal["linear", "cosine", "constant"] = "linear"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 
 from votecast.errors import ConfigError
-from votecast.extras import need
 from votecast.judges.neural.quiet import quietly
+from votecast.training.bits import bitsandbytes
 from votecast.training.precision import choose_precision
 
 Compute = Literal["auto", "fp32", "bf16", "fp16"]
@@ -46,7 +44,7 @@ def load_options(weights: str, double_quantization: bool, compute: Compute, conf
         )
     if weights not in _QUANTIZED:
         return {"dtype": _TYPES[weights]}
-    _import_quietly()
+    bitsandbytes()
     options: dict[str, Any] = {"dtype": _TYPES[compute_type(compute)]}
     if stored is None:
         options["quantization_config"] = _quantization(weights, double_quantization, options["dtype"])
@@ -126,12 +124,3 @@ def _quantization(weights: str, double: bool, dtype: str) -> Any:
         bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )
-
-
-def _import_quietly() -> None:
-    """Import bitsandbytes without what it says of kernels it could download, and of each cast of a matrix product."""
-    for name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        need("bitsandbytes")
