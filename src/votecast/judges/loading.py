@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from votecast.config import user_settings
-from votecast.errors import ArtifactError
+from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.judge import TrainedJudge
 
-BUNDLED = "bundled:"
+BUNDLED, RECIPE = "bundled:", "recipe:"
 DEFAULT = "default"
 
 
-def load_judge(name: str | Path = DEFAULT) -> TrainedJudge:
+def load_judge(
+    name: str | Path = DEFAULT, overrides: Mapping[str, Any] | None = None, *, small: bool = False
+) -> TrainedJudge:
     """Load a judge.
 
     Args:
-        name: A judge folder; `bundled:NAME` for one that ships with votecast; or `default`, which is
-            `bundled:baseline` unless the user's settings file says otherwise.
+        name: A judge folder; `bundled:NAME` for one that ships with votecast; `recipe:NAME` for a reward model that is
+            used without votes, under a link that was not fitted; or `default`, which is `bundled:baseline` unless the
+            user's settings file says otherwise.
+        overrides: Settings of a recipe by dotted key.
+        small: Take the small form of a recipe.
 
     Raises:
         ArtifactError: If there is no such judge, or its folder is damaged.
+        ConfigError: If judges of the recipe cannot do without votes, or settings are given for what is no recipe.
 
     Example:
         >>> load_judge("bundled:baseline").name
@@ -30,6 +38,15 @@ def load_judge(name: str | Path = DEFAULT) -> TrainedJudge:
     text = str(name)
     if text == DEFAULT:
         text = str(user_settings().get("default_judge", "bundled:baseline"))
+    if text.startswith(RECIPE):
+        from votecast.judges.unvoted import recipe_judge
+
+        return recipe_judge(text.removeprefix(RECIPE), overrides, small=small)
+    if overrides or small:
+        given = ", ".join([*(overrides or {}), *(["small"] if small else [])])
+        raise ConfigError(
+            f"{given} is for a recipe, and {text!r} is a judge with settings of its own; name {RECIPE}NAME, or drop it"
+        )
     if text.startswith(BUNDLED):
         return TrainedJudge.from_pretrained(_bundled(text.removeprefix(BUNDLED)))
     return TrainedJudge.from_pretrained(Path(text).expanduser())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from votecast.calibration.link import Link, fit_link
 from votecast.config import Settings
@@ -25,6 +25,7 @@ from votecast.judges.neural.networks import PairNetwork, RewardNetwork
 from votecast.judges.neural.prepared import NeuralPrepared
 from votecast.judges.neural.quantized import load_options
 from votecast.judges.reward.cache import ScoreCache
+from votecast.judges.reward.layout import RewardPrepared, Rows, lay_out
 from votecast.judges.reward.network import ClassifierReward
 from votecast.judges.reward.scorer import Memo, rewards_of
 from votecast.judges.reward.settings import RewardSettings
@@ -40,28 +41,20 @@ from votecast.types import Probabilities
 
 LINK = "link.json"
 
-Rows = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
-class RewardPrepared(NeuralPrepared):
-    """Tokenised battles, with what is known of their rewards.
+class Answers:
+    """What is known of the answers of n battles.
 
     Args:
-        length: How much longer answer a is than b, shape (n,); None where the link does not look at it.
-        maker: The member that prepared them; where no weights are trained, all members score with its network.
-        memo: Rewards found so far.
+        scores: The rewards of a and b, shape (n, 2); not numbers where a battle cannot be scored.
+        reasons: Why, for each of these battles.
+        cut: What the model did not get to see of the others.
     """
 
-    length: NDArray[np.float64] | None = None
-    maker: RewardModel | None = None
-    memo: Memo = field(default_factory=Memo)
-
-    def take(self, indices: ArrayLike) -> RewardPrepared:
-        """The battles at these positions, in this order."""
-        rows = np.asarray(indices, dtype=np.int64)
-        length = None if self.length is None else self.length[rows]
-        return replace(self, tokens=self.tokens.take(rows), length=length)
+    scores: NDArray[np.float64]
+    reasons: dict[int, str]
+    cut: Cut
 
 
 class RewardModel(CausalModel):
@@ -165,11 +158,12 @@ class RewardModel(CausalModel):
     def prepare(self, battles: Battles) -> RewardPrepared:
         """Tokenise battles once, for all folds."""
         length = length_gap(battles) if self.settings.link.length else None
-        return RewardPrepared(self.text.tokenize(battles), length=length, maker=None if self.is_trained else self)
+        tokens = self.text.tokenize(battles)
+        return RewardPrepared(tokens, length=length, maker=None if self.is_trained else self)
 
     def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
         """(prompt, A) and (prompt, B) of each battle."""
-        return self._answer(prepared, "a"), self._answer(prepared, "b")
+        return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
 
     def cuts(self, prepared: NeuralPrepared) -> Cut:
         """What the cuts leave of the prompt beside A, of A and of B."""
@@ -250,32 +244,34 @@ class RewardModel(CausalModel):
         Raises:
             UnscoredRowsError: If some battles cannot be scored.
         """
-        scores, reasons = self.try_scores(prepared)
-        if reasons:
-            raise UnscoredRowsError(reasons, len(prepared))
-        return scores
+        found = self.answers(prepared)
+        if found.reasons:
+            raise UnscoredRowsError(found.reasons, len(prepared))
+        return found.scores
 
-    def try_scores(self, prepared: RewardPrepared) -> tuple[NDArray[np.float64], dict[int, str]]:
+    def answers(self, prepared: RewardPrepared) -> Answers:
         """As `answer_scores`, and why there is no number where there is none.
 
         A battle without one has no rewards at all, since one of two is of no use.
         """
-        if prepared.maker is not None and prepared.maker is not self and self._shares(prepared.maker):
-            return prepared.maker.try_scores(prepared)
+        maker: RewardModel | None = prepared.maker
+        if maker is not None and maker is not self and self._shares(maker):
+            return maker.answers(prepared)
         if self._left is not None:
-            prepared.memo.rewards, self._left = self._left.rewards | prepared.memo.rewards, None
-        rows, views, reasons = self._sequences(prepared)
-        scores = np.full((len(prepared), 2), np.nan)
-        if len(rows):
-            found = rewards_of(Sequences.concat(views), self._encode, prepared.memo, self.cache)
-            scores[rows] = found.values.reshape(2, len(rows)).T
+            prepared.memo.rewards.update(self._left.rewards)
+            self._left = None
+        laid = lay_out(prepared, self.encoded)
+        scores, reasons, m = np.full((len(prepared), 2), np.nan), dict(laid.reasons), len(laid.rows)
+        if m:
+            found = rewards_of(laid.sequences, self._encode, prepared.memo, self.cache)
+            scores[laid.rows] = found.values.reshape(2, m).T
             for place, reason in found.reasons.items():
-                side, row = "ab"[place // len(rows)], int(rows[place % len(rows)])
-                reasons.setdefault(row, f"answer {side}: {reason}")
+                reasons.setdefault(int(laid.rows[place % m]), f"answer {'ab'[place // m]}: {reason}")
         if reasons:
             scores[list(reasons)] = np.nan
             self._left = prepared.memo  # whoever asks again for the others need not wait again
-        return scores, reasons
+        kept = np.array([row not in reasons for row in laid.rows.tolist()], dtype=np.bool_)
+        return Answers(scores, reasons, laid.cut.take(np.flatnonzero(kept)))
 
     def about_scores(self) -> dict[str, Any]:
         """What rewards depend on, beside the texts; anything JSON can hold."""
@@ -349,29 +345,6 @@ class RewardModel(CausalModel):
         """Whether another member scores exactly as this one does."""
         same = maker.settings == self.settings and maker.seed == self.seed
         return same and not self.is_trained and self.network is None and self.cache is None
-
-    def _answer(self, prepared: NeuralPrepared, side: Literal["a", "b"]) -> Encoded:
-        return self.text.answers(prepared.tokens, side)
-
-    def _sequences(self, prepared: RewardPrepared) -> tuple[Rows, list[Sequences], dict[int, str]]:
-        """Rows that can be laid out, their sequences with a and with b, and why the others cannot."""
-        parts, reasons = self._laid_out(prepared, np.arange(len(prepared)))
-        rows = np.concatenate([np.arange(0), *(rows for rows, _ in parts)])
-        views = [Sequences.concat([pair[side].sequences for _, pair in parts]) for side in (0, 1)]
-        return rows, views, reasons
-
-    def _laid_out(
-        self, prepared: RewardPrepared, rows: Rows
-    ) -> tuple[list[tuple[Rows, tuple[Encoded, ...]]], dict[int, str]]:
-        """Halve what the template refuses until it is known which rows these are."""
-        part = prepared if len(rows) == len(prepared) else prepared.take(rows)
-        try:
-            return [(rows, self.encoded(part))] if len(rows) else [], {}
-        except JudgeError as error:
-            if len(rows) == 1:
-                return [], {int(rows[0]): str(error)}
-        one, two = (self._laid_out(prepared, half) for half in np.array_split(rows, 2))
-        return one[0] + two[0], one[1] | two[1]
 
     def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
         if self._engine is None:

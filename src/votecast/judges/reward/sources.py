@@ -114,7 +114,7 @@ def load_scored(source: Source, options: Mapping[str, Any], *, dropout: float | 
         raise ConfigError(f"{error}{hint}") from error
     model.config.use_cache = False
     head: Any = getattr(model, "score", None)
-    if not isinstance(head, nn.Linear) or head.bias is not None:
+    if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         return Scored(model, None)
     return Scored(model.base_model, head.weight.detach().float().cpu())
 
