@@ -24,6 +24,7 @@ VERBS = {
     "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
     "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
     "export": "Write the networks of a judge as ONNX files, each checked against torch.",
+    "score": "Score both answers of every row with a reward model: id, score_a, score_b.",
     "link": "Fit a link from scores of answers to votes, and make a judge of it.",
     "inspect": "Show what is in a file of votes, and what is wrong with it.",
     "convert": "Turn a file of votes into another format.",

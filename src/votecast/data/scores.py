@@ -122,6 +122,17 @@ def read_scores(path: str | Path) -> Scores:
     return Scores(ids, np.ascontiguousarray(a), np.ascontiguousarray(b), described)
 
 
+def described_of(path: str | Path) -> dict[str, Any] | None:
+    """What made the scores in a file, without reading them; None for bare numbers.
+
+    Raises:
+        DataError: If the file is no table of scores, or not the one that the settings beside it describe.
+    """
+    with open_table(path) as stream:
+        _check_columns(stream)
+        return _described(path, stream)
+
+
 class ScoreWriter:
     """Writes scores as they come, whole or not at all.
 
