@@ -198,7 +198,9 @@ def _forecast(forecaster: Any, battles: Battles, *, allow_leak: bool) -> _Foreca
 def _ask(judge: Judge, battles: Battles, *, allow_leak: bool) -> _Forecast:
     hashes = getattr(judge, "prompt_hashes", None)
     notes = []
-    if hashes is None:
+    if not _has_texts(battles):
+        notes.append("leaks are not looked for, and every row counts by itself: the rows have no prompts")
+    elif hashes is None:
         notes.append("leaks are not looked for: the judge keeps no hashes of its training prompts")
     elif len(leaks := hashes.check(battles, allow=allow_leak)):
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
@@ -215,9 +217,11 @@ def _load(place: str | Path) -> Judge | Predictions:
 
 def _clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
     """Clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
-    if any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS):
-        return prompt_clusters(battles, seed=seed)
-    return np.arange(len(battles))
+    return prompt_clusters(battles, seed=seed) if _has_texts(battles) else np.arange(len(battles))
+
+
+def _has_texts(battles: Battles) -> bool:
+    return any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
 
 
 def _slices(battles: Battles) -> tuple[dict[str, NDArray[Any]], str]:

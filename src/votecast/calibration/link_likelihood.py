@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from votecast.calibration.link_curves import Curve
 from votecast.metrics.rows import Floats
@@ -72,9 +73,11 @@ def estimate(curve: Curve, votes: Votes, groups: NDArray[np.int64] | None = None
     share = float(np.clip(np.average(known.targets[:, 2], weights=known.weights), 1e-3, 1 - 1e-3))
     start = np.append(np.full(len(scale), 1e-3), curve.start(share))
     bounds = [(None, None)] * len(scale) + [curve.bounds]
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=_OPTIONS).x
+    with threadpool_limits(1):  # several threads for a handful of numbers would only wait for each other
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=_OPTIONS).x
+        covariance = _covariance(objective, found, groups)
     units = np.append(scale, 1.0)
-    covariance = _covariance(objective, found, groups) / np.outer(units, units)
+    covariance /= np.outer(units, units)
     return Estimate(found[:-1] / scale, float(found[-1]), covariance)
 
 

@@ -135,7 +135,8 @@ class VoteReader:
         source = find_source(stream.path, names, head, self._options, wanted=self._format, open_ended=open_ended)
         absent = [name for name in self._keep if name not in names]
         if absent:
-            why = ", which the judge forecasts from" if set(absent) & set(self._options.numbers) else " to keep"
+            lost = "; a judge of bare numbers cannot score texts and forecasts only files with these columns"
+            why = lost if set(absent) & set(self._options.numbers) else " to keep"
             raise DataError(f"{stream.path} has no column {', '.join(absent)}{why}; it has {', '.join(names)}")
         self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
         self.report.format, self.report.text = source.name, source.text
