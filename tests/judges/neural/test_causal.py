@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from votecast.judges.neural.causal import TYPES, first_learning, last_states, padded_last_states, takes_packed
+from votecast.inference.causal import TYPES
+from votecast.judges.neural.causal import first_learning, last_states, padded_last_states, takes_packed
 
 pytestmark = pytest.mark.filterwarnings("ignore:`.*gradient_checkpointing.*` is deprecated:FutureWarning")
 SHAPE = {
@@ -62,7 +63,7 @@ def adapted(model: Any, layers: tuple[int, ...] = (2, 3)) -> Any:
 @pytest.mark.parametrize("kind", TYPES)
 def test_forecasts_are_those_of_padded_rows(kind: str) -> None:
     model, (ids, mask) = backbone_of(kind), rows()
-    assert takes_packed(model.config)
+    assert takes_packed(model)
     with torch.no_grad():
         found, wanted = last_states(model, ids, mask), padded_last_states(model, ids, mask)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
@@ -131,7 +132,7 @@ def test_unknown_architectures_are_padded() -> None:
     torch.manual_seed(0)
     config = AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=2, vocab_size=97, n_positions=64)
     model, (ids, mask) = AutoModel.from_config(config).eval(), rows()
-    assert not takes_packed(config)
+    assert not takes_packed(model)
     with torch.no_grad():
         torch.testing.assert_close(last_states(model, ids, mask), padded_last_states(model, ids, mask))
 

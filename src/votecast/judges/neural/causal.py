@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from transformers import AttentionInterface
 
-from votecast.inference.blocks import Shape
-from votecast.inference.packed import Packed, attend_packed
-
-TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
-"""Architectures whose layers take sequences end to end; all others get them padded."""
-
-_NAME = "votecast_packed"
+from votecast.inference.causal import CausalLayer, knows, rotations
+from votecast.inference.packed import Packed
 
 
 def last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -25,22 +18,24 @@ def last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
 
     The tokens of all sequences go through the layers end to end in one row, without padding; positions start anew with
     each sequence, and no token sees another sequence's. Layers below the first that learns keep nothing for a
-    backward pass.
+    backward pass, and the last layer computes what is read of it alone.
 
     Args:
-        backbone: A bare model of transformers, perhaps inside adapters of peft; no language-model head is computed.
+        backbone: A bare model of transformers, perhaps inside adapters of peft; no language-model head is computed. Or
+            a stack that only forecasts.
         ids: Token ids, filled up on the right, shape (m, L).
         mask: 1 for a token and 0 for padding, shape (m, L).
 
     Returns:
         States after the final norm, shape (m, h).
     """
+    if hasattr(backbone, "last_states"):
+        return cast("Tensor", backbone.last_states(ids, mask))
     base = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
-    if not takes_packed(base.config):
+    if not takes_packed(base):
         return padded_last_states(backbone, ids, mask)
-    packed = Packed.of(mask)
-    x = _through_layers(base, ids[mask.bool()][None], packed)
-    return cast("Tensor", base.norm(x[:, packed.last.to(x.device)])[0])
+    packed = Packed.of(mask.sum(1).tolist(), ids.device)
+    return cast("Tensor", base.norm(_through_layers(base, ids[mask.bool()], packed)))
 
 
 def padded_last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -50,9 +45,9 @@ def padded_last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
     return cast("Tensor", states[torch.arange(len(ids), device=states.device), last.to(states.device)])
 
 
-def takes_packed(config: Any) -> bool:
-    """Whether sequences can go through models of this configuration end to end."""
-    return config.model_type in TYPES and not getattr(config, "use_bidirectional_attention", False)
+def takes_packed(base: Any) -> bool:
+    """Whether sequences can go through a bare model end to end: its layers are known, and all in memory."""
+    return knows(base.config) and hasattr(base, "layers") and not any(p.is_meta for p in base.parameters())
 
 
 def first_learning(base: Any) -> int:
@@ -68,73 +63,22 @@ def first_learning(base: Any) -> int:
 
 
 def _through_layers(base: Any, tokens: Tensor, packed: Packed) -> Tensor:
-    """States before the final norm, shape (1, T, h), of tokens of shape (1, T)."""
+    """States before the final norm, shape (m, h), of tokens of shape (T,)."""
     lowest = first_learning(base) if torch.is_grad_enabled() else 0
     with nullcontext() if lowest < 0 else torch.no_grad():
-        x = base.embed_tokens(tokens)
-    positions = packed.positions[None]
-    turned = _rotations(base, x, positions)
-    for i, layer in enumerate(base.layers):
-        options = {"position_embeddings": turned[_kind(base.config, i)], "position_ids": positions, "packed": packed}
+        x: Tensor = base.embed_tokens(tokens)
+    turns, top = rotations(base, x, packed.positions), len(base.layers) - 1
+    for i, module in enumerate(base.layers):
+        layer, read = CausalLayer(module, base.config, i), packed.last if i == top else None
+        x, cos, sin = (part.to(_device(module)) for part in (x, *turns[i]))
+        arguments = (x, (cos, sin), packed if read is None else packed.of_last(), read)
         with torch.no_grad() if i < lowest else nullcontext():
-            x = _through(layer, x, options)
-    return cast("Tensor", x)
+            if torch.is_grad_enabled() and module.training and getattr(module, "gradient_checkpointing", False):
+                x = cast("Tensor", checkpoint(layer, *arguments, use_reentrant=False))
+            else:
+                x = layer(*arguments)
+    return x.to(_device(base.norm))
 
 
-def _through(layer: nn.Module, x: Tensor, options: dict[str, Any]) -> Tensor:
-    def run(x: Tensor) -> Tensor:
-        with _packed_attention(layer):
-            return cast("Tensor", layer(x, attention_mask=None, **options))
-
-    if torch.is_grad_enabled() and layer.training and getattr(layer, "gradient_checkpointing", False):
-        return cast("Tensor", checkpoint(run, x, use_reentrant=False))
-    return run(x)
-
-
-@contextmanager
-def _packed_attention(layer: Any) -> Iterator[None]:
-    """The layer's attention reads sequences end to end, and its own checkpointing, which forgets this, is off."""
-    config = layer.self_attn.config
-    before, keeps = config._attn_implementation, getattr(layer, "gradient_checkpointing", False)
-    config._attn_implementation, layer.gradient_checkpointing = _NAME, False
-    try:
-        yield
-    finally:
-        config._attn_implementation, layer.gradient_checkpointing = before, keeps
-
-
-def _rotations(base: Any, x: Tensor, positions: Tensor) -> dict[str, Any]:
-    """Cosines and sines of the rotary positions for each kind of layer."""
-    kinds = {_kind(base.config, i) for i in range(len(base.layers))}
-    if base.config.model_type != "gemma3_text":
-        return dict.fromkeys(kinds, base.rotary_emb(x, positions))
-    return {kind: base.rotary_emb(x, positions, kind) for kind in kinds}
-
-
-def _kind(config: Any, layer: int) -> str:
-    kinds = getattr(config, "layer_types", None)
-    return "full_attention" if kinds is None else str(kinds[layer])
-
-
-def _attention(
-    module: nn.Module,  # noqa: ARG001 - as transformers calls it
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,  # noqa: ARG001
-    *,
-    packed: Packed,
-    scaling: float,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """Attention of a layer of transformers: tensors of shape (1, heads, T, d) to one of shape (1, T, heads, d)."""
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-    shape = Shape(scaling, sliding_window, softcap)
-    mixed = attend_packed(q, k, v, packed, shape, dropout=dropout)
-    return mixed[None], None
-
-
-AttentionInterface.register(_NAME, _attention)
+def _device(module: Any) -> torch.device:
+    return cast("torch.device", next(module.parameters()).device)
