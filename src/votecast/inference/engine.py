@@ -19,6 +19,7 @@ from votecast.inference.settings import InferenceSettings
 from votecast.machine import keep_memory
 from votecast.runs import Progress, silent
 from votecast.text.batches import token_batches
+from votecast.text.prefixes import grouped_batches, worth_sharing
 from votecast.text.sequences import Sequences
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class Engine:
 
     def encode(self, sequences: Sequences, *, pad_id: int, progress: Progress = silent) -> Floats:
         """As `encode_sequences`."""
-        work = _Work(sequences, self.budget, pad_id, progress)
+        work = _Work(sequences, self.budget, pad_id, progress, shares=all(r.shares for r in self.replicas))
         with using_threads(self.settings.threads):
             if len(self.replicas) == 1:
                 work.through(self.replicas[0].encode)
@@ -99,10 +100,13 @@ class Engine:
 class _Work:
     """Batches that wait, and what came of those that are done; devices take from it side by side."""
 
-    def __init__(self, sequences: Sequences, budget: int, pad_id: int, progress: Progress) -> None:
+    def __init__(
+        self, sequences: Sequences, budget: int, pad_id: int, progress: Progress, *, shares: bool = False
+    ) -> None:
         self.sequences, self.pad_id, self.progress = sequences, pad_id, progress
         self.lengths, self.budget = sequences.lengths, budget
-        self.waiting = deque(token_batches(self.lengths, budget=budget))
+        self.shared = worth_sharing(sequences) if shares else None
+        self.waiting = deque(self._cut(np.arange(len(sequences))))
         self.outputs: Floats = np.zeros((0, 0), np.float32)
         self.done, self.total = 0, int(self.lengths.sum())
         self.lock = threading.Lock()
@@ -122,9 +126,17 @@ class _Work:
             if not self.waiting:
                 return None
             rows = self.waiting.popleft()
-            first, *others = token_batches(self.lengths[rows], budget=self.budget)
-            self.waiting.extendleft(rows[part] for part in reversed(others))
-            return rows[first]
+            first, *others = self._cut(rows)
+            self.waiting.extendleft(reversed(others))
+            return first
+
+    def _cut(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        lengths = self.lengths[rows]
+        if self.shared is None:
+            parts = token_batches(lengths, budget=self.budget)
+        else:
+            parts = grouped_batches(self.shared.take(rows), lengths, budget=self.budget)
+        return [rows[part] for part in parts]
 
     def _keep(self, rows: NDArray[np.int64], found: Floats) -> None:
         with self.lock:

@@ -11,12 +11,15 @@ from torch import nn
 from votecast.inference.bert import TYPES as BERT_TYPES
 from votecast.inference.bert import BertStack
 from votecast.inference.deberta import DebertaStack
+from votecast.inference.decoder import DecoderStack
 from votecast.inference.modernbert import ModernBertLayer, modernbert_layers
 
 N = TypeVar("N")
 
 
-def fast_network(network: N, *, dtype: torch.dtype = torch.float32, last_layer_only: bool = True) -> N:
+def fast_network(
+    network: N, *, dtype: torch.dtype = torch.float32, last_layer_only: bool = True, shared_prefixes: bool = True
+) -> N:
     """The network with the stack of its encoder exchanged for one that only forecasts; the network itself if unknown.
 
     Embeddings and head are shared with the network; the weights of the stack are copied as they are now.
@@ -25,10 +28,14 @@ def fast_network(network: N, *, dtype: torch.dtype = torch.float32, last_layer_o
         network: A network with a `backbone` of transformers.
         dtype: What the stack computes with.
         last_layer_only: Compute in the last layer only what is read.
+        shared_prefixes: Compute once what sequences of a causal model begin with, where that pays.
     """
     backbone = getattr(network, "backbone", None)
     if not isinstance(network, nn.Module) or not isinstance(backbone, nn.Module):
         return network
+    if hasattr(network, "score") and DecoderStack.serves(backbone):
+        causal = DecoderStack(backbone, dtype=dtype, last_only=last_layer_only, sharing=shared_prefixes)
+        return cast("N", with_children(network, backbone=causal))
     base = getattr(backbone, "base_model", backbone)
     stack = _stack(base, dtype=dtype, first_token=last_layer_only and reads_first_token(network, backbone))
     if stack is None:

@@ -57,7 +57,10 @@ class Packed:
         parts = np.stack([np.append(starts[m:][group], starts[m:] * 0), np.append(before, shared.prefix * 0)])
         sides = np.stack([parts, np.stack([starts, queries])], axis=-1).reshape(2, -1)  # prefix, own, prefix, own ...
         source = torch.from_numpy(ranges(sides[0], sides[1])).to(device)
-        return cls(tuple(queries.tolist()), tuple(keys.tolist()), torch.from_numpy(positions).to(device), source, m)
+        some = queries > 0  # a sequence alone has no prefix
+        return cls(
+            tuple(queries[some].tolist()), tuple(keys[some].tolist()), torch.from_numpy(positions).to(device), source, m
+        )
 
     @property
     def last(self) -> Tensor:

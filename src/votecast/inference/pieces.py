@@ -42,14 +42,14 @@ def gated(gate: Tensor, up: Tensor, activation: str) -> Tensor:
 
 class _Norm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, from_one: bool) -> Tensor:  # noqa: FBT001
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, from_one: bool) -> Tensor:
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
         ctx.save_for_backward(x, weight, scale)
         ctx.from_one = from_one
         if from_one:
             return (wide * scale * (1 + weight.float())).to(x.dtype)
-        return (wide * scale).to(x.dtype) * weight
+        return (wide * scale).to(x.dtype) * weight.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

@@ -42,11 +42,21 @@ class Replica:
             network = copy.deepcopy(network).to(device)
         self.network = network
         with torch.no_grad():
-            self.fast: Any = fast_network(network, dtype=self.dtype, last_layer_only=settings.last_layer_only)
+            self.fast: Any = fast_network(
+                network,
+                dtype=self.dtype,
+                last_layer_only=settings.last_layer_only,
+                shared_prefixes=settings.shared_prefixes,
+            )
         if self.dtype == torch.int8 and self.fast is network:
             raise ConfigError(
                 "inference.precision is int8, and this architecture has no such form; allowed are auto, fp32 and bf16"
             )
+
+    @property
+    def shares(self) -> bool:
+        """Whether a prefix that sequences of a batch have in common is computed once."""
+        return bool(getattr(getattr(self.fast, "backbone", None), "sharing", False))
 
     def encode(self, batch: Padded) -> NDArray[np.float32]:
         """Vectors of shape (m, d)."""

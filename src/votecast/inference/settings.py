@@ -22,6 +22,8 @@ class InferenceSettings(Settings):
             third decimal. int8 (CPU) computes dense layers with 8 bits and moves them in the second.
             `votecast.inference.precision.check_precision` measures what either costs in log loss.
         last_layer_only: Compute in the last layer only what is read of it. Exact.
+        shared_prefixes: Compute once what several sequences of a causal model begin with, such as a prompt before both
+            orders of the answers, where that saves more than a twentieth of all tokens. Exact.
         devices: Names of devices such as "cpu" or "cuda:0", which share the work; empty takes every CUDA device, else
             the CPU.
         threads: Threads of the CPU; 0 takes one for each core this process may use.
@@ -34,5 +36,6 @@ class InferenceSettings(Settings):
     max_tokens: int = Field(default=0, ge=0)
     precision: Precision = "auto"
     last_layer_only: bool = True
+    shared_prefixes: bool = True
     devices: tuple[str, ...] = ()
     threads: int = Field(default=0, ge=0)

@@ -1,7 +1,7 @@
 """Sequences that begin alike: what a causal model computes of their common prefix serves all of them.
 
-The prompt stands before both orders of the answers, and before each of eight answers to it; what a causal model makes of
-a token depends on nothing behind it.
+The prompt stands before both orders of the answers, and before each of eight answers to it; what a causal model makes
+of a token depends on nothing behind it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Shared:
         """Tokens that need not be computed."""
         return int((self.prefix * (np.bincount(self.group, minlength=len(self.prefix)) - 1)).sum())
 
+    def take(self, rows: Ints) -> Shared:
+        """The groups of the sequences at these positions."""
+        known, numbers = np.unique(self.group[rows], return_inverse=True)
+        return Shared(numbers.astype(np.int64), self.prefix[known])
+
 
 def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOST) -> Shared:
     """Put sequences into groups so that as many tokens as possible are shared.
@@ -75,6 +80,12 @@ def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOS
         prefix[members.min()] = alike[start : stop - 1].min() if stop - start > 1 else 0
     firsts, numbers = np.unique(group, return_inverse=True)
     return Shared(numbers.astype(np.int64), prefix[firsts])
+
+
+def worth_sharing(sequences: Sequences) -> Shared | None:
+    """The groups of sequences, or None where too few tokens are saved for the trouble."""
+    shared = shared_prefixes(sequences)
+    return shared if shared.saved > PAYS * len(sequences.ids) else None
 
 
 def grouped_batches(shared: Shared, lengths: Ints, *, budget: int) -> list[Ints]:
