@@ -98,9 +98,9 @@ def test_an_encoder_is_no_decoder(arena):
         fit(arena, **{"model.name": "tiny:bert"})
 
 
-def test_four_bits_cannot_be_trained_themselves():
+def test_four_bits_cannot_be_trained_themselves(arena):
     with pytest.raises(ConfigError, match=r"weights is nf4.*set adapter"):
-        small(weights="nf4")
+        fit(arena, **{"model.weights": "nf4", "model.adapter": None})
 
 
 def test_layers_stand_in_order():
@@ -121,3 +121,10 @@ def test_a_tokenizer_without_an_end_is_refused(arena, tmp_path):
     tiny_tokenizer(sep_token=None, eos_token=None).save(tmp_path)
     with pytest.raises(Exception, match=r"text\.eos is true and the tokenizer has no token for the end of a text"):
         fit(arena, **{"model.name": str(tmp_path), "model.text.eos": True})
+
+
+@pytest.mark.parametrize("adapter", [None, {"rank": 2, "layers": [1, 1]}])
+def test_computing_activations_twice_changes_nothing(adapter, arena):
+    more = {"model.adapter": adapter, "model.training.max_steps": 3, "calibration.method": "none"}
+    plain, twice = (fit(arena, **more, **{"model.training.gradient_checkpointing": on}) for on in (False, True))
+    assert np.abs(plain.predict_proba(arena[:20]) - twice.predict_proba(arena[:20])).max() < 1e-6

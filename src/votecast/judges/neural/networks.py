@@ -66,7 +66,11 @@ class PairNetwork(nn.Module):
 
     def gradient_checkpointing_enable(self) -> None:
         """Compute activations again in the backward pass rather than keep them."""
-        self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+        model = self.backbone.get_base_model() if hasattr(self.backbone, "get_base_model") else self.backbone
+        old_name = model.gradient_checkpointing_enable  # of older releases of transformers
+        getattr(model, "activation_checkpointing_enable", old_name)({"use_reentrant": False})
+        if getattr(model, "_require_grads_hook", None) is not None:
+            model.disable_input_require_grads()  # frozen embeddings need no gradient for this kind of checkpointing
 
     def layer_groups(self) -> list[list[Parameter]]:
         """Parameters from the embeddings over each layer to the head."""
