@@ -7,20 +7,25 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from votecast.artifacts import check_free, digest_of
 from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
 from votecast.data.writing import PredictionWriter, side_path
-from votecast.errors import ArtifactError
-from votecast.judges.asking import add_cuts, ask, cite, cut_shares, numbers_of, set_inference
+from votecast.errors import ArtifactError, JudgeError
+from votecast.judges.asking import add_cuts, ask_or_tell, cite, class_prior, cut_shares, numbers_of, set_inference
 from votecast.judges.unfinished import RUN, at_work, take_up
+from votecast.judges.unscored import write_unscored
 from votecast.shards import SHARD_ROWS, Shards, fingerprint, in_shards
-from votecast.types import Judge
+from votecast.types import Judge, Probabilities
 from votecast.version import __version__
 
-_FINAL, _DIGEST, _CUT = "final", "rows_sha256", "cut"
+_FINAL, _DIGEST, _CUT, _UNSCORED = "final", "rows_sha256", "cut", "unscored"
+_FOUND = {_DIGEST, _CUT, _UNSCORED}
 
 
 def predict_file(
@@ -33,6 +38,7 @@ def predict_file(
     resume: bool = False,
     reader: Mapping[str, Any] | None = None,
     inference: Mapping[str, Any] | None = None,
+    unscored: Literal["prior"] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Forecast every row of a file, in its order; memory stays flat whatever its length.
@@ -51,19 +57,23 @@ def predict_file(
         reader: Options of `VoteReader`.
         inference: Settings of inference the judge is to run with, such as `{"precision": "bf16"}`; see
             `TrainedJudge.run_with`.
+        unscored: What becomes of rows that the judge cannot score: an error at the end, once all others are done, or
+            the shares of the votes it learnt from (prior). Either way `<out>.unscored.jsonl` tells which, and why.
         progress: Called with the number of rows done, if given, from the first row on that must be forecast.
 
     Returns:
-        Rows, judge, hash, what the reader found, what the judge cut from the texts, and how many rows an earlier run
-        had done.
+        Rows, judge, hash, what the reader found, what the judge cut from the texts, how many rows it could not score,
+        and how many rows an earlier run had done.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
         ArtifactError: If `out` or unfinished work on it is in the way, or that work is of other rows; it is kept.
         ConfigError: If the unfinished work is of another judge or was read in another way, or this judge has no
             settings of inference.
+        JudgeError: If rows cannot be scored and are not to have the prior; the others are kept.
     """
     job = _Job(judge, source, Path(out), format, dict(reader or {}), dict(inference or {}), progress or _unheard)
+    job.fills = unscored is not None
     PredictionWriter(out, format=format)  # an unknown ending or format is an error before any work
     set_inference(judge, job.inference)
     made_before = resume and not overwrite and job.may_be_made()
@@ -77,6 +87,7 @@ def predict_file(
         else:
             shards = Shards(folder, judge.hash)
             job.forecast(votes, shards)
+            job.tell_unscored()
             job.write(shards, folder / _FINAL, overwrite=overwrite)
     return job.summary(votes)
 
@@ -95,6 +106,8 @@ class _Job:
     shards: int = 0
     reused: int = 0
     cut: dict[str, Any] | None = None
+    fills: bool = False
+    reasons: list[dict[str, Any]] = field(default_factory=list)
     _cut: dict[str, Any] | None = None
     _rows: Any = field(default_factory=hashlib.sha256)
 
@@ -108,6 +121,8 @@ class _Job:
         reader = {name: value for name, value in self.reader.items() if name != "overwrite"}
         asked = {"input": str(self.source), "format": self.format, "reader": reader}
         asked |= {"inference": self.inference} if self.inference else {}
+        link = getattr(self.judge, "notes", {}).get("link") or {}
+        asked |= {"link": "not fitted"} if link.get("fitted") is False else {}
         return dict(json.loads(json.dumps(asked, default=str)))
 
     def identity(self) -> dict[str, Any]:
@@ -121,10 +136,11 @@ class _Job:
             number, done = self.shards, self.shards * SHARD_ROWS
             rows = self._take_in(battles)
             shard = shards.find(number, rows)
-            if shard is None:
+            if shard is None or not np.isfinite(shard.probabilities).all():  # what could not be scored is tried again
                 self.progress(done)
-                shard = ask(self.judge, battles, after=done)
+                shard, reasons = ask_or_tell(self.judge, battles, after=done)
                 shards.write(number, rows, shard)
+                self._note(battles, reasons, done)
                 self.progress(done + len(battles))
             else:
                 self.reused += len(battles)
@@ -133,18 +149,34 @@ class _Job:
         shards.end(self.shards)
         self.cut = cut_shares(self._cut)
 
+    def tell_unscored(self) -> None:
+        """Write beside the output which rows could not be scored.
+
+        Raises:
+            JudgeError: If they are not to have the prior.
+        """
+        path = write_unscored(self.out, self.reasons)
+        if path is not None and not self.fills:
+            raise JudgeError(
+                f"{len(self.reasons):,} rows could not be scored (the first: {self.reasons[0]['reason']}); {path} "
+                "tells which, and why. With --resume they are tried again; with --resume --unscored prior they get the "
+                "class prior"
+            )
+
     def write(self, shards: Shards, folder: Path, *, overwrite: bool) -> None:
         """Put the shards together, and the file in its place."""
         try:
             folder.mkdir(exist_ok=True)
             whole = folder / self.out.name
             settings = self.settings() | {_DIGEST: self._rows.hexdigest(), _CUT: self.cut}
+            prior = class_prior(self.judge) if self.reasons else None
+            settings |= {} if prior is None else {_UNSCORED: {"rows": len(self.reasons), "given": prior.tolist()}}
             with PredictionWriter(
                 whole, format=self.format, judge=cite(self.judge), metadata=settings, overwrite=True
             ) as writer:
                 for number in range(self.shards):
                     shard = shards.read(number)
-                    writer.write(shard.ids, shard.probabilities)
+                    writer.write(shard.ids, _filled(shard.probabilities, prior))
             check_free(self.out, overwrite=overwrite)
             side_path(whole).replace(side_path(self.out))
             whole.replace(self.out)
@@ -154,7 +186,7 @@ class _Job:
     def may_be_made(self) -> bool:
         """Whether the output is whole and was made by this call, so that only its rows need to be compared."""
         side = self._side()
-        settings = {name: value for name, value in side.get("settings", {}).items() if name not in {_DIGEST, _CUT}}
+        settings = {name: value for name, value in side.get("settings", {}).items() if name not in _FOUND}
         asked = cite(self.judge), self.settings()
         try:
             return (side.get("judge"), settings) == asked and side.get("sha256") == digest_of(self.out)
@@ -188,6 +220,7 @@ class _Job:
             "judge": cite(self.judge),
             "reading": report.to_dict(),
             "cut": self.cut,
+            "unscored": len(self.reasons),
             "reused": self.reused,
         }
 
@@ -197,12 +230,20 @@ class _Job:
         self.shards += 1
         return rows
 
+    def _note(self, battles: Battles, reasons: Mapping[int, str], done: int) -> None:
+        ids = battles.ids if reasons else []
+        self.reasons += [{"id": ids[row], "row": done + row + 1, "reason": why} for row, why in reasons.items()]
+
     def _side(self) -> dict[str, Any]:
         try:
             side = json.loads(side_path(self.out).read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         return side if isinstance(side, dict) and isinstance(side.get("settings"), dict) else {}
+
+
+def _filled(p: Probabilities, prior: NDArray[np.float64] | None) -> Probabilities:
+    return p if prior is None else np.where(np.isfinite(p), p, prior)
 
 
 def _unheard(done: int) -> None:

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
 from votecast.data.writing import check_predictions
 from votecast.errors import ConfigError
+from votecast.judges.unscored import UnscoredRowsError
 from votecast.shards import Shard
 from votecast.text.report import PARTS
-from votecast.types import Judge
+from votecast.types import CLASSES, Judge
+
+_ARENA = {"a": 0.345, "b": 0.345, "tie": 0.31}
 
 Cuts = dict[str, Any] | None
 """Sums over rows of what a judge did not get to see; None for a judge that reads texts whole."""
@@ -61,6 +65,47 @@ def ask(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
         return Shard(battles.ids, p)
     kept, full = cut.kept.sum(axis=0).tolist(), cut.full.sum(axis=0).tolist()
     return Shard(battles.ids, p, {"rows": len(cut), "rows_cut": cut.rows_cut, "kept": kept, "full": full})
+
+
+def ask_or_tell(judge: Judge, battles: Battles, *, after: int = 0) -> tuple[Shard, dict[int, str]]:
+    """Forecast what can be, and tell what cannot.
+
+    Args:
+        judge: Any judge.
+        battles: The rows.
+        after: Rows that came before, for messages.
+
+    Returns:
+        The forecasts, not numbers where there are none, and the reasons for these rows by position.
+
+    Raises:
+        DataError: If what the judge says is no distribution.
+    """
+    rows, reasons, found = np.arange(len(battles)), dict[int, str](), None
+    while found is None and len(rows):
+        try:
+            found = ask(judge, battles if not reasons else battles.take(rows), after=after)
+        except UnscoredRowsError as error:
+            reasons |= {int(rows[place]): reason for place, reason in error.reasons.items()}
+            rows = np.array([row for row in rows.tolist() if row not in reasons], dtype=np.int64)
+    if not reasons and found is not None:
+        return found, {}
+    p = np.full((len(battles), len(CLASSES)), np.nan)
+    if found is not None:
+        p[rows] = found.probabilities
+    return Shard(battles.ids, p, None if found is None else found.cut), dict(sorted(reasons.items()))
+
+
+def class_prior(judge: Judge) -> NDArray[np.float64]:
+    """The shares of a, b and tie among the votes a judge learnt from, those of a and b made equal, shape (3,).
+
+    A judge that has learnt from none has those of a public arena: 0.345, 0.345 and 0.31.
+    """
+    facts = getattr(getattr(judge, "fitted", None), "facts", {})
+    shares = facts.get("labels") or _ARENA
+    a, b, tie = (float(shares[name]) for name in CLASSES)
+    total = (a + b) + tie
+    return np.array([(a + b) / 2 / total, (a + b) / 2 / total, tie / total])
 
 
 def add_cuts(one: Cuts, other: Cuts) -> Cuts:

@@ -16,6 +16,7 @@ from votecast.judges.fitting import fit_over_folds, fit_with_valid
 from votecast.judges.folder import read_judge, write_judge
 from votecast.judges.model import cuts_of, numbers_of, run_with
 from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.unscored import UnscoredRowsError
 from votecast.runs import Progress, Run, silent
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities
@@ -154,7 +155,7 @@ class TrainedJudge:
         """Forecast the votes, and say what the judge did not get to see: `predict_proba` and `cuts` in one pass."""
         battles = as_battles(battles)
         starts = range(0, max(len(battles), 1), BATCH_ROWS)
-        found = [self._predict(battles[start : start + BATCH_ROWS]) for start in starts]
+        found = [self._predict_at(battles, start) for start in starts]
         known = [cut for _, cut in found if cut is not None]
         return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
 
@@ -204,6 +205,12 @@ class TrainedJudge:
         judge._hash = found.hash
         judge.figures, judge.notes = found.config["figures"], found.config["notes"]
         return judge
+
+    def _predict_at(self, battles: Battles, start: int) -> tuple[Probabilities, Cut | None]:
+        try:
+            return self._predict(battles[start : start + BATCH_ROWS])
+        except UnscoredRowsError as error:
+            raise error.within(start, len(battles)) from error
 
     def _predict(self, battles: Battles) -> tuple[Probabilities, Cut | None]:
         members = self.fitted.members

@@ -26,10 +26,14 @@ class UnscoredRowsError(JudgeError):
     """
 
     def __init__(self, reasons: Mapping[int, str], rows: int) -> None:
-        self.reasons = dict(sorted(reasons.items()))
+        self.reasons, self.rows = dict(sorted(reasons.items())), rows
         first = [f"number {row + 1}: {reason}" for row, reason in list(self.reasons.items())[:_SHOWN]]
         more = f"; and {len(self.reasons) - _SHOWN} more" if len(self.reasons) > _SHOWN else ""
         super().__init__(f"{len(self.reasons)} of {rows} battles cannot be scored: {'; '.join(first)}{more}")
+
+    def within(self, start: int, rows: int) -> UnscoredRowsError:
+        """The same, where these battles begin at `start` among so many."""
+        return UnscoredRowsError({start + row: reason for row, reason in self.reasons.items()}, rows)
 
 
 def unscored_path(out: str | Path) -> Path:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from votecast.calibration.link import LinkSettings
 from votecast.judges.neural.settings import CausalSettings
 from votecast.text.settings import TextSettings
+
+_TEXT = {"template": "chat", "cut": "drop_turns", "max_length": 2048}
 
 
 class RewardSettings(CausalSettings):
@@ -29,7 +32,13 @@ class RewardSettings(CausalSettings):
     name: str = "smollm2"
     link: LinkSettings = LinkSettings()
     link_share: float = Field(0.2, gt=0, lt=1)
-    text: TextSettings = TextSettings(template="chat", cut="drop_turns", max_length=2048)
+    text: TextSettings = TextSettings.parse(_TEXT)
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _over_defaults(cls, text: Any) -> Any:
+        """One setting of the text that is given leaves the others as they are here."""
+        return _TEXT | dict(text) if isinstance(text, Mapping) else text
 
     @model_validator(mode="after")
     def _one_answer_a_sequence(self) -> Self:
@@ -38,6 +47,4 @@ class RewardSettings(CausalSettings):
                 f"text.template is {self.text.template}, which holds both answers in a sequence, and a reward is given "
                 "to one; allowed are chat, segments and labels"
             )
-        if self.start is not None and self.adapter is None:
-            raise ValueError("start names an adapter to begin with, and adapter is not set; set adapter too")
         return self
