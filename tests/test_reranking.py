@@ -19,8 +19,9 @@ from tests.test_predicting import Disk, Killed, bytes_of
 
 import votecast
 from votecast.data.candidate_files import CandidateReader
-from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
+from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, VotecastError
 from votecast.judges import ranking
+from votecast.judges.unscored import UnscoredRowsError
 from votecast.reranking import rerank, rerank_file
 from votecast.text.report import Cut
 
@@ -470,3 +471,34 @@ def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> N
     assert rerank_file(Cutting(), rows, out, resume=True)["cut"] == summary["cut"]
     with pytest.raises(ConfigError, match="'longest' has no settings of inference; drop precision"):
         rerank_file(Longest(), rows, out, overwrite=True, inference={"precision": "bf16"})
+
+
+class Choosy(Longest):
+    """A judge that cannot score an answer of seven characters."""
+
+    def predict_proba(self, battles: Any) -> np.ndarray:
+        texts = zip(battles.text("response_a"), battles.text("response_b"), strict=True)
+        bad = {row: "answer a: no number" for row, pair in enumerate(texts) if 7 in map(len, pair)}
+        if bad:
+            raise UnscoredRowsError(bad, len(battles))
+        return super().predict_proba(battles)
+
+
+def test_rows_that_cannot_be_scored_are_left_out_and_told(tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"id": "fine", "prompt": "why", "candidates": ["a", "b"]}]
+    rows += [{"id": "seven", "prompt": "why", "candidates": ["a", "b", "1234567"]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = rerank_file(Choosy(), path, out)
+    told = json.loads(out.with_name("best.jsonl.unscored.jsonl").read_text())
+    assert (summary["rows"], summary["unranked"]) == (2, 1)
+    assert summary["unranked_file"] == str(out) + ".unscored.jsonl"
+    assert (told["id"], told["row"]) == ("seven", 2)
+    assert told["reason"].endswith("3: answer a: no number") or "candidates 3 and" in told["reason"]
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["fine"]
+    assert rerank_file(Choosy(), path, out, resume=True) == summary | {"reused": 2}
+    with pytest.raises(JudgeError, match="row 'seven' cannot be ranked: candidates "):
+        rerank(Choosy(), rows)
+    path.write_text(json.dumps(rows[1]) + "\n")
+    with pytest.raises(JudgeError, match="none of the 1 rows can be ranked; the first: candidates"):
+        rerank_file(Choosy(), path, out.with_name("other.jsonl"))

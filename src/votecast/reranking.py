@@ -15,10 +15,11 @@ from votecast.data.candidates import Candidates, candidates_of
 from votecast.data.writing import side_path
 from votecast.data.writing.rankings import kind_of, write_rankings
 from votecast.data.writing.sinks import as_json, container_of
-from votecast.errors import ArtifactError, ConfigError
+from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.judges.asking import add_cuts, cite, cut_shares, set_inference
-from votecast.judges.ranking import GROUP, Asker, Ranking, in_groups, ranked
+from votecast.judges.ranking import GROUP, Asker, Forecast, Ranking, in_groups, ranked
 from votecast.judges.unfinished import RUN, at_work, take_up
+from votecast.judges.unscored import unscored_path, write_unscored
 from votecast.shards import Shards
 from votecast.types import Judge
 from votecast.version import __version__
@@ -43,6 +44,7 @@ def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
 
     Raises:
         DataError: If a row has no prompt, no candidates, or a candidate without an answer; the message names it.
+        JudgeError: If the judge cannot score a pair.
 
     Example:
         >>> from votecast.judges.loading import load_judge
@@ -53,12 +55,13 @@ def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
         >>> ranking.index, ranking.scores[0] == ranking.scores[2], round(sum(ranking.scores), 9)
         (1, True, 1.5)
     """
-    asker = Asker(judge)
-    return [
-        ranking
-        for group in in_groups(candidates_of(rows))
-        for ranking in ranked(group, asker.forecast(group).probabilities)
-    ]
+    asker, found = Asker(judge), list[Ranking]()
+    for group in in_groups(candidates_of(rows)):
+        for row, ranking in zip(group, ranked(group, asker.forecast(group)), strict=True):
+            if isinstance(ranking, str):
+                raise JudgeError(f"row {row.id!r} cannot be ranked: {ranking}; leave out what cannot be scored")
+            found.append(ranking)
+    return found
 
 
 def rerank_file(
@@ -92,11 +95,13 @@ def rerank_file(
         progress: Called with the number of rows done, if given, from the first row on that must be forecast.
 
     Returns:
-        Rows, candidates, pairs, judge, what the reader found, what the judge cut from the texts, and how many rows an
-        earlier run had done.
+        Rows, candidates, pairs, how many rows were left out because a pair of theirs cannot be scored
+        (`<out>.unscored.jsonl` tells why), judge, what the reader found, what the judge cut from the texts, and how
+        many rows an earlier run had done.
 
     Raises:
         DataError: If a row cannot be used; nothing is written.
+        JudgeError: If no row can be ranked.
         ArtifactError: If `out` or unfinished work on it is in the way, or that work is of other rows; it is kept.
         ConfigError: If the unfinished work is of another judge or was read in another way, or an option is unfit.
     """
@@ -135,6 +140,8 @@ class _Job:
     pairs: int = 0
     groups: int = 0
     reused: int = 0
+    left_out: int = 0
+    unranked: list[dict[str, Any]] = field(default_factory=list)
     cut: dict[str, Any] | None = None
     kinds: dict[str, str] = field(default_factory=lambda: {"prompt": "text", "best": "text"})
     _digest: Any = field(default_factory=hashlib.sha256)
@@ -165,29 +172,36 @@ class _Job:
                 shard = shards.find(number, rows_hash)
                 if shard is None:
                     self.progress(before)
-                    shard = asker.forecast(group, after=self.pairs)
+                    shard = asker.forecast(group, after=self.pairs).shard()
                     shards.write(number, rows_hash, shard)
                     self.progress(self.done)
                 else:
                     self.reused += len(group)
-                self.pairs += len(shard.ids)
-                cut = add_cuts(cut, shard.cut)
-                for row, ranking in zip(group, ranked(group, shard.probabilities), strict=True):
-                    lines.write(as_json(self._line(row, ranking)) + "\n")
+                found = Forecast.of(shard)
+                self.pairs += len(found.ids)
+                cut = add_cuts(cut, found.cut)
+                for place, (row, ranking) in enumerate(zip(group, ranked(group, found), strict=True), start=before + 1):
+                    if isinstance(ranking, str):
+                        self.unranked.append({"id": row.id, "row": place, "reason": ranking})
+                    else:
+                        lines.write(as_json(self._line(row, ranking)) + "\n")
         shards.end(self.groups)
         self.cut = cut_shares(cut)
 
     def write(self, folder: Path, *, overwrite: bool) -> None:
         """Put the file in its place."""
+        unranked = self.left_out = len(self.unranked)
+        if unranked and unranked == self.done:
+            raise JudgeError(f"none of the {self.done:,} rows can be ranked; the first: {self.unranked[0]['reason']}")
         try:
             (folder / _FINAL).mkdir(exist_ok=True)
             whole = folder / _FINAL / self.out.name
-            counts = {"candidates": self.candidates, "pairs": self.pairs}
+            counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": unranked}
             settings = self.settings() | {_DIGEST: self._digest.hexdigest(), _CUT: self.cut} | counts
-            write_rankings(
-                folder / _LINES, whole, self.kinds, judge=cite(self.judge), metadata=settings, rows=self.done
-            )
+            rows, told = self.done - unranked, cite(self.judge)
+            write_rankings(folder / _LINES, whole, self.kinds, judge=told, metadata=settings, rows=rows)
             check_free(self.out, overwrite=overwrite)
+            write_unscored(self.out, self.unranked)
             side_path(whole).replace(side_path(self.out))
             whole.replace(self.out)
         except OSError as error:
@@ -196,7 +210,8 @@ class _Job:
     def may_be_made(self) -> bool:
         """Whether the output is whole and was made by this call, so that only its rows need to be compared."""
         side, asked = self._side(), self.settings()
-        said = {name: side.get("settings", {}).get(name) for name in asked}
+        written = side.get("settings", {})
+        said = {name: written[name] for name in asked if name in written and _DIGEST in written}
         try:
             return (side.get("judge"), said) == (cite(self.judge), asked) and side.get("sha256") == digest_of(self.out)
         except OSError:
@@ -211,7 +226,8 @@ class _Job:
         for group in in_groups(rows):
             self._take_in(group)
         said = self._side()["settings"]
-        self.reused, self.pairs, self.cut = self.done, said.get("pairs", 0), said.get(_CUT)
+        self.reused, self.pairs, self.cut = self.done, said["pairs"], said[_CUT]
+        self.left_out = said["unranked"]
         if said.get(_DIGEST) != self._digest.hexdigest():
             raise ArtifactError(
                 f"{self.out} is whole but was made of other rows than {self.source} has now; pass --overwrite to "
@@ -224,6 +240,8 @@ class _Job:
             "rows": self.done,
             "candidates": self.candidates,
             "pairs": self.pairs,
+            "unranked": self.left_out,
+            "unranked_file": str(unscored_path(self.out)) if self.left_out else None,
             "out": str(self.out),
             "judge": cite(self.judge),
             "reading": rows.report.to_dict(),

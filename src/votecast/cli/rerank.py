@@ -76,6 +76,9 @@ def rerank(
         )
     show_reading(summary["reading"])
     show_cut(summary["cut"])
+    if summary["unranked"]:
+        why = summary["unranked_file"]
+        remark(f"{summary['unranked']:,} rows have a pair that cannot be scored and are left out; why: {why}")
     if reused := summary.pop("reused"):
         remark(f"{reused:,} rows had been ranked by an earlier run")
     if json is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
-from votecast.judges.asking import add_cuts, ask
+from votecast.judges.asking import Cuts, add_cuts, ask
+from votecast.judges.fitted import EXCHANGED
+from votecast.judges.model import order_matters
+from votecast.judges.unscored import UnscoredRowsError
 from votecast.shards import Shard
 from votecast.types import Judge, Probabilities
 
@@ -21,6 +25,7 @@ GROUP = 1024
 """Pairs that are asked for at once, of as many prompts as they come from; a prompt with more is a group of its own."""
 
 _EVEN = 0.5
+_CUT, _REASONS = "cut", "reasons"
 _SAME = 1e-3
 _PROBES = (
     ("Name the capital of France.", "Paris.", "I am not sure; it may be London, or perhaps Berlin."),
@@ -50,6 +55,35 @@ class Ranking:
         return self.order[0]
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a judge says of pairs.
+
+    Args:
+        ids: Names of the pairs.
+        p: Probabilities, shape (n, 3); not numbers where a pair cannot be scored.
+        reasons: Why, for each of these.
+        cut: Sums of what the judge did not get to see.
+    """
+
+    ids: list[str]
+    p: Probabilities
+    reasons: dict[int, str]
+    cut: Cuts = None
+
+    def shard(self) -> Shard:
+        """The form in which it is kept."""
+        reasons = {str(row): reason for row, reason in self.reasons.items()}
+        return Shard(self.ids, self.p, {_CUT: self.cut, _REASONS: reasons})
+
+    @classmethod
+    def of(cls, shard: Shard) -> Forecast:
+        """What was kept."""
+        kept = shard.cut or {}
+        reasons = {int(row): reason for row, reason in kept[_REASONS].items()}
+        return cls(shard.ids, shard.probabilities, reasons, kept[_CUT])
+
+
 class Asker:
     """Asks a judge for all pairs of candidates, in both orders if it goes by the order.
 
@@ -61,7 +95,7 @@ class Asker:
         self._judge = judge
         self._orders = 0
 
-    def forecast(self, group: list[Candidates], *, after: int = 0) -> Shard:
+    def forecast(self, group: list[Candidates], *, after: int = 0) -> Forecast:
         """What the judge says of every pair of each prompt's different answers.
 
         Args:
@@ -71,31 +105,46 @@ class Asker:
         Raises:
             DataError: If it is no distribution.
         """
-        found = [self._ask(battles, after) for battles in _battles(group)]
-        if not found:
-            return Shard([], np.empty((0, 3)))
-        cut = None
-        for shard in found:
-            cut = add_cuts(cut, shard.cut)
-        return Shard(
-            [name for shard in found for name in shard.ids], np.concatenate([s.probabilities for s in found]), cut
-        )
+        ids, parts, reasons, cut = list[str](), [np.empty((0, 3))], dict[int, str](), None
+        for battles in _battles(group):
+            found = self._ask(battles, after)
+            reasons |= {len(ids) + row: reason for row, reason in found.reasons.items()}
+            ids += battles.ids
+            parts.append(found.p)
+            cut = add_cuts(cut, found.cut)
+        return Forecast(ids, np.concatenate(parts), reasons, cut)
 
-    def _ask(self, battles: Battles, after: int) -> Shard:
+    def _ask(self, battles: Battles, after: int) -> Forecast:
         self._orders = self._orders or (1 if self._is_fair() else 2)
-        shown = ask(self._judge, battles, after=after)
+        shown = self._ask_as_shown(battles, after)
         if self._orders == 1:
             return shown
-        swapped = ask(self._judge, battles.swapped(), after=after)
-        p = (shown.probabilities + swapped.probabilities[:, [1, 0, 2]]) / 2
-        return Shard(shown.ids, p, add_cuts(shown.cut, swapped.cut))
+        swapped = self._ask_as_shown(battles.swapped(), after)
+        p = (shown.p + swapped.p[:, EXCHANGED]) / 2
+        return Forecast(shown.ids, p, swapped.reasons | shown.reasons, add_cuts(shown.cut, swapped.cut))
+
+    def _ask_as_shown(self, battles: Battles, after: int) -> Forecast:
+        try:
+            found = ask(self._judge, battles, after=after)
+            return Forecast(battles.ids, found.probabilities, {}, found.cut)
+        except UnscoredRowsError as error:
+            reasons = error.reasons
+        p, left = np.full((len(battles), 3), np.nan), [row for row in range(len(battles)) if row not in reasons]
+        if not left:
+            return Forecast(battles.ids, p, reasons)
+        found = ask(self._judge, battles.take(left), after=after)
+        p[left] = found.probabilities
+        return Forecast(battles.ids, p, reasons, found.cut)
 
     def _is_fair(self) -> bool:
-        """Whether the order of the answers plays no part."""
+        """Whether the order of the answers plays no part: as the family says, or as a few pairs show."""
+        members = getattr(getattr(self._judge, "fitted", None), "members", None)
+        if members and not any(map(order_matters, members)):
+            return True
         names = ("prompt", "response_a", "response_b")
         probes = Battles.from_rows([dict(zip(names, probe, strict=True)) for probe in _PROBES])
         shown, swapped = ask(self._judge, probes), ask(self._judge, probes.swapped())
-        return bool(np.abs(shown.probabilities - swapped.probabilities[:, [1, 0, 2]]).max() <= _SAME)
+        return bool(np.abs(shown.probabilities - swapped.probabilities[:, EXCHANGED]).max() <= _SAME)
 
 
 def in_groups(rows: Iterable[Candidates]) -> Iterator[list[Candidates]]:
@@ -125,13 +174,11 @@ def _pairs(row: Candidates) -> int:
 
 def _battles(group: list[Candidates]) -> Iterator[Battles]:
     """Every pair of different answers of each prompt, that whose hash comes first as a; at most `GROUP` at a time."""
-    pairs = [
-        (row, one, other) for row in group for one, other in zip(*np.triu_indices(len(row.distinct), 1), strict=True)
-    ]
+    pairs = [(row, one, other) for row in group for one, other in combinations(range(len(row.distinct)), 2)]
     for start in range(0, len(pairs), GROUP):
         part = pairs[start : start + GROUP]
         columns = {
-            "id": pa.array([f"{row.id}: {one} and {other}" for row, one, other in part], SCHEMA.field("id").type),
+            "id": pa.array([_name(*each) for each in part], SCHEMA.field("id").type),
             "prompt": pa.array([row.prompt for row, _, _ in part], TURNS),
             "response_a": pa.array([row.distinct[one] for row, one, _ in part], TURNS),
             "response_b": pa.array([row.distinct[other] for row, _, other in part], TURNS),
@@ -139,17 +186,25 @@ def _battles(group: list[Candidates]) -> Iterator[Battles]:
         yield Battles(pa.table(columns))
 
 
-def ranked(group: list[Candidates], p: Probabilities) -> Iterator[Ranking]:
-    """Rankings of the rows of a group.
+def _name(row: Candidates, one: int, other: int) -> str:
+    return f"{row.id}: candidates {row.places.index(one) + 1} and {row.places.index(other) + 1}"
+
+
+def ranked(group: list[Candidates], found: Forecast) -> Iterator[Ranking | str]:
+    """Rankings of the rows of a group; for a row of which a pair cannot be scored, the reason instead.
 
     Args:
         group: The rows.
-        p: What `Asker.forecast` says of them.
+        found: What `Asker.forecast` says of them.
     """
-    wins, start = p[:, 0] + p[:, 2] / 2, 0
+    wins, start = found.p[:, 0] + found.p[:, 2] / 2, 0
     for row in group:
         stop = start + _pairs(row)
-        yield _ranking(row, wins[start:stop])
+        wrong = next((pair for pair in range(start, stop) if pair in found.reasons), None)
+        if wrong is None:
+            yield _ranking(row, wins[start:stop])
+        else:
+            yield f"{found.ids[wrong].removeprefix(row.id + ': ')}: {found.reasons[wrong]}"
         start = stop
 
 
