@@ -29,7 +29,8 @@ def knows(config: Any) -> bool:
 def gate_of(config: Any) -> str:
     """The name of the activation of the gate."""
     named = getattr(config, "hidden_activation", None) if config.model_type.startswith("gemma") else None
-    return {"swish": "silu"}.get(named or config.hidden_act, named or config.hidden_act)
+    name = str(named or config.hidden_act)
+    return "silu" if name == "swish" else name
 
 
 def rotations(base: Any, x: Tensor, positions: Tensor) -> list[Rotation]:
@@ -60,7 +61,7 @@ class Norm:
 
     def __init__(self, module: Any, *, from_one: bool) -> None:
         self.module, self.from_one = module, from_one
-        self.eps = float(getattr(module, "variance_epsilon", None) or getattr(module, "eps", 0.0))
+        self.eps = float(module.eps if from_one else module.variance_epsilon)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class DecoderStack(nn.Module):
             x = self.layers[-1](x, turns[-1], packed.of_last(), last)
         else:
             x = self.layers[-1](x, turns[-1], packed)[last]
-        return cast("Tensor", self.norm(x).float())
+        return self.norm(x).float()
 
     def _packed(self, ids: Tensor, mask: Tensor, lengths: Any) -> tuple[Tensor, Packed]:
         """The tokens that are computed, and where they belong."""

@@ -120,9 +120,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, shape: Shape, dropout: float) -> Te
     rounds = q.dtype == torch.bfloat16 and q.device.type == "cpu"
     if rounds or shape.window is not None or shape.softcap is not None or len(q) != len(k):
         return attend_in_blocks(q, k, v, shape)
-    parts = (x.transpose(0, 1)[None] for x in (q, k, v))
-    options: dict[str, Any] = {"scale": shape.scale, "enable_gqa": q.shape[1] != k.shape[1]}
-    mixed: Tensor = functional.scaled_dot_product_attention(*parts, is_causal=True, **options)
+    shared = q.shape[1] != k.shape[1]
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
+    mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=shape.scale, enable_gqa=shared)
     return mixed[0].transpose(0, 1)
 
 

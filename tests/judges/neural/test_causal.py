@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import peft
 import pytest
 import torch
+from tests.inference.decoders import adapted, backbone_of, rows
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
@@ -14,50 +14,6 @@ from votecast.inference.causal import TYPES
 from votecast.judges.neural.causal import first_learning, last_states, padded_last_states, takes_packed
 
 pytestmark = pytest.mark.filterwarnings("ignore:`.*gradient_checkpointing.*` is deprecated:FutureWarning")
-SHAPE = {
-    "hidden_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "intermediate_size": 48,
-    "vocab_size": 97,
-    "pad_token_id": 0,
-    "max_position_embeddings": 128,
-}
-WINDOWED = {"sliding_window": 5}
-OWN: dict[str, dict[str, Any]] = {
-    "mistral": WINDOWED,
-    "qwen2": {**WINDOWED, "use_sliding_window": True, "max_window_layers": 2},
-    "qwen3": {**WINDOWED, "use_sliding_window": True, "max_window_layers": 2},
-    "gemma2": {**WINDOWED, "attn_logit_softcapping": 2.0, "query_pre_attn_scalar": 16},
-    "gemma3_text": {**WINDOWED, "query_pre_attn_scalar": 16, "sliding_window_pattern": 2},
-}
-
-
-def backbone_of(kind: str, seed: int = 0, **more: Any) -> Any:
-    torch.manual_seed(seed)
-    name = kind.split("+")[0]
-    config = AutoConfig.for_model(name, **(SHAPE | OWN.get(kind, {}) | more))
-    model = AutoModel.from_config(config).eval()
-    for parameter in model.parameters():  # norms that do something
-        if parameter.ndim == 1:
-            torch.nn.init.normal_(parameter, 0.5, 0.3)
-    return model
-
-
-def rows(lengths: tuple[int, ...] = (3, 17, 1, 8, 8)) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    ids = torch.randint(3, 97, mask.shape, generator=generator) * mask
-    return ids, mask
-
-
-def adapted(model: Any, layers: tuple[int, ...] = (2, 3)) -> Any:
-    names = [f"layers.{i}.self_attn.{name}" for i in layers for name in ("q_proj", "v_proj")]
-    torch.manual_seed(2)
-    model = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=names, init_lora_weights=False))
-    return model.train()
 
 
 @pytest.mark.parametrize("kind", TYPES)
