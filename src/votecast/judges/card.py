@@ -116,6 +116,8 @@ def _how(config: Mapping[str, Any]) -> str:
 
 def _kept(config: Mapping[str, Any]) -> str:
     folds = config["facts"]["folds"]
+    if "scores" in config["notes"]:
+        return "one link fitted on all rows"
     if config["members"] > 1:
         return f"{config['members']} models, averaged"
     if config["recipe"].get("final") == "average_weights" and folds.get("only") is None:

@@ -14,21 +14,21 @@ from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, Link, LinkSettin
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.scores import Scores
-from votecast.errors import ArtifactError, DataError, LeakError
+from votecast.errors import DataError, LeakError
 from votecast.features.form import length_gap
 from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.judge import TrainedJudge
-from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.recipe import load_recipe
 from votecast.judges.scored import ScoredModel
-from votecast.judges.table import family
+from votecast.judges.scorers import ABOUT, REWARD, Scorer, scorer
 from votecast.metrics import group_folds
 from votecast.splits import PromptHashes
 from votecast.types import CLASSES, Probabilities
 
-REWARD: Final = "reward"
 BARE: Final = "scores"
 _NAMED: Final = 5
-_HIDDEN: Final = ("trained_on", "settings")
+_NOT_FITTED: Final = "link not fitted: a fixed rule was taken as it is, whatever the votes say"
+_TOLD: Final = ("model", "revision", "sha256", "template", "cut", "judge")
 
 Floats = NDArray[np.float64]
 
@@ -123,18 +123,19 @@ def link_judge(
         ArtifactError: If the reward model is not the one that made the scores.
     """
     matched = match(scores, votes)
-    described = None if bare else scores.described
     seen = _unseen(scores.described, matched.votes)
     settings = LinkSettings.parse({"method": method, "length": length}, origin="link")
     held, link = _fitted(matched, settings, seed)
+    described = None if bare else scores.described
     known = described is not None and described.get("family", REWARD) == REWARD
-    recipe = _recipe(described if known else None, settings, name, seed)
-    member = _reward(recipe, cast("dict[str, Any]", described), link) if known else _scored(recipe, link)
+    made = scorer(cast("dict[str, Any]", described), settings, name) if known else _bare(settings, name, seed)
+    made.member.link = link
     hashes = PromptHashes.of(matched.votes, seed=seed) if seen is None else seen.joined(matched.votes)
-    fitted = Fitted([member], make_calibrator("none"), held, hashes, _facts(matched.votes, held))
-    judge = TrainedJudge.of(recipe, fitted)
-    told = {key: value for key, value in (described or {}).items() if key not in _HIDDEN}
-    judge.record(scores={"made_by": told or None, "unscored": matched.unscored, "unvoted": matched.unvoted})
+    fitted = Fitted([made.member], make_calibrator("none"), held, hashes, _facts(matched.votes, held))
+    judge = TrainedJudge.of(made.recipe, fitted)
+    told = {key: described[key] for key in _TOLD if described.get(key) is not None} if known and described else None
+    joined = {"made_by": told, "unscored": matched.unscored, "unvoted": matched.unvoted}
+    judge.record(link=link.to_dict(), scores=joined, limits=[] if link.fitted else [_NOT_FITTED])
     return judge, matched
 
 
@@ -167,45 +168,10 @@ def _unseen(described: dict[str, Any] | None, votes: Battles) -> PromptHashes | 
     return hashes
 
 
-def _recipe(described: dict[str, Any] | None, settings: LinkSettings, name: str | None, seed: int) -> Recipe:
-    kind = BARE if described is None else REWARD
-    model = {} if described is None else _settings(described)
-    values = {
-        "family": kind,
-        "name": name or kind,
-        "description": "a link from scores to votes",
-        "seed": seed if described is None else described.get("seed", seed),
-        "model": model | {"link": settings.dump()},
-        "calibration": {"method": "none"},
-    }
-    return load_recipe(values)
-
-
-def _settings(described: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the reward judge whose scores are described."""
-    if isinstance(described.get("settings"), dict):
-        return dict(described["settings"])
-    text = {key: described[key] for key in ("template", "cut") if described.get(key) is not None}
-    named = {"name": described.get("model"), "revision": described.get("revision")}
-    return named | ({"text": text} if text else {})
-
-
-def _scored(recipe: Recipe, link: Link) -> Any:
-    member = ScoredModel(recipe.model, seed=recipe.seed)
-    member.link = link
-    return member
-
-
-def _reward(recipe: Recipe, described: dict[str, Any], link: Link) -> Any:
-    member: Any = family(REWARD)(recipe.model, seed=recipe.seed)
-    expected, found = described.get("sha256"), (member.base or {}).get("sha256")
-    if expected is not None and found is not None and expected != found:
-        raise ArtifactError(
-            f"the scores were made by weights of SHA-256 {expected}, and {described.get('model')} has {found} now; "
-            "score again, or link with --bare to judge by numbers alone"
-        )
-    member.link = link
-    return member
+def _bare(settings: LinkSettings, name: str | None, seed: int) -> Scorer:
+    values = ABOUT | {"family": BARE, "name": name or BARE, "seed": seed, "model": {"link": settings.dump()}}
+    recipe = load_recipe(values)
+    return Scorer(recipe, ScoredModel(recipe.model, seed=recipe.seed))
 
 
 def _facts(votes: Battles, held: OutOfFold) -> dict[str, Any]:
