@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter, validators
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from votecast.data.battles import Battles
     from votecast.judges.judge import TrainedJudge
 
-_IMPORTED = "cross_encoder"
+_FAMILIES = ("cross_encoder", "decoder")
 _METHOD = "calibration.method"
 
 
@@ -31,12 +31,13 @@ def import_(
     /,
     *,
     out: Path,
-    family: str = _IMPORTED,
+    family: str = "cross_encoder",
     labels: str | None = None,
-    template: TemplateName = "segments",
-    cut: CutName = "shares",
+    base: str | None = None,
+    template: TemplateName | None = None,
+    cut: CutName | None = None,
     raw_cell: Annotated[bool, Parameter(negative=())] = False,
-    max_length: Annotated[int, Parameter(validator=validators.Number(gte=16))] = 512,
+    max_length: Annotated[int | None, Parameter(validator=validators.Number(gte=16))] = None,
     orders: Literal["both", "shown"] = "both",
     name: str = "imported",
     votes: Path | None = None,
@@ -48,14 +49,17 @@ def import_(
     """Make a judge of Hugging Face checkpoints that were trained elsewhere.
 
     Args:
-        folders: One folder for each fold: config.json, weights (safetensors or .bin) and tokenizer; left as they are.
+        folders: One folder for each fold: config.json, weights (safetensors or .bin) and tokenizer, or what peft saves
+            of an adapter with its head; left as they are.
         out: Folder to write the judge to.
-        family: cross_encoder, a sequence classifier over prompt and both answers.
+        family: cross_encoder, an encoder over prompt and both answers; decoder, a causal model, whole, in 4 bits, or
+            as an adapter.
         labels: Which of a, b and tie the outputs are, in their order, such as a,b,tie; config.json may say it.
-        template: How prompt and answers were laid out when the models were trained.
-        cut: What went where a battle was too long.
+        base: The model that adapters stand on, a folder or a hub name, where it is not what they say.
+        template: How prompt and answers were laid out when the models were trained; segments, for decoders tags.
+        cut: What went where a battle was too long; shares, for decoders the right end of the joined text.
         raw_cell: The models read columns as the contest's file spells them, brackets and escapes included.
-        max_length: The most tokens of one sequence.
+        max_length: The most tokens of one sequence; 512, for decoders 1024.
         orders: Average both orders of the answers, or read them as shown, as the models were trained to.
         name: What the judge is called.
         votes: File of votes to fit the calibration on; the models must not have been trained on them.
@@ -69,16 +73,12 @@ def import_(
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     check_free(out, overwrite=overwrite, is_folder=True)
-    _check_family(family)
+    kind = _checked(family)
     given = parse_overrides(overrides or [])
     method = given.pop(_METHOD, "temperature") if votes is not None else "none"
-    settings = {
-        "model.text.template": template,
-        "model.text.cut": cut,
-        "model.text.raw_cell": raw_cell,
-        "model.text.max_length": max_length,
-        "model.orders": orders,
-    } | given
+    text = {"template": template, "cut": cut, "raw_cell": raw_cell or None, "max_length": max_length}
+    settings: dict[str, Any] = {f"model.text.{key}": value for key, value in text.items() if value is not None}
+    settings |= {"model.orders": orders} | given
     for package in ("torch", "transformers"):
         need(package)
     from votecast.judges.importing import check_apart, import_judge
@@ -87,7 +87,9 @@ def import_(
     order = None if labels is None else labels.split(",")
     with Bars() as bars:
         battles = None if votes is None else _read(votes, reading.reader(overwrite=overwrite), bars)
-        judge = import_judge(folders, labels=order, name=name, settings=settings, progress=bars.steps)
+        judge = import_judge(
+            folders, family=kind, labels=order, base=base, name=name, settings=settings, progress=bars.steps
+        )
         if battles is not None:
             bars.steps("calibrating", 0, 1)
             judge = _calibrated(judge, battles, method)
@@ -95,12 +97,14 @@ def import_(
     _show(judge, out, json, overwrite=overwrite)
 
 
-def _check_family(family: str) -> None:
-    if family.replace("-", "_") != _IMPORTED:
+def _checked(family: str) -> Literal["cross_encoder", "decoder"]:
+    known = family.replace("-", "_")
+    if known not in _FAMILIES:
         raise ConfigError(
-            f"family is {family!r}; allowed is {_IMPORTED}: judges of other families have no layout but votecast's "
-            "own, and their folders are copied as they are"
+            f"family is {family!r}; allowed are {' and '.join(_FAMILIES)}: judges of other families have no layout but "
+            "votecast's own, and their folders are copied as they are"
         )
+    return cast("Literal['cross_encoder', 'decoder']", known)
 
 
 def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -16,14 +16,17 @@ from votecast.data.duplicates import prompt_clusters
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
 from votecast.judges.cross_encoder import CrossEncoderModel
 from votecast.judges.fitted import Fitted, OutOfFold, checked_probabilities
+from votecast.judges.importing_decoders import decoder_members, described
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.neural.alike import architecture, check_alike
 from votecast.judges.neural.backbone import LABELS, check_positions
 from votecast.judges.neural.checkpoint import Checkpoint, read_checkpoint
+from votecast.judges.neural.decoder_checkpoint import DecoderCheckpoint
+from votecast.judges.neural.model import NeuralModel
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.runs import Progress, silent
 
-FAMILY = "cross_encoder"
+FAMILY: Literal["cross_encoder"] = "cross_encoder"
 """The family whose members have the layout of transformers."""
 
 NAME = "imported"
@@ -37,18 +40,22 @@ _log = logging.getLogger(__name__)
 def import_judge(
     folders: Sequence[str | Path],
     *,
+    family: Literal["cross_encoder", "decoder"] = FAMILY,
     labels: Sequence[str] | None = None,
+    base: str | None = None,
     name: str = NAME,
     settings: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> TrainedJudge:
-    """Make a judge of sequence classifiers in the layout of transformers; their forecasts are averaged.
+    """Make a judge of sequence classifiers in the layout of transformers or peft; their forecasts are averaged.
 
     The judge is not calibrated, has no out-of-fold rows, and cannot tell which prompts its members were trained on.
 
     Args:
         folders: One folder for each member, such as the best checkpoint of each fold.
+        family: "cross_encoder" for encoders; "decoder" for causal models, whole or as adapters of peft.
         labels: Which of a, b and tie each output of the models is; None takes it from each config.json.
+        base: The model that adapters stand on; None takes what each says.
         name: What the judge is called.
         settings: Settings of the recipe by dotted key: `model.text.template`, `model.text.cut`, `model.text.raw_cell`,
             `model.text.max_length`, `model.orders` ("both" averages both orders of the answers, "shown" reads them as
@@ -62,23 +69,22 @@ def import_judge(
     """
     if not folders:
         raise ConfigError("no folder is given; name at least one, with config.json, weights and a tokenizer")
-    recipe = _recipe(str(folders[0]), name, settings or {})
     order = None if labels is None else checked_labels(labels)
+    if family == "decoder":
+        return _decoders([*map(Path, folders)], order, base, name, settings or {}, progress)
+    if base is not None:
+        raise ConfigError("base is for adapters of the family decoder; cross-encoders hold all their weights: drop it")
+    recipe = _recipe(str(folders[0]), name, settings or {})
     found: list[Checkpoint] = []
     members: list[CrossEncoderModel] = []
     for number, folder in enumerate(map(Path, folders)):
         progress("importing", number, len(folders))
         found.append(read_checkpoint(folder, order))
-        if found[-1].named not in (None, found[-1].labels):
-            _log.warning("%s: config.json calls the outputs %s; taken is what was given", folder, found[-1].named)
+        _tell_names(found[-1])
         members.append(_member(recipe, found[-1]))
         check_alike(found[0], found[-1], found[1:-1])
     progress("importing", len(folders), len(folders))
-    facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "trained elsewhere", "n": len(members)}}
-    fitted = Fitted(cast("Any", members), make_calibrator("none"), _no_rows(), None, facts)
-    judge = TrainedJudge.of(recipe, fitted)
-    judge.record(imported={"members": [_described(checkpoint) for checkpoint in found], "votes": 0})
-    return judge
+    return _judge(recipe, members, [_described(checkpoint) for checkpoint in found])
 
 
 def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature") -> TrainedJudge:
@@ -161,11 +167,7 @@ def _recipe(source: str, name: str, settings: Mapping[str, Any]) -> Recipe:
         "final": "average",
     }
     recipe = load_recipe(values, settings)
-    if recipe.calibration.method != "none":
-        raise ConfigError(
-            f"calibration.method is {recipe.calibration.method!r}, and there are no votes to fit it on; "
-            "pass --votes with votes on which the models were not trained, or leave it at none"
-        )
+    _check_no_calibration(recipe)
     if cast("Any", recipe.model).adapter is not None:
         raise ConfigError("model.adapter is set; imported members hold all their weights: leave it away")
     return recipe
@@ -176,12 +178,54 @@ def _member(recipe: Recipe, checkpoint: Checkpoint) -> CrossEncoderModel:
     member.tokenizer = checkpoint.tokenizer
     check_positions(checkpoint.model.config, member.settings.text.max_length, str(checkpoint.folder))
     member.network = member.wrap(checkpoint.model).eval()
-    try:
-        tried = member.predict(member.prepare(Battles.from_rows([_TRIED])))
-        checked_probabilities(tried, recipe.name)
-    except JudgeError as error:
-        raise JudgeError(f"{checkpoint.folder}: {error}") from error
+    _try(member, recipe, checkpoint.folder)
     return member
+
+
+def _decoders(
+    folders: list[Path],
+    order: tuple[str, ...] | None,
+    base: str | None,
+    name: str,
+    settings: Mapping[str, Any],
+    progress: Progress,
+) -> TrainedJudge:
+    recipe, members, found = decoder_members(folders, order, base, name, settings, progress)
+    _check_no_calibration(recipe)
+    for member, checkpoint in zip(members, found, strict=True):
+        _tell_names(checkpoint)
+        _try(member, recipe, checkpoint.folder)
+    return _judge(recipe, members, [described(checkpoint) for checkpoint in found])
+
+
+def _judge(recipe: Recipe, members: Sequence[Any], told: list[dict[str, Any]]) -> TrainedJudge:
+    facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "trained elsewhere", "n": len(members)}}
+    fitted = Fitted(cast("Any", members), make_calibrator("none"), _no_rows(), None, facts)
+    judge = TrainedJudge.of(recipe, fitted)
+    judge.record(imported={"members": told, "votes": 0})
+    return judge
+
+
+def _check_no_calibration(recipe: Recipe) -> None:
+    if recipe.calibration.method != "none":
+        raise ConfigError(
+            f"calibration.method is {recipe.calibration.method!r}, and there are no votes to fit it on; "
+            "pass --votes with votes on which the models were not trained, or leave it at none"
+        )
+
+
+def _tell_names(checkpoint: Checkpoint | DecoderCheckpoint) -> None:
+    if checkpoint.named not in (None, checkpoint.labels):
+        _log.warning(
+            "%s: config.json calls the outputs %s; taken is what was given", checkpoint.folder, checkpoint.named
+        )
+
+
+def _try(member: NeuralModel, recipe: Recipe, folder: Path) -> None:
+    try:
+        checked_probabilities(member.predict(member.prepare(Battles.from_rows([_TRIED]))), recipe.name)
+    except JudgeError as error:
+        raise JudgeError(f"{folder}: {error}") from error
 
 
 def _described(checkpoint: Checkpoint) -> dict[str, Any]:

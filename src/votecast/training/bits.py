@@ -15,8 +15,13 @@ def bitsandbytes() -> ModuleType:
     Raises:
         MissingExtraError: If it is not installed; the message holds the command.
     """
-    for name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quieten()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return need("bitsandbytes")
+
+
+def quieten() -> None:
+    """Keep the package, which peft imports where it is installed, from telling of what it could download."""
+    for name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
+        logging.getLogger(name).setLevel(logging.ERROR)

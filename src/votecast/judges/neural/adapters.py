@@ -13,6 +13,7 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.extras import need
 from votecast.judges.neural.networks import PairNetwork, base_encoder, layers_of
 from votecast.judges.neural.settings import AdapterSettings
+from votecast.training.bits import quieten
 
 Tensors = dict[str, torch.Tensor]
 
@@ -31,6 +32,7 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
         ConfigError: If no layer of the backbone has one of the names, it has fewer layers than the range says, or
             biases are to be trained that are not held in fp32.
     """
+    quieten()
     peft = need("peft")
     targets = adapted_modules(network.backbone, settings)
     heads = _heads(network.backbone)

@@ -27,7 +27,7 @@ def check_alike(first: Checkpoint, other: Checkpoint, between: Sequence[Checkpoi
             f"{other.folder} is another architecture ({architecture(other)}) than {first.folder} "
             f"({architecture(first)}); the members of a judge are folds of one model: import them apart"
         )
-    if _spelling(first) != _spelling(other):
+    if spelling(first.tokenizer) != spelling(other.tokenizer):
         raise ArtifactError(
             f"{other.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
             "import them apart"
@@ -47,6 +47,6 @@ def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in checkpoint.model.state_dict().items()}
 
 
-def _spelling(checkpoint: Checkpoint) -> tuple[Any, ...]:
-    known = checkpoint.tokenizer
+def spelling(known: Any) -> tuple[Any, ...]:
+    """What two tokenizers share that make the same ids of every text."""
     return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types

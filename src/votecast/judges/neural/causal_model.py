@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from votecast.errors import ConfigError
 from votecast.judges.neural.backbone import Kind
+from votecast.judges.neural.model import DELTA
 from votecast.judges.neural.networks import PairNetwork
 from votecast.judges.neural.offset_model import OffsetModel
+from votecast.judges.neural.prepared import NeuralPrepared
 from votecast.judges.neural.quantized import computing_in, load_options
-from votecast.text.tokenizer import Tokenizer
+from votecast.judges.neural.starting import load_adapter
+from votecast.judges.neural.stored import fill_head
+from votecast.text.tokenizer import Tokenizer, load_tokenizer
+from votecast.types import Probabilities
 
 
 class CausalModel(OffsetModel):
     """A member of a judge on a causal language model."""
 
     kind: ClassVar[Kind] = "decoder"
+    brings_tokenizer = False
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -38,7 +51,45 @@ class CausalModel(OffsetModel):
     def begin(self, network: PairNetwork) -> PairNetwork:
         """The network with the adapter that training is to begin with."""
         if self.settings.start is not None:
-            from votecast.judges.neural import adapters
-
-            adapters.load_adapter(network, self.settings.start)  # type: ignore[attr-defined]
+            load_adapter(network, self.settings.start)
         return network
+
+    def adopt(self, tensors: Mapping[str, Tensor], *, place: str) -> Self:
+        """The member with weights made elsewhere, on the backbone that the settings name.
+
+        Args:
+            tensors: Adapter and head by the names of the network; the head alone where there is no adapter.
+            place: Where they are from, for messages.
+
+        Raises:
+            ArtifactError: If they are those of another network.
+        """
+        if self.settings.adapter is not None:
+            return self._with_delta(dict(tensors), place=place)
+        network = self.wrap(self.backbone())
+        fill_head(network, tensors)
+        self.network, self._engine = network.eval(), None
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write weights and the record of the training, and a tokenizer that is not the base's."""
+        super().save(folder)
+        if self.brings_tokenizer:
+            self.tokenizer.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
+        """Read back what `save` wrote; predictions are bit-equal."""
+        model = super().load(folder, settings, seed=seed)
+        if (folder / DELTA).is_file() and (folder / "tokenizer.json").is_file():
+            model.tokenizer, model.brings_tokenizer = load_tokenizer(folder, eos_as_padding=True), True
+        return model
+
+    def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
+        held = self.settings.weights
+        if self.settings.adapter is None and held not in ("fp32", "bf16"):
+            raise ConfigError(
+                f"weights is {held}, and without adapter the weights themselves are trained, in fp32 or bf16; "
+                "set adapter, such as {rank: 16}, or weights fp32"
+            )
+        return super()._fresh(prepared, targets, weights)

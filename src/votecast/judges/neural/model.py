@@ -235,7 +235,7 @@ class NeuralModel(ABC):
         network = self.fitted
         if self._delta is None:
             with quietly():
-                network.backbone.save_pretrained(folder)
+                network.backbone.save_pretrained(folder, save_original_format=False)
             self.tokenizer.save(folder)
             save_file(contiguous(head_tensors(network)), folder / HEAD)
         else:
@@ -259,7 +259,7 @@ class NeuralModel(ABC):
                 model._restore_delta(folder)
             else:
                 model.source = Source(str(folder))
-                network = model.wrap(model.source.load(cls.kind))
+                network = model.wrap(model.backbone())
                 fill_head(network, load_file(folder / HEAD))
                 model.network = network.eval()
         except (OSError, ValueError, KeyError, SafetensorError) as error:

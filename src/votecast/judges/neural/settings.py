@@ -149,15 +149,6 @@ class DecoderSettings(CausalSettings):
     offset: OffsetSettings | None = None
     text: DecoderText = DecoderText()
 
-    @model_validator(mode="after")
-    def _can_be_trained(self) -> Self:
-        if self.adapter is None and self.weights not in ("fp32", "bf16"):
-            raise ValueError(
-                f"weights is {self.weights}, and without adapter the weights themselves are trained, in fp32 or bf16; "
-                "set adapter, such as {rank: 16}, or weights fp32"
-            )
-        return self
-
 
 class SiameseSettings(NeuralSettings):
     """Settings of the siamese encoder, which reads (prompt, answer) twice with one backbone.

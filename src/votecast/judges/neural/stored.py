@@ -27,7 +27,7 @@ def fill_head(network: PairNetwork, tensors: Mapping[str, torch.Tensor]) -> None
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if needed != found:
         raise ArtifactError(f"the head is {found}, and this network takes {needed}; copy or train the judge again")
-    network.load_state_dict(tensors, strict=False)
+    network.load_state_dict(dict(tensors), strict=False)
 
 
 def contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
