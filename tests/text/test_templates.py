@@ -214,6 +214,32 @@ def test_a_chat_template_of_the_tokenizer_is_used(words: FastTokenizer) -> None:
         own.tokenizer.chat_template = None
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_both_answers_can_stand_in_a_users_turn(words: FastTokenizer, whole: bool) -> None:
+    own = FastTokenizer(words.tokenizer)
+    own.tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"
+    )
+    try:
+        sequence = pair(own, SKY, template="tags", cut="right", whole=whole, in_chat=True)
+        assert own.tokenizer.decode(sequence) == f"<s>[user] {tags(*SKY)}</s>[assistant] "
+        cut = pair(own, LONG, template="tags", cut="balanced", in_chat=True, max_length=90)
+        assert own.tokenizer.decode(cut).endswith("</s>[assistant] ")
+        own.tokenizer.chat_template = "{{ messages[1].content }}"
+        with pytest.raises(JudgeError, match="once and in order"):
+            TextEncoder(own, TextSettings(template="tags", cut="right", in_chat=True))
+    finally:
+        own.tokenizer.chat_template = None
+    with pytest.raises(ConfigError, match="has no chat template; set it to false"):
+        TextEncoder(own, TextSettings(template="question", cut="right", in_chat=True))
+
+
+@pytest.mark.parametrize("wrong", [{"template": "chat"}, {"template": "tags", "eos": True}])
+def test_a_users_turn_is_for_both_answers_and_has_its_own_ends(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="in_chat"):
+        TextSettings.parse({"in_chat": True, "cut": "right"} | wrong)
+
+
 def test_ends_can_be_left_out(words: FastTokenizer, tiny: FastTokenizer) -> None:
     settings = {"template": "tags", "cut": "right"}
     assert pair(words, SKY, bos=False, eos=False, **settings) == ids(words, tags(*SKY))

@@ -34,6 +34,8 @@ class TextSettings(Settings):
         first_turn: Read the first turn only; None: for "labels" only.
         raw_cell: Read each column as the contest's file spells it: brackets, quotes and escapes included.
         whole: Tokenize the joined text as one string and cut that, as systems 3 to 5 do, in place of turn by turn.
+        in_chat: Put the whole into the tokenizer's chat template, as a user's turn that awaits its answer; for tags and
+            question.
         bos: Begin with the classification token, or with that for the beginning of a text; None: if there is one.
         eos: End with the separator, or with the token for the end of a text; None: if there is one.
         characters: Before anything else drop late turns until all texts have at most this many characters; where one
@@ -49,6 +51,7 @@ class TextSettings(Settings):
     first_turn: bool | None = None
     raw_cell: bool = False
     whole: bool = False
+    in_chat: bool = False
     bos: bool | None = None
     eos: bool | None = None
     characters: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = (
@@ -68,6 +71,10 @@ class TextSettings(Settings):
             )
         if self.whole and (self.raw_cell or self.characters):
             raise ValueError("whole reads the turns as they are; it excludes raw_cell and characters")
+        if self.in_chat and self.template not in ("tags", "question"):
+            raise ValueError(f"in_chat goes with template tags or question; given is template {self.template}")
+        if self.in_chat and (self.bos or self.eos):
+            raise ValueError("in_chat ends as the chat template does; leave bos and eos out")
         if self.template == "segments" and (self.bos is not None or self.eos is not None):
             raise ValueError("template segments has special tokens of its own; leave bos and eos out")
         return self

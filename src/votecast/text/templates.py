@@ -117,12 +117,34 @@ def _segment_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
 
 def _ends(settings: TextSettings, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The tokens that open and close a sequence."""
+    if settings.in_chat:
+        return _user_turn(tokenizer)
     first = tokenizer.cls_id if tokenizer.cls_id is not None else tokenizer.bos_id
     last = tokenizer.sep_id if tokenizer.sep_id is not None else tokenizer.eos_id
     return (
         _token(first, settings.bos, "beginning of a text (bos_token)", "text.bos"),
         _token(last, settings.eos, "end of a text (eos_token)", "text.eos"),
     )
+
+
+def _user_turn(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What a chat template writes before a user's turn, and between it and the answer that it awaits."""
+    user, answer = "\ue000", "\ue001"
+    rendered = tokenizer.render([(user, answer)])
+    if rendered is None:
+        raise ConfigError(
+            "text.in_chat is true, and the tokenizer has no chat template; set it to false, or name the folder of a "
+            "model that was made for chats"
+        )
+    before, _, rest = rendered.partition(user)
+    between, found, _ = rest.partition(answer)
+    if not found:
+        raise JudgeError(
+            "the chat template of this tokenizer does not hold a user's turn and its answer once and in order; mend "
+            "chat_template in tokenizer_config.json, or set text.in_chat to false"
+        )
+    opening, closing = tokenizer.encode([before, between], specials=True)
+    return tuple(opening), tuple(closing)
 
 
 def _token(token: int | None, wanted: bool | None, name: str, setting: str) -> tuple[int, ...]:
