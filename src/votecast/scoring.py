@@ -144,7 +144,7 @@ def _of_judge(folder: str, settings: Mapping[str, Any]) -> tuple[RewardModel, di
     about = members[0].about_scores()
     if members[0].is_trained:
         hashes = judge.prompt_hashes
-        about |= {"judge": {"folder": folder, "name": judge.name, "hash": judge.hash}}
+        about |= {"judge": {"folder": str(Path(folder).expanduser().resolve()), "name": judge.name, "hash": judge.hash}}
         about |= {"trained_on": hashes.to_dict()} if hashes is not None else {}
     return members[0], about
 

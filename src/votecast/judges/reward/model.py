@@ -157,7 +157,8 @@ class RewardModel(CausalModel):
 
     def prepare(self, battles: Battles) -> RewardPrepared:
         """Tokenise battles once, for all folds."""
-        length = length_gap(battles) if self.settings.link.length else None
+        wanted = self.settings.link.length or (self.link is not None and self.link.has_length)
+        length = length_gap(battles) if wanted else None
         tokens = self.text.tokenize(battles)
         return RewardPrepared(tokens, length=length, maker=None if self.is_trained else self)
 

@@ -1,0 +1,51 @@
+"""Reward models as other programs leave them: small, random, with one output; and battles for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from votecast.data.battles import Battles
+from votecast.judges.neural.tiny import tiny_config
+from votecast.judges.reward import RewardModel, RewardSettings
+from votecast.text.tiny import tiny_tokenizer
+
+TEMPLATE = "{% for message in messages %}{{ '<' + message['role'][0] + '>' + message['content'] + '</>' }}{% endfor %}"
+AT_MOST_TWO_TURNS = "{% if messages | length > 4 %}{{ raise_exception('two turns at most') }}{% endif %}" + TEMPLATE
+CURSED = "Z"
+"""A letter whose embedding is not a number."""
+
+
+def reward_folder(
+    folder: Path, *, kind: str = "llama", outputs: int | None = 1, cursed: bool = False, seed: int = 0, **tokenizer: Any
+) -> Path:
+    """A model and its tokenizer, saved; without outputs it is a language model."""
+    torch.manual_seed(seed)
+    text = tiny_tokenizer(**({"chat_template": TEMPLATE} | tokenizer))
+    config = tiny_config(kind, tiny_tokenizer())
+    config.num_labels = outputs or 2
+    factory = AutoModelForCausalLM if outputs is None else AutoModelForSequenceClassification
+    model = factory.from_config(config)
+    for parameter in model.parameters():
+        parameter.data *= 6 if parameter.ndim > 1 else 1
+    if cursed:
+        (token,) = text.encode([CURSED])[0]
+        model.get_input_embeddings().weight.data[token] = float("nan")
+    model.save_pretrained(folder)
+    text.save(folder)
+    return folder
+
+
+def reward_model(folder: Path | str, **settings: Any) -> RewardModel:
+    """A reward model that nothing was fitted to."""
+    values = {"name": str(folder), "text": {"max_length": 96}} | settings
+    return RewardModel(RewardSettings.parse(values), seed=0)
+
+
+def pairs(*rows: tuple[Any, Any, Any]) -> Battles:
+    """Battles of (prompt, answer a, answer b)."""
+    named = [{"id": str(n), "prompt": p, "response_a": a, "response_b": b} for n, (p, a, b) in enumerate(rows)]
+    return Battles.from_rows(named)
