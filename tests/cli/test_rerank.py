@@ -101,6 +101,18 @@ def test_bad_rows_stop_with_their_place_or_are_set_aside(
     assert len(Path("best.jsonl").read_text().splitlines()) == 3
 
 
+def test_a_reward_model_ranks_without_votes_and_says_so(votecast: Callable, answers: Path) -> None:
+    words = ["--judge", "recipe:internlm2_reward", "--small", "--model.text.max_length", "256"]
+    ran = votecast("rerank", *words, "--input", answers, "--out", "best.jsonl")
+    assert ran.code == 0, ran.err
+    assert "link not fitted" in ran.err
+    lines = [json.loads(line) for line in Path("best.jsonl").read_text().splitlines()]
+    assert [sum(line["scores"]) for line in lines] == pytest.approx([1, 1.5, 0.5])
+    ran = votecast("rerank", "--judge", "bundled:baseline", "--small", "--input", answers, "--out", "other.jsonl")
+    assert ran.code == 2
+    assert "small is for a recipe" in ran.err
+
+
 def test_two_kills_and_the_same_bytes(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     path, quiet, out = tmp_path / "answers.jsonl", tmp_path / "quiet", tmp_path / "killed"
     rows = (

@@ -11,7 +11,7 @@ STANDARD_INPUT = "standard-input:"
 
 _DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 _TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
-_OVERRIDABLE = frozenset({"import", "predict", "recipes", "score", "train"})
+_OVERRIDABLE = frozenset({"import", "predict", "recipes", "rerank", "score", "train"})
 
 
 def prepare(words: Sequence[str]) -> list[str]:

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
-from votecast.judges.asking import Cuts, add_cuts, ask
+from votecast.judges.asking import Cuts, add_cuts, ask, ask_or_tell
 from votecast.judges.fitted import EXCHANGED
 from votecast.judges.model import order_matters
-from votecast.judges.unscored import UnscoredRowsError
 from votecast.shards import Shard
 from votecast.types import Judge, Probabilities
 
@@ -124,17 +123,8 @@ class Asker:
         return Forecast(shown.ids, p, swapped.reasons | shown.reasons, add_cuts(shown.cut, swapped.cut))
 
     def _ask_as_shown(self, battles: Battles, after: int) -> Forecast:
-        try:
-            found = ask(self._judge, battles, after=after)
-            return Forecast(battles.ids, found.probabilities, {}, found.cut)
-        except UnscoredRowsError as error:
-            reasons = error.reasons
-        p, left = np.full((len(battles), 3), np.nan), [row for row in range(len(battles)) if row not in reasons]
-        if not left:
-            return Forecast(battles.ids, p, reasons)
-        found = ask(self._judge, battles.take(left), after=after)
-        p[left] = found.probabilities
-        return Forecast(battles.ids, p, reasons, found.cut)
+        found, reasons = ask_or_tell(self._judge, battles, after=after)
+        return Forecast(battles.ids, found.probabilities, reasons, found.cut)
 
     def _is_fair(self) -> bool:
         """Whether the order of the answers plays no part: as the family says, or as a few pairs show."""
