@@ -48,7 +48,7 @@ def check(name, overrides, arena):
     check_judge(lambda: TrainedJudge(name, overrides), arena[:150], order_tolerance=tolerance)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "scores"])  # reads no text: test_scored.py
 def test_every_family_keeps_every_promise(name, arena):
     check(name, FAST[name], arena)
 
