@@ -247,6 +247,7 @@ class RewardModel(CausalModel):
         """
         found = self.answers(prepared)
         if found.reasons:
+            self._scorer(prepared)._left = prepared.memo  # who asks again for the others need not wait again
             raise UnscoredRowsError(found.reasons, len(prepared))
         return found.scores
 
@@ -255,9 +256,9 @@ class RewardModel(CausalModel):
 
         A battle without one has no rewards at all, since one of two is of no use.
         """
-        maker: RewardModel | None = prepared.maker
-        if maker is not None and maker is not self and self._shares(maker):
-            return maker.answers(prepared)
+        scorer = self._scorer(prepared)
+        if scorer is not self:
+            return scorer.answers(prepared)
         if self._left is not None:
             prepared.memo.rewards.update(self._left.rewards)
             self._left = None
@@ -270,7 +271,6 @@ class RewardModel(CausalModel):
                 reasons.setdefault(int(laid.rows[place % m]), f"answer {'ab'[place // m]}: {reason}")
         if reasons:
             scores[list(reasons)] = np.nan
-            self._left = prepared.memo  # whoever asks again for the others need not wait again
         kept = np.array([row not in reasons for row in laid.rows.tolist()], dtype=np.bool_)
         return Answers(scores, reasons, laid.cut.take(np.flatnonzero(kept)))
 
@@ -342,10 +342,12 @@ class RewardModel(CausalModel):
         won = np.concatenate([targets[rows, :2] / share, np.zeros((len(rows), 1))], axis=1)
         super().fit(prepared.take(rows), won, weights[rows] * share[:, 0], groups[rows], run)
 
-    def _shares(self, maker: RewardModel) -> bool:
-        """Whether another member scores exactly as this one does."""
-        same = maker.settings == self.settings and maker.seed == self.seed
-        return same and not self.is_trained and self.network is None and self.cache is None
+    def _scorer(self, prepared: RewardPrepared) -> RewardModel:
+        """The member whose network scores: the one that prepared the battles, where both score alike."""
+        maker: RewardModel | None = prepared.maker
+        if maker is None or maker is self or self.is_trained or self.network is not None or self.cache is not None:
+            return self
+        return maker if (maker.settings, maker.seed) == (self.settings, self.seed) else self
 
     def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
         if self._engine is None:
