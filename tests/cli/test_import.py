@@ -73,7 +73,7 @@ def test_votes_calibrate_and_any_setting_can_be_named(
     ("words", "code", "said"),
     [
         (["--labels", "a,b"], 2, "labels is 'a,b'; allowed are a, b and tie, each once"),
-        (["--family", "siamese"], 2, "family is 'siamese'; allowed is cross_encoder"),
+        (["--family", "siamese"], 2, "family is 'siamese'; allowed are cross_encoder and decoder"),
         (["--template", "essay"], 2, "--template"),
         (["--template", "chat"], 2, "template chat holds one answer a sequence"),
         (["--max-length", "4"], 2, "--max-length"),

@@ -23,6 +23,7 @@ VERBS = {
     "compare": "Forecast the vote between two answers given on the command line.",
     "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
     "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
+    "merge": "Add the adapters of a judge to the weights they stand beside, checked against the unmerged.",
     "export": "Write the networks of a judge as ONNX files, each checked against torch.",
     "score": "Score both answers of every row with a reward model: id, score_a, score_b.",
     "link": "Fit a link from scores of answers to votes, and make a judge of it.",

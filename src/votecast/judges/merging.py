@@ -1,0 +1,144 @@
+"""A judge on adapters becomes one that holds all its weights, once its forecasts are found to be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from votecast.data.battles import Battles
+from votecast.errors import ConfigError, JudgeError
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.recipe import load_recipe
+from votecast.runs import Progress, silent
+from votecast.types import Probabilities
+
+if TYPE_CHECKING:
+    from votecast.judges.neural.model import NeuralModel
+
+Weights = Literal["bf16", "fp32"]
+
+TOLERANCE: dict[Weights, float] = {"bf16": 1e-3, "fp32": 1e-5}
+"""By how much a probability may move: bf16 rounds the sum of weight and product, fp32 the sum alone."""
+
+FAMILIES = ("cross_encoder", "siamese", "decoder")
+
+_PROMPTS = (
+    "Which planet has the most moons?",
+    "Write a haiku about rain.",
+    "Explain recursion to a child, then show it in Python.",
+    "Summarise: the meeting was moved from Monday to Thursday because the hall is being painted.",
+)
+_ANSWERS = (
+    "Saturn, with well over a hundred that are confirmed.",
+    "I am not sure, and would rather look it up than guess.",
+    "- first point\n- second point\n- and a third, which matters most",
+    "",
+    "A box holds a smaller box, which holds a smaller one still; `def f(n): return 1 if n == 0 else n * f(n - 1)`. "
+    * 4,
+)
+
+
+def merge_judge(judge: TrainedJudge, weights: Weights | None = None, *, progress: Progress = silent) -> TrainedJudge:
+    """Add the adapters of a judge to the weights they stand beside.
+
+    A base of 4 or 8 bits is taken as it stands, so that the sum is that on which the judge was trained.
+
+    Args:
+        judge: A judge whose members hold adapters.
+        weights: What the merged weights are kept in; None takes fp32 for a base in fp32, else bf16.
+        progress: Told of every member.
+
+    Returns:
+        A judge of the same forecasts without any base outside its folder. Its note `merged` has the largest difference
+        of a probability on the battles that both were asked.
+
+    Raises:
+        ConfigError: If these weights do not suit the family.
+        JudgeError: If a member has no adapter, or a probability moves by more than is allowed.
+
+    Example:
+        >>> TOLERANCE["bf16"]
+        0.001
+    """
+    recipe = judge.recipe
+    _check_family(judge)
+    from votecast.judges.neural.merged import has_adapter
+
+    members = judge.fitted.members
+    if not all(has_adapter(member) for member in members):
+        raise JudgeError(f"judge {judge.name!r} has no adapters: its folder holds all its weights; use it as it is")
+    model = cast("Any", recipe.model)
+    held = getattr(model, "weights", "fp32")
+    kind: Weights = weights or ("fp32" if held == "fp32" else "bf16")
+    changes: dict[str, Any] = {"adapter": None}
+    if hasattr(model, "weights"):
+        changes |= {"weights": kind, "start": None}
+    elif kind != "fp32":
+        raise ConfigError(f"weights is {kind}, and judges of the family {recipe.family} are kept in fp32; drop it")
+    settings = model.model_copy(update=changes)
+    tried = Battles.from_rows(_rows())
+    made, largest = [], 0.0
+    for number, member in enumerate(members):
+        progress("merging", number, len(members))
+        done, moved = _merged(cast("NeuralModel", member), settings, kind, tried)
+        made.append(done)
+        largest = max(largest, moved)
+    progress("merging", len(members), len(members))
+    if not largest <= TOLERANCE[kind]:
+        more = "; merge into fp32" if kind == "bf16" else "; keep the judge with its adapters"
+        raise JudgeError(
+            f"merged into {kind}, a probability moves by {largest:.1e}, and at most {TOLERANCE[kind]:.0e} is allowed"
+            f"{more}"
+        )
+    return _judge(judge, made, settings, {"weights": kind, "largest_difference": largest, "battles": len(tried)})
+
+
+def _merged(member: NeuralModel, settings: Any, kind: Weights, tried: Battles) -> tuple[Any, float]:
+    """The merged member, and by how much a probability of it differs."""
+    import torch
+
+    from votecast.judges.neural.merged import forecast_as_trained, merged, unmerged
+
+    prepared = member.prepare(tried)
+    apart = unmerged(member)
+    before = forecast_as_trained(apart, prepared)
+    apart.release()
+    done = merged(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
+    after = done.predict(prepared)
+    done.release()
+    return done, _largest(before, after)
+
+
+def _largest(before: Probabilities, after: Probabilities) -> float:
+    moved = np.abs(before - after)
+    return float(moved.max()) if np.isfinite(moved).all() else float("inf")
+
+
+def _judge(judge: TrainedJudge, members: Sequence[Any], settings: Any, told: dict[str, Any]) -> TrainedJudge:
+    from votecast.judges.model import base_of
+
+    values = judge.recipe.dump()
+    recipe = load_recipe(values | {"model": settings.dump()})
+    made = TrainedJudge.of(recipe, replace(judge.fitted, members=list(members), stored=()))
+    told |= {"of": judge.hash, "base": base_of(judge.fitted.members[0])}
+    made.record(figures=judge.figures, **(judge.notes | {"merged": told}))
+    return made
+
+
+def _check_family(judge: TrainedJudge) -> None:
+    if judge.recipe.family not in FAMILIES:
+        raise JudgeError(
+            f"judge {judge.name!r} is of the family {judge.recipe.family}, which has no adapters to merge; allowed are "
+            f"{', '.join(FAMILIES)}"
+        )
+
+
+def _rows() -> list[dict[str, str]]:
+    return [
+        {"prompt": prompt, "response_a": _ANSWERS[n % 5], "response_b": _ANSWERS[(n + 1 + k) % 5]}
+        for n, prompt in enumerate(_PROMPTS)
+        for k in range(3)
+    ]
