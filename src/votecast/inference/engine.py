@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from votecast.errors import JudgeError
 from votecast.inference.replica import Replica, devices_of, using_threads
 from votecast.inference.settings import InferenceSettings
+from votecast.inference.spread import is_spread
 from votecast.machine import keep_memory
 from votecast.runs import Progress, silent
 from votecast.text.batches import token_batches
@@ -79,6 +80,8 @@ class Engine:
     def __init__(self, network: Any, settings: InferenceSettings = InferenceSettings()) -> None:  # noqa: B008 - frozen
         self.settings = settings
         devices = devices_of(settings)
+        if is_spread(getattr(network, "backbone", None)):
+            devices = devices[:1]
         if devices[0].type == "cpu":
             keep_memory()
         self.budget = settings.max_tokens or (CPU_TOKENS if devices[0].type == "cpu" else CUDA_TOKENS)

@@ -13,6 +13,7 @@ from votecast.inference.bert import BertStack
 from votecast.inference.deberta import DebertaStack
 from votecast.inference.decoder import DecoderStack
 from votecast.inference.modernbert import ModernBertLayer, modernbert_layers
+from votecast.inference.spread import is_spread
 
 N = TypeVar("N")
 
@@ -31,7 +32,7 @@ def fast_network(
         shared_prefixes: Compute once what sequences of a causal model begin with, where that pays.
     """
     backbone = getattr(network, "backbone", None)
-    if not isinstance(network, nn.Module) or not isinstance(backbone, nn.Module):
+    if not isinstance(network, nn.Module) or not isinstance(backbone, nn.Module) or is_spread(backbone):
         return network
     if hasattr(network, "score") and DecoderStack.serves(backbone):
         causal = DecoderStack(backbone, dtype=dtype, last_only=last_layer_only, sharing=shared_prefixes)

@@ -18,6 +18,7 @@ from votecast.errors import ConfigError
 from votecast.inference.dense import int8_works
 from votecast.inference.fast import fast_network
 from votecast.inference.settings import InferenceSettings
+from votecast.inference.spread import beside_backbone, is_spread
 from votecast.machine import usable_cores
 from votecast.text.sequences import Padded
 
@@ -38,7 +39,9 @@ class Replica:
 
     def __init__(self, network: Any, device: torch.device, settings: InferenceSettings) -> None:
         self.device, self.dtype = device, dtype_of(settings, device)
-        if isinstance(network, nn.Module) and any(p.device != device for p in network.parameters()):
+        if is_spread(getattr(network, "backbone", None)):
+            network = beside_backbone(network).to(device)
+        elif isinstance(network, nn.Module) and any(p.device != device for p in network.parameters()):
             network = copy.deepcopy(network).to(device)
         self.network = network
         with torch.no_grad():

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from votecast.inference.causal import CausalLayer, knows, rotations
 from votecast.inference.packed import Packed
+from votecast.inference.spread import is_spread
 
 
 def last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -47,7 +48,9 @@ def padded_last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
 
 def takes_packed(base: Any) -> bool:
     """Whether sequences can go through a bare model end to end: its layers are known, and all in memory."""
-    return knows(base.config) and hasattr(base, "layers") and not any(p.is_meta for p in base.parameters())
+    if is_spread(base) or any(p.is_meta for p in base.parameters()):
+        return False
+    return knows(base.config) and hasattr(base, "layers")
 
 
 def first_learning(base: Any) -> int:

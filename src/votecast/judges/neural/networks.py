@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.nn import Parameter
 from torch.nn.functional import log_softmax
 
 from votecast.features.form import FORM
+from votecast.inference.spread import is_spread
 from votecast.judges.davidson import prior_closeness
 from votecast.judges.neural.causal import last_states
 from votecast.types import Probabilities
@@ -63,6 +64,18 @@ class PairNetwork(nn.Module):
 
     def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
         """Take from the training rows what is known before the first step."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast, but leave a backbone where it is that lies on several devices."""
+        move: Callable[..., Self] = super()._apply
+        backbone = self._modules.get("backbone")
+        if not is_spread(backbone):
+            return move(fn, recurse)
+        self._modules["backbone"] = None
+        try:
+            return move(fn, recurse)
+        finally:
+            self._modules["backbone"] = backbone
 
     def gradient_checkpointing_enable(self) -> None:
         """Compute activations again in the backward pass rather than keep them."""

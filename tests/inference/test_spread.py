@@ -1,0 +1,58 @@
+"""A backbone on several devices: it is run as it lies there, and what is around it moves without it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from votecast.inference.engine import Engine
+from votecast.inference.settings import InferenceSettings
+from votecast.inference.spread import is_spread
+from votecast.judges.neural.backbone import Source
+from votecast.judges.neural.networks import DecoderNetwork
+from votecast.text.sequences import Sequences
+
+
+@pytest.fixture
+def network() -> DecoderNetwork:
+    torch.manual_seed(0)
+    return DecoderNetwork(Source.of("tiny:llama").load("decoder"), both_orders=False).eval()
+
+
+def spread(network: DecoderNetwork) -> DecoderNetwork:
+    """As accelerate marks a model that it has laid on two devices; here both are the CPU."""
+    network.backbone.hf_device_map = OrderedDict({"layers.0": "cpu", "layers.1": "disk"})
+    return network
+
+
+def test_only_what_lies_around_a_spread_backbone_moves(network: DecoderNetwork) -> None:
+    assert not is_spread(network.backbone)
+    spread(network).to(torch.float64)
+    assert {p.dtype for p in network.backbone.parameters()} == {torch.float32}
+    assert network.score.weight.dtype == torch.float64
+
+
+def test_a_spread_backbone_forecasts_as_one_that_is_not(network: DecoderNetwork) -> None:
+    sequences = Sequences.from_lists([list(range(5, 5 + n)) for n in (3, 40, 17)])
+    expected = Engine(network).encode(sequences, pad_id=0)
+    engine = Engine(spread(network), InferenceSettings(devices=("cpu", "cpu")))
+    (replica,) = engine.replicas
+    assert replica.network.backbone is network.backbone
+    assert replica.fast is replica.network
+    np.testing.assert_allclose(engine.encode(sequences, pad_id=0), expected, atol=2e-6)
+
+
+def test_device_map_is_handed_over_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from votecast.judges.decoder import DecoderModel
+    from votecast.judges.neural.settings import DecoderSettings
+
+    asked: list[Any] = []
+    load = Source.load
+    monkeypatch.setattr(Source, "load", lambda self, *args, **kwargs: (asked.append(kwargs), load(self, *args))[1])
+    for device_map in (None, "auto"):
+        DecoderModel(DecoderSettings(name="tiny:llama", device_map=device_map)).backbone()
+    assert [found["options"].get("device_map") for found in asked] == [None, "auto"]
