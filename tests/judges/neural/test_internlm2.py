@@ -15,6 +15,7 @@ from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.judges.neural.causal import last_states
 from votecast.judges.neural.internlm2 import read_config, read_reward
 from votecast.judges.neural.internlm2_tokenizer import InternLM2Tokenizer, Special
+from votecast.judges.neural.quantized import computing_in, load_options
 
 FP32 = {"dtype": "float32"}
 IDS = [[1, 5, 70, 200, 9, 301], [1, 8, 301], [1, 300, 250, 44, 45, 46, 47, 48, 3, 301]]
@@ -174,3 +175,21 @@ def test_a_reward_token_that_the_tokenizer_has_not(tmp_path: Path) -> None:
     checkpoint(tmp_path)
     with pytest.raises(JudgeError, match="reward_token_id is 92527"):
         InternLM2Tokenizer.load(tmp_path, CONFIG | {"reward_token_id": 92527})
+
+
+def test_four_bits_are_computed_as_what_they_stand_for(tmp_path: Path) -> None:
+    bits = pytest.importorskip("bitsandbytes")
+    checkpoint(tmp_path, hidden_size=256, intermediate_size=256, num_attention_heads=4)
+    full, held = read_reward(tmp_path, FP32), read_reward(tmp_path, load_options("nf4", True, "fp32", None))
+    computing_in("fp32", held.backbone)
+    weights = full.backbone.state_dict()
+    packed = [(n, p) for n, p in held.backbone.named_parameters() if type(p).__name__ == "Params4bit"]
+    assert len(packed) == 2 * 7
+    for name, parameter in packed:
+        weights[name] = bits.functional.dequantize_4bit(parameter.data, parameter.quant_state).float()
+        assert not torch.equal(weights[name], full.backbone.state_dict()[name])
+    full.backbone.load_state_dict(weights)
+    ids = torch.tensor(IDS[:1])
+    with torch.no_grad():
+        one, two = (last_states(found.backbone, ids, torch.ones_like(ids)) for found in (full, held))
+    np.testing.assert_allclose(one.numpy(), two.float().numpy(), rtol=1e-3, atol=1e-3)

@@ -23,7 +23,7 @@ from votecast.judges.neural.causal_model import CausalModel
 from votecast.judges.neural.model import BASE
 from votecast.judges.neural.networks import PairNetwork, RewardNetwork
 from votecast.judges.neural.prepared import NeuralPrepared
-from votecast.judges.neural.quantized import load_options
+from votecast.judges.neural.quantized import computing_in, load_options
 from votecast.judges.reward.cache import ScoreCache
 from votecast.judges.reward.layout import RewardPrepared, Rows, lay_out
 from votecast.judges.reward.network import ClassifierReward
@@ -143,7 +143,7 @@ class RewardModel(CausalModel):
             options["device_map"] = held.device_map
         head_given = not self.is_trained and not self.source.tiny
         self._scored = load_scored(self.source, options, dropout=held.dropout, head_given=head_given)
-        return self._scored.backbone
+        return computing_in(held.compute, self._scored.backbone)
 
     def wrap(self, backbone: Any) -> PairNetwork:
         """The backbone under the head it came with, or a new one."""

@@ -23,7 +23,7 @@ class RewardSettings(CausalSettings):
         adapter: None takes the model as it is, which must be a reward model; only the link learns from votes. Set,
             low-rank adapters and the head are trained on decided votes, by the likelihood of Bradley and Terry (1952).
         link: From the gap between two rewards to three probabilities.
-        link_share: With an adapter, the share of the rows, by whole groups of one prompt, that the network is not
+        link_share: With an adapter, about the share of the rows, by whole groups of one prompt, that the network is not
             trained on and on which the link is fitted; without one, the link is fitted on all rows.
         text: With template chat, what the tokenizer's own chat template writes is the whole sequence; where it has
             none, ChatML stands in, and the tokenizer's beginning and end of a text around it.
@@ -31,7 +31,7 @@ class RewardSettings(CausalSettings):
 
     name: str = "smollm2"
     link: LinkSettings = LinkSettings()
-    link_share: float = Field(0.2, gt=0, lt=1)
+    link_share: float = Field(0.2, gt=0, le=0.5)
     text: TextSettings = TextSettings.parse(_TEXT)
 
     @field_validator("text", mode="before")
