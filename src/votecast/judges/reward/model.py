@@ -83,8 +83,9 @@ class RewardModel(CausalModel):
 
     @cached_property
     def source(self) -> Source:
-        """Where the model comes from."""
-        return reward_source(self.settings.name, self.settings.revision)
+        """Where the model comes from; one from a hub stays at the commit that the judge was made with."""
+        made_with = (self._expected or {}).get("revision")
+        return reward_source(self.settings.name, self.settings.revision or made_with)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -286,7 +287,7 @@ class RewardModel(CausalModel):
             "template": asked.template,
             "cut": asked.cut,
             "seed": self.seed,
-            "settings": held.dump(),
+            "settings": held.dump() | {"revision": base.get("revision") or held.revision},
         }
 
     def save(self, folder: Path) -> None:
