@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from votecast.inference import flex
 from votecast.inference.attention import unpadded_attention_works, varlen_attn
 from votecast.inference.blocks import Shape, attend_in_blocks
 from votecast.text.prefixes import Shared
@@ -30,6 +31,7 @@ class Packed:
         positions: Place of every token in its sequence, shape (T,), int64.
         source: Which of the T tokens are the keys of the pieces, end to end; None where these are the pieces.
         count: How many sequences there are, which are the first pieces.
+        masks: What flexible attention reads, by window; made when first needed.
     """
 
     queries: tuple[int, ...]
@@ -37,6 +39,7 @@ class Packed:
     positions: Tensor
     source: Tensor | None
     count: int
+    masks: dict[int | None, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> Packed:
@@ -97,6 +100,10 @@ def attend_packed(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: Shape,
         shape = replace(shape, window=None)
     if shape.softcap is None and not dropout and unpadded_attention_works(q):
         return _flash(q, k, v, packed, shape)
+    if q.is_cuda and not dropout and flex.works(q.device, q.dtype, q.shape[1], k.shape[1], q.shape[2]):
+        if shape.window not in packed.masks:
+            packed.masks[shape.window] = flex.mask_of(packed.queries, packed.keys, shape.window, q.device)
+        return flex.attend_flexibly(q, k, v, packed.masks[shape.window], shape)
     parts = zip(q.split(packed.queries), k.split(packed.keys), v.split(packed.keys), strict=True)
     return torch.cat([_attend(q, k, v, shape, dropout) for q, k, v in parts])
 

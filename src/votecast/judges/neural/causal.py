@@ -72,7 +72,7 @@ def _through_layers(base: Any, tokens: Tensor, packed: Packed) -> Tensor:
         x: Tensor = base.embed_tokens(tokens)
     turns, top = rotations(base, x, packed.positions), len(base.layers) - 1
     for i, module in enumerate(base.layers):
-        layer, read = CausalLayer(module, base.config, i), packed.last if i == top else None
+        layer, read = CausalLayer(module, base.config, i), packed.last.to(_device(module)) if i == top else None
         x, cos, sin = (part.to(_device(module)) for part in (x, *turns[i]))
         arguments = (x, (cos, sin), packed if read is None else packed.of_last(), read)
         with torch.no_grad() if i < lowest else nullcontext():
