@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from votecast.errors import ConfigError
+from votecast.judges.neural.adapters import count_parameters
 from votecast.judges.neural.backbone import Kind
 from votecast.judges.neural.model import DELTA
 from votecast.judges.neural.networks import PairNetwork
@@ -22,6 +24,8 @@ from votecast.judges.neural.starting import load_adapter
 from votecast.judges.neural.stored import fill_head
 from votecast.text.tokenizer import Tokenizer, load_tokenizer
 from votecast.types import Probabilities
+
+logger = logging.getLogger(__name__)
 
 
 class CausalModel(OffsetModel):
@@ -92,4 +96,7 @@ class CausalModel(OffsetModel):
                 f"weights is {held}, and without adapter the weights themselves are trained, in fp32 or bf16; "
                 "set adapter, such as {rank: 16}, or weights fp32"
             )
-        return super()._fresh(prepared, targets, weights)
+        network = super()._fresh(prepared, targets, weights)
+        trained, total = count_parameters(network)
+        logger.info("%s of %s parameters are trained (%.3f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
+        return network
