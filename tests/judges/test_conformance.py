@@ -24,6 +24,7 @@ FAST = {
     "cross_encoder": TINY | {"model.name": "tiny:deberta-v2"},
     "siamese": TINY,
     "decoder": TINY | {"model.name": "tiny:llama", "folds.only": 0},
+    "reward": {"folds.n": 2, "model.name": "tiny:llama", "model.text": {"template": "labels", "max_length": 96}},
     "average": {
         "folds.n": 2,
         "folds.only": 0,
