@@ -252,7 +252,7 @@ def main() -> int:
     ours, theirs, gap = scoring(network, sequences, device)
     print(f"outputs differ by {gap:.3f}, at most {CLOSE}")
     fine = told("scoring", ours, theirs, work_of(network, sequences, shape), asked.peak) and gap <= CLOSE
-    examples = rows_of(steps * (2 if asked.trial else STEP), shape["vocab_size"])
+    examples = rows_of(steps * STEP, shape["vocab_size"])
     layers = shape["num_hidden_layers"]
     share = 1 - (layers * 16 // 42) / layers
     timed_work = work_of(network, examples, shape, share) * (steps - WARM) / steps
