@@ -61,7 +61,7 @@ def _required() -> tuple[list[str], list[str]]:
         name = re.split(r"[\[<>=!~ ]", bare)[0]
         if "extra" not in marker:
             core.add(name)
-        elif re.search(r"extra == .(neural|keras|onnx|plot)\b", marker):
+        elif re.search(r"extra == .(neural|keras|onnx|plot|quant)\b", marker):
             extras.add(name)
     pinned = {pin.partition("==")[0] for _, pin in PINNED.values()}
     return sorted(core), sorted((extras | pinned) - core - {"votecast"})
