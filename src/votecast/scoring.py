@@ -85,7 +85,7 @@ def score_file(
         if cache is not None:
             from votecast.judges.reward.cache import ScoreCache
 
-            scorer.cache = ScoreCache(cache, _settled(about))
+            scorer.cache = ScoreCache(cache, _settled(about) | {"computes_in": scorer.computes_in})
         shards = Shards(folder, job.key)
         job.score(votes, shards)
         return job.write(votes, shards, folder / _FINAL, overwrite=overwrite)
@@ -169,7 +169,8 @@ class _Job:
     @property
     def key(self) -> str:
         """Hash of what the scores depend on."""
-        return hashlib.sha256(json.dumps(_settled(self.about), sort_keys=True, default=str).encode()).hexdigest()
+        settled = _settled(self.about) | {"computes_in": self.model.computes_in}
+        return hashlib.sha256(json.dumps(settled, sort_keys=True, default=str).encode()).hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """What the shards depend on, beside the rows."""

@@ -201,6 +201,7 @@ def fit_link(
         return FIXED_LINK
     votes = checked_votes(gap, targets, weights, form, least=least)
     group = None if groups is None else check_groups(groups, len(votes.counts))[votes.counts]
+    group = None if group is None else np.unique(group, return_inverse=True)[1]
     found = estimate(CURVES[method], Votes(votes.columns, votes.targets, votes.weights), group)
     names = _SLOPES[: votes.columns.shape[1]]
     curve = CURVES[method]

@@ -42,7 +42,7 @@ class Replica:
         if is_spread(getattr(network, "backbone", None)):
             network = beside_backbone(network).to(device)
         elif isinstance(network, nn.Module) and any(p.device != device for p in network.parameters()):
-            network = copy.deepcopy(network).to(device)
+            network = (beside_backbone(network) if _lies_on(network, device) else copy.deepcopy(network)).to(device)
         self.network = network
         with torch.no_grad():
             self.fast: Any = fast_network(
@@ -73,6 +73,12 @@ class Replica:
         if self.dtype == torch.float32 or self.fast is not self.network:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def _lies_on(network: nn.Module, device: torch.device) -> bool:
+    """Whether the backbone is on a device already, as weights of few bits are once they are loaded."""
+    backbone = getattr(network, "backbone", None)
+    return isinstance(backbone, nn.Module) and all(p.device == device for p in backbone.parameters())
 
 
 def devices_of(settings: InferenceSettings) -> list[torch.device]:

@@ -165,7 +165,7 @@ class Work:
         """Forecasts of the exchanged battles; a family that does not see the order is believed once some rows agree."""
         if not order_matters(member):
             few = rows[:_LOOKED_AT]
-            found = self._forecast(member, member.prepare(self.battles.take(few).swapped()))
+            found = self._forecast(member, self.maker.prepare(self.battles.take(few).swapped()))
             if _gap(raw[: len(few)], found) <= SAME:
                 return raw[:, EXCHANGED]
         if self._exchanged is None:

@@ -107,7 +107,7 @@ def _merged(member: NeuralModel, settings: Any, kind: Weights, tried: Battles) -
     before = forecast_as_trained(apart, prepared)
     apart.release()
     done = merged(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
-    after = done.predict(prepared)
+    after = forecast_as_trained(done, prepared)
     done.release()
     return done, _largest(before, after)
 

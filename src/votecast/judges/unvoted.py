@@ -53,6 +53,11 @@ def recipe_judge(name: str, overrides: Mapping[str, Any] | None = None, *, small
             f"recipe {name!r} trains its network on votes (model.adapter is set); train it with votecast train, or set "
             "model.adapter to null and model.name to a reward model"
         )
+    if settings.link.method not in ("davidson", "fixed"):
+        raise ConfigError(
+            f"model.link.method is {settings.link.method}, and without votes there are davidson (the default link) and "
+            "fixed; set one of these, or fit the link with votecast train"
+        )
     recipe = load_recipe(recipe, {"calibration.method": "none", "model.link.length": False})
     member: Any = family(FAMILY)(recipe.model, seed=recipe.seed)
     member.link = FIXED_LINK if settings.link.method == "fixed" else DEFAULT_LINK

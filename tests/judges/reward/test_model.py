@@ -154,6 +154,21 @@ def test_the_link_is_never_fitted_on_rows_that_the_network_was_trained_on(
     assert again.fitted.members[0].link == judge.fitted.members[0].link
 
 
+def test_every_trained_member_has_rewards_of_its_own(arena: Battles) -> None:
+    more = {"model.adapter": {"rank": 2}, "model.link_share": 0.5, "model.training.learning_rate": 0.1}
+    judge = TrainedJudge("reward", SHORT | UNCALIBRATED | more | {"final": "average"}).fit(arena[:160])
+    one, two = judge.fitted.members
+    together = one.prepare(arena[:20])
+    found = [member.answer_scores(together) for member in (one, two)]
+    apart = [member.answer_scores(member.prepare(arena[:20])) for member in (one, two)]
+    assert np.array_equal(found[0], apart[0]) and np.array_equal(found[1], apart[1])
+    assert not np.allclose(found[0], found[1])
+    held = judge.fitted.out_of_fold
+    for fold, member in enumerate((one, two)):
+        rows = held.rows[held.fold == fold]
+        assert np.allclose(held.raw[held.fold == fold], member.predict(member.prepare(arena.take(rows))), atol=1e-6)
+
+
 def test_system_2_cuts_by_characters(tmp_path: Path) -> None:
     folder = reward_folder(tmp_path)
     text = {"max_length": 1000, "characters": [60, 10, 20]}

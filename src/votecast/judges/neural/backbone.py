@@ -22,6 +22,7 @@ from votecast.judges.neural import minilm, smollm2
 from votecast.judges.neural.quantized import in_memory
 from votecast.judges.neural.quiet import quietly
 from votecast.judges.neural.tiny import TINY, tiny_config
+from votecast.judges.neural.weights import WEIGHTS, digest_of, weight_files
 from votecast.text.tiny import tiny_tokenizer
 from votecast.text.tokenizer import FastTokenizer, load_tokenizer
 
@@ -182,8 +183,8 @@ def _check_causal(config: Any, name: str) -> None:
 
 
 def _base(name: str, revision: str | None, folder: Path | None) -> dict[str, Any]:
-    file = folder / "model.safetensors" if folder else None
-    known = minilm.sha256_of(file) if file and file.is_file() else None
+    holds_weights = folder is not None and any((folder / file).is_file() for file in WEIGHTS)
+    known = digest_of(weight_files(folder)) if folder is not None and holds_weights else None
     return {"name": name, "revision": revision, "sha256": known, "licence": None}
 
 

@@ -19,10 +19,11 @@ from votecast.judges.neural.model import DELTA
 from votecast.judges.neural.networks import PairNetwork
 from votecast.judges.neural.offset_model import OffsetModel
 from votecast.judges.neural.prepared import NeuralPrepared
-from votecast.judges.neural.quantized import computing_in, load_options
+from votecast.judges.neural.quantized import compute_type, computing_in, load_options
 from votecast.judges.neural.starting import load_adapter
 from votecast.judges.neural.stored import fill_head
 from votecast.text.tokenizer import Tokenizer, load_tokenizer
+from votecast.training.settings import TrainingSettings
 from votecast.types import Probabilities
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,13 @@ class CausalModel(OffsetModel):
     def merges(self) -> bool:
         """Whether adapters are added to the weights for forecasts: exact in fp32 alone."""
         return bool(self.settings.adapter is not None and self.settings.weights == "fp32")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How the network learns: with a scaled loss where its few bits are computed in fp16."""
+        found = super().training
+        few = self.settings.weights in ("nf4", "int8") and compute_type(self.settings.compute) == "fp16"
+        return found.model_copy(update={"precision": "fp16"}) if few and found.precision == "auto" else found
 
     def backbone(self) -> Any:
         """The bare model, its weights held as the settings say."""

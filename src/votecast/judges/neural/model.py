@@ -22,10 +22,11 @@ from votecast.features.form import answer_form
 from votecast.inference.engine import Engine
 from votecast.judges.neural import adapters
 from votecast.judges.neural.backbone import Kind, Source, check_positions
-from votecast.judges.neural.networks import PairNetwork, freeze
+from votecast.judges.neural.networks import PairNetwork, freeze, without_backbone
 from votecast.judges.neural.prepared import NeuralPrepared, PairExamples
 from votecast.judges.neural.quiet import quietly
 from votecast.judges.neural.stored import contiguous, fill_head, head_tensors
+from votecast.judges.neural.thinning import capped, thinned
 from votecast.judges.stacking import inner_folds
 from votecast.runs import Run
 from votecast.text.encoder import Encoded, TextEncoder
@@ -34,6 +35,7 @@ from votecast.text.sequences import Sequences
 from votecast.text.tokenizer import Tokenizer
 from votecast.training.data import Data
 from votecast.training.engine import train_network
+from votecast.training.settings import TrainingSettings
 from votecast.types import Probabilities
 
 HEAD, DELTA, BASE = "head.safetensors", "delta.safetensors", "base.json"
@@ -132,6 +134,12 @@ class NeuralModel(ABC):
         """Whether adapters are added to the weights they stand beside for forecasts."""
         return self.settings.adapter is not None
 
+    @property
+    def training(self) -> TrainingSettings:
+        """How the network learns."""
+        found: TrainingSettings = self.settings.training
+        return found
+
     def backbone(self) -> Any:
         """The backbone as it is before training."""
         return self.source.load(self.kind, dropout=self.settings.dropout)
@@ -180,7 +188,7 @@ class NeuralModel(ABC):
         parts = [self._data(prepared, targets, weights, offset, rows) for rows in (train, valid)]
         if parts[0] is None:
             raise JudgeError("there are no rows to train on; give at least one battle with a vote")
-        history = train_network(network, parts[0], parts[1], self.settings.training, seed=self.seed, run=run)
+        history = train_network(network, parts[0], parts[1], self.training, seed=self.seed, run=run)
         self.records = history.records
         return self._keep(network)
 
@@ -200,7 +208,7 @@ class NeuralModel(ABC):
         stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
         form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
         with torch.no_grad():
-            p = network.cpu().decide(stacked, form, self._offset(prepared)).double().exp().numpy()
+            p = without_backbone(network).decide(stacked, form, self._offset(prepared)).double().exp().numpy()
         return np.asarray(p / p.sum(axis=2, keepdims=True))
 
     @property
@@ -355,46 +363,3 @@ class NeuralModel(ABC):
             return np.arange(len(groups)), np.zeros(0, dtype=np.int64)
         held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
         return np.flatnonzero(~held), np.flatnonzero(held)
-
-
-def thinned(
-    rows: NDArray[np.int64], weights: NDArray[np.float64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Draw rows that count less than the mean, and let those that are drawn count as much as the mean.
-
-    Args:
-        rows: Positions of the rows to draw from.
-        weights: Weights of all rows, shape (n,).
-        seed: Seed of the draw.
-
-    Returns:
-        The rows drawn, and weights of shape (n,) under which each of `rows` counts as before on average.
-
-    Example:
-        >>> rows, weights = thinned(np.arange(4), np.array([3.0, 1.0, 0.0, 0.0]), seed=0)
-        >>> rows.tolist(), weights.tolist()
-        ([0, 1], [3.0, 1.0, 1.0, 1.0])
-    """
-    mean = weights[rows].mean()
-    drawn = np.random.default_rng(seed).random(len(rows)) < weights[rows] / mean
-    return rows[drawn], np.maximum(weights, mean)
-
-
-def capped(rows: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """At most so many rows of each group, drawn by seed.
-
-    Args:
-        rows: Positions of the rows to draw from.
-        groups: Group of every row, shape (n,).
-        most: Rows of one group that are kept.
-        seed: Seed of the draw.
-
-    Example:
-        >>> capped(np.arange(5), np.array([0, 0, 0, 1, 2]), 2, seed=0).tolist()[-2:]
-        [3, 4]
-    """
-    shuffled = np.random.default_rng(seed).permutation(rows)
-    order = shuffled[np.argsort(groups[shuffled], kind="stable")]
-    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    return np.sort(order[place < most])

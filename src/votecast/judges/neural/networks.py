@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self, cast
 
@@ -130,7 +131,7 @@ class DecoderNetwork(PairNetwork):
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
         """Logits of shape (m, 3), in the order in which the sequence shows the answers."""
-        return cast("Tensor", self.score(last_states(self.backbone, ids, mask).float()))
+        return _in_full(self.score, last_states(self.backbone, ids, mask))
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Log-probabilities of shape (n, k, 3), the second view turned back to the battle's own order."""
@@ -154,7 +155,7 @@ class RewardNetwork(PairNetwork):
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
         """Rewards of shape (m, 1)."""
-        return cast("Tensor", self.score(last_states(self.backbone, ids, mask).float()))
+        return _in_full(self.score, last_states(self.backbone, ids, mask))
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Log-probabilities of shape (n, 1, 3)."""
@@ -303,6 +304,18 @@ def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
 def _types(model: Any, types: Tensor | None) -> dict[str, Tensor]:
     known = getattr(base_encoder(model).config, "type_vocab_size", 0) or 0
     return {} if types is None or known < 2 else {"token_type_ids": types.clamp(max=known - 1)}
+
+
+def without_backbone(network: PairNetwork) -> PairNetwork:
+    """A copy of a network that can decide and not encode, on the CPU; its backbone stays where it lies."""
+    made = copy.deepcopy(network, {id(network.backbone): None})
+    return made.to("cpu")
+
+
+def _in_full(head: nn.Module, states: Tensor) -> Tensor:
+    """What a head makes of states in fp32, whatever the layers below are rounded to."""
+    with torch.autocast(states.device.type, enabled=False):
+        return cast("Tensor", head(states.float()))
 
 
 def _views(logits: Tensor, offset: Tensor | None) -> Tensor:

@@ -137,9 +137,16 @@ def read_peft_folder(folder: Path) -> PeftFolder:
         tensors,
         alpha,
         str(config.get("bias") or "none"),
-        config.get("layers_to_transform") is None and not config.get("rank_pattern"),
+        _takes_all_layers(config),
         {file.name: sha256_of(file)},
     )
+
+
+def _takes_all_layers(config: dict[str, Any]) -> bool:
+    """Whether a configuration adapts the same modules of every layer: bare names, and nothing left out."""
+    targets = config.get("target_modules")
+    bare = isinstance(targets, list) and not any("." in str(name) for name in targets)
+    return bare and not any(config.get(name) for name in ("layers_to_transform", "rank_pattern", "exclude_modules"))
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from votecast.errors import ArtifactError
+from votecast.judges.neural.minilm import sha256_of
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Files that hold weights, or say which files do; the first that is there is taken."""
@@ -43,6 +46,19 @@ def weight_files(folder: Path) -> list[Path]:
             "copy the whole folder"
         )
     return [folder / name for name in names]
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """SHA-256 of a file of weights; of several, that of their names and hashes."""
+    return _digest(tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+
+
+@cache
+def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
+    found = {Path(name).name: sha256_of(Path(name)) for name, *_ in files}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())).encode()).hexdigest()
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:

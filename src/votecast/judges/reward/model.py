@@ -18,12 +18,13 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features.form import length_gap
 from votecast.inference.engine import Engine
+from votecast.inference.replica import devices_of, dtype_of
 from votecast.judges.neural.backbone import Source
 from votecast.judges.neural.causal_model import CausalModel
 from votecast.judges.neural.model import BASE
 from votecast.judges.neural.networks import PairNetwork, RewardNetwork
 from votecast.judges.neural.prepared import NeuralPrepared
-from votecast.judges.neural.quantized import computing_in, load_options
+from votecast.judges.neural.quantized import compute_type, computing_in, load_options
 from votecast.judges.reward.cache import ScoreCache
 from votecast.judges.reward.layout import RewardPrepared, Rows, lay_out
 from votecast.judges.reward.network import ClassifierReward
@@ -248,7 +249,8 @@ class RewardModel(CausalModel):
         """
         found = self.answers(prepared)
         if found.reasons:
-            self._scorer(prepared)._left = prepared.memo  # who asks again for the others need not wait again
+            if not self.is_trained:
+                self._scorer(prepared)._left = prepared.memo  # who asks again for the others need not wait again
             raise UnscoredRowsError(found.reasons, len(prepared))
         return found.scores
 
@@ -263,10 +265,11 @@ class RewardModel(CausalModel):
         if self._left is not None:
             prepared.memo.rewards.update(self._left.rewards)
             self._left = None
+        memo = Memo() if self.is_trained else prepared.memo  # every trained network has rewards of its own
         laid = lay_out(prepared, self.encoded)
         scores, reasons, m = np.full((len(prepared), 2), np.nan), dict(laid.reasons), len(laid.rows)
         if m:
-            found = rewards_of(laid.sequences, self._encode, prepared.memo, self.cache)
+            found = rewards_of(laid.sequences, self._encode, memo, self.cache)
             scores[laid.rows] = found.values.reshape(2, m).T
             for place, reason in found.reasons.items():
                 reasons.setdefault(int(laid.rows[place % m]), f"answer {'ab'[place // m]}: {reason}")
@@ -274,6 +277,13 @@ class RewardModel(CausalModel):
             scores[list(reasons)] = np.nan
         kept = np.array([row not in reasons for row in laid.rows.tolist()], dtype=np.bool_)
         return Answers(scores, reasons, laid.cut.take(np.flatnonzero(kept)))
+
+    @property
+    def computes_in(self) -> str:
+        """What rewards are computed in and on, once every `auto` is settled."""
+        device = devices_of(self.settings.inference)[0]
+        kind = dtype_of(self.settings.inference, device)
+        return f"{kind} on {device.type}, weights of few bits in {compute_type(self.settings.compute)}"
 
     def about_scores(self) -> dict[str, Any]:
         """What rewards depend on, beside the texts; anything JSON can hold."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,8 @@ from votecast.extras import need
 from votecast.judges.neural.backbone import Source
 from votecast.judges.neural.internlm2 import is_reward, llama_config, read_config, read_reward
 from votecast.judges.neural.internlm2_tokenizer import InternLM2Tokenizer
-from votecast.judges.neural.minilm import sha256_of
 from votecast.judges.neural.quiet import quietly
-from votecast.judges.neural.weights import weight_files
+from votecast.judges.neural.weights import digest_of, weight_files
 from votecast.text.tokenizer import Tokenizer
 
 REWARD = ("reward",)
@@ -116,22 +113,13 @@ def load_scored(source: Source, options: Mapping[str, Any], *, dropout: float | 
     head: Any = getattr(model, "score", None)
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         return Scored(model, None)
+    if (spread := getattr(model, "hf_device_map", None)) is not None:
+        model.base_model.hf_device_map = spread
     return Scored(model.base_model, head.weight.detach().float().cpu())
 
 
 def _hashed(source: Source, folder: Path) -> dict[str, Any]:
-    files = weight_files(folder)
-    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return dict(source.base or {}) | {"sha256": _digest(stamps)}
-
-
-@cache
-def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
-    """SHA-256 of a file of weights; of several, that of their names and hashes."""
-    found = {Path(name).name: sha256_of(Path(name)) for name, *_ in files}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())).encode()).hexdigest()
+    return dict(source.base or {}) | {"sha256": digest_of(weight_files(folder))}
 
 
 def _hub_config(source: Source) -> dict[str, Any]:
