@@ -123,7 +123,7 @@ def test_what_nobody_hoped_for_is_said(votecast: Callable, files: Path, tmp_path
         ("id,score_a,score_b\nrow 1,nan,2\n", 1, "every score must be a finite number"),
         ("id,score_a,score_b\nrow 1,1,2\nrow 1,1,2\n", 1, "ids occur more than once in the scores"),
         ("id,score_a,score_b\nother,1,2\n", 1, "no id is in both files"),
-        ("id,score_a,score_b\nrow 1,1,2\n", 1, "1 votes are given to fit a link on, and at least 30"),
+        ("id,score_a,score_b\nrow 1,1,2\n", 1, "fitted on 1 votes that have scores, and at least 30"),
         ("id,score_a,score_b\n" + "".join(f"row {n},1,1\n" for n in range(99)), 1, "gap is 0 in all 99 rows"),
     ],
 )

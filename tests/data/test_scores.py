@@ -84,8 +84,11 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
         ("id,score_a,score_b\n", "holds no scores"),
         ("id,score_a,score_b\n1,2,x\n", "row 1, column 'score_b': 'x' is not a number"),
         ("id,score_a,score_b\n1,2,3\n2,,3\n", "row 2, column 'score_a': the score is missing"),
-        ("id,score_a,score_b\n1,nan,3\n", r"id '1'\) has the scores nan and 3.0 \(1 such rows in all\)"),
-        ("id,score_a,score_b\n1,1,3\n2,inf,3\n3,nan,2\n", r"row 2 \(id '2'\) has the scores inf and 3.0 \(2 such rows"),
+        ("id,score_a,score_b\n1,nan,3\n", r"id '1'\) has score_a nan and score_b 3.0 \(rows like it: 1\)"),
+        (
+            "id,score_a,score_b\n1,1,3\n2,inf,3\n3,nan,2\n",
+            r"\(id '2'\) has score_a inf and score_b 3.0 \(rows like it: 2",
+        ),
         ("id,score_a,score_b\n1,2,3\n1,4,5\n", r"1 ids occur more than once in the scores \(first: '1'\)"),
         ("id,score_a,score_b\n,2,3\n", "row 1, column 'id': the value is missing"),
         ("id,score_a,score_a\n1,2,3\n", "more than one column is named"),

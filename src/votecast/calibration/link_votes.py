@@ -76,8 +76,8 @@ def checked_column(values: ArrayLike, name: str, rows: int | None = None) -> Flo
     if bad.any():
         first = int(np.argmax(bad))
         raise DataError(
-            f"the {name} of row {first + 1} is {x[first]} ({int(bad.sum())} such rows); every score must be a finite "
-            "number: leave out the rows that could not be scored"
+            f"the {name} of row {first + 1} is {x[first]} (rows like it: {int(bad.sum())}); every score must be a "
+            "finite number: leave out the rows that could not be scored"
         )
     return x
 
@@ -103,6 +103,6 @@ def _check_varies(table: Floats) -> None:
 
 def _too_few(rows: int, least: int) -> str:
     return (
-        f"{rows} votes are given to fit a link on, and at least {least} are needed (200 make a good start); give more "
-        "votes, or use the link that comes without votes"
+        f"a link is to be fitted on {rows} votes that have scores, and at least {least} are needed (200 make a good "
+        "start); give more votes, or take a link without votes: recipe:NAME of a reward recipe"
     )

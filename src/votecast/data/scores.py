@@ -86,8 +86,8 @@ def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise DataError(
-            f"row {first + 1} (id {ids[first]!r}) has the scores {a[first]} and {b[first]} ({int(bad.sum())} such rows "
-            "in all); every score must be a finite number: leave out the rows that could not be scored"
+            f"row {first + 1} (id {ids[first]!r}) has score_a {a[first]} and score_b {b[first]} (rows like it: "
+            f"{int(bad.sum())}); every score must be a finite number: leave out the rows that could not be scored"
         )
 
 
