@@ -100,14 +100,14 @@ def _merged(member: NeuralModel, settings: Any, kind: Weights, tried: Battles) -
     """The merged member, and by how much a probability of it differs."""
     import torch
 
-    from votecast.judges.neural.merged import forecast_as_trained, merged, unmerged
+    from votecast.judges.neural.merged import forecast_in_full, merged, unmerged
 
     prepared = member.prepare(tried)
     apart = unmerged(member)
-    before = forecast_as_trained(apart, prepared)
+    before = forecast_in_full(apart, prepared)
     apart.release()
     done = merged(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
-    after = forecast_as_trained(done, prepared)
+    after = forecast_in_full(done, prepared)
     done.release()
     return done, _largest(before, after)
 

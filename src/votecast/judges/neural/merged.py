@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,15 +37,41 @@ def unmerged(member: NeuralModel) -> NeuralModel:
 
 
 @torch.no_grad()
-def forecast_as_trained(member: NeuralModel, prepared: NeuralPrepared) -> Probabilities:
-    """What the network forecasts the way it was trained, by none of the engine's shortcuts; shape (n, 3)."""
+def forecast_in_full(member: NeuralModel, prepared: NeuralPrepared) -> Probabilities:
+    """What the network forecasts in fp32 arithmetic, by none of the engine's shortcuts; shape (n, 3).
+
+    Two networks are told apart by their weights alone then, and not by how each rounds on its way.
+    """
     start = member.offset(prepared)
     batch = member._examples(prepared, start).batch(np.arange(len(prepared)))
     network = member.fitted
     device = next(network.backbone.parameters()).device
-    logs = network.to(device)(**{name: value.to(device) for name, value in batch.items()})
+    with _in_fp32(network.to(device)):
+        logs = network(**{name: value.to(device) for name, value in batch.items()})
     found: Probabilities = logs.double().exp().mean(1).cpu().numpy()
     return found
+
+
+@contextmanager
+def _in_fp32(network: nn.Module) -> Iterator[None]:
+    """Half precision held in fp32, which loses nothing, and few bits computed in it; as before afterwards."""
+    halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
+    kinds = [p.dtype for p in halves]
+    few = [
+        module for module in network.modules() if hasattr(module, "quant_state") and hasattr(module, "compute_dtype")
+    ]
+    computed = [layer.compute_dtype for layer in few]
+    for p in halves:
+        p.data = p.data.float()
+    for layer in few:
+        layer.compute_dtype = torch.float32
+    try:
+        yield
+    finally:
+        for p, kind in zip(halves, kinds, strict=True):
+            p.data = p.data.to(kind)
+        for layer, kind in zip(few, computed, strict=True):
+            layer.compute_dtype = kind
 
 
 def merged(member: NeuralModel, settings: Any, dtype: torch.dtype) -> NeuralModel:
