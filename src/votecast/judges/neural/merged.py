@@ -57,7 +57,7 @@ def _in_fp32(network: nn.Module) -> Iterator[None]:
     """Half precision held in fp32, which loses nothing, and few bits computed in it; as before afterwards."""
     halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
     kinds = [p.dtype for p in halves]
-    few = [
+    few: list[Any] = [
         module for module in network.modules() if hasattr(module, "quant_state") and hasattr(module, "compute_dtype")
     ]
     computed = [layer.compute_dtype for layer in few]
