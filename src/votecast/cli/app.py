@@ -78,6 +78,7 @@ def run(words: Sequence[str]) -> int:
         The exit code.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could download
     with _terminated_cleanly():
         try:
             command, bound, _ = build().parse_args(prepare(words), print_error=False, exit_on_error=False)
