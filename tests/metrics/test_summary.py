@@ -107,7 +107,9 @@ def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals
     for name in nulls:
         assert any(name in note for note in found.notes)
     for figure in found.metrics.values():
-        assert np.isnan([figure.value, figure.low]).any() or figure.low <= figure.value <= figure.high
+        rounding = 1e-12  # sums over drawn rows are taken in another order
+        inside = figure.low - rounding <= figure.value <= figure.high + rounding
+        assert np.isnan([figure.value, figure.low]).any() or inside
 
 
 @settings(max_examples=20)
