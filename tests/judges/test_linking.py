@@ -105,7 +105,7 @@ def test_a_rule_with_nothing_to_fit_is_marked_as_such(tmp_path: Path) -> None:
             "no id is in both files.*'1', '2'",
         ),
         (SCORES, Battles.concat([VOTES, VOTES[:1]]), {}, DataError, r"more than once in the votes \(first: 'row 0'\)"),
-        (parts(SCORES, range(29)), VOTES, {}, DataError, "29 votes are given"),
+        (parts(SCORES, range(29)), VOTES, {}, DataError, "29 votes that have scores"),
         (parts(SCORES, range(240), a=SCORES.b), VOTES, {}, DataError, "gap is 0 in all 240 rows"),
         (
             SCORES,
