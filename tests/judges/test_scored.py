@@ -64,8 +64,8 @@ def scored(**changed: list) -> Battles:
     [
         (VOTES[:1], "no column score_a: this judge was linked from bare numbers, cannot score a text"),
         (scored(score_a=["high"]), "column score_a holds string, and not every value is a number"),
-        (scored(score_b=[None]), r"row 1 \(id 'x'\) has the scores 1.0 and nan"),
-        (scored(score_b=[np.inf]), "has the scores 1.0 and inf"),
+        (scored(score_b=[None]), r"row 1 \(id 'x'\) has score_a 1.0 and score_b nan"),
+        (scored(score_b=[np.inf]), "has score_a 1.0 and score_b inf"),
         (scored(score_a=[[1.0]]), "column score_a holds list"),
     ],
 )
