@@ -22,7 +22,9 @@ EXTRA = {
     "regex": "keras",
     "onnx": "onnx",
     "onnxruntime": "onnx",
-    "matplotlib": "plot",
+    "evalica": "rank",
+    "jinja2": "report",
+    "matplotlib": "report",
     "psutil": "bench",
     "sentence_transformers": "bench",
 }

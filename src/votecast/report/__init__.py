@@ -1,0 +1,1 @@
+"""Pages that people read: one HTML file each, offline, from sections of text, tables, charts and examples."""
