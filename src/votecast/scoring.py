@@ -40,6 +40,7 @@ def score_file(
     out: str | Path,
     *,
     settings: Mapping[str, Any] | None = None,
+    small: bool = False,
     cache: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -56,6 +57,7 @@ def score_file(
         source: File of battles; votes in it are not looked at.
         out: File of `id, score_a, score_b`; its ending chooses the container. What made the scores is kept with it.
         settings: Settings of `RewardSettings`, nested, beside the name.
+        small: Take the small form of a recipe.
         cache: A file of rewards that is asked first and added to; several runs can share it.
         overwrite: Whether an existing file may be replaced, and unfinished work on it discarded.
         resume: Go on with what a killed run of the same call has left.
@@ -72,7 +74,7 @@ def score_file(
         ArtifactError: If `out` or unfinished work on it is in the way, or that work is of other rows.
     """
     container_of(out)  # an unknown ending is an error before any work
-    scorer, about = reward_model(model, settings or {})
+    scorer, about = reward_model(model, settings or {}, small=small)
     job = _Job(scorer, about, source, Path(out), dict(reader or {}), progress or _unheard)
     made_before = resume and not overwrite and job.may_be_made()
     check_free(out, overwrite=overwrite or made_before)
@@ -91,22 +93,28 @@ def score_file(
         return job.write(votes, shards, folder / _FINAL, overwrite=overwrite)
 
 
-def reward_model(model: str | Path, settings: Mapping[str, Any]) -> tuple[RewardModel, dict[str, Any]]:
+def reward_model(
+    model: str | Path, settings: Mapping[str, Any], *, small: bool = False
+) -> tuple[RewardModel, dict[str, Any]]:
     """A reward model and what its scores depend on.
 
     Args:
         model: A folder or hub name of a reward model, `recipe:NAME`, or the folder of a reward judge.
         settings: Settings of `RewardSettings`, nested, beside the name.
+        small: Take the small form of a recipe.
 
     Raises:
-        ConfigError: If it gives no rewards, or settings are given to a judge that has its own.
+        ConfigError: If it gives no rewards, settings are given to a judge that has its own, or the small form is asked
+            of what is no recipe.
     """
     name = str(model)
+    if small and not name.startswith(RECIPE):
+        raise ConfigError(f"small is for a recipe, and {name!r} is a model; name {RECIPE}NAME, or drop it")
     if _is_judge(Path(name).expanduser()):
         return _of_judge(name, settings)
     base: dict[str, Any] = {}
     if name.startswith(RECIPE):
-        recipe = load_recipe(name.removeprefix(RECIPE))
+        recipe = load_recipe(name.removeprefix(RECIPE), small=small)
         if recipe.family != "reward":
             raise ConfigError(f"{name} is of the family {recipe.family}, which gives no rewards; name a reward recipe")
         base = recipe.model.dump()

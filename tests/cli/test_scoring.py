@@ -98,6 +98,18 @@ def test_forecasts_without_votes_and_the_prior_only_if_asked_for(
     assert settings["unscored"] == {"rows": 1, "given": [0.345, 0.345, 0.31]} and settings["link"] == "not fitted"
 
 
+def test_the_small_form_of_a_recipe_scores_and_no_model_has_one(
+    votecast: Callable, model: Path, tmp_path: Path
+) -> None:
+    pairs = write(tmp_path / "pairs.jsonl", [("a", "b"), ("b", "c")])
+    words = ["score", "--input", pairs, "--out", tmp_path / "s.csv", "--small", "--model"]
+    ran = votecast(*words, "recipe:internlm2_reward", "--model.name", model, *LENGTH)
+    assert ran.code == 0, ran.err
+    assert read_scores(tmp_path / "s.csv").ids == ["r0", "r1"]
+    ran = votecast(*words, model, "--overwrite")
+    assert ran.code == 2 and "small is for a recipe" in ran.err
+
+
 def test_a_judge_is_scored_by_its_own_network(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     small = [
         "--small",

@@ -26,6 +26,7 @@ def score(
     revision: str | None = None,
     weights: Literal["fp32", "bf16", "fp16", "int8", "nf4"] | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
+    small: Annotated[bool, Parameter(negative=())] = False,
     cache: Path | None = None,
     reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
     resume: Annotated[bool, Parameter(negative=())] = False,
@@ -42,6 +43,7 @@ def score(
         revision: Commit, branch or tag of a model on the hub.
         weights: What the model's weights are held in; nf4 is 4 bits. fp32 unless a recipe says otherwise.
         precision: How exactly the model computes.
+        small: Take the small form of recipe:NAME.
         cache: File of rewards that is asked first and added to, by content, model and settings.
         reading: How the file is read.
         resume: Go on with what a killed run of the same command has left beside the output.
@@ -61,6 +63,7 @@ def score(
             input,
             out,
             settings=settings,
+            small=small,
             cache=cache,
             overwrite=overwrite,
             resume=resume,
@@ -75,7 +78,8 @@ def score(
         remark(f"{summary['unscored']:,} rows could not be scored and are left out; why: {summary['unscored_file']}")
     if json is not None:
         write_json(summary, json, overwrite=overwrite or resume)
-        write_settings(json, "score", {"model": model, "input": input, "out": out, "settings": settings})
+        asked = {"model": model, "input": input, "out": out, "settings": settings, "small": small}
+        write_settings(json, "score", asked)
     if json != STANDARD:
         scored = summary["rows"] - summary["unscored"]
         facts({"rows scored": f"{scored:,}", "model": _cited(summary["made_by"]), "written": out})

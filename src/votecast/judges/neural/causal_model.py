@@ -52,13 +52,17 @@ class CausalModel(OffsetModel):
         few = self.settings.weights in ("nf4", "int8") and compute_type(self.settings.compute) == "fp16"
         return found.model_copy(update={"precision": "fp16"}) if few and found.precision == "auto" else found
 
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """Keywords with which transformers loads the weights as the settings say: how they are held, and where."""
+        held = self.settings
+        options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
+        return options | ({} if held.device_map is None else {"device_map": held.device_map})
+
     def backbone(self) -> Any:
         """The bare model, its weights held as the settings say."""
         held = self.settings
-        options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
-        if held.device_map is not None:
-            options["device_map"] = held.device_map
-        return computing_in(held.compute, self.source.load(self.kind, dropout=held.dropout, options=options))
+        return computing_in(held.compute, self.source.load(self.kind, dropout=held.dropout, options=self.load_options))
 
     def begin(self, network: PairNetwork) -> PairNetwork:
         """The network with the adapter that training is to begin with."""

@@ -24,7 +24,7 @@ from votecast.judges.neural.causal_model import CausalModel
 from votecast.judges.neural.model import BASE
 from votecast.judges.neural.networks import PairNetwork, RewardNetwork
 from votecast.judges.neural.prepared import NeuralPrepared
-from votecast.judges.neural.quantized import compute_type, computing_in, load_options
+from votecast.judges.neural.quantized import compute_type, computing_in
 from votecast.judges.reward.cache import ScoreCache
 from votecast.judges.reward.layout import RewardPrepared, Rows, lay_out
 from votecast.judges.reward.network import ClassifierReward
@@ -140,11 +140,8 @@ class RewardModel(CausalModel):
     def backbone(self) -> Any:
         """The model as it is before training; its head, if it has one, is kept for `wrap`."""
         held = self.settings
-        options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
-        if held.device_map is not None:
-            options["device_map"] = held.device_map
         head_given = not self.is_trained and not self.source.tiny
-        self._scored = load_scored(self.source, options, dropout=held.dropout, head_given=head_given)
+        self._scored = load_scored(self.source, self.load_options, dropout=held.dropout, head_given=head_given)
         return computing_in(held.compute, self._scored.backbone)
 
     def wrap(self, backbone: Any) -> PairNetwork:
