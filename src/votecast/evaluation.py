@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
-from votecast.data.languages import prompt_languages
+from votecast.data.groups import group_values
 from votecast.data.profile import characters
 from votecast.data.reading import read_votes
 from votecast.data.writing import read_predictions
@@ -27,7 +27,6 @@ from votecast.types import Judge, Probabilities
 from votecast.version import __version__
 
 _NAMED = 5
-_MANY_TURNS = 5
 
 
 @dataclass(frozen=True)
@@ -229,13 +228,9 @@ def _slices(battles: Battles) -> tuple[dict[str, NDArray[Any]], str]:
     length = np.sum([characters(battles, column) for column in TEXT_COLUMNS], axis=0)
     ends = np.quantile(length, [0.25, 0.5, 0.75], method="lower")
     quartile = np.searchsorted(ends, length)
-    turns = np.minimum(pc.list_value_length(battles.column("prompt")).to_numpy(), _MANY_TURNS)
     slices = {
         "length": np.array(["q1", "q2", "q3", "q4"])[quartile],
-        "turns": np.array([*map(str, range(_MANY_TURNS)), f"{_MANY_TURNS}+"])[turns],
-        "language": np.array(prompt_languages(battles), dtype=object),
-        "source": battles.column("source").to_numpy(),
-    }
+    } | {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}
     bounds = ", ".join(f"{end:,}" for end in ends.tolist())
     return slices, f"length quartiles end at {bounds} characters of prompt and answers"
 
