@@ -130,7 +130,7 @@ def _votes(
     rows, prompts = _kish(w, place, bins), _prompts(w, place, group, bins)
     spread = spread * prompts / np.maximum(prompts - 1, 1)
     alike = np.divide(mean * (1 - mean), spread, out=prompts.copy(), where=(spread > 1e-12) & (prompts > 1))
-    return np.clip(alike, 1.0, np.maximum(rows, 1.0))
+    return np.asarray(np.clip(alike, 1.0, np.maximum(rows, 1.0)))
 
 
 def _kish(w: Floats, place: NDArray[np.int64], bins: int) -> Floats:
