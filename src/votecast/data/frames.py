@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from votecast.data.battles import Battles
 from votecast.data.containers import RawBatch
+from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.parts import Part
 from votecast.data.reading import HEAD_ROWS
 from votecast.data.sources import Options, Source, find_source
@@ -20,8 +21,12 @@ _NAME = "the frame"
 _PANDAS_INDEX = "__index_level_"
 
 
-def as_battles(battles: Any) -> Battles:
+def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
     """Accept what people hold: `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts.
+
+    Args:
+        battles: The battles.
+        ranking: Whether they are for a leaderboard, as in `VoteReader`.
 
     Raises:
         DataError: If it is none of these, or a row is not a battle.
@@ -31,7 +36,7 @@ def as_battles(battles: Any) -> Battles:
     if isinstance(battles, Sequence) and not isinstance(battles, str | bytes):
         return Battles.from_rows(battles)
     if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
-        return read_frame(battles)
+        return read_frame(battles, ranking=ranking)
     hints: dict[Any, str] = {str: "read a file with votecast.read_votes(path)", dict: "put a single battle into a list"}
     hint = hints.get(type(battles))
     raise DataError(
@@ -40,11 +45,12 @@ def as_battles(battles: Any) -> Battles:
     )
 
 
-def read_frame(frame: Any) -> Battles:
+def read_frame(frame: Any, *, ranking: bool = False) -> Battles:
     """Read a pandas, polars or Arrow frame in any format that files may have; missing texts are an error.
 
     Args:
         frame: The frame; columns that the format does not know are carried along as text.
+        ranking: Whether it is for a leaderboard, as in `VoteReader`.
 
     Raises:
         DataError: If the columns fit no format, or a row cannot be read; the message names the row.
@@ -56,12 +62,15 @@ def read_frame(frame: Any) -> Battles:
     """
     table = frame if isinstance(frame, pa.Table) else _table(frame)
     table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
-    source = find_source(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], Options())
+    source = find_source(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], Options(ranking=ranking))
     part = Part(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
     columns = source.convert(part) if len(table) else {}
     if part.faults:
         raise DataError(min(part.faults.values(), key=lambda bad: bad.row).message(_NAME))
-    return Battles(part.battles(columns, _further(table, source)))
+    keep = _further(table, source)
+    if ranking:
+        columns[BOTH_BAD], keep = read_both_bad(part), [*keep, BOTH_BAD]
+    return Battles(part.battles(columns, dict.fromkeys(keep)))
 
 
 def _table(frame: Any) -> pa.Table:

@@ -28,10 +28,15 @@ WINNERS = {
 }
 """Each name of a winner that files use, and its class; upper and lower case are one."""
 
+BOTH_BAD = "both_bad"
+"""The column, behind those of the schema, that tells which ties were votes against both answers."""
+
 _SOFT = SCHEMA.field("probabilities").type
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _NAMES = pa.array(list(WINNERS), pa.large_string())
 _CLASS_OF_NAME = pa.array(list(WINNERS.values()), pa.large_string())
+_BOTH_BAD_NAMES = pa.array(["tie (bothbad)", "both_bad", "bothbad"], pa.large_string())
+_YES = pa.array(["1", "1.0", "true"], pa.large_string())
 _CLASSES = pa.array(list(CLASSES), pa.large_string())
 _DIGIT_NAMES = pa.array(list(_DIGITS), pa.large_string())
 _WINNERS_ALLOWED = "allowed are " + ", ".join(WINNERS)
@@ -56,6 +61,20 @@ def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> p
     for position in _unknown(known, given):
         part.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
     return _CLASS_OF_NAME.take(known)
+
+
+def read_both_bad(part: Part, name: str = "winner") -> pa.Array:
+    """Which votes say that both answers are bad, which `read_winner` takes for ties.
+
+    Args:
+        part: The batch; a file that was written from battles with a column `BOTH_BAD` tells by it, too.
+        name: The column of winners.
+
+    Returns:
+        True or False for every row, of type bool.
+    """
+    told = (_index_in(part.text(name), _BOTH_BAD_NAMES), _index_in(part.text(BOTH_BAD), _YES))
+    return pc.or_(*(pc.is_valid(place) for place in told))
 
 
 def read_one_hot(part: Part) -> pa.Array:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from votecast.data.battles import Battles
 from votecast.data.containers import LARGE_FILE, BadRow, RawBatch, TableStream, open_table
 from votecast.data.ids import IdIndex
+from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.parts import Part
 from votecast.data.quarantine import BadRows
 from votecast.data.report import ReadReport
@@ -51,6 +52,8 @@ class VoteReader:
         keep: Further columns to carry along, as text.
         numbers: Further columns to carry along, as numbers; a row where one is not a finite number is a bad row. A file
             that has them, and ids, needs no texts.
+        ranking: Read for a leaderboard: a further column `both_bad` tells which ties were votes against both answers,
+            and a file that names the models of its rows needs no texts.
         overwrite: Whether an existing side file may be replaced.
         lean: Whether to hold as little as possible at a time, for work that takes far longer than reading.
 
@@ -85,6 +88,7 @@ class VoteReader:
         labels: str = "optional",
         keep: Sequence[str] = (),
         numbers: Sequence[str] = (),
+        ranking: bool = False,
         overwrite: bool = False,
         lean: bool = False,
     ) -> None:
@@ -101,7 +105,7 @@ class VoteReader:
         self.report = ReadReport(path=str(path))
         self._path = path
         self._format = format
-        self._options = Options(text=text, labels=labels, seed=seed, numbers=tuple(numbers))
+        self._options = Options(text=text, labels=labels, seed=seed, numbers=tuple(numbers), ranking=ranking)
         self._side_file = _side_file(path, quarantine) if bad_rows == "quarantine" else None
         self._limit = limit
         self._sample = sample
@@ -228,7 +232,10 @@ class _Pass:
             self._fault_repeated(part, columns["id"])
         self._set_aside(part)
         self._note(part)
-        battles = Battles(part.battles(columns, self._keep))
+        keep = self._keep
+        if self._source.options.ranking:
+            columns[BOTH_BAD], keep = read_both_bad(part), tuple(dict.fromkeys((*keep, BOTH_BAD)))
+        battles = Battles(part.battles(columns, keep))
         if self.is_thrifty:
             pa.default_memory_pool().release_unused()
         return battles

@@ -10,7 +10,7 @@ from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.labels import ONE_HOT
 from votecast.data.sources.base import Options, Source, text_cells
 from votecast.data.sources.conversations import Arena, MtBench
-from votecast.data.sources.numbers import Numbers
+from votecast.data.sources.numbers import Names, Numbers
 from votecast.data.sources.pairs import Pairs, RewardBench
 from votecast.data.sources.sides import Lmsys, Votecast, Wsdm
 from votecast.errors import ConfigError, DataError
@@ -53,6 +53,8 @@ def find_source(
     kind = FORMATS[wanted] if wanted != "auto" else _by_columns(set(names), head, open_ended)
     if kind is None and options.numbers and {"id", *options.numbers} <= set(names):
         kind = Numbers
+    if kind is None and options.ranking and {*Names.needs} <= set(names):
+        kind = Names
     missing = [name for name in kind.needs if name not in names] if kind else []
     if kind is None or missing:
         lacks = (

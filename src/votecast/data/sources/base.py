@@ -29,12 +29,14 @@ class Options:
         labels: "required", "optional" or "ignored".
         seed: Seed of the sides on which chosen and rejected answers are shown.
         numbers: Columns of numbers with which a file needs no texts.
+        ranking: Whether the rows are for a leaderboard, for which a file that names the models needs no texts.
     """
 
     text: str = "auto"
     labels: str = "optional"
     seed: int = 0
     numbers: tuple[str, ...] = ()
+    ranking: bool = False
 
 
 class Source(ABC):
