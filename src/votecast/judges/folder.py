@@ -67,7 +67,7 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
                 member.save(place)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / CALIBRATION)
         if (known := fitted.prompt_hashes) is not None:
-            save_file({"hashes": known.hashes, "salt": known.salt}, folder / PROMPTS)
+            save_file(known.to_arrays(), folder / PROMPTS)
         with (folder / OUT_OF_FOLD).open("wb") as file:
             pq.write_table(out_of_fold_table(fitted.out_of_fold), file, compression="zstd")
         (folder / CARD_NAME).write_text(model_card(config), "utf-8", "backslashreplace")
@@ -105,7 +105,9 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
                 config["calibration"], load_file(folder.path / CALIBRATION)
             ),
             out_of_fold=out_of_fold_rows(pq.read_table(pa.BufferReader((folder.path / OUT_OF_FOLD).read_bytes()))),
-            prompt_hashes=PromptHashes(**load_file(folder.path / PROMPTS)) if PROMPTS in config["files"] else None,
+            prompt_hashes=PromptHashes.from_arrays(load_file(folder.path / PROMPTS))
+            if PROMPTS in config["files"]
+            else None,
             facts=config["facts"],
         )
     except (KeyError, TypeError, ValueError, OSError, SafetensorError, pa.ArrowException, ConfigError) as error:
@@ -113,6 +115,10 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
             f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
         ) from error
     return folder, recipe, fitted
+
+
+def _hashes(path: Path) -> PromptHashes:
+    return PromptHashes.from_arrays(load_file(path))
 
 
 def out_of_fold_table(held: OutOfFold) -> pa.Table:

@@ -1,7 +1,7 @@
 """Folds, and the check that a test shares no prompt with the training."""
 
 from votecast.splits.folds import TRAIN_ONLY, Folds, HeldOut, folds_from_table, make_folds
-from votecast.splits.leaks import PromptHashes, check_leak
+from votecast.splits.leaks import PromptHashes, check_leak, union_hashes
 from votecast.splits.settings import FoldMethod, FoldSettings
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "check_leak",
     "folds_from_table",
     "make_folds",
+    "union_hashes",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -35,9 +35,12 @@ class PromptHashes:
     folder; it keeps apart the hashes of different judges and defeats tables made in advance. It does not stop somebody
     who guesses a prompt word for word from confirming the guess.
 
+    A judge made of several judges knows the prompts of each under a salt of its own (`union_hashes`).
+
     Args:
         hashes: Sorted distinct hashes, uint64 of shape (n,).
         salt: Key of the hash, uint8 of shape (16,).
+        others: Hashes of further prompts, under other salts.
 
     Raises:
         ArtifactError: If the arrays are not of these types and shapes.
@@ -51,6 +54,7 @@ class PromptHashes:
 
     hashes: NDArray[np.uint64]
     salt: NDArray[np.uint8]
+    others: tuple[PromptHashes, ...] = ()
 
     def __post_init__(self) -> None:
         hashes, salt = self.hashes, self.salt
@@ -61,7 +65,13 @@ class PromptHashes:
             )
 
     def __len__(self) -> int:
-        return len(self.hashes)
+        return sum(len(part.hashes) for part in self.parts())
+
+    def parts(self) -> Iterator[PromptHashes]:
+        """The hashes under each salt by themselves."""
+        yield replace(self, others=()) if self.others else self
+        for other in self.others:
+            yield from other.parts()
 
     @classmethod
     def of(cls, battles: Battles, *, seed: int = 0) -> Self:
@@ -82,8 +92,10 @@ class PromptHashes:
         """Positions of the rows whose prompt is among the training prompts, in order."""
         prompts = normalised_prompts(battles)
         asked = np.array([bool(prompt) for prompt in prompts], dtype=bool)
-        found = np.isin(_hashes(prompts, self.salt.tobytes()), self.hashes) & asked
-        return np.flatnonzero(found)
+        found = np.zeros(len(prompts), dtype=bool)
+        for part in self.parts():
+            found |= np.isin(_hashes(prompts, part.salt.tobytes()), part.hashes)
+        return np.flatnonzero(found & asked)
 
     def check(self, battles: Battles, *, allow: bool = False) -> NDArray[np.int64]:
         """Refuse rows that share prompts with the training data.
@@ -110,12 +122,20 @@ class PromptHashes:
     def joined(self, battles: Battles) -> Self:
         """The same hashes and those of further training prompts, under the same salt."""
         prompts = sorted(set(normalised_prompts(battles)) - {""})
-        return type(self)(np.union1d(self.hashes, _hashes(prompts, self.salt.tobytes())), self.salt)
+        return replace(self, hashes=np.union1d(self.hashes, _hashes(prompts, self.salt.tobytes())))
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """The hashes as JSON-able values."""
-        packed = base64.b64encode(np.ascontiguousarray(self.hashes, "<u8").tobytes()).decode("ascii")
-        return {"hashes": packed, "salt": self.salt.tobytes().hex()}
+        first, *others = map(_packed, self.parts())
+        return {**first, "others": others} if others else first
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The hashes as arrays by name, as a safetensors file holds them."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for number, part in enumerate(self.parts()):
+            end = f"_{number}" if number else ""
+            arrays |= {f"hashes{end}": part.hashes, f"salt{end}": part.salt}
+        return arrays
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -125,14 +145,27 @@ class PromptHashes:
             ArtifactError: If the values are something else.
         """
         try:
-            hashes = np.frombuffer(base64.b64decode(values["hashes"], validate=True), dtype="<u8").astype(np.uint64)
-            return cls(hashes, np.frombuffer(bytes.fromhex(values["salt"]), dtype=np.uint8))
-        except (KeyError, TypeError, ValueError) as error:
+            others = tuple(cls(*_unpacked(part)) for part in values.get("others", ()))
+            return cls(*_unpacked(values), others)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Read what `to_arrays` gave.
+
+        Raises:
+            ArtifactError: If the arrays are others.
+        """
+        try:
+            others = tuple(cls(arrays[f"hashes_{n}"], arrays[f"salt_{n}"]) for n in range(1, len(arrays) // 2))
+            return cls(arrays["hashes"], arrays["salt"], others)
+        except KeyError as error:
             raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
 
     def to_bytes(self) -> bytes:
         """The hashes as a safetensors file."""
-        out: bytes = save({"hashes": self.hashes, "salt": self.salt})
+        out: bytes = save(self.to_arrays())
         return out
 
     @classmethod
@@ -143,15 +176,50 @@ class PromptHashes:
             ArtifactError: If the bytes are something else.
         """
         try:
-            arrays = load(data)
-            return cls(arrays["hashes"], arrays["salt"])
-        except (SafetensorError, KeyError, ValueError) as error:
+            return cls.from_arrays(load(data))
+        except (SafetensorError, ValueError) as error:
             raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
+
+
+def union_hashes(parts: Iterable[PromptHashes | None]) -> PromptHashes | None:
+    """The prompts of several judges, each under its own salt; those under one salt are put together.
+
+    Args:
+        parts: Hashes of each judge; None for a judge whose training prompts are not known. Such a judge takes nothing
+            from what the others know: its prompts are simply not looked for, and whoever makes the union says so.
+
+    Returns:
+        All hashes that are known; None where none are.
+
+    Example:
+        >>> one, two = ([{"prompt": text, "response_a": "", "response_b": ""}] for text in ("Why?", "How?"))
+        >>> both = union_hashes([PromptHashes.of(Battles.from_rows(rows)) for rows in (one, two)])
+        >>> both.overlap(Battles.from_rows(two + one)).tolist()
+        [0, 1]
+    """
+    known: dict[bytes, PromptHashes] = {}
+    for part in (part for whole in parts if whole is not None for part in whole.parts()):
+        salt = part.salt.tobytes()
+        known[salt] = replace(part, hashes=np.union1d(known[salt].hashes, part.hashes)) if salt in known else part
+    if not known:
+        return None
+    first, *others = known.values()
+    return replace(first, others=tuple(others))
 
 
 def check_leak(hashes: PromptHashes, battles: Battles, *, allow: bool = False) -> NDArray[np.int64]:
     """`PromptHashes.check` as a function."""
     return hashes.check(battles, allow=allow)
+
+
+def _packed(part: PromptHashes) -> dict[str, str]:
+    packed = base64.b64encode(np.ascontiguousarray(part.hashes, "<u8").tobytes()).decode("ascii")
+    return {"hashes": packed, "salt": part.salt.tobytes().hex()}
+
+
+def _unpacked(values: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    hashes = np.frombuffer(base64.b64decode(values["hashes"], validate=True), dtype="<u8").astype(np.uint64)
+    return hashes, np.frombuffer(bytes.fromhex(values["salt"]), dtype=np.uint8)
 
 
 def _hashes(prompts: Iterable[str], salt: bytes) -> NDArray[np.uint64]:
