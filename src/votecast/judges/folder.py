@@ -105,9 +105,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
                 config["calibration"], load_file(folder.path / CALIBRATION)
             ),
             out_of_fold=out_of_fold_rows(pq.read_table(pa.BufferReader((folder.path / OUT_OF_FOLD).read_bytes()))),
-            prompt_hashes=PromptHashes.from_arrays(load_file(folder.path / PROMPTS))
-            if PROMPTS in config["files"]
-            else None,
+            prompt_hashes=_hashes(folder.path / PROMPTS) if PROMPTS in config["files"] else None,
             facts=config["facts"],
         )
     except (KeyError, TypeError, ValueError, OSError, SafetensorError, pa.ArrowException, ConfigError) as error:
