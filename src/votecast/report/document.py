@@ -68,6 +68,8 @@ class Chart:
         series: What is drawn.
         mark: Where a line is drawn across dots and bars, such as 0 for differences.
         log_x: Whether the horizontal axis is logarithmic.
+        percent: Whether the drawn numbers are shares and are shown in per cent: of bars and dots the numbers, of lines
+            and scatter the vertical axis, of reliability both axes.
     """
 
     kind: Literal["bars", "dots", "lines", "scatter", "reliability"]
@@ -77,6 +79,7 @@ class Chart:
     series: Sequence[Series]
     mark: float | None = None
     log_x: bool = False
+    percent: bool = False
 
 
 @dataclass(frozen=True)

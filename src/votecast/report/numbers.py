@@ -1,0 +1,111 @@
+"""Numbers for readers: as many digits as mean something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from votecast.metrics.result import Figure
+from votecast.report.document import Cell, Table
+
+_MOST_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell of a table as it is shown.
+
+    Args:
+        text: The text or number.
+        interval: The ends of its interval; "" where there is none.
+        number: Whether it is a number.
+    """
+
+    text: str
+    interval: str = ""
+    number: bool = False
+
+
+def shown_rows(table: Table) -> list[list[Shown]]:
+    """The cells of a table; numbers that differ little in their digits get as many of them down a column."""
+    columns = [
+        _column([row[place] for row in table.rows], percent=name in table.percent)
+        for place, name in enumerate(table.columns)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def shown(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> Shown:
+    """One cell as it is shown.
+
+    Args:
+        cell: Text, count, number, figure or nothing.
+        percent: Whether a number is a share, to be shown in per cent.
+        decimals: Digits after the point; None for as many as mean something.
+
+    Example:
+        >>> shown(Figure(0.61234, 0.5811, 0.6423)), shown(0.61234, percent=True).text, shown(57500).text
+        (Shown(text='0.612', interval='0.581 to 0.642', number=True), '61.2 %', '57,500')
+    """
+    if cell is None or isinstance(cell, str):
+        return Shown(cell or "")
+    if isinstance(cell, bool):
+        return Shown("yes" if cell else "no")
+    if isinstance(cell, int):
+        return Shown(f"{cell:,}", number=True)
+    scale, unit = (100.0, " %") if percent else (1.0, "")
+    places = own_decimals(cell, percent=percent) if decimals is None else decimals
+    if not isinstance(cell, Figure):
+        return Shown(_digits(cell * scale, places) + unit if math.isfinite(cell) else "", number=True)
+    if not math.isfinite(cell.value):
+        return Shown("", number=True)
+    has_interval = math.isfinite(cell.low) and math.isfinite(cell.high)
+    ends = f"{_digits(cell.low * scale, places)} to {_digits(cell.high * scale, places)}" if has_interval else ""
+    return Shown(_digits(cell.value * scale, places) + unit, ends, number=True)
+
+
+def own_decimals(cell: float | Figure, *, percent: bool = False) -> int:
+    """How many digits after the point mean something: by the width of the interval, else by the size of the number.
+
+    Example:
+        >>> own_decimals(Figure(1043.27, 1011.9, 1075.1)), own_decimals(0.98765), own_decimals(0.0012345)
+        (0, 3, 5)
+    """
+    scale = 100.0 if percent else 1.0
+    value = cell.value if isinstance(cell, Figure) else cell
+    if not math.isfinite(value):
+        return 0
+    if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low) and cell.high > cell.low:
+        return _bounded(1 - math.floor(math.log10((cell.high - cell.low) * scale)))
+    size = abs(value) * scale
+    if percent:
+        return 1 if size >= 1 or size == 0 else _bounded(1 - math.floor(math.log10(size)))
+    return 3 if 0.1 <= size < 10 or size == 0 else _bounded(2 - math.floor(math.log10(size)))
+
+
+def tick(value: float, step: float, *, percent: bool = False) -> str:
+    """A number beside an axis.
+
+    Example:
+        >>> tick(0.25, 0.05), tick(0.25, 0.05, percent=True), tick(12000, 2000)
+        ('0.25', '25 %', '12,000')
+    """
+    scale, unit = (100.0, " %") if percent else (1.0, "")
+    places = max(0, -math.floor(math.log10(abs(step) * scale) + 1e-9)) if step else 0
+    return _digits(value * scale, min(places, 9)) + unit
+
+
+def _column(cells: Sequence[Cell], *, percent: bool) -> list[Shown]:
+    own = [own_decimals(cell, percent=percent) for cell in cells if isinstance(cell, float | Figure)]
+    alike = bool(own) and max(own) - min(own) <= 1
+    return [shown(cell, percent=percent, decimals=max(own) if alike else None) for cell in cells]
+
+
+def _digits(value: float, places: int) -> str:
+    text = f"{value:,.{places}f}"
+    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
+
+
+def _bounded(places: int) -> int:
+    return max(0, min(_MOST_DECIMALS, places))
