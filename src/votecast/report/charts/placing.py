@@ -46,7 +46,7 @@ class Labels:
             box = (x + dx, y + dy - high / 2, x + dx + wide, y + dy + high / 2)
             if self._is_free(box):
                 self._taken.append(box)
-                return text(box[0], box[3] - 2, words)
+                return text(box[0], box[3] - 2, words, "name")
         return None
 
     def _is_free(self, box: _Box) -> bool:

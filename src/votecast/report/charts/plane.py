@@ -13,7 +13,7 @@ from votecast.report.numbers import shown
 
 WIDTH, HEIGHT = 460.0, 320.0
 _SQUARE = 400.0
-_TOP, _RIGHT, _BELOW = 10.0, 16.0, 42.0
+_TOP, _RIGHT, _BELOW = 10.0, 22.0, 42.0
 _MARKED = 60
 """Lines with more points than this are drawn without a mark on each."""
 
