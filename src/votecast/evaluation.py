@@ -151,7 +151,7 @@ def evaluate(
     evaluation = evaluate_probabilities(
         targets,
         forecast.probabilities,
-        groups=_clusters(battles, seed) if groups is None else groups,
+        groups=vote_clusters(battles, seed) if groups is None else groups,
         weights=battles.weights(),
         slices=slices,
         swapped=forecast.swapped if swapped is None else swapped,
@@ -214,7 +214,7 @@ def _load(place: str | Path) -> Judge | Predictions:
     return Predictions.read(place) if Path(place).is_file() else load_judge(place)
 
 
-def _clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
+def vote_clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
     """Clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
     return prompt_clusters(battles, seed=seed) if _has_texts(battles) else np.arange(len(battles))
 

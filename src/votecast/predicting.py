@@ -39,6 +39,8 @@ def predict_file(
     reader: Mapping[str, Any] | None = None,
     inference: Mapping[str, Any] | None = None,
     unscored: Literal["prior"] | None = None,
+    writer: Callable[..., PredictionWriter] = PredictionWriter,
+    about: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Forecast every row of a file, in its order; memory stays flat whatever its length.
@@ -59,6 +61,8 @@ def predict_file(
             `TrainedJudge.run_with`.
         unscored: What becomes of rows that the judge cannot score: an error at the end, once all others are done, or
             the shares of the votes it learnt from (prior). Either way `<out>.unscored.jsonl` tells which, and why.
+        writer: What writes the file, called as `PredictionWriter` is.
+        about: JSON-able: what the file depends on beside the forecasts, kept with its settings.
         progress: Called with the number of rows done, if given, from the first row on that must be forecast.
 
     Returns:
@@ -73,8 +77,8 @@ def predict_file(
         JudgeError: If rows cannot be scored and are not to have the prior; the others are kept.
     """
     job = _Job(judge, source, Path(out), format, dict(reader or {}), dict(inference or {}), progress or _unheard)
-    job.fills = unscored is not None
-    PredictionWriter(out, format=format)  # an unknown ending or format is an error before any work
+    job.fills, job.writer, job.about = unscored is not None, writer, dict(about or {})
+    writer(out, format=format)  # an unknown ending or format is an error before any work
     set_inference(judge, job.inference)
     made_before = resume and not overwrite and job.may_be_made()
     check_free(out, overwrite=overwrite or made_before)
@@ -107,6 +111,8 @@ class _Job:
     reused: int = 0
     cut: dict[str, Any] | None = None
     fills: bool = False
+    writer: Callable[..., PredictionWriter] = PredictionWriter
+    about: dict[str, Any] = field(default_factory=dict)
     reasons: list[dict[str, Any]] = field(default_factory=list)
     _cut: dict[str, Any] | None = None
     _rows: Any = field(default_factory=hashlib.sha256)
@@ -123,6 +129,7 @@ class _Job:
         asked |= {"inference": self.inference} if self.inference else {}
         link = getattr(self.judge, "notes", {}).get("link") or {}
         asked |= {"link": "not fitted"} if link.get("fitted") is False else {}
+        asked |= {"about": self.about} if self.about else {}
         return dict(json.loads(json.dumps(asked, default=str)))
 
     def identity(self) -> dict[str, Any]:
@@ -171,7 +178,7 @@ class _Job:
             settings = self.settings() | {_DIGEST: self._rows.hexdigest(), _CUT: self.cut}
             prior = class_prior(self.judge) if self.reasons else None
             settings |= {} if prior is None else {_UNSCORED: {"rows": len(self.reasons), "given": prior.tolist()}}
-            with PredictionWriter(
+            with self.writer(
                 whole, format=self.format, judge=cite(self.judge), metadata=settings, overwrite=True
             ) as writer:
                 for number in range(self.shards):

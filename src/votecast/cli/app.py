@@ -20,6 +20,7 @@ VERBS = {
     "train": "Train a judge on a file of votes: folds, out-of-fold figures, calibration, judge folder.",
     "predict": "Forecast a file of battles: probabilities, or a submission.",
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
+    "decide": "Decide the battles of a file, as far as the error stays under a level; leave the others open.",
     "compare": "Forecast the vote between two answers given on the command line.",
     "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
     "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",

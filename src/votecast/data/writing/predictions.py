@@ -110,11 +110,13 @@ class PredictionWriter:
 
     def _write_side(self) -> None:
         """Name judge, settings and bytes beside the file, which is finished now."""
-        side = {"format": self._format, "judge": self._judge, "rows": self.rows, "settings": self._metadata}
-        side["sha256"] = digest_of(self._part)
         self._side.write_text(
-            json.dumps(side, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
+            json.dumps(self._beside(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
         )
+
+    def _beside(self) -> dict[str, Any]:
+        side = {"format": self._format, "judge": self._judge, "rows": self.rows, "settings": self._metadata}
+        return side | {"sha256": digest_of(self._part)}
 
 
 def write_predictions(
