@@ -80,6 +80,22 @@ def test_a_pipe_gets_no_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_pipe_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "MINUTE", 0.02)
+    with Bars() as bars:
+        bars.steps("reading votes", 0, 1)
+        bars.steps("training", 1, 5)
+        shown, deadline = "", time.monotonic() + 20
+        while "training 1/5\n" not in shown and time.monotonic() < deadline:
+            time.sleep(0.01)
+            shown += capsys.readouterr().err
+    assert "training 1/5\n" in shown
+    time.sleep(0.1)
+    capsys.readouterr()
+    time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_bar_is_taken_down_when_the_work_fails(terminal: io.StringIO) -> None:
     def fail() -> None:
         with Bars() as bars:

@@ -1,4 +1,4 @@
-"""Progress bars: shown on a terminal after two seconds, silent when piped."""
+"""Progress bars on a terminal, after two seconds; a line a minute where the output is a file or a pipe."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from votecast.cli.screen import remarks
+from votecast.cli.screen import remark, remarks
 
 PAIRS = "pairs"
 DELAY = 2.0
 """Seconds before a bar appears: what is quicker needs none."""
+
+
+MINUTE = 60.0
+"""Seconds between two lines of work that nobody sees a bar of."""
 
 
 class RateColumn(ProgressColumn):
@@ -57,10 +61,15 @@ class Bars:
         )
         self._timer = threading.Timer(DELAY, self._progress.start)
         self._timer.daemon = True
+        self._lines = threading.Thread(target=self._tell, daemon=True)
+        self._done = threading.Event()
+        self._now = ""
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._timer.start()
+        if self._progress.disable:
+            self._lines.start()
         return self
 
     def __exit__(
@@ -68,6 +77,7 @@ class Bars:
     ) -> None:
         self._timer.cancel()
         self._timer.join()
+        self._done.set()
         self._progress.stop()
 
     def steps(self, doing: str, done: int, steps: int) -> None:
@@ -86,9 +96,16 @@ class Bars:
         total = max(done, total) if total else None
         self._update(name, done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
 
+    def _tell(self) -> None:
+        """Say every minute how far the work is."""
+        while not self._done.wait(MINUTE):
+            if self._now:
+                remark(self._now)
+
     def _update(self, name: str, done: int, total: int | None, count: str) -> None:
         if name not in self._tasks:
             for earlier in self._tasks.values():
                 self._progress.update(earlier, visible=False)
             self._tasks[name] = self._progress.add_task(name, total=total, count=count)
         self._progress.update(self._tasks[name], completed=done, total=total, count=count)
+        self._now = f"{name} {count}".strip()
