@@ -250,8 +250,10 @@ def out_of_fold_evaluation(judge: TrainedJudge, battles: Battles, *, draws: int 
     """
     held, seed = judge.fitted.out_of_fold, judge.recipe.seed
     learnt_from = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, seed))
-    p = crossfit_calibrate(*learnt_from)
-    swapped = p[:, EXCHANGED] if held.swapped is None else crossfit_calibrate(*learnt_from, held.swapped)
+    p = crossfit_calibrate(*learnt_from, clusters=held.clusters)
+    swapped = p[:, EXCHANGED]
+    if held.swapped is not None:
+        swapped = crossfit_calibrate(*learnt_from, held.swapped, clusters=held.clusters)
     rows = battles.take(held.rows)
     return evaluate(p, rows, groups=held.clusters, swapped=swapped, draws=draws, seed=seed, name=judge.name)
 

@@ -8,14 +8,14 @@ which is the same number to the last bit when a and b change places.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import JudgeError
-from votecast.metrics.checks import Checked, check_probabilities, check_rows
+from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.rows import Floats, row_sum
 from votecast.types import Probabilities
 
@@ -23,6 +23,9 @@ SMALLEST: Final = 1e-12
 """Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, but not for ever."""
 
 Learnt = TypeVar("Learnt")
+
+Groups = Mapping[str, Sequence[str]]
+"""What the rows are grouped by ("language") to the group of each of n rows."""
 
 
 @runtime_checkable
@@ -32,15 +35,28 @@ class Calibrator(Protocol):
     Attributes:
         method: Name in the table of calibrators.
         parameters: How many numbers it fits at least.
+        by: What rows must be grouped by for `transform`, such as ("language",); most calibrators want nothing.
     """
 
     method: ClassVar[str]
     parameters: ClassVar[int]
 
-    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
-        """Learn from forecasts (n, 3), votes (n, 3) and weights (n,)."""
+    @property
+    def by(self) -> tuple[str, ...]:
+        """What rows must be grouped by."""
 
-    def transform(self, probabilities: ArrayLike) -> Probabilities:
+    def fit(
+        self,
+        probabilities: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        clusters: ArrayLike | None = None,
+        groups: Groups | None = None,
+    ) -> Self:
+        """Learn from forecasts (n, 3), votes (n, 3) and weights (n,); clusters (n,) are those of their prompts."""
+
+    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:
         """Calibrated probabilities, shape (n, 3)."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
@@ -57,13 +73,29 @@ class Learning(ABC):
     method: ClassVar[str]
     parameters: ClassVar[int]
 
-    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Nothing: all rows are calibrated alike."""
+        return ()
+
+    def fit(
+        self,
+        probabilities: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        clusters: ArrayLike | None = None,
+        groups: Groups | None = None,  # noqa: ARG002 - read by calibrators that group
+    ) -> Self:
         """Learn from forecasts and votes.
 
         Args:
             probabilities: Forecasts of rows the judge had not seen, shape (n, 3).
             targets: Their votes, one-hot or soft, shape (n, 3).
             weights: How much each row counts, shape (n,); every row once where None.
+            clusters: Cluster of prompts of each row, shape (n,), for methods that cross-validate; every row by itself
+                where None.
+            groups: Not read.
 
         Returns:
             The calibrator itself.
@@ -72,14 +104,16 @@ class Learning(ABC):
             DataError: If these are not probabilities of the same rows.
             JudgeError: If too few rows count for the method, or nobody decided for an answer.
         """
-        self._learn(fitting_rows(self, probabilities, targets, weights))
+        rows = fitting_rows(self, probabilities, targets, weights)
+        self._learn_in_clusters(rows, clusters_that_count(clusters, weights, len(rows.weights)))
         return self
 
-    def transform(self, probabilities: ArrayLike) -> Probabilities:
+    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:  # noqa: ARG002
         """Calibrate forecasts; a row does not depend on the others.
 
         Args:
             probabilities: Shape (n, 3), n may be 0.
+            groups: Not read.
 
         Returns:
             Shape (n, 3).
@@ -97,6 +131,10 @@ class Learning(ABC):
         Raises:
             JudgeError: Before `fit`.
         """
+
+    def _learn_in_clusters(self, rows: Checked, clusters: NDArray[np.int64]) -> None:  # noqa: ARG002 - read by auto
+        """Fit on rows that all count, of these clusters of prompts."""
+        self._learn(rows)
 
     @abstractmethod
     def _learn(self, rows: Checked) -> None:
@@ -130,6 +168,33 @@ def fitting_rows(
             "give such votes, or choose calibration.method none"
         )
     return rows
+
+
+def needs_ties(method: str, rows: Checked) -> None:
+    """Refuse rows from which the frequency of ties cannot be learnt.
+
+    Raises:
+        JudgeError: If nobody voted for a tie.
+    """
+    if not np.any(rows.targets[:, 2]):
+        raise JudgeError(
+            f"none of {len(rows.weights)} votes is a tie; {method} calibration fits how often ties occur: give such "
+            "votes, or choose calibration.method temperature"
+        )
+
+
+def clusters_that_count(clusters: ArrayLike | None, weights: ArrayLike | None, rows: int) -> NDArray[np.int64]:
+    """Clusters of the rows whose weight is above 0, numbered from 0; every row by itself where None.
+
+    Raises:
+        DataError: If there is not one cluster for each row.
+    """
+    if clusters is None:
+        return np.arange(rows, dtype=np.int64)
+    if weights is None:
+        return check_groups(clusters, rows)
+    counts = np.asarray(weights, dtype=np.float64) > 0
+    return check_groups(check_groups(clusters, len(counts))[counts], rows)
 
 
 def checked_input(probabilities: ArrayLike) -> Probabilities:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
+from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.calibration.base import Calibrator, Groups
 from votecast.calibration.table import make_calibrator
 from votecast.errors import DataError, JudgeError
 from votecast.metrics.checks import check_rows
@@ -12,17 +15,20 @@ from votecast.types import Probabilities
 
 
 def crossfit_calibrate(
-    method: str,
+    method: str | Callable[[], Calibrator],
     probabilities: ArrayLike,
     targets: ArrayLike,
     weights: ArrayLike | None,
     folds: ArrayLike,
     forecasts: ArrayLike | None = None,
+    *,
+    clusters: ArrayLike | None = None,
+    groups: Groups | None = None,
 ) -> Probabilities:
     """Calibrate each fold by what the other folds say: honest figures for a calibrated judge.
 
     Args:
-        method: A name in `CALIBRATORS`.
+        method: A name in `CALIBRATORS`, or what makes a calibrator that has learnt nothing yet.
         probabilities: Out-of-fold forecasts, shape (n, 3).
         targets: Their votes, shape (n, 3).
         weights: How much each row counts, shape (n,); every row once where None.
@@ -30,6 +36,8 @@ def crossfit_calibrate(
             from prompts.
         forecasts: Other forecasts of the same rows to calibrate in place of those that are learnt from, shape (n, 3),
             such as those of the battles with their answers exchanged.
+        clusters: Cluster of prompts of each row, shape (n,), for methods that cross-validate within.
+        groups: What the rows are grouped by, for calibrators that group.
 
     Returns:
         Calibrated probabilities of the same rows, shape (n, 3).
@@ -54,11 +62,27 @@ def crossfit_calibrate(
             f"all {len(w)} rows are in fold {names[0]}; a calibrator needs at least one other fold to learn from"
         )
     raw = p if forecasts is None else check_rows(targets, forecasts, weights)[1]
+    cluster = None if clusters is None else np.asarray(clusters)
     out = np.empty_like(p)
     for name in names:
         here = fold == name
         try:
-            out[here] = make_calibrator(method).fit(p[~here], t[~here], w[~here]).transform(raw[here])
+            calibrator = make_calibrator(method) if isinstance(method, str) else method()
+            calibrator.fit(
+                p[~here],
+                t[~here],
+                w[~here],
+                clusters=None if cluster is None else cluster[~here],
+                groups=_of(groups, ~here),
+            )
+            out[here] = calibrator.transform(raw[here], _of(groups, here))
         except (JudgeError, DataError) as error:
             raise JudgeError(f"fold {name}: the other folds do not suffice: {error}") from error
     return out
+
+
+def _of(groups: Groups | None, rows: NDArray[np.bool_]) -> Groups | None:
+    """The groups of some rows."""
+    if groups is None:
+        return None
+    return {by: np.asarray(names, dtype=object)[rows].tolist() for by, names in groups.items()}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from votecast.calibration.base import checked_input
+from votecast.calibration.base import Groups, checked_input
 from votecast.metrics.checks import check_rows
 from votecast.types import Probabilities
 
@@ -24,7 +24,20 @@ class Identity:
     method: ClassVar[str] = "none"
     parameters: ClassVar[int] = 0
 
-    def fit(self, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Nothing: all rows are left alone."""
+        return ()
+
+    def fit(
+        self,
+        probabilities: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        clusters: ArrayLike | None = None,  # noqa: ARG002
+        groups: Groups | None = None,  # noqa: ARG002
+    ) -> Self:
         """Check the rows, learn nothing.
 
         Raises:
@@ -33,7 +46,7 @@ class Identity:
         check_rows(targets, probabilities, weights)
         return self
 
-    def transform(self, probabilities: ArrayLike) -> Probabilities:
+    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:  # noqa: ARG002
         """The same probabilities, checked, in a new array.
 
         Raises:

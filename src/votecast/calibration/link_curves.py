@@ -1,8 +1,8 @@
 """The curves from two numbers to three probabilities: how far one answer is ahead, and how readily ties are called.
 
-Each curve takes the lead `d` of answer a in log odds, shape (n,), and one number `t` for ties. Exchanging the answers
-changes the sign of `d` and nothing else, and every formula here treats `d` and `-d` alike, so that columns a and b
-change places to the last bit.
+Each curve takes the lead `d` of answer a in log odds, shape (n,), and one number `t` for ties, or one for each row.
+Exchanging the answers changes the sign of `d` and nothing else, and every formula here treats `d` and `-d` alike, so
+that columns a and b change places to the last bit.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Curve(Protocol):
     tie: ClassVar[str]
     bounds: ClassVar[tuple[float, float]]
 
-    def logs(self, d: Floats, t: float) -> Floats:
+    def logs(self, d: Floats, t: float | Floats) -> Floats:
         """Log-probabilities, shape (n, 3)."""
 
-    def slopes(self, logs: Floats, t: float) -> tuple[Floats, Floats]:
+    def slopes(self, logs: Floats, t: float | Floats) -> tuple[Floats, Floats]:
         """Derivatives of the log-probabilities by `d` and by `t`, each of shape (n, 3)."""
 
     def start(self, share: float) -> float:
@@ -51,14 +51,14 @@ class Davidson:
     tie: ClassVar[str] = "nu"
     bounds: ClassVar[tuple[float, float]] = (-30.0, 30.0)
 
-    def logs(self, d: Floats, t: float) -> Floats:
+    def logs(self, d: Floats, t: float | Floats) -> Floats:
         """Log-probabilities, shape (n, 3)."""
         half = 0.5 * d
         top = np.maximum(np.abs(half), t)
         z = np.stack([half - top, -half - top, t - top], axis=1)
         return np.asarray(z - np.log(row_sum(np.exp(z)))[:, None])
 
-    def slopes(self, logs: Floats, t: float) -> tuple[Floats, Floats]:  # noqa: ARG002
+    def slopes(self, logs: Floats, t: float | Floats) -> tuple[Floats, Floats]:  # noqa: ARG002
         """Derivatives of the log-probabilities by `d` and by `t`, each of shape (n, 3)."""
         p = np.exp(logs)
         by_d = np.array([0.5, -0.5, 0.0]) - 0.5 * (p[:, :1] - p[:, 1:2])
@@ -83,12 +83,12 @@ class _Band:
 
     bounds: ClassVar[tuple[float, float]] = (1e-9, 30.0)
 
-    def logs(self, d: Floats, t: float) -> Floats:
+    def logs(self, d: Floats, t: float | Floats) -> Floats:
         """Log-probabilities, shape (n, 3); the tie is expm1(2t) P(a) P(b), which cancels nothing."""
         a, b = -np.logaddexp(0.0, t - d), -np.logaddexp(0.0, t + d)
         return np.stack([a, b, (a + b) + (2 * t + np.log(-np.expm1(-2 * t)))], axis=1)
 
-    def slopes(self, logs: Floats, t: float) -> tuple[Floats, Floats]:
+    def slopes(self, logs: Floats, t: float | Floats) -> tuple[Floats, Floats]:
         """Derivatives of the log-probabilities by `d` and by `t`, each of shape (n, 3)."""
         p = np.exp(logs)
         below_a, below_b = 1 - p[:, 0], 1 - p[:, 1]

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from votecast.calibration.base import Learning, learnt, log_probabilities, softmax
-from votecast.errors import JudgeError
+from votecast.calibration.base import Learning, learnt, log_probabilities, needs_ties, softmax
 from votecast.metrics.checks import Checked
 from votecast.metrics.rows import Floats, row_sum
 from votecast.types import Probabilities
@@ -45,11 +44,7 @@ class Vector(Learning):
 
     def _learn(self, rows: Checked) -> None:
         t, p, w = rows
-        if not np.any(t[:, 2]):
-            raise JudgeError(
-                f"none of {len(w)} votes is a tie; vector calibration fits how often ties occur: give such votes, "
-                "or choose calibration.method temperature"
-            )
+        needs_ties(self.method, rows)
         z, share = log_probabilities(p), w / w.sum()
 
         def loss(theta: Floats) -> tuple[float, Floats]:

@@ -88,6 +88,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
     if recipe.final == "average_weights":
         members, stored = [averaged(members)], []
     described = folds.to_dict() | ({} if recipe.folds.only is None else {"only": recipe.folds.only})
+    described["seen_prompts"] = sum(int(np.isin(clusters[held], clusters[train]).sum()) for _, train, held in chosen)
     facts = _facts(battles, targets) | {"folds": described, "prompt_clusters": int(clusters.max()) + 1}
     facts |= {"inputs": inputs} | work.cut_facts()
     held_where_given = replace(held, rows=drawn[held.rows])
@@ -173,7 +174,7 @@ def _weights(battles: Battles) -> NDArray[np.float64]:
 
 def _calibrate(recipe: Recipe, held: OutOfFold) -> Calibrator:
     calibrator: Calibrator = make_calibrator(recipe.calibration.method)
-    return calibrator.fit(held.raw, held.targets, held.weights)
+    return calibrator.fit(held.raw, held.targets, held.weights, clusters=held.clusters)
 
 
 def _facts(battles: Battles, targets: Probabilities) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from votecast.artifacts import CARD_NAME, CONFIG_NAME, Folder, read_folder, write_folder
-from votecast.calibration import make_calibrator
+from votecast.calibration import read_calibrator
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
 from votecast.judges.fitted import Fitted, OutOfFold
@@ -101,9 +101,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
                 model.load(folder.path / MEMBERS / str(number), recipe.model, seed=seed)
                 for number in range(config["members"])
             ],
-            calibrator=make_calibrator(config["calibration"]["method"]).from_state(
-                config["calibration"], load_file(folder.path / CALIBRATION)
-            ),
+            calibrator=read_calibrator(config["calibration"], load_file(folder.path / CALIBRATION)),
             out_of_fold=out_of_fold_rows(pq.read_table(pa.BufferReader((folder.path / OUT_OF_FOLD).read_bytes()))),
             prompt_hashes=_hashes(folder.path / PROMPTS) if PROMPTS in config["files"] else None,
             facts=config["facts"],

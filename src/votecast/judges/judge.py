@@ -10,6 +10,7 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
+from votecast.data.groups import group_values
 from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.judges.fitted import Fitted, checked_probabilities
 from votecast.judges.fitting import fit_over_folds, fit_with_valid
@@ -217,5 +218,7 @@ class TrainedJudge:
         prepared = members[0].prepare(battles)
         total = sum(checked_probabilities(member.predict(prepared), self.name) for member in members)
         raw = np.asarray(total) / len(members)
-        p = checked_probabilities(self.fitted.calibrator.transform(raw), self.name)
+        calibrator = self.fitted.calibrator
+        groups = {by: group_values(battles, by) for by in calibrator.by}
+        p = checked_probabilities(calibrator.transform(raw, groups), self.name)
         return p, cuts_of(members[0], prepared)

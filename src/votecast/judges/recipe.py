@@ -25,10 +25,13 @@ class CalibrationSettings(Settings):
     """How raw probabilities are made true.
 
     Args:
-        method: temperature, vector, isotonic or none; fitted on out-of-fold predictions only.
+        method: temperature, vector, matrix, isotonic, dirichlet, tie_link, shift (for few votes), auto (the best of
+            these by cross-validated log loss) or none; fitted on out-of-fold predictions only.
     """
 
-    method: Literal["temperature", "vector", "isotonic", "none"] = "temperature"
+    method: Literal["temperature", "vector", "matrix", "isotonic", "dirichlet", "tie_link", "shift", "auto", "none"] = (
+        "temperature"
+    )
 
 
 class Recipe(Settings):
