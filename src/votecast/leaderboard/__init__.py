@@ -1,0 +1,5 @@
+"""Leaderboards: from files of votes, of forecasts, or of both, to a ranking of models with intervals."""
+
+from votecast.leaderboard.board import Leaderboard, leaderboard
+
+__all__ = ["Leaderboard", "leaderboard"]

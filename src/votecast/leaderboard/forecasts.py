@@ -1,0 +1,107 @@
+"""What a judge forecasts of rows that it must not have learnt from, and which rows these are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from votecast.calibration import CALIBRATORS, crossfit_calibrate
+from votecast.data.battles import Battles
+from votecast.errors import LeakError
+from votecast.judges.asking import ask
+from votecast.judges.fitting import calibration_folds
+from votecast.runs import Progress
+from votecast.types import Probabilities
+
+_ROWS_AT_ONCE: Final = 1024
+_NAMED: Final = 5
+_UNKNOWN: Final = "leaks are not looked for: the judge keeps no hashes of its training prompts"
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts of battles.
+
+    Args:
+        probabilities: Shape (n, 3).
+        notes: How they came to be.
+    """
+
+    probabilities: Probabilities
+    notes: tuple[str, ...] = ()
+
+
+def forecast(judge: Any, battles: Battles, progress: Progress) -> Probabilities:
+    """Forecast battles a thousand at a time, shape (n, 3)."""
+    parts = [np.empty((0, 3))]
+    for start in range(0, len(battles), _ROWS_AT_ONCE):
+        progress("forecasting", start, len(battles))
+        parts.append(ask(judge, battles[start : start + _ROWS_AT_ONCE], after=start).probabilities)
+    return np.concatenate(parts)
+
+
+def honest_forecasts(judge: Any, votes: Battles, progress: Progress) -> Forecasts:
+    """Forecasts of voted rows by a judge that has not learnt from them.
+
+    Rows with prompts that the judge was trained on take the forecast that a fold which had not seen them gave, matched
+    by id and texts (cross-prediction: Zrnic and Candes 2024).
+
+    Args:
+        judge: A judge.
+        votes: n rows with votes.
+        progress: Told how far it is.
+
+    Raises:
+        LeakError: If rows have prompts that the judge was trained on, and it holds no such forecast of them.
+    """
+    rows, notes = seen(judge, votes)
+    if not len(rows):
+        said = notes or ("no voted prompt is among those that the judge was trained on",)
+        return Forecasts(forecast(judge, votes, progress), said)
+    held = _held_forecasts(judge, votes.take(rows))
+    if (lost := np.flatnonzero(np.isnan(held[:, 0]))).size:
+        first = ", ".join(repr(name) for name in votes.take(rows[lost[:_NAMED]]).ids)
+        raise LeakError(
+            f"{len(lost)} of {len(votes)} voted rows have prompts on which the judge was trained (first ids: {first}), "
+            "and its folder holds no out-of-fold forecasts of them: its forecasts would look better than they are. "
+            "Remove these rows, name a judge that has not seen their prompts, or rank by the votes alone"
+        )
+    out = np.empty((len(votes), 3))
+    out[rows] = held
+    others = np.setdiff1d(np.arange(len(votes)), rows)
+    if len(others):
+        out[others] = forecast(judge, votes.take(others), progress)
+    told = f"{len(rows):,} of {len(votes):,} voted rows have prompts that the judge was trained on; for these its "
+    return Forecasts(out, (*notes, told + "out-of-fold forecasts are taken, matched by id and texts"))
+
+
+def seen(judge: Any, battles: Battles) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Positions of the rows with prompts that a judge was trained on, and a note where that is not known."""
+    hashes = getattr(judge, "prompt_hashes", None)
+    if hashes is None:
+        return np.zeros(0, dtype=np.int64), (_UNKNOWN,)
+    return hashes.overlap(battles), ()
+
+
+def _held_forecasts(judge: Any, battles: Battles) -> Probabilities:
+    """Calibrated forecasts of rows by folds that had not seen them, NaN for rows without one, shape (n, 3)."""
+    held = judge.fitted.out_of_fold
+    place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
+    keys = zip(battles.ids, battles.content_hashes(), strict=True)
+    rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
+    out = np.full((len(rows), 3), np.nan)
+    if (known := rows >= 0).any():
+        out[known] = _calibrated(judge)[rows[known]]
+    return out
+
+
+def _calibrated(judge: Any) -> Probabilities:
+    """The out-of-fold forecasts under calibrators that had not seen their rows either, shape (n, 3)."""
+    held, method = judge.fitted.out_of_fold, judge.recipe.calibration.method
+    if method not in CALIBRATORS or method != judge.fitted.calibrator.method:
+        calibrated: Probabilities = judge.fitted.calibrator.transform(held.raw)
+        return calibrated
+    return crossfit_calibrate(method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))

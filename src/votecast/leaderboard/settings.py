@@ -1,0 +1,43 @@
+"""The settings of a leaderboard."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from votecast.config import Settings
+
+
+class BoardSettings(Settings):
+    """How a leaderboard is made.
+
+    Args:
+        method: The fit, a name in `votecast.ranking.METHODS`.
+        style_control: Whether differences in length, headings, lists, bold words, code and links take part, so that the
+            scores are those of answers that are dressed up alike.
+        both_bad: What votes against both answers are: a "tie"; left out ("drop"); or an outcome of its "own", so that
+            the scores are of votes that chose or tied, and the share of such votes is shown beside them.
+        intervals: "sandwich" or "bootstrap", both over clusters of prompts.
+        draws: How many files the bootstrap draws.
+        min_battles: Models with fewer battles are left out.
+        disconnected: "refuse" where models were never compared with the others, or rank the "largest" group.
+        anchor: The model whose score is 1000; the mean of all where None.
+        clusters: Whether "near" or only "identical" prompts are one unit; "auto" goes by the number of rows.
+        seed: Seed of everything random.
+
+    Example:
+        >>> BoardSettings.parse({"both_bad": "own"}).method
+        'bradley_terry'
+    """
+
+    method: str = "bradley_terry"
+    style_control: bool = False
+    both_bad: Literal["tie", "drop", "own"] = "tie"
+    intervals: Literal["sandwich", "bootstrap"] = "sandwich"
+    draws: int = Field(default=200, ge=2)
+    min_battles: int = Field(default=0, ge=0)
+    disconnected: Literal["refuse", "largest"] = "refuse"
+    anchor: str | None = None
+    clusters: Literal["auto", "near", "identical"] = "auto"
+    seed: int = Field(default=0, ge=0)
