@@ -133,8 +133,14 @@ def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
 
 
 def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
-    """The texts in the order of their buckets, and the bucket of each in that order."""
-    keys = np.ascontiguousarray(band).view([("", band.dtype)] * band.shape[1]).ravel()
+    """The texts in the order of their buckets, and the bucket of each in that order.
+
+    A bucket is known by 64 bits of its values: two that share them by chance only make candidates more, which are
+    verified like all others.
+    """
+    keys = np.zeros(len(band), dtype=np.uint64)
+    for values in band.T:
+        keys = (keys ^ (keys >> np.uint64(29)) ^ values) * _ODD
     bucket = np.unique(keys, return_inverse=True)[1].reshape(-1)
     order = np.argsort(bucket, kind="stable")
     return order, bucket[order]

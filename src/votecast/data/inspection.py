@@ -10,7 +10,8 @@ import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.frames import as_battles
-from votecast.data.languages import prompt_languages
+from votecast.data.groups import group_values
+from votecast.data.outcomes import outcome_slices
 from votecast.data.pairs import Pairs, without_text
 from votecast.data.profile import (
     Figures,
@@ -45,6 +46,7 @@ class Inspection:
         prompts: Distinct prompts, clusters of near-duplicates and the largest of them.
         longer_wins: Among decided rows with answers of unequal length, how often the longer one won.
         position: Among decided rows, how often the first answer won.
+        outcomes: Rows, votes and shares of the outcomes by language, by source and by number of turns.
         reading: What the reader found and repaired; None for battles that come from elsewhere.
     """
 
@@ -60,6 +62,7 @@ class Inspection:
     prompts: Figures
     longer_wins: Figures
     position: Figures
+    outcomes: Figures
     reading: Figures | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,12 +94,13 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
     """
     battles = read_votes(source, seed=seed, **reader) if isinstance(source, str | Path) else as_battles(source)
     pairs = Pairs.of(battles)
+    read, names = _languages(battles, seed)
     return Inspection(
         rows=len(battles),
         labels=label_figures(battles),
         turns=turn_figures(battles),
         lengths=length_figures(battles),
-        languages=_languages(battles, seed),
+        languages=_language_figures(battles, names),
         models=model_figures(battles),
         empty={name: int(without_text(battles, name).sum()) for name in TEXT_COLUMNS},
         identical_answers=int(pairs.identical.sum()),
@@ -104,20 +108,29 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
         prompts=prompt_figures(battles, similarity=similarity, seed=seed),
         longer_wins=longer_wins(battles),
         position=position_skew(battles),
+        outcomes={"language": outcome_slices(read, names)}
+        | {by: outcome_slices(battles, group_values(battles, by)) for by in ("source", "turns")},
         reading=battles.report.to_dict() if battles.report is not None else None,
     )
 
 
-def _languages(battles: Battles, seed: int) -> Figures:
-    """Languages of all rows, or of a sample where many would have to be detected."""
-    given = battles.column("language").null_count == 0 and len(battles) > 0
-    sampled = len(battles) if given else min(len(battles), _LANGUAGE_ROWS)
-    if sampled < len(battles):
-        battles = battles.take(np.sort(np.random.default_rng(seed).choice(len(battles), sampled, replace=False)))
-    names, counts = np.unique(np.array(prompt_languages(battles), dtype=str), return_counts=True)
+def _languages(battles: Battles, seed: int) -> tuple[Battles, list[str]]:
+    """All rows with their languages, or a sample where many would have to be detected."""
+    if not _languages_given(battles) and len(battles) > _LANGUAGE_ROWS:
+        drawn = np.random.default_rng(seed).choice(len(battles), _LANGUAGE_ROWS, replace=False)
+        battles = battles.take(np.sort(drawn))
+    return battles, group_values(battles, "language")
+
+
+def _language_figures(battles: Battles, languages: list[str]) -> Figures:
+    names, counts = np.unique(np.array(languages, dtype=str), return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return {
-        "found_by": "column" if given else "py3langid",
-        "rows": sampled,
+        "found_by": "column" if _languages_given(battles) else "py3langid",
+        "rows": len(languages),
         "counts": {str(names[i]): int(counts[i]) for i in order},
     }
+
+
+def _languages_given(battles: Battles) -> bool:
+    return battles.column("language").null_count == 0 and len(battles) > 0

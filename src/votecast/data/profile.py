@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import normalised_prompts, prompt_clusters
 from votecast.data.pairs import Ints, Pairs, by_appearance, known_targets, turns_of
+from votecast.data.repeats import agreement, conflicts, frequent_prompts
 from votecast.types import CLASSES
 
 Figures = dict[str, Any]
@@ -93,7 +94,7 @@ def model_figures(battles: Battles) -> list[Figures]:
 
 
 def duplicate_figures(battles: Battles, pairs: Pairs) -> Figures:
-    """Repeats of a pair (same prompt, same two answers) and what the votes on it say."""
+    """Repeats of a pair (same prompt, same two answers), what the votes on it say and how far they agree."""
     ordered, either = pairs.numbers(ordered=True), pairs.numbers(ordered=False)
     distinct, distinct_ordered = int(either.max(initial=-1)) + 1, int(ordered.max(initial=-1)) + 1
     sizes = np.bincount(either, minlength=distinct)
@@ -103,11 +104,13 @@ def duplicate_figures(battles: Battles, pairs: Pairs) -> Figures:
         "reversed": int((pairs.reversed & ~pairs.identical).sum()),
         "repeated_pairs": int((sizes > 1).sum()),
         "conflicting_pairs": _conflicts(battles, pairs, either),
+        "conflicts": conflicts(battles, pairs),
+        "agreement": agreement(battles, pairs),
     }
 
 
 def prompt_figures(battles: Battles, *, similarity: float, seed: int) -> Figures:
-    """Distinct prompts after normalisation, and the clusters of similar ones among them."""
+    """Distinct prompts after normalisation, the clusters of similar ones among them, and the most frequent ones."""
     prompts = normalised_prompts(battles)
     shown = np.array([bool(prompt) for prompt in prompts], dtype=bool)
     clusters = prompt_clusters(battles, similarity=similarity, seed=seed, first_turn=False)
@@ -121,6 +124,7 @@ def prompt_figures(battles: Battles, *, similarity: float, seed: int) -> Figures
         "rows_in_near_duplicates": int((variants[cluster] > 1).sum()),
         "largest_cluster_rows": int(np.bincount(cluster).max(initial=0)),
         "similarity": similarity,
+        "frequent": frequent_prompts(battles, np.flatnonzero(shown), cluster),
     }
 
 
