@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -44,6 +44,7 @@ class ComposedModel:
 
     def __init__(self, settings: Any, *, seed: int = 0, judges: Sequence[TrainedJudge] = ()) -> None:
         self.settings, self.seed, self.judges = settings, seed, list(judges)
+        self._asked: tuple[Battles, Cut | None] | None = None
 
     @property
     def order_matters(self) -> bool:
@@ -67,6 +68,8 @@ class ComposedModel:
 
     def cuts(self, prepared: Battles) -> Cut | None:
         """What the cuts of the first judge that cuts leave of every battle."""
+        if self._asked is not None and self._asked[0] is prepared:
+            return self._asked[1]
         found = (judge.cuts(prepared) for judge in self.judges)
         return next((cut for cut in found if cut is not None), None)
 
@@ -94,7 +97,9 @@ class ComposedModel:
 
     def forecasts(self, battles: Battles) -> NDArray[np.float64]:
         """What every judge forecasts, calibrated as it is by itself, shape (judges, n, 3)."""
-        return np.stack([judge.predict_proba(battles) for judge in self.judges])
+        found = [judge.predict_with_cuts(battles) for judge in self.judges]
+        self._asked = battles, next((cut for _, cut in found if cut is not None), None)
+        return np.stack([p for p, _ in found])
 
     def run_with(self, **inference: Any) -> None:
         """Let every judge that has settings of `inference` forecast with others.
@@ -102,8 +107,7 @@ class ComposedModel:
         Raises:
             ConfigError: If none has.
         """
-        members = [member for judge in self.judges for member in judge.fitted.members]
-        if not any([run_with(member, **inference) for member in members]):  # noqa: C419 - every member is told
+        if not any([run_with(member, **inference) for member in _leaves(self)]):  # noqa: C419 - every member is told
             raise ConfigError(f"none of the judges inside has settings of inference; drop {', '.join(inference)}")
 
     def release(self) -> None:
@@ -128,3 +132,13 @@ class ComposedModel:
             raise ArtifactError(f"{folder} does not hold {settings.judges} judges; copy or make the judge again")
         judges = [TrainedJudge.from_pretrained(folder / str(number)) for number in range(settings.judges)]
         return cls(settings, seed=seed, judges=judges)
+
+
+def _leaves(model: Any) -> Iterator[Any]:
+    """The models inside judges inside judges, down to those that hold no others."""
+    inside = [member for judge in getattr(model, "judges", ()) for member in judge.fitted.members]
+    inside += getattr(model, "members", [])
+    if not inside:
+        yield model
+    for member in inside:
+        yield from _leaves(member)

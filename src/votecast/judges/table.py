@@ -21,6 +21,7 @@ FAMILIES = {
     "keras_siamese": "votecast.judges.keras_siamese:KerasSiameseModel",
     "scores": "votecast.judges.scored:ScoredModel",
     "average": "votecast.judges.average:AverageModel",
+    "ensemble": "votecast.judges.ensemble:EnsembleModel",
 }
 """Name of a family -> "module:Class" of its model."""
 

@@ -1,0 +1,162 @@
+"""Stacking by a multinomial logistic regression whose coefficients are tied: exchanging a and b commutes with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from votecast.errors import ArtifactError, JudgeError
+from votecast.judges.combining.base import Floats, Forecasts, logs
+from votecast.judges.davidson import gradients, link, loss
+from votecast.metrics import group_folds
+from votecast.types import Probabilities
+
+FILE: Final = "logistic.json"
+PULLS: Final = (1e6, 1e4, 1e3, 1e2, 1e1, 1.0)
+"""Strengths of the pull towards the mean, in rows that speak for it, from which cross-validation chooses."""
+
+
+class LogisticStack:
+    """A multinomial logistic regression on the logarithms of the judges' forecasts (Wolpert 1992).
+
+    With the logarithms a, b, t of what judge i forecasts, the odds a : b : tie are exp(S/2) : exp(-S/2) : exp(T), where
+
+        S = sum of u_i (a_i - b_i)        T = c + sum of v_i t_i - w_i (a_i + b_i) / 2
+
+    These are all linear models that commute with the exchange of the answers. u = v = w = 1/m with c = 0 is the
+    logarithmic pool; a ridge pulls towards it, its strength chosen by cross-validation over prompts, so that few votes
+    give the mean and many are followed.
+
+    Args:
+        values: u, v, w and c, shape (3m + 1,).
+        pull: Strength of the ridge.
+    """
+
+    method: ClassVar[str] = "stack"
+
+    def __init__(self, values: Floats | None = None, pull: float = PULLS[0]) -> None:
+        self.values, self.pull = values, pull
+
+    @staticmethod
+    def parameters(judges: int) -> int:
+        """Three for each judge, and a constant."""
+        return 3 * judges + 1
+
+    def fit(
+        self, forecasts: Forecasts, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
+    ) -> Self:
+        """Choose the pull on held-out prompts, then fit on all rows."""
+        design = _Design(forecasts)
+        self.pull = _best_pull(design, targets, weights, groups, seed)
+        self.values = _fitted(design, targets, weights, self.pull, design.mean)
+        return self
+
+    def predict(self, forecasts: Forecasts) -> Probabilities:
+        """Probabilities of shape (n, 3)."""
+        if self.values is None:
+            raise JudgeError("the ensemble has not been fitted; call fit")
+        return _Design(forecasts).predict(self.values)
+
+    def shares(self) -> None:
+        """Nothing: each judge has three numbers."""
+        return
+
+    def described(self) -> dict[str, Any]:
+        """The coefficients by name; of each, one a judge."""
+        if self.values is None:
+            raise JudgeError("the ensemble has not been fitted; call fit")
+        u, v, w = self.values[:-1].reshape(3, -1).tolist()
+        return {"a_against_b": u, "tie": v, "decided": w, "constant": float(self.values[-1]), "pull": self.pull}
+
+    def only(self, kept: Sequence[int]) -> Self:  # noqa: ARG002
+        """The same: every judge has its numbers."""
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write the coefficients."""
+        (folder / FILE).write_text(json.dumps(self.described(), indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote.
+
+        Raises:
+            ArtifactError: If the file is absent or damaged.
+        """
+        try:
+            found = json.loads((folder / FILE).read_text("utf-8"))
+            parts = [*found["a_against_b"], *found["tie"], *found["decided"], found["constant"]]
+            values = np.array(parts, dtype=np.float64)
+            if values.ndim != 1 or len(values) % 3 != 1 or not np.isfinite(values).all():
+                raise ValueError(f"{values.shape} numbers")
+            return cls(values, float(found["pull"]))
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ArtifactError(f"{folder / FILE} is damaged: {error}; copy or make the ensemble again") from error
+
+
+class _Design:
+    """What the regression reads of forecasts: one column a coefficient for S, and for T."""
+
+    def __init__(self, forecasts: Forecasts) -> None:
+        found = logs(forecasts)
+        self.s = found[..., 0] - found[..., 1]
+        self.t = np.concatenate([found[..., 2], -0.5 * (found[..., 0] + found[..., 1])])
+        judges = len(forecasts)
+        self.mean = np.append(np.full(3 * judges, 1 / judges), 0.0)
+
+    def take(self, rows: NDArray[np.bool_]) -> _Design:
+        part = object.__new__(_Design)
+        part.s, part.t, part.mean = self.s[:, rows], self.t[:, rows], self.mean
+        return part
+
+    def predict(self, values: Floats) -> Probabilities:
+        judges = len(self.s)
+        return link(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
+
+
+def _summed(values: Floats, columns: Floats) -> Floats:
+    """A weighted sum, term by term: the same number to the last bit however many rows there are."""
+    total = np.zeros(columns.shape[1])
+    for value, column in zip(values.tolist(), columns, strict=True):
+        total = total + value * column
+    return total
+
+
+def _fitted(design: _Design, targets: Probabilities, weights: Floats, pull: float, start: Floats) -> Floats:
+    """The coefficients of the least loss under a ridge, which is strictly convex."""
+    judges, mean = len(design.s), weights / weights.sum()
+    ridge = pull / len(weights)
+
+    def _objective(values: Floats) -> tuple[float, Floats]:
+        p = design.predict(values)
+        ds, dt = (part * mean for part in gradients(p, targets))
+        away = values - design.mean
+        slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])
+        return loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
+
+    options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
+    found: Floats = minimize(_objective, start, jac=True, method="L-BFGS-B", options=options).x
+    assert found.shape == (3 * judges + 1,)
+    return found
+
+
+def _best_pull(design: _Design, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int) -> float:
+    """The pull that loses least on prompts that were held out; the strongest one where there is only one prompt."""
+    if len(np.unique(groups)) < 2:
+        return PULLS[0]
+    folds, losses = group_folds(groups, seed=seed), np.zeros(len(PULLS))
+    for fold in np.unique(folds):
+        held = folds == fold
+        if not weights[~held].any() or not weights[held].any():
+            continue
+        train, test, values = design.take(~held), design.take(held), design.mean
+        for place, pull in enumerate(PULLS):
+            values = _fitted(train, targets[~held], weights[~held], pull, values)
+            losses[place] += loss(test.predict(values), targets[held], weights[held]) * float(weights[held].sum())
+    return PULLS[int(np.argmin(losses))]

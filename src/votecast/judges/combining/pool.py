@@ -1,0 +1,210 @@
+"""The logarithmic opinion pool: equal weights, weights of the least log loss, or weights by greedy selection.
+
+The pool of forecasts p_1 .. p_m is proportional to the product of p_i^w_i (Genest and Zidek 1986, eq. 3.1), the weights
+at least 0 with sum 1. It is taken and not the arithmetic mean because
+
+- the mean of forecasts that are each calibrated is never calibrated: it is too timid (Ranjan and Gneiting 2010,
+  theorem 1), and the judges of this package are calibrated already;
+- it is the pool that belongs to log loss (Neyman and Roughgarden 2023, "From proper scoring rules to max-min optimal
+  forecast aggregation"): it never loses more than the judges do on average, whatever happens, and its loss is a convex
+  function of the weights, so that the best weights can be found and proven to be the best.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from votecast.errors import ArtifactError, JudgeError
+from votecast.judges.combining.base import Floats, Forecasts, logs, pooled
+from votecast.types import Probabilities
+
+FILE: Final = "weights.json"
+STEPS: Final = 100
+"""Judges that greedy selection takes, with repeats, before it looks back for the best moment."""
+
+GAP: Final = 1e-7
+"""Log loss by which weights may at most exceed the best ones."""
+
+_NOTHING: Final = 1e-4
+"""Weights below this are dropped: the judge need not be asked."""
+
+
+class Mean:
+    """Equal weights; nothing is fitted.
+
+    Example:
+        >>> two = np.array([[[0.8, 0.1, 0.1]], [[0.2, 0.4, 0.4]]])
+        >>> Mean().fit(two, np.eye(3)[[0]], np.ones(1), np.zeros(1, int), 0).predict(two).round(3)
+        array([[0.5 , 0.25, 0.25]])
+    """
+
+    method: ClassVar[str] = "mean"
+
+    def __init__(self, weights: Floats | None = None) -> None:
+        self.weights = weights
+
+    @staticmethod
+    def parameters(judges: int) -> int:  # noqa: ARG004
+        """None is fitted."""
+        return 0
+
+    def fit(
+        self,
+        forecasts: Forecasts,
+        targets: Probabilities,
+        weights: Floats,
+        groups: NDArray[np.int64],  # noqa: ARG002
+        seed: int,  # noqa: ARG002 - nothing here is random
+    ) -> Self:
+        """Take note of how many judges there are, or find their weights."""
+        self.weights = self._found(logs(forecasts), targets, weights / weights.sum())
+        return self
+
+    def predict(self, forecasts: Forecasts) -> Probabilities:
+        """The weighted geometric mean of the forecasts, shape (n, 3)."""
+        return pool(logs(forecasts), self._known())
+
+    def shares(self) -> list[float]:
+        """The weights."""
+        return [float(weight) for weight in self._known()]
+
+    def described(self) -> dict[str, Any]:
+        """The weights."""
+        return {"pool": "logarithmic", "weights": self.shares()}
+
+    def only(self, kept: Sequence[int]) -> Self:
+        """The same for some of the judges, where the others have no share."""
+        return type(self)(self._known()[list(kept)])
+
+    def save(self, folder: Path) -> None:
+        """Write the weights."""
+        (folder / FILE).write_text(json.dumps({"weights": self.shares()}, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote.
+
+        Raises:
+            ArtifactError: If the file is absent or damaged.
+        """
+        try:
+            weights = np.array(json.loads((folder / FILE).read_text("utf-8"))["weights"], dtype=np.float64)
+            if weights.ndim != 1 or not np.all(weights >= 0) or abs(weights.sum() - 1) > 1e-6:
+                raise ValueError(f"weights are {weights.tolist()}; they must be at least 0 and sum to 1")
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ArtifactError(f"{folder / FILE} is damaged: {error}; copy or make the ensemble again") from error
+        return cls(weights)
+
+    def _found(self, logs: Floats, targets: Probabilities, mean: Floats) -> Floats:  # noqa: ARG002
+        return np.full(len(logs), 1 / len(logs))
+
+    def _known(self) -> Floats:
+        if self.weights is None:
+            raise JudgeError("the ensemble has no weights yet; call fit")
+        return self.weights
+
+
+class Weights(Mean):
+    """The weights of the least log loss: a convex problem, solved until its optimality is certain.
+
+    For a convex loss f on the simplex, f(w) exceeds the least loss by no more than the duality gap
+    w . g - min g, where g is the gradient (Jaggi 2013, eq. 2); it is kept in `gap`.
+    """
+
+    method: ClassVar[str] = "weights"
+    gap: float | None = None
+
+    @staticmethod
+    def parameters(judges: int) -> int:
+        """One less than judges: they sum to 1."""
+        return judges - 1
+
+    def described(self) -> dict[str, Any]:
+        """The weights, and by how much their loss may exceed the least."""
+        return super().described() | ({} if self.gap is None else {"duality_gap": self.gap})
+
+    def _found(self, logs: Floats, targets: Probabilities, mean: Floats) -> Floats:
+        weights, self.gap = best_weights(logs, targets, mean)
+        return weights
+
+
+class Greedy(Mean):
+    """Greedy selection with repeats (Caruana et al. 2004, "Ensemble selection from libraries of models", section 2).
+
+    Judge after judge is added, each time the one that lowers the loss of the pool most, the same one as often as it
+    helps; the weights are how often each was taken up to the best moment. Of judges that help alike, the first.
+    """
+
+    method: ClassVar[str] = "greedy"
+
+    @staticmethod
+    def parameters(judges: int) -> int:
+        """As many as weights that are fitted freely."""
+        return judges - 1
+
+    def _found(self, logs: Floats, targets: Probabilities, mean: Floats) -> Floats:
+        total, taken, losses = np.zeros(logs.shape[1:]), [], []
+        for step in range(1, STEPS + 1):
+            tried = [_loss(pooled((total + one) / step), targets, mean) for one in logs]
+            best = int(np.argmin(tried))
+            total = total + logs[best]
+            taken.append(best)
+            losses.append(tried[best])
+        kept = taken[: int(np.argmin(losses)) + 1]
+        return np.bincount(kept, minlength=len(logs)) / len(kept)
+
+
+def pool(logs: Floats, weights: Floats) -> Probabilities:
+    """The logarithmic pool of forecasts given as logarithms of shape (m, n, 3)."""
+    total = np.zeros(logs.shape[1:])
+    for weight, one in zip(weights.tolist(), logs, strict=True):
+        total = total + weight * one
+    return pooled(total)
+
+
+def best_weights(logs: Floats, targets: Probabilities, mean: Floats) -> tuple[Floats, float]:
+    """The weights of the least log loss, and a bound on how far their loss is above it.
+
+    Args:
+        logs: Logarithms of the forecasts, shape (m, n, 3).
+        targets: Votes, shape (n, 3).
+        mean: Weight of each row, with sum 1, shape (n,).
+
+    Raises:
+        JudgeError: If no weights are found that are proven to be within `GAP` of the best.
+
+    Example:
+        >>> sure, wrong = np.array([[0.9, 0.05, 0.05]]), np.array([[0.05, 0.9, 0.05]])
+        >>> best_weights(np.log(np.stack([sure, wrong])), np.eye(3)[[0]], np.ones(1))[0].tolist()
+        [1.0, 0.0]
+    """
+
+    def _objective(w: Floats) -> tuple[float, Floats]:
+        p = pool(logs, w)
+        return _loss(p, targets, mean), np.einsum("n,nc,mnc->m", mean, p - targets, logs)
+
+    count = len(logs)
+    found = np.full(count, 1 / count)
+    for tolerance in (1e-9, 1e-12, 1e-15):
+        simplex = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like}
+        options = {"maxiter": 1000, "ftol": tolerance}
+        step = minimize(
+            _objective, found, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=simplex, options=options
+        )
+        for kept in (np.where(step.x < _NOTHING, 0.0, step.x), np.maximum(step.x, 0.0)):
+            found = kept / kept.sum()
+            slope = _objective(found)[1]
+            if (gap := float(found @ slope - slope.min())) <= GAP:
+                return found, max(gap, 0.0)
+    raise JudgeError(f"the best weights of {count} judges were not found: within {gap:.2g} of the least loss at most")
+
+
+def _loss(p: Probabilities, targets: Probabilities, mean: Floats) -> float:
+    return float(-mean @ (targets * np.log(np.maximum(p, 1e-300))).sum(axis=1))

@@ -1,0 +1,252 @@
+"""The rows on which several judges can be compared and joined: those that none of them had seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from votecast.calibration import crossfit_calibrate
+from votecast.data.battles import Battles
+from votecast.data.duplicates import prompt_clusters
+from votecast.errors import DataError, LeakError
+from votecast.judges.fitted import EXCHANGED, OutOfFold
+from votecast.judges.fitting import calibration_folds
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.model import order_matters
+from votecast.types import Probabilities
+
+Floats = NDArray[np.float64]
+Key = tuple[str, str, int]
+
+_WHOLE: Final = "grouped"
+"""Folds that keep prompts whole."""
+
+_NAMED: Final = 5
+_SAME: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Rows that several judges forecast without having seen them, each calibrated as it is by itself.
+
+    Args:
+        ids: Names of the rows, n of them.
+        content: Hash of each row's texts.
+        forecasts: What each judge forecasts, shape (judges, n, 3).
+        swapped: The same for the battles with their answers exchanged; None where that exchanges columns a and b and
+            nothing else.
+        targets: Soft labels, shape (n, 3).
+        weights: Shape (n,).
+        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
+        about: Where the rows come from and which were refused, for record and screen.
+        battles: The rows themselves, where they are at hand.
+    """
+
+    ids: list[str]
+    content: list[str]
+    forecasts: Floats
+    swapped: Floats | None
+    targets: Probabilities
+    weights: Floats
+    clusters: NDArray[np.int64]
+    about: dict[str, Any] = field(default_factory=dict)
+    battles: Battles | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
+    """The out-of-fold rows that judges have in common, by id and texts.
+
+    A row is refused where the prompts like its own lay on both sides of a fold of some judge, so that the member which
+    forecast it had been trained on its prompt. Labels and weights are those of the first judge.
+
+    Args:
+        judges: What each is called, and the judge; at least one.
+
+    Raises:
+        DataError: If there is no row in common, or none but refused ones.
+    """
+    tables = {name: _Table.of(judge) for name, judge in judges.items()}
+    first = next(iter(tables.values()))
+    common = set.intersection(*(set(table.place) for table in tables.values()))
+    if not common:
+        raise DataError(_nothing_shared(tables))
+    keys = [key for key in first.place if key in common]
+    every = {name: np.array([table.place[key] for key in keys]) for name, table in tables.items()}
+    seen = {name: table.seen[every[name]] for name, table in tables.items()}
+    kept = np.flatnonzero(~np.any(list(seen.values()), axis=0))
+    refused = {name: int(part.sum()) for name, part in seen.items() if part.any()}
+    if not len(kept):
+        raise DataError(
+            f"all {len(keys):,} rows that the judges share were refused: rows with prompts like theirs were in the "
+            f"training part of {', '.join(refused)}; train with folds.method grouped, or give votes that none of them "
+            "has seen with --input"
+        )
+    tables = {name: replace(table, rows=every[name][kept]) for name, table in tables.items()}
+    pairs = [_calibrated(judge, tables[name].rows) for name, judge in judges.items()]
+    labels = [table.held.targets[table.rows] for table in tables.values()]
+    targets = labels[0]
+    unlike = np.any([np.abs(other - targets).max(axis=1) > _SAME for other in labels], axis=0)
+    first = next(iter(tables.values()))
+    return Shared(
+        ids=[keys[row][0] for row in kept],
+        content=[keys[row][1] for row in kept],
+        forecasts=np.stack([p for p, _ in pairs]),
+        swapped=_swapped(pairs),
+        targets=targets,
+        weights=first.held.weights[first.rows],
+        clusters=_joined([table.held.clusters[table.rows] for table in tables.values()]),
+        about={
+            "rows_from": "out_of_fold",
+            "out_of_fold": {name: len(table.held) for name, table in tables.items()},
+            "common": len(keys),
+            "refused": refused,
+            "other_labels": int(unlike.sum()),
+        },
+    )
+
+
+def asked_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int = 0) -> Shared:
+    """Votes that none of the judges has seen, and what each forecasts of them.
+
+    Args:
+        judges: What each is called, and the judge; at least one.
+        votes: The votes.
+        seed: Seed of the clusters of near-duplicate prompts.
+
+    Raises:
+        DataError: If there are no votes, or a row has none.
+        LeakError: If votes share prompts with the training of a judge; the message names it.
+    """
+    if not len(votes):
+        raise DataError("there are no votes to fit an ensemble on; give at least a few hundred")
+    targets = votes.targets()
+    unknown = [name for name, judge in judges.items() if judge.prompt_hashes is None]
+    for name, judge in judges.items():
+        _refuse_seen(name, judge, votes)
+    pairs = [_asked(judge, votes) for judge in judges.values()]
+    return Shared(
+        ids=votes.ids,
+        content=votes.content_hashes(),
+        forecasts=np.stack([p for p, _ in pairs]),
+        swapped=_swapped(pairs),
+        targets=targets,
+        weights=votes.weights(),
+        clusters=prompt_clusters(votes, seed=seed),
+        about={"rows_from": "votes", "common": len(votes), "refused": {}, "unchecked": unknown},
+        battles=votes,
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The out-of-fold rows of one judge: where each lies, whether its prompt was trained on, and which are taken."""
+
+    held: OutOfFold
+    place: dict[Key, int]
+    seen: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, judge: TrainedJudge) -> _Table:
+        held = judge.fitted.out_of_fold
+        count: Counter[tuple[str, str]] = Counter()
+        place: dict[Key, int] = {}
+        for row, key in enumerate(zip(held.ids, held.content, strict=True)):
+            place[*key, count[key]] = row
+            count[key] += 1
+        return cls(held, place, seen_prompts(judge), np.arange(len(held)))
+
+
+def seen_prompts(judge: TrainedJudge) -> NDArray[np.bool_]:
+    """Of which out-of-fold rows the prompt, or one like it, was among the rows their member was trained on.
+
+    Folds that were grouped by prompt leave none, but for clusters larger than a fold. Others are looked at row by row;
+    where the folds that were trained on are not kept (a single split), nothing can be ruled out.
+
+    Args:
+        judge: A fitted judge.
+
+    Returns:
+        Shape (n,), in the order of `judge.fitted.out_of_fold`.
+    """
+    held, facts = judge.fitted.out_of_fold, judge.fitted.facts
+    folds = facts.get("folds", {})
+    if not len(held) or folds.get("seen_prompts") == 0 or folds.get("method") == "given validation rows":
+        return np.zeros(len(held), dtype=bool)
+    if len(held) < facts.get("rows", 0) and not _kept_whole(folds):
+        return np.ones(len(held), dtype=bool)
+    return _mixed(held)
+
+
+def _kept_whole(folds: dict[str, Any]) -> bool:
+    return folds.get("method") == _WHOLE and not any("both sides" in note for note in folds.get("notes", ()))
+
+
+def _mixed(held: OutOfFold) -> NDArray[np.bool_]:
+    """Rows in clusters that lie in more than one fold."""
+    pairs = np.unique(np.stack([held.clusters, held.fold]), axis=1)
+    clusters, folds = np.unique(pairs[0], return_counts=True)
+    return np.isin(held.clusters, clusters[folds > 1])
+
+
+def _calibrated(judge: TrainedJudge, rows: NDArray[np.int64]) -> tuple[Probabilities, Probabilities | None]:
+    """What a judge says of out-of-fold rows, under calibrators that had not seen them; and of the exchanged ones."""
+    held = judge.fitted.out_of_fold
+    folds = calibration_folds(held, judge.recipe.seed)
+    learnt_from = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, folds)
+    p = crossfit_calibrate(*learnt_from)
+    swapped = None if held.swapped is None else crossfit_calibrate(*learnt_from, held.swapped)
+    return p[rows], None if swapped is None else swapped[rows]
+
+
+def _asked(judge: TrainedJudge, votes: Battles) -> tuple[Probabilities, Probabilities | None]:
+    p = judge.predict_proba(votes)
+    return p, judge.predict_proba(votes.swapped()) if order_matters(judge.fitted.members[0]) else None
+
+
+def _swapped(pairs: Sequence[tuple[Probabilities, Probabilities | None]]) -> Floats | None:
+    if all(swapped is None for _, swapped in pairs):
+        return None
+    return np.stack([p[:, EXCHANGED] if swapped is None else swapped for p, swapped in pairs])
+
+
+def _joined(clusters: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Clusters such that rows are together that any judge found alike."""
+    n = len(clusters[0])
+    numbers = [np.unique(part, return_inverse=True)[1] for part in clusters]
+    starts = np.cumsum([n, *(int(part.max()) + 1 for part in numbers)])
+    columns = np.concatenate([part + start for part, start in zip(numbers, starts, strict=False)])
+    rows = np.tile(np.arange(n), len(clusters))
+    size = int(starts[-1])
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
+    found: NDArray[np.int64] = connected_components(graph, directed=False)[1][:n].astype(np.int64)
+    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+
+
+def _refuse_seen(name: str, judge: TrainedJudge, votes: Battles) -> None:
+    if judge.prompt_hashes is not None and len(rows := judge.prompt_hashes.overlap(votes)):
+        first = ", ".join(map(repr, votes.take(rows[:_NAMED]).ids))
+        raise LeakError(
+            f"{len(rows)} of {len(votes)} votes have prompts on which judge {name!r} was trained (first ids: "
+            f"{first}): an ensemble fitted on them would trust it too much; give votes on other prompts"
+        )
+
+
+def _nothing_shared(tables: Mapping[str, _Table]) -> str:
+    counts = ", ".join(f"{name!r} has {len(table.place):,}" for name, table in tables.items())
+    names = set.intersection(*({row_id for row_id, _, _ in table.place} for table in tables.values()))
+    hint = f" {len(names):,} ids occur in all of them, with other texts or their answers exchanged;" if names else ""
+    return (
+        f"the judges have no out-of-fold row in common, by id and texts ({counts});{hint} train them on the same "
+        "votes, or give votes that none of them has seen with --input"
+    )
