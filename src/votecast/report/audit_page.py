@@ -1,0 +1,96 @@
+"""The audit of a judge as a page: a summary in plain language, then every figure behind it."""
+
+from __future__ import annotations
+
+from votecast.audit.result import Audit
+from votecast.report.audit_biases import bias_sections
+from votecast.report.audit_figures import figure_sections
+from votecast.report.audit_rows import row_sections
+from votecast.report.audit_summary import summary
+from votecast.report.document import Document, Section, Table
+
+_HASH = 12
+
+
+def audit_page(audit: Audit) -> Document:
+    """Lay an audit out for readers.
+
+    Args:
+        audit: What `votecast.audit.audit_judge` found.
+
+    Returns:
+        The page: what to trust the judge with first, what it is, how good it is, where it fails, what it favours, and
+        rows to be read.
+    """
+    votes = audit.votes
+    name = audit.judge.name or "unnamed forecasts"
+    return Document(
+        title=f"Audit of {name}",
+        subtitle=f"on {votes.rows:,} votes about {votes.prompts:,} prompts",
+        summary=summary(audit),
+        facts=_facts(audit),
+        sections=[
+            _about(audit),
+            *figure_sections(audit),
+            *bias_sections(audit),
+            *row_sections(audit),
+            _method(audit),
+        ],
+    )
+
+
+def _facts(audit: Audit) -> list[tuple[str, str]]:
+    votes, judge = audit.votes, audit.judge
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in votes.shares.items())
+    facts = [
+        ("judge", judge.name or "not named"),
+        ("hash", judge.hash[:_HASH]),
+        ("votes", f"{votes.rows:,} on {votes.prompts:,} prompts"),
+        ("outcomes", shares),
+        ("sources", ", ".join(f"{name} {count:,}" for name, count in votes.sources.items())),
+        ("rows that the judge's training shares a prompt with", "" if votes.leaks is None else f"{votes.leaks:,}"),
+        ("votecast", audit.versions.get("votecast", "")),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _about(audit: Audit) -> Section:
+    judge = audit.judge
+    labels = ", ".join(f"{name} {share:.1%}" for name, share in judge.labels.items())
+    rows = [
+        ("family", judge.family),
+        ("models that it averages", judge.members),
+        ("calibration", judge.calibration),
+        ("votes it was trained on", judge.rows),
+        ("prompts among them", judge.prompts),
+        ("their outcomes", labels or None),
+        ("their sources", ", ".join(f"{name} {count:,}" for name, count in judge.sources.items()) or None),
+        ("folds", judge.folds),
+        ("stands on the weights of", ", ".join(judge.bases) or None),
+        ("log loss it was saved with, on rows it had not seen", judge.reached),
+        *((f"judge inside: {name}", hashed[:_HASH]) for name, hashed in judge.inside),
+        *(("known limit", limit) for limit in judge.limits),
+    ]
+    known = [[name, value] for name, value in rows if value is not None]
+    told = "What the judge's own folder says." if known else "Nothing is known of the judge but its forecasts."
+    return Section("judge", "What the judge is", [told], [Table(["", "value"], known)] if known else [])
+
+
+def _method(audit: Audit) -> Section:
+    settings = audit.settings
+    tests = settings["tests"]
+    return Section(
+        "method",
+        "How this was measured",
+        [
+            "The judge was asked once for each order of the answers; everything on this page follows from those "
+            "forecasts and the votes. Intervals hold 95 % and take votes on near-duplicate prompts to hang together: "
+            f"figures by {settings['draws']:,} files drawn prompt by prompt, tested differences and coefficients by a "
+            "sandwich estimator over prompts with Student's t.",
+            f"{tests['faults']:,} tests ask for faults of the judge and {tests['differences']:,} whether a slice is "
+            f"harder than the rest. Each of the two families is corrected by {settings['correction']}: of what is "
+            f"marked on this page, at most {settings['false_marks']:.0%} is chance, on average. Parts with fewer than "
+            f"{settings['least_prompts']} prompts are shown and not tested.",
+            *audit.notes,
+        ],
+    )
