@@ -111,8 +111,8 @@ def _checked_models(values: ArrayLike, rows: int, models: int, name: str) -> Int
         )
     if rows and not (given.min() >= 0 and given.max() < models):
         raise DataError(
-            f"side {name} names models {int(given.min())} to {int(given.max())}; allowed are 0 to {models - 1}, one for "
-            "each name"
+            f"side {name} names models {int(given.min())} to {int(given.max())}; allowed are 0 to {models - 1}, one "
+            "for each name"
         )
     return np.ascontiguousarray(given, dtype=np.int64)
 
@@ -129,7 +129,7 @@ def _checked_style(values: ArrayLike, rows: int, names: tuple[str, ...]) -> Floa
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
         raise DataError(
-            f"the style of row {int(np.argmax(bad)) + 1} is {x[bad][0].tolist()} (rows like it: {int(bad.sum())}); every "
-            "value must be a finite number"
+            f"the style of row {int(np.argmax(bad)) + 1} is {x[bad][0].tolist()} (rows like it: {int(bad.sum())}); "
+            "every value must be a finite number"
         )
     return x
