@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
     "ensemble": "Make one judge of several, fitted on rows that none of them had seen.",
     "decide": "Decide the battles of a file, as far as the error stays under a level; leave the others open.",
+    "report": "Write a page about votes, or the audit of a judge on them: one HTML file that needs no network.",
     "rank": "Rank models by votes, by a judge's forecasts, or by both: a leaderboard with intervals.",
     "compare": "Forecast the vote between two answers given on the command line.",
     "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
