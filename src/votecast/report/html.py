@@ -12,12 +12,14 @@ from votecast.artifacts import atomic_file
 from votecast.extras import need
 from votecast.report.charts import draw
 from votecast.report.document import Chart, Document, Example, Heatmap, Item, Table
-from votecast.report.numbers import shown, shown_rows
+from votecast.report.numbers import Shown, shown, shown_rows
 from votecast.report.shades import shades
 from votecast.report.texts import LONGEST, shortened, visible
 from votecast.version import __version__
 
 _TEMPLATES = "templates"
+_INTERVALS = 3
+"""Intervals in a row of a table that stand beside their numbers."""
 _CELL = 200
 """Characters of a name or a cell that are shown."""
 
@@ -72,7 +74,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"kind": _kind, "rows": shown_rows, "shortened": shortened, "brief": _brief}
+    environment.filters |= {"kind": _kind, "wide": _wide, "rows": shown_rows, "shortened": shortened, "brief": _brief}
     environment.globals |= {"draw": draw, "shades": shades, "shown": shown, "LONGEST": LONGEST, "Anchors": _Anchors}
     return environment
 
@@ -88,6 +90,11 @@ def _finalize(value: Any) -> Any:
 
 def _brief(text: str) -> str:
     return text if len(text) <= _CELL else text[:_CELL] + "\u2026"
+
+
+def _wide(rows: list[list[Shown]]) -> bool:
+    """Whether there is room for intervals only below their numbers."""
+    return any(sum(bool(cell.interval) for cell in row) > _INTERVALS for row in rows)
 
 
 def _kind(item: Item) -> str:

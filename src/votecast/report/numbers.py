@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from votecast.metrics.result import Figure
 from votecast.report.document import Cell, Table
@@ -28,7 +28,7 @@ class Shown:
 
 
 def shown_rows(table: Table) -> list[list[Shown]]:
-    """The cells of a table; numbers that differ little in their digits get as many of them down a column."""
+    """The cells of a table; down a column, numbers get equally many digits where these differ little."""
     columns = [
         _column([row[place] for row in table.rows], percent=name in table.percent)
         for place, name in enumerate(table.columns)
@@ -46,7 +46,7 @@ def shown(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> 
 
     Example:
         >>> shown(Figure(0.61234, 0.5811, 0.6423)), shown(0.61234, percent=True).text, shown(57500).text
-        (Shown(text='0.612', interval='0.581 to 0.642', number=True), '61.2 %', '57,500')
+        (Shown(text='0.612', interval='0.581 to 0.642', number=True), '61.2%', '57,500')
     """
     if cell is None or isinstance(cell, str):
         return Shown(cell or "")
@@ -54,7 +54,7 @@ def shown(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> 
         return Shown("yes" if cell else "no")
     if isinstance(cell, int):
         return Shown(f"{cell:,}", number=True)
-    scale, unit = (100.0, " %") if percent else (1.0, "")
+    scale, unit = (100.0, "%") if percent else (1.0, "")
     places = own_decimals(cell, percent=percent) if decimals is None else decimals
     if not isinstance(cell, Figure):
         return Shown(_digits(cell * scale, places) + unit if math.isfinite(cell) else "", number=True)
@@ -76,9 +76,11 @@ def own_decimals(cell: float | Figure, *, percent: bool = False) -> int:
     value = cell.value if isinstance(cell, Figure) else cell
     if not math.isfinite(value):
         return 0
-    if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low) and cell.high > cell.low:
-        return _bounded(1 - math.floor(math.log10((cell.high - cell.low) * scale)))
     size = abs(value) * scale
+    if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low):
+        width = (cell.high - cell.low) * scale
+        if width > 1e-6 * max(size, 1e-3):
+            return _bounded(1 - math.floor(math.log10(width)))
     if percent:
         return 1 if size >= 1 or size == 0 else _bounded(1 - math.floor(math.log10(size)))
     return 3 if 0.1 <= size < 10 or size == 0 else _bounded(2 - math.floor(math.log10(size)))
@@ -88,18 +90,21 @@ def tick(value: float, step: float, *, percent: bool = False) -> str:
     """A number beside an axis.
 
     Example:
-        >>> tick(0.25, 0.05), tick(0.25, 0.05, percent=True), tick(12000, 2000)
-        ('0.25', '25 %', '12,000')
+        >>> tick(0.025, 0.025), tick(0.25, 0.05, percent=True), tick(12000, 2000)
+        ('0.025', '25%', '12,000')
     """
-    scale, unit = (100.0, " %") if percent else (1.0, "")
-    places = max(0, -math.floor(math.log10(abs(step) * scale) + 1e-9)) if step else 0
-    return _digits(value * scale, min(places, 9)) + unit
+    scale, unit = (100.0, "%") if percent else (1.0, "")
+    step = abs(step) * scale
+    places = next((places for places in range(9) if abs(step * 10**places - round(step * 10**places)) < 1e-6), 9)
+    return _digits(value * scale, places) + unit
 
 
 def _column(cells: Sequence[Cell], *, percent: bool) -> list[Shown]:
     own = [own_decimals(cell, percent=percent) for cell in cells if isinstance(cell, float | Figure)]
     alike = bool(own) and max(own) - min(own) <= 1
-    return [shown(cell, percent=percent, decimals=max(own) if alike else None) for cell in cells]
+    found = [shown(cell, percent=percent, decimals=min(own) if alike else None) for cell in cells]
+    is_number = all(cell.number for cell in found if cell.text)
+    return [cell if is_number else replace(cell, number=False) for cell in found]
 
 
 def _digits(value: float, places: int) -> str:

@@ -17,7 +17,9 @@ from votecast.types import CLASSES
 _NAN = float("nan")
 _OUTCOMES = {"a": "a wins", "b": "b wins", "tie": "tie"}
 _SHOWN_GROUPS = 12
-_CHARTED_MODELS = 25
+_SHOWN_MODELS = 25
+_ENOUGH = 10
+"""Votes between two models from which a win rate is shown."""
 _BIN = 1.8
 
 Found = Mapping[str, Any]
@@ -84,6 +86,8 @@ def _models(found: Found) -> Section:
     models = found["models"]
     if not models:
         return Section("models", "Models", ["The rows do not name the models."])
+    top = models[:_SHOWN_MODELS]
+    more = f" (the {len(top)} with the most, of {len(models)})" if len(models) > len(top) else ""
     columns = ["model", "battles", "wins", "losses", "ties", "win rate"]
     rows = [
         [
@@ -92,22 +96,36 @@ def _models(found: Found) -> Section:
             *map(_count, (m["wins"], m["votes"] - m["wins"] - m["ties"], m["ties"])),
             m["win_rate"],
         ]
-        for m in models
+        for m in top
     ]
     text = (
         "A tie counts half in a win rate. Models meet different opponents, so that win rates do not rank them: "
         "votecast rank does."
     )
-    items: list[Item] = [Table(columns, rows, "Models by their number of battles", frozenset({"win rate"}))]
-    top = models[:_CHARTED_MODELS]
-    more = f" (the {len(top)} with the most)" if len(models) > len(top) else ""
     battles = Series("battles", [m["model"] for m in top], [m["battles"] for m in top])
-    items.insert(0, Chart("bars", f"Battles by model{more}", "battles", "", [battles]))
-    matrix = found["matrix"]
-    if len(matrix["models"]) > 1 and any(any(row) for row in matrix["votes"]):
-        title = "How often the model of the row wins against that of the column (a tie counts half)"
-        items.append(Heatmap(title, matrix["models"], matrix["models"], matrix["win_rates"], middle=0.5))
+    items: list[Item] = [
+        Chart("bars", f"Battles by model{more}", "battles", "", [battles]),
+        Table(columns, rows, "Outcomes by model", frozenset({"win rate"})),
+        *_matrix(found["matrix"]),
+    ]
     return Section("models", "Models", [text], items)
+
+
+def _matrix(matrix: Found) -> list[Item]:
+    """Win rates between models, where enough of them have met often enough."""
+    rates = [
+        [rate if votes >= _ENOUGH else None for rate, votes in zip(*row, strict=True)]
+        for row in zip(matrix["win_rates"], matrix["votes"], strict=True)
+    ]
+    met = [place for place, row in enumerate(rates) if any(rate is not None for rate in row)]
+    if len(met) < 2:
+        return []
+    names = [matrix["models"][place] for place in met]
+    title = (
+        "How often the model of the row wins against that of the column (a tie counts half; empty below "
+        f"{_ENOUGH} votes)"
+    )
+    return [Heatmap(title, names, names, [[rates[i][j] for j in met] for i in met], middle=0.5)]
 
 
 def _lengths(found: Found) -> Section:

@@ -90,7 +90,7 @@ class _Plane:
             shapes += [marker(x, y, number, self._hint(series, place)) for x, y, place in points]
         for x, y, place in points:
             labels.keep_clear(x, y)
-            if series.labels is not None and series.labels[place]:
+            if series.labels is not None and series.labels[place] and not self.reliability:
                 labels.add(x, y, series.labels[place])
         return shapes
 

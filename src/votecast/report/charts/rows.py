@@ -13,7 +13,7 @@ from votecast.report.document import Chart
 from votecast.report.numbers import shown
 
 WIDTH = 460.0
-_NAMES_AT_MOST = 0.42
+_NAMES_AT_MOST = 0.47
 _GAP, _EDGE, _ROW, _THIN = 8.0, 14.0, 21.0, 11.0
 _ROWS_AT_ONCE = 40
 """Longer charts become several pictures, so that each fits on a printed page."""
