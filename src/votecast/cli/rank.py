@@ -35,6 +35,9 @@ UNITS = {
 }
 """What the parameters of ties are."""
 
+KINDS = {"voted": "votes", "forecast": "pairs forecast"}
+"""What the rows of a leaderboard are."""
+
 STYLE_UNIT = "log odds for one usual gap (the root mean square of (a - b) / (a + b)) in favour of the answer with more"
 
 
@@ -150,8 +153,9 @@ def show(board: Leaderboard) -> None:
     """Show a leaderboard."""
     found = board.ranking
     how = f"{found.method}, intervals by {found.intervals}" + f" of {found.draws} draws" * bool(found.draws)
-    counts = [f"{count:,} {kind}" for kind, count in board.rows.items() if count]
-    say(f"{len(found.models)} models by {board.source} ({', '.join(counts)} rows; {how})\n")
+    counts = [f"{board.rows[kind]:,} {what}" for kind, what in KINDS.items() if board.rows[kind]]
+    say(f"{len(found.models)} models by {board.source}: {', '.join(counts)}, {found.clusters:,} clusters of prompts")
+    say(f"{how}\n")
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]
     rows = [_row(columns, place) for place in range(len(found.models))]

@@ -28,6 +28,7 @@ VOTES: Final = "votes"
 FORECASTS: Final = "forecasts"
 BOTH: Final = "votes and forecasts"
 _SHIFTED: Final = 0.1
+_FEW_CLUSTERS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Leaderboard:
         source: "votes", "forecasts", or "votes and forecasts".
         ranking: Scores, intervals, ranks and rates, best model first.
         settings: How it was made.
-        rows: How many rows there were: voted, forecast, and used.
+        rows: How many rows were voted on, forecast, and votes against both answers.
         both_bad: Votes against both answers by model, in the order of the ranking, where they are an outcome of their
             own.
         judge: Name and hash of the judge, if one took part.
@@ -154,7 +155,7 @@ class _Job:
             "the ranking is that of the judge: its intervals say how far it would differ on other prompts, and not how "
             "far the judge is from people"
         )
-        return self.board(FORECASTS, found, {"voted": 0, "forecast": len(rows)})
+        return self.board(FORECASTS, found, {"voted": 0, "forecast": len(rows), "against_both": 0})
 
     def by_votes(self, votes: Any, pairs: Any) -> Leaderboard:
         """Rank by votes, and by forecasts where there is a judge."""
@@ -166,12 +167,13 @@ class _Job:
                 "pairs (--pairs) beside a judge, and no votes (--input)"
             )
         voted = named(battles if cast.all() else battles.take(np.flatnonzero(cast)), "votes")
+        against = int(both_bad_of(voted.battles).sum())
         voted, every = self.without_both_bad(voted)
         voted = with_battles(voted, self.asked.min_battles)
         self.notes += voted.notes
         styles = self.styles(voted)
         waiting = self.unvoted(battles, ~cast, pairs)
-        counts = {"voted": len(voted), "forecast": 0}
+        counts = {"voted": len(voted), "forecast": 0, "against_both": against}
         predicted = None
         if waiting is not None:
             predicted, counts["forecast"] = self.predicted(voted, waiting, styles)
@@ -289,7 +291,9 @@ class _Job:
             anchor=asked.anchor,
         )
         who = None if self.judge is None else cite(self.judge)
-        notes = tuple(dict.fromkeys([*self.notes, *ranking.notes]))
+        few = f"only {ranking.clusters} clusters of prompts: intervals are rough, and hold less for other prompts"
+        told = [few] * (1 < ranking.clusters < _FEW_CLUSTERS)
+        notes = tuple(dict.fromkeys([*self.notes, *told, *ranking.notes]))
         return Leaderboard(source, ranking, asked, rows, None, who, notes, tuple(self.reading))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from votecast.leaderboard import Leaderboard
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats
+from votecast.ranking import Ranking
 from votecast.report.document import Cell, Chart, Document, Heatmap, Remark, Section, Series, Table
 from votecast.version import __version__
 
@@ -90,8 +90,7 @@ def leaderboard_page(board: Leaderboard) -> Document:
 
 def _summary(board: Leaderboard) -> list[Remark]:
     found = board.ranking
-    first = [name for name, place in zip(found.models, found.rank.tolist(), strict=True) if place == 1]
-    remarks = [_leaders(first)]
+    remarks = [_leaders(found)]
     if math.isfinite(found.separability):
         told = f"{found.separability:.0%} of the pairs of models are told apart by these intervals"
         rest = "; the order of the others may be chance." if found.separability < 1 else "."
@@ -103,11 +102,13 @@ def _summary(board: Leaderboard) -> list[Remark]:
     return remarks
 
 
-def _leaders(first: Sequence[str]) -> Remark:
+def _leaders(found: Ranking) -> Remark:
+    first = [name for name, place in zip(found.models, found.rank.tolist(), strict=True) if place == 1]
+    if found.better[0, 1:].all():
+        return Remark("good", f"{found.models[0]} is ahead of every other model beyond chance.")
     if len(first) == 1:
-        return Remark("good", f"{first[0]} is ahead of every other model beyond chance.")
-    shared = f"{len(first)} models share the first rank, as no model is surely better: {', '.join(first)}."
-    return Remark("note", shared)
+        return Remark("note", f"{first[0]} is the only model that no other surely beats.")
+    return Remark("note", f"{len(first)} models share the first rank, as none surely beats them: {', '.join(first)}.")
 
 
 def _powered(board: Leaderboard, tuning: float) -> Remark:
@@ -120,7 +121,7 @@ def _powered(board: Leaderboard, tuning: float) -> Remark:
 
 def _facts(board: Leaderboard) -> list[tuple[str, str]]:
     found, asked = board.ranking, board.settings
-    votes, forecast = board.rows["voted"], board.rows["forecast"]
+    votes, forecast, against = (board.rows[kind] for kind in ("voted", "forecast", "against_both"))
     draws = f", {found.draws} draws" if found.draws else ""
     pairs = {
         "votes": f"{votes:,}" if votes else "",
@@ -129,7 +130,7 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
         "method": _METHODS.get(found.method, f"{found.method} (as evalica fits it)"),
         "intervals": f"{found.level:.0%}, {found.intervals} over clusters of prompts{draws}",
         "style control": ", ".join(each.name for each in found.style) or "none",
-        "votes against both": _BOTH_BAD[asked.both_bad],
+        "votes against both": f"{against:,}, which {_BOTH_BAD[asked.both_bad]}" if against else "",
         "files": ", ".join(str(each["path"]) for each in board.reading),
         "votecast": __version__,
     }
@@ -154,8 +155,10 @@ def _scores(board: Leaderboard) -> Section:
         places = str(low) if low == high else f"{low} to {high}"
         rows.append([int(found.rank[place]), places, name, scores[place], *counts, chances[place]])
     heads = ["rank", "places", "model", "score", "battles", "wins", "ties", "losses", "win rate", "against any other"]
-    table = Table(heads, rows, _ABOUT_COLUMNS, frozenset({"win rate", "against any other"}))
-    return Section("scores", "Scores", [_ABOUT_SCORES], [Chart("dots", "Scores", scale, "model", [series]), table])
+    table = Table(heads, rows, "Models, best first", frozenset({"win rate", "against any other"}))
+    return Section(
+        "scores", "Scores", [_ABOUT_SCORES, _ABOUT_COLUMNS], [Chart("dots", "Scores", scale, "model", [series]), table]
+    )
 
 
 def _pairs(board: Leaderboard) -> Section:
@@ -179,9 +182,9 @@ def _style(board: Leaderboard) -> list[Section]:
     series = Series("style", names, values, [each.low for each in style], [each.high for each in style])
     title, label = "What a usual gap in style is worth", "log odds in favour of the answer with more"
     rows: list[list[Cell]] = [[each.name, Figure(each.value, each.low, each.high), each.unit] for each in style]
-    table = Table(["feature", "log odds for a usual gap", "usual gap"], rows, _ABOUT_GAPS)
+    table = Table(["feature", "log odds for a usual gap", "usual gap"], rows, "The same as numbers")
     plot = Chart("dots", title, label, "feature", [series], mark=0.0)
-    return [Section("style", "Style", [_ABOUT_STYLE], [plot, table])]
+    return [Section("style", "Style", [_ABOUT_STYLE, _ABOUT_GAPS], [plot, table])]
 
 
 def _both_bad(board: Leaderboard) -> list[Section]:
@@ -194,7 +197,7 @@ def _both_bad(board: Leaderboard) -> list[Section]:
     plot = Chart("dots", "Votes against both answers", "share of all votes", "model", [series])
     counts = bad.votes[order].tolist()
     rows: list[list[Cell]] = [list(row) for row in zip(names, counts, shares, strict=True)]
-    table = Table(["model", "votes against both", "share"], rows, "", frozenset({"share"}))
+    table = Table(["model", "votes against both", "share"], rows, "The same as numbers", frozenset({"share"}))
     return [Section("both-bad", "Votes against both", [_ABOUT_BOTH_BAD], [plot, table])]
 
 

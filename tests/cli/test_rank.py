@@ -1,0 +1,275 @@
+"""votecast rank: leaderboards from files of votes, of forecasts, and of both."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import evalica
+import numpy as np
+import pandas as pd
+import pytest
+from tests.leaderboard.votes import SIZES, bare_file, file_of, round_robin, sized_votes, without_votes
+
+from votecast.cli import main
+from votecast.data import read_votes
+
+GOLDEN = Path(__file__).parents[1] / "leaderboard" / "golden.csv"
+COLUMNS = [
+    *("rank", "model", "score", "low", "high", "rank_low", "rank_high"),
+    *("battles", "wins", "ties", "losses", "win_rate", "expected_win_rate"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _errors_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOTECAST_DEBUG", "1")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Votes, the same exchanged, pairs without votes on other prompts, and a judge trained on the votes."""
+    folder = tmp_path_factory.mktemp("rank")
+    votes, fresh = sized_votes(600), sized_votes(600, seed=1)
+    file_of(votes, folder / "votes.csv")
+    file_of(votes.swapped(), folder / "swapped.csv")
+    file_of(without_votes(fresh), folder / "pairs.jsonl")
+    file_of(fresh, folder / "fresh.csv")
+    words = ["train", "baseline", "--train", folder / "votes.csv", "--out", folder / "judge", "--folds.n", "2"]
+    assert main([*map(str, words), "--model.trees.rounds", "5"]) == 0
+    return folder
+
+
+def board(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def ranked(votecast: Callable, *words: Any) -> Any:
+    ran = votecast("rank", *words)
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def refused(votecast: Callable, *words: Any) -> str:
+    ran = votecast("rank", *words)
+    assert ran.code in (1, 2)
+    return " ".join(ran.err.split())
+
+
+def test_votes_become_a_table_a_file_and_settings(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "board.csv"
+    ran = ranked(votecast, "--input", files / "votes.csv", "--out", out)
+    assert "6 models by votes: " in ran.out and "of the pairs of models are told apart" in ran.out
+    assert "votes of a model against itself are left out" in ran.out
+    rows = board(out)
+    assert list(rows[0]) == COLUMNS
+    assert {row["model"] for row in rows} == set(SIZES)
+    for row in rows:
+        assert float(row["low"]) < float(row["score"]) < float(row["high"])
+        assert int(row["battles"]) == int(row["wins"]) + int(row["ties"]) + int(row["losses"])
+        assert int(row["rank_low"]) <= int(row["rank"]) <= int(row["rank_high"])
+    settings = json.loads(Path(f"{out}.settings.json").read_text())
+    assert settings["command"] == "rank" and settings["settings"]["method"] == "bradley_terry"
+
+
+def test_the_leaderboard_is_the_golden_one(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    ranked(votecast, "--input", files / "votes.csv", "--out", tmp_path / "board.csv")
+    found, wanted = board(tmp_path / "board.csv"), board(GOLDEN)
+    assert [row["model"] for row in found] == [row["model"] for row in wanted]
+    for name in set(COLUMNS) - {"model"}:
+        np.testing.assert_allclose(
+            [float(row[name]) for row in found], [float(row[name]) for row in wanted], rtol=1e-5, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("words", [(), ("--style-control",), ("--method", "davidson"), ("--method", "rao_kupper")])
+def test_exchanging_the_answers_of_every_row_changes_nothing(
+    votecast: Callable, files: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for name in ("votes", "swapped"):
+        ranked(votecast, "--input", files / f"{name}.csv", "--out", tmp_path / f"{name}.csv", *words)
+    one, other = board(tmp_path / "votes.csv"), board(tmp_path / "swapped.csv")
+    assert [row["model"] for row in one] == [row["model"] for row in other]
+    for mine, theirs in zip(one, other, strict=True):
+        numbers = [[float(value) for name, value in row.items() if name != "model"] for row in (mine, theirs)]
+        np.testing.assert_allclose(numbers[0], numbers[1], rtol=2e-5)
+
+
+def test_scores_are_those_of_evalica(votecast: Callable, files: Path) -> None:
+    ran = ranked(votecast, "--input", files / "votes.csv", "--json", "-")
+    found = json.loads(ran.out)["ranking"]
+    votes = read_votes(files / "votes.csv")
+    table = votes.table.select(["model_a", "model_b", "winner"]).to_pandas()
+    table = table[table.model_a != table.model_b]
+    winners = table.winner.map({"a": evalica.Winner.X, "b": evalica.Winner.Y, "tie": evalica.Winner.Draw})
+    theirs = evalica.bradley_terry(table.model_a, table.model_b, winners, tolerance=1e-12, limit=10_000).scores
+    elo = 400 / np.log(10) * np.log(pd.Series(theirs).loc[list(found["models"])].to_numpy())
+    scores = np.array(found["score"])
+    np.testing.assert_allclose(scores - scores.mean(), elo - elo.mean(), atol=1e-6)
+
+
+def test_fits_of_evalica_can_be_asked_for(votecast: Callable, files: Path) -> None:
+    ran = ranked(votecast, "--input", files / "votes.csv", "--method", "newman", "--draws", "20")
+    assert "newman" in ran.out and "bootstrap" in ran.out
+
+
+def test_files_of_models_and_votes_alone_suffice(votecast: Callable, tmp_path: Path) -> None:
+    path = bare_file(round_robin(), tmp_path / "bare.csv")
+    ran = ranked(votecast, "--input", path, "--method", "davidson", "--out", tmp_path / "board.jsonl")
+    assert [row["model"] for row in map(json.loads, (tmp_path / "board.jsonl").read_text().splitlines())] == [
+        "m0",
+        "m1",
+        "m2",
+        "m3",
+    ]
+    assert "nu" in ran.out and "the rows have no prompts: every row counts by itself" in ran.out
+    assert "the rows have no texts" in refused(votecast, "--input", path, "--style-control")
+
+
+def test_style_control_shows_what_style_is_worth(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    page = tmp_path / "board.html"
+    ran = ranked(votecast, "--input", files / "votes.csv", "--style-control", "--html", page)
+    assert "length" in ran.out and "log odds for one usual gap" in " ".join(ran.out.split())
+    text = page.read_text()
+    assert "What a usual gap in style is worth" in text and "<script" not in text and "https:" not in text
+
+
+def test_forecasts_alone_are_the_judges_ranking_and_say_so(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
+    ran = ranked(votecast, *words, "--json", tmp_path / "board.json", "--html", tmp_path / "board.html")
+    assert "6 models by forecasts: " in ran.out
+    assert "the ranking is that of the judge" in " ".join(ran.out.split())
+    assert "how far the judge is from people" in (tmp_path / "board.html").read_text()
+    found = json.loads((tmp_path / "board.json").read_text())
+    assert found["judge"]["name"] == "baseline" and found["rows"]["voted"] == 0
+
+
+def test_votes_and_forecasts_rank_together(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl", "--json", tmp_path / "board.json")
+    ran = ranked(votecast, "--input", files / "votes.csv", *words)
+    said = " ".join(ran.out.split())
+    assert "6 models by votes and forecasts: " in said and "the forecasts are trusted to" in said
+    assert "out-of-fold forecasts are taken, matched by id and texts" in said
+    found = json.loads((tmp_path / "board.json").read_text())
+    assert found["ranking"]["tuning"] is not None and found["rows"]["forecast"] > 400
+
+
+def test_rows_without_a_vote_are_forecast_where_no_pairs_are_named(
+    votecast: Callable, files: Path, tmp_path: Path
+) -> None:
+    from votecast.data import Battles
+
+    votes = sized_votes(600, seed=2)
+    mixed = Battles.concat([votes[:300], without_votes(votes[300:])])
+    path = file_of(mixed, tmp_path / "mixed.jsonl")
+    ran = ranked(votecast, "--input", path, "--judge", files / "judge")
+    assert "by votes and forecasts" in ran.out
+    assert "no voted prompt is among those that the judge was trained on" in " ".join(ran.out.split())
+    ran = ranked(votecast, "--input", path)
+    assert "300 of 600 rows have no vote and are left out" in ran.out
+
+
+def test_voted_prompts_that_the_judge_knows_are_refused_without_out_of_fold_forecasts(
+    votecast: Callable, files: Path, tmp_path: Path
+) -> None:
+    lines = (files / "votes.csv").read_text().splitlines()
+    renamed = [lines[0], *(f"x{line}" if line[:1].isdigit() else line for line in lines[1:])]
+    (tmp_path / "renamed.csv").write_text("\n".join(renamed) + "\n")
+    words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
+    said = refused(votecast, "--input", tmp_path / "renamed.csv", *words)
+    assert "voted rows have prompts on which the judge was trained" in said
+    assert "holds no out-of-fold forecasts of them" in said
+
+
+def test_pairs_that_the_judge_knows_are_left_out(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    known = file_of(without_votes(sized_votes(600)), tmp_path / "known.jsonl")
+    said = refused(votecast, "--input", files / "fresh.csv", "--judge", files / "judge", "--pairs", known)
+    assert "no pair is left to forecast (" in said and "the judge was trained on and are left out" in said
+    ran = ranked(votecast, "--judge", files / "judge", "--pairs", known)
+    assert "pairs have prompts that the judge was trained on: of these it is surer" in " ".join(ran.out.split())
+
+
+def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    pairs = files / "pairs.jsonl"
+    assert "there is nothing to rank by; give votes (--input)" in refused(votecast)
+    assert "no judge to forecast them" in refused(votecast, "--input", files / "votes.csv", "--pairs", pairs)
+    said = refused(votecast, "--input", files / "votes.csv", "--judge", files / "judge")
+    assert "nothing for it to forecast: every row has a vote" in said
+    assert "none of the 600 rows has a vote" in refused(votecast, "--input", pairs)
+    nameless = tmp_path / "nameless.csv"
+    nameless.write_text("prompt,response_a,response_b,winner\nWhy?,Because.,No.,a\n")
+    assert "needs the columns model_a and model_b" in refused(votecast, "--input", nameless)
+    columns = tmp_path / "columns.csv"
+    columns.write_text("question,left,right\nWhy?,Because.,No.\n")
+    assert "no format fits its columns" in refused(votecast, "--input", columns)
+    assert "of 'x' alone" in refused(votecast, "--input", bare_file([("x", "x", "a")], tmp_path / "one.csv"))
+    apart = bare_file([("x", "y", "a"), ("y", "x", "a"), ("p", "q", "a"), ("q", "p", "a")], tmp_path / "apart.csv")
+    said = refused(votecast, "--input", apart)
+    assert "(p, q)" in said and "(x, y)" in said
+    assert "2 models by votes" in ranked(votecast, "--input", apart, "--disconnected", "largest").out
+    assert "does not say what to write" in refused(
+        votecast, "--input", files / "votes.csv", "--out", tmp_path / "board.txt"
+    )
+    assert "--min-battles" in refused(votecast, "--input", apart, "--min-battles", 99)
+
+
+def test_a_model_that_only_won_and_votes_that_are_all_ties_are_ranked_with_a_remark(
+    votecast: Callable, tmp_path: Path
+) -> None:
+    rows = [*round_robin(), *[("champion", f"m{number}", "a") for number in range(4)]]
+    ran = ranked(votecast, "--input", bare_file(rows, tmp_path / "won.csv"))
+    assert "champion" in ran.out and "normal prior" in " ".join(ran.out.split())
+    ties = bare_file([("x", "y", "tie"), ("y", "z", "tie"), ("z", "x", "tie")] * 5, tmp_path / "ties.csv")
+    ran = votecast("rank", "--input", ties)
+    assert ran.code == 0 or "tie" in ran.err
+
+
+def test_few_battles_can_leave_models_out(votecast: Callable, tmp_path: Path) -> None:
+    rows = [*round_robin(), ("rare", "m0", "a"), ("m1", "rare", "a")]
+    ran = ranked(votecast, "--input", bare_file(rows, tmp_path / "rare.csv"), "--min-battles", 5)
+    assert "1 models with fewer than 5 battles are left out: rare" in ran.out and "4 models by votes" in ran.out
+
+
+def test_votes_against_both_are_ties_left_out_or_an_outcome_of_their_own(votecast: Callable, tmp_path: Path) -> None:
+    rows = [*round_robin(), *[("m3", "m2", "tie (bothbad)")] * 9]
+    path, out = bare_file(rows, tmp_path / "bad.csv"), tmp_path / "board.csv"
+    said = {how: ranked(votecast, "--input", path, "--both-bad", how).out for how in ("tie", "drop")}
+    assert "9 of 81 votes are against both answers: they count as ties" in said["tie"]
+    assert "9 of 81 votes are against both answers: they are left out" in said["drop"]
+    ran = ranked(votecast, "--input", path, "--both-bad", "own", "--out", out, "--html", tmp_path / "b.html")
+    assert "both bad" in ran.out and "Votes against both answers" in (tmp_path / "b.html").read_text()
+    shares = {row["model"]: float(row["both_bad_share"]) for row in board(out)}
+    assert shares["m0"] == 0 and shares["m2"] == pytest.approx(9 / 45)
+    assert all(float(row["both_bad_low"]) <= float(row["both_bad_share"]) for row in board(out))
+    wins = {row["model"]: row["wins"] for row in board(out)}
+    ranked(votecast, "--input", path, "--both-bad", "drop", "--out", tmp_path / "drop.csv")
+    assert wins == {row["model"]: row["wins"] for row in board(tmp_path / "drop.csv")}
+
+
+def test_votes_against_both_are_ties_for_a_judge(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    lines = (files / "pairs.jsonl").read_text().splitlines()
+    rows = [json.loads(line) | {"winner": "both_bad"} for line in lines[:300]]
+    path = tmp_path / "bad.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n".join(lines[300:]) + "\n")
+    said = refused(votecast, "--input", path, "--judge", files / "judge", "--both-bad", "own")
+    assert "forecasts votes against both answers as ties" in said
+
+
+def test_outputs_are_not_replaced_unless_asked(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "board.csv"
+    out.write_text("mine")
+    assert "left alone" in refused(votecast, "--input", files / "votes.csv", "--out", out)
+    ranked(votecast, "--input", files / "votes.csv", "--out", out, "--overwrite")
+    assert out.read_text().startswith("rank,model")
+
+
+def test_the_same_files_give_the_same_bytes(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    words = ("--input", files / "votes.csv", "--intervals", "bootstrap", "--draws", 20)
+    for name in ("one", "two"):
+        ranked(votecast, *words, "--out", tmp_path / f"{name}.csv", "--html", tmp_path / f"{name}.html")
+    for ending in ("csv", "html"):
+        assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
