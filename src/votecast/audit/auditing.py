@@ -60,7 +60,7 @@ def audit_judge(judge: Any, votes: Any, *, allow_leak: bool = False, draws: int 
         ...     {"prompt": f"Question {i}?", "response_a": "Yes.", "response_b": "No, because.", "winner": "ab"[i % 2]}
         ...     for i in range(4)
         ... ]
-        >>> audit = audit_judge(Predictions(["0", "1", "2", "3"], np.full((4, 3), 1 / 3)), rows, draws=20)
+        >>> audit = audit_judge(Predictions(["0", "1", "2", "3"], [[1 / 3] * 3] * 4), rows, draws=20)
         >>> audit.votes.binary, [baseline.name for baseline in audit.baselines]
         (True, ['uniform', 'prior', 'longer', 'style'])
     """

@@ -15,76 +15,261 @@ CHARACTERS: Final = 600
 
 OTHER: Final = "other"
 
-# fmt: off
-_CODE = (
-    r"```|#include|</?(?:html|div|script|table)|\bdef \w+\(|\bimport \w+|\bselect .{1,80} from |\bpublic (?:static|class)"
-    r"|\b(?:python|javascript|typescript|java|c\+\+|c#|sql|html|css|php|ruby|rust|golang|kotlin|bash|regex|pandas|numpy"
-    r"|pytorch|react|django|flask|docker|kubernetes|git|api|json|yaml|xml|algorithm|algorithmus|algorithme|algoritmo"
-    r"|code|coding|codigo|source code|quellcode|script|skript|debug|compile|compiler|function that|program(?:me|ma|m)?"
-    r" (?:that|to|in|for|der|das|die|qui|que|para)|stack trace|software|linux|unix|excel|latex)\b"
-    r"|código|函数|代码|编程|程序|算法|コード|プログラム|関数|코드|프로그램|함수|программ|функци[юя]|код(?:[^\p{L}]|$)|алгоритм"
+_START: Final = r"^[\s¿¡\"'(]*"
+_END: Final = r"(?:[^\p{L}]|$)"
+
+# Each category: patterns anywhere; words between word boundaries; words that open the prompt.
+_CODE: Final = (
+    (
+        *(r"```", r"#include", r"</?(?:html|div|script|table)", r"\bdef \w+\(", r"\bimport \w+", r"c\+\+", r"\bc#"),
+        *(r"\bselect .{1,80} from ", r"\bpublic (?:static|class)", "código", "函数", "代码", "编程", "程序", "算法"),
+        *("コード", "プログラム", "関数", "코드", "프로그램", "함수", "программ", "функци[юя]", "алгоритм"),
+    ),
+    (
+        *(
+            "python",
+            "javascript",
+            "typescript",
+            "java",
+            "sql",
+            "html",
+            "css",
+            "php",
+            "ruby",
+            "rust",
+            "golang",
+            "kotlin",
+        ),
+        *("bash", "regex", "pandas", "numpy", "pytorch", "react", "django", "flask", "docker", "kubernetes", "git"),
+        *("api", "json", "yaml", "xml", "algorithm", "algorithmus", "algorithme", "algoritmo", "code", "coding"),
+        *("codigo", "quellcode", "script", "skript", "debug", "compiler?", "function that", "stack trace", "software"),
+        *("program (?:that|to|in|for)", "programm,? (?:der|das|die)", "programme qui", "programa (?:que|para)"),
+        *("linux", "unix", "excel", "latex"),
+    ),
+    (),
 )
-_MATHS = (
-    r"\b(?:math|maths|mathematics|mathe|equation|gleichung|équation|ecuaci[oó]n|equazione|equa[cç][aã]o|solve for"
-    r"|calculate|compute the|berechne|calcul(?:e|ez|er|a|ar)|calcola|derivative|ableitung|integral of|integrate"
-    r"|probability (?:of|that)|wahrscheinlichkeit|theorem|prove that|beweise|polynomial|matrix|eigenvalue|triangle|dreieck"
-    r"|square root|wurzel aus|prime number|geometry|algebra|arithmetic|percent(?:age)? of|how many .{1,60} (?:left|in total|altogether))\b"
-    r"|\d\s*[+*×÷=^/]\s*\(?\d|\bx\s*=|\\frac|\\int|数学|方程|计算|概率|证明|几何|数列|計算|方程式|確率|수학|계산|방정식|확률"
-    r"|вычисл|уравнени|вероятност|докаж|посчита|математи"
+_TRANSLATION: Final = (
+    ("翻译", "翻譯", "译成", "訳し", "翻訳", "번역", "перевед", "перевод", "переклад", "übersetz"),
+    (
+        *("translat(?:e|ion|ing)", "tradu(?:is|isez|ire|ction|ce|cir|cci[oó]n|zi|zione|za|zir)", r"traduz\w*"),
+        *("how do you say", "wie sagt man", "(?:in|auf) (?:englisch|deutsch|französisch|spanisch)"),
+        "into (?:english|german|french|spanish|italian|chinese|japanese|russian|portuguese|korean|arabic|hindi)",
+        *("en (?:anglais|français|inglés|español)", "comment dit-on", "c[oó]mo se dice"),
+    ),
+    (),
 )
-_TRANSLATION = (
-    r"\b(?:translat(?:e|ion|ing)|übersetz\w*|tradu(?:is|isez|ire|ction|ce|cir|cci[oó]n|zi|zione|za|zir)|traduz\w*|traduc\w*"
-    r"|into (?:english|german|french|spanish|italian|chinese|japanese|russian|portuguese|korean|arabic|hindi)"
-    r"|(?:in|auf) (?:englisch|deutsch|französisch|spanisch)|en (?:anglais|français|inglés|español)|how do you say|wie sagt man)\b"
-    r"|翻译|翻譯|译成|訳し|翻訳|번역|перевед|перевод|переклад"
+_MATHS: Final = (
+    (
+        *(r"\d\s*[+*×÷=^/]\s*\(?\d", r"\bx\s*=", r"\\frac", r"\\int", "数学", "方程", "计算", "概率", "证明", "几何"),
+        *("数列", "計算", "確率", "수학", "계산", "방정식", "확률", "вычисл", "уравнени", "вероятност", "докаж"),
+        *("посчита", "математи", "équation", "ecuaci[oó]n", "equa[cç][aã]o"),
+    ),
+    (
+        *(
+            "maths?",
+            "mathematics?",
+            "mathe",
+            "equation",
+            "gleichung",
+            "equazione",
+            "solve for",
+            "calculate",
+            "berechne",
+        ),
+        *("compute the", "calcul(?:e|ez|er|a|ar)", "calcola", "derivative", "ableitung", "integral of", "integrate"),
+        *("probability (?:of|that)", "wahrscheinlichkeit", "theorem", "prove that", "beweise", "polynomial", "matrix"),
+        *("eigenvalue", "triangle", "dreieck", "square root", "wurzel aus", "prime number", "geometry", "algebra"),
+        *("arithmetic", "percent(?:age)? of", "how many .{1,60} (?:left|in total|altogether)"),
+    ),
+    (),
 )
-_SUMMARY = (
-    r"\b(?:summar(?:y|ize|ise|izing)|tl;?dr|key points|paraphras\w+|rephrase|rewrite|proofread|shorten|simplify|bullet points"
-    r"|zusammenfass\w*|fasse .{1,80} zusammen|umschreib\w*|résum\w+|reformul\w+|resum\w+|riassum\w+|riassunto|reescrib\w+)"
-    r"|extract the|classify|correct the (?:grammar|text)|总结|概括|改写|润色|摘要|要約|書き直|요약|다시 써|перефразир|сократи|резюмир|кратко излож"
+_REWRITING: Final = (
+    (
+        *("总结", "概括", "改写", "润色", "摘要", "要約", "書き直", "요약", "다시 써", "перефразир", "сократи"),
+        *("резюмир", "кратко излож", "tl;?dr", "résum"),
+    ),
+    (
+        *("summar(?:y|ize|ise|izing)", "key points", r"paraphras\w+", "rephrase", "rewrite", "proofread", "shorten"),
+        *("simplify", "bullet points", "extract the", "classify", "correct the (?:grammar|text)", r"zusammenfass\w*"),
+        *("fasse .{1,80} zusammen", r"umschreib\w*", r"reformul\w+", r"resum\w+", r"riassu[mn]\w+", r"reescrib\w+"),
+    ),
+    (),
 )
-_WRITING = (
-    r"\b(?:write|compose|draft|create|schreibe?|verfasse|rédige\w*|[eé]cris|escrib\w+|redacta\w*|escreva|scrivi)"
-    r" .{0,60}\b(?:story|poem|essay|letter|e-?mail|mail|blog|article|song|lyrics|speech|script|dialogue?|novel|scene|tweet|post|ad"
-    r"|haiku|joke|limerick|review|resume|biography|headline|slogan|paragraph|geschichte|gedicht|aufsatz|brief|lied|rede|artikel"
-    r"|histoire|poème|lettre|chanson|discours|cuento|historia|poema|carta|canci[oó]n|discurso|articolo|storia|lettera|canzone|artigo)"
-    r"|\b(?:poem|haiku|sonnet|limerick|fan ?fiction|once upon a time|creative writing|tell me a (?:story|joke))\b"
-    r"|写一[篇首封个段]|作文|写诗|故事|小说|文案|書いて|物語|작성해|시를|이야기|напиши .{0,40}(?:рассказ|стих|письмо|эссе|сказк|пост|текст|статью)|сочини"
+_WORKS: Final = (
+    *("story", "poem", "essay", "letter", "e-?mail", "mail", "blog", "article", "song", "lyrics", "speech", "script"),
+    *("dialogue?", "novel", "scene", "tweet", "post", "ad", "haiku", "joke", "limerick", "review", "resume"),
+    *("biography", "headline", "slogan", "paragraph", "geschichte", "gedicht", "aufsatz", "brief", "lied", "rede"),
+    *("artikel", "histoire", "poème", "lettre", "chanson", "discours", "cuento", "historia", "poema", "carta"),
+    *("canci[oó]n", "discurso", "articolo", "storia", "lettera", "canzone", "artigo"),
 )
-_REASONING = (
-    r"\b(?:why|explain|reason(?:ing)?|compare|comparison|difference between|pros and cons|advantages|disadvantages|analy[sz]e"
-    r"|evaluate|argue|logic(?:al)?|riddle|puzzle|step by step|what would happen|suppose|should i|is it better|what if"
-    r"|warum|wieso|erkläre?|vergleich\w*|unterschied|vorteile|nachteile|rätsel|pourquoi|expliqu\w+|compar\w+|différence"
-    r"|por ?qu[eéê]|explica\w*|explique|diferenc\w+|diferenç\w+|ventajas|perch[eé]|spiega\w*|confront\w+|differenz\w+)\b"
-    r"|为什么|解释|比较|区别|分析|推理|优缺点|なぜ|説明|違い|比較|왜|설명|차이|비교|почему|зачем|объясни|сравни|отличи|разниц|загадк"
+_WRITE: Final = (
+    r"(?:write|compose|draft|create|schreibe?|verfasse|rédige\w*|[eé]cris|escrib\w+|redacta\w*|escreva|scrivi)"
 )
-_FACT = (
-    r"^[\s¿\"']*(?:who|what|when|where|which|whose|how (?:many|much|old|long|far|tall|big|do|does|did|to|can|is|are)|is|are|was|were"
-    r"|does|do|did|can|name|list|define|tell me about|give me"
-    r"|wer|was|wann|wo|welche\w*|wie (?:viele?|alt|lange|weit|hoch|groß|heißt|kann)|ist|sind|gibt es|nenne"
-    r"|qui|quand|où|quel\w*|combien|qu'est|est-ce|comment|qui[eé]n|qu[eé]|cu[aá]ndo|d[oó]nde|cu[aá]l\w*|cu[aá]nt\w+|c[oó]mo"
-    r"|quem|quando|onde|qual|quais|quant\w+|como|chi|cosa|dove|quale|come)\b"
-    r"|(?:谁|什么|何时|哪里|哪个|哪些|多少|几[个年]|如何|怎么|是否|吗[?？]?|谁是|介绍)|(?:誰|何|いつ|どこ|どの|いくつ|ですか|とは)"
-    r"|(?:누구|무엇|언제|어디|어느|몇|인가요|입니까)|(?:^|[^\p{L}])(?:кто|что|когда|где|какой|какая|какие|каков|сколько|как|назови)(?:[^\p{L}]|$)"
+_WRITING: Final = (
+    (
+        *(
+            "写一[篇首封个段]",
+            "作文",
+            "写诗",
+            "故事",
+            "小说",
+            "文案",
+            "書いて",
+            "物語",
+            "작성해",
+            "시를",
+            "이야기",
+            "сочини",
+        ),
+        "напиши .{0,40}(?:рассказ|стих|письмо|эссе|сказк|пост|текст|статью)",
+    ),
+    (
+        rf"{_WRITE} .{{0,60}}\b(?:{'|'.join(_WORKS)})",
+        *("poem", "haiku", "sonnet", "limerick", "fan ?fiction", "once upon a time", "creative writing"),
+        "tell me a (?:story|joke)",
+    ),
+    (),
 )
-_CHAT = (
-    r"^[\s¿¡\"']*(?:hi|hello|hey|yo|sup|good (?:morning|evening|night)|thanks?|thank you|how are you|how's it going|who are you"
-    r"|what is your name|what's your name|are you|can you hear|let's talk|i feel|i am feeling|i'm feeling|i'm (?:sad|bored|happy)"
-    r"|hallo|guten (?:tag|morgen|abend)|wie geht|danke|bonjour|salut|merci|ça va|hola|buen[oa]s|gracias|qué tal|ciao|grazie"
-    r"|olá|oi|obrigad\w|bom dia)\b|^(?:你好|您好|嗨|谢谢|你是谁|こんにちは|ありがとう|안녕|감사|привет|здравствуй|спасибо|как дела)"
-    r"|\b(?:role ?play|pretend (?:to be|you)|act as|you are now|stell dir vor, du bist|fais comme si|actúa como|agisci come)\b|扮演|ロールプレイ|역할극|притворись|представь, что ты"
+_CHAT: Final = (
+    ("扮演", "ロールプレイ", "역할극", "притворись", "представь, что ты", "^(?:你好|您好|嗨|谢谢|你是谁|안녕|감사)"),
+    ("role ?play", "pretend (?:to be|you)", "act as", "you are now", "fais comme si", "actúa como", "agisci come"),
+    (
+        *("hi", "hello", "hey", "yo", "sup", "good (?:morning|evening|night)", "thanks?", "thank you", "how are you"),
+        *(
+            "how's it going",
+            "who are you",
+            "what(?: i|')s your name",
+            "are you",
+            "let's talk",
+            "i feel",
+            "i'm (?:sad|bored)",
+        ),
+        *("hallo", "guten (?:tag|morgen|abend)", "wie geht", "danke", "bonjour", "salut", "merci", "hola", "buen[oa]s"),
+        *("gracias", "qué tal", "ciao", "grazie", "olá", "oi", r"obrigad\w", "bom dia", "привет", "здравствуй(?:те)?"),
+        *("спасибо", "как дела", "こんにちは", "ありがとう"),
+    ),
 )
-# fmt: on
+_REASONING: Final = (
+    (
+        *(
+            "为什么",
+            "解释",
+            "比较",
+            "区别",
+            "分析",
+            "推理",
+            "优缺点",
+            "なぜ",
+            "説明",
+            "違い",
+            "比較",
+            "왜",
+            "설명",
+            "차이",
+        ),
+        *(
+            "비교",
+            "почему",
+            "зачем",
+            "объясни",
+            "сравни",
+            "отличи",
+            "разниц",
+            "загадк",
+            "erklär",
+            "rätsel",
+            "perch[eé]",
+        ),
+        *("por ?qu[eéê]", "différence"),
+    ),
+    (
+        *("why", "explain", "reason(?:ing)?", "compare", "comparison", "difference between", "pros and cons"),
+        *("(?:dis)?advantages", "analy[sz]e", "evaluate", "argue", "logic(?:al)?", "riddle", "puzzle", "step by step"),
+        *("what would happen", "suppose", "should i", "is it better", "what if", "warum", "wieso", r"vergleich\w*"),
+        *("unterschied", "vorteile", "nachteile", "pourquoi", r"expliqu\w+", r"compar\w+", r"explica\w*"),
+        *(r"diferen[cç]\w+", "ventajas", r"spiega\w*", r"confront\w+", r"differenz\w+"),
+    ),
+    (),
+)
+_FACT: Final = (
+    (
+        *(
+            "谁",
+            "什么",
+            "何时",
+            "哪[里个些]",
+            "多少",
+            "几[个年]",
+            "如何",
+            "怎么",
+            "是否",
+            "吗[?？]?",
+            "介绍",
+            "誰",
+            "何",
+            "いつ",
+        ),
+        *("どこ", "どの", "いくつ", "ですか", "とは", "누구", "무엇", "언제", "어디", "어느", "몇", "인가요", "입니까"),
+    ),
+    (),
+    (
+        *(
+            "who",
+            "what",
+            "when",
+            "where",
+            "which",
+            "whose",
+            "how",
+            "is",
+            "are",
+            "was",
+            "were",
+            "does",
+            "do",
+            "did",
+            "can",
+        ),
+        *(
+            "name",
+            "list",
+            "define",
+            "tell me about",
+            "give me",
+            "wer",
+            "was",
+            "wann",
+            "wo",
+            r"welche\w*",
+            "ist",
+            "sind",
+        ),
+        *("wie (?:viele?|alt|lange|weit|hoch|groß|heißt|kann)", "gibt es", "nenne", "qui", "quand", "où", r"quel\w*"),
+        *("combien", "qu'est", "est-ce", "comment", "qui[eé]n", "qu[eé]", "cu[aá]ndo", "d[oó]nde", r"cu[aá]\w+"),
+        *("c[oó]mo", "quem", "quando", "onde", "qual", "quais", r"quant\w+", "chi", "cosa", "dove", "quale", "come"),
+        *("кто", "что", "когда", "где", "какой", "какая", "какие", "каков", "сколько", "как", "назови"),
+    ),
+)
+
+
+def _pattern(anywhere: tuple[str, ...], words: tuple[str, ...], opening: tuple[str, ...]) -> str:
+    parts = list(anywhere)
+    if words:
+        parts.append(rf"(?:^|[^\p{{L}}\d])(?:{'|'.join(words)}){_END}")
+    if opening:
+        parts.append(rf"{_START}(?:{'|'.join(opening)}){_END}")
+    return "|".join(parts)
+
 
 RULES: Final = {
-    "code": _CODE,
-    "translation": _TRANSLATION,
-    "maths": _MATHS,
-    "rewriting and summaries": _SUMMARY,
-    "writing": _WRITING,
-    "chat and roles": _CHAT,
-    "reasoning and explanation": _REASONING,
-    "questions of fact": _FACT,
+    "code": _pattern(*_CODE),
+    "translation": _pattern(*_TRANSLATION),
+    "maths": _pattern(*_MATHS),
+    "rewriting and summaries": _pattern(*_REWRITING),
+    "writing": _pattern(*_WRITING),
+    "chat and roles": _pattern(*_CHAT),
+    "reasoning and explanation": _pattern(*_REASONING),
+    "questions of fact": _pattern(*_FACT),
 }
 """The first rule that fits names the category; patterns are RE2's, on text in lower case."""
 
@@ -93,7 +278,8 @@ def categories(battles: Battles) -> list[str]:
     """The category of every row, from the beginning of its prompt.
 
     The rules are words in English, German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Korean;
-    prompts in other languages, and those that no rule fits, are "other". They are rough: they sort a file, not a prompt.
+    prompts in other languages, and those that no rule fits, are "other". They are rough: they sort a file, not a
+    prompt.
 
     Example:
         >>> asked = ["Write a Python function.", "Übersetze das bitte.", "Who wrote Faust?", "写一首诗", "Hm."]

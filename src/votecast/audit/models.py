@@ -109,6 +109,7 @@ def _favours(rows: Rows, sides: list[np.ndarray], counted: np.ndarray, names: li
         part = (first | second) & counted
         if part.any():
             shares = [np.where(first, share, 1 - share) for share in wins]
-            figures = [rows.sums.mean(share, part) for share in shares]
-            out.append(Favour(name, int(part.sum()), *figures, rows.sums.tested(np.where(first, lead, -lead), part)))
+            voted, forecast = (rows.sums.mean(share, part) for share in shares)
+            favoured = rows.sums.tested(np.where(first, lead, -lead), part)
+            out.append(Favour(name, int(part.sum()), voted, forecast, favoured))
     return tuple(sorted(out, key=lambda favour: (-favour.rows, favour.name)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from votecast.audit.rows import Rows
 from votecast.audit.sums import Sums
-from votecast.data.pairs import Pairs
+from votecast.data.pairs import Ints, Pairs
 from votecast.metrics.bootstrap import ClusterDraws
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats, decisions
@@ -77,14 +77,14 @@ def people(rows: Rows, seed: int) -> People | None:
     )
 
 
-def _counted(rows: Rows) -> tuple[Floats, np.ndarray, np.ndarray]:
+def _counted(rows: Rows) -> tuple[Floats, Ints, Ints]:
     """Votes for each outcome of each pair in the order of its first row, the pair of each row, and first rows."""
     pairs = Pairs.of(rows.battles)
     group = pairs.numbers(ordered=False)
     targets = np.where(pairs.reversed[:, None], rows.targets[:, [1, 0, 2]], rows.targets)
     cast = _cast(targets, rows.sums.weights)
-    counts = np.stack([np.bincount(group, column) for column in cast.T], axis=1)
-    return counts, group, np.unique(group, return_index=True)[1]
+    counts: Floats = np.stack([np.bincount(group, column) for column in cast.T], axis=1)
+    return counts, group, np.unique(group, return_index=True)[1].astype(np.int64)
 
 
 def _cast(targets: Probabilities, weights: Floats) -> Floats:
@@ -96,7 +96,7 @@ def _cast(targets: Probabilities, weights: Floats) -> Floats:
     return np.where(many[:, None], np.round(votes), np.where(single[:, None], targets, 0.0))
 
 
-def _per_pair(rows: Rows, values: Floats, group: np.ndarray, size: int) -> Floats:
+def _per_pair(rows: Rows, values: Floats, group: Ints, size: int) -> Floats:
     w = np.maximum(rows.sums.weights, 1e-12)
     return np.asarray(np.bincount(group, w * values, minlength=size) / np.bincount(group, w, minlength=size))
 

@@ -105,7 +105,7 @@ def _kinds(rows: Rows, form: Form | None, seed: int) -> Mapping[str, Masks]:
         "category": _masks(categories(battles)),
     } | out
     if form is not None:
-        out["repetition"] = _two(form.repeats, "an answer repeats itself", "no answer does")
+        out["repetition"] = _two(form.repeats, "an answer repeats itself", "no answer repeats itself")
     if rows.cut is not None:
         out["truncation"] = _two(rows.cut.cut, "cut before the judge read it", "read whole")
     return out

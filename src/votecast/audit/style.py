@@ -1,8 +1,8 @@
-"""What the judge over- and underrates in the form of answers, at equal predicted quality."""
+"""What the judge makes of the form of answers, and what the people who voted make of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from votecast.audit.form import UNITS, Form
 from votecast.audit.rows import Rows
 from votecast.audit.tilt import fit_tilt, logits
 from votecast.metrics.result import Figure
+from votecast.metrics.rows import Floats
+from votecast.types import Probabilities
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Trait:
         rows: Rows whose answers differ in it.
         people: What people make of it, the other traits being equal.
         judge: What the judge makes of it, the other traits being equal.
-        underrated: What votes make of it beyond the judge's forecast: above 0 the judge gives it too little, below 0
-            too much.
+        overrated: How much more the judge makes of it than people do: above 0 it gives it too much, below 0 too little.
+        unused: What votes make of it beyond the judge's forecast at equal predicted quality: what it does not use yet.
     """
 
     name: str
@@ -32,7 +34,8 @@ class Trait:
     rows: int
     people: Figure
     judge: Figure
-    underrated: Tested
+    overrated: Tested
+    unused: Tested
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,14 @@ class Style:
     """The form of answers.
 
     People's and the judge's tastes are Davidson models (1970) of the votes and of the forecasts by all traits at once.
-    What is underrated are the coefficients of the traits beside the judge's own forecast and its log odds, which holds
-    the predicted quality equal, as style is held equal in arenas that control for it (Li et al. 2024, "Does style
-    matter?").
+    What is overrated is the tilt by the traits that would take the forecasts to the votes, with its sign changed. What
+    is unused comes from the votes regressed on the forecast, its log odds and the traits, as style is held equal in
+    arenas that control for it (Li et al. 2024, "Does style matter?").
 
     Args:
         traits: Those in which any answers differ.
-        slope: Coefficient of the judge's own log odds: above 0 it should be surer of its preferences, below 0 less.
+        slope: What the judge's own log odds still add in that regression: above 0 its preferences should be stronger,
+            below 0 weaker; -1 if they say nothing that length and layout do not.
     """
 
     traits: tuple[Trait, ...]
@@ -56,21 +60,26 @@ class Style:
 def style(rows: Rows, form: Form) -> Style | None:
     """Measure tastes; None where no two answers of a row differ in form."""
     kept = np.flatnonzero((form.gaps != 0).any(axis=0))
-    if not len(kept) or not rows.sums.weights.any():
+    if not len(kept):
         return None
-    gaps, w, clusters = form.gaps[:, kept], rows.sums.weights, rows.sums.clusters
-    level, base = logits(np.full_like(rows.p, 1 / 3) * [1, 1, not rows.binary]), logits(rows.p)
-    beside = np.column_stack([base[:, 0] - base[:, 1], gaps])
-    people = fit_tilt(level, gaps, rows.targets, w).tested(level, gaps, rows.targets, w, clusters)
-    judge = fit_tilt(level, gaps, rows.p, w).tested(level, gaps, rows.p, w, clusters)
-    slope, *missed = fit_tilt(base, beside, rows.targets, w).tested(base, beside, rows.targets, w, clusters)
-    named = [form.names[column] for column in kept]
-    return Style(
-        tuple(
-            Trait(name, UNITS[name], int((gap != 0).sum()), *(taste.figure for taste in tastes), underrated)
-            for name, gap, tastes, underrated in zip(
-                named, gaps.T, zip(people, judge, strict=True), missed, strict=True
-            )
-        ),
-        slope,
-    )
+    gaps, base = form.gaps[:, kept], logits(rows.p)
+    level = logits(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
+    people = _coefficients(rows, level, gaps, rows.targets)
+    judge = _coefficients(rows, level, gaps, rows.p)
+    missed = _coefficients(rows, base, gaps, rows.targets)
+    slope, *unused = _coefficients(rows, base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
+    traits = []
+    for place, column in enumerate(kept.tolist()):
+        name, differ = form.names[column], int((gaps[:, place] != 0).sum())
+        tastes = people[place].figure, judge[place].figure
+        traits.append(Trait(name, UNITS[name], differ, tastes[0], tastes[1], _negative(missed[place]), unused[place]))
+    return Style(tuple(traits), slope)
+
+
+def _coefficients(rows: Rows, base: Floats, columns: Floats, targets: Probabilities) -> list[Tested]:
+    w, clusters = rows.sums.weights, rows.sums.clusters
+    return fit_tilt(base, columns, targets, w).tested(base, columns, targets, w, clusters)
+
+
+def _negative(test: Tested) -> Tested:
+    return replace(test, value=-test.value, low=-test.high, high=-test.low)

@@ -56,7 +56,7 @@ class Sums:
         if np.isnan(value) or not len(self.drawn) or not len(block) or block.min() == block.max():
             return Figure(value, float("nan"), float("nan"))
         size = self.drawn.counts.shape[1]
-        sums = np.stack([np.bincount(block, column, minlength=size) for column in columns], axis=1)
+        sums: Floats = np.stack([np.bincount(block, column, minlength=size) for column in columns], axis=1)
         low, high = interval(ratio(*self.drawn.sums(sums).T))
         return Figure(value, float(low), float(high))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from votecast.audit.models import Favour
 from votecast.audit.result import Audit
+from votecast.audit.style import Trait
 from votecast.report.audit_figures import MARK, marked
 from votecast.report.document import Cell, Chart, Item, Section, Series, Table
 
@@ -46,45 +47,44 @@ def _style(audit: Audit) -> Section:
     title = "Length and style"
     if audit.style is None:
         return Section("style", title, ["No two answers differ in form, or there are no texts."])
-    traits = audit.style.traits
+    traits, slope = audit.style.traits, audit.style.slope
+    drawn = Series("judge", [trait.name for trait in traits], *_ends([trait.overrated.figure for trait in traits]))
+    columns = ["", "found", "one unit", "rows that differ", "people", "judge", "overrated", "unused"]
     rows: list[list[Cell]] = [
         [
-            trait.name,
-            trait.unit,
-            trait.rows,
-            trait.people,
-            trait.judge,
-            trait.underrated.figure,
-            _rating(trait.underrated),
+            *(trait.name, _rating(trait), trait.unit, trait.rows, trait.people, trait.judge),
+            *(trait.overrated.figure, trait.unused.figure),
         ]
         for trait in traits
     ]
-    names = [trait.name for trait in traits]
-    tests = [trait.underrated for trait in traits]
-    drawn = Series("votes beyond the forecast", names, *_ends([test.figure for test in tests]))
     items: list[Item] = [
-        Chart("dots", "What the judge underrates (right) and overrates (left)", "log odds", "", [drawn], mark=0.0),
-        Table(["", "one unit", "rows that differ", "people", "judge", "underrated", ""], rows),
+        Chart("dots", "What it gives too much for (right) and too little (left)", "log odds", "", [drawn], mark=0.0),
+        Table(columns, rows),
     ]
-    slope = audit.style.slope
     text = [
-        "All figures are log odds for one unit more in an answer, the other traits being equal: 0.1 moves an even chance "
-        "to 52.5 %. People and judge: what each makes of it. Underrated: what votes still make of it where the judge "
-        f"predicts equal quality; below 0 the judge gives it too much. {MARK} marks what is beyond chance.",
+        (
+            "All figures are log odds for one unit more in an answer, other traits equal: 0.1 moves an even "
+            "chance to 52.5%. People and judge: what each makes of it. Overrated: how much more the judge makes of it "
+            "than people. Unused: what votes still make of it where the judge predicts equal quality, its own log odds "
+            f"held equal. {MARK} marks what is beyond chance."
+        ),
+        (
+            f"With traits equal, each unit of its own log odds is worth {1 + slope.value:.2f} {marked(slope)} of "
+            "one in the votes: 1 is fair, less is overconfident, 0 says that it sees nothing but these traits, and less "
+            "than 0 that it misleads."
+        ),
     ]
-    if slope.marked:
-        text.append(
-            f"Its own preferences should be {'stronger' if slope.value > 0 else 'weaker'} by {abs(slope.value):.0%} {MARK}"
-        )
     return Section("style", title, text, items)
 
 
-def _rating(test: object) -> str:
-    from votecast.audit.correction import Tested
-
-    if not isinstance(test, Tested) or not test.marked:
-        return ""
-    return f"{MARK} underrated" if test.value > 0 else f"{MARK} overrated"
+def _rating(trait: Trait) -> str:
+    said = [
+        (trait.overrated.above, "overrated"),
+        (trait.overrated.below, "underrated"),
+        (trait.unused.marked and not trait.overrated.marked, "unused"),
+    ]
+    found = [words for is_so, words in said if is_so]
+    return f"{MARK} {', '.join(found)}" if found else ""
 
 
 def _models(audit: Audit) -> Section:
@@ -93,15 +93,21 @@ def _models(audit: Audit) -> Section:
     if found is None:
         return Section("models", title, ["The votes do not name the models behind the answers."])
     text = [
-        "Favoured is the share of battles that the judge gives a model, a tie counted as half, minus what people gave "
-        f"it. {MARK} marks what is beyond chance.",
+        (
+            "Favoured is the share of battles that the judge gives a model, a tie counted as half, minus what people "
+            f"gave it. {MARK} marks what is beyond chance."
+        ),
         _own(found.own, found.own_among),
     ]
-    by_favour = sorted(found.models[:_SHOWN], key=lambda model: -model.favoured.value)
+    shown = [model for place, model in enumerate(found.models) if place < _SHOWN or model.favoured.marked]
+    caption = "Most battles first."
+    if len(shown) < len(found.models):
+        caption += f" Left out: {len(found.models) - len(shown)} of fewer battles without a mark."
+    by_favour = sorted(shown[:_SHOWN], key=lambda model: -model.favoured.value)
     drawn = Series("judge", [model.name for model in by_favour], *_ends([m.favoured.figure for m in by_favour]))
     items: list[Item] = [
         Chart("dots", "Favoured beyond the votes", "share of battles", "", [drawn], mark=0.0, percent=True),
-        _favours("model", found.models, "Most battles first."),
+        _favours("model", shown, caption),
     ]
     if found.families:
         items.append(_favours("family", found.families, "Families against all others, by the names of the models."))
@@ -109,11 +115,10 @@ def _models(audit: Audit) -> Section:
 
 
 def _own(own: Sequence[str], among: Sequence[str]) -> str:
-    if among:
-        return f"The judge stands on weights of the family {', '.join(among)}, which is among the models: look at it first."
-    if own:
-        return f"The judge stands on weights of the family {', '.join(own)}, which is not among the models."
-    return "The judge stands on no weights of a known family, so that it has none to favour."
+    if not own:
+        return "The judge stands on no weights of a known family, so that it has none to favour."
+    is_among = "is" if among else "is not"
+    return f"The judge stands on weights of the family {', '.join(among or own)}, which {is_among} among the models."
 
 
 def _favours(name: str, favours: Sequence[Favour], caption: str) -> Table:

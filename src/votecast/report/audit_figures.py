@@ -15,16 +15,12 @@ from votecast.metrics.result import Figure
 from votecast.report.document import Cell, Chart, Heatmap, Item, Section, Series, Table
 
 MARK = "†"
-_HEADLINE = {
-    "log_loss": "log loss (lower is better)",
+_SHOWN = {
+    "log_loss": "log loss",
     "accuracy": "accuracy",
     "agreement_decided": "agreement where a side was voted",
-    "brier": "Brier score (lower is better)",
+    "brier": "Brier score",
     "auc": "AUC, a against b",
-    "macro_f1": "macro F1",
-    "ece": "calibration error (ECE)",
-    "ece_perfect": "the same of a perfect judge, by chance",
-    "flip_rate": "flip rate",
 }
 _BESIDE = {
     "uniform": "uniform",
@@ -33,7 +29,8 @@ _BESIDE = {
     "style": "length and layout alone",
 }
 _EVENTS = {"top": "its decision is right", "a": "the first answer wins", "b": "the second answer wins", "tie": "tie"}
-_PARTS_SHOWN = 24
+_PARTS_SHOWN = 30
+_LEAST = 10
 
 
 def figure_sections(audit: Audit) -> list[Section]:
@@ -47,28 +44,27 @@ def marked(test: Tested) -> str:
 
 
 def _headline(audit: Audit) -> Section:
-    rows: list[list[Cell]] = [
-        [label, audit.headline[key], *(baseline.metrics.get(key) for baseline in audit.baselines)]
-        for key, label in _HEADLINE.items()
-        if key in audit.headline and not math.isnan(audit.headline[key].value)
-    ]
+    known = [key for key in _SHOWN if key in audit.headline and not math.isnan(audit.headline[key].value)]
+    rows: list[list[Cell]] = [["the judge", *(audit.headline[key] for key in known), None]]
+    for baseline in audit.baselines:
+        figures = (_cell(baseline.metrics[key]) for key in known)
+        rows.append([_BESIDE[baseline.name], *figures, baseline.gain])
+    columns = ["", *(_SHOWN[key] for key in known), "log loss saved by the judge"]
     names = [_BESIDE[baseline.name] for baseline in audit.baselines]
-    rows.append(["log loss saved by the judge", None, *(baseline.gain for baseline in audit.baselines)])
-    items: list[Item] = [Table(["", "judge", *names], rows, "The judge beside forecasts that read nothing.")]
-    items.append(
-        Chart(
-            "dots",
-            "Log loss saved against forecasts that read nothing",
-            "log loss saved for each vote",
-            "",
-            [_series("judge", names, [baseline.gain for baseline in audit.baselines])],
-            mark=0.0,
-        )
-    )
+    drawn = _series("judge", names, [baseline.gain for baseline in audit.baselines])
+    title = "Log loss saved against forecasts that read nothing"
+    shares = frozenset([_SHOWN["accuracy"], _SHOWN["agreement_decided"]])
+    items: list[Item] = [
+        Table(columns, rows, "The judge beside forecasts that read nothing.", shares),
+        Chart("dots", title, "log loss saved for each vote", "", [drawn], mark=0.0),
+    ]
     text = [
-        "Log loss is the price of each vote in the judge's own probabilities; 1.099 is what one pays who gives each of "
-        "three outcomes a third. Class frequencies, the longer answer, and length and layout are learnt from other "
-        "prompts of these same votes, which the judge was not allowed to see."
+        (
+            "Log loss is the price of each vote in the judge's own probabilities; 1.099 is what one pays who gives "
+            "each of three outcomes a third. Lower is better, for the Brier score too. Class frequencies, the longer "
+            "answer, and length and layout are learnt from other prompts of these same votes, which the judge was not "
+            "allowed to see."
+        )
     ]
     if audit.people is not None:
         items.append(_people(audit.people))
@@ -103,20 +99,25 @@ def _reliability(audit: Audit) -> Section:
         for event, curve in audit.reliability.items()
     ]
     excess = audit.excess
+    loss = audit.headline["log_loss"].value
     said = (
-        f"The forecasts themselves expect a log loss of {audit.headline['log_loss'].value - excess.value:.4f}, and paid "
-        f"{audit.headline['log_loss'].value:.4f}. Paying more means overconfidence, paying less underconfidence"
+        f"The forecasts themselves expect a log loss of {loss - excess.value:.4f} and cost {loss:.4f}. Costing more "
+        "means overconfidence, costing less underconfidence"
     )
-    found = (
-        "no difference beyond chance was found." if not excess.marked else f"the difference is beyond chance {MARK}."
-    )
+    found = f"the difference is beyond chance {MARK}." if excess.marked else "no difference beyond chance was found."
     rows: list[list[Cell]] = [
         [_EVENTS[event], audit.headline[_ece(event)], audit.headline[_ece(event, "_perfect")]]
         for event in audit.reliability
         if not math.isnan(audit.headline[_ece(event)].value)
     ]
     table = Table(["forecast", "calibration error", "of a perfect judge, by chance"], rows)
-    text = ["A judge whose probabilities mean what they say lies on the diagonal.", f"{said}; {found}"]
+    text = [
+        (
+            "A judge whose probabilities mean what they say lies on the diagonal. Points of fewer than "
+            f"{_LEAST} rows are left out."
+        ),
+        f"{said}; {found}",
+    ]
     return Section("reliability", "Whether its probabilities are true", text, [*charts, table])
 
 
@@ -146,15 +147,15 @@ def _decisions(audit: Audit) -> Section:
         text.append(
             f"Ties are forecast with {audit.ties.forecast.value:.1%} on average and were voted in "
             f"{audit.ties.voted.value:.1%} of rows{' ' + MARK if audit.ties.gap.marked else ''}; the judge decides for "
-            f"one in {audit.ties.decided.value:.1%}. Given a voted tie and another vote, the tie has the higher forecast "
-            f"of one in {audit.ties.auc:.0%} of cases (50 % is chance)."
+            f"one in {audit.ties.decided.value:.1%}. Given a voted tie and another vote, the tie has the higher "
+            f"forecast of one in {audit.ties.auc:.0%} of cases (50% is chance)."
         )
     return Section("decisions", "What it decides, and ties", text, items)
 
 
 def _ties(ties: Ties) -> list[Item]:
     rows: list[list[Cell]] = [
-        [f"{bin.low:.0%} to {bin.high:.0%}", bin.rows, bin.forecast, bin.voted] for bin in ties.closeness
+        [f"{part.low:.0%} to {part.high:.0%}", part.rows, part.forecast, part.voted] for part in ties.closeness
     ]
     columns = ["chance of the likelier answer, ties aside", "rows", "tie forecast", "tie voted"]
     caption = "Ties where the judge takes the answers to be close, and where it does not."
@@ -164,49 +165,44 @@ def _ties(ties: Ties) -> list[Item]:
 def _slices(audit: Audit) -> list[Section]:
     if not audit.slices:
         return []
-    kinds = list(dict.fromkeys(part.kind for part in audit.slices))
-    items: list[Item] = []
-    for kind in kinds:
-        parts = [part for part in audit.slices if part.kind == kind]
-        items.append(_part_table(kind, parts, binary=audit.votes.binary))
+    kinds = dict.fromkeys(part.kind for part in audit.slices)
     shown = [part for part in audit.slices if not math.isnan(part.log_loss.low)][:_PARTS_SHOWN]
-    chart = Chart(
-        "dots",
-        "Log loss of each slice",
-        "log loss",
-        "",
-        [_series("judge", [f"{part.kind}: {part.name}" for part in shown], [part.log_loss for part in shown])],
-        mark=audit.headline["log_loss"].value,
-    )
+    drawn = _series("judge", [part_name(part) for part in shown], [part.log_loss for part in shown])
+    overall = audit.headline["log_loss"].value
+    chart = Chart("dots", "Log loss of each slice", "log loss", "", [drawn], mark=overall)
     text = [
-        f"{MARK} marks what is beyond chance after the correction for many tests. A slice can be harder because people "
-        "are less predictable there; only surplus, tie gap and a saving below 0 are faults. Surplus is the log loss "
-        "beyond what the forecasts themselves expect: above 0 the judge is too sure there, below 0 not sure enough. "
-        "Saved is what it gains over class frequencies; below 0 it does harm."
+        (
+            f"{MARK} marks what is beyond chance after the correction for many tests. A slice can be harder because "
+            "people are less predictable there; only surplus, tie gap and a saving below 0 are faults. Surplus is the "
+            "log loss beyond what the forecasts themselves expect: above 0 the judge is too sure there, below 0 not "
+            "sure enough. Tie gap is the forecast minus the voted share of ties. Saved is what it gains over class "
+            "frequencies; below 0 it does harm."
+        ),
+        "Categories are told by simple rules from the beginning of the prompt: they sort a file, not a prompt.",
     ]
-    return [Section("slices", "Where it is better and worse", text, [chart, *items])]
+    tables = [_part_table(kind, audit) for kind in kinds]
+    return [Section("slices", "Where it is better and worse", text, [*([chart] if shown else []), *tables])]
 
 
-def _part_table(kind: str, parts: Sequence[Part], *, binary: bool) -> Table:
-    columns = [kind, "rows", "prompts", "log loss", "accuracy", "against the rest", "surplus", "tie gap", "saved", ""]
+def part_name(part: Part) -> str:
+    """A slice as a reader would call it."""
+    if part.kind == "turns":
+        return f"{part.name} turn{'' if part.name == '1' else 's'}"
+    return f"{part.kind} {part.name}" if part.kind in ("language", "source") else part.name
+
+
+def _part_table(kind: str, audit: Audit) -> Table:
+    columns = [kind, "found", "rows", "log loss", "accuracy", "surplus", "saved", "tie gap"]
     rows: list[list[Cell]] = [
         [
-            part.name,
-            part.rows,
-            part.prompts,
-            part.log_loss,
-            part.accuracy,
-            part.harder.figure,
-            part.excess.figure,
-            part.tie_gap.figure,
-            part.gain.figure,
-            _said(part),
+            *(part.name, _said(part), part.rows, part.log_loss, part.accuracy),
+            *(part.excess.figure, part.gain.figure, part.tie_gap.figure),
         ]
-        for part in parts
+        for part in audit.slices
+        if part.kind == kind
     ]
-    if binary:
-        place = columns.index("tie gap")
-        columns, rows = [*columns[:place], *columns[place + 1 :]], [[*row[:place], *row[place + 1 :]] for row in rows]
+    if audit.votes.binary:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(columns, rows, "", frozenset(["accuracy", "tie gap"]))
 
 
@@ -225,9 +221,15 @@ def _said(part: Part) -> str:
 
 
 def _curve(curve: Curve) -> Series:
-    labels = [f"{rows:,} rows" for rows in curve.rows.tolist()]
-    ends = (curve.low.tolist(), curve.high.tolist())
-    return Series("judge", curve.confidence.tolist(), curve.share.tolist(), *ends, labels)
+    """The points of a curve; those of a handful of rows, which say nothing, are left out where there are others."""
+    told = curve.rows >= _LEAST if (curve.rows >= _LEAST).any() else curve.rows > 0
+    x, *y = (column[told].tolist() for column in (curve.confidence, curve.share, curve.low, curve.high))
+    return Series("judge", x, *y)
+
+
+def _cell(figure: Figure) -> Cell:
+    """A figure; without its interval where there is none to speak of."""
+    return figure.value if figure.high - figure.low < 1e-9 else figure
 
 
 def _series(name: str, names: Sequence[str], figures: Sequence[Figure]) -> Series:

@@ -83,14 +83,18 @@ def _method(audit: Audit) -> Section:
         "method",
         "How this was measured",
         [
-            "The judge was asked once for each order of the answers; everything on this page follows from those "
-            "forecasts and the votes. Intervals hold 95 % and take votes on near-duplicate prompts to hang together: "
-            f"figures by {settings['draws']:,} files drawn prompt by prompt, tested differences and coefficients by a "
-            "sandwich estimator over prompts with Student's t.",
-            f"{tests['faults']:,} tests ask for faults of the judge and {tests['differences']:,} whether a slice is "
-            f"harder than the rest. Each of the two families is corrected by {settings['correction']}: of what is "
-            f"marked on this page, at most {settings['false_marks']:.0%} is chance, on average. Parts with fewer than "
-            f"{settings['least_prompts']} prompts are shown and not tested.",
+            (
+                "The judge was asked once for each order of the answers; everything on this page follows from those "
+                "forecasts and the votes. Intervals hold 95% and take votes on near-duplicate prompts to hang "
+                f"together: figures by {settings['draws']:,} files drawn prompt by prompt, tested differences and "
+                "coefficients by a sandwich estimator over prompts with Student's t."
+            ),
+            (
+                f"{tests['faults']:,} tests ask for faults of the judge and {tests['differences']:,} whether a slice "
+                f"is harder than the rest. Each family is corrected by {settings['correction']}: of what is marked on "
+                f"this page, at most {settings['false_marks']:.0%} is chance, on average. What comes from fewer than "
+                f"{settings['least_prompts']} prompts is shown and not tested."
+            ),
             *audit.notes,
         ],
     )

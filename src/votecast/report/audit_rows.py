@@ -16,8 +16,10 @@ def row_sections(audit: Audit) -> list[Section]:
         (
             "mistakes",
             "Its surest mistakes",
-            "The forecasts that were surest and missed every vote of their row, one for each prompt. Read them before "
-            "you trust it: are they mistakes of the judge, or of the people?",
+            (
+                "The forecasts that were surest and missed every vote of their row, one for each prompt. Are they "
+                "mistakes of the judge, or of the people?"
+            ),
             audit.mistakes,
         ),
         ("closest", "Its closest calls", "The forecasts that were least sure, one for each prompt.", audit.closest),

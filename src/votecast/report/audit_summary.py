@@ -8,6 +8,7 @@ from typing import Final
 
 from votecast.audit.result import Audit
 from votecast.audit.slices import Part
+from votecast.report.audit_figures import part_name
 from votecast.report.document import Remark
 
 FEW_PROMPTS: Final = 200
@@ -50,12 +51,12 @@ def _votes(audit: Audit) -> Iterator[Remark]:
         )
     if votes.leaks is None:
         yield _note(
-            "Whether the judge was trained on these very prompts could not be checked; if it was, all figures flatter it."
+            "Whether the judge was trained on these prompts could not be checked; if it was, all figures flatter it."
         )
     if votes.prompts < FEW_PROMPTS:
         yield _warning(
-            f"There are only {votes.prompts:,} different prompts here: read the intervals, not the figures, and take the "
-            "absence of a fault for nothing more than too few votes to see it."
+            f"There are only {votes.prompts:,} different prompts here: read the intervals, not the figures, and do not "
+            "take a fault that was not found for one that is not there."
         )
 
 
@@ -66,18 +67,18 @@ def _worth(audit: Audit) -> Iterator[Remark]:
     facts = f"its decision meets the vote in {accuracy:.1%} of rows, its log loss is {loss:.3f}"
     if prior.high < 0 or (math.isnan(prior.high) and prior.value < 0):
         yield _warning(
-            f"Do not use its probabilities on votes like these: forecasting nothing but how often a, b and ties occur "
-            f"does better (by {-prior.value:.3f} in log loss; {facts})."
+            "Do not use its probabilities on votes like these: forecasting nothing but how often each outcome occurs "
+            f"does better, by {-prior.value:.3f} in log loss ({facts})."
         )
     elif prior.low > 0:
         yield Remark(
             "good",
-            f"It foresees votes: {facts}, {prior.value:.3f} better than forecasting only how often each outcome occurs.",
+            f"It foresees votes: {facts}, {prior.value:.3f} less than forecasting only how often each outcome occurs.",
         )
     else:
         yield _warning(
-            f"It cannot be told apart from forecasting nothing but how often each outcome occurs ({facts}): do not rely "
-            "on it for votes like these."
+            f"It cannot be told apart from forecasting nothing but how often each outcome occurs ({facts}): do not "
+            "rely on it for votes like these."
         )
     if style is not None and prior.low > 0 and not style.low > 0:
         verb = "is worse than" if style.high < 0 else "is not shown to be better than"
@@ -106,8 +107,8 @@ def _calibration(audit: Audit) -> Iterator[Remark]:
         )
     elif excess.below:
         yield _note(
-            f"It is less sure than it could be: its log loss is {-excess.value:.3f} below what its own forecasts expect. "
-            "Recalibrating it (votecast calibrate) makes it sharper."
+            f"It is less sure than it could be: its log loss is {-excess.value:.3f} below what its own forecasts "
+            "expect. Recalibrating it (votecast calibrate) makes it sharper."
         )
     elif ece.value > chance.high:
         yield _warning(
@@ -134,8 +135,8 @@ def _ties(audit: Audit) -> Iterator[Remark]:
         )
     if ties.decided.value < 0.02 <= ties.voted.value:
         yield _note(
-            f"It {'never' if ties.decided.value == 0 else 'hardly ever'} decides for a tie, though {ties.voted.value:.0%} "
-            "of votes are ties: where ties matter, use its probabilities and not its decisions."
+            f"It {'never' if ties.decided.value == 0 else 'hardly ever'} decides for a tie, though "
+            f"{ties.voted.value:.0%} of votes are ties: where ties matter, use its probabilities and not its decisions."
         )
 
 
@@ -144,8 +145,10 @@ def _slices(audit: Audit) -> Iterator[Remark]:
     if harmful:
         yield _warning(f"Do not use it where it is worse than forecasting class frequencies: {_parts(harmful)}.")
     sure = sorted((part for part in audit.slices if part.excess.above), key=lambda part: -part.excess.value)
-    if sure:
-        yield _warning(f"It is overconfident for {_parts(sure)}.")
+    if sure and audit.excess.above:
+        yield _note(f"It is most overconfident for {part_name(sure[0])}.")
+    elif sure:
+        yield _warning(f"Do not take its probabilities at their word where it is overconfident: {_parts(sure)}.")
     ties = [part for part in audit.slices if part.tie_gap.marked]
     if ties and not (audit.ties and audit.ties.gap.marked):
         yield _note(f"It forecasts too many or too few ties for {_parts(ties)}.")
@@ -160,8 +163,8 @@ def _order(audit: Audit) -> Iterator[Remark]:
     elif found.flips.value >= _FLIPS:
         side = "" if not found.pull.marked else f", in favour of the {'first' if found.pull.value > 0 else 'second'}"
         yield _warning(
-            f"In {found.flips.value:.1%} of rows its decision depends on which answer is shown first{side}: ask for both "
-            "orders and average."
+            f"In {found.flips.value:.1%} of rows its decision depends on which answer is shown first{side}: ask for "
+            "both orders and average."
         )
     elif found.pull.marked:
         yield _note(
@@ -178,12 +181,10 @@ def _order(audit: Audit) -> Iterator[Remark]:
 def _style(audit: Audit) -> Iterator[Remark]:
     if audit.style is None:
         return
-    over = [trait.name for trait in audit.style.traits if trait.underrated.below]
-    under = [trait.name for trait in audit.style.traits if trait.underrated.above]
+    over = [trait.name for trait in audit.style.traits if trait.overrated.above]
+    under = [trait.name for trait in audit.style.traits if trait.overrated.below]
     if over:
-        yield _warning(
-            f"Beyond what people make of it, it rewards {', '.join(over)}: answers can be dressed up for it."
-        )
+        yield _warning(f"It rewards {', '.join(over)} beyond what people make of it: answers can be dressed up for it.")
     if under:
         yield _note(f"It gives too little for {', '.join(under)}.")
     if not over and not under:
@@ -205,9 +206,8 @@ def _models(audit: Audit) -> Iterator[Remark]:
     own = [family for family in found.families if family.name in found.own]
     for family in own:
         known = "" if family.favoured.marked else ", which is within chance"
-        level = "warning" if family.favoured.above else "note"
-        yield Remark(
-            level,
+        said = _warning if family.favoured.above else _note
+        yield said(
             f"It stands on weights of the family {family.name}, which is among the models, and gives it "
             f"{family.favoured.value:+.1%} beyond the votes{known}.",
         )
@@ -225,7 +225,7 @@ def _truncation(audit: Audit) -> Iterator[Remark]:
 
 
 def _parts(parts: Sequence[Part]) -> str:
-    return _some([f"{part.kind} {part.name}" for part in parts])
+    return _some([part_name(part) for part in parts])
 
 
 def _some(names: Sequence[str]) -> str:
