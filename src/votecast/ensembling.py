@@ -21,6 +21,7 @@ from votecast.judges.ensemble import EnsembleModel
 from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
+from votecast.judges.model import base_of
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.sharing import Shared, asked_rows, shared_rows
 from votecast.metrics import (
@@ -259,6 +260,7 @@ class _Made:
             "name": judge.name,
             "hash": judge.hash,
             "family": judge.recipe.family,
+            "base": base_of(judge.fitted.members[0]),
             "weight": None if shares is None else shares[place],
             "trained_on": judge.fitted.facts.get("rows"),
             "metrics": figures,

@@ -94,7 +94,7 @@ def show_members(name: str, found: Mapping[str, Any], figures: Mapping[str, Any]
         rows.append([label, share, *(f"{member['metrics'][key]:.4f}" for key in ("log_loss", "accuracy")), interval])
     own = [f"{figures['metrics'][key]['value']:.4f}" for key in ("log_loss", "accuracy")]
     rows.append([f"{name}, by {found['method']}", "", *own, ""])
-    table(["", "weight", "log loss", "accuracy", "gain of the ensemble (95 %)"], rows)
+    table(["", "weight", "log loss", "accuracy", "gain over it (95 %)"], rows)
     say("* the best judge by itself\n")
     if not found["better"]:
         prose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.judges import card_imported, card_link
+from votecast.judges import card_ensemble, card_imported, card_link
 
 SHOWN = {
     "log_loss": "log loss",
@@ -38,12 +38,27 @@ def model_card(config: Mapping[str, Any]) -> str:
         Markdown without any text of the training data.
     """
     imported = config["notes"].get("imported")
+    if "ensemble" in config["notes"]:
+        return _ensemble_card(config)
     parts = [
         f"# {config['name']}",
         card_imported.opening(config) if imported else _opening(config),
         card_imported.data(imported["votes"]) if imported else _data(config["facts"], config["notes"]),
         _figures(config["figures"], card_imported.MEASURED if imported else MEASURED),
         card_imported.how(config) if imported else _how(config),
+        "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _ensemble_card(config: Mapping[str, Any]) -> str:
+    parts = [
+        f"# {config['name']}",
+        card_ensemble.opening(config),
+        card_ensemble.data(config),
+        *_origins(config["notes"]),
+        _figures(config["figures"], card_ensemble.MEASURED),
+        card_ensemble.how(config),
         "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -62,17 +77,21 @@ def _data(facts: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
     if facts["sources"]:
         lines += ["", "| source | rows |", "|---|---|"]
         lines += [f"| {_cell(name)} | {count:,} |" for name, count in facts["sources"].items()]
+    origins = _origins(notes) or [
+        "Licence and origin of the votes are those of the file they came from; votecast was not told them."
+    ]
+    return "\n".join([*lines, "", *origins])
+
+
+def _origins(notes: Mapping[str, Any]) -> list[str]:
+    """A table of where votes come from, if that is known."""
     origins = notes.get("data_sources", [])
-    if origins:
-        keys = list(origins[0])
-        lines += ["", "| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
-        lines += ["| " + " | ".join(_cell(entry.get(key, "")) for key in keys) + " |" for entry in origins]
-    else:
-        lines += [
-            "",
-            "Licence and origin of the votes are those of the file they came from; votecast was not told them.",
-        ]
-    return "\n".join(lines)
+    if not origins:
+        return []
+    keys = list(origins[0])
+    lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
+    lines += ["| " + " | ".join(_cell(entry.get(key, "")) for key in keys) + " |" for entry in origins]
+    return ["\n".join(lines)]
 
 
 def _figures(figures: Mapping[str, Any], measured: str) -> str:

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from votecast.calibration import crossfit_calibrate
+from votecast.calibration.chain import Chain
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError, LeakError
@@ -92,7 +93,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
             "has seen with --input"
         )
     tables = {name: replace(table, rows=every[name][kept]) for name, table in tables.items()}
-    pairs = [_calibrated(judge, tables[name].rows) for name, judge in judges.items()]
+    pairs = [_calibrated(name, judge, tables[name].rows) for name, judge in judges.items()]
     labels = [table.held.targets[table.rows] for table in tables.values()]
     targets = labels[0]
     unlike = np.any([np.abs(other - targets).max(axis=1) > _SAME for other in labels], axis=0)
@@ -199,14 +200,31 @@ def _mixed(held: OutOfFold) -> NDArray[np.bool_]:
     return np.isin(held.clusters, clusters[folds > 1])
 
 
-def _calibrated(judge: TrainedJudge, rows: NDArray[np.int64]) -> tuple[Probabilities, Probabilities | None]:
-    """What a judge says of out-of-fold rows, under calibrators that had not seen them; and of the exchanged ones."""
-    held = judge.fitted.out_of_fold
-    folds = calibration_folds(held, judge.recipe.seed)
-    learnt_from = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, folds)
-    p = crossfit_calibrate(*learnt_from)
-    swapped = None if held.swapped is None else crossfit_calibrate(*learnt_from, held.swapped)
-    return p[rows], None if swapped is None else swapped[rows]
+def _calibrated(name: str, judge: TrainedJudge, rows: NDArray[np.int64]) -> tuple[Probabilities, Probabilities | None]:
+    """What a judge says of out-of-fold rows, under calibrators that had not seen them; and of the exchanged ones.
+
+    The calibrator that came with the training is fitted anew on the other folds; those that came later were fitted on
+    other votes and are taken as they are.
+    """
+    held, calibrator = judge.fitted.out_of_fold, judge.fitted.calibrator
+    if calibrator.by:
+        raise DataError(
+            f"judge {name!r} is calibrated by {', '.join(calibrator.by)}, which its out-of-fold rows do not name; "
+            "give votes that no judge has seen with --input, or the judge as it was before"
+        )
+    method = judge.recipe.calibration.method
+    parts = calibrator.parts if isinstance(calibrator, Chain) else (calibrator,)
+    later = parts[1:] if method != "none" or parts[0].method == "none" else parts
+
+    def _said(forecasts: Probabilities) -> Probabilities:
+        folds = calibration_folds(held, judge.recipe.seed)
+        learnt_from = (method, held.raw, held.targets, held.weights, folds)
+        p = crossfit_calibrate(*learnt_from, forecasts, clusters=held.clusters) if method != "none" else forecasts
+        for part in later:
+            p = part.transform(p)
+        return np.asarray(p[rows])
+
+    return _said(held.raw), None if held.swapped is None else _said(held.swapped)
 
 
 def _asked(judge: TrainedJudge, votes: Battles) -> tuple[Probabilities, Probabilities | None]:

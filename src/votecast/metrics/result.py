@@ -54,6 +54,33 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Against:
+    """Another judge on the same rows.
+
+    Args:
+        judge: Its name and hash.
+        metrics: Its figures.
+        differences: Each figure of the judge that was measured minus that of this one, with the interval of draws that
+            were made in pairs.
+        notes: What a reader must know of it.
+    """
+
+    judge: Mapping[str, str | None]
+    metrics: Figures
+    differences: Figures
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        return {
+            "judge": dict(self.judge),
+            "metrics": figures_to_dict(self.metrics),
+            "differences": figures_to_dict(self.differences),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All figures of one judge on one file.
 
@@ -68,6 +95,7 @@ class Evaluation:
         judge: Name and hash of the judge.
         settings: Draws, seed, bins and level of the intervals.
         versions: Versions of what computed the figures.
+        against: The judge it was compared with, if there is one.
     """
 
     metrics: Figures
@@ -79,6 +107,7 @@ class Evaluation:
     judge: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    against: Against | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The whole evaluation as JSON-able values; nothing in it is NaN.
@@ -98,7 +127,7 @@ class Evaluation:
             "judge": dict(self.judge),
             "settings": dict(self.settings),
             "versions": dict(self.versions),
-        }
+        } | ({} if self.against is None else {"against": self.against.to_dict()})
 
 
 def figures_to_dict(figures: Figures) -> dict[str, dict[str, float | None]]:

@@ -76,6 +76,30 @@ class Measure:
 
     def part(self, rows: NDArray[np.int64]) -> dict[str, Figure]:
         """Figures of some rows."""
+        values, draws = self._drawn(rows)
+        return {name: _figure(name, value, draws.get(name)) for name, value in values.items()}
+
+    def difference(self, other: Measure) -> dict[str, Figure]:
+        """Every figure minus that of another judge on the same file, with the interval of draws made in pairs.
+
+        Args:
+            other: The other judge, on the same rows and the same bootstrap files.
+        """
+        rows = np.arange(len(self.groups))
+        (own, drawn), (its, its_drawn) = self._drawn(rows), other._drawn(rows)
+        found = {}
+        for name, value in own.items():
+            gap = value - its[name]
+            if name not in drawn or np.isnan(gap):
+                found[name] = Figure(gap, float("nan"), float("nan"))
+                continue
+            around = np.asarray(gap) if name in _ERRORS else None
+            low, high = interval(drawn[name] - its_drawn[name], around=around)
+            found[name] = Figure(gap, min(float(low), gap), max(float(high), gap))
+        return {name: found[name] for name in METRICS if name in found}
+
+    def _drawn(self, rows: NDArray[np.int64]) -> tuple[dict[str, float], dict[str, Floats]]:
+        """Every figure of some rows, and its value in each bootstrap file; without values where there are no draws."""
         values = _from_sums(self._totals(rows))
         block = self.drawn.blocks[rows]
         few = block.min() == block.max() or not len(self.drawn)
@@ -83,7 +107,7 @@ class Measure:
         values["auc"], coarse = np.atleast_1d(auc_of_margins(self.margins[rows], *self.sides[:, rows])), values["auc"]
         if not few:
             draws["auc"] = draws["auc"] + (values["auc"] - coarse)
-        return {name: _figure(name, float(value[0]), draws.get(name)) for name, value in values.items()}
+        return {name: float(value[0]) for name, value in values.items()}, draws
 
     def _sums(self, rows: NDArray[np.int64], block: NDArray[np.int64], size: int) -> Floats:
         """Sums of all terms over each block, shape (size, k)."""

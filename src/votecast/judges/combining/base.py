@@ -81,3 +81,26 @@ def pooled(parts: Floats) -> Probabilities:
     """Normalised exponentials of sums of logarithms, shape (n, 3); bit-equal when a and b are exchanged."""
     p = np.exp(parts - parts.max(axis=1, keepdims=True))
     return np.asarray(p / ((p[:, 0] + p[:, 1]) + p[:, 2])[:, None])
+
+
+def simplest(losses: Floats, weights: Floats, groups: NDArray[np.int64]) -> int:
+    """The first of several choices, simplest first, that is not worse than the best beyond one standard error.
+
+    The rule of one standard error (Breiman et al. 1984, section 3.4.3), here of differences on the same rows.
+
+    Args:
+        losses: Loss of each held-out row under each choice, shape (choices, n).
+        weights: Shape (n,).
+        groups: Rows of one group share a prompt, shape (n,).
+
+    Example:
+        >>> simplest(np.array([[1.0, 1.0], [0.9, 1.1], [0.5, 0.4]]), np.ones(2), np.arange(2))
+        2
+    """
+    group = np.unique(groups, return_inverse=True)[1]
+    best = losses[int(np.argmin(losses @ weights))]
+    for place, one in enumerate(losses):
+        worse = np.bincount(group, weights * (one - best))
+        if worse.sum() <= np.sqrt(np.sum(np.square(worse))):
+            return place
+    raise AssertionError("the best is not worse than itself")

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from votecast.errors import ArtifactError, JudgeError
-from votecast.judges.combining.base import Floats, Forecasts, logs
+from votecast.judges.combining.base import Floats, Forecasts, logs, simplest
 from votecast.judges.davidson import gradients, link, loss
 from votecast.metrics import group_folds
+from votecast.metrics.rows import log_losses
 from votecast.types import Probabilities
 
 FILE: Final = "logistic.json"
@@ -30,8 +31,8 @@ class LogisticStack:
         S = sum of u_i (a_i - b_i)        T = c + sum of v_i t_i - w_i (a_i + b_i) / 2
 
     These are all linear models that commute with the exchange of the answers. u = v = w = 1/m with c = 0 is the
-    logarithmic pool; a ridge pulls towards it, its strength chosen by cross-validation over prompts, so that few votes
-    give the mean and many are followed.
+    logarithmic pool. A ridge pulls towards it, as strongly as cross-validation over prompts allows (within one standard
+    error of the best pull), so that few votes give the mean and many are followed.
 
     Args:
         values: u, v, w and c, shape (3m + 1,).
@@ -147,16 +148,16 @@ def _fitted(design: _Design, targets: Probabilities, weights: Floats, pull: floa
 
 
 def _best_pull(design: _Design, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int) -> float:
-    """The pull that loses least on prompts that were held out; the strongest one where there is only one prompt."""
+    """The strongest pull that is as good as the best, within one standard error, on prompts that were held out."""
     if len(np.unique(groups)) < 2:
         return PULLS[0]
-    folds, losses = group_folds(groups, seed=seed), np.zeros(len(PULLS))
+    folds, losses = group_folds(groups, seed=seed), np.zeros((len(PULLS), len(weights)))
     for fold in np.unique(folds):
         held = folds == fold
-        if not weights[~held].any() or not weights[held].any():
+        if not weights[~held].any():
             continue
         train, test, values = design.take(~held), design.take(held), design.mean
         for place, pull in enumerate(PULLS):
             values = _fitted(train, targets[~held], weights[~held], pull, values)
-            losses[place] += loss(test.predict(values), targets[held], weights[held]) * float(weights[held].sum())
-    return PULLS[int(np.argmin(losses))]
+            losses[place, held] = log_losses(targets[held], test.predict(values))
+    return PULLS[simplest(losses, weights, groups)]

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from votecast.errors import ArtifactError
 from votecast.judges.boosting import load_lightgbm, paired
-from votecast.judges.combining.base import Floats, Forecasts, strengths
-from votecast.judges.davidson import curvatures, gradients, link, loss
+from votecast.judges.combining.base import Floats, Forecasts, simplest, strengths
+from votecast.judges.davidson import curvatures, gradients, link
 from votecast.metrics import group_folds
+from votecast.metrics.rows import log_losses
 from votecast.types import Probabilities
 
 FILE: Final = "trees.txt"
@@ -159,37 +160,38 @@ def _pool_of_views(views: Floats) -> tuple[Floats, Floats]:
 
 
 def _best_rounds(views: Floats, votes: tuple[Probabilities, Floats], groups: NDArray[np.int64], seed: int) -> int:
-    """How many rounds lose least on prompts that were held out; none unless some do better than the pool."""
+    """How many rounds lose least on prompts that were held out; none unless they do better than the pool."""
     weights = votes[1]
-    if len(np.unique(groups)) < 2:
+    if len(np.unique(groups)) < 2 or not _can_be_split(views):
         return 0
-    folds, total = group_folds(groups, seed=seed), np.zeros(ROUNDS + 1)
+    folds, losses = group_folds(groups, seed=seed), np.zeros((ROUNDS + 1, len(weights)))
     for fold in np.unique(folds):
         held = folds == fold
-        if not weights[~held].any() or not weights[held].any() or not _can_be_split(views[np.tile(~held, 2)]):
-            continue
-        losses = _followed(views, votes, held, seed)
-        last = np.full(ROUNDS + 1 - len(losses), losses[-1])
-        total += np.concatenate([losses, last]) * float(weights[held].sum())
-    return int(np.argmin(total)) if _can_be_split(views) else 0
+        if weights[~held].any() and _can_be_split(views[np.tile(~held, 2)]):
+            losses[:, held] = _followed(views, votes, held, seed)
+    best = int(np.argmin(losses @ weights))
+    return (0, best)[simplest(losses[[0, best]], weights, groups)]
 
 
-def _followed(views: Floats, votes: tuple[Probabilities, Floats], held: NDArray[np.bool_], seed: int) -> list[float]:
-    """The loss of held-out rows before the first round, and after each."""
+def _followed(views: Floats, votes: tuple[Probabilities, Floats], held: NDArray[np.bool_], seed: int) -> Floats:
+    """The loss of each held-out row before the first round, and after each, shape (rounds + 1, rows)."""
     targets, weights = votes
     test = views[np.tile(held, 2)]
     s0, t0 = _pool_of_views(test)
-    raw, losses = np.zeros((len(test), 2)), [loss(link(s0, t0), targets[held], weights[held])]
+    raw, losses = np.zeros((len(test), 2)), [log_losses(targets[held], link(s0, t0))]
+    means = [float(losses[0] @ weights[held])]
 
     def _stale(booster: Any) -> bool:
         last = booster.current_iteration() - 1
         raw[:] += booster.predict(test, raw_score=True, start_iteration=last, num_iteration=1).reshape(-1, 2)
         s, t = paired(raw)
-        losses.append(loss(link(s0 + s, t0 + t), targets[held], weights[held]))
-        return len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE
+        losses.append(log_losses(targets[held], link(s0 + s, t0 + t)))
+        means.append(float(losses[-1] @ weights[held]))
+        return len(means) - 1 - int(np.argmin(means)) >= PATIENCE
 
     _boosted(views[np.tile(~held, 2)], (targets[~held], weights[~held]), ROUNDS, seed, _stale)
-    return losses
+    found = np.stack(losses)
+    return np.concatenate([found, np.tile(found[-1], (ROUNDS + 1 - len(found), 1))])
 
 
 def _can_be_split(views: Floats) -> bool:
