@@ -14,7 +14,7 @@ from votecast.ranking.elsewhere import foreign_fit
 from votecast.ranking.games import Games, Predicted
 from votecast.ranking.methods import DISCONNECTED, ELSEWHERE, METHODS, check_choice
 from votecast.ranking.predicted import cells_of
-from votecast.ranking.sample import Sample, sample_of
+from votecast.ranking.sample import Sample, numbered, sample_of
 from votecast.ranking.sandwich import Spread, best_tuning, bread_of, covariance_of, spread
 from votecast.ranking.solving import Solution, notes_of, solve
 
@@ -114,7 +114,7 @@ def fitted(games: Games, method: str, predicted: Predicted | None, disconnected:
             found, notes = foreign_fit(method, sample)
             bare = np.zeros(0)
             fit = Fit(method, sample.names, *found, bare, (), bare, None, notes=(*sample.notes, *notes))
-            return Fitted(fit, sample, None, len(np.unique(sample.rows.clusters)))
+            return Fitted(fit, sample, None, numbered(sample.rows.clusters)[1])
         return _likeliest(method, sample, style_ridge)
 
 
@@ -141,7 +141,7 @@ def _likeliest(method: str, sample: Sample, ridge: float) -> Fitted:
         else:
             notes.append(_USELESS)
         worth = before / max(float(np.trace(covariance[:models, :models])), 1e-300)
-    if len(np.unique(sample.rows.clusters)) == 1:
+    if np.ptp(sample.rows.clusters) == 0:
         notes.append("all votes are on one prompt: intervals take each row for itself")
     notes += notes_of(method, found, sample.names)
     strengths, t, style = found.problem.shape.split(found.point)
