@@ -15,6 +15,7 @@ from votecast.cli.screen import facts, say, table
 
 QUANTILES = ("p05", "median", "p95", "max")
 SHOWN_MODELS = 10
+SHOWN_IDS = 2
 
 
 def inspect(
@@ -33,13 +34,16 @@ def inspect(
         json: Write everything found as JSON ("-" is standard output).
         overwrite: Replace an existing file.
     """
-    from votecast.data.inspection import inspect_votes
+    from votecast.data.exploration import explore
+    from votecast.data.reading import read_votes
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
-        bars.steps("inspecting", 0, 1)
-        found = inspect_votes(source, **reader).to_dict()
+        bars.steps("reading votes", 0, 2)
+        votes = read_votes(source, **reader)
+        bars.steps("inspecting", 1, 2)
+        found = explore(votes, seed=reading.seed or 0).to_dict()
     if json is not None:
         write_json(found, json, overwrite=overwrite)
         write_settings(json, "inspect", {"source": source, "reader": reader})
@@ -67,7 +71,14 @@ def show(found: Mapping[str, Any]) -> None:
         say("")
         _models(found["models"])
     say("")
+    _longer(found["length_outcomes"])
     facts(_doubtful(found))
+    if found["encoding"]["kinds"]:
+        say("")
+        _damage(found["encoding"]["kinds"])
+    if found["examples"]:
+        say("")
+        table(["rows worth reading", "row", "id"], _examples(found["examples"]))
 
 
 def _votes(found: Mapping[str, Any]) -> dict[str, str]:
@@ -95,11 +106,33 @@ def _texts(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _models(models: list[Mapping[str, Any]]) -> None:
-    rows = [
-        [entry["model"], f"{entry['battles']:,}", "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}"]
-        for entry in models[:SHOWN_MODELS]
-    ]
-    table([f"most frequent of {len(models)} models", "battles", "win rate"], rows)
+    rows = []
+    for entry in models[:SHOWN_MODELS]:
+        losses = entry["votes"] - entry["wins"] - entry["ties"]
+        outcomes = [f"{count:,.10g}" for count in (entry["wins"], losses, entry["ties"])]
+        rate = "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}"
+        rows.append([entry["model"], f"{entry['battles']:,}", *outcomes, rate])
+    table([f"most frequent of {len(models)} models", "battles", "wins", "losses", "ties", "win rate"], rows)
+
+
+def _longer(bins: list[Mapping[str, Any]]) -> None:
+    rows = [[_times(entry), f"{entry['of']:,}", f"{entry['rate']:.1%}"] for entry in bins if entry["of"]]
+    if rows:
+        table(["an answer longer by", "decided", "wins"], rows)
+        say("")
+
+
+def _times(entry: Mapping[str, Any]) -> str:
+    return f"{entry['from']:g} times" + (" and more" if entry["to"] is None else f" to {entry['to']:g}")
+
+
+def _damage(kinds: list[Mapping[str, Any]]) -> None:
+    rows = [[kind["kind"], f"{kind['rows']:,}", ", ".join(map(str, kind["ids"][:SHOWN_IDS]))] for kind in kinds]
+    table(["damaged texts", "rows", "first ids"], rows)
+
+
+def _examples(examples: list[Mapping[str, Any]]) -> list[list[str]]:
+    return [[entry["reason"], f"{entry['row'] + 1:,}", str(entry["id"])] for entry in examples]
 
 
 def _doubtful(found: Mapping[str, Any]) -> dict[str, str]:
@@ -111,5 +144,13 @@ def _doubtful(found: Mapping[str, Any]) -> dict[str, str]:
         "other number of turns in an answer": f"{found['turns']['unequal']:,} rows",
         "exact repeats of a pair": f"{pairs['exact']:,} rows",
         "repeats with the answers exchanged": f"{pairs['reversed']:,} rows",
-        "pairs whose votes differ": f"{pairs['conflicting_pairs']:,} of {pairs['repeated_pairs']:,} with several votes",
+        "pairs whose votes differ": f"{pairs['conflicting_pairs']:,} of {pairs['repeated_pairs']:,} with several votes"
+        + _agreed(pairs),
     }
+
+
+def _agreed(pairs: Mapping[str, Any]) -> str:
+    """How far two votes on one pair agree, and where they do not."""
+    rate, conflicts = pairs["agreement"]["rate"], pairs["conflicts"]
+    said = "" if rate is None else f"; two votes on one pair agree in {rate:.0%} of cases"
+    return said + (f" (such as ids {', '.join(conflicts[0]['ids'][:SHOWN_IDS])})" if conflicts else "")

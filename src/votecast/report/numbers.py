@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -102,7 +103,7 @@ def tick(value: float, step: float, *, percent: bool = False) -> str:
 def _column(cells: Sequence[Cell], *, percent: bool) -> list[Shown]:
     own = [own_decimals(cell, percent=percent) for cell in cells if isinstance(cell, float | Figure)]
     alike = bool(own) and max(own) - min(own) <= 1
-    found = [shown(cell, percent=percent, decimals=min(own) if alike else None) for cell in cells]
+    found = [shown(cell, percent=percent, decimals=statistics.median_low(own) if alike else None) for cell in cells]
     is_number = all(cell.number for cell in found if cell.text)
     return [cell if is_number else replace(cell, number=False) for cell in found]
 
