@@ -21,6 +21,7 @@ VERBS = {
     "predict": "Forecast a file of battles: probabilities, or a submission.",
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
     "ensemble": "Make one judge of several, fitted on rows that none of them had seen.",
+    "cascade": "Make one judge of several: the fast one first, the slow ones only where it is not sure.",
     "decide": "Decide the battles of a file, as far as the error stays under a level; leave the others open.",
     "report": "Write a page about votes, or the audit of a judge on them: one HTML file that needs no network.",
     "rank": "Rank models by votes, by a judge's forecasts, or by both: a leaderboard with intervals.",

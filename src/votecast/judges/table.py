@@ -22,6 +22,7 @@ FAMILIES = {
     "scores": "votecast.judges.scored:ScoredModel",
     "average": "votecast.judges.average:AverageModel",
     "ensemble": "votecast.judges.ensemble:EnsembleModel",
+    "cascade": "votecast.judges.cascade:CascadeModel",
 }
 """Name of a family -> "module:Class" of its model."""
 
