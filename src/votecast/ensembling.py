@@ -242,8 +242,10 @@ class _Made:
             found["stacker"] = self.recipe.model.stacker  # type: ignore[attr-defined]
         origins = [entry for judge in self.judges.values() for entry in judge.notes.get("data_sources", [])]
         unique = [entry for place, entry in enumerate(origins) if entry not in origins[:place]]
-        limits = _limits(found, self.shared, self.judges)
-        return {"ensemble": found, "limits": limits} | ({"data_sources": unique} if unique else {})
+        unknown = [label for label, judge in self.judges.items() if _is_unknown(judge)]
+        notes = {"ensemble": found, "limits": _limits(found, self.shared, self.judges, unknown)}
+        others = {"data_sources": unique, "unknown_prompts": unknown}
+        return notes | {name: value for name, value in others.items() if value}
 
     def _member(self, place: int, draws: int, *, binary: bool) -> dict[str, Any]:
         """What is said of one judge: who it is, its share, its figures, and what the ensemble gains over it."""
@@ -302,7 +304,14 @@ class _Made:
         }
 
 
-def _limits(found: Mapping[str, Any], shared: Shared, judges: Mapping[str, TrainedJudge]) -> list[str]:
+def _is_unknown(judge: TrainedJudge) -> bool:
+    """Whether the prompts on which a judge was trained are not known, or not those of every judge inside it."""
+    return judge.prompt_hashes is None or bool(judge.notes.get("unknown_prompts"))
+
+
+def _limits(
+    found: Mapping[str, Any], shared: Shared, judges: Mapping[str, TrainedJudge], unknown: Sequence[str]
+) -> list[str]:
     """What is known to be wrong with an ensemble, and with each of its judges."""
     best = next(member for member in found["members"] if member["label"] == found["best"])
     limits = []
@@ -315,7 +324,6 @@ def _limits(found: Mapping[str, Any], shared: Shared, judges: Mapping[str, Train
     absent = [name for name, mass in zip(CLASSES, shared.weights @ shared.targets, strict=True) if mass <= 0]
     if absent:
         limits.append(f"no vote for {' or '.join(absent)} is among the rows it was fitted on")
-    unknown = [label for label, judge in judges.items() if judge.prompt_hashes is None]
     if unknown:
         limits.append(f"on which prompts {', '.join(unknown)} was trained is not known: leaks of these are not seen")
     return limits + [f"{label}: {limit}" for label, judge in judges.items() for limit in judge.notes.get("limits", [])]

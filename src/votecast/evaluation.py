@@ -20,9 +20,11 @@ from votecast.data.groups import group_values
 from votecast.data.profile import characters
 from votecast.data.reading import read_votes
 from votecast.data.writing import read_predictions
-from votecast.errors import DataError
+from votecast.errors import DataError, LeakError
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
+from votecast.metrics.comparison import compare_probabilities
+from votecast.metrics.result import Against
 from votecast.types import Judge, Probabilities
 from votecast.version import __version__
 
@@ -106,6 +108,7 @@ def evaluate(
     draws: int = 1000,
     seed: int = 0,
     name: str | None = None,
+    against: Any = None,
 ) -> Evaluation:
     """Measure forecasts on votes.
 
@@ -121,9 +124,11 @@ def evaluate(
         draws: How many files the bootstrap draws; 0 for no intervals.
         seed: Seed of everything drawn.
         name: Name of the judge where the forecaster does not say.
+        against: Another forecaster to compare it with, on the same rows.
 
     Returns:
-        Figures with 95 % intervals, slices by length quartile, turns, language and source, null baselines, and notes.
+        Figures with 95 % intervals, slices by length quartile, turns, language and source, null baselines, and notes;
+        where it is compared with another, the differences with intervals from draws in pairs.
 
     Raises:
         DataError: If there are no battles, a row has no vote, or predictions do not belong to the battles.
@@ -139,28 +144,37 @@ def evaluate(
         >>> round(evaluation.metrics["log_loss"].value, 4), evaluation.notes[-1][:17]
         (0.6931, 'length quartiles ')
     """
-    forecaster = _load(forecaster) if isinstance(forecaster, str | Path) else forecaster
+    forecaster, against = (
+        load_forecaster(one) if isinstance(one, str | Path) else one for one in (forecaster, against)
+    )
     if isinstance(battles, str | Path):
-        battles = read_votes(battles, labels="required", numbers=getattr(forecaster, "numbers", ()))
+        battles = read_votes(battles, labels="required", numbers=numbers_of_both(forecaster, against))
     battles = as_battles(battles)
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
     targets = battles.targets()
     forecast = _forecast(forecaster, battles, allow_leak=allow_leak)
+    groups = vote_clusters(battles, seed) if groups is None else groups
+    swapped = forecast.swapped if swapped is None else swapped
     slices, bounds = _slices(battles)
     evaluation = evaluate_probabilities(
         targets,
         forecast.probabilities,
-        groups=vote_clusters(battles, seed) if groups is None else groups,
+        groups=groups,
         weights=battles.weights(),
         slices=slices,
-        swapped=forecast.swapped if swapped is None else swapped,
+        swapped=swapped,
         lengths=np.column_stack([characters(battles, column) for column in TEXT_COLUMNS[1:]]),
         draws=draws,
         seed=seed,
     )
+    compared = None
+    if against is not None:
+        other = _other(against, battles, allow_leak=allow_leak)
+        compared = _against(replace(forecast, swapped=swapped), other, battles, groups, evaluation)
     return replace(
         evaluation,
+        against=compared,
         judge={"name": forecast.name or name, "hash": forecast.hash or None},
         notes=(*forecast.notes, *evaluation.notes, bounds),
         versions={"votecast": __version__, "python": platform.python_version()} | dict(evaluation.versions),
@@ -172,7 +186,7 @@ class _Forecast:
     probabilities: ArrayLike
     name: str | None = None
     hash: str | None = None
-    swapped: Probabilities | None = None
+    swapped: ArrayLike | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -194,6 +208,39 @@ def _forecast(forecaster: Any, battles: Battles, *, allow_leak: bool) -> _Foreca
     return _ask(forecaster, battles, allow_leak=allow_leak)
 
 
+def _against(
+    forecast: _Forecast, other: _Forecast, battles: Battles, groups: ArrayLike, evaluation: Evaluation
+) -> Against:
+    figures, differences = compare_probabilities(
+        battles.targets(),
+        forecast.probabilities,
+        other.probabilities,
+        groups=groups,
+        weights=battles.weights(),
+        swapped=(forecast.swapped, other.swapped),
+        **{name: evaluation.settings[name] for name in ("binary", "draws", "seed")},
+    )
+    return Against({"name": other.name, "hash": other.hash or None}, figures, differences, other.notes)
+
+
+def _other(forecaster: Any, battles: Battles, *, allow_leak: bool) -> _Forecast:
+    """Forecasts of the judge to compare with; faults say that they are its own."""
+    try:
+        return _forecast(forecaster, battles, allow_leak=allow_leak)
+    except (DataError, LeakError) as error:
+        raise type(error)(f"the judge to compare with: {error}") from error
+
+
+def numbers_of_both(*forecasters: Any) -> tuple[str, ...]:
+    """Columns that the battles must bring beside their texts for any of these judges.
+
+    Example:
+        >>> numbers_of_both(None, Predictions(["1"], [[0.2, 0.3, 0.5]]))
+        ()
+    """
+    return tuple(dict.fromkeys(name for one in forecasters for name in getattr(one, "numbers", ())))
+
+
 def _ask(judge: Judge, battles: Battles, *, allow_leak: bool) -> _Forecast:
     hashes = getattr(judge, "prompt_hashes", None)
     notes = []
@@ -204,11 +251,19 @@ def _ask(judge: Judge, battles: Battles, *, allow_leak: bool) -> _Forecast:
     elif len(leaks := hashes.check(battles, allow=allow_leak)):
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
         notes.append(f"{share} (first ids: {_first(battles, leaks)}); the figures flatter it")
+    if unknown := getattr(judge, "notes", {}).get("unknown_prompts"):
+        notes.append(f"leaks are looked for in part: on which prompts {', '.join(unknown)} was trained is not known")
     p, q = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
     return _Forecast(p, getattr(judge, "name", None), getattr(judge, "hash", None), q, tuple(notes))
 
 
-def _load(place: str | Path) -> Judge | Predictions:
+def load_forecaster(place: str | Path) -> Judge | Predictions:
+    """A judge by its folder or name, or a file of predictions.
+
+    Raises:
+        ArtifactError: If there is no such judge.
+        DataError: If the file holds no predictions.
+    """
     from votecast.judges.loading import load_judge
 
     return Predictions.read(place) if Path(place).is_file() else load_judge(place)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.figures import show_metrics, show_notes, show_slices
+from votecast.cli.figures import show_against, show_metrics, show_notes, show_slices
 from votecast.cli.options import JsonPath, Reading
 from votecast.cli.output import STANDARD, check_outputs, settings_of_json, write_json, write_settings
 from votecast.cli.progress import Bars
@@ -24,6 +24,7 @@ def evaluate(
     input: str,
     judge: str | None = None,
     predictions: Path | None = None,
+    against: str | None = None,
     truth: Path | None = None,
     reading: Reading = Reading(),  # noqa: B008 - frozen
     allow_leak: Annotated[bool, Parameter(negative=())] = False,
@@ -38,6 +39,8 @@ def evaluate(
         input: File of votes, "-" for standard input.
         judge: A judge folder, bundled:baseline, or default; default if no predictions are given.
         predictions: File that votecast predict has written; rows are matched by id.
+        against: Another judge, or a file of predictions, to compare it with on the same votes: differences with
+            intervals from draws in pairs.
         truth: True probabilities of simulated votes (.truth.parquet), to be shown beside the baselines.
         reading: How the file is read.
         allow_leak: Go on although the votes share prompts with the judge's training data.
@@ -52,7 +55,15 @@ def evaluate(
     reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
         battles, figures = measure(
-            input, predictions, judge, reader, bars, allow_leak=allow_leak, draws=draws, seed=reading.seed or 0
+            input,
+            predictions,
+            judge,
+            reader,
+            bars,
+            against=against,
+            allow_leak=allow_leak,
+            draws=draws,
+            seed=reading.seed or 0,
         )
         if truth is not None:
             figures["baselines"]["truth"] = measure_truth(truth, battles, draws)
@@ -61,14 +72,27 @@ def evaluate(
         show_reading(figures["reading"])
     if json is not None:
         write_json(figures, json, overwrite=overwrite)
-        options = {"input": input, "predictions": predictions, "allow_leak": allow_leak, "reader": reader}
+        options = {
+            "input": input,
+            "predictions": predictions,
+            "against": against,
+            "allow_leak": allow_leak,
+            "reader": reader,
+        }
         write_settings(json, "evaluate", options | figures["settings"], judge=figures["judge"])
     if json != STANDARD:
         show(figures, slices=slices)
 
 
 def measure(
-    source: str, predictions: Path | None, judge: str | None, reader: dict[str, Any], bars: Bars, **options: Any
+    source: str,
+    predictions: Path | None,
+    judge: str | None,
+    reader: dict[str, Any],
+    bars: Bars,
+    *,
+    against: str | None = None,
+    **options: Any,
 ) -> tuple[Battles, dict[str, Any]]:
     """Read votes and measure forecasts on them.
 
@@ -76,16 +100,17 @@ def measure(
         The votes, and the evaluation as a dict.
     """
     from votecast.data.reading import read_votes
-    from votecast.evaluation import Predictions
+    from votecast.evaluation import Predictions, load_forecaster, numbers_of_both
     from votecast.evaluation import evaluate as evaluate_votes
-    from votecast.judges.asking import numbers_of
     from votecast.judges.loading import load_judge
 
     forecaster: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
+    other = None if against is None else load_forecaster(against)
+    numbers = numbers_of_both(forecaster, other)
     bars.steps("reading votes", 0, 2)
-    battles = read_votes(source, **({"labels": "required"} | numbers_of(forecaster) | reader))
+    battles = read_votes(source, **({"labels": "required"} | ({"numbers": numbers} if numbers else {}) | reader))
     bars.steps("measuring", 1, 2)
-    return battles, evaluate_votes(forecaster, battles, **options).to_dict()
+    return battles, evaluate_votes(forecaster, battles, against=other, **options).to_dict()
 
 
 def measure_truth(path: Path, battles: Battles, draws: int) -> dict[str, Any]:
@@ -106,7 +131,11 @@ def show(figures: dict[str, Any], *, slices: bool) -> None:
     say(f"{figures['rows']:,} rows, {figures['clusters']:,} prompts\n")
     show_metrics(figures)
     say("")
+    if "against" in figures:
+        show_against(figures)
+        say("")
     if slices:
         show_slices(figures)
     show_notes(figures, slices=slices)
-    facts({"judge": cite(figures["judge"])})
+    others = {"against": cite(figures["against"]["judge"])} if "against" in figures else {}
+    facts({"judge": cite(figures["judge"])} | others)

@@ -43,6 +43,50 @@ def show_metrics(figures: Mapping[str, Any]) -> None:
     table(["", "judge", "95 % interval", *baselines], rows)
 
 
+COMPARED = ("log_loss", "accuracy", "brier", "ece", "agreement_decided", "auc")
+"""Figures by which two judges are compared on the screen; the JSON has all of them."""
+
+_LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+
+
+def show_against(figures: Mapping[str, Any]) -> None:
+    """Show the judge beside another one, with the differences and whether they are more than chance.
+
+    Args:
+        figures: The figures of an evaluation that has an "against".
+    """
+    other, rows = figures["against"], []
+    for key in COMPARED:
+        gap = other["differences"][key]
+        if gap["value"] is not None:
+            its, own = (_number(metrics[key]) for metrics in (other["metrics"], figures["metrics"]))
+            rows.append(
+                [
+                    LABELS.get(key, key.replace("_", " ")),
+                    own,
+                    its,
+                    f"{gap['value']:+.4f}",
+                    _signed(gap),
+                    _verdict(key, gap),
+                ]
+            )
+    table(["", "judge", other["judge"]["name"] or "against", "difference", "95 % interval", ""], rows)
+    for note in other["notes"]:
+        prose(f"note: {other['judge']['name'] or 'against'}: {note}", indent=6)
+
+
+def _signed(gap: Mapping[str, float | None]) -> str:
+    low, high = gap["low"], gap["high"]
+    return "" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+
+
+def _verdict(key: str, gap: Mapping[str, float | None]) -> str:
+    low, high = gap["low"], gap["high"]
+    if low is None or high is None or low <= 0 <= high:
+        return ""
+    return "better" if (high < 0) == (key in _LOWER_IS_BETTER) else "worse"
+
+
 def show_slices(figures: Mapping[str, Any]) -> None:
     """Show rows, log loss and accuracy of each slice."""
     for name, parts in figures["slices"].items():

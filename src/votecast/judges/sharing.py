@@ -131,7 +131,6 @@ def asked_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int 
     if not len(votes):
         raise DataError("there are no votes to fit an ensemble on; give at least a few hundred")
     targets = votes.targets()
-    unknown = [name for name, judge in judges.items() if judge.prompt_hashes is None]
     for name, judge in judges.items():
         _refuse_seen(name, judge, votes)
     pairs = [_asked(judge, votes) for judge in judges.values()]
@@ -143,7 +142,7 @@ def asked_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int 
         targets=targets,
         weights=votes.weights(),
         clusters=prompt_clusters(votes, seed=seed),
-        about={"rows_from": "votes", "common": len(votes), "refused": {}, "unchecked": unknown},
+        about={"rows_from": "votes", "common": len(votes), "refused": {}},
         battles=votes,
     )
 
