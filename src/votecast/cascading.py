@@ -197,7 +197,9 @@ class _Made:
             "prompts": int(self.asked.clusters.max()) + 1,
             "remarks": leaks + self._remarks(points),
         }
-        return {"cascade": found, "limits": found["remarks"]}
+        origins = [entry for judge in self.judges.values() for entry in judge.notes.get("data_sources", [])]
+        unique = [entry for place, entry in enumerate(origins) if entry not in origins[:place]]
+        return {"cascade": found, "limits": found["remarks"]} | ({"data_sources": unique} if unique else {})
 
     def _routed(self, forecasts: Floats) -> Probabilities:
         return np.asarray(forecasts[self.stage, self.rows])

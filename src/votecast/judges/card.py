@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.judges import card_ensemble, card_imported, card_link
+from votecast.judges import card_cascade, card_ensemble, card_imported, card_link
 
 SHOWN = {
     "log_loss": "log loss",
@@ -17,6 +17,9 @@ SHOWN = {
 }
 
 MEASURED = "On rows that neither the members nor the calibrator had seen, with 95 % intervals clustered by prompt."
+
+_MADE_OF_JUDGES = {"ensemble": card_ensemble, "cascade": card_cascade}
+"""Note of a judge that is made of others -> what its card says."""
 
 INTENDED_USE = """## Intended use and limits
 
@@ -38,8 +41,9 @@ def model_card(config: Mapping[str, Any]) -> str:
         Markdown without any text of the training data.
     """
     imported = config["notes"].get("imported")
-    if "ensemble" in config["notes"]:
-        return _ensemble_card(config)
+    made_of_judges = next((card for note, card in _MADE_OF_JUDGES.items() if note in config["notes"]), None)
+    if made_of_judges is not None:
+        return _card_of_judges(config, made_of_judges)
     parts = [
         f"# {config['name']}",
         card_imported.opening(config) if imported else _opening(config),
@@ -51,14 +55,14 @@ def model_card(config: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _ensemble_card(config: Mapping[str, Any]) -> str:
+def _card_of_judges(config: Mapping[str, Any], card: Any) -> str:
     parts = [
         f"# {config['name']}",
-        card_ensemble.opening(config),
-        card_ensemble.data(config),
+        card.opening(config),
+        card.data(config),
         *_origins(config["notes"]),
-        _figures(config["figures"], card_ensemble.MEASURED),
-        card_ensemble.how(config),
+        _figures(config["figures"], card.MEASURED),
+        card.how(config),
         "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from votecast.metrics.result import Figure
 from votecast.report.document import Chart, Document, Remark, Section, Series, Table
 
 _LOSSES = "log loss"
 _TIME = "s for 1,000 rows"
+_WIDE = 10
 
 
 def cascade_page(found: Mapping[str, Any], *, name: str, hash: str = "") -> Document:
@@ -25,7 +25,7 @@ def cascade_page(found: Mapping[str, Any], *, name: str, hash: str = "") -> Docu
     """
     chosen, measured = found["frontier"][found["chosen"]], found["measured"]
     return Document(
-        title=f"Cascade {name}",
+        title=f"A cascade of {len(found['judges'])} judges",
         subtitle=" → ".join(judge["label"] for judge in found["judges"]),
         summary=[_headline(found, measured), *(Remark("warning", text) for text in found["remarks"])],
         facts=[
@@ -52,13 +52,12 @@ _JUDGES = (
 
 
 def _headline(found: Mapping[str, Any], measured: Mapping[str, Any]) -> Remark:
-    cost, last = measured["cost"], found["judges"][-1]["label"]
-    ends = "" if cost["low"] is None else f" (95 % interval {cost['low']:+.4f} to {cost['high']:+.4f})"
+    last = found["judges"][-1]["label"]
     return Remark(
         "note",
         f"Asked to {found['goal']}: on prompts on which neither the point of the frontier nor the thresholds were "
-        f"chosen, it loses {cost['value']:+.4f} log loss against {last}{ends} and is {measured['speed_up']:.2f} times "
-        f"as fast; {measured['goes_on'][0]:.0%} of the rows go on from the first judge.",
+        f"chosen, its log loss is {_interval(measured['cost'])} above that of {last}, and it is "
+        f"{measured['speed_up']:.2f} times as fast; {measured['goes_on'][0]:.0%} go on from the first judge.",
     )
 
 
@@ -95,7 +94,7 @@ def _loss_chart(found: Mapping[str, Any]) -> Chart:
         "times as fast as the last judge",
         _LOSSES,
         [series],
-        log_x=True,
+        log_x=max(x) > _WIDE * min(x),
     )
 
 
@@ -106,8 +105,8 @@ def _table(found: Mapping[str, Any]) -> Table:
         [
             "chosen" if place == found["chosen"] else "",
             *point["goes_on"],
-            point["log_loss"],
-            Figure(**point["cost"]),
+            f"{point['log_loss']:.4f}",
+            _interval(point["cost"]),
             point["seconds_per_1000"],
             point["speed_up"],
         ]
@@ -118,8 +117,16 @@ def _table(found: Mapping[str, Any]) -> Table:
 
 
 def _judges(judges: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [[judge["label"], judge["hash"][:12], judge["log_loss"], judge["seconds_per_1000"]] for judge in judges]
+    rows = [
+        [judge["label"], judge["hash"][:12], f"{judge['log_loss']:.4f}", judge["seconds_per_1000"]] for judge in judges
+    ]
     return Table(["judge", "hash", _LOSSES, _TIME], rows, "The judges, each by itself on all votes.")
+
+
+def _interval(cost: Mapping[str, float | None]) -> str:
+    low, high = cost["low"], cost["high"]
+    ends = "" if low is None or high is None else f" ({low:+.4f} to {high:+.4f})"
+    return f"{cost['value']:+.4f}{ends}"
 
 
 def _threshold(value: float | None) -> str:
