@@ -159,7 +159,7 @@ def show(board: Leaderboard) -> None:
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]
     rows = [_row(columns, place) for place in range(len(found.models))]
-    table([*heads, "both bad"] if board.both_bad is not None else heads, rows, text_columns=2)
+    table([*heads, "both bad (95%)"] if board.both_bad is not None else heads, rows, text_columns=2)
     say("")
     show_parameters(board)
     for note in board.notes:
@@ -181,7 +181,7 @@ def _row(columns: dict[str, list[Any]], place: int) -> list[str]:
         "" if at["win_rate"] is None else f"{at['win_rate']:.1%}",
     ]
     if "both_bad_share" in at:
-        cells.append(f"{at['both_bad_share']:.1%} ({at['both_bad_low']:.1%} to {at['both_bad_high']:.1%})")
+        cells.append(f"{at['both_bad_low']:.1%} to {at['both_bad_high']:.1%}")
     return cells
 
 

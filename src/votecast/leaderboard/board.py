@@ -28,7 +28,8 @@ VOTES: Final = "votes"
 FORECASTS: Final = "forecasts"
 BOTH: Final = "votes and forecasts"
 _SHIFTED: Final = 0.1
-_FEW_CLUSTERS: Final = 30
+FEW_CLUSTERS: Final = 30
+"""With fewer clusters of prompts, intervals are rough."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ def leaderboard(
         raise ConfigError("pairs without votes are given and no judge to forecast them; name one (--judge, judge)")
     if votes is None and pairs is None:
         raise ConfigError("there is nothing to rank by; give votes (--input), or a judge and pairs (--judge, --pairs)")
+    if all(isinstance(source, str) and source == "-" for source in (votes, pairs)):
+        raise ConfigError("votes and pairs are both to come from standard input; name a file for one of them")
     judge = load_judge(judge) if isinstance(judge, str | Path) else judge
     job = _Job(asked, judge, dict(reader or {}), progress)
     return job.by_forecasts(pairs) if votes is None else job.by_votes(votes, pairs)
@@ -187,6 +190,8 @@ class _Job:
         if not isinstance(source, str | Path):
             return as_battles(source, ranking=True)
         options = {"labels": labels, "ranking": True} | numbers_of(self.judge) | self.reader
+        if self.reading:
+            options.pop("quarantine", None)  # the side file that was named is that of the votes
         battles = read_votes(source, **options)
         if not len(battles):
             raise DataError(f"{source} holds no rows; give a file with at least a few hundred")
@@ -292,7 +297,7 @@ class _Job:
         )
         who = None if self.judge is None else cite(self.judge)
         few = f"only {ranking.clusters} clusters of prompts: intervals are rough, and hold less for other prompts"
-        told = [few] * (1 < ranking.clusters < _FEW_CLUSTERS)
+        told = [few] * (1 < ranking.clusters < FEW_CLUSTERS)
         notes = tuple(dict.fromkeys([*self.notes, *told, *ranking.notes]))
         return Leaderboard(source, ranking, asked, rows, None, who, notes, tuple(self.reading))
 

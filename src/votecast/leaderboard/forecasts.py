@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.calibration import CALIBRATORS, crossfit_calibrate
 from votecast.data.battles import Battles
-from votecast.errors import LeakError
-from votecast.judges.asking import ask
-from votecast.judges.fitting import calibration_folds
+from votecast.errors import DataError, LeakError
+from votecast.judges.asking import ask, numbers_of
+from votecast.judges.sharing import shared_rows
+from votecast.leaderboard.rows import has_texts
 from votecast.runs import Progress
 from votecast.types import Probabilities
 
@@ -35,7 +35,13 @@ class Forecasts:
 
 
 def forecast(judge: Any, battles: Battles, progress: Progress) -> Probabilities:
-    """Forecast battles a thousand at a time, shape (n, 3)."""
+    """Forecast battles a thousand at a time, shape (n, 3).
+
+    Raises:
+        DataError: If the judge reads texts and there are none.
+    """
+    if not (numbers_of(judge) or has_texts(battles)):
+        raise DataError("the rows have no texts, and the judge forecasts by them; give prompts and answers, too")
     parts = [np.empty((0, 3))]
     for start in range(0, len(battles), _ROWS_AT_ONCE):
         progress("forecasting", start, len(battles))
@@ -87,21 +93,19 @@ def seen(judge: Any, battles: Battles) -> tuple[NDArray[np.int64], tuple[str, ..
 
 
 def _held_forecasts(judge: Any, battles: Battles) -> Probabilities:
-    """Calibrated forecasts of rows by folds that had not seen them, NaN for rows without one, shape (n, 3)."""
-    held = judge.fitted.out_of_fold
+    """Calibrated forecasts of rows by folds that had not seen their prompts, NaN for rows without one, shape (n, 3)."""
+    out = np.full((len(battles), 3), np.nan)
+    fitted = getattr(judge, "fitted", None)
+    if fitted is None or not len(fitted.out_of_fold):
+        return out
+    if fitted.calibrator.by:
+        raise DataError(
+            f"judge {judge.name!r} is calibrated by {', '.join(fitted.calibrator.by)}, which its out-of-fold rows do "
+            "not name; rank with the judge as it was before, or on votes whose prompts it has not seen"
+        )
+    held = shared_rows({judge.name: judge})
     place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
     keys = zip(battles.ids, battles.content_hashes(), strict=True)
     rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-    out = np.full((len(rows), 3), np.nan)
-    if (known := rows >= 0).any():
-        out[known] = _calibrated(judge)[rows[known]]
+    out[rows >= 0] = held.forecasts[0][rows[rows >= 0]]
     return out
-
-
-def _calibrated(judge: Any) -> Probabilities:
-    """The out-of-fold forecasts under calibrators that had not seen their rows either, shape (n, 3)."""
-    held, method = judge.fitted.out_of_fold, judge.recipe.calibration.method
-    if method not in CALIBRATORS or method != judge.fitted.calibrator.method:
-        calibrated: Probabilities = judge.fitted.calibrator.transform(held.raw)
-        return calibrated
-    return crossfit_calibrate(method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))

@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 
 from votecast.leaderboard import Leaderboard
+from votecast.leaderboard.board import FEW_CLUSTERS
+from votecast.leaderboard.rows import listed
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats
 from votecast.ranking import Ranking
@@ -97,6 +99,9 @@ def _summary(board: Leaderboard) -> list[Remark]:
         remarks.append(Remark("note" if found.separability < 1 else "good", told + rest))
     if board.source == "forecasts":
         remarks.append(Remark("warning", _ABOUT_JUDGE))
+    if 1 < found.clusters < FEW_CLUSTERS:
+        few = f"The votes are on {found.clusters} different prompts only. The intervals are rough, and with other "
+        remarks.append(Remark("warning", few + "prompts the order can be another."))
     if found.tuning is not None:
         remarks.append(_powered(board, found.tuning))
     return remarks
@@ -108,7 +113,7 @@ def _leaders(found: Ranking) -> Remark:
         return Remark("good", f"{found.models[0]} is ahead of every other model beyond chance.")
     if len(first) == 1:
         return Remark("note", f"{first[0]} is the only model that no other surely beats.")
-    return Remark("note", f"{len(first)} models share the first rank, as none surely beats them: {', '.join(first)}.")
+    return Remark("note", f"{len(first)} models share the first rank, as none surely beats them: {listed(first)}.")
 
 
 def _powered(board: Leaderboard, tuning: float) -> Remark:
@@ -195,7 +200,7 @@ def _both_bad(board: Leaderboard) -> list[Section]:
     names, shares = [models[i] for i in order], _figures(bad.share[order], bad.low[order], bad.high[order])
     series = Series("share", names, *(values[order].tolist() for values in (bad.share, bad.low, bad.high)))
     plot = Chart("dots", "Votes against both answers", "share of all votes", "model", [series])
-    counts = bad.votes[order].tolist()
+    counts = [int(count) if count.is_integer() else count for count in bad.votes[order].tolist()]
     rows: list[list[Cell]] = [list(row) for row in zip(names, counts, shares, strict=True)]
     table = Table(["model", "votes against both", "share"], rows, "The same as numbers", frozenset({"share"}))
     return [Section("both-bad", "Votes against both", [_ABOUT_BOTH_BAD], [plot, table])]
