@@ -22,10 +22,10 @@ CANDIDATES: Final = {
     "none": 0,
     "shift": 0,
     "temperature": 200,
-    "tie_link": 400,
-    "vector": 400,
-    "dirichlet": 400,
-    "matrix": 600,
+    "tie_link": 200,
+    "vector": 200,
+    "dirichlet": 200,
+    "matrix": 400,
     "isotonic": 2000,
 }
 """What is tried, simplest first, to the fewest rows it is tried on."""

@@ -20,6 +20,7 @@ VERBS = {
     "train": "Train a judge on a file of votes: folds, out-of-fold figures, calibration, judge folder.",
     "predict": "Forecast a file of battles: probabilities, or a submission.",
     "evaluate": "Measure a judge, or a file of its predictions, on votes.",
+    "calibrate": "Make a judge's probabilities true for those who cast some votes; 100 votes do much already.",
     "ensemble": "Make one judge of several, fitted on rows that none of them had seen.",
     "cascade": "Make one judge of several: the fast one first, the slow ones only where it is not sure.",
     "decide": "Decide the battles of a file, as far as the error stays under a level; leave the others open.",

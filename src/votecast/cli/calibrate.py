@@ -1,0 +1,174 @@
+"""votecast calibrate: a judge's probabilities made true for those who cast some votes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter, validators
+
+from votecast.cli.figures import LABELS
+from votecast.cli.options import JsonPath, Reading
+from votecast.cli.output import STANDARD, check_outputs, settings_of_json, write_json, write_settings
+from votecast.cli.progress import Bars
+from votecast.cli.reading import show_reading
+from votecast.cli.screen import cite, facts, prose, remark, say, table
+
+Method = Literal["temperature", "vector", "matrix", "isotonic", "dirichlet", "tie_link", "shift", "auto", "none"]
+
+
+def calibrate(
+    *,
+    judge: str,
+    out: Path,
+    input: str | None = None,
+    method: Method = "auto",
+    by: Literal["language", "source", "turns"] | None = None,
+    reading: Reading = Reading(),  # noqa: B008 - frozen
+    allow_leak: Annotated[bool, Parameter(negative=())] = False,
+    draws: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 1000,
+    json: JsonPath = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Make a judge's probabilities true for those who cast some votes; 100 votes do much already.
+
+    Args:
+        judge: A judge folder, bundled:baseline, or default.
+        out: Folder to write the calibrated judge to.
+        input: File of votes on prompts that the judge was not trained on, "-" for standard input. Without it the
+            calibrator is fitted anew on the judge's own out-of-fold rows and takes the place of the one it has.
+        method: How; auto takes what forecasts best in cross-validation, shift is for few votes.
+        by: Also fit what groups of rows ask for beyond that, shrunk towards what all have in common.
+        reading: How the votes are read.
+        allow_leak: Go on although the votes share prompts with the judge's training data.
+        draws: Bootstrap draws for the 95 % intervals; 0 leaves them out.
+        json: Write the figures as JSON ("-" is standard output).
+        overwrite: Replace an existing judge folder.
+    """
+    from votecast.artifacts import check_free
+
+    check_outputs(json, settings_of_json(json), overwrite=overwrite)
+    check_free(out, overwrite=overwrite, is_folder=True)
+    reader = reading.reader(overwrite=overwrite)
+    options: dict[str, Any] = {"method": method, "by": by, "allow_leak": allow_leak, "draws": draws}
+    options |= {"seed": reading.seed or 0}
+    with Bars() as bars:
+        made, report = _calibrated(judge, input, reader, bars, options)
+        made.save_pretrained(out, overwrite=overwrite)
+    found = made.notes["calibration"][-1]
+    cited = {"name": made.name, "hash": made.hash}
+    if report is not None:
+        show_reading(report)
+    if json is not None:
+        write_json({"judge": cited | {"folder": str(out)}, "calibration": found}, json, overwrite=overwrite)
+        write_settings(json, "calibrate", {"judge": judge, "input": input, "reader": reader, **options}, judge=cited)
+    if json != STANDARD:
+        show(found)
+        facts({"judge": cite(cited), "calibration": _whole(made), "folder": out})
+
+
+def _calibrated(
+    judge: str, source: str | None, reader: dict[str, Any], bars: Bars, options: dict[str, Any]
+) -> tuple[Any, dict[str, Any] | None]:
+    """The calibrated judge, and what is to be said of the reading."""
+    from votecast.calibrating import calibrate_judge
+    from votecast.data.reading import read_votes
+    from votecast.judges.asking import numbers_of
+    from votecast.judges.loading import load_judge
+
+    given = load_judge(judge)
+    if source is None:
+        bars.steps("calibrating", 0, 1)
+        return calibrate_judge(given, **options), None
+    bars.steps("reading votes", 0, 2)
+    votes = read_votes(source, **({"labels": "required"} | numbers_of(given) | reader))
+    bars.steps("forecasting and calibrating", 1, 2)
+    made = calibrate_judge(given, votes, **options)
+    return made, votes.report.to_dict() if votes.report else None
+
+
+def _whole(judge: Any) -> str:
+    from votecast.calibrating import describe
+
+    return describe(judge.fitted.calibrator.state()[0])
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Show one calibration: what was tried, what it brings, what it learnt of each group."""
+    on = "votes" if found["on"] == "votes" else "out-of-fold rows of the judge itself"
+    say(f"calibrated on {found['rows']:,} {on}, {found['clusters']:,} prompts: {found['name']}\n")
+    show_tried(found["fitted"])
+    show_figures(found)
+    if found["groups"]:
+        show_groups(found["by"], found["groups"])
+    show_remarks(found)
+
+
+def show_tried(state: Mapping[str, Any]) -> None:
+    """Show the candidates of auto, with the one that was taken."""
+    state = state["common"] if state["method"] == "grouped" else state
+    if state["method"] != "auto":
+        return
+    rows = []
+    for entry in state["tried"]:
+        taken = " *" if entry["method"] == state["chosen"]["method"] else ""
+        figures = ["", entry.get("left_out", "")]
+        if "log_loss" in entry:
+            figures = [f"{entry['log_loss']:.4f}", f"{entry['behind']:.4f} (± {entry['error']:.4f})"]
+        rows.append([entry["method"] + taken, *figures])
+    table(["tried (* taken)", "log loss", "behind the best"], rows)
+    say("")
+
+
+def show_figures(found: Mapping[str, Any]) -> None:
+    """Show the figures before and after, and the gain."""
+    rows = []
+    for name, before in found["before"].items():
+        if before["value"] is not None:
+            cells = [text for entry in (before, found["after"][name]) for text in (_value(entry), _interval(entry))]
+            rows.append([LABELS.get(name, name.replace("_", " ")), *cells])
+    table(["", "before", "95 % interval", "after", "95 % interval"], rows)
+    gain = found["gain"]
+    prose(f"\nless log loss: {gain['value']:+.4f}, 95 % interval {_interval(gain, '+') or 'unknown'}")
+    prose(f"after: every vote forecast by a calibrator fitted on other prompts ({found['folds']} folds)\n")
+
+
+def show_groups(by: str, groups: Mapping[str, Any]) -> None:
+    """Show how far each group is from what all have in common."""
+    rows = []
+    for name, group in list(groups.items())[:20]:
+        shift = group["shift"]
+        learnt = ["as all", ""] if shift is None else [f"{shift['scale']:.2f}", f"{shift['tie_bias']:+.2f}"]
+        rows.append([name, f"{group['votes']:,}", *learnt])
+    table([by, "votes", "boldness", "ties (log odds)"], rows)
+    say("")
+
+
+def show_remarks(found: Mapping[str, Any]) -> None:
+    """Say what the reader of the figures must know."""
+    if found["on"] == "out_of_fold":
+        remark(
+            f"no --input: fitted on the judge's own out-of-fold rows, in place of its calibration ({found['replaced']})"
+        )
+        return
+    if found["leaked"]:
+        remark(f"{found['leaked']:,} votes have prompts on which the judge was trained; the figures flatter it")
+    if not found["training_prompts_known"]:
+        remark("leaks are not looked for: the judge keeps no hashes of its training prompts")
+    if found["binary"]:
+        remark("no vote is a tie: how often ties occur is left as it was, and the figures are those of decided votes")
+    for name in ("a", "b"):
+        if not found["labels"][name]:
+            remark(f"no vote is for {name}; a and b share what is learnt, so that this is no harm")
+    if not found["gain"]["low"] or found["gain"]["low"] <= 0:
+        remark("the gain is not told apart from 0: the judge was as well calibrated for these votes before")
+
+
+def _value(entry: Mapping[str, float | None]) -> str:
+    return "" if entry["value"] is None else f"{entry['value']:.4f}"
+
+
+def _interval(entry: Mapping[str, float | None], sign: str = "") -> str:
+    low, high = entry["low"], entry["high"]
+    return "" if low is None or high is None else f"{low:{sign}.4f} to {high:{sign}.4f}"
