@@ -64,7 +64,7 @@ def report(
     if votes.report:
         show_reading(votes.report.to_dict())
     asked = {"input": input, "predictions": predictions, "reader": reader} | options
-    named = {"judge": figures["judge"]} if "judge" in figures else {}
+    named = {"judge": {key: figures["judge"][key] for key in ("name", "hash")}} if "judge" in figures else {}
     write_settings(out, "report", asked, **named)
     if json is not None:
         write_json(figures, json, overwrite=overwrite)

@@ -55,8 +55,8 @@ def explore(votes: Battles, *, seed: int = 0) -> Exploration:
     Example:
         >>> row = {"prompt": "Why is the sky blue?", "response_a": "Rayleigh scattering.", "response_b": "Because."}
         >>> found = explore(Battles.from_rows([row | {"id": "7", "winner": "a"}]))
-        >>> found.examples[0], found.encoding["rows"]
-        ({'reason': 'a vote for a of ordinary length', 'row': 0, 'id': '7'}, 0)
+        >>> found.examples
+        [{'reason': 'a vote for a of ordinary length; the most text; drawn by chance', 'row': 0, 'id': '7'}]
     """
     found = inspect_votes(votes, seed=seed)
     models = [entry["model"] for entry in found.models[:MODELS]]
@@ -71,13 +71,13 @@ def explore(votes: Battles, *, seed: int = 0) -> Exploration:
 
 
 def _examples(votes: Battles, found: Inspection, seed: int) -> list[Figures]:
-    """Rows worth reading, each once, under the first reason for it."""
-    chosen: dict[int, str] = {}
+    """Rows worth reading, each once with all reasons for it."""
+    reasons: dict[int, list[str]] = {}
     for reason, row in [*_ordinary(votes), *_extreme(votes), *_doubtful(votes, found), *_drawn(votes, seed)]:
         if row is not None:
-            chosen.setdefault(row, reason)
+            reasons.setdefault(row, []).append(reason)
     ids = votes.column("id")
-    return [{"reason": reason, "row": row, "id": ids[row].as_py()} for row, reason in chosen.items()]
+    return [{"reason": "; ".join(why), "row": row, "id": ids[row].as_py()} for row, why in reasons.items()]
 
 
 def _ordinary(votes: Battles) -> list[tuple[str, int | None]]:

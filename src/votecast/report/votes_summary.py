@@ -34,7 +34,7 @@ def _votes(found: Found) -> list[Remark]:
     out = [Remark("note", f"{labelled:,} of {rows:,} rows carry a vote: {said}.")]
     if labelled < FEW:
         out.append(Remark("warning", f"{labelled:,} votes are few: figures from them have wide intervals."))
-    absent = [name for name, text in (("a", "a win of a"), ("b", "a win of b")) if shares[name] == 0]
+    absent = [name for name in ("a", "b") if shares[name] == 0]
     if absent:
         out.append(
             Remark("warning", f"No vote is for {' or '.join(absent)}: a judge cannot learn from one side alone.")
@@ -81,7 +81,7 @@ def _prompts(found: Found) -> list[Remark]:
         out.append(Remark("warning", text))
     if prompts["clusters"] < _HEAVY * rows:
         text = (
-            f"{rows:,} rows ask only {prompts['clusters']:,} different prompts: rows with one prompt are alike, and "
+            f"{rows:,} rows ask only {_prompts_asked(prompts['clusters'])}: rows with one prompt are alike, and "
             "the votes tell less than their number suggests. votecast keeps them in one fold."
         )
         out.append(Remark("note", text))
@@ -114,6 +114,10 @@ def _texts(found: Found) -> list[Remark]:
     if found["identical_answers"]:
         out.append(Remark("note", f"{_rows(found['identical_answers'])} two identical answers."))
     return out
+
+
+def _prompts_asked(count: int) -> str:
+    return f"{count:,} different prompts" if count != 1 else "one prompt"
 
 
 def _rows(count: int) -> str:

@@ -1,0 +1,78 @@
+"""The page about votes says what is in them, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.report.pages import Page
+
+from votecast.data.battles import Battles
+from votecast.data.exploration import explore
+from votecast.report.html import render
+from votecast.report.votes_page import votes_page
+
+
+def page_of(rows: list[dict[str, Any]]) -> Page:
+    base = {"prompt": "Why is the sky blue?", "response_a": "Rayleigh scattering.", "response_b": "Because."}
+    votes = Battles.from_rows([base | row for row in rows])
+    return Page(render(votes_page(explore(votes), votes, source="votes.csv")))
+
+
+def test_a_page_about_many_things() -> None:
+    rows = [
+        {
+            "id": str(n),
+            "prompt": f"Question {n}, please?",
+            "winner": "aab"[n % 3],
+            "model_a": "m",
+            "model_b": "n",
+        }
+        for n in range(30)
+    ]
+    rows += [{"id": "damaged", "response_a": "bro\ufffdken", "winner": "tie", "model_a": "m", "model_b": "o"}]
+    page = page_of(rows)
+    assert page.faults == []
+    for words in (
+        "31 of 31 rows carry a vote",
+        "31 votes are few",
+        "character that could not be encoded (U+FFFD)",
+        "text that was damaged on its way",
+        "Answer a: m",
+        "votes.csv",
+        "bro\ufffdken",
+        "How often the model of the row wins",
+    ):
+        assert words in page.text, words
+
+
+def test_people_who_disagree_are_told_of() -> None:
+    page = page_of([{"id": "one", "winner": "a"}, {"id": "two", "winner": "b"}])
+    assert "Two votes on the same pair agree in 0% of cases" in page.text
+    assert "one, two" in page.text
+
+
+def test_sides_and_lengths_out_of_balance_are_warned_of() -> None:
+    page = page_of([{"id": str(n), "prompt": f"Question {n}?", "winner": "a"} for n in range(40)])
+    assert "The sides are not balanced: the first answer wins 100.0% of 40 decided votes" in page.text
+    assert "The longer answer wins 100.0%" in page.text
+    assert "No vote is for b" in page.text
+    assert "No tie was voted" in page.text
+
+
+def test_one_prompt_asked_again_and_again_is_warned_of() -> None:
+    page = page_of([{"id": str(n), "response_a": f"Answer {n}", "winner": "ab"[n % 2]} for n in range(20)])
+    assert "One prompt and its near-duplicates make up 100% of the rows" in page.text
+    assert "20 rows ask only one prompt" in page.text
+
+
+def test_votes_without_anything_still_make_a_page() -> None:
+    for rows in ([], [{}]):
+        page = page_of(rows)
+        assert page.faults == []
+        assert "nothing can be learnt or measured here" in page.text
+
+
+def test_texts_of_strangers_are_shown_and_not_run() -> None:
+    page = page_of([{"winner": "a", "prompt": "<script>alert(1)</script>", "model_a": "</style>", "model_b": "n"}])
+    assert "<script>alert(1)</script>" in page.text
+    assert page.all("script") == []
