@@ -57,8 +57,8 @@ def encoding_figures(battles: Battles) -> Figures:
 
 def damaged_rows(battles: Battles) -> NDArray[np.bool_]:
     """Rows in which a text holds damage of one of `KINDS`, shape (n,)."""
-    masks = [_damage(battles.column(name))[kind] for name in TEXT_COLUMNS for kind in KINDS]
-    out: NDArray[np.bool_] = np.any(masks, axis=0)
+    found = [_damage(battles.column(name)) for name in TEXT_COLUMNS]
+    out: NDArray[np.bool_] = np.any([masks[kind] for masks in found for kind in KINDS], axis=0)
     return out
 
 

@@ -26,7 +26,7 @@ from votecast.data.profile import (
 )
 from votecast.data.reading import read_votes
 
-_LANGUAGE_ROWS = 20_000
+_LANGUAGE_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
         source: `Battles`, a frame or a list of battles, or the path of a file.
         similarity: Jaccard similarity from which two prompts count as near-duplicates.
         seed: Seed of MinHash, of a sample of the rows (`sample=0.1`, for a path), and of the sample whose languages are
-            detected (above 20 000 rows).
+            detected (above 10 000 rows).
         **reader: Options of `read_votes`, for a path.
 
     Returns:
