@@ -98,11 +98,11 @@ class DecisionRule:
                 "single pair"
             )
         fewest = fewest_rows(self.error, self.confidence)
-        if self.found.decided < fewest:
+        if self.found.rows < fewest:
             return (
-                f"nothing can be decided: {self.found.rows:,} votes on different prompts tested the judge, "
-                f"{self.found.decided:,} of them in the first test, and even without a single wrong one it takes "
-                f"{fewest:,} to rule out an error above {most} with confidence {sure}; give more votes, or ask for less"
+                f"nothing can be decided: {self.found.rows:,} votes on different prompts tested the judge, and even "
+                f"without a single wrong decision it takes {fewest:,} to rule out an error above {most} with confidence "
+                f"{sure}; give more votes, or ask for less"
             )
         return (
             f"nothing can be decided: of the {self.found.decided:,} surest decisions on the votes {self.found.wrong:,} "

@@ -26,6 +26,8 @@ PILOT: Final = 0.2
 STEPS: Final = 50
 """Thresholds are shares of the pilot rows: 1/50, 2/50, ..., all of them."""
 
+_ABOUT: Final = 0.9
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -61,9 +63,10 @@ def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: f
 
     Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021), with the sequence chosen on a part of the rows
     of its own (their split fixed-sequence testing): a pilot of a fifth of the rows gives the thresholds, as quantiles
-    of its scores, and the one to begin with, which is the likeliest to pass. The others test it, and then ever lower
-    ones, each at the full level, until one fails. That the error exceeds the allowed one at the threshold given has at
-    most the probability 1 - confidence, if rows are independent draws; nothing is assumed of the scores.
+    of its scores, and the one to begin with, the highest that is about as likely to pass as any. The others test it,
+    and then ever lower ones, each at the full level, until one fails. That the error exceeds the allowed one at the
+    threshold given has at most the probability 1 - confidence, if rows are independent draws; nothing is assumed of
+    the scores.
 
     Args:
         scores: How sure each decision is, shape (n,); minus infinity is never decided.
@@ -83,9 +86,7 @@ def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: f
     thresholds = _quantiles(scores[pilot])
     reached, missed = _above(scores[rest], wrong[rest], thresholds)
     passed = np.asarray(bdtr(missed, reached, error)) <= 1 - confidence
-    first = _likeliest(
-        *_above(scores[pilot], wrong[pilot], thresholds), len(rest) / max(len(pilot), 1), error, confidence
-    )
+    first = _first(*_above(scores[pilot], wrong[pilot], thresholds), len(rest) / max(len(pilot), 1), error, confidence)
     steps = int(np.argmin(np.append(passed[first:], False)))  # the first that fails
     last = first + max(steps - 1, 0)
     seen = (int(reached[last]), int(missed[last])) if len(thresholds) else (0, 0)
@@ -141,13 +142,16 @@ def _above(scores: Floats, wrong: Bools, thresholds: Floats) -> tuple[Ints, Ints
     return reached.astype(np.int64), missed.astype(np.int64)
 
 
-def _likeliest(reached: Ints, missed: Ints, scale: float, error: float, confidence: float) -> int:
-    """Which threshold is the likeliest to pass, if wrong decisions are as frequent as in the pilot."""
-    chance = [
-        _power(round(rows * scale), (bad + 0.5) / (rows + 1), error, confidence)
-        for rows, bad in zip(reached.tolist(), missed.tolist(), strict=True)
-    ]
-    return int(np.argmax(chance)) if chance else 0
+def _first(reached: Ints, missed: Ints, scale: float, error: float, confidence: float) -> int:
+    """The highest threshold that is about as likely to pass as any, if decisions are wrong as often as in the pilot."""
+    chances = np.array(
+        [
+            _power(round(rows * scale), (bad + 0.5) / (rows + 1), error, confidence)
+            for rows, bad in zip(reached.tolist(), missed.tolist(), strict=True)
+        ]
+    )
+    best = float(chances.max(initial=0.0))
+    return int(np.argmax(chances >= _ABOUT * best)) if best > 0 else max(len(chances) - 1, 0)
 
 
 def _power(rows: int, share: float, error: float, confidence: float) -> float:

@@ -13,6 +13,7 @@ from votecast.cli.output import STANDARD, check_outputs, settings_path, write_js
 from votecast.cli.progress import Bars
 from votecast.cli.reading import about_rows, show_cut, show_reading
 from votecast.cli.screen import cite, facts, prose, remark, saying_how_to_go_on
+from votecast.errors import ConfigError
 
 
 def decide(
@@ -54,11 +55,15 @@ def decide(
         json: Write a summary as JSON ("-" is standard output).
         overwrite: Replace existing outputs, and discard unfinished work on them.
     """
+    from votecast.data.writing.sinks import container_of
     from votecast.deciding import check_asked, decide_file, fit_rule
     from votecast.judges.asking import set_inference
     from votecast.judges.loading import load_judge
 
     check_asked(error, confidence, method)
+    container_of(out)
+    if input == calibration == STANDARD:
+        raise ConfigError("--input and --calibration both are standard input; name a file for one of them")
     check_outputs(json, overwrite=overwrite)
     if not resume:
         check_outputs(out, settings_path(out), overwrite=overwrite)
