@@ -27,7 +27,14 @@ Ints = NDArray[np.int64]
 Sets = tuple[NDArray[np.uint64], Ints]
 
 
-def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0, first_turn: bool = True) -> Ints:
+def prompt_clusters(
+    battles: Battles,
+    *,
+    similarity: float = 0.8,
+    seed: int = 0,
+    first_turn: bool = True,
+    prompts: Sequence[str] | None = None,
+) -> Ints:
     """Number the clusters of rows whose prompts are the same or nearly so.
 
     Rows belong together when their normalised prompts (all turns joined) are equal or `text_clusters` finds them
@@ -40,6 +47,7 @@ def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0,
         similarity: Jaccard similarity of the shingles from which two prompts count as one, above 0 and at most 1.
         seed: Seed of the hash functions.
         first_turn: Whether equal first turns join rows.
+        prompts: The `normalised_prompts` of the rows, where they are known already.
 
     Returns:
         Cluster numbers of shape (n,), counted from 0 in the order of first appearance. The partition does not depend on
@@ -54,7 +62,7 @@ def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0,
         >>> prompt_clusters(Battles.from_rows(rows)).tolist()
         [0, 0, 1]
     """
-    prompts = normalised_prompts(battles)
+    prompts = normalised_prompts(battles) if prompts is None else prompts
     distinct, inverse = _distinct(prompts)
     cluster = text_clusters(distinct, similarity=similarity, seed=seed)[inverse]
     empty = np.array([not prompt for prompt in prompts], dtype=bool)

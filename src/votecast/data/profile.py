@@ -113,7 +113,7 @@ def prompt_figures(battles: Battles, *, similarity: float, seed: int) -> Figures
     """Distinct prompts after normalisation, the clusters of similar ones among them, and the most frequent ones."""
     prompts = normalised_prompts(battles)
     shown = np.array([bool(prompt) for prompt in prompts], dtype=bool)
-    clusters = prompt_clusters(battles, similarity=similarity, seed=seed, first_turn=False)
+    clusters = prompt_clusters(battles, similarity=similarity, seed=seed, first_turn=False, prompts=prompts)
     cluster = by_appearance(clusters[shown])
     exact, first = np.unique(np.array(prompts, dtype=object)[shown], return_index=True)
     variants = np.bincount(cluster[first], minlength=int(cluster.max(initial=-1)) + 1)
