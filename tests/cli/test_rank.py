@@ -205,7 +205,8 @@ def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_pat
     assert "needs the columns model_a and model_b" in refused(votecast, "--input", nameless)
     columns = tmp_path / "columns.csv"
     columns.write_text("question,left,right\nWhy?,Because.,No.\n")
-    assert "no format fits its columns" in refused(votecast, "--input", columns)
+    said = refused(votecast, "--input", columns)
+    assert "no format fits its columns" in said and "for a leaderboard model_a, model_b and the vote suffice" in said
     assert "of 'x' alone" in refused(votecast, "--input", bare_file([("x", "x", "a")], tmp_path / "one.csv"))
     apart = bare_file([("x", "y", "a"), ("y", "x", "a"), ("p", "q", "a"), ("q", "p", "a")], tmp_path / "apart.csv")
     said = refused(votecast, "--input", apart)

@@ -158,8 +158,8 @@ def _scores(board: Leaderboard) -> Section:
         low, high = int(found.rank_low[place]), int(found.rank_high[place])
         counts = [columns[key][place] for key in ("battles", "wins", "ties", "losses", "win_rate")]
         places = str(low) if low == high else f"{low} to {high}"
-        rows.append([int(found.rank[place]), places, name, scores[place], *counts, chances[place]])
-    heads = ["rank", "places", "model", "score", "battles", "wins", "ties", "losses", "win rate", "against any other"]
+        rows.append([name, int(found.rank[place]), places, scores[place], *counts, chances[place]])
+    heads = ["model", "rank", "places", "score", "battles", "wins", "ties", "losses", "win rate", "against any other"]
     table = Table(heads, rows, "Models, best first", frozenset({"win rate", "against any other"}))
     return Section(
         "scores", "Scores", [_ABOUT_SCORES, _ABOUT_COLUMNS], [Chart("dots", "Scores", scale, "model", [series]), table]

@@ -62,7 +62,8 @@ def find_source(
             if missing
             else "no format fits its columns (rename them, or convert the file)"
         )
-        raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}")
+        more = "; for a leaderboard model_a, model_b and the vote suffice" if options.ranking and not kind else ""
+        raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}{more}")
     source = kind(names, head, options)
     _check_labels(path, source)
     return source
