@@ -92,7 +92,7 @@ def _audit(judge: Any, rows: Rows, seed: int) -> Audit:
         headline=measured.metrics,
         baselines=baselines(rows, nulls, seed),
         people=people(rows, seed),
-        excess=rows.sums.tested(rows.excess),
+        excess=rows.sums.tested(rows.excess, noise=rows.excess_noise),
         reliability=_reliability(rows, seed),
         confusion=confusion(rows),
         ties=ties(rows),

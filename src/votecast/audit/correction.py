@@ -24,7 +24,7 @@ Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
-class Tested:
+class Finding:
     """A figure that would be 0 if nothing were the matter.
 
     Args:
@@ -111,8 +111,8 @@ def _inside(value: Any) -> Iterator[Any]:
     return iter(value) if isinstance(value, list | tuple) and not isinstance(value, Figure) else iter(())
 
 
-def _tests(value: Any) -> Iterator[Tested]:
-    if isinstance(value, Tested):
+def _tests(value: Any) -> Iterator[Finding]:
+    if isinstance(value, Finding):
         yield value
         return
     for entry in _inside(value):
@@ -120,7 +120,7 @@ def _tests(value: Any) -> Iterator[Tested]:
 
 
 def _filled(value: Any, q: Iterator[float]) -> Any:
-    if isinstance(value, Tested):
+    if isinstance(value, Finding):
         return replace(value, q=next(q))
     if isinstance(value, Figure):
         return value

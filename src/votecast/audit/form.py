@@ -77,13 +77,14 @@ def repeated_share(text: str) -> float:
 
     Example:
         >>> repeated_share("It is a sunny day. It is a sunny day. It is a sunny day.")
-        0.6...
+        0.66...
     """
     if not text.isascii():
         text = text.replace("。", ". ").replace("！", ". ").replace("？", ". ")
-    pieces = [piece.strip(" .") for piece in text.replace("\n", ". ").split(". ")]
-    if len(set(pieces)) == len(pieces):
+    raw = text.rstrip(" .\n").replace(".\n", "\n").replace("\n\n", "\n").replace("\n", ". ").split(". ")
+    if len(set(raw)) == len(raw):
         return 0.0
+    pieces = [piece.strip(" .") for piece in raw]
     seen: set[str] = set()
     again = total = 0
     for piece in pieces:

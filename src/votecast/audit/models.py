@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.rows import Rows
 from votecast.metrics.result import Figure
 
@@ -41,7 +41,7 @@ class Favour:
     rows: int
     voted: Figure
     forecast: Figure
-    favoured: Tested
+    favoured: Finding
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def family_of(model: str) -> str:
         >>> [family_of(name) for name in ("gpt-4-0613", "meta-llama/Llama-2-7b", "aurora-70b", "Qwen2.5-7B", "7b")]
         ['gpt', 'llama', 'aurora', 'qwen', '7b']
     """
-    bare = model.rsplit("/", 1)[-1].lower()
+    bare = model.rsplit("/", 1)[-1].lower().replace("chatgpt", "gpt")
     words = re.findall(r"[^\W\d_]+", bare)
     known = (name for name in _FAMILIES if any(word.startswith(name) for word in words))
     return next(known, words[0] if words and not bare[0].isdigit() else bare)
@@ -110,6 +110,6 @@ def _favours(rows: Rows, sides: list[np.ndarray], counted: np.ndarray, names: li
         if part.any():
             shares = [np.where(first, share, 1 - share) for share in wins]
             voted, forecast = (rows.sums.mean(share, part) for share in shares)
-            favoured = rows.sums.tested(np.where(first, lead, -lead), part)
+            favoured = rows.sums.tested(np.where(first, lead, -lead), part, noise=rows.side_noise)
             out.append(Favour(name, int(part.sum()), voted, forecast, favoured))
     return tuple(sorted(out, key=lambda favour: (-favour.rows, favour.name)))

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.rows import Rows
 from votecast.metrics import auc
 from votecast.metrics.result import Figure
@@ -72,7 +72,7 @@ class Ties:
 
     forecast: Figure
     voted: Figure
-    gap: Tested
+    gap: Finding
     decided: Figure
     recall: Figure
     precision: Figure
@@ -104,7 +104,7 @@ def ties(rows: Rows) -> Ties | None:
     return Ties(
         forecast=sums.mean(rows.p[:, 2]),
         voted=sums.mean(t),
-        gap=sums.tested(rows.tie_gap),
+        gap=sums.tested(rows.tie_gap, noise=rows.tie_noise),
         decided=sums.mean(tie),
         recall=sums.share(t * tie, t),
         precision=sums.share(t * tie, tie),

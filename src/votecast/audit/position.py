@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.rows import Rows
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import decisions, log_losses
@@ -31,11 +31,11 @@ class Position:
     flips: Figure
     first_both: Figure
     second_both: Figure
-    pull: Tested
+    pull: Finding
     moved: Figure
     votes_lean: Figure
-    lean_gap: Tested
-    averaged_gain: Tested
+    lean_gap: Finding
+    averaged_gain: Finding
 
 
 def position(rows: Rows) -> Position | None:
@@ -52,6 +52,6 @@ def position(rows: Rows) -> Position | None:
         pull=sums.tested((lead - turned) / 2),
         moved=sums.mean(np.abs(p[:, :2] - q[:, :2]).mean(axis=1)),
         votes_lean=sums.mean(rows.targets[:, 0] - rows.targets[:, 1]),
-        lean_gap=sums.tested(2 * rows.side_gap),
+        lean_gap=sums.tested(2 * rows.side_gap, noise=4 * rows.side_noise),
         averaged_gain=sums.tested(rows.losses - averaged),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from votecast.audit.about import About
 from votecast.audit.baselines import Baseline
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.examples import Shown
 from votecast.audit.jsonable import jsonable
 from votecast.audit.models import Models
@@ -87,7 +87,7 @@ class Audit:
     headline: Mapping[str, Any]
     baselines: tuple[Baseline, ...]
     people: People | None
-    excess: Tested
+    excess: Finding
     reliability: Mapping[str, Curve]
     confusion: Confusion
     ties: Ties | None

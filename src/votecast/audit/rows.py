@@ -93,6 +93,28 @@ class Rows:
         """How much more a was favoured over b in the forecast than in the vote, shape (n,); ties count half to each."""
         return np.asarray(((self.p[:, 0] - self.p[:, 1]) - (self.targets[:, 0] - self.targets[:, 1])) / 2)
 
+    @cached_property
+    def single(self) -> Floats:
+        """1 for rows with a single vote, 0 for shares of votes, which scatter less than votes; shape (n,)."""
+        return np.asarray((self.targets.max(axis=1) == 1).astype(np.float64))
+
+    @cached_property
+    def excess_noise(self) -> Floats:
+        """Variance of `excess` if the forecasts were true, 0 where the vote is not single, shape (n,)."""
+        logs = np.log(np.clip(self.p, EPSILON, 1 - EPSILON))
+        return np.asarray(self.single * (row_sum(self.p * np.square(logs)) - np.square(row_sum(self.p * logs))))
+
+    @cached_property
+    def tie_noise(self) -> Floats:
+        """The same of `tie_gap`."""
+        return np.asarray(self.single * self.p[:, 2] * (1 - self.p[:, 2]))
+
+    @cached_property
+    def side_noise(self) -> Floats:
+        """The same of `side_gap`."""
+        a, b = self.p[:, 0], self.p[:, 1]
+        return np.asarray(self.single * ((a + b) - np.square(a - b)) / 4)
+
 
 def rows_of(judge: Any, votes: Any, *, allow_leak: bool, draws: int, seed: int) -> Rows:
     """Ask a judge for both orders of the answers, once each, and lay out what is audited.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.audit.categories import categories
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.form import Form
 from votecast.audit.rows import Rows
 from votecast.data.battles import TEXT_COLUMNS, Battles
@@ -24,7 +24,7 @@ MOST: Final = 20
 """Values of a kind; beyond them the rarest are put together."""
 
 OTHER: Final = "other"
-LANGUAGE_ROWS: Final = 10_000
+LANGUAGE_ROWS: Final = 6_000
 """Prompts whose language is looked for, where no column says it; the others are in no slice by language."""
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -54,10 +54,10 @@ class Part:
     prompts: int
     log_loss: Figure
     accuracy: Figure
-    harder: Tested
-    excess: Tested
-    tie_gap: Tested
-    gain: Tested
+    harder: Finding
+    excess: Finding
+    tie_gap: Finding
+    gain: Finding
 
 
 def slices(rows: Rows, form: Form | None, prior: Probabilities, seed: int) -> tuple[Part, ...]:
@@ -87,8 +87,8 @@ def _part(rows: Rows, kind: str, name: str, mask: NDArray[np.bool_], gains: Floa
         log_loss=sums.mean(rows.losses, mask),
         accuracy=sums.mean(rows.hits, mask),
         harder=sums.against_rest(rows.losses, mask),
-        excess=sums.tested(rows.excess, mask),
-        tie_gap=Tested(float("nan")) if rows.binary else sums.tested(rows.tie_gap, mask),
+        excess=sums.tested(rows.excess, mask, noise=rows.excess_noise),
+        tie_gap=Finding(float("nan")) if rows.binary else sums.tested(rows.tie_gap, mask, noise=rows.tie_noise),
         gain=sums.below(gains, mask),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.form import UNITS, Form
 from votecast.audit.rows import Rows
 from votecast.audit.tilt import fit_tilt, logits
@@ -34,8 +34,8 @@ class Trait:
     rows: int
     people: Figure
     judge: Figure
-    overrated: Tested
-    unused: Tested
+    overrated: Finding
+    unused: Finding
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Style:
     """
 
     traits: tuple[Trait, ...]
-    slope: Tested
+    slope: Finding
 
 
 def style(rows: Rows, form: Form) -> Style | None:
@@ -76,10 +76,10 @@ def style(rows: Rows, form: Form) -> Style | None:
     return Style(tuple(traits), slope)
 
 
-def _coefficients(rows: Rows, base: Floats, columns: Floats, targets: Probabilities) -> list[Tested]:
+def _coefficients(rows: Rows, base: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
     w, clusters = rows.sums.weights, rows.sums.clusters
     return fit_tilt(base, columns, targets, w).tested(base, columns, targets, w, clusters)
 
 
-def _negative(test: Tested) -> Tested:
+def _negative(test: Finding) -> Finding:
     return replace(test, value=-test.value, low=-test.high, high=-test.low)

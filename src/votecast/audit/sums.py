@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from votecast.audit.correction import DIFFERENCES, Tested
+from votecast.audit.correction import DIFFERENCES, Finding
 from votecast.metrics.bootstrap import LEVEL, ClusterDraws, interval
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats
@@ -60,42 +60,66 @@ class Sums:
         low, high = interval(ratio(*self.drawn.sums(sums).T))
         return Figure(value, float(low), float(high))
 
-    def tested(self, values: Floats, rows: NDArray[np.bool_] | None = None) -> Tested:
-        """Weighted mean of a value over some rows, and whether it is 0."""
-        part = np.ones(len(values), np.bool_) if rows is None else rows
-        value, pull = self._pull(values, part)
-        return self._test(value, pull, part)
+    def tested(self, values: Floats, rows: NDArray[np.bool_] | None = None, *, noise: Floats | None = None) -> Finding:
+        """Weighted mean of a value over some rows, and whether it is 0.
 
-    def below(self, values: Floats, rows: NDArray[np.bool_]) -> Tested:
+        Args:
+            values: Shape (n,).
+            rows: Which rows count, shape (n,); all where None.
+            noise: Variance of each value if the forecasts were true, shape (n,): the standard error is never taken for
+                less than it implies, because that of a few skewed values is too small whenever their mean is.
+        """
+        mean = self._mean(values, rows)
+        least = 0.0 if noise is None else float(np.square(self._shares(rows)) @ noise)
+        return _judged(mean.value, float(np.sqrt(max(_variance(mean.pulls, mean.prompts), least))), mean.prompts)
+
+    def below(self, values: Floats, rows: NDArray[np.bool_]) -> Finding:
         """Weighted mean of a value over some rows, and whether it is below 0: the test is one-sided."""
         found = self.tested(values, rows)
         return replace(found, p=found.p / 2 if found.value < 0 else 1 - found.p / 2)
 
-    def against_rest(self, values: Floats, rows: NDArray[np.bool_]) -> Tested:
+    def against_rest(self, values: Floats, rows: NDArray[np.bool_]) -> Finding:
         """Weighted mean over some rows minus that over the others, and whether there is a difference."""
-        (inside, pull), (outside, rest) = self._pull(values, rows), self._pull(values, ~rows)
-        return replace(self._test(inside - outside, pull - rest, rows, ~rows), family=DIFFERENCES)
+        inside, outside = self._mean(values, rows), self._mean(values, ~rows)
+        prompts = min(inside.prompts, outside.prompts)
+        error = float(np.sqrt(_variance(inside.pulls - outside.pulls, prompts)))
+        return replace(_judged(inside.value - outside.value, error, prompts), family=DIFFERENCES)
 
-    def _pull(self, values: Floats, rows: NDArray[np.bool_]) -> tuple[float, Floats]:
-        """The mean over the rows, and how far each row pulls it: its part of the linearised mean, shape (n,)."""
-        w = self.weights * rows
-        mass = w.sum()
-        if mass <= 0:
-            return float("nan"), np.full(len(w), np.nan)
-        value = float(w @ values / mass)
-        return value, w * (values - value) / mass
+    def _shares(self, rows: NDArray[np.bool_] | None) -> Floats:
+        w = self.weights if rows is None else self.weights * rows
+        return np.asarray(w / max(w.sum(), 1e-300))
 
-    def _test(self, value: float, pull: Floats, *sides: NDArray[np.bool_]) -> Tested:
-        counted = [self.prompts(side & (self.weights > 0)) for side in sides]
-        if np.isnan(value) or min(counted) < LEAST_PROMPTS:
-            return Tested(value)
-        sums, several = np.bincount(self.clusters, pull), min(counted)
-        return student(value, float(np.sqrt(np.square(sums).sum() * several / (several - 1))), several - 1)
+    def _mean(self, values: Floats, rows: NDArray[np.bool_] | None) -> _Mean:
+        chosen = np.flatnonzero(self.weights if rows is None else rows & (self.weights > 0))
+        w, clusters, x = self.weights[chosen], self.clusters[chosen], values[chosen]
+        size = int(self.clusters.max()) + 1
+        if not len(chosen):
+            return _Mean(float("nan"), np.zeros(size), 0)
+        value = float(w @ x / w.sum())
+        pulls = np.bincount(clusters, w * (x - value) / w.sum(), minlength=size).astype(np.float64)
+        return _Mean(value, pulls, int(np.count_nonzero(np.bincount(clusters))))
 
 
-def student(value: float, error: float, degrees: int) -> Tested:
+class _Mean(NamedTuple):
+    """A mean, how far each cluster pulls it (the linearised mean, cluster by cluster), and how many clusters do."""
+
+    value: float
+    pulls: Floats
+    prompts: int
+
+
+def _variance(pulls: Floats, prompts: int) -> float:
+    """Variance of a mean by the sandwich estimator over clusters, times G / (G - 1)."""
+    return float(np.square(pulls).sum() * prompts / max(prompts - 1, 1))
+
+
+def _judged(value: float, error: float, prompts: int) -> Finding:
+    return Finding(value) if prompts < LEAST_PROMPTS else student(value, error, prompts - 1)
+
+
+def student(value: float, error: float, degrees: int) -> Finding:
     """A figure with its standard error, against 0, by Student's t with so many degrees of freedom."""
     if not error > 1e-12 * max(1.0, abs(value)) or degrees < 1:
-        return Tested(value)
+        return Finding(value)
     half = error * float(stdtrit(degrees, (1 + LEVEL) / 2))
-    return Tested(value, value - half, value + half, float(2 * stdtr(degrees, -abs(value) / error)))
+    return Finding(value, value - half, value + half, float(2 * stdtr(degrees, -abs(value) / error)))

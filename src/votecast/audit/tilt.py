@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.sums import LEAST_PROMPTS, student
 from votecast.metrics.rows import Floats, row_sum
 from votecast.types import Probabilities
@@ -48,19 +48,25 @@ class Tilt:
 
     def tested(
         self, base: Floats, columns: Floats, targets: Probabilities, weights: Floats, clusters: NDArray[np.int64]
-    ) -> list[Tested]:
-        """Each slope with its interval, by the sandwich estimator over clusters (Liang and Zeger 1986, eq. 6)."""
+    ) -> list[Finding]:
+        """Each slope with its interval, by the sandwich estimator over clusters (Liang and Zeger 1986, eq. 6).
+
+        Where votes are single, a standard error is never taken for less than Fisher's information implies.
+        """
         x = columns / self.scale
         p = self.forecast(base, columns)
         rest = weights[:, None] * (targets - p)
         each = np.column_stack([(rest @ _HALF)[:, None] * x, rest @ _TIE])
         sums = np.stack([np.bincount(clusters, column) for column in each.T], axis=1)
         bread = np.linalg.inv(_curvature(x, p, weights, self.penalty))
-        several = int(np.count_nonzero(np.bincount(clusters[weights > 0])))
-        errors = np.sqrt(np.diag(bread @ (sums.T @ sums) @ bread) * (several / max(several - 1, 1)))[:-1] / self.scale
-        differs = [np.count_nonzero(np.bincount(clusters[(column != 0) & (weights > 0)])) for column in columns.T]
+        several = _different(clusters, weights > 0)
+        single = np.square(weights) * (targets.max(axis=1) == 1)
+        meats = sums.T @ sums * (several / max(several - 1, 1)), _curvature(x, p, single, 0.0)
+        variance = np.maximum(*(np.diag(bread @ meat @ bread) for meat in meats))
+        errors = np.sqrt(np.maximum(variance[:-1], 0.0)) / self.scale
+        differs = [_different(clusters, (column != 0) & (weights > 0)) for column in columns.T]
         return [
-            student(float(slope), float(error), several - 1) if often >= LEAST_PROMPTS else Tested(float(slope))
+            student(float(slope), float(error), often - 1) if often >= LEAST_PROMPTS else Finding(float(slope))
             for slope, error, often in zip(self.slopes, errors, differs, strict=True)
         ]
 
@@ -101,6 +107,10 @@ def fit_tilt(base: Floats, columns: Floats, targets: Probabilities, weights: Flo
 def logits(p: Probabilities) -> Floats:
     """Log-probabilities, a probability of 0 taken for 1e-12."""
     return np.asarray(np.log(np.maximum(p, 1e-12)))
+
+
+def _different(clusters: NDArray[np.int64], rows: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(np.bincount(clusters[rows])))
 
 
 def _softmax(base: Floats, x: Floats, point: Floats) -> Probabilities:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.rows import Rows
 from votecast.metrics.result import Figure
 from votecast.metrics.scores import ratio
@@ -32,8 +32,8 @@ class Truncation:
     share: Figure
     unread: Figure
     parts: Mapping[str, float | None]
-    harder: Tested
-    favoured: Tested
+    harder: Finding
+    favoured: Finding
 
 
 def truncation(rows: Rows) -> Truncation | None:
@@ -50,5 +50,5 @@ def truncation(rows: Rows) -> Truncation | None:
         unread=sums.share(lost.sum(axis=1), full.sum(axis=1).astype(np.float64)),
         parts=dict(zip(PARTS, (float(x) for x in ratio(lost.sum(axis=0), full.sum(axis=0))), strict=True)),
         harder=sums.against_rest(rows.losses, mask),
-        favoured=sums.tested(rows.side_gap * ahead, ahead != 0),
+        favoured=sums.tested(rows.side_gap * ahead, ahead != 0, noise=rows.side_noise),
     )
