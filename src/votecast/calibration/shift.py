@@ -1,8 +1,7 @@
-"""Few votes: how often ties are called and how bold to be, each shrunk towards no change."""
+"""Few votes: how often ties are called and how bold to be, as far as the votes ask for a change at all."""
 
 from __future__ import annotations
 
-import itertools
 from typing import ClassVar, Final
 
 import numpy as np
@@ -11,21 +10,26 @@ from votecast.calibration.logits import UNCHANGED, LeastLogLoss, Logits
 from votecast.metrics.checks import Checked
 from votecast.metrics.rows import Floats
 
-WIDTHS: Final = (0.03, 0.3, 1.0)
-"""Standard deviations of the priors: about no change, a change as between like crowds, a change as between unlike ones.
+SPREAD: Final = np.array([0.7, 1.0, 0.7, 0.5])
+"""Standard deviation of the prior of each number around no change.
 
-Chosen on sources of votes that were taken for new crowds in turn; see benchmarks/recalibration.py.
+Chosen, as the models are, on sources of votes that were taken for new crowds in turn: see benchmarks/recalibration.py.
 """
 
-_TIES: Final = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+MODELS: Final = (0, 2, 3, 4)
+"""How many of the numbers each model has."""
+
+_TIES: Final = np.array([[1.0, 0, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+"""How scale, tie_scale, tie_bias and cross follow from inverse temperature, tie bias, further tie scale and cross."""
 
 
 class Shift(Logits):
-    """Two numbers: an inverse temperature on all logits, and a shift of the tie's (Saerens et al. 2002, eq. 4).
+    """Prior shift and temperature, shrunk towards no change; the more votes there are, the more of them may differ.
 
-    Each has a normal prior around no change whose width is not known either: of three widths each, the nine estimates
-    are averaged by how likely they make the votes (MacKay 1992, section 5). Votes that ask for nothing are hardly
-    followed, votes that ask for much are followed all the way; a hundred are enough to tell.
+    Four models are averaged by how likely each makes the votes (Bayesian model averaging; Hoeting et al. 1999, eq. 1):
+    no change; an inverse temperature and a shift of the tie's logit (Saerens et al. 2002, eq. 4); the tie's logit on a
+    scale of its own; and the tie moved by both answers together. Every number has a normal prior around no change.
+    Votes that ask for nothing are hardly followed, votes that ask for much are; a hundred tell.
 
     Example:
         >>> votes = np.eye(3)[[0, 1, 2, 2] * 25]
@@ -47,10 +51,10 @@ def shifted(rows: Checked) -> Shift:
 
 
 def _numbers(rows: Checked) -> Floats:
-    problem = LeastLogLoss(rows, _TIES)
-    free = problem.find(np.full(2, WIDTHS[-1])).theta
-    found = [problem.find(np.array(pair), free) for pair in itertools.product(WIDTHS, repeat=2)]
-    evidence = np.array([one.evidence for one in found])
+    theta, evidence = np.zeros((len(MODELS), len(SPREAD))), np.empty(len(MODELS))
+    for place, free in enumerate(MODELS):
+        found = LeastLogLoss(rows, _TIES[:, :free]).find(SPREAD[:free])
+        theta[place, :free], evidence[place] = found.theta, found.evidence
     likely = np.exp(evidence - evidence.max())
-    mean = np.einsum("m,mk->k", likely / likely.sum(), np.stack([one.theta for one in found]))
+    mean = np.einsum("m,mk->k", likely / likely.sum(), theta)
     return np.asarray(UNCHANGED + np.einsum("jk,k->j", _TIES, mean))
