@@ -278,17 +278,14 @@ class _Made:
 
 
 def _named(judges: Sequence[TrainedJudge | str | Path]) -> dict[str, TrainedJudge]:
-    """The judges by what they are called: their own name, else that of their folder, else a number."""
+    """The judges by what they are called: the name of their folder, else their own; numbered where these are alike."""
     if len(judges) < 2:
         raise ConfigError(f"a cascade needs at least two judges, from fast to slow, and {len(judges)} is given")
     named: dict[str, TrainedJudge] = {}
     for given in judges:
         judge = given if isinstance(given, TrainedJudge) else load_judge(given)
-        label = next(
-            name
-            for name in (judge.name, str(given) if isinstance(given, str | Path) else "", f"judge {len(named) + 1}")
-            if name and name not in named
-        )
+        bare = judge.name if isinstance(given, TrainedJudge) else (Path(given).name or judge.name)
+        label = next(name for name in (bare, *(f"{bare} ({n})" for n in range(2, 100))) if name not in named)
         twin = next((other for other, known in named.items() if known.hash == judge.hash), None)
         if twin is not None:
             raise ConfigError(f"{twin!r} and {label!r} are the same judge ({judge.hash[:12]}); name each judge once")

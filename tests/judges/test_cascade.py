@@ -1,0 +1,183 @@
+"""A cascade asks dear judges for nothing but the rows that need them, and keeps every promise of a judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from votecast import TrainedJudge, simulate
+from votecast.cascading import cascade
+from votecast.data.battles import Battles
+from votecast.errors import ConfigError
+from votecast.judges.cascade import CascadeModel, CascadeSettings
+from votecast.judges.frontier import Asked, Goal, choose, frontier
+from votecast.judges.recipe import load_recipe
+from votecast.judges.routing import NOTCHES, Plan, entropy, fit_plan
+from votecast.judges.unscored import UnscoredRowsError
+from votecast.testing import check_judge
+from votecast.text.report import Cut
+
+FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(0.001, 1)).map(
+    lambda x: x / ((x[:, 0] + x[:, 1]) + x[:, 2])[:, None]
+)
+
+
+class Inside:
+    """A judge inside that says what it is told to, and remembers what it was asked for."""
+
+    numbers = ()
+
+    def __init__(self, p: list[float], cut: int | None = None, fails: str | None = None) -> None:
+        self.p, self.cut, self.fails = np.array(p), cut, fails
+        self.asked: list[list[str]] = []
+
+    def predict_with_cuts(self, battles: Battles) -> tuple[np.ndarray, Cut | None]:
+        self.asked.append(battles.ids)
+        if self.fails in battles.ids:
+            raise UnscoredRowsError({battles.ids.index(self.fails): "it is odd"}, len(battles))
+        size = np.full((len(battles), 3), 9)
+        cut = None if self.cut is None else Cut(size - self.cut, size)
+        sure = np.array([name.startswith("sure") for name in battles.ids])
+        return np.where(sure[:, None], [[0.9, 0.05, 0.05]], self.p[None, :]), cut
+
+
+def battles(*ids: str) -> Battles:
+    return Battles.from_rows([{"id": name, "prompt": name, "response_a": "x", "response_b": "y"} for name in ids])
+
+
+def model(*judges: Any, thresholds: tuple[float | None, ...]) -> CascadeModel:
+    return CascadeModel(CascadeSettings(judges=len(judges), thresholds=thresholds), judges=judges)
+
+
+def test_later_judges_are_asked_for_the_rows_that_need_them_alone() -> None:
+    first, second, third = Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), Inside([0.2, 0.2, 0.6])
+    whole = model(first, second, third, thresholds=(1.0, None))
+    p = whole.predict(battles("sure1", "x", "sure2", "y"))
+    assert p.tolist() == [[0.9, 0.05, 0.05], [0.3, 0.4, 0.3], [0.9, 0.05, 0.05], [0.3, 0.4, 0.3]]
+    assert (first.asked, second.asked, third.asked) == ([["sure1", "x", "sure2", "y"]], [["x", "y"]], [])
+    assert model(first, second, thresholds=(1.0,)).predict(battles()).shape == (0, 3)
+
+
+def test_a_row_that_cannot_be_scored_is_named_by_its_place_in_the_whole() -> None:
+    whole = model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3], fails="odd"), thresholds=(1.0,))
+    with pytest.raises(UnscoredRowsError) as caught:
+        whole.predict(battles("sure1", "x", "odd"))
+    assert (caught.value.reasons, caught.value.rows) == ({2: "it is odd"}, 3)
+
+
+def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
+    whole = model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3], cut=2), thresholds=(1.0,))
+    rows = battles("sure1", "x")
+    whole.predict(rows)
+    cut = whole.cuts(rows)
+    assert cut is not None
+    assert cut.full.tolist() == [[0, 0, 0], [9, 9, 9]]
+    assert cut.rows_cut == 1
+    again = whole.cuts(battles("x", "sure1"))
+    assert again is not None
+    assert again.full.tolist() == [[9, 9, 9], [0, 0, 0]]
+    assert model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), thresholds=(1.0,)).cuts(rows) is None
+
+
+@given(FORECASTS)
+def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) -> None:
+    assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
+    plan = fit_plan(np.stack([p, p]), [NOTCHES // 2])
+    turned = np.ascontiguousarray(p[:, [1, 0, 2]])
+    assert np.array_equal(plan.goes_on(0, p), plan.goes_on(0, turned))
+
+
+@given(FORECASTS)
+def test_who_answers_a_row_does_not_depend_on_the_rows_beside_it(p: np.ndarray) -> None:
+    alone = np.concatenate([entropy(p[row : row + 1]) for row in range(len(p))])
+    assert np.array_equal(alone, entropy(p))
+
+
+@given(FORECASTS, st.integers(0, NOTCHES))
+def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: int) -> None:
+    on = fit_plan(np.stack([p, p]), [notch]).goes_on(0, p)
+    distinct = len(np.unique(entropy(p)))
+    assert on.all() if notch == 0 else not on.all()
+    assert not on.any() if notch == NOTCHES else True
+    if distinct == len(p) and 0 < notch < NOTCHES:
+        assert int((~on).sum()) == -(-len(p) * notch // NOTCHES)
+
+
+def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> Asked:
+    """Judges of which the later ones know more: temperatures over the true probabilities of drawn votes."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(rows, 3)) * 1.5
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    forecasts = []
+    for known in quality:
+        seen = logits * known + rng.normal(size=logits.shape) * (1 - known)
+        p = np.exp(seen * known)
+        forecasts.append(p / p.sum(axis=1, keepdims=True))
+    votes = [("a", "b", "tie")[rng.choice(3, p=p)] for p in true]
+    texts = [
+        {"prompt": f"{row}", "response_a": "x", "response_b": "y", "winner": vote} for row, vote in enumerate(votes)
+    ]
+    return Asked(Battles.from_rows(texts), np.stack(forecasts), None, seconds, np.arange(rows))
+
+
+ASKED = asked(600, (0.001, 0.004, 0.02), (0.3, 0.7, 1.0))
+ROWS = np.arange(600)
+PATH = frontier(ASKED, ROWS, 0)
+
+
+def test_the_frontier_goes_from_the_last_judge_to_the_first() -> None:
+    notches = [sum(point) for point, _ in PATH]
+    assert notches == list(range(2 * NOTCHES + 1))
+    assert (PATH[0][1] == 2).all()
+    assert (PATH[-1][1] == 0).all()
+    assert ASKED.cost(PATH[0][1], ROWS) == 0
+    times = [ASKED.time(stage) for _, stage in PATH]
+    assert times == sorted(times, reverse=True)
+
+
+def test_an_allowance_takes_the_fastest_point_that_keeps_it_and_more_allowance_is_no_slower() -> None:
+    taken = [choose(ASKED, ROWS, PATH, Goal(max_loss=most)) for most in (0.0, 0.01, 0.03, 0.1, 5.0)]
+    costs = [ASKED.cost(PATH[place][1], ROWS) for place in taken]
+    times = [ASKED.time(PATH[place][1]) for place in taken]
+    assert all(cost <= most for cost, most in zip(costs, (0.0, 0.01, 0.03, 0.1, 5.0), strict=True))
+    assert times == sorted(times, reverse=True)
+    assert times[-1] == pytest.approx(0.001)
+
+
+def test_a_budget_takes_the_best_point_within_it() -> None:
+    place = choose(ASKED, ROWS, PATH, Goal(budget=8.0))
+    assert ASKED.time(PATH[place][1]) <= 0.008
+    costs = [ASKED.cost(stage, ROWS) for _, stage in PATH if ASKED.time(stage) <= 0.008]
+    assert ASKED.cost(PATH[place][1], ROWS) == min(costs)
+    with pytest.raises(ConfigError, match=r"budget is 0\.5 s for 1,000 rows, and the first judge alone takes 1 s"):
+        choose(ASKED, ROWS, PATH, Goal(budget=0.5))
+
+
+def test_thresholds_are_those_of_a_judge_each() -> None:
+    with pytest.raises(ConfigError, match="3 judges have 1 thresholds"):
+        load_recipe({"family": "cascade", "model": {"judges": 3, "thresholds": [0.5]}})
+    assert Plan((None,)).goes_on(0, np.full((2, 3), 1 / 3)).tolist() == [False, False]
+
+
+class Fast(TrainedJudge):
+    """A cascade of two judges that are trained on the first and the second half of the votes."""
+
+    def fit(self, battles: Any, valid: Any = None, **options: Any) -> Self:  # type: ignore[override]
+        half = len(battles) // 2
+        parts = [battles[:half], battles[half:]]
+        judges = [TrainedJudge("baseline", {"folds.n": 2, "seed": n}).fit(part) for n, part in enumerate(parts)]
+        made = cascade(judges, battles, budget=10.0, seconds=[0.004, 0.012], allow_leak=True, draws=10)
+        self.recipe, self.name, self._fitted, self._hash = made.recipe, made.name, made.fitted, ""
+        self.figures, self.notes = made.figures, made.notes
+        return self
+
+
+def test_a_cascade_keeps_every_promise_of_a_judge(tmp_path: Path) -> None:
+    votes, _ = next(simulate(rows=150, seed=0, batch=150))
+    check_judge(lambda: Fast({"family": "cascade"}), votes)
