@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.calibration import Calibrator, Chain, Grouped, Groups, crossfit_calibrate, make_calibrator
+from votecast.calibration.names import describe
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
@@ -231,24 +232,6 @@ def _made(
     made = TrainedJudge.of(recipe, fitted)
     made.record(figures=figures, **judge.notes | {_NOTE: entries})
     return made
-
-
-def describe(state: Mapping[str, Any]) -> str:
-    """Name a calibrator by its state.
-
-    Example:
-        >>> describe({"method": "grouped", "by": "source", "common": {"method": "vector"}, "groups": {}})
-        'vector, then by source'
-        >>> describe(
-        ...     {"method": "chain", "parts": [{"method": "none"}, {"method": "auto", "chosen": {"method": "shift"}}]}
-        ... )
-        'none, then shift (auto)'
-    """
-    if state["method"] == "chain":
-        return ", then ".join(map(describe, state["parts"]))
-    if state["method"] == "grouped":
-        return f"{describe(state['common'])}, then by {state['by']}"
-    return f"{state['chosen']['method']} (auto)" if state["method"] == "auto" else str(state["method"])
 
 
 def _sizes(state: Mapping[str, Any], groups: Groups | None) -> dict[str, dict[str, Any]] | None:

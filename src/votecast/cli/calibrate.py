@@ -89,7 +89,7 @@ def _calibrated(
 
 
 def _whole(judge: Any) -> str:
-    from votecast.calibrating import describe
+    from votecast.calibration.names import describe
 
     return describe(judge.fitted.calibrator.state()[0])
 

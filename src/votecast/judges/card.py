@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.judges import card_cascade, card_ensemble, card_imported, card_link
+from votecast.calibration.names import describe, first
+from votecast.judges import card_calibrated, card_cascade, card_ensemble, card_imported, card_link
 
 SHOWN = {
     "log_loss": "log loss",
@@ -40,6 +41,8 @@ def model_card(config: Mapping[str, Any]) -> str:
     Returns:
         Markdown without any text of the training data.
     """
+    made_with = first(config["calibration"])
+    config = {**config, "calibration": {**made_with, "method": describe(made_with)}}
     imported = config["notes"].get("imported")
     made_of_judges = next((card for note, card in _MADE_OF_JUDGES.items() if note in config["notes"]), None)
     if made_of_judges is not None:
@@ -49,6 +52,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         card_imported.opening(config) if imported else _opening(config),
         card_imported.data(imported["votes"]) if imported else _data(config["facts"], config["notes"]),
         _figures(config["figures"], card_imported.MEASURED if imported else MEASURED),
+        *card_calibrated.sections(config["notes"]),
         card_imported.how(config) if imported else _how(config),
         "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
     ]
@@ -62,6 +66,7 @@ def _card_of_judges(config: Mapping[str, Any], card: Any) -> str:
         card.data(config),
         *_origins(config["notes"]),
         _figures(config["figures"], card.MEASURED),
+        *card_calibrated.sections(config["notes"]),
         card.how(config),
         "\n\n".join([INTENDED_USE, *_limits(config["notes"])]),
     ]
