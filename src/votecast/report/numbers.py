@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from votecast.metrics.result import Figure
 from votecast.report.document import Cell, Table
 
+ROOM = 24
 _MOST_DECIMALS = 6
 
 
@@ -21,11 +22,13 @@ class Shown:
         text: The text or number.
         interval: The ends of its interval; "" where there is none.
         number: Whether it is a number.
+        room: Characters of the longest interval in the column, at most `ROOM`.
     """
 
     text: str
     interval: str = ""
     number: bool = False
+    room: int = 0
 
 
 def shown_rows(table: Table) -> list[list[Shown]]:
@@ -105,7 +108,8 @@ def _column(cells: Sequence[Cell], *, percent: bool) -> list[Shown]:
     alike = bool(own) and max(own) - min(own) <= 1
     found = [shown(cell, percent=percent, decimals=statistics.median_low(own) if alike else None) for cell in cells]
     is_number = all(cell.number for cell in found if cell.text)
-    return [cell if is_number else replace(cell, number=False) for cell in found]
+    room = min(max((len(cell.interval) for cell in found), default=0), ROOM)
+    return [replace(cell, number=is_number and cell.number, room=room) for cell in found]
 
 
 def _digits(value: float, places: int) -> str:

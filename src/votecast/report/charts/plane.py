@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from votecast.report.charts.placing import Labels
 from votecast.report.charts.scales import Scale, linear, logarithmic
-from votecast.report.charts.shapes import SERIES, Picture, Shape, fitted, line, marker, path, text, width_of
+from votecast.report.charts.shapes import SERIES, Picture, Shape, fitted, line, marker, path, swatches, text, width_of
 from votecast.report.document import Chart, Series
 from votecast.report.numbers import shown
 
@@ -54,9 +54,8 @@ class _Plane:
             shapes.append(line(self.x(0.0), self.y(0.0), self.x(1.0), self.y(1.0), "zero"))
         for number, series in enumerate(self.chart.series):
             shapes += self._series(number, series, labels)
-        legend = [(number % SERIES, series.name) for number, series in enumerate(self.chart.series)]
-        words = self._description()
-        return Picture(WIDTH, self.height, [*shapes, *labels.shapes()], words, legend if len(legend) > 1 else ())
+        legend = swatches(self.chart.kind, [series.name for series in self.chart.series])
+        return Picture(WIDTH, self.height, [*shapes, *labels.shapes()], self._description(), legend)
 
     def _axes(self) -> list[Shape]:
         shapes, bottom, last = [], self.y.start, -math.inf

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 from votecast.metrics.result import Figure
 from votecast.report.charts.scales import Scale, linear, logarithmic
-from votecast.report.charts.shapes import FONT, SERIES, Picture, Shape, fitted, line, marker, rect, text, width_of
+from votecast.report.charts.shapes import (
+    FONT,
+    SERIES,
+    Picture,
+    Shape,
+    fitted,
+    line,
+    marker,
+    rect,
+    swatches,
+    text,
+    width_of,
+)
 from votecast.report.document import Chart
 from votecast.report.numbers import shown
 
@@ -78,7 +90,8 @@ class _Rows:
                 offset = (point.series - (len(self.chart.series) - 1) / 2) * self.step
                 shapes += self._point(name, point, words, middle + offset)
         height = self.bottom + (36 if self.chart.x_label else 20)
-        return Picture(WIDTH, height, shapes, self._description(), _legend(self.chart))
+        legend = swatches(self.chart.kind, [series.name for series in self.chart.series])
+        return Picture(WIDTH, height, shapes, self._description(), legend)
 
     def _axis(self) -> list[Shape]:
         shapes, last = [], -math.inf
@@ -152,9 +165,3 @@ def _gathered(chart: Chart) -> tuple[list[str], list[list[_Point]]]:
         for name, value, (low, high), label in zip(series.x, series.y, ends, labels, strict=True):
             rows.setdefault(str(name), []).append(_Point(number, float(value), float(low), float(high), label))
     return list(rows), list(rows.values())
-
-
-def _legend(chart: Chart) -> list[tuple[int, str]]:
-    return (
-        [(number % SERIES, series.name) for number, series in enumerate(chart.series)] if len(chart.series) > 1 else []
-    )

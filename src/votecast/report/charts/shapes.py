@@ -44,14 +44,14 @@ class Picture:
         height: Height.
         shapes: What is drawn, in order.
         description: The chart in words, for whoever does not see it.
-        legend: Number and name of each series, where there are several.
+        legend: How each series is drawn, in a box of 22 by 12, and its name; empty where there is one series.
     """
 
     width: float
     height: float
     shapes: Sequence[Shape]
     description: str
-    legend: Sequence[tuple[int, str]] = ()
+    legend: Sequence[tuple[Sequence[Shape], str]] = ()
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Shape:
@@ -97,6 +97,28 @@ def marker(x: float, y: float, series: int, hint: str = "") -> Shape:
 
 SERIES = 6
 """Colours of series; a seventh series gets the first again."""
+
+
+def swatches(kind: str, names: Sequence[str]) -> list[tuple[Sequence[Shape], str]]:
+    """The legend of a chart; none where there is one series.
+
+    Args:
+        kind: The kind of the chart.
+        names: Names of its series.
+    """
+    if len(names) < 2:
+        return []
+    out: list[tuple[Sequence[Shape], str]] = []
+    for series, name in enumerate(names):
+        colour = f"s{series % SERIES}"
+        if kind == "bars":
+            out.append(([rect(0, 1, 22, 10, f"bar {colour}")], name))
+        elif kind == "scatter":
+            out.append(([marker(11, 6, series)], name))
+        else:
+            drawn = "span" if kind == "dots" else "curve"
+            out.append(([path([(0, 6), (22, 6)], f"{drawn} {colour}"), marker(11, 6, series)], name))
+    return out
 
 
 def number(value: float) -> str:
