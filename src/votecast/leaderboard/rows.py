@@ -110,28 +110,24 @@ def named(battles: Battles, what: str) -> Named:
 
 
 def with_battles(rows: Named, least: int) -> Named:
-    """The rows between models that have at least so many of them, which may take rows from others in turn.
+    """The rows between models that take part in at least so many.
 
     Raises:
-        DataError: If fewer than two models are left.
+        DataError: If fewer than two models do.
     """
-    kept, gone = rows, list[str]()
-    while least > 0:
-        counts = np.bincount(np.concatenate([kept.a, kept.b]), minlength=len(kept.models))
-        if (counts >= least).all():
-            break
-        gone += [name for name, count in zip(kept.models, counts, strict=True) if count < least]
-        left = [name for name, count in zip(kept.models, counts, strict=True) if count >= least]
-        if len(left) < 2:
-            raise DataError(
-                f"fewer than two models have {least} battles against each other; the most that one has is "
-                f"{int(np.bincount(np.concatenate([rows.a, rows.b])).max())}: lower --min-battles (min_battles)"
-            )
-        kept = kept.among(left)
-    if not gone:
-        return rows
-    note = f"{len(gone)} models with fewer than {least} battles are left out: {listed(gone)}"
-    return replace(kept, notes=(*kept.notes, note))
+    counts = np.bincount(np.concatenate([rows.a, rows.b]), minlength=len(rows.models))
+    few = [name for name, count in zip(rows.models, counts.tolist(), strict=True) if count < least]
+    kept = [name for name in rows.models if name not in set(few)]
+    if len(kept) < 2:
+        raise DataError(
+            f"{len(kept)} of {len(rows.models)} models have {least} battles; the most that one has is "
+            f"{int(counts.max())}: lower --min-battles (min_battles)"
+        )
+    return (
+        rows.among(kept, f"{len(few)} models with fewer than {least} battles are left out: {listed(few)}")
+        if few
+        else rows
+    )
 
 
 def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
