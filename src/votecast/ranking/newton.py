@@ -9,11 +9,11 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from votecast.metrics.rows import Floats
-from votecast.ranking.curves import Curve
+from votecast.ranking.curves import Curve, Terms
 from votecast.ranking.rows import Cells, by_models, laplacian
 
 STEPS: Final = 60
-CLOSE: Final = 1e-7
+CLOSE: Final = 1e-5
 """A step shorter than this is the last: the error after it is its square."""
 
 FARTHEST: Final = 30.0
@@ -78,38 +78,35 @@ def maximise(problem: Problem, start: Floats) -> Floats | None:
     Returns:
         Parameters of shape (size,); None where there is no finite maximum.
     """
-    point, value = start, _value(problem, start)
+    here = _at(problem, start)
     for _ in range(STEPS):
-        step = _step(problem, point)
+        step = _step(problem, here)
         if step is None:
             return None
-        nearer = _nearer(problem, point, value, step)
+        size = float(np.abs(step).max())
+        nearer = _nearer(problem, here, step)
         if nearer is None:  # nothing between here and there is better: this is the maximum, or there is none
-            return point if float(np.abs(step).max()) < np.sqrt(CLOSE) else None
-        point, value = nearer
-        if float(np.abs(point[: problem.shape.models]).max()) > FARTHEST:
+            return here.point if size < np.sqrt(CLOSE) else None
+        here = nearer
+        if float(np.abs(here.point[: problem.shape.models]).max()) > FARTHEST:
             return None
-        if float(np.abs(step).max()) < CLOSE:
-            return point
+        if size < CLOSE:
+            return here.point
     return None
 
 
-def gradient(problem: Problem, point: Floats) -> Floats:
+def gradient(problem: Problem, point: Floats, terms: Terms) -> Floats:
     """Derivatives of the penalised log-likelihood, shape (size,)."""
     shape, cells = problem.shape, problem.cells
-    _, t, _ = shape.split(point)
-    terms = problem.curve.terms(leads(shape, point, cells), t, cells.votes)
     parts = [by_models(cells, terms.d)]
     parts += [np.array([terms.t.sum()])] if shape.tie else []
     parts += [terms.d @ cells.style] if shape.style else []
     return np.asarray(np.concatenate(parts) - problem.penalty * point)
 
 
-def information(problem: Problem, point: Floats) -> Floats:
+def information(problem: Problem, terms: Terms) -> Floats:
     """Minus the second derivatives of the penalised log-likelihood, shape (size, size)."""
     shape, cells = problem.shape, problem.cells
-    _, t, _ = shape.split(point)
-    terms = problem.curve.terms(leads(shape, point, cells), t, cells.votes)
     m, k = shape.models, shape.models + shape.tie
     out = np.zeros((shape.size, shape.size))
     out[:m, :m] = laplacian(cells, terms.dd)
@@ -126,6 +123,12 @@ def information(problem: Problem, point: Floats) -> Floats:
     return np.asarray(out + np.diag(problem.penalty))
 
 
+def terms_of(problem: Problem, point: Floats) -> Terms:
+    """Log-likelihood of each cell with derivatives."""
+    _, t, _ = problem.shape.split(point)
+    return problem.curve.terms(leads(problem.shape, point, problem.cells), t, problem.cells.votes)
+
+
 def held(shape: Shape, matrix: Floats) -> Floats:
     """The matrix with the mean of all strengths held, which no vote can tell; its inverse is that of centred strengths.
 
@@ -138,15 +141,22 @@ def held(shape: Shape, matrix: Floats) -> Floats:
     return out
 
 
-def _value(problem: Problem, point: Floats) -> float:
-    shape = problem.shape
-    _, t, _ = shape.split(point)
-    terms = problem.curve.terms(leads(shape, point, problem.cells), t, problem.cells.votes)
-    return float(terms.value.sum()) - 0.5 * float(problem.penalty @ point**2)
+class _Here(NamedTuple):
+    """A point and what the likelihood is there."""
+
+    point: Floats
+    terms: Terms
+    value: float
 
 
-def _step(problem: Problem, point: Floats) -> Floats | None:
-    slope, bend = gradient(problem, point), held(problem.shape, information(problem, point))
+def _at(problem: Problem, point: Floats) -> _Here:
+    terms = terms_of(problem, point)
+    return _Here(point, terms, float(terms.value.sum()) - 0.5 * float(problem.penalty @ point**2))
+
+
+def _step(problem: Problem, here: _Here) -> Floats | None:
+    slope = gradient(problem, here.point, here.terms)
+    bend = held(problem.shape, information(problem, here.terms))
     largest = float(np.abs(np.diag(bend)).max())
     for damping in (0.0, 1e-8, 1e-4, 1e-2, 1.0):  # above 0 only where the likelihood is not concave or hardly bends
         try:
@@ -155,24 +165,20 @@ def _step(problem: Problem, point: Floats) -> Floats | None:
             continue
         step = np.asarray(cho_solve(factor, slope))
         if np.isfinite(step).all():
-            return _centred(problem.shape, step)
+            step[: problem.shape.models] -= step[: problem.shape.models].mean()
+            return step
     return None
 
 
-def _centred(shape: Shape, step: Floats) -> Floats:
-    step[: shape.models] -= step[: shape.models].mean()
-    return step
-
-
-def _nearer(problem: Problem, point: Floats, value: float, step: Floats) -> tuple[Floats, float] | None:
+def _nearer(problem: Problem, here: _Here, step: Floats) -> _Here | None:
     """The whole step if it helps, else half of it, and so on."""
     shape, size = problem.shape, 1.0
-    slack = 1e-12 * max(1.0, abs(value))  # rounding
+    slack = 1e-12 * max(1.0, abs(here.value))  # rounding
     for _ in range(40):
-        there = point + size * step
-        if not shape.tie or there[shape.models] > problem.curve.lowest:
-            found = _value(problem, there)
-            if np.isfinite(found) and found >= value - slack:
-                return there, found
+        point = here.point + size * step
+        if not shape.tie or point[shape.models] > problem.curve.lowest:
+            there = _at(problem, point)
+            if np.isfinite(there.value) and there.value >= here.value - slack:
+                return there
         size /= 2
     return None

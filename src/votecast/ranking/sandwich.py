@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from votecast.metrics.rows import Floats
 from votecast.ranking.curves import Curve
 from votecast.ranking.games import Ints
-from votecast.ranking.newton import Problem, Shape, held, information, leads
+from votecast.ranking.newton import Problem, Shape, held, information, terms_of
 from votecast.ranking.predicted import pair_sums, shares
 from votecast.ranking.rows import Cells, Rows, sums_by
 from votecast.ranking.sample import Sample, numbered
@@ -95,7 +95,7 @@ def covariance_of(problem: Problem, point: Floats, found: Spread, tuning: float)
 
 def bread_of(problem: Problem, point: Floats) -> Floats:
     """Inverse information, strengths centred, shape (size, size)."""
-    out = np.linalg.inv(held(problem.shape, information(problem, point)))
+    out = np.linalg.inv(held(problem.shape, information(problem, terms_of(problem, point))))
     m = problem.shape.models
     out[:m] -= out[:m].mean(axis=0)
     out[:, :m] -= out[:, :m].mean(axis=1, keepdims=True)
@@ -110,8 +110,7 @@ def best_tuning(bread: Floats, meat: Meat, models: int) -> float:
 
 def _derivatives(curve: Curve, shape: Shape, point: Floats, cells: Cells) -> Floats:
     """By lead, by the number for ties if there is one, and by each coefficient of style, shape (c, 1 + others)."""
-    _, t, _ = shape.split(point)
-    terms = curve.terms(leads(shape, point, cells), t, cells.votes)
+    terms = terms_of(Problem(curve, shape, cells, np.zeros(shape.size)), point)
     parts = [terms.d[:, None]] + ([terms.t[:, None]] if shape.tie else [])
     parts += [terms.d[:, None] * cells.style] if shape.style else []
     return np.concatenate(parts, axis=1)
@@ -144,7 +143,8 @@ def _of_the_model(curve: Curve, shape: Shape, point: Floats, cells: Cells, mask:
     votes = cells.votes[mask]
     squared = votes * votes.sum(axis=1, keepdims=True)
     some = Cells(cells.models, cells.first[mask], cells.second[mask], squared, cells.style[mask])
-    return information(Problem(curve, shape, some, np.zeros(shape.size)), point)
+    problem = Problem(curve, shape, some, np.zeros(shape.size))
+    return information(problem, terms_of(problem, point))
 
 
 def _scores(rows: Rows, clusters: Ints, count: int, shape: Shape, derivatives: Floats) -> Scores:
