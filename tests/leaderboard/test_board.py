@@ -74,7 +74,7 @@ def test_pairs_of_other_models_or_mixed_otherwise_are_told() -> None:
     assert any("apart from those among the votes" in note for note in board.notes)
     new = pa.array(["new"] * len(pairs), pa.large_string())
     renamed = pairs.table.set_column(SCHEMA.get_field_index("model_a"), SCHEMA.field("model_a"), new)
-    with pytest.raises(DataError, match="1 models have pairs and no votes, and are left out: new"):
+    with pytest.raises(DataError, match="pairs of 1 models that are not ranked are left out: new"):
         leaderboard(votes, pairs=Battles(renamed), judge=Oracle(1.0))
 
 

@@ -36,7 +36,7 @@ def test_models_with_few_battles_are_left_out_by_name() -> None:
     found = named(rows(*[("a", "b"), ("b", "a")] * 3, ("a", "c"), ("c", "d"), ("b", "d")), "votes")
     kept = with_battles(found, 3)
     assert kept.models == ("a", "b") and len(kept) == 6
-    assert kept.notes == ("2 models with fewer than 3 battles are left out: c, d",)
+    assert kept.notes == ("2 models with fewer than 3 battles, and their votes, are left out: c, d",)
     with pytest.raises(DataError, match="0 of 4 models have 99 battles; the most that one has is 7"):
         with_battles(found, 99)
 

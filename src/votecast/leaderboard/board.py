@@ -248,7 +248,7 @@ class _Job:
         note = f"{int((~fresh).sum()):,} of {len(waiting):,} pairs have prompts that the judge was trained on and are "
         waiting = waiting.where(fresh, *[note + "left out"] * (not fresh.all()))
         strange = sorted(set(waiting.models) - set(voted.models))
-        told = f"{len(strange)} models have pairs and no votes, and are left out: {listed(strange)}"
+        told = f"pairs of {len(strange)} models that are not ranked are left out: {listed(strange)}"
         kept = waiting.among(voted.models, *[told] * bool(strange))
         if not len(kept):
             raise DataError(

@@ -123,11 +123,8 @@ def with_battles(rows: Named, least: int) -> Named:
             f"{len(kept)} of {len(rows.models)} models have {least} battles; the most that one has is "
             f"{int(counts.max())}: lower --min-battles (min_battles)"
         )
-    return (
-        rows.among(kept, f"{len(few)} models with fewer than {least} battles are left out: {listed(few)}")
-        if few
-        else rows
-    )
+    told = f"{len(few)} models with fewer than {least} battles, and their votes, are left out: {listed(few)}"
+    return rows.among(kept, told) if few else rows
 
 
 def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
