@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _OPENING: Final = (
-    "After it was made, the judge was calibrated on further votes. The figures above are those before; these are of the "
-    "further votes, each forecast by a calibrator fitted on votes for other prompts. Its probabilities are now those for "
-    "people like the ones who cast them."
+    "After it was made, the judge was calibrated on further votes. The figures above are those before; these are of "
+    "the further votes, each forecast by a calibrator fitted on votes for other prompts. Its probabilities are now "
+    "those for people like the ones who cast them."
 )
 
 
