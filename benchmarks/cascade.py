@@ -1,0 +1,94 @@
+"""What a cascade from the bundled baseline to the bundled encoder costs and saves, on votes that neither has seen.
+
+    python benchmarks/cascade.py --data DIR [--votes dev_autoj dev_pandalm] [--judges bundled:baseline bundled:encoder]
+                                 [--max-loss 0.002] [--limit N]
+
+The frontier: every row is forecast under thresholds that were fitted on other prompts. "measured" is the whole
+procedure, choice and all, run on the other folds of prompts: what an allowance of so much log loss really costs on rows
+it was not fitted on. Times are medians over parts of the same votes in the same run. At last the cascade and its last
+judge are asked for the same rows in turns, and the best of two rounds counts: the speed-up as it is, not as it is
+reckoned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from _votes import DEVELOPMENT, data_parser, folder_or_leave
+
+from votecast import load_judge, read_votes
+from votecast.cascading import cascade
+
+REACH, AIM = 0.002, 1.5
+TIMED = 512
+
+
+def seconds_of(judge: Any, battles: Any) -> float:
+    """Seconds for these rows."""
+    start = time.perf_counter()
+    judge.predict_proba(battles)
+    return time.perf_counter() - start
+
+
+def really(judge: Any, last: Any, battles: Any) -> float:
+    """How many times as fast the cascade is as its last judge, on the same rows."""
+    best = [float("inf")] * 2
+    for _ in range(2):
+        for place, asked in enumerate((judge, last)):
+            best[place] = min(best[place], seconds_of(asked, battles))
+    return best[1] / best[0]
+
+
+def shown(point: dict[str, Any]) -> str:
+    """One line of the frontier."""
+    cost = point["cost"]
+    on = " ".join(f"{share:7.1%}" for share in point["goes_on"])
+    ends = f"({cost['low']:+.4f} to {cost['high']:+.4f})"
+    return f"{on} {point['log_loss']:9.4f} {cost['value']:+9.4f} {ends:22} {point['speed_up']:9.2f}"
+
+
+def measure(path: Path, asked: argparse.Namespace) -> bool:
+    """Print the frontier on one file; whether the cost is within the mark."""
+    battles = read_votes(path, labels="required", limit=asked.limit)
+    judges = [load_judge(name) for name in asked.judges]
+    start = time.perf_counter()
+    judge = cascade(judges, battles, max_loss=asked.max_loss)
+    found = judge.notes["cascade"]
+    print(f"\n{path.name}: {found['rows']:,} votes, {found['prompts']:,} prompts; {time.perf_counter() - start:.0f} s")
+    for one in found["judges"]:
+        print(f"  {one['label']:10} log loss {one['log_loss']:.4f}, {one['seconds_per_1000']:.3g} s for 1,000 rows")
+    for text in found["remarks"]:
+        print(f"  note: {text}")
+    print(f"\n  {'goes on':>7} {'log loss':>9} {'cost':>9} {'95 %':22} {'times':>9}")
+    for place, point in enumerate(found["frontier"]):
+        print(f"{'>' if place == found['chosen'] else ' '} {shown(point)}")
+    measured = found["measured"]
+    print(f"measured, asked for a cost of at most {asked.max_loss:g}:\n  {shown(measured)}")
+    print(f"asked for {min(TIMED, len(battles))} rows in turns: {really(judge, judges[-1], battles[:TIMED]):.2f} x")
+    fine = bool(measured["cost"]["value"] <= asked.max_loss)
+    word = "reached" if fine else "MISSED"
+    fast = "reached" if measured["speed_up"] >= AIM else "MISSED"
+    print(f"cost at most {asked.max_loss:g}: {word}; aim {AIM} x: {fast}", flush=True)
+    return fine
+
+
+def main() -> int:
+    """Print the frontiers; the exit code says whether the cost is kept on the first file."""
+    parser = data_parser(__doc__)
+    parser.add_argument("--votes", nargs="+", default=list(DEVELOPMENT))
+    parser.add_argument("--judges", nargs="+", default=["bundled:baseline", "bundled:encoder"])
+    parser.add_argument("--max-loss", type=float, default=REACH)
+    parser.add_argument("--limit", type=int, help="only so many rows, for a quick look")
+    asked = parser.parse_args()
+    folder = folder_or_leave(asked.data)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    return int(not [measure(folder / f"{name}.jsonl.gz", asked) for name in asked.votes][0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
