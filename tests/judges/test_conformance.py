@@ -49,7 +49,11 @@ def check(name, overrides, arena):
     check_judge(lambda: TrainedJudge(name, overrides), arena[:150], order_tolerance=tolerance)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "scores"])  # reads no text: test_scored.py
+ELSEWHERE = {"scores", "ensemble", "cascade"}
+"""Families that read no text (test_scored.py) or are made of judges (test_ensemble.py and the tests of cascades)."""
+
+
+@pytest.mark.parametrize("name", sorted(set(FAMILIES) - ELSEWHERE))
 def test_every_family_keeps_every_promise(name, arena):
     check(name, FAST[name], arena)
 

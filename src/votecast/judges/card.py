@@ -7,6 +7,7 @@ from typing import Any
 
 from votecast.calibration.names import describe, first
 from votecast.judges import card_calibrated, card_cascade, card_ensemble, card_imported, card_link
+from votecast.judges.card_words import base_named, cell, in_order
 
 SHOWN = {
     "log_loss": "log loss",
@@ -85,7 +86,7 @@ def _data(facts: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
     lines = ["## Training data", "", f"{facts['rows']:,} rows; votes: {labels}."]
     if facts["sources"]:
         lines += ["", "| source | rows |", "|---|---|"]
-        lines += [f"| {_cell(name)} | {count:,} |" for name, count in facts["sources"].items()]
+        lines += [f"| {cell(name)} | {count:,} |" for name, count in facts["sources"].items()]
     origins = _origins(notes) or [
         "Licence and origin of the votes are those of the file they came from; votecast was not told them."
     ]
@@ -97,9 +98,9 @@ def _origins(notes: Mapping[str, Any]) -> list[str]:
     origins = notes.get("data_sources", [])
     if not origins:
         return []
-    keys = list(origins[0])
+    keys = in_order(origins[0], ("source", "origin", "licence", "attribution"))
     lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
-    lines += ["| " + " | ".join(_cell(entry.get(key, "")) for key in keys) + " |" for entry in origins]
+    lines += ["| " + " | ".join(cell(entry.get(key, "")) for key in keys) + " |" for entry in origins]
     return ["\n".join(lines)]
 
 
@@ -115,8 +116,9 @@ def _figures(figures: Mapping[str, Any], measured: str) -> str:
             low, high = entry.get("low"), entry.get("high")
             interval = f"{low:.4f} to {high:.4f}" if low is not None and high is not None else ""
             lines.append(f"| {shown} | {entry['value']:.4f} | {interval} |")
-    for name, entry in figures.get("baselines", {}).items():
-        loss = entry.get("log_loss", {})
+    baselines = figures.get("baselines", {})
+    for name in in_order(baselines, ("uniform", "prior", "longer")):
+        loss = baselines[name].get("log_loss", {})
         if loss.get("value") is not None:
             lines.append(f"| log loss of {name.replace('_', ' ')}, for comparison | {loss['value']:.4f} | |")
     return "\n".join(lines)
@@ -159,12 +161,11 @@ def _optional(config: Mapping[str, Any]) -> list[str]:
     if drawn := notes.get("drawn"):
         lines.append(f"- rows: {drawn['rows']:,} of {drawn['of']:,}, drawn with equal shares of every label")
     if cut:
-        kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
+        kept = ", ".join(f"{cut['kept'][name]:.1%} of {name}" for name in in_order(cut["kept"], ("prompt", "a", "b")))
         lines.append(f"- cut: {cut['rows_cut']:,} of {cut['rows']:,} rows are too long for it; tokens kept: {kept}")
     lines += [] if config.get("link") is None else card_link.lines(config["link"], notes.get("scores"))
     if base:
-        named = "; ".join(f"{key} {_cell(value)}" for key, value in base.items() if value is not None)
-        lines.append(f"- built on weights that are not in this folder: {named}")
+        lines.append(f"- built on weights that are not in this folder: {base_named(base)}")
     return lines
 
 
@@ -173,7 +174,3 @@ def _limits(notes: Mapping[str, Any]) -> list[str]:
     known = notes.get("limits", [])
     lines = [f"- {' '.join(str(limit).split())}" for limit in known]
     return ["Known of this judge:\n\n" + "\n".join(lines)] if lines else []
-
-
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from votecast.judges.card_words import base_named, cell
+
 MEASURED = (
     "On prompts that neither the judges inside nor what joins them had seen, with 95 % intervals clustered by prompt."
 )
@@ -37,7 +39,7 @@ def data(config: Mapping[str, Any]) -> str:
     origin = "votes that none of them had seen" if rows["rows_from"] == "votes" else "out-of-fold rows that they share"
     lines.append(f"Joined and measured on {rows['fitted']:,} {origin}, {rows['prompts']:,} prompts; votes: {votes}.")
     if rows["refused"]:
-        counts = ", ".join(f"{_plain(label)} {count:,}" for label, count in rows["refused"].items())
+        counts = ", ".join(f"{cell(label)} {count:,}" for label, count in rows["refused"].items())
         lines += ["", f"Rows refused because prompts like theirs were in the training part of a judge: {counts}."]
     return "\n".join(lines)
 
@@ -53,7 +55,7 @@ def how(config: Mapping[str, Any]) -> str:
         "## How it was made",
         "",
         f"- {found['method']}: {METHODS[method]}",
-        f"- {verdict} than {_plain(found['best'])}, its best judge alone: log loss lower by {_interval(best['gain'])}",
+        f"- {verdict} than {cell(found['best'])}, its best judge alone: log loss lower by {_interval(best['gain'])}",
         f"- its figures: combiners over {folds['n']} folds, grouped by prompt",
         *map(_base, (member for member in found["members"] if member.get("base"))),
         f"- calibration on top: {config['calibration']['method']}",
@@ -68,8 +70,8 @@ def how(config: Mapping[str, Any]) -> str:
 def _row(member: Mapping[str, Any]) -> str:
     weight, trained = member["weight"], member["trained_on"]
     cells = [
-        _plain(member["label"]),
-        _plain(member["family"]),
+        cell(member["label"]),
+        cell(member["family"]),
         "unknown" if trained is None else f"{trained:,} rows",
         member["hash"][:12],
         "" if weight is None else "left out" if weight == 0 else f"{weight:.3f}",
@@ -80,15 +82,10 @@ def _row(member: Mapping[str, Any]) -> str:
 
 
 def _base(member: Mapping[str, Any]) -> str:
-    named = "; ".join(f"{key} {_plain(value)}" for key, value in member["base"].items() if value is not None)
-    return f"- {_plain(member['label'])} is built on weights that are not in this folder: {named}"
+    return f"- {cell(member['label'])} is built on weights that are not in this folder: {base_named(member['base'])}"
 
 
 def _interval(gain: Mapping[str, float | None]) -> str:
     low, high = gain["low"], gain["high"]
     ends = "" if low is None or high is None else f" ({low:+.4f} to {high:+.4f})"
     return f"{gain['value']:+.4f}{ends}"
-
-
-def _plain(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")

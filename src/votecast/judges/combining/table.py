@@ -27,5 +27,10 @@ def combiner(method: Method, stacker: Stacker = "logistic") -> type[Combiner]:
         >>> combiner("stack", "lightgbm").__name__
         'TreeStack'
     """
-    module, name = COMBINERS[f"stack/{stacker}" if method == "stack" else method].split(":")
-    return cast("type[Combiner]", getattr(importlib.import_module(module), name))
+    return class_of(f"stack/{stacker}" if method == "stack" else method)
+
+
+def class_of(name: str) -> type[Combiner]:
+    """The class of a name in `COMBINERS`."""
+    module, attribute = COMBINERS[name].split(":")
+    return cast("type[Combiner]", getattr(importlib.import_module(module), attribute))
