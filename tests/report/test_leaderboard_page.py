@@ -60,4 +60,4 @@ def test_names_of_models_cannot_break_out(tmp_path: Path) -> None:
 def test_votes_on_few_prompts_are_warned_of() -> None:
     votes = sized_votes(600)[:40]
     page = leaderboard_page(leaderboard(votes.take(list(range(20)) * 2), disconnected="largest"))
-    assert any("different prompts only" in remark.text for remark in page.summary)
+    assert any("independent units only" in remark.text for remark in page.summary)

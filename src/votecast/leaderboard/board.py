@@ -22,6 +22,7 @@ from votecast.leaderboard.settings import BoardSettings
 from votecast.leaderboard.styles import Styles
 from votecast.ranking import Games, Predicted, Ranking, rank_models
 from votecast.runs import Progress, silent
+from votecast.splits import PromptHashes
 from votecast.types import Probabilities
 
 VOTES: Final = "votes"
@@ -255,7 +256,7 @@ class _Job:
                 f"no pair is left to forecast ({'; '.join(kept.notes)}); give pairs of the voted models on prompts "
                 "that the judge has not seen, or leave the judge out"
             )
-        self.notes += [*honest.notes, *kept.notes, *_shifted(voted, kept)]
+        self.notes += [*honest.notes, *kept.notes, *_shifted(voted, kept), *_met_before(voted, kept)]
         outcome = forecast(self.judge, kept.battles, self.progress)
         return Predicted(honest.probabilities, self.games(kept, outcome, styles)), len(kept)
 
@@ -296,7 +297,7 @@ class _Job:
             anchor=asked.anchor,
         )
         who = None if self.judge is None else cite(self.judge)
-        few = f"only {ranking.clusters} clusters of prompts: intervals are rough, and hold less for other prompts"
+        few = f"only {ranking.clusters} independent units: intervals are rough, and hold less for other prompts"
         told = [few] * (1 < ranking.clusters < FEW_CLUSTERS)
         notes = tuple(dict.fromkeys([*self.notes, *told, *ranking.notes]))
         return Leaderboard(source, ranking, asked, rows, None, who, notes, tuple(self.reading))
@@ -321,6 +322,13 @@ def _shifted(voted: Named, pairs: Named) -> list[str]:
         return []
     told = f"the models' shares among the pairs lie {apart:.0%} apart from those among the votes, and "
     return [told + "prediction-powered scores take both to be mixed alike: give pairs drawn as the voted ones were"]
+
+
+def _met_before(voted: Named, pairs: Named) -> list[str]:
+    """A remark where pairs are on voted prompts."""
+    again = len(PromptHashes.of(voted.battles).overlap(pairs.battles))
+    told = f"{again:,} of {len(pairs):,} pairs are on voted prompts; intervals take votes and pairs to be independent"
+    return [told] if again else []
 
 
 def _readable(values: Any) -> list[Any]:

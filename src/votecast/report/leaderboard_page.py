@@ -100,8 +100,8 @@ def _summary(board: Leaderboard) -> list[Remark]:
     if board.source == "forecasts":
         remarks.append(Remark("warning", _ABOUT_JUDGE))
     if 1 < found.clusters < FEW_CLUSTERS:
-        few = f"The votes are on {found.clusters} different prompts only. The intervals are rough, and with other "
-        remarks.append(Remark("warning", few + "prompts the order can be another."))
+        few = f"The intervals stand on {found.clusters} independent units only: they are rough, and with other prompts "
+        remarks.append(Remark("warning", few + "the order can be another."))
     if found.tuning is not None:
         remarks.append(_powered(board, found.tuning))
     return remarks
