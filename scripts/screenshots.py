@@ -1,0 +1,99 @@
+"""Take the pictures of the README: pages about simulated votes, as a browser shows them.
+
+Needs Chromium (or Chrome) and Pillow. With --check it also takes every page dark, on a phone (390 px) and printed, so
+that somebody looks at them.
+
+    python scripts/screenshots.py [--out docs/images] [--rows 6000] [--check FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+WIDTH, HEIGHT, PHONE = 1120, 1400, 390
+COLOURS = 64
+"""Of a picture in the README; so few make it small and harm nothing."""
+
+COMMANDS = """\
+simulate --rows {rows} --seed 1 --out train.csv
+simulate --rows {half} --seed 2 --out votes.csv
+train baseline --train train.csv --out judge --folds.n 3
+report --input votes.csv --out votes.html
+report --judge judge --input votes.csv --out report.html
+rank --input train.csv --min-battles {least} --style-control --html leaderboard.html
+cascade bundled:baseline judge --calibration votes.csv --max-loss 0.01 --out cascade --html cascade.html"""
+"""What makes the pages."""
+
+PAGES = ("report", "votes", "leaderboard")
+"""Those that are shown in the README."""
+
+
+def main() -> int:
+    """Make the pages, and take their pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "images")
+    parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--check", type=Path, help="folder for pictures of every page: light, dark, phone, printed")
+    asked = parser.parse_args()
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"none of {', '.join(BROWSERS)} is installed; the pictures need one of them", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for line in COMMANDS.format(rows=asked.rows, half=asked.rows // 2, least=asked.rows // 40).splitlines():
+            subprocess.run(
+                [sys.executable, "-m", "votecast", *line.split()], cwd=folder, check=True, capture_output=True
+            )
+        asked.out.mkdir(parents=True, exist_ok=True)
+        for page in PAGES:
+            picture = asked.out / f"{page}.png"
+            take(browser, folder / f"{page}.html", picture, WIDTH, HEIGHT)
+            Image.open(picture).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+            print(f"{picture}  {picture.stat().st_size / 1000:.0f} kB")
+        if asked.check is not None:
+            asked.check.mkdir(parents=True, exist_ok=True)
+            for path in sorted(folder.glob("*.html")):
+                check(browser, path, asked.check)
+    return 0
+
+
+def check(browser: str, page: Path, out: Path) -> None:
+    """Take one page in every way in which people see it."""
+    shutil.copy(page, out / page.name)
+    take(browser, page, out / f"{page.stem}-light.png", WIDTH, 6000)
+    take(browser, page, out / f"{page.stem}-dark.png", WIDTH, 6000, dark=True)
+    take(browser, page, out / f"{page.stem}-phone.png", PHONE, 12000)
+    run(browser, f"--print-to-pdf={out / page.stem}.pdf", "--no-pdf-header-footer", page.as_uri())
+
+
+def take(browser: str, page: Path, picture: Path, width: int, height: int, *, dark: bool = False) -> None:
+    """Take a picture of the top of a page; in a frame, for a browser's window is never as narrow as a phone."""
+    frame = page.with_suffix(".frame.htm")
+    frame.write_text(
+        f'<body style="margin:0"><iframe src="{page.name}" width="{width}" height="{height}" style="border:0"></iframe>'
+    )
+    scheme = [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
+    size = [f"--window-size={max(width, 500)},{height}", f"--screenshot={picture}", "--allow-file-access-from-files"]
+    run(browser, *scheme, *size, "--hide-scrollbars", frame.as_uri())
+    Image.open(picture).crop((0, 0, width, height)).save(picture)
+
+
+def run(browser: str, *words: str) -> None:
+    """Run the browser without a window; it refuses its sandbox to root."""
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    command = [browser, "--headless=new", "--disable-gpu", *sandbox, *words]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
