@@ -27,7 +27,7 @@ class About:
         sources: Rows of each source among them.
         folds: How it was trained over folds.
         bases: Names of the weights that it stands on and its folder does not hold.
-        inside: The judges that it is made of, name and hash.
+        inside: The judges that it is made of.
         reached: Log loss it was saved with, on rows it had not seen.
         limits: What its card says is known to go wrong.
     """
@@ -43,7 +43,7 @@ class About:
     sources: Mapping[str, int] = field(default_factory=dict)
     folds: str | None = None
     bases: tuple[str, ...] = ()
-    inside: tuple[tuple[str, str], ...] = ()
+    inside: tuple[About, ...] = ()
     reached: float | None = None
     limits: tuple[str, ...] = ()
 
@@ -68,7 +68,6 @@ def about(judge: Any) -> About:
 def _trained(judge: TrainedJudge) -> About:
     fitted, facts = judge.fitted, judge.fitted.facts
     method = fitted.calibrator.state()[0].get("method", judge.recipe.calibration.method)
-    inside = _inside(fitted.members)
     reached = judge.figures.get("metrics", {}).get("log_loss", {})
     return About(
         name=judge.name,
@@ -82,7 +81,7 @@ def _trained(judge: TrainedJudge) -> About:
         sources=facts.get("sources") or {},
         folds=_folds(facts.get("folds") or {}),
         bases=tuple(dict.fromkeys(_bases(fitted.members))),
-        inside=tuple((each.name, each.hash) for each in inside),
+        inside=tuple(map(_trained, _inside(fitted.members))),
         reached=reached.get("value") if isinstance(reached, Mapping) else None,
         limits=tuple(str(limit) for limit in judge.notes.get("limits", [])),
     )

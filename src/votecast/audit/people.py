@@ -24,7 +24,8 @@ class People:
     From the chance A that two votes on a pair agree follow bounds for every forecast, however good: its Brier score
     is at least 1 - A, its log loss at least -log A (the entropy of votes is no less than their collision entropy,
     Rényi 1961, and -log is convex), its accuracy at most (1 + sqrt(6 A - 2)) / 3 with ties and
-    (1 + sqrt(2 A - 1)) / 2 without (the largest share that votes of this agreement can have; concave in A).
+    (1 + sqrt(2 A - 1)) / 2 without (the largest share that votes of this agreement can have; concave in A). An A below
+    that of votes drawn by lot, which few pairs may show, is taken for it.
 
     Args:
         pairs: Pairs with several votes.
@@ -63,6 +64,7 @@ def people(rows: Rows, seed: int) -> People | None:
     drawn = ClusterDraws(clusters, len(rows.sums.drawn), seed)
     sums = Sums(np.ones(len(several)), clusters, drawn)
     agreement = sums.mean((votes * (votes - 1)).sum(axis=1) / (total * (total - 1)))
+    least = 1 / 2 if rows.binary else 1 / 3
     mine = [_per_pair(rows, values, group, len(counts))[several] for values in (rows.hits, rows.losses)]
     return People(
         pairs=len(several),
@@ -70,10 +72,10 @@ def people(rows: Rows, seed: int) -> People | None:
         agreement=agreement,
         judge=sums.mean(mine[0]),
         majority=sums.mean(_majority(votes)),
-        log_loss=_bound(agreement, lambda a: -math.log(a), falling=True),
+        log_loss=_bound(agreement, lambda a: -math.log(a), least, falling=True),
         judge_log_loss=sums.mean(mine[1]),
-        accuracy=_bound(agreement, _most_binary if rows.binary else _most),
-        brier=_bound(agreement, lambda a: 1 - a, falling=True),
+        accuracy=_bound(agreement, _most_binary if rows.binary else _most, least),
+        brier=_bound(agreement, lambda a: 1 - a, least, falling=True),
     )
 
 
@@ -118,6 +120,6 @@ def _most_binary(agreement: float) -> float:
     return (1 + math.sqrt(max(2 * agreement - 1, 0.0))) / 2
 
 
-def _bound(agreement: Figure, rule: Callable[[float], float], *, falling: bool = False) -> Figure:
-    value, low, high = (float("nan") if math.isnan(a) else rule(max(a, 1e-12)) for a in agreement)
+def _bound(agreement: Figure, rule: Callable[[float], float], least: float, *, falling: bool = False) -> Figure:
+    value, low, high = (float("nan") if math.isnan(a) else rule(max(a, least)) for a in agreement)
     return Figure(value, high, low) if falling else Figure(value, low, high)

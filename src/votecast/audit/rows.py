@@ -159,4 +159,5 @@ def _leaks(judge: Any, battles: Battles, *, has_texts: bool, allow: bool) -> tup
     if hashes is None:
         return None, (NO_HASHES,)
     found: NDArray[np.int64] = hashes.check(battles, allow=allow)
-    return len(found), ()
+    unknown = getattr(judge, "notes", {}).get("unknown_prompts") or []
+    return len(found), (f"{NO_HASHES}: {', '.join(map(str, unknown))}",) if unknown else ()

@@ -70,7 +70,7 @@ def _style(audit: Audit) -> Section:
         ),
         (
             f"With traits equal, each unit of its own log odds is worth {1 + slope.value:.2f} {marked(slope)} of "
-            "one in the votes: 1 is fair, less is overconfident, 0 says that it sees nothing but these traits, and less "
+            "one in the votes: 1 is fair, less overconfident, 0 says that it sees nothing but these traits, and less "
             "than 0 that it misleads."
         ),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from votecast.audit.correction import Tested
+from votecast.audit.correction import Finding
 from votecast.audit.outcomes import Ties
 from votecast.audit.people import People
 from votecast.audit.result import Audit
@@ -29,6 +29,9 @@ _BESIDE = {
     "style": "length and layout alone",
 }
 _EVENTS = {"top": "its decision is right", "a": "the first answer wins", "b": "the second answer wins", "tie": "tie"}
+LEAST_PAIRS = 20
+"""With fewer pairs that have several votes nothing is said of how far people agree."""
+
 _PARTS_SHOWN = 30
 _LEAST = 10
 
@@ -38,7 +41,7 @@ def figure_sections(audit: Audit) -> list[Section]:
     return [_headline(audit), _reliability(audit), _decisions(audit), *_slices(audit)]
 
 
-def marked(test: Tested) -> str:
+def marked(test: Finding) -> str:
     """What is shown behind a tested figure: a dagger where it stands after the correction."""
     return MARK if test.marked else ""
 
@@ -66,7 +69,7 @@ def _headline(audit: Audit) -> Section:
             "allowed to see."
         )
     ]
-    if audit.people is not None:
+    if audit.people is not None and audit.people.pairs >= LEAST_PAIRS:
         items.append(_people(audit.people))
         text.append(
             f"{audit.people.pairs:,} pairs have several votes. No judge can foresee votes better than people agree: "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from votecast.audit.about import About
 from votecast.audit.result import Audit
 from votecast.report.audit_biases import bias_sections
 from votecast.report.audit_figures import figure_sections
 from votecast.report.audit_rows import row_sections
 from votecast.report.audit_summary import summary
-from votecast.report.document import Document, Section, Table
+from votecast.report.document import Cell, Document, Section, Table
 
 _HASH = 12
 
@@ -57,7 +58,7 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
 def _about(audit: Audit) -> Section:
     judge = audit.judge
     labels = ", ".join(f"{name} {share:.1%}" for name, share in judge.labels.items())
-    rows = [
+    rows: list[tuple[str, Cell]] = [
         ("family", judge.family),
         ("models that it averages", judge.members),
         ("calibration", judge.calibration),
@@ -68,12 +69,22 @@ def _about(audit: Audit) -> Section:
         ("folds", judge.folds),
         ("stands on the weights of", ", ".join(judge.bases) or None),
         ("log loss it was saved with, on rows it had not seen", judge.reached),
-        *((f"judge inside: {name}", hashed[:_HASH]) for name, hashed in judge.inside),
         *(("known limit", limit) for limit in judge.limits),
     ]
-    known = [[name, value] for name, value in rows if value is not None]
+    known: list[list[Cell]] = [[name, value] for name, value in rows if value is not None]
     told = "What the judge's own folder says." if known else "Nothing is known of the judge but its forecasts."
-    return Section("judge", "What the judge is", [told], [Table(["", "value"], known)] if known else [])
+    tables = [Table(["", "value"], known)] if known else []
+    if judge.inside:
+        tables.append(_inside(judge))
+    return Section("judge", "What the judge is", [told], tables)
+
+
+def _inside(judge: About) -> Table:
+    columns = ["judge inside", "family", "hash", "votes it was trained on", "log loss it was saved with"]
+    rows: list[list[Cell]] = [
+        [each.name, each.family, each.hash[:_HASH], each.rows, each.reached] for each in judge.inside
+    ]
+    return Table(columns, rows, "The judges that it is made of.")
 
 
 def _method(audit: Audit) -> Section:

@@ -8,11 +8,14 @@ from typing import Final
 
 from votecast.audit.result import Audit
 from votecast.audit.slices import Part
-from votecast.report.audit_figures import part_name
+from votecast.report.audit_figures import LEAST_PAIRS, part_name
 from votecast.report.document import Remark
 
 FEW_PROMPTS: Final = 200
 """With fewer prompts only gross faults can be seen."""
+
+WORTH: Final = 0.005
+"""What a judge must save in log loss against class frequencies to be called worth asking."""
 
 _NAMED: Final = 4
 _FLIPS: Final = 0.01
@@ -70,7 +73,7 @@ def _worth(audit: Audit) -> Iterator[Remark]:
             "Do not use its probabilities on votes like these: forecasting nothing but how often each outcome occurs "
             f"does better, by {-prior.value:.3f} in log loss ({facts})."
         )
-    elif prior.low > 0:
+    elif prior.low > 0 and prior.value >= WORTH:
         yield Remark(
             "good",
             f"It foresees votes: {facts}, {prior.value:.3f} less than forecasting only how often each outcome occurs.",
@@ -80,14 +83,14 @@ def _worth(audit: Audit) -> Iterator[Remark]:
             f"It cannot be told apart from forecasting nothing but how often each outcome occurs ({facts}): do not "
             "rely on it for votes like these."
         )
-    if style is not None and prior.low > 0 and not style.low > 0:
+    if style is not None and prior.value >= WORTH and not style.low > 0:
         verb = "is worse than" if style.high < 0 else "is not shown to be better than"
         yield _warning(f"It {verb} a model that sees only length and layout: do not take it for a judge of content.")
 
 
 def _people(audit: Audit) -> Iterator[Remark]:
     people = audit.people
-    if people is None or people.pairs < 20:
+    if people is None or people.pairs < LEAST_PAIRS:
         return
     said = (
         f"two people who voted on the same pair agree in {people.agreement.value:.0%}; the judge meets a vote on those "
@@ -184,9 +187,9 @@ def _style(audit: Audit) -> Iterator[Remark]:
     over = [trait.name for trait in audit.style.traits if trait.overrated.above]
     under = [trait.name for trait in audit.style.traits if trait.overrated.below]
     if over:
-        yield _warning(f"It rewards {', '.join(over)} beyond what people make of it: answers can be dressed up for it.")
+        yield _warning(f"It gives more for {', '.join(over)} than people do: answers can be dressed up for it.")
     if under:
-        yield _note(f"It gives too little for {', '.join(under)}.")
+        yield _note(f"It gives less for {', '.join(under)} than people do.")
     if not over and not under:
         yield Remark("good", "No taste for length, layout or repetition was found beyond that of the people who voted.")
 
