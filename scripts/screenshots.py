@@ -20,7 +20,7 @@ from PIL import Image
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTH, HEIGHT, PHONE = 1120, 1400, 390
-COLOURS = 64
+COLOURS = 256
 """Of a picture in the README; so few make it small and harm nothing."""
 
 COMMANDS = """\

@@ -76,7 +76,7 @@ def _outcomes(found: Found) -> Section:
     table = Table(
         ["among decided votes", "votes", "share"],
         rows,
-        "Who wins, ties and soft labels without a majority left aside, with 95 % intervals",
+        "Who wins, ties and soft labels without a majority left aside, with 95% intervals",
         frozenset({"share"}),
     )
     return Section("outcomes", "Outcomes", items=[Chart("bars", "Votes by outcome", "votes", "", [counts]), table])
@@ -134,7 +134,7 @@ def _lengths(found: Found) -> Section:
         items.append(_histogram(found["histogram"]))
     if any(entry["of"] for entry in found["length_outcomes"]):
         items.append(_longer(found["length_outcomes"]))
-    columns = ["text", "5 %", "25 %", "median", "75 %", "95 %", "longest"]
+    columns = ["text", "5%", "25%", "median", "75%", "95%", "longest"]
     keys = ("p05", "p25", "median", "p75", "p95", "max")
     rows = [
         [name.replace("_", " "), *(None if sizes[key] is None else round(sizes[key]) for key in keys)]
