@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from _votes import DEVELOPMENT, data_parser, folder_or_leave
-
 from votecast import load_judge, read_votes
 from votecast.cascading import cascade
 
 REACH, AIM = 0.002, 1.5
-TIMED = 512
+TIMED = 256
 
 
 def seconds_of(judge: Any, battles: Any) -> float:
@@ -87,7 +86,8 @@ def main() -> int:
     asked = parser.parse_args()
     folder = folder_or_leave(asked.data)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    return int(not [measure(folder / f"{name}.jsonl.gz", asked) for name in asked.votes][0])
+    first, *_ = [measure(folder / f"{name}.jsonl.gz", asked) for name in asked.votes]
+    return int(not first)
 
 
 if __name__ == "__main__":

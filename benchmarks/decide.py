@@ -132,9 +132,8 @@ def main() -> int:
         fine &= method == "sgr" or (kept >= KEPT and share >= SHARE)
     _, shares = resampled(pool, p, plain, asked, "ltt", min(asked.resamples, 20))
     print(f"\nvotes of the arena as it is: nothing decided in {float((shares == 0).mean()):.0%} of 20 resamples")
-    print(
-        f"error kept in {KEPT:.0%} of resamples, {SHARE:.0%} of the oracle's decisions (ltt): {'reached' if fine else 'MISSED'}"
-    )
+    word = "reached" if fine else "MISSED"
+    print(f"error kept in {KEPT:.0%} of resamples, {SHARE:.0%} of the oracle's decisions (ltt): {word}")
     return int(not fine)
 
 

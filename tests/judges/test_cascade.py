@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -126,6 +127,16 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
     return Asked(Battles.from_rows(texts), np.stack(forecasts), None, seconds, np.arange(rows))
 
 
+@dataclass(frozen=True)
+class Lucky(Asked):
+    """The first judge loses so much more than the second on each row."""
+
+    more: Any = None
+
+    def cost(self, stage: Any, rows: Any) -> float:
+        return float((self.more * (stage == 0)).mean())
+
+
 ASKED = asked(600, (0.001, 0.004, 0.02), (0.3, 0.7, 1.0))
 ROWS = np.arange(600)
 PATH = frontier(ASKED, ROWS, 0)
@@ -142,19 +153,28 @@ def test_the_frontier_goes_from_the_last_judge_to_the_first() -> None:
 
 
 def test_an_allowance_takes_the_fastest_point_that_keeps_it_and_more_allowance_is_no_slower() -> None:
-    taken = [choose(ASKED, ROWS, PATH, Goal(max_loss=most)) for most in (0.0, 0.01, 0.03, 0.1, 5.0)]
-    costs = [ASKED.cost(PATH[place][1], ROWS) for place in taken]
-    times = [ASKED.time(PATH[place][1]) for place in taken]
-    assert all(cost <= most for cost, most in zip(costs, (0.0, 0.01, 0.03, 0.1, 5.0), strict=True))
+    allowed = (0.0, 0.01, 0.03, 0.1, 5.0)
+    taken = [PATH[choose(ASKED, ROWS, PATH, Goal(max_loss=most))][1] for most in allowed]
+    times = [ASKED.time(stage) for stage in taken]
     assert times == sorted(times, reverse=True)
     assert times[-1] == pytest.approx(0.001)
+    for stage, most in zip(taken, allowed, strict=True):
+        assert ASKED.cost(stage, ROWS) <= most + 0.005  # the smoothed loss is compared
+
+
+def test_a_lucky_point_beyond_a_bad_stretch_is_not_taken() -> None:
+    answering = [np.repeat([1, 0], [600 - held, held]) for held in range(0, 601, 120)]
+    path = [((place,), stage) for place, stage in enumerate(answering)]
+    losses = np.repeat([0.001, 0.04, 0.06, 0.05, -0.149], 120)  # running mean: .0002, .0082, .0202, .0302, .0004
+    lucky = Lucky(ASKED.battles, ASKED.forecasts[:2], None, (0.001, 0.02), ASKED.clusters, losses[::-1])
+    assert choose(lucky, ROWS, path, Goal(max_loss=0.005)) == 1
 
 
 def test_a_budget_takes_the_best_point_within_it() -> None:
     place = choose(ASKED, ROWS, PATH, Goal(budget=8.0))
     assert ASKED.time(PATH[place][1]) <= 0.008
     costs = [ASKED.cost(stage, ROWS) for _, stage in PATH if ASKED.time(stage) <= 0.008]
-    assert ASKED.cost(PATH[place][1], ROWS) == min(costs)
+    assert ASKED.cost(PATH[place][1], ROWS) <= min(costs) + 0.005
     with pytest.raises(ConfigError, match=r"budget is 0\.5 s for 1,000 rows, and the first judge alone takes 1 s"):
         choose(ASKED, ROWS, PATH, Goal(budget=0.5))
 

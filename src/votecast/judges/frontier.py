@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.isotonic import isotonic_regression
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError
@@ -133,16 +134,18 @@ def frontier(asked: Asked, rows: Ints, seed: int) -> list[tuple[Notches, Ints]]:
 def choose(asked: Asked, rows: Ints, path: Sequence[tuple[Notches, Ints]], goal: Goal) -> int:
     """The point of a frontier that reaches the goal.
 
-    Under an allowance it is the fastest before the loss first exceeds it, so that no lucky dip further on is taken;
-    under a budget the one with the least loss among those within it.
+    The loss along the frontier is measured on votes and jumps up and down; what is compared is the nearest curve that
+    never falls as fewer rows go on (isotonic regression). Under an allowance the fastest point within it is taken,
+    under a budget the one with the least loss among those within it, and of these the fastest.
 
     Raises:
         ConfigError: If no point is within the budget.
     """
-    costs, times = [asked.cost(stage, rows) for _, stage in path], [asked.time(stage) for _, stage in path]
+    times = [asked.time(stage) for _, stage in path]
+    costs = isotonic_regression(np.array([asked.cost(stage, rows) for _, stage in path])).tolist()
     if goal.max_loss is not None:
-        over = next((place for place, cost in enumerate(costs) if cost > goal.max_loss), len(path))
-        return min(range(max(over, 1)), key=lambda place: (times[place], place))
+        kept = [place for place, cost in enumerate(costs) if cost <= goal.max_loss]
+        return min(kept or [0], key=lambda place: (times[place], place))
     budget = float(goal.budget or 0) / 1000
     within = [place for place, took in enumerate(times) if took <= budget]
     if not within:
