@@ -23,6 +23,8 @@ from votecast.judges.judge import TrainedJudge
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.metrics import evaluate_probabilities, group_folds, paired_gain, without_ties
 from votecast.metrics.result import Evaluation, Figure
+from votecast.metrics.rows import log_losses
+from votecast.metrics.scores import ratio
 from votecast.splits import PromptHashes
 from votecast.types import CLASSES, Probabilities
 
@@ -174,11 +176,34 @@ class _Rows:
             "clusters": len(np.unique(self.clusters)),
             "folds": len(np.unique(self.folds)),
             "labels": dict(zip(CLASSES, self.targets.mean(axis=0).round(6).tolist(), strict=True)),
-            "groups": _sizes(state, self.groups),
+            "groups": self._by_group(before, after, how, state),
             "binary": self.binary,
             **{when: {name: found[name].to_dict() for name in SHOWN} for when, found in figures.items()},
             "gain": Figure(*gain).to_dict(),
         }
+
+    def _by_group(
+        self, before: Probabilities, after: Probabilities, how: _How, state: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Log loss of each group, largest first, beside that under the common calibrator alone, cross-fitted."""
+        if self.groups is None or how.by is None:
+            return None
+        common = self.crossfit(replace(how, by=None))
+        forecasts = {"before": before, "common": common, "after": after}
+        if self.binary:
+            forecasts = {name: without_ties(p) for name, p in forecasts.items()}
+        losses = {name: log_losses(self.targets, p) for name, p in forecasts.items()}
+        pair = (forecasts["after"], forecasts["common"])
+        gain = paired_gain(self.targets, *pair, self.weights, groups=self.clusters, draws=how.draws, seed=how.seed)
+        names, group, counts = np.unique(np.array(self.groups[how.by], str), return_inverse=True, return_counts=True)
+        mass = np.bincount(group, self.weights)
+        means = {name: ratio(np.bincount(group, self.weights * loss), mass) for name, loss in losses.items()}
+        values = {
+            str(names[k]): {"votes": int(counts[k]), "own": str(names[k]) in state["groups"]}
+            | {name: float(mean[k]) if mass[k] > 0 else None for name, mean in means.items()}
+            for k in np.argsort(-counts, kind="stable")
+        }
+        return {"values": values, "gain": Figure(*gain).to_dict()}
 
 
 def _further(judge: TrainedJudge, votes: Battles, how: _How, *, allow_leak: bool) -> TrainedJudge:
@@ -232,15 +257,6 @@ def _made(
     made = TrainedJudge.of(recipe, fitted)
     made.record(figures=figures, **judge.notes | {_NOTE: entries})
     return made
-
-
-def _sizes(state: Mapping[str, Any], groups: Groups | None) -> dict[str, dict[str, Any]] | None:
-    """Votes of each group, largest first, and what was learnt of it; None where nothing is grouped."""
-    if groups is None or state["method"] != "grouped":
-        return None
-    names, counts = np.unique(np.array(groups[state["by"]], dtype=str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {str(names[i]): {"votes": int(counts[i]), "shift": state["groups"].get(str(names[i]))} for i in order}
 
 
 def _clusters(votes: Battles, seed: int) -> NDArray[np.int64]:

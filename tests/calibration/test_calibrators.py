@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -19,6 +20,8 @@ from votecast.metrics import calibration_error, group_folds, log_loss
 from votecast.metrics.rows import exchanged
 
 METHODS = list(CALIBRATORS)
+BY_SEARCH = ("tie_link",)
+"""Fitted by a search that ends near the least loss, not at its last bit."""
 TRUE = forecasts(4000, 7)
 VOTES = one_hot(drawn(TRUE, 7))
 
@@ -30,9 +33,14 @@ def powered(p, power):
 BOLD = powered(TRUE, 2.5)
 
 
+@functools.cache
+def fitted_to(method):
+    return make_calibrator(method).fit(BOLD, VOTES)
+
+
 @pytest.fixture(params=METHODS)
 def fitted(request):
-    return make_calibrator(request.param).fit(BOLD, VOTES)
+    return fitted_to(request.param)
 
 
 def test_each_is_a_calibrator_under_its_own_name(fitted):
@@ -40,7 +48,7 @@ def test_each_is_a_calibrator_under_its_own_name(fitted):
     assert CALIBRATORS[fitted.method].endswith(type(fitted).__name__)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "auto"])
 @settings(max_examples=50)
 @given(file=files(), seed=st.integers(0, 20))
 def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, file, seed):
@@ -51,9 +59,9 @@ def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, fi
 
 @pytest.mark.parametrize("method", METHODS)
 def test_fitting_on_exchanged_rows_learns_the_same(method):
-    one = make_calibrator(method).fit(BOLD, VOTES).transform(TRUE)
+    one = fitted_to(method).transform(TRUE)
     two = make_calibrator(method).fit(exchanged(BOLD), exchanged(VOTES)).transform(TRUE)
-    assert one == pytest.approx(two, abs=1e-12)
+    assert one == pytest.approx(two, abs=1e-6 if method in BY_SEARCH else 1e-12)
 
 
 def test_output_is_probabilities_and_rows_do_not_depend_on_each_other(fitted):
@@ -72,7 +80,7 @@ def test_state_survives_json_and_gives_the_same_bits(fitted):
     assert again.state()[0] == config
 
 
-@pytest.mark.parametrize("method", ["temperature", "vector", "isotonic"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
 @pytest.mark.parametrize("power", [0.4, 2.5])
 def test_a_judge_too_bold_or_too_modest_is_put_right(method, power):
     wrong = powered(TRUE, power)
@@ -160,6 +168,8 @@ def test_weights_are_repetitions(fitted):
     w = np.arange(300) % 3
     weighted = type(fitted)().fit(BOLD[:300], VOTES[:300], w)
     repeated = type(fitted)().fit(np.repeat(BOLD[:300], w, axis=0), np.repeat(VOTES[:300], w, axis=0))
+    if fitted.method == "auto":
+        return  # it counts rows to see what it may try
     if fitted.method != "isotonic":
         assert weighted.transform(TRUE) == pytest.approx(repeated.transform(TRUE), abs=1e-6)
     else:
@@ -181,24 +191,25 @@ def test_forecasts_that_are_none_are_refused(method):
         make_calibrator(method).fit(BOLD, VOTES).transform(broken)
 
 
-@pytest.mark.parametrize("method", ["vector", "isotonic"])
+@pytest.mark.parametrize("method", ["vector", "isotonic", "matrix", "dirichlet", "tie_link"])
 def test_fewer_rows_than_numbers_is_an_error(method):
     with pytest.raises(JudgeError, match=f"{method} calibration fits . numbers and was given 2 rows"):
         make_calibrator(method).fit(BOLD[:5], VOTES[:5], [1, 1, 0, 0, 0])
 
 
-@pytest.mark.parametrize("method", ["temperature", "vector", "isotonic"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
 def test_nothing_but_ties_is_an_error(method):
     with pytest.raises(JudgeError, match="all 9 votes are ties"):
         make_calibrator(method).fit(BOLD[:9], np.tile([0, 0, 1], (9, 1)))
 
 
-def test_vector_needs_ties():
+@pytest.mark.parametrize("method", ["vector", "matrix", "dirichlet", "tie_link", "shift", "auto"])
+def test_most_need_ties(method):
     with pytest.raises(JudgeError, match=r"none of 9 votes is a tie.*temperature"):
-        make_calibrator("vector").fit(BOLD[:9], np.tile([1, 0, 0], (9, 1)))
+        make_calibrator(method).fit(BOLD[:9], np.tile([1, 0, 0], (9, 1)))
 
 
-@pytest.mark.parametrize("method", ["temperature", "vector", "isotonic"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
 def test_a_calibrator_that_has_learnt_nothing_says_so(method):
     with pytest.raises(JudgeError, match="has not been fitted"):
         make_calibrator(method).transform(BOLD)
@@ -212,6 +223,10 @@ def test_a_calibrator_that_has_learnt_nothing_says_so(method):
         ("temperature", {"temperature": -1}, {}),
         ("temperature", {}, {}),
         ("vector", {"scale": float("nan"), "tie_scale": 1, "tie_bias": 0}, {}),
+        ("matrix", {"scale": 1, "tie_scale": 1, "tie_bias": 0}, {}),
+        ("shift", {"scale": 1, "tie_scale": 1, "tie_bias": 0, "cross": float("inf")}, {}),
+        ("tie_link", {"curve": "straight", "scale": 1, "tie_scale": 1, "tie_bias": 0}, {}),
+        ("auto", {"chosen": {"method": "temperature"}, "tried": []}, {}),
         ("isotonic", {}, {}),
         ("isotonic", {}, {k: np.array([0.5, 0.4]) for k in ("answer_x", "answer_y", "tie_x", "tie_y")}),
     ],

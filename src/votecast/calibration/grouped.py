@@ -16,8 +16,11 @@ from votecast.errors import DataError
 from votecast.metrics.checks import Checked
 from votecast.types import Probabilities
 
-LEAST_ROWS: Final = 10
+LEAST_ROWS: Final = 20
 """Groups with fewer rows are left to the common calibrator."""
+
+ALIKE: Final = 5.0
+"""How much likelier than any other it is that a group needs nothing of its own, before its votes are seen."""
 
 
 class Grouped:
@@ -86,7 +89,7 @@ class Grouped:
         for name in np.unique(names).tolist():
             here = names == name
             if int(here.sum()) >= LEAST_ROWS:
-                self.shifts[name] = shifted(Checked(rows.targets[here], p[here], rows.weights[here]))
+                self.shifts[name] = shifted(Checked(rows.targets[here], p[here], rows.weights[here]), ALIKE)
         return self
 
     def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:

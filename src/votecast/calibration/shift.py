@@ -45,16 +45,22 @@ class Shift(Logits):
         return _numbers(rows)
 
 
-def shifted(rows: Checked) -> Shift:
-    """The calibrator of these rows, whatever was voted: without a vote for a tie, ties become rare, not impossible."""
-    return Shift(_numbers(rows))
+def shifted(rows: Checked, no_change: float = 1.0) -> Shift:
+    """The calibrator of these rows, whatever was voted: without a vote for a tie, ties become rare, not impossible.
+
+    Args:
+        rows: Forecasts, votes and weights.
+        no_change: How much likelier than any other model "no change" is before a vote is seen.
+    """
+    return Shift(_numbers(rows, no_change))
 
 
-def _numbers(rows: Checked) -> Floats:
+def _numbers(rows: Checked, no_change: float = 1.0) -> Floats:
     theta, evidence = np.zeros((len(MODELS), len(SPREAD))), np.empty(len(MODELS))
     for place, free in enumerate(MODELS):
         found = LeastLogLoss(rows, _TIES[:, :free]).find(SPREAD[:free])
         theta[place, :free], evidence[place] = found.theta, found.evidence
+    evidence[0] += np.log(no_change)
     likely = np.exp(evidence - evidence.max())
     mean = np.einsum("m,mk->k", likely / likely.sum(), theta)
     return np.asarray(UNCHANGED + np.einsum("jk,k->j", _TIES, mean))

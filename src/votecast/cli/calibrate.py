@@ -15,6 +15,9 @@ from votecast.cli.progress import Bars
 from votecast.cli.reading import show_reading
 from votecast.cli.screen import cite, facts, prose, remark, say, table
 
+_GROUPS = 20
+"""More groups than this are counted, not shown."""
+
 Method = Literal["temperature", "vector", "matrix", "isotonic", "dirichlet", "tie_link", "shift", "auto", "none"]
 
 
@@ -110,6 +113,9 @@ def show_tried(state: Mapping[str, Any]) -> None:
     state = state["common"] if state["method"] == "grouped" else state
     if state["method"] != "auto":
         return
+    if not any("log_loss" in entry for entry in state["tried"]):
+        prose(f"{state['chosen']['method']} is taken without a choice: {state['tried'][0]['left_out']}\n")
+        return
     rows = []
     for entry in state["tried"]:
         taken = " *" if entry["method"] == state["chosen"]["method"] else ""
@@ -130,18 +136,24 @@ def show_figures(found: Mapping[str, Any]) -> None:
             rows.append([LABELS.get(name, name.replace("_", " ")), *cells])
     table(["", "before", "95 % interval", "after", "95 % interval"], rows)
     gain = found["gain"]
-    prose(f"\nless log loss: {gain['value']:+.4f}, 95 % interval {_interval(gain, '+') or 'unknown'}")
-    prose(f"after: every vote forecast by a calibrator fitted on other prompts ({found['folds']} folds)\n")
+    say("")
+    prose(f"less log loss: {gain['value']:+.4f}, 95 % interval {_interval(gain, '+') or 'unknown'}")
+    prose(f"after: every vote forecast by a calibrator fitted on other prompts ({found['folds']} folds)")
+    say("")
 
 
 def show_groups(by: str, groups: Mapping[str, Any]) -> None:
-    """Show how far each group is from what all have in common."""
+    """Show the log loss of each group, and what calibrating by groups brings."""
     rows = []
-    for name, group in list(groups.items())[:20]:
-        shift = group["shift"]
-        learnt = ["as all", ""] if shift is None else [f"{shift['scale']:.2f}", f"{shift['tie_bias']:+.2f}"]
-        rows.append([name, f"{group['votes']:,}", *learnt])
-    table([by, "votes", "boldness", "ties (log odds)"], rows)
+    for name, group in list(groups["values"].items())[:_GROUPS]:
+        losses = ["" if group[when] is None else f"{group[when]:.4f}" for when in ("before", "common", "after")]
+        rows.append([name, f"{group['votes']:,}", *losses[:2], losses[2] if group["own"] else "as all"])
+    table([f"log loss by {by}", "votes", "before", "all alike", f"by {by}"], rows)
+    if (more := len(groups["values"]) - _GROUPS) > 0:
+        say(f"... and {more} more")
+    gain = groups["gain"]
+    say("")
+    prose(f"less log loss than all alike: {gain['value']:+.4f}, 95 % interval {_interval(gain, '+') or 'unknown'}")
     say("")
 
 
