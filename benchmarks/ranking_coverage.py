@@ -125,7 +125,7 @@ def rankings(asked: argparse.Namespace) -> dict[str, tuple[int, Floats, Callable
         def powered(draw: int, arena: Arena = arena) -> Ranking:
             rng = np.random.default_rng(draw)
             games, p = arena.games(asked.votes, rng, TOLD)
-            more, q = arena.games(5 * asked.votes, rng, TOLD)
+            more, q = arena.games(3 * asked.votes, rng, TOLD)
             judged = biased(q, rng)
             unlabelled = Games.of(more.models, more.a, more.b, judged, None, more.clusters)
             return rank_models(games, method=arena.method, predicted=Predicted(biased(p, rng), unlabelled))
@@ -134,8 +134,8 @@ def rankings(asked: argparse.Namespace) -> dict[str, tuple[int, Floats, Callable
             return rank_models(arena.games(asked.votes, np.random.default_rng(draw), TOLD)[0], method=arena.method)
 
         out[f"{method}, sandwich"] = (asked.draws, arena.truth(LEAN), sandwich)
-        out[f"{method}, prompts differ more"] = (asked.draws // 2, arena.truth(TOLD), alone)
-        out[f"{method}, and predictions"] = (asked.draws // 2, arena.truth(TOLD), powered)
+        out[f"{method}, prompts differ more"] = (asked.draws // 4, arena.truth(TOLD), alone)
+        out[f"{method}, and predictions"] = (asked.draws // 4, arena.truth(TOLD), powered)
     styled, plain = Arena.of(asked.models, "davidson", STYLE), Arena.of(asked.models, "bradley_terry")
 
     def controlled(draw: int) -> Ranking:
@@ -172,12 +172,12 @@ def main() -> int:
     asked = parser.parse_args()
     missed = []
     print(f"{asked.models} models, {asked.votes} votes on {asked.votes // 3} prompts; 95 % intervals")
-    print(f"  {'':32} {'arenas':>6} {'coverage':>9} {'least':>7} {'width':>7}")
+    print(f"  {'':36} {'arenas':>6} {'coverage':>9} {'least':>7} {'width':>7}")
     for name, (draws, truth, ranked) in rankings(asked).items():
         start = time.perf_counter()
         mean, least, width = coverage(draws, truth, ranked)
         took = time.perf_counter() - start
-        print(f"  {name:32} {draws:6} {mean:9.1%} {least:7.1%} {width:7.1f}   {took:4.0f} s", flush=True)
+        print(f"  {name:36} {draws:6} {mean:9.1%} {least:7.1%} {width:7.1f}   {took:4.0f} s", flush=True)
         missed += [] if REACH[0] <= mean <= REACH[1] else [name]
     for method in ("davidson", "rao_kupper"):
         share = recovered(Arena.of(asked.models, method), asked.votes, asked.recovered)

@@ -123,6 +123,31 @@ def test_pairs_without_votes_are_said():
     assert any("predicted games unused" in note for note in fit.notes)
 
 
+def test_for_two_models_it_is_the_prediction_powered_mean_of_the_papers():
+    """PPI++ for a mean: tuning by covariance over variance, variance by delta method (Angelopoulos et al. 2023)."""
+    rng = np.random.default_rng(0)
+    voted, more = 400, 3000
+    chance = rng.beta(1, 1, size=voted + more) * 0.9
+    y = (rng.random(voted) < chance[:voted]) * 1.0
+    judged = np.clip(chance + 0.2 * rng.normal(size=voted + more), 0, 1)
+    f, extra = judged[:voted], judged[voted:]
+
+    def shares(p):
+        return np.stack([p, 1 - p, np.zeros(len(p))], axis=1)
+
+    def games(p):
+        return Games.of(["x", "y"], np.zeros(len(p), int), np.ones(len(p), int), shares(p))
+
+    tuning = np.cov(y, f)[0, 1] / ((1 + voted / more) * np.var(judged))
+    mean = y.mean() - tuning * (f.mean() - extra.mean())
+    variance = np.var(y - tuning * f) / voted + tuning**2 * np.var(extra) / more
+    fit = fit_ranking(games(y), predicted=Predicted(shares(f), games(extra)))
+    assert fit.tuning / (1 + voted / more) == pytest.approx(tuning, rel=0.03)
+    assert 1 / (1 + np.exp(fit.strengths[1] - fit.strengths[0])) == pytest.approx(mean, abs=1e-3)
+    error = np.sqrt(variance) / (mean * (1 - mean))
+    assert 2 * np.sqrt(fit.covariance[0, 0]) == pytest.approx(error, rel=0.03)
+
+
 def test_models_go_by_name_and_unknown_ones_are_left_out():
     games, predicted = world(400, 2000)
     more = predicted.unlabelled
