@@ -12,10 +12,12 @@ import evalica
 import numpy as np
 import pandas as pd
 import pytest
+from tests.judges.scored import scored_votes
 from tests.leaderboard.votes import SIZES, bare_file, file_of, round_robin, sized_votes, without_votes
 
 from votecast.cli import main
 from votecast.data import read_votes
+from votecast.data.scores import ScoreWriter
 
 GOLDEN = Path(__file__).parents[1] / "leaderboard" / "golden.csv"
 COLUMNS = [
@@ -191,6 +193,24 @@ def test_pairs_that_the_judge_knows_are_left_out(votecast: Callable, files: Path
     assert "no pair is left to forecast (" in said and "the judge was trained on and are left out" in said
     ran = ranked(votecast, "--judge", files / "judge", "--pairs", known)
     assert "pairs have prompts that the judge was trained on: of these it is surer" in " ".join(ran.out.split())
+
+
+def test_a_judge_of_bare_scores_ranks_rows_without_texts(votecast: Callable, tmp_path: Path) -> None:
+    scores, votes = scored_votes(300)
+    with ScoreWriter(tmp_path / "scores.csv") as writer:
+        writer.add(scores.ids[:200], scores.a[:200], scores.b[:200])
+    linked = ("--votes", file_of(votes[:200], tmp_path / "votes.jsonl"), "--out", tmp_path / "judge", "--bare")
+    assert votecast("link", "--scores", tmp_path / "scores.csv", *linked).code == 0
+    lines = ["id,model_a,model_b,score_a,score_b,winner"]
+    for i in range(200, 300):
+        models = f"m{i % 3},m{(i + 1) % 3}"
+        lines.append(f"{scores.ids[i]},{models},{scores.a[i]},{scores.b[i]},{votes[i].winner}")
+    (tmp_path / "voted.csv").write_text("\n".join(lines[:61]) + "\n")
+    (tmp_path / "pairs.csv").write_text("\n".join([lines[0], *lines[61:]]) + "\n")
+    words = ("--judge", tmp_path / "judge", "--pairs", tmp_path / "pairs.csv")
+    ran = ranked(votecast, "--input", tmp_path / "voted.csv", *words)
+    assert "3 models by votes and forecasts: 60 votes, 40 pairs forecast" in ran.out
+    assert "leaks are not looked for: the rows have no prompts" in " ".join(ran.out.split())
 
 
 def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_path: Path) -> None:

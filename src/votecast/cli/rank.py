@@ -38,6 +38,9 @@ UNITS = {
 KINDS = {"voted": "votes", "forecast": "pairs forecast"}
 """What the rows of a leaderboard are."""
 
+_ELO = 100
+"""Scores as large as this are on the scale of chess ratings."""
+
 STYLE_UNIT = "log odds for one usual gap (the root mean square of (a - b) / (a + b)) in favour of the answer with more"
 
 
@@ -158,7 +161,8 @@ def show(board: Leaderboard) -> None:
     say(f"{how}\n")
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]
-    rows = [_row(columns, place) for place in range(len(found.models))]
+    digits = ".0f" if max(abs(found.score), default=0) >= _ELO else ".4g"
+    rows = [_row(columns, place, digits) for place in range(len(found.models))]
     table([*heads, "both bad (95%)"] if board.both_bad is not None else heads, rows, text_columns=2)
     say("")
     show_parameters(board)
@@ -168,14 +172,14 @@ def show(board: Leaderboard) -> None:
         facts({"judge": cite(board.judge)})
 
 
-def _row(columns: dict[str, list[Any]], place: int) -> list[str]:
+def _row(columns: dict[str, list[Any]], place: int, digits: str) -> list[str]:
     at = {name: values[place] for name, values in columns.items()}
     low, high = at["rank_low"], at["rank_high"]
     cells = [
         str(at["rank"]),
         str(at["model"]),
-        _score(at["score"]),
-        "" if at["low"] is None else f"{_score(at['low'])} to {_score(at['high'])}",
+        format(at["score"], digits),
+        "" if at["low"] is None else f"{at['low']:{digits}} to {at['high']:{digits}}",
         str(low) if low == high else f"{low} to {high}",
         f"{at['battles']:,.0f}",
         "" if at["win_rate"] is None else f"{at['win_rate']:.1%}",
@@ -202,10 +206,6 @@ def show_parameters(board: Leaderboard) -> None:
         prose(f"the forecasts are trusted to {found.tuning:.0%}{gained}")
     if math.isfinite(found.separability):
         prose(f"{found.separability:.1%} of the pairs of models are told apart: their difference is surely not 0")
-
-
-def _score(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def _interval(low: float, high: float) -> str:

@@ -18,6 +18,7 @@ from votecast.types import Probabilities
 
 _ROWS_AT_ONCE: Final = 1024
 _NAMED: Final = 5
+_NO_PROMPTS: Final = "leaks are not looked for: the rows have no prompts"
 _UNKNOWN: Final = "leaks are not looked for: the judge keeps no hashes of its training prompts"
 
 
@@ -86,6 +87,8 @@ def honest_forecasts(judge: Any, votes: Battles, progress: Progress) -> Forecast
 
 def seen(judge: Any, battles: Battles) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Positions of the rows with prompts that a judge was trained on, and a note where that is not known."""
+    if not has_texts(battles):
+        return np.zeros(0, dtype=np.int64), (_NO_PROMPTS,)
     hashes = getattr(judge, "prompt_hashes", None)
     if hashes is None:
         return np.zeros(0, dtype=np.int64), (_UNKNOWN,)

@@ -244,7 +244,8 @@ class _Job:
         few = f"only {ranking.clusters} independent units: intervals are rough, and hold less for other prompts"
         told = [few] * (1 < ranking.clusters < FEW_CLUSTERS)
         notes = tuple(dict.fromkeys([*self.notes, *told, *ranking.notes]))
-        return Leaderboard(source, ranking, asked, rows, None, who, notes, tuple(self.reading))
+        counts = dict(rows) | {"forecast" if source == FORECASTS else "voted": ranking.votes}
+        return Leaderboard(source, ranking, asked, counts, None, who, notes, tuple(self.reading))
 
 
 def _shares(every: Named, ranking: Ranking, asked: BoardSettings) -> BothBad:
