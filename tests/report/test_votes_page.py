@@ -47,7 +47,10 @@ def test_a_page_about_many_things() -> None:
 
 def test_people_who_disagree_are_told_of() -> None:
     page = page_of([{"id": "one", "winner": "a"}, {"id": "two", "winner": "b"}])
-    assert "Two votes on the same pair agree in 0% of cases" in page.text
+    assert "Two votes on one pair agree in 0% of cases (2 votes on 1 pairs" in page.text
+    assert "no judge can be expected" not in page.text
+    rows = [{"id": f"{n} {w}", "prompt": f"Question {n}?", "winner": w} for n in range(30) for w in "aab"]
+    assert "Two votes on the same pair agree in 33% of cases" in page_of(rows).text
     assert "one, two" in page.text
 
 

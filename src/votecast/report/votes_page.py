@@ -205,6 +205,7 @@ def _repeats(found: Found) -> Section:
         ["distinct prompts", prompts["distinct"]],
         ["distinct prompts, near-duplicates together", prompts["clusters"]],
     ]
+    agreement = pairs["agreement"]
     items: list[Item] = [Table(["what", "count"], rows, "What occurs more than once")]
     if pairs["conflicts"]:
         columns = ["rows (ids)", "a wins", "b wins", "ties"]
@@ -213,7 +214,13 @@ def _repeats(found: Found) -> Section:
     if prompts["frequent"]:
         asked = [[_start(entry["prompt"]), entry["rows"], entry["id"]] for entry in prompts["frequent"]]
         items.append(Table(["prompt", "rows", "first id"], asked, "Prompts that are asked most often"))
-    return Section("repeats", "Duplicates and conflicts", items=items)
+    text = []
+    if agreement["rate"] is not None:
+        text.append(
+            f"Two votes on one pair agree in {agreement['rate']:.0%} of cases ({agreement['votes']:,} votes on "
+            f"{agreement['pairs']:,} pairs, soft labels left aside)."
+        )
+    return Section("repeats", "Duplicates and conflicts", text, items)
 
 
 def _damage(found: Found) -> Section:

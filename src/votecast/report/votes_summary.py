@@ -12,7 +12,9 @@ Found = Mapping[str, Any]
 FEW = 500
 """Votes below which little can be learnt."""
 _RARE, _DAMAGED, _REPEATED = 0.02, 0.005, 0.1
-_HEAVY = 0.5
+_HEAVY, _TILTED = 0.5, 0.05
+_SEVERAL = 20
+"""Pairs with several votes from which the agreement of two people is told in the summary."""
 
 
 def summary(found: Found) -> list[Remark]:
@@ -54,10 +56,10 @@ def _sides(found: Found) -> list[Remark]:
         return [Remark("good", f"The sides are balanced: the first answer wins {rate['rate']:.1%} of decided votes.")]
     text = (
         f"The sides are not balanced: the first answer wins {rate['rate']:.1%} of {rate['of']:,} decided votes "
-        f"(95 % interval {rate['low']:.1%} to {rate['high']:.1%}). People may favour a side, or the better answer was "
+        f"(95% interval {rate['low']:.1%} to {rate['high']:.1%}). People may favour a side, or the better answer was "
         "shown there more often."
     )
-    return [Remark("warning", text)]
+    return [Remark("warning" if abs(rate["rate"] - 0.5) >= _TILTED else "note", text)]
 
 
 def _lengths(found: Found) -> list[Remark]:
@@ -90,7 +92,7 @@ def _prompts(found: Found) -> list[Remark]:
 
 def _agreement(found: Found) -> list[Remark]:
     agreement, conflicts = found["duplicates"]["agreement"], found["duplicates"]["conflicting_pairs"]
-    if agreement["rate"] is None:
+    if agreement["pairs"] < _SEVERAL:
         return []
     text = (
         f"Two votes on the same pair agree in {agreement['rate']:.0%} of cases ({agreement['pairs']:,} pairs with "
@@ -108,7 +110,8 @@ def _texts(found: Found) -> list[Remark]:
         text = f"{_rows(damaged)} damaged text ({damaged / rows:.2%}): see damaged texts."
         out.append(Remark("warning" if damaged / rows >= _DAMAGED else "note", text))
     if empty:
-        out.append(Remark("note", f"{empty:,} prompts or answers hold no visible text."))
+        what = "prompts or answers hold" if empty > 1 else "prompt or answer holds"
+        out.append(Remark("note", f"{empty:,} {what} no visible text."))
     if not damaged and not empty:
         out.append(Remark("good", "No text is damaged or empty."))
     if found["identical_answers"]:
