@@ -1,0 +1,160 @@
+"""A judge calibrated on further votes: truer for those who cast them, and still the same judge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from votecast.calibrating import calibrate_judge
+from votecast.calibration import Chain, make_calibrator
+from votecast.data.battles import SCHEMA, Battles
+from votecast.data.simulation import simulate
+from votecast.errors import ConfigError, DataError, LeakError
+from votecast.judges.judge import TrainedJudge
+from votecast.metrics import log_loss
+
+
+def arena(rows: int, seed: int) -> Battles:
+    battles, _ = next(simulate(rows=rows, seed=seed, batch=rows))
+    return battles
+
+
+def cast(battles: Battles, names: list[str]) -> Battles:
+    """The same battles with these votes."""
+    table = battles.table
+    for name, column in (("winner", pa.array(names, pa.large_string())), ("probabilities", None)):
+        field = SCHEMA.field(name)
+        values = pa.nulls(len(battles), field.type) if column is None else column
+        table = table.set_column(table.column_names.index(name), field, values)
+    return Battles(table)
+
+
+TRAIN = arena(400, 0)
+
+
+@pytest.fixture(scope="module")
+def judge() -> TrainedJudge:
+    return TrainedJudge("baseline", {"folds.n": 2}).fit(TRAIN)
+
+
+@pytest.fixture(scope="module")
+def others(judge: TrainedJudge) -> Battles:
+    """Votes on prompts that the judge has not seen, of people who call a tie in most cases."""
+    battles = arena(900, 5)
+    unseen = np.setdiff1d(np.arange(len(battles)), judge.prompt_hashes.overlap(battles))
+    battles = battles.take(unseen[:300])
+    rng = np.random.default_rng(0)
+    names = battles.column("winner").to_pylist()
+    return cast(battles, ["tie" if rng.random() < 0.6 else name for name in names])
+
+
+def test_it_gains_and_says_so_on_votes_no_calibrator_had_seen(judge: TrainedJudge, others: Battles) -> None:
+    made = calibrate_judge(judge, others, draws=100)
+    entry = made.notes["calibration"][-1]
+    assert entry["gain"]["low"] > 0
+    before = log_loss(others.targets(), judge.predict_proba(others))
+    assert entry["before"]["log_loss"]["value"] == pytest.approx(before)
+    own = log_loss(others.targets(), made.predict_proba(others))
+    assert own < entry["after"]["log_loss"]["value"] < before
+    assert entry["after"]["ece"]["value"] < entry["before"]["ece"]["value"]
+    assert entry["rows"] == len(others) and entry["method"] == "auto"
+    assert "calibration" not in judge.notes
+
+
+def test_it_is_the_same_judge_otherwise(judge: TrainedJudge, others: Battles) -> None:
+    made = calibrate_judge(judge, others, method="vector", draws=0)
+    assert made.fitted.members is judge.fitted.members
+    assert made.fitted.out_of_fold is judge.fitted.out_of_fold
+    assert isinstance(made.fitted.calibrator, Chain)
+    assert made.fitted.calibrator.parts[0] is judge.fitted.calibrator
+    p, q = made.predict_proba(others), made.predict_proba(others.swapped())
+    assert np.array_equal(q, p[:, [1, 0, 2]])
+
+
+def test_it_knows_the_prompts_it_was_calibrated_on(judge: TrainedJudge, others: Battles) -> None:
+    made = calibrate_judge(judge, others, method="shift", draws=0)
+    assert len(made.prompt_hashes.overlap(others)) == len(others)
+    assert len(made.prompt_hashes.overlap(TRAIN)) == len(TRAIN)
+    with pytest.raises(LeakError, match="on which the judge was trained"):
+        calibrate_judge(made, others)
+    with pytest.raises(LeakError):
+        calibrate_judge(judge, TRAIN)
+    assert (
+        calibrate_judge(judge, TRAIN, method="shift", draws=0, allow_leak=True).notes["calibration"][0]["leaked"] == 400
+    )
+
+
+@pytest.mark.parametrize("by", [None, "turns", "language", "source"])
+def test_what_is_read_back_forecasts_the_same_bits(
+    judge: TrainedJudge, others: Battles, tmp_path, by: str | None
+) -> None:
+    once = calibrate_judge(judge, others[:200], by=by, draws=0)
+    twice = calibrate_judge(once, others[200:], method="isotonic", draws=0, allow_leak=True)
+    twice.save_pretrained(tmp_path / "judge")
+    again = TrainedJudge.from_pretrained(tmp_path / "judge")
+    assert np.array_equal(again.predict_proba(others), twice.predict_proba(others))
+    assert again.hash == twice.hash
+    assert len(again.notes["calibration"]) == 2
+    assert [entry["name"] for entry in again.notes["calibration"]] == [e["name"] for e in twice.notes["calibration"]]
+    card = (tmp_path / "judge" / "README.md").read_text()
+    assert "## Recalibration" in card and "isotonic: 100 votes" in card
+
+
+def test_the_same_votes_give_the_same_judge(judge: TrainedJudge, others: Battles) -> None:
+    one, two = (calibrate_judge(judge, others, by="turns", draws=50) for _ in range(2))
+    assert one.hash == two.hash
+
+
+def test_without_votes_the_calibrator_is_fitted_anew_on_its_own_rows(judge: TrainedJudge, others: Battles) -> None:
+    made = calibrate_judge(judge, method="vector", draws=50)
+    held = judge.fitted.out_of_fold
+    assert made.fitted.calibrator.method == "vector"
+    assert made.recipe.calibration.method == "vector"
+    by_hand = make_calibrator("vector").fit(held.raw, held.targets, held.weights)
+    assert np.array_equal(made.fitted.calibrator.transform(held.raw), by_hand.transform(held.raw))
+    entry = made.notes["calibration"][-1]
+    assert (entry["on"], entry["replaced"]) == ("out_of_fold", "temperature")
+    assert made.figures["metrics"]["log_loss"]["value"] == pytest.approx(entry["after"]["log_loss"]["value"])
+    further = calibrate_judge(made, others, method="shift", draws=0)
+    assert [entry["on"] for entry in further.notes["calibration"]] == ["out_of_fold", "votes"]
+
+
+def test_votes_without_ties_teach_a_temperature_alone(judge: TrainedJudge, others: Battles) -> None:
+    names = ["ab"[row % 2] for row in range(len(others))]
+    decided = cast(others, names)
+    with pytest.raises(DataError, match=r"none of the 300 votes is a tie.*method temperature"):
+        calibrate_judge(judge, decided)
+    made = calibrate_judge(judge, decided, method="temperature", draws=0)
+    assert made.notes["calibration"][0]["binary"]
+    p = made.predict_proba(others)
+    assert np.abs(p[:, 0] - p[:, 1]).mean() < 0.1  # such votes are tosses
+    assert p[:, 2].mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no votes to calibrate on"),
+        (range(19), "19 votes that count are given, and at least 20 are needed"),
+        ([0] * 40, "on one prompt"),
+    ],
+)
+def test_too_little_is_refused(judge: TrainedJudge, others: Battles, rows, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        calibrate_judge(judge, others.take(list(rows)))
+
+
+def test_what_does_not_suffice_is_said(judge: TrainedJudge, others: Battles) -> None:
+    with pytest.raises(DataError, match="all 300 votes are ties"):
+        calibrate_judge(judge, cast(others, ["tie"] * len(others)))
+    with pytest.raises(ConfigError, match="no calibration method 'platt'"):
+        calibrate_judge(judge, others, method="platt")
+    with pytest.raises(ConfigError, match="cannot be grouped by 'model'"):
+        calibrate_judge(judge, others, by="model")
+    with pytest.raises(ConfigError, match="hold no source; give votes"):
+        calibrate_judge(judge, by="source")
+    column = others.table.column_names.index("weight")
+    idle = Battles(others.table.set_column(column, SCHEMA.field("weight"), pa.array(np.zeros(len(others)))))
+    with pytest.raises(DataError, match="weights of all votes are 0"):
+        calibrate_judge(judge, idle)
