@@ -68,6 +68,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
     assert {"py.typed", "recipes", "bundled", "cli"} <= inside
     assert "votecast/recipes/baseline.yaml" in names
     assert "votecast/bundled/baseline/config.json" in names
+    assert {f"votecast/report/templates/{name}" for name in ("page.html", "items.html", "page.css")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"votecast"}
@@ -82,6 +83,8 @@ def test_the_installed_command_does_the_main_job(command: Path, tmp_path: Path) 
     assert "baseline" in run(command, tmp_path, "recipes")
     run(command, tmp_path, "simulate", "--rows", "200", "--out", "votes.csv")
     run(command, tmp_path, "train", "baseline", "--train", "votes.csv", "--out", "judge", "--folds.n", "2")
+    run(command, tmp_path, "report", "--input", "votes.csv", "--out", "votes.html")
+    assert "Duplicates and conflicts" in (tmp_path / "votes.html").read_text("utf-8")
     words = ["compare", "--prompt", "Why?", "--a", "Because it is so.", "--b", "No.", "--json", "-"]
     mine = json.loads(run(command, tmp_path, *words, "--judge", "judge"))
     bundled = json.loads(run(command, tmp_path, *words))
