@@ -55,7 +55,7 @@ def rank(
     style_control: Annotated[bool, Parameter(negative=())] = False,
     both_bad: Literal["tie", "drop", "own"] = "tie",
     intervals: Literal["sandwich", "bootstrap"] = "sandwich",
-    draws: Annotated[int, Parameter(validator=validators.Number(gte=2))] = 200,
+    draws: Annotated[int, Parameter(validator=validators.Number(gte=20))] = 200,
     min_battles: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     anchor: str | None = None,
     disconnected: Literal["refuse", "largest"] = "refuse",

@@ -35,7 +35,7 @@ class BoardSettings(Settings):
     style_control: bool = False
     both_bad: Literal["tie", "drop", "own"] = "tie"
     intervals: Literal["sandwich", "bootstrap"] = "sandwich"
-    draws: int = Field(default=200, ge=2)
+    draws: int = Field(default=200, ge=20)
     min_battles: int = Field(default=0, ge=0)
     disconnected: Literal["refuse", "largest"] = "refuse"
     anchor: str | None = None
