@@ -287,6 +287,7 @@ class _Made:
             weights=shared.weights,
             clusters=shared.clusters,
             swapped=self.swapped,
+            turned=shared.turned,
         )
 
     def _facts(self) -> dict[str, Any]:

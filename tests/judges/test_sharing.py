@@ -66,6 +66,33 @@ def test_rows_with_other_texts_under_one_id_are_not_the_same() -> None:
         shared_rows({"one": judge(), "two": judge(other, seed=1)})
 
 
+def test_rows_with_their_answers_exchanged_are_the_same() -> None:
+    turned = Battles.concat([VOTES[:100].swapped(), VOTES[100:]])
+    assert np.array_equal(turned.targets()[:100], VOTES.targets()[:100, [1, 0, 2]])
+    for overrides in ({}, {"model__kind_to_a": 0.3}):
+        one, other = judge(seed=1, **overrides), judge(turned, **overrides)
+        shared, straight = shared_rows({"one": one, "other": other}), shared_rows({"other": other, "one": one})
+        assert shared.about["exchanged"] == {"other": 100}
+        assert (len(shared), shared.about["other_labels"]) == (240, 0)
+        assert np.array_equal(shared.targets, VOTES.targets())
+        assert np.array_equal(straight.targets, turned.targets())
+        p, q = shared.forecasts[1], straight.forecasts[0]
+        assert np.array_equal(p[100:], q[100:])
+        if overrides:
+            assert shared.swapped is not None
+            assert straight.swapped is not None
+            assert np.array_equal(p[:100], straight.swapped[0][:100])
+            assert np.array_equal(shared.swapped[1][:100], q[:100])
+        else:
+            assert np.array_equal(p[:100], q[:100, [1, 0, 2]])
+
+
+def test_judges_of_older_folders_know_their_rows_in_one_order_only() -> None:
+    one, other = judge(seed=1), judge(Battles.concat([VOTES[:100].swapped(), VOTES[100:]]))
+    one._fitted = replace(one.fitted, out_of_fold=replace(one.fitted.out_of_fold, turned=None))
+    assert len(shared_rows({"one": one, "other": other})) == 140
+
+
 def test_rows_that_occur_twice_are_matched_in_order() -> None:
     twice = Battles.concat([VOTES, VOTES[:40]])
     none = {"cleaning__duplicates": "none"}

@@ -76,6 +76,8 @@ def show_rows(notes: Mapping[str, Any]) -> None:
     if rows["rows_from"] == "out_of_fold":
         counts = ", ".join(f"{label} has {count:,}" for label, count in rows["out_of_fold"].items())
         remark(f"out-of-fold rows: {counts}; {rows['common']:,} in common, by id and texts")
+    for label, count in rows.get("exchanged", {}).items():
+        remark(f"{label} learnt from {count:,} of them with their answers exchanged")
     for label, count in rows["refused"].items():
         remark(f"refused: {count:,} of these rows have prompts like some that {label} was trained on")
     if rows.get("other_labels"):

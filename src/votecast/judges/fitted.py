@@ -34,6 +34,7 @@ class OutOfFold:
         clusters: Cluster of near-duplicate prompts of each row, shape (n,).
         swapped: Uncalibrated probabilities of the same battles with their answers exchanged, shape (n, 3); None where
             exchanging the answers does nothing but exchange columns a and b.
+        turned: Hash of each row's texts with the answers exchanged; None where it was not kept.
     """
 
     rows: NDArray[np.int64]
@@ -45,6 +46,7 @@ class OutOfFold:
     weights: NDArray[np.float64]
     clusters: NDArray[np.int64]
     swapped: Probabilities | None = None
+    turned: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

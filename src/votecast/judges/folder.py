@@ -120,7 +120,8 @@ def _hashes(path: Path) -> PromptHashes:
 def out_of_fold_table(held: OutOfFold) -> pa.Table:
     """The out-of-fold rows as a table: row, id, content, fold, cluster, weight, raw forecast and soft label.
 
-    The raw forecast of the exchanged answers is there too, unless it says nothing new.
+    The raw forecast of the exchanged answers is there too, unless it says nothing new; and so is the hash of the texts
+    in the other order, by which the row is recognised in a file that exchanges its answers.
     """
     columns: dict[str, pa.Array] = {
         "row": pa.array(held.rows.astype(np.int32)),
@@ -135,6 +136,8 @@ def out_of_fold_table(held: OutOfFold) -> pa.Table:
         columns[f"target_{name}"] = pa.array(held.targets[:, number])
     if held.swapped is not None:
         columns |= {f"swapped_{name}": pa.array(held.swapped[:, n]) for n, name in enumerate(("a", "b", "tie"))}
+    if held.turned is not None:
+        columns["turned"] = pa.array([bytes.fromhex(value) for value in held.turned], pa.binary(16))
     return pa.table(columns)
 
 
@@ -144,14 +147,18 @@ def out_of_fold_rows(table: pa.Table) -> OutOfFold:
     def _stacked(prefix: str) -> Any:
         return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in ("a", "b", "tie")], axis=1)
 
+    def _hashes(name: str) -> list[str]:
+        return [value.hex() for value in table.column(name).to_pylist()]
+
     return OutOfFold(
         rows=table.column("row").to_numpy().astype(np.int64),
         ids=table.column("id").to_pylist(),
-        content=[value.hex() for value in table.column("content").to_pylist()],
+        content=_hashes("content"),
         fold=table.column("fold").to_numpy().astype(np.int64),
         raw=_stacked("p"),
         targets=_stacked("target"),
         weights=table.column("weight").to_numpy(),
         clusters=table.column("cluster").to_numpy().astype(np.int64),
         swapped=_stacked("swapped") if "swapped_a" in table.column_names else None,
+        turned=_hashes("turned") if "turned" in table.column_names else None,
     )

@@ -129,6 +129,7 @@ class Work:
             weights=self.weights[rows],
             clusters=self.clusters[rows],
             swapped=None if _gap(raw, swapped) <= SAME else swapped,
+            turned=held.swapped().content_hashes(),
         )
 
     def cut_facts(self) -> dict[str, Any]:

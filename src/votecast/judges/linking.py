@@ -149,7 +149,8 @@ def _fitted(matched: Matched, settings: LinkSettings, seed: int) -> tuple[OutOfF
     folds = group_folds(clusters, seed=seed)
     raw = crossfit_link(matched.gap, targets, weights, folds, method=settings.method, form=form)
     rows = np.arange(len(votes))
-    return OutOfFold(rows, votes.ids, votes.content_hashes(), folds, raw, targets, weights, clusters), link
+    content, turned = votes.content_hashes(), votes.swapped().content_hashes()
+    return OutOfFold(rows, votes.ids, content, folds, raw, targets, weights, clusters, turned=turned), link
 
 
 def _unseen(described: dict[str, Any] | None, votes: Battles) -> PromptHashes | None:

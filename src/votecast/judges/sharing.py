@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -48,6 +48,7 @@ class Shared:
         clusters: Cluster of near-duplicate prompts of each row, shape (n,).
         about: Where the rows come from and which were refused, for record and screen.
         battles: The rows themselves, where they are at hand.
+        turned: Hash of each row's texts with the answers exchanged, where it is known.
     """
 
     ids: list[str]
@@ -59,6 +60,7 @@ class Shared:
     clusters: NDArray[np.int64]
     about: dict[str, Any] = field(default_factory=dict)
     battles: Battles | None = None
+    turned: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -68,7 +70,8 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     """The out-of-fold rows that judges have in common, by id and texts.
 
     A row is refused where the prompts like its own lay on both sides of a fold of some judge, so that the member which
-    forecast it had been trained on its prompt. Labels and weights are those of the first judge.
+    forecast it had been trained on its prompt. Labels, weights and the order of the answers are those of the first
+    judge; another one may have learnt from the same row with its answers exchanged.
 
     Args:
         judges: What each is called, and the judge; at least one.
@@ -76,43 +79,42 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     Raises:
         DataError: If there is no row in common, or none but refused ones.
     """
-    tables = {name: _Table.of(judge) for name, judge in judges.items()}
-    first = next(iter(tables.values()))
-    common = set.intersection(*(set(table.place) for table in tables.values()))
-    if not common:
-        raise DataError(_nothing_shared(tables))
-    keys = [key for key in first.place if key in common]
-    every = {name: np.array([table.place[key] for key in keys]) for name, table in tables.items()}
-    seen = {name: table.seen[every[name]] for name, table in tables.items()}
-    kept = np.flatnonzero(~np.any(list(seen.values()), axis=0))
+    first = next(iter(judges.values())).fitted.out_of_fold
+    keys = list(_numbered(first.ids, first.content))
+    tables = {name: _Table.of(judge, keys, first.turned) for name, judge in judges.items()}
+    common = np.all([table.rows >= 0 for table in tables.values()], axis=0)
+    if not common.any():
+        raise DataError(_nothing_shared(judges))
+    seen = {name: common & seen_prompts(judges[name])[table.rows] for name, table in tables.items()}
+    kept = np.flatnonzero(common & ~np.any(list(seen.values()), axis=0))
     refused = {name: int(part.sum()) for name, part in seen.items() if part.any()}
     if not len(kept):
         raise DataError(
-            f"all {len(keys):,} rows that the judges share were refused: rows with prompts like theirs were in the "
-            f"training part of {', '.join(refused)}; train with folds.method grouped, or give votes that none of them "
+            f"all {int(common.sum()):,} rows that the judges share were refused: rows with prompts like theirs were in "
+            f"the training part of {', '.join(refused)}; train with folds.method grouped, or give votes that none of them "
             "has seen with --input"
         )
-    tables = {name: replace(table, rows=every[name][kept]) for name, table in tables.items()}
-    pairs = [_calibrated(name, judge, tables[name].rows) for name, judge in judges.items()]
-    labels = [table.held.targets[table.rows] for table in tables.values()]
-    targets = labels[0]
-    unlike = np.any([np.abs(other - targets).max(axis=1) > _SAME for other in labels], axis=0)
-    first = next(iter(tables.values()))
+    tables = {name: table.take(kept) for name, table in tables.items()}
+    pairs = [_calibrated(name, judge, tables[name]) for name, judge in judges.items()]
+    labels = [table.in_order(table.held.targets[table.rows]) for table in tables.values()]
+    unlike = np.any([np.abs(other - labels[0]).max(axis=1) > _SAME for other in labels], axis=0)
     return Shared(
-        ids=[keys[row][0] for row in kept],
-        content=[keys[row][1] for row in kept],
+        ids=[first.ids[row] for row in kept],
+        content=[first.content[row] for row in kept],
         forecasts=np.stack([p for p, _ in pairs]),
         swapped=_swapped(pairs),
-        targets=targets,
-        weights=first.held.weights[first.rows],
+        targets=labels[0],
+        weights=first.weights[kept],
         clusters=_joined([table.held.clusters[table.rows] for table in tables.values()]),
         about={
             "rows_from": "out_of_fold",
             "out_of_fold": {name: len(table.held) for name, table in tables.items()},
-            "common": len(keys),
+            "common": int(common.sum()),
+            "exchanged": {name: int(table.other_way.sum()) for name, table in tables.items() if table.other_way.any()},
             "refused": refused,
             "other_labels": int(unlike.sum()),
         },
+        turned=None if first.turned is None else [first.turned[row] for row in kept],
     )
 
 
@@ -144,27 +146,46 @@ def asked_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int 
         clusters=prompt_clusters(votes, seed=seed),
         about={"rows_from": "votes", "common": len(votes), "refused": {}},
         battles=votes,
+        turned=votes.swapped().content_hashes(),
     )
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The out-of-fold rows of one judge: where each lies, whether its prompt was trained on, and which are taken."""
+    """Where the rows of the first judge lie among the out-of-fold rows of another, and which of them the other way."""
 
     held: OutOfFold
-    place: dict[Key, int]
-    seen: NDArray[np.bool_]
     rows: NDArray[np.int64]
+    other_way: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, judge: TrainedJudge) -> _Table:
+    def of(cls, judge: TrainedJudge, keys: Sequence[Key], turned: Sequence[str] | None) -> _Table:
         held = judge.fitted.out_of_fold
-        count: Counter[tuple[str, str]] = Counter()
-        place: dict[Key, int] = {}
-        for row, key in enumerate(zip(held.ids, held.content, strict=True)):
-            place[*key, count[key]] = row
-            count[key] += 1
-        return cls(held, place, seen_prompts(judge), np.arange(len(held)))
+        place = {key: row for row, key in enumerate(_numbered(held.ids, held.content))}
+        rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
+        other_way = np.zeros(len(keys), dtype=bool)
+        if turned is not None:
+            found = [
+                place.get((row_id, other, number), -1) for (row_id, _, number), other in zip(keys, turned, strict=True)
+            ]
+            other_way = (rows < 0) & (np.array(found, dtype=np.int64) >= 0)
+            rows = np.where(other_way, found, rows)
+        return cls(held, rows, other_way)
+
+    def take(self, kept: NDArray[np.int64]) -> _Table:
+        return _Table(self.held, self.rows[kept], self.other_way[kept])
+
+    def in_order(self, p: Probabilities) -> Probabilities:
+        """Probabilities of these rows, in the order in which the first judge has the answers."""
+        return np.where(self.other_way[:, None], p[:, EXCHANGED], p)
+
+
+def _numbered(ids: Sequence[str], content: Sequence[str]) -> Iterator[Key]:
+    """Id, texts, and which of the rows that are alike in both."""
+    count: Counter[tuple[str, str]] = Counter()
+    for key in zip(ids, content, strict=True):
+        yield *key, count[key]
+        count[key] += 1
 
 
 def seen_prompts(judge: TrainedJudge) -> NDArray[np.bool_]:
@@ -199,7 +220,7 @@ def _mixed(held: OutOfFold) -> NDArray[np.bool_]:
     return np.isin(held.clusters, clusters[folds > 1])
 
 
-def _calibrated(name: str, judge: TrainedJudge, rows: NDArray[np.int64]) -> tuple[Probabilities, Probabilities | None]:
+def _calibrated(name: str, judge: TrainedJudge, table: _Table) -> tuple[Probabilities, Probabilities | None]:
     """What a judge says of out-of-fold rows, under calibrators that had not seen them; and of the exchanged ones.
 
     The calibrator that came with the training is fitted anew on the other folds; those that came later were fitted on
@@ -221,9 +242,13 @@ def _calibrated(name: str, judge: TrainedJudge, rows: NDArray[np.int64]) -> tupl
         p = crossfit_calibrate(*learnt_from, forecasts, clusters=held.clusters) if method != "none" else forecasts
         for part in later:
             p = part.transform(p)
-        return np.asarray(p[rows])
+        return np.asarray(p[table.rows])
 
-    return _said(held.raw), None if held.swapped is None else _said(held.swapped)
+    p = _said(held.raw)
+    if held.swapped is None:
+        return table.in_order(p), None
+    q, turned = _said(held.swapped), table.other_way[:, None]
+    return np.where(turned, q, p), np.where(turned, p, q)
 
 
 def _asked(judge: TrainedJudge, votes: Battles) -> tuple[Probabilities, Probabilities | None]:
@@ -259,10 +284,11 @@ def _refuse_seen(name: str, judge: TrainedJudge, votes: Battles) -> None:
         )
 
 
-def _nothing_shared(tables: Mapping[str, _Table]) -> str:
-    counts = ", ".join(f"{name!r} has {len(table.place):,}" for name, table in tables.items())
-    names = set.intersection(*({row_id for row_id, _, _ in table.place} for table in tables.values()))
-    hint = f" {len(names):,} ids occur in all of them, with other texts or their answers exchanged;" if names else ""
+def _nothing_shared(judges: Mapping[str, TrainedJudge]) -> str:
+    tables = {name: judge.fitted.out_of_fold for name, judge in judges.items()}
+    counts = ", ".join(f"{name!r} has {len(table):,}" for name, table in tables.items())
+    names = set.intersection(*(set(table.ids) for table in tables.values()))
+    hint = f" {len(names):,} ids occur in all of them, with other texts;" if names else ""
     return (
         f"the judges have no out-of-fold row in common, by id and texts ({counts});{hint} train them on the same "
         "votes, or give votes that none of them has seen with --input"
