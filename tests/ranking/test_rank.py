@@ -102,6 +102,14 @@ def test_the_same_seed_gives_the_same_ranking():
     assert json.dumps(one) != json.dumps(other)
 
 
+@pytest.mark.parametrize("intervals", ["sandwich", "bootstrap"])
+def test_exchange_of_a_and_b_changes_nothing(intervals):
+    games = arena(4, 300, prompts=100)
+    turned = replace(games, a=games.b, b=games.a, outcome=games.outcome[:, [1, 0, 2]])
+    one, two = (rank_models(each, method="davidson", intervals=intervals, draws=20) for each in (games, turned))
+    assert json.dumps(one.to_dict()) == json.dumps(two.to_dict())
+
+
 def test_the_anchor_has_1000_and_differences_stay():
     games = arena(5, 500)
     plain = rank_models(games)

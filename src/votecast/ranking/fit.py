@@ -19,6 +19,8 @@ from votecast.ranking.sandwich import Spread, best_tuning, bread_of, covariance_
 from votecast.ranking.solving import Solution, notes_of, solve
 
 _USELESS: Final = "the predictions say nothing of the votes, and are not used"
+_ONE_PROMPT: Final = "all votes are on one prompt: intervals take each row for itself"
+_NO_TIES: Final = {"davidson": 0.0, "rao_kupper": 1.0}
 
 
 @dataclass(frozen=True)
@@ -127,30 +129,42 @@ def _check_elsewhere(method: str, games: Games, predicted: Predicted | None) -> 
 
 def _likeliest(method: str, sample: Sample, ridge: float) -> Fitted:
     found = solve(method, cells_of(sample, 0.0), ridge)
-    notes, tuning, worth = list(sample.notes), None, None
     told = _spread(sample, found)
-    covariance = covariance_of(found.problem, found.point, told, 0.0)
+    covariance, tuning, worth = covariance_of(found.problem, found.point, told, 0.0), None, None
     if sample.guessed is not None:
-        models = len(sample.names)
-        tuning = best_tuning(bread_of(found.problem, found.point), told.meat, models)
-        before = float(np.trace(covariance[:models, :models]))
+        m, before = len(sample.names), covariance
+        tuning = best_tuning(bread_of(found.problem, found.point), told.meat, m)
         if tuning > 0:
             found = solve(method, cells_of(sample, tuning), ridge, found.point)
             told = _spread(sample, found)
             covariance = covariance_of(found.problem, found.point, told, tuning)
-        else:
-            notes.append(_USELESS)
-        worth = before / max(float(np.trace(covariance[:models, :models])), 1e-300)
-    if np.ptp(sample.rows.clusters) == 0:
-        notes.append("all votes are on one prompt: intervals take each row for itself")
-    notes += notes_of(method, found, sample.names)
-    strengths, t, style = found.problem.shape.split(found.point)
-    curve = found.problem.curve
-    bare = 0.0 if method == "davidson" else 1.0 if method == "rao_kupper" else None  # without ties
-    tie = float(np.exp(t)) if curve.tie else bare
-    names, units = sample.style_names, sample.units
-    fit = Fit(method, sample.names, strengths, tie, style, names, units, covariance, tuning, worth, tuple(notes))
+        worth = float(np.trace(before[:m, :m]) / max(np.trace(covariance[:m, :m]), 1e-300))
+    strengths, _, style = found.problem.shape.split(found.point)
+    fit = Fit(
+        method=method,
+        models=sample.names,
+        strengths=strengths,
+        tie=_tie(method, found),
+        style=style,
+        style_names=sample.style_names,
+        style_units=sample.units,
+        covariance=covariance,
+        tuning=tuning,
+        worth=worth,
+        notes=(*sample.notes, *_notes(sample, tuning), *notes_of(method, found, sample.names)),
+    )
     return Fitted(fit, sample, found, told.clusters)
+
+
+def _tie(method: str, found: Solution) -> float | None:
+    """The number for ties as users see it; without ties what makes the fit that of Bradley and Terry."""
+    _, t, _ = found.problem.shape.split(found.point)
+    return float(np.exp(t)) if found.problem.shape.tie else _NO_TIES.get(method)
+
+
+def _notes(sample: Sample, tuning: float | None) -> list[str]:
+    notes = [_USELESS] if tuning == 0 else []
+    return notes + ([_ONE_PROMPT] if np.ptp(sample.rows.clusters) == 0 else [])
 
 
 def _spread(sample: Sample, found: Solution) -> Spread:
