@@ -91,8 +91,8 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     if not len(kept):
         raise DataError(
             f"all {int(common.sum()):,} rows that the judges share were refused: rows with prompts like theirs were in "
-            f"the training part of {', '.join(refused)}; train with folds.method grouped, or give votes that none of them "
-            "has seen with --input"
+            f"the training part of {', '.join(refused)}; train with folds.method grouped, or give votes that none of "
+            "them has seen with --input"
         )
     tables = {name: table.take(kept) for name, table in tables.items()}
     pairs = [_calibrated(name, judge, tables[name]) for name, judge in judges.items()]
