@@ -4,9 +4,9 @@
                                 [--clearer 4]
 
 A third of the rows trains a baseline; of the rest one row of each prompt is the population. Each resample draws so many
-of its rows with fresh votes, fits a rule on them, and is measured by the true probabilities of all other rows: the
-error among those it decides, and how many these are, against the threshold of an oracle that knows the true error at
-every threshold of the same judge.
+of its rows, with replacement, and fresh votes on them, and fits a rule, each row counting as a prompt of its own. It is
+measured by the true probabilities over the whole population: the error among the pairs that it decides, and how many
+these are, against the threshold of an oracle that knows the true error at every threshold of the same judge.
 
 The raters of the simulated arena agree so little that even someone who knows the true probabilities is wrong more often
 than 0.10 on nearly every pair: there, nothing decidable is the right answer, which is checked too. So the votes are
@@ -26,6 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast import Battles, TrainedJudge, simulate
+from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.simulation import Truth
 from votecast.data.simulation.votes import davidson
@@ -70,21 +71,29 @@ def oracle(p: Floats, true: Floats, error: float) -> float:
 def resampled(
     pool: Battles, p: Floats, true: Floats, asked: argparse.Namespace, method: Any, rounds: int
 ) -> tuple[Floats, Floats]:
-    """True error and share of the decided pairs outside the calibration votes, for each resample."""
+    """True error and share of the pairs that are decided, for each resample."""
     judge = Said(dict(zip(pool.ids, p, strict=True)))
     errors, shares = np.zeros(rounds), np.zeros(rounds)
     for number in range(rounds):
         rng = np.random.default_rng([asked.seed, number])
-        order = rng.permutation(len(pool))
-        rows, rest = order[: asked.votes], order[asked.votes :]
+        rows = rng.integers(len(pool), size=asked.votes)
         votes = voted(pool.take(rows), true[rows], rng)
         rule = fit_rule(judge, votes, error=asked.error, confidence=asked.confidence, method=method, seed=number)
-        decisions = np.array(rule.decide(p[rest])[0])
-        right = np.where(decisions == "a", true[rest, 0], true[rest, 1])
+        decisions = np.array(rule.decide(p)[0])
+        right = np.where(decisions == "a", true[:, 0], true[:, 1])
         decided = decisions != "open"
         shares[number] = decided.mean()
         errors[number] = (1 - right[decided]).mean() if decided.any() else 0.0
     return errors, shares
+
+
+def bare(battles: Battles) -> Battles:
+    """The same rows without their texts, so that each counts by itself."""
+    table = battles.table
+    for name in TEXT_COLUMNS:
+        empty = pa.array([[]] * len(battles), table.schema.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), empty)
+    return Battles(table)
 
 
 def population(rows: int, clearer: float, seed: int) -> tuple[Battles, Battles, Floats, Floats, Floats]:
@@ -99,7 +108,7 @@ def population(rows: int, clearer: float, seed: int) -> tuple[Battles, Battles, 
     votes = voted(battles.take(train), clear[train], np.random.default_rng(seed))
     judge = TrainedJudge("baseline", {"folds.n": 3}).fit(votes)
     pool = battles.take(rest)
-    return votes, pool, judge.predict_proba(pool), clear[rest], truth.probabilities[rest]
+    return votes, bare(pool), judge.predict_proba(pool), clear[rest], truth.probabilities[rest]
 
 
 def main() -> int:
