@@ -6,7 +6,7 @@ widths of intervals to the noise of few draws. Then both are timed with the sett
 process of its own on the same two cores. arena-rank draws rows; here whole prompts are drawn, of which every vote has
 its own in this table. Below that are the other fits, intervals from the sandwich, and style control.
 
-    python benchmarks/ranking_speed.py [--votes 1000000] [--models 100] [--draws 200] [--peer-draws 40] [--cores 2]
+    python benchmarks/ranking_speed.py [--votes 1000000] [--models 100] [--draws 200] [--peer-draws 20] [--cores 2]
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def main() -> int:
     parser.add_argument("--votes", type=int, default=1_000_000)
     parser.add_argument("--models", type=int, default=100)
     parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--peer-draws", type=int, default=40, help="of arena-rank, which compiles anew for each")
+    parser.add_argument("--peer-draws", type=int, default=20, help="of arena-rank, which compiles anew for each")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds after which arena-rank is given up")
     asked = parser.parse_args()
