@@ -10,26 +10,29 @@ from votecast.calibration.logits import UNCHANGED, LeastLogLoss, Logits
 from votecast.metrics.checks import Checked
 from votecast.metrics.rows import Floats
 
-SPREAD: Final = np.array([0.7, 1.0, 0.7, 0.5])
+SPREAD: Final = np.array([0.7, 1.0, 0.7, 0.7])
 """Standard deviation of the prior of each number around no change.
 
 Chosen, as the models are, on sources of votes that were taken for new crowds in turn: see benchmarks/recalibration.py.
 """
 
-MODELS: Final = (0, 2, 3, 4)
+MODELS: Final = (0, 3, 4)
 """How many of the numbers each model has."""
 
-_TIES: Final = np.array([[1.0, 0, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
-"""How scale, tie_scale, tie_bias and cross follow from inverse temperature, tie bias, further tie scale and cross."""
+_TIES: Final = np.array([[1.0, 0, 0, 0], [1, 0, -1, 1], [0, 1, 0, 0], [0, 0, 0.5, 0]])
+"""How scale, tie_scale, tie_bias and cross follow from the numbers: inverse temperature, tie bias, closeness (how far
+a tie follows from how close the answers are, not from the tie forecast), and a scale of the tie forecast."""
 
 
 class Shift(Logits):
     """Prior shift and temperature, shrunk towards no change; the more votes there are, the more of them may differ.
 
-    Four models are averaged by how likely each makes the votes (Bayesian model averaging; Hoeting et al. 1999, eq. 1):
-    no change; an inverse temperature and a shift of the tie's logit (Saerens et al. 2002, eq. 4); the tie's logit on a
-    scale of its own; and the tie moved by both answers together. Every number has a normal prior around no change.
-    Votes that ask for nothing are hardly followed, votes that ask for much are; a hundred tell.
+    Three models are averaged by how likely each makes the votes (Bayesian model averaging; Hoeting et al. 1999, eq. 1).
+    The first changes nothing. The second has an inverse temperature, a shift of the tie's logit (Saerens et al. 2002,
+    eq. 4), and a number for how far a tie follows from how close the answers are, as on Davidson's curve, rather than
+    from the tie forecast: what makes people call a tie is what travels worst. The third also scales the tie forecast.
+    Every number has a normal prior around no change. Votes that ask for nothing are hardly followed, votes that ask for
+    much are; a hundred tell.
 
     Example:
         >>> votes = np.eye(3)[[0, 1, 2, 2] * 25]
@@ -39,7 +42,7 @@ class Shift(Logits):
     """
 
     method: ClassVar[str] = "shift"
-    parameters: ClassVar[int] = 2
+    parameters: ClassVar[int] = 3
 
     def _fitted(self, rows: Checked) -> Floats:
         return _numbers(rows)
