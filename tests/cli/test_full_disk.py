@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from votecast import load_judge
+from votecast.data.languages import detect_languages
 from votecast.errors import ArtifactError
 
 ROOM = 20_000
@@ -30,6 +31,7 @@ def room_for(size: int) -> Iterator[None]:
 @pytest.fixture
 def votes(tmp_path: Path) -> Path:
     """A folder with 300 votes whose texts do not compress, and 300 bad ones beside them."""
+    detect_languages(["The model of languages is unpacked to a file once."])
     texts = [" ".join(format(n * 7919**k % 2**61, "x") for k in range(1, 9)) for n in range(600)]
     rows = [{"prompt": f"{t}?", "response_a": t, "response_b": t[::-1], "winner": "a"} for t in texts]
     bad = [row | {"winner": "who knows"} if n % 2 else row for n, row in enumerate(rows)]
@@ -51,6 +53,7 @@ def votes(tmp_path: Path) -> Path:
         ("predict --input good.jsonl --out out.parquet", 5000),
         ("predict --input good.jsonl --out out.jsonl.zst", 5000),
         ("simulate --rows 200 --out out.csv", ROOM),
+        ("report --input good.jsonl --out out.html", ROOM),
         ("recipes --json out.json", 100),
     ],
 )

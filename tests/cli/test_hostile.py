@@ -50,6 +50,7 @@ def test_no_verb_writes_anything_from_a_hostile_file(votecast: Callable, tmp_pat
     path.write_bytes(file.content)
     refused(votecast("convert", path, "out.parquet"), path)
     refused(votecast("inspect", path, "--json", "found.json"), path)
+    refused(votecast("report", "--input", path, "--out", "votes.html"), path)
     ran = votecast("predict", "--input", path, "--out", "out.csv")
     if ran.code:
         refused(ran, path)

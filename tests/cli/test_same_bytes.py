@@ -21,6 +21,8 @@ predict --judge judge --input more.jsonl.zst --out predictions.arrow
 predict --judge judge --input more.jsonl.zst --out predictions.jsonl
 predict --judge judge --input more.jsonl.zst --out submission.csv --format lmsys
 evaluate --judge judge --input more.jsonl.zst --draws 50 --json evaluated.json
+report --input votes.csv --out votes.html --json explored.json
+report --judge judge --input more.jsonl.zst --draws 20 --out report.html --json audited.json
 """
 BROKEN = b'{"prompt": "p", "response_a": "x", "response_b": "y", "winner": "a"}\n{broken\n{"prompt": 3}\n'
 
