@@ -148,5 +148,5 @@ def _truncation(audit: Audit) -> Section:
 
 
 def _ends(figures: Sequence[tuple[float, float, float]]) -> tuple[list[float], list[float], list[float]]:
-    values, low, high = zip(*figures, strict=True)
-    return list(values), list(low), list(high)
+    values, low, high = ([figure[end] for figure in figures] for end in range(3))
+    return values, low, high

@@ -169,7 +169,7 @@ def _slices(audit: Audit) -> list[Section]:
     if not audit.slices:
         return []
     kinds = dict.fromkeys(part.kind for part in audit.slices)
-    shown = [part for part in audit.slices if not math.isnan(part.log_loss.low)][:_PARTS_SHOWN]
+    shown = [part for part in audit.slices if not math.isnan(part.log_loss.value)][:_PARTS_SHOWN]
     drawn = _series("judge", [part_name(part) for part in shown], [part.log_loss for part in shown])
     overall = audit.headline["log_loss"].value
     chart = Chart("dots", "Log loss of each slice", "log loss", "", [drawn], mark=overall)
@@ -236,8 +236,8 @@ def _cell(figure: Figure) -> Cell:
 
 
 def _series(name: str, names: Sequence[str], figures: Sequence[Figure]) -> Series:
-    values, low, high = zip(*figures, strict=True)
-    return Series(name, list(names), list(values), list(low), list(high))
+    values, low, high = ([figure[end] for figure in figures] for end in range(3))
+    return Series(name, list(names), values, low, high)
 
 
 def _ece(event: str, kind: str = "") -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from votecast.audit.correction import Finding
 from votecast.audit.result import Audit
 from votecast.audit.slices import Part
 from votecast.report.audit_figures import LEAST_PAIRS, part_name
@@ -118,6 +119,11 @@ def _calibration(audit: Audit) -> Iterator[Remark]:
             f"Its probabilities are off by {ece.value:.1%} on average, and a perfect judge by {chance.value:.1%} from "
             "chance alone: recalibrate it before you rely on them."
         )
+    elif audit.votes.prompts < FEW_PROMPTS:
+        yield _note(
+            f"Whether its probabilities are true cannot be told from so few prompts: they are off by {ece.value:.1%} "
+            f"on average, and a perfect judge's would be by {chance.value:.1%} from chance alone."
+        )
     else:
         yield Remark(
             "good",
@@ -155,8 +161,9 @@ def _slices(audit: Audit) -> Iterator[Remark]:
     ties = [part for part in audit.slices if part.tie_gap.marked]
     if ties and not (audit.ties and audit.ties.gap.marked):
         yield _note(f"It forecasts too many or too few ties for {_parts(ties)}.")
-    if audit.slices and not harmful and not sure:
-        yield Remark("good", f"None of {len(audit.slices)} slices was found where it does harm or is overconfident.")
+    tested = sum(_is_tested(part.excess) for part in audit.slices)
+    if tested and not harmful and not sure:
+        yield Remark("good", f"None of {tested} slices was found where it does harm or is overconfident.")
 
 
 def _order(audit: Audit) -> Iterator[Remark]:
@@ -190,7 +197,8 @@ def _style(audit: Audit) -> Iterator[Remark]:
         yield _warning(f"It gives more for {', '.join(over)} than people do: answers can be dressed up for it.")
     if under:
         yield _note(f"It gives less for {', '.join(under)} than people do.")
-    if not over and not under:
+    tested = any(_is_tested(trait.overrated) for trait in audit.style.traits)
+    if tested and not over and not under:
         yield Remark("good", "No taste for length, layout or repetition was found beyond that of the people who voted.")
 
 
@@ -206,6 +214,9 @@ def _models(audit: Audit) -> Iterator[Remark]:
             strongest = sorted(favours, key=lambda favour: -abs(favour.favoured.value))
             names = [f"{favour.name} ({favour.favoured.value:+.1%})" for favour in strongest]
             yield _warning(f"It {verb} {_some(names)} beyond the votes: do not rank these models with it alone.")
+    tested = sum(_is_tested(model.favoured) for model in found.models)
+    if tested and not likes and not dislikes:
+        yield Remark("good", f"None of {tested} models was found that it favours or puts down beyond the votes.")
     own = [family for family in found.families if family.name in found.own]
     for family in own:
         known = "" if family.favoured.marked else ", which is within chance"
@@ -225,6 +236,10 @@ def _truncation(audit: Audit) -> Iterator[Remark]:
         f"{found.share.value:.0%} of rows are longer than it reads; {found.unread.value:.0%} of all text never reached "
         f"it.{worse}"
     )
+
+
+def _is_tested(test: Finding) -> bool:
+    return not math.isnan(test.p)
 
 
 def _parts(parts: Sequence[Part]) -> str:
