@@ -69,7 +69,7 @@ def prompt_clusters(
     if empty.any():
         cluster = np.where(empty, cluster.max(initial=0) + 1 + _pair_numbers(battles, empty), cluster)
     if first_turn:
-        cluster = _join(cluster, _first_turns(battles, ~empty))
+        cluster = _join(cluster, _first_turns(battles, ~empty, prompts))
     return by_appearance(cluster)
 
 
@@ -242,11 +242,15 @@ def _join(cluster: Ints, keys: Ints) -> Ints:
     return _linked(cluster, order[:-1][same], order[1:][same])
 
 
-def _first_turns(battles: Battles, rows: NDArray[np.bool_]) -> Ints:
+def _first_turns(battles: Battles, rows: NDArray[np.bool_], prompts: Sequence[str]) -> Ints:
     """A number for each normalised first turn that has text; -1 for the other rows."""
-    if pc.max(pc.list_value_length(battles.column("prompt"))).as_py() in {None, 0, 1}:
+    lengths = pc.list_value_length(battles.column("prompt")).fill_null(0).to_numpy()
+    several = np.flatnonzero(lengths > 1)
+    if not len(several):
         return np.full(len(battles), -1, dtype=np.int64)
-    turns = normalised_prompts(battles, first_turn=True)
+    turns = list(prompts)  # of one turn, the prompt is the first turn
+    for row, turn in zip(several.tolist(), normalised_prompts(battles.take(several), first_turn=True), strict=True):
+        turns[row] = turn
     said = rows & np.array([bool(turn) for turn in turns], dtype=bool)
     return np.where(said, _distinct(turns)[1], -1)
 
