@@ -69,7 +69,7 @@ def test_the_same_votes_and_seed_give_the_same_combiner(name: str) -> None:
     assert np.array_equal(again.predict(WORLD.forecasts), FITTED[name].predict(WORLD.forecasts))
 
 
-@pytest.mark.parametrize("name", [name for name in COMBINERS if name != "stack/lightgbm"])
+@pytest.mark.parametrize("name", COMBINERS)
 def test_nothing_forecasts_before_it_has_learnt(name: str) -> None:
     with pytest.raises(JudgeError, match="call fit"):
         KINDS[name]().predict(WORLD.forecasts)

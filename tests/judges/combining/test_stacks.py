@@ -1,4 +1,4 @@
-"""Models stacked on judges: better where there is something to learn, the mean of the judges where there is not."""
+"""Models stacked on judges: better where there is something to learn, the pool of the judges where there is not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.judges.combining.forecasts import world
 
 from votecast.judges.combining.base import logs
 from votecast.judges.combining.logistic import PULLS, LogisticStack
-from votecast.judges.combining.pool import Mean
+from votecast.judges.combining.pool import Mean, Weights
 from votecast.judges.combining.trees import TreeStack
 from votecast.metrics import log_loss
 
@@ -33,10 +33,10 @@ def test_what_all_judges_get_wrong_is_put_right(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [LogisticStack, TreeStack])
-def test_few_votes_give_the_mean_of_the_judges(kind: type) -> None:
+def test_few_votes_give_the_pool_of_the_judges(kind: type) -> None:
     few = world(80, noise=(0.5, 0.5, 0.5), seed=3)
-    p, mean = (one().fit(*few.parts, 0).predict(few.forecasts) for one in (kind, Mean))
-    assert np.abs(p - mean).max() < 0.02
+    p, pool = (one().fit(*few.parts, 0).predict(few.forecasts) for one in (kind, Weights))
+    assert np.abs(p - pool).max() < 0.02
 
 
 def test_the_regression_is_the_one_that_scipy_finds_among_all_tied_ones() -> None:

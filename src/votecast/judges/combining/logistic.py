@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combining.base import Floats, Forecasts, logs, simplest
+from votecast.judges.combining.pool import best_weights
 from votecast.judges.davidson import gradients, link, loss
 from votecast.metrics import group_folds
 from votecast.metrics.rows import log_losses
@@ -20,7 +21,7 @@ from votecast.types import Probabilities
 
 FILE: Final = "logistic.json"
 PULLS: Final = (1e6, 1e4, 1e3, 1e2, 1e1, 1.0)
-"""Strengths of the pull towards the mean, in rows that speak for it, from which cross-validation chooses."""
+"""Strengths of the pull towards a pool, in rows that speak for it, from which cross-validation chooses."""
 
 
 class LogisticStack:
@@ -30,9 +31,9 @@ class LogisticStack:
 
         S = sum of u_i (a_i - b_i)        T = c + sum of v_i t_i - w_i (a_i + b_i) / 2
 
-    These are all linear models that commute with the exchange of the answers. u = v = w = 1/m with c = 0 is the
-    logarithmic pool. A ridge pulls towards it, as strongly as cross-validation over prompts allows (within one standard
-    error of the best pull), so that few votes give the mean and many are followed.
+    These are all linear models that commute with the exchange of the answers. u = v = w with sum 1 and c = 0 is a
+    logarithmic pool. A ridge pulls towards the pool with the best weights, as strongly as cross-validation over prompts
+    allows (within one standard error of the best pull), so that few votes give that pool and many are followed.
 
     Args:
         values: u, v, w and c, shape (3m + 1,).
@@ -55,7 +56,8 @@ class LogisticStack:
         """Choose the pull on held-out prompts, then fit on all rows."""
         design = _Design(forecasts)
         self.pull = _best_pull(design, targets, weights, groups, seed)
-        self.values = _fitted(design, targets, weights, self.pull, design.mean)
+        centre = design.centre(targets, weights)
+        self.values = _fitted(design, targets, weights, self.pull, (centre, centre))
         return self
 
     def predict(self, forecasts: Forecasts) -> Probabilities:
@@ -105,16 +107,19 @@ class _Design:
     """What the regression reads of forecasts: one column a coefficient for S, and for T."""
 
     def __init__(self, forecasts: Forecasts) -> None:
-        found = logs(forecasts)
-        self.s = found[..., 0] - found[..., 1]
-        self.t = np.concatenate([found[..., 2], -0.5 * (found[..., 0] + found[..., 1])])
-        judges = len(forecasts)
-        self.mean = np.append(np.full(3 * judges, 1 / judges), 0.0)
+        self.logs = logs(forecasts)
+        self.s = self.logs[..., 0] - self.logs[..., 1]
+        self.t = np.concatenate([self.logs[..., 2], -0.5 * (self.logs[..., 0] + self.logs[..., 1])])
 
     def take(self, rows: NDArray[np.bool_]) -> _Design:
         part = object.__new__(_Design)
-        part.s, part.t, part.mean = self.s[:, rows], self.t[:, rows], self.mean
+        part.logs, part.s, part.t = self.logs[:, rows], self.s[:, rows], self.t[:, rows]
         return part
+
+    def centre(self, targets: Probabilities, weights: Floats) -> Floats:
+        """The coefficients that are the logarithmic pool with the best weights."""
+        best, _ = best_weights(self.logs, targets, weights / weights.sum())
+        return np.append(np.tile(best, 3), 0.0)
 
     def predict(self, values: Floats) -> Probabilities:
         judges = len(self.s)
@@ -129,21 +134,21 @@ def _summed(values: Floats, columns: Floats) -> Floats:
     return total
 
 
-def _fitted(design: _Design, targets: Probabilities, weights: Floats, pull: float, start: Floats) -> Floats:
-    """The coefficients of the least loss under a ridge, which is strictly convex."""
-    judges, mean = len(design.s), weights / weights.sum()
-    ridge = pull / len(weights)
+def _fitted(
+    design: _Design, targets: Probabilities, weights: Floats, pull: float, points: tuple[Floats, Floats]
+) -> Floats:
+    """The coefficients of the least loss under a ridge, which is strictly convex, from a centre and a start."""
+    mean, ridge, (centre, start) = weights / weights.sum(), pull / len(weights), points
 
     def _objective(values: Floats) -> tuple[float, Floats]:
         p = design.predict(values)
         ds, dt = (part * mean for part in gradients(p, targets))
-        away = values - design.mean
+        away = values - centre
         slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])
         return loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
 
     options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
     found: Floats = minimize(_objective, start, jac=True, method="L-BFGS-B", options=options).x
-    assert found.shape == (3 * judges + 1,)
     return found
 
 
@@ -156,8 +161,9 @@ def _best_pull(design: _Design, targets: Probabilities, weights: Floats, groups:
         held = folds == fold
         if not weights[~held].any():
             continue
-        train, test, values = design.take(~held), design.take(held), design.mean
+        train, test = design.take(~held), design.take(held)
+        values = centre = train.centre(targets[~held], weights[~held])
         for place, pull in enumerate(PULLS):
-            values = _fitted(train, targets[~held], weights[~held], pull, values)
+            values = _fitted(train, targets[~held], weights[~held], pull, (centre, values))
             losses[place, held] = log_losses(targets[held], test.predict(values))
     return PULLS[simplest(losses, weights, groups)]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.errors import ArtifactError
+from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.boosting import load_lightgbm, paired
 from votecast.judges.combining.base import Floats, Forecasts, simplest, strengths
+from votecast.judges.combining.pool import Weights
 from votecast.judges.davidson import curvatures, gradients, link
 from votecast.metrics import group_folds
 from votecast.metrics.rows import log_losses
@@ -40,18 +42,20 @@ class TreeStack:
     """LightGBM on what the judges forecast, averaged over both orders of the answers.
 
     Each battle is read twice, once in each order. The trees have two outputs f and g, and what they add to strength and
-    closeness of the logarithmic pool is f(a, b) - f(b, a) and g(a, b) + g(b, a): it commutes with the exchange whatever
-    they have learnt. How many rounds are grown is settled on held-out prompts; none is the pool itself.
+    closeness of the logarithmic pool with the best weights is f(a, b) - f(b, a) and g(a, b) + g(b, a): it commutes with
+    the exchange whatever they have learnt. How many rounds are grown is settled on held-out prompts; none is the pool
+    itself.
 
     Args:
+        pool: The pool that the trees correct; None before `fit`.
         booster: The LightGBM booster; None for no rounds.
         rounds: How many rounds it has.
     """
 
     method: ClassVar[str] = "stack"
 
-    def __init__(self, booster: Any = None, rounds: int = 0) -> None:
-        self.booster, self.rounds = booster, rounds
+    def __init__(self, pool: Weights | None = None, booster: Any = None, rounds: int = 0) -> None:
+        self.pool, self.booster, self.rounds = pool, booster, rounds
 
     @staticmethod
     def parameters(judges: int) -> int:  # noqa: ARG004
@@ -61,8 +65,9 @@ class TreeStack:
     def fit(
         self, forecasts: Forecasts, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
     ) -> Self:
-        """Settle the rounds on held-out prompts, then boost on all rows."""
-        views, votes = _views(forecasts), (targets, weights)
+        """Fit the pool, settle the rounds on held-out prompts, then boost on all rows."""
+        self.pool = Weights().fit(forecasts, targets, weights, groups, seed)
+        views, votes = _Views.of(forecasts, self.pool), (targets, weights)
         self.booster, self.rounds = None, _best_rounds(views, votes, groups, seed)
         if self.rounds:
             text = str(_boosted(views, votes, self.rounds, seed).model_to_string())
@@ -70,28 +75,36 @@ class TreeStack:
         return self
 
     def predict(self, forecasts: Forecasts) -> Probabilities:
-        """Probabilities of shape (n, 3)."""
-        s, t = _pool(forecasts)
-        if self.booster is None or not len(s):
-            return link(s, t)
-        raw = self.booster.predict(_views(forecasts), raw_score=True, validate_features=False)
+        """Probabilities of shape (n, 3).
+
+        Raises:
+            JudgeError: Before `fit`.
+        """
+        if self.pool is None:
+            raise JudgeError("the ensemble has not been fitted; call fit")
+        views = _Views.of(forecasts, self.pool)
+        if self.booster is None or not len(views.s):
+            return link(views.s, views.t)
+        raw = self.booster.predict(views.rows, raw_score=True, validate_features=False)
         ds, dt = paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
-        return link(s + ds, t + dt)
+        return link(views.s + ds, views.t + dt)
 
     def shares(self) -> None:
         """Nothing: trees have no weights."""
         return
 
     def described(self) -> dict[str, Any]:
-        """How many rounds were grown."""
-        return {"rounds": self.rounds}
+        """How many rounds were grown, and the weights of the pool that they correct."""
+        return {"rounds": self.rounds} | ({} if self.pool is None else self.pool.described())
 
     def only(self, kept: Sequence[int]) -> Self:  # noqa: ARG002
         """The same: the trees may read every judge."""
         return self
 
     def save(self, folder: Path) -> None:
-        """Write the trees in LightGBM's text format; an empty file without any."""
+        """Write the weights, and the trees in LightGBM's text format; an empty file without any."""
+        if self.pool is not None:
+            self.pool.save(folder)
         (folder / FILE).write_text("" if self.booster is None else str(self.booster.model_to_string()), "utf-8")
 
     @classmethod
@@ -107,23 +120,40 @@ class TreeStack:
             booster = lightgbm.Booster(model_str=text) if text else None
         except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
             raise ArtifactError(f"{folder / FILE} is damaged: {error}; copy or make the ensemble again") from error
-        return cls(booster, 0 if booster is None else int(booster.current_iteration()))
+        return cls(Weights.load(folder), booster, 0 if booster is None else int(booster.current_iteration()))
 
 
-def _pool(forecasts: Forecasts) -> tuple[Floats, Floats]:
-    """Strength and closeness of the logarithmic pool with equal weights."""
-    s, t = strengths(forecasts)
-    return s.sum(axis=0) / len(s), t.sum(axis=0) / len(t)
+@dataclass(frozen=True)
+class _Views:
+    """Each battle in both orders, and what the pool says of it.
 
+    Args:
+        rows: Strengths and closenesses of every judge, shape (2n, 2m); the second half has the answers exchanged.
+        s: Strength under the pool, shape (n,).
+        t: Closeness under the pool, shape (n,).
+    """
 
-def _views(forecasts: Forecasts) -> NDArray[np.float64]:
-    """Each battle in both orders: strengths and closenesses of every judge, shape (2n, 2m)."""
-    s, t = strengths(forecasts)
-    return np.concatenate([np.concatenate([s, t]).T, np.concatenate([-s, t]).T])
+    rows: Floats
+    s: Floats
+    t: Floats
+
+    @classmethod
+    def of(cls, forecasts: Forecasts, pool: Weights) -> _Views:
+        s, t = strengths(forecasts)
+        rows = np.concatenate([np.concatenate([s, t]).T, np.concatenate([-s, t]).T])
+        strength, closeness = strengths(pool.predict(forecasts)[None])
+        return cls(rows, strength[0], closeness[0])
+
+    def take(self, kept: NDArray[np.bool_]) -> _Views:
+        return _Views(self.rows[np.tile(kept, 2)], self.s[kept], self.t[kept])
+
+    def can_be_split(self) -> bool:
+        """Whether any column has enough rows beside its most common value; LightGBM refuses to start where none has."""
+        return any(np.count_nonzero(column != np.median(column)) >= MIN_ROWS for column in self.rows.T)
 
 
 def _boosted(
-    views: Floats,
+    views: _Views,
     votes: tuple[Probabilities, Floats],
     rounds: int,
     seed: int,
@@ -131,7 +161,7 @@ def _boosted(
 ) -> Any:
     """A booster of some rounds, or fewer where there is nothing left to learn or `stop` says so."""
     lightgbm = load_lightgbm()
-    data = lightgbm.Dataset(views, free_raw_data=True, params={"feature_pre_filter": False, "verbosity": -1})
+    data = lightgbm.Dataset(views.rows, free_raw_data=True, params={"feature_pre_filter": False, "verbosity": -1})
     booster, objective = lightgbm.Booster(SETTINGS | {"seed": seed}, data), _objective(views, *votes)
     for _ in range(rounds):
         if booster.update(fobj=objective) or stop(booster):
@@ -139,12 +169,12 @@ def _boosted(
     return booster
 
 
-def _objective(views: Floats, targets: Probabilities, weights: Floats) -> Callable[..., tuple[Any, Any]]:
-    scale, (s0, t0) = (weights / weights.mean())[:, None], _pool_of_views(views)
+def _objective(views: _Views, targets: Probabilities, weights: Floats) -> Callable[..., tuple[Any, Any]]:
+    scale = (weights / weights.mean())[:, None]
 
     def _gradients_of(raw: Floats, _: Any) -> tuple[Floats, Floats]:
         s, t = paired(raw.reshape(-1, 2))
-        p = link(s0 + s, t0 + t)
+        p = link(views.s + s, views.t + t)
         ds, dt = (part[:, None] * scale for part in gradients(p, targets))
         gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
         curvature = np.tile(2 * scale * np.stack(curvatures(p), axis=1), (2, 1))
@@ -153,47 +183,35 @@ def _objective(views: Floats, targets: Probabilities, weights: Floats) -> Callab
     return _gradients_of
 
 
-def _pool_of_views(views: Floats) -> tuple[Floats, Floats]:
-    first = views[: len(views) // 2].T
-    judges = len(first) // 2
-    return first[:judges].sum(axis=0) / judges, first[judges:].sum(axis=0) / judges
-
-
-def _best_rounds(views: Floats, votes: tuple[Probabilities, Floats], groups: NDArray[np.int64], seed: int) -> int:
+def _best_rounds(views: _Views, votes: tuple[Probabilities, Floats], groups: NDArray[np.int64], seed: int) -> int:
     """How many rounds lose least on prompts that were held out; none unless they do better than the pool."""
     weights = votes[1]
-    if len(np.unique(groups)) < 2 or not _can_be_split(views):
+    if len(np.unique(groups)) < 2 or not views.can_be_split():
         return 0
     folds, losses = group_folds(groups, seed=seed), np.zeros((ROUNDS + 1, len(weights)))
     for fold in np.unique(folds):
         held = folds == fold
-        if weights[~held].any() and _can_be_split(views[np.tile(~held, 2)]):
+        if weights[~held].any() and views.take(~held).can_be_split():
             losses[:, held] = _followed(views, votes, held, seed)
     best = int(np.argmin(losses @ weights))
     return (0, best)[simplest(losses[[0, best]], weights, groups)]
 
 
-def _followed(views: Floats, votes: tuple[Probabilities, Floats], held: NDArray[np.bool_], seed: int) -> Floats:
+def _followed(views: _Views, votes: tuple[Probabilities, Floats], held: NDArray[np.bool_], seed: int) -> Floats:
     """The loss of each held-out row before the first round, and after each, shape (rounds + 1, rows)."""
     targets, weights = votes
-    test = views[np.tile(held, 2)]
-    s0, t0 = _pool_of_views(test)
-    raw, losses = np.zeros((len(test), 2)), [log_losses(targets[held], link(s0, t0))]
+    test = views.take(held)
+    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(targets[held], link(test.s, test.t))]
     means = [float(losses[0] @ weights[held])]
 
     def _stale(booster: Any) -> bool:
         last = booster.current_iteration() - 1
-        raw[:] += booster.predict(test, raw_score=True, start_iteration=last, num_iteration=1).reshape(-1, 2)
+        raw[:] += booster.predict(test.rows, raw_score=True, start_iteration=last, num_iteration=1).reshape(-1, 2)
         s, t = paired(raw)
-        losses.append(log_losses(targets[held], link(s0 + s, t0 + t)))
+        losses.append(log_losses(targets[held], link(test.s + s, test.t + t)))
         means.append(float(losses[-1] @ weights[held]))
         return len(means) - 1 - int(np.argmin(means)) >= PATIENCE
 
-    _boosted(views[np.tile(~held, 2)], (targets[~held], weights[~held]), ROUNDS, seed, _stale)
+    _boosted(views.take(~held), (targets[~held], weights[~held]), ROUNDS, seed, _stale)
     found = np.stack(losses)
     return np.concatenate([found, np.tile(found[-1], (ROUNDS + 1 - len(found), 1))])
-
-
-def _can_be_split(views: Floats) -> bool:
-    """Whether any column has enough rows beside its most common value; LightGBM refuses to start where none has."""
-    return any(np.count_nonzero(column != np.median(column)) >= MIN_ROWS for column in views.T)
