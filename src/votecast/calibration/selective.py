@@ -36,7 +36,7 @@ class Selection:
     Args:
         threshold: Scores from here on are decided; None where nothing can be.
         rows: Rows that tested thresholds, decided or not.
-        decided: Of these, the ones at or above the threshold, or above the first one tested where none holds.
+        decided: Of these, the ones at or above the threshold; where none holds, above the one that came nearest.
         wrong: Of these, the wrong ones.
         tests: How many thresholds were tested.
     """
@@ -116,15 +116,14 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     reached, missed = _above(scores, wrong, thresholds)
     steps = max(math.ceil(math.log2(max(len(thresholds), 2))), 1)
     low, high = -1, len(thresholds)  # the last that passed, the first that failed
-    for _ in range(steps + 1):
+    tested: dict[int, float] = {}
+    while high - low > 1 and len(tested) < steps + 1:
         middle = (low + high) // 2
-        if high - low < 2:
-            break
-        passes = bdtr(missed[middle], reached[middle], error) <= (1 - confidence) / (steps + 1)
-        low, high = (middle, high) if passes else (low, middle)
-    shown = max(low, 0) if low >= 0 or high == len(thresholds) else high
+        tested[middle] = float(bdtr(missed[middle], reached[middle], error))
+        low, high = (middle, high) if tested[middle] <= (1 - confidence) / (steps + 1) else (low, middle)
+    shown = low if low >= 0 else min(tested, key=lambda place: tested[place], default=0)
     seen = (int(reached[shown]), int(missed[shown])) if len(thresholds) else (0, 0)
-    return Selection(float(thresholds[low]) if low >= 0 else None, len(scores), *seen, steps + 1)
+    return Selection(float(thresholds[low]) if low >= 0 else None, len(scores), *seen, len(tested))
 
 
 def _quantiles(scores: Floats) -> Floats:

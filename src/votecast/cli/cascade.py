@@ -87,16 +87,19 @@ def show(found: Mapping[str, Any]) -> None:
     judges, points, chosen = found["judges"], found["frontier"], found["chosen"]
     table(
         ["judge", "log loss", "s for 1,000 rows"],
-        [[judge["label"], f"{judge['log_loss']:.4f}", f"{judge['seconds_per_1000']:.3g}"] for judge in judges],
+        [
+            [f"{number} {judge['label']}", f"{judge['log_loss']:.4f}", f"{judge['seconds_per_1000']:.3g}"]
+            for number, judge in enumerate(judges, start=1)
+        ],
     )
     say(f"\nFrontier on {found['rows']:,} votes, thresholds fitted on other prompts:\n")
-    shares = [f"on from {judge['label']}" for judge in judges[:-1]]
+    shares = [f"on from {number}" for number in range(1, len(judges))]
     rows = [
         [">" if place == chosen else "", *_cells(point)]
         for place, point in enumerate(points)
         if place == chosen or not place % _SHOWN
     ]
-    table(["", *shares, "log loss", "above the last (95 %)", "times as fast"], rows)
+    table(["", *shares, "log loss", f"above {len(judges)} alone (95 %)", "times as fast"], rows)
     say("")
     measured = found["measured"]
     *on, loss, cost, speed = _cells(measured)
