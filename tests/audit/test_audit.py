@@ -12,6 +12,8 @@ import pytest
 from tests.audit.arena import Knowing, arena, tilted
 
 from votecast.audit import Audit, audit_judge
+from votecast.audit import rows as rows_module
+from votecast.audit.jsonable import jsonable
 from votecast.audit.rows import NO_HASHES, NO_JUDGE, NO_PROMPTS
 from votecast.data.battles import Battles
 from votecast.data.writing import write_predictions
@@ -96,6 +98,19 @@ def test_a_trained_judge_says_what_it_is(world: World, trained: TrainedJudge) ->
     assert audit.truncation is None
     assert audit.position is not None
     assert audit.position.flips.value == 0
+
+
+def test_a_judge_that_does_not_see_the_order_is_asked_for_the_other_one_on_some_rows(
+    world: World, trained: TrainedJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    battles = world[0][300:420]
+    whole = audit_judge(trained, battles, allow_leak=True, draws=5)
+    monkeypatch.setattr(rows_module, "ORDER_ROWS", 10)
+    some = audit_judge(trained, battles, allow_leak=True, draws=5)
+    assert jsonable(some.position) == jsonable(whole.position)
+    assert any("checked on 10 rows" in note for note in some.notes)
+    monkeypatch.setattr(type(trained.fitted.members[0]), "order_matters", True, raising=False)
+    assert not any("checked on" in note for note in audit_judge(trained, battles, allow_leak=True, draws=5).notes)
 
 
 def test_votes_on_training_prompts_are_refused_or_counted(world: World, trained: TrainedJudge) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,12 +18,18 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.evaluation import Predictions
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.model import order_matters
 from votecast.metrics.bootstrap import ClusterDraws
 from votecast.metrics.checks import check_probabilities, check_rows
 from votecast.metrics.rows import EPSILON, Floats, decisions, exchanged, log_losses, row_sum, without_ties
 from votecast.text.report import Cut
 from votecast.types import Probabilities
 
+ORDER_ROWS: Final = 2_000
+"""Rows whose other order is asked for where the family of the judge says that it does not see the order."""
+
+_SAME: Final = 1e-6
 NO_HASHES = "it is not known on which prompts the judge was trained, so overlap with these votes cannot be ruled out"
 NO_PROMPTS = "the rows have no prompts: leaks are not looked for, and every row counts by itself"
 NO_JUDGE = (
@@ -131,23 +137,44 @@ def rows_of(judge: Any, votes: Any, *, allow_leak: bool, draws: int, seed: int) 
     targets, weights = battles.targets(), battles.weights()
     has_texts = any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
     leaks, notes = _leaks(judge, battles, has_texts=has_texts, allow=allow_leak)
-    p, q, cut = _asked(judge, battles)
+    p, cut = _asked(judge, battles)
     _, p, _ = check_rows(targets, p, weights)
-    q = None if q is None else exchanged(check_probabilities(q, "probabilities of the exchanged order"))
+    q, said = _other_order(judge, battles, p)
     clusters = prompt_clusters(battles, seed=seed) if has_texts else np.arange(len(battles))
     binary = not weights @ targets[:, 2]
     if binary:
         p, q = without_ties(p), None if q is None else without_ties(q)
     sums = Sums(weights, clusters, ClusterDraws(clusters, draws, seed))
-    return Rows(battles, targets, p, q, sums, binary, has_texts, cut, leaks, notes)
+    return Rows(battles, targets, p, q, sums, binary, has_texts, cut, leaks, (*notes, *said))
 
 
-def _asked(judge: Any, battles: Battles) -> tuple[Probabilities, Probabilities | None, Cut | None]:
+def _asked(judge: Any, battles: Battles) -> tuple[Probabilities, Cut | None]:
     if isinstance(judge, Predictions):
-        return judge.on(battles), None, None
+        return judge.on(battles), None
     both = getattr(judge, "predict_with_cuts", None)
-    p, cut = both(battles) if both is not None else (judge.predict_proba(battles), None)
-    return p, judge.predict_proba(battles.swapped()), cut
+    return both(battles) if both is not None else (judge.predict_proba(battles), None)
+
+
+def _other_order(judge: Any, battles: Battles, p: Probabilities) -> tuple[Probabilities | None, tuple[str, ...]]:
+    """Forecasts from the exchanged order, columns exchanged back.
+
+    A family that does not see the order is asked for it on a part of the rows alone, and for all if that shows it does.
+    """
+    if isinstance(judge, Predictions):
+        return None, ()
+    is_blind = isinstance(judge, TrainedJudge) and not order_matters(judge.fitted.members[0])
+    if is_blind and len(battles) > ORDER_ROWS:
+        rows = np.linspace(0, len(battles) - 1, ORDER_ROWS).astype(np.int64)
+        if np.abs(_turned(judge, battles.take(rows)) - p[rows]).max() <= _SAME:
+            return p, (f"judges of this family do not see the order: checked on {ORDER_ROWS:,} rows, taken for all",)
+    return _turned(judge, battles), ()
+
+
+def _turned(judge: Any, battles: Battles) -> Probabilities:
+    q = check_probabilities(judge.predict_proba(battles.swapped()), "probabilities of the exchanged order")
+    if len(q) != len(battles):
+        raise DataError(f"the judge forecast {len(q)} rows in the exchanged order and was asked for {len(battles)}")
+    return exchanged(q)
 
 
 def _leaks(judge: Any, battles: Battles, *, has_texts: bool, allow: bool) -> tuple[int | None, tuple[str, ...]]:

@@ -95,7 +95,7 @@ def _method(audit: Audit) -> Section:
         "How this was measured",
         [
             (
-                "The judge was asked once for each order of the answers; everything on this page follows from those "
+                "The judge was asked for both orders of the answers; everything on this page follows from those "
                 "forecasts and the votes. Intervals hold 95% and take votes on near-duplicate prompts to hang "
                 f"together: figures by {settings['draws']:,} files drawn prompt by prompt, tested differences and "
                 "coefficients by a sandwich estimator over prompts with Student's t."
