@@ -132,6 +132,7 @@ def test_long_texts_are_cut_and_the_page_says_so() -> None:
     page = Page(render(_page(Example("One long line", [], ("Prompt", "x" * 1_000_000), [("Answer", "y")]))))
     assert "994,000 more characters are not shown" in page.text
     assert len(page.source) < 60_000
+    assert len(render(document("long " * 200_000))) < 1_000_000
     assert shortened("z" * LONGEST) == ("z" * LONGEST, "")
 
 

@@ -85,7 +85,10 @@ def _read(name: str) -> str:
 
 def _finalize(value: Any) -> Any:
     """What every expression of a template passes through; text that is marked as HTML already stays as it is."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    start, rest = shortened(value)
+    return visible(f"{start}\u2026 ({rest})" if rest else value)
 
 
 def _brief(text: str) -> str:

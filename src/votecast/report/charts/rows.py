@@ -27,6 +27,8 @@ from votecast.report.numbers import shown
 WIDTH = 460.0
 _NAMES_AT_MOST = 0.47
 _GAP, _EDGE, _ROW, _THIN = 8.0, 14.0, 21.0, 11.0
+_SAID = 80
+"""Characters of a name in the description."""
 _ROWS_AT_ONCE = 40
 """Longer charts become several pictures, so that each fits on a printed page."""
 
@@ -149,7 +151,7 @@ class _Rows:
 
     def _description(self) -> str:
         said = [
-            f"{name}: {', '.join(self._words(point) for point in row if math.isfinite(point.value))}"
+            f"{name[:_SAID]}: {', '.join(self._words(point) for point in row if math.isfinite(point.value))}"
             for name, row in list(zip(self.names, self.points, strict=True))[:_ROWS_AT_ONCE]
         ]
         return f"{self.chart.x_label or 'Values'}. {'; '.join(said)}."
