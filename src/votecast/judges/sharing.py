@@ -237,9 +237,10 @@ def _calibrated(name: str, judge: TrainedJudge, table: _Table) -> tuple[Probabil
     later = parts[1:] if method != "none" or parts[0].method == "none" else parts
 
     def _said(forecasts: Probabilities) -> Probabilities:
-        folds = calibration_folds(held, judge.recipe.seed)
-        learnt_from = (method, held.raw, held.targets, held.weights, folds)
-        p = crossfit_calibrate(*learnt_from, forecasts, clusters=held.clusters) if method != "none" else forecasts
+        p = forecasts
+        if method != "none":
+            learnt_from = (method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))
+            p = crossfit_calibrate(*learnt_from, forecasts, clusters=held.clusters)
         for part in later:
             p = part.transform(p)
         return np.asarray(p[table.rows])
