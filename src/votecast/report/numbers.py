@@ -49,8 +49,9 @@ def shown(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> 
         decimals: Digits after the point; None for as many as mean something.
 
     Example:
-        >>> shown(Figure(0.61234, 0.5811, 0.6423)), shown(0.61234, percent=True).text, shown(57500).text
-        (Shown(text='0.612', interval='0.581 to 0.642', number=True), '61.2%', '57,500')
+        >>> found = shown(Figure(0.61234, 0.5811, 0.6423))
+        >>> found.text, found.interval, shown(0.61234, percent=True).text, shown(57500).text
+        ('0.612', '0.581 to 0.642', '61.2%', '57,500')
     """
     if cell is None or isinstance(cell, str):
         return Shown(cell or "")
