@@ -90,12 +90,10 @@ def cascade(
         LeakError: If votes share prompts with the training of a judge.
 
     Example:
-        >>> from votecast.data.simulation import simulate
-        >>> train, test = (next(simulate(rows=300, seed=seed, batch=300))[0] for seed in (0, 1))
-        >>> small = TrainedJudge("baseline", {"folds.n": 2}).fit(train)
-        >>> fast = cascade([small, "bundled:baseline"], test, max_loss=0.01, seconds=[0.001, 0.01], draws=10)
-        >>> fast.predict_proba(test).shape
-        (300, 3)
+        >>> judges = ["bundled:baseline", "judges/deberta"]
+        >>> fast = cascade(judges, "calibration.csv", max_loss=0.002, out="judges/fast")  # doctest: +SKIP
+        >>> fast.notes["cascade"]["measured"]["speed_up"]  # doctest: +SKIP
+        1.62
     """
     goal = Goal(max_loss, budget)
     if out is not None:
@@ -254,6 +252,8 @@ class _Made:
             said.append(f"no row goes on: {labels[0]} alone reaches the goal, and is the simpler judge to use")
         if min(point["goes_on"]) == 1:
             said.append(f"every row goes on: only {last} reaches the goal, and alone it is faster than this cascade")
+        if point["speed_up"] <= 1 and max(point["goes_on"]) > 0 and min(point["goes_on"]) < 1:
+            said.append(f"it is not faster than {last} alone, which is the better judge to use")
         best = min(range(len(labels)), key=lambda place: float(self.asked.losses[place] @ self.asked.weights))
         if best != len(labels) - 1:
             said.append(f"{last}, against which the loss is counted, is not the best on these votes: {labels[best]} is")

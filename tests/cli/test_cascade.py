@@ -164,6 +164,7 @@ def test_known_times_make_the_same_bytes_and_a_wrong_order_is_said(arena: Path, 
     assert one.hash == two.hash
     slow = cascade([FAST, arena / "judge"], votes, seconds=[0.02, 0.001], **options)
     assert "takes 20 s for 1,000 rows and stands before" in slow.notes["limits"][0]
+    assert any("is not faster than judge alone" in text for text in slow.notes["limits"])
     assert not [text for text in one.notes["limits"] if "stands before" in text]
 
 
