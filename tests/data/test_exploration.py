@@ -67,7 +67,9 @@ def test_two_votes_on_one_pair_agree_as_often_as_counting_says() -> None:
     votes = rows(*({"winner": winner} for winner in ("a", "a", "b", "tie")))
     pairs = Pairs.of(votes)
     assert agreement(votes, pairs) == {"pairs": 1, "votes": 4, "rate": pytest.approx(1 / 6)}
-    assert conflicts(votes, pairs) == [{"a": 2.0, "b": 1.0, "tie": 1.0, "ids": ["0", "1", "2", "3"], "row": 0}]
+    assert conflicts(votes, pairs) == [
+        {"a": 2.0, "b": 1.0, "tie": 1.0, "rows": 4, "ids": ["0", "1", "2", "3"], "row": 0}
+    ]
 
 
 def test_votes_on_exchanged_answers_agree_where_they_mean_the_same() -> None:

@@ -65,7 +65,9 @@ def test_empty_and_identical_answers(found: inspection.Inspection) -> None:
 def test_duplicates_and_conflicts(found: inspection.Inspection) -> None:
     counts = {"pairs": 4, "exact": 1, "reversed": 1, "repeated_pairs": 1, "conflicting_pairs": 1}
     assert found.duplicates.items() >= counts.items()
-    assert found.duplicates["conflicts"] == [{"a": 2.0, "b": 1.0, "tie": 0.0, "ids": ["0", "1", "2"], "row": 0}]
+    assert found.duplicates["conflicts"] == [
+        {"a": 2.0, "b": 1.0, "tie": 0.0, "rows": 3, "ids": ["0", "1", "2"], "row": 0}
+    ]
     assert found.duplicates["agreement"] == {"pairs": 1, "votes": 3, "rate": pytest.approx(1 / 3)}
 
 

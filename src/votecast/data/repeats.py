@@ -26,7 +26,8 @@ def conflicts(battles: Battles, pairs: Pairs, *, first: int = _FIRST) -> list[Fi
         first: How many pairs to name.
 
     Returns:
-        For each pair its votes for `a`, `b` and `tie`, the `ids` of its rows, and the position of the first, `row`.
+        For each pair its votes for `a`, `b` and `tie`, how many `rows` it has, the `ids` of the first of them, and the
+        position of the very first, `row`.
     """
     rows, group, votes = _votes(battles, pairs)
     kinds = np.unique(np.column_stack([group, votes]), axis=0)[:, 0].astype(np.int64)
@@ -37,7 +38,7 @@ def conflicts(battles: Battles, pairs: Pairs, *, first: int = _FIRST) -> list[Fi
     members = {g: rows[group == g].tolist() for g in largest}
     return [
         dict(zip(CLASSES, counts[g].tolist(), strict=True))
-        | {"ids": [ids[row] for row in members[g][:_NAMED]], "row": members[g][0]}
+        | {"rows": len(members[g]), "ids": [ids[row] for row in members[g][:_NAMED]], "row": members[g][0]}
         for g in largest
     ]
 

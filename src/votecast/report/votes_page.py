@@ -20,6 +20,7 @@ _SHOWN_GROUPS = 12
 _SHOWN_MODELS = 25
 _ENOUGH = 10
 """Votes between two models from which a win rate is shown."""
+_NAMED = 5
 _BIN = 1.8
 
 Found = Mapping[str, Any]
@@ -209,7 +210,9 @@ def _repeats(found: Found) -> Section:
     items: list[Item] = [Table(["what", "count"], rows, "What occurs more than once")]
     if pairs["conflicts"]:
         columns = ["rows (ids)", "a wins", "b wins", "ties"]
-        votes = [[_ids(c["ids"]), _count(c["a"]), _count(c["b"]), _count(c["tie"])] for c in pairs["conflicts"]]
+        votes = [
+            [_ids(c["ids"], c["rows"]), _count(c["a"]), _count(c["b"]), _count(c["tie"])] for c in pairs["conflicts"]
+        ]
         items.append(Table(columns, votes, "Pairs on which people disagree most, as their first row shows them"))
     if prompts["frequent"]:
         asked = [[_start(entry["prompt"]), entry["rows"], entry["id"]] for entry in prompts["frequent"]]
@@ -227,7 +230,14 @@ def _damage(found: Found) -> Section:
     empty, encoding, reading = found["empty"], found["encoding"], found["reading"] or {}
     columns = ["what", "rows", "in prompts", "in answers a", "in answers b", "first ids"]
     rows = [
-        [kind["kind"], kind["rows"], kind["prompt"], kind["response_a"], kind["response_b"], _ids(kind["ids"])]
+        [
+            kind["kind"],
+            kind["rows"],
+            kind["prompt"],
+            kind["response_a"],
+            kind["response_b"],
+            _ids(kind["ids"], kind["rows"]),
+        ]
         for kind in encoding["kinds"]
     ]
     if any(empty.values()):
@@ -289,5 +299,6 @@ def _start(text: str, longest: int = 120) -> str:
     return words if len(words) <= longest else words[:longest] + "\u2026"
 
 
-def _ids(ids: Sequence[str], most: int = 5) -> str:
-    return ", ".join(map(str, ids[:most])) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+def _ids(ids: Sequence[str], of: int) -> str:
+    named = list(map(str, ids[:_NAMED]))
+    return ", ".join(named) + (f" and {of - len(named):,} more" if of > len(named) else "")
