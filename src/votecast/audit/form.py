@@ -11,7 +11,7 @@ from votecast.data.battles import Battles
 from votecast.features.styling import STYLING, answer_styling
 from votecast.metrics.rows import Floats
 
-_MORE: Final = "twice as many (of one plus their number)"
+_MORE: Final = "twice as many"
 UNITS: Final = {
     "length": "twice as many characters",
     "headings": _MORE,
@@ -21,7 +21,7 @@ UNITS: Final = {
     "links": _MORE,
     "repetition": "a tenth more of the text repeats what stood before",
 }
-"""What is looked at in an answer, and what one unit of it is."""
+"""What is looked at in an answer, and what one unit of it is; twice as many means of one plus their number."""
 
 _SIDES: Final = ("response_a", "response_b")
 REPEATS: Final = 0.2

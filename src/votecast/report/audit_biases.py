@@ -48,8 +48,10 @@ def _style(audit: Audit) -> Section:
     if audit.style is None:
         return Section("style", title, ["No two answers differ in form, or there are no texts."])
     traits, slope = audit.style.traits, audit.style.slope
-    drawn = Series("judge", [trait.name for trait in traits], *_ends([trait.overrated.figure for trait in traits]))
-    columns = ["", "found", "one unit", "rows that differ", "people", "judge", "overrated", "unused"]
+    told = [trait for trait in traits if not math.isnan(trait.overrated.p)]
+    drawn = Series("judge", [trait.name for trait in told], *_ends([trait.overrated.figure for trait in told]))
+    chart = "What it gives too much for (right) and too little (left)"
+    columns = ["", "found", "one unit", "rows", "people", "judge", "overrated", "unused"]
     rows: list[list[Cell]] = [
         [
             *(trait.name, _rating(trait), trait.unit, trait.rows, trait.people, trait.judge),
@@ -57,16 +59,14 @@ def _style(audit: Audit) -> Section:
         ]
         for trait in traits
     ]
-    items: list[Item] = [
-        Chart("dots", "What it gives too much for (right) and too little (left)", "log odds", "", [drawn], mark=0.0),
-        Table(columns, rows),
-    ]
+    items: list[Item] = [Chart("dots", chart, "log odds", "", [drawn], mark=0.0)] if told else []
+    items.append(Table(columns, rows))
     text = [
         (
             "All figures are log odds for one unit more in an answer, other traits equal: 0.1 moves an even "
             "chance to 52.5%. People and judge: what each makes of it. Overrated: how much more the judge makes of it "
             "than people. Unused: what votes still make of it where the judge predicts equal quality, its own log odds "
-            f"held equal. {MARK} marks what is beyond chance."
+            f"held equal. Twice as many means of one plus their number. {MARK} marks what is beyond chance."
         ),
         (
             f"With traits equal, each unit of its own log odds is worth {1 + slope.value:.2f} {marked(slope)} of "

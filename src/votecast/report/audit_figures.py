@@ -18,9 +18,9 @@ MARK = "†"
 _SHOWN = {
     "log_loss": "log loss",
     "accuracy": "accuracy",
-    "agreement_decided": "agreement where a side was voted",
+    "agreement_decided": "ties aside",
     "brier": "Brier score",
-    "auc": "AUC, a against b",
+    "auc": "AUC",
 }
 _BESIDE = {
     "uniform": "uniform",
@@ -52,7 +52,7 @@ def _headline(audit: Audit) -> Section:
     for baseline in audit.baselines:
         figures = (_cell(baseline.metrics[key]) for key in known)
         rows.append([_BESIDE[baseline.name], *figures, baseline.gain])
-    columns = ["", *(_SHOWN[key] for key in known), "log loss saved by the judge"]
+    columns = ["", *(_SHOWN[key] for key in known), "judge saves"]
     names = [_BESIDE[baseline.name] for baseline in audit.baselines]
     drawn = _series("judge", names, [baseline.gain for baseline in audit.baselines])
     title = "Log loss saved against forecasts that read nothing"
@@ -64,9 +64,9 @@ def _headline(audit: Audit) -> Section:
     text = [
         (
             "Log loss is the price of each vote in the judge's own probabilities; 1.099 is what one pays who gives "
-            "each of three outcomes a third. Lower is better, for the Brier score too. Class frequencies, the longer "
-            "answer, and length and layout are learnt from other prompts of these same votes, which the judge was not "
-            "allowed to see."
+            "each of three outcomes a third. Lower is better, for the Brier score too. Ties aside is accuracy where a "
+            "side was voted, AUC tells votes for a from votes for b. Class frequencies, the longer answer, and length "
+            "and layout are learnt from other prompts of these same votes, which the judge was not allowed to see."
         )
     ]
     if audit.people is not None and audit.people.pairs >= LEAST_PAIRS:
@@ -80,13 +80,12 @@ def _headline(audit: Audit) -> Section:
 
 def _people(people: People) -> Table:
     rows: list[list[Cell]] = [
-        ["a vote is met by", people.judge, people.agreement, people.majority],
-        ["log loss", people.judge_log_loss, people.log_loss, None],
-        ["accuracy at most", None, people.accuracy, None],
-        ["Brier score at least", None, people.brier, None],
+        ["share of votes met", people.judge, people.agreement, people.majority, people.accuracy],
+        ["log loss", people.judge_log_loss, None, None, people.log_loss],
+        ["Brier score", None, None, None, people.brier],
     ]
-    caption = f"On the {people.pairs:,} pairs with several votes ({people.votes:,} votes); for people, the bounds."
-    return Table(["", "the judge", "another person", "most of the others"], rows, caption)
+    columns = ["", "the judge", "another person", "most of the others", "no judge can do better than"]
+    return Table(columns, rows, f"On the {people.pairs:,} pairs with several votes ({people.votes:,} votes).")
 
 
 def _reliability(audit: Audit) -> Section:

@@ -49,7 +49,7 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
         ("votes", f"{votes.rows:,} on {votes.prompts:,} prompts"),
         ("outcomes", shares),
         ("sources", ", ".join(f"{name} {count:,}" for name, count in votes.sources.items())),
-        ("rows that the judge's training shares a prompt with", "" if votes.leaks is None else f"{votes.leaks:,}"),
+        ("rows on its training prompts", "" if votes.leaks is None else f"{votes.leaks:,}"),
         ("votecast", audit.versions.get("votecast", "")),
     ]
     return [(name, value) for name, value in facts if value]
