@@ -57,7 +57,7 @@ def _headline(found: Mapping[str, Any], measured: Mapping[str, Any]) -> Remark:
         "note",
         f"Asked to {found['goal']}: on prompts on which neither the point of the frontier nor the thresholds were "
         f"chosen, its log loss is {_interval(measured['cost'])} above that of {last}, and it is "
-        f"{measured['speed_up']:.2f} times as fast; {measured['goes_on'][0]:.0%} go on from the first judge.",
+        f"{measured['speed_up']:.2f} times as fast; {measured['goes_on'][0]:.0%} of all rows go on.",
     )
 
 
@@ -106,14 +106,17 @@ def _table(found: Mapping[str, Any]) -> Table:
             "chosen" if place == found["chosen"] else "",
             *point["goes_on"],
             f"{point['log_loss']:.4f}",
-            _interval(point["cost"]),
+            f"{point['cost']['value']:+.4f}",
+            _ends(point["cost"]),
             point["seconds_per_1000"],
             point["speed_up"],
         ]
         for place, point in enumerate(found["frontier"])
     ]
-    columns = ["", *shares, _LOSSES, "above the last judge", _TIME, "times as fast"]
-    return Table(columns, rows, "The frontier, with 95 % intervals.", frozenset(shares))
+    columns = ["", *shares, _LOSSES, "above the last", "95 % interval", _TIME, "times as fast"]
+    return Table(
+        columns, rows, "The frontier: shares of rows that go on, and what that costs and saves.", frozenset(shares)
+    )
 
 
 def _judges(judges: Sequence[Mapping[str, Any]]) -> Table:
@@ -124,9 +127,13 @@ def _judges(judges: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _interval(cost: Mapping[str, float | None]) -> str:
+    ends = _ends(cost)
+    return f"{cost['value']:+.4f}" + (f" ({ends})" if ends else "")
+
+
+def _ends(cost: Mapping[str, float | None]) -> str:
     low, high = cost["low"], cost["high"]
-    ends = "" if low is None or high is None else f" ({low:+.4f} to {high:+.4f})"
-    return f"{cost['value']:+.4f}{ends}"
+    return "" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
 
 
 def _threshold(value: float | None) -> str:
