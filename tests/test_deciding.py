@@ -127,7 +127,7 @@ def test_votes_the_judge_was_trained_on_are_refused() -> None:
     with pytest.raises(LeakError, match="rows have prompts on which the judge was trained"):
         fit_rule(judge, VOTES, **ASKED)
     rule = fit_rule(judge, VOTES, allow_leak=True, **ASKED)
-    assert "nothing is promised" in rule.notes[0]
+    assert rule.promise().startswith("nothing is promised: 2")
     assert "keeps no hashes" in RULE.notes[0]
 
 

@@ -18,7 +18,6 @@ from votecast.calibration.selective import (
     learn_then_test,
     selection_with_guaranteed_risk,
 )
-from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.writing import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
@@ -28,6 +27,7 @@ from votecast.predicting import predict_file
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"
+_UNCHECKED: Final = "leaks are not looked for: the judge keeps no hashes of its training prompts"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class DecisionRule:
         votes: Votes that were given.
         prompts: Clusters of prompts among them; one vote of each took part.
         judge: Name and hash of the judge.
+        seed: Seed of the draws.
+        leaks: How many of the votes were on prompts the judge was trained on; if any were, nothing is promised.
         notes: What else a reader must know.
 
     Example:
@@ -66,6 +68,8 @@ class DecisionRule:
     votes: int
     prompts: int
     judge: Mapping[str, str]
+    seed: int = 0
+    leaks: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,6 +94,11 @@ class DecisionRule:
     def promise(self) -> str:
         """The guarantee in words, or why there is none."""
         most, sure = f"{self.error:.3g}", f"{self.confidence:.3g}"
+        if self.leaks:
+            return (
+                f"nothing is promised: {self.leaks:,} of the {self.votes:,} calibration votes are on prompts on which "
+                "the judge was trained, where it is surer than elsewhere"
+            )
         if self.threshold is not None:
             return (
                 f"with confidence {sure}, a vote on a decided pair is another than the decision with a probability of "
@@ -101,8 +110,8 @@ class DecisionRule:
         if self.found.rows < fewest:
             return (
                 f"nothing can be decided: {self.found.rows:,} votes on different prompts tested the judge, and even "
-                f"without a single wrong decision it takes {fewest:,} to rule out an error above {most} with confidence "
-                f"{sure}; give more votes, or ask for less"
+                f"without a single wrong decision it takes {fewest:,} to rule out an error above {most} with "
+                f"confidence {sure}; give more votes, or ask for less"
             )
         return (
             f"nothing can be decided: of the {self.found.decided:,} surest decisions on the votes {self.found.wrong:,} "
@@ -158,7 +167,9 @@ def fit_rule(
     if not len(battles):
         raise DataError("there are no calibration votes; give a file of votes, at least a few hundred")
     targets, weights = battles.targets(), battles.weights()
-    notes = _leaks(judge, battles, allow_leak=allow_leak) + _about_weights(weights)
+    hashes = getattr(judge, "prompt_hashes", None)
+    leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
+    notes = [*([_UNCHECKED] if hashes is None else []), *_about_weights(weights)]
     clusters = vote_clusters(battles, seed)
     rows = _one_each(clusters, weights, seed)
     if not len(rows):
@@ -171,7 +182,8 @@ def fit_rule(
     else:
         found = selection_with_guaranteed_risk(_scores(p), wrong, **tested)
     prompts = len(np.unique(clusters))
-    return DecisionRule(error, confidence, method, found, len(battles), prompts, cite(judge), tuple(notes))
+    cited = cite(judge)
+    return DecisionRule(error, confidence, method, found, len(battles), prompts, cited, seed, leaks, tuple(notes))
 
 
 def decide_file(
@@ -183,6 +195,7 @@ def decide_file(
     overwrite: bool = False,
     resume: bool = False,
     reader: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -196,6 +209,7 @@ def decide_file(
         overwrite: Whether an existing file may be replaced.
         resume: Go on with what a killed run of the same call has left.
         reader: Options of `VoteReader`.
+        about: JSON-able: what is to be kept beside the rule with the settings, such as where the votes came from.
         progress: Called with the number of rows done.
         **options: inference and unscored of `predict_file`; a row that cannot be scored is left open under "prior".
 
@@ -220,7 +234,7 @@ def decide_file(
         resume=resume,
         reader=reader,
         writer=functools.partial(DecisionWriter, decide=rule.decide),
-        about=rule.to_dict(),
+        about=rule.to_dict() | dict(about or {}),
         progress=progress,
         **options,
     )
@@ -258,15 +272,6 @@ def _wrong(p: Probabilities, targets: Probabilities, seed: int) -> NDArray[np.bo
     """Whether a vote, drawn from each soft label, is another than the decision."""
     right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
     return np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)
-
-
-def _leaks(judge: Judge, battles: Battles, *, allow_leak: bool) -> list[str]:
-    hashes = getattr(judge, "prompt_hashes", None)
-    if hashes is None:
-        return ["leaks are not looked for: the judge keeps no hashes of its training prompts"]
-    leaks = hashes.check(battles, allow=allow_leak)
-    share = f"{len(leaks)} of {len(battles)} calibration votes are on prompts on which the judge was trained"
-    return [f"{share}: nothing is promised"] if len(leaks) else []
 
 
 def _about_weights(weights: NDArray[np.float64]) -> list[str]:

@@ -49,6 +49,8 @@ def test_decisions_are_written_and_the_promise_is_said(votecast: Any, words: lis
         assert row["decision"] == (decided if max(a, b) >= threshold and a != b else "open")
     counts = {kind: sum(row["decision"] == kind for row in rows) for kind in ("a", "b", "open")}
     assert found["decisions"] == counts
+    side = json.loads((tmp_path / "d.csv.settings.json").read_text())["settings"]["about"]
+    assert (Path(side["calibration"]).name, side["seed"], side["error"]) == ("calibration.csv", 0, 0.7)
     assert counts["a"] + counts["b"] > 0
     assert f"{counts['open']} of 60" in said
 

@@ -85,6 +85,7 @@ def decide(
             overwrite=overwrite,
             resume=resume,
             reader=reader,
+            about={"calibration": calibration},
             inference=inference or None,
             unscored="prior" if unscored == "prior" else None,
             progress=lambda done: bars.pairs(done, expected),
