@@ -80,11 +80,11 @@ def repeated_share(text: str) -> float:
         0.66...
     """
     if not text.isascii():
-        text = text.replace("。", ". ").replace("！", ". ").replace("？", ". ")
-    raw = text.rstrip(" .\n").replace(".\n", "\n").replace("\n\n", "\n").replace("\n", ". ").split(". ")
-    if len(set(raw)) == len(raw):
+        text = text.replace("。", "。\n").replace("！", "！\n").replace("？", "？\n")
+    pieces = text.replace(". ", ".\n").split("\n")
+    if len(set(pieces)) == len(pieces) - max(pieces.count("") - 1, 0):
         return 0.0
-    pieces = [piece.strip(" .") for piece in raw]
+    pieces = [piece.strip(" .") for piece in pieces]
     seen: set[str] = set()
     again = total = 0
     for piece in pieces:

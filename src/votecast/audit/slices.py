@@ -24,7 +24,7 @@ MOST: Final = 20
 """Values of a kind; beyond them the rarest are put together."""
 
 OTHER: Final = "other"
-LANGUAGE_ROWS: Final = 6_000
+LANGUAGE_ROWS: Final = 5_000
 """Prompts whose language is looked for, where no column says it; the others are in no slice by language."""
 
 Masks = dict[str, NDArray[np.bool_]]
