@@ -25,6 +25,13 @@ for words in (
     "train baseline --train votes.csv --out judge --folds.n 2 --model.trees.rounds 5",
     "predict --judge judge --input votes.csv --out predictions.parquet",
     "compare --prompt p --a x --b y",
+    "simulate --rows 120 --seed 1 --out other.csv",
+    "evaluate --judge judge --input other.csv --against bundled:baseline --draws 20",
+    "calibrate --judge judge --input other.csv --method temperature --out calibrated",
+    "ensemble judge calibrated --method mean --out both",
+    "decide --judge judge --input votes.csv --calibration other.csv --out decisions.csv",
+    "rank --input votes.csv --disconnected largest --out board.csv",
+    "report --judge judge --input other.csv --out report.html --draws 20",
     "recipes",
     "env",
 ):

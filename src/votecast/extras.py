@@ -23,8 +23,7 @@ EXTRA = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "evalica": "rank",
-    "jinja2": "report",
-    "matplotlib": "report",
+    "matplotlib": "plot",
     "psutil": "bench",
     "sentence_transformers": "bench",
 }

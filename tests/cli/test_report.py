@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,14 +95,6 @@ def test_a_file_in_the_way_is_left_alone(votecast: Callable, votes: Path, tmp_pa
     ran = votecast("report", "--input", votes, "--out", out)
     assert ran.code == 1 and "--overwrite" in ran.err and out.read_text() == "mine"
     assert votecast("report", "--input", votes, "--out", out, "--overwrite").code == 0
-
-
-def test_without_the_extra_nothing_is_read_and_the_error_says_what_to_install(
-    votecast: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    ran = votecast("report", "--input", "absent.csv", "--out", tmp_path / "report.html")
-    assert ran.code == 1 and "pip install 'votecast[report]'" in ran.err
 
 
 def test_hostile_texts_are_shown_and_not_run(votecast: Callable, tmp_path: Path) -> None:

@@ -164,7 +164,6 @@ def test_binary_votes_leave_ties_out_of_the_page(world: World) -> None:
 
 
 def test_the_page_can_be_written(truth: Document) -> None:
-    pytest.importorskip("jinja2")
     from votecast.report.html import render
 
     text = render(truth)

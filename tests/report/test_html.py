@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report.pages import Page, document
 
-from votecast.errors import ArtifactError, MissingExtraError
+from votecast.errors import ArtifactError
 from votecast.metrics.result import Figure
 from votecast.report.document import Chart, Document, Example, Section, Series, Table
 from votecast.report.html import render, write_page
@@ -197,12 +196,6 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     write_page(document(), path, overwrite=True)
     assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
-
-
-def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"votecast\[report\]"):
-        render(document())
 
 
 def test_print_gets_light_colours_and_whole_texts() -> None:

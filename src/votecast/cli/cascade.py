@@ -53,10 +53,6 @@ def cascade(
     check_outputs(html, json, settings_of_json(json), overwrite=overwrite)
     from votecast.cascading import cascade as make_cascade
 
-    if html is not None:
-        from votecast.extras import need
-
-        need("jinja2")
     options: dict[str, Any] = {"max_loss": max_loss, "budget": budget, "draws": draws, "allow_leak": allow_leak}
     options |= {} if reading.seed is None else {"seed": reading.seed}
     reader = reading.reader(overwrite=overwrite)

@@ -95,7 +95,7 @@ def rank(
     from votecast.leaderboard import leaderboard
 
     check_outputs(out, out and settings_path(out), html, json, settings_of_json(json), overwrite=overwrite)
-    _check_kinds(out, html)
+    _check_kind(out)
     options: dict[str, Any] = {
         "method": method,
         "style_control": style_control,
@@ -121,16 +121,12 @@ def rank(
         facts({"written": written} if written else {})
 
 
-def _check_kinds(out: Path | None, html: Path | None) -> None:
+def _check_kind(out: Path | None) -> None:
     """Refuse at once what could not be written in the end."""
     if out is not None:
         from votecast.data.writing.sinks import container_of
 
         container_of(out)
-    if html is not None:
-        from votecast.report.html import check_extra
-
-        check_extra()
 
 
 def _write(

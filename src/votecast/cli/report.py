@@ -46,10 +46,9 @@ def report(
         json: Write all figures as JSON ("-" is standard output).
         overwrite: Replace existing outputs.
     """
-    from votecast.report.html import check_extra, write_page
+    from votecast.report.html import write_page
 
     _check_asked(judge, predictions, out)
-    check_extra()
     check_outputs(out, settings_path(out), json, settings_of_json(json), overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)
     options: dict[str, Any] = {"seed": reading.seed or 0}

@@ -8,8 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from votecast.artifacts import atomic_file
-from votecast.extras import need
 from votecast.report.charts import draw
 from votecast.report.document import Chart, Document, Example, Heatmap, Item, Table
 from votecast.report.numbers import Shown, shown, shown_rows
@@ -59,13 +60,7 @@ def render(document: Document) -> str:
     return text
 
 
-def check_extra() -> None:
-    """Raise MissingExtraError at once where pages cannot be written, before any long work."""
-    need("jinja2")
-
-
-def _environment() -> Any:
-    jinja2 = need("jinja2")
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read),
         autoescape=True,
