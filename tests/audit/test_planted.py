@@ -7,7 +7,7 @@ import pytest
 from tests.audit.arena import Knowing, drawn, sharpened, tilted
 
 from votecast.audit import audit_judge
-from votecast.audit.correction import corrected
+from votecast.audit.correction import FAULTS, corrected, findings
 from votecast.audit.form import form_of
 from votecast.audit.models import models
 from votecast.audit.position import position
@@ -113,6 +113,4 @@ def test_false_alarms_are_as_rare_as_the_correction_promises(world: World) -> No
 
 
 def _faults(value: object) -> bool:
-    from votecast.audit.correction import FAULTS, Finding, _tests
-
-    return any(test.marked and test.family == FAULTS for test in _tests(value) if isinstance(test, Finding))
+    return any(test.marked and test.family == FAULTS for test in findings(value))

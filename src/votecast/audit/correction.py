@@ -94,7 +94,7 @@ def corrected(part: Part) -> tuple[Part, dict[str, int]]:
     Returns:
         The same with `q` filled in, and how many tests there were of each family.
     """
-    found = list(_tests(part))
+    found = list(findings(part))
     p, families = np.array([test.p for test in found]), np.array([test.family for test in found])
     q, counts = np.full(len(found), np.nan), {}
     for name in (FAULTS, DIFFERENCES):
@@ -111,12 +111,13 @@ def _inside(value: Any) -> Iterator[Any]:
     return iter(value) if isinstance(value, list | tuple) and not isinstance(value, Figure) else iter(())
 
 
-def _tests(value: Any) -> Iterator[Finding]:
+def findings(value: Any) -> Iterator[Finding]:
+    """Every test inside a result, however deep, in order."""
     if isinstance(value, Finding):
         yield value
         return
     for entry in _inside(value):
-        yield from _tests(entry)
+        yield from findings(entry)
 
 
 def _filled(value: Any, q: Iterator[float]) -> Any:

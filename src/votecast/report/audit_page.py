@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from votecast.audit.about import About
 from votecast.audit.result import Audit
 from votecast.report.audit_biases import bias_sections
@@ -11,6 +13,7 @@ from votecast.report.audit_summary import summary
 from votecast.report.document import Cell, Document, Section, Table
 
 _HASH = 12
+_SOURCES = 8
 
 
 def audit_page(audit: Audit) -> Document:
@@ -48,11 +51,17 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
         ("hash", judge.hash[:_HASH]),
         ("votes", f"{votes.rows:,} on {votes.prompts:,} prompts"),
         ("outcomes", shares),
-        ("sources", ", ".join(f"{name} {count:,}" for name, count in votes.sources.items())),
+        ("sources", _sources(votes.sources)),
         ("rows on its training prompts", "" if votes.leaks is None else f"{votes.leaks:,}"),
         ("votecast", audit.versions.get("votecast", "")),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _sources(counts: Mapping[str, int]) -> str:
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    more = [f"{len(most) - _SOURCES} more"] if len(most) > _SOURCES else []
+    return ", ".join([*(f"{name} {count:,}" for name, count in most[:_SOURCES]), *more])
 
 
 def _about(audit: Audit) -> Section:
@@ -65,7 +74,7 @@ def _about(audit: Audit) -> Section:
         ("votes it was trained on", judge.rows),
         ("prompts among them", judge.prompts),
         ("their outcomes", labels or None),
-        ("their sources", ", ".join(f"{name} {count:,}" for name, count in judge.sources.items()) or None),
+        ("their sources", _sources(judge.sources) or None),
         ("folds", judge.folds),
         ("stands on the weights of", ", ".join(judge.bases) or None),
         ("log loss it was saved with, on rows it had not seen", judge.reached),
