@@ -174,7 +174,7 @@ def show_remarks(found: Mapping[str, Any]) -> None:
         if not found["labels"][name]:
             remark(f"no vote is for {name}; a and b share what is learnt, so that this is no harm")
     if not found["gain"]["low"] or found["gain"]["low"] <= 0:
-        remark("the gain is not told apart from 0: the judge was as well calibrated for these votes before")
+        remark("the gain is not told apart from chance: these votes do not show that the judge was off")
 
 
 def _value(entry: Mapping[str, float | None]) -> str:
