@@ -29,7 +29,7 @@ from votecast.data import Battles, read_votes
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError
 from votecast.evaluation import Predictions
-from votecast.judges.combining import COMBINERS, Combiner
+from votecast.judges.combining import COMBINERS, ROWS_FOR_A_NUMBER, Combiner
 from votecast.judges.combining.table import class_of
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.sharing import Shared, shared_rows
@@ -82,7 +82,7 @@ def joined(judges: Mapping[str, TrainedJudge], rows: Shared) -> Iterator[tuple[s
         return
     for name in list(COMBINERS)[1:]:
         kind = class_of(name)
-        if len(shared) > kind.parameters(len(judges)):
+        if len(shared) >= ROWS_FOR_A_NUMBER * kind.parameters(len(judges)):
             fitted = kind().fit(shared.forecasts, shared.targets, shared.weights, shared.clusters, SEED)
             yield name, f"{len(shared)} shared rows", fitted.predict(rows.forecasts)
 

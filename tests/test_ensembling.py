@@ -205,7 +205,9 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(ArtifactError, match="exists"):
         ensemble([one, two], out=tmp_path / "there")
-    with pytest.raises(DataError, match=r"stack fits 7 numbers .* the smallest has 6 of 8; .*--method mean"):
+    with pytest.raises(
+        DataError, match=r"stack fits 7 numbers and needs 70 rows .* the smallest has 6 of 8: .*--method weights"
+    ):
         ensemble([one, two], method="stack", votes=NEW[:8])
     assert ensemble([one, two], method="mean", votes=NEW[:8], draws=0).figures["rows"] == 8
     same = Battles.from_rows([{**row, "id": str(n), "prompt": "One?"} for n, row in enumerate(_rows(NEW))])

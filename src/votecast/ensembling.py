@@ -16,7 +16,7 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError
 from votecast.evaluation import evaluate
-from votecast.judges.combining import Combiner, Method, Stacker, combiner
+from votecast.judges.combining import ROWS_FOR_A_NUMBER, Combiner, Method, Stacker, combiner
 from votecast.judges.ensemble import EnsembleModel
 from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
 from votecast.judges.judge import TrainedJudge
@@ -186,11 +186,11 @@ def _check_enough(shared: Shared, folds: NDArray[np.int64], parameters: int, met
             f"the {len(shared)} rows share one prompt, and {method} is measured on other prompts than it is fitted on; "
             "give votes on at least two different prompts with --input, or use --method mean"
         )
-    least = min(int(counted[folds != fold].sum()) for fold in np.unique(folds))
-    if least <= parameters:
+    least, needed = min(int(counted[folds != fold].sum()) for fold in np.unique(folds)), parameters * ROWS_FOR_A_NUMBER
+    if least < needed:
         raise DataError(
-            f"{method} fits {parameters} numbers and needs more rows than that in every part it is fitted on, and the "
-            f"smallest has {least} of {len(shared)}; give more votes with --input, or use --method mean"
+            f"{method} fits {parameters} numbers and needs {needed} rows in every part it is fitted on; the smallest "
+            f"has {least} of {len(shared)}: give more votes with --input, or use --method weights or mean, which need fewer"
         )
 
 

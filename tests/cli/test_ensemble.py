@@ -75,11 +75,8 @@ def test_the_json_has_judges_rows_and_gains(both: Path) -> None:
     assert (settings["command"], settings["settings"]["method"]) == ("ensemble", "stack")
 
 
-@pytest.mark.parametrize("stacker", ["logistic", "lightgbm"])
-def test_new_votes_take_the_place_of_shared_rows(
-    votecast: Callable, folder: Path, tmp_path: Path, stacker: str
-) -> None:
-    words = ("--input", folder / "new.csv", "--method", "stack", "--stacker", stacker, "--out", tmp_path / "all")
+def test_new_votes_take_the_place_of_shared_rows(votecast: Callable, folder: Path, tmp_path: Path) -> None:
+    words = ("--input", folder / "new.csv", "--method", "stack", "--out", tmp_path / "all")
     ran = votecast("ensemble", folder / "one", folder / "two", *words, "--json", "-")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["ensemble"]["rows"]["fitted"] == 90
@@ -141,7 +138,11 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
         (("one", "two", "--input", "train.csv"), "votes have prompts on which judge 'one' was trained"),
         (("one", "two", "--method", "vote"), "method"),
         (("one", "bundled:baseline"), "no out-of-fold row in common, by id and texts ('one' has 200"),
-        (("one", "two", "--input", "new.csv", "--limit", "6", "--method", "stack"), "stack fits 7 numbers"),
+        (
+            ("one", "two", "--input", "new.csv", "--limit", "60", "--method", "stack"),
+            "stack fits 7 numbers and needs 70",
+        ),
+        (("one", "two", "--method", "stack", "--stacker", "lightgbm"), "the smallest has 160 of 200"),
     ],
 )
 def test_what_cannot_be_joined_is_one_clear_line(

@@ -14,6 +14,9 @@ from votecast.types import Probabilities
 LEAST: Final = 1e-9
 """Probabilities below this count as this much before a logarithm is taken."""
 
+ROWS_FOR_A_NUMBER: Final = 10
+"""Rows without which a number is not fitted: fewer would fit their chance (Peduzzi et al. 1996)."""
+
 Floats = NDArray[np.float64]
 Forecasts = NDArray[np.float64]
 """What each of m judges forecasts of n battles, shape (m, n, 3)."""
@@ -30,7 +33,7 @@ class Combiner(Protocol):
 
     @staticmethod
     def parameters(judges: int) -> int:
-        """How many numbers are fitted; below so many rows there is nothing to fit from."""
+        """How many numbers are fitted, each of which needs `ROWS_FOR_A_NUMBER` rows."""
 
     def fit(
         self, forecasts: Forecasts, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int

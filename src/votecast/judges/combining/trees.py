@@ -59,8 +59,8 @@ class TreeStack:
 
     @staticmethod
     def parameters(judges: int) -> int:  # noqa: ARG004
-        """A tree needs as many rows on each side of its first cut, and a battle is two of them."""
-        return MIN_ROWS
+        """About what the first few trees cut: fewer rows have nothing that trees could find and a pool could not."""
+        return 20
 
     def fit(
         self, forecasts: Forecasts, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
