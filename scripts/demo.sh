@@ -31,5 +31,9 @@ printf '\nHow good is it? The same test battles, now with their votes, beside wh
 show votecast simulate --rows 1000 --seed 1 --out test_votes.csv
 show votecast evaluate --judge judge --input test_votes.csv --truth test_votes.truth.parquet --no-slices
 
+printf '\nWhat to trust it with, as a page to read; and the models of the arena, ranked by its votes.\n'
+show votecast report --judge judge --input test_votes.csv --out report.html
+show votecast rank --input train.csv --min-battles 250 --out leaderboard.csv --html leaderboard.html
+
 show votecast compare --prompt 'Why is the sky blue?' --a 'Air scatters blue light far more than red (Rayleigh scattering), so blue reaches us from every direction.' --b 'Because.'
-printf '\nAll of it is in %s: judge/ with its card README.md, submission.csv, and the settings beside each file.\n' "$folder"
+printf '\nAll of it is in %s: judge/ with its card README.md, submission.csv, report.html, leaderboard.html, and the settings beside each file.\n' "$folder"

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 from votecast.version import __version__
 
 if TYPE_CHECKING:
+    from votecast.audit import audit_judge as audit_judge
+    from votecast.calibrating import calibrate_judge as calibrate_judge
+    from votecast.cascading import cascade as cascade
     from votecast.data.battles import Battles as Battles
     from votecast.data.inspection import inspect_votes as inspect_votes
     from votecast.data.reading import iter_votes as iter_votes
     from votecast.data.reading import read_votes as read_votes
     from votecast.data.simulation import simulate as simulate
     from votecast.data.writing import write_votes as write_votes
+    from votecast.ensembling import ensemble as ensemble
     from votecast.errors import ArtifactError as ArtifactError
     from votecast.errors import ConfigError as ConfigError
     from votecast.errors import DataError as DataError
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from votecast.types import Probabilities as Probabilities
 
 _HOMES = {
+    "audit_judge": "audit",
+    "calibrate_judge": "calibrating",
+    "cascade": "cascading",
     "Battles": "data.battles",
     "inspect_votes": "data.inspection",
     "iter_votes": "data.reading",
@@ -56,6 +63,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "ServiceError": "errors",
     "VotecastError": "errors",
+    "ensemble": "ensembling",
     "evaluate": "evaluation",
     "TrainedJudge": "judges.judge",
     "load_judge": "judges.loading",

@@ -201,7 +201,8 @@ def show_parameters(board: Leaderboard) -> None:
         gained = "" if found.worth is None else f"; that is worth {found.worth:.2f} times the votes"
         prose(f"the forecasts are trusted to {found.tuning:.0%}{gained}")
     if math.isfinite(found.separability):
-        prose(f"{found.separability:.1%} of the pairs of models are told apart: their difference is surely not 0")
+        apart = f"{found.separability:.1%} of the pairs of models are told apart"
+        prose(f"{apart}: 0 lies outside the interval of their difference")
 
 
 def _interval(low: float, high: float) -> str:
