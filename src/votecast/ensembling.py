@@ -190,7 +190,7 @@ def _check_enough(shared: Shared, folds: NDArray[np.int64], parameters: int, met
     if least < needed:
         raise DataError(
             f"{method} fits {parameters} numbers and needs {needed} rows in every part it is fitted on; the smallest "
-            f"has {least} of {len(shared)}: give more votes with --input, or use --method weights or mean, which need fewer"
+            f"has {least} of {len(shared)}: give more votes with --input, or use --method weights, which asks less"
         )
 
 
