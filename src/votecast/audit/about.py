@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from votecast.calibration.names import describe
 from votecast.evaluation import Predictions
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.model import Model, base_of
@@ -67,14 +68,13 @@ def about(judge: Any) -> About:
 
 def _trained(judge: TrainedJudge) -> About:
     fitted, facts = judge.fitted, judge.fitted.facts
-    method = fitted.calibrator.state()[0].get("method", judge.recipe.calibration.method)
     reached = judge.figures.get("metrics", {}).get("log_loss", {})
     return About(
         name=judge.name,
         hash=judge.hash,
         family=judge.recipe.family,
         members=len(fitted.members),
-        calibration=str(method),
+        calibration=describe(fitted.calibrator.state()[0]),
         rows=facts.get("rows"),
         prompts=facts.get("prompt_clusters"),
         labels=facts.get("labels") or {},

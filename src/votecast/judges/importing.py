@@ -119,7 +119,7 @@ def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature"
         clusters=prompt_clusters(battles, similarity=recipe.folds.similarity, seed=recipe.seed),
         swapped=judge.predict_proba(battles.swapped()),
     )
-    calibrator = make_calibrator(method).fit(rows.raw, rows.targets, rows.weights)
+    calibrator = make_calibrator(method).fit(rows.raw, rows.targets, rows.weights, clusters=rows.clusters)
     made = TrainedJudge.of(recipe, replace(judge.fitted, calibrator=calibrator, out_of_fold=rows))
     made.record(imported=judge.notes["imported"] | {"votes": len(battles)})
     return made
