@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.judges.scored import scored_votes, with_scores
 
 from votecast.calibrating import calibrate_judge
 from votecast.calibration import Chain, make_calibrator
 from votecast.data.battles import SCHEMA, Battles
+from votecast.data.scores import Scores
 from votecast.data.simulation import simulate
+from votecast.ensembling import ensemble
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.judge import TrainedJudge
+from votecast.judges.linking import link_judge
 from votecast.metrics import log_loss
 
 
@@ -87,7 +93,7 @@ def test_it_knows_the_prompts_it_was_calibrated_on(judge: TrainedJudge, others: 
 
 @pytest.mark.parametrize("by", [None, "turns", "language", "source"])
 def test_what_is_read_back_forecasts_the_same_bits(
-    judge: TrainedJudge, others: Battles, tmp_path, by: str | None
+    judge: TrainedJudge, others: Battles, tmp_path: Path, by: str | None
 ) -> None:
     once = calibrate_judge(judge, others[:200], by=by, draws=0)
     twice = calibrate_judge(once, others[200:], method="isotonic", draws=0, allow_leak=True)
@@ -158,3 +164,36 @@ def test_what_does_not_suffice_is_said(judge: TrainedJudge, others: Battles) -> 
     idle = Battles(others.table.set_column(column, SCHEMA.field("weight"), pa.array(np.zeros(len(others)))))
     with pytest.raises(DataError, match="weights of all votes are 0"):
         calibrate_judge(judge, idle)
+
+
+def test_a_judge_of_scores_is_calibrated_on_rows_without_texts(tmp_path: Path) -> None:
+    scores, votes = scored_votes(200)
+    linked, _ = link_judge(scores, votes)
+    more, other = scored_votes(240, seed=3)
+    gap = Scores(more.ids, 3 * more.a, 3 * more.b)  # a scorer that has become three times as sure
+    rows = with_scores(other, gap)
+    bare = rows.table
+    empty = pa.array([[]] * len(rows), SCHEMA.field("prompt").type)
+    for name in ("prompt", "response_a", "response_b"):
+        bare = bare.set_column(bare.column_names.index(name), SCHEMA.field(name), empty)
+    for given in (rows, Battles(bare)):
+        made = calibrate_judge(linked, given, method="shift", draws=50)
+        entry = made.notes["calibration"][-1]
+        assert entry["gain"]["low"] > 0 and entry["clusters"] == 240
+        made.save_pretrained(tmp_path / "judge", overwrite=True)
+        again = TrainedJudge.from_pretrained(tmp_path / "judge")
+        assert np.array_equal(again.predict_proba(given), made.predict_proba(given))
+
+
+def test_a_judge_made_of_judges_is_calibrated_like_any_other(
+    judge: TrainedJudge, others: Battles, tmp_path: Path
+) -> None:
+    other = calibrate_judge(judge, others[:100], method="shift", draws=0)
+    both = ensemble([judge, other], method="mean")
+    made = calibrate_judge(both, others[100:], method="vector", draws=50, allow_leak=True)
+    assert made.notes["calibration"][-1]["gain"]["value"] > 0
+    assert len(made.prompt_hashes.overlap(others)) == len(others)
+    made.save_pretrained(tmp_path / "judge")
+    assert np.array_equal(
+        TrainedJudge.from_pretrained(tmp_path / "judge").predict_proba(TRAIN), made.predict_proba(TRAIN)
+    )
