@@ -93,7 +93,9 @@ def _losses(rows: Checked, clusters: NDArray[np.int64]) -> tuple[dict[str, Float
     for name, least in CANDIDATES.items():
         entry: dict[str, Any] = {"method": name}
         if few:
-            entry["left_out"] = f"{len(w):,} votes, {len(np.unique(clusters)):,} prompts; from 200 votes and 2 prompts on"
+            entry["left_out"] = (
+                f"{len(w):,} votes, {len(np.unique(clusters)):,} prompts; from 200 votes and 2 prompts on"
+            )
         elif len(w) < least:
             entry["left_out"] = f"tried from {least:,} votes up"
         else:

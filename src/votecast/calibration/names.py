@@ -31,4 +31,4 @@ def first(state: Mapping[str, Any]) -> Mapping[str, Any]:
         >>> first({"method": "chain", "parts": [{"method": "none"}, {"method": "shift"}]})["method"]
         'none'
     """
-    return state["parts"][0] if state["method"] == "chain" else state  # type: ignore[no-any-return]
+    return state["parts"][0] if state["method"] == "chain" else state
