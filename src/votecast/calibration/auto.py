@@ -94,7 +94,7 @@ def _losses(rows: Checked, clusters: NDArray[np.int64]) -> tuple[dict[str, Float
         entry: dict[str, Any] = {"method": name}
         if few:
             entry["left_out"] = (
-                f"{len(w):,} votes, {len(np.unique(clusters)):,} prompts; from 200 votes and 2 prompts on"
+                f"{len(w):,} votes, {len(np.unique(clusters)):,} prompts; a choice takes 200 votes and 2 prompts"
             )
         elif len(w) < least:
             entry["left_out"] = f"tried from {least:,} votes up"
