@@ -72,3 +72,9 @@ def test_a_file_of_models_and_votes_alone_is_read_for_a_leaderboard(tmp_path: Pa
     assert battles.ids == ["0", "1"] and battles.report is not None and battles.report.format == "names"
     with pytest.raises(DataError, match="no format fits its columns"):
         read_votes(path)
+
+
+def test_a_vote_for_an_answer_is_never_against_both(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_text("model_a,model_b,winner,both_bad\nx,y,model_a,1\ny,x,tie,1\nx,y,tie,0\n")
+    assert read_votes(path, ranking=True).column("both_bad").to_pylist() == [False, True, False]

@@ -69,7 +69,7 @@ def read_frame(frame: Any, *, ranking: bool = False) -> Battles:
         raise DataError(min(part.faults.values(), key=lambda bad: bad.row).message(_NAME))
     keep = _further(table, source)
     if ranking:
-        columns[BOTH_BAD], keep = read_both_bad(part), [*keep, BOTH_BAD]
+        columns[BOTH_BAD], keep = read_both_bad(part, columns.get("winner")), [*keep, BOTH_BAD]
     return Battles(part.battles(columns, dict.fromkeys(keep)))
 
 

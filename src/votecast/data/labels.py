@@ -63,18 +63,21 @@ def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> p
     return _CLASS_OF_NAME.take(known)
 
 
-def read_both_bad(part: Part, name: str = "winner") -> pa.Array:
+def read_both_bad(part: Part, winner: pa.Array | None, name: str = "winner") -> pa.Array:
     """Which votes say that both answers are bad, which `read_winner` takes for ties.
 
     Args:
         part: The batch; a file that was written from battles with a column `BOTH_BAD` tells by it, too.
+        winner: The votes as they were read, None where they were not; what is no tie is not against both answers,
+            whatever such a column says.
         name: The column of winners.
 
     Returns:
         True or False for every row, of type bool.
     """
     told = (_index_in(part.text(name), _BOTH_BAD_NAMES), _index_in(part.text(BOTH_BAD), _YES))
-    return pc.or_(*(pc.is_valid(place) for place in told))
+    bad = pc.or_(*(pc.is_valid(place) for place in told))
+    return bad if winner is None else pc.and_(bad, pc.fill_null(pc.equal(winner, "tie"), fill_value=False))
 
 
 def read_one_hot(part: Part) -> pa.Array:

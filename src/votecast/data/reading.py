@@ -234,7 +234,8 @@ class _Pass:
         self._note(part)
         keep = self._keep
         if self._source.options.ranking:
-            columns[BOTH_BAD], keep = read_both_bad(part), tuple(dict.fromkeys((*keep, BOTH_BAD)))
+            columns[BOTH_BAD] = read_both_bad(part, columns.get("winner"))
+            keep = tuple(dict.fromkeys((*keep, BOTH_BAD)))
         battles = Battles(part.battles(columns, keep))
         if self.is_thrifty:
             pa.default_memory_pool().release_unused()
