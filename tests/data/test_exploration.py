@@ -178,3 +178,24 @@ def test_exchanging_the_answers_exchanges_what_is_found() -> None:
     assert found.encoding["rows"] == turned.encoding["rows"]
     shares = [found.found.labels["shares"][name] for name in ("a", "b", "tie")]
     assert np.allclose(shares, [turned.found.labels["shares"][name] for name in ("b", "a", "tie")])
+
+
+def test_the_pairs_with_the_largest_minority_come_first() -> None:
+    votes = [("one", "aaab"), ("two", "aabb"), ("three", "aa"), ("four", "abtie")]
+    base = {"response_a": "x", "response_b": "y"}
+    rows = [
+        base | {"prompt": prompt, "winner": vote}
+        for prompt, said in votes
+        for vote in (["a", "b", "tie"] if said == "abtie" else list(said))
+    ]
+    battles = Battles.from_rows([row | {"id": str(number)} for number, row in enumerate(rows)])
+    found = conflicts(battles, Pairs.of(battles))
+    assert [(entry["a"], entry["b"], entry["tie"]) for entry in found] == [(2, 2, 0), (3, 1, 0), (1, 1, 1)]
+    assert [entry["row"] for entry in found] == [4, 0, 10]
+
+
+def test_groups_may_have_names_of_any_length() -> None:
+    row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "a"}
+    long = "n" * 500_000
+    battles = Battles.from_rows([row] * 3000)
+    assert outcome_slices(battles, [long] + ["short\x00"] * 2999)["short\x00"]["rows"] == 2999

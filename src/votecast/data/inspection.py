@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,11 @@ def _languages(battles: Battles, seed: int) -> tuple[Battles, list[str]]:
 
 
 def _language_figures(battles: Battles, languages: list[str]) -> Figures:
-    names, counts = np.unique(np.array(languages, dtype=str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
+    counts = Counter(languages)
     return {
         "found_by": "column" if _languages_given(battles) else "py3langid",
         "rows": len(languages),
-        "counts": {str(names[i]): int(counts[i]) for i in order},
+        "counts": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
     }
 
 

@@ -34,12 +34,13 @@ def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
         >>> outcome_slices(Battles.from_rows([row]), ["en"])
         {'en': {'rows': 1, 'votes': 1, 'a': 0.0, 'b': 0.0, 'tie': 1.0}}
     """
-    names, group = np.unique(np.array(groups, dtype=str), return_inverse=True)
+    encoded = pa.array(groups, pa.large_string()).dictionary_encode()
+    names, group = encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.intp)
     votes, voted = known_targets(battles), battles.labelled
     rows, counts = np.bincount(group, minlength=len(names)), np.bincount(group[voted], minlength=len(names))
     order = sorted(range(len(names)), key=lambda i: (-rows[i], names[i]))
     shares = _shares(votes, group, counts, len(names))
-    return {str(names[i]): {"rows": int(rows[i]), "votes": int(counts[i])} | shares[i] for i in order}
+    return {names[i]: {"rows": int(rows[i]), "votes": int(counts[i])} | shares[i] for i in order}
 
 
 def length_outcomes(battles: Battles) -> list[Figures]:

@@ -32,8 +32,9 @@ def conflicts(battles: Battles, pairs: Pairs, *, first: int = _FIRST) -> list[Fi
     rows, group, votes = _votes(battles, pairs)
     kinds = np.unique(np.column_stack([group, votes]), axis=0)[:, 0].astype(np.int64)
     disputed = np.flatnonzero(np.bincount(kinds) > 1) if len(kinds) else kinds
-    counts = {int(g): votes[group == g].sum(axis=0) for g in disputed}
-    largest = sorted(counts, key=lambda g: (-np.sort(counts[g])[-2], g))[:first]
+    counts = np.stack([np.bincount(group, column) for column in votes.T], axis=1)
+    second = np.sort(counts[disputed], axis=1)[:, -2]
+    largest = disputed[np.lexsort((disputed, -second))][:first].tolist()
     ids = battles.ids if largest else []
     members = {g: rows[group == g].tolist() for g in largest}
     return [
