@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.audit.arena import Knowing, arena, sharpened, tilted
 
@@ -94,6 +95,46 @@ def test_few_prompts_are_warned_of(world: World) -> None:
     battles, p = world
     page = audit_page(audit_judge(Knowing(battles, p), battles[:30], draws=20))
     assert "different prompts here" in _said(page, "warning")
+
+
+def test_a_fault_not_found_on_few_prompts_is_no_news(world: World) -> None:
+    battles, p = world
+    few = battles.take(range(120))
+    page = audit_page(audit_judge(Knowing(few, p[:120]), few, draws=40))
+    assert "None of" not in _said(page, "good") and "No taste" not in _said(page, "good")
+
+
+def test_without_draws_nothing_is_called_chance(world: World) -> None:
+    battles, p = world
+    page = audit_page(audit_judge(Knowing(battles, p), battles, draws=0))
+    assert "No intervals were drawn" in _said(page, "note")
+    assert _said(page, "warning") == ""
+
+
+def test_an_order_that_moves_forecasts_and_no_decision_is_told_of(world: World) -> None:
+    def sway(battles: Battles, p: Probabilities) -> Probabilities:
+        """Every other row is pulled to the answer that is shown first, and the others to the second."""
+        return np.asarray(0.9 * p + 0.1 * np.eye(3)[np.arange(len(battles)) % 2])
+
+    sure = np.tile([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]], (375, 1))
+    page = _page(world, sure, sway)
+    assert "does not matter" not in _said(page, "good")
+    assert "Its forecasts move by 10.0% on average with the order of the answers" in _said(page, "note")
+
+
+def test_rare_languages_are_one_slice_and_small_slices_are_not_drawn(world: World) -> None:
+    battles, p = world
+    names = ["en"] * 1450 + ["de"] * 38 + ["fr"] * 2 + ["it"] * 4 + ["es"] * 6
+    place = battles.table.column_names.index("language")
+    field = battles.table.schema.field("language")
+    named = Battles(battles.table.set_column(place, field, pa.array(names, field.type)))
+    section = _section(audit_page(audit_judge(Knowing(named, p), named, draws=20)), "slices")
+    table = next(item for item in section.items if isinstance(item, Table) and item.columns[0] == "language")
+    assert [(row[0], row[2]) for row in table.rows] == [("en", 1450), ("de", 38), ("other", 12)]
+    chart = section.items[0]
+    assert isinstance(chart, Chart)
+    assert "language de" in chart.series[0].x and "language other" not in chart.series[0].x
+    assert "neither tested nor drawn" in section.text[-1]
 
 
 def test_predictions_alone_say_what_is_not_known(world: World) -> None:

@@ -179,6 +179,9 @@ def test_numbers_have_the_digits_that_mean_something() -> None:
     assert shown(0.0003, percent=True).text == "0.030%"
     assert [tick(value, 0.025) for value in (0.0, 0.025, -0.05)] == ["0.000", "0.025", "\u22120.050"]
     assert own_decimals(1e-30) == 6
+    cells = [Figure(0.12, 0.05, 0.19), Figure(-0.0964, float("nan"), float("nan"))]
+    rows = shown_rows(Table(["", "saved"], [["wide", cells[0]], ["untested", cells[1]]]))
+    assert [row[1].text for row in rows] == ["0.12", "\u22120.10"]
 
 
 def test_a_column_of_mixed_cells_is_text() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -89,10 +90,11 @@ def models(rows: Rows, bases: Sequence[str]) -> Models | None:
         return None
     own = tuple(dict.fromkeys(map(family_of, bases)))
     kin = {name: family_of(name) for name in sorted({*sides[0][named], *sides[1][named]})}
-    several = [name for name in sorted(set(kin.values())) if list(kin.values()).count(name) > 1 or name in own]
+    sizes = Counter(kin.values())
+    several = [name for name in sorted(sizes) if sizes[name] > 1 or name in own]
     blood = [np.array([kin.get(name, "") for name in side], object) for side in sides]
     return Models(
-        models=_favours(rows, sides, named, list(kin))[:MOST],
+        models=_favours(rows, sides, named, list(kin)),
         families=_favours(rows, blood, named & (blood[0] != blood[1]), several),
         own=own,
         own_among=tuple(name for name in own if name in kin.values()),
@@ -101,10 +103,10 @@ def models(rows: Rows, bases: Sequence[str]) -> Models | None:
 
 
 def _favours(rows: Rows, sides: list[np.ndarray], counted: np.ndarray, names: list[str]) -> tuple[Favour, ...]:
-    """Each name against all others, most battles first."""
-    out = []
+    """Each name against all others, most battles first, no more of them than are looked at."""
+    out, battles = [], Counter(np.concatenate([side[counted] for side in sides]).tolist())
     lead, wins = rows.side_gap, (rows.targets[:, 0] + rows.targets[:, 2] / 2, rows.p[:, 0] + rows.p[:, 2] / 2)
-    for name in names:
+    for name in sorted(names, key=lambda name: (-battles[name], name))[:MOST]:
         first, second = (side == name for side in sides)
         part = (first | second) & counted
         if part.any():

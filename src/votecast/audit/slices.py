@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,9 @@ from votecast.types import Probabilities
 
 MOST: Final = 20
 """Values of a kind; beyond them the rarest are put together."""
+
+RARE: Final = 10
+"""Languages and sources of fewer rows say nothing alone; they are put together, too."""
 
 OTHER: Final = "other"
 LANGUAGE_ROWS: Final = 5_000
@@ -95,13 +99,13 @@ def _part(rows: Rows, kind: str, name: str, mask: NDArray[np.bool_], gains: Floa
 
 def _kinds(rows: Rows, form: Form | None, seed: int) -> Mapping[str, Masks]:
     battles = rows.battles
-    out = {"source": _masks(group_values(battles, "source"))}
+    out = {"source": _masks(group_values(battles, "source"), RARE)}
     if not rows.has_texts:
         return out
     out = {
         "length": _quartiles(np.sum([characters(battles, name) for name in TEXT_COLUMNS], axis=0)),
-        "turns": _masks(group_values(battles, "turns")),
-        "language": _masks(_languages(battles, seed)),
+        "turns": dict(sorted(_masks(group_values(battles, "turns")).items())),
+        "language": _masks(_languages(battles, seed), RARE),
         "category": _masks(categories(battles)),
     } | out
     if form is not None:
@@ -124,15 +128,17 @@ def _languages(battles: Battles, seed: int) -> list[str | None]:
     return out
 
 
-def _masks(names: list[str] | list[str | None]) -> Masks:
-    """Which rows have each name, most rows first; rare names together, rows without one nowhere."""
+def _masks(names: list[str] | list[str | None], least: int = 1) -> Masks:
+    """Which rows have each name, most rows first; names of fewer rows together, rows without one nowhere."""
     given = np.array([name or "" for name in names], dtype=object)
-    known, counts = np.unique(given[given != ""].astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    kept = known[order if len(known) <= MOST else order[: MOST - 1]].tolist()
-    out: Masks = {str(name): np.asarray(given == name, dtype=np.bool_) for name in kept}
+    counts = Counter(name for name in names if name)
+    known = sorted(counts, key=lambda name: (-counts[name], name))
+    kept = [name for name in known if counts[name] >= least]
+    kept = known if len(known) - len(kept) == 1 else kept  # one name alone is its own slice
+    kept = kept if len(kept) <= MOST else kept[: MOST - 1]
+    out: Masks = {name: np.asarray(given == name, dtype=np.bool_) for name in kept}
     if len(kept) < len(known):
-        rest = (given != "") & ~np.isin(given, kept)
+        rest = ~np.any([given == "", *out.values()], axis=0)
         out[OTHER] = out[OTHER] | rest if OTHER in out else np.asarray(rest, dtype=np.bool_)
     return {UNKNOWN if name == "und" else name: mask for name, mask in out.items()}
 

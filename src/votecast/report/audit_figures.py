@@ -10,6 +10,7 @@ from votecast.audit.outcomes import Ties
 from votecast.audit.people import People
 from votecast.audit.result import Audit
 from votecast.audit.slices import Part
+from votecast.audit.sums import LEAST_PROMPTS
 from votecast.metrics.curves import Curve
 from votecast.metrics.result import Figure
 from votecast.report.document import Cell, Chart, Heatmap, Item, Section, Series, Table
@@ -168,7 +169,9 @@ def _slices(audit: Audit) -> list[Section]:
     if not audit.slices:
         return []
     kinds = dict.fromkeys(part.kind for part in audit.slices)
-    shown = [part for part in audit.slices if not math.isnan(part.log_loss.value)][:_PARTS_SHOWN]
+    known = [part for part in audit.slices if not math.isnan(part.log_loss.value)]
+    enough = [part for part in known if part.prompts >= LEAST_PROMPTS]
+    shown = enough[:_PARTS_SHOWN]
     drawn = _series("judge", [part_name(part) for part in shown], [part.log_loss for part in shown])
     overall = audit.headline["log_loss"].value
     chart = Chart("dots", "Log loss of each slice", "log loss", "", [drawn], mark=overall)
@@ -182,6 +185,8 @@ def _slices(audit: Audit) -> list[Section]:
         ),
         "Categories are told by simple rules from the beginning of the prompt: they sort a file, not a prompt.",
     ]
+    if len(enough) < len(known):
+        text.append(f"Slices of fewer than {LEAST_PROMPTS} prompts are neither tested nor drawn.")
     tables = [_part_table(kind, audit) for kind in kinds]
     return [Section("slices", "Where it is better and worse", text, [*([chart] if shown else []), *tables])]
 

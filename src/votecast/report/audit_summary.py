@@ -21,6 +21,7 @@ WORTH: Final = 0.005
 _NAMED: Final = 4
 _FLIPS: Final = 0.01
 _CUT: Final = 0.05
+_MOVES: Final = 0.005
 
 
 def summary(audit: Audit) -> list[Remark]:
@@ -58,8 +59,9 @@ def _votes(audit: Audit) -> Iterator[Remark]:
             "Whether the judge was trained on these prompts could not be checked; if it was, all figures flatter it."
         )
     if votes.prompts < FEW_PROMPTS:
+        asked = f"are only {votes.prompts:,} different prompts" if votes.prompts > 1 else "is only one prompt"
         yield _warning(
-            f"There are only {votes.prompts:,} different prompts here: read the intervals, not the figures, and do not "
+            f"There {asked} here: read the intervals, not the figures, and do not "
             "take a fault that was not found for one that is not there."
         )
 
@@ -69,6 +71,7 @@ def _worth(audit: Audit) -> Iterator[Remark]:
     accuracy, loss = audit.headline["accuracy"].value, audit.headline["log_loss"].value
     prior, style = gains["prior"], gains.get("style")
     facts = f"its decision meets the vote in {accuracy:.1%} of rows, its log loss is {loss:.3f}"
+    drawn = audit.settings["draws"] > 0
     if prior.high < 0 or (math.isnan(prior.high) and prior.value < 0):
         yield _warning(
             "Do not use its probabilities on votes like these: forecasting nothing but how often each outcome occurs "
@@ -79,12 +82,17 @@ def _worth(audit: Audit) -> Iterator[Remark]:
             "good",
             f"It foresees votes: {facts}, {prior.value:.3f} less than forecasting only how often each outcome occurs.",
         )
+    elif not drawn:
+        yield _note(
+            f"No intervals were drawn: {facts}, {prior.value:.3f} less than forecasting only how often each outcome "
+            "occurs, and how much of that is chance is not known."
+        )
     else:
         yield _warning(
             f"It cannot be told apart from forecasting nothing but how often each outcome occurs ({facts}): do not "
             "rely on it for votes like these."
         )
-    if style is not None and prior.value >= WORTH and not style.low > 0:
+    if style is not None and drawn and prior.value >= WORTH and not style.low > 0:
         verb = "is worse than" if style.high < 0 else "is not shown to be better than"
         yield _warning(f"It {verb} a model that sees only length and layout: do not take it for a judge of content.")
 
@@ -162,7 +170,7 @@ def _slices(audit: Audit) -> Iterator[Remark]:
     if ties and not (audit.ties and audit.ties.gap.marked):
         yield _note(f"It forecasts too many or too few ties for {_parts(ties)}.")
     tested = sum(_is_tested(part.excess) for part in audit.slices)
-    if tested and not harmful and not sure:
+    if tested and not harmful and not sure and _is_telling(audit):
         yield Remark("good", f"None of {tested} slices was found where it does harm or is overconfident.")
 
 
@@ -181,8 +189,13 @@ def _order(audit: Audit) -> Iterator[Remark]:
             f"The answer shown {'first' if found.pull.value > 0 else 'second'} gains {abs(found.pull.value):.2%} on "
             "average; decisions hardly change."
         )
-    else:
+    elif found.moved.value < _MOVES:
         yield Remark("good", "The order of the answers does not matter to it.")
+    else:
+        yield _note(
+            f"Its forecasts move by {found.moved.value:.1%} on average with the order of the answers; decisions hardly "
+            "change."
+        )
     if found is not None and found.lean_gap.marked:
         lean = "less" if found.lean_gap.value < 0 else "more"
         yield _note(f"It leans {lean} to the answer shown first than the people who voted.")
@@ -198,7 +211,7 @@ def _style(audit: Audit) -> Iterator[Remark]:
     if under:
         yield _note(f"It gives less for {', '.join(under)} than people do.")
     tested = any(_is_tested(trait.overrated) for trait in audit.style.traits)
-    if tested and not over and not under:
+    if tested and not over and not under and _is_telling(audit):
         yield Remark("good", "No taste for length, layout or repetition was found beyond that of the people who voted.")
 
 
@@ -215,8 +228,9 @@ def _models(audit: Audit) -> Iterator[Remark]:
             names = [f"{favour.name} ({favour.favoured.value:+.1%})" for favour in strongest]
             yield _warning(f"It {verb} {_some(names)} beyond the votes: do not rank these models with it alone.")
     tested = sum(_is_tested(model.favoured) for model in found.models)
-    if tested and not likes and not dislikes:
-        yield Remark("good", f"None of {tested} models was found that it favours or puts down beyond the votes.")
+    if tested and not likes and not dislikes and _is_telling(audit):
+        counted = f"None of {tested} models" if tested > 1 else "No model"
+        yield Remark("good", f"{counted} was found that it favours or puts down beyond the votes.")
     own = [family for family in found.families if family.name in found.own]
     for family in own:
         known = "" if family.favoured.marked else ", which is within chance"
@@ -236,6 +250,11 @@ def _truncation(audit: Audit) -> Iterator[Remark]:
         f"{found.share.value:.0%} of rows are longer than it reads; {found.unread.value:.0%} of all text never reached "
         f"it.{worse}"
     )
+
+
+def _is_telling(audit: Audit) -> bool:
+    """Whether a fault that was not found is news: on few prompts only gross ones are."""
+    return audit.votes.prompts >= FEW_PROMPTS
 
 
 def _is_tested(test: Finding) -> bool:

@@ -105,7 +105,9 @@ def tick(value: float, step: float, *, percent: bool = False) -> str:
 
 
 def _column(cells: Sequence[Cell], *, percent: bool) -> list[Shown]:
-    own = [own_decimals(cell, percent=percent) for cell in cells if isinstance(cell, float | Figure)]
+    numbers = [cell for cell in cells if isinstance(cell, float | Figure)]
+    ranged = [cell for cell in numbers if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low)]
+    own = [own_decimals(cell, percent=percent) for cell in ranged or numbers]  # intervals tell what digits mean
     alike = bool(own) and max(own) - min(own) <= 1
     found = [shown(cell, percent=percent, decimals=statistics.median_low(own) if alike else None) for cell in cells]
     is_number = all(cell.number for cell in found if cell.text)
