@@ -8,14 +8,23 @@ from tests.report.pages import Page
 
 from votecast.data.battles import Battles
 from votecast.data.exploration import explore
+from votecast.report.document import Document, Section, Table
 from votecast.report.html import render
 from votecast.report.votes_page import votes_page
 
 
-def page_of(rows: list[dict[str, Any]]) -> Page:
+def document_of(rows: list[dict[str, Any]]) -> Document:
     base = {"prompt": "Why is the sky blue?", "response_a": "Rayleigh scattering.", "response_b": "Because."}
     votes = Battles.from_rows([base | row for row in rows])
-    return Page(render(votes_page(explore(votes), votes, source="votes.csv")))
+    return votes_page(explore(votes), votes, source="votes.csv")
+
+
+def page_of(rows: list[dict[str, Any]]) -> Page:
+    return Page(render(document_of(rows)))
+
+
+def sections_of(rows: list[dict[str, Any]]) -> dict[str, Section]:
+    return {section.key: section for section in document_of(rows).sections}
 
 
 def test_a_page_about_many_things() -> None:
@@ -79,3 +88,21 @@ def test_texts_of_strangers_are_shown_and_not_run() -> None:
     page = page_of([{"winner": "a", "prompt": "<script>alert(1)</script>", "model_a": "</style>", "model_b": "n"}])
     assert "<script>alert(1)</script>" in page.text
     assert page.all("script") == []
+
+
+def test_small_groups_stand_together_and_turns_in_their_order() -> None:
+    languages = ["en"] * 30 + ["de"] * 12 + ["fr", "it", "es"]
+    rows = [
+        {"id": str(n), "prompt": [f"Question {n}?"] * (1 + (n + 1) % 3), "winner": "ab"[n % 2], "language": language}
+        for n, language in enumerate(languages)
+    ]
+    tables = [item for item in sections_of(rows)["groups"].items if isinstance(item, Table)]
+    assert [row[0] for row in tables[0].rows] == ["en", "de", "3 others"]
+    assert tables[0].rows[-1][1:] == [3, 2 / 3, 1 / 3, 0.0]
+    assert [row[0] for row in tables[1].rows] == ["1", "2", "3"]
+
+
+def test_few_votes_are_not_called_balanced() -> None:
+    page = page_of([{"id": str(n), "prompt": f"Question {n}?", "winner": "ab"[n % 2]} for n in range(30)])
+    assert "Whether one side wins more often cannot be told from 30 decided votes" in page.text
+    assert "The sides are balanced" not in page.text

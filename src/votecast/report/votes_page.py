@@ -19,7 +19,7 @@ _OUTCOMES = {"a": "a wins", "b": "b wins", "tie": "tie"}
 _SHOWN_GROUPS = 12
 _SHOWN_MODELS = 25
 _ENOUGH = 10
-"""Votes between two models from which a win rate is shown."""
+"""Votes between two models from which a win rate is shown, and rows from which a group stands by itself."""
 _NAMED = 5
 _BIN = 1.8
 
@@ -175,12 +175,14 @@ def _groups(found: Found) -> Section:
     for by, groups in found["outcomes"].items():
         if len(groups) < 2 and by != "language":
             continue
-        rows = [
-            [name, entry["rows"], *(entry[outcome] for outcome in CLASSES)]
-            for name, entry in list(groups.items())[:_SHOWN_GROUPS]
-        ]
-        left = len(groups) - len(rows)
-        caption = f"By {_GROUPINGS[by]}" + (f" (the {len(rows)} largest of {len(groups)})" if left else "")
+        shown = [name for name, entry in groups.items() if entry["rows"] >= _ENOUGH][:_SHOWN_GROUPS]
+        if by == "turns" or len(groups) - len(shown) == 1:
+            shown = sorted(groups) if by == "turns" else list(groups)
+        rows = [[name, groups[name]["rows"], *(groups[name][outcome] for outcome in CLASSES)] for name in shown]
+        rest = [entry for name, entry in groups.items() if name not in shown]
+        if rest:
+            rows.append(_together(rest))
+        caption = f"By {_GROUPINGS[by]}"
         if by == "language" and found["languages"]["rows"] < found["rows"]:
             caption += f", in a sample of {found['languages']['rows']:,} rows"
         columns = [_GROUPINGS[by], "rows", *_OUTCOMES.values()]
@@ -190,6 +192,14 @@ def _groups(found: Found) -> Section:
         "as the file names it" if how == "column" else f"as {how} recognises it in the prompt; und where it cannot tell"
     )
     return Section("groups", "Languages, sources, turns", [f"The language is {said}."], items)
+
+
+def _together(groups: Sequence[Found]) -> list[Any]:
+    """One row for many small groups, whose own shares would say nothing."""
+    votes = sum(entry["votes"] for entry in groups)
+    shares = [sum(entry["votes"] * (entry[name] or 0.0) for entry in groups) for name in CLASSES]
+    means = [share / votes if votes else None for share in shares]
+    return [f"{len(groups):,} others", sum(entry["rows"] for entry in groups), *means]
 
 
 _GROUPINGS = {"language": "language", "source": "source", "turns": "turns of the prompt"}

@@ -53,6 +53,9 @@ def _sides(found: Found) -> list[Remark]:
     if rate["rate"] is None:
         return []
     if rate["low"] <= 0.5 <= rate["high"]:
+        if rate["high"] - rate["low"] > 2 * _TILTED:
+            text = f"Whether one side wins more often cannot be told from {rate['of']:,} decided votes."
+            return [Remark("note", text)]
         return [Remark("good", f"The sides are balanced: the first answer wins {rate['rate']:.1%} of decided votes.")]
     text = (
         f"The sides are not balanced: the first answer wins {rate['rate']:.1%} of {rate['of']:,} decided votes "
