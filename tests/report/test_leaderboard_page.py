@@ -61,3 +61,28 @@ def test_votes_on_few_prompts_are_warned_of() -> None:
     votes = sized_votes(600)[:40]
     page = leaderboard_page(leaderboard(votes.take(list(range(20)) * 2), disconnected="largest"))
     assert any("independent units only" in remark.text for remark in page.summary)
+
+
+def test_shares_of_few_battles_are_not_shown_as_shares() -> None:
+    rows = [*round_robin(4, 6), *[("m0", "m4", "a")] * 2, ("m0", "m4", "b")]
+    page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
+    won = page.sections[1].items[0]
+    assert isinstance(won, Heatmap) and "fewer than 10 times" in page.sections[1].text[0]
+    m0, m1, m4 = (list(won.rows).index(name) for name in ("m0", "m1", "m4"))
+    assert won.values[m0][m4] is None and won.values[m0][m1] is not None
+
+
+def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:
+    rows = [*round_robin(), *[("m9", "m0", "a")] * 12]
+    page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
+    assert any("m9 only won or only lost" in remark.text for remark in page.summary)
+    texts = {"prompt": "Why?", "response_a": "1", "response_b": "2"}
+    frame = pd.DataFrame(round_robin(), columns=BARE).assign(**texts)
+    one = leaderboard_page(leaderboard(frame))
+    assert any(remark.level == "warning" and "one prompt" in remark.text for remark in one.summary)
+
+
+def test_a_number_for_ties_that_nobody_voted_has_no_interval() -> None:
+    frame = pd.DataFrame([row for row in round_robin() if row[2] != "tie"], columns=BARE)
+    facts = dict(leaderboard_page(leaderboard(frame, method="davidson")).facts)
+    assert facts["ties (nu)"] == "0.000"

@@ -18,8 +18,8 @@ from votecast.ranking.sample import Sample, numbered, sample_of
 from votecast.ranking.sandwich import Spread, best_tuning, bread_of, covariance_of, spread
 from votecast.ranking.solving import Solution, notes_of, solve
 
-_USELESS: Final = "the predictions say nothing of the votes, and are not used"
-_ONE_PROMPT: Final = "all votes are on one prompt: intervals take each row for itself"
+USELESS: Final = "the predictions say nothing of the votes, and are not used"
+ONE_PROMPT: Final = "all votes are on one prompt: intervals take each row for itself"
 _NO_TIES: Final = {"davidson": 0.0, "rao_kupper": 1.0}
 
 
@@ -163,8 +163,8 @@ def _tie(method: str, found: Solution) -> float | None:
 
 
 def _notes(sample: Sample, tuning: float | None) -> list[str]:
-    notes = [_USELESS] if tuning == 0 else []
-    return notes + ([_ONE_PROMPT] if np.ptp(sample.rows.clusters) == 0 else [])
+    notes = [USELESS] if tuning == 0 else []
+    return notes + ([ONE_PROMPT] if np.ptp(sample.rows.clusters) == 0 else [])
 
 
 def _spread(sample: Sample, found: Solution) -> Spread:

@@ -13,11 +13,16 @@ from votecast.leaderboard.rows import listed
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats
 from votecast.ranking import Ranking
+from votecast.ranking.fit import ONE_PROMPT, USELESS
 from votecast.report.document import Cell, Chart, Document, Heatmap, Remark, Section, Series, Table
+from votecast.report.numbers import shown
 from votecast.version import __version__
 
 MOST_MODELS: Final = 30
 """More models than this make a heatmap that nobody can read; the best are shown."""
+
+ENOUGH: Final = 10
+"""Battles between two models from which the share that one of them won is shown."""
 
 _SOURCES: Final = {
     "votes": "By votes of people",
@@ -40,8 +45,8 @@ _ABOUT_COLUMNS: Final = (
     "chance against one of the other models at random."
 )
 _ABOUT_PAIRS: Final = (
-    "How often the model of the row beats the model of the column, a tie counting half. Empty: they never met. Cells "
-    "of few battles differ from what the scores expect by chance."
+    f"How often the model of the row beats the model of the column, a tie counting half. Empty: they met fewer than "
+    f"{ENOUGH} times. Cells of few battles differ from what the scores expect by chance."
 )
 _ABOUT_STYLE: Final = (
     "What people give for style, at equal strength of the models. The scores above are those of answers that are "
@@ -102,6 +107,9 @@ def _summary(board: Leaderboard) -> list[Remark]:
     if 1 < found.clusters < FEW_CLUSTERS:
         few = f"The intervals stand on {found.clusters} independent units only: they are rough, and with other prompts "
         remarks.append(Remark("warning", few + "the order can be another."))
+    if ONE_PROMPT in found.notes:
+        remarks.append(Remark("warning", "All votes are on one prompt: with other prompts the order can be another."))
+    remarks += [Remark("note", _sentence(note)) for note in found.notes if note not in (ONE_PROMPT, USELESS)]
     if found.tuning is not None:
         remarks.append(_powered(board, found.tuning))
     return remarks
@@ -142,7 +150,8 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
     if board.judge is not None:
         pairs["judge"] = f"{board.judge['name']} ({board.judge['hash'][:12]})"
     if found.tie is not None:
-        pairs[f"ties ({found.tie.name})"] = f"{found.tie.value:.3f} ({found.tie.low:.3f} to {found.tie.high:.3f})"
+        shown_tie = shown(Figure(found.tie.value, found.tie.low, found.tie.high), decimals=3)
+        pairs[f"ties ({found.tie.name})"] = shown_tie.text + (f" ({shown_tie.interval})" if shown_tie.interval else "")
     return [(name, value) for name, value in pairs.items() if value]
 
 
@@ -173,7 +182,10 @@ def _pairs(board: Leaderboard) -> Section:
     left = f" The best {shown} of {len(found.models)} models are shown." if shown < len(found.models) else ""
     maps = [
         Heatmap(title, names, names, _cells(values[:shown, :shown]), middle=0.5)
-        for title, values in (("Share of battles won", found.observed), ("Expected by the scores", found.expected))
+        for title, values in (
+            ("Share of battles won", np.where(found.met >= ENOUGH, found.observed, np.nan)),
+            ("Expected by the scores", found.expected),
+        )
         if np.isfinite(values[:shown, :shown]).any()
     ]
     return Section("pairs", "Who beats whom", [_ABOUT_PAIRS + left], maps)
@@ -199,7 +211,7 @@ def _both_bad(board: Leaderboard) -> list[Section]:
     order = np.argsort(bad.share, kind="stable").tolist()
     names, shares = [models[i] for i in order], _figures(bad.share[order], bad.low[order], bad.high[order])
     series = Series("share", names, *(values[order].tolist() for values in (bad.share, bad.low, bad.high)))
-    plot = Chart("dots", "Votes against both answers", "share of all votes", "model", [series])
+    plot = Chart("dots", "Votes against both answers", "share of all votes", "model", [series], percent=True)
     counts = [int(count) if count.is_integer() else count for count in bad.votes[order].tolist()]
     rows: list[list[Cell]] = [list(row) for row in zip(names, counts, shares, strict=True)]
     table = Table(["model", "votes against both", "share"], rows, "The same as numbers", frozenset({"share"}))
