@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,15 @@ def test_it_knows_the_prompts_it_was_calibrated_on(judge: TrainedJudge, others: 
     assert (
         calibrate_judge(judge, TRAIN, method="shift", draws=0, allow_leak=True).notes["calibration"][0]["leaked"] == 400
     )
+
+
+def test_a_judge_of_unknown_training_prompts_stays_one(judge: TrainedJudge, others: Battles) -> None:
+    foreign = TrainedJudge.of(judge.recipe, replace(judge.fitted, prompt_hashes=None))
+    made = calibrate_judge(foreign, others[:200], method="shift", draws=0)
+    assert len(made.prompt_hashes.overlap(others[:200])) == 200
+    assert made.notes["unknown_prompts"] == [judge.name]
+    twice = calibrate_judge(made, others[200:], method="shift", draws=0, allow_leak=True)
+    assert twice.notes["unknown_prompts"] == [judge.name]
 
 
 @pytest.mark.parametrize("by", [None, "turns", "language", "source"])

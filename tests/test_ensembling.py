@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from votecast.calibrating import calibrate_judge
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.data.writing import write_votes
@@ -137,6 +138,8 @@ def test_new_votes_take_the_place_of_shared_rows_and_become_training_prompts(tmp
     mean = ensemble(each, method="mean", votes=NEW, draws=50)
     assert mean.prompt_hashes is not None
     assert not len(mean.prompt_hashes.overlap(NEW))
+    with pytest.raises(DataError, match="holds no out-of-fold rows to calibrate on; give votes"):
+        calibrate_judge(mean)  # on votes that it would not know as seen
     with pytest.raises(LeakError, match=r"judge 'cheap \d' was trained"):
         ensemble(each, votes=VOTES[200:])
     turned = ensemble(each, method="stack", votes=NEW.swapped(), draws=0)
@@ -228,3 +231,10 @@ def test_an_ensemble_cannot_be_trained_and_an_empty_one_is_refused(tmp_path: Pat
 def _rows(votes: Battles) -> list[dict[str, Any]]:
     names = ("response_a", "response_b", "winner")
     return [{name: row[name] for name in names} for row in votes.table.to_pylist()]
+
+
+def test_equal_weights_need_no_votes_that_count_in_every_fold() -> None:
+    texts = [{"prompt": f"Why {number}?", "response_a": "x", "response_b": "y"} for number in range(9)]
+    votes = [row | {"winner": "a", "weight": float(place == 0)} for place, row in enumerate(texts)]
+    made = ensemble([judge(0), judge(1)], method="mean", votes=votes, draws=0)
+    assert made.notes["ensemble"]["learnt"]["weights"] == [0.5, 0.5]

@@ -17,6 +17,7 @@ from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
 from votecast.data.profile import characters
 from votecast.errors import ConfigError, DataError
+from votecast.judges.asking import unknown_prompts
 from votecast.judges.fitted import Fitted
 from votecast.judges.fitting import calibration_folds
 from votecast.judges.judge import TrainedJudge
@@ -228,8 +229,12 @@ def _further(judge: TrainedJudge, votes: Battles, how: _How, *, allow_leak: bool
         calibrator=Chain([judge.fitted.calibrator, calibrator]),
         prompt_hashes=PromptHashes.of(votes, seed=how.seed) if hashes is None else hashes.joined(votes),
     )
-    told = {"on": "votes", "leaked": leaked, "training_prompts_known": hashes is not None}
-    return _made(judge, judge.recipe, fitted, judge.figures, [*judge.notes.get(_NOTE, []), entry | told])
+    unknown = unknown_prompts(judge)
+    told = {"on": "votes", "leaked": leaked, "training_prompts_known": hashes is not None, "unknown_prompts": unknown}
+    made = _made(judge, judge.recipe, fitted, judge.figures, [*judge.notes.get(_NOTE, []), entry | told])
+    if unknown:
+        made.record(unknown_prompts=unknown)  # what it knows from now on is those of these votes
+    return made
 
 
 def _refitted(judge: TrainedJudge, how: _How) -> TrainedJudge:

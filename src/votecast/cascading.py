@@ -20,6 +20,7 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.evaluation import evaluate, vote_clusters
+from votecast.judges.asking import unknown_prompts
 from votecast.judges.cascade import CascadeModel
 from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
 from votecast.judges.frontier import Asked, Goal, Ints, Notches, choose, frontier
@@ -102,13 +103,13 @@ def cascade(
     if seconds is not None and (len(seconds) != len(named) or not all(0 < one < np.inf for one in seconds)):
         raise ConfigError(f"seconds are {list(seconds)}; give one number above 0 for each of the {len(named)} judges")
     progress("reading", 0, 1)
-    battles = _read(votes, named, dict(reader or {}))
+    battles, uncounted = _counted(_read(votes, named, dict(reader or {})))
     leaks = _leaks(named, battles, allow_leak=allow_leak)
     asked = _ask(named, battles, seconds, seed, progress)
     progress("fitting thresholds", 0, 1)
     made = _Made(named, asked, goal, seed, draws)
     judge = made.judge(name or "cascade")
-    judge.record(figures=made.figures(), **made.notes(leaks))
+    judge.record(figures=made.figures(), **made.notes(uncounted + leaks))
     if battles.report is not None:
         judge.record(reading=battles.report.to_dict() | {"path": Path(battles.report.path).name})
     progress("fitting thresholds", 1, 1)
@@ -153,16 +154,20 @@ class _Made:
         return self.asked.folds(self.rows, self.seed)
 
     @cached_property
-    def stage(self) -> Ints:
-        """Who answers each row where the whole procedure, choice and all, was run on the other folds."""
-        stage = np.zeros(len(self.rows), dtype=np.int64)
-        for fold in np.unique(self.folds):
-            here = self.folds == fold
-            others = self.rows[~here]
+    def plans(self) -> list[Plan]:
+        """For every fold, the thresholds where the whole procedure, choice and all, was run on the others."""
+        plans = []
+        for fold in range(int(self.folds.max()) + 1):
+            others = self.rows[self.folds != fold]
             path = frontier(self.asked, others, self.seed)
             notches = path[choose(self.asked, others, path, self.goal)][0]
-            stage[here] = fit_plan(self.asked.forecasts[:, others], notches).answering(self.asked.forecasts[:, here])
-        return stage
+            plans.append(fit_plan(self.asked.forecasts[:, others], notches))
+        return plans
+
+    @cached_property
+    def stage(self) -> Ints:
+        """Who answers each row under the thresholds of the other folds."""
+        return self._answering(self.asked.forecasts)
 
     def judge(self, name: str) -> TrainedJudge:
         """The cascade, not yet measured."""
@@ -197,10 +202,21 @@ class _Made:
         }
         origins = [entry for judge in self.judges.values() for entry in judge.notes.get("data_sources", [])]
         unique = [entry for place, entry in enumerate(origins) if entry not in origins[:place]]
-        return {"cascade": found, "limits": found["remarks"]} | ({"data_sources": unique} if unique else {})
+        unknown = [label for label, judge in self.judges.items() if unknown_prompts(judge)]
+        others = {"data_sources": unique, "unknown_prompts": unknown}
+        notes = {"cascade": found, "limits": found["remarks"]}
+        return notes | {name: value for name, value in others.items() if value}
+
+    def _answering(self, forecasts: Floats) -> Ints:
+        stage = np.zeros(len(self.rows), dtype=np.int64)
+        for fold, plan in enumerate(self.plans):
+            here = self.folds == fold
+            stage[here] = plan.answering(forecasts[:, here])
+        return stage
 
     def _routed(self, forecasts: Floats) -> Probabilities:
-        return np.asarray(forecasts[self.stage, self.rows])
+        """What is forecast where each row goes as far as these forecasts of it send it."""
+        return np.asarray(forecasts[self._answering(forecasts), self.rows])
 
     def _point(self, stage: Ints) -> dict[str, Any]:
         """Shares, loss and time of a cascade in which these judges answer."""
@@ -262,8 +278,18 @@ class _Made:
     def _held(self) -> OutOfFold:
         asked, p = self.asked, self._routed(self.asked.forecasts)
         swapped = None if asked.swapped is None else self._routed(asked.swapped)
-        ids, content = asked.battles.ids, asked.battles.content_hashes()
-        return OutOfFold(self.rows, ids, content, self.folds, p, asked.targets, asked.weights, asked.clusters, swapped)
+        return OutOfFold(
+            rows=self.rows,
+            ids=asked.battles.ids,
+            content=asked.battles.content_hashes(),
+            fold=self.folds,
+            raw=p,
+            targets=asked.targets,
+            weights=asked.weights,
+            clusters=asked.clusters,
+            swapped=swapped,
+            turned=asked.battles.swapped().content_hashes(),
+        )
 
     def _facts(self) -> dict[str, Any]:
         sources = self.asked.battles.column("source").value_counts().to_pylist()
@@ -302,12 +328,21 @@ def _read(votes: Any, judges: Mapping[str, TrainedJudge], reader: dict[str, Any]
         raise DataError(f"reader options {sorted(reader)} are for files; the votes came as {type(votes).__name__}")
     else:
         battles = as_battles(votes)
-    if len(battles) < FEWEST:
-        raise DataError(f"{len(battles)} calibration votes are too few to fit thresholds on; give at least {FEWEST}")
     battles.targets()
-    if not battles.weights().sum() > 0:
-        raise DataError("the weights of all calibration votes are 0; at least some must count")
     return battles
+
+
+def _counted(battles: Battles) -> tuple[Battles, list[str]]:
+    """The votes that count, and what must be said of the others."""
+    rows = np.flatnonzero(battles.weights() > 0)
+    if len(battles) and not len(rows):
+        raise DataError("the weights of all calibration votes are 0; at least some must count")
+    if len(rows) < FEWEST:
+        raise DataError(f"{len(rows)} calibration votes are too few to fit thresholds on; give at least {FEWEST}")
+    if len(rows) == len(battles):
+        return battles, []
+    said = f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out"
+    return Battles(battles.take(rows).table, battles.report), [said]
 
 
 def _leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_leak: bool) -> list[str]:

@@ -22,7 +22,7 @@ from votecast.data.frames import as_battles
 from votecast.data.writing import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
 from votecast.evaluation import vote_clusters
-from votecast.judges.asking import cite
+from votecast.judges.asking import cite, unknown_prompts
 from votecast.predicting import predict_file
 from votecast.types import Judge, Probabilities
 
@@ -169,7 +169,7 @@ def fit_rule(
     targets, weights = battles.targets(), battles.weights()
     hashes = getattr(judge, "prompt_hashes", None)
     leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
-    notes = [*([_UNCHECKED] if hashes is None else []), *_about_weights(weights)]
+    notes = [*_about_leaks(judge), *_about_weights(weights)]
     clusters = vote_clusters(battles, seed)
     rows = _one_each(clusters, weights, seed)
     if not len(rows):
@@ -272,6 +272,13 @@ def _wrong(p: Probabilities, targets: Probabilities, seed: int) -> NDArray[np.bo
     """Whether a vote, drawn from each soft label, is another than the decision."""
     right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
     return np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)
+
+
+def _about_leaks(judge: Judge) -> list[str]:
+    if getattr(judge, "prompt_hashes", None) is None:
+        return [_UNCHECKED]
+    names = ", ".join(unknown_prompts(judge))
+    return [f"leaks are looked for in part: on which prompts {names} was trained is not known"] if names else []
 
 
 def _about_weights(weights: NDArray[np.float64]) -> list[str]:

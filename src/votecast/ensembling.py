@@ -16,6 +16,7 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError
 from votecast.evaluation import evaluate
+from votecast.judges.asking import unknown_prompts
 from votecast.judges.combining import ROWS_FOR_A_NUMBER, Combiner, Method, Stacker, combiner
 from votecast.judges.ensemble import EnsembleModel
 from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
@@ -242,7 +243,7 @@ class _Made:
             found["stacker"] = self.recipe.model.stacker  # type: ignore[attr-defined]
         origins = [entry for judge in self.judges.values() for entry in judge.notes.get("data_sources", [])]
         unique = [entry for place, entry in enumerate(origins) if entry not in origins[:place]]
-        unknown = [label for label, judge in self.judges.items() if _is_unknown(judge)]
+        unknown = [label for label, judge in self.judges.items() if unknown_prompts(judge)]
         notes = {"ensemble": found, "limits": _limits(found, self.shared, self.judges, unknown)}
         others = {"data_sources": unique, "unknown_prompts": unknown}
         return notes | {name: value for name, value in others.items() if value}
@@ -269,14 +270,22 @@ class _Made:
             "gain": Figure(*gain).to_dict(),
         }
 
+    @property
+    def has_learnt(self) -> bool:
+        """Whether anything was fitted on the rows."""
+        return bool(self.combiner.parameters(len(self.judges)))
+
     def _with_votes(self, hashes: PromptHashes | None) -> PromptHashes | None:
         votes = self.shared.battles
-        if votes is None or not self.combiner.parameters(len(self.judges)):
+        if votes is None or not self.has_learnt:
             return hashes
         return PromptHashes.of(votes, seed=self.recipe.seed) if hashes is None else hashes.joined(votes)
 
     def _held(self) -> OutOfFold:
+        """The rows; none of further votes on which nothing was fitted, so that nothing is fitted on them unnoticed."""
         shared = self.shared
+        if shared.battles is not None and not self.has_learnt:
+            return OutOfFold.none()
         return OutOfFold(
             rows=np.arange(len(shared)),
             ids=shared.ids,
@@ -303,11 +312,6 @@ class _Made:
             "folds": {"method": "grouped", "n": len(sizes), "sizes": sizes, "notes": [], "seen_prompts": 0},
             "prompt_clusters": int(shared.clusters.max()) + 1,
         }
-
-
-def _is_unknown(judge: TrainedJudge) -> bool:
-    """Whether the prompts on which a judge was trained are not known, or not those of every judge inside it."""
-    return judge.prompt_hashes is None or bool(judge.notes.get("unknown_prompts"))
 
 
 def _limits(

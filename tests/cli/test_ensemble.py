@@ -154,3 +154,11 @@ def test_what_cannot_be_joined_is_one_clear_line(
     assert said in ran.err.replace("\n", " ")
     assert "Traceback" not in ran.err
     assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize("family", ["ensemble", "cascade"])
+def test_judges_made_of_judges_cannot_be_trained(votecast: Callable, folder: Path, tmp_path: Path, family: str) -> None:
+    ran = votecast("train", family, "--train", folder / "train.csv", "--out", tmp_path / "all")
+    assert ran.code == 2
+    assert "is made of judges that are trained already and cannot be trained itself" in ran.err
+    assert not (tmp_path / "all").exists()

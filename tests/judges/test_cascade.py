@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +15,9 @@ from hypothesis.extra.numpy import arrays
 from votecast import TrainedJudge, simulate
 from votecast.cascading import cascade
 from votecast.data.battles import Battles
-from votecast.errors import ConfigError
+from votecast.deciding import fit_rule
+from votecast.errors import ConfigError, DataError
+from votecast.judges import table
 from votecast.judges.cascade import CascadeModel, CascadeSettings
 from votecast.judges.frontier import Asked, Goal, choose, frontier
 from votecast.judges.recipe import load_recipe
@@ -201,3 +203,39 @@ class Fast(TrainedJudge):
 def test_a_cascade_keeps_every_promise_of_a_judge(tmp_path: Path) -> None:
     votes, _ = next(simulate(rows=150, seed=0, batch=150))
     check_judge(lambda: Fast({"family": "cascade"}), votes)
+
+
+@pytest.fixture
+def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
+    """Two cheap judges, of which the first leans to the answer in front."""
+    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    votes, _ = next(simulate(rows=120, seed=1, batch=120))
+    leaning = {"folds.n": 2, "name": "leaning", "model.kind_to_a": 0.4}
+    return [TrainedJudge("cheap", leaning).fit(votes), TrainedJudge("cheap", {"folds.n": 2, "seed": 1}).fit(votes)]
+
+
+def test_exchanged_battles_go_where_their_own_forecasts_send_them(judges: list[TrainedJudge]) -> None:
+    votes, _ = next(simulate(rows=100, seed=2, batch=100))
+    both = Battles.concat([votes, votes.swapped()])
+    held = cascade(judges, both, max_loss=0.02, seconds=[0.001, 0.01], draws=0).fitted.out_of_fold
+    assert held.swapped is not None
+    assert np.array_equal(held.swapped[:100], held.raw[100:])
+    assert held.turned is not None
+    assert held.turned[:100] == held.content[100:]
+
+
+def test_votes_that_do_not_count_are_left_out_and_unknown_prompts_are_named(judges: list[TrainedJudge]) -> None:
+    judges[1]._fitted = replace(judges[1].fitted, prompt_hashes=None)
+    votes, _ = next(simulate(rows=100, seed=2, batch=100))
+    options: dict[str, Any] = {"max_loss": 0.02, "seconds": [0.001, 0.01], "draws": 0}
+    idle = [row | {"weight": 0.0} for row in (battle.model_dump() for battle in votes[:40])]
+    counted = [battle.model_dump() for battle in votes[40:]]
+    made = cascade(judges, idle + counted, **options)
+    assert made.recipe.model == cascade(judges, counted, **options).recipe.model
+    assert made.fitted.out_of_fold.ids == votes[40:].ids
+    assert "40 calibration votes of weight 0 are left out" in made.notes["limits"]
+    assert made.notes["unknown_prompts"] == [judges[1].name]
+    rule = fit_rule(made, next(simulate(rows=60, seed=3, batch=60))[0], error=0.4, confidence=0.9)
+    assert any("leaks are looked for in part" in note for note in rule.notes)
+    with pytest.raises(DataError, match="49 calibration votes are too few"):
+        cascade(judges, idle + counted[:49], **options)

@@ -168,8 +168,14 @@ def show_remarks(found: Mapping[str, Any]) -> None:
         remark(f"{found['leaked']:,} votes have prompts on which the judge was trained; the figures flatter it")
     if not found["training_prompts_known"]:
         remark("leaks are not looked for: the judge keeps no hashes of its training prompts")
+    elif found["unknown_prompts"]:
+        names = ", ".join(found["unknown_prompts"])
+        remark(f"leaks are looked for in part: on which prompts {names} was trained is not known")
     if found["binary"]:
-        remark("no vote is a tie: how often ties occur is left as it was, and the figures are those of decided votes")
+        remark(
+            "no vote is a tie: nothing is learnt of how often ties occur, and that changes with how bold the judge is; "
+            "the figures are those of decided votes"
+        )
     for name in ("a", "b"):
         if not found["labels"][name]:
             remark(f"no vote is for {name}; a and b share what is learnt, so that this is no harm")

@@ -27,6 +27,19 @@ def cite(judge: Judge) -> dict[str, str]:
     return {"name": judge.name, "hash": judge.hash}
 
 
+def unknown_prompts(judge: Any) -> list[str]:
+    """Names of judges, this one or such as lie inside it, of which it is not known on what prompts they were trained.
+
+    Example:
+        >>> from votecast.judges.loading import load_judge
+        >>> unknown_prompts(load_judge("bundled:baseline"))
+        []
+    """
+    if getattr(judge, "prompt_hashes", None) is None:
+        return [judge.name]
+    return list(getattr(judge, "notes", {}).get("unknown_prompts") or [])
+
+
 def set_inference(judge: Judge, inference: Mapping[str, Any]) -> None:
     """Let a judge run with settings of inference, if there are any.
 

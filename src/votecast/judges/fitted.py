@@ -51,6 +51,12 @@ class OutOfFold:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def none(cls) -> OutOfFold:
+        """No rows: of a judge that keeps none."""
+        nothing, three = np.empty(0, dtype=np.int64), np.empty((0, 3))
+        return cls(nothing, [], [], nothing, three, three, np.empty(0), nothing)
+
 
 @dataclass(frozen=True)
 class Fitted:

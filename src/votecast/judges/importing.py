@@ -200,7 +200,7 @@ def _decoders(
 
 def _judge(recipe: Recipe, members: Sequence[Any], told: list[dict[str, Any]]) -> TrainedJudge:
     facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "trained elsewhere", "n": len(members)}}
-    fitted = Fitted(cast("Any", members), make_calibrator("none"), _no_rows(), None, facts)
+    fitted = Fitted(cast("Any", members), make_calibrator("none"), OutOfFold.none(), None, facts)
     judge = TrainedJudge.of(recipe, fitted)
     judge.record(imported={"members": told, "votes": 0})
     return judge
@@ -235,8 +235,3 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         "labels": list(checkpoint.labels),
         "sha256": checkpoint.files,
     }
-
-
-def _no_rows() -> OutOfFold:
-    nothing, three = np.zeros(0, np.int64), np.zeros((0, 3))
-    return OutOfFold(nothing, [], [], nothing, three, three, np.zeros(0), nothing)

@@ -128,8 +128,9 @@ def base_of(member: Model) -> dict[str, Any] | None:
 
 
 def numbers_of(member: Model | type[Model]) -> tuple[str, ...]:
-    """Names of the columns of numbers that a family reads beside the texts."""
-    return tuple(getattr(member, "numbers", ()))
+    """Names of the columns of numbers that a family reads beside the texts; none where only a member can say."""
+    found = getattr(member, "numbers", ())
+    return () if isinstance(found, property) else tuple(found)
 
 
 def link_of(member: Model) -> dict[str, Any] | None:

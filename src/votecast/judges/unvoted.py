@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-import numpy as np
-
 from votecast.calibration import make_calibrator
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK
 from votecast.errors import ConfigError
@@ -61,9 +59,7 @@ def recipe_judge(name: str, overrides: Mapping[str, Any] | None = None, *, small
     recipe = load_recipe(recipe, {"calibration.method": "none", "model.link.length": False})
     member: Any = family(FAMILY)(recipe.model, seed=recipe.seed)
     member.link = FIXED_LINK if settings.link.method == "fixed" else DEFAULT_LINK
-    nothing, three = np.zeros(0, np.int64), np.zeros((0, 3))
-    rows = OutOfFold(nothing, [], [], nothing, three, three, np.zeros(0), nothing)
     facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "no votes were used", "n": 1}}
-    judge = TrainedJudge.of(recipe, Fitted([member], make_calibrator("none"), rows, None, facts))
+    judge = TrainedJudge.of(recipe, Fitted([member], make_calibrator("none"), OutOfFold.none(), None, facts))
     judge.record(link=member.link.to_dict(), limits=[NOT_FITTED])
     return judge

@@ -73,3 +73,15 @@ def test_greedy_selection_comes_close_to_the_best_weights_and_takes_judges_repea
     assert loss(np.array(found.shares())) <= min(loss(one) for one in np.eye(3))
     only = Greedy().fit(np.stack([WORLD.targets * 0.9 + 0.1 / 3, WORLD.forecasts[2]]), *WORLD.parts[1:], 0)
     assert only.shares() == [1.0, 0.0]
+
+
+def test_weights_are_proven_where_the_solver_stops_too_early() -> None:
+    rng = np.random.default_rng(265)
+    for _ in range(60):
+        z = rng.normal(size=(1, 200, 3)) + rng.normal(size=(5, 200, 3)) * 5
+        p = np.exp(z - z.max(axis=2, keepdims=True))
+        votes = np.eye(3)[rng.integers(3, size=200)]
+        weights, gap = best_weights(logs(p / p.sum(axis=2, keepdims=True)), votes, np.full(200, 1 / 200))
+        assert gap <= GAP
+        assert weights.min() >= 0
+        assert weights.sum() == pytest.approx(1, abs=1e-12)
