@@ -8,7 +8,8 @@ from tests.leaderboard.votes import sized_votes
 
 from votecast.data import Battles
 from votecast.errors import ConfigError, DataError
-from votecast.leaderboard.rows import clusters_of, listed, named, with_battles
+from votecast.leaderboard.rows import clusters_of, named, with_battles
+from votecast.ranking.connectivity import names_of
 
 TEXTS = {"prompt": "p", "response_a": "x", "response_b": "y"}
 
@@ -59,5 +60,6 @@ def test_identical_prompts_are_never_apart_from_near_ones() -> None:
     assert len(pairs[0]) == same.max() + 1
 
 
-def test_many_names_are_cut_short() -> None:
-    assert listed(["x"]) == "x" and listed([str(i) for i in range(20)]).endswith("and 12 more")
+def test_many_names_and_long_ones_are_cut_short() -> None:
+    assert names_of(["x"]) == "x" and names_of([str(i) for i in range(20)]).endswith("and 12 more")
+    assert names_of(["x" * 500, "y"]) == "x" * 80 + "\u2026, y"

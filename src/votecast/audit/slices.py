@@ -25,7 +25,7 @@ MOST: Final = 20
 """Values of a kind; beyond them the rarest are put together."""
 
 RARE: Final = 10
-"""Languages and sources of fewer rows say nothing alone; they are put together, too."""
+"""Languages, sources and categories of fewer rows say nothing alone; they are put together, too."""
 
 OTHER: Final = "other"
 LANGUAGE_ROWS: Final = 5_000
@@ -106,7 +106,7 @@ def _kinds(rows: Rows, form: Form | None, seed: int) -> Mapping[str, Masks]:
         "length": _quartiles(np.sum([characters(battles, name) for name in TEXT_COLUMNS], axis=0)),
         "turns": dict(sorted(_masks(group_values(battles, "turns")).items())),
         "language": _masks(_languages(battles, seed), RARE),
-        "category": _masks(categories(battles)),
+        "category": _masks(categories(battles), RARE),
     } | out
     if form is not None:
         out["repetition"] = _two(form.repeats, "an answer repeats itself", "no answer repeats itself")

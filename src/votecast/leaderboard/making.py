@@ -19,10 +19,11 @@ from votecast.judges.loading import load_judge
 from votecast.leaderboard.board import FEW_CLUSTERS, Leaderboard
 from votecast.leaderboard.both_bad import BothBad, both_bad_shares
 from votecast.leaderboard.forecasts import forecast, honest_forecasts, seen
-from votecast.leaderboard.rows import Named, both_bad_of, clusters_of, listed, named, with_battles
+from votecast.leaderboard.rows import Named, both_bad_of, clusters_of, named, with_battles
 from votecast.leaderboard.settings import BoardSettings
 from votecast.leaderboard.styles import Styles
 from votecast.ranking import Games, Predicted, Ranking, rank_models
+from votecast.ranking.connectivity import names_of
 from votecast.runs import Progress, silent
 from votecast.splits import PromptHashes
 from votecast.types import Probabilities
@@ -193,7 +194,7 @@ class _Job:
         note = f"{int((~fresh).sum()):,} of {len(waiting):,} pairs have prompts that the judge was trained on and are "
         waiting = waiting.where(fresh, *[note + "left out"] * (not fresh.all()))
         strange = sorted(set(waiting.models) - set(voted.models))
-        told = f"pairs of {len(strange)} models that are not ranked are left out: {listed(strange)}"
+        told = f"pairs of {len(strange)} models that are not ranked are left out: {names_of(strange)}"
         kept = waiting.among(voted.models, *[told] * bool(strange))
         if not len(kept):
             raise DataError(

@@ -17,11 +17,11 @@ from votecast.data.labels import BOTH_BAD
 from votecast.data.pairs import by_appearance
 from votecast.data.prompts import normalise_prompt
 from votecast.errors import ConfigError, DataError
+from votecast.ranking.connectivity import names_of
 
 CLUSTERS: Final = ("auto", "near", "identical")
 MANY_ROWS: Final = 100_000
 """From this many rows on, "auto" no longer looks for prompts that are nearly the same, which takes minutes."""
-_NAMED: Final = 8
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -123,7 +123,7 @@ def with_battles(rows: Named, least: int) -> Named:
             f"{len(kept)} of {len(rows.models)} models have {least} battles; the most that one has is "
             f"{int(counts.max())}: lower --min-battles (min_battles)"
         )
-    told = f"{len(few)} models with fewer than {least} battles, and their votes, are left out: {listed(few)}"
+    told = f"{len(few)} models with fewer than {least} battles, and their votes, are left out: {names_of(few)}"
     return rows.among(kept, told) if few else rows
 
 
@@ -159,17 +159,6 @@ def both_bad_of(battles: Battles) -> Bools:
     if BOTH_BAD not in battles.table.column_names:
         return np.zeros(len(battles), dtype=bool)
     return np.asarray(battles.column(BOTH_BAD).to_numpy(), dtype=bool)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few of many names.
-
-    Example:
-        >>> listed(list("abcdefghij"))
-        'a, b, c, d, e, f, g, h and 2 more'
-    """
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _identical(battles: Battles) -> Ints:

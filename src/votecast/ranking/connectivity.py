@@ -15,17 +15,20 @@ from votecast.ranking.games import Games, Ints
 from votecast.ranking.rows import Cells, Rows
 
 _SHOWN: Final = 8
+_LONGEST: Final = 80
+"""Characters of a name in a sentence."""
 
 
 def names_of(names: Sequence[str]) -> str:
-    """Names in a row, the first eight of them if there are more.
+    """Names in a row, the first eight of them if there are more, and very long ones cut.
 
     Example:
-        >>> names_of(["x", "y"])
-        'x, y'
+        >>> names_of(["x", "y"]), names_of(list("abcdefghij"))
+        ('x, y', 'a, b, c, d, e, f, g, h and 2 more')
     """
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    shown = (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}\u2026" for name in names[:_SHOWN])
+    return ", ".join(shown) + more
 
 
 def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:

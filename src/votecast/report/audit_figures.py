@@ -9,11 +9,12 @@ from votecast.audit.correction import Finding
 from votecast.audit.outcomes import Ties
 from votecast.audit.people import People
 from votecast.audit.result import Audit
-from votecast.audit.slices import Part
+from votecast.audit.slices import RARE, Part
 from votecast.audit.sums import LEAST_PROMPTS
 from votecast.metrics.curves import Curve
 from votecast.metrics.result import Figure
 from votecast.report.document import Cell, Chart, Heatmap, Item, Section, Series, Table
+from votecast.report.texts import brief
 
 MARK = "†"
 _SHOWN = {
@@ -186,7 +187,10 @@ def _slices(audit: Audit) -> list[Section]:
         "Categories are told by simple rules from the beginning of the prompt: they sort a file, not a prompt.",
     ]
     if len(enough) < len(known):
-        text.append(f"Slices of fewer than {LEAST_PROMPTS} prompts are neither tested nor drawn.")
+        text.append(
+            f"Slices of fewer than {LEAST_PROMPTS} prompts are neither tested nor drawn; of those of fewer than {RARE} "
+            "rows only the number of rows is shown."
+        )
     tables = [_part_table(kind, audit) for kind in kinds]
     return [Section("slices", "Where it is better and worse", text, [*([chart] if shown else []), *tables])]
 
@@ -195,22 +199,24 @@ def part_name(part: Part) -> str:
     """A slice as a reader would call it."""
     if part.kind == "turns":
         return f"{part.name} turn{'' if part.name == '1' else 's'}"
-    return f"{part.kind} {part.name}" if part.kind in ("language", "source") else part.name
+    name = brief(part.name)
+    return f"{part.kind} {name}" if part.kind in ("language", "source") else name
 
 
 def _part_table(kind: str, audit: Audit) -> Table:
     columns = [kind, "found", "rows", "log loss", "accuracy", "surplus", "saved", "tie gap"]
     rows: list[list[Cell]] = [
-        [
-            *(part.name, _said(part), part.rows, part.log_loss, part.accuracy),
-            *(part.excess.figure, part.gain.figure, part.tie_gap.figure),
-        ]
+        [part.name, _said(part), part.rows, *(_part_figures(part) if part.rows >= RARE else [None] * 5)]
         for part in audit.slices
         if part.kind == kind
     ]
     if audit.votes.binary:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(columns, rows, "", frozenset(["accuracy", "tie gap"]))
+
+
+def _part_figures(part: Part) -> list[Cell]:
+    return [part.log_loss, part.accuracy, part.excess.figure, part.gain.figure, part.tie_gap.figure]
 
 
 def _said(part: Part) -> str:

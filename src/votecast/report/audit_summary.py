@@ -11,6 +11,7 @@ from votecast.audit.result import Audit
 from votecast.audit.slices import Part
 from votecast.report.audit_figures import LEAST_PAIRS, part_name
 from votecast.report.document import Remark
+from votecast.report.texts import brief
 
 FEW_PROMPTS: Final = 200
 """With fewer prompts only gross faults can be seen."""
@@ -225,7 +226,7 @@ def _models(audit: Audit) -> Iterator[Remark]:
     for favours, verb in ((likes, "favours"), (dislikes, "puts down")):
         if favours:
             strongest = sorted(favours, key=lambda favour: -abs(favour.favoured.value))
-            names = [f"{favour.name} ({favour.favoured.value:+.1%})" for favour in strongest]
+            names = [f"{brief(favour.name)} ({favour.favoured.value:+.1%})" for favour in strongest]
             yield _warning(f"It {verb} {_some(names)} beyond the votes: do not rank these models with it alone.")
     tested = sum(_is_tested(model.favoured) for model in found.models)
     if tested and not likes and not dislikes and _is_telling(audit):

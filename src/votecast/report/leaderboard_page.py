@@ -9,10 +9,10 @@ import numpy as np
 
 from votecast.leaderboard import Leaderboard
 from votecast.leaderboard.board import FEW_CLUSTERS
-from votecast.leaderboard.rows import listed
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats
 from votecast.ranking import Ranking
+from votecast.ranking.connectivity import names_of
 from votecast.ranking.fit import ONE_PROMPT, USELESS
 from votecast.report.document import Cell, Chart, Document, Heatmap, Remark, Section, Series, Table
 from votecast.report.numbers import shown
@@ -121,7 +121,7 @@ def _leaders(found: Ranking) -> Remark:
         return Remark("good", f"{found.models[0]} is ahead of every other model beyond chance.")
     if len(first) == 1:
         return Remark("note", f"{first[0]} is the only model that no other surely beats.")
-    return Remark("note", f"{len(first)} models share the first rank, as none surely beats them: {listed(first)}.")
+    return Remark("note", f"{len(first)} models share the first rank, as none surely beats them: {names_of(first)}.")
 
 
 def _powered(board: Leaderboard, tuning: float) -> Remark:

@@ -47,6 +47,16 @@ def shortened(text: str, longest: int = LONGEST) -> tuple[str, str]:
     return text[:longest], f"{left:,} more character{'s are' if left > 1 else ' is'} not shown"
 
 
+def brief(name: str, longest: int = 80) -> str:
+    """A name that fits into a sentence.
+
+    Example:
+        >>> brief("a name", 4)
+        'a na…'
+    """
+    return name if len(name) <= longest else f"{name[:longest]}\u2026"
+
+
 def _name(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code < 0x20:
