@@ -238,3 +238,13 @@ def test_equal_weights_need_no_votes_that_count_in_every_fold() -> None:
     votes = [row | {"winner": "a", "weight": float(place == 0)} for place, row in enumerate(texts)]
     made = ensemble([judge(0), judge(1)], method="mean", votes=votes, draws=0)
     assert made.notes["ensemble"]["learnt"]["weights"] == [0.5, 0.5]
+
+
+def test_a_judge_that_was_calibrated_on_its_own_training_prompts_is_named() -> None:
+    leaked = calibrate_judge(judge(1), VOTES, method="shift", draws=0, allow_leak=True)
+    made = ensemble([judge(0), leaked], method="mean", draws=0)
+    assert any(
+        "cheap 1 was calibrated on votes with prompts of its own training" in one for one in made.notes["limits"]
+    )
+    made = ensemble([judge(0), leaked], method="mean", votes=NEW, draws=0)
+    assert not any("was calibrated on votes" in one for one in made.notes["limits"])

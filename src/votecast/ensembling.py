@@ -331,6 +331,12 @@ def _limits(
         limits.append(f"no vote for {' or '.join(absent)} is among the rows it was fitted on")
     if unknown:
         limits.append(f"on which prompts {', '.join(unknown)} was trained is not known: leaks of these are not seen")
+    limits += [
+        f"{label} was calibrated on votes with prompts of its own training, so that its out-of-fold forecasts, and "
+        "what is fitted on them, flatter it"
+        for label, judge in judges.items()
+        if shared.battles is None and any(entry.get("leaked") for entry in judge.notes.get("calibration", []))
+    ]
     return limits + [f"{label}: {limit}" for label, judge in judges.items() for limit in judge.notes.get("limits", [])]
 
 

@@ -195,3 +195,14 @@ def test_votes_that_a_judge_was_trained_on_are_refused_by_name() -> None:
         asked_rows(judges, Battles.concat([NEW, VOTES[150:151]]))
     with pytest.raises(DataError, match="there are no votes"):
         asked_rows(judges, NEW[:0])
+
+
+def test_validation_rows_like_training_rows_are_refused_and_all_are_known_as_seen() -> None:
+    train, valid = VOTES[:160], VOTES[160:]
+    unlike = valid.take(np.setdiff1d(np.arange(len(valid)), judge(train).prompt_hashes.overlap(valid)))  # type: ignore[union-attr]
+    prompt = train[0].prompt[0]
+    near = {"prompt": f"{prompt} Please.", "response_a": "x", "response_b": "y", "winner": "a", "id": "near"}
+    fitted = TrainedJudge("cheap").fit(train, valid=Battles.concat([unlike, Battles.from_rows([near])]))
+    assert [fitted.fitted.out_of_fold.ids[row] for row in np.flatnonzero(seen_prompts(fitted))] == ["near"]
+    assert fitted.prompt_hashes is not None
+    assert len(fitted.prompt_hashes.overlap(unlike)) == len(unlike)

@@ -99,6 +99,8 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
 def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, run: Run) -> Fitted:
     """Fit one member on `battles` and calibrate it on `valid`, which takes the place of folds.
 
+    The judge recognises the prompts of both.
+
     Raises:
         LeakError: If a prompt of `valid` is among the training prompts.
         ConfigError: If the work in `run.folder` is of another recipe or other data.
@@ -118,10 +120,13 @@ def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, run: Run) -
     part = work.part("fold_0", order[: len(battles)], order[len(battles) :], keep=True)
     run.progress("training", 1, 1)
     held = work.out_of_fold([(0, order[len(battles) :], part)])
-    facts = _facts(battles, battles.targets()) | {"folds": {"method": "given validation rows", "n": 1}}
+    seen = np.isin(held.clusters, clusters[: len(battles)])  # near-duplicates; the same prompts were refused
+    described = {"method": "given validation rows", "n": 1, "seen_prompts": int(seen.sum())}
+    described["seen_clusters"] = np.unique(held.clusters[seen]).tolist()
+    facts = _facts(battles, battles.targets()) | {"folds": described}
     facts |= {"inputs": inputs} | work.cut_facts()
     members, stored = [part.member] if part.member is not None else [], [part.stored] if part.stored else []
-    return Fitted(members, _calibrate(recipe, held), held, hashes, facts, tuple(stored))
+    return Fitted(members, _calibrate(recipe, held), held, hashes.joined(valid), facts, tuple(stored))
 
 
 def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:

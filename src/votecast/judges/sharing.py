@@ -202,8 +202,10 @@ def seen_prompts(judge: TrainedJudge) -> NDArray[np.bool_]:
     """
     held, facts = judge.fitted.out_of_fold, judge.fitted.facts
     folds = facts.get("folds", {})
-    if not len(held) or folds.get("seen_prompts") == 0 or folds.get("method") == "given validation rows":
+    if not len(held) or folds.get("seen_prompts") == 0:
         return np.zeros(len(held), dtype=bool)
+    if folds.get("method") == "given validation rows":
+        return np.isin(held.clusters, folds.get("seen_clusters", []))
     if len(held) < facts.get("rows", 0) and not _kept_whole(folds):
         return np.ones(len(held), dtype=bool)
     return _mixed(held)
