@@ -31,7 +31,7 @@ from votecast.types import Probabilities
 VOTES: Final = "votes"
 FORECASTS: Final = "forecasts"
 BOTH: Final = "votes and forecasts"
-_SHIFTED: Final = 0.1
+_TURNED: Final = 0.1
 
 
 def leaderboard(
@@ -201,7 +201,7 @@ class _Job:
                 f"no pair is left to forecast ({'; '.join(kept.notes)}); give pairs of the voted models on prompts "
                 "that the judge has not seen, or leave the judge out"
             )
-        self.notes += [*honest.notes, *kept.notes, *_shifted(voted, kept), *_met_before(voted, kept)]
+        self.notes += [*honest.notes, *kept.notes, *_turned(voted, kept), *_met_before(voted, kept)]
         outcome = forecast(self.judge, kept.battles, self.progress)
         return Predicted(honest.probabilities, self.games(kept, outcome, styles)), len(kept)
 
@@ -257,17 +257,21 @@ def _shares(every: Named, ranking: Ranking, asked: BoardSettings) -> BothBad:
     return both_bad_shares(len(rows.models), rows.a, rows.b, both_bad_of(rows.battles), weights, clusters)
 
 
-def _shifted(voted: Named, pairs: Named) -> list[str]:
-    """A remark where the pairs are of other models, or otherwise mixed, than the votes."""
-    sides = [
-        np.bincount(np.concatenate([rows.a, rows.b]), np.tile(rows.battles.weights(), 2), len(voted.models))
-        for rows in (voted, pairs)
-    ]
-    apart = float(np.abs(sides[0] / sides[0].sum() - sides[1] / sides[1].sum()).sum() / 2)
-    if apart <= _SHIFTED:
+def _turned(voted: Named, pairs: Named) -> list[str]:
+    """A remark where models stand first more or less often among the pairs than among the votes, beyond chance.
+
+    Forecasts are corrected pair of models by pair of models, so that other shares of these do no harm; a judge that
+    leans to a side is corrected only if the sides are drawn alike.
+    """
+    counts = [np.bincount(np.concatenate([rows.a, rows.b]), minlength=len(voted.models)) for rows in (voted, pairs)]
+    first = [np.bincount(rows.a, minlength=len(voted.models)) for rows in (voted, pairs)]
+    size = [np.maximum(count, 1) for count in counts]
+    often = np.where(counts[0] > 0, counts[1], 0) / max(int(counts[1].sum()), 1)
+    apart = float(often @ np.abs(first[0] / size[0] - first[1] / size[1]))
+    if apart <= _TURNED + float(often @ np.sqrt(0.25 / size[0] + 0.25 / size[1])):
         return []
-    told = f"the models' shares among the pairs lie {apart:.0%} apart from those among the votes, and "
-    return [told + "prediction-powered scores take both to be mixed alike: give pairs drawn as the voted ones were"]
+    told = "models stand first more or less often among the pairs than among the votes: if the judge leans to a side, "
+    return [told + "the scores lean with it; draw the order of the answers by lot in both"]
 
 
 def _met_before(voted: Named, pairs: Named) -> list[str]:

@@ -4,7 +4,7 @@ A judge that is wrong must not move the ranking, so what it says of games withou
 where people voted (Angelopoulos, Bates, Fannjiang, Jordan & Zrnic 2023, eq. 3), to a degree that is fitted so that the
 variance is least (PPI++: Angelopoulos, Duchi & Zrnic 2023, eq. 6). The comparison is made pair of models by pair of
 models, so that the games without votes may be about other pairs, or have other shares of them, than those with votes;
-within a pair they must be alike.
+within a pair they must be alike, the order of the answers included if the judge sees it.
 """
 
 from __future__ import annotations
