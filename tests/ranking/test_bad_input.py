@@ -30,7 +30,7 @@ def test_models_that_were_never_compared_are_named(method):
     message = str(caught.value)
     assert "6 models in 3 groups" in message
     assert "(x, y, z); (left, right); (alone)" in message
-    assert "disconnected: largest" in message
+    assert "--disconnected largest" in message
 
 
 @pytest.mark.parametrize("method", METHODS)

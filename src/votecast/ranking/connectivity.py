@@ -55,7 +55,7 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[NDArray[np.
         raise DataError(
             f"the votes compare {rows.models} models in {count} groups that never met, not even through third models: "
             f"{_groups(members)}; scores of different groups say nothing about each other: give votes between the "
-            "groups, or ask for the largest group alone (disconnected: largest)"
+            'groups, or rank the largest group alone with --disconnected largest (disconnected="largest")'
         )
     left_out = [name for each in members[1:] for name in each]
     note = (
