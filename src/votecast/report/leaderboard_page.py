@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -45,8 +46,9 @@ _ABOUT_COLUMNS: Final = (
     "chance against one of the other models at random."
 )
 _ABOUT_PAIRS: Final = (
-    f"How often the model of the row beats the model of the column, a tie counting half. Empty: they met fewer than "
-    f"{ENOUGH} times. Cells of few battles differ from what the scores expect by chance."
+    "How often the model of the row beats the model of the column, a tie counting half. Empty: they met fewer than "
+    f"{ENOUGH} times; models without such a pair are left out. Cells of few battles differ from what the scores expect "
+    "by chance."
 )
 _ABOUT_STYLE: Final = (
     "What people give for style, at equal strength of the models. The scores above are those of answers that are "
@@ -180,15 +182,19 @@ def _pairs(board: Leaderboard) -> Section:
     shown = min(len(found.models), MOST_MODELS)
     names = found.models[:shown]
     left = f" The best {shown} of {len(found.models)} models are shown." if shown < len(found.models) else ""
+    often = np.where(found.met >= ENOUGH, found.observed, np.nan)[:shown, :shown]
     maps = [
-        Heatmap(title, names, names, _cells(values[:shown, :shown]), middle=0.5)
-        for title, values in (
-            ("Share of battles won", np.where(found.met >= ENOUGH, found.observed, np.nan)),
-            ("Expected by the scores", found.expected),
-        )
-        if np.isfinite(values[:shown, :shown]).any()
+        *_map("Share of battles won", names, often),
+        *_map("Expected by the scores", names, found.expected[:shown, :shown]),
     ]
     return Section("pairs", "Who beats whom", [_ABOUT_PAIRS + left], maps)
+
+
+def _map(title: str, names: Sequence[str], values: Floats) -> list[Heatmap]:
+    """The rows and columns that hold something; nothing where there are none."""
+    kept = np.flatnonzero(np.isfinite(values).any(axis=1))
+    left = [names[place] for place in kept.tolist()]
+    return [Heatmap(title, left, left, _cells(values[np.ix_(kept, kept)]), middle=0.5)] if left else []
 
 
 def _style(board: Leaderboard) -> list[Section]:
