@@ -25,7 +25,7 @@ from votecast.judges.cascade import CascadeModel
 from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
 from votecast.judges.frontier import Asked, Goal, Ints, Notches, choose, frontier
 from votecast.judges.judge import TrainedJudge
-from votecast.judges.loading import load_judge
+from votecast.judges.loading import load_judges
 from votecast.judges.recipe import load_recipe
 from votecast.judges.routing import Plan, fit_plan
 from votecast.metrics import Figure, log_loss, paired_gain
@@ -99,7 +99,7 @@ def cascade(
     goal = Goal(max_loss, budget)
     if out is not None:
         check_free(out, overwrite=overwrite, is_folder=True)
-    named = _named(judges)
+    named = load_judges(judges, "a cascade")
     if seconds is not None and (len(seconds) != len(named) or not all(0 < one < np.inf for one in seconds)):
         raise ConfigError(f"seconds are {list(seconds)}; give one number above 0 for each of the {len(named)} judges")
     progress("reading", 0, 1)
@@ -301,22 +301,6 @@ class _Made:
             "folds": {"method": "grouped", "n": int(self.folds.max()) + 1, "sizes": np.bincount(self.folds).tolist()},
             "prompt_clusters": int(self.asked.clusters.max()) + 1,
         }
-
-
-def _named(judges: Sequence[TrainedJudge | str | Path]) -> dict[str, TrainedJudge]:
-    """The judges by what they are called: the name of their folder, else their own; numbered where these are alike."""
-    if len(judges) < 2:
-        raise ConfigError(f"a cascade needs at least two judges, from fast to slow, and {len(judges)} is given")
-    named: dict[str, TrainedJudge] = {}
-    for given in judges:
-        judge = given if isinstance(given, TrainedJudge) else load_judge(given)
-        bare = judge.name if isinstance(given, TrainedJudge) else (Path(given).name or judge.name)
-        label = next(name for name in (bare, *(f"{bare} ({n})" for n in range(2, 100))) if name not in named)
-        twin = next((other for other, known in named.items() if known.hash == judge.hash), None)
-        if twin is not None:
-            raise ConfigError(f"{twin!r} and {label!r} are the same judge ({judge.hash[:12]}); name each judge once")
-        named[label] = judge
-    return named
 
 
 def _read(votes: Any, judges: Mapping[str, TrainedJudge], reader: dict[str, Any]) -> Battles:

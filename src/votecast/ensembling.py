@@ -21,7 +21,7 @@ from votecast.judges.combining import ROWS_FOR_A_NUMBER, Combiner, Method, Stack
 from votecast.judges.ensemble import EnsembleModel
 from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
 from votecast.judges.judge import TrainedJudge
-from votecast.judges.loading import load_judge
+from votecast.judges.loading import load_judges
 from votecast.judges.model import base_of
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.sharing import Shared, asked_rows, shared_rows
@@ -99,7 +99,7 @@ def ensemble(
     """
     if out is not None:
         check_free(out, overwrite=overwrite, is_folder=True)
-    named = _named(judges)
+    named = load_judges(judges, "an ensemble")
     values = {"family": "ensemble", "name": name or "ensemble", "seed": seed, "calibration": {"method": "none"}}
     recipe = load_recipe(values | {"model": {"judges": len(named), "method": method, "stacker": stacker}})
     progress("finding rows that no judge has seen", 0, 3)
@@ -114,28 +114,6 @@ def ensemble(
     if out is not None:
         judge.save_pretrained(out, overwrite=overwrite)
     return judge
-
-
-def _named(judges: Sequence[TrainedJudge | str | Path]) -> dict[str, TrainedJudge]:
-    """The judges by what they are called: the name of their folder, else their own; numbered where these are alike."""
-    if len(judges) < 2:
-        raise ConfigError(f"an ensemble needs at least two judges, and {len(judges)} is given")
-    named: dict[str, TrainedJudge] = {}
-    hashes: dict[str, str] = {}
-    for given in judges:
-        judge = given if isinstance(given, TrainedJudge) else load_judge(given)
-        bare = judge.name if isinstance(given, TrainedJudge) else (Path(given).name or judge.name)
-        label, number = bare, 1
-        while label in named:
-            number += 1
-            label = f"{bare} ({number})"
-        if judge.hash in hashes:
-            raise ConfigError(
-                f"{hashes[judge.hash]!r} and {label!r} are the same judge ({judge.hash[:12]}); name each judge once"
-            )
-        hashes[judge.hash] = label
-        named[label] = judge
-    return named
 
 
 def _rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,31 @@ def load_judge(
     if text.startswith(BUNDLED):
         return TrainedJudge.from_pretrained(_bundled(text.removeprefix(BUNDLED)))
     return TrainedJudge.from_pretrained(Path(text).expanduser())
+
+
+def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[str, TrainedJudge]:
+    """Judges by what they are called: the name of their folder, else their own; numbered where these are alike.
+
+    Args:
+        judges: Judges, their folders or names; at least two.
+        what: What is made of them, for messages.
+
+    Raises:
+        ArtifactError: If there is no such judge.
+        ConfigError: If there are fewer than two, or one is given twice.
+    """
+    if len(judges) < 2:
+        raise ConfigError(f"{what} needs at least two judges, and {len(judges)} is given")
+    named: dict[str, TrainedJudge] = {}
+    labels: dict[str, str] = {}
+    for given in judges:
+        judge = given if isinstance(given, TrainedJudge) else load_judge(given)
+        bare = judge.name if isinstance(given, TrainedJudge) else (Path(given).name or judge.name)
+        label = next(name for name in (bare, *(f"{bare} ({n})" for n in range(2, 100))) if name not in named)
+        if (twin := labels.setdefault(judge.hash, label)) != label:
+            raise ConfigError(f"{twin!r} and {label!r} are the same judge ({judge.hash[:12]}); name each judge once")
+        named[label] = judge
+    return named
 
 
 def bundled_names() -> list[str]:
