@@ -59,6 +59,7 @@ def test_a_judge_is_calibrated_predicts_and_is_calibrated_again(
     words = ("--method", "isotonic", "--allow-leak", "--draws", 0)
     ran = votecast("calibrate", "--judge", out, "--input", votes, "--out", tmp_path / "again", *words)
     assert ran.code == 0, ran.err
+    assert "told apart from chance" not in ran.err  # without intervals nothing is
     assert "260 votes have prompts on which the judge was trained" in ran.err
     ran = votecast("evaluate", "--judge", tmp_path / "again", "--input", votes, "--draws", 20)
     assert ran.code == 1 and "prompts on which the judge was trained" in ran.err

@@ -179,7 +179,7 @@ def show_remarks(found: Mapping[str, Any]) -> None:
     for name in ("a", "b"):
         if not found["labels"][name]:
             remark(f"no vote is for {name}; a and b share what is learnt, so that this is no harm")
-    if not found["gain"]["low"] or found["gain"]["low"] <= 0:
+    if (low := found["gain"]["low"]) is not None and low <= 0:
         remark("the gain is not told apart from chance: these votes do not show that the judge was off")
 
 
