@@ -110,7 +110,7 @@ def named(battles: Battles, what: str) -> Named:
 
 
 def with_battles(rows: Named, least: int) -> Named:
-    """The rows between models that take part in at least so many.
+    """The rows between models that take part in at least so many of all rows.
 
     Raises:
         DataError: If fewer than two models do.

@@ -20,7 +20,8 @@ class BoardSettings(Settings):
             the scores are of votes that chose or tied, and the share of such votes is shown beside them.
         intervals: "sandwich" or "bootstrap", both over clusters of prompts.
         draws: How many files the bootstrap draws.
-        min_battles: Models with fewer battles are left out.
+        min_battles: Models with fewer battles in the file are left out, and their votes with them, so that those that
+            stay may have fewer left.
         disconnected: "refuse" where models were never compared with the others, or rank the "largest" group.
         anchor: The model whose score is 1000; the mean of all where None.
         clusters: Whether "near" or only "identical" prompts are one unit; "auto" goes by the number of rows.
