@@ -84,7 +84,7 @@ def rank(
             the scores.
         intervals: From the fit, or from votes drawn again; both by clusters of prompts.
         draws: Bootstrap draws.
-        min_battles: Leave out models with fewer battles in the file, and their votes; those that stay may have fewer left.
+        min_battles: Leave out models with fewer battles in the file, and their votes; others may have fewer left.
         anchor: The model whose score is 1000; by default the mean of all is.
         disconnected: Where models were never compared with the others: refuse, or rank the largest group.
         clusters: Whether prompts that are nearly the same are one unit, or only the same; auto goes by the rows.
