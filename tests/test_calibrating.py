@@ -141,6 +141,8 @@ def test_votes_without_ties_teach_a_temperature_alone(judge: TrainedJudge, other
     decided = cast(others, names)
     with pytest.raises(DataError, match=r"none of the 300 votes is a tie.*method temperature"):
         calibrate_judge(judge, decided)
+    with pytest.raises(DataError, match=r"1 of the 300 votes are ties, all in one of the parts.*method temperature"):
+        calibrate_judge(judge, cast(others, [*names[:-1], "tie"]))
     made = calibrate_judge(judge, decided, method="temperature", draws=0)
     assert made.notes["calibration"][0]["binary"]
     p = made.predict_proba(others)

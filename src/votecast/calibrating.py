@@ -146,6 +146,13 @@ class _Rows:
                 f"none of the {several} votes is a tie, so that a judge calibrated on them would hold that ties never "
                 "occur; give votes with ties, or take the method temperature, which learns only how bold to be"
             )
+        tied = self.targets[:, 2] * self.weights > 0
+        if len(np.unique(self.folds[tied])) == 1 and method not in _WITHOUT_TIES:
+            raise DataError(
+                f"{int(tied.sum())} of the {several} votes are ties, all in one of the parts that are measured in turn, "
+                "so that the others say nothing of ties; give votes with ties on more prompts, or take the method "
+                "temperature"
+            )
 
     def fit(self, how: _How) -> Calibrator:
         """The calibrator of all rows."""
