@@ -149,7 +149,7 @@ class _Rows:
         tied = self.targets[:, 2] * self.weights > 0
         if len(np.unique(self.folds[tied])) == 1 and method not in _WITHOUT_TIES:
             raise DataError(
-                f"{int(tied.sum())} of the {several} votes are ties, all in one of the parts that are measured in turn, "
+                f"{int(tied.sum())} of the {several} votes are ties, all in one of the parts measured in turn, "
                 "so that the others say nothing of ties; give votes with ties on more prompts, or take the method "
                 "temperature"
             )
