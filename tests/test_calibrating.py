@@ -17,6 +17,7 @@ from votecast.data.scores import Scores
 from votecast.data.simulation import simulate
 from votecast.ensembling import ensemble
 from votecast.errors import ConfigError, DataError, LeakError
+from votecast.judges.card_calibrated import sections
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.linking import link_judge
 from votecast.metrics import log_loss
@@ -209,3 +210,22 @@ def test_a_judge_made_of_judges_is_calibrated_like_any_other(
     assert np.array_equal(
         TrainedJudge.from_pretrained(tmp_path / "judge").predict_proba(TRAIN), made.predict_proba(TRAIN)
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "gain", "said"),
+    [
+        ("shift", (0.02, 0.03), "Its probabilities are now those for people like the ones who cast these votes"),
+        ("shift", (-0.02, 0.03), "The gain is not told apart from chance"),
+        ("shift", (-0.03, -0.02), "the calibration made the forecasts worse"),
+        ("none", (0.0, 0.0), "The probabilities were left as they were"),
+    ],
+)
+def test_the_card_says_what_was_done_and_measured(
+    judge: TrainedJudge, others: Battles, method: str, gain: tuple[float, float], said: str
+) -> None:
+    entry = dict(calibrate_judge(judge, others[:100], method=method, draws=0).notes["calibration"][-1])
+    entry["gain"] = {"value": sum(gain) / 2, "low": gain[0], "high": gain[1]}
+    (section,) = sections({"calibration": [entry]})
+    assert said in section
+    assert ("are now those for" in section) == (gain[0] > 0)

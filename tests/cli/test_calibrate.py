@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from votecast.cli.calibrate import show_outcome
 from votecast.data.battles import Battles
 from votecast.data.reading import read_votes
 from votecast.data.writing import write_votes
@@ -141,3 +142,25 @@ def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, vote
     assert ran.code == 1 and "exists and is left alone" in ran.err
     assert votecast("calibrate", "--judge", arena / "judge").code == 2
     assert votecast("calibrate", "--judge", tmp_path / "absent", "--out", tmp_path / "judge").code == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "gain", "ece", "said"),
+    [
+        ("vector", (0.01, 0.03), 0.17, ""),
+        ("vector", (-0.01, 0.03), 0.05, "the gain is not told apart from chance\n"),
+        ("vector", (-0.01, 0.03), 0.17, "not told apart from chance: its probabilities are off on these votes"),
+        ("vector", (-0.03, -0.01), 0.17, "warning: the calibration made the forecasts worse"),
+        ("none", (0.0, 0.0), 0.05, "the judge is left as it is"),
+        ("vector", (None, None), 0.17, ""),
+    ],
+)
+def test_the_last_line_says_what_the_gain_shows(
+    capsys: pytest.CaptureFixture, method: str, gain: tuple, ece: float, said: str
+) -> None:
+    low, high = gain
+    before = {"ece": {"value": ece}, "ece_perfect": {"high": 0.09}}
+    fitted = {"method": "auto", "chosen": {"method": method}}
+    show_outcome({"on": "votes", "fitted": fitted, "before": before, "gain": {"low": low, "high": high}})
+    err = capsys.readouterr().err
+    assert said in err if said else not err

@@ -124,6 +124,7 @@ def show_tried(state: Mapping[str, Any]) -> None:
             figures = [f"{entry['log_loss']:.4f}", f"{entry['behind']:.4f} (± {entry['error']:.4f})"]
         rows.append([entry["method"] + taken, *figures])
     table(["tried (* taken)", "log loss", "behind the best"], rows)
+    prose("* the simplest within one standard error (±) of the best")
     say("")
 
 
@@ -163,6 +164,7 @@ def show_remarks(found: Mapping[str, Any]) -> None:
         remark(
             f"no --input: fitted on the judge's own out-of-fold rows, in place of its calibration ({found['replaced']})"
         )
+        show_outcome(found)
         return
     if found["leaked"]:
         remark(f"{found['leaked']:,} votes have prompts on which the judge was trained; the figures flatter it")
@@ -179,8 +181,28 @@ def show_remarks(found: Mapping[str, Any]) -> None:
     for name in ("a", "b"):
         if not found["labels"][name]:
             remark(f"no vote is for {name}; a and b share what is learnt, so that this is no harm")
-    if (low := found["gain"]["low"]) is not None and low <= 0:
-        remark("the gain is not told apart from chance: these votes do not show that the judge was off")
+    show_outcome(found)
+
+
+def show_outcome(found: Mapping[str, Any]) -> None:
+    """Say what the gain shows, where it does not show that the judge has become better."""
+    from votecast.calibration.outcome import changes_nothing, off_before, outcome
+
+    off = "its probabilities are off on these votes, and these are too few to mend that surely"
+    if changes_nothing(found) and found["on"] == "votes":
+        left = "method none: the judge is left as it is, and only recognises the prompts of these votes as seen"
+        remark(f"{left}; {off}" if off_before(found) else left)
+        return
+    match outcome(found):
+        case "worse":
+            remark(
+                "warning: the calibration made the forecasts worse on these votes: keep the judge as it is, or give "
+                "more votes"
+            )
+        case "chance" if off_before(found) and found["on"] == "votes":
+            remark(f"the gain is not told apart from chance: {off}")
+        case "chance":
+            remark("the gain is not told apart from chance")
 
 
 def _value(entry: Mapping[str, float | None]) -> str:
