@@ -195,6 +195,28 @@ def test_pairs_that_the_judge_knows_are_left_out(votecast: Callable, files: Path
     assert "pairs have prompts that the judge was trained on: of these it is surer" in " ".join(ran.out.split())
 
 
+def test_voted_rows_are_not_forecast_once_more(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    from votecast.data import Battles
+
+    votes = sized_votes(300, seed=2)
+    path, more = file_of(votes, tmp_path / "votes.csv"), without_votes(sized_votes(300, seed=3))
+    words = ("--input", path, "--judge", files / "judge", "--pairs")
+    for same in (votes, votes.swapped()):
+        said = refused(votecast, *words, file_of(without_votes(same), tmp_path / "same.jsonl"))
+        assert "pairs are voted rows once more (the same prompt and answers)" in said
+        (tmp_path / "same.jsonl").unlink()
+    mixed = Battles.concat([without_votes(votes), more])
+    ran = ranked(votecast, *words, file_of(mixed, tmp_path / "mixed.jsonl"))
+    assert "pairs are voted rows once more, which tell nothing new, and are left out" in " ".join(ran.out.split())
+
+
+def test_votes_among_the_pairs_are_not_passed_over_in_silence(votecast: Callable, files: Path) -> None:
+    told = "its votes are not looked at; give the file as --input"
+    for name, is_told in (("fresh.csv", True), ("pairs.jsonl", False)):
+        ran = ranked(votecast, "--judge", files / "judge", "--pairs", files / name)
+        assert (told in " ".join((ran.out + ran.err).split())) == is_told
+
+
 def test_a_judge_of_bare_scores_ranks_rows_without_texts(votecast: Callable, tmp_path: Path) -> None:
     scores, votes = scored_votes(300)
     with ScoreWriter(tmp_path / "scores.csv") as writer:

@@ -145,6 +145,8 @@ class VoteReader:
         self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
         self.report.format, self.report.text = source.name, source.text
         self.report.notes.extend(source.notes)
+        if self._options.ranking and self._options.labels == "ignored" and _holds_votes(source, head):
+            self.report.notes.append("its votes are not looked at; give the file as --input (votes) to use them")
         return source
 
     def _counted(self, parts: Iterator[Battles]) -> Iterator[Battles]:
@@ -326,6 +328,13 @@ class _Head:
         """The batches, each let go when it is handed on."""
         while self._batches:
             yield self._batches.pop(0)
+
+
+def _holds_votes(source: Source, head: Sequence[pa.Table]) -> bool:
+    """Whether a column of votes holds anything in the first rows; in pairs of chosen and rejected all rows do."""
+    columns = [table.column(name) for table in head for name in source.label_columns if name in table.column_names]
+    said = any(cell not in (None, "") for column in columns for cell in column.to_pylist())
+    return said or (source.has_labels and not source.label_columns)
 
 
 def _filled_names(head: Sequence[pa.Table]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
 from votecast.judges.asking import ask, numbers_of
 from votecast.judges.sharing import shared_rows
@@ -93,6 +93,30 @@ def seen(judge: Any, battles: Battles) -> tuple[NDArray[np.int64], tuple[str, ..
     if hashes is None:
         return np.zeros(0, dtype=np.int64), (_UNKNOWN,)
     return hashes.overlap(battles), ()
+
+
+def voted_on(votes: Battles, pairs: Battles) -> NDArray[np.bool_]:
+    """Which pairs are voted rows once more, in either order of the answers: their forecasts are nothing new.
+
+    Rows without texts cannot be told from each other and are none.
+
+    Args:
+        votes: The voted rows.
+        pairs: n rows to be forecast.
+
+    Returns:
+        Shape (n,).
+
+    Example:
+        >>> row = {"prompt": "p", "response_a": "x", "response_b": "y"}
+        >>> other = row | {"prompt": "q"}
+        >>> voted_on(Battles.from_rows([row]), Battles.from_rows([row, other]).swapped()).tolist()
+        [True, False]
+    """
+    known = {*votes.content_hashes(), *votes.swapped().content_hashes()}
+    texts = np.array([bool(prompt or a or b) for prompt, a, b in zip(*map(pairs.text, TEXT_COLUMNS), strict=True)])
+    again = np.array([key in known for key in pairs.content_hashes()])
+    return texts.astype(bool) & again.astype(bool)
 
 
 def _held_forecasts(judge: Any, battles: Battles) -> Probabilities:

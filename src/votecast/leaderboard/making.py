@@ -18,7 +18,7 @@ from votecast.judges.asking import cite, numbers_of
 from votecast.judges.loading import load_judge
 from votecast.leaderboard.board import FEW_CLUSTERS, Leaderboard
 from votecast.leaderboard.both_bad import BothBad, both_bad_shares
-from votecast.leaderboard.forecasts import forecast, honest_forecasts, seen
+from votecast.leaderboard.forecasts import forecast, honest_forecasts, seen, voted_on
 from votecast.leaderboard.rows import Named, both_bad_of, clusters_of, named, with_battles
 from votecast.leaderboard.settings import BoardSettings
 from votecast.leaderboard.styles import Styles
@@ -134,7 +134,10 @@ class _Job:
         """Read a file, or take battles as they are."""
         self.progress("reading", 0, 1)
         if not isinstance(source, str | Path):
-            return as_battles(source, ranking=True)
+            battles = as_battles(source, ranking=True)
+            told = "the votes of the pairs are not looked at; give them as votes to use them"
+            self.notes += [told] * bool(labels == "ignored" and battles.labelled.any())
+            return battles
         options = {"labels": labels, "ranking": True} | numbers_of(self.judge) | self.reader
         if self.reading:
             options.pop("quarantine", None)  # the side file that was named is that of the votes
@@ -188,6 +191,16 @@ class _Job:
 
     def predicted(self, voted: Named, waiting: Named, styles: Styles) -> tuple[Predicted, int]:
         """What the judge says of the votes and of the pairs nobody voted on."""
+        again = voted_on(voted.battles, waiting.battles)
+        told = (
+            f"{int(again.sum()):,} of {len(waiting):,} pairs are voted rows once more, which tell nothing new, and are "
+        )
+        waiting = waiting.where(~again, *[told + "left out"] * bool(again.any()))
+        if again.all():
+            raise DataError(
+                f"all {len(again)} pairs are voted rows once more (the same prompt and answers), so that their "
+                "forecasts tell nothing new; give pairs that nobody voted on (--pairs), or leave the judge out"
+            )
         honest = honest_forecasts(self.judge, voted.battles, self.progress)
         fresh = np.ones(len(waiting), dtype=bool)
         fresh[seen(self.judge, waiting.battles)[0]] = False
