@@ -168,6 +168,11 @@ def read_folder(folder: str | Path) -> Folder:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ArtifactError(
+            f"there is no {path}, neither a file nor a judge folder; give the path of a folder that votecast train has "
+            "written, or the name of a judge that ships with votecast, such as bundled:baseline"
+        )
     if not path.is_dir():
         raise ArtifactError(f"{path} is not a folder; a judge is a folder that votecast train has written")
     try:

@@ -87,6 +87,16 @@ def test_a_submission_of_three_probabilities(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_predictions(path)[1], P)
 
 
+def test_votes_are_not_taken_for_the_forecasts_of_somebody_who_knew_them(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    head, rows = "id,winner_model_a,winner_model_b,winner_tie\n", "1,1,0,0\n2,0,0,1\n"
+    path.write_text(head + rows)
+    with pytest.raises(DataError, match=r"votes\.csv holds votes, not predictions: each of its 2 rows"):
+        read_predictions(path)
+    path.write_text(head + rows + "3,0.2,0.3,0.5\n")  # a submission may be sure of some
+    assert len(read_predictions(path)[0]) == 3
+
+
 def test_a_submission_of_winners(tmp_path: Path) -> None:
     path = tmp_path / "submission.csv"
     write_predictions([(["1", "2", "3"], P[:3])], path, format="wsdm")

@@ -27,7 +27,7 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
         The ids, the probabilities of shape (n, 3), and name and hash of the judge where they are known.
 
     Raises:
-        DataError: If the file holds no predictions, or a row is no distribution; the message names it.
+        DataError: If the file holds no predictions but votes, say, or a row is no distribution; the message names it.
     """
     ids: list[str] = []
     parts: list[Probabilities] = []
@@ -42,7 +42,20 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
             check_distribution(shares, _place(stream.path, batch))
             parts.append(shares)
             judge = judge or _judge_of_rows(batch)
-    return ids, np.concatenate(parts) if parts else np.empty((0, len(CLASSES))), judge or _judge_beside(path)
+    shares = np.concatenate(parts) if parts else np.empty((0, len(CLASSES)))
+    judge = judge or _judge_beside(path)
+    if judge is None and names == COLUMNS["lmsys"]:
+        _refuse_votes(path, shares)
+    return ids, shares, judge
+
+
+def _refuse_votes(path: str | Path, shares: Probabilities) -> None:
+    """Votes have the columns of a submission; as forecasts they would be those of somebody who knew them."""
+    if len(shares) and (shares.max(axis=1) == 1).all():
+        raise DataError(
+            f"{path} holds votes, not predictions: each of its {len(shares):,} rows is 1 for one outcome and 0 for the "
+            "others; give a file that votecast predict has written, or give the votes as --input"
+        )
 
 
 def _place(path: str, batch: RawBatch) -> Callable[[int], str]:
