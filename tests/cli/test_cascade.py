@@ -13,6 +13,7 @@ import pytest
 
 from votecast.cascading import cascade
 from votecast.cli import main
+from votecast.cli.cascade import show
 from votecast.data.reading import read_votes
 from votecast.data.writing import read_predictions
 from votecast.errors import ConfigError, DataError
@@ -51,6 +52,23 @@ def test_the_frontier_is_shown_with_what_the_cascade_costs_and_saves(
     assert "Asked to take at most 1000 s for 1,000 rows." in said
     assert "times as fast" in said
     assert "quick (" in said
+    saved, anew = said.split("The saved cascade (> above): ")[1].split(
+        "Chosen anew on other prompts, the procedure costs"
+    )
+    assert "log loss above judge alone" in saved and "the honest cost" in anew
+
+
+def test_a_cascade_that_saves_nothing_warns_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    figures: dict[str, Any] = {"log_loss": 1.0, "cost": {"value": 0.0, "low": None, "high": None}}
+    point = figures | {"goes_on": [0.0], "speed_up": 0.76}
+    judges = [{"label": name, "log_loss": 1.0, "seconds_per_1000": 1.0} for name in ("quick", "slow")]
+    about = {"rows": 90, "goal": "lose at most 0.1", "chosen": 0, "frontier": [point]}
+    show(about | {"judges": judges, "measured": point | {"goes_on": [0.22]}})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "0.76 times as fast; no row goes on from quick. Chosen anew" in said
+    assert "22.0% of the rows go on from quick (the honest cost" in said
+    assert "warning: the saved cascade is not faster than slow alone" in said
+    assert "warning: no row goes on from quick" in said
 
 
 def test_figures_and_page_say_the_same(made: Path) -> None:

@@ -45,7 +45,18 @@ def test_the_page_holds_the_frontier_as_charts_and_table() -> None:
     assert table.rows[1][1:5] == [0.5, "1.0500", "+0.0500", "-0.0010 to +0.2000"]
     assert len(judges.items) == 1
     assert "50% of all rows go on" in document.summary[0].text
-    assert document.summary[1].level == "warning"
+    assert document.summary[1].text.startswith("Chosen anew on other prompts, the procedure costs +0.0500 (-0.0010 to")
+    assert [remark.level for remark in document.summary] == ["note", "note", "warning"]
+    assert ("thresholds", "0.9000 nats of entropy") in document.facts
+
+
+def test_the_saved_cascade_and_the_procedure_are_two_things() -> None:
+    told = found() | {"chosen": 2, "thresholds": [None]}
+    document = cascade_page(told, name="mine")
+    assert document.summary[0].level == "warning"
+    assert document.summary[0].text.endswith("20.00 times as fast; no row goes on from <fast>.")
+    assert "50% of all rows go on from <fast>" in document.summary[1].text
+    assert ("thresholds", "no row goes on") in document.facts
 
 
 @pytest.mark.parametrize("low", [-0.001, None])

@@ -97,14 +97,25 @@ def show(found: Mapping[str, Any]) -> None:
     ]
     table(["", *shares, "log loss", f"above {len(judges)} alone (95 %)", "times as fast"], rows)
     say("")
-    measured = found["measured"]
-    *on, loss, cost, speed = _cells(measured)
+    first, last = judges[0]["label"], judges[-1]["label"]
+    prose(f"Asked to {found['goal']}. The saved cascade (> above): {_told(points[chosen], first, last)}.")
     prose(
-        f"Asked to {found['goal']}. Measured on prompts on which neither the point of the frontier nor its thresholds "
-        f"were chosen: log loss {loss}, {cost} above {judges[-1]['label']} alone, {speed} times as fast; {on[0]} of "
-        f"the rows go on from {judges[0]['label']}. Times are medians over parts of these votes, in this run."
+        f"Chosen anew on other prompts, the procedure costs {_told(found['measured'], first, last)} (the honest cost: "
+        "neither the point of the frontier nor its thresholds were chosen on the prompts that measure it). Times are "
+        "medians over parts of these votes, in this run."
     )
+    if points[chosen]["speed_up"] <= 1:
+        prose(f"warning: the saved cascade is not faster than {last} alone ({points[chosen]['speed_up']:.2f} times)")
+    if not points[chosen]["goes_on"][0]:
+        prose(f"warning: no row goes on from {first}: the saved cascade forecasts as {first} alone does")
     say("")
+
+
+def _told(point: Mapping[str, Any], first: str, last: str) -> str:
+    on, *_ = cells = _cells(point)
+    *_, loss, cost, speed = cells
+    goes = f"{on} of the rows go on from {first}" if point["goes_on"][0] else f"no row goes on from {first}"
+    return f"{cost} log loss above {last} alone (log loss {loss}), {speed} times as fast; {goes}"
 
 
 def _cells(point: Mapping[str, Any]) -> list[str]:

@@ -38,18 +38,14 @@ def data(config: Mapping[str, Any]) -> str:
 def how(config: Mapping[str, Any]) -> str:
     """What the thresholds were fitted to, and what came of it."""
     found, folds = config["notes"]["cascade"], config["facts"]["folds"]
-    measured, judges = found["measured"], found["judges"]
-    shares = ", ".join(
-        f"{share:.1%} from {_plain(judge['label'])}"
-        for share, judge in zip(measured["goes_on"], judges[:-1], strict=True)
-    )
+    saved, measured = found["frontier"][found["chosen"]], found["measured"]
     lines = [
         "## How it was made",
         "",
         f"- goal: {found['goal']}",
-        f"- log loss above that of {_plain(judges[-1]['label'])} alone: {_interval(measured['cost'])}",
-        f"- goes on: {shares}",
-        f"- {measured['speed_up']:.2f} times as fast as {_plain(judges[-1]['label'])} alone, in the run that made it",
+        f"- the saved cascade: {_told(found, saved)}",
+        f"- chosen anew on other prompts, the procedure costs {_told(found, measured)}",
+        "- times are of the run that made it",
         f"- its figures: thresholds over {folds['n']} folds, grouped by prompt",
         f"- calibration on top: {config['calibration']['method']}",
         f"- seed: {config['recipe']['seed']}",
@@ -58,6 +54,13 @@ def how(config: Mapping[str, Any]) -> str:
         "- `prompt_hashes.safetensors` lets votecast refuse to test it on prompts of its judges or of these votes",
     ]
     return "\n".join(lines)
+
+
+def _told(found: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+    *before, last = (_plain(judge["label"]) for judge in found["judges"])
+    on = ", ".join(f"{share:.1%} from {name}" for share, name in zip(point["goes_on"], before, strict=True))
+    above = f"{_interval(point['cost'])} log loss above {last} alone"
+    return f"{above}, {point['speed_up']:.2f} times as fast; goes on: {on}"
 
 
 def _interval(cost: Mapping[str, float | None]) -> str:
