@@ -18,12 +18,15 @@ from votecast.calibration.selective import (
     learn_then_test,
     selection_with_guaranteed_risk,
 )
+from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.writing import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
 from votecast.evaluation import vote_clusters
 from votecast.judges.asking import cite, unknown_prompts
 from votecast.predicting import predict_file
+from votecast.splits import PromptHashes
+from votecast.splits.shared import SharedPrompts
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"
@@ -111,12 +114,12 @@ class DecisionRule:
             return (
                 f"nothing can be decided: {self.found.rows:,} votes on different prompts tested the judge, and even "
                 f"without a single wrong decision it takes {fewest:,} to rule out an error above {most} with "
-                f"confidence {sure}; give more votes, or ask for less"
+                f"confidence {sure}; give more votes, a higher --error or a lower --confidence"
             )
         return (
             f"nothing can be decided: of the {self.found.decided:,} surest decisions on the votes {self.found.wrong:,} "
             f"were wrong, which does not rule out an error above {most} with confidence {sure}; give more votes, a "
-            "better judge, or ask for less"
+            "better judge, a higher --error or a lower --confidence"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -196,6 +199,7 @@ def decide_file(
     resume: bool = False,
     reader: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
+    votes: Battles | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -210,11 +214,13 @@ def decide_file(
         resume: Go on with what a killed run of the same call has left.
         reader: Options of `VoteReader`.
         about: JSON-able: what is to be kept beside the rule with the settings, such as where the votes came from.
+        votes: The votes the rule was fitted on, if the pairs on their prompts are to be counted.
         progress: Called with the number of rows done.
         **options: inference and unscored of `predict_file`; a row that cannot be scored is left open under "prior".
 
     Returns:
-        What `predict_file` returns, the rule, and under decisions how many rows are decided for a, for b, or open.
+        What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
+        under shared how many are on prompts of the judge's training or of the votes; the settings beside say it too.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
@@ -226,6 +232,7 @@ def decide_file(
             f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), and judge "
             f"{judge.name!r} ({judge.hash[:12]}) is to decide; fit a rule for it"
         )
+    shared = SharedPrompts(getattr(judge, "prompt_hashes", None), None if votes is None else PromptHashes.of(votes))
     summary = predict_file(
         judge,
         source,
@@ -233,12 +240,13 @@ def decide_file(
         overwrite=overwrite,
         resume=resume,
         reader=reader,
-        writer=functools.partial(DecisionWriter, decide=rule.decide),
+        writer=functools.partial(DecisionWriter, decide=rule.decide, beside=lambda: {"shared": shared.to_dict()}),
         about=rule.to_dict() | dict(about or {}),
         progress=progress,
+        watch=shared.watch,
         **options,
     )
-    return summary | {"rule": rule.to_dict(), "decisions": read_counts(out)}
+    return summary | {"rule": rule.to_dict(), "decisions": read_counts(out), "shared": shared.to_dict()}
 
 
 def check_asked(error: float, confidence: float, method: str) -> None:

@@ -42,6 +42,7 @@ def predict_file(
     writer: Callable[..., PredictionWriter] = PredictionWriter,
     about: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
+    watch: Callable[[Battles], None] | None = None,
 ) -> dict[str, Any]:
     """Forecast every row of a file, in its order; memory stays flat whatever its length.
 
@@ -64,6 +65,7 @@ def predict_file(
         writer: What writes the file, called as `PredictionWriter` is.
         about: JSON-able: what the file depends on beside the forecasts, kept with its settings.
         progress: Called with the number of rows done, if given, from the first row on that must be forecast.
+        watch: Called with the rows, a part at a time and every row once, if given; before the file is written.
 
     Returns:
         Rows, judge, hash, what the reader found, what the judge cut from the texts, how many rows it could not score,
@@ -77,7 +79,7 @@ def predict_file(
         JudgeError: If rows cannot be scored and are not to have the prior; the others are kept.
     """
     job = _Job(judge, source, Path(out), format, dict(reader or {}), dict(inference or {}), progress or _unheard)
-    job.fills, job.writer, job.about = unscored is not None, writer, dict(about or {})
+    job.fills, job.writer, job.about, job.watch = unscored is not None, writer, dict(about or {}), watch
     writer(out, format=format)  # an unknown ending or format is an error before any work
     set_inference(judge, job.inference)
     made_before = resume and not overwrite and job.may_be_made()
@@ -113,6 +115,7 @@ class _Job:
     fills: bool = False
     writer: Callable[..., PredictionWriter] = PredictionWriter
     about: dict[str, Any] = field(default_factory=dict)
+    watch: Callable[[Battles], None] | None = None
     reasons: list[dict[str, Any]] = field(default_factory=list)
     _cut: dict[str, Any] | None = None
     _rows: Any = field(default_factory=hashlib.sha256)
@@ -235,6 +238,8 @@ class _Job:
         rows = fingerprint(battles)
         self._rows.update(rows.encode())
         self.shards += 1
+        if self.watch is not None:
+            self.watch(battles)
         return rows
 
     def _note(self, battles: Battles, reasons: Mapping[int, str], done: int) -> None:

@@ -37,7 +37,7 @@ def test_decisions_are_written_and_the_promise_is_said(votecast: Any, words: lis
     assert ran.code == 0, ran.err
     said = " ".join(ran.out.split())
     assert "with confidence 0.8, a vote on a decided pair is another than the decision" in said
-    assert "one of a prompt" in said
+    assert "one for each prompt" in said and "a fifth of the prompts chose the thresholds" in said
     rows, found = rows_of(tmp_path / "d.csv"), json.loads((tmp_path / "d.json").read_text())
     assert list(rows[0]) == ["id", "p_a", "p_b", "p_tie", "decision", "confidence"]
     assert len(rows) == 60
@@ -137,3 +137,20 @@ def test_an_existing_file_is_left_alone(votecast: Any, words: list[object], tmp_
     assert ran.code == 1
     assert "left alone" in ran.err
     assert (tmp_path / "d.csv").read_text() == "mine"
+
+
+def test_pairs_on_prompts_that_were_seen_are_counted(
+    votecast: Any, arena: Path, words: list[object], calibration: Path, tmp_path: Path
+) -> None:
+    words[words.index("--input") + 1] = arena / "train.csv"
+    ran = votecast(*words, "--json", tmp_path / "d.json")
+    assert ran.code == 0, ran.err
+    rows = len(rows_of(arena / "train.csv"))
+    said = " ".join(ran.err.split())
+    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the promise does not hold" in said
+    shared = json.loads((tmp_path / "d.json").read_text())["shared"]
+    assert (shared["pairs"], shared["on_training_prompts"]) == (rows, rows)
+    assert json.loads((tmp_path / "d.csv.settings.json").read_text())["shared"] == shared
+    words[words.index("--input") + 1] = calibration
+    ran = votecast(*words, "--overwrite")
+    assert "300 of 300 pairs are on prompts of the calibration votes" in " ".join(ran.err.split())

@@ -86,6 +86,7 @@ def decide(
             resume=resume,
             reader=reader,
             about={"calibration": calibration},
+            votes=votes,
             inference=inference or None,
             unscored="prior" if unscored == "prior" else None,
             progress=lambda done: bars.pairs(done, expected),
@@ -111,10 +112,12 @@ def show(summary: Mapping[str, Any], out: Path) -> None:
     """Show what was decided, and what is promised of it."""
     rule, counts, total = summary["rule"], summary["decisions"], summary["rows"]
     found, decided = rule["found"], counts["a"] + counts["b"]
-    for note in rule["notes"]:
+    for note in (*rule["notes"], *summary["shared"]["notes"]):
         remark(f"note: {note}")
     above = f"; above the threshold {found['wrong']:,} of {found['decided']:,} were wrong"
-    tested = f"{found['rows']:,} of {rule['votes']:,} votes, one of a prompt, {rule['prompts']:,} prompts"
+    tested = f"{found['rows']:,} of {rule['votes']:,} votes, one for each prompt, of {rule['prompts']:,} prompts"
+    if rule["method"] == "ltt":
+        tested += "; a fifth of the prompts chose the thresholds to be tested, and tests none"
     is_found = found["threshold"] is not None
     facts(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ class DecisionWriter(PredictionWriter):
     Args:
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
         decide: From probabilities of shape (n, 3) to the decisions ("a", "b" or "open") and how sure they are.
+        beside: JSON-able: what else the settings are to say, asked for once all rows are written.
         **options: As of `PredictionWriter`.
 
     Example:
@@ -46,10 +47,11 @@ class DecisionWriter(PredictionWriter):
         path: str | Path,
         *,
         decide: Callable[[Probabilities], tuple[list[str], NDArray[np.float64]]],
+        beside: Callable[[], Mapping[str, Any]] = dict,
         **options: Any,
     ) -> None:
         super().__init__(path, **options)
-        self._decide = decide
+        self._decide, self._known = decide, beside
         self._layout = self._decided
         self._counts = dict.fromkeys(OUTCOMES, 0)
 
@@ -61,7 +63,7 @@ class DecisionWriter(PredictionWriter):
         return pa.table({"id": ids} | shares | {"decision": pa.array(decisions, pa.string()), "confidence": confidence})
 
     def _beside(self) -> dict[str, Any]:
-        return super()._beside() | {COUNTS: self._counts}
+        return super()._beside() | {COUNTS: self._counts} | dict(self._known())
 
 
 def read_counts(path: str | Path) -> dict[str, int]:
