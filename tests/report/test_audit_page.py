@@ -97,6 +97,21 @@ def test_few_prompts_are_warned_of(world: World) -> None:
     assert "different prompts here" in _said(page, "warning")
 
 
+@pytest.mark.parametrize("rows", [3, 29])
+def test_a_handful_of_votes_recommends_nothing(world: World, rows: int) -> None:
+    battles, _ = world
+    few = battles.take(range(rows))
+    page = audit_page(audit_judge(Knowing(few, 0.97 * few.targets() + 0.01), few, draws=20))
+    assert f"So few votes tell nothing of a judge ({rows} on " in _said(page, "warning")
+    assert not [word for word in ("foresees", "agree in", "slices") if word in _said(page, "good")]
+    assert "different prompts here" not in _said(page, "warning")
+
+
+def test_a_slice_that_holds_every_row_is_no_news(world: World) -> None:
+    page = _page(world, sharpened(world[1], np.full(len(world[1]), 4.0)))
+    assert "most overconfident for 1 turn" not in "\n".join(remark.text for remark in page.summary)
+
+
 def test_a_fault_not_found_on_few_prompts_is_no_news(world: World) -> None:
     battles, p = world
     few = battles.take(range(120))

@@ -16,6 +16,12 @@ from votecast.report.texts import brief
 FEW_PROMPTS: Final = 200
 """With fewer prompts only gross faults can be seen."""
 
+LEAST_VOTES: Final = 30
+"""With fewer votes nothing is said of how well they are foreseen."""
+
+LEAST_VOTED_PROMPTS: Final = 20
+"""With fewer prompts nothing is said of how well votes are foreseen."""
+
 WORTH: Final = 0.005
 """What a judge must save in log loss against class frequencies to be called worth asking."""
 
@@ -29,11 +35,7 @@ def summary(audit: Audit) -> list[Remark]:
     """Say what a hurried reader needs: warnings first, then what is good, then what to bear in mind."""
     found = [
         *_votes(audit),
-        *_worth(audit),
-        *_people(audit),
-        *_calibration(audit),
-        *_ties(audit),
-        *_slices(audit),
+        *([] if _is_nothing(audit) else _foresight(audit)),
         *_order(audit),
         *_style(audit),
         *_models(audit),
@@ -59,12 +61,24 @@ def _votes(audit: Audit) -> Iterator[Remark]:
         yield _note(
             "Whether the judge was trained on these prompts could not be checked; if it was, all figures flatter it."
         )
-    if votes.prompts < FEW_PROMPTS:
-        asked = f"are only {votes.prompts:,} different prompts" if votes.prompts > 1 else "is only one prompt"
+    if _is_nothing(audit):
+        counted = "1 prompt" if votes.prompts == 1 else f"{votes.prompts:,} prompts"
         yield _warning(
-            f"There {asked} here: read the intervals, not the figures, and do not "
+            f"So few votes tell nothing of a judge ({votes.rows:,} on {counted}): no figure here shows that it "
+            f"foresees votes, or that it does not. Take at least {LEAST_VOTES} votes on {LEAST_VOTED_PROMPTS} prompts, "
+            f"better {FEW_PROMPTS} prompts or more."
+        )
+    elif votes.prompts < FEW_PROMPTS:
+        yield _warning(
+            f"There are only {votes.prompts:,} different prompts here: read the intervals, not the figures, and do not "
             "take a fault that was not found for one that is not there."
         )
+
+
+def _foresight(audit: Audit) -> Iterator[Remark]:
+    """How well it foresees votes, all in all and in parts."""
+    for remarks in (_worth, _people, _calibration, _ties, _slices):
+        yield from remarks(audit)
 
 
 def _worth(audit: Audit) -> Iterator[Remark]:
@@ -103,8 +117,8 @@ def _people(audit: Audit) -> Iterator[Remark]:
     if people is None or people.pairs < LEAST_PAIRS:
         return
     said = (
-        f"two people who voted on the same pair agree in {people.agreement.value:.0%}; the judge meets a vote on those "
-        f"pairs in {people.judge.value:.0%}"
+        f"two people who voted on the same pair agree in {people.agreement.value:.0%} ({people.pairs:,} pairs with "
+        f"several votes); the judge meets a vote on those pairs in {people.judge.value:.0%}"
     )
     as_good = people.judge.value >= people.agreement.value
     yield Remark("good" if as_good else "note", said[0].upper() + said[1:] + ".")
@@ -159,18 +173,19 @@ def _ties(audit: Audit) -> Iterator[Remark]:
 
 
 def _slices(audit: Audit) -> Iterator[Remark]:
-    harmful = [part for part in audit.slices if part.gain.below]
+    parts = [part for part in audit.slices if part.rows < audit.votes.rows]  # what holds all rows is no news
+    harmful = [part for part in parts if part.gain.below]
     if harmful:
         yield _warning(f"Do not use it where it is worse than forecasting class frequencies: {_parts(harmful)}.")
-    sure = sorted((part for part in audit.slices if part.excess.above), key=lambda part: -part.excess.value)
+    sure = sorted((part for part in parts if part.excess.above), key=lambda part: -part.excess.value)
     if sure and audit.excess.above:
         yield _note(f"It is most overconfident for {part_name(sure[0])}.")
     elif sure:
         yield _warning(f"Do not take its probabilities at their word where it is overconfident: {_parts(sure)}.")
-    ties = [part for part in audit.slices if part.tie_gap.marked]
+    ties = [part for part in parts if part.tie_gap.marked]
     if ties and not (audit.ties and audit.ties.gap.marked):
         yield _note(f"It forecasts too many or too few ties for {_parts(ties)}.")
-    tested = sum(_is_tested(part.excess) for part in audit.slices)
+    tested = sum(_is_tested(part.excess) for part in parts)
     if tested and not harmful and not sure and _is_telling(audit):
         yield Remark("good", f"None of {tested} slices was found where it does harm or is overconfident.")
 
@@ -251,6 +266,11 @@ def _truncation(audit: Audit) -> Iterator[Remark]:
         f"{found.share.value:.0%} of rows are longer than it reads; {found.unread.value:.0%} of all text never reached "
         f"it.{worse}"
     )
+
+
+def _is_nothing(audit: Audit) -> bool:
+    """Whether the votes are too few to say anything of how well they are foreseen."""
+    return audit.votes.rows < LEAST_VOTES or audit.votes.prompts < LEAST_VOTED_PROMPTS
 
 
 def _is_telling(audit: Audit) -> bool:

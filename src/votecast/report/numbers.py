@@ -32,7 +32,15 @@ class Shown:
 
 
 def shown_rows(table: Table) -> list[list[Shown]]:
-    """The cells of a table; down a column, numbers get equally many digits where these differ little."""
+    """The cells of a table; down a column, numbers get equally many digits where these differ little.
+
+    Shares with intervals get equally many in any case.
+
+    Example:
+        >>> rows = [[Figure(0.37122, 0.37120, 0.37124)], [Figure(0.249, 0.2, 0.3)]]
+        >>> [row[0].text for row in shown_rows(Table(["tie"], rows, "", frozenset(["tie"])))]
+        ['37.1%', '24.9%']
+    """
     columns = [
         _column([row[place] for row in table.rows], percent=name in table.percent)
         for place, name in enumerate(table.columns)
@@ -108,7 +116,7 @@ def _column(cells: Sequence[Cell], *, percent: bool) -> list[Shown]:
     numbers = [cell for cell in cells if isinstance(cell, float | Figure)]
     ranged = [cell for cell in numbers if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low)]
     own = [own_decimals(cell, percent=percent) for cell in ranged or numbers]  # intervals tell what digits mean
-    alike = bool(own) and max(own) - min(own) <= 1
+    alike = bool(own) and (max(own) - min(own) <= 1 or (percent and bool(ranged)))
     found = [shown(cell, percent=percent, decimals=statistics.median_low(own) if alike else None) for cell in cells]
     is_number = all(cell.number for cell in found if cell.text)
     room = min(max((len(cell.interval) for cell in found), default=0), ROOM)
