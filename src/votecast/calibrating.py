@@ -16,7 +16,7 @@ from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
 from votecast.data.profile import characters
-from votecast.errors import ConfigError, DataError
+from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.asking import unknown_prompts
 from votecast.judges.fitted import Fitted
 from votecast.judges.fitting import calibration_folds
@@ -222,7 +222,7 @@ def _further(judge: TrainedJudge, votes: Battles, how: _How, *, allow_leak: bool
     if not weights.sum() > 0:
         raise DataError("the weights of all votes are 0; at least some must count")
     hashes = judge.prompt_hashes
-    leaked = 0 if hashes is None else len(hashes.check(votes, allow=allow_leak))
+    leaked = _leaked(judge, votes, allow=allow_leak)
     clusters = _clusters(votes, how.seed)
     groups = None if how.by is None else {how.by: group_values(votes, how.by)}
     folds = group_folds(clusters, seed=how.seed)
@@ -242,6 +242,25 @@ def _further(judge: TrainedJudge, votes: Battles, how: _How, *, allow_leak: bool
     if unknown:
         made.record(unknown_prompts=unknown)  # what it knows from now on is those of these votes
     return made
+
+
+def _leaked(judge: TrainedJudge, votes: Battles, *, allow: bool) -> int:
+    """How many votes share prompts with the judge's training data.
+
+    Raises:
+        LeakError: If any do and that is not allowed; where the judge has fair rows of its own, the message names them.
+    """
+    if judge.prompt_hashes is None:
+        return 0
+    try:
+        return len(judge.prompt_hashes.check(votes, allow=allow))
+    except LeakError as error:
+        if not len(judge.fitted.out_of_fold):
+            raise
+        raise LeakError(
+            f"{error}; if these are the votes it was trained on, leave --input out (votes=None): the judge is then "
+            "calibrated on its own out-of-fold rows, which flatter nothing"
+        ) from error
 
 
 def _refitted(judge: TrainedJudge, how: _How) -> TrainedJudge:

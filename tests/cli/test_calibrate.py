@@ -61,6 +61,8 @@ def test_a_judge_is_calibrated_predicts_and_is_calibrated_again(
     ran = votecast("calibrate", "--judge", out, "--input", votes, "--out", tmp_path / "again", *words)
     assert ran.code == 0, ran.err
     assert "told apart from chance" not in ran.err  # without intervals nothing is
+    train = votecast("calibrate", "--judge", arena / "judge", "--input", arena / "train.csv", "--out", tmp_path / "no")
+    assert train.code == 1 and "leave --input out" in train.err
     assert "260 votes have prompts on which the judge was trained" in ran.err
     ran = votecast("evaluate", "--judge", tmp_path / "again", "--input", votes, "--draws", 20)
     assert ran.code == 1 and "prompts on which the judge was trained" in ran.err

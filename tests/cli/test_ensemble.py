@@ -123,6 +123,10 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
     shown = votecast("evaluate", "--judge", both, "--input", new, "--against", folder / "one", "--no-slices")
     for said in ("difference", "95 % interval", "against  baseline ("):
         assert said in shown.out
+    assert any(line.split()[:3] == ["both", "one", "difference"] for line in shown.out.splitlines())
+    same = votecast("evaluate", "--judge", folder / "one", "--input", new, "--against", out, "--no-slices")
+    assert "note: p.parquet: leaks are not looked for" in same.out
+    assert "note: one and p.parquet are the same judge (" in same.out
     train = votecast("evaluate", "--predictions", out, "--input", folder / "train.csv", "--against", both)
     assert train.code == 1
 

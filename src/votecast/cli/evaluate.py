@@ -81,7 +81,7 @@ def evaluate(
         }
         write_settings(json, "evaluate", options | figures["settings"], judge=figures["judge"])
     if json != STANDARD:
-        show(figures, slices=slices)
+        show(figures, slices=slices, names=called(str(predictions or judge or "default"), against))
 
 
 def measure(
@@ -126,13 +126,26 @@ def measure_truth(path: Path, battles: Battles, draws: int) -> dict[str, Any]:
     return metrics
 
 
-def show(figures: dict[str, Any], *, slices: bool) -> None:
+def called(judge: str, against: str | None) -> tuple[str, str]:
+    """What the judge and the other one are called: as they were typed, without folders where that tells them apart.
+
+    Example:
+        >>> called("bundled:baseline", "judges/mine/"), called("one/judge", "two/judge")
+        (('bundled:baseline', 'mine'), ('one/judge', 'two/judge'))
+    """
+    if against is None:
+        return "judge", ""
+    own, other = (Path(typed).name or typed for typed in (judge, against))
+    return (own, other) if own != other else (judge, against)
+
+
+def show(figures: dict[str, Any], *, slices: bool, names: tuple[str, str]) -> None:
     """Show an evaluation."""
     say(f"{figures['rows']:,} rows, {figures['clusters']:,} prompts\n")
-    show_metrics(figures)
+    show_metrics(figures, names[0])
     say("")
     if "against" in figures:
-        show_against(figures)
+        show_against(figures, names)
         say("")
     if slices:
         show_slices(figures)

@@ -27,11 +27,12 @@ LABELS = {
 SLICED = ("log_loss", "accuracy")
 
 
-def show_metrics(figures: Mapping[str, Any]) -> None:
+def show_metrics(figures: Mapping[str, Any], name: str = "judge") -> None:
     """Show every metric that the votes define, with its 95 % interval, and the null baselines beside it.
 
     Args:
         figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
+        name: What the judge is called.
     """
     baselines = figures.get("baselines", {})
     rows = []
@@ -40,7 +41,7 @@ def show_metrics(figures: Mapping[str, Any]) -> None:
             continue
         beside = [_number(baseline.get(key)) for baseline in baselines.values()]
         rows.append([LABELS.get(key, key.replace("_", " ")), _number(entry), _interval(entry), *beside])
-    table(["", "judge", "95 % interval", *baselines], rows)
+    table(["", name, "95 % interval", *baselines], rows)
 
 
 COMPARED = ("log_loss", "accuracy", "brier", "ece", "agreement_decided", "auc")
@@ -49,11 +50,12 @@ COMPARED = ("log_loss", "accuracy", "brier", "ece", "agreement_decided", "auc")
 _LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 
 
-def show_against(figures: Mapping[str, Any]) -> None:
+def show_against(figures: Mapping[str, Any], names: tuple[str, str]) -> None:
     """Show the judge beside another one, with the differences and whether they are more than chance.
 
     Args:
         figures: The figures of an evaluation that has an "against".
+        names: What the judge and the other one are called.
     """
     other, rows = figures["against"], []
     for key in COMPARED:
@@ -70,9 +72,11 @@ def show_against(figures: Mapping[str, Any]) -> None:
                     _verdict(key, gap),
                 ]
             )
-    table(["", "judge", other["judge"]["name"] or "against", "difference", "95 % interval", ""], rows)
+    table(["", *names, "difference", "95 % interval", ""], rows)
     for note in other["notes"]:
-        prose(f"note: {other['judge']['name'] or 'against'}: {note}", indent=6)
+        prose(f"note: {names[1]}: {note}", indent=6)
+    if (digest := other["judge"]["hash"]) and digest == figures["judge"]["hash"]:
+        prose(f"note: {names[0]} and {names[1]} are the same judge ({digest[:12]})", indent=6)
 
 
 def _signed(gap: Mapping[str, float | None]) -> str:
