@@ -44,3 +44,10 @@ def test_a_model_that_nobody_called_bad_has_an_interval_above_zero() -> None:
         3, np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([False, False, True]), np.ones(3), np.arange(3)
     )
     assert found.share[0] == 0 and found.low[0] == 0 and 0.3 < found.high[0] < 1
+
+
+def test_the_ends_of_a_share_of_none_and_of_all_are_exact() -> None:
+    bad = np.array([True] * 7 + [False] * 21)
+    a, b = np.array([0] * 7 + [2] * 21), np.array([1] * 7 + [3] * 21)
+    found = both_bad_shares(4, a, b, bad, np.ones(28), np.arange(28))
+    assert found.low[2:].tolist() == [0.0, 0.0] and found.high[:2].tolist() == [1.0, 1.0]

@@ -74,7 +74,7 @@ def test_shares_of_few_battles_are_not_shown_as_shares() -> None:
 def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:
     rows = [*round_robin(), *[("m9", "m0", "a")] * 12]
     page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
-    assert any("m9 only won or only lost" in remark.text for remark in page.summary)
+    assert any("bound the strengths of m9: " in remark.text for remark in page.summary)
     texts = {"prompt": "Why?", "response_a": "1", "response_b": "2"}
     frame = pd.DataFrame(round_robin(), columns=BARE).assign(**texts)
     one = leaderboard_page(leaderboard(frame))

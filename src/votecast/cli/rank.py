@@ -181,12 +181,20 @@ def _row(columns: dict[str, list[Any]], place: int, digits: str) -> list[str]:
         "" if at["win_rate"] is None else f"{at['win_rate']:.1%}",
     ]
     if "both_bad_share" in at:
-        cells.append(f"{at['both_bad_low']:.1%} to {at['both_bad_high']:.1%}")
+        cells.append(_share(at["both_bad_share"], at["both_bad_low"], at["both_bad_high"]))
     return cells
+
+
+def _share(share: float | None, low: float | None, high: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{share:.1%}" + ("" if low is None or high is None else f" ({low:.1%} to {high:.1%})")
 
 
 def show_parameters(board: Leaderboard) -> None:
     """Show what ties and style are worth, how far predictions helped, and how many pairs of models are told apart."""
+    from votecast.leaderboard.board import HELPS
+
     found = board.ranking
     estimates = [*([] if found.tie is None else [found.tie]), *found.style]
     if estimates:
@@ -198,7 +206,8 @@ def show_parameters(board: Leaderboard) -> None:
             prose(f"style: {STYLE_UNIT}", indent=2)
         say("")
     if found.tuning is not None:
-        gained = "" if found.worth is None else f"; that is worth {found.worth:.2f} times the votes"
+        helped = "" if found.worth is None or found.worth >= HELPS else ": next to nothing"
+        gained = "" if found.worth is None else f"; that is worth {found.worth:.2f} times the votes{helped}"
         prose(f"the forecasts are trusted to {found.tuning:.0%}{gained}")
     if math.isfinite(found.separability):
         apart = f"{found.separability:.1%} of the pairs of models are told apart"

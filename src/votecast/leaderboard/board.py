@@ -15,6 +15,9 @@ from votecast.ranking import Ranking
 FEW_CLUSTERS: Final = 30
 """With fewer clusters of prompts, intervals are rough."""
 
+HELPS: Final = 1.05
+"""How many times the votes forecasts must be worth to be called a help."""
+
 
 @dataclass(frozen=True)
 class Leaderboard:

@@ -68,4 +68,5 @@ def _wilson(share: Floats, size: Floats) -> tuple[Floats, Floats]:
     more = _Z95**2 / size
     centre = (share + more / 2) / (1 + more)
     half = _Z95 * np.sqrt(share * (1 - share) / size + more / (4 * size)) / (1 + more)
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    return np.where(share == 0, 0.0, low), np.where(share == 1, 1.0, high)

@@ -113,8 +113,8 @@ def _bootstrap_notes(method: str, intervals: str, drawn: Drawn, draws: int) -> l
         notes.append(f"{method} has no covariance: its intervals are those of the bootstrap")
     if drawn.held:
         notes.append(
-            f"in {drawn.held} of {draws} drawn files some model only won or only lost: there a normal prior "
-            "held strengths"
+            f"in {drawn.held} of {draws} drawn files the votes do not bound the strength of some model: there a normal "
+            "prior held strengths"
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""From cells to parameters: the fallbacks of ties and of models that only won stand here."""
+"""From cells to parameters: the fallbacks of ties and of strengths that votes do not bound stand here."""
 
 from __future__ import annotations
 
@@ -83,7 +83,11 @@ def notes_of(method: str, found: Solution, names: Sequence[str]) -> tuple[str, .
     if found.prior:
         away = [names[each] for each in outsiders(found.level)]
         if away:
-            why = f"against the largest group of models that beat each other, {names_of(away)} only won or only lost"
+            who, they = names_of(away), "it" if len(away) == 1 else "each of them"
+            why = (
+                f"the votes do not bound the strengths of {who}: against the largest group of models that beat each "
+                f"other, {they} never lost, or never won, not even through third models"
+            )
         else:
             why = "the votes hold no finite strengths"
         notes.append(f"{why}: all strengths have a normal prior with standard deviation {PRIOR} (log odds)")

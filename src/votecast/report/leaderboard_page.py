@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from votecast.leaderboard import Leaderboard
-from votecast.leaderboard.board import FEW_CLUSTERS
+from votecast.leaderboard.board import FEW_CLUSTERS, HELPS
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats
 from votecast.ranking import Ranking
@@ -37,13 +37,13 @@ _METHODS: Final = {
 }
 _BOTH_BAD: Final = {"tie": "count as ties", "drop": "are left out", "own": "are an outcome of their own"}
 _ABOUT_SCORES: Final = (
-    "A dot is a model's score; the line is its interval. Where two lines lie apart, the order is not chance; where "
-    "they overlap, look at the ranks, which compare the models pair by pair."
+    "A dot is a model's score; the line is its interval. Where two lines lie apart, one model is better beyond the "
+    "95 % interval; where they overlap, look at the ranks, which compare the models pair by pair."
 )
 _ABOUT_COLUMNS: Final = (
-    "Rank: 1 and one more for each model that is surely better. Places: what is left open for the rank, all models "
-    "considered at once. Win rate: share of its battles that a model won, a tie counting half; against any other: its "
-    "chance against one of the other models at random."
+    "Rank: 1 and one more for each model that is better beyond the 95 % interval of the difference. Places: what is "
+    "left open for the rank, all models considered at once. Win rate: share of its battles that a model won, a tie "
+    "counting half; against any other: its chance against one of the other models at random."
 )
 _ABOUT_PAIRS: Final = (
     "How often the model of the row beats the model of the column, a tie counting half. Empty: they met fewer than "
@@ -118,20 +118,26 @@ def _summary(board: Leaderboard) -> list[Remark]:
 
 
 def _leaders(found: Ranking) -> Remark:
+    beyond = f" beyond the {100 * found.level:g} % interval of the difference"
     first = [name for name, place in zip(found.models, found.rank.tolist(), strict=True) if place == 1]
     if found.better[0, 1:].all():
-        return Remark("good", f"{found.models[0]} is ahead of every other model beyond chance.")
+        return Remark("good", f"{found.models[0]} is better than every other model{beyond}.")
     if len(first) == 1:
-        return Remark("note", f"{first[0]} is the only model that no other surely beats.")
-    return Remark("note", f"{len(first)} models share the first rank, as none surely beats them: {names_of(first)}.")
+        return Remark("note", f"{first[0]} is the only model that no other beats{beyond}.")
+    return Remark("note", f"{len(first)} models share the first rank, as none beats them{beyond}: {names_of(first)}.")
 
 
 def _powered(board: Leaderboard, tuning: float) -> Remark:
     if not tuning:
         return Remark("note", _NO_HELP)
     worth = board.ranking.worth
-    end = "." if worth is None else f", which is worth {worth:.2f} times the votes."
-    return Remark("good", f"The forecasts of {board.rows['forecast']:,} pairs are trusted to {tuning:.0%}{end}")
+    helps = worth is not None and worth >= HELPS
+    little = "" if helps else ": next to nothing"
+    end = "." if worth is None else f", which is worth {worth:.2f} times the votes{little}."
+    return Remark(
+        "good" if helps else "note",
+        f"The forecasts of {board.rows['forecast']:,} pairs are trusted to {tuning:.0%}{end}",
+    )
 
 
 def _facts(board: Leaderboard) -> list[tuple[str, str]]:
