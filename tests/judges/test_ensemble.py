@@ -52,7 +52,7 @@ def test_one_without_judges_or_with_a_judge_missing_is_refused(arena: Battles, t
 
 def test_torch_is_not_needed_where_the_judges_do_without(arena: Battles, tmp_path: Path) -> None:
     each = [
-        TrainedJudge("baseline", {"folds.n": 2, "seed": n, "model.trees.rounds": 5}).fit(arena[:60]) for n in (1, 2)
+        TrainedJudge("baseline", {"folds.n": 2, "seed": n, "model.trees.rounds": 5}).fit(arena[:100]) for n in (1, 2)
     ]
     ensemble(each, method="stack", draws=10, out=tmp_path / "e")
     code = (
