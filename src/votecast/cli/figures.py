@@ -25,6 +25,7 @@ LABELS = {
 """Names that are not simply the key with its underscores as spaces."""
 
 SLICED = ("log_loss", "accuracy")
+_INTERVAL = "95 % interval"
 
 
 def show_metrics(figures: Mapping[str, Any], name: str = "judge") -> None:
@@ -41,7 +42,7 @@ def show_metrics(figures: Mapping[str, Any], name: str = "judge") -> None:
             continue
         beside = [_number(baseline.get(key)) for baseline in baselines.values()]
         rows.append([LABELS.get(key, key.replace("_", " ")), _number(entry), _interval(entry), *beside])
-    table(["", name, "95 % interval", *baselines], rows)
+    table(["", _head(name), _INTERVAL, *baselines], rows, whole=_INTERVAL)
 
 
 COMPARED = ("log_loss", "accuracy", "brier", "ece", "agreement_decided", "auc")
@@ -72,11 +73,16 @@ def show_against(figures: Mapping[str, Any], names: tuple[str, str]) -> None:
                     _verdict(key, gap),
                 ]
             )
-    table(["", *names, "difference", "95 % interval", ""], rows)
+    table(["", *map(_head, names), "difference", _INTERVAL, ""], rows, whole=_INTERVAL)
     for note in other["notes"]:
         prose(f"note: {names[1]}: {note}", indent=6)
     if (digest := other["judge"]["hash"]) and digest == figures["judge"]["hash"]:
         prose(f"note: {names[0]} and {names[1]} are the same judge ({digest[:12]})", indent=6)
+
+
+def _head(name: str) -> str:
+    """The name of a judge over a column of numbers, for which bundled:baseline is too wide."""
+    return name.replace(":", ":\n")
 
 
 def _signed(gap: Mapping[str, float | None]) -> str:

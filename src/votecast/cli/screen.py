@@ -56,11 +56,16 @@ def say(message: str) -> None:
     results().print(Text(_visible(message)), soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> None:
-    """Show a table that fits 80 columns; the columns after the first `text_columns` are numbers."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1, whole: str = "") -> None:
+    """Show a table that fits 80 columns; those after the first `text_columns` are numbers, `whole` is never wrapped."""
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
-        drawn.add_column(name, justify="left" if place < text_columns else "right", overflow="fold")
+        drawn.add_column(
+            name,
+            justify="left" if place < text_columns else "right",
+            overflow="fold",
+            no_wrap=bool(whole) and name == whole,
+        )
     for row in rows:
         drawn.add_row(*(Text(_visible(cell)) for cell in row))
     results().print(drawn)
