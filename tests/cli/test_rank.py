@@ -260,6 +260,24 @@ def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_pat
     assert "--min-battles" in refused(votecast, "--input", apart, "--min-battles", 99)
 
 
+def test_empty_names_of_models_are_not_missing_columns(votecast: Callable, tmp_path: Path) -> None:
+    path, aside = tmp_path / "empty.csv", tmp_path / "aside.jsonl"
+    path.write_text("model_a,model_b,winner\n,y,a\nx,,b\n,,\nx,y,zzz\n")
+    said = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", aside)
+    assert "the cell of model_a or of model_b is empty; fill them" in said and "add them" not in said
+    assert "1 other rows were set aside as unreadable, in" in said and "aside.jsonl" in said
+    assert aside.exists()
+
+
+def test_files_of_models_and_votes_alone_have_a_format_and_serve_rank_only(votecast: Callable, tmp_path: Path) -> None:
+    path = bare_file(round_robin(), tmp_path / "bare.csv")
+    assert "4 models by votes" in ranked(votecast, "--input", path, "--format", "names").out
+    for words in (("--format", "names"), ()):
+        ran = votecast("inspect", path, *words)
+        said = " ".join(ran.err.split())
+        assert ran.code in (1, 2) and "models and votes without texts serve `votecast rank` only" in said
+
+
 def test_a_model_that_only_won_is_ranked_with_a_remark_and_nothing_but_ties_is_refused(
     votecast: Callable, tmp_path: Path
 ) -> None:

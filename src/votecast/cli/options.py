@@ -11,7 +11,7 @@ from cyclopts import Parameter, Token, validators
 
 from votecast.cli.words import STANDARD_INPUT
 
-VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast"]
+VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
 
 
 def _source(_: type, tokens: Sequence[Token]) -> str:
@@ -49,7 +49,7 @@ class Reading(_Reading):
     """How a file is read, for verbs that only read."""
 
     format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
-    """Format of the file; auto finds it by its columns."""
+    """Format of the file; auto finds it by its columns. names (models and votes alone) is for rank."""
 
     def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
         """The options as keywords of `read_votes`."""

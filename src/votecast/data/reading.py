@@ -28,7 +28,7 @@ HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
 _HEAD_BYTES = 16 << 20
 _CHOICES = {
-    "format": ("auto", *FORMATS),
+    "format": ("auto", *FORMATS, "names"),
     "text": ("auto", "json", "plain"),
     "bad_rows": ("error", "quarantine"),
     "labels": ("optional", "required", "ignored"),
@@ -40,7 +40,8 @@ class VoteReader:
 
     Args:
         path: CSV, TSV, JSON lines, Parquet or Arrow, also gzip- or zstd-compressed; "-" is standard input.
-        format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast; "auto" goes by the columns.
+        format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast; names (models and votes alone) with
+            `ranking`; "auto" goes by the columns.
         text: Whether text cells are "json" lists or "plain" text; "auto" decides once a column by the first rows.
         bad_rows: "error" stops at the first bad row, "quarantine" writes bad rows with reasons to a side file.
         quarantine: The side file; by default `<name of the file>.quarantine.jsonl` in the working folder. It is written

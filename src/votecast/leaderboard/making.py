@@ -115,7 +115,8 @@ class _Job:
                 f"none of the {len(battles)} rows has a vote; give votes, or rank by forecasts alone: name the rows as "
                 "pairs (--pairs) beside a judge, and no votes (--input)"
             )
-        voted = named(battles if cast.all() else battles.take(np.flatnonzero(cast)), "votes")
+        chosen = battles if cast.all() else Battles(battles.take(np.flatnonzero(cast)).table, battles.report)
+        voted = named(chosen, "votes")
         against = int(both_bad_of(voted.battles).sum())
         voted, every = self.without_both_bad(voted)
         voted = with_battles(voted, self.asked.min_battles)
@@ -182,7 +183,7 @@ class _Job:
                     "a judge is given and nothing for it to forecast: every row has a vote; give pairs without votes "
                     "(--pairs), or leave the judge out"
                 )
-            left, found = 0, battles.take(np.flatnonzero(rest))
+            left, found = 0, Battles(battles.take(np.flatnonzero(rest)).table, battles.report)
         else:
             left, found = int(rest.sum()), None
         if left:

@@ -16,6 +16,7 @@ from votecast.data.duplicates import prompt_clusters
 from votecast.data.labels import BOTH_BAD
 from votecast.data.pairs import by_appearance
 from votecast.data.prompts import normalise_prompt
+from votecast.data.sources.numbers import Names
 from votecast.errors import ConfigError, DataError
 from votecast.ranking.connectivity import names_of
 
@@ -84,10 +85,7 @@ def named(battles: Battles, what: str) -> Named:
     sides = [battles.column(name).combine_chunks() for name in ("model_a", "model_b")]
     known = pc.and_(pc.is_valid(sides[0]), pc.is_valid(sides[1])).to_numpy(zero_copy_only=False)
     if not known.any():
-        raise DataError(
-            f"none of the {len(battles)} {what} names its models; a leaderboard needs the columns model_a and model_b "
-            "(chosen_model and rejected_model in files of pairs): add them"
-        )
+        raise DataError(f"none of the {len(battles)} {what} names its models{_nameless(battles)}")
     encoded = pa.concat_arrays([side.filter(pa.array(known)) for side in sides]).dictionary_encode()
     names = encoded.dictionary.to_pylist()
     order = sorted(range(len(names)), key=names.__getitem__)
@@ -107,6 +105,21 @@ def named(battles: Battles, what: str) -> Named:
             "needs at least two models"
         )
     return found.among([found.models[i] for i in present])
+
+
+def _nameless(battles: Battles) -> str:
+    """Why no row names both models, as far as is known, and what to do."""
+    report = battles.report
+    if report is None or report.format != Names.name:
+        why = (
+            "; a leaderboard needs the columns model_a and model_b (chosen_model and rejected_model in files of "
+            "pairs): add them, or fill them where they are empty"
+        )
+    else:
+        why = ": in each the cell of model_a or of model_b is empty; fill them"
+    if report is None or not report.quarantined:
+        return why
+    return f"{why} ({report.quarantined:,} other rows were set aside as unreadable, in {report.quarantine})"
 
 
 def with_battles(rows: Named, least: int) -> Named:

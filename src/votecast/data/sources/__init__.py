@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 
@@ -22,6 +23,9 @@ FORMATS: dict[str, type[Source]] = {
 }
 """The sources by name."""
 
+_ONLY_RANKED: Final = (
+    "models and votes without texts serve `votecast rank` only, and here prompts and answers are needed"
+)
 _ARENA_ONLY = {"language", "tstamp", "anony", "conv_metadata", "evaluation_session_id"}
 
 
@@ -41,16 +45,19 @@ def find_source(
         names: Its columns.
         head: Its first rows.
         options: How to read it.
-        wanted: A name in `FORMATS`, or "auto" to go by the columns.
+        wanted: A name in `FORMATS`, "names" for a leaderboard's files without texts, or "auto" to go by the columns.
         open_ended: Whether later rows can bring further columns, as in JSON lines.
 
     Raises:
-        ConfigError: If there is no such format.
+        ConfigError: If there is no such format, or it is only for leaderboards and this is none.
         DataError: If the columns are not those of the format, of any format, or votes are required and there are none.
     """
-    if wanted != "auto" and wanted not in FORMATS:
-        raise ConfigError(f"the format {wanted!r} is unknown; allowed are auto, {', '.join(FORMATS)}")
-    kind = FORMATS[wanted] if wanted != "auto" else _by_columns(set(names), head, open_ended)
+    kinds: dict[str, type[Source]] = FORMATS | {Names.name: Names}
+    if wanted != "auto" and wanted not in kinds:
+        raise ConfigError(f"the format {wanted!r} is unknown; allowed are auto, {', '.join(kinds)}")
+    if wanted == Names.name and not options.ranking:
+        raise ConfigError(f"{path}: the format {wanted} does not fit: {_ONLY_RANKED}")
+    kind = kinds[wanted] if wanted != "auto" else _by_columns(set(names), head, open_ended)
     if kind is None and options.numbers and {"id", *options.numbers} <= set(names):
         kind = Numbers
     if kind is None and options.ranking and {*Names.needs} <= set(names):
@@ -58,15 +65,18 @@ def find_source(
     missing = [name for name in kind.needs if name not in names] if kind else []
     if kind is None or missing:
         lacks = (
-            f"the columns {', '.join(missing)} are missing for the format {wanted}"
-            if missing
-            else "no format fits its columns (rename them, or convert the file)"
+            f"the columns {', '.join(missing)} are missing for the format {wanted}" if missing else _unfit(set(names))
         )
         more = "; for a leaderboard model_a, model_b and the vote suffice" if options.ranking and not kind else ""
         raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}{more}")
     source = kind(names, head, options)
     _check_labels(path, source)
     return source
+
+
+def _unfit(names: set[str]) -> str:
+    is_ranked = names >= set(Names.needs) and names & set(Names.label_columns) and not names & set(TEXT_COLUMNS)
+    return f"no format fits its columns ({_ONLY_RANKED if is_ranked else 'rename them, or convert the file'})"
 
 
 def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> type[Source] | None:
