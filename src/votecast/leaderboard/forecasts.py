@@ -114,9 +114,9 @@ def voted_on(votes: Battles, pairs: Battles) -> NDArray[np.bool_]:
         [True, False]
     """
     known = {*votes.content_hashes(), *votes.swapped().content_hashes()}
-    texts = np.array([bool(prompt or a or b) for prompt, a, b in zip(*map(pairs.text, TEXT_COLUMNS), strict=True)])
-    again = np.array([key in known for key in pairs.content_hashes()])
-    return texts.astype(bool) & again.astype(bool)
+    texts = zip(*map(pairs.text, TEXT_COLUMNS), strict=True)
+    again = (any(row) and key in known for row, key in zip(texts, pairs.content_hashes(), strict=True))
+    return np.fromiter(again, dtype=np.bool_, count=len(pairs))
 
 
 def _held_forecasts(judge: Any, battles: Battles) -> Probabilities:
