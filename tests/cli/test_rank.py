@@ -304,7 +304,7 @@ def test_votes_against_both_are_ties_left_out_or_an_outcome_of_their_own(votecas
     assert "9 of 81 votes are against both answers: they count as ties" in said["tie"]
     assert "9 of 81 votes are against both answers: they are left out" in said["drop"]
     ran = ranked(votecast, "--input", path, "--both-bad", "own", "--out", out, "--html", tmp_path / "b.html")
-    assert "20.0% (" in ran.out and "0.0% (0.0% to " in ran.out
+    assert "20.0% (" in ran.out and "0.0% (0.0 to " in ran.out
     assert "both bad" in ran.out and "Votes against both answers" in (tmp_path / "b.html").read_text()
     shares = {row["model"]: float(row["both_bad_share"]) for row in board(out)}
     assert shares["m0"] == 0 and shares["m2"] == pytest.approx(9 / 45)

@@ -188,7 +188,7 @@ def _row(columns: dict[str, list[Any]], place: int, digits: str) -> list[str]:
 def _share(share: float | None, low: float | None, high: float | None) -> str:
     if share is None:
         return ""
-    return f"{share:.1%}" + ("" if low is None or high is None else f" ({low:.1%} to {high:.1%})")
+    return f"{share:.1%}" + ("" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})")
 
 
 def show_parameters(board: Leaderboard) -> None:
