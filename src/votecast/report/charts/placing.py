@@ -14,12 +14,13 @@ class Labels:
     """Names to be placed.
 
     Args:
+        left: Where the part begins that is drawn on.
         width: Width of the picture.
         height: Height of the part that is drawn on.
     """
 
-    def __init__(self, width: float, height: float) -> None:
-        self._width, self._height = width, height
+    def __init__(self, left: float, width: float, height: float) -> None:
+        self._left, self._width, self._height = left, width, height
         self._wanted: list[tuple[float, float, str]] = []
         self._taken: list[_Box] = []
 
@@ -42,6 +43,8 @@ class Labels:
             (-_REACH - wide, 0.0),
             (-wide / 2, -_REACH - high / 2),
             (-wide / 2, _REACH + high / 2),
+            (0.0, -_REACH - high / 2),
+            (0.0, _REACH + high / 2),
         ):
             box = (x + dx, y + dy - high / 2, x + dx + wide, y + dy + high / 2)
             if self._is_free(box):
@@ -51,6 +54,6 @@ class Labels:
 
     def _is_free(self, box: _Box) -> bool:
         left, top, right, bottom = box
-        if left < 0 or top < 0 or right > self._width or bottom > self._height:
+        if left < self._left or top < 0 or right > self._width or bottom > self._height:
             return False
         return all(right <= o[0] or left >= o[2] or bottom <= o[1] or top >= o[3] for o in self._taken)

@@ -48,7 +48,7 @@ class _Plane:
 
     def picture(self) -> Picture:
         """The series over their axes, names last so that nothing hides them."""
-        labels = Labels(WIDTH, self.height - _BELOW)
+        labels = Labels(self.x.start, WIDTH, self.height - _BELOW)
         shapes = [*self._axes()]
         if self.reliability:
             shapes.append(line(self.x(0.0), self.y(0.0), self.x(1.0), self.y(1.0), "zero"))
