@@ -160,6 +160,7 @@ class _Table:
 
     @classmethod
     def of(cls, judge: TrainedJudge, keys: Sequence[Key], turned: Sequence[str] | None) -> _Table:
+        """Find rows by id and texts, or by id and the texts with the answers exchanged; -1 where there are none."""
         held = judge.fitted.out_of_fold
         place = {key: row for row, key in enumerate(_numbered(held.ids, held.content))}
         rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
@@ -173,6 +174,7 @@ class _Table:
         return cls(held, rows, other_way)
 
     def take(self, kept: NDArray[np.int64]) -> _Table:
+        """These rows of the first judge."""
         return _Table(self.held, self.rows[kept], self.other_way[kept])
 
     def in_order(self, p: Probabilities) -> Probabilities:

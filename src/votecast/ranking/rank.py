@@ -218,6 +218,7 @@ def _counts(found: Fitted) -> tuple[Floats, Floats, Floats]:
     rows, m = found.sample.rows, len(found.fit.models)
 
     def total(sides: tuple[tuple[Ints, Floats], ...]) -> Floats:
+        """Weight of votes by model."""
         return np.asarray(sum(np.bincount(side, votes, m) for side, votes in sides))
 
     a, b, tie = rows.votes.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -54,7 +55,7 @@ class LogisticStack:
         self, forecasts: Forecasts, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
     ) -> Self:
         """Choose the pull on held-out prompts, then fit on all rows."""
-        design = _Design(forecasts)
+        design = _Design.of(forecasts)
         self.pull = _best_pull(design, targets, weights, groups, seed)
         centre = design.centre(targets, weights)
         self.values = _fitted(design, targets, weights, self.pull, (centre, centre))
@@ -64,7 +65,7 @@ class LogisticStack:
         """Probabilities of shape (n, 3)."""
         if self.values is None:
             raise JudgeError("the ensemble has not been fitted; call fit")
-        return _Design(forecasts).predict(self.values)
+        return _Design.of(forecasts).predict(self.values)
 
     def shares(self) -> None:
         """Nothing: each judge has three numbers."""
@@ -103,18 +104,29 @@ class LogisticStack:
             raise ArtifactError(f"{folder / FILE} is damaged: {error}; copy or make the ensemble again") from error
 
 
+@dataclass(frozen=True)
 class _Design:
-    """What the regression reads of forecasts: one column a coefficient for S, and for T."""
+    """What the regression reads of forecasts: one column a coefficient for S, and for T.
 
-    def __init__(self, forecasts: Forecasts) -> None:
-        self.logs = logs(forecasts)
-        self.s = self.logs[..., 0] - self.logs[..., 1]
-        self.t = np.concatenate([self.logs[..., 2], -0.5 * (self.logs[..., 0] + self.logs[..., 1])])
+    Args:
+        logs: Log-probabilities, shape (judges, n, 3).
+        s: Columns of S, shape (judges, n).
+        t: Columns of T, shape (2 judges, n).
+    """
+
+    logs: Floats
+    s: Floats
+    t: Floats
+
+    @classmethod
+    def of(cls, forecasts: Forecasts) -> _Design:
+        """What is read of these forecasts."""
+        z = logs(forecasts)
+        return cls(z, z[..., 0] - z[..., 1], np.concatenate([z[..., 2], -0.5 * (z[..., 0] + z[..., 1])]))
 
     def take(self, rows: NDArray[np.bool_]) -> _Design:
-        part = object.__new__(_Design)
-        part.logs, part.s, part.t = self.logs[:, rows], self.s[:, rows], self.t[:, rows]
-        return part
+        """The columns of some rows."""
+        return _Design(self.logs[:, rows], self.s[:, rows], self.t[:, rows])
 
     def centre(self, targets: Probabilities, weights: Floats) -> Floats:
         """The coefficients that are the logarithmic pool with the best weights."""
@@ -122,6 +134,7 @@ class _Design:
         return np.append(np.tile(best, 3), 0.0)
 
     def predict(self, values: Floats) -> Probabilities:
+        """Forecasts under these coefficients, shape (n, 3)."""
         judges = len(self.s)
         return link(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
 

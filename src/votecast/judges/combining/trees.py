@@ -139,12 +139,14 @@ class _Views:
 
     @classmethod
     def of(cls, forecasts: Forecasts, pool: Weights) -> _Views:
+        """The battles of these forecasts."""
         s, t = strengths(forecasts)
         rows = np.concatenate([np.concatenate([s, t]).T, np.concatenate([-s, t]).T])
         strength, closeness = strengths(pool.predict(forecasts)[None])
         return cls(rows, strength[0], closeness[0])
 
     def take(self, kept: NDArray[np.bool_]) -> _Views:
+        """Some of the battles, each in both orders."""
         return _Views(self.rows[np.tile(kept, 2)], self.s[kept], self.t[kept])
 
     def can_be_split(self) -> bool:
