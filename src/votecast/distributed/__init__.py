@@ -1,0 +1,1 @@
+"""Scoring beyond one machine: thin adapters to Ray over what runs on one."""

@@ -1,0 +1,1 @@
+"""Packs: all that a machine without a network needs to run a judge."""
