@@ -152,6 +152,8 @@ def show_groups(by: str, groups: Mapping[str, Any]) -> None:
     table([f"log loss by {by}", "votes", "before", "all alike", f"by {by}"], rows)
     if (more := len(groups["values"]) - _GROUPS) > 0:
         say(f"... and {more} more")
+    if len(groups["values"]) == 1:
+        say(f"all votes are of one {by}, so there is nothing that --by could tell apart")
     gain = groups["gain"]
     say("")
     prose(f"less log loss than all alike: {gain['value']:+.4f}, 95 % interval {_interval(gain, '+') or 'unknown'}")

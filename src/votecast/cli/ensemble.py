@@ -87,16 +87,17 @@ def show_rows(notes: Mapping[str, Any]) -> None:
 
 def show_members(name: str, found: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
     """Show the judges beside the ensemble, what it gains over each, and whether that is more than chance."""
-    rows = []
+    rows, weighs = [], any(member["weight"] is not None for member in found["members"])
     for member in found["members"]:
         gain, weight = member["gain"], member["weight"]
         share = "" if weight is None else "left out" if weight == 0 else f"{weight:.3f}"
         interval = f"{gain['value']:+.4f} ({_end(gain['low'])} to {_end(gain['high'])})"
         label = member["label"] + (" *" if member["label"] == found["best"] else "")
-        rows.append([label, share, *(f"{member['metrics'][key]:.4f}" for key in ("log_loss", "accuracy")), interval])
+        alone = [f"{member['metrics'][key]:.4f}" for key in ("log_loss", "accuracy")]
+        rows.append([label, *([share] if weighs else []), *alone, interval])
     own = [f"{figures['metrics'][key]['value']:.4f}" for key in ("log_loss", "accuracy")]
-    rows.append([f"{name}, by {found['method']}", "", *own, ""])
-    table(["", "weight", "log loss", "accuracy", "gain over it (95 %)"], rows)
+    rows.append([f"{name}, by {found['method']}", *([""] if weighs else []), *own, ""])
+    table(["", *(["weight"] if weighs else []), "log loss", "accuracy", "gain over it (95 %)"], rows)
     say("* the best judge by itself\n")
     if not found["better"]:
         prose(
