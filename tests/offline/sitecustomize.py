@@ -1,13 +1,23 @@
-"""Python runs this first in every process that the tests start: none of them reaches the network."""
+"""Python runs this first in every process that the tests start: none of them reaches the network beyond this machine."""
 
 import sys
 
 _ASKS_FOR_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
+_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
+_EVERY_DOOR = {None, "", "0.0.0.0", "::"}  # what a server that listens on all of this machine's addresses looks up
 
 
 def _refuse(event: str, args: tuple[object, ...]) -> None:
-    """Refuse every address but those of the machine's own file system."""
-    if event in _ASKS_FOR_NETWORK and not isinstance(args[-1] if event == "socket.connect" else None, str | bytes):
+    """Refuse every address but those of the machine's own file system and of its loopback."""
+    if event not in _ASKS_FOR_NETWORK:
+        return
+    looks_up = event in {"socket.getaddrinfo", "socket.gethostbyname"}
+    address = args[0] if looks_up else args[-1]
+    if not looks_up and isinstance(address, str | bytes):
+        return  # a path
+    host = address[0] if isinstance(address, tuple) and address else address
+    host = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    if host not in (_THIS_MACHINE | _EVERY_DOOR if looks_up else _THIS_MACHINE):
         raise RuntimeError(f"{event}{args[1:]}: tests use no network")
 
 

@@ -1,0 +1,49 @@
+"""Services to talk to: real `votecast serve` processes on free ports of the loopback, which tests here may reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.serving.running import Service, serving
+
+HERE = Path(__file__).parent
+LOOPBACK = ["127.0.0.1", "::1"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every test of this folder reach this machine's loopback, and nothing else."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """A service that is ready: the bundled baseline, called `baseline`, in two workers; tests must leave it whole."""
+    with serving("--judge", "baseline=bundled:baseline", "--workers", "2") as started:
+        yield started
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx.Client]:
+    """A client of `service`."""
+    with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Service]]:
+    """Start a service of the test's own: `start("--judge", ..., key=...)`; wait with `.listening()` or `.ready()`."""
+    started: list[Service] = []
+
+    def run(*words: object, **options: Any) -> Service:
+        started.append(Service(*words, **options))
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.kill()
