@@ -71,6 +71,23 @@ class Prepared:
         return Prepared(self.features.take(indices))
 
 
+@dataclass(frozen=True)
+class Contributions:
+    """Sums that a baseline's forecasts are made of: `link(strength.sum(axis=1), base + closeness.sum(axis=1))`.
+
+    Args:
+        names: Names of the columns, as trees and linear model know them; "terms" are all hashed words together.
+        strength: What each column adds to the strength, shape (n, columns); exchanging the answers changes its sign.
+        closeness: What each column adds to the closeness, shape (n, columns); exchanging the answers does nothing.
+        base: The closeness that all battles start from.
+    """
+
+    names: tuple[str, ...]
+    strength: NDArray[np.float64]
+    closeness: NDArray[np.float64]
+    base: float
+
+
 class BaselineModel:
     """Boosted trees and a linear model over features of the pair, stacked on held-out forecasts.
 
@@ -149,10 +166,21 @@ class BaselineModel:
         Raises:
             JudgeError: Before the first `fit`.
         """
+        parts, features = self._learnt(), self._features(battles)
+        return parts.predict(features) if len(features) else np.zeros((0, 3))
+
+    def contributions(self, battles: Prepared | Battles) -> Contributions:
+        """What every column that the models read adds to the forecasts of `predict`, battle by battle.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        return self._learnt().contributions(self._features(battles))
+
+    def _learnt(self) -> _Parts:
         if self._parts is None:
             raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
-        features = self._features(battles)
-        return self._parts.predict(features) if len(features) else np.zeros((0, 3))
+        return self._parts
 
     def _features(self, battles: Prepared | Battles) -> PairFeatures:
         return battles.features if isinstance(battles, Prepared) else self.prepare(battles).features
@@ -210,6 +238,19 @@ class _Parts:
         """Probabilities of shape (n, 3)."""
         views, design = Views.of(features, self.reduction), Design.of(features)
         return self.blend.predict(self.trees.strength(views), self.linear.strength(design))
+
+    def contributions(self, features: PairFeatures) -> Contributions:
+        """What the forecasts of `predict` are the sums of."""
+        views, design, blend = Views.of(features, self.reduction), Design.of(features), self.blend
+        s, t, start = self.trees.contributions(views)
+        more_s, more_t = self.linear.contributions(design)
+        gaps, means = ([f"{kind}_{name}" for name in features.names] for kind in ("gap", "own"))
+        return Contributions(
+            (*views.names, "terms", *gaps, *means, *features.shared_names),
+            np.concatenate([blend.strength[0] * s, blend.strength[1] * more_s], axis=1),
+            np.concatenate([blend.closeness[0] * t, blend.closeness[1] * more_t], axis=1),
+            blend.base + blend.closeness[0] * start,
+        )
 
 
 @dataclass(frozen=True)

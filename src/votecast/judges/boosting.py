@@ -179,6 +179,21 @@ class Trees:
         )
         return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
 
+    def contributions(self, views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """What every column adds to strength and closeness: SHAP values of trees (Lundberg et al. 2020).
+
+        Returns:
+            Shares of the strength and of the closeness, each of shape (n, columns), and what every battle's closeness
+            starts from; summed, they give `strength`.
+        """
+        n, columns = len(views.rows) // 2, len(views.names)
+        if self.booster is None:
+            return np.zeros((n, columns)), np.zeros((n, columns)), 0.0
+        found = self.booster.predict(views.rows, pred_contrib=True, validate_features=False, num_threads=self.threads)
+        parts = np.asarray(found, dtype=np.float64).reshape(2 * n, 2, columns + 1)
+        start = 2.0 * float(parts[0, 1, -1]) if n else 0.0
+        return parts[:n, 0, :-1] - parts[n:, 0, :-1], parts[:n, 1, :-1] + parts[n:, 1, :-1], start
+
     def text(self) -> str:
         """The booster in LightGBM's text format, empty without one."""
         return "" if self.booster is None else str(self.booster.model_to_string())

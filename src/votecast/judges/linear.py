@@ -111,6 +111,19 @@ class Linear:
         t = design.apart @ self.apart.astype(np.float64) + _row_sums(level, self.level)
         return s, t
 
+    def contributions(self, design: Design) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What every column adds to strength and closeness; summed over columns, they give `strength`.
+
+        Returns:
+            Two arrays of shape (n, 1 + columns of `level`): first all hashed terms together, then gaps (in the
+            closeness without their sign), means and shared features.
+        """
+        gap = _bounded(design.gap * self.gap_scale) * self.gap
+        level = _bounded((design.level - self.centre) * self.level_scale) * self.level
+        rest = np.zeros((len(gap), level.shape[1] - gap.shape[1]))
+        terms, apart = design.terms @ self.terms.astype(np.float64), design.apart @ self.apart.astype(np.float64)
+        return np.concatenate([terms[:, None], gap, rest], axis=1), np.concatenate([apart[:, None], level], axis=1)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything learnt, as arrays."""
         return {name: np.atleast_1d(np.asarray(getattr(self, name))) for name in self.__dataclass_fields__}
