@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from votecast.audit import audit_judge as audit_judge
     from votecast.calibrating import calibrate_judge as calibrate_judge
     from votecast.cascading import cascade as cascade
+    from votecast.client import AsyncClient as AsyncClient
+    from votecast.client import Client as Client
     from votecast.data.battles import Battles as Battles
     from votecast.data.inspection import inspect_votes as inspect_votes
     from votecast.data.reading import iter_votes as iter_votes
@@ -49,6 +51,8 @@ _HOMES = {
     "audit_judge": "audit",
     "calibrate_judge": "calibrating",
     "cascade": "cascading",
+    "AsyncClient": "client",
+    "Client": "client",
     "Battles": "data.battles",
     "inspect_votes": "data.inspection",
     "iter_votes": "data.reading",

@@ -14,6 +14,10 @@ VotecastError
 Every message says what was given, what is allowed and what to do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 
 class VotecastError(Exception):
     """Base of every error that votecast raises on purpose."""
@@ -40,7 +44,22 @@ class JudgeError(VotecastError):
 
 
 class ServiceError(VotecastError):
-    """A request to or from a service failed."""
+    """A request to or from a service failed.
+
+    Args:
+        message: What happened.
+        status: HTTP status of the answer; None if there was no answer.
+        path: The route that was asked.
+        errors: The places in the request that were at fault, each with `path` and `message`.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, path: str = "", errors: Sequence[Mapping[str, str]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.path = path
+        self.errors = tuple(errors)
 
 
 class MissingExtraError(VotecastError):

@@ -1,4 +1,4 @@
-"""Python runs this first in every process that the tests start: none of them reaches the network beyond this machine."""
+"""Python runs this first in every process that tests start: none of them reaches a network beyond this machine."""
 
 import sys
 

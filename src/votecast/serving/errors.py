@@ -35,7 +35,7 @@ class RequestError(ServiceError):
     type = "internal"
 
     def __init__(self, message: str, faults: Sequence[Fault] = (), *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, status=self.status)
         self.faults = tuple(faults)
         self.retry_after = retry_after
 

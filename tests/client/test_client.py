@@ -1,0 +1,265 @@
+"""The client without a service: what it sends, when it sends again, and what becomes of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+import votecast
+from votecast import AsyncClient, Battle, Client, ConfigError, DataError, ServiceError
+
+JUDGE = {"name": "baseline", "hash": "0" * 64}
+URL = "http://127.0.0.1:8000"
+BUSY = httpx.Response(429, headers={"retry-after": "7"}, json={"error": {"type": "busy", "message": "come back"}})
+
+
+def forecast(id: str = "") -> dict[str, Any]:
+    shares = {"a": 0.5, "b": 0.3, "tie": 0.2}
+    return {"id": id, "probabilities": shares, "decision": "a", "judge": JUDGE, "cut": None}
+
+
+def service(request: httpx.Request) -> httpx.Response:
+    """A service that takes four battles at once, and calls each forecast by the prompt."""
+    if request.url.path == "/v1/judges":
+        return httpx.Response(200, json={"judges": [JUDGE | {"family": "baseline"}], "limits": {"battles": 4}})
+    asked = json.loads(request.content)
+    if request.url.path == "/v1/compare":
+        return httpx.Response(200, json=forecast(asked["prompt"]))
+    assert len(asked["battles"]) <= 4
+    for place, battle in enumerate(asked["battles"]):
+        if not battle["prompt"]:
+            places = [{"path": f"battles.{place}.prompt", "message": "is empty"}]
+            error = {"type": "unfit", "message": "a field cannot be used", "errors": places}
+            return httpx.Response(422, json={"error": error})
+    found = [forecast(battle["prompt"]) for battle in asked["battles"]]
+    return httpx.Response(200, json={"judge": JUDGE, "forecasts": found})
+
+
+class Script:
+    """Answers in a row, the last one again and again; exceptions are raised. What was asked is kept."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers, self.asked = list(answers), list[httpx.Request]()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds the client would have waited."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return waited
+
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(params=["waiting", "async"])
+def call(request: pytest.FixtureRequest) -> Run:
+    """Call a method of either client: `call(transport, "compare", ..., retries=2)`."""
+
+    def waiting(handler: Callable[..., Any], method: str, *args: Any, options: Any = None, **named: Any) -> Any:
+        with Client(URL, transport=httpx.MockTransport(handler), **(options or {})) as client:
+            return getattr(client, method)(*args, **named)
+
+    def concurrent(handler: Callable[..., Any], method: str, *args: Any, options: Any = None, **named: Any) -> Any:
+        async def run() -> Any:
+            async with AsyncClient(URL, transport=httpx.MockTransport(handler), **(options or {})) as client:
+                return await getattr(client, method)(*args, **named)
+
+        return asyncio.run(run())
+
+    return waiting if request.param == "waiting" else concurrent
+
+
+def test_a_forecast_comes_back_in_the_shape_of_the_service(call: Run) -> None:
+    found = call(service, "compare", "why?", "because", ["no"])
+    assert found.probabilities["a"] == 0.5
+    assert found.to_dict() == forecast("why?")
+
+
+def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
+    explained = forecast() | {"orders": {"given": {}, "exchanged": {}}, "reasons": None}
+    script = Script(httpx.Response(200, json=explained))
+    assert call(script, "compare", "p", "a", "b", explain=True, judge="j", order="given").to_dict() == explained
+    sent = {"prompt": "p", "response_a": "a", "response_b": "b", "judge": "j", "order": "given", "explain": True}
+    assert json.loads(script.asked[0].content) == sent
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 11])
+def test_any_number_of_battles_comes_back_in_order(call: Run, rows: int) -> None:
+    battles = [{"prompt": f"{n}", "response_a": "x", "response_b": "y"} for n in range(rows)]
+    assert [found.id for found in call(service, "compare_batch", iter(battles))] == [str(n) for n in range(rows)]
+
+
+def test_a_battle_is_sent_without_its_vote(call: Run) -> None:
+    script = Script(
+        httpx.Response(200, json={"judges": []}), httpx.Response(200, json={"judge": JUDGE, "forecasts": [forecast()]})
+    )
+    battle = Battle(id="1", prompt="p", response_a="a", response_b="b", winner="a", model_a="m", model_b="n")
+    call(script, "compare_batch", [battle])
+    sent = {"id": "1", "prompt": ["p"], "response_a": ["a"], "response_b": ["b"]}
+    assert json.loads(script.asked[1].content)["battles"] == [sent]
+
+
+def test_long_battles_go_in_requests_that_are_short_enough(call: Run) -> None:
+    sizes = []
+
+    def small(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/judges":
+            return httpx.Response(200, json={"judges": [], "limits": {"battles": 4, "body_bytes": 2_000}})
+        sizes.append(len(request.content))
+        return service(request)
+
+    battles = [{"prompt": f"{n}", "response_a": "é" * 300, "response_b": "y"} for n in range(8)]
+    assert len(call(small, "compare_batch", battles)) == 8
+    assert len(sizes) == 3 and max(sizes) <= 2_000
+
+
+def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:
+    battles = [{"prompt": "p" * (n != 6), "response_a": "x", "response_b": "y"} for n in range(9)]
+    with pytest.raises(ServiceError, match="422: a field cannot be used; battles.6.prompt: is empty") as caught:
+        call(service, "compare_batch", battles)
+    assert (caught.value.status, caught.value.path) == (422, "/v1/compare/batch")
+    assert caught.value.errors == ({"path": "battles.6.prompt", "message": "is empty"},)
+
+
+def test_lone_surrogates_reach_the_service(call: Run) -> None:
+    script = Script(httpx.Response(200, json=forecast()))
+    call(script, "compare", "p", "\ud800", "b")
+    assert json.loads(script.asked[0].content)["response_a"] == "\ud800"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), {1, 2}, b"x"])
+def test_what_is_no_json_is_refused_before_sending(call: Run, bad: Any) -> None:
+    with pytest.raises(DataError, match="battle 1 cannot be sent as JSON"):
+        call(service, "compare_batch", [{"prompt": "p"}, {"prompt": bad}])
+
+
+def test_a_busy_service_is_asked_again_when_it_says(call: Run, pauses: list[float]) -> None:
+    script = Script(BUSY, BUSY, httpx.Response(200, json=forecast()))
+    assert call(script, "compare", "p", "a", "b").decision == "a"
+    assert pauses == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError])
+def test_a_broken_connection_is_tried_again(call: Run, pauses: list[float], error: Any) -> None:
+    script = Script(error("broken"), httpx.Response(200, json=forecast()))
+    assert call(script, "compare", "p", "a", "b").decision == "a"
+    assert pauses == [0.25]
+
+
+def test_a_service_that_stays_busy_is_given_up(call: Run, pauses: list[float]) -> None:
+    script = Script(BUSY)
+    with pytest.raises(ServiceError, match="answered 429: come back") as caught:
+        call(script, "compare", "p", "a", "b", options={"retries": 2})
+    assert (caught.value.status, len(script.asked), pauses) == (429, 3, [7.0, 7.0])
+
+
+@pytest.mark.parametrize("said", ["1e9", "nan", "inf", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", ""])
+def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float], said: str) -> None:
+    script = Script(httpx.Response(503, headers={"retry-after": said}))
+    with pytest.raises(ServiceError, match="503"):
+        call(script, "compare", "p", "a", "b")
+    assert len(pauses) == 5 and all(0 < pause <= 30 for pause in pauses)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [httpx.Response(503), httpx.Response(504), httpx.Response(500, headers={"retry-after": "1"}), httpx.Response(401)],
+)
+def test_other_answers_are_not_asked_for_again(call: Run, pauses: list[float], answer: httpx.Response) -> None:
+    script = Script(answer)
+    with pytest.raises(ServiceError) as caught:
+        call(script, "compare", "p", "a", "b")
+    assert (caught.value.status, len(script.asked), pauses) == (answer.status_code, 1, [])
+
+
+def test_a_timeout_is_not_tried_again(call: Run, pauses: list[float]) -> None:
+    script = Script(httpx.ReadTimeout("timed out"))
+    with pytest.raises(ServiceError, match="gave no answer .timed out.; check the address") as caught:
+        call(script, "compare", "p", "a", "b")
+    assert (caught.value.status, pauses) == (None, [])
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>", b"[]", b"{}", b"null", b"[" * 100_000, b'{"forecasts": [1], "limits": 3}']
+)
+@pytest.mark.parametrize("method", ["compare", "compare_batch", "rerank", "judges"])
+def test_an_answer_of_something_else_is_an_error(call: Run, content: bytes, method: str) -> None:
+    words: dict[str, Any] = {"compare": ("p", "a", "b"), "compare_batch": ([{}],), "rerank": ("p", ["a", "b"])}
+    with pytest.raises(ServiceError, match="answered with something that no votecast service"):
+        call(lambda _: httpx.Response(200, content=content), method, *words.get(method, ()))
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"error": 3}', b'{"error": {"message": 1, "errors": [3]}}'])
+def test_a_refusal_by_something_else_is_an_error_with_its_status(call: Run, content: bytes) -> None:
+    with pytest.raises(ServiceError, match="answered 502") as caught:
+        call(lambda _: httpx.Response(502, content=content), "judges")
+    assert caught.value.status == 502
+
+
+def test_a_redirect_is_not_followed_with_the_key(call: Run) -> None:
+    script = Script(httpx.Response(307, headers={"location": "http://elsewhere.example/"}))
+    with pytest.raises(ServiceError, match="answered 307"):
+        call(script, "judges", options={"key": "secret"})
+    assert script.asked[0].headers["authorization"] == "Bearer secret"
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "ready"),
+    [(httpx.Response(200), True), (httpx.Response(503), False), (httpx.ConnectError("refused"), False)],
+)
+def test_ready_tells_at_once_what_is_the_case(call: Run, pauses: list[float], answer: Any, ready: bool) -> None:
+    assert call(Script(answer), "ready") is ready
+    assert pauses == []
+
+
+def test_ready_does_not_hide_a_wrong_key(call: Run) -> None:
+    with pytest.raises(ServiceError, match="401"):
+        call(Script(httpx.Response(401)), "ready")
+
+
+def test_judges_and_rankings_come_back(call: Run) -> None:
+    (judge,) = call(service, "judges")
+    assert (judge.name, judge.facts["family"]) == ("baseline", "baseline")
+    ranked = {"id": "7", "ranking": [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], "judge": JUDGE}
+    found = call(Script(httpx.Response(200, json=ranked)), "rerank", "p", ["a", "b"], id="7")
+    assert (found.best, found.scores, found.to_dict()) == (1, [0.1, 0.9], ranked | {"cut": None})
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "", "http://h/?q=1"])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_that_is_none_is_refused(kind: Any, url: str) -> None:
+    with pytest.raises(ConfigError, match="no address of a service"):
+        kind(url)
+
+
+@pytest.mark.parametrize("options", [{"key": ""}, {"key": "a\nb"}, {"key": "ü"}, {"retries": -1}, {"timeout": 0}])
+def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Client(URL, **options)
+
+
+def test_without_httpx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "httpx", None)
+    with pytest.raises(votecast.MissingExtraError, match=r"pip install 'votecast\[client\]'"):
+        Client(URL)
