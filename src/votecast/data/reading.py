@@ -57,6 +57,7 @@ class VoteReader:
             and a file that names the models of its rows needs no texts.
         overwrite: Whether an existing side file may be replaced.
         lean: Whether to hold as little as possible at a time, for work that takes far longer than reading.
+        name: What to call the file in messages and reports; by default its path.
 
     Attributes:
         report: What was found and repaired, complete when the last part was read.
@@ -92,6 +93,7 @@ class VoteReader:
         ranking: bool = False,
         overwrite: bool = False,
         lean: bool = False,
+        name: str | None = None,
     ) -> None:
         if not isinstance(path, str | Path):
             raise DataError(
@@ -103,7 +105,8 @@ class VoteReader:
             raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
         if sample is not None:
             StratifiedSample(sample, seed)
-        self.report = ReadReport(path=str(path))
+        self._name = name or str(path)
+        self.report = ReadReport(path=self._name)
         self._path = path
         self._format = format
         self._options = Options(text=text, labels=labels, seed=seed, numbers=tuple(numbers), ranking=ranking)
@@ -116,11 +119,12 @@ class VoteReader:
 
     def __iter__(self) -> Iterator[Battles]:
         """Parts of some megabytes; iterating again reads the file again, with a new report."""
-        self.report = ReadReport(path=str(self._path), sampling=self._sampling())
+        self.report = ReadReport(path=self._name, sampling=self._sampling())
         waiting: list[BadRow] = []
+        name = None if self._name == str(self._path) else self._name
         with contextlib.ExitStack() as files:
-            bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
-            stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append, lean=self._lean))
+            bad = files.enter_context(BadRows(self._name, self._side_file, overwrite=self._overwrite))
+            stream = files.enter_context(open_table(self._path, on_bad_row=waiting.append, lean=self._lean, name=name))
             large = _is_large(self._path) and not self._lean
             batches = files.enter_context(contextlib.closing(_batches(stream, ahead=large)))
             first = _Head(batches)

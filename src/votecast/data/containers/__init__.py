@@ -23,6 +23,7 @@ def open_table(
     columns: Sequence[str] | None = None,
     on_bad_row: Callable[[BadRow], None] | None = None,
     lean: bool = False,
+    name: str | None = None,
 ) -> TableStream:
     r"""Open a file of rows to be read in parts; memory stays flat whatever its length.
 
@@ -32,6 +33,7 @@ def open_table(
         columns: The columns to read; all when None.
         on_bad_row: Takes rows that cannot be read, which are then left out; None makes the first one an error.
         lean: Whether to hold as little as possible at a time, at the price of time.
+        name: What to call the file in messages, where its path says nothing; its suffixes count as those of the path.
 
     Returns:
         A stream of batches of some megabytes. Cells of CSV are all text and never null: an empty cell is an empty text.
@@ -48,7 +50,7 @@ def open_table(
         ...     [batch.table.to_pydict() for batch in stream]
         [{'id': ['007', '8'], 'winner': ['a', 'b']}]
     """
-    source = Source(path, lean=lean)
+    source = Source(path, lean=lean, name=name)
     rejects = Rejects(source.path, on_bad_row)
     try:
         kind = find_container(source.head, source.path, container)

@@ -26,14 +26,15 @@ class Source:
     Args:
         path: A file, or "-" for standard input.
         lean: Whether memory counts more than time.
+        name: What to call it in messages; by default its path.
 
     Raises:
         DataError: If there is nothing to read; the message says why and what to do.
     """
 
-    def __init__(self, path: str | Path, *, lean: bool = False) -> None:
+    def __init__(self, path: str | Path, *, lean: bool = False, name: str | None = None) -> None:
         self.lean = lean
-        self.path = "standard input" if str(path) == "-" else str(path)
+        self.path = name or ("standard input" if str(path) == "-" else str(path))
         self.compression: str | None = None
         self._closing: list[Any] = []
         self._position = 0
