@@ -111,10 +111,7 @@ def test_reasons_are_told_in_plain_words(bundled: TrainedJudge) -> None:
     assert told[0]["The prompt"].startswith("The prompt has 7 words and seems to ask for list")
     assert told[1]["Language"] == "Answer A seems to be in English, answer B in another language."
     assert told[2]["Length"] == "Answer A has 10 characters, answer B has 30 characters."
-    assert (
-        told[2]["Code and figures"]
-        == "Answer A: none of it; answer B: 1 code block, 1 piece of inline code, 1 right sum."
-    )
+    assert told[2]["Code and figures"] == "Answer A: none of it; answer B: 1 code block, 2 backticks, 1 right sum."
     assert all(text.endswith(".") and "_" not in text for texts in told for text in texts.values())
 
 

@@ -25,11 +25,11 @@ _COUNTED: dict[str, dict[str, tuple[str, ...]]] = {
         "heading": ("headings",),
         "bold phrase": ("bold",),
         "table row": ("table_rows",),
-        "link": ("links",),
+        "sign of a link": ("links",),
     },
     "code": {
         "code block": ("code_blocks",),
-        "piece of inline code": ("inline_code",),
+        "backtick": ("inline_code",),
         "right sum": ("right_sums",),
         "wrong sum": ("wrong_sums",),
     },
@@ -41,7 +41,7 @@ _COUNTED: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 _PLURALS = {
-    "piece of inline code": "pieces of inline code",
+    "sign of a link": "signs of a link",
     "apology": "apologies",
     "phrase of refusal": "phrases of refusal",
     "word about AI": "words about AI",
