@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from votecast.training.settings import TrainingSettings
+from votecast.training.sharding import like
 
 Tensors = dict[str, Tensor]
 
@@ -64,7 +65,7 @@ class Average:
         parts: dict[int, Tensors] = {}
         for key, value in tensors.items():
             at, _, name = key.partition(".")
-            parts.setdefault(int(at), {})[name] = value.to(self._weights[name].device, copy=True)
+            parts.setdefault(int(at), {})[name] = like(value, self._weights[name]).clone()
         self._snapshots = [parts[at] for at in sorted(parts)]
 
     @torch.no_grad()

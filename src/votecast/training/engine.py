@@ -25,6 +25,7 @@ from votecast.training.plan import Plan, Rows
 from votecast.training.precision import choose_precision
 from votecast.training.processes import Processes
 from votecast.training.settings import Interval, TrainingSettings
+from votecast.training.sharding import gathered, learnt, put
 from votecast.training.step import Done, Stepper
 from votecast.training.tracking import Trackers
 
@@ -61,12 +62,9 @@ def train_network(
     processes = Processes()
     machine.keep_memory()
     machine.set_threads(processes.count)
-    home = next(network.parameters()).device
     devices = [processes.device] if processes.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        history = _Training(network.to(processes.device), train, valid, settings, seed, run, processes).finished()
-    network.to(home).eval()
-    return history
+    with torch.random.fork_rng(devices), processes.hold(network) as held:
+        return _Training(held, train, valid, settings, seed, run, processes).finished()
 
 
 @dataclass
@@ -204,7 +202,7 @@ class _Training:
         state.stale = 0 if is_better else state.stale + 1
         if state.best is None or found < state.best:
             state.best, state.best_step = found, state.step
-            self.best = {name: value.detach().cpu().clone() for name, value in self._kept().items()}
+            self.best = gathered(learnt(self.network), copy=True)
         patience = self.settings.patience
         state.stopped = patience is not None and state.stale >= patience
 
@@ -212,17 +210,20 @@ class _Training:
         self.state.finished = True
         if not self.best:
             with self.average.applied():
-                self.best = {name: value.detach().cpu().clone() for name, value in self._kept().items()}
-        self._load(self.best)
+                self.best = gathered(learnt(self.network), copy=True)
+        put(learnt(self.network), self.best)
         self._write({"weights": self.best})
 
     def _save(self) -> None:
-        weights = self._kept()
+        weights = learnt(self.network)
         moments = moments_of(self.optimizer, self.weights)
         self._write({"weights": weights, "optimizer": moments, "average": self.average.tensors(), "best": self.best})
 
     def _write(self, groups: dict[str, dict[str, Tensor]]) -> None:
-        if self.checkpoints is not None and self.processes.is_first:
+        if self.checkpoints is None:
+            return
+        groups = {name: gathered(tensors, keep=self.processes.is_first) for name, tensors in groups.items()}
+        if self.processes.is_first:
             state = asdict(self.state) | {
                 "records": self.journal.records,
                 "scaler": self.stepper.scaler.state_dict(),
@@ -230,23 +231,6 @@ class _Training:
             }
             self.checkpoints.save(self.state.step, groups, state)
         self.processes.wait()
-
-    def _kept(self) -> dict[str, Tensor]:
-        """Trained parameters, and the buffers that are stored with them."""
-        frozen = {name for name, p in self.network.named_parameters() if not p.requires_grad}
-        shared = {id(p) for p in self.network.parameters()} - {id(p) for p in self.weights.values()}
-        stored = self.network.state_dict(keep_vars=True)
-        buffers = {
-            name: value
-            for name, value in stored.items()
-            if name not in frozen and id(value) not in shared and not isinstance(value, torch.nn.Parameter)
-        }
-        return {**self.weights, **buffers}
-
-    @torch.no_grad()
-    def _load(self, values: dict[str, Tensor]) -> None:
-        for name, value in self._kept().items():
-            value.copy_(values[name])
 
     def _restore(self) -> list[Record]:
         """Take up the newest whole checkpoint; its records, or none."""
@@ -262,7 +246,7 @@ class _Training:
         asked = self.state.max_tokens
         self.state = _State(**{key: state[key] for key in asdict(self.state)})
         self.state.max_tokens = min(asked, self.state.max_tokens)
-        self._load(checkpoint.tensors("weights"))
+        put(learnt(self.network), checkpoint.tensors("weights"))
         self._restore_training(checkpoint)
         logger.info("going on after step %d of %s", self.state.step, checkpoint.path)
         records: list[Record] = state["records"]

@@ -13,6 +13,7 @@ from votecast.training.data import Data, Examples
 from votecast.training.plan import Rows, passes
 from votecast.training.precision import Name, autocast
 from votecast.training.processes import Processes
+from votecast.training.sharding import settle
 from votecast.types import Probabilities
 
 
@@ -53,10 +54,12 @@ def evaluate(
     network.eval()
     costs = data.examples.costs
     parts = passes(np.arange(len(data)), costs, budget)
+    mine = parts[processes.index :: processes.count]
     found = [
         (rows, log_probabilities(network, data.examples, rows, precision, processes.device).double().cpu().numpy())
-        for rows in parts[processes.index :: processes.count]
-    ]
+        for rows in (*mine, *parts[:1] * processes.spare(mine))
+    ][: len(mine)]
+    settle(network)
     views = processes.largest(max((out.shape[1] for _, out in found), default=0))
     logs = np.zeros((len(data), views, 3))
     for rows, out in found:

@@ -13,6 +13,7 @@ from torch.nn import Module, Parameter
 from votecast.errors import ConfigError, JudgeError
 from votecast.training.bits import bitsandbytes
 from votecast.training.settings import TrainingSettings
+from votecast.training.sharding import like
 
 _IN_BITS = {"adamw_8bit": "AdamW8bit", "paged_adamw": "PagedAdamW", "paged_adamw_8bit": "PagedAdamW8bit"}
 
@@ -87,7 +88,7 @@ def restore_moments(
             state[kind].copy_(value)
         else:
             stays = kind == "step" and not optimizer.defaults["fused"]
-            state[kind] = value if stays else value.to(parameter.device)
+            state[kind] = value if stays else like(value, parameter) if value.ndim else value.to(parameter.device)
 
 
 def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], float]:

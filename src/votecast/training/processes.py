@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, parse_flag_from_env
 from torch import Tensor, distributed
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 
 from votecast.errors import ConfigError
+from votecast.training import sharding
+from votecast.training.plan import Rows
 
+logger = logging.getLogger(__name__)
 _BUCKET = 1 << 24  # numbers sent at a time
 
 
 class Processes:
     """The processes that `accelerate launch` has started, or this one alone.
 
-    Every process has the whole network. Gradients are summed once a step, after all passes, so that a process may run
-    out of memory and cut its rows anew without the others waiting inside a pass.
+    Every process has the whole network, and gradients are summed once a step, after all passes, so that a process may
+    run out of memory and cut its rows anew without the others waiting inside a pass. Or each holds a part of the
+    network (`sharding`), and every pass is one of all processes together.
 
     Raises:
-        ConfigError: If they were launched to share one network in parts.
+        ConfigError: If they were launched in a way that is not supported.
     """
 
     def __init__(self) -> None:
-        self._state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # what accelerate launch --cpu sets
+        self._state = PartialState(cpu=_on_cpu())
         kind = self._state.distributed_type
-        if kind in {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}:
+        if kind in {DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}:
             raise ConfigError(f"launched with {kind.value}; allowed are plain processes: accelerate launch --multi_gpu")
+        self.divide: bool = self._state.num_processes > 1 and sharding.is_asked_for()
         self.index: int = self._state.process_index
         self.count: int = self._state.num_processes
         self.device: torch.device = self._state.device
@@ -38,6 +46,25 @@ class Processes:
     def is_first(self) -> bool:
         """Whether this process writes files and reports."""
         return self.index == 0
+
+    @contextmanager
+    def hold(self, network: Module) -> Iterator[Module]:
+        """Within this, the network is where it is trained; afterwards it is back, with what it has learnt.
+
+        Raises:
+            ConfigError: If it is to be divided and cannot be.
+        """
+        home = next(network.parameters()).device
+        if self.divide:
+            with sharding.divided(network, self.device) as made:
+                yield made
+        else:
+            yield network.to(self.device)
+        network.to(home).eval()
+
+    def spare(self, parts: Sequence[Rows]) -> int:
+        """Passes that this process goes along with, though its own rows are done, because the others need its part."""
+        return self.largest(len(parts)) - len(parts) if self.divide else 0
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -62,7 +89,7 @@ class Processes:
     @torch.no_grad()
     def sum_gradients(self, parameters: Sequence[Parameter]) -> None:
         """Replace every gradient by its sum over all processes."""
-        if self.count == 1:
+        if self.count == 1 or self.divide:  # where each holds a part, a backward pass does it
             return
         used = self.summed(torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32))
         present = [p for p, uses in zip(parameters, used.tolist(), strict=True) if uses]
@@ -78,3 +105,13 @@ class Processes:
         distributed.all_reduce(flat)
         for parameter, part in zip(bucket, torch.split(flat, [p.numel() for p in bucket]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
+
+
+def _on_cpu() -> bool:
+    """Whether there is no accelerator, or `accelerate launch --cpu` says to leave it alone."""
+    if "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ:
+        logger.warning(
+            "this is one process alone: accelerate launch --cpu starts several only through MPI; start them with "
+            "--config_file and the file that votecast recipes --accelerate multi_cpu names"
+        )
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()

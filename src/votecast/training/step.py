@@ -18,6 +18,7 @@ from votecast.training.plan import Rows, deal, passes
 from votecast.training.precision import Name
 from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
+from votecast.training.sharding import whole
 
 logger = logging.getLogger(__name__)
 OVERFLOWS = 25
@@ -85,7 +86,7 @@ class Stepper:
         self._processes.sum_gradients(self._parameters)
         self.scaler.unscale_(self._optimizer)
         most = self._settings.clip
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, most or float("inf")))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._parameters, most or float("inf"))))
         self._check_norm(norm, rows, step)
         self.scaler.step(self._optimizer)
         self.scaler.update()
@@ -100,8 +101,12 @@ class Stepper:
             parts, full = passes(mine, self._costs, budget), False
             found: list[Tensor] = []
             try:
-                found.extend(self._backward(part, len(rows)) for part in parts)
+                found.extend(self._backward(part, 1 / len(rows)) for part in parts)
+                for _ in range(self._processes.spare(parts)):
+                    self._backward(rows[:1], 0.0)
             except torch.OutOfMemoryError:
+                if self._processes.divide:
+                    raise self._no_room(step, budget) from None
                 full = True
             if not self._processes.largest(full):
                 return self._gather(rows, parts, found), budget
@@ -116,14 +121,14 @@ class Stepper:
             losses[[place[row] for part in parts for row in part.tolist()]] = torch.cat(found).cpu().double()
         return self._processes.summed(losses)
 
-    def _backward(self, part: Rows, total: int) -> Tensor:
+    def _backward(self, part: Rows, share: float) -> Tensor:
         device = self._processes.device
         targets = torch.from_numpy(self._data.targets[part]).float().to(device)
         weights = torch.from_numpy(self._weights[part]).float().to(device)
         logs = log_probabilities(self._network, self._data.examples, part, self._precision, device)
         settings = self._settings
         losses = weights * row_losses(logs, targets, smoothing=settings.label_smoothing, symmetric=settings.symmetric)
-        torch.autograd.backward(self.scaler.scale(losses.sum() / total))
+        torch.autograd.backward(self.scaler.scale(losses.sum() * share))
         return losses.detach()
 
     def _smaller(self, rows: Rows, step: int, budget: int) -> int:
@@ -144,6 +149,12 @@ class Stepper:
             half,
         )
         return half
+
+    def _no_room(self, step: int, budget: int) -> JudgeError:
+        return JudgeError(
+            f"step {step}: out of memory with {budget} tokens in one pass, and processes that share one network cannot "
+            "cut their rows anew alone; lower max_tokens, or switch gradient_checkpointing on"
+        )
 
     def _check_losses(self, losses: Tensor, rows: Rows, step: int) -> None:
         wrong = ~torch.isfinite(losses)

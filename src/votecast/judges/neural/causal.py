@@ -47,8 +47,8 @@ def padded_last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
 
 
 def takes_packed(base: Any) -> bool:
-    """Whether sequences can go through a bare model end to end: its layers are known, and all in memory."""
-    if is_spread(base) or any(p.is_meta for p in base.parameters()):
+    """Whether sequences can go through a bare model end to end: its layers are known, and all in this memory."""
+    if is_spread(base) or any(p.is_meta or hasattr(p, "full_tensor") for p in base.parameters()):
         return False
     return knows(base.config) and hasattr(base, "layers")
 

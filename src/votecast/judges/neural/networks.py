@@ -86,6 +86,10 @@ class PairNetwork(nn.Module):
         if getattr(model, "_require_grads_hook", None) is not None:
             model.disable_input_require_grads()  # frozen embeddings need no gradient for this kind of checkpointing
 
+    def blocks(self) -> list[nn.Module]:
+        """The layers, which one process after the other can hold for a moment where none holds the whole network."""
+        return list(layers_of(base_encoder(self.backbone)))
+
     def layer_groups(self) -> list[list[Parameter]]:
         """Parameters from the embeddings over each layer to the head."""
         base = base_encoder(self.backbone)

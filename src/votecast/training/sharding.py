@@ -1,0 +1,138 @@
+"""A network divided over processes (FSDP): each holds a part of every tensor, and all gather a layer when it is used.
+
+After Rajbhandari et al. (2020), "ZeRO", as `torch.distributed.fsdp.fully_shard` does it. The settings are those of
+accelerate, in the environment that `accelerate launch` hands on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from accelerate.utils import parse_flag_from_env
+from torch import Tensor
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn import Module, Parameter
+
+from votecast.errors import ConfigError
+
+
+def is_asked_for() -> bool:
+    """Whether this process was launched to hold a part of the network.
+
+    Raises:
+        ConfigError: If it was, with settings that are not supported.
+    """
+    if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
+        return False
+    if os.environ.get("FSDP_VERSION", "1") != "2":
+        raise ConfigError(
+            "launched with fsdp_version 1; allowed is 2: set it in the file of accelerate, or take the one that "
+            "votecast recipes --accelerate fsdp names"
+        )
+    if parse_flag_from_env("FSDP_OFFLOAD_PARAMS"):
+        raise ConfigError("launched with fsdp_offload_params true; allowed is false: take more processes instead")
+    return True
+
+
+@contextmanager
+def divided(network: Module, device: torch.device) -> Iterator[Module]:
+    """Within this, a copy of a network of which this process holds a part; its weights are the network's afterwards.
+
+    Args:
+        network: In the memory of this process; what it does not train is shared with the copy until that is divided.
+        device: Where the parts lie.
+
+    Raises:
+        ConfigError: If the network cannot be divided.
+    """
+    _check(network)
+    shared = {id(p): Parameter(p.detach(), requires_grad=p.requires_grad) for p in network.parameters()}
+    made = deepcopy(network, dict(shared))
+    mesh = torch.distributed.init_device_mesh(device.type, (torch.distributed.get_world_size(),))
+    again = parse_flag_from_env("FSDP_RESHARD_AFTER_FORWARD", default=True)
+    for part in (*_blocks(made), made):
+        fully_shard(part, mesh=mesh, reshard_after_forward=again)
+        part.set_gradient_divide_factor(1.0)  # a step's gradient is a sum over its rows
+        part.set_force_sum_reduction_for_comms(True)
+    yield made
+    put(learnt(network), {name: whole(value) for name, value in learnt(made).items()})
+
+
+def learnt(network: Module) -> dict[str, Tensor]:
+    """What training changes: free parameters, and the buffers that are stored with them."""
+    weights: dict[str, Tensor] = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    shared = {id(p) for p in network.parameters()} - {id(p) for p in weights.values()}
+    stored = network.state_dict(keep_vars=True)
+    buffers = {
+        name: value
+        for name, value in stored.items()
+        if name not in frozen and id(value) not in shared and not isinstance(value, Parameter)
+    }
+    return {**weights, **buffers}
+
+
+def settle(network: Module) -> None:
+    """Give back what was gathered for a pass, so that the next one sees what is written in between."""
+    for module in network.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor, gathered from all processes where they hold parts; all must ask for it.
+
+    Example:
+        >>> whole(torch.ones(2)).tolist()
+        [1.0, 1.0]
+    """
+    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
+
+
+def gathered(tensors: Mapping[str, Tensor], *, keep: bool = True, copy: bool = False) -> dict[str, Tensor]:
+    """All of some tensors, on the CPU.
+
+    Args:
+        tensors: By name; all processes name the same.
+        keep: Whether this process wants them, or only gives its parts to the others.
+        copy: Whether they are to stay as they are when the network learns on.
+    """
+    found = ((name, whole(value)) for name, value in tensors.items())
+    return {name: value.to("cpu", copy=copy) for name, value in found if keep}
+
+
+def like(value: Tensor, target: Tensor) -> Tensor:
+    """A whole tensor as another one lies: on its device, and of it the part that this process holds."""
+    if not isinstance(target, DTensor):
+        return value.to(target.device)
+    return distribute_tensor(value.to(target.device), target.device_mesh, target.placements, src_data_rank=None)
+
+
+@torch.no_grad()
+def put(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Write whole tensors into those of the same names."""
+    for name, target in targets.items():
+        target.copy_(like(values[name], target))
+
+
+def _blocks(network: Module) -> list[Any]:
+    """The modules that are gathered one at a time: those a network names with `blocks()`."""
+    named = getattr(network, "blocks", None)
+    return [] if named is None else list(named())
+
+
+def _check(network: Module) -> None:
+    kinds = {str(p.dtype).removeprefix("torch.") for p in network.parameters() if not p.is_floating_point()}
+    if kinds:
+        raise ConfigError(
+            f"weights of few bits ({', '.join(sorted(kinds))}) cannot be divided over processes; set weights to bf16, "
+            "or launch without FSDP"
+        )
+    if getattr(getattr(network, "backbone", None), "hf_device_map", None):
+        raise ConfigError("device_map lays the layers on several devices, which FSDP does itself; leave one of both")
