@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ MEMBERS = "members"
 CALIBRATION = "calibration.safetensors"
 OUT_OF_FOLD = "out_of_fold.parquet"
 PROMPTS = "prompt_hashes.safetensors"
+BESIDE = "beside:"
+"""A setting that begins with this names a place by its way from the judge folder, so that both can move together."""
 
 
 def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> Folder:
@@ -89,7 +92,7 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
             f"known are {', '.join(FAMILIES)}: upgrade votecast"
         )
     try:
-        recipe = load_recipe(config["recipe"])
+        recipe = load_recipe(placed(config["recipe"], folder.path.absolute()))
         model, seed = family(recipe.family), recipe.seed
         wrong = [name for name in ("facts", "figures", "notes") if not isinstance(config[name], dict)]
         if wrong:
@@ -111,6 +114,20 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
             f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
         ) from error
     return folder, recipe, fitted
+
+
+def placed(value: Any, folder: Path) -> Any:
+    """Settings whose places beside a judge folder are told in full.
+
+    Example:
+        >>> placed({"name": "beside:../base/0", "rank": 8}, Path("/packs/mine/judge"))
+        {'name': '/packs/mine/base/0', 'rank': 8}
+    """
+    if isinstance(value, str) and value.startswith(BESIDE):
+        return os.path.normpath(folder / value.removeprefix(BESIDE))
+    if isinstance(value, dict):
+        return {key: placed(each, folder) for key, each in value.items()}
+    return [placed(each, folder) for each in value] if isinstance(value, list) else value
 
 
 def _hashes(path: Path) -> PromptHashes:

@@ -35,9 +35,7 @@ def load_judge(
         >>> load_judge("bundled:baseline").name
         'baseline'
     """
-    text = str(name)
-    if text == DEFAULT:
-        text = str(user_settings().get("default_judge", "bundled:baseline"))
+    text = _settled(name)
     if text.startswith(RECIPE):
         from votecast.judges.unvoted import recipe_judge
 
@@ -47,9 +45,24 @@ def load_judge(
         raise ConfigError(
             f"{given} is for a recipe, and {text!r} is a judge with settings of its own; name {RECIPE}NAME, or drop it"
         )
-    if text.startswith(BUNDLED):
-        return TrainedJudge.from_pretrained(_bundled(text.removeprefix(BUNDLED)))
-    return TrainedJudge.from_pretrained(Path(text).expanduser())
+    return TrainedJudge.from_pretrained(judge_folder(text))
+
+
+def judge_folder(name: str | Path = DEFAULT) -> Path:
+    """Where a judge lies; a judge of `recipe:NAME` lies nowhere.
+
+    Raises:
+        ArtifactError: If no judge of that name ships with votecast.
+        ConfigError: If it is the name of a recipe.
+
+    Example:
+        >>> judge_folder("bundled:baseline").name
+        'baseline'
+    """
+    text = _settled(name)
+    if text.startswith(RECIPE):
+        raise ConfigError(f"{text!r} is a recipe without a folder; name a judge folder")
+    return _bundled(text.removeprefix(BUNDLED)) if text.startswith(BUNDLED) else Path(text).expanduser()
 
 
 def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[str, TrainedJudge]:
@@ -81,6 +94,11 @@ def bundled_names() -> list[str]:
     """The judges that ship with votecast."""
     root = Path(str(resources.files("votecast"))) / "bundled"
     return sorted(path.name for path in root.iterdir() if (path / "config.json").is_file()) if root.is_dir() else []
+
+
+def _settled(name: str | Path) -> str:
+    text = str(name)
+    return str(user_settings().get("default_judge", "bundled:baseline")) if text == DEFAULT else text
 
 
 def _bundled(name: str) -> Path:
