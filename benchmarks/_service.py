@@ -1,0 +1,248 @@
+"""The service in a process of its own, watched from outside: its port, its workers, their CPU and memory; and loads."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+import _load
+from _load import Plan
+
+Floats = NDArray[np.float64]
+TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+_LISTENING = re.compile(r"listening on http://[^:]+:(\d+)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the requests of a load; times are of `time.monotonic`, arrays in order of the answers.
+
+    Args:
+        planned: When each was to be sent.
+        sent: When it was sent.
+        done: When it had its answer, or was lost.
+        status: Its status, or `_load.LOST` or `_load.REFUSED`.
+        request: Which line of the file of requests it was.
+        answers: Bodies of the answers, where they were kept.
+        cpu: Seconds of CPU that the generator took.
+        begun: When the first request could be sent.
+    """
+
+    planned: Floats
+    sent: Floats
+    done: Floats
+    status: Floats
+    request: Floats
+    answers: list[str]
+    cpu: float
+    begun: float
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def count(self, *statuses: int) -> int:
+        """Requests that ended in one of these ways."""
+        return int(np.isin(self.status, statuses).sum())
+
+    @property
+    def seconds(self) -> float:
+        """From the first request to the last answer."""
+        return float(self.done.max() - self.begun)
+
+    def latency(self, percentile: float) -> float:
+        """Seconds from when an answered request was planned for to its answer."""
+        fine = self.status == 200
+        return float(np.percentile((self.done - self.planned)[fine], percentile)) if fine.any() else float("nan")
+
+    def told(self) -> str:
+        """How many requests ended in which way."""
+        names = {_load.LOST: "lost", _load.REFUSED: "no connection"}
+        kinds, counts = np.unique(self.status.astype(int), return_counts=True)
+        return ", ".join(
+            f"{names.get(int(kind), int(kind))}: {count:,}" for kind, count in zip(kinds, counts, strict=True)
+        )
+
+
+class Load:
+    """A load that is under way in a process of its own.
+
+    Args:
+        plan: What to send.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.process = subprocess.Popen([sys.executable, _load.__file__], stdin=subprocess.PIPE)
+        assert self.process.stdin is not None
+        job = asdict(plan) | {"requests": str(plan.requests), "out": self.folder.name}
+        self.process.stdin.write(json.dumps(job).encode())
+        self.process.stdin.close()
+
+    def outcome(self) -> Outcome:
+        """Wait for its end."""
+        if self.process.wait():
+            raise SystemExit("the generator of load failed")
+        out = Path(self.folder.name)
+        columns = {name: np.fromfile(out / name) for name in _load.FIELDS}
+        answers = json.loads((out / "answers").read_text("utf-8")) if (out / "answers").exists() else []
+        facts = json.loads((out / "facts").read_text("utf-8"))
+        self.folder.cleanup()
+        return Outcome(answers=answers, cpu=facts["cpu"], begun=facts["begun"], **columns)
+
+
+def load(plan: Plan) -> Outcome:
+    """Carry a plan out."""
+    return Load(plan).outcome()
+
+
+class Service:
+    """A server in a process of its own that says where it listens; stopped at the end of the block.
+
+    Args:
+        command: The words that start it.
+        environment: Further variables of its environment.
+    """
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        self.command, self.environment = command, os.environ | (environment or {})
+        self.said: list[str] = []
+        self.port = 0
+
+    @classmethod
+    def votecast(cls, judges: Sequence[str], *options: str) -> Self:
+        """`votecast serve` on a free port."""
+        words = [word for judge in judges for word in ("--judge", judge)]
+        return cls([sys.executable, "-m", "votecast", "serve", *words, "--port", "0", *options])
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment
+        )
+        found: queue.Queue[int] = queue.Queue()
+        threading.Thread(target=self._listen, args=(found,), daemon=True).start()
+        self.port = found.get()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Tell it to end, and wait until it has."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def _listen(self, found: queue.Queue[int]) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if line.startswith("{"):  # the log of requests
+                continue
+            self.said.append(line.rstrip())
+            match = _LISTENING.search(line)
+            if match:
+                found.put(int(match[1]))
+        found.put(0)
+
+    def get(self, route: str) -> tuple[int, str]:
+        """Status and body of a GET."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", route)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def wait_ready(self, seconds: float = 120.0) -> None:
+        """Wait until every judge is loaded."""
+        end = time.monotonic() + seconds
+        while self.process.poll() is None and not self.is_ready():
+            if time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        if not self.is_ready():
+            raise SystemExit("the service did not become ready:\n" + "\n".join(self.said))
+
+    def is_ready(self) -> bool:
+        """Whether it says that every judge is loaded."""
+        try:
+            return self.get("/ready")[0] == 200
+        except OSError:
+            return False
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        return children(self.process.pid)
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU taken so far, by the front and by the workers that live."""
+        workers = [cpu_of(pid) for pid in self.workers()]
+        return {"front": cpu_of(self.process.pid), "workers": sum(workers)}
+
+    def memory(self) -> dict[str, int]:
+        """Resident bytes of the front, and of all workers together."""
+        return {"front": memory_of(self.process.pid), "workers": sum(map(memory_of, self.workers()))}
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started and that live."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            fields = _stat(int(folder.name))
+            if fields and int(fields[1]) == pid and fields[0] != "Z":
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has taken; 0 for one that is gone."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes of a process; 0 for one that is gone."""
+    fields = _stat(pid)
+    return int(fields[21]) * PAGE if fields else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on; none for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def word(reached: bool) -> str:
+    """How a mark is said to be reached."""
+    return "reached" if reached else "MISSED"
