@@ -196,12 +196,17 @@ class NeuralModel(ABC):
         """Uncalibrated probabilities of shape (n, 3): the mean over the views of each battle."""
         return np.asarray(np.mean(self.predict_views(prepared), axis=1))
 
-    def predict_views(self, prepared: NeuralPrepared) -> NDArray[np.float64]:
-        """Uncalibrated probabilities by view, in each battle's own order of answers, shape (n, views, 3)."""
+    def predict_views(self, prepared: NeuralPrepared, *, most: int | None = None) -> NDArray[np.float64]:
+        """Uncalibrated probabilities by view, in each battle's own order of answers, shape (n, views, 3).
+
+        Args:
+            prepared: What `prepare` made of n battles.
+            most: How many of the sequences of each battle are read, for a network of which each is a view; None: all.
+        """
         network = self.fitted
         if not len(prepared):
             return np.zeros((0, 1, 3))
-        views = [part.sequences for part in self.encoded(prepared)]
+        views = [part.sequences for part in self.encoded(prepared)[:most]]
         if self._engine is None:
             self._engine = Engine(network, self.settings.inference)
         outputs = self._engine.encode(Sequences.concat(views), pad_id=self.pad_id)

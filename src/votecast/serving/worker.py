@@ -1,0 +1,94 @@
+"""A worker: loads the judges it is told, says what they are, and answers one batch after the other.
+
+Started by the front as `python -m votecast.serving.worker FD`, with one end of a socket. It ends itself as soon as the
+front is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from votecast.errors import VotecastError
+from votecast.serving.frames import pack, receive, send, unpack
+
+
+def main() -> None:
+    """Work until the front is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # when to end is the front's to say
+    line = _Line(socket.socket(fileno=int(sys.argv[1])))
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToFront(line.say)])
+    judges = _load(line.heard(), line.say)
+    while True:
+        asked = line.heard()
+        line.say({"rows": judges[asked["judge"]].answers(asked["rows"])})
+
+
+class _Line:
+    """The socket to the front; a thread reads ahead, and ends the process when there is no more to come."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end, self._lock = end, threading.Lock()
+        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def heard(self) -> Any:
+        """The next message of the front."""
+        return self._heard.get()
+
+    def say(self, message: Any) -> None:
+        """Tell the front something."""
+        try:
+            with self._lock:
+                send(self._end, pack(message))
+        except OSError:
+            os._exit(0)
+
+    def _listen(self) -> None:
+        while (body := receive(self._end)) is not None:
+            self._heard.put(unpack(body))
+        os._exit(0)
+
+
+class _ToFront(logging.Handler):
+    """Lets the front log what is logged here."""
+
+    def __init__(self, say: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send the record on."""
+        self._say({"log": record.getMessage(), "level": record.levelno})
+
+
+def _load(order: dict[str, Any], say: Callable[[Any], None]) -> dict[str, Any]:
+    """Load the judges, and say of each what it is or why it cannot be had."""
+    from votecast.serving.scoring import ServedJudge
+
+    judges: dict[str, ServedJudge] = {}
+    told: dict[str, Any] = {}
+    for name, place in order["judges"].items():
+        try:
+            judge = ServedJudge.load(name, place, precision=order["precision"])
+            facts = judge.facts()
+        except VotecastError as error:
+            told[name] = {"failed": str(error)}
+        except Exception as error:  # noqa: BLE001 - the front says it in one line
+            told[name] = {"failed": f"{place}: {type(error).__name__}: {error}"}
+        else:
+            judges[name], told[name] = judge, facts.to_dict()
+    say({"judges": told})
+    return judges
+
+
+if __name__ == "__main__":
+    main()
