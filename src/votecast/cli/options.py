@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token, validators
 
 from votecast.cli.words import STANDARD_INPUT
+from votecast.errors import ConfigError
+from votecast.extras import need
+
+if TYPE_CHECKING:
+    from votecast.bulk.job import Engine
+    from votecast.judges.judge import TrainedJudge
 
 VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
 
@@ -67,6 +73,50 @@ class ReadingInput(_Reading):
     def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
         """The options as keywords of `read_votes`."""
         return _keywords(self, self.input_format, overwrite)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Cluster:
+    """Where Ray works, and with how much."""
+
+    address: str | None = None
+    """A running cluster: auto, HOST:PORT or ray://HOST:PORT; by default Ray is started on this machine, and stopped."""
+    num_actors: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    """Actors, each with one judge; by default as many as fit the CPUs, or the GPUs if they need one."""
+    cpus_per_actor: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 0.5
+    """CPUs of each actor; what the actors leave reads the inputs."""
+    gpus_per_actor: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0
+    """GPUs, or the share of one, of each actor."""
+    threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    """Threads that the judge of each actor computes with; by default the cores of a machine shared among actors."""
+
+    def check(self, engine: str, *, to_folder: bool, part_rows: int | None) -> None:
+        """Refuse options that would do nothing.
+
+        Raises:
+            ConfigError: If there is one.
+        """
+        given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value != vars(Cluster())[name]]
+        if engine != "ray" and given:
+            raise ConfigError(f"{', '.join(given)} is for --engine ray; pass that, or drop it")
+        if engine == "ray" and not to_folder:
+            raise ConfigError(
+                "--engine ray writes a folder of parts; name one with a trailing slash, such as --out out/"
+            )
+        if part_rows is not None and not to_folder:
+            raise ConfigError(
+                "--part-rows is for a folder of parts; name one with a trailing slash, such as --out out/"
+            )
+
+    def engine(self, engine: str, name: str, judge: TrainedJudge) -> Engine | None:
+        """What does the work; None for this process."""
+        if engine != "ray":
+            return None
+        need("ray")
+        from votecast.distributed import RayEngine, RaySettings
+
+        return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))
 
 
 def _keywords(reading: _Reading, format: str, overwrite: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from votecast.cli.screen import remark
 from votecast.errors import VotecastError
 
 _HEAD_ROWS = 100
+_SAMPLED, _SHOWN = 8, 5
 _PACKED = (".gz", ".zst")
 
 
@@ -52,6 +53,46 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = remark
         show(f"  set aside {report['quarantined']:,} bad rows in {report['quarantine']}")
     for note in report.get("notes") or []:
         show(f"  note: {note}")
+
+
+def about_all_rows(inputs: Sequence[str], reader: Mapping[str, Any]) -> int | None:
+    """About how many rows several inputs have, told by the first and by their sizes; None where it cannot be told.
+
+    Args:
+        inputs: Paths, globs and folders.
+        reader: Options of `read_votes`.
+    """
+    from votecast.bulk.inputs import find_inputs
+
+    with contextlib.suppress(VotecastError):  # whoever reads the files says what is wrong with them
+        found = find_inputs(inputs)
+        told = [about_rows(str(each.place.path), reader) for each in found[:_SAMPLED] if each.place.path is not None]
+        size = sum(each.size for each in found[:_SAMPLED])
+        if len(told) == min(_SAMPLED, len(found)) and None not in told and size:
+            return round(sum(rows or 0 for rows in told) * sum(each.size for each in found) / size)
+    return None
+
+
+def show_readings(reports: Sequence[Mapping[str, Any]], show: Callable[[str], None] = remark) -> None:
+    """Say what was read from several files: file by file while they are few.
+
+    Args:
+        reports: A `ReadReport` of each as a dict.
+        show: Where to say it.
+    """
+    if len(reports) <= _SHOWN:
+        for report in reports:
+            show_reading(report, show)
+        return
+    rows = sum(report["rows"] for report in reports)
+    kinds = ", ".join(sorted({f"{report['format']} format, {report['container']}" for report in reports}))
+    show(f"read {len(reports):,} files: {rows:,} rows ({kinds})")
+    repaired = sum(sum((report.get("repairs") or {}).values()) for report in reports)
+    aside = sum(report.get("quarantined") or 0 for report in reports)
+    if repaired:
+        show(f"  repaired {repaired:,}; manifest.json says what and where")
+    if aside:
+        show(f"  set aside {aside:,} bad rows in quarantine-*.jsonl of the output")
 
 
 def show_cut(cut: Mapping[str, Any] | None) -> None:

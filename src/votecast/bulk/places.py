@@ -1,0 +1,243 @@
+"""Files and folders wherever they lie: on this machine, or at a URL that pyarrow's filesystems reach."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from votecast.artifacts import atomic_file
+from votecast.errors import ConfigError, DataError
+
+_WHOLE_OR_NOT_AT_ALL: Final = ("s3", "gcs", "abfs")
+_CHUNK: Final = 8 << 20
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What a filesystem tells of a file.
+
+    Args:
+        size: Bytes.
+        changed: When it was last written, in nanoseconds; 0 where that is not known.
+    """
+
+    size: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or a folder.
+
+    Args:
+        where: An absolute path, or a URL.
+
+    Example:
+        >>> Place.of("s3://votes/out/?region=eu-west-1") / "manifest.json"
+        Place(where='s3://votes/out/manifest.json?region=eu-west-1')
+        >>> Place.of("file:///tmp/votes.csv").path
+        PosixPath('/tmp/votes.csv')
+    """
+
+    where: str
+
+    @classmethod
+    def of(cls, given: str) -> Place:
+        """The place that a path or a URL names; a relative path begins in the working folder."""
+        if given.startswith("file://"):
+            return cls(str(Path(unquote(urlsplit(given).path)).absolute()))
+        if is_url(given):
+            folder, mark, query = given.partition("?")
+            return cls(folder.rstrip("/") + mark + query)
+        return cls(str(Path(given).expanduser().absolute()))
+
+    @property
+    def path(self) -> Path | None:
+        """The path, if it is on this machine."""
+        return None if is_url(self.where) else Path(self.where)
+
+    def __truediv__(self, name: str) -> Place:
+        folder, mark, query = self.where.partition("?") if is_url(self.where) else (self.where, "", "")
+        return Place(f"{folder.rstrip('/')}/{name}{mark}{query}")
+
+    def __str__(self) -> str:
+        return self.where
+
+    def stat(self) -> Stat | None:
+        """Size and time of a file; None where there is no file.
+
+        Raises:
+            OSError: If the filesystem refuses.
+        """
+        if self.path is not None:
+            try:
+                found = self.path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return Stat(found.st_size, found.st_mtime_ns) if self.path.is_file() else None
+        with _said():
+            system, path = reach(self)
+            (info,) = system.get_file_info([path])
+        return Stat(info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
+
+    def is_folder(self) -> bool:
+        """Whether it is a folder that exists.
+
+        Raises:
+            OSError: If the filesystem refuses.
+        """
+        if self.path is not None:
+            return self.path.is_dir()
+        with _said():
+            system, path = reach(self)
+            (info,) = system.get_file_info([path])
+        return bool(info.type == fs.FileType.Directory)
+
+    def names(self) -> list[str]:
+        """Names of what lies in a folder, sorted; none where there is no folder.
+
+        Raises:
+            OSError: If the filesystem refuses.
+        """
+        if self.path is not None:
+            return sorted(each.name for each in self.path.iterdir()) if self.path.is_dir() else []
+        with _said():
+            system, path = reach(self)
+            found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in found)
+
+    def read(self) -> bytes:
+        """All bytes of a small file.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        if self.path is not None:
+            return self.path.read_bytes()
+        with _said():
+            system, path = reach(self)
+            with system.open_input_stream(path) as file:
+                return bytes(file.read())
+
+    def write(self, data: bytes) -> None:
+        """Write a small file, whole or not at all.
+
+        Raises:
+            ArtifactError: If the disk of this machine refuses.
+            OSError: If another filesystem does.
+        """
+        if self.path is not None:
+            with atomic_file(self.path, overwrite=True) as part:
+                part.write_bytes(data)
+            return
+        with _said():
+            system, path = reach(self)
+            at_once = system.type_name in _WHOLE_OR_NOT_AT_ALL
+            part_path = path if at_once else f"{path}.part"
+            if not at_once:
+                system.create_dir(path.rpartition("/")[0] or "/", recursive=True)
+            with system.open_output_stream(part_path) as file:
+                file.write(data)
+            if not at_once:
+                system.move(part_path, path)
+
+    def remove(self) -> None:
+        """Remove a file or a folder, if it is there.
+
+        Raises:
+            OSError: If the filesystem refuses.
+        """
+        if self.path is not None:
+            if self.path.is_dir() and not self.path.is_symlink():
+                shutil.rmtree(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
+            return
+        with _said():
+            system, path = reach(self)
+            (info,) = system.get_file_info([path])
+            if info.type == fs.FileType.Directory:
+                system.delete_dir(path)
+            elif info.type == fs.FileType.File:
+                system.delete_file(path)
+
+    @contextlib.contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """The file on this machine for as long as the block lasts; a copy where it lies elsewhere.
+
+        Raises:
+            DataError: If it cannot be fetched.
+        """
+        if self.path is not None:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix="votecast-") as folder:
+            copy = Path(folder) / name.partition("?")[0].rpartition("/")[2]
+            try:
+                self._copy(copy)
+            except OSError as error:
+                raise DataError(f"{name} could not be fetched to {folder}: {error}; check the address") from error
+            yield copy
+
+    def _copy(self, copy: Path) -> None:
+        with _said():
+            system, path = reach(self)
+            with system.open_input_stream(path) as source, copy.open("wb") as target:
+                while chunk := source.read(_CHUNK):
+                    target.write(chunk)
+
+
+def is_url(given: str) -> bool:
+    """Whether this is an address rather than a path.
+
+    Example:
+        >>> is_url("s3://votes/pairs.parquet"), is_url("pairs.parquet")
+        (True, False)
+    """
+    return "://" in given
+
+
+def reach(place: Place) -> tuple[Any, str]:
+    """The filesystem a URL leads to, and the path on it.
+
+    Raises:
+        ConfigError: If there is no filesystem of this kind.
+        OSError: If it cannot be reached.
+    """
+    bare, mark, query = place.where.partition("?")
+    folder, _, name = bare.rpartition("/")
+    if folder.endswith("/"):  # s3://bucket
+        return _system(place.where)
+    system, path = _system(folder + mark + query)
+    return system, f"{path.rstrip('/')}/{unquote(name)}"
+
+
+@functools.lru_cache(maxsize=64)
+def _system(url: str) -> tuple[Any, str]:
+    try:
+        system, path = fs.FileSystem.from_uri(url)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise ConfigError(
+            f"{url} names no filesystem that can be reached: {error}; allowed are paths, file://, s3://, gs://, "
+            "abfs:// and hdfs:// as far as pyarrow was built with them"
+        ) from error
+    return system, path
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Whatever a filesystem says is an OSError."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
