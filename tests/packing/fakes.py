@@ -1,0 +1,52 @@
+"""Wheels that hold nothing but the names and versions of the real ones, and where the real ones are kept."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+WHEELS = Path(__file__).parents[2] / ".venv" / "wheels"
+"""Where `make setup` keeps the wheels of the core and the service."""
+
+
+def real_wheels() -> Path:
+    """The folder of real wheels; without one the test is skipped, or fails where it is told to be there."""
+    if not any(WHEELS.glob("*.whl")):
+        told = f"needs wheels to install from: make setup puts them into {WHEELS}"
+        if os.environ.get("VOTECAST_REQUIRE_PACK_TEST") == "1":
+            pytest.fail(told)
+        pytest.skip(told)
+    return WHEELS
+
+
+def fake_wheel(folder: Path, name: str, version: str = "", *, requires: Iterable[str] = (), tag: str = "any") -> Path:
+    """A wheel without a file in it but what it says of itself; the version is the one installed here if not given."""
+    version = version or version_here(name)
+    stem = f"{name.replace('-', '_')}-{version}"
+    lines = [
+        "Metadata-Version: 2.1",
+        f"Name: {name}",
+        f"Version: {version}",
+        *(f"Requires-Dist: {r}" for r in requires),
+    ]
+    kind = "py3-none-any" if tag == "any" else tag
+    made = folder / f"{stem}-{kind}.whl"
+    facts = {
+        "METADATA": "".join(f"{line}\n" for line in lines),
+        "WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {kind}\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(made, "w") as archive:
+        for file, text in facts.items():
+            archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/{file}"), text)
+    return made
+
+
+def version_here(name: str) -> str:
+    """The version installed here, without the build of this machine."""
+    return metadata.version(name).partition("+")[0]
