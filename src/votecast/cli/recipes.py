@@ -20,19 +20,27 @@ def recipes(
     /,
     *,
     plot: Path | None = None,
+    accelerate: str | None = None,
     json: JsonPath = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     overrides: Annotated[list[str] | None, Parameter(name=OVERRIDE, negative=())] = None,
 ) -> None:
-    """List the recipes that ship with votecast, or draw the learning rate of one.
+    """List the recipes that ship with votecast, draw the learning rate of one, or find a file for accelerate launch.
 
     Args:
         recipe: The recipe whose learning rate is drawn, or the path of a YAML file.
         plot: Draw its learning rate over the epochs to this file: .svg, .png or .pdf.
+        accelerate: Print where this file for accelerate launch --config_file lies: deepspeed_zero2, deepspeed_zero3,
+            fsdp, multi_cpu or multi_gpu.
         json: Write the list as JSON ("-" is standard output).
         overwrite: Replace an existing file.
         overrides: Override any setting of the recipe by its dotted key, such as --model.training.epochs 5.
     """
+    if accelerate is not None:
+        if recipe is not None or plot is not None or json is not None or overrides:
+            raise ConfigError("--accelerate NAME prints a path and nothing else; leave the other words away")
+        say(str(_launch_file(accelerate)))
+        return
     if (recipe is None) != (plot is None) or (recipe is None and overrides):
         raise ConfigError(
             "a recipe and --plot go together: votecast recipes siamese_keras --plot rate.svg draws its learning rate; "
@@ -43,6 +51,14 @@ def recipes(
         _draw(recipe, plot, overrides or [], overwrite=overwrite)
     if recipe is None or json is not None:
         _list(json, overwrite=overwrite)
+
+
+def _launch_file(name: str) -> Path:
+    from votecast.recipes import launch_names, launch_path
+
+    if name not in launch_names():
+        raise ConfigError(f"there is no file {name!r} for accelerate; allowed are {', '.join(launch_names())}")
+    return launch_path(name)
 
 
 def _draw(recipe: str, plot: Path, overrides: list[str], *, overwrite: bool) -> None:

@@ -24,6 +24,21 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in recipe_path("x").parent.glob("*.yaml"))
 
 
+def launch_names() -> list[str]:
+    """Names of the shipped files for `accelerate launch`: several processes, or one network divided over them.
+
+    Example:
+        >>> launch_names()
+        ['deepspeed_zero2', 'deepspeed_zero3', 'fsdp', 'multi_cpu', 'multi_gpu']
+    """
+    return sorted(path.stem for path in launch_path("x").parent.glob("*.yaml"))
+
+
+def launch_path(name: str) -> Path:
+    """Where a file for `accelerate launch --config_file` lies."""
+    return Path(str(resources.files("votecast.recipes") / "accelerate" / f"{name}.yaml"))
+
+
 def list_recipes() -> list[dict[str, Any]]:
     """Name, family and description of every shipped recipe, and whether it has a small form, by name.
 

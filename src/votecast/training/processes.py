@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import DistributedType, parse_flag_from_env
+from accelerate.utils import parse_flag_from_env, patch_environment
 from torch import Tensor, distributed
 from torch.nn import Module, Parameter
 
@@ -33,11 +33,12 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        self._state = PartialState(cpu=_on_cpu())
-        kind = self._state.distributed_type
-        if kind in {DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}:
-            raise ConfigError(f"launched with {kind.value}; allowed are plain processes: accelerate launch --multi_gpu")
-        self.divide: bool = self._state.num_processes > 1 and sharding.is_asked_for()
+        if parse_flag_from_env("ACCELERATE_USE_MEGATRON_LM"):
+            raise ConfigError("launched with Megatron-LM; allowed are those that votecast recipes --accelerate names")
+        division = sharding.asked_for()
+        with patch_environment(ACCELERATE_USE_DEEPSPEED="false"):  # its engine is not used
+            self._state = PartialState(cpu=_on_cpu())
+        self.division = division if self._state.num_processes > 1 else None
         self.index: int = self._state.process_index
         self.count: int = self._state.num_processes
         self.device: torch.device = self._state.device
@@ -55,8 +56,8 @@ class Processes:
             ConfigError: If it is to be divided and cannot be.
         """
         home = next(network.parameters()).device
-        if self.divide:
-            with sharding.divided(network, self.device) as made:
+        if self.division is not None:
+            with sharding.divided(network, self.device, self.division) as made:
                 yield made
         else:
             yield network.to(self.device)
@@ -64,7 +65,7 @@ class Processes:
 
     def spare(self, parts: Sequence[Rows]) -> int:
         """Passes that this process goes along with, though its own rows are done, because the others need its part."""
-        return self.largest(len(parts)) - len(parts) if self.divide else 0
+        return self.largest(len(parts)) - len(parts) if self.division is not None else 0
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -89,7 +90,7 @@ class Processes:
     @torch.no_grad()
     def sum_gradients(self, parameters: Sequence[Parameter]) -> None:
         """Replace every gradient by its sum over all processes."""
-        if self.count == 1 or self.divide:  # where each holds a part, a backward pass does it
+        if self.count == 1 or self.division is not None:  # where each holds a part, a backward pass does it
             return
         used = self.summed(torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32))
         present = [p for p, uses in zip(parameters, used.tolist(), strict=True) if uses]

@@ -6,47 +6,67 @@ accelerate, in the environment that `accelerate launch` hands on.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate.utils import parse_flag_from_env
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import Module, Parameter
 
 from votecast.errors import ConfigError
 
+logger = logging.getLogger(__name__)
+_SHIPPED = "take the file that votecast recipes --accelerate"
 
-def is_asked_for() -> bool:
-    """Whether this process was launched to hold a part of the network.
+
+@dataclass(frozen=True)
+class Division:
+    """How a network is to be divided.
+
+    Args:
+        reshard: Whether a layer is given back after the forward pass and gathered once more for the backward pass.
+    """
+
+    reshard: bool
+
+
+def asked_for() -> Division | None:
+    """How this process was launched to hold a part of the network; None if it was not.
+
+    Stages of DeepSpeed's ZeRO are done by `fully_shard` too: stage 3 is FSDP, and stage 2 keeps what it has gathered
+    until a pass is over.
 
     Raises:
         ConfigError: If it was, with settings that are not supported.
     """
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        return _of_deepspeed()
     if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
-        return False
+        return None
     if os.environ.get("FSDP_VERSION", "1") != "2":
-        raise ConfigError(
-            "launched with fsdp_version 1; allowed is 2: set it in the file of accelerate, or take the one that "
-            "votecast recipes --accelerate fsdp names"
-        )
+        raise ConfigError(f"launched with fsdp_version 1; allowed is 2: {_SHIPPED} fsdp names")
     if parse_flag_from_env("FSDP_OFFLOAD_PARAMS"):
         raise ConfigError("launched with fsdp_offload_params true; allowed is false: take more processes instead")
-    return True
+    return Division(reshard=parse_flag_from_env("FSDP_RESHARD_AFTER_FORWARD", default=True))
 
 
 @contextmanager
-def divided(network: Module, device: torch.device) -> Iterator[Module]:
+def divided(network: Module, device: torch.device, division: Division) -> Iterator[Module]:
     """Within this, a copy of a network of which this process holds a part; its weights are the network's afterwards.
 
     Args:
         network: In the memory of this process; what it does not train is shared with the copy until that is divided.
         device: Where the parts lie.
+        division: How it is divided.
 
     Raises:
         ConfigError: If the network cannot be divided.
@@ -54,10 +74,9 @@ def divided(network: Module, device: torch.device) -> Iterator[Module]:
     _check(network)
     shared = {id(p): Parameter(p.detach(), requires_grad=p.requires_grad) for p in network.parameters()}
     made = deepcopy(network, dict(shared))
-    mesh = torch.distributed.init_device_mesh(device.type, (torch.distributed.get_world_size(),))
-    again = parse_flag_from_env("FSDP_RESHARD_AFTER_FORWARD", default=True)
+    mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     for part in (*_blocks(made), made):
-        fully_shard(part, mesh=mesh, reshard_after_forward=again)
+        fully_shard(part, mesh=mesh, reshard_after_forward=division.reshard)
         part.set_gradient_divide_factor(1.0)  # a step's gradient is a sum over its rows
         part.set_force_sum_reduction_for_comms(True)
     yield made
@@ -85,6 +104,7 @@ def settle(network: Module) -> None:
             module.reshard()
 
 
+@torch.no_grad()
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor, gathered from all processes where they hold parts; all must ask for it.
 
@@ -92,7 +112,7 @@ def whole(tensor: Tensor) -> Tensor:
         >>> whole(torch.ones(2)).tolist()
         [1.0, 1.0]
     """
-    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
 
 
 def gathered(tensors: Mapping[str, Tensor], *, keep: bool = True, copy: bool = False) -> dict[str, Tensor]:
@@ -119,6 +139,22 @@ def put(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """Write whole tensors into those of the same names."""
     for name, target in targets.items():
         target.copy_(like(values[name], target))
+
+
+def _of_deepspeed() -> Division:
+    if os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"):
+        raise ConfigError(
+            f"launched with a JSON file of DeepSpeed, which is not read: {_SHIPPED} deepspeed_zero2 names"
+        )
+    stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
+    if stage not in ("2", "3"):
+        raise ConfigError(f"launched with zero_stage {stage}; allowed are 2 and 3, or plain processes (multi_gpu)")
+    for part in ("optimizer", "param"):
+        device = os.environ.get(f"ACCELERATE_DEEPSPEED_OFFLOAD_{part.upper()}_DEVICE", "none")
+        if device != "none":
+            raise ConfigError(f"launched with offload_{part}_device {device}; allowed is none: take more processes")
+    logger.info("ZeRO stage %s is done by torch's fully_shard; DeepSpeed's own engine is not used", stage)
+    return Division(reshard=stage == "3")
 
 
 def _blocks(network: Module) -> list[Any]:

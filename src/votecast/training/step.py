@@ -105,7 +105,7 @@ class Stepper:
                 for _ in range(self._processes.spare(parts)):
                     self._backward(rows[:1], 0.0)
             except torch.OutOfMemoryError:
-                if self._processes.divide:
+                if self._processes.division is not None:
                     raise self._no_room(step, budget) from None
                 full = True
             if not self._processes.largest(full):
