@@ -28,6 +28,7 @@ VERBS = {
     "rank": "Rank models by votes, by a judge's forecasts, or by both: a leaderboard with intervals.",
     "compare": "Forecast the vote between two answers given on the command line.",
     "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
+    "serve": "Serve judges over HTTP, with a page to try them.",
     "pack": "Put a judge, the wheels it needs and a notebook into a folder for machines without a network.",
     "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
     "merge": "Add the adapters of a judge to the weights they stand beside, checked against the unmerged.",

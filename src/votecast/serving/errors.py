@@ -33,6 +33,8 @@ class RequestError(ServiceError):
 
     status = 500
     type = "internal"
+    closes = False
+    """Whether the connection ends with the answer."""
 
     def __init__(self, message: str, faults: Sequence[Fault] = (), *, retry_after: float | None = None) -> None:
         super().__init__(message, status=self.status)
@@ -70,10 +72,28 @@ class MethodError(RequestError):
     status, type = 405, "method_not_allowed"
 
 
+class SlowBodyError(RequestError):
+    """The body did not come in time."""
+
+    status, type, closes = 408, "slow_body", True
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the body had not come after {seconds:g} s; send it faster, or a shorter one")
+
+
 class TooLargeError(RequestError):
-    """The body is longer than allowed."""
+    """The body is longer than allowed.
+
+    Args:
+        most: What is allowed.
+        closes: Whether the connection ends with the answer, since the body was not read to its end.
+    """
 
     status, type = 413, "too_large"
+
+    def __init__(self, most: int, *, closes: bool = False) -> None:
+        super().__init__(f"the body is longer than {most:,} bytes; send fewer or shorter texts at once")
+        self.closes = closes
 
 
 class MediaTypeError(RequestError):
@@ -120,7 +140,7 @@ class LoadingError(UnavailableError):
 class DrainingError(UnavailableError):
     """The service was told to stop and takes nothing more."""
 
-    type = "draining"
+    type, closes = "draining", True
 
     def __init__(self, message: str = "", *, retry_after: float = 1.0) -> None:
         text = message or "the service is stopping and takes no more requests; send this one to another"
