@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,11 @@ class Service:
         except OSError:
             return False
 
+    def workers_ready(self) -> int:
+        """How many workers can be asked; 0 while it does not say."""
+        status, body = self.get("/ready")
+        return int(json.loads(body)["workers"]) if status == 200 else 0
+
     def workers(self) -> list[int]:
         """Process ids of the workers."""
         return children(self.process.pid)
@@ -210,6 +215,18 @@ class Service:
     def memory(self) -> dict[str, int]:
         """Resident bytes of the front, and of all workers together."""
         return {"front": memory_of(self.process.pid), "workers": sum(map(memory_of, self.workers()))}
+
+
+def simulated(rows: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Pairs without votes; those with an empty side, which the service refuses, are left out."""
+    from votecast.data.simulation import simulate
+
+    found: list[dict[str, Any]] = []
+    for battles, _ in simulate(rows + rows // 50 + 8, seed):
+        names = ("id", "prompt", "response_a", "response_b")
+        found += [{name: row[name] for name in names} for row in battles.table.to_pylist()]
+    sides = ("prompt", "response_a", "response_b")
+    return [row for row in found if all(any((turn or "").strip() for turn in row[side]) for side in sides)][:rows]
 
 
 def children(pid: int) -> list[int]:

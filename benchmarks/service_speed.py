@@ -21,13 +21,12 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from _load import Plan, write_requests
-from _service import Outcome, Service, load, word
+from _service import Outcome, Service, load, simulated, word
 
 Floats = NDArray[np.float64]
 PLACES = {"baseline": "bundled:baseline", "encoder": "bundled:encoder"}
@@ -37,18 +36,6 @@ NAIVE, NAIVE_CONNECTIONS = (1.5, 3.0), 32
 SLOWEST, SLOWEST_AIM = 0.250, 0.100
 WARM = 64
 NAIVE_COMMAND = [sys.executable, str(Path(__file__).with_name("_naive_service.py"))]
-
-
-def simulated(rows: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Pairs without votes; those with an empty side, which the service refuses, are left out."""
-    from votecast.data.simulation import simulate
-
-    found: list[dict[str, Any]] = []
-    for battles, _ in simulate(rows + rows // 50 + 8, seed):
-        names = ("id", "prompt", "response_a", "response_b")
-        found += [{name: row[name] for name in names} for row in battles.table.to_pylist()]
-    sides = ("prompt", "response_a", "response_b")
-    return [row for row in found if all(any((turn or "").strip() for turn in row[side]) for side in sides)][:rows]
 
 
 def score_offline(place: str, pairs: Path, out: Path) -> None:

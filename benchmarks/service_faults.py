@@ -1,0 +1,127 @@
+"""What the service loses under many connections, under kills of its workers and as it is told to stop: nothing.
+
+    python benchmarks/service_faults.py [--only crowd kills stop] [--judge bundled:baseline] [--seconds 60] [--kills 6]
+
+- crowd: 512 connections, each with a request at all times. Failed is what ends in anything but 200 or 429.
+- kills: one worker is killed with SIGKILL every 20 s under load. Lost is every request without a 200. A worker is
+  replaced when `/ready` tells as many workers as before; shown are the seconds from each kill until then.
+- stop: SIGTERM under load. Accepted is every request that was written to its connection before the signal was sent;
+  lost is each of them without a 200. Later ones may be turned away (503, or no connection), and end in no other way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import _load
+from _load import Plan, write_requests
+from _service import Load, Outcome, Service, load, simulated, word
+
+REPLACED_WITHIN, STOPPED_WITHIN = 10.0, 30.0
+BETWEEN, CROWD, BUSY = 20.0, 512, 32
+
+
+def crowd(work: Path, asked: argparse.Namespace) -> bool:
+    """Many connections for a while."""
+    with started(asked) as service:
+        found = load(Plan(service.port, work / "requests", CROWD, asked.seconds))
+    failed = len(found) - found.count(200, 429)
+    print(f"{CROWD} connections for {asked.seconds:.0f} s: {found.told()}")
+    print(f"{found.count(200) / found.seconds:,.0f} answers a second")
+    print(f"p50 {1000 * found.latency(50):.0f} ms, p99 {1000 * found.latency(99):.0f} ms")
+    print(f"failed requests other than 429: {failed}; reach 0: {word(not failed)}", flush=True)
+    return not failed
+
+
+def kills(work: Path, asked: argparse.Namespace) -> bool:
+    """Workers killed one after the other under load."""
+    dice, times = random.Random(0), []
+    with started(asked) as service:
+        running = Load(Plan(service.port, work / "requests", BUSY, BETWEEN * (asked.kills + 1)))
+        for _ in range(asked.kills):
+            time.sleep(BETWEEN)
+            os.kill(dice.choice(service.workers()), signal.SIGKILL)
+            times.append(until_whole(service, asked.workers))
+        found = running.outcome()
+    lost, slowest = len(found) - found.count(200), max(times)
+    print(f"{asked.kills} kills, one every {BETWEEN:.0f} s, {BUSY} connections: {found.told()}")
+    print(f"requests lost: {lost}; reach 0: {word(not lost)}")
+    told = ", ".join(f"{seconds:.1f}" for seconds in times)
+    print(f"replaced after {told} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True)
+    return not lost and slowest <= REPLACED_WITHIN
+
+
+def until_whole(service: Service, workers: int) -> float:
+    """Seconds until all workers are ready again."""
+    start, gone = time.monotonic(), False
+    while time.monotonic() - start < 6 * REPLACED_WITHIN:
+        ready = service.workers_ready()
+        gone |= ready < workers
+        if gone and ready == workers:
+            break
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def stop(work: Path, asked: argparse.Namespace) -> bool:
+    """SIGTERM under load."""
+    with started(asked) as service:
+        running = Load(Plan(service.port, work / "requests", BUSY, asked.stop_after + 3.0))
+        time.sleep(asked.stop_after)
+        told = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        code = service.process.wait(2 * STOPPED_WITHIN)
+        seconds = time.monotonic() - told
+        found = running.outcome()
+    accepted, lost, odd = sorted_out(found, told)
+    print(f"SIGTERM under load of {BUSY} connections: {found.told()}; exit code {code} after {seconds:.1f} s")
+    print(f"accepted and open at the signal: {accepted}; lost of all accepted: {lost}; reach 0: {word(not lost)}")
+    print(f"later requests that ended in anything but 200, 503 or no connection: {odd}: {word(not odd)}", flush=True)
+    return not (lost or odd or code) and seconds <= STOPPED_WITHIN
+
+
+def sorted_out(found: Outcome, told: float) -> tuple[int, int, int]:
+    """Accepted requests that were open at the signal, accepted ones that were lost, and odd ends of later ones."""
+    before = found.sent < told
+    open_then = int((before & (found.done > told)).sum())
+    lost = int((before & ~np.isin(found.status, (200, _load.REFUSED))).sum())
+    turned_away = np.isin(found.status, (200, 503, _load.REFUSED))
+    return open_then, lost, int((~before & ~turned_away).sum())
+
+
+def started(asked: argparse.Namespace) -> Service:
+    """The service to be tried."""
+    print(f"\nload of the machine {os.getloadavg()[0]:.1f}", flush=True)
+    return Service.votecast([asked.judge], "--workers", str(asked.workers))
+
+
+def main() -> int:
+    """Print the figures; the exit code says whether all marks are reached."""
+    trials = {"crowd": crowd, "kills": kills, "stop": stop}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(trials), default=list(trials))
+    parser.add_argument("--judge", default="bundled:baseline")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of the crowd")
+    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--stop-after", type=float, default=5.0, help="seconds of load before SIGTERM")
+    parser.add_argument("--rows", type=int, default=1024)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        write_requests(work / "requests", (("/v1/compare", pair) for pair in simulated(asked.rows)))
+        reached = [trials[name](work, asked) for name in asked.only]
+    return int(not all(reached))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
