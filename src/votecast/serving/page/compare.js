@@ -1,0 +1,97 @@
+// The view that compares two answers.
+
+import { ServiceError, askPatiently } from "./api.js";
+import { byId, el, fill, reveal, say } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
+import { resultOf } from "./result.js";
+import { Turns } from "./turns.js";
+import { inWords } from "./words.js";
+
+/**
+ * Make the form work.
+ * @param {{chosen: function(): object}} judges Knows the judge that is chosen.
+ */
+export function startCompare(judges) {
+  const turns = new Turns(byId("turns"));
+  let running = null;
+
+  function forget() {
+    running?.abort();
+    byId("result").hidden = true;
+    say(byId("form-status"), "");
+    say(byId("form-problem"), "");
+    turns.clearProblems();
+  }
+
+  async function compare() {
+    if (running || !turns.check()) {
+      if (!running) say(byId("form-problem"), "Something is missing: see beside the fields.");
+      return;
+    }
+    const judge = judges.chosen();
+    const request = { ...turns.battle(), ...(judge ? { judge: judge.name } : {}), order: "both", explain: true };
+    running = new AbortController();
+    busy(true);
+    say(byId("form-problem"), "");
+    say(byId("form-status"), "Asking the judge …");
+    try {
+      const tell = (text) => say(byId("form-status"), text);
+      const forecast = await askPatiently("v1/compare", JSON.stringify(request), running.signal, tell);
+      show(forecast, judge, request);
+    } catch (error) {
+      fail(error);
+    } finally {
+      running = null;
+      busy(false);
+    }
+  }
+
+  function show(forecast, judge, request) {
+    fill(byId("result-body"), resultOf(forecast, judge, request));
+    byId("result").hidden = false;
+    const { title, text } = inWords(forecast);
+    say(byId("form-status"), `${title}. ${text}`);
+    reveal(byId("result"));
+  }
+
+  function fail(error) {
+    say(byId("form-status"), "");
+    if (error.name === "AbortError") return;
+    byId("result").hidden = true;
+    if (!(error instanceof ServiceError)) throw error;
+    const others = turns.show(error.errors);
+    const about = error.errors.length > others.length ? "The service cannot use this: see beside the fields." : error.message;
+    say(byId("form-problem"), [about, ...others.map(({ path, message }) => (path ? `${path}: ${message}` : message))].join(" "));
+  }
+
+  function busy(on) {
+    byId("go").setAttribute("aria-disabled", String(on));
+    byId("form").setAttribute("aria-busy", String(on));
+  }
+
+  byId("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    compare();
+  });
+  byId("form").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    compare();
+  });
+  byId("add-turn").addEventListener("click", () => turns.add());
+  byId("exchange").addEventListener("click", () => {
+    forget();
+    turns.exchange();
+  });
+  byId("clear").addEventListener("click", () => {
+    forget();
+    turns.set([{ prompt: "", a: "", b: "" }]);
+    byId("prompt-1").focus();
+  });
+  const shown = (example) => () => {
+    forget();
+    turns.set(example.turns);
+  };
+  const buttons = EXAMPLES.map((example) => el("button", { type: "button", class: "small", onclick: shown(example) }, example.name));
+  fill(byId("examples"), buttons);
+}

@@ -1,0 +1,215 @@
+// The view that forecasts a file: choose, look, forecast, download.
+
+import { ServiceError, askPatiently } from "./api.js";
+import { forecastAll } from "./batches.js";
+import { FileError } from "./csv.js";
+import { byId, el, fill, reveal, say } from "./dom.js";
+import { outcomeOf } from "./outcome.js";
+import { readFile } from "./reading.js";
+import { leaderboardOf, previewOf } from "./tables.js";
+import { count, duration } from "./words.js";
+
+const TOLD_EVERY = 250;
+const SPOKEN = 0.25;
+const DIGITS = 6;
+
+/**
+ * Make the view work.
+ * @param {{chosen: function(): object}} judges Knows the judge that is chosen.
+ */
+export function startFile(judges) {
+  let work = null;
+
+  function begin() {
+    work?.abort();
+    work = new AbortController();
+    say(byId("file-problem"), "");
+    say(byId("file-status"), "");
+    fill(byId("file-body"));
+    return work;
+  }
+
+  async function take(file) {
+    const mine = begin();
+    try {
+      say(byId("file-status"), `Reading ${file.name} …`);
+      const found = await readFile(file, () => {}, mine.signal);
+      if (mine === work) offer(file.name, found);
+    } catch (error) {
+      if (mine === work) fail(error);
+    }
+  }
+
+  function offer(name, found) {
+    const { rows, failed, votes, unreadVotes, models } = found;
+    const notes = [votes ? count(votes, "vote") : "no votes", models ? "models are named" : "no models named"];
+    if (failed.length) notes.push(`${count(failed.length, "row")} cannot be used`);
+    if (unreadVotes) notes.push(`${count(unreadVotes, "vote")} cannot be read and ${unreadVotes === 1 ? "is" : "are"} left out`);
+    say(byId("file-status"), `${name}: ${count(rows.length, "pair")}; ${notes.join("; ")}.`);
+    const start = el("button", { type: "button", class: "primary", onclick: () => run(name, found) }, `Forecast ${count(rows.length, "pair")}`);
+    if (rows.length) {
+      fill(byId("file-body"), el("div", { class: "actions" }, start), previewOf(rows));
+      start.focus();
+    } else fill(byId("file-body"), outcomeOf(name, [], failed, null));
+  }
+
+  async function run(name, found, judge = judges.chosen()) {
+    const mine = begin();
+    const open = found.rows.filter((row) => !row.forecast && !row.reason);
+    const seen = { done: 0, judge: null, waiting: "" };
+    const shown = progress(open.length, () => mine.abort());
+    const started = performance.now();
+    const clock = setInterval(() => shown.tell(seen, (performance.now() - started) / 1000), TOLD_EVERY);
+    let end = "";
+    try {
+      await forecastAll(open, judge?.name ?? null, follower(seen), mine.signal);
+    } catch (error) {
+      if (!(error instanceof ServiceError) && error.name !== "AbortError") throw error;
+      end = error.name === "AbortError" ? "cancelled before its turn" : error.message;
+    } finally {
+      clearInterval(clock);
+    }
+    if (mine !== work) return;
+    finish(name, found, end, seen.judge, () => run(name, found, judge));
+  }
+
+  function follower(seen) {
+    return {
+      done: (row, forecast) => {
+        row.forecast = forecast;
+        seen.done += 1;
+        seen.waiting = "";
+      },
+      failed: (row, reason) => {
+        row.reason = reason;
+        seen.done += 1;
+      },
+      judged: (who) => {
+        seen.judge = who;
+      },
+      waiting: (text) => {
+        seen.waiting = text;
+      },
+    };
+  }
+
+  function progress(total, cancel) {
+    const bar = el("progress", { max: total, value: 0, "aria-label": "Pairs forecast" });
+    const text = el("p", { class: "soft" }, "Starting …");
+    const stop = el("button", { type: "button", id: "cancel", onclick: cancel }, "Cancel");
+    fill(byId("file-body"), el("div", { class: "progress" }, bar, text, stop));
+    stop.focus();
+    let spoken = 0;
+    return {
+      tell({ done, waiting }, seconds) {
+        bar.value = done;
+        const left = done ? ` · ${duration((seconds / done) * (total - done))} left` : "";
+        say(text, `${done.toLocaleString("en")} of ${count(total, "pair")}${waiting ? ` · ${waiting}` : left}`);
+        if (done / total < spoken + SPOKEN) return;
+        spoken = done / total;
+        say(byId("file-status"), `${Math.round(100 * spoken)}% done`);
+      },
+    };
+  }
+
+  function finish(name, { rows, failed }, end, judge, goOn) {
+    const done = rows.filter((row) => row.forecast);
+    const open = rows.filter((row) => !row.forecast && !row.reason);
+    const without = rows.filter((row) => !row.forecast).map(({ number, id, reason }) => ({ number, id, reason: reason ?? end }));
+    const lost = [...failed, ...without].sort((one, other) => one.number - other.number);
+    const cancelled = end.startsWith("cancelled");
+    if (end && !cancelled) say(byId("file-problem"), `${end} What was forecast before that is here to be downloaded.`);
+    const rest = lost.length ? `; ${count(lost.length, "row")} without one` : "";
+    say(byId("file-status"), `${cancelled ? "Cancelled: " : ""}${count(done.length, "forecast")}${rest}.`);
+    const title = el("h3", { tabindex: "-1" }, end ? "Results so far" : "Results");
+    const more = el("button", { type: "button", onclick: goOn }, `Go on with the other ${count(open.length, "pair")}`);
+    const board = el("div");
+    fill(byId("file-body"), title, open.length ? el("div", { class: "actions" }, more) : null, outcomeOf(name, done, lost, judge), board);
+    title.focus({ preventScroll: true });
+    reveal(title);
+    const named = done.filter((row) => row.models);
+    if (named.length) rank(board, named);
+  }
+
+  async function rank(board, rows) {
+    const mine = work;
+    const voted = rows.filter((row) => row.vote);
+    const kinds = { forecasts: rows, ...(voted.length ? { votes: voted } : {}) };
+    const place = el("div", { class: "board" }, el("p", { class: "soft" }, "Ranking the models …"));
+    const show = async (kind) => {
+      try {
+        const games = kinds[kind].map((row) => gameOf(row, kind));
+        const found = await askPatiently("v1/leaderboard", JSON.stringify({ games }), mine.signal);
+        fill(place, leaderboardOf(`Leaderboard by ${kind}: ${count(games.length, "battle")}`, found));
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        if (!(error instanceof ServiceError)) throw error;
+        fill(place, el("p", { class: "problem" }, `There is no leaderboard: ${[error.message, ...error.errors.slice(0, 3).map(({ message }) => message)].join(" ")}`));
+      }
+    };
+    const choices = Object.keys(kinds).map((kind, position) => {
+      const input = el("input", { type: "radio", name: "board", value: kind, checked: position === 0, onchange: () => show(kind) });
+      return el("label", { class: "choice" }, input, ` by ${kind}`);
+    });
+    const chooser = choices.length > 1 ? el("fieldset", { class: "choices" }, el("legend", {}, "Rank the models"), choices) : null;
+    fill(board, el("h3", {}, "Leaderboard"), chooser, place);
+    await show("forecasts");
+  }
+
+  function fail(error) {
+    say(byId("file-status"), "");
+    if (error.name === "AbortError") return;
+    if (!(error instanceof FileError)) throw error;
+    say(byId("file-problem"), error.message);
+  }
+
+  listen(take);
+}
+
+function gameOf({ models, forecast, vote }, kind) {
+  const [model_a, model_b] = models;
+  if (kind === "votes") return { model_a, model_b, winner: vote };
+  const { a, b, tie } = forecast.probabilities;
+  const [one, two, three] = [a, b, tie].map((share) => Number(share.toFixed(DIGITS)));
+  return { model_a, model_b, probabilities: { a: one, b: two, tie: three } };
+}
+
+/** Files that are chosen, dropped, or the sample. */
+function listen(take) {
+  const drop = byId("drop");
+  byId("file").addEventListener("change", ({ target }) => {
+    if (target.files.length) take(target.files[0]);
+    target.value = "";
+  });
+  byId("sample").addEventListener("click", async () => {
+    try {
+      const answer = await fetch("static/sample.csv", { credentials: "same-origin" });
+      if (!answer.ok) throw new TypeError(String(answer.status));
+      take(new File([await answer.blob()], "sample.csv"));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      say(byId("file-problem"), "The sample cannot be fetched. Is the service still running?");
+    }
+  });
+  const view = byId("view-file");
+  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  for (const name of ["dragenter", "dragover"]) {
+    addEventListener(name, (event) => {
+      if (!holdsFiles(event)) return;
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) drop.classList.remove("over");
+  });
+  addEventListener("drop", (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (view.hidden) location.hash = "file";
+    const { files } = event.dataTransfer;
+    if (files.length === 1) take(files[0]);
+    else say(byId("file-problem"), `These are ${files.length} files. Drop one at a time.`);
+  });
+}

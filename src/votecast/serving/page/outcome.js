@@ -1,0 +1,62 @@
+// What became of a file: figures, downloads, the first forecasts, and the rows without one.
+
+import { shareBar, shareList } from "./bars.js";
+import { csvCell } from "./csv.js";
+import { download, el } from "./dom.js";
+import { figuresOf } from "./figures.js";
+import { failedOf, forecastsOf } from "./tables.js";
+import { count } from "./words.js";
+
+/** Everything about the rows of a file that were forecast, and those that were not. */
+export function outcomeOf(name, rows, failed, judge) {
+  const stem = name.replace(/\.[^.]*$/, "") || "pairs";
+  return [
+    rows.length ? meansOf(rows) : el("p", {}, "No row was forecast."),
+    figuresBox(rows),
+    rows.length ? downloadsOf(stem, rows, failed, judge) : null,
+    rows.length ? forecastsOf(rows) : null,
+    failedOf(failed),
+    judge ? el("p", { class: "soft who" }, "Judge ", el("strong", { dir: "auto" }, judge.name), ", hash ", el("code", {}, judge.hash)) : null,
+  ];
+}
+
+function meansOf(rows) {
+  const mean = (key) => rows.reduce((sum, { forecast }) => sum + forecast.probabilities[key], 0) / rows.length;
+  const shares = { a: mean("a"), b: mean("b"), tie: mean("tie") };
+  return el("div", { class: "verdict" }, el("p", { class: "verdict-text" }, `Votes expected over ${count(rows.length, "pair")}`), shareBar(shares), shareList(shares));
+}
+
+function figuresBox(rows) {
+  const found = figuresOf(rows);
+  if (!found) return null;
+  const fact = (name, value, note) => el("div", {}, el("dt", {}, name), el("dd", {}, el("strong", {}, value), el("span", { class: "soft" }, note)));
+  return el(
+    "dl",
+    { class: "figures" },
+    fact("Log loss", found.logLoss.toFixed(4), `${found.prior.toFixed(4)} if the shares of these votes were said every time`),
+    fact("Accuracy", `${(100 * found.accuracy).toFixed(1)}%`, `of ${count(found.votes, "vote")}`),
+  );
+}
+
+function downloadsOf(stem, rows, failed, judge) {
+  const csv = () => {
+    const lines = rows.map(({ id, forecast: { probabilities: p, decision } }) => [csvCell(id), p.a, p.b, p.tie, decision].join(","));
+    download(`${stem}-forecasts.csv`, "text/csv", ["id,p_a,p_b,p_tie,decision\r\n", ...lines.map((line) => `${line}\r\n`)]);
+  };
+  const lines = () => {
+    const told = rows.map(({ id, forecast: { probabilities, decision } }) => `${JSON.stringify({ id, probabilities, decision, judge })}\n`);
+    download(`${stem}-forecasts.jsonl`, "application/jsonl", told);
+  };
+  const lost = () => {
+    const told = failed.map(({ number, id, reason }) => `${number},${csvCell(id)},${csvCell(reason)}\r\n`);
+    download(`${stem}-without-forecast.csv`, "text/csv", ["row,id,reason\r\n", ...told]);
+  };
+  const button = (text, onclick, kind) => el("button", { type: "button", class: kind, onclick }, text);
+  return el(
+    "div",
+    { class: "actions" },
+    button("Download CSV", csv, "primary"),
+    button("Download JSON lines", lines),
+    failed.length ? button("Download failed rows", lost) : null,
+  );
+}

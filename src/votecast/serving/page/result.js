@@ -1,0 +1,97 @@
+// One forecast, shown: the three shares, the decision in words, both orders, reasons, what was cut, and who says so.
+
+import { effectBar, shareBar, shareList } from "./bars.js";
+import { el } from "./dom.js";
+import { inWords } from "./words.js";
+
+const LEAST_EFFECT = 0.005;
+const SAME = 0.0005;
+
+/** Everything about a forecast. */
+export function resultOf(forecast, facts, request) {
+  const { title, text } = inWords(forecast);
+  const head = el(
+    "div",
+    { class: `verdict ${forecast.decision}` },
+    el("p", { class: "verdict-title" }, title),
+    el("p", { class: "verdict-text" }, text),
+    shareBar(forecast.probabilities),
+    shareList(forecast.probabilities),
+  );
+  const parts = [reasonsOf(forecast), ordersOf(forecast), cutOf(forecast, facts)];
+  return [head, el("div", { class: "parts" }, parts), whoOf(forecast), asRequest(request, forecast)];
+}
+
+function card(name, ...children) {
+  return el("section", { class: `card ${name.split(" ")[0].toLowerCase()}` }, el("h4", {}, name), ...children);
+}
+
+function points(effect) {
+  const size = Math.abs(100 * effect);
+  return size < 10 ? size.toFixed(1) : String(Math.round(size));
+}
+
+function reasonsOf({ reasons, probabilities }) {
+  if (!reasons) {
+    return card("Reasons", el("p", {}, "This judge reads the texts as a whole and cannot say what spoke for either answer; a baseline judge can."));
+  }
+  const told = reasons.filter(({ effect }) => Math.abs(effect) >= LEAST_EFFECT);
+  if (!told.length) return card("Reasons", el("p", {}, "Nothing spoke clearly for either answer."));
+  const largest = Math.max(...told.map(({ effect }) => Math.abs(effect)));
+  const rest = reasons.filter((reason) => !told.includes(reason)).reduce((sum, { effect }) => sum + effect, 0);
+  const lead = probabilities.a - probabilities.b;
+  const ahead = Math.abs(lead) < LEAST_EFFECT ? "Together they leave both about equal" : `Together they put answer ${lead > 0 ? "A" : "B"} ${points(lead)} points ahead`;
+  const others = Math.abs(rest) >= LEAST_EFFECT ? `, with ${points(rest)} points for ${rest > 0 ? "A" : "B"} from all else` : "";
+  return card(
+    "Reasons",
+    el("p", { class: "soft" }, "What this judge went by, in points of a hundred voters. It says how people vote, not which answer is right."),
+    el("div", { class: "axis", "aria-hidden": "true" }, el("span", {}, "◂ for A"), el("span", {}, "for B ▸")),
+    el("ul", { class: "reasons" }, told.map((reason) => reasonOf(reason, largest))),
+    el("p", { class: "soft" }, `${ahead}${others}.`),
+  );
+}
+
+function reasonOf({ name, text, effect }, largest) {
+  const side = effect > 0 ? "A" : "B";
+  return el(
+    "li",
+    {},
+    el("p", { class: "reason-name" }, el("span", {}, name), el("span", { class: `points ${side.toLowerCase()}` }, `${points(effect)} for ${side}`)),
+    effectBar(effect, largest),
+    el("p", { class: "soft", dir: "auto" }, text),
+  );
+}
+
+function ordersOf({ orders }) {
+  if (!orders) return null;
+  const { given, exchanged } = orders;
+  const gap = Math.max(...["a", "b", "tie"].map((key) => Math.abs(given[key] - exchanged[key])));
+  const text =
+    gap < SAME
+      ? "The order in which the answers stand plays no part for this judge."
+      : `The order matters by up to ${points(gap)} points here; the forecast is the mean of both.`;
+  const one = (name, shares) => el("div", {}, el("p", { class: "order-name" }, name), shareBar(shares), shareList(shares));
+  return card("Both orders", el("div", { class: "two" }, one("A shown first", given), one("B shown first", exchanged)), el("p", { class: "soft" }, text));
+}
+
+function cutOf({ cut }, facts) {
+  if (!cut || !cut.rows_cut) {
+    const text = facts?.cuts ? "Nothing: prompt and answers fit whole into what this judge reads." : "Nothing: this judge has no limit of tokens.";
+    return card("What was cut", el("p", {}, text));
+  }
+  const names = { prompt: "the prompt", a: "answer A", b: "answer B" };
+  const kept = Object.entries(names).map(([key, name]) => [name, Math.round(100 * (cut.kept?.[key] ?? 1))]);
+  const line = kept.map(([name, share]) => `${share === 100 ? "all" : `${share}%`} of ${name}`);
+  return card("What was cut", el("p", {}, `The texts are longer than this judge reads. It saw ${line.slice(0, 2).join(", ")} and ${line[2]}.`));
+}
+
+function whoOf({ judge }) {
+  return el("p", { class: "soft who" }, "Judge ", el("strong", { dir: "auto" }, judge.name), ", hash ", el("code", {}, judge.hash));
+}
+
+function asRequest(request, forecast) {
+  const body = JSON.stringify(request, null, 2).replaceAll("'", "'\\''");
+  const line = `curl -s ${location.origin}/v1/compare -H 'content-type: application/json' -d '${body}'`;
+  const block = (name, text) => [el("h4", {}, name), el("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, text)];
+  return el("details", { class: "more" }, el("summary", {}, "The same with the API"), block("Request", line), block("Response", JSON.stringify(forecast, null, 2)));
+}
