@@ -84,7 +84,7 @@ class Leaving(uvicorn.Server):
                 await loop.connect_accepted_socket(self._protocol, each)
 
     def _protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg, return-value]
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state={}
         )
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from votecast.serving.meanings import meaning
 from votecast.serving.operations import COMING_BACK, GUARDED, OPERATIONS, SAID, Operation
 from votecast.serving.settings import ServiceSettings
 from votecast.serving.shapes import Error
@@ -43,12 +44,15 @@ def description(settings: ServiceSettings, *, guarded: bool) -> dict[str, Any]:
 
 
 def _schemas(settings: ServiceSettings) -> dict[str, Any]:
-    bodies = [(each.body, "validation") for each in OPERATIONS if each.body is not None]
-    answers = [(each.answer, "serialization") for each in OPERATIONS if each.answer is not None]
-    _, found = models_json_schema([*bodies, *answers, (Error, "serialization")], ref_template=_REF)
+    models = [model for each in OPERATIONS for model in (each.body, each.answer) if model is not None]
+    _, found = models_json_schema([(model, "validation") for model in (*models, Error)], ref_template=_REF)
     schemas: dict[str, Any] = found["$defs"]
     for name, field in (("BatchBody", "battles"), ("RerankBody", "candidates"), ("LeaderboardBody", "games")):
         schemas[name]["properties"][field]["maxItems"] = getattr(settings, field)
+    for name, schema in schemas.items():
+        for field, part in schema.get("properties", {}).items():
+            if (said := meaning(name, field)) is not None:
+                part["description"] = said
     return schemas
 
 

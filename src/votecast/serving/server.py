@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import uvicorn
@@ -92,7 +92,7 @@ def _address(host: str, port: int) -> tuple[int, tuple[object, ...]]:
     except ValueError:
         pass
     else:
-        return (socket.AF_INET, (name, port)) if version == 4 else (socket.AF_INET6, (name, port))  # noqa: PLR2004
+        return (socket.AF_INET, (name, port)) if version == 4 else (socket.AF_INET6, (name, port))
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -168,7 +168,7 @@ class _Front:
 
 
 @contextlib.contextmanager
-def _signals(server: Leaving):
+def _signals(server: Leaving) -> Iterator[None]:
     """Let the two signals that mean stop be heard by the server."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
