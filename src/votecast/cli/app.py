@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 
+from votecast.cli.together import await_end, speaker
 from votecast.cli.words import prepare
 from votecast.errors import ConfigError, VotecastError
 from votecast.version import __version__
@@ -85,7 +86,8 @@ def run(words: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    level = logging.CRITICAL if speaker() else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could download
     with _terminated_cleanly():
         try:
@@ -115,7 +117,7 @@ def run(words: Sequence[str]) -> int:
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
-            return _fail(_fault(error), FAILED)
+            return _fail(_fault(error), FAILED, error)
     return 0
 
 
@@ -128,10 +130,11 @@ def _missing(error: CycloptsError) -> str | None:
     return f"{error.argument.name} is missing; votecast {' '.join(error.command_chain or ())} cannot do without it"
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str, code: int, unforeseen: Exception | None = None) -> int:
     from votecast.cli.screen import error
 
-    error(message)
+    await_end(unforeseen)
+    error(f"{speaker()}{message}")
     return code
 
 
