@@ -21,7 +21,7 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "CompareBody": {
         "judge": "Name of the judge, as GET /v1/judges lists them; by default the first.",
-        "order": "both: the forecast as `votecast compare` gives it; given: by the order as sent alone.",
+        "order": "both: the forecast as votecast compare gives it; given: by the order as sent alone.",
         "explain": "Whether to tell the forecast of each order, and what spoke for either answer.",
     },
     "BatchBody": {"battles": "The battles, each with the fields that /v1/compare takes of one."},
@@ -41,7 +41,7 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "probabilities": "The forecast of the vote; or give the winner.",
     },
 }
-"""By class of body and field; CompareBody has the fields of BattleBody, BatchBody and RerankBody those of CompareBody."""
+"""By class of body and field."""
 
 BELOW: Final[Mapping[str, tuple[str, ...]]] = {
     "CompareBody": ("BattleBody",),

@@ -30,7 +30,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._requests = Counter("votecast_requests", "Requests answered", ["route", "status"], registry=registry)
         self._seconds = Histogram(

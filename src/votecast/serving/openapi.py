@@ -44,8 +44,9 @@ def description(settings: ServiceSettings, *, guarded: bool) -> dict[str, Any]:
 
 
 def _schemas(settings: ServiceSettings) -> dict[str, Any]:
-    models = [model for each in OPERATIONS for model in (each.body, each.answer) if model is not None]
-    _, found = models_json_schema([(model, "validation") for model in (*models, Error)], ref_template=_REF)
+    models: list[type[BaseModel]] = [Error]
+    models += [model for each in OPERATIONS for model in (each.body, each.answer) if model is not None]
+    _, found = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas: dict[str, Any] = found["$defs"]
     for name, field in (("BatchBody", "battles"), ("RerankBody", "candidates"), ("LeaderboardBody", "games")):
         schemas[name]["properties"][field]["maxItems"] = getattr(settings, field)
