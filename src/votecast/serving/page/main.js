@@ -49,7 +49,7 @@ class Judges {
   #describe() {
     const judge = this.chosen();
     if (!judge) return;
-    const loss = judge.figures?.calibrated?.log_loss ?? judge.figures?.log_loss;
+    const loss = judge.figures?.metrics?.log_loss?.value;
     const figure = typeof loss === "number" ? ` · log loss ${loss.toFixed(3)} on votes it had not seen` : "";
     say(byId("judge-facts"), `${judge.family}${figure} · ${judge.hash.slice(0, 12)}`);
   }
