@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 EXTRAS := $(VENV)/.installed-extras
+WHEELS := $(VENV)/.filled-wheels
+AXE := $(VENV)/.installed-axe
 # Where to find a torch without CUDA on machines whose usual index has none: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 # The first interpreter that is new enough; PYTHON=... on the command line overrides it.
@@ -18,7 +20,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12 python; do \
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(EXTRAS) ## make .venv with pinned packages, torch and all extras among them, and this project in it
+setup: $(EXTRAS) $(WHEELS) $(AXE) ## make .venv with pinned packages, torch and all extras among them, and this project in it
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "votecast needs Python 3.11 or later, and none was found; install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -35,10 +37,22 @@ $(EXTRAS): $(STAMP) requirements/extras.txt requirements/no-deps.txt
 	$(PIP) install --no-deps --requirement requirements/no-deps.txt
 	@touch $@
 
+# Wheels that the tests of packs and images install from with the index switched off: the core, the service, hatchling.
+$(WHEELS): $(STAMP)
+	@rm -rf $(VENV)/wheels
+	$(PIP) wheel --only-binary :all: --wheel-dir $(VENV)/wheels --constraint requirements/dev.txt --no-build-isolation '.[serve]' hatchling
+	@rm -f $(VENV)/wheels/votecast-*
+	@touch $@
+
+# What the page of the service is checked with; its tests skip, and say so, where npm or a browser is absent.
+$(AXE): $(STAMP)
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4.13.2; else echo "npm is not there: the page is not checked for accessibility" >&2; fi
+	@touch $@
+
 demo: $(STAMP) ## simulate an arena, train, predict, write a submission, compare two answers (into demo/)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh demo
 
-test: $(EXTRAS) ## run all tests and doctests, with the network blocked
+test: $(EXTRAS) $(WHEELS) $(AXE) ## run all tests and doctests, with the network blocked
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(EXTRAS) ## lint, formatting, types, import contracts
