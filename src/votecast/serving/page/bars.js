@@ -9,13 +9,17 @@ const PARTS = [
   ["b", "B"],
 ];
 
+const ROOM_FOR_NAME = 25;
+const ROOM_FOR_NUMBER = 14;
+
 /** Three probabilities as one bar: A from the left, B from the right, ties between. */
-export function shareBar(probabilities, { thin = false } = {}) {
-  const bar = el("div", { class: thin ? "bar thin" : "bar", "aria-hidden": "true" });
+export function shareBar(probabilities, { kind = "" } = {}) {
+  const bar = el("div", { class: `bar ${kind}`, "aria-hidden": "true" });
+  const said = (share, name) => (kind || share < ROOM_FOR_NUMBER ? "" : share < ROOM_FOR_NAME ? `${share}%` : `${name} ${share}%`);
   const [a, tie, b] = ofHundred(PARTS.map(([key]) => probabilities[key]));
   const shown = { a, tie, b };
   for (const [key, name] of PARTS) {
-    const part = el("span", { class: `part ${key}` }, thin || shown[key] < 12 ? "" : `${name} ${shown[key]}%`);
+    const part = el("span", { class: `part ${key}` }, said(shown[key], name));
     part.style.width = `${100 * probabilities[key]}%`;
     bar.append(part);
   }

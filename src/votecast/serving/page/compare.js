@@ -34,6 +34,7 @@ export function startCompare(judges) {
     busy(true);
     say(byId("form-problem"), "");
     say(byId("form-status"), "Asking the judge …");
+    say(byId("told"), "");
     try {
       const tell = (text) => say(byId("form-status"), text);
       const forecast = await askPatiently("v1/compare", JSON.stringify(request), running.signal, tell);
@@ -50,7 +51,8 @@ export function startCompare(judges) {
     fill(byId("result-body"), resultOf(forecast, judge, request));
     byId("result").hidden = false;
     const { title, text } = inWords(forecast);
-    say(byId("form-status"), `${title}. ${text}`);
+    say(byId("form-status"), "");
+    say(byId("told"), `${title}. ${text}`);
     reveal(byId("result"));
   }
 

@@ -23,7 +23,10 @@ export function outcomeOf(name, rows, failed, judge) {
 function meansOf(rows) {
   const mean = (key) => rows.reduce((sum, { forecast }) => sum + forecast.probabilities[key], 0) / rows.length;
   const shares = { a: mean("a"), b: mean("b"), tie: mean("tie") };
-  return el("div", { class: "verdict" }, el("p", { class: "verdict-text" }, `Votes expected over ${count(rows.length, "pair")}`), shareBar(shares), shareList(shares));
+  const cut = rows.filter(({ forecast }) => forecast.cut?.rows_cut).length;
+  const note = cut ? el("p", { class: "soft" }, `${count(cut, "pair")} ${cut === 1 ? "is" : "are"} longer than this judge reads; it saw the part that it keeps.`) : null;
+  const title = el("p", { class: "verdict-text" }, `Votes expected over ${count(rows.length, "pair")}`);
+  return el("div", { class: "verdict" }, title, shareBar(shares), shareList(shares), note);
 }
 
 function figuresBox(rows) {

@@ -5,6 +5,7 @@ import { el } from "./dom.js";
 import { inWords } from "./words.js";
 
 const LEAST_EFFECT = 0.005;
+const MOST_REASONS = 6;
 const SAME = 0.0005;
 
 /** Everything about a forecast. */
@@ -18,8 +19,8 @@ export function resultOf(forecast, facts, request) {
     shareBar(forecast.probabilities),
     shareList(forecast.probabilities),
   );
-  const parts = [reasonsOf(forecast), ordersOf(forecast), cutOf(forecast, facts)];
-  return [head, el("div", { class: "parts" }, parts), whoOf(forecast), asRequest(request, forecast)];
+  const side = el("div", { class: "side" }, ordersOf(forecast, facts), cutOf(forecast, facts));
+  return [head, el("div", { class: "parts" }, reasonsOf(forecast), side), whoOf(forecast), asRequest(request, forecast)];
 }
 
 function card(name, ...children) {
@@ -27,21 +28,20 @@ function card(name, ...children) {
 }
 
 function points(effect) {
-  const size = Math.abs(100 * effect);
-  return size < 10 ? size.toFixed(1) : String(Math.round(size));
+  return Math.abs(100 * effect).toFixed(1);
 }
 
 function reasonsOf({ reasons, probabilities }) {
   if (!reasons) {
     return card("Reasons", el("p", {}, "This judge reads the texts as a whole and cannot say what spoke for either answer; a baseline judge can."));
   }
-  const told = reasons.filter(({ effect }) => Math.abs(effect) >= LEAST_EFFECT);
+  const told = reasons.filter(({ effect }) => Math.abs(effect) >= LEAST_EFFECT).slice(0, MOST_REASONS);
   if (!told.length) return card("Reasons", el("p", {}, "Nothing spoke clearly for either answer."));
   const largest = Math.max(...told.map(({ effect }) => Math.abs(effect)));
   const rest = reasons.filter((reason) => !told.includes(reason)).reduce((sum, { effect }) => sum + effect, 0);
   const lead = probabilities.a - probabilities.b;
-  const ahead = Math.abs(lead) < LEAST_EFFECT ? "Together they leave both about equal" : `Together they put answer ${lead > 0 ? "A" : "B"} ${points(lead)} points ahead`;
-  const others = Math.abs(rest) >= LEAST_EFFECT ? `, with ${points(rest)} points for ${rest > 0 ? "A" : "B"} from all else` : "";
+  const ahead = Math.abs(lead) < LEAST_EFFECT ? "All in all they leave both about equal" : `All in all they put answer ${lead > 0 ? "A" : "B"} ${points(lead)} points ahead`;
+  const others = Math.abs(rest) >= LEAST_EFFECT ? `, ${points(rest)} points for ${rest > 0 ? "A" : "B"} from smaller things among them` : "";
   return card(
     "Reasons",
     el("p", { class: "soft" }, "What this judge went by, in points of a hundred voters. It says how people vote, not which answer is right."),
@@ -62,15 +62,16 @@ function reasonOf({ name, text, effect }, largest) {
   );
 }
 
-function ordersOf({ orders }) {
+function ordersOf({ orders }, facts) {
   if (!orders) return null;
   const { given, exchanged } = orders;
   const gap = Math.max(...["a", "b", "tie"].map((key) => Math.abs(given[key] - exchanged[key])));
+  const same = facts?.order_matters ? "Here the order of the answers makes no difference." : "The order in which the answers stand plays no part for this judge.";
   const text =
     gap < SAME
-      ? "The order in which the answers stand plays no part for this judge."
+      ? same
       : `The order matters by up to ${points(gap)} points here; the forecast is the mean of both.`;
-  const one = (name, shares) => el("div", {}, el("p", { class: "order-name" }, name), shareBar(shares), shareList(shares));
+  const one = (name, shares) => el("div", {}, el("p", { class: "order-name" }, name), shareBar(shares, { kind: "flat" }), shareList(shares));
   return card("Both orders", el("div", { class: "two" }, one("A shown first", given), one("B shown first", exchanged)), el("p", { class: "soft" }, text));
 }
 
@@ -80,8 +81,8 @@ function cutOf({ cut }, facts) {
     return card("What was cut", el("p", {}, text));
   }
   const names = { prompt: "the prompt", a: "answer A", b: "answer B" };
-  const kept = Object.entries(names).map(([key, name]) => [name, Math.round(100 * (cut.kept?.[key] ?? 1))]);
-  const line = kept.map(([name, share]) => `${share === 100 ? "all" : `${share}%`} of ${name}`);
+  const kept = Object.entries(names).map(([key, name]) => [name, cut.kept?.[key] ?? 1]);
+  const line = kept.map(([name, share]) => `${share >= 1 ? "all" : `${Math.min(99, Math.round(100 * share))}%`} of ${name}`);
   return card("What was cut", el("p", {}, `The texts are longer than this judge reads. It saw ${line.slice(0, 2).join(", ")} and ${line[2]}.`));
 }
 

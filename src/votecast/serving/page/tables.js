@@ -12,12 +12,12 @@ function firstTurn(text) {
 }
 
 /** A table in a box that scrolls sideways on narrow screens. */
-export function table(caption, columns, rows) {
+export function table(caption, columns, rows, kind = "") {
   const head = columns.map((name) => el("th", { scope: "col", class: name.startsWith("#") ? "n" : false }, name.replace("#", "")));
   return el(
     "div",
     { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)),
+    el("table", { class: kind }, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)),
   );
 }
 
@@ -39,7 +39,7 @@ export function forecastsOf(rows) {
   const lines = rows.slice(0, SHOWN).map(({ id, battle, vote, forecast }) => {
     const [a, b, tie] = ofHundred([forecast.probabilities.a, forecast.probabilities.b, forecast.probabilities.tie]);
     const cells = [a, tie, b].map((share) => el("td", { class: "n" }, `${share}%`));
-    const bar = el("td", { class: "bar-cell" }, shareBar(forecast.probabilities, { thin: true }));
+    const bar = el("td", { class: "bar-cell" }, shareBar(forecast.probabilities, { kind: "thin" }));
     const votes = voted ? [el("td", {}, vote ? nameOf(vote) : "")] : [];
     return el("tr", {}, el("th", { scope: "row", dir: "auto" }, brief(id, 30)), clipped(battle.prompt), bar, cells, el("td", {}, nameOf(forecast.decision)), votes);
   });
@@ -80,5 +80,5 @@ export function leaderboardOf(caption, { models }) {
       el("td", { class: "n" }, model.battles.toLocaleString("en")),
     );
   });
-  return table(caption, ["#rank", "model", "#score", "#95% interval", "interval", "#battles"], lines);
+  return table(caption, ["#rank", "model", "#score", "#95% interval", "interval", "#battles"], lines, "snug");
 }
