@@ -5,13 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import queue
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -122,7 +120,6 @@ class Service:
 
     def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self.command, self.environment = command, os.environ | (environment or {})
-        self.said: list[str] = []
         self.port = 0
 
     @classmethod
@@ -132,12 +129,10 @@ class Service:
         return cls([sys.executable, "-m", "votecast", "serve", *words, "--port", "0", *options])
 
     def __enter__(self) -> Self:
+        self.words = tempfile.TemporaryFile("w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment
+            self.command, stdout=subprocess.DEVNULL, stderr=self.words, env=self.environment
         )
-        found: queue.Queue[int] = queue.Queue()
-        threading.Thread(target=self._listen, args=(found,), daemon=True).start()
-        self.port = found.get()
         try:
             self.wait_ready()
         except BaseException:
@@ -160,16 +155,10 @@ class Service:
                 self.process.kill()
                 self.process.wait()
 
-    def _listen(self, found: queue.Queue[int]) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if line.startswith("{"):  # the log of requests
-                continue
-            self.said.append(line.rstrip())
-            match = _LISTENING.search(line)
-            if match:
-                found.put(int(match[1]))
-        found.put(0)
+    def said(self) -> str:
+        """What it said on standard error, without the log of requests."""
+        self.words.seek(0)
+        return "".join(line for line in self.words if not line.startswith("{"))
 
     def get(self, route: str) -> tuple[int, str]:
         """Status and body of a GET."""
@@ -182,19 +171,19 @@ class Service:
             connection.close()
 
     def wait_ready(self, seconds: float = 120.0) -> None:
-        """Wait until every judge is loaded."""
+        """Wait until it listens and every judge is loaded."""
         end = time.monotonic() + seconds
-        while self.process.poll() is None and not self.is_ready():
-            if time.monotonic() > end:
-                break
+        while not self.is_ready():
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise SystemExit("the service did not become ready:\n" + self.said())
             time.sleep(0.05)
-        if not self.is_ready():
-            raise SystemExit("the service did not become ready:\n" + "\n".join(self.said))
 
     def is_ready(self) -> bool:
         """Whether it says that every judge is loaded."""
+        found = None if self.port else _LISTENING.search(self.said())
+        self.port = int(found[1]) if found else self.port
         try:
-            return self.get("/ready")[0] == 200
+            return bool(self.port) and self.get("/ready")[0] == 200
         except OSError:
             return False
 
