@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.serving.running import Service, serving
+from tests.serving.running import Service, Start, serving
 
 HERE = Path(__file__).parent
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -36,7 +36,7 @@ def http(service: Service) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Service]]:
+def start() -> Iterator[Start]:
     """Start a service of the test's own: `start("--judge", ..., key=...)`; wait with `.listening()` or `.ready()`."""
     started: list[Service] = []
 

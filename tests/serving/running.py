@@ -39,10 +39,13 @@ class Service:
         words: Options of the command.
         env: Further environment variables.
         key: API key that requests made through this object carry.
+        port: Port to listen on; 0 takes a free one.
     """
 
-    def __init__(self, *words: object, env: Mapping[str, str] | None = None, key: str | None = None) -> None:
-        command = [sys.executable, "-m", "votecast", "serve", *map(str, words), "--port", "0"]
+    def __init__(
+        self, *words: object, env: Mapping[str, str] | None = None, key: str | None = None, port: int = 0
+    ) -> None:
+        command = [sys.executable, "-m", "votecast", "serve", *map(str, words), "--port", str(port)]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -143,6 +146,10 @@ class Service:
         self._reader.join(10)
         if self.process.stderr is not None:
             self.process.stderr.close()
+
+
+Start = Callable[..., Service]
+"""Starts a service of a test's own."""
 
 
 @contextlib.contextmanager

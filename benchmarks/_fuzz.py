@@ -1,0 +1,109 @@
+"""Requests made from a service's own OpenAPI description, good ones and bad ones, and what came back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+SEED = 20_241
+UNSAID = (
+    "turns",  # a prompt and its answers have as many turns
+    "has no judge of that name",
+    "cannot meet itself",
+    "sum to 1",
+    "connect",  # models that never met cannot be ranked
+)
+"""What a JSON schema cannot say of a body, in words of the refusals."""
+
+
+@dataclass
+class Findings:
+    """What came of fuzzing.
+
+    Args:
+        statuses: Answers by operation, kind of data and status.
+        faults: What was wrong with answers, each with the request.
+    """
+
+    statuses: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def count(self, *, status: int | None = None, mode: str | None = None) -> int:
+        """How many answers there were, with this status and of this kind of data."""
+        return sum(
+            n for (_, kind, code), n in self.statuses.items() if status in (None, code) and mode in (None, kind)
+        )
+
+    @property
+    def server_errors(self) -> int:
+        """Answers with a status of 500 or more."""
+        return sum(n for (_, _, code), n in self.statuses.items() if code >= 500)
+
+
+def fuzz(url: str, *, examples: int, seed: int | None = None) -> Findings:
+    """Ask a service whatever its description allows and forbids, and check every answer against the description.
+
+    Args:
+        url: Address of the service.
+        examples: Most requests that are made up for each operation, beside the examples and edge cases that its
+            description has.
+        seed: Seed of what is made up; None makes up the same for the same description.
+    """
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=_config(examples, seed))
+    found = Findings()
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.ScenarioFinished):
+            _take_in(event, found)
+        elif isinstance(event, events.NonFatalError | events.FatalError):
+            found.faults.append(f"schemathesis: {getattr(event, 'value', None) or event.exception!r}")
+    return found
+
+
+def _config(examples: int, seed: int | None) -> Any:
+    generation: dict[str, Any] = {"max-examples": examples, "mode": "all", "database": "none", "no-shrink": True}
+    settings: dict[str, Any] = {
+        "generation": generation | {"deterministic": seed is None},
+        "phases": {"stateful": {"enabled": False}},
+        "checks": {"positive_data_acceptance": {"enabled": False}},  # `_wrongly_refused` looks closer
+        "continue-on-failure": True,
+        "request-timeout": 60,
+    }
+    return SchemathesisConfig.from_dict(settings | ({} if seed is None else {"seed": seed}))
+
+
+def _take_in(event: events.ScenarioFinished, found: Findings) -> None:
+    label, recorder = str(event.label), event.recorder
+    for case_id, interaction in recorder.interactions.items():
+        case, answer = recorder.cases[case_id].value, interaction.response
+        mode = case.meta.generation.mode.value if case.meta else "other"
+        found.statuses[label, mode, answer.status_code if answer else 0] += 1
+        faults = list(_failed(recorder.checks.get(case_id, ())))
+        if answer is None:
+            faults.append("no answer")
+        elif mode == "positive" and _wrongly_refused(answer):
+            faults.append(f"a request that fits the description was refused: {answer.text[:300]}")
+        for fault in faults:
+            body = (interaction.request.body or b"")[:500]
+            found.faults.append(f"{label}: {fault}\n    {interaction.request.method} {interaction.request.uri} {body!r}")
+
+
+def _failed(checks: Any) -> Iterator[str]:
+    for check in checks:
+        if check.failure_info is not None:
+            yield f"{check.name}: {check.failure_info.failure}"
+
+
+def _wrongly_refused(answer: Any) -> bool:
+    if answer.status_code < 400 or answer.status_code in (429, 503):
+        return False
+    if answer.status_code != 422:
+        return True
+    places = json.loads(answer.content)["error"]["errors"]
+    return not any(words in place["message"] for place in places for words in UNSAID)

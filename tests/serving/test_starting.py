@@ -1,0 +1,120 @@
+"""A start that cannot work ends with one line; while judges load, the service says so and when to come back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.serving.asking import BATTLE, GOOD, refused
+from tests.serving.running import Service, Start, wait_for
+
+from votecast.judges.loading import load_judge
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judge of its own in a folder called `mine`."""
+    path = tmp_path_factory.mktemp("judges") / "mine"
+    load_judge("bundled:baseline").save_pretrained(path)
+    return path
+
+
+def stopped(service: Service, code: int, *words: str) -> None:
+    """The service has ended with this code and one line that holds these words, and has left nobody behind."""
+    assert service.wait() == code, service.said
+    told = [line for line in service.lines if not line.startswith("listening on ")]
+    assert len(told) == 1, service.said
+    assert told[0].startswith("error: ")
+    assert all(word in told[0] for word in words), told[0]
+    assert not service.orphans()
+
+
+@pytest.mark.parametrize("named", ["", "mine="])
+def test_a_judge_folder_that_does_not_exist(start: Start, tmp_path: Path, named: str) -> None:
+    path = tmp_path / "nowhere"
+    stopped(start("--judge", f"{named}{path}"), 1, str(path))
+
+
+def test_a_folder_that_holds_no_judge(start: Start, tmp_path: Path) -> None:
+    stopped(start("--judge", tmp_path), 1, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["config.json", "calibration.safetensors"])
+def test_a_damaged_judge_beside_a_good_one(start: Start, folder: Path, tmp_path: Path, name: str) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    (damaged / name).write_bytes((damaged / name).read_bytes()[:-7])
+    stopped(start("--judge", folder, "--judge", damaged, "--workers", "2"), 1, str(damaged))
+
+
+def test_two_judges_of_one_name(start: Start, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "mine")
+    service = start("--judge", folder, "--judge", tmp_path / "mine")
+    assert service.wait() in (1, 2)
+    assert len(service.lines) == 1 and "mine" in service.said
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--judge =x", "--judge a/b=bundled:baseline", "--workers 0", "--timeout nan", "--body-bytes -1", "--nonsense 1"],
+)
+def test_options_that_cannot_work(start: Start, words: str) -> None:
+    service = start(*words.split())
+    assert service.wait() in (1, 2)
+    assert service.lines[0].startswith("error: ")
+    assert "Traceback" not in service.said
+
+
+def test_a_port_in_use(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        service = start("--judge", "bundled:baseline", port=port)
+        stopped(service, 1, str(port))
+
+
+def test_an_address_of_another_machine(start: Start) -> None:
+    service = start("--judge", "bundled:baseline", "--host", "192.0.2.1", env={"VOTECAST_API_KEY": "k" * 20})
+    assert service.wait() == 1
+    assert len(service.lines) == 1 and "192.0.2.1" in service.said
+
+
+def test_while_judges_load_the_service_says_so(start: Start) -> None:
+    service = start("--judge", "bundled:baseline", "--workers", "1")
+    (worker,) = wait_for(service.workers, "a worker")
+    os.kill(worker, signal.SIGSTOP)
+    service.listening()
+    with service.client() as client:
+        assert client.get("/health").status_code == 200
+        refused(client.get("/ready"), 503)
+        refused(client.get("/v1/judges"), 503)
+        for route, body in GOOD.items():
+            if route != "/v1/leaderboard":
+                refused(client.post(route, json=body), 503)
+        os.kill(worker, signal.SIGCONT)
+        wait_for(lambda: client.get("/ready").status_code == 200, "ready")
+        assert client.post("/v1/compare", json=BATTLE).status_code == 200
+    assert "ready" in service.said
+
+
+def test_stopping_while_judges_load_leaves_nobody(start: Start) -> None:
+    service = start("--judge", "bundled:baseline", "--workers", "2").listening()
+    wait_for(service.workers, "workers")
+    service.terminate()
+    assert service.wait() == 0
+    assert not service.orphans()
+
+
+def test_judges_go_by_their_names(start: Start, folder: Path) -> None:
+    service = start("--judge", folder, "--judge", "other=bundled:baseline", "--workers", "1").ready()
+    with service.client() as client:
+        told = client.get("/v1/judges").json()["judges"]
+        assert [judge["name"] for judge in told] == ["mine", "other"]
+        for name in ("mine", "other"):
+            assert client.post("/v1/compare", json=BATTLE | {"judge": name}).status_code == 200
+        refused(client.post("/v1/compare", json=BATTLE | {"judge": str(folder)}), 422, "judge")
+        assert str(folder.parent) not in client.get("/v1/judges").text + httpx.get(f"{service.url}/openapi.json").text
