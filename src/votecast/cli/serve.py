@@ -66,7 +66,7 @@ def serve(
     given = {
         "host": host,
         "port": port,
-        "workers": workers or min(2, usable_cores()),
+        "workers": min(2, usable_cores()) if workers is None else workers,
         "threads": threads,
         "body_bytes": body_bytes,
         "battles": battles,

@@ -48,7 +48,7 @@ def build_app(
     told = description(settings, guarded=key is not None)
     app = FastAPI(title="votecast", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     for each in OPERATIONS:
-        app.add_api_route(each.path, getattr(routes, each.name), methods=[each.method], response_model=None)
+        app.add_route(each.path, getattr(routes, each.name), methods=[each.method], include_in_schema=False)
     pages = read_pages() | documentation(told)
     for path, page in pages.items():
         app.add_route(path, page.answer, methods=["GET"], include_in_schema=False)
