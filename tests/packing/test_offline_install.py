@@ -46,13 +46,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(python: Path, *words: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run in an environment without settings, whose pip asks no index, and where nothing opens a connection."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-    offline = {
-        "PYTHONPATH": str(Path(__file__).parents[1] / "offline"),
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_COMPILE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    environment = kept | offline | {"PIP_CONFIG_FILE": os.devnull} | more
+    offline = {"PYTHONPATH": str(Path(__file__).parents[1] / "offline"), "OMP_NUM_THREADS": "1"}
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1"}
+    environment = kept | offline | pip | more
     return subprocess.run([str(python), *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 

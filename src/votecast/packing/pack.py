@@ -80,8 +80,8 @@ def pack(
         with whole_folder(place, overwrite=overwrite) as part:
             (part / WHEELS).mkdir()
             own = write_own_wheel(part / WHEELS)
-            pip = Pip(target, log, sources.find_links, no_index=sources.no_index)
-            packages = collect(wanted, own, pip, work, part / WHEELS)
+            pip = Pip(target, work, log, sources.find_links, no_index=sources.no_index)
+            packages = collect(wanted, own, pip, part / WHEELS)
             packed = copy_judge(source, part, stands_on)
             cited = {"name": found.config["name"], "family": found.config["family"], "hash": packed}
             facts = {

@@ -6,20 +6,23 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from votecast.errors import ArtifactError, ConfigError
 from votecast.packing.target import Target
 
 _UNREACHABLE = re.compile(
-    r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Connection refused|"
-    r"Temporary failure in name resolution|Network is unreachable|connection broken|Connection aborted|"
-    r"tests use no network",
+    r"Could not fetch URL \S+: (?!404)(?:connection error|timed out|There was a problem confirming the ssl)|"
+    r"Retrying \(.*after connection broken|ProxyError|NameResolutionError",
     re.IGNORECASE,
 )
-_ABSENT = re.compile(r"No matching distribution found for ([^\s;(]+)")
-_NO_VERSION = re.compile(r"Could not find a version that satisfies the requirement (\S+).*\(from versions: ([^)]*)\)")
+_NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
+_ABSENT = (
+    re.compile(r"No matching distribution found for ([^\s;(]+)"),
+    re.compile(r"no matching distributions available for your environment:\n((?:[ ]+\S+\n)+)"),
+)
+_CONFLICT = re.compile(r"The conflict is caused by:\n((?:[ ]+\S.*\n)+)")
 _ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
@@ -29,16 +32,17 @@ class Pip:
 
     Args:
         target: What the wheels are for.
+        work: A folder for what is in between.
+        log: Where all that it said is kept when it fails.
         find_links: Folders or pages to look for wheels in, beside the index.
         no_index: Whether to ask no index at all.
-        log: Where its whole output is kept when it fails.
     """
 
     target: Target
+    work: Path
     log: Path
     find_links: Sequence[str] = ()
     no_index: bool = False
-    said: list[str] = field(default_factory=list)
 
     def resolve(self, requirements: Sequence[str], constraints: Path, report: Path) -> None:
         """Find what satisfies some requirements; nothing is installed.
@@ -72,11 +76,16 @@ class Pip:
         return (["--no-index"] if self.no_index else []) + links
 
     def _run(self, words: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color", *words]
+        whole = self.work / "pip.log"
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
         ran = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+            [*command, "--log", str(whole), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
         )
-        self.said.append(f"$ {' '.join(command)}\n{ran.stdout}")
         if ran.returncode == 0:
             return
         if "No module named pip" in ran.stdout:
@@ -84,42 +93,37 @@ class Pip:
                 f"packs are made with pip, and {sys.executable} has none; install it with: {sys.executable} -m "
                 "ensurepip, or run votecast pack from an environment that has pip"
             )
-        raise ArtifactError(f"{self._reason(ran.stdout)}{self._kept()}")
+        told = whole.read_text("utf-8", "replace") if whole.exists() else ""
+        raise ArtifactError(f"{self._reason(ran.stdout, told)}{self._kept(told or ran.stdout)}")
 
-    def _kept(self) -> str:
+    def _kept(self, told: str) -> str:
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            self.log.write_text("\n".join(self.said), "utf-8", "backslashreplace")
+            self.log.write_text(told, "utf-8")
         except OSError as error:
+            self.log.unlink(missing_ok=True)
             return f" (all that pip said could not be kept: {error})"
         return f"; all that pip said is in {self.log}"
 
-    def _reason(self, said: str) -> str:
+    def _reason(self, said: str, told: str) -> str:
         where = f"Python {self.target.python} on {self.target.platform}"
-        if "No space left on device" in said or "Disk quota exceeded" in said or "File too large" in said:
+        if any(words in said for words in _NO_ROOM):
             return "the disk has no room for the wheels; make room, name another --out, or set TMPDIR"
-        if _UNREACHABLE.search(said):
+        if _UNREACHABLE.search(told):
             return (
                 "the package index cannot be reached; check the network and pip's settings (pip config list), or give "
                 "a folder of wheels with --find-links FOLDER --no-index"
             )
-        if "ResolutionImpossible" in said or "conflicting dependencies" in said:
-            lines = [line.strip() for line in said.splitlines() if line.startswith("    ")][:4]
+        conflict = _CONFLICT.search(said)
+        causes = [line.strip() for line in conflict[1].splitlines()] if conflict else []
+        if len(causes) > 2:  # more than one wish and the version installed here
+            told_of = "; ".join(causes[:4]).replace("The user requested (constraint)", "installed here is")
+            return f"no versions fit together for {where}: {told_of}; --versions newest does not keep to those here"
+        if absent := next((found[1].split() for form in _ABSENT if (found := form.search(said))), None):
             return (
-                f"no versions fit together for {where}: {'; '.join(lines)}; --versions newest does not keep to the "
-                "versions installed here"
+                f"there is no wheel of {', '.join(absent)} for {where}, at least none of the version installed here; "
+                "name another --python or --platform, try --versions newest, or give a folder that holds one with "
+                "--find-links"
             )
-        if (found := _NO_VERSION.search(said)) or (found := _ABSENT.search(said)):
-            known = found[2] if found.re is _NO_VERSION and found[2] not in {"none", ""} else ""
-            others = f" (there are {_some(known)}: --versions newest takes one of them)" if known else ""
-            return (
-                f"there is no wheel of {found[1]} for {where}{others}; name another --python or --platform, or give a "
-                "folder that holds one with --find-links"
-            )
-        first = (_ERROR.findall(said) or said.strip().splitlines() or ["it said nothing"])[-1]
-        return f"pip failed: {first[:300]}"
-
-
-def _some(versions: str) -> str:
-    names = versions.split(", ")
-    return ", ".join(names[-3:])
+        errors = _ERROR.findall(said) or said.strip().splitlines() or ["it said nothing"]
+        return f"pip failed: {errors[-1][:300]}"

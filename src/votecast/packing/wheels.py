@@ -44,14 +44,13 @@ class Wanted:
         return f"{_OWN}[{','.join(sorted(self.extras))}]" if self.extras else _OWN
 
 
-def collect(wanted: Wanted, own_wheel: Path, pip: Pip, work: Path, folder: Path) -> dict[str, str]:
+def collect(wanted: Wanted, own_wheel: Path, pip: Pip, folder: Path) -> dict[str, str]:
     """Put the wheels into a folder; votecast's own is there already.
 
     Args:
         wanted: What is to be installed.
         own_wheel: votecast's own wheel.
         pip: What fetches the others.
-        work: A folder for what is in between.
         folder: Where the wheels go.
 
     Returns:
@@ -61,7 +60,7 @@ def collect(wanted: Wanted, own_wheel: Path, pip: Pip, work: Path, folder: Path)
         ConfigError: If nothing of a name in `without` is needed, or there is no pip.
         ArtifactError: If a wheel cannot be had.
     """
-    found = _resolved(wanted, own_wheel, pip, work)
+    found = _resolved(wanted, own_wheel, pip)
     chosen, _ = _reached(found, wanted, pip.target)
     if unknown := [name for name in wanted.without if canonicalize_name(name) not in found]:
         raise ConfigError(
@@ -76,9 +75,9 @@ def collect(wanted: Wanted, own_wheel: Path, pip: Pip, work: Path, folder: Path)
     return pins
 
 
-def _resolved(wanted: Wanted, own_wheel: Path, pip: Pip, work: Path) -> dict[str, dict[str, Any]]:
+def _resolved(wanted: Wanted, own_wheel: Path, pip: Pip) -> dict[str, dict[str, Any]]:
     """Package -> what its wheel tells; pip takes markers for those of the running Python, so it is asked again."""
-    constraints, report = work / "constraints.txt", work / "report.json"
+    constraints, report = pip.work / "constraints.txt", pip.work / "report.json"
     constraints.write_text(_installed() if wanted.versions == "here" else "", "utf-8")
     asked = [f"{wanted.own} @ {own_wheel.resolve().as_uri()}"]
     found: dict[str, dict[str, Any]] = {}
