@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 varlen_attn: Any = None
-with suppress(ImportError):  # since torch 2.10
-    from torch.nn.attention import varlen
+if torch.cuda.is_available():  # it takes a second to import
+    with suppress(ImportError):  # since torch 2.10
+        from torch.nn.attention import varlen
 
-    varlen_attn = varlen.varlen_attn
+        varlen_attn = varlen.varlen_attn
 
 
 @dataclass(frozen=True)

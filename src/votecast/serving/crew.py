@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -27,7 +28,7 @@ _LONGEST_PAUSE: Final = 5.0
 class Owner(Protocol):
     """Who gives the workers something to do."""
 
-    def came(self, worker: WorkerProcess) -> None:
+    def came(self) -> None:
         """A worker can be asked now."""
 
     def answered(self, worker: WorkerProcess, rows: list[dict[str, Any]]) -> None:
@@ -74,10 +75,12 @@ class Crew:
         self.ready: list[WorkerProcess] = []
         self.facts: dict[str, JudgeFacts] = {}
         self.trouble: str | None = None
-        self.restarts = 0
         self._judges, self._settings, self._owner = dict(judges), settings, owner
         self._seats = [_Seat() for _ in range(settings.workers)]
         self._tasks: list[asyncio.Task[None]] = []
+        self._burials: set[asyncio.Task[int]] = set()
+        self._spare: WorkerProcess | None = None
+        self._sparing = asyncio.Lock()
         self._has_given_up = self._is_stopped = False
 
     @property
@@ -100,6 +103,9 @@ class Crew:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._spare is not None:
+            await self._spare.bury()
+        await asyncio.gather(*self._burials)
 
     def may_serve(self, judge: str) -> bool:
         """Whether there is a worker for a judge, or one may come soon."""
@@ -109,10 +115,10 @@ class Crew:
     async def _keep(self, seat: _Seat) -> None:
         """Have a worker at this place, always."""
         while not self._has_given_up:
-            loop = asyncio.get_running_loop()
-            began = loop.time()
+            began = asyncio.get_running_loop().time()
             end = await self._one_life(seat)
-            seat.misses = 0 if seat.was_ready and loop.time() - began > _LONG_LIFE and not end else seat.misses + 1
+            is_old = asyncio.get_running_loop().time() - began > _LONG_LIFE
+            seat.misses = 0 if is_old and not end else seat.misses + 1
             if end:
                 self._note(end)
             if not self.is_whole and seat.misses >= _GIVE_UP:
@@ -123,7 +129,7 @@ class Crew:
     async def _one_life(self, seat: _Seat) -> str:
         """Start a worker, and hear it until it is gone; why it was of no use, or nothing if it was of some."""
         try:
-            worker = await WorkerProcess.start(self._judges, threads=self.threads, precision=self._settings.precision)
+            worker = await self._fresh()
         except OSError as error:
             return f"a worker could not be started: {error}"
         code, reason = 0, "a worker died while it loaded the judges"
@@ -135,21 +141,48 @@ class Crew:
                     reason = self._take_on(seat, worker, message["judges"])
                     if reason:
                         return reason
+                    if self.is_whole:
+                        await self._keep_spare(message["modules"])
                 else:
                     self._owner.answered(worker, message["rows"])
         finally:
             was_ready = worker in self.ready
             if was_ready:
                 self.ready.remove(worker)
-            code = await asyncio.shield(worker.bury())
+            code = await asyncio.shield(self._bury(worker))
             if was_ready and not self._is_stopped:
                 logger.warning("worker %d is gone (%s)", worker.pid, _ending(code))
                 self._owner.went(worker)
         return reason and f"{reason} ({_ending(code)})"
 
+    async def _fresh(self) -> WorkerProcess:
+        """A worker that loads the judges: the one kept ready for that, or a new one."""
+        worker, self._spare = self._spare, None
+        if worker is not None and not worker.is_alive:
+            await self._bury(worker)
+            worker = None
+        worker = worker or await WorkerProcess.start(self.threads)
+        worker.load(self._judges, self._settings.precision)
+        return worker
+
+    def _bury(self, worker: WorkerProcess) -> asyncio.Task[int]:
+        """Make sure that a worker is gone, even if nobody waits for that any more."""
+        task = asyncio.create_task(worker.bury())
+        self._burials.add(task)
+        task.add_done_callback(self._burials.discard)
+        return task
+
+    async def _keep_spare(self, modules: Sequence[str]) -> None:
+        """Have a process that has imported what judges need, so that a worker that dies is soon replaced."""
+        with suppress(OSError):
+            async with self._sparing:
+                if self._spare is None:
+                    self._spare = await WorkerProcess.start(self.threads)
+                    self._spare.prepare(modules)
+
     def _take_on(self, seat: _Seat, worker: WorkerProcess, told: dict[str, Any]) -> str:
         """Let a worker be asked what it can be asked; why it cannot be asked anything, or nothing."""
-        failed = [said["failed"] for said in told.values() if "failed" in said]
+        failed: list[str] = [said["failed"] for said in told.values() if "failed" in said]
         known = {name: JudgeFacts.from_dict(said) for name, said in told.items() if "failed" not in said}
         if not self.facts and not failed:
             self.facts = known
@@ -162,11 +195,9 @@ class Crew:
         if not worker.serves:
             return "; ".join(wrong)
         self._note("; ".join(wrong) or None)
-        is_new = seat.was_ready
         seat.was_ready = True
         self.ready.append(worker)
-        self.restarts += is_new
-        self._owner.came(worker)
+        self._owner.came()
         return ""
 
     def _note(self, trouble: str | None) -> None:

@@ -207,14 +207,14 @@ class Pool:
 
     # What the crew tells.
 
-    def came(self, worker: WorkerProcess) -> None:
+    def came(self) -> None:
         """A worker can be asked now."""
         if self.state == "loading" and self._crew.is_whole:
             self.state = "ready"
             for name, facts in self._crew.facts.items():
                 self._queues[name].most = facts.reads
             self._tell()
-        elif self._crew.restarts and self._watch is not None:
+        elif self.state != "loading" and self._watch is not None:
             self._watch.restarted()
         self._pump()
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -59,13 +59,11 @@ class WorkerProcess:
     is_hung: bool = False
 
     @classmethod
-    async def start(cls, judges: Mapping[str, str], *, threads: int, precision: str | None) -> Self:
-        """Start one, and tell it what to load.
+    async def start(cls, threads: int) -> Self:
+        """Start one, which then waits to be told what to load.
 
         Args:
-            judges: Name and place of each judge.
             threads: Threads it computes with.
-            precision: How exactly; None leaves it to the judge.
 
         Raises:
             OSError: If the system has no room for a process.
@@ -78,8 +76,12 @@ class WorkerProcess:
                 ours.close()
                 raise
         ours.setblocking(False)
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
-        put(writer, pack({"judges": dict(judges), "precision": precision}))
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         return cls(process, reader, writer)
 
     @property
@@ -91,6 +93,24 @@ class WorkerProcess:
         """What it says, until it is gone."""
         while (body := await get(self.reader)) is not None:
             yield unpack(body)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self.process.poll() is None
+
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Let it import what judges need, before it is told which to load."""
+        put(self.writer, pack({"modules": list(modules)}))
+
+    def load(self, judges: Mapping[str, str], precision: str | None) -> None:
+        """Let it load judges.
+
+        Args:
+            judges: Name and place of each.
+            precision: How exactly they compute; None leaves it to them.
+        """
+        put(self.writer, pack({"judges": dict(judges), "precision": precision}))
 
     def give(self, batch: Batch) -> None:
         """Let it score a batch after those it has."""

@@ -6,6 +6,7 @@ front is gone.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import queue
@@ -13,7 +14,9 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from votecast.errors import VotecastError
@@ -26,7 +29,9 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # when to end is the front's to say
     line = _Line(socket.socket(fileno=int(sys.argv[1])))
     logging.basicConfig(level=logging.WARNING, handlers=[_ToFront(line.say)])
-    judges = _load(line.heard(), line.say)
+    while "modules" in (order := line.heard()):
+        _import(order["modules"])
+    judges = _load(order, line.say)
     while True:
         asked = line.heard()
         line.say({"rows": judges[asked["judge"]].answers(asked["rows"])})
@@ -70,6 +75,15 @@ class _ToFront(logging.Handler):
         self._say({"log": record.getMessage(), "level": record.levelno})
 
 
+def _import(names: list[str]) -> None:
+    """Import what another worker had to import, which takes longer than to load most judges."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            with suppress(Exception):  # whoever needs it will say what is wrong with it
+                importlib.import_module(name)
+
+
 def _load(order: dict[str, Any], say: Callable[[Any], None]) -> dict[str, Any]:
     """Load the judges, and say of each what it is or why it cannot be had."""
     from votecast.serving.scoring import ServedJudge
@@ -86,7 +100,7 @@ def _load(order: dict[str, Any], say: Callable[[Any], None]) -> dict[str, Any]:
             told[name] = {"failed": f"{place}: {type(error).__name__}: {error}"}
         else:
             judges[name], told[name] = judge, facts.to_dict()
-    say({"judges": told})
+    say({"judges": told, "modules": list(sys.modules)})
     return judges
 
 
