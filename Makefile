@@ -46,7 +46,7 @@ $(WHEELS): $(STAMP)
 
 # What the page of the service is checked with; its tests skip, and say so, where npm or a browser is absent.
 $(AXE): $(STAMP)
-	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4.13.2; else echo "npm is not there: the page is not checked for accessibility" >&2; fi
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4.14.1; else echo "npm is not there: the page is not checked for accessibility" >&2; fi
 	@touch $@
 
 demo: $(STAMP) ## simulate an arena, train, predict, write a submission, compare two answers (into demo/)
