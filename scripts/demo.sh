@@ -37,3 +37,4 @@ show votecast rank --input train.csv --min-battles 250 --out leaderboard.csv --h
 
 show votecast compare --prompt 'Why is the sky blue?' --a 'Air scatters blue light far more than red (Rayleigh scattering), so blue reaches us from every direction.' --b 'Because.'
 printf '\nAll of it is in %s: judge/ with its card README.md, submission.csv, report.html, leaderboard.html, and the settings beside each file.\n' "$folder"
+printf 'A page to try the judge on, and the same over HTTP: .venv/bin/votecast serve --judge %s/judge\n' "$folder"
