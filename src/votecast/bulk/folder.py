@@ -114,17 +114,17 @@ class _Work:
             self.target.reopen()
         self.reused = self._done = sum(record["rows"] for record in self.parts.values())
         for record in read:
-            input = self.inputs[record["input"]]
-            has_all = all((input.number, part) in self.parts for part in range(record["parts"]))
-            if has_all and (record["bytes"], record["changed"]) == (input.size, input.changed):
-                self.read[input.number] = record
+            file = self.inputs[record["input"]]
+            has_all = all((file.number, part) in self.parts for part in range(record["parts"]))
+            if has_all and (record["bytes"], record["changed"]) == (file.size, file.changed):
+                self.read[file.number] = record
 
     def readings(self) -> list[Reading]:
         """The inputs that must be read: those with parts to do, and those that may have changed."""
         done: dict[int, dict[int, str]] = {each.number: {} for each in self.inputs if each.number not in self.read}
-        for (input, part), record in self.parts.items():
-            if input in done:
-                done[input][part] = record["rows_sha256"]
+        for (number, part), record in self.parts.items():
+            if number in done:
+                done[number][part] = record["rows_sha256"]
         return [Reading(self.inputs[number], parts) for number, parts in done.items()]
 
     def heard(self, rows: int) -> None:
@@ -139,9 +139,9 @@ class _Work:
 
     def take_input(self, record: dict[str, Any]) -> None:
         """An input was read to its end."""
-        input = self.inputs[record["input"]]
-        record = record | {"bytes": input.size, "changed": input.changed}
-        self.read[input.number] = record
+        file = self.inputs[record["input"]]
+        record = record | {"bytes": file.size, "changed": file.changed}
+        self.read[file.number] = record
         self.target.keep_input(record)
 
     def tell_unscored(self) -> None:
@@ -151,8 +151,8 @@ class _Work:
             JudgeError: If they are not to have the prior.
         """
         rows = [
-            {"input": self.inputs[input].name} | row
-            for (input, _), record in sorted(self.parts.items())
+            {"input": self.inputs[number].name} | row
+            for (number, _), record in sorted(self.parts.items())
             for row in record["unscored"]
         ]
         self.target.write(UNSCORED, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -96,8 +96,8 @@ def wants_folder(inputs: Sequence[str], out: str) -> bool:
         return False
     if split_suffixes(out)[0] is not None:
         raise ConfigError(
-            f"{', '.join(inputs)} can be several files, whose forecasts go to a folder, and {out} is named like a file; "
-            f"name a folder, such as {Path(out).stem}/"
+            f"{', '.join(inputs)} can be several files, whose forecasts go to a folder, and {out} is named like a "
+            f"file; name a folder, such as {Path(out).stem}/"
         )
     return True
 
@@ -113,7 +113,14 @@ def _files_of(given: str) -> list[str]:
         return _or_none(given, (f"{given.rstrip('/')}/{name}" for name in place.names() if _is_table(name, path)))
     if glob.has_magic(str(path)) and not path.exists():
         pattern = str(path) if is_url(given) else str(Path(given).expanduser())
-        return _or_none(given, (each for each in glob.glob(pattern, recursive=True) if Path(each).is_file()))
+        return _or_none(
+            given,
+            (
+                each
+                for each in glob.glob(pattern, recursive=True)  # noqa: PTH207 - names stay as they are given
+                if Path(each).is_file()
+            ),
+        )
     return [given]
 
 

@@ -37,8 +37,9 @@ def read_parts(job: Job, reading: Reading) -> Iterator[Rows | InputRead]:
         reading.input.place.fetched(reading.input.name) as path,
     ):
         aside = Path(folder) / quarantine_name(number)
-        options = job.reader | ({"quarantine": aside} if job.reader.get("bad_rows") == "quarantine" else {})
-        votes = VoteReader(path, **({"labels": "ignored", "lean": True} | options), name=reading.input.name)
+        options: dict[str, Any] = {"labels": "ignored", "lean": True} | job.reader
+        options |= {"quarantine": aside} if job.reader.get("bad_rows") == "quarantine" else {}
+        votes = VoteReader(path, **options, name=reading.input.name)
         for battles in in_shards(votes, job.part_rows):
             digest = fingerprint(battles)
             whole.update(digest.encode())
@@ -103,7 +104,7 @@ def _encoded(job: Job, record: dict[str, Any], shards: list[Shard]) -> bytes:
         with PredictionWriter(path, format=job.format, judge=job.judge, metadata=settings) as writer:
             for shard in shards:
                 writer.write(shard.ids, _filled(job, shard).probabilities)
-        return path.read_bytes()
+        return bytes(path.read_bytes())
 
 
 def _filled(job: Job, shard: Shard) -> Shard:
@@ -115,6 +116,6 @@ def _filled(job: Job, shard: Shard) -> Shard:
 
 def _other_rows(reading: Reading, row: int) -> ArtifactError:
     return ArtifactError(
-        f"{reading.input.name} has other rows now (from row {row + 1} on) than those whose forecasts are in the folder; "
-        "give the input the work began with, or drop --resume and pass --overwrite to start anew"
+        f"{reading.input.name} has other rows now (from row {row + 1} on) than those whose forecasts are in the "
+        "folder; give the input the work began with, or drop --resume and pass --overwrite to start anew"
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +44,9 @@ def cluster(settings: RaySettings) -> Iterator[None]:
         yield
 
 
-def quiet() -> None:
-    """Let Ray Data say nothing: no bars, no plans, no warnings about them."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    for handler in logging.getLogger("ray.data").handlers:
-        handler.setLevel(logging.CRITICAL)
-
-
 def _local(stack: contextlib.ExitStack) -> dict[str, Any]:
-    """Options of a cluster of this machine alone, reached over loopback."""
+    """Options of a cluster of this machine alone, whose ports are open to this machine alone."""
+    stack.enter_context(_on_loopback())
     folder = tempfile.gettempdir()
     short = folder if len(folder) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 - a folder of its own is made in it
     made = Path(tempfile.mkdtemp(prefix="vc-", dir=short))
@@ -68,6 +58,24 @@ def _local(stack: contextlib.ExitStack) -> dict[str, Any]:
         "_node_ip_address": "127.0.0.1",
         "_temp_dir": str(made),
     }
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let Ray listen on loopback and nowhere else, as it does on desktops; giving it that address is not enough."""
+    from ray._private import ray_constants
+
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    before, asked = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        if asked is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = asked
 
 
 def _enter(options: dict[str, Any], address: str | None) -> None:
@@ -93,21 +101,51 @@ def _check_reachable(address: str, patience: float) -> None:
     """Find out in seconds what Ray would find out in minutes.
 
     Raises:
-        ServiceError: If nothing answers at the address.
+        ServiceError: If no cluster answers at the address.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address in ("auto", "local") or "://" in address.removeprefix("ray://"):
-        return
+    from ray._private import services
+
+    where = address.removeprefix("ray://")
+    if address == "auto":
+        where = services.canonicalize_bootstrap_address(address) or ""
+        if not where:
+            raise ServiceError(
+                "no Ray cluster runs on this machine; start one (ray start --head), name its address (HOST:PORT), or "
+                "drop --address to let votecast start one"
+            )
+    host, _, port = where.rpartition(":")
     if not host or not port.isdigit():
         raise ServiceError(
             f"{address!r} is no address of a Ray cluster; allowed are auto, HOST:PORT and ray://HOST:PORT"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=patience / 2).close()
+        if not address.startswith("ray://"):  # which has a patience of its own
+            _check_is_ray(where, patience)
     except (OSError, OverflowError) as error:
         raise ServiceError(
-            f"no Ray cluster answers at {address}: {error}; check host and port, or drop --address to use this machine"
+            f"no Ray cluster answers at {where}: {error}; check host and port, or drop --address to use this machine"
         ) from error
+
+
+def _check_is_ray(address: str, patience: float) -> None:
+    """Refuse a port that is open and silent, at which Ray itself would wait for minutes.
+
+    Raises:
+        TimeoutError: If it is.
+    """
+    from ray._raylet import GcsClient  # type: ignore[attr-defined,unused-ignore]
+
+    asking = threading.Thread(target=_ask, args=(GcsClient, address), daemon=True)
+    asking.start()
+    asking.join(patience)
+    if asking.is_alive():
+        raise TimeoutError(f"what is there does not answer as Ray does within {patience:g} s")
+
+
+def _ask(client: Callable[..., object], address: str) -> None:
+    with contextlib.suppress(Exception):  # what is wrong there, ray.init says in its own words
+        client(address=address)
 
 
 def first_line(error: BaseException) -> str:

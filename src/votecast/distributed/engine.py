@@ -14,8 +14,9 @@ from ray.data import ActorPoolStrategy, DataContext, read_datasource
 
 from votecast.bulk.job import MANIFEST, Job, PartMade, Reading, Told
 from votecast.distributed.actor import Forecaster
-from votecast.distributed.cluster import cluster, first_line, quiet
+from votecast.distributed.cluster import cluster, first_line
 from votecast.distributed.judges import SentJudge, sendable, with_files
+from votecast.distributed.noise import quiet
 from votecast.distributed.rows import unpack_told
 from votecast.distributed.settings import RaySettings
 from votecast.distributed.source import PartSource
@@ -53,8 +54,8 @@ class RayEngine:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="votecast-")))
             sent = sendable(self._judge, self._name, folder)
+            stack.enter_context(quiet())
             stack.enter_context(cluster(self._settings))
-            quiet()
             if self._settings.address is not None:
                 sent = with_files(sent, ray.put)
             for told in self._told(job, readings, sent):
