@@ -16,6 +16,12 @@ _EACH: Final = 8
 _PIECE: Final = 0.15
 """Seconds of work that make a whole batch: more at once would not be faster, and others would wait."""
 
+_GATHER: Final = 6
+"""How many times as long a row waits where others keep on coming."""
+
+_PARTS: Final = 4
+"""Batches that may be made of all that waits, however slow the judge: who comes late waits for all of it anyway."""
+
 
 class Request:
     """What was asked for together; its answers come together.
@@ -108,6 +114,7 @@ class Queue:
         self.speed = 0.0
         self.tokens = 0
         self._rows: deque[Row] = deque()
+        self._last = 0.0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -119,20 +126,24 @@ class Queue:
 
     @property
     def whole(self) -> int:
-        """Tokens of a whole batch: the budget, and less where that would take this judge long."""
-        return min(self.budget, max(1, int(self.speed * _PIECE))) if self.speed else self.budget
+        """Tokens of a whole batch: the budget, and less where that would take this judge long and little waits."""
+        if not self.speed:
+            return self.budget
+        return min(self.budget, max(1, int(self.speed * _PIECE), self.tokens // _PARTS))
 
     @property
     def due(self) -> float:
         """When a free worker should take a batch; there must be a row."""
-        ready = self.tokens >= self.whole or self._rows[0].tries
-        return self.since + (0.0 if ready else self.wait)
+        if self.tokens >= self.whole or self._rows[0].tries:
+            return self.since
+        return min(self.since + _GATHER * self.wait, self._last + self.wait)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Append rows."""
         for row in rows:
             self._rows.append(row)
             self.tokens += row.tokens
+            self._last = row.since
 
     def put_back(self, rows: Iterable[Row]) -> None:
         """Put rows where they were taken from: before all others."""

@@ -44,6 +44,6 @@ class ServiceSettings(Settings):
     in_flight: Annotated[int, Field(ge=1)] = 512
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     drain: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
-    batch_tokens: Annotated[int, Field(ge=1)] = 16_384
+    batch_tokens: Annotated[int, Field(ge=1)] = 32_768
     batch_wait: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.003
     precision: Literal["fp32", "bf16", "int8"] | None = None
