@@ -40,8 +40,8 @@ function reasonsOf({ reasons, probabilities }) {
   const largest = Math.max(...told.map(({ effect }) => Math.abs(effect)));
   const rest = reasons.filter((reason) => !told.includes(reason)).reduce((sum, { effect }) => sum + effect, 0);
   const lead = probabilities.a - probabilities.b;
-  const ahead = Math.abs(lead) < LEAST_EFFECT ? "All in all they leave both about equal" : `All in all they put answer ${lead > 0 ? "A" : "B"} ${points(lead)} points ahead`;
-  const others = Math.abs(rest) >= LEAST_EFFECT ? `, ${points(rest)} points for ${rest > 0 ? "A" : "B"} from smaller things among them` : "";
+  const ahead = Math.abs(lead) < LEAST_EFFECT ? "All in all, both are about equal" : `All in all, answer ${lead > 0 ? "A" : "B"} is ${points(lead)} points ahead`;
+  const others = Math.abs(rest) >= LEAST_EFFECT ? `; what is not listed here comes to ${points(rest)} points for ${rest > 0 ? "A" : "B"}` : "";
   return card(
     "Reasons",
     el("p", { class: "soft" }, "What this judge went by, in points of a hundred voters. It says how people vote, not which answer is right."),
@@ -77,7 +77,7 @@ function ordersOf({ orders }, facts) {
 
 function cutOf({ cut }, facts) {
   if (!cut || !cut.rows_cut) {
-    const text = facts?.cuts ? "Nothing: prompt and answers fit whole into what this judge reads." : "Nothing: this judge has no limit of tokens.";
+    const text = facts?.cuts ? "Nothing: prompt and answers fit whole into what this judge reads." : "Nothing: this judge reads texts whole.";
     return card("What was cut", el("p", {}, text));
   }
   const names = { prompt: "the prompt", a: "answer A", b: "answer B" };
