@@ -47,6 +47,7 @@ def build_app(
     routes = Routes(pool, settings, doors, metrics)
     told = description(settings, guarded=key is not None)
     app = FastAPI(title="votecast", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False
     for each in OPERATIONS:
         app.add_route(each.path, getattr(routes, each.name), methods=[each.method], include_in_schema=False)
     pages = read_pages() | documentation(told)

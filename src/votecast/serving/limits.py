@@ -24,6 +24,9 @@ Answer = TypeVar("Answer")
 _DISCARDED: Final = 8
 """How many times the longest body is read and thrown away, so that the client gets to read why."""
 
+_PAUSE: Final = 0.5
+"""Seconds without a byte of a body that is thrown away, after which its client is taken to wait for the answer."""
+
 _JSON: Final = b"application/json"
 _LEFT: Final = "http.disconnect"
 
@@ -171,13 +174,15 @@ async def _parts(receive: Receive, most: int) -> bytes | None:
 
 
 async def _discarded(receive: Receive, most: int) -> bool:
-    """Whether the rest of a body came to its end within so many bytes."""
+    """Whether the rest of a body came to its end within so many bytes and without a pause."""
     length = 0
-    while length <= most:
-        message = await _next(receive)
-        length += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return True
+    with contextlib.suppress(builtins.TimeoutError):
+        while length <= most:
+            async with asyncio.timeout(_PAUSE):
+                message = await _next(receive)
+            length += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return True
     return False
 
 
