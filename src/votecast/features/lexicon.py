@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,10 +127,36 @@ class PhraseTable:
     Args:
         hashes: Sorted hashes of the phrases of each list.
         sieve: Whether any phrase's hash starts with these 16 bits; most words fall through it at once.
+        all_hashes: The phrases of all lists in one, sorted; a phrase of several lists is there several times.
+        lists: The list of each of them, by its place in `hashes`.
     """
 
     hashes: dict[str, Hashes]
     sieve: NDArray[np.bool_]
+    all_hashes: Hashes
+    lists: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, hashes: dict[str, Hashes]) -> Self:
+        """The table of these lists."""
+        flat = np.concatenate(list(hashes.values()))
+        lists = np.repeat(np.arange(len(hashes)), [own.size for own in hashes.values()])
+        order = np.argsort(flat, kind="stable")
+        sieve = np.zeros(2**16, dtype=np.bool_)
+        sieve[flat >> np.uint64(48)] = True
+        return cls(hashes, sieve, flat[order], lists[order])
+
+    def counts(self, hashes: Hashes, owner: NDArray[np.int64], n: int) -> dict[str, NDArray[np.int64]]:
+        """How often phrases of each list are among the hashes of each of n texts."""
+        likely = np.flatnonzero(self.sieve[hashes >> np.uint64(48)])
+        hashes, owner = hashes[likely], owner[likely]
+        first = np.searchsorted(self.all_hashes, hashes)
+        often = np.searchsorted(self.all_hashes, hashes, side="right") - first
+        skipped = np.cumsum(often) - often
+        place = np.arange(often.sum()) + np.repeat(first - skipped, often)
+        cells = self.lists[place] * n + np.repeat(owner, often)
+        found = np.bincount(cells, minlength=len(self.hashes) * n).reshape(len(self.hashes), n)
+        return dict(zip(self.hashes, found, strict=True))
 
 
 @cache
@@ -139,17 +166,10 @@ def phrases_by_size() -> dict[int, PhraseTable]:
     for name, phrases in PHRASES.items():
         for size, hashes in phrase_hashes(phrases).items():
             sizes.setdefault(size, {})[name] = hashes
-    return {size: PhraseTable(lists, _sieve(lists)) for size, lists in sorted(sizes.items())}
+    return {size: PhraseTable.of(lists) for size, lists in sorted(sizes.items())}
 
 
 @cache
 def function_words() -> Hashes:
     """Sorted hashes of the words that carry no topic."""
     return np.unique(np.concatenate([phrase_hashes(PHRASES[name])[1] for name in (*LANGUAGES, *_EMPTY_TOPICS)]))
-
-
-def _sieve(lists: dict[str, Hashes]) -> NDArray[np.bool_]:
-    sieve = np.zeros(2**16, dtype=np.bool_)
-    for hashes in lists.values():
-        sieve[hashes >> np.uint64(48)] = True
-    return sieve

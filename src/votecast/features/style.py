@@ -12,7 +12,7 @@ from votecast.features.codes import ALPHABETS, KIND, NEWLINE, Texts
 from votecast.features.lexicon import LANGUAGES, PHRASES, TOPICS, phrases_by_size
 from votecast.features.sentences import Sentences, sentences_of
 from votecast.features.sums import sums_of
-from votecast.features.words import Hashes, Words, among, prefix_hashes, span_hashes, words_of
+from votecast.features.words import Hashes, Words, prefix_hashes, span_hashes, words_of
 
 Column = NDArray[np.float64]
 Distinct = tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]
@@ -193,11 +193,8 @@ def _wording(reading: Reading) -> dict[str, Column]:
 def _phrase_counts(words: Words, n: int) -> dict[str, Column]:
     counts = {name: np.zeros(n) for name in PHRASES}
     for size, lists in phrases_by_size().items():
-        hashes, owner = words.grams(size)
-        likely = np.flatnonzero(lists.sieve[hashes >> np.uint64(48)])
-        hashes, owner = hashes[likely], owner[likely]
-        for name, wanted in lists.hashes.items():
-            counts[name] += np.bincount(owner[among(hashes, wanted)], minlength=n)
+        for name, found in lists.counts(*words.grams(size), n).items():
+            counts[name] += found
     return counts
 
 
