@@ -27,9 +27,9 @@ def _missing(what: str) -> None:
     pytest.skip(f"{what}; the page is not tested")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium, without a window; for one file, since no test can run an event loop of its own beside Playwright's."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         _missing(f"none of {', '.join(BROWSERS)} is installed")
@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Visit]]:
-    """Open the page: `visit("#file", color_scheme="dark")`; at the end no request has left and nothing has gone wrong."""
+    """Open the page, `visit("#file", color_scheme="dark")`; at the end no request has left, nothing has gone wrong."""
     visits: list[Visit] = []
 
     def open_page(view: str = "", *, url: str | None = None, **options: object) -> Visit:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.serving.page.visit import Visit
 
-from votecast.data.reading import read_battles
+from votecast.data.reading import read_votes
 from votecast.data.simulation import write_simulation
 from votecast.judges.loading import load_judge
 from votecast.metrics import log_loss
@@ -26,6 +26,10 @@ DROP = """text => {
 
 def table(n: int, answer: str = "Because of {}.") -> str:
     return "\r\n".join([HEAD, *(f"r{i},Why {i}?,{answer.format(i)},No." for i in range(n)), ""])
+
+
+def records(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
 
 
 def run(page: Visit, n: int) -> None:
@@ -46,16 +50,16 @@ def test_a_dropped_file_is_forecast_as_the_service_says(visit: Open, http: httpx
     said = http.post("/v1/compare/batch", json={"battles": battles}).json()["forecasts"]
     path = page.download("Download CSV", tmp_path)
     assert path.name == "mine-forecasts.csv"
-    for row, forecast, name in zip(csv.DictReader(path.open(newline="")), said, ("1", "2"), strict=True):
+    for row, forecast, name in zip(records(path), said, ("1", "2"), strict=True):
         assert row["id"] == name and row["decision"] == forecast["decision"]
         assert [float(row[f"p_{key}"]) for key in ("a", "b", "tie")] == list(forecast["probabilities"].values())
     lines = page.download("Download JSON lines", tmp_path).read_text("utf-8").splitlines()
     assert [json.loads(line)["probabilities"] for line in lines] == [forecast["probabilities"] for forecast in said]
 
 
-def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, tmp_path: Path) -> None:
+def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
     write_simulation(tmp_path / "votes.csv", rows=70, seed=5)
-    battles = read_battles(tmp_path / "votes.csv")[0]
+    battles = read_votes(tmp_path / "votes.csv")
     p = load_judge("bundled:baseline").predict_proba(battles)
     page = visit("#file")
     page["#file"].set_input_files(tmp_path / "votes.csv")
@@ -67,12 +71,17 @@ def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, tmp_path:
     page.page.get_by_text("Leaderboard by forecasts: 70 battles").wait_for()
     page.page.get_by_label("by votes").check()
     page.page.get_by_text("Leaderboard by votes: 70 battles").wait_for()
-    named = set(battles.column("model_a").to_pylist()) | set(battles.column("model_b").to_pylist())
-    assert page[".board tbody tr"].count() == len(named)
+    columns = [battles.column(name).to_pylist() for name in ("model_a", "model_b", "winner")]
+    games = [dict(zip(("model_a", "model_b", "winner"), game, strict=True)) for game in zip(*columns, strict=True)]
+    board = http.post("/v1/leaderboard", json={"games": games}).json()
+    assert page[".board tbody th"].all_inner_texts() == [model["model"] for model in board["models"]]
+    for note in board["notes"]:
+        assert note in page[".board"].inner_text()
 
 
 def test_json_lines_hold_texts_or_turns(visit: Open, tmp_path: Path) -> None:
     page = visit("#file")
+    page.expected.add(422)
     lines = [
         {"id": 7, "prompt": "Hi", "response_a": "[1, 2]", "response_b": "b", "winner": "tie"},
         {"prompt": ["One", "Two"], "response_a": ["a", None], "response_b": ["", "d"]},
@@ -85,13 +94,11 @@ def test_json_lines_hold_texts_or_turns(visit: Open, tmp_path: Path) -> None:
     page.says("#file-status", "3 pairs; 1 vote; no models named; 5 rows cannot be used.")
     run(page, 3)
     page.says("#file-status", "2 forecasts; 6 rows without one.")
-    failed = {
-        row["row"]: row["reason"] for row in csv.DictReader(page.download("Download failed rows", tmp_path).open())
-    }
+    failed = {row["row"]: row["reason"] for row in records(page.download("Download failed rows", tmp_path))}
     assert "turn" in failed["3"] and failed["4"] == "response_a holds no text"
     assert "neither a text nor" in failed["5"] and "not JSON" in failed["6"] and "no JSON object" in failed["7"]
     assert failed["8"] == "response_a is empty"
-    done = list(csv.DictReader(page.download("Download CSV", tmp_path).open()))
+    done = records(page.download("Download CSV", tmp_path))
     assert [row["id"] for row in done] == ["7", "2"]
 
 
@@ -198,9 +205,9 @@ def test_a_service_that_fails_leaves_what_is_done(visit: Open) -> None:
 def test_hostile_cells_and_names_are_shown_as_text(visit: Open) -> None:
     page = visit("#file")
     head = f"id,prompt,response_a,response_b,model_a,model_b,{HOSTILE}\r\n"
-    page.choose(f"{HOSTILE}.csv", head + f"{HOSTILE},{HOSTILE},{HOSTILE},b,{HOSTILE},other,x\r\n")
+    page.choose(f"{HOSTILE}.csv", head + f"{HOSTILE},{HOSTILE},{HOSTILE},b,{HOSTILE},other,x\r\n" * 2)
     page.says("#file-status", HOSTILE)
-    run(page, 1)
+    run(page, 2)
     page.page.locator(".board tbody th", has_text="<img").wait_for()
     page.choose("x.csv", f"{HOSTILE}\r\n1\r\n")
     page.says("#file-problem", "<img src=x")

@@ -29,8 +29,8 @@ def refused(page: Visit) -> None:
 
 
 def finished(page: Visit) -> None:
-    page.choose("torn.csv", "prompt,response_a,response_b,model_a,model_b,winner\nHi,a,b,m,n,a\nHi,a\n")
-    page.button("Forecast 1 pair").click()
+    page.choose("torn.csv", "prompt,response_a,response_b,model_a,model_b,winner\n" + "Hi,a,b,m,n,a\n" * 3 + "Hi,a\n")
+    page.button("Forecast 3 pairs").click()
     page.page.get_by_text("Leaderboard by forecasts").wait_for()
 
 

@@ -37,7 +37,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
         self.page.on("console", lambda said: self._note(said.type, said.text))
         self.page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective))"
+            "addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective))"
         )
         self.page.goto(f"{url}/{view}")
         self.page.locator("#judge:not([disabled])").wait_for()

@@ -12,6 +12,7 @@ import { count, duration } from "./words.js";
 const TOLD_EVERY = 250;
 const SPOKEN = 0.25;
 const DIGITS = 6;
+const FEWEST_GAMES = 2;
 
 /**
  * Make the view work.
@@ -127,14 +128,14 @@ export function startFile(judges) {
     fill(byId("file-body"), title, open.length ? el("div", { class: "actions" }, more) : null, outcomeOf(name, done, lost, judge), board);
     title.focus({ preventScroll: true });
     reveal(title);
-    const named = done.filter((row) => row.models);
-    if (named.length) rank(board, named);
+    const named = done.filter(({ models }) => models && models[0] !== models[1]);
+    if (named.length >= FEWEST_GAMES) rank(board, named);
   }
 
   async function rank(board, rows) {
     const mine = work;
     const voted = rows.filter((row) => row.vote);
-    const kinds = { forecasts: rows, ...(voted.length ? { votes: voted } : {}) };
+    const kinds = { forecasts: rows, ...(voted.length >= FEWEST_GAMES ? { votes: voted } : {}) };
     const place = el("div", { class: "board" }, el("p", { class: "soft" }, "Ranking the models …"));
     const show = async (kind) => {
       try {

@@ -58,7 +58,7 @@ export function failedOf(failed) {
 }
 
 /** A leaderboard: ranks, scores with their intervals, battles. */
-export function leaderboardOf(caption, { models }) {
+export function leaderboardOf(caption, { models, notes = [] }) {
   const low = Math.min(...models.map((model) => model.low));
   const high = Math.max(...models.map((model) => model.high));
   const place = (value) => (high > low ? (100 * (value - low)) / (high - low) : 50);
@@ -80,5 +80,6 @@ export function leaderboardOf(caption, { models }) {
       el("td", { class: "n" }, model.battles.toLocaleString("en")),
     );
   });
-  return table(caption, ["#rank", "model", "#score", "#95% interval", "interval", "#battles"], lines, "snug");
+  const remarks = notes.map((note) => el("p", { class: "soft", dir: "auto" }, note));
+  return [table(caption, ["#rank", "model", "#score", "#95% interval", "interval", "#battles"], lines, "snug"), ...remarks];
 }
