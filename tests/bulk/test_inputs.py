@@ -13,7 +13,16 @@ from votecast.errors import ConfigError, DataError
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("a/x.csv", "a/y.parquet", "a/.hidden.csv", "a/_SUCCESS", "a/notes.md", "b/x.csv", "b/c/z.jsonl.gz"):
+    for name in (
+        "a/x.csv",
+        "a/y.parquet",
+        "a/.hidden.csv",
+        "a/_SUCCESS",
+        "a/notes.md",
+        "a/x.csv.settings.json",
+        "b/x.csv",
+        "b/c/z.jsonl.gz",
+    ):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(name)
 
@@ -23,7 +32,7 @@ def names(*given: str) -> list[str]:
 
 
 def test_files_come_as_given_and_those_of_a_glob_by_name() -> None:
-    assert names("b/x.csv", "a/*") == ["b/x.csv", "a/_SUCCESS", "a/notes.md", "a/x.csv", "a/y.parquet"]
+    assert names("b/x.csv", "a/*[!n]") == ["b/x.csv", "a/_SUCCESS", "a/notes.md", "a/x.csv", "a/y.parquet"]
     assert names("**/*.csv") == ["a/x.csv", "b/x.csv"]
     assert names("[ab]/x.csv") == ["a/x.csv", "b/x.csv"]
 

@@ -6,13 +6,17 @@ import fnmatch
 import glob
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
+from typing import Final
 
 from pyarrow import fs
 
 from votecast.bulk.places import Place, is_url, reach
 from votecast.data.containers.detection import split_suffixes
 from votecast.errors import ConfigError, DataError
+
+_BESIDE: Final = (".settings.json", ".truth.parquet", ".quarantine.jsonl", ".unscored.jsonl")
+"""How files end that votecast writes beside others."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class Input:
 def find_inputs(given: Sequence[str]) -> list[Input]:
     """The files that were named: in the order given; those of a glob or a folder by name.
 
-    A folder stands for the files in it that end as tables do, but for hidden ones; what lies further below is reached
-    with `**`.
+    A folder stands for the files in it that end as tables do, but for hidden ones and those that votecast writes beside
+    others; what lies further below is reached with `**`.
 
     Args:
         given: Paths, globs, folders and URLs.
@@ -170,7 +174,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _is_table(name: str, folder: Path | None = None) -> bool:
-    if name.startswith((".", "_")) or split_suffixes(name)[0] is None:
+    if name.startswith((".", "_")) or name.endswith(_BESIDE) or split_suffixes(name)[0] is None:
         return False
     return folder is None or (folder / name).is_file()
 
@@ -191,8 +195,5 @@ def _checked(number: int, name: str, place: Place) -> Input:
     except OSError as error:
         raise DataError(f"{name} cannot be looked up: {error}; check the address and your permissions") from error
     if stat is None:
-        raise DataError(
-            f"{PurePath(name) if not is_url(name) else name} does not exist; check the path (the working "
-            f"folder is {Path.cwd()})"
-        )
+        raise DataError(f"{name} does not exist; check the path (the working folder is {Path.cwd()})")
     return Input(number, name, place, stat.size, stat.changed)

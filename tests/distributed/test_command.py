@@ -1,0 +1,88 @@
+"""votecast predict --engine ray, as a user runs it: a process that starts a cluster, says what is wrong, and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+
+from .conftest import bytes_of, write_votes
+
+pytestmark = pytest.mark.enable_socket
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two files of three and two parts."""
+    for name, rows in (("a", 2500), ("b", 1500)):
+        write_votes(tmp_path / "pairs" / f"{name}.jsonl", rows)
+    return tmp_path
+
+
+def command(folder: Path, *words: str) -> subprocess.Popen[str]:
+    whole = [sys.executable, "-m", "votecast", "predict", "--input", "pairs/*.jsonl", "--part-rows", "1024", *words]
+    return subprocess.Popen(
+        whole, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def raylets(folder: Path) -> list[str]:
+    """Raylets that were started from a folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and (process / "cwd").resolve() == folder.resolve():
+                found.append((process / "cmdline").read_bytes().split(b"\0")[0].decode())
+        except OSError:
+            continue
+    return [name for name in found if Path(name).name == "raylet"]
+
+
+def test_stopped_and_resumed_it_gives_the_bytes_of_one_process(folder: Path) -> None:
+    out, deadline = folder / "out", time.monotonic() + 180
+    child = command(folder, "--out", "out/", "--engine", "ray", "--num-actors", "1")
+    while not list(out.glob("part-*")):
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline, "the command wrote no part"
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGINT) if os.environ.get("SIGNAL_THE_GROUP") else child.send_signal(signal.SIGTERM)
+    _, complaints = child.communicate(timeout=120)
+    assert child.returncode == 143, complaints
+    assert "the same command with --resume continues it" in complaints
+    assert "Traceback" not in complaints
+    assert not (out / "manifest.json").exists()
+    assert raylets(folder) == []
+    child = command(folder, "--out", "out/", "--engine", "ray", "--resume", "--json", "-")
+    said, complaints = child.communicate(timeout=300)
+    assert child.returncode == 0, complaints
+    assert "rows had been forecast by an earlier run" in complaints
+    assert all(
+        line.startswith(("read ", f"{1024:,}", f"{2048:,}", f"{3072:,}"))
+        for line in complaints.splitlines()
+        if line[0].isdigit()
+    )
+    assert "core_worker" not in complaints
+    assert '"rows": 4000' in said
+    near = command(folder, "--out", "near")
+    assert near.wait(300) == 0
+    assert bytes_of(out) == bytes_of(folder / "near")
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(folder: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        child = command(folder, "--out", "out/", "--engine", "ray", "--address", address)  # bound, and not listening
+        _, complaints = child.communicate(timeout=120)
+    assert child.returncode == 1
+    assert f"error: no Ray cluster answers at {address}" in complaints
+    assert len(complaints.splitlines()) == 1
+    assert not (folder / "out").exists()
