@@ -156,6 +156,7 @@ class _Wire(asyncio.Protocol):
         self.transport: Any = None
         self.buffer = b""
         self.need = -1
+        self.ends = False
         self.used = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -167,7 +168,9 @@ class _Wire(asyncio.Protocol):
             end = self.buffer.find(_END)
             if end < 0:
                 return
-            self.need = end + len(_END) + int(_header(self.buffer[:end], b"content-length") or 0)
+            head = self.buffer[:end]
+            self.need = end + len(_END) + int(_header(head, b"content-length") or 0)
+            self.ends = _header(head, b"connection").lower() == b"close"
         if len(self.buffer) >= self.need:
             answer, self.buffer, self.need = self.buffer, b"", -1
             self.used = time.monotonic()
@@ -179,8 +182,8 @@ class _Wire(asyncio.Protocol):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is open, and was used so lately that the service has no reason to close it just now."""
-        return self.transport is not None and time.monotonic() - self.used < _STALE
+        """Whether it is open, is to stay so, and was used so lately that the service has no reason to close it now."""
+        return self.transport is not None and not self.ends and time.monotonic() - self.used < _STALE
 
 
 class _Connection:

@@ -193,8 +193,12 @@ class Service:
         return int(json.loads(body)["workers"]) if status == 200 else 0
 
     def workers(self) -> list[int]:
-        """Process ids of the workers."""
+        """Process ids of the workers, and of one that may be kept in reserve."""
         return children(self.process.pid)
+
+    def busiest(self, count: int) -> list[int]:
+        """Process ids of the workers that have worked most."""
+        return sorted(self.workers(), key=cpu_of)[-count:]
 
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU taken so far, by the front and by the workers that live."""

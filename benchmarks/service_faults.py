@@ -27,7 +27,7 @@ from _load import Plan, write_requests
 from _service import Load, Outcome, Service, load, simulated, word
 
 REPLACED_WITHIN, STOPPED_WITHIN = 10.0, 30.0
-BETWEEN, CROWD, BUSY = 20.0, 512, 32
+CROWD, BUSY = 512, 32
 
 
 def crowd(work: Path, asked: argparse.Namespace) -> bool:
@@ -46,14 +46,14 @@ def kills(work: Path, asked: argparse.Namespace) -> bool:
     """Workers killed one after the other under load."""
     dice, times = random.Random(0), []
     with started(asked) as service:
-        running = Load(Plan(service.port, work / "requests", BUSY, BETWEEN * (asked.kills + 1)))
+        running = Load(Plan(service.port, work / "requests", BUSY, asked.between * (asked.kills + 1)))
         for _ in range(asked.kills):
-            time.sleep(BETWEEN)
-            os.kill(dice.choice(service.workers()), signal.SIGKILL)
+            time.sleep(asked.between)
+            os.kill(dice.choice(service.busiest(asked.workers)), signal.SIGKILL)
             times.append(until_whole(service, asked.workers))
         found = running.outcome()
     lost, slowest = len(found) - found.count(200), max(times)
-    print(f"{asked.kills} kills, one every {BETWEEN:.0f} s, {BUSY} connections: {found.told()}")
+    print(f"{asked.kills} kills, one every {asked.between:.0f} s, {BUSY} connections: {found.told()}")
     print(f"requests lost: {lost}; reach 0: {word(not lost)}")
     told = ", ".join(f"{seconds:.1f}" for seconds in times)
     print(f"replaced after {told} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True)
@@ -113,6 +113,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the crowd")
     parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--between", type=float, default=20.0, help="seconds from one kill to the next")
     parser.add_argument("--stop-after", type=float, default=5.0, help="seconds of load before SIGTERM")
     parser.add_argument("--rows", type=int, default=1024)
     asked = parser.parse_args()
