@@ -19,6 +19,9 @@ _PIECE: Final = 0.15
 _GATHER: Final = 6
 """How many times as long a row waits where others keep on coming."""
 
+_LONGEST: Final = 3.0
+"""Seconds of work that a batch may make at most, as long as it has more than one row."""
+
 _PARTS: Final = 4
 """Batches that may be made of all that waits, however slow the judge: who comes late waits for all of it anyway."""
 
@@ -129,7 +132,8 @@ class Queue:
         """Tokens of a whole batch: the budget, and less where that would take this judge long and little waits."""
         if not self.speed:
             return self.budget
-        return min(self.budget, max(1, int(self.speed * _PIECE), self.tokens // _PARTS))
+        share = min(self.tokens // _PARTS, int(self.speed * _LONGEST))
+        return min(self.budget, max(1, int(self.speed * _PIECE), share))
 
     @property
     def due(self) -> float:

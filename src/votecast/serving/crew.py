@@ -78,6 +78,7 @@ class Crew:
         self._judges, self._settings, self._owner = dict(judges), settings, owner
         self._seats = [_Seat() for _ in range(settings.workers)]
         self._tasks: list[asyncio.Task[None]] = []
+        self._refused: set[str] = set()
         self._burials: set[asyncio.Task[int]] = set()
         self._spare: WorkerProcess | None = None
         self._sparing = asyncio.Lock()
@@ -109,8 +110,10 @@ class Crew:
 
     def may_serve(self, judge: str) -> bool:
         """Whether there is a worker for a judge, or one may come soon."""
-        has_one = any(judge in worker.serves for worker in self.ready)
-        return has_one or (len(self.ready) < len(self._seats) and any(seat.misses < _HOPEFUL for seat in self._seats))
+        if any(judge in worker.serves for worker in self.ready):
+            return True
+        some_start = len(self.ready) < len(self._seats)
+        return judge not in self._refused and some_start and any(seat.misses < _HOPEFUL for seat in self._seats)
 
     async def _keep(self, seat: _Seat) -> None:
         """Have a worker at this place, always."""
@@ -192,6 +195,7 @@ class Crew:
             self._give_up("; ".join(wrong))
             return wrong[0]
         worker.serves = tuple(name for name in known if name not in changed)
+        self._refused = set(told) - set(worker.serves)
         if not worker.serves:
             return "; ".join(wrong)
         self._note("; ".join(wrong) or None)

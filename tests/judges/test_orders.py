@@ -1,0 +1,70 @@
+"""Forecasts in the shown order, in the other, and in both."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from votecast.data.battles import Battles
+from votecast.judges.fitted import EXCHANGED
+from votecast.judges.judge import TrainedJudge
+from votecast.judges.orders import as_shown, both_orders, forecast, goes_by_shown
+
+TINY = {
+    "folds.n": 2,
+    "folds.only": 0,
+    "model.name": "tiny:bert",
+    "model.text.max_length": 64,
+    "model.training.learning_rate": 1e-2,
+    "model.training.precision": "fp32",
+    "model.training.epochs": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def averaging(arena: Battles) -> TrainedJudge:
+    return TrainedJudge("cross_encoder", TINY).fit(arena[:80])
+
+
+@pytest.fixture(scope="module")
+def shown(arena: Battles) -> TrainedJudge:
+    return TrainedJudge("cross_encoder", TINY | {"model.orders": "shown"}).fit(arena[:80])
+
+
+def apart(p: np.ndarray, q: np.ndarray) -> float:
+    return float(np.abs(p - q).max())
+
+
+def test_both_is_what_a_judge_that_reads_both_says_by_itself(averaging: TrainedJudge, arena: Battles) -> None:
+    p, cut = forecast(averaging, arena[:12])
+    assert (p == averaging.predict_proba(arena[:12])).all() and cut is not None and len(cut) == 12
+
+
+def test_given_is_one_of_the_two_orders_it_reads(averaging: TrainedJudge, arena: Battles) -> None:
+    rows = arena[:12]
+    given, exchanged = both_orders(averaging, rows)
+    assert apart(forecast(averaging, rows, "given")[0], given) == 0
+    assert apart(forecast(averaging, rows.swapped(), "given")[0][:, EXCHANGED], exchanged) == 0
+    assert apart(given, exchanged) > 1e-5
+    member = averaging.fitted.members[0]
+    views = member.predict_views(member.prepare(rows))
+    raw = [as_shown(averaging).fitted.members[0].predict(member.prepare(part)) for part in (rows, rows.swapped())]
+    assert apart(views[:, 0], raw[0]) < 1e-6 and apart(views[:, 1], raw[1][:, EXCHANGED]) < 1e-6
+
+
+def test_of_a_judge_that_goes_by_the_shown_order_both_is_the_mean(shown: TrainedJudge, arena: Battles) -> None:
+    rows = arena[:12]
+    assert goes_by_shown(shown)
+    given, exchanged = both_orders(shown, rows)
+    assert (forecast(shown, rows, "given")[0] == shown.predict_proba(rows)).all()
+    both = forecast(shown, rows)[0]
+    assert (both == (given + exchanged) / 2).all() and apart(given, exchanged) > 1e-5
+    assert (forecast(shown, rows.swapped())[0][:, EXCHANGED] == both).all()
+
+
+def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, arena: Battles) -> None:
+    expected = judge.predict_proba(arena[:20])
+    given, exchanged = both_orders(judge, arena[:20])
+    for found in (given, exchanged, forecast(judge, arena[:20])[0], forecast(judge, arena[:20], "given")[0]):
+        assert (found == expected).all()
+    assert as_shown(judge) is judge and not goes_by_shown(judge)

@@ -1,0 +1,99 @@
+"""Pools of real worker processes to ask in tests, each in an event loop of its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+from votecast.data.simulation import simulate
+from votecast.serving.pool import Pool
+from votecast.serving.settings import ServiceSettings
+
+PATIENCE = 120.0
+"""Seconds after which something is taken for broken; machines are shared."""
+
+
+def rows(count: int, seed: int = 5) -> list[dict[str, Any]]:
+    """Simulated battles as a request has them."""
+    battles, _ = next(simulate(rows=count, seed=seed, batch=count))
+    names = ("id", "prompt", "response_a", "response_b")
+    return [{name: getattr(battle, name) for name in names} for battle in battles]
+
+
+class Watch:
+    """Counts what a pool tells."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.restarts = self.retries = 0
+
+    def batch(self, judge: str, rows: int, tokens: int, seconds: float) -> None:
+        self.batches.append(rows)
+
+    def restarted(self) -> None:
+        self.restarts += 1
+
+    def retried(self, rows: int) -> None:
+        self.retries += rows
+
+
+class RunningPool:
+    """A pool that is ready, unless it failed."""
+
+    def __init__(self, judges: dict[str, str], **settings: Any) -> None:
+        self.watch = Watch()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.pool = Pool(judges, ServiceSettings.parse({"workers": 1} | settings), watch=self.watch)
+        self.do(self.pool.start())
+        self.do(self.pool.settled())
+
+    def begin(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.begin(work).result(PATIENCE)
+
+    def ask(self, battles: Any, judge: str = "it", **how: Any) -> Any:
+        return self.do(self.pool.forecast(judge, battles, **how))
+
+    def asked(self, battles: Any, judge: str = "it", **how: Any) -> Future[Any]:
+        return self.begin(self.pool.forecast(judge, battles, **how))
+
+    def kill(self, number: int = 0, sign: signal.Signals = signal.SIGKILL) -> int:
+        pid = self.pool.pids[number]
+        os.kill(pid, sign)
+        return pid
+
+    def stop(self) -> None:
+        self.do(self.pool.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+
+@contextmanager
+def running(judges: dict[str, str] | str = "bundled:baseline", **settings: Any) -> Iterator[RunningPool]:
+    """A pool for a while; one judge is called `it`."""
+    pool = RunningPool({"it": judges} if isinstance(judges, str) else judges, **settings)
+    try:
+        yield pool
+    finally:
+        pool.stop()
+
+
+def until(holds: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)

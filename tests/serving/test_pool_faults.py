@@ -1,0 +1,142 @@
+"""Workers that die, hang, or cannot be had: what was asked for is answered all the same, or fails with the reason."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+from tests.serving.pools import rows, running, until
+
+from votecast.judges.loading import load_judge
+from votecast.serving.errors import QueueFullError, TimeoutError, WorkerLostError  # noqa: A004
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_a_killed_worker_loses_nothing_and_is_replaced() -> None:
+    battles = rows(12)
+    with running(workers=2) as pool:
+        expected = pool.ask(battles)
+        asked = [pool.asked(battles) for _ in range(30)]
+        dead = pool.kill()
+        assert all(answers.result() == expected for answers in asked)
+        until(lambda: pool.pool.workers_ready == 2)
+        assert dead not in pool.pool.pids and not is_alive(dead)
+        assert pool.watch.restarts == 1 and pool.watch.retries > 0
+        assert pool.ask(battles) == expected
+
+
+def test_what_kills_two_workers_is_not_tried_a_third_time() -> None:
+    with running(workers=2) as pool:
+        for number in range(2):
+            pool.kill(number, signal.SIGSTOP)
+        asked = pool.asked(rows(1))
+        until(lambda: not pool.pool.queued("it"))
+        first = pool.pool.pids[0]
+        pool.kill(0)
+        until(lambda: first not in pool.pool.pids)
+        until(lambda: not pool.pool.queued("it"))
+        pool.kill(0)
+        with pytest.raises(WorkerLostError):
+            asked.result(60)
+        until(lambda: pool.pool.workers_ready == 2)
+        assert len(pool.ask(rows(1))) == 1
+
+
+def test_a_worker_that_hangs_is_replaced_and_its_request_times_out() -> None:
+    with running(timeout=2) as pool:
+        hung = pool.kill(sign=signal.SIGSTOP)
+        with pytest.raises(TimeoutError, match="no answer in time"):
+            pool.ask(rows(1))
+        until(lambda: hung not in pool.pool.pids and pool.pool.workers_ready == 1)
+        assert len(pool.ask(rows(1))) == 1
+        assert pool.watch.retries == 0
+
+
+def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -> None:
+    with running(in_flight=1) as pool:
+        pool.kill(sign=signal.SIGSTOP)
+        first = pool.asked(rows(1))
+        until(lambda: not pool.pool.queued("it"))
+        waiting = [pool.asked(rows(2)) for _ in range(2)]
+        until(lambda: pool.pool.queued("it") == 4)
+        with pytest.raises(QueueFullError) as refused:
+            pool.ask(rows(1))
+        assert refused.value.retry_after is not None and refused.value.retry_after >= 1
+        for request in waiting:
+            request.cancel()
+        until(lambda: not pool.pool.queued("it"))
+        pool.kill(sign=signal.SIGCONT)
+        assert len(first.result()) == 1
+
+
+def test_a_folder_that_changes_is_not_taken_up_and_what_runs_is_kept(tmp_path: Path) -> None:
+    folder, other = tmp_path / "judge", tmp_path / "other"
+    judge = load_judge("bundled:baseline")
+    judge.save_pretrained(folder)
+    judge.record(note="another judge")
+    judge.save_pretrained(other)
+    with running(str(folder), workers=2) as pool:
+        before = pool.ask(rows(1))
+        shutil.rmtree(folder)
+        other.rename(folder)
+        pool.kill()
+        until(lambda: pool.pool.trouble)
+        assert "another judge now" in (pool.pool.trouble or "") and pool.pool.workers_ready == 1
+        assert pool.ask(rows(1)) == before
+        pool.kill()
+        until(lambda: pool.pool.workers_ready == 0)
+        with pytest.raises(WorkerLostError, match="no worker for judge 'it'"):
+            while True:
+                pool.ask(rows(1))
+
+
+def test_a_folder_that_goes_and_comes_back_is_found_again(tmp_path: Path) -> None:
+    folder, away = tmp_path / "judge", tmp_path / "away"
+    load_judge("bundled:baseline").save_pretrained(folder)
+    with running(str(folder)) as pool:
+        before = pool.ask(rows(1))
+        folder.rename(away)
+        pool.kill()
+        until(lambda: pool.pool.trouble)
+        asked = pool.asked(rows(1))
+        wait([asked])
+        assert isinstance(asked.exception(), WorkerLostError)
+        away.rename(folder)
+        until(lambda: pool.pool.workers_ready)
+        assert pool.ask(rows(1)) == before and pool.pool.trouble is None
+
+
+def test_workers_leave_it_to_the_front_when_to_end() -> None:
+    with running() as pool:
+        pids = pool.pool.pids
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            pool.kill(sign=sign)
+        assert len(pool.ask(rows(1))) == 1 and pool.pool.pids == pids
+    assert not any(map(is_alive, pids))
+
+
+def test_workers_end_with_their_front() -> None:
+    script = (
+        "from tests.serving.pools import RunningPool\n"
+        "pool = RunningPool({'it': 'bundled:baseline'}, workers=2)\n"
+        "print(*pool.pool.pids, flush=True)\n"
+    )
+    root = str(Path(__file__).parents[2])
+    front = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root, text=True)
+    assert front.stdout is not None
+    with front.stdout as out:
+        pids = [int(word) for word in out.readline().split()]
+    assert len(pids) == 2 and all(map(is_alive, pids))
+    os.kill(front.pid, signal.SIGKILL)
+    front.wait()
+    until(lambda: not any(map(is_alive, pids)))

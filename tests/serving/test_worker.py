@@ -1,0 +1,61 @@
+"""A worker by itself, over its socket."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from votecast.serving.frames import pack, pack_list, receive, send, unpack
+
+BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
+
+
+class Line:
+    """A worker that was started, and the socket to it."""
+
+    def __init__(self) -> None:
+        self.end, theirs = socket.socketpair()
+        words = [sys.executable, "-P", "-m", "votecast.serving.worker", str(theirs.fileno())]
+        self.process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
+        theirs.close()
+
+    def say(self, body: bytes) -> None:
+        send(self.end, body)
+
+    def hear(self) -> Any:
+        body = receive(self.end)
+        assert body is not None
+        return unpack(body)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    started = Line()
+    yield started
+    started.end.close()
+    started.process.kill()
+    started.process.wait()
+
+
+def test_it_tells_of_its_judges_answers_batches_and_ends_with_its_front(line: Line, tmp_path: Path) -> None:
+    line.say(pack({"modules": ["json", "no_such_module"]}))
+    line.say(pack({"judges": {"good": "bundled:baseline", "bad": str(tmp_path)}, "precision": None}))
+    told = line.hear()["judges"]
+    assert told["good"]["family"] == "baseline" and str(tmp_path) in told["bad"]["failed"]
+    asked = [pack({"battle": BATTLE}), pack({"battle": BATTLE, "order": "given", "explain": True})]
+    line.say(pack_list("rows", asked, judge="good"))
+    line.say(pack_list("rows", asked[:1], judge="good"))
+    first, second = line.hear()["rows"], line.hear()["rows"]
+    assert first[0] == second[0] and first[0]["p"] == first[1]["p"] and "orders" in first[1]
+    line.end.close()
+    assert line.process.wait(60) == 0
+
+
+def test_it_ends_with_its_front_while_it_loads(line: Line) -> None:
+    line.say(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
+    line.end.close()
+    assert line.process.wait(60) == 0
