@@ -204,3 +204,15 @@ def test_more_than_the_settings_allow() -> None:
     assert answer.json()["error"]["errors"][0]["path"] == "battles"
     assert "at most 2" in answer.json()["error"]["message"]
     assert post(StillPool(), "/v1/compare", BATTLE | {"prompt": "x" * 2000}, body_bytes=1000).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "path"),
+    [("/v1/compare", BATTLE, ""), ("/v1/rerank", {"prompt": "Why?", "candidates": ["x", "y"]}, "candidates")],
+)
+def test_what_cannot_be_scored_is_named_by_a_place_that_is_in_the_body(route: str, body: Any, path: str) -> None:
+    pool = StillPool()
+    pool.error = errors.UnscoredError({0: "it is longer than the judge reads"})
+    answer = post(pool, route, body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["errors"] == [{"path": path, "message": "it is longer than the judge reads"}]

@@ -83,10 +83,10 @@ class Gate:
             if not self._doors.leaving or exchange.status:
                 raise
             told = error_answer(DrainingError("the service stops and there was no time left for this request"))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong in here, the client gets an answer
             self._log.failed(exchange, error)
             if exchange.status:
-                raise
+                return
             told = error_answer(RequestError("the service has failed on this request; its log says where"))
         await told(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Leaving without losing a request: what was sent before the door closed is answered."""
+"""The server behind the port: it keeps no place for the quiet, and leaves without losing a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
@@ -16,6 +16,9 @@ _LAST: Final = 0.5
 """Seconds in which idle connections may still bring a request that was under way."""
 
 _TICK: Final = 0.02
+
+QUIET: Final = 75.0
+"""Seconds after which a connection is closed that has brought no whole request."""
 
 
 class Leaving(uvicorn.Server):
@@ -34,10 +37,30 @@ class Leaving(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, doors: Doors, listener: socket.socket, drain: float) -> None:
         super().__init__(config)
         self._doors, self._listener, self._drain = doors, listener, drain
+        self._quiet: dict[Any, tuple[float, Any]] = {}
         self.ended_by: int | None = None
         """The second signal, if there was one."""
         self.cut_off = 0
         """Requests that were given up."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second, close connections that only keep a place."""
+        if counter % 10 == 0:
+            self.close_quiet(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+    def close_quiet(self, now: float) -> None:
+        """Close connections that have brought no whole request for long; uvicorn waits for ever for the first one."""
+        quiet = {}
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)  # that of the last request
+            if cycle is None or cycle.response_complete:
+                since, last = self._quiet.get(connection, (now, cycle))
+                quiet[connection] = (since if last is cycle else now, cycle)
+        self._quiet = quiet
+        for connection, (since, _) in quiet.items():
+            if now - since > QUIET:
+                connection.transport.close()
 
     def told(self, number: int) -> None:
         """Hear a signal."""

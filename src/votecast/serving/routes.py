@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -91,11 +92,8 @@ class Routes:
 
     async def _compare(self, body: CompareBody, exchange: Exchange) -> Any:
         judge = self._judge(body.judge, exchange, 1)
-        try:
+        with _unscored_at(""):
             found = await self._pool.forecast(judge, [_battle(body, "0")], order=body.order, explain=body.explain)
-        except UnscoredError as error:
-            reason = next(iter(error.rows.values()))
-            raise UnscoredError({0: reason}) from None
         return found[0]
 
     async def _batch(self, body: BatchBody, exchange: Exchange) -> Any:
@@ -107,7 +105,8 @@ class Routes:
     async def _rerank(self, body: RerankBody, exchange: Exchange) -> Any:
         row, battles = pairs_of(body)
         judge = self._judge(body.judge, exchange, len(battles))
-        found = await self._pool.forecast(judge, battles) if battles else []
+        with _unscored_at("candidates"):
+            found = await self._pool.forecast(judge, battles) if battles else []
         return ranking_of(row, found) | {"judge": self._cite(judge)}
 
     async def _leaderboard(self, body: LeaderboardBody, exchange: Exchange) -> Any:
@@ -133,6 +132,17 @@ class Routes:
             raise LoadingError
         if self._pool.state != "ready":
             raise DrainingError
+
+
+@contextlib.contextmanager
+def _unscored_at(path: str) -> Iterator[None]:
+    """Let the error for a battle that cannot be scored name a place of a body without battles."""
+    try:
+        yield
+    except UnscoredError as error:
+        reason = next(iter(error.rows.values()))
+        where = f"{path}: " if path else ""
+        raise UnfitError(f"the judge cannot score this: {where}{reason}", [Fault(path, reason)]) from None
 
 
 def _battle(body: BattleBody, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import logging
+import resource
 import signal
 import socket
 import sys
@@ -25,10 +25,9 @@ from votecast.serving.metrics import Metrics
 from votecast.serving.pool import Pool
 from votecast.serving.settings import ServiceSettings
 
-logger = logging.getLogger(__name__)
-
 _BACKLOG: Final = 2048
 _KEPT_ALIVE: Final = 60
+_FILES: Final = 65_536
 
 
 def serve(
@@ -47,6 +46,7 @@ def serve(
         ServiceError: If the port is taken, a judge cannot be loaded, or requests were not finished in time.
     """
     check_host(settings.host, key)
+    _allow_many_connections()
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener):
         front = _Front(judges, settings, key, announce)
@@ -83,6 +83,14 @@ def listen(host: str, port: int) -> socket.socket:
             raise ConfigError(f"--host {host} is no address of this machine; use 127.0.0.1 or 0.0.0.0") from None
         raise ServiceError(f"port {port} on {host} cannot be used ({error.strerror}); name another by --port") from None
     return listener
+
+
+def _allow_many_connections() -> None:
+    """Let each connection have its file, as far as the machine lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _address(host: str, port: int) -> tuple[int, tuple[object, ...]]:
@@ -125,7 +133,7 @@ class _Front:
             backlog=_BACKLOG,
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",
             server_header=False,
             timeout_keep_alive=_KEPT_ALIVE,
             ws="none",
