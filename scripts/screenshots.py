@@ -1,7 +1,7 @@
-"""Take the pictures of the README: pages about simulated votes, as a browser shows them.
+"""Take the pictures of the README: pages about simulated votes, and the page of the service, as a browser shows them.
 
-Needs Chromium (or Chrome) and Pillow. With --check it also takes every page dark, on a phone (390 px) and printed, so
-that somebody looks at them.
+Needs Chromium (or Chrome), Playwright and Pillow. With --check it also takes every page dark, on a phone (390 px) and
+printed, so that somebody looks at them.
 
     python scripts/screenshots.py [--out docs/images] [--rows 4000] [--check FOLDER]
 """
@@ -14,7 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -37,6 +40,17 @@ CASCADE = "cascade bundled:baseline judge --calibration votes.csv --max-loss 0.0
 
 PAGES = ("report", "votes", "leaderboard")
 """Those that are shown in the README."""
+
+VIEWS = ("service", "service_file")
+"""The views of the page of the service: answers compared, a file forecast."""
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}},
+    "narrow": {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark"},
+}
+"""In which the page of the service is looked at."""
 
 
 def main() -> int:
@@ -61,13 +75,88 @@ def main() -> int:
         for page in PAGES:
             picture = asked.out / f"{page}.png"
             take(browser, folder / f"{page}.html", picture, WIDTH, HEIGHT)
-            Image.open(picture).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
-            print(f"{picture}  {picture.stat().st_size / 1000:.0f} kB")
+            shrink(picture)
         if asked.check is not None:
             asked.check.mkdir(parents=True, exist_ok=True)
             for path in sorted(folder.glob("*.html")):
                 check(browser, path, asked.check)
+    with serving() as url:
+        visit(browser, url, {asked.out / f"{view}.png": {} for view in VIEWS})
+        if asked.check is not None:
+            seen = ((view, name, look) for name, look in LOOKS.items() for view in VIEWS)
+            visit(browser, url, {asked.check / f"{view}-{name}.png": look for view, name, look in seen})
+    for view in VIEWS:
+        shrink(asked.out / f"{view}.png")
     return 0
+
+
+def shrink(picture: Path) -> None:
+    """Make a picture small."""
+    Image.open(picture).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    print(f"{picture}  {picture.stat().st_size / 1000:.0f} kB")
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The address of a service that is ready, and is gone afterwards."""
+    command = [
+        sys.executable,
+        "-m",
+        "votecast",
+        "serve",
+        "--judge",
+        "bundled:baseline",
+        "--workers",
+        "1",
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        try:
+            url = ""
+            for line in service.stderr:
+                url = line.split()[-1] if line.startswith("listening on ") else url
+                if line.startswith("ready"):
+                    break
+            yield url
+        finally:
+            service.terminate()
+            service.communicate()
+
+
+def visit(browser: str, url: str, pictures: dict[Path, dict[str, Any]]) -> None:
+    """Take pictures of the views of the service, each in a look of its own."""
+    from playwright.sync_api import sync_playwright
+
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=sandbox)
+        for picture, look in pictures.items():
+            options = {"viewport": {"width": WIDTH, "height": 900}, "reduced_motion": "reduce"} | look
+            with chromium.new_context(**options) as context:
+                page = context.new_page()
+                page.goto(f"{url}/#file" if "file" in picture.name else url)
+                (forecast_file if "file" in picture.name else compare)(page)
+                page.mouse.move(0, 0)
+                page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0) }")
+                page.screenshot(path=picture, full_page=True)
+        chromium.close()
+
+
+def compare(page: Any) -> None:
+    """Compare the answers of the first example."""
+    page.locator("#judge:not([disabled])").wait_for()
+    page.locator("#examples button").first.click()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.locator("#result").wait_for()
+
+
+def forecast_file(page: Any) -> None:
+    """Forecast the sample."""
+    page.get_by_role("button", name="Use the sample").click()
+    page.get_by_role("button", name="Forecast").click()
+    page.get_by_text("Leaderboard by forecasts").wait_for()
 
 
 def check(browser: str, page: Path, out: Path) -> None:
