@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -32,6 +33,7 @@ def build_app(
     doors: Doors | None = None,
     metrics: Metrics | None = None,
     log: Log | None = None,
+    judges: Sequence[str] = (),
 ) -> FastAPI:
     """The ASGI application over a pool, which whoever calls this starts and stops.
 
@@ -42,10 +44,11 @@ def build_app(
         doors: How many are inside.
         metrics: What is counted.
         log: Is told of every request.
+        judges: Names of the judges, for the description of the routes.
     """
     doors, metrics = doors or Doors(settings.in_flight), metrics or Metrics()
     routes = Routes(pool, settings, doors, metrics)
-    told = description(settings, guarded=key is not None)
+    told = description(settings, guarded=key is not None, judges=judges)
     app = FastAPI(title="votecast", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False
     for each in OPERATIONS:

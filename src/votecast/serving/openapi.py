@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -21,18 +22,19 @@ _SCHEMES: Final = {
 }
 
 
-def description(settings: ServiceSettings, *, guarded: bool) -> dict[str, Any]:
+def description(settings: ServiceSettings, *, guarded: bool, judges: Sequence[str] = ()) -> dict[str, Any]:
     """The service as OpenAPI 3.1.
 
     Args:
         settings: What is allowed.
         guarded: Whether a key is needed.
+        judges: Names of the judges, where they are known.
 
     Example:
         >>> sorted(description(ServiceSettings(), guarded=True)["paths"]["/v1/compare"]["post"]["responses"])[:2]
         ['200', '400']
     """
-    schemas = _schemas(settings)
+    schemas = _schemas(settings, judges)
     paths = {each.path: {each.method.lower(): _operation(each, guarded=guarded)} for each in OPERATIONS}
     components: dict[str, Any] = {"schemas": schemas} | ({"securitySchemes": _SCHEMES} if guarded else {})
     info = {
@@ -43,13 +45,16 @@ def description(settings: ServiceSettings, *, guarded: bool) -> dict[str, Any]:
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
-def _schemas(settings: ServiceSettings) -> dict[str, Any]:
+def _schemas(settings: ServiceSettings, judges: Sequence[str]) -> dict[str, Any]:
     models: list[type[BaseModel]] = [Error]
     models += [model for each in OPERATIONS for model in (each.body, each.answer) if model is not None]
     _, found = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas: dict[str, Any] = found["$defs"]
     for name, field in (("BatchBody", "battles"), ("RerankBody", "candidates"), ("LeaderboardBody", "games")):
         schemas[name]["properties"][field]["maxItems"] = getattr(settings, field)
+    for name in ("CompareBody", "BatchBody", "RerankBody") if judges else ():
+        named = {"anyOf": [{"type": "string", "enum": list(judges)}, {"type": "null"}]}
+        schemas[name]["properties"]["judge"] |= named
     for name, schema in schemas.items():
         for field, part in schema.get("properties", {}).items():
             if (said := meaning(name, field)) is not None:

@@ -125,8 +125,15 @@ class _Front:
         self._metrics, self._doors = Metrics(), Doors(settings.in_flight)
         self._pool = Pool(judges, settings, watch=self._metrics)
         self._metrics.follow(self._pool, judges, self._doors)
-        log = JsonLog(sys.stderr)
-        app = build_app(self._pool, settings, key=key, doors=self._doors, metrics=self._metrics, log=log)
+        app = build_app(
+            self._pool,
+            settings,
+            key=key,
+            doors=self._doors,
+            metrics=self._metrics,
+            log=JsonLog(sys.stderr),
+            judges=list(judges),
+        )
         self.config = uvicorn.Config(
             app,
             access_log=False,
