@@ -37,7 +37,7 @@ class Plan:
         port: Where the service listens on 127.0.0.1.
         requests: File of requests, see `write_requests`; taken in turn, again and again.
         connections: Connections, each with one request at a time.
-        seconds: How long requests are sent; 0 sends each request of the file once.
+        seconds: How long requests are sent; 0 sends each request of the file once, and again after a 429.
         rate: Requests a second of an open loop; 0 is a closed loop.
         random: Whether the open loop's requests come at random moments (a Poisson process) or evenly.
         keep: Whether the answers are kept.
@@ -72,6 +72,7 @@ class Generator:
         self.answers: list[bytes] = []
         self.waiting: deque[tuple[float, int]] = deque()
         self.idle: deque[_Connection] = deque()
+        self.again: deque[int] = deque()
         self.open = self.taken = 0
         self.over = False
         self.ended = asyncio.Event()
@@ -109,6 +110,8 @@ class Generator:
             self.idle.append(connection)
             return None
         now = time.monotonic()
+        if self.again:
+            return now, self.again.popleft()
         if now >= self.end or (not self.plan.seconds and self.taken >= len(self.bytes)):
             self.over = True
             return None
@@ -129,6 +132,8 @@ class Generator:
             self.columns[name].append(value)
         if self.plan.keep:
             self.answers.append(answer)
+        if status == 429 and not self.plan.seconds:
+            self.again.append(request)
         self.open -= 1
 
     async def _plan_ahead(self) -> None:
@@ -144,7 +149,7 @@ class Generator:
             at += dice.expovariate(self.plan.rate) if self.plan.random else gap
 
     def _end_if_done(self) -> None:
-        if self.over and not self.open and not self.waiting:
+        if self.over and not self.open and not self.waiting and not self.again:
             self.ended.set()
 
 

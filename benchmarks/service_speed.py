@@ -69,13 +69,14 @@ def served(service: Service, plan: Plan, title: str) -> tuple[Floats, float]:
     before = service.cpu()
     found = load(plan)
     used = {part: now - before[part] for part, now in service.cpu().items()}
-    if found.count(200) < len(found):
+    if found.count(200, 429) < len(found):
         raise SystemExit(f"{title} did not answer every request: {found.told()}")
-    p = np.empty((len(found), 3))
-    for request, answer in zip(found.request.astype(int), found.answers, strict=True):
-        p[request] = [json.loads(answer)["probabilities"][side] for side in ("a", "b", "tie")]
+    p = np.empty((found.count(200), 3))
+    for request, answer, status in zip(found.request.astype(int), found.answers, found.status, strict=True):
+        if status == 200:
+            p[request] = [json.loads(answer)["probabilities"][side] for side in ("a", "b", "tie")]
     each = ", ".join(f"{part} {1000 * spent / len(p):.2f}" for part, spent in [*used.items(), ("generator", found.cpu)])
-    print(f"  {title}: {len(p) / found.seconds:,.1f} pairs/s; ms of CPU a pair: {each}", flush=True)
+    print(f"  {title}: {len(p) / found.seconds:,.1f} pairs/s ({found.told()}); ms of CPU a pair: {each}", flush=True)
     return p, found.seconds
 
 
