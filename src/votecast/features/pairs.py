@@ -132,6 +132,9 @@ def _concat(parts: list[PairFeatures]) -> PairFeatures:
 
 def _chunks(battles: Battles) -> Iterator[Battles]:
     """Battles in parts of about `_CHUNK_BYTES` of text, at least one part."""
+    if battles.table.nbytes <= _CHUNK_BYTES:
+        yield battles
+        return
     size = np.zeros(len(battles))
     for name in TEXT_COLUMNS:
         size += _row_bytes(battles, name)

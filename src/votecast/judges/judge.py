@@ -209,7 +209,7 @@ class TrainedJudge:
 
     def _predict_at(self, battles: Battles, start: int) -> tuple[Probabilities, Cut | None]:
         try:
-            return self._predict(battles[start : start + BATCH_ROWS])
+            return self._predict(battles if len(battles) <= BATCH_ROWS else battles[start : start + BATCH_ROWS])
         except UnscoredRowsError as error:
             raise error.within(start, len(battles)) from error
 
