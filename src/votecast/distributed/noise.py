@@ -23,7 +23,7 @@ def quiet() -> Iterator[None]:
     for each in loggers:
         each.setLevel(logging.CRITICAL)
     try:
-        with _quiet_below():
+        with _quiet_below(), _quiet_beside():
             yield
     finally:
         for each, level in zip(loggers, before, strict=True):
@@ -54,3 +54,22 @@ def _quiet_below() -> Iterator[None]:
         sys.stderr = ours
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def _quiet_beside() -> Iterator[None]:
+    """Keep what Ray says of dead workers and nodes off standard output, where results may be on their way."""
+    from ray._private import worker
+
+    said = getattr(worker, "print_to_stdstream", None)
+    if said is not None:
+        worker.print_to_stdstream = _unheard
+    try:
+        yield
+    finally:
+        if said is not None:
+            worker.print_to_stdstream = said
+
+
+def _unheard(*_: object, **__: object) -> None:
+    """What Ray says of itself."""
