@@ -37,9 +37,7 @@ class Findings:
 
     def count(self, *, status: int | None = None, mode: str | None = None) -> int:
         """How many answers there were, with this status and of this kind of data."""
-        return sum(
-            n for (_, kind, code), n in self.statuses.items() if status in (None, code) and mode in (None, kind)
-        )
+        return sum(n for (_, kind, code), n in self.statuses.items() if status in (None, code) and mode in (None, kind))
 
     @property
     def server_errors(self) -> int:
@@ -91,7 +89,9 @@ def _take_in(event: events.ScenarioFinished, found: Findings) -> None:
             faults.append(f"a request that fits the description was refused: {answer.text[:300]}")
         for fault in faults:
             body = (interaction.request.body or b"")[:500]
-            found.faults.append(f"{label}: {fault}\n    {interaction.request.method} {interaction.request.uri} {body!r}")
+            found.faults.append(
+                f"{label}: {fault}\n    {interaction.request.method} {interaction.request.uri} {body!r}"
+            )
 
 
 def _failed(checks: Any) -> Iterator[str]:

@@ -119,6 +119,19 @@ def test_a_battle_is_sent_without_its_vote(call: Run) -> None:
     assert json.loads(script.asked[1].content)["battles"] == [sent]
 
 
+def test_a_battle_without_a_name_is_called_by_its_place_among_all(call: Run) -> None:
+    sent: list[str] = []
+
+    def named(request: httpx.Request) -> httpx.Response:
+        sent.extend(battle["id"] for battle in json.loads(request.content or b"{}").get("battles", []))
+        return service(request)
+
+    battle = {"prompt": "p", "response_a": "x", "response_b": "y"}
+    battles = [battle, battle | {"id": "mine"}, battle | {"id": ""}, Battle(**battle), battle, battle | {"id": 7}]
+    call(named, "compare_batch", battles)
+    assert sent == ["0", "mine", "2", "3", "4", 7]
+
+
 def test_long_battles_go_in_requests_that_are_short_enough(call: Run) -> None:
     sizes = []
 
@@ -130,7 +143,7 @@ def test_long_battles_go_in_requests_that_are_short_enough(call: Run) -> None:
 
     battles = [{"prompt": f"{n}", "response_a": "é" * 300, "response_b": "y"} for n in range(8)]
     assert len(call(small, "compare_batch", battles)) == 8
-    assert len(sizes) == 3 and max(sizes) <= 2_000
+    assert len(sizes) == 4 and max(sizes) <= 2_000
 
 
 def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:

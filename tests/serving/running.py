@@ -20,7 +20,7 @@ import httpx
 PATIENCE = 120.0
 """Seconds before a test gives up on a service; machines are shared and loaded."""
 
-_LISTENING = re.compile(r"listening on (http://\S+:(\d+))")
+_LISTENING = re.compile(r"listening on http://\S+:(\d+)")
 
 
 def wait_for(done: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -56,7 +56,7 @@ class Service:
         )
         self.key = key
         self.lines: list[str] = []
-        self.url = self.host = ""
+        self.url = ""
         self.port = 0
         self._seen: set[int] = set()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -89,8 +89,8 @@ class Service:
             assert self.process.poll() is None, f"votecast serve ended with {self.process.poll()}: {self.said}"
             return _LISTENING.search(self.said)
 
-        self.url, port = wait_for(found, "listening").groups()
-        self.port = int(port)
+        self.port = int(wait_for(found, "listening")[1])
+        self.url = f"http://127.0.0.1:{self.port}"
         return self
 
     def ready(self) -> Service:
@@ -114,10 +114,10 @@ class Service:
         return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE, trust_env=False, **options)
 
     def workers(self) -> list[int]:
-        """The processes that score, as they are now."""
+        """The processes that score, oldest first, and then the one that waits to take the place of one of them."""
         found = [pid for pid in _descendants(self.pid) if b"votecast.serving.worker" in _command(pid)]
         self._seen.update(found)
-        return found
+        return sorted(found, key=_started)
 
     def orphans(self) -> list[int]:
         """Workers that were seen alive and still are."""
@@ -174,6 +174,13 @@ def _descendants(pid: int) -> list[int]:
             for child in map(int, tasks.read_text().split()):
                 found += [child, *_descendants(child)]
     return found
+
+
+def _started(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _command(pid: int) -> bytes:

@@ -49,7 +49,7 @@ def test_a_damaged_judge_beside_a_good_one(start: Start, folder: Path, tmp_path:
     damaged = tmp_path / "damaged"
     shutil.copytree(folder, damaged)
     (damaged / name).write_bytes((damaged / name).read_bytes()[:-7])
-    stopped(start("--judge", folder, "--judge", damaged, "--workers", "2"), 1, str(damaged))
+    stopped(start("--judge", folder, "--judge", damaged, "--workers", "1"), 1, str(damaged))
 
 
 def test_two_judges_of_one_name(start: Start, folder: Path, tmp_path: Path) -> None:
@@ -59,10 +59,7 @@ def test_two_judges_of_one_name(start: Start, folder: Path, tmp_path: Path) -> N
     assert len(service.lines) == 1 and "mine" in service.said
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["--judge =x", "--judge a/b=bundled:baseline", "--workers 0", "--timeout nan", "--body-bytes -1", "--nonsense 1"],
-)
+@pytest.mark.parametrize("words", ["--judge a/b=bundled:baseline", "--workers 0", "--no 1"])
 def test_options_that_cannot_work(start: Start, words: str) -> None:
     service = start(*words.split())
     assert service.wait() in (1, 2)
@@ -79,13 +76,13 @@ def test_a_port_in_use(start: Start) -> None:
 
 def test_an_address_of_another_machine(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--host", "192.0.2.1", env={"VOTECAST_API_KEY": "k" * 20})
-    assert service.wait() == 1
+    assert service.wait() == 2
     assert len(service.lines) == 1 and "192.0.2.1" in service.said
 
 
 def test_while_judges_load_the_service_says_so(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "1")
-    (worker,) = wait_for(service.workers, "a worker")
+    worker = wait_for(service.workers, "a worker")[0]
     os.kill(worker, signal.SIGSTOP)
     service.listening()
     with service.client() as client:
@@ -93,8 +90,7 @@ def test_while_judges_load_the_service_says_so(start: Start) -> None:
         refused(client.get("/ready"), 503)
         refused(client.get("/v1/judges"), 503)
         for route, body in GOOD.items():
-            if route != "/v1/leaderboard":
-                refused(client.post(route, json=body), 503)
+            refused(client.post(route, json=body), 503)
         os.kill(worker, signal.SIGCONT)
         wait_for(lambda: client.get("/ready").status_code == 200, "ready")
         assert client.post("/v1/compare", json=BATTLE).status_code == 200

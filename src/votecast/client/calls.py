@@ -75,7 +75,7 @@ class Calls:
     def compare_batch(self, battles: Iterable[Any], asked: Mapping[str, Any]) -> Steps[list[Forecast]]:
         """Ask for any number of forecasts, as many at once as the service takes."""
         path, found = "/v1/compare/batch", list[Forecast]()
-        texts = [as_json(_plain(battle), f"battle {place}") for place, battle in enumerate(battles)]
+        texts = [as_json(_named(battle, place), f"battle {place}") for place, battle in enumerate(battles)]
         rest = as_json(asked, "the request")
         limits = (yield from self._ask_limits()) if texts else _FEW
         for first, part in in_requests(texts, limits["battles"], limits["body_bytes"] - len(rest) - 20):
@@ -223,10 +223,13 @@ def settings(**given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _plain(battle: Any) -> Any:
+def _named(battle: Any, place: int) -> Any:
+    """A battle as it is sent; one without a name is called by its place among all, not by that in its request."""
     if isinstance(battle, Battle):
-        return battle.model_dump(mode="json", include=_SENT, exclude_none=True)
-    return dict(battle) if isinstance(battle, Mapping) else battle
+        battle = battle.model_dump(mode="json", include=_SENT, exclude_none=True)
+    elif not isinstance(battle, Mapping):
+        return battle
+    return {**battle, "id": str(place)} if battle.get("id") in (None, "") else dict(battle)
 
 
 def _checked_url(url: str) -> str:
