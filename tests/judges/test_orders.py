@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_given_is_one_of_the_two_orders_it_reads(averaging: TrainedJudge, arena:
     assert apart(forecast(averaging, rows, "given")[0], given) == 0
     assert apart(forecast(averaging, rows.swapped(), "given")[0][:, EXCHANGED], exchanged) == 0
     assert apart(given, exchanged) > 1e-5
-    member = averaging.fitted.members[0]
+    member: Any = averaging.fitted.members[0]
     views = member.predict_views(member.prepare(rows))
     raw = [as_shown(averaging).fitted.members[0].predict(member.prepare(part)) for part in (rows, rows.swapped())]
     assert apart(views[:, 0], raw[0]) < 1e-6 and apart(views[:, 1], raw[1][:, EXCHANGED]) < 1e-6

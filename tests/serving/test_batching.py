@@ -91,6 +91,16 @@ def test_batches_of_a_slow_judge_are_small_and_grow_with_what_waits() -> None:
     assert len(queue.take()) == 30, "but no more than is done in some seconds"
 
 
+@in_loop
+def test_short_rows_alone_do_not_tell_how_long_others_wait() -> None:
+    queue = Queue(budget=1000, wait=0.0)
+    queue.put(requested(100))
+    queue.measured(tokens=20, seconds=1.0)
+    assert queue.seconds == 0.0
+    queue.measured(tokens=20_000, seconds=1.0)
+    assert 0.05 < queue.seconds < 0.2
+
+
 def test_a_request_is_answered_when_its_last_row_is() -> None:
     async def ask() -> None:
         request = Request("it", 2)

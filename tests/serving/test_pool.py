@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.serving.pools import RunningPool, rows, running
@@ -34,7 +35,7 @@ def test_an_answer_is_what_compare_says_to_the_bit(pool: RunningPool) -> None:
 def test_every_request_gets_its_own_answers_whatever_shares_its_batch(pool: RunningPool) -> None:
     battles = rows(60, seed=8)
     expected = {answer["id"]: answer for answer in pool.ask(battles)}
-    how = [{"order": "given"}, {}, {"explain": True}]
+    how: list[dict[str, Any]] = [{"order": "given"}, {}, {"explain": True}]
     asked = [
         (part, pool.asked(part, **how[n % 3])) for n, part in enumerate(battles[n : n + 3] for n in range(0, 60, 3))
     ]

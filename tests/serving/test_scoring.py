@@ -86,6 +86,6 @@ def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() 
 
 
 def test_precision_is_for_judges_that_have_a_choice() -> None:
-    assert ServedJudge.load("it", "bundled:baseline", precision="bf16")
+    assert ServedJudge.load("it", "bundled:baseline", precision="bf16").facts().family == "baseline"
     with pytest.raises(ConfigError):
         ServedJudge.load("it", "bundled:encoder", precision="half")

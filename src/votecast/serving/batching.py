@@ -16,6 +16,9 @@ _EACH: Final = 8
 _PIECE: Final = 0.15
 """Seconds of work that make a whole batch: more at once would not be faster, and others would wait."""
 
+_ENOUGH: Final = 8_192
+"""Tokens that tell how fast a judge is; single short rows do not."""
+
 _GATHER: Final = 6
 """How many times as long a row waits where others keep on coming."""
 
@@ -114,13 +117,23 @@ class Queue:
 
     def __init__(self, budget: int, wait: float, most: int | None = None) -> None:
         self.budget, self.wait, self.most = budget, wait, most
-        self.speed = 0.0
-        self.tokens = 0
+        self.tokens = self.bytes = 0
+        self._done, self._spent = 0.0, 0.0
         self._rows: deque[Row] = deque()
         self._last = 0.0
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def speed(self) -> float:
+        """Tokens a second of one worker; 0 before the first batch."""
+        return self._done / self._spent if self._spent else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long one worker takes for what waits; 0 as long as too little was done to tell."""
+        return self.tokens / self.speed if self._done > _ENOUGH else 0.0
 
     @property
     def since(self) -> float:
@@ -130,10 +143,10 @@ class Queue:
     @property
     def whole(self) -> int:
         """Tokens of a whole batch: the budget, and less where that would take this judge long and little waits."""
-        if not self.speed:
+        if not (speed := self.speed):
             return self.budget
-        share = min(self.tokens // _PARTS, int(self.speed * _LONGEST))
-        return min(self.budget, max(1, int(self.speed * _PIECE), share))
+        share = min(self.tokens // _PARTS, int(speed * _LONGEST))
+        return min(self.budget, max(1, int(speed * _PIECE), share))
 
     @property
     def due(self) -> float:
@@ -146,14 +159,15 @@ class Queue:
         """Append rows."""
         for row in rows:
             self._rows.append(row)
-            self.tokens += row.tokens
             self._last = row.since
+            self.tokens += row.tokens
+            self.bytes += len(row.body)
 
     def put_back(self, rows: Iterable[Row]) -> None:
         """Put rows where they were taken from: before all others."""
         back = [row for row in rows if not row.request.is_over]
         self._rows.extendleft(reversed(back))
-        self.tokens += sum(row.tokens for row in back)
+        self._count()
 
     def take(self) -> list[Row]:
         """The rows of the next batch; those of one request over which a worker died are a batch of their own."""
@@ -165,25 +179,30 @@ class Queue:
                 break
             taken.append(self._rows.popleft())
             tokens += row.tokens
+            self.bytes -= len(row.body)
         self.tokens -= tokens
         return taken
 
     def drop(self, request: Request) -> None:
         """Forget the rows of a request."""
         self._rows = deque(row for row in self._rows if row.request is not request)
-        self.tokens = sum(row.tokens for row in self._rows)
+        self._count()
 
     def clear(self) -> list[Row]:
         """Take all rows."""
         rows = list(self._rows)
         self._rows.clear()
-        self.tokens = 0
+        self._count()
         return rows
 
     def measured(self, tokens: int, seconds: float) -> None:
-        """Learn how fast a worker is with this judge."""
-        found = tokens / max(seconds, 1e-4)
-        self.speed = 0.8 * self.speed + 0.2 * found if self.speed else found
+        """Learn how fast a worker is with this judge; what is long ago counts less, and large batches count more."""
+        self._done = 0.9 * self._done + tokens
+        self._spent = 0.9 * self._spent + max(seconds, 1e-4)
+
+    def _count(self) -> None:
+        self.tokens = sum(row.tokens for row in self._rows)
+        self.bytes = sum(len(row.body) for row in self._rows)
 
 
 def next_due(queues: Mapping[str, Queue], names: Iterable[str]) -> tuple[str, float] | None:

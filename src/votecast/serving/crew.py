@@ -148,6 +148,9 @@ class Crew:
                         await self._keep_spare(message["modules"])
                 else:
                     self._owner.answered(worker, message["rows"])
+        except Exception as error:
+            logger.exception("worker %d said what nobody understands, and is replaced", worker.pid)
+            reason = f"a worker said what nobody understands: {type(error).__name__}"
         finally:
             was_ready = worker in self.ready
             if was_ready:

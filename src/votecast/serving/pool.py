@@ -40,6 +40,9 @@ _ROWS: Final = 4
 _PATIENCE: Final = 0.5
 """Share of the timeout for which rows may wait."""
 
+_BYTES: Final = 1 << 28
+"""Bytes that may wait."""
+
 _LONG: Final = 1 << 18
 """Characters that are not packed within the event loop."""
 
@@ -172,7 +175,8 @@ class Pool:
             self._open.discard(request)
             if not self._open:
                 self._tell()
-        judged = {"name": self.judges[judge].title, "hash": self.judges[judge].hash}
+        facts = self._crew.facts[judge]
+        judged = {"name": facts.title, "hash": facts.hash}
         named = enumerate(zip(answers, battles, strict=True))
         return [_whole(str(battle.get("id") or place), answer, judged) for place, (answer, battle) in named]
 
@@ -284,17 +288,16 @@ class Pool:
         if not self._crew.may_serve(judge):
             raise self._nobody(judge)
         waiting = sum(map(len, self._queues.values()))
+        held = sum(queue.bytes for queue in self._queues.values())
         seconds = self._seconds_waiting()
-        if waiting and (
-            waiting + rows > _ROWS * self._settings.in_flight or seconds > _PATIENCE * self._settings.timeout
-        ):
+        is_long = seconds > _PATIENCE * self._settings.timeout or held > _BYTES
+        if waiting and (is_long or waiting + rows > _ROWS * self._settings.in_flight):
             raise QueueFullError(max(1.0, math.ceil(seconds)))
         return self._queues[judge]
 
     def _seconds_waiting(self) -> float:
         """How long what waits will take, as far as is known."""
-        known = [queue.tokens / queue.speed for queue in self._queues.values() if queue.speed]
-        return sum(known) / max(1, self.workers_ready)
+        return sum(queue.seconds for queue in self._queues.values()) / max(1, self.workers_ready)
 
     def _nobody(self, judge: str) -> WorkerLostError:
         return WorkerLostError(
