@@ -13,6 +13,7 @@ from typing import Final
 
 from votecast.errors import ConfigError
 from votecast.serving.errors import HostRefusedError, UnauthorizedError
+from votecast.serving.headers import Headers
 
 VARIABLE: Final = "VOTECAST_API_KEY"
 """Environment variable that holds the key where no file is named."""
@@ -93,7 +94,7 @@ class Guard:
         self._key = None if key is None else key.encode()
         self._known: set[bytes] = set()
 
-    def check(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def check(self, headers: Headers) -> None:
         """Let a request in.
 
         Raises:
@@ -108,7 +109,7 @@ class Guard:
             said = "the key is wrong" if given else "a key is needed"
             raise UnauthorizedError(f"{said}; send Authorization: Bearer KEY, or Basic with the key as password")
 
-    def _check_host(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_host(self, headers: Headers) -> None:
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) == 1 and hosts[0] in self._known:
             return

@@ -16,9 +16,9 @@ from votecast.serving.errors import (
     TimeoutError,  # noqa: A004 - the built-in one, with a status
     TooLargeError,
 )
+from votecast.serving.headers import Headers
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Headers = list[tuple[bytes, bytes]]
 Answer = TypeVar("Answer")
 
 _DISCARDED: Final = 8
@@ -126,12 +126,12 @@ async def while_there(work: Coroutine[Any, Any, Answer], receive: Receive, secon
         ClientLeftError: If the client has left.
         TimeoutError: If it takes longer.
     """
-    this, left = asyncio.current_task(), False
+    this, left, over = asyncio.current_task(), False, False
     assert this is not None
 
     def leave(watcher: asyncio.Task[Any]) -> None:
         nonlocal left
-        if not watcher.cancelled():
+        if not watcher.cancelled() and not over:
             left = True
             this.cancel()
 
@@ -150,7 +150,7 @@ async def while_there(work: Coroutine[Any, Any, Answer], receive: Receive, secon
         this.uncancel()
         raise ClientLeftError from None
     finally:
-        watcher.remove_done_callback(leave)
+        over = True
         watcher.cancel()
 
 
