@@ -14,11 +14,11 @@ from schemathesis.engine import events, from_schema
 
 SEED = 20_241
 UNSAID = (
-    "turns",  # a prompt and its answers have as many turns
-    "has no judge of that name",
+    "of an answer and",  # a prompt and its answers have as many turns
     "cannot meet itself",
-    "sum to 1",
-    "connect",  # models that never met cannot be ranked
+    "neither winner nor probabilities",
+    "winner and probabilities are both given",
+    "shares sum to",
 )
 """What a JSON schema cannot say of a body, in words of the refusals."""
 
@@ -106,4 +106,4 @@ def _wrongly_refused(answer: Any) -> bool:
     if answer.status_code != 422:
         return True
     places = json.loads(answer.content)["error"]["errors"]
-    return not any(words in place["message"] for place in places for words in UNSAID)
+    return not all(any(words in place["message"] for words in UNSAID) for place in places)

@@ -17,26 +17,29 @@ UNFIT: Final = "unfit"
 """Type of the errors whose message is shown as it is."""
 
 TURNS: Final = "allowed is a text, or a list of turns (texts, or null for a turn that was never written)"
-SUM: Final = "allowed is an object with the shares a, b and tie, numbers from 0 to 1 that sum to 1"
+SUM: Final = "allowed are the shares of a, b and tie, as an object or in this order, from 0 to 1, that sum to 1"
 
 _TOLERANCE: Final = 1e-3
 
 _TURN: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_VISIBLE: Final = {"type": "string", "pattern": r"\S"}
 TEXT_OR_TURNS: Final[dict[str, Any]] = {
     "anyOf": [
-        {"type": "string", "pattern": r"\S"},
-        {"type": "array", "items": _TURN, "minItems": 1, "maxItems": MOST_TURNS},
+        _VISIBLE,
+        {"type": "array", "items": _TURN, "minItems": 1, "maxItems": MOST_TURNS, "contains": _VISIBLE},
     ]
 }
 ID: Final[dict[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+_SHARE: Final = {"type": "number", "minimum": 0, "maximum": 1}
 SHARES: Final[dict[str, Any]] = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {name: {"type": "number", "minimum": 0, "maximum": 1} for name in CLASSES},
+            "properties": dict.fromkeys(CLASSES, _SHARE),
             "required": list(CLASSES),
             "additionalProperties": False,
         },
+        {"type": "array", "items": _SHARE, "minItems": len(CLASSES), "maxItems": len(CLASSES)},
         {"type": "null"},
     ]
 }
@@ -85,6 +88,8 @@ def as_shares(value: Any) -> Any:
     """
     if value is None:
         return None
+    if isinstance(value, list) and len(value) == len(CLASSES):
+        value = dict(zip(CLASSES, value, strict=True))
     if not isinstance(value, dict) or set(value) != set(CLASSES):
         raise unfit(f"{json_kind(value)}{' with other keys' * isinstance(value, dict)} is given; {SUM}")
     shares = [value[name] for name in CLASSES]
