@@ -19,6 +19,8 @@ UNSAID = (
     "neither winner nor probabilities",
     "winner and probabilities are both given",
     "shares sum to",
+    "a ranking needs at least two",
+    "connect",  # models that never met, even through others
 )
 """What a JSON schema cannot say of a body, in words of the refusals."""
 
