@@ -1,10 +1,16 @@
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from tests.serving.page.visit import Visit
 from tests.serving.running import Service
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Open = Callable[..., Visit]
 
@@ -196,3 +202,17 @@ def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
     assert "all of the prompt, 99% of answer A and 25% of answer B" in shown
     assert "matters by up to 20.0 points" in shown
     assert "cannot say what spoke" in shown
+
+
+def test_a_service_with_a_key_asks_for_it_as_a_password(
+    browser: Browser, start: Callable[..., Service], tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("a-key-of-some-length")
+    words = ("--judge", "bundled:baseline", "--workers", "1", "--api-key-file", tmp_path / "key")
+    guarded = start(*words, key="a-key-of-some-length").ready()
+    page = Visit(browser, guarded.url, http_credentials={"username": "me", "password": "a-key-of-some-length"})
+    page.button("Código").click()
+    assert "100 voters" in page.compare()
+    page.context.close()
+    page.trouble = [said for said in page.trouble if "status of 401" not in said]
+    page.check()

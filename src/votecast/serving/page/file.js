@@ -34,7 +34,8 @@ export function startFile(judges) {
     const mine = begin();
     try {
       say(byId("file-status"), `Reading ${file.name} …`);
-      const found = await readFile(file, () => {}, mine.signal);
+      const tell = (share) => say(byId("file-body"), `${Math.round(100 * share)}% read`);
+      const found = await readFile(file, tell, mine.signal);
       if (mine === work) offer(file.name, found);
     } catch (error) {
       if (mine === work) fail(error);
@@ -159,6 +160,7 @@ export function startFile(judges) {
 
   function fail(error) {
     say(byId("file-status"), "");
+    fill(byId("file-body"));
     if (error.name === "AbortError") return;
     if (!(error instanceof FileError)) throw error;
     say(byId("file-problem"), error.message);

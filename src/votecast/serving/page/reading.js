@@ -10,6 +10,7 @@ const ONE_HOT = ["winner_model_a", "winner_model_b", "winner_tie"];
 const WINNERS = { a: "a", model_a: "a", b: "b", model_b: "b", tie: "tie", "tie (bothbad)": "tie", both_bad: "tie", bothbad: "tie" };
 const HEAD = 100;
 const BREATH = 40;
+const PIECE = 1 << 18;
 
 /**
  * Read a file.
@@ -23,23 +24,31 @@ export async function readFile(file, tell, signal) {
   if (file.size === 0) throw new FileError(`${file.name} is empty. Choose a file with a row of column names and a row for each pair.`);
   if (file.size > MOST_BYTES) throw new FileError(`${file.name} is ${size(file.size)} long; this page reads ${size(MOST_BYTES)}. Split it, or use votecast predict, which knows no limit.`);
   const records = [];
+  const rest = rester(signal);
   let reader = null;
   let seen = 0;
-  let rested = performance.now();
   for await (const piece of pieces(file, signal)) {
     seen += piece.bytes;
     if (piece.text.includes("\0")) throw binary(file);
     reader ??= readerFor(piece.text, file);
     if (reader) collect(reader.push(piece.text), records, file);
-    if (performance.now() - rested > BREATH) {
-      tell(seen / file.size);
-      await new Promise((resolve) => setTimeout(resolve));
-      rested = performance.now();
-    }
+    await rest(() => tell(seen / file.size));
   }
   if (!reader) throw new FileError(`${file.name} holds nothing but empty lines.`);
   collect(reader.end(), records, file);
-  return pairsOf(records, file);
+  return pairsOf(records, file, rest);
+}
+
+/** Lets the page do its other work whenever this one has held it for a while. */
+function rester(signal) {
+  let rested = performance.now();
+  return async (tell = () => {}) => {
+    if (performance.now() - rested < BREATH) return;
+    tell();
+    await new Promise((resolve) => setTimeout(resolve));
+    if (signal?.aborted) throw new DOMException("stopped", "AbortError");
+    rested = performance.now();
+  };
 }
 
 async function* pieces(file, signal) {
@@ -49,9 +58,13 @@ async function* pieces(file, signal) {
     for (;;) {
       if (signal?.aborted) throw new DOMException("stopped", "AbortError");
       const { done, value } = await source.read();
-      const text = done ? decoder.decode() : decoder.decode(value, { stream: true });
-      yield { text, bytes: value?.length ?? 0 };
-      if (done) return;
+      for (let from = 0; from < (value?.length ?? 0); from += PIECE) {
+        const part = value.subarray(from, from + PIECE);
+        yield { text: decoder.decode(part, { stream: true }), bytes: part.length };
+      }
+      if (!done) continue;
+      yield { text: decoder.decode(), bytes: 0 };
+      return;
     }
   } catch (error) {
     if (error instanceof TypeError) throw binary(file);
@@ -98,7 +111,7 @@ function checkNames(names, file) {
   );
 }
 
-function pairsOf(records, file) {
+async function pairsOf(records, file, rest) {
   if (!records.length) throw new FileError(`${file.name} has column names but no rows.`);
   const known = records.filter(({ values }) => values);
   if (known.length && !(known[0].values.prompt !== undefined && TEXTS.every((name) => known.some(({ values }) => name in values)))) {
@@ -106,18 +119,19 @@ function pairsOf(records, file) {
   }
   const lists = Object.fromEntries(TEXTS.map((name) => [name, holdsLists(known, name)]));
   const told = { rows: [], failed: [], votes: 0, unreadVotes: 0, models: false };
-  records.forEach((record, place) => {
+  for (const [place, record] of records.entries()) {
+    await rest();
     const row = { number: place + 1, id: idOf(record.values, place) };
     const reason = record.problem ?? fillRow(row, record.values, lists);
     if (reason) {
       told.failed.push({ number: row.number, id: row.id, reason });
-      return;
+      continue;
     }
     told.rows.push(row);
     told.votes += row.vote ? 1 : 0;
     told.unreadVotes += row.vote === undefined ? 1 : 0;
     told.models ||= Boolean(row.models);
-  });
+  }
   return told;
 }
 
