@@ -141,6 +141,7 @@ class _Front:
             lifespan="off",
             log_config=None,
             log_level="error",
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=_KEPT_ALIVE,
             ws="none",
