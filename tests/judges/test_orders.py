@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from votecast.calibration.identity import Identity
 from votecast.data.battles import Battles
-from votecast.judges.fitted import EXCHANGED
+from votecast.judges.average import AverageModel, AverageSettings
+from votecast.judges.cascade import CascadeModel, CascadeSettings
+from votecast.judges.combining.pool import Mean
+from votecast.judges.ensemble import EnsembleModel, EnsembleSettings
+from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.orders import as_shown, both_orders, forecast, goes_by_shown
+from votecast.judges.routing import entropy
 
 TINY = {
     "folds.n": 2,
@@ -70,3 +76,55 @@ def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, are
     for found in (given, exchanged, forecast(judge, arena[:20])[0], forecast(judge, arena[:20], "given")[0]):
         assert (found == expected).all()
     assert as_shown(judge) is judge and not goes_by_shown(judge)
+
+
+def of(model: Any, like: TrainedJudge) -> TrainedJudge:
+    """A judge around a model made by hand."""
+    return TrainedJudge.of(like.recipe, Fitted([model], Identity(), OutOfFold.none(), None))
+
+
+def test_an_average_asks_its_members_for_the_shown_order(averaging: TrainedJudge, arena: Battles) -> None:
+    rows = arena[:12]
+    tiny = {"family": "cross_encoder", "model": averaging.recipe.model.dump()}
+    model = AverageModel(AverageSettings.parse({"members": [tiny, tiny]}))
+    model.members = [averaging.fitted.members[0], averaging.fitted.members[0]]
+    pooled = of(model, averaging)
+    raw = as_shown(of(averaging.fitted.members[0], averaging)).predict_proba(rows)
+    assert apart(forecast(pooled, rows, "given")[0], raw) < 1e-7
+    assert (forecast(pooled, rows)[0] == pooled.predict_proba(rows)).all() and not goes_by_shown(pooled)
+    assert apart(pooled.predict_proba(rows), raw) > 1e-5
+
+
+def test_an_ensemble_asks_its_judges_for_the_shown_order(
+    averaging: TrainedJudge, judge: TrainedJudge, arena: Battles
+) -> None:
+    rows = arena[:12]
+    joined = Mean(np.array([0.5, 0.5]))
+    made = of(EnsembleModel(EnsembleSettings(judges=2), judges=[averaging, judge], combiner=joined), averaging)
+    expected = joined.predict(np.stack([forecast(averaging, rows, "given")[0], judge.predict_proba(rows)]))
+    given, exchanged = both_orders(made, rows)
+    assert (given == expected).all() and apart(given, exchanged) > 1e-5
+    assert (forecast(made, rows)[0] == made.predict_proba(rows)).all()
+
+
+def test_a_cascade_passes_on_what_is_uncertain_in_the_shown_order(
+    averaging: TrainedJudge, judge: TrainedJudge, arena: Battles
+) -> None:
+    rows = arena[:12]
+    first, last = forecast(averaging, rows, "given")[0], judge.predict_proba(rows)
+    least = float(np.median(entropy(first)))
+    model = CascadeModel(CascadeSettings(judges=2, thresholds=(least,)), judges=[averaging, judge])
+    p, cut = forecast(of(model, averaging), rows, "given")
+    goes_on = entropy(first) >= least
+    assert 0 < goes_on.sum() < 12 and (p == np.where(goes_on[:, None], last, first)).all()
+    assert cut is not None and len(cut) == 12
+
+
+def test_where_one_judge_inside_goes_by_the_shown_order_both_is_the_mean(
+    averaging: TrainedJudge, shown: TrainedJudge, arena: Battles
+) -> None:
+    rows = arena[:12]
+    joined = Mean(np.array([0.5, 0.5]))
+    made = of(EnsembleModel(EnsembleSettings(judges=2), judges=[averaging, shown], combiner=joined), averaging)
+    both = forecast(made, rows)[0]
+    assert goes_by_shown(made) and (forecast(made, rows.swapped())[0][:, EXCHANGED] == both).all()

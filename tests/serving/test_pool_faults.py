@@ -1,17 +1,14 @@
 """Workers that die, hang, or cannot be had: what was asked for is answered all the same, or fails with the reason."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
 from tests.serving.pools import rows, running, until
 
-from votecast.judges.loading import load_judge
 from votecast.serving.errors import QueueFullError, TimeoutError, WorkerLostError  # noqa: A004
 
 
@@ -77,43 +74,6 @@ def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -
         until(lambda: not pool.pool.queued("it"))
         pool.kill(sign=signal.SIGCONT)
         assert len(first.result()) == 1
-
-
-def test_a_folder_that_changes_is_not_taken_up_and_what_runs_is_kept(tmp_path: Path) -> None:
-    folder, other = tmp_path / "judge", tmp_path / "other"
-    judge = load_judge("bundled:baseline")
-    judge.save_pretrained(folder)
-    judge.record(note="another judge")
-    judge.save_pretrained(other)
-    with running(str(folder), workers=2) as pool:
-        before = pool.ask(rows(1))
-        shutil.rmtree(folder)
-        other.rename(folder)
-        pool.kill()
-        until(lambda: pool.pool.trouble)
-        assert "another judge now" in (pool.pool.trouble or "") and pool.pool.workers_ready == 1
-        assert pool.ask(rows(1)) == before
-        pool.kill()
-        until(lambda: pool.pool.workers_ready == 0)
-        with pytest.raises(WorkerLostError, match="no worker for judge 'it'"):
-            while True:
-                pool.ask(rows(1))
-
-
-def test_a_folder_that_goes_and_comes_back_is_found_again(tmp_path: Path) -> None:
-    folder, away = tmp_path / "judge", tmp_path / "away"
-    load_judge("bundled:baseline").save_pretrained(folder)
-    with running(str(folder)) as pool:
-        before = pool.ask(rows(1))
-        folder.rename(away)
-        pool.kill()
-        until(lambda: pool.pool.trouble)
-        asked = pool.asked(rows(1))
-        wait([asked])
-        assert isinstance(asked.exception(), WorkerLostError)
-        away.rename(folder)
-        until(lambda: pool.pool.workers_ready)
-        assert pool.ask(rows(1)) == before and pool.pool.trouble is None
 
 
 def test_workers_leave_it_to_the_front_when_to_end() -> None:
