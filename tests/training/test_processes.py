@@ -2,21 +2,36 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+import pytest
+import torch
 from safetensors.numpy import load_file
+from tests.training.networks import Small
+from torch import nn
 
+from votecast.errors import ConfigError
+from votecast.training import sharding
 from votecast.training.plan import deal
+from votecast.training.settings import TrainingSettings
+
+FEW_BITS = nn.Parameter(torch.zeros(3, dtype=torch.int8), requires_grad=False)
+FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
-def train(folder: Path, *settings: str, count: int = 1, ends: int = 0) -> list[dict[str, float]]:
+def train(
+    folder: Path, *settings: str, count: int = 1, ends: int = 0, told: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, float]]:
     """Train in this many processes at once, which all end with this status; what the first one wrote."""
     folder.mkdir(exist_ok=True)
     (folder / "meeting").unlink(missing_ok=True)
-    shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} | told
     if count > 1:
         shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
     command = [sys.executable, "-m", "tests.training.trained", str(folder), *settings]
@@ -39,6 +54,49 @@ def test_two_processes_train_as_one_with_steps_of_twice_the_rows(tmp_path: Path)
     for name, value in expected.items():
         assert np.array_equal(first[name], second[name])
         assert np.allclose(first[name], value, atol=1e-4)
+
+
+ZERO_2 = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}
+AVERAGED = ("average_last=2", "average_decay=0.5", "epochs=3", "eval_every=5", "save_every=4")
+
+
+@pytest.mark.parametrize(("average", "told", "killed"), [("ema", ZERO_2, False), ("last", FSDP, True)])
+def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a_kill(
+    tmp_path: Path, average: str, told: dict[str, str], killed: bool
+) -> None:
+    settings = (f"average={average}", *AVERAGED)
+    alone = train(tmp_path / "alone", *settings, "batch_size=8")
+    both = train(tmp_path / "both", *settings, "batch_size=4", count=2, told=told)
+    for one, two in zip(alone, both, strict=True):
+        assert np.allclose(list(one.values()), list(two.values()), rtol=1e-4)
+    expected = load_file(tmp_path / "alone" / "weights-0.safetensors")
+    parts = [load_file(tmp_path / "both" / f"weights-{rank}.safetensors") for rank in (0, 1)]
+    for name, value in expected.items():
+        assert np.array_equal(parts[0][name], parts[1][name])
+        assert np.allclose(parts[0][name], value, atol=1e-4)
+    if not killed:
+        return
+    train(tmp_path / "killed", *settings, "batch_size=4", "die=step 11", count=2, told=told, ends=-signal.SIGKILL)
+    assert train(tmp_path / "killed", *settings, "batch_size=4", count=2, told=told) == both
+    for name, value in load_file(tmp_path / "killed" / "weights-0.safetensors").items():
+        assert np.array_equal(value, parts[0][name])
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "said"),
+    [
+        (Small(), TrainingSettings(optimizer="adamw_8bit"), "optimizer is 'adamw_8bit', whose moments"),
+        (Small(), TrainingSettings(precision="fp16"), "precision is 'fp16'"),
+        (nn.ParameterList([FEW_BITS]), TrainingSettings(), r"few bits \(int8\)"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(network: nn.Module, settings: TrainingSettings, said: str) -> None:
+    cpu = torch.device("cpu")
+    with (
+        pytest.raises(ConfigError, match=said),
+        sharding.divided(network, settings, cpu, sharding.Division(reshard=True)),
+    ):
+        pass
 
 
 def test_every_row_of_a_step_goes_to_one_process_and_all_have_about_as_much_to_do() -> None:

@@ -63,7 +63,7 @@ def train_network(
     machine.keep_memory()
     machine.set_threads(processes.count)
     devices = [processes.device] if processes.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), processes.hold(network) as held:
+    with torch.random.fork_rng(devices), processes.hold(network, settings) as held:
         return _Training(held, train, valid, settings, seed, run, processes).finished()
 
 

@@ -16,6 +16,7 @@ from torch.nn import Module, Parameter
 from votecast.errors import ConfigError
 from votecast.training import sharding
 from votecast.training.plan import Rows
+from votecast.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 _BUCKET = 1 << 24  # numbers sent at a time
@@ -49,7 +50,7 @@ class Processes:
         return self.index == 0
 
     @contextmanager
-    def hold(self, network: Module) -> Iterator[Module]:
+    def hold(self, network: Module, settings: TrainingSettings) -> Iterator[Module]:
         """Within this, the network is where it is trained; afterwards it is back, with what it has learnt.
 
         Raises:
@@ -57,7 +58,7 @@ class Processes:
         """
         home = next(network.parameters()).device
         if self.division is not None:
-            with sharding.divided(network, self.device, self.division) as made:
+            with sharding.divided(network, settings, self.device, self.division) as made:
                 yield made
         else:
             yield network.to(self.device)

@@ -23,6 +23,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import Module, Parameter
 
 from votecast.errors import ConfigError
+from votecast.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 _SHIPPED = "take the file that votecast recipes --accelerate"
@@ -60,18 +61,19 @@ def asked_for() -> Division | None:
 
 
 @contextmanager
-def divided(network: Module, device: torch.device, division: Division) -> Iterator[Module]:
+def divided(network: Module, settings: TrainingSettings, device: torch.device, division: Division) -> Iterator[Module]:
     """Within this, a copy of a network of which this process holds a part; its weights are the network's afterwards.
 
     Args:
         network: In the memory of this process; what it does not train is shared with the copy until that is divided.
+        settings: How it is to be trained.
         device: Where the parts lie.
         division: How it is divided.
 
     Raises:
-        ConfigError: If the network cannot be divided.
+        ConfigError: If the network cannot be divided, or not with these settings.
     """
-    _check(network)
+    _check(network, settings)
     shared = {id(p): Parameter(p.detach(), requires_grad=p.requires_grad) for p in network.parameters()}
     made = deepcopy(network, dict(shared))
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
@@ -163,7 +165,13 @@ def _blocks(network: Module) -> list[Any]:
     return [] if named is None else list(named())
 
 
-def _check(network: Module) -> None:
+def _check(network: Module, settings: TrainingSettings) -> None:
+    if settings.optimizer != "adamw":
+        raise ConfigError(
+            f"optimizer is {settings.optimizer!r}, whose moments cannot be divided over processes; set it to adamw"
+        )
+    if settings.precision == "fp16":
+        raise ConfigError("precision is 'fp16', and a network divided over processes learns in bf16 or fp32; set one")
     kinds = {str(p.dtype).removeprefix("torch.") for p in network.parameters() if not p.is_floating_point()}
     if kinds:
         raise ConfigError(
