@@ -126,6 +126,11 @@ def test_the_client_tells_what_the_service_refused(service: Service) -> None:
         assert caught.value.errors[0]["path"] == "battles.36.response_a"
 
 
+def test_the_service_tells_what_a_request_may_hold(http: httpx.Client) -> None:
+    limits = http.get("/v1/judges").json()["limits"]
+    assert limits == {"body_bytes": 2_000_000, "battles": 32, "candidates": 32, "games": 10_000}
+
+
 def test_a_client_of_nobody_says_so() -> None:
     with Client("http://127.0.0.1:9", retries=1) as client:
         assert not client.ready()

@@ -61,10 +61,11 @@ class Routes:
         return await self._work(request, LeaderboardBody, self._leaderboard)
 
     async def judges(self, _: Request) -> Response:
-        """The judges of this service."""
+        """The judges of this service, and how much one request may hold."""
         self._check_ready()
         facts = [each.to_dict() for each in self._pool.judges.values()]
-        return answer({"judges": [each | {"default": place == 0} for place, each in enumerate(facts)]})
+        limits = self._most | {"body_bytes": self._settings.body_bytes}
+        return answer({"judges": [each | {"default": n == 0} for n, each in enumerate(facts)], "limits": limits})
 
     async def health(self, _: Request) -> Response:
         """Whether the service is up."""

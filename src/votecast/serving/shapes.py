@@ -133,10 +133,20 @@ class JudgeInfo(Shape):
     default: bool
 
 
+class Limits(Shape):
+    """How much one request may hold: bytes of its body, and rows of each kind."""
+
+    body_bytes: int
+    battles: int
+    candidates: int
+    games: int
+
+
 class Judges(Shape):
-    """All judges of this service."""
+    """All judges of this service, and how much one request may hold."""
 
     judges: list[JudgeInfo]
+    limits: Limits
 
 
 class Health(Shape):
