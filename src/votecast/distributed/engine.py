@@ -20,6 +20,7 @@ from votecast.distributed.noise import quiet
 from votecast.distributed.rows import unpack_told
 from votecast.distributed.settings import RaySettings
 from votecast.distributed.source import PartSource
+from votecast.distributed.stopping import insistent
 from votecast.errors import ArtifactError, ConfigError, ServiceError
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.unfinished import RUN, work_folder
@@ -56,6 +57,7 @@ class RayEngine:
             sent = sendable(self._judge, self._name, folder)
             stack.enter_context(quiet())
             stack.enter_context(cluster(self._settings))
+            stack.enter_context(insistent())
             if self._settings.address is not None:
                 sent = with_files(sent, ray.put)
             for told in self._told(job, readings, sent):
