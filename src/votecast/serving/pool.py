@@ -43,8 +43,11 @@ _PATIENCE: Final = 0.5
 _BYTES: Final = 1 << 28
 """Bytes that may wait."""
 
+_LATE: Final = 0.002
+"""Seconds by which a timer may be late; after more, the event loop has yet to hear what came in the meantime."""
+
 _LONG: Final = 1 << 18
-"""Characters that are not packed within the event loop."""
+"""Characters of several battles that are not packed within the event loop."""
 
 
 class PoolWatch(Protocol):
@@ -323,7 +326,15 @@ class Pool:
                     self._watch_over(worker)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(later, self._pump) if later < math.inf else None
+        self._timer = loop.call_at(later, self._pump_in_time) if later < math.inf else None
+
+    def _pump_in_time(self) -> None:
+        """Give out what is due; where the front itself was held up, together with what came meanwhile."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and loop.time() > self._timer.when() + _LATE:
+            self._timer = loop.call_later(_LATE / 2, self._pump)
+        else:
+            self._pump()
 
     def _watch_over(self, worker: WorkerProcess) -> None:
         """Give a worker time for the batch it begins with, and no more."""
@@ -351,7 +362,7 @@ class Pool:
 async def _packed(battles: Sequence[Mapping[str, Any]], order: str, *, explain: bool) -> list[bytes]:
     """What is asked of each row, as workers read it; away from the event loop where there is much of it."""
     asked = [{"battle": battle, "order": order, "explain": explain} for battle in battles]
-    if sum(map(_size, battles)) < _LONG:
+    if len(battles) == 1 or sum(map(_size, battles)) < _LONG:
         return [pack(row) for row in asked]
     return await asyncio.to_thread(lambda: [pack(row) for row in asked])
 
