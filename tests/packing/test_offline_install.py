@@ -9,10 +9,14 @@ import subprocess
 import venv
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.packing.fakes import real_wheels
 
 from votecast.cli import main
+from votecast.packing.contests import CONTESTS
+from votecast.packing.notebook import notebook
 
 RUNNER = """
 import json, sys
@@ -71,6 +75,39 @@ def test_a_notebook_writes_the_submission_that_predict_writes_here(
     words = ["predict", "--judge", arena / "judge", "--input", arena / "test.csv", "--format", "lmsys", "--out", here]
     assert main([str(word) for word in words]) == 0
     assert (tmp_path / "submission.csv").read_bytes() == here.read_bytes()
+
+
+def test_the_other_contest_is_found_read_and_answered_in_its_own_form(
+    kaggle: Path, python: Path, arena: Path, tmp_path: Path
+) -> None:
+    """In the environment that the first notebook has filled; only the notebook differs from contest to contest."""
+    rows = [{"id": f"r{n}", "prompt": f"Is {n} odd?", "response_a": "Yes.", "response_b": "No, " * n} for n in range(9)]
+    (tmp_path / "input" / "wsdm-cup").mkdir(parents=True)
+    test = tmp_path / "input" / "wsdm-cup" / "test.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), test)
+    manifest = json.loads((kaggle / "input" / "mine" / "manifest.json").read_text())
+    (tmp_path / "notebook.ipynb").write_text(notebook(manifest, CONTESTS["wsdm"]))
+    more = {"VOTECAST_TEST": str(test), "VOTECAST_PACK": str(kaggle / "input" / "mine")}
+    ran = run(python, "-c", RUNNER, str(tmp_path / "notebook.ipynb"), cwd=tmp_path, **more)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "9 rows in submission.csv\nid,winner\nr0,model_" in ran.stdout
+    here = tmp_path / "here.csv"
+    words = ["predict", "--judge", arena / "judge", "--input", test, "--format", "wsdm", "--out", here]
+    assert main([str(word) for word in words]) == 0
+    assert (tmp_path / "submission.csv").read_bytes() == here.read_bytes()
+
+
+def test_inputs_that_are_absent_or_doubtful_are_told(kaggle: Path, python: Path, tmp_path: Path) -> None:
+    words = ["-c", RUNNER, str(kaggle / "input" / "mine" / "notebook.ipynb")]
+    ran = run(python, *words, cwd=tmp_path, VOTECAST_INPUTS=str(tmp_path))
+    assert f"folders of this pack below {tmp_path}: none; one is needed: add it, or set PACK" in ran.stderr
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        shutil.copy(kaggle / "input" / "lmsys-chatbot-arena" / "test.csv", tmp_path / name)
+    pack = str(kaggle / "input" / "mine")
+    ran = run(python, *words, cwd=tmp_path, VOTECAST_INPUTS=str(tmp_path), VOTECAST_PACK=pack)
+    told = f"{tmp_path / 'one' / 'test.csv'}, {tmp_path / 'two' / 'test.csv'}"
+    assert f"files test.csv below {tmp_path}: {told}; one is needed: add it, or set TEST" in ran.stderr
 
 
 def test_a_damaged_pack_and_another_python_are_told_before_anything_is_installed(
