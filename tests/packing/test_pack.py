@@ -54,6 +54,7 @@ def test_the_same_judge_gives_the_same_bytes_whatever_the_way_to_it(
 ) -> None:
     moved = tmp_path / "elsewhere" / "copy"
     shutil.copytree(arena / "judge", moved)
+    (moved / "passwords.txt").write_text("what lies beside the files of a judge is not packed")
     for judge, name in ((arena / "judge", "one"), (moved, "two")):
         words = ["pack", "--judge", judge, "--out", tmp_path / name, "--find-links", links, "--no-index"]
         assert votecast(*words).code == 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from votecast.artifacts import CONFIG_NAME, read_folder, write_folder
+from votecast.artifacts import CARD_NAME, CONFIG_NAME, read_folder, write_folder
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.folder import BESIDE
 from votecast.packing.needs import base_name, configs, leaves
@@ -73,7 +73,10 @@ def copy_judge(source: Path, pack: Path, bases: Sequence[Base]) -> str:
             if file.is_file() and not file.name.startswith("."):
                 shutil.copyfile(file, pack / base.place / file.name)
     target = pack / JUDGE
-    shutil.copytree(source, target, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".*"))
+    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):  # and nothing that lies there besides
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
     if bases:
         for config in configs(target):
             _rename(config.parent, pack, {base.name: base for base in bases})

@@ -68,7 +68,7 @@ def pack(
         ArtifactError: If the judge does not load, a wheel cannot be had, or something is in the way.
         ConfigError: If there is no pip, or a setting does not fit the judge.
     """
-    place = Path(out)
+    place = Path(out).absolute()
     check_place(place, overwrite=overwrite)
     log = place.with_name(f"{place.name}.pip.log")
     with tempfile.TemporaryDirectory(prefix="votecast-pack-") as scratch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,7 @@ class Pip:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            env=os.environ | {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"},  # nothing is installed
             check=False,
         )
         if ran.returncode == 0:
