@@ -15,8 +15,6 @@ from collections import Counter
 from _fuzz import Findings, fuzz
 from _service import Service
 
-BUSY = (429, 503, 504)
-
 
 def show(found: Findings, seconds: float) -> None:
     """Print the answers by operation, kind of data and status."""
@@ -36,7 +34,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many times, each with another seed")
     parser.add_argument("--judge", default="bundled:baseline")
     asked = parser.parse_args()
-    bad = faults = 0
+    bad = faults = busy = 0
     with Service.votecast([asked.judge], "--workers", "2") as service:
         for seed in range(asked.seeds):
             start = time.perf_counter()
@@ -44,11 +42,14 @@ def main() -> int:
             show(found, time.perf_counter() - start)
             for fault in found.faults[:20]:
                 print(f"  FAULT {fault}")
-            busy = sum(found.count(status=status) for status in BUSY)
-            print(f"  5xx: {found.server_errors}, of these and of 429 because the service was busy: {busy}")
-            bad += found.server_errors
+            for wait in found.waits[:5]:
+                print(f"  BUSY {wait}")
+            print(f"  5xx: {found.server_errors}; beside these the service was too busy (429, 503, 504): {found.busy}")
+            bad, busy = bad + found.server_errors, busy + found.busy
             faults += len(found.faults)
-    print(f"\nservice_fuzz: {bad} answers of 5xx, {faults} answers that the description does not allow")
+    print(
+        f"\nservice_fuzz: {bad} answers of 5xx, {busy} of a busy service, {faults} that the description does not allow"
+    )
     return int(bool(bad or faults))
 
 

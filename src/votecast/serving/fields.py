@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,7 +23,8 @@ SUM: Final = "allowed are the shares of a, b and tie, as an object or in this or
 _TOLERANCE: Final = 1e-3
 
 _TURN: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
-_VISIBLE: Final = {"type": "string", "pattern": r"\S"}
+_SEEN: Final = r"[^\s\x1c-\x1f\x85\ufeff]"  # white space as Python and as JavaScript know it
+_VISIBLE: Final = {"type": "string", "pattern": _SEEN}
 TEXT_OR_TURNS: Final[dict[str, Any]] = {
     "anyOf": [
         _VISIBLE,
@@ -30,6 +32,7 @@ TEXT_OR_TURNS: Final[dict[str, Any]] = {
     ]
 }
 ID: Final[dict[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+_VISIBLE_IN: Final = re.compile(_SEEN)
 _SHARE: Final = {"type": "number", "minimum": 0, "maximum": 1}
 SHARES: Final[dict[str, Any]] = {
     "anyOf": [
@@ -103,7 +106,7 @@ def as_shares(value: Any) -> Any:
 
 def check_text(turns: Sequence[str | None]) -> None:
     """Refuse a conversation without a text, or with too many turns."""
-    if not any(turn and not turn.isspace() for turn in turns):
+    if not any(turn and _VISIBLE_IN.search(turn) for turn in turns):
         given = "there is no turn" if not turns else "there is nothing but white space"
         raise unfit(f"{given}; give at least one visible character")
     if len(turns) > MOST_TURNS:

@@ -94,7 +94,8 @@ class Pool:
         self._queues = {name: Queue(settings.batch_tokens, settings.batch_wait) for name in judges}
         self._open: set[Request] = set()
         self._guards: dict[WorkerProcess, asyncio.TimerHandle] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due = math.inf
         self._changed = asyncio.Event()
 
     @property
@@ -326,12 +327,13 @@ class Pool:
                     self._watch_over(worker)
         if self._timer is not None:
             self._timer.cancel()
+        self._due = later
         self._timer = loop.call_at(later, self._pump_in_time) if later < math.inf else None
 
     def _pump_in_time(self) -> None:
         """Give out what is due; where the front itself was held up, together with what came meanwhile."""
         loop = asyncio.get_running_loop()
-        if self._timer is not None and loop.time() > self._timer.when() + _LATE:
+        if self._timer is not None and loop.time() > self._due + _LATE:  # uvloop's handles do not all tell when
             self._timer = loop.call_later(_LATE / 2, self._pump)
         else:
             self._pump()
