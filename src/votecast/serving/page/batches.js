@@ -4,6 +4,9 @@ import { ServiceError, ask, pause } from "./api.js";
 import { size } from "./words.js";
 
 export const LIMITS = { battles: 32, bytes: 1_900_000, parallel: 4 };
+const FIRST = 4;
+const QUICK = 4;
+const SLOW = 10;
 const PATIENCE = 60;
 const BROKEN = 3;
 
@@ -22,7 +25,7 @@ export function* batchesOf(rows, refuse, limits = LIMITS) {
       refuse(row, `its texts are ${size(long)} long; a request holds ${size(limits.bytes)}`);
       continue;
     }
-    if (batch.length === limits.battles || bytes + long > limits.bytes) {
+    if (batch.length >= limits.battles || bytes + long > limits.bytes) {
       yield batch;
       batch = [];
       bytes = 0;
@@ -41,11 +44,16 @@ export function* batchesOf(rows, refuse, limits = LIMITS) {
  * @param {AbortSignal} signal Ends it with an AbortError; what is done stays done.
  */
 export async function forecastAll(rows, judge, on, signal) {
-  const batches = batchesOf(rows, on.failed);
+  const pace = { ...LIMITS, battles: FIRST };
+  const batches = batchesOf(rows, on.failed, pace);
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const work = async () => {
-    for (const batch of batches) await sendBatch(batch, judge, on, either);
+    for (const batch of batches) {
+      const started = performance.now();
+      await sendBatch(batch, judge, on, either);
+      setPace(pace, (performance.now() - started) / 1000);
+    }
   };
   const working = Array.from({ length: LIMITS.parallel }, work);
   try {
@@ -55,6 +63,12 @@ export async function forecastAll(rows, judge, on, signal) {
     await Promise.allSettled(working);
     throw error;
   }
+}
+
+/** Larger batches for a quick judge, smaller ones for a slow one, so that progress is seen and no request times out. */
+function setPace(pace, seconds) {
+  if (seconds < QUICK) pace.battles = Math.min(2 * pace.battles, LIMITS.battles);
+  else if (seconds > SLOW) pace.battles = Math.max(1, Math.floor(pace.battles / 2));
 }
 
 async function sendBatch(batch, judge, on, signal) {

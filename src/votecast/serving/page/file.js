@@ -12,6 +12,7 @@ import { count, duration } from "./words.js";
 const TOLD_EVERY = 250;
 const SPOKEN = 0.25;
 const DIGITS = 6;
+const CANCELLED = "cancelled";
 const FEWEST_GAMES = 2;
 
 /**
@@ -67,7 +68,7 @@ export function startFile(judges) {
       await forecastAll(open, judge?.name ?? null, follower(seen), mine.signal);
     } catch (error) {
       if (!(error instanceof ServiceError) && error.name !== "AbortError") throw error;
-      end = error.name === "AbortError" ? "cancelled before its turn" : error.message;
+      end = error.name === "AbortError" ? CANCELLED : error.message;
     } finally {
       clearInterval(clock);
     }
@@ -115,14 +116,15 @@ export function startFile(judges) {
   }
 
   function finish(name, { rows, failed }, end, judge, goOn) {
+    work = new AbortController();
     const done = rows.filter((row) => row.forecast);
     const open = rows.filter((row) => !row.forecast && !row.reason);
-    const without = rows.filter((row) => !row.forecast).map(({ number, id, reason }) => ({ number, id, reason: reason ?? end }));
-    const lost = [...failed, ...without].sort((one, other) => one.number - other.number);
-    const cancelled = end.startsWith("cancelled");
+    const lost = [...failed, ...rows.filter(({ reason }) => reason)].sort((one, other) => one.number - other.number);
+    const cancelled = end === CANCELLED;
     if (end && !cancelled) say(byId("file-problem"), `${end} What was forecast before that is here to be downloaded.`);
-    const rest = lost.length ? `; ${count(lost.length, "row")} without one` : "";
-    say(byId("file-status"), `${cancelled ? "Cancelled: " : ""}${count(done.length, "forecast")}${rest}.`);
+    const rest = [lost.length && `${count(lost.length, "row")} without one`, open.length && `${count(open.length, "pair")} not forecast yet`];
+    const parts = [count(done.length, "forecast"), ...rest.filter(Boolean)];
+    say(byId("file-status"), `${cancelled ? "Cancelled: " : ""}${parts.join("; ")}.`);
     const title = el("h3", { tabindex: "-1" }, end ? "Results so far" : "Results");
     const more = el("button", { type: "button", onclick: goOn }, `Go on with the other ${count(open.length, "pair")}`);
     const board = el("div");
@@ -138,10 +140,13 @@ export function startFile(judges) {
     const voted = rows.filter((row) => row.vote);
     const kinds = { forecasts: rows, ...(voted.length >= FEWEST_GAMES ? { votes: voted } : {}) };
     const place = el("div", { class: "board" }, el("p", { class: "soft" }, "Ranking the models …"));
+    let wanted = "";
     const show = async (kind) => {
+      wanted = kind;
       try {
         const games = kinds[kind].map((row) => gameOf(row, kind));
         const found = await askPatiently("v1/leaderboard", JSON.stringify({ games }), mine.signal);
+        if (kind !== wanted) return;
         fill(place, leaderboardOf(`Leaderboard by ${kind}: ${count(games.length, "battle")}`, found));
       } catch (error) {
         if (error.name === "AbortError") return;
