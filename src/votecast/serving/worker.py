@@ -79,9 +79,11 @@ def _import(names: list[str]) -> None:
     """Import what another worker had to import, which takes longer than to load most judges."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        logging.disable()
         for name in names:
             with suppress(Exception):  # whoever needs it will say what is wrong with it
                 importlib.import_module(name)
+        logging.disable(logging.NOTSET)
 
 
 def _load(order: dict[str, Any], say: Callable[[Any], None]) -> dict[str, Any]:
