@@ -48,6 +48,7 @@ def check_same(one: Path, other: Path) -> None:
     assert np.abs(forecasts(one) - forecasts(other)).max() < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "recipe"), [("cross", CROSS), ("lora", LORA)])
 def test_two_processes_learn_what_one_learns(place: Path, name: str, recipe: tuple[str, ...]) -> None:
     assert main(words(recipe, place, f"{name}-alone", 8)) == 0
@@ -60,21 +61,20 @@ def test_two_processes_learn_what_one_learns(place: Path, name: str, recipe: tup
         check_same(place / f"{name}-alone", place / f"{name}-{file}")
 
 
-@pytest.mark.parametrize(("file", "rank"), [("multi_cpu", 1), ("fsdp", 0)])
-def test_a_training_over_folds_goes_on_after_one_process_was_killed(place: Path, file: str, rank: int) -> None:
-    command = words((*REFIT, "--model.training.save_every=1"), place, f"killed-{file}", 4)
-    started = start(file, *command)
-    kill_process(started, rank, once=place / f".killed-{file}.work" / "fold_1" / "checkpoints" / "step-*2")
+@pytest.mark.slow
+def test_a_training_over_folds_goes_on_after_one_process_was_killed(place: Path) -> None:
+    command = words((*REFIT, "--model.training.save_every=1"), place, "killed", 4)
+    started = start("multi_cpu", *command)
+    kill_process(started, 1, once=place / ".killed.work" / "fold_1" / "checkpoints" / "step-*2")
     code, out, err = ended(started)
     assert (code, out, errors(err)) == (1, "", [])
-    if rank:
-        assert "the same command with --resume continues it" in err
-    code, _, err = ended(start(file, *command, "--resume"))
+    assert "the same command with --resume continues it" in err
+    code, _, err = ended(start("multi_cpu", *command, "--resume"))
     assert code == 0, err
-    assert not (place / f".killed-{file}.work").exists()
-    command[command.index(str(place / f"killed-{file}"))] = str(place / f"whole-{file}")
-    assert ended(start(file, *command))[0] == 0
-    assert load_judge(place / f"killed-{file}").hash == load_judge(place / f"whole-{file}").hash
+    assert not (place / ".killed.work").exists()
+    command[command.index(str(place / "killed"))] = str(place / "whole")
+    assert ended(start("multi_cpu", *command))[0] == 0
+    assert load_judge(place / "killed").hash == load_judge(place / "whole").hash
 
 
 def test_what_is_wrong_in_all_processes_is_told_once(place: Path) -> None:
