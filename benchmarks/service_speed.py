@@ -34,7 +34,7 @@ EQUAL = {"baseline": 0.0, "encoder": 1e-5}
 MARKS = {"baseline": (0.5, 0.7), "encoder": (0.8, 0.9)}
 NAIVE, NAIVE_CONNECTIONS = (1.5, 3.0), 32
 SLOWEST, SLOWEST_AIM = 0.250, 0.100
-WARM = 64
+WARM, PATIENCE = 64, 300
 NAIVE_COMMAND = [sys.executable, str(Path(__file__).with_name("_naive_service.py"))]
 
 
@@ -82,7 +82,7 @@ def served(service: Service, plan: Plan, title: str) -> tuple[Floats, float]:
 
 def throughput(name: str, service: Service, work: Path, asked: argparse.Namespace) -> tuple[bool, float]:
     """Compare outputs and speed with the offline engine; whether the marks are reached, and pairs a second."""
-    plan = Plan(service.port, work / f"{name}.requests", connections=asked.connections, keep=True)
+    plan = Plan(service.port, work / f"{name}.requests", asked.connections, keep=True, patience=PATIENCE)
     best = {"offline": np.inf, "service": np.inf}
     for _ in range(asked.rounds):
         exact, seconds = offline(name, work)
@@ -117,7 +117,7 @@ def latency(name: str, service: Service, work: Path, rate: float, asked: argpars
 def against_offline(name: str, work: Path, asked: argparse.Namespace) -> bool:
     """Throughput and latency with one judge."""
     print(f"\n{name}: load of the machine {os.getloadavg()[0]:.1f}", flush=True)
-    with Service.votecast([PLACES[name]], "--workers", str(asked.workers)) as service:
+    with Service.votecast([PLACES[name]], *options(asked)) as service:
         warm_up(service, work, name)
         reached, rate = throughput(name, service, work, asked)
         return latency(name, service, work, rate, asked) and reached
@@ -129,13 +129,13 @@ def against_naive(work: Path, asked: argparse.Namespace) -> bool:
     seconds: dict[str, float] = {}
     forecasts: dict[str, Floats] = {}
     services = {
-        "service": Service.votecast([PLACES["encoder"]], "--workers", str(asked.workers)),
+        "service": Service.votecast([PLACES["encoder"]], *options(asked)),
         "naive": Service([*NAIVE_COMMAND, PLACES["encoder"]]),
     }
     for title, service in services.items():
         with service:
             warm_up(service, work, "encoder")
-            plan = Plan(service.port, work / "encoder.requests", connections=NAIVE_CONNECTIONS, keep=True)
+            plan = Plan(service.port, work / "encoder.requests", NAIVE_CONNECTIONS, keep=True, patience=PATIENCE)
             for _ in range(asked.rounds):
                 forecasts[title], took = served(service, plan, title)
                 seconds[title] = min(seconds.get(title, np.inf), took)
@@ -147,6 +147,11 @@ def against_naive(work: Path, asked: argparse.Namespace) -> bool:
         f"service against naive endpoint: {ratio:.2f} x; reach {reach}, aim {aim}: {word(ratio >= reach)}", flush=True
     )
     return gap <= most and ratio >= reach
+
+
+def options(asked: argparse.Namespace) -> list[str]:
+    """What the service is started with; on a slow machine an encoder's queue may be longer than its usual patience."""
+    return ["--workers", str(asked.workers), "--timeout", str(PATIENCE)]
 
 
 def warm_up(service: Service, work: Path, name: str) -> Outcome:
