@@ -41,6 +41,11 @@ def test_a_comparison_is_typed_and_shown_as_the_service_says(visit: Open, http: 
     assert said["reasons"][0]["name"] in shown and said["reasons"][0]["text"] in shown
     assert "plays no part" in shown and "reads texts whole" in shown
     assert page["#told"].inner_text().startswith("Answer A is")
+    assert page["#stale"].is_hidden()
+    page["#a-1"].fill("Red.")
+    assert page["#stale"].is_visible()
+    page.compare()
+    page["#stale"].wait_for(state="hidden")
 
 
 def test_the_keyboard_alone_is_enough(visit: Open) -> None:

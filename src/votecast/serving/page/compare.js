@@ -25,7 +25,9 @@ export function startCompare(judges) {
 
   async function compare() {
     if (running || !turns.check()) {
-      if (!running) say(byId("form-problem"), "Something is missing: see beside the fields.");
+      if (running) return;
+      byId("result").hidden = true;
+      say(byId("form-problem"), "Something is missing: see beside the fields.");
       return;
     }
     const judge = judges.chosen();
@@ -50,6 +52,7 @@ export function startCompare(judges) {
   function show(forecast, judge, request) {
     fill(byId("result-body"), resultOf(forecast, judge, request));
     byId("result").hidden = false;
+    byId("stale").hidden = true;
     const { title, text } = inWords(forecast);
     say(byId("form-status"), "");
     say(byId("told"), `${title}. ${text}`);
@@ -75,12 +78,23 @@ export function startCompare(judges) {
     event.preventDefault();
     compare();
   });
+  for (const changing of ["form", "judge"]) {
+    byId(changing).addEventListener("input", () => {
+      byId("stale").hidden = false;
+    });
+  }
   byId("form").addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
     compare();
   });
-  byId("add-turn").addEventListener("click", () => turns.add());
+  byId("turns").addEventListener("click", ({ target }) => {
+    if (target.closest("button")) byId("stale").hidden = false;
+  });
+  byId("add-turn").addEventListener("click", () => {
+    turns.add();
+    byId("stale").hidden = false;
+  });
   byId("exchange").addEventListener("click", () => {
     forget();
     turns.exchange();
