@@ -77,6 +77,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(folder: Path) -> None:
         child = command(folder, "--out", "out/", "--engine", "ray", "--address", address)  # bound, and not listening
         _, complaints = child.communicate(timeout=120)
     assert child.returncode == 1
-    assert f"error: no Ray cluster answers at {address}" in complaints
+    assert "error: no Ray cluster answers at" in complaints
+    assert address.rpartition(":")[2] in complaints
     assert len(complaints.splitlines()) == 1
     assert not (folder / "out").exists()

@@ -37,10 +37,10 @@ def cluster(settings: RaySettings) -> Iterator[None]:
         if settings.address is None:
             options = _local(stack)
         else:
-            _check_reachable(settings.address, settings.patience)
             options = {"address": settings.address}
         stack.callback(_leave)
-        _enter(options, settings.address)
+        with _within(settings.patience if settings.address is not None else None):
+            _enter(options, settings.address)
         yield
 
 
@@ -92,36 +92,67 @@ def _enter(options: dict[str, Any], address: str | None) -> None:
             signal.signal(signal.SIGTERM, heard)  # Ray has taken it for itself
 
 
+@contextlib.contextmanager
+def _within(seconds: float | None) -> Iterator[None]:
+    """Stop the block after so many seconds: Ray waits for minutes for a node that is not there.
+
+    Raises:
+        ServiceError: If it takes longer.
+    """
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise ServiceError(
+            f"the Ray cluster did not take this machine in within {seconds:g} s; run the command on a machine of the "
+            "cluster, or drop --address to use this machine"
+        )
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _leave() -> None:
     with contextlib.suppress(Exception):
         ray.shutdown()
 
 
-def _check_reachable(address: str, patience: float) -> None:
+def check_reachable(address: str, patience: float) -> None:
     """Find out in seconds what Ray would find out in minutes.
+
+    Args:
+        address: As of `RaySettings`.
+        patience: Seconds to wait at most, about.
 
     Raises:
         ServiceError: If no cluster answers at the address.
     """
     from ray._private import services
 
-    where = address.removeprefix("ray://")
-    if address == "auto":
-        where = services.canonicalize_bootstrap_address(address) or ""
-        if not where:
-            raise ServiceError(
-                "no Ray cluster runs on this machine; start one (ray start --head), name its address (HOST:PORT), or "
-                "drop --address to let votecast start one"
-            )
-    host, _, port = where.rpartition(":")
-    if not host or not port.isdigit():
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address != "auto" and not (host and port.isdigit()):
         raise ServiceError(
             f"{address!r} is no address of a Ray cluster; allowed are auto, HOST:PORT and ray://HOST:PORT"
         )
+    if not address.startswith("ray://"):  # Ray itself takes loopback for the address of this machine
+        with contextlib.suppress(ConnectionError):  # there is none
+            host, _, port = (services.canonicalize_bootstrap_address(address) or "").rpartition(":")
+    if not host:
+        raise ServiceError(
+            "no Ray cluster runs on this machine; start one (ray start --head), name its address (HOST:PORT), or drop "
+            "--address to let votecast start one"
+        )
+    where = f"{host}:{port}"
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=patience / 2).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=patience / 4).close()
         if not address.startswith("ray://"):  # which has a patience of its own
-            _check_is_ray(where, patience)
+            _check_is_ray(where, patience / 2)
     except (OSError, OverflowError) as error:
         raise ServiceError(
             f"no Ray cluster answers at {where}: {error}; check host and port, or drop --address to use this machine"

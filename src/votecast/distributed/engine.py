@@ -14,7 +14,7 @@ from ray.data import ActorPoolStrategy, DataContext, read_datasource
 
 from votecast.bulk.job import MANIFEST, Job, PartMade, Reading, Told
 from votecast.distributed.actor import Forecaster
-from votecast.distributed.cluster import cluster, first_line
+from votecast.distributed.cluster import check_reachable, cluster, first_line
 from votecast.distributed.judges import SentJudge, sendable, with_files
 from votecast.distributed.noise import quiet
 from votecast.distributed.rows import unpack_told
@@ -38,12 +38,17 @@ class RayEngine:
         judge: The judge.
         name: What it was loaded from; a judge that lies in no folder is saved to one for the actors.
         settings: Where Ray works, and with how much.
+
+    Raises:
+        ServiceError: If no cluster answers at its address; nothing has been touched.
     """
 
     def __init__(self, judge: TrainedJudge, name: str, settings: RaySettings | None = None) -> None:
         self._judge = judge
         self._name = name
         self._settings = settings or RaySettings()
+        if self._settings.address is not None:
+            check_reachable(self._settings.address, self._settings.patience)
 
     def run(self, job: Job, readings: Sequence[Reading], progress: Callable[[int], None]) -> Iterator[Told]:
         """See `Engine`.

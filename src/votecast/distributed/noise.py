@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 
 from ray.data import DataContext
@@ -23,7 +24,8 @@ def quiet() -> Iterator[None]:
     for each in loggers:
         each.setLevel(logging.CRITICAL)
     try:
-        with _quiet_below(), _quiet_beside():
+        with _quiet_below(), _quiet_beside(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
         for each, level in zip(loggers, before, strict=True):

@@ -18,7 +18,7 @@ class RaySettings(Settings):
         cpus_per_actor: CPUs of each actor. Reading asks for none: it can always go on, whatever the actors hold.
         gpus_per_actor: GPUs, or the share of one, of each actor.
         threads: Threads that each judge computes with; None shares the CPUs among the actors.
-        patience: Seconds to wait for a cluster to answer.
+        patience: Seconds to wait for a cluster to take this machine in; it must answer at all in half of them.
         loading: Seconds to wait for the actors to be placed and to have loaded their judges.
 
     Example:
