@@ -99,10 +99,11 @@ class Stepper:
             self._optimizer.zero_grad(set_to_none=True)
             torch.manual_seed(_draw(self._seed, step, self._processes.index))
             parts, full = passes(mine, self._costs, budget), False
+            spare = self._processes.spare(parts)  # asked before the first pass, in which all take part
             found: list[Tensor] = []
             try:
                 found.extend(self._backward(part, 1 / len(rows)) for part in parts)
-                for _ in range(self._processes.spare(parts)):
+                for _ in range(spare):
                     self._backward(rows[:1], 0.0)
             except torch.OutOfMemoryError:
                 if self._processes.division is not None:
