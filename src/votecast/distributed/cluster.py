@@ -34,10 +34,7 @@ def cluster(settings: RaySettings) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as stack:
-        if settings.address is None:
-            options = _local(stack)
-        else:
-            options = {"address": settings.address}
+        options = _local(stack) if settings.address is None else {"address": settings.address}
         stack.callback(_leave)
         with _within(settings.patience if settings.address is not None else None):
             _enter(options, settings.address)
@@ -140,19 +137,26 @@ def check_reachable(address: str, patience: float) -> None:
         raise ServiceError(
             f"{address!r} is no address of a Ray cluster; allowed are auto, HOST:PORT and ray://HOST:PORT"
         )
-    if not address.startswith("ray://"):  # Ray itself takes loopback for the address of this machine
-        with contextlib.suppress(ConnectionError):  # there is none
-            host, _, port = (services.canonicalize_bootstrap_address(address) or "").rpartition(":")
-    if not host:
+    if host:
+        _check_open(f"{host}:{port}", patience / 4)
+    if address.startswith("ray://"):  # which has a patience of its own
+        return
+    where = ""
+    with contextlib.suppress(ConnectionError):  # there is none
+        where = services.canonicalize_bootstrap_address(address) or ""  # Ray takes loopback for this machine's address
+    if not where:
         raise ServiceError(
             "no Ray cluster runs on this machine; start one (ray start --head), name its address (HOST:PORT), or drop "
             "--address to let votecast start one"
         )
-    where = f"{host}:{port}"
+    _check_open(where, patience / 4)
+    _check_is_ray(where, patience / 2)
+
+
+def _check_open(where: str, patience: float) -> None:
+    host, _, port = where.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=patience / 4).close()
-        if not address.startswith("ray://"):  # which has a patience of its own
-            _check_is_ray(where, patience / 2)
+        socket.create_connection((host.strip("[]"), int(port)), timeout=patience).close()
     except (OSError, OverflowError) as error:
         raise ServiceError(
             f"no Ray cluster answers at {where}: {error}; check host and port, or drop --address to use this machine"
@@ -163,7 +167,7 @@ def _check_is_ray(address: str, patience: float) -> None:
     """Refuse a port that is open and silent, at which Ray itself would wait for minutes.
 
     Raises:
-        TimeoutError: If it is.
+        ServiceError: If it is.
     """
     from ray._raylet import GcsClient  # type: ignore[attr-defined,unused-ignore]
 
@@ -171,7 +175,10 @@ def _check_is_ray(address: str, patience: float) -> None:
     asking.start()
     asking.join(patience)
     if asking.is_alive():
-        raise TimeoutError(f"what is there does not answer as Ray does within {patience:g} s")
+        raise ServiceError(
+            f"no Ray cluster answers at {address}: what is there does not speak as Ray does within {patience:g} s; check "
+            "host and port, or drop --address to use this machine"
+        )
 
 
 def _ask(client: Callable[..., object], address: str) -> None:
