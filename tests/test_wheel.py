@@ -79,7 +79,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
 
 def test_the_installed_command_does_the_main_job(command: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="tests use no network"):
-        run(command.with_name("python"), tmp_path, "-c", "import socket; socket.create_connection(('127.0.0.1', 9))")
+        run(command.with_name("python"), tmp_path, "-c", "import socket; socket.create_connection(('192.0.2.1', 9))")
     where = run(command.with_name("python"), tmp_path, "-c", "import votecast; print(votecast.__file__)")
     assert str(command.parents[1]) in where
     assert "baseline" in run(command, tmp_path, "recipes")
