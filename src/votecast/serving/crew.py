@@ -208,7 +208,7 @@ class Crew:
         return ""
 
     def _note(self, trouble: str | None) -> None:
-        if trouble and trouble != self.trouble:
+        if trouble and trouble != self.trouble and not self._has_given_up:  # who gives up tells why himself
             logger.error("%s", trouble)
         self.trouble = trouble
 
