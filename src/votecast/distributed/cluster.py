@@ -176,8 +176,8 @@ def _check_is_ray(address: str, patience: float) -> None:
     asking.join(patience)
     if asking.is_alive():
         raise ServiceError(
-            f"no Ray cluster answers at {address}: what is there does not speak as Ray does within {patience:g} s; check "
-            "host and port, or drop --address to use this machine"
+            f"no Ray cluster answers at {address}: what is there does not speak as Ray does within {patience:g} s; "
+            "check host and port, or drop --address to use this machine"
         )
 
 
