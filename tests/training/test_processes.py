@@ -66,8 +66,8 @@ def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a
     tmp_path: Path, average: str, told: dict[str, str], killed: bool
 ) -> None:
     settings = (f"average={average}", *AVERAGED)
-    alone = train(tmp_path / "alone", *settings, "batch_size=8")
-    both = train(tmp_path / "both", *settings, "batch_size=4", count=2, told=told)
+    alone = train(tmp_path / "alone", *settings, "batch_size=10")
+    both = train(tmp_path / "both", *settings, "batch_size=5", count=2, told=told)
     for one, two in zip(alone, both, strict=True):
         assert np.allclose(list(one.values()), list(two.values()), rtol=1e-4)
     expected = load_file(tmp_path / "alone" / "weights-0.safetensors")
@@ -77,8 +77,8 @@ def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a
         assert np.allclose(parts[0][name], value, atol=1e-4)
     if not killed:
         return
-    train(tmp_path / "killed", *settings, "batch_size=4", "die=step 11", count=2, told=told, ends=-signal.SIGKILL)
-    assert train(tmp_path / "killed", *settings, "batch_size=4", count=2, told=told) == both
+    train(tmp_path / "killed", *settings, "batch_size=5", "die=step 11", count=2, told=told, ends=-signal.SIGKILL)
+    assert train(tmp_path / "killed", *settings, "batch_size=5", count=2, told=told) == both
     for name, value in load_file(tmp_path / "killed" / "weights-0.safetensors").items():
         assert np.array_equal(value, parts[0][name])
 
