@@ -216,3 +216,19 @@ def test_what_cannot_be_scored_is_named_by_a_place_that_is_in_the_body(route: st
     answer = post(pool, route, body)
     assert answer.status_code == 422
     assert answer.json()["error"]["errors"] == [{"path": path, "message": "it is longer than the judge reads"}]
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "path"),
+    [
+        ("/v1/compare", BATTLE | {"prompt": [3] * 500}, "prompt.0"),
+        ("/v1/rerank", {"prompt": "Why?", "candidates": [[3] * 500]}, "candidates.0.0"),
+        ("/v1/compare", BATTLE | {f"f{n}": 1 for n in range(500)}, ""),
+        ("/v1/compare/batch", {"battles": [BATTLE, BATTLE | {f"f{n}": 1 for n in range(500)}]}, "battles.1"),
+        ("/v1/leaderboard", {"games": [{"model_a": "x", "model_b": 3}] * 500}, "games.0.model_b"),
+    ],
+)
+def test_of_very_many_faults_the_first_is_told_and_the_rest_is_not_looked_for(route: str, body: Any, path: str) -> None:
+    answer = post(StillPool(), route, body)
+    assert answer.status_code == 422
+    assert [fault["path"] for fault in answer.json()["error"]["errors"]] == [path]

@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainValidator,
     ValidationError,
@@ -35,12 +36,15 @@ from votecast.types import Battle, Turns, Winner
 
 _NAME: Final = 200
 
+_FIELDS: Final = 100
+"""Most fields of an object, known or not: to tell of each of very many would take seconds."""
+
 Order = Literal["both", "given"]
 Method = Literal["bradley_terry", "davidson", "rao_kupper"]
 Given = TypeVar("Given", bound=BaseModel)
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
-_Turns = Annotated[Turns, WithJsonSchema(TEXT_OR_TURNS)]
+_Turns = Annotated[Turns, FailFast(), WithJsonSchema(TEXT_OR_TURNS)]
 _Answer = Annotated[Any, PlainValidator(as_answer), WithJsonSchema(TEXT_OR_TURNS)]
 _Id = Annotated[str, BeforeValidator(as_id), WithJsonSchema(ID)]
 _Shares = Annotated[tuple[float, float, float] | None, WithJsonSchema(SHARES)]
@@ -143,7 +147,7 @@ class LeaderboardBody(BaseModel):
 
     model_config = _STRICT
 
-    games: Annotated[list[GameBody], Field(min_length=1)]
+    games: Annotated[list[GameBody], FailFast(), Field(min_length=1)]
     method: Method = "bradley_terry"
 
 
@@ -163,15 +167,31 @@ def read_body(kind: type[Given], values: Any, most: Mapping[str, int]) -> Given:
         >>> read_body(BatchBody, {"battles": [battle]}, {"battles": 32}).battles[0].response_b
         ('Because.',)
     """
-    for name, limit in most.items() if isinstance(values, dict) else ():
-        given = values.get(name)
-        if isinstance(given, list) and len(given) > limit:
-            told = f"{len(given):,} {name} are given; at most {limit:,} are allowed: send several requests"
-            raise _refused([Fault(name, told)])
+    if isinstance(values, dict):
+        _check_sizes(values, most)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         raise _refused(faults_of(error, _fields(kind))) from None
+
+
+def _check_sizes(values: dict[str, Any], most: Mapping[str, int]) -> None:
+    """Refuse lists and objects that are far too long before anybody looks at all that is in them."""
+    _check_fields("", values)
+    for name, limit in most.items():
+        given = values.get(name)
+        if not isinstance(given, list):
+            continue
+        if len(given) > limit:
+            told = f"{len(given):,} {name} are given; at most {limit:,} are allowed: send several requests"
+            raise _refused([Fault(name, told)])
+        for place, each in enumerate(given):
+            _check_fields(f"{name}.{place}", each)
+
+
+def _check_fields(path: str, value: Any) -> None:
+    if isinstance(value, dict) and len(value) > _FIELDS:
+        raise _refused([Fault(path, f"{len(value):,} fields are given; GET /docs lists those that there are")])
 
 
 def _refused(faults: list[Fault]) -> UnfitError:
