@@ -80,6 +80,35 @@ def test_what_is_no_http(service: Service, sent: bytes) -> None:
         assert all(status in (400, 404, 431, 505) for status in answers(opened, 1))
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\nHost: " + b"x" * 100_000,
+        HEAD + b"".join(b"x%d: y\r\n" % n for n in range(20_000)),
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 30_000,
+    ],
+    ids=["address", "header", "headers", "trailers"],
+)
+def test_a_head_without_an_end_is_not_kept(service: Service, sent: bytes) -> None:
+    with line(service) as opened:
+        with contextlib.suppress(OSError):  # it may close the door while we still speak
+            for _ in range(2_000):  # far more than the buffers between us hold
+                opened.sendall(sent)
+                sent = sent[-50_000:]
+            pytest.fail("all was taken")
+        with contextlib.suppress(OSError):
+            assert answers(opened, 1) in ([431], [400], [])
+
+
+def test_what_is_no_http_is_refused_as_everything_else(service: Service) -> None:
+    with line(service) as opened:
+        opened.sendall(b"VOTE / HTTP/1.1\r\n\r\n")
+        told = opened.makefile("rb").read()
+    assert told.startswith(b"HTTP/1.1 400 ") and b"content-security-policy: default-src 'none'" in told
+    assert json.loads(told.partition(b"\r\n\r\n")[2])["error"]["type"] == "no_http"
+
+
 @pytest.mark.parametrize("sent", CUT_OFF, ids=len)
 def test_a_connection_closed_in_the_middle_of_a_request(service: Service, sent: bytes) -> None:
     for _ in range(5):

@@ -48,6 +48,28 @@ class BadBodyError(RequestError):
     status, type = 400, "bad_body"
 
 
+class NoHttpError(RequestError):
+    """What came is no request."""
+
+    status, type = 400, "no_http"
+
+    def __init__(self) -> None:
+        super().__init__("this is no request that can be read; send one in HTTP/1.1")
+
+
+class LongHeadError(RequestError):
+    """The first line and the headers of a request are longer than allowed.
+
+    Args:
+        most: What is allowed.
+    """
+
+    status, type = 431, "head_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the address and the headers are longer than {most:,} bytes; send shorter ones")
+
+
 class UnauthorizedError(RequestError):
     """The key is missing or wrong."""
 

@@ -24,6 +24,7 @@ from votecast.serving.logs import JsonLog
 from votecast.serving.metrics import Metrics
 from votecast.serving.pool import Pool
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.wire import Wire
 
 _BACKLOG: Final = 2048
 _KEPT_ALIVE: Final = 60
@@ -138,6 +139,7 @@ class _Front:
             app,
             access_log=False,
             backlog=_BACKLOG,
+            http=Wire,
             lifespan="off",
             log_config=None,
             log_level="error",
