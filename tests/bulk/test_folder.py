@@ -207,6 +207,18 @@ def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path
     assert bytes_of(out) == {"thesis.md": b"mine"}
 
 
+def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (pairs / "c.jsonl").rename(tmp_path / "out" / "part-00000-00000.parquet")
+    (tmp_path / "link").symlink_to("out")
+    before = bytes_of(tmp_path / "out")
+    for given in ("out/*", "link/part-00000-00000.parquet"):
+        for options in ({"overwrite": True}, {"resume": True}):
+            with pytest.raises(ConfigError, match="lies in the folder that the forecasts go to"):
+                predict(judge(), tmp_path / "out", given, **options)
+    assert bytes_of(tmp_path / "out") == before
+
+
 def test_nothing_is_left_of_a_run_that_did_nothing(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         predict(judge(0), tmp_path / "out")

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import fs
 
 from votecast.bulk import places, predict_folder
-from votecast.bulk.inputs import find_inputs
+from votecast.bulk.inputs import find_inputs, wants_folder
 from votecast.bulk.places import Place
 from votecast.errors import ArtifactError, ConfigError, DataError
 
@@ -107,3 +107,61 @@ def test_a_filesystem_that_refuses_is_an_error_of_ours(
     monkeypatch.setattr(Place, "write", refuses)
     with pytest.raises(ArtifactError, match="access denied"):
         predict(judge(), "far://bucket/out", "far://bucket/pairs/*.jsonl")
+
+
+class _KilledError(BaseException):
+    """As if the process were gone."""
+
+
+class _Dying:
+    """A filesystem whose user is killed before the first part has its name."""
+
+    def __init__(self, system: Any) -> None:
+        self._system = system
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._system, name)
+
+    def move(self, source: str, target: str) -> None:
+        if "/part-" in target and "/.manifest" not in target:
+            raise _KilledError
+        self._system.move(source, target)
+
+
+def test_what_a_killed_process_was_writing_there_is_removed(
+    judge: Callable, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = "far://bucket/pairs/*.jsonl"
+    predict(judge(), tmp_path / "near", given)
+    found = places._system
+    with monkeypatch.context() as patched, pytest.raises(_KilledError):
+        patched.setattr(places, "_system", lambda url: (_Dying(found(url)[0]), found(url)[1]))
+        predict(judge(), "far://bucket/out", given)
+    assert [path.name for path in (far / "out").iterdir() if path.name.startswith(".part-")]
+    predict(judge(), "far://bucket/out", given, resume=True)
+    assert bytes_of(far / "out") == bytes_of(tmp_path / "near")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://AKIA:hush/hush@bucket/a.csv",
+        "s3://AKIA:hush%2Fhush@bucket/*.csv",
+        "abfs://box@store/a.csv?client_secret=hush",
+        "https://me:hush@example.org/a.csv",
+    ],
+)
+def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(judge: Callable, address: str) -> None:
+    for refused in (
+        lambda: find_inputs([address]),
+        lambda: wants_folder(["a.csv", address], "p.csv"),
+        lambda: predict_folder(judge(), __file__, address),
+    ):
+        with pytest.raises(ConfigError, match="give secrets in the environment") as caught:
+            refused()
+        assert "hush" not in str(caught.value)
+
+
+def test_ports_and_settings_are_no_secrets() -> None:
+    for address in ("hdfs://host:8020/me@work/a.csv", "s3://bucket/a:b.csv?region=eu&endpoint_override=host:9000"):
+        assert Place.of(address).where == address

@@ -69,7 +69,8 @@ def predict_folder(
     Raises:
         DataError: If an input is missing or a row cannot be read.
         ArtifactError: If something is in the way in the folder, or what is done there is of other rows.
-        ConfigError: If the unfinished work is of another judge or was asked for in another way.
+        ConfigError: If the unfinished work is of another judge or was asked for in another way, or an input lies in the
+            folder.
         JudgeError: If rows cannot be scored and are not to have the prior; the others are kept.
     """
     found = find_inputs([str(each) for each in ([inputs] if isinstance(inputs, str | Path) else inputs)])
@@ -77,6 +78,7 @@ def predict_folder(
     prior = class_prior(judge).tolist() if unscored is not None else None
     job = _job(judge, Place.of(str(out)), format, part_rows, dict(reader or {}), dict(inference or {}), prior)
     target = Target(job.out)
+    _check_apart(found, job.out)
     target.check(resume=resume, overwrite=overwrite)
     with target.at_work(resume=resume, overwrite=overwrite):
         target.begin(_identity(job, found))
@@ -231,6 +233,21 @@ def _job(
     settings |= {"link": "not fitted"} if link.get("fitted") is False else {}
     settings = json.loads(json.dumps(settings, default=str))
     return Job(out, cite(judge), format, part_rows, options, inference, prior, settings)
+
+
+def _check_apart(inputs: Sequence[Input], out: Place) -> None:
+    """Refuse inputs in the folder, where files are replaced and removed.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    for each in inputs:
+        if each.place.path is not None and out.path is not None:
+            lies_in = out.path.resolve() in each.place.path.resolve().parents
+        else:
+            lies_in = each.place.where.startswith(f"{out.where.partition('?')[0].rstrip('/')}/")
+        if lies_in:
+            raise ConfigError(f"{each.name} lies in the folder that the forecasts go to, {out}; name another output")
 
 
 def _identity(job: Job, inputs: Sequence[Input]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pyarrow import fs
 
-from votecast.bulk.places import Place, is_url, reach
+from votecast.bulk.places import Place, is_url, reach, refuse_secrets
 from votecast.data.containers.detection import split_suffixes
 from votecast.errors import ConfigError, DataError
 
@@ -88,12 +88,14 @@ def wants_folder(inputs: Sequence[str], out: str) -> bool:
     """Whether forecasts of these inputs go to a folder of parts rather than to one file.
 
     Raises:
-        ConfigError: If the inputs can be several and the output is named like a file.
+        ConfigError: If the inputs can be several and the output is named like a file, or a URL holds a secret.
 
     Example:
         >>> wants_folder(["a.csv"], "p.csv"), wants_folder(["a.csv"], "out/"), wants_folder(["a.csv", "b.csv"], "out")
         (False, True, True)
     """
+    for each in (*inputs, out):
+        refuse_secrets(each)
     if out.endswith("/") or is_url(out) or Path(out).expanduser().is_dir():
         return True
     if len(inputs) == 1 and not is_several(inputs[0]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import pyarrow as pa
 from pyarrow import fs
@@ -20,6 +22,11 @@ from votecast.errors import ConfigError, DataError
 
 _WHOLE_OR_NOT_AT_ALL: Final = ("s3", "gcs", "abfs")
 _CHUNK: Final = 8 << 20
+_SECRET: Final = re.compile(
+    r"://[^/@:]*:(?!\d+/)[^@]*@|[?&][^=&]*(?:secret|token|password|signature|credential|key|\bsig)[^=&]*=",
+    re.IGNORECASE,
+)
+"""Where a URL holds a password, or an option that is one; a port is none."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,12 @@ class Place:
 
     @classmethod
     def of(cls, given: str) -> Place:
-        """The place that a path or a URL names; a relative path begins in the working folder."""
+        """The place that a path or a URL names; a relative path begins in the working folder.
+
+        Raises:
+            ConfigError: If the URL holds a secret.
+        """
+        refuse_secrets(given)
         if given.startswith("file://"):
             return cls(str(Path(unquote(urlsplit(given).path)).absolute()))
         if is_url(given):
@@ -143,9 +155,10 @@ class Place:
         with _said():
             system, path = reach(self)
             at_once = system.type_name in _WHOLE_OR_NOT_AT_ALL
-            part_path = path if at_once else f"{path}.part"
+            folder, _, name = path.rpartition("/")
+            part_path = path if at_once else f"{folder}/.{name}.part.{uuid4().hex}"
             if not at_once:
-                system.create_dir(path.rpartition("/")[0] or "/", recursive=True)
+                system.create_dir(folder or "/", recursive=True)
             with system.open_output_stream(part_path) as file:
                 file.write(data)
             if not at_once:
@@ -205,6 +218,20 @@ def is_url(given: str) -> bool:
         (True, False)
     """
     return "://" in given
+
+
+def refuse_secrets(given: str) -> None:
+    """Refuse a URL that holds a secret: what is named is written to manifests, logs and errors.
+
+    Raises:
+        ConfigError: If it does; the message does not repeat it.
+    """
+    if is_url(given) and _SECRET.search(given):
+        raise ConfigError(
+            f"an address {given.partition('://')[0]}://... holds a password or key, and addresses are written to "
+            "manifests and messages; give secrets in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "GOOGLE_APPLICATION_CREDENTIALS, AZURE_CLIENT_SECRET) or in a profile of the machine"
+        )
 
 
 def reach(place: Place) -> tuple[Any, str]:
