@@ -1,13 +1,16 @@
 """The peer of the service: FastAPI in one uvicorn process, one forward pass a request, as such endpoints are written.
 
-    python benchmarks/_naive_service.py JUDGE
+    python benchmarks/_naive_service.py JUDGE [--one-at-a-time] [--engine votecast]
 
-A plain `def` endpoint runs in FastAPI's pool of threads; a lock lets one request at a time use the judge, since forward
-passes side by side would only take each other's cores.
+A plain `def` endpoint runs in FastAPI's pool of threads, where passes side by side take each other's cores; with
+`--one-at-a-time` a lock keeps them apart. The forward pass is that of transformers, the shorter answer padded to the
+longer; with `--engine votecast` it is votecast's own, as `predict_proba` runs it.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import socket
 import sys
 import threading
@@ -17,6 +20,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 import votecast
+from votecast.inference import replica
+
+ONE_PASS = 1 << 20
+"""Tokens of one forward pass: more than a request has."""
 
 
 class Battle(BaseModel):
@@ -28,9 +35,10 @@ class Battle(BaseModel):
     response_b: list[str | None]
 
 
-def app_of(place: str) -> FastAPI:
+def app_of(place: str, lock: contextlib.AbstractContextManager[object]) -> FastAPI:
     """An application with one judge."""
-    app, judge, lock = FastAPI(), votecast.load_judge(place), threading.Lock()
+    app, judge = FastAPI(), votecast.load_judge(place)
+    judge.run_with(max_tokens=ONE_PASS)
     judge.predict_proba([{"prompt": "Hi", "response_a": "Hello.", "response_b": "Go away."}])
 
     @app.post("/v1/compare")
@@ -48,7 +56,15 @@ def app_of(place: str) -> FastAPI:
 
 def main() -> None:
     """Serve on a free port, and say which."""
-    app, place = app_of(sys.argv[1]), socket.socket()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("judge")
+    parser.add_argument("--one-at-a-time", action="store_true")
+    parser.add_argument("--engine", choices=["transformers", "votecast"], default="transformers")
+    asked = parser.parse_args()
+    if asked.engine == "transformers":
+        replica.fast_network = lambda network, **_: network
+    app = app_of(asked.judge, threading.Lock() if asked.one_at_a_time else contextlib.nullcontext())
+    place = socket.socket()
     place.bind(("127.0.0.1", 0))
     print(f"listening on http://127.0.0.1:{place.getsockname()[1]}", file=sys.stderr, flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[place])

@@ -225,7 +225,7 @@ class RewardModel(CausalModel):
             return np.zeros((0, 3))
         return self.link.predict(self.gap(prepared), prepared.length)
 
-    def predict_views(self, prepared: Any) -> NDArray[np.float64]:
+    def predict_views(self, prepared: Any, *, most: int | None = None) -> NDArray[np.float64]:  # noqa: ARG002
         """The same as one view, shape (n, 1, 3)."""
         return self.predict(prepared)[:, None]
 
