@@ -78,8 +78,8 @@ def predict_folder(
     prior = class_prior(judge).tolist() if unscored is not None else None
     job = _job(judge, Place.of(str(out)), format, part_rows, dict(reader or {}), dict(inference or {}), prior)
     target = Target(job.out)
-    _check_apart(found, job.out)
     target.check(resume=resume, overwrite=overwrite)
+    _check_apart(found, job.out)
     with target.at_work(resume=resume, overwrite=overwrite):
         target.begin(_identity(job, found))
         work = _Work(job, found, target, progress or _unheard)
