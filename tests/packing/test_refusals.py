@@ -38,6 +38,8 @@ def words(arena: Path, tmp_path: Path) -> list[str]:
         ("--python 3.9", 2, "votecast needs >=3.11; name a newer one"),
         ("--python three", 2, "allowed is a version of CPython such as 3.11"),
         ("--platform win_amd64", 2, "allowed are manylinux_2_N_x86_64"),
+        ("--platform manylinux_2_4_x86_64", 2, "N from 5 to 99"),
+        ("--platform manylinux_2_999999999_x86_64", 2, "N from 5 to 99"),
         ("--judge nowhere", 1, "there is no nowhere"),
         ("--judge bundled:nobody", 1, "those that ship with votecast are"),
         ("--judge recipe:baseline", 2, "which learns everything from votes"),
@@ -112,6 +114,17 @@ def test_a_python_without_pip_is_told(
     ran = votecast(*words, "--no-index")
     assert (ran.code, "-m ensurepip" in ran.err) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["bare"]
+
+
+def test_what_is_called_pip_in_the_working_folder_is_not_run(
+    votecast: Callable, words: list[str], links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__main__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    ran = votecast(*words, "--find-links", links, "--no-index")
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("room", [20_000, 6_000_000])

@@ -78,8 +78,8 @@ class Pip:
 
     def _run(self, words: Sequence[str]) -> None:
         whole = self.work / "pip.log"
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
-        ran = subprocess.run(
+        command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
+        ran = subprocess.run(  # -P: what is called pip in the working folder is not run
             [*command, "--log", str(whole), *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

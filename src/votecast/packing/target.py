@@ -17,7 +17,7 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORM = "manylinux_2_28_x86_64"
 """Runs where glibc is 2.28 or later; notebooks of contests do."""
 
-_PLATFORM = re.compile(r"manylinux(?:_2_(\d+)|(1|2010|2014))_(x86_64|aarch64)")
+_PLATFORM = re.compile(r"manylinux(?:_2_([0-9]{1,2})|(1|2010|2014))_(x86_64|aarch64)")
 _OLD = {"1": 5, "2010": 12, "2014": 17}
 _LEAST = 5
 
@@ -42,15 +42,16 @@ class Target:
     platform: str = PLATFORM
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"3\.\d{1,2}", self.python):
+        if not re.fullmatch(r"3\.[0-9]{1,2}", self.python):
             raise ConfigError(f"--python is {self.python!r}; allowed is a version of CPython such as 3.11")
         allowed = metadata.metadata("votecast")["Requires-Python"]
         if not SpecifierSet(allowed).contains(self.python):
             raise ConfigError(f"--python is {self.python}, and votecast needs {allowed}; name a newer one")
-        if not _PLATFORM.fullmatch(self.platform):
+        if not _PLATFORM.fullmatch(self.platform) or self._parts[0] < _LEAST:
             raise ConfigError(
                 f"--platform is {self.platform!r}; allowed are manylinux_2_N_x86_64, manylinux_2_N_aarch64 and "
-                "manylinux2014 of either, such as manylinux_2_28_x86_64: `ldd --version` there tells 2.N"
+                f"manylinux2014 of either, N from {_LEAST} to 99, such as manylinux_2_28_x86_64: `ldd --version` there "
+                "tells 2.N"
             )
 
     @property
