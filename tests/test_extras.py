@@ -40,6 +40,16 @@ def test_a_missing_package_is_an_error_with_the_whole_command(missing: None, nam
     assert str(caught.value) == f"the package {name!r} is not installed; install it with: {command}"
 
 
+@pytest.mark.parametrize("error", [ImportError("undefined symbol: x"), OSError("libcuda.so: no such file")])
+def test_a_broken_package_is_an_error_with_the_whole_command(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr("votecast.extras.importlib.import_module", refuse)
+    with pytest.raises(MissingExtraError, match=r"cannot be imported: .*; install it anew: pip install"):
+        need("ray.data")
+
+
 def test_every_package_of_the_table_comes_with_the_extra_it_names() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     for name, extra in EXTRA.items():

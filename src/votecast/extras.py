@@ -53,8 +53,8 @@ def need(name: str) -> ModuleType:
         The module.
 
     Raises:
-        MissingExtraError: If it, or a package it stands on, is not installed; the message holds the command that
-            installs it.
+        MissingExtraError: If it, or a package it stands on, is not installed or broken; the message holds the command
+            that installs it.
 
     Example:
         >>> need("json").__name__
@@ -65,6 +65,10 @@ def need(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"the package {error.name!r} is not installed; install it with: {how_to_install(name)}"
+        ) from error
+    except (ImportError, OSError) as error:  # such as a shared library that is not there
+        raise MissingExtraError(
+            f"the package {name!r} cannot be imported: {error}; install it anew: {how_to_install(name)}"
         ) from error
 
 

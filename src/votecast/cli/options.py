@@ -113,7 +113,7 @@ class Cluster:
         """What does the work; None for this process."""
         if engine != "ray":
             return None
-        need("ray")
+        need("ray.data")
         from votecast.distributed import RayEngine, RaySettings
 
         return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))
