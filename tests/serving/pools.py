@@ -68,6 +68,10 @@ class RunningPool:
     def asked(self, battles: Any, judge: str = "it", **how: Any) -> Future[Any]:
         return self.begin(self.pool.forecast(judge, battles, **how))
 
+    def given(self) -> bool:
+        """Whether a worker is at something, and nothing waits."""
+        return any(worker.batches for worker in self.pool._crew.ready) and not self.pool.queued("it")
+
     def kill(self, number: int = 0, sign: signal.Signals = signal.SIGKILL) -> int:
         pid = self.pool.pids[number]
         os.kill(pid, sign)

@@ -232,3 +232,32 @@ def test_of_very_many_faults_the_first_is_told_and_the_rest_is_not_looked_for(ro
     answer = post(StillPool(), route, body)
     assert answer.status_code == 422
     assert [fault["path"] for fault in answer.json()["error"]["errors"]] == [path]
+
+
+def test_pairs_of_candidates_that_hold_many_times_what_the_request_holds_are_refused() -> None:
+    body = {"prompt": "x" * 1_500, "candidates": [f"answer {n}" for n in range(32)]}
+    answer = post(pool := StillPool(), "/v1/rerank", body, body_bytes=4_000)
+    assert answer.status_code == 422 and pool.asked == []
+    assert answer.json()["error"]["errors"][0]["path"] == "candidates"
+    assert post(StillPool(), "/v1/rerank", body).status_code == 200
+
+
+def test_a_leaderboard_that_nobody_waits_for_holds_up_no_other() -> None:
+    games = {"games": [{"model_a": "old", "model_b": "new", "winner": "b"}] * 5}
+
+    async def talk(client: httpx.AsyncClient) -> list[int]:
+        left = [asyncio.ensure_future(client.post("/v1/leaderboard", json=games)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for each in left[1:]:
+            each.cancel()
+        answered = [await client.post("/v1/leaderboard", json=games), await left[0]]
+        return [each.status_code for each in answered]
+
+    assert ask(StillPool(), talk) == [200, 200]
+
+
+def test_a_long_body_is_checked_as_a_short_one() -> None:
+    long = {"response_a": "x" * 400_000}
+    assert post(StillPool(), "/v1/compare", BATTLE | long).status_code == 200
+    answer = post(StillPool(), "/v1/compare", BATTLE | long | {"order": "sideways"})
+    assert answer.json()["error"]["errors"][0]["path"] == "order"

@@ -37,11 +37,10 @@ def test_what_kills_two_workers_is_not_tried_a_third_time() -> None:
         for number in range(2):
             pool.kill(number, signal.SIGSTOP)
         asked = pool.asked(rows(1))
-        until(lambda: not pool.pool.queued("it"))
+        until(pool.given)
         first = pool.pool.pids[0]
         pool.kill(0)
-        until(lambda: first not in pool.pool.pids)
-        until(lambda: not pool.pool.queued("it"))
+        until(lambda: first not in pool.pool.pids and pool.given())
         pool.kill(0)
         with pytest.raises(WorkerLostError):
             asked.result(60)
@@ -63,7 +62,7 @@ def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -
     with running(in_flight=1) as pool:
         pool.kill(sign=signal.SIGSTOP)
         first = pool.asked(rows(1))
-        until(lambda: not pool.pool.queued("it"))
+        until(pool.given)
         waiting = [pool.asked(rows(2)) for _ in range(2)]
         until(lambda: pool.pool.queued("it") == 4)
         with pytest.raises(QueueFullError) as refused:
@@ -74,6 +73,19 @@ def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -
         until(lambda: not pool.pool.queued("it"))
         pool.kill(sign=signal.SIGCONT)
         assert len(first.result()) == 1
+
+
+def test_open_requests_hold_so_much_text_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("votecast.serving.pool._HELD", 1_000)
+    long = [rows(1)[0] | {"response_a": "word " * 300}]
+    with running() as pool:
+        pool.kill(sign=signal.SIGSTOP)
+        first = pool.asked(long)
+        until(pool.given)
+        with pytest.raises(QueueFullError):
+            pool.ask(long)
+        pool.kill(sign=signal.SIGCONT)
+        assert len(first.result()) == len(pool.ask(long)) == 1
 
 
 def test_workers_leave_it_to_the_front_when_to_end() -> None:

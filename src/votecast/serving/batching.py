@@ -117,7 +117,7 @@ class Queue:
 
     def __init__(self, budget: int, wait: float, most: int | None = None) -> None:
         self.budget, self.wait, self.most = budget, wait, most
-        self.tokens = self.bytes = 0
+        self.tokens = 0
         self._done, self._spent = 0.0, 0.0
         self._rows: deque[Row] = deque()
         self._last = 0.0
@@ -161,7 +161,6 @@ class Queue:
             self._rows.append(row)
             self._last = row.since
             self.tokens += row.tokens
-            self.bytes += len(row.body)
 
     def put_back(self, rows: Iterable[Row]) -> None:
         """Put rows where they were taken from: before all others."""
@@ -179,7 +178,6 @@ class Queue:
                 break
             taken.append(self._rows.popleft())
             tokens += row.tokens
-            self.bytes -= len(row.body)
         self.tokens -= tokens
         return taken
 
@@ -202,7 +200,6 @@ class Queue:
 
     def _count(self) -> None:
         self.tokens = sum(row.tokens for row in self._rows)
-        self.bytes = sum(len(row.body) for row in self._rows)
 
 
 def next_due(queues: Mapping[str, Queue], names: Iterable[str]) -> tuple[str, float] | None:

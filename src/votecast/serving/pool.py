@@ -40,8 +40,8 @@ _ROWS: Final = 4
 _PATIENCE: Final = 0.5
 """Share of the timeout for which rows may wait."""
 
-_BYTES: Final = 1 << 28
-"""Bytes that may wait."""
+_HELD: Final = 1 << 28
+"""Characters of the requests that are open at once."""
 
 _LATE: Final = 0.002
 """Seconds by which a timer may be late; after more, the event loop has yet to hear what came in the meantime."""
@@ -93,6 +93,7 @@ class Pool:
         self._crew = Crew(judges, settings, self)
         self._queues = {name: Queue(settings.batch_tokens, settings.batch_wait) for name in judges}
         self._open: set[Request] = set()
+        self._held = 0
         self._guards: dict[WorkerProcess, asyncio.TimerHandle] = {}
         self._timer: asyncio.Handle | None = None
         self._due = math.inf
@@ -158,15 +159,17 @@ class Pool:
         Raises:
             RequestError: If there is no answer: too much waits, nobody can answer, or the judge cannot score a row.
         """
-        queue = self._admit(judge, len(battles))
+        size = sum(map(size_of, battles))
+        queue = self._admit(judge, len(battles), size)
         if not battles:
             return []
         loop = asyncio.get_running_loop()
         request = Request(judge, len(battles))
         self._open.add(request)
+        self._held += size
         timer = loop.call_later(self._settings.timeout, request.fail, TimeoutError())
         try:
-            bodies = await _packed(battles, order, explain=explain)
+            bodies = await _packed(battles, size, order, explain=explain)
             now = loop.time()
             queue.put(Row(request, place, body, tokens_of(body, queue.most), now) for place, body in enumerate(bodies))
             self._pump()
@@ -176,6 +179,7 @@ class Pool:
             raise
         finally:
             timer.cancel()
+            self._held -= size
             self._open.discard(request)
             if not self._open:
                 self._tell()
@@ -282,7 +286,7 @@ class Pool:
 
     # What goes to the workers.
 
-    def _admit(self, judge: str, rows: int) -> Queue:
+    def _admit(self, judge: str, rows: int, size: int) -> Queue:
         if judge not in self._queues:
             raise UnfitError(f"there is no such judge; allowed are {', '.join(self._queues)}")
         if self.state == "draining":
@@ -292,10 +296,9 @@ class Pool:
         if not self._crew.may_serve(judge):
             raise self._nobody(judge)
         waiting = sum(map(len, self._queues.values()))
-        held = sum(queue.bytes for queue in self._queues.values())
         seconds = self._seconds_waiting()
-        is_long = seconds > _PATIENCE * self._settings.timeout or held > _BYTES
-        if waiting and (is_long or waiting + rows > _ROWS * self._settings.in_flight):
+        is_long = seconds > _PATIENCE * self._settings.timeout or waiting + rows > _ROWS * self._settings.in_flight
+        if (waiting and is_long) or (self._held and self._held + size > _HELD):
             raise QueueFullError(max(1.0, math.ceil(seconds)))
         return self._queues[judge]
 
@@ -361,15 +364,21 @@ class Pool:
         self._changed = asyncio.Event()
 
 
-async def _packed(battles: Sequence[Mapping[str, Any]], order: str, *, explain: bool) -> list[bytes]:
+async def _packed(battles: Sequence[Mapping[str, Any]], size: int, order: str, *, explain: bool) -> list[bytes]:
     """What is asked of each row, as workers read it; away from the event loop where there is much of it."""
     asked = [{"battle": battle, "order": order, "explain": explain} for battle in battles]
-    if len(battles) == 1 or sum(map(_size, battles)) < _LONG:
+    if len(battles) == 1 or size < _LONG:
         return [pack(row) for row in asked]
     return await asyncio.to_thread(lambda: [pack(row) for row in asked])
 
 
-def _size(battle: Mapping[str, Any]) -> int:
+def size_of(battle: Mapping[str, Any]) -> int:
+    """Characters of a battle.
+
+    Example:
+        >>> size_of({"prompt": ("Hi", None), "response_a": "Hello", "response_b": ["a", "b"]})
+        9
+    """
     return sum(
         len(text) if isinstance(text, str) else sum(len(turn or "") for turn in text)
         for text in (battle[name] for name in ("prompt", "response_a", "response_b"))

@@ -11,6 +11,8 @@ import numpy as np
 from votecast.data.candidates import Candidates
 from votecast.judges.ranking import Forecast, ranked
 from votecast.serving.bodies import RerankBody
+from votecast.serving.errors import Fault, UnfitError
+from votecast.serving.pool import size_of
 from votecast.types import CLASSES
 
 
@@ -31,6 +33,21 @@ def pairs_of(body: RerankBody) -> tuple[Candidates, list[dict[str, Any]]]:
         for place, (one, other) in enumerate(combinations(row.distinct, 2))
     ]
     return row, battles
+
+
+def check_spread(battles: Sequence[dict[str, Any]], most: int) -> None:
+    """Refuse pairs that hold many times what the request did: each of them holds the prompt.
+
+    Raises:
+        UnfitError: If all of them together hold more than `most` characters.
+    """
+    size = sum(map(size_of, battles))
+    if size > most:
+        told = (
+            f"{len(battles):,} pairs of the candidates hold {size:,} characters with the prompt in each; at most "
+            f"{most:,} are allowed: give fewer candidates or shorter texts"
+        )
+        raise UnfitError(f"the body cannot be used: candidates: {told}", [Fault("candidates", told)])
 
 
 def ranking_of(row: Candidates, found: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from votecast.serving.gate import EXCHANGE
 from votecast.serving.limits import Doors, check_media_type, read_all, while_there
 from votecast.serving.metrics import CONTENT_TYPE, Metrics
 from votecast.serving.reading import read_json
-from votecast.serving.reranking import pairs_of, ranking_of
+from votecast.serving.reranking import check_spread, pairs_of, ranking_of
 from votecast.serving.settings import ServiceSettings
 from votecast.version import __version__
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from votecast.serving.pool import Pool
 
 Work = Callable[[Given, "Exchange"], Coroutine[Any, Any, Any]]
+
+_LONG: Final = 1 << 18
+"""Bytes of a body that are not checked within the event loop."""
+
+_SPREAD: Final = 16
+"""Characters that the pairs of candidates may hold, for each byte of the longest body."""
 
 
 class Routes:
@@ -41,7 +48,7 @@ class Routes:
 
     def __init__(self, pool: Pool, settings: ServiceSettings, doors: Doors, metrics: Metrics) -> None:
         self._pool, self._settings, self._doors, self._metrics = pool, settings, doors, metrics
-        self._ranking = asyncio.Semaphore(1)
+        self._ranking = ThreadPoolExecutor(1)
         self._most = {name: getattr(settings, name) for name in ("battles", "candidates", "games")}
 
     async def compare(self, request: Request) -> Response:
@@ -88,8 +95,14 @@ class Routes:
         check_media_type(scope["headers"])
         with self._doors.entered():
             body = await read_all(receive, scope["headers"], settings.body_bytes, settings.timeout)
-            given = read_body(kind, read_json(body), self._most)
+            given = await self._read(kind, body)
             return answer(await while_there(work(given, scope[EXCHANGE]), receive, settings.timeout))
+
+    async def _read(self, kind: type[Given], body: bytes) -> Given:
+        """Check a body, away from the event loop where it is long."""
+        if len(body) < _LONG:
+            return read_body(kind, read_json(body), self._most)
+        return await asyncio.to_thread(lambda: read_body(kind, read_json(body), self._most))
 
     async def _compare(self, body: CompareBody, exchange: Exchange) -> Any:
         judge = self._judge(body.judge, exchange, 1)
@@ -105,6 +118,7 @@ class Routes:
 
     async def _rerank(self, body: RerankBody, exchange: Exchange) -> Any:
         row, battles = pairs_of(body)
+        check_spread(battles, _SPREAD * self._settings.body_bytes)
         judge = self._judge(body.judge, exchange, len(battles))
         with _unscored_at("candidates"):
             found = await self._pool.forecast(judge, battles) if battles else []
@@ -112,8 +126,7 @@ class Routes:
 
     async def _leaderboard(self, body: LeaderboardBody, exchange: Exchange) -> Any:
         exchange.rows = len(body.games)
-        async with self._ranking:
-            return await asyncio.to_thread(board_of, body)
+        return await asyncio.get_running_loop().run_in_executor(self._ranking, board_of, body)
 
     def _judge(self, name: str | None, exchange: Exchange, rows: int) -> str:
         judges = self._pool.judges
