@@ -122,6 +122,18 @@ def test_a_finished_folder_is_left_alone(judge: Callable, undisturbed: dict[str,
     assert bytes_of(out) != undisturbed
 
 
+@pytest.mark.parametrize("change", [{"format_version": 2}, {"inputs": [{}]}, {"parts": None}, {"parts": [{"part": 0}]}])
+def test_a_manifest_that_is_not_ours_is_told(
+    judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    manifest = tmp_path / "quiet" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(ArtifactError, match="was changed, or written by another votecast; .* --overwrite without"):
+        predict(judge(), tmp_path / "quiet", resume=True)
+    predict(judge(), tmp_path / "quiet", overwrite=True)
+    assert bytes_of(tmp_path / "quiet") == undisturbed
+
+
 def test_fewer_parts_replace_more(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     predict(judge(), tmp_path / "quiet", ["pairs/c.jsonl"], overwrite=True)
     assert sorted(bytes_of(tmp_path / "quiet")) == ["manifest.json", NAMES[0]]

@@ -13,7 +13,7 @@ from votecast.bulk.inputs import Input, find_inputs
 from votecast.bulk.job import MANIFEST, PART_ROWS, Engine, InputRead, Job, Reading
 from votecast.bulk.local import LocalEngine
 from votecast.bulk.places import Place
-from votecast.bulk.target import KIND, UNSCORED, Target
+from votecast.bulk.target import KIND, UNSCORED, VERSION, Target
 from votecast.errors import ConfigError, JudgeError
 from votecast.judges.asking import add_cuts, cite, class_prior, cut_shares, numbers_of, set_inference
 from votecast.shards import SHARD_ROWS
@@ -21,7 +21,6 @@ from votecast.types import Judge
 from votecast.version import __version__
 
 _FORMATS = ("votecast", "lmsys", "wsdm")
-_VERSION = 1
 
 
 def predict_folder(
@@ -118,7 +117,7 @@ class _Work:
         for record in read:
             file = self.inputs[record["input"]]
             has_all = all((file.number, part) in self.parts for part in range(record["parts"]))
-            if has_all and (record["bytes"], record["changed"]) == (file.size, file.changed):
+            if has_all and file.changed and (record["bytes"], record["changed"]) == (file.size, file.changed):
                 self.read[file.number] = record
 
     def readings(self) -> list[Reading]:
@@ -173,7 +172,7 @@ class _Work:
         for record in parts:
             cut = add_cuts(cut, record["cut"])
         inputs = [self._input(each) for each in self.inputs]
-        manifest = {"kind": KIND, "format_version": _VERSION, "votecast": __version__, "judge": self.job.judge}
+        manifest = {"kind": KIND, "format_version": VERSION, "votecast": __version__, "judge": self.job.judge}
         manifest |= {"settings": self.job.settings, "rows": sum(each["rows"] for each in inputs), "inputs": inputs}
         manifest |= {"cut": cut_shares(cut), "unscored": {"rows": missed, "given": prior} if missed else None}
         manifest["parts"] = [record | {"unscored": len(record["unscored"])} for record in parts]

@@ -196,7 +196,14 @@ class Target:
             said = json.loads((self.place / MANIFEST).read())
         except (OSError, ValueError, RecursionError):
             return None
-        return said if isinstance(said, dict) and said.get("kind") == KIND else None
+        if not isinstance(said, dict) or said.get("kind") != KIND:
+            return None
+        if said.get("format_version") != VERSION or not _is_complete(said):
+            raise ArtifactError(
+                f"{self.place / MANIFEST} was changed, or written by another votecast; take that one, or pass "
+                "--overwrite without --resume to start anew"
+            )
+        return said
 
     def _reasons(self, manifest: Mapping[str, Any], part: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Which rows of a part could not be scored."""
@@ -220,7 +227,19 @@ class Target:
             (self._work / name).write((json.dumps(values, ensure_ascii=True) + "\n").encode())
 
 
-KIND = "votecast-forecasts"
+KIND, VERSION = "votecast-forecasts", 1
+_PART = {"name", "input", "part", "first", "rows", "rows_sha256", "bytes", "sha256", "cut", "unscored"}
+
+
+def _is_complete(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest tells of inputs and parts all that a later run needs."""
+    inputs, parts = manifest.get("inputs"), manifest.get("parts")
+    return (
+        isinstance(inputs, list)
+        and isinstance(parts, list)
+        and all(isinstance(each, dict) and {"path", "bytes"} <= each.keys() for each in inputs)
+        and all(isinstance(each, dict) and each.keys() >= _PART for each in parts)
+    )
 
 
 def identity_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
