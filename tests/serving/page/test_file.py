@@ -102,6 +102,18 @@ def test_json_lines_hold_texts_or_turns(visit: Open, tmp_path: Path) -> None:
     assert [row["id"] for row in done] == ["7", "2"]
 
 
+def test_numbers_as_ids_are_kept_and_odd_winners_are_no_votes(visit: Open, tmp_path: Path) -> None:
+    page = visit("#file")
+    pair = '"prompt": "Hi", "response_a": "a", "response_b": "b"'
+    ids = ["12345678901234567890", "7", "0.5"]
+    winners = ["constructor", "toString", "Model_B "]
+    lines = [f'{{"id": {name}, {pair}, "winner": "{winner}"}}' for name, winner in zip(ids, winners, strict=True)]
+    page.choose("pairs.jsonl", "\n".join(lines))
+    page.says("#file-status", "3 pairs; 1 vote; no models named; 2 votes cannot be read and are left out.")
+    run(page, 3)
+    assert [row["id"] for row in records(page.download("Download CSV", tmp_path))] == ids
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -101,3 +101,8 @@ def test_motion_is_left_out_where_it_is_not_wanted(visit: Open) -> None:
     page.compare()
     times = page[".verdict .part"].first.evaluate("e => getComputedStyle(e).transitionDuration")
     assert times == "0s"
+
+
+def test_an_address_that_names_no_view_shows_the_first(visit: Open) -> None:
+    page = visit("#constructor")
+    assert page["#view-compare"].is_visible() and not page["#view-file"].is_visible()

@@ -59,6 +59,14 @@ def test_csv_is_read_as_python_reads_it_however_it_is_cut(visit: Open) -> None:
         assert page.page.evaluate(READ, [texts, size]) == tables
 
 
+def test_quotes_after_the_end_of_a_quoted_cell_are_read_as_python_reads_them(visit: Open) -> None:
+    texts = ['x,y\n"abc"d"e,f\n', 'x,y\n"abc"d"e",f\n', 'x,y\n""a"b",""""\n']
+    expected = [list(csv.reader(io.StringIO(text, newline=""))) for text in texts]
+    page = visit()
+    for size in (1, 100):
+        assert page.page.evaluate(READ, [texts, size]) == expected
+
+
 def test_semicolons_and_tabs_are_told_by_the_first_row(visit: Open) -> None:
     texts = ['a;b\n1,5;"x;y"\n', "a\tb\n1,5\tx\n", '"a,b";c\n1;2\n']
     expected = [[["a", "b"], ["1,5", "x;y"]], [["a", "b"], ["1,5", "x"]], [["a,b", "c"], ["1", "2"]]]

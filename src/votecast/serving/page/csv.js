@@ -58,6 +58,7 @@ export class CsvReader {
       if (stop > place) {
         this.#cell += text.slice(place, stop);
         this.#after = false;
+        this.#closed = false;
       }
       place = stop + 1;
       const sign = text[stop];
@@ -160,7 +161,7 @@ export class LineRecords {
     if (!line.trim()) return;
     let values;
     try {
-      values = JSON.parse(line);
+      values = JSON.parse(line, exact);
     } catch {
       yield { problem: "is not JSON; every line should hold one object" };
       return;
@@ -168,6 +169,11 @@ export class LineRecords {
     if (typeof values === "object" && values !== null && !Array.isArray(values)) yield { values };
     else yield { problem: "holds no JSON object; every line should hold one" };
   }
+}
+
+/** An id that is a number too long for JavaScript is kept as it is written. */
+function exact(key, value, context) {
+  return key === "id" && typeof value === "number" && !Number.isSafeInteger(value) ? (context?.source ?? value) : value;
 }
 
 function separatorOf(text) {

@@ -58,8 +58,9 @@ class Judges {
 /** Show the view that the address names. */
 function showView(move) {
   const named = location.hash.slice(1);
-  if (move && !(named in VIEWS)) return;
-  const view = named in VIEWS ? named : "compare";
+  const known = Object.hasOwn(VIEWS, named);
+  if (move && !known) return;
+  const view = known ? named : "compare";
   for (const name of Object.keys(VIEWS)) {
     byId(`view-${name}`).hidden = name !== view;
     const link = document.querySelector(`[data-view="${name}"]`);
