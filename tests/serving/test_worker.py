@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from votecast.serving.frames import pack, pack_list, receive, send, unpack
+from votecast.serving.scoring import ServedJudge
+from votecast.serving.worker import _load
 
 BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
 
@@ -59,3 +61,14 @@ def test_it_ends_with_its_front_while_it_loads(line: Line) -> None:
     line.say(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
     line.end.close()
     assert line.process.wait(60) == 0
+
+
+def test_why_a_judge_cannot_be_loaded_is_one_line_whatever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise RuntimeError("Error(s) in loading:\n\tsize mismatch\n\tmissing keys")
+
+    monkeypatch.setattr(ServedJudge, "load", load)
+    said: list[Any] = []
+    assert _load({"judges": {"it": "folder"}, "precision": None}, said.append) == {}
+    line = "folder: RuntimeError: Error(s) in loading: size mismatch missing keys"
+    assert said[0]["judges"] == {"it": {"failed": line}}

@@ -97,13 +97,17 @@ def _load(order: dict[str, Any], say: Callable[[Any], None]) -> dict[str, Any]:
             judge = ServedJudge.load(name, place, precision=order["precision"])
             facts = judge.facts()
         except VotecastError as error:
-            told[name] = {"failed": str(error)}
+            told[name] = {"failed": _line(str(error))}
         except Exception as error:  # noqa: BLE001 - the front says it in one line
-            told[name] = {"failed": f"{place}: {type(error).__name__}: {error}"}
+            told[name] = {"failed": _line(f"{place}: {type(error).__name__}: {error}")}
         else:
             judges[name], told[name] = judge, facts.to_dict()
     say({"judges": told, "modules": list(sys.modules)})
     return judges
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 if __name__ == "__main__":
