@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from votecast import predict_file
 from votecast.bulk import predict_folder
+from votecast.bulk.job import Job, Reading, Told
 from votecast.data.writing import read_predictions
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
 
@@ -234,6 +235,18 @@ def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, p
 def test_nothing_is_left_of_a_run_that_did_nothing(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         predict(judge(0), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    class Stopping:
+        def run(self, job: Job, readings: Sequence[Reading], progress: Callable[[int], None]) -> Iterator[Told]:
+            (job.out / NAMES[0]).write(b"PAR1")
+            raise KeyboardInterrupt
+            yield
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(judge(), tmp_path / "out", engine=Stopping())
     assert not (tmp_path / "out").exists()
 
 

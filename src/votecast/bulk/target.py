@@ -73,9 +73,9 @@ class Target:
                 yield
                 self._sweep()
         finally:
-            if is_new and self.place.path is not None:
-                with contextlib.suppress(OSError):
-                    self.place.path.rmdir()  # if nothing came to lie in it
+            if is_new:
+                with contextlib.suppress(OSError, ArtifactError):
+                    self._withdraw()
 
     def begin(self, identity: Mapping[str, Any]) -> None:
         """Begin the work, or make sure that what lies in the folder is of the same work.
@@ -183,6 +183,15 @@ class Target:
             for name in sorted(self.place.names(), key=lambda name: name != MANIFEST):
                 if _OURS.fullmatch(name):
                     (self.place / name).remove()
+
+    def _withdraw(self) -> None:
+        """Remove a folder that holds neither what is finished nor work to go on with, but parts nobody was told of."""
+        if self._has_work() or self._manifest() is not None:
+            return
+        self._clear()
+        self._sweep()
+        if self.place.path is not None:
+            self.place.path.rmdir()
 
     def _sweep(self) -> None:
         """Remove what a killed process was about to rename."""
