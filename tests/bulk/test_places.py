@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pyarrow import fs
@@ -55,6 +56,15 @@ def test_patterns_and_folders_are_looked_up_there(far: Path) -> None:
         names("far://bucket/none/*")
     with pytest.raises(DataError, match=r"far://bucket/pairs/z\.csv does not exist"):
         names("far://bucket/pairs/z.csv")
+
+
+def test_names_that_a_url_cannot_hold_are_found_and_read(judge: Callable, far: Path, tmp_path: Path) -> None:
+    names = ["50% off.jsonl", "day=1.jsonl", "why?.jsonl", "x#1.jsonl", "x[1].jsonl"]
+    for name in names:
+        (far / name).write_text('{"prompt": "p", "response_a": "x", "response_b": "y"}\n')
+    said = predict(judge(), tmp_path / "out", "far://bucket/*.jsonl")
+    assert [unquote(each["path"].rpartition("/")[2]) for each in said["reading"]] == names
+    assert said["reading"][1]["path"] == "far://bucket/day=1.jsonl"
 
 
 def test_a_far_folder_gets_the_bytes_of_a_near_one(

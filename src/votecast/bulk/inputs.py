@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from pyarrow import fs
 
@@ -17,6 +18,8 @@ from votecast.errors import ConfigError, DataError
 
 _BESIDE: Final = (".settings.json", ".truth.parquet", ".quarantine.jsonl", ".unscored.jsonl")
 """How files end that votecast writes beside others."""
+_PLAIN: Final = "/=,:@+"
+"""What stands in URLs as it is, beside letters, digits and dashes."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _remote(given: str) -> list[str]:
         raise DataError(f"{given} cannot be looked up: {error}; check the address and your permissions") from error
     files = [info.path[len(path) :].strip("/") for info in infos if info.type == fs.FileType.File]
     fits = [name for name in files if (_matches(name, pattern) if pattern else _is_table(name))]
-    return _or_none(given, (f"{fixed.rstrip('/')}/{name}{mark}{query}" for name in fits))
+    return _or_none(given, (f"{fixed.rstrip('/')}/{quote(name, safe=_PLAIN)}{mark}{query}" for name in fits))
 
 
 def _fixed_part(bare: str) -> tuple[str, str]:
