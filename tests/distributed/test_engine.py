@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("ray")
 
 import ray
+from ray.data import DataContext
 
 from votecast.bulk import predict_folder
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
@@ -48,7 +49,9 @@ def test_bytes_are_those_of_one_process(
     actors: Callable, pairs: Path, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     told: list[int] = []
+    before = repr(DataContext.get_current())
     said = predict(tmp_path / "ray", engine=actors(**settings), progress=told.append)
+    assert repr(DataContext.get_current()) == before  # of whoever uses Ray besides
     near = predict(tmp_path / "local")
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
     assert said | {"out": near["out"]} == near

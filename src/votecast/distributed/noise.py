@@ -12,11 +12,15 @@ from collections.abc import Iterator
 
 from ray.data import DataContext
 
+_SETTINGS = ("enable_progress_bars", "print_on_execution_start", "wait_for_min_actors_s")
+"""What a run sets for the whole process."""
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No bars, no plans, no warnings of Ray for as long as the block lasts."""
+    """No bars, no plans, no warnings of Ray for as long as the block lasts; its settings are those of before again."""
     context = DataContext.get_current()
+    settings = {name: getattr(context, name) for name in _SETTINGS}
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
@@ -30,6 +34,8 @@ def quiet() -> Iterator[None]:
     finally:
         for each, level in zip(loggers, before, strict=True):
             each.setLevel(level)
+        for name, value in settings.items():
+            setattr(context, name, value)
 
 
 @contextlib.contextmanager
