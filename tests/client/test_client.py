@@ -266,6 +266,12 @@ def test_an_address_that_is_none_is_refused(kind: Any, url: str) -> None:
         kind(url)
 
 
+def test_a_key_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError, match="give key=") as error:
+        Client("http://me:secret@localhost:8000")
+    assert "secret" not in str(error.value)
+
+
 @pytest.mark.parametrize("options", [{"key": ""}, {"key": "a\nb"}, {"key": "ü"}, {"retries": -1}, {"timeout": 0}])
 def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
