@@ -237,7 +237,7 @@ def _checked_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"{url!r} is no address of a service; give one such as http://127.0.0.1:8000")
     if "@" in parts.netloc:
-        raise ConfigError("the address holds a name or a key before its @, and addresses are shown in errors; give key=")
+        raise ConfigError("the address holds a key or a name before its @, and errors show the address; give key=")
     return url.rstrip("/")
 
 
