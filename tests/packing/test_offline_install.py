@@ -117,10 +117,13 @@ def test_a_damaged_pack_and_another_python_are_told_before_anything_is_installed
     shutil.copytree(kaggle / "input" / "mine", damaged)
     with (damaged / "judge" / "calibration.safetensors").open("ab") as file:
         file.write(b"x")
+    (damaged / "wheels" / "numpy-99.0-py3-none-any.whl").touch()
     words = ["-c", RUNNER, str(damaged / "notebook.ipynb")]
     test = str(kaggle / "input" / "lmsys-chatbot-arena" / "test.csv")
     ran = run(python, *words, cwd=damaged, VOTECAST_TEST=test)
-    assert "1 files are missing or damaged: judge/calibration.safetensors; upload the pack again" in ran.stderr
+    told = "wheels/numpy-99.0-py3-none-any.whl, judge/calibration.safetensors"
+    assert f"2 files are missing, damaged or foreign: {told}; upload the pack again" in ran.stderr
+    (damaged / "wheels" / "numpy-99.0-py3-none-any.whl").unlink()
 
     manifest = json.loads((damaged / "manifest.json").read_text())
     (damaged / "manifest.json").write_text(json.dumps(manifest | {"python": "3.99"}))

@@ -86,14 +86,16 @@ def sha256(path):
     return digest.hexdigest()
 
 
-wrong = []
+wheels = {f"wheels/{path.name}" for path in (PACK / "wheels").glob("*")}
+wrong = sorted(wheels - MANIFEST["files"].keys())
 for name, told in MANIFEST["files"].items():
     if name.split("/")[0] in ("wheels", "judge", "base"):
         path = PACK / name
         if not path.is_file() or path.stat().st_size != told["size"] or sha256(path) != told["sha256"]:
             wrong.append(name)
 if wrong:
-    raise RuntimeError(f"{len(wrong)} files are missing or damaged: {', '.join(wrong[:5])}; upload the pack again")
+    told = ", ".join(wrong[:5])
+    raise RuntimeError(f"{len(wrong)} files are missing, damaged or foreign: {told}; upload the pack again")
 print(f"the pack is whole: {len(MANIFEST['files'])} files, judge {MANIFEST['judge']['name']} ({JUDGE[:12]})")"""
 
 _INSTALL_TEXT: Final = """\
