@@ -101,6 +101,13 @@ def test_a_head_without_an_end_is_not_kept(service: Service, sent: bytes) -> Non
             assert answers(opened, 1) in ([431], [400], [])
 
 
+def test_requests_without_an_end_are_not_kept(service: Service) -> None:
+    with line(service) as opened, contextlib.suppress(OSError):
+        for _ in range(2_000):
+            opened.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 1_000)
+        pytest.fail("all were taken")
+
+
 def test_what_is_no_http_is_refused_as_everything_else(service: Service) -> None:
     with line(service) as opened:
         opened.sendall(b"VOTE / HTTP/1.1\r\n\r\n")

@@ -14,8 +14,12 @@ LONGEST_HEAD: Final = 1 << 16
 """Bytes of a first line with its headers; uvicorn would keep any number of them."""
 
 
+MOST_IN_A_ROW: Final = 100
+"""Requests that a client may send ahead of their answers; uvicorn would keep any number of them."""
+
+
 class Wire(HttpToolsProtocol):
-    """One connection: a head that is too long ends it, and what is no HTTP is refused as everything else is."""
+    """One connection: heads that are too long or too many end it, and what is no HTTP is refused as all else is."""
 
     _unused = 0
     _has_moved = False
@@ -25,8 +29,12 @@ class Wire(HttpToolsProtocol):
         self._has_moved = False
         super().data_received(data)
         self._unused = 0 if self._has_moved else self._unused + len(data)
-        if self._unused > LONGEST_HEAD and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._unused > LONGEST_HEAD:
             self._refuse(LongHeadError(LONGEST_HEAD))
+        elif len(self.pipeline) > MOST_IN_A_ROW:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Begin with the answer."""
