@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -147,7 +148,7 @@ def test_work_of_another_kind_is_not_mixed_in(judge: Callable, pairs: Path, tmp_
     work = bytes_of(out)
     with pytest.raises(ConfigError, match=r"settings\.part_rows"):
         predict_folder(judge(), "pairs/*.jsonl", out, part_rows=2048, resume=True)
-    with pytest.raises(ConfigError, match=r"inputs\.pairs/c\.jsonl"):
+    with pytest.raises(ConfigError, match=r"pairs/c\.jsonl is no longer among the inputs"):
         predict(judge(), out, ["pairs/a.jsonl", "pairs/b.jsonl"], resume=True)
     with pytest.raises(ConfigError, match=r"settings\.reader\.limit"):
         predict(judge(), out, resume=True, reader={"limit": 5})
@@ -274,3 +275,27 @@ def test_what_a_killed_process_was_writing_is_removed(
     (tmp_path / "out" / f".{NAMES[2]}.x7.part.parquet").write_bytes(b"PAR1")
     predict(judge(), tmp_path / "out", resume=True)
     assert bytes_of(tmp_path / "out") == undisturbed
+
+
+def test_a_file_of_something_else_stops_the_work_before_its_first_row(
+    judge: Callable, pairs: Path, tmp_path: Path
+) -> None:
+    (pairs / "c.jsonl").write_text('{"id": "1", "quality_a": 0.5}\n')
+    asked = judge()
+    with pytest.raises(DataError, match=r"pairs/c\.jsonl: no format fits its columns"):
+        predict(asked, tmp_path / "out")
+    assert asked.asked == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fails_at", [3, None])
+def test_inputs_that_came_or_went_are_named(judge: Callable, pairs: Path, tmp_path: Path, fails_at: int | None) -> None:
+    out = tmp_path / "out"
+    with contextlib.suppress(RuntimeError):
+        predict(judge(fails_at), out)
+    with pytest.raises(ConfigError, match=r"^pairs/c\.jsonl is no longer among the inputs of .*--overwrite"):
+        predict(judge(), out, "pairs/[ab].jsonl", resume=True)
+    write_votes(pairs / "d.jsonl", 2)
+    (pairs / "b.jsonl").rename(pairs / "e.jsonl")
+    with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is no longer .* and pairs/d\.jsonl and 1 more are new"):
+        predict(judge(), out, resume=True)

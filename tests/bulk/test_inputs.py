@@ -42,6 +42,12 @@ def test_a_folder_stands_for_its_tables() -> None:
     assert names("a/", "b/c") == ["a/x.csv", "a/y.parquet", "b/c/z.jsonl.gz"]
 
 
+def test_what_votecast_writes_beside_files_is_meant_only_where_it_is_asked_for() -> None:
+    Path("a/y.truth.parquet").write_text("")
+    assert names("a/*.parquet") == names("**/*.parquet") == ["a/y.parquet"]
+    assert names("a/*.truth.parquet") == names("a/y.truth.parquet") == ["a/y.truth.parquet"]
+
+
 def test_a_name_with_a_wildcard_in_it_is_a_name_where_there_is_such_a_file() -> None:
     Path("x[1].csv").write_text("")
     assert names("x[1].csv") == ["x[1].csv"]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from votecast.bulk.inputs import Input, find_inputs
 from votecast.bulk.job import MANIFEST, PART_ROWS, Engine, InputRead, Job, Reading
 from votecast.bulk.local import LocalEngine
+from votecast.bulk.parts import check_columns
 from votecast.bulk.places import Place
 from votecast.bulk.target import KIND, UNSCORED, VERSION, Target
 from votecast.errors import ConfigError, JudgeError
@@ -66,7 +67,7 @@ def predict_folder(
         rows an earlier run had done.
 
     Raises:
-        DataError: If an input is missing or a row cannot be read.
+        DataError: If an input is missing or no file of battles, or a row cannot be read.
         ArtifactError: If something is in the way in the folder, or what is done there is of other rows.
         ConfigError: If the unfinished work is of another judge or was asked for in another way, or an input lies in the
             folder.
@@ -79,10 +80,14 @@ def predict_folder(
     target = Target(job.out)
     target.check(resume=resume, overwrite=overwrite)
     _check_apart(found, job.out)
+    if not resume:
+        check_columns(job, found)
     with target.at_work(resume=resume, overwrite=overwrite):
         target.begin(_identity(job, found))
         work = _Work(job, found, target, progress or _unheard)
         work.take_stock()
+        if resume:
+            check_columns(job, [each.input for each in work.readings()])
         with contextlib.closing(_Running(engine or LocalEngine(judge), work)) as running:
             running.go()
         work.tell_unscored()

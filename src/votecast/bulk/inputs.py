@@ -44,8 +44,8 @@ class Input:
 def find_inputs(given: Sequence[str]) -> list[Input]:
     """The files that were named: in the order given; those of a glob or a folder by name.
 
-    A folder stands for the files in it that end as tables do, but for hidden ones and those that votecast writes beside
-    others; what lies further below is reached with `**`.
+    A folder stands for the files in it that end as tables do, but for hidden ones; what lies further below is reached
+    with `**`. Neither a folder nor a glob stands for what votecast writes beside others, unless the glob ends so.
 
     Args:
         given: Paths, globs, folders and URLs.
@@ -127,7 +127,7 @@ def _files_of(given: str) -> list[str]:
             (
                 each
                 for each in glob.glob(pattern, recursive=True)  # noqa: PTH207 - names stay as they are given
-                if Path(each).is_file()
+                if Path(each).is_file() and _is_meant(each, given)
             ),
         )
     return [given]
@@ -146,7 +146,9 @@ def _remote(given: str) -> list[str]:
     except OSError as error:
         raise DataError(f"{given} cannot be looked up: {error}; check the address and your permissions") from error
     files = [info.path[len(path) :].strip("/") for info in infos if info.type == fs.FileType.File]
-    fits = [name for name in files if (_matches(name, pattern) if pattern else _is_table(name))]
+    fits = [
+        name for name in files if (_matches(name, pattern) and _is_meant(name, bare) if pattern else _is_table(name))
+    ]
     return _or_none(given, (f"{fixed.rstrip('/')}/{quote(name, safe=_PLAIN)}{mark}{query}" for name in fits))
 
 
@@ -176,6 +178,11 @@ def _matches(name: str, pattern: str) -> bool:
     if not fnmatch.fnmatchcase(first, head) or (first.startswith(".") and not head.startswith(".")):
         return False
     return _matches(below, rest) if below and rest else not below and not rest
+
+
+def _is_meant(name: str, pattern: str) -> bool:
+    """Whether a file that fits a pattern is no file beside another, or one that is asked for."""
+    return not name.endswith(_BESIDE) or pattern.endswith(_BESIDE)
 
 
 def _is_table(name: str, folder: Path | None = None) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from votecast.bulk.inputs import Input
 from votecast.bulk.job import InputRead, Job, PartMade, Reading, Rows, part_name, quarantine_name
 from votecast.data.reading import VoteReader
 from votecast.data.writing import PredictionWriter
@@ -37,7 +38,7 @@ def read_parts(job: Job, reading: Reading) -> Iterator[Rows | InputRead]:
         reading.input.place.fetched(reading.input.name) as path,
     ):
         aside = Path(folder) / quarantine_name(number)
-        options: dict[str, Any] = {"labels": "ignored", "lean": True} | job.reader
+        options = _reader_options(job)
         options |= {"quarantine": aside} if job.reader.get("bad_rows") == "quarantine" else {}
         votes = VoteReader(path, **options, name=reading.input.name)
         for battles in in_shards(votes, job.part_rows):
@@ -56,6 +57,17 @@ def read_parts(job: Job, reading: Reading) -> Iterator[Rows | InputRead]:
     found = votes.report.to_dict() | {"quarantine": aside.name if votes.report.quarantined else None}
     del found["path"]
     yield InputRead({"input": number, "parts": count, "rows": rows, "rows_sha256": whole.hexdigest(), "reading": found})
+
+
+def check_columns(job: Job, inputs: Iterable[Input]) -> None:
+    """Look at the first rows of all inputs on this machine, so that a wrong file stops the work at its beginning.
+
+    Raises:
+        DataError: If one is no file of battles.
+    """
+    for each in inputs:
+        if each.place.path is not None:
+            VoteReader(each.place.path, **_reader_options(job), name=each.name).check_columns()
 
 
 def make_part(job: Job, judge: Judge, rows: Rows, progress: Callable[[int], None]) -> PartMade:
@@ -94,6 +106,10 @@ def make_part(job: Job, judge: Judge, rows: Rows, progress: Callable[[int], None
     except OSError as error:
         raise ArtifactError(f"{job.out / record['name']} could not be written: {error}") from error
     return PartMade(record | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+
+
+def _reader_options(job: Job) -> dict[str, Any]:
+    return {"labels": "ignored", "lean": True} | job.reader
 
 
 def _encoded(job: Job, record: dict[str, Any], shards: list[Shard]) -> bytes:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class Target:
         said = self._manifest()
         if said is not None:
             self._keep(RUN, identity_of(said))
+        self._check_inputs(identity["inputs"])
         if self._work.path is not None:
             take_up(self._work.path, identity)
             return
@@ -98,6 +99,23 @@ class Target:
             except ConfigError as error:
                 raise ConfigError(str(error).replace(name, str(self._work))) from None
             (self._work / RUN).write(copy.read_bytes())
+
+    def _check_inputs(self, ours: Mapping[str, Any]) -> None:
+        """Refuse to go on with fewer, more or other inputs.
+
+        Raises:
+            ConfigError: If they are.
+        """
+        theirs = (self._record(RUN) or {}).get("inputs")
+        if not isinstance(theirs, dict):
+            return
+        told = _listed(theirs.keys() - ours.keys(), "no longer among the inputs")
+        told += _listed(ours.keys() - theirs.keys(), "new among the inputs")
+        if told:
+            raise ConfigError(
+                f"{' and '.join(told)} of the work in {self.place}; --resume needs those it began with, --overwrite "
+                "without --resume starts anew"
+            )
 
     def records(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """What is done: records of parts, and of inputs that were read to the end, as far as they are whole."""
@@ -238,6 +256,14 @@ class Target:
 
 KIND, VERSION = "votecast-forecasts", 1
 _PART = {"name", "input", "part", "first", "rows", "rows_sha256", "bytes", "sha256", "cut", "unscored"}
+
+
+def _listed(names: Collection[str], what: str) -> list[str]:
+    """A line on some inputs, none if there is none."""
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+    return [f"{min(names)}{more} {what}"]
 
 
 def _is_complete(manifest: Mapping[str, Any]) -> bool:

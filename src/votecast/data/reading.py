@@ -137,6 +137,20 @@ class VoteReader:
             self.report.quarantined = bad.count
             self.report.quarantine = str(self._side_file) if bad.count else None
 
+    def check_columns(self) -> None:
+        """Look at the first rows alone, before a long work: whether this is a file of battles.
+
+        Raises:
+            DataError: If the file cannot be opened, or its columns are those of no format that fits.
+        """
+        name = None if self._name == str(self._path) else self._name
+        with (
+            open_table(self._path, on_bad_row=_unheard, lean=True, name=name) as stream,
+            contextlib.closing(_batches(stream, ahead=False)) as batches,
+        ):
+            self._source(stream, _Head(batches))
+        self.report = ReadReport(path=self._name)
+
     def _source(self, stream: TableStream, first: _Head) -> Source:
         head = first.rows()
         open_ended = stream.container == "jsonl"
@@ -373,6 +387,10 @@ def _is_large(path: str | Path) -> bool:
 def _side_file(path: str | Path, wanted: str | Path | None) -> Path:
     name = "stdin" if str(path) == "-" else Path(path).name
     return Path(wanted) if wanted is not None else Path(f"{name}.quarantine.jsonl")
+
+
+def _unheard(bad: BadRow) -> None:
+    """A bad row that is told when the file is read."""
 
 
 def _check_choices(**given: str) -> None:
