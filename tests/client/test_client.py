@@ -154,6 +154,22 @@ def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:
     assert caught.value.errors == ({"path": "battles.6.prompt", "message": "is empty"},)
 
 
+def test_a_fault_that_the_message_tells_is_told_once(call: Run) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/judges" or b"bad" not in request.content:
+            return service(request)
+        told = "the body cannot be used: battles.1.prompt: is empty (and 1 more, see errors)"
+        places = [{"path": f"battles.{place}.prompt", "message": "is empty"} for place in (1, 2)]
+        return httpx.Response(422, json={"error": {"type": "unfit", "message": told, "errors": places}})
+
+    battles = [{"prompt": "bad" if n > 3 else "p", "response_a": "x", "response_b": "y"} for n in range(8)]
+    with pytest.raises(ServiceError) as caught:
+        call(refuse, "compare_batch", battles)
+    assert str(caught.value).endswith(
+        "cannot be used: battles.5.prompt: is empty (and 1 more, see errors); battles.6.prompt: is empty"
+    )
+
+
 def test_lone_surrogates_reach_the_service(call: Run) -> None:
     script = Script(httpx.Response(200, json=forecast()))
     call(script, "compare", "p", "\ud800", "b")

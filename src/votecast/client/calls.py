@@ -161,8 +161,11 @@ class Calls:
         except (ValueError, TypeError, KeyError, RecursionError):
             message, errors = found.reason_phrase or "no reason given", []
         for place in errors:
-            place["path"] = _place_in_all(str(place.get("path", "")), first)
-        shown = "".join(f"; {place['path']}: {place.get('message')}" for place in errors[:3])
+            here = str(place.get("path", ""))
+            place["path"] = _place_in_all(here, first)
+            message = message.replace(f"{here}: ", f"{place['path']}: ") if place["path"] != here else message
+        places = [f"{place['path']}: {place.get('message')}".removeprefix(": ") for place in errors[:3]]
+        shown = "".join(f"; {place}" for place in places if place not in message)
         text = f"{self.url}{path} answered {found.status_code}: {message}{shown}"
         return ServiceError(text, status=found.status_code, path=path, errors=errors)
 
