@@ -42,7 +42,7 @@ class StillPool:
             raise
         if self.error is not None:
             raise self.error
-        cited = {"name": "baseline", "hash": "0a1b"}
+        cited = {"name": judge, "hash": "0a1b"}
         shape = {"probabilities": SHARES, "decision": "a", "judge": cited, "cut": None}
         return [{"id": battle["id"]} | shape for battle in battles]
 

@@ -32,7 +32,7 @@ def test_a_battle_reaches_the_judge_it_names_as_it_was_sent() -> None:
 def test_battles_without_names_are_called_by_their_places() -> None:
     answer = post(pool := StillPool(), "/v1/compare/batch", {"battles": [BATTLE, BATTLE | {"id": "x"}, BATTLE]})
     assert [each["id"] for each in answer.json()["forecasts"]] == ["0", "x", "2"]
-    assert answer.json()["judge"] == {"name": "baseline", "hash": "0a1b"}
+    assert answer.json()["judge"] == {"name": "first", "hash": "0a1b"}
     assert pool.asked[0][0] == "first"
 
 

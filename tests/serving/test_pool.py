@@ -29,7 +29,7 @@ def test_an_answer_is_what_compare_says_to_the_bit(pool: RunningPool) -> None:
     assert [list(answer["probabilities"].values()) for answer in alone] == expected
     assert together == alone
     assert [answer["id"] for answer in alone] == [battle["id"] for battle in battles]
-    assert alone[0]["judge"] == {"name": judge.name, "hash": judge.hash} and alone[0]["cut"] is None
+    assert alone[0]["judge"] == {"name": "it", "hash": judge.hash} and alone[0]["cut"] is None
 
 
 def test_every_request_gets_its_own_answers_whatever_shares_its_batch(pool: RunningPool) -> None:

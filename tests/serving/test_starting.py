@@ -110,7 +110,10 @@ def test_judges_go_by_their_names(start: Start, folder: Path) -> None:
     with service.client() as client:
         told = client.get("/v1/judges").json()["judges"]
         assert [judge["name"] for judge in told] == ["mine", "other"]
-        for name in ("mine", "other"):
-            assert client.post("/v1/compare", json=BATTLE | {"judge": name}).status_code == 200
+        assert [judge["title"] for judge in told] == ["baseline", "baseline"]
+        for judge in told:
+            for route in ("/v1/compare", "/v1/compare/batch", "/v1/rerank"):
+                answer = client.post(route, json=GOOD[route] | {"judge": judge["name"]})
+                assert answer.json()["judge"] == {"name": judge["name"], "hash": judge["hash"]}
         refused(client.post("/v1/compare", json=BATTLE | {"judge": str(folder)}), 422, "judge")
         assert str(folder.parent) not in client.get("/v1/judges").text + httpx.get(f"{service.url}/openapi.json").text

@@ -15,7 +15,7 @@ class Forecast:
         id: Name of the battle.
         probabilities: That A wins, B wins, or a tie, by "a", "b" and "tie".
         decision: The likeliest of the three.
-        judge: Name and hash of the judge.
+        judge: Name of the judge, as a request may use it, and its hash.
         cut: What the judge cut from the texts; None if nothing.
         orders: If asked to explain: the probabilities for the answers as given and exchanged, both by the battle's own
             "a" and "b".
@@ -55,7 +55,7 @@ class Reranked:
         id: Name of the prompt.
         ranking: Of each candidate `index`, its place among those given, and `score`, its expected share of wins against
             the others.
-        judge: Name and hash of the judge.
+        judge: Name of the judge, as a request may use it, and its hash.
         cut: What the judge cut from the texts; None if nothing.
 
     Example:

@@ -12,8 +12,8 @@ class JudgeFacts:
     """A judge that can be asked.
 
     Args:
-        name: What it is called here: as given at start, else the name of its folder.
-        title: Its own name, which stands in every answer beside the hash.
+        name: What it is called here, in requests and answers: as given at start, else the name of its folder.
+        title: Its own name, which the other verbs tell.
         hash: Hash of its folder.
         family: Its family.
         order_matters: Whether it reads the answers in an order, so that `order` may change its answer.

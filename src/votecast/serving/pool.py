@@ -184,7 +184,7 @@ class Pool:
             if not self._open:
                 self._tell()
         facts = self._crew.facts[judge]
-        judged = {"name": facts.title, "hash": facts.hash}
+        judged = {"name": judge, "hash": facts.hash}
         named = enumerate(zip(answers, battles, strict=True))
         return [_whole(str(battle.get("id") or place), answer, judged) for place, (answer, battle) in named]
 

@@ -138,8 +138,7 @@ class Routes:
         return found
 
     def _cite(self, judge: str) -> Mapping[str, str]:
-        facts = self._pool.judges[judge]
-        return {"name": facts.title, "hash": facts.hash}
+        return {"name": judge, "hash": self._pool.judges[judge].hash}
 
     def _check_ready(self) -> None:
         if self._pool.state == "loading":

@@ -24,7 +24,7 @@ class Shares(Shape):
 
 
 class Cited(Shape):
-    """A judge by its own name and its hash."""
+    """A judge by the name that a request may use, and its hash."""
 
     name: str
     hash: str

@@ -189,6 +189,31 @@ def test_a_name_of_a_judge_is_shown_as_text(visit: Open) -> None:
     assert page.page.evaluate("window.hit") is None
 
 
+def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
+    page = visit()
+    forecast = {
+        "id": "0",
+        "probabilities": {"a": 0.43, "b": 0.19, "tie": 0.38},
+        "decision": "a",
+        "judge": {"name": "baseline", "hash": "ab" * 32},
+        "cut": None,
+        "orders": None,
+        "reasons": [
+            {"name": "Length", "text": "Long.", "effect": 0.3},
+            {"name": "Code", "text": "No.", "effect": -0.06},
+        ],
+    }
+    judge = {"name": "baseline", "title": "my own <b>", "hash": "ab" * 32, "family": "baseline", "figures": {}}
+    page.answer("v1/judges", {"status": 200, "json": {"judges": [judge]}})
+    page.answer("v1/compare", {"status": 200, "json": forecast})
+    page.page.reload()
+    page.write("Why?", "So.", "No.")
+    shown = page.compare()
+    assert "Answer A is narrowly ahead of a tie" in shown
+    assert "answer A is 24.0 points ahead of answer B, ties left aside." in shown
+    assert f"Judge baseline (my own <b>), hash {'ab' * 32}" in shown
+
+
 def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
     page = visit()
     forecast = {

@@ -73,7 +73,7 @@ export function startFile(judges) {
       clearInterval(clock);
     }
     if (mine !== work) return;
-    finish(name, found, end, seen.judge, () => run(name, found, judge));
+    finish(name, found, end, { cited: seen.judge, title: judge?.title }, () => run(name, found, judge));
   }
 
   function follower(seen) {
@@ -128,7 +128,7 @@ export function startFile(judges) {
     const title = el("h3", { tabindex: "-1" }, end ? "Results so far" : "Results");
     const more = el("button", { type: "button", onclick: goOn }, `Go on with the other ${count(open.length, "pair")}`);
     const board = el("div");
-    fill(byId("file-body"), title, open.length ? el("div", { class: "actions" }, more) : null, outcomeOf(name, done, lost, judge), board);
+    fill(byId("file-body"), title, open.length ? el("div", { class: "actions" }, more) : null, outcomeOf(name, done, lost, judge.cited, judge.title), board);
     title.focus({ preventScroll: true });
     reveal(title);
     const named = done.filter(({ models }) => models && models[0] !== models[1]);

@@ -4,11 +4,12 @@ import { shareBar, shareList } from "./bars.js";
 import { csvCell } from "./csv.js";
 import { download, el } from "./dom.js";
 import { figuresOf } from "./figures.js";
+import { whoOf } from "./result.js";
 import { failedOf, forecastsOf } from "./tables.js";
 import { count } from "./words.js";
 
 /** Everything about the rows of a file that were forecast, and those that were not. */
-export function outcomeOf(name, rows, failed, judge) {
+export function outcomeOf(name, rows, failed, judge, title) {
   const stem = name.replace(/\.[^.]*$/, "") || "pairs";
   return [
     rows.length ? meansOf(rows) : el("p", {}, "No row was forecast."),
@@ -16,7 +17,7 @@ export function outcomeOf(name, rows, failed, judge) {
     rows.length ? downloadsOf(stem, rows, failed, judge) : null,
     rows.length ? forecastsOf(rows) : null,
     failedOf(failed),
-    judge ? el("p", { class: "soft who" }, "Judge ", el("strong", { dir: "auto" }, judge.name), ", hash ", el("code", {}, judge.hash)) : null,
+    judge ? whoOf(judge, title) : null,
   ];
 }
 

@@ -20,7 +20,7 @@ export function resultOf(forecast, facts, request) {
     shareList(forecast.probabilities),
   );
   const side = el("div", { class: "side" }, ordersOf(forecast, facts), cutOf(forecast, facts));
-  return [head, el("div", { class: "parts" }, reasonsOf(forecast), side), whoOf(forecast), asRequest(request, forecast)];
+  return [head, el("div", { class: "parts" }, reasonsOf(forecast), side), whoOf(forecast.judge, facts?.title), asRequest(request, forecast)];
 }
 
 function card(name, ...children) {
@@ -40,7 +40,8 @@ function reasonsOf({ reasons, probabilities }) {
   const largest = Math.max(...told.map(({ effect }) => Math.abs(effect)));
   const rest = reasons.filter((reason) => !told.includes(reason)).reduce((sum, { effect }) => sum + effect, 0);
   const lead = probabilities.a - probabilities.b;
-  const ahead = Math.abs(lead) < LEAST_EFFECT ? "All in all, both are about equal" : `All in all, answer ${lead > 0 ? "A" : "B"} is ${points(lead)} points ahead`;
+  const [first, second] = lead > 0 ? ["A", "B"] : ["B", "A"];
+  const ahead = Math.abs(lead) < LEAST_EFFECT ? "All in all, answers A and B are about equal" : `All in all, answer ${first} is ${points(lead)} points ahead of answer ${second}, ties left aside`;
   const others = Math.abs(rest) >= LEAST_EFFECT ? `; what is not listed here comes to ${points(rest)} points for ${rest > 0 ? "A" : "B"}` : "";
   return card(
     "Reasons",
@@ -86,8 +87,10 @@ function cutOf({ cut }, facts) {
   return card("What was cut", el("p", {}, `The texts are longer than this judge reads. It saw ${line.slice(0, 2).join(", ")} and ${line[2]}.`));
 }
 
-function whoOf({ judge }) {
-  return el("p", { class: "soft who" }, "Judge ", el("strong", { dir: "auto" }, judge.name), ", hash ", el("code", {}, judge.hash));
+/** Which judge said it: its name here, its own where that is another, and its hash. */
+export function whoOf(judge, title) {
+  const own = title && title !== judge.name ? [" (", el("span", { dir: "auto" }, title), ")"] : [];
+  return el("p", { class: "soft who" }, "Judge ", el("strong", { dir: "auto" }, judge.name), ...own, ", hash ", el("code", {}, judge.hash));
 }
 
 function asRequest(request, forecast) {

@@ -1,6 +1,7 @@
 // Numbers and decisions in words.
 
 const NAMES = { a: "Answer A", b: "Answer B", tie: "Tie" };
+const BEHIND = { a: "answer A", b: "answer B", tie: "a tie" };
 const CLOSE = 0.05;
 
 /** Whole numbers that add up to 100, as near to the shares as can be. */
@@ -21,9 +22,9 @@ export function nameOf(decision) {
 /** A forecast as a headline and a sentence. */
 export function inWords({ probabilities: p, decision }) {
   const [a, b, tie] = ofHundred([p.a, p.b, p.tie]);
-  const sorted = [p.a, p.b, p.tie].sort((x, y) => y - x);
-  const close = sorted[0] - sorted[1] < CLOSE;
-  const wins = close ? "is narrowly ahead" : "is expected to win";
+  const second = ["a", "b", "tie"].filter((name) => name !== decision).reduce((one, other) => (p[other] > p[one] ? other : one));
+  const close = p[decision] - p[second] < CLOSE;
+  const wins = close ? `is narrowly ahead of ${BEHIND[second]}` : "is expected to win";
   const title = decision === "tie" ? (close ? "Close to a tie" : "A tie is expected") : `${NAMES[decision]} ${wins}`;
   return { title, text: `Of 100 voters, ${a} would choose answer A, ${b} answer B, and ${tie} would call it a tie.` };
 }
