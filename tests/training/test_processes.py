@@ -22,6 +22,8 @@ from votecast.training.plan import deal
 from votecast.training.settings import TrainingSettings
 
 FEW_BITS = nn.Parameter(torch.zeros(3, dtype=torch.int8), requires_grad=False)
+PATIENCE = 300
+"""Seconds after which processes that wait for each other have failed."""
 FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
@@ -39,7 +41,12 @@ def train(
         subprocess.Popen(command, env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else shared)
         for rank in range(count)
     ]
-    assert [process.wait() for process in started] == [ends] * count
+    try:
+        assert [process.wait(PATIENCE) for process in started] == [ends] * count
+    finally:  # those that wait for one that is gone
+        for process in started:
+            process.kill()
+            process.wait()
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
