@@ -47,20 +47,41 @@ def words(arena: Path, tmp_path: Path) -> list[str]:
     ],
 )
 def test_wrong_words_are_told_before_any_work(
-    votecast: Callable, words: list[str], tmp_path: Path, options: str, code: int, said: str
+    votecast: Callable, words: list[str], links: Path, tmp_path: Path, options: str, code: int, said: str
 ) -> None:
     option, value = options.split()
     given = [*words, option, value] if option not in words else [value if w == words[2] else w for w in words]
-    ran = votecast(*given, "--no-index")
+    ran = votecast(*given, "--find-links", links, "--no-index")
     assert ran.code == code
     assert said in ran.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_judge_is_not_packed(votecast: Callable, words: list[str], arena: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--no-index", "name a folder that holds them: --find-links FOLDER"),
+        ("--find-links nowhere", "--find-links nowhere does not exist"),
+        ("--find-links empty --no-index", "--find-links empty holds no wheel"),
+    ],
+)
+def test_places_that_hold_no_wheel_are_told_before_any_work(
+    votecast: Callable, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ran = votecast(*words, *options.split())
+    assert ran.code == 2
+    assert said in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_damaged_judge_is_not_packed(
+    votecast: Callable, words: list[str], arena: Path, links: Path, tmp_path: Path
+) -> None:
     shutil.copytree(arena / "judge", tmp_path / "judge")
     (tmp_path / "judge" / "calibration.safetensors").write_bytes(b"")
-    ran = votecast("pack", "--judge", tmp_path / "judge", "--out", tmp_path / "pack", "--no-index")
+    ran = votecast("pack", "--judge", tmp_path / "judge", "--out", tmp_path / "pack", "--find-links", links)
     assert (ran.code, "is damaged: calibration.safetensors has changed" in ran.err) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["judge"]
 
@@ -78,7 +99,9 @@ def test_a_package_without_a_wheel_for_the_platform_is_named(
     assert "for Python 3.11 on manylinux_2_28_x86_64" in ran.err
     assert f"all that pip said is in {tmp_path / 'pack.pip.log'}" in ran.err
     assert ran.err.count("\n") <= 2
-    assert "no matching distributions available" in (tmp_path / "pack.pip.log").read_text()
+    kept = (tmp_path / "pack.pip.log").read_text()
+    assert "no matching distributions available" in kept
+    assert "Traceback" not in kept
     assert sorted(path.name for path in tmp_path.iterdir()) == ["links", "pack.pip.log"]
 
 
@@ -107,11 +130,11 @@ def test_an_index_that_cannot_be_reached_is_told_and_how_to_do_without(
 
 
 def test_a_python_without_pip_is_told(
-    votecast: Callable, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    votecast: Callable, words: list[str], links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / "bin" / "python"))
-    ran = votecast(*words, "--no-index")
+    ran = votecast(*words, "--find-links", links, "--no-index")
     assert (ran.code, "-m ensurepip" in ran.err) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["bare"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from votecast.artifacts import read_folder
+from votecast.errors import ConfigError
 from votecast.judges.loading import RECIPE, judge_folder, load_judge
 from votecast.packing.contests import CONTESTS, ContestName
 from votecast.packing.folder import NOTEBOOK, README, WHEELS, check_place, whole_folder, write_manifest
@@ -38,6 +40,26 @@ class Sources:
     no_index: bool = False
     without: Sequence[str] = ()
     versions: Versions = "here"
+
+    def check(self) -> None:
+        """Refuse places that can hold no wheel, before any work.
+
+        Raises:
+            ConfigError: If there is one, or none is named and no index is to be asked.
+        """
+        if self.no_index and not self.find_links and "PIP_FIND_LINKS" not in os.environ:
+            raise ConfigError(
+                "--no-index asks no index for wheels, so name a folder that holds them: --find-links FOLDER"
+            )
+        for place in self.find_links:
+            path = Path(place).expanduser()
+            if "://" not in place and not path.exists():
+                raise ConfigError(f"--find-links {place} does not exist; name a folder of wheels or the URL of a page")
+            if self.no_index and path.is_dir() and not any(path.glob("*.whl")):
+                raise ConfigError(
+                    f"--find-links {place} holds no wheel; name a folder that does, filled with pip download or by an "
+                    "earlier pack (its folder wheels)"
+                )
 
 
 def pack(
@@ -70,6 +92,7 @@ def pack(
     """
     place = Path(out).absolute()
     check_place(place, overwrite=overwrite)
+    sources.check()
     log = place.with_name(f"{place.name}.pip.log")
     with tempfile.TemporaryDirectory(prefix="votecast-pack-") as scratch:
         work = Path(scratch)

@@ -24,6 +24,7 @@ _ABSENT = (
     re.compile(r"no matching distributions available for your environment:\n((?:[ ]+\S+\n)+)"),
 )
 _CONFLICT = re.compile(r"The conflict is caused by:\n((?:[ ]+\S.*\n)+)")
+_TRACE = re.compile(r"^.*Exception information:\n", re.MULTILINE)
 _ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
@@ -101,7 +102,7 @@ class Pip:
     def _kept(self, told: str) -> str:
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            self.log.write_text(told, "utf-8")
+            self.log.write_text(_TRACE.split(told)[0], "utf-8")
         except OSError as error:
             self.log.unlink(missing_ok=True)
             return f" (all that pip said could not be kept: {error})"
