@@ -24,12 +24,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], *, origin: str = "settings") -> Self:
+    def parse(cls, values: Mapping[str, Any], *, origin: str = "settings", options: bool = False) -> Self:
         """Check plain values.
 
         Args:
             values: Nested mapping of settings.
             origin: Where they come from, for the message.
+            options: Whether they are options of a command, and called as such: --in-flight.
 
         Raises:
             ConfigError: With every fault: what was given, what is allowed, the nearest known key.
@@ -37,7 +38,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            lines = [_explain(cls, dict(fault)) for fault in error.errors()]
+            lines = ["--" * options + _explain(cls, dict(fault), options=options) for fault in error.errors()]
             raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
 
     def dump(self) -> dict[str, Any]:
@@ -170,8 +171,9 @@ def _yaml_value(key: str, value: Any) -> Any:
         raise ConfigError(f"--{key} {value!r} cannot be read: {error}") from error
 
 
-def _explain(model: type[BaseModel], fault: dict[str, Any]) -> str:
+def _explain(model: type[BaseModel], fault: dict[str, Any], *, options: bool = False) -> str:
     where = ".".join(str(part) for part in fault["loc"])
+    where = where.replace("_", "-") if options else where
     if fault["type"] != "extra_forbidden":
         if fault["type"] == "value_error":
             return f"{where}: {fault['ctx']['error']}"

@@ -14,14 +14,19 @@ from votecast.serving.keys import VARIABLE
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("--port", 70_000), 2, "port"),
+        (("--port", 70_000), 2, "--port"),
         (("--workers", 0), 2, "workers"),
         (("--timeout", "nan"), 2, "timeout"),
         (("--drain", -1), 2, "drain"),
-        (("--in-flight", 0), 2, "in_flight"),
+        (("--in-flight", 0), 2, "--in-flight"),
         (("--precision", "fp8"), 2, "--precision"),
         (("--judge",), 2, "--judge"),
-        (("--judge", "no/such/folder"), 1, "there is no judge folder 'no/such/folder'"),
+        (("demo/judge",), 2, "--judge demo/judge"),
+        (
+            ("--judge", "no/such/folder"),
+            1,
+            "there is no judge folder 'no/such/folder'; name one that `votecast train` has written, or bundled:baseline",
+        ),
         (("--judge", "."), 1, "it has no config.json"),
         (("--judge", "bundled:none"), 1, "those that ship with votecast are bundled:baseline"),
         (("--judge", "a b=bundled:baseline"), 2, "'a b'; allowed are"),

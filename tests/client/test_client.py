@@ -75,14 +75,14 @@ Run = Callable[..., Any]
 def call(request: pytest.FixtureRequest) -> Run:
     """Call a method of either client: `call(transport, "compare", ..., retries=2)`."""
 
-    def waiting(handler: Callable[..., Any], method: str, *args: Any, options: Any = None, **named: Any) -> Any:
+    def waiting(handler: Callable[..., Any], verb: str, /, *args: Any, options: Any = None, **named: Any) -> Any:
         with Client(URL, transport=httpx.MockTransport(handler), **(options or {})) as client:
-            return getattr(client, method)(*args, **named)
+            return getattr(client, verb)(*args, **named)
 
-    def concurrent(handler: Callable[..., Any], method: str, *args: Any, options: Any = None, **named: Any) -> Any:
+    def concurrent(handler: Callable[..., Any], verb: str, /, *args: Any, options: Any = None, **named: Any) -> Any:
         async def run() -> Any:
             async with AsyncClient(URL, transport=httpx.MockTransport(handler), **(options or {})) as client:
-                return await getattr(client, method)(*args, **named)
+                return await getattr(client, verb)(*args, **named)
 
         return asyncio.run(run())
 
@@ -168,6 +168,16 @@ def test_a_fault_that_the_message_tells_is_told_once(call: Run) -> None:
     assert str(caught.value).endswith(
         "cannot be used: battles.5.prompt: is empty (and 1 more, see errors); battles.6.prompt: is empty"
     )
+
+
+def test_models_are_ranked(call: Run) -> None:
+    rows = [{"model": "x", "score": 1_020.0, "rank": 1}, {"model": "y", "score": 980.0, "rank": 2}]
+    said = {"models": rows, "method": "davidson", "games": 2, "notes": ["z left out"]}
+    script = Script(httpx.Response(200, json=said))
+    games = [{"model_a": "x", "model_b": "y", "winner": "a"}, {"model_a": "x", "model_b": "y", "winner": "tie"}]
+    found = call(script, "leaderboard", iter(games), method="davidson")
+    assert json.loads(script.asked[0].content) == {"games": games, "method": "davidson"}
+    assert found.to_dict() == said
 
 
 def test_lone_surrogates_reach_the_service(call: Run) -> None:

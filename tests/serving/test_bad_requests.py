@@ -144,7 +144,27 @@ def test_unknown_fields_are_refused(http: httpx.Client, route: str, name: str) -
 def test_an_unknown_field_within_a_batch_is_named(http: httpx.Client) -> None:
     answer = http.post("/v1/compare/batch", json={"battles": [BATTLE, BATTLE | {"respnse_a": "x"}]})
     error = refused(answer, 422, "battles.1.respnse_a")
-    assert "response_a" in json.dumps(error)
+    assert "did you mean response_a?" in json.dumps(error)
+
+
+@pytest.mark.parametrize("name", ["responseA", "response-a", "Response_A", "responsea"])
+def test_a_field_in_another_spelling_is_told(http: httpx.Client, name: str) -> None:
+    error = refused(http.post("/v1/compare", json=BATTLE | {name: "x"}), 422, name)
+    assert "did you mean response_a?" in error["message"]
+
+
+def test_an_unknown_field_of_a_game_is_answered_with_those_that_there_are(http: httpx.Client) -> None:
+    games = [{"model_a": "ant", "model_b": "bee", "vote": "a"}]
+    error = refused(http.post("/v1/leaderboard", json={"games": games}), 422, "games.0.vote")
+    assert "allowed are model_a, model_b, winner, probabilities" in error["message"]
+
+
+def test_games_of_models_that_never_met_are_counted(http: httpx.Client) -> None:
+    apart = [GAMES[0], {"model_a": "cow", "model_b": "dog", "winner": "a"}]
+    told = refused(http.post("/v1/leaderboard", json={"games": apart}), 422, "games")["message"]
+    assert "1 row of votes between two models counts in the largest group of models that met; 1 more between" in told
+    notes = http.post("/v1/leaderboard", json={"games": [*GAMES, apart[1]]}).json()["notes"]
+    assert any("cow, dog left out, and 1 of 5 rows of votes with them: never compared" in note for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ import pytest
 from tests.serving.asking import BATTLE, GOOD, refused
 from tests.serving.running import Service, Start, wait_for
 
+from votecast.cli import main
 from votecast.judges.loading import load_judge
+from votecast.serving import naming
+
+Capsys = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,17 @@ def test_stopping_while_judges_load_leaves_nobody(start: Start) -> None:
     wait_for(service.workers, "workers")
     service.terminate()
     assert service.wait() == 0
+    assert service.lines[-1] == "stopped" and "half-written" not in service.said
     assert not service.orphans()
+
+
+def test_ctrl_c_before_anything_listens_says_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(naming, "name_judges", interrupted)
+    assert main(["serve", "--judge", "bundled:baseline"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_judges_go_by_their_names(start: Start, folder: Path) -> None:

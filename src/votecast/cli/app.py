@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from cyclopts import App, CycloptsError, MissingArgumentError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from votecast.cli.together import await_end, speaker
 from votecast.cli.words import prepare
@@ -98,12 +98,14 @@ def run(words: Sequence[str]) -> int:
             sys.stdout.flush()
         except CycloptsError as error:
             verb = error.command_chain[0] + " " if error.command_chain else ""
-            return _fail(f"{_missing(error) or error}\nSee: votecast {verb}--help", WRONG_USE)
+            return _fail(f"{_missing(error) or _unused(error) or error}\nSee: votecast {verb}--help", WRONG_USE)
         except ConfigError as error:
             return _fail(str(error), WRONG_USE)
         except VotecastError as error:
             return _fail(str(error), FAILED)
         except KeyboardInterrupt:
+            if list(words[:1]) == ["serve"]:
+                return _stopped()
             return _fail("interrupted; no half-written file was left behind", INTERRUPTED)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -128,6 +130,23 @@ def _missing(error: CycloptsError) -> str | None:
     if error.keyword is not None or "Did you mean" in str(error):
         return None
     return f"{error.argument.name} is missing; votecast {' '.join(error.command_chain or ())} cannot do without it"
+
+
+def _unused(error: CycloptsError) -> str | None:
+    """What to say of a judge that stands where only options are taken; None for every other wrong use."""
+    if not isinstance(error, UnusedCliTokensError) or (error.command_chain or ())[:1] != ("serve",):
+        return None
+    if not error.unused_tokens:
+        return None
+    extra = error.unused_tokens[0]
+    return f"{extra} stands alone, and serve takes options only; name a judge by its option: --judge {extra}"
+
+
+def _stopped() -> int:
+    from votecast.cli.screen import remark
+
+    remark("stopped")
+    return INTERRUPTED
 
 
 def _fail(message: str, code: int, unforeseen: Exception | None = None) -> int:

@@ -80,6 +80,6 @@ def serve(
         "precision": precision,
     }
     settings = ServiceSettings.parse(
-        {name: value for name, value in given.items() if value is not None}, origin="votecast serve"
+        {name: value for name, value in given.items() if value is not None}, origin="votecast serve", options=True
     )
     run(name_judges(judge or []), settings, key=read_key(api_key_file), announce=remark)

@@ -89,6 +89,36 @@ class Reranked:
 
 
 @dataclass(frozen=True)
+class Leaderboard:
+    """Models by their strength, best first.
+
+    Args:
+        models: Of each its name as `model`, `score`, `low`, `high`, `rank`, `rank_low`, `rank_high` and `battles`.
+        method: How strengths were fitted.
+        games: How many games were given.
+        notes: What a reader must know, such as models that were left out.
+
+    Example:
+        >>> Leaderboard([{"model": "x", "score": 1_010.0, "rank": 1}], "bradley_terry", 9).models[0]["model"]
+        'x'
+    """
+
+    models: list[dict[str, Any]]
+    method: str
+    games: int
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Read what the service sent."""
+        return cls(answer["models"], answer["method"], answer["games"], list(answer.get("notes") or []))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shape the service sent."""
+        return {"models": self.models, "method": self.method, "games": self.games, "notes": self.notes}
+
+
+@dataclass(frozen=True)
 class ServedJudge:
     """One judge of a service.
 

@@ -6,13 +6,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from votecast.client.answers import Forecast, Reranked, ServedJudge
+from votecast.client.answers import Forecast, Leaderboard, Reranked, ServedJudge
 from votecast.client.calls import Calls, Steps, T, Text, Wait, settings
 from votecast.types import Battle
 
 
 class Client:
     """A client of `votecast serve`; close it, or use it in a `with` statement.
+
+    It asks for one forecast (`compare`), any number of them (`compare_batch`), the best of several answers (`rerank`),
+    a ranking of models (`leaderboard`), which judges there are (`judges`), and whether they are loaded (`ready`). A
+    service with a key is called by `Client(url, key=...)`.
 
     A request is sent again, with growing pauses, if the service is busy or loading and says when to come back, or if
     the connection broke before an answer. That is safe: no request changes anything.
@@ -107,6 +111,24 @@ class Client:
             ServiceError: If the service refused the request or could not be reached.
         """
         return self._run(self._calls.rerank(settings(id=id, prompt=prompt, candidates=list(candidates), judge=judge)))
+
+    def leaderboard(
+        self,
+        games: Iterable[Mapping[str, Any]],
+        *,
+        method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
+    ) -> Leaderboard:
+        """Rank models by votes, or by forecasts of votes.
+
+        Args:
+            games: Each with model_a, model_b, and either the winner ("a", "b" or "tie") or probabilities, which may be
+                those of a `Forecast`.
+            method: How strengths are fitted.
+
+        Raises:
+            ServiceError: If the service refused the request or could not be reached.
+        """
+        return self._run(self._calls.leaderboard({"games": list(games), "method": method}))
 
     def judges(self) -> list[ServedJudge]:
         """The judges of the service; the first is the one that is asked where none is named.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from votecast.client.answers import Forecast, Reranked, ServedJudge
+from votecast.client.answers import Forecast, Leaderboard, Reranked, ServedJudge
 from votecast.errors import ConfigError, DataError, ServiceError
 from votecast.extras import need
 from votecast.types import Battle
@@ -92,6 +92,11 @@ class Calls:
         """Ask for the order of candidates."""
         answer = yield from self._ask("POST", "/v1/rerank", as_json(asked, "the request"))
         return self._read(Reranked.of, answer, "/v1/rerank")
+
+    def leaderboard(self, asked: Mapping[str, Any]) -> Steps[Leaderboard]:
+        """Ask for the ranking of models."""
+        answer = yield from self._ask("POST", "/v1/leaderboard", as_json(asked, "the request"))
+        return self._read(Leaderboard.of, answer, "/v1/leaderboard")
 
     def judges(self) -> Steps[list[ServedJudge]]:
         """Ask which judges there are."""

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from votecast.client.answers import Forecast, Reranked, ServedJudge
+from votecast.client.answers import Forecast, Leaderboard, Reranked, ServedJudge
 from votecast.client.calls import Calls, Steps, T, Text, Wait, settings
 from votecast.types import Battle
 
 
 class AsyncClient:
     """`Client` for asyncio: the same methods, awaited; close it with `aclose`, or use it in an `async with` statement.
+
+    They are `compare`, `compare_batch`, `rerank`, `leaderboard`, `judges` and `ready`; a service with a key is called
+    by `AsyncClient(url, key=...)`.
 
     Args:
         url: Address of the service, such as "http://127.0.0.1:8000".
@@ -75,6 +78,15 @@ class AsyncClient:
         return await self._run(
             self._calls.rerank(settings(id=id, prompt=prompt, candidates=list(candidates), judge=judge))
         )
+
+    async def leaderboard(
+        self,
+        games: Iterable[Mapping[str, Any]],
+        *,
+        method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
+    ) -> Leaderboard:
+        """Rank models by votes, or by forecasts of votes; see `Client.leaderboard`."""
+        return await self._run(self._calls.leaderboard({"games": list(games), "method": method}))
 
     async def judges(self) -> list[ServedJudge]:
         """The judges of the service; see `Client.judges`."""

@@ -58,9 +58,10 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[NDArray[np.
             'groups, or rank the largest group alone with --disconnected largest (disconnected="largest")'
         )
     left_out = [name for each in members[1:] for name in each]
+    lost = int(np.sum(group[rows.first] != order[0]))
     note = (
-        f"{names_of(left_out)} left out: never compared with the largest group of {len(members[0])} models, not even "
-        "through third models"
+        f"{names_of(left_out)} left out, and {lost:,} of {len(rows):,} rows of votes with them: never compared with "
+        f"the largest group of {len(members[0])} models, not even through third models"
     )
     return group == order[0], (note,)
 

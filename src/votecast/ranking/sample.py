@@ -63,8 +63,9 @@ def sample_of(games: Games, predicted: Predicted | None, disconnected: str) -> S
     inside = mask[rows.first]  # both models of a row are of one group
     guessed = None if predicted is None else _guessed(games, predicted)[inside]
     names = tuple(name for name, kept in zip(games.models, mask, strict=True) if kept)
+    lost = int(np.sum(~inside))
     rows = rows.take(inside, number, len(names))
-    _check_votes(rows)
+    _check_votes(rows, f" in the largest group of models that met; {lost:,} more between other models" * (lost > 0))
     rows, units, style_names, dull = _in_units(rows, games.style_names)
     pairs = Pairs.of(rows)
     extra, unused = (None, ()) if predicted is None else _extra(names, pairs, predicted.unlabelled, style_names, units)
@@ -76,9 +77,9 @@ def _left_out(games: Games, rows: int) -> tuple[str, ...]:
     return (f"{same:,} of {rows + same:,} rows left out: a model met itself there",) if same else ()
 
 
-def _check_votes(rows: Rows) -> None:
+def _check_votes(rows: Rows, where: str = "") -> None:
     if len(rows) < 2:
-        raise DataError(f"{len(rows)} row of votes between two models counts; a ranking needs at least two")
+        raise DataError(f"{len(rows)} row of votes between two models counts{where}; a ranking needs at least two")
     if not np.any(rows.votes[:, :2] > 0):
         raise DataError(
             f"all {len(rows):,} votes are ties, so that nothing tells the models apart; give votes with a winner"

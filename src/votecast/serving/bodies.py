@@ -201,8 +201,8 @@ def _refused(faults: list[Fault]) -> UnfitError:
     return UnfitError(f"the body cannot be used: {where}{first.message}{more}", faults)
 
 
-def _fields(kind: type[BaseModel]) -> set[str]:
-    """Names that a body may hold, at any depth."""
+def _fields(kind: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """Names that a body may hold, and those that the objects in its list may hold."""
     inside: dict[type[BaseModel], type[BaseModel]] = {BatchBody: BattleBody, LeaderboardBody: GameBody}
     below = inside.get(kind)
-    return {*kind.model_fields, *(below.model_fields if below else ())}
+    return list(kind.model_fields), list(below.model_fields if below else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -40,19 +40,18 @@ ALLOWED: Final[Mapping[str, str]] = {
 _KEY: Final = 60
 
 
-def faults_of(error: ValidationError, fields: Iterable[str]) -> list[Fault]:
+def faults_of(error: ValidationError, fields: tuple[Sequence[str], Sequence[str]]) -> list[Fault]:
     """The faults that pydantic has found, at most `MOST`.
 
     Args:
         error: What it raised.
-        fields: All known names of fields, to name what is near to an unknown one.
+        fields: Names of the fields of a body, and of the objects in its lists.
     """
     found: dict[str, Fault] = {}
-    known = sorted(fields)
     for fault in error.errors(include_url=False):
         place = [*fault["loc"], *_further(fault)]
         path = ".".join(map(_shown, place))
-        found.setdefault(path, Fault(path, _message(fault, place, known)))
+        found.setdefault(path, Fault(path, _message(fault, place, fields[len(place) > 1])))
         if len(found) == MOST:
             break
     return list(found.values())
@@ -67,8 +66,11 @@ def _message(fault: Mapping[str, Any], place: Sequence[int | str], known: Sequen
     if fault["type"] == UNFIT:
         return str(fault["msg"])
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(place[-1])[:_KEY], known, n=1)
-        return "there is no such field; " + (f"did you mean {near[0]}?" if near else "drop it")
+        near = difflib.get_close_matches(
+            _plain(str(place[-1])[:_KEY]), by_plain := {_plain(name): name for name in known}, n=1
+        )
+        hint = f"did you mean {by_plain[near[0]]}? " if near else ""
+        return f"there is no such field; {hint}allowed are {', '.join(known)}"
     name = next((part for part in reversed(place) if isinstance(part, str)), "")
     allowed = ALLOWED.get(name, "allowed is a JSON object")
     if fault["type"] == "missing":
@@ -77,6 +79,11 @@ def _message(fault: Mapping[str, Any], place: Sequence[int | str], known: Sequen
     if isinstance(given, list) and not given:
         return f"an empty list is given; {allowed}"
     return f"{json_kind(given)}{' that does not fit' * (fault['type'] in _RANGE)} is given; {allowed}"
+
+
+def _plain(name: str) -> str:
+    """A name without what different people write differently: responseA, response-a, response_a."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 _RANGE: Final = frozenset(

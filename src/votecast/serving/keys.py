@@ -80,6 +80,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_FORMS: Final = (b"bearer ", b"basic ")
+
+
 class Guard:
     """Lets requests in.
 
@@ -106,7 +109,14 @@ class Guard:
             return
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) != 1 or not hmac.compare_digest(_credential(given[0]), self._key):
-            said = "the key is wrong" if given else "a key is needed"
+            known = all(value.strip().lower().startswith(_FORMS) for value in given)
+            said = (
+                "a key is needed"
+                if not given
+                else "the key is wrong"
+                if known
+                else "the key comes in no form that is taken"
+            )
             raise UnauthorizedError(f"{said}; send Authorization: Bearer KEY, or Basic with the key as password")
 
     def _check_host(self, headers: Headers) -> None:

@@ -158,6 +158,8 @@ class _Front:
                 await self._serve(server, listener)
             finally:
                 await self._pool.stop()
+        if not server.cut_off:
+            self._announce("stopped")
         if server.ended_by is not None:
             sys.exit(128 + server.ended_by)
         if server.cut_off:
