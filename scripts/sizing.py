@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from votecast.errors import VotecastError
+
 STEP, MOST, PART_SECONDS = 1024, 131_072, 600
 """Rows of a part: a multiple of the first, at most the second, and about this many seconds of work."""
 SIMULATED = 100_000
@@ -216,10 +218,19 @@ def main() -> None:
     if asked.measure:
         if not asked.input:
             parser.error("--measure needs pairs to forecast: --input FILE")
-        measure(asked.measure, asked.input, asked.limit)
+        try:
+            measure(asked.measure, asked.input, asked.limit)
+        except VotecastError as error:
+            parser.exit(1, f"error: {error}\n")
         return
-    if any(value is not None and value <= 0 for value in (asked.pairs_per_second, asked.actors, asked.hours)):
-        parser.error("--pairs-per-second, --actors and --hours are above 0")
+    above = (asked.pairs_per_second, asked.actors, asked.hours, asked.bandwidth, asked.link, *asked.pairs)
+    least = (asked.start, asked.price, asked.read, asked.written, asked.failures, asked.wait, asked.spread)
+    if not all(value is None or 0 < value < math.inf for value in above) or min(asked.pairs) < 1:
+        parser.error(
+            "--pairs-per-second, --actors, --hours, --bandwidth, --link are above 0, and --pairs at least 1"
+        )
+    if not all(value is None or 0 <= value < math.inf for value in least):
+        parser.error("--start, --price, --read, --written, --failures, --wait and --spread are at least 0")
     families: tuple[Family, ...] = FAMILIES
     if asked.pairs_per_second:
         families = (Family("yours", asked.pairs_per_second, 30.0, 1.0, "as you say"),)

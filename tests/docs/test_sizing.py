@@ -73,6 +73,9 @@ def test_a_run_of_many_parts_is_simulated_by_an_equal_share(sizing: Any, monkeyp
         (("--hours", "0.0001"), "not read and written in"),
         (("--pairs-per-second", "0.01", "--pairs", "1e6", "--hours", "5"), "one part takes yours more than 5 hours"),
         (("--pairs-per-second", "-1"), "are above 0"),
+        (("--pairs", "0"), "--pairs at least 1"),
+        (("--pairs", "inf"), "--pairs at least 1"),
+        (("--failures", "-1"), "are at least 0"),
         (("--measure", "bundled:baseline"), "--measure needs pairs"),
     ],
 )
