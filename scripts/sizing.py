@@ -226,9 +226,7 @@ def main() -> None:
     above = (asked.pairs_per_second, asked.actors, asked.hours, asked.bandwidth, asked.link, *asked.pairs)
     least = (asked.start, asked.price, asked.read, asked.written, asked.failures, asked.wait, asked.spread)
     if not all(value is None or 0 < value < math.inf for value in above) or min(asked.pairs) < 1:
-        parser.error(
-            "--pairs-per-second, --actors, --hours, --bandwidth, --link are above 0, and --pairs at least 1"
-        )
+        parser.error("--pairs-per-second, --actors, --hours, --bandwidth, --link are above 0, and --pairs at least 1")
     if not all(value is None or 0 <= value < math.inf for value in least):
         parser.error("--start, --price, --read, --written, --failures, --wait and --spread are at least 0")
     families: tuple[Family, ...] = FAMILIES
