@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,10 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # actors do not hav
 
 
 class Lengths:
-    """A judge that goes by lengths, and a little by the rows it is asked beside; two prompts are too much for it."""
+    """A judge that goes by lengths, and a little by the rows it is asked beside; two prompts are too much for it.
+
+    A prompt "wait for PATH" is scored once there is such a file.
+    """
 
     name, hash = "lengths", "5a"
 
@@ -33,6 +37,11 @@ class Lengths:
         prompts = battles.text("prompt")
         if "crash" in prompts:
             raise RuntimeError("the accelerator is gone")
+        for path in (prompt.removeprefix("wait for ") for prompt in prompts if prompt.startswith("wait for ")):
+            until = time.monotonic() + 60
+            while not Path(path).exists():
+                assert time.monotonic() < until, f"{path} has not come"
+                time.sleep(0.01)
         bad = {row: "its reward is nan" for row, prompt in enumerate(prompts) if prompt == "nan"}
         if bad:
             raise UnscoredRowsError(bad, len(battles))

@@ -58,6 +58,13 @@ def test_bytes_are_those_of_one_process(
     assert told[-1] == 3527
 
 
+def test_each_part_is_told_before_all_of_its_file_are_made(actors: Callable, tmp_path: Path) -> None:
+    known = tmp_path / "out" / ".manifest.json.work" / "part-00000-00000.json"
+    file = write_votes(tmp_path / "a.jsonl", 6 * 1024, {5 * 1024: f"wait for {known}"})
+    said = predict(tmp_path / "out", file, engine=actors(num_actors=1))
+    assert said["parts"] == 6
+
+
 def test_an_actor_that_is_killed_changes_nothing(actors: Callable, tmp_path: Path) -> None:
     files = [write_votes(tmp_path / f"{name}.jsonl", 6000) for name in "ab"]
     out, killed = tmp_path / "ray", list[int]()

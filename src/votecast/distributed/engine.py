@@ -82,6 +82,7 @@ class RayEngine:
         token = work_folder(MANIFEST).name + "/" + RUN
         context = DataContext.get_current()
         context.wait_for_min_actors_s = settings.loading
+        context.target_max_block_size = 1  # so that each part travels alone: Ray would wait for 128 MB of them
         parts = read_datasource(
             PartSource(job, readings),
             num_cpus=0,  # so that reading goes on whatever the actors hold: a pool that takes all CPUs hangs otherwise

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ray.data import DataContext
 
-_SETTINGS = ("enable_progress_bars", "print_on_execution_start", "wait_for_min_actors_s")
+_SETTINGS = ("enable_progress_bars", "print_on_execution_start", "wait_for_min_actors_s", "target_max_block_size")
 """What a run sets for the whole process."""
 
 
