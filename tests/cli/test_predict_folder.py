@@ -39,6 +39,12 @@ def test_a_glob_goes_to_a_folder(votecast: Callable) -> None:
     assert (part[0], part[1].tolist(), part[2]) == (file[0], file[1].tolist(), file[2])
 
 
+def test_one_input_goes_to_one_part(votecast: Callable) -> None:
+    ran = votecast("predict", "--input", "pairs/a.csv", "--out", "out/")
+    assert "30 from 1 input\n" in ran.out
+    assert "(1 part and manifest.json" in ran.out
+
+
 def test_files_by_name_a_folder_and_an_existing_folder(votecast: Callable) -> None:
     Path("there").mkdir()
     for words in (["pairs/a.csv", "pairs/b.parquet", "--out", "several"], ["pairs", "--out", "there"]):

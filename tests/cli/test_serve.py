@@ -25,7 +25,7 @@ from votecast.serving.keys import VARIABLE
         (
             ("--judge", "no/such/folder"),
             1,
-            "there is no judge folder 'no/such/folder'; name one that `votecast train` has written, or bundled:baseline",
+            "there is no judge folder 'no/such/folder'; name one that `votecast train` has written, or bundled:",
         ),
         (("--judge", "."), 1, "it has no config.json"),
         (("--judge", "bundled:none"), 1, "those that ship with votecast are bundled:baseline"),

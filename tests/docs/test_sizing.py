@@ -84,3 +84,11 @@ def test_what_cannot_be_is_refused(words: tuple[str, ...], said: str) -> None:
     assert ran.returncode
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_judge_that_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("prompt,response_a,response_b\np,x,y\n")
+    ran = run("scripts/sizing.py", "--measure", "bundled:nobody", "--input", str(tmp_path / "pairs.csv"))
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: there is no judge 'bundled:nobody'")
+    assert ran.stderr.count("\n") == 1

@@ -120,6 +120,12 @@ def _show(summary: dict[str, Any], out: str, json: str | None, *, overwrite: boo
     if json is not None:
         write_json(summary, json, overwrite=overwrite)
     if json != "-":
-        rows = f"{summary['rows']:,}" + (f" from {summary['inputs']:,} inputs" if is_folder else "")
-        what = f"{summary['parts']:,} parts and manifest.json, {summary['format']}" if is_folder else summary["format"]
+        rows, what = f"{summary['rows']:,}", summary["format"]
+        if is_folder:
+            rows += f" from {_count(summary['inputs'], 'input')}"
+            what = f"{_count(summary['parts'], 'part')} and manifest.json, {what}"
         facts({"rows": rows, "judge": cite(summary["judge"]), "written": f"{out} ({what})"})
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -13,6 +13,7 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.loading import BUNDLED, DEFAULT, RECIPE, bundled_names
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}")
+_MEANT: Final = "name one that `votecast train` has written, or bundled:baseline, which ships with votecast"
 
 
 def name_judges(given: Sequence[str]) -> dict[str, str]:
@@ -68,9 +69,7 @@ def _checked(place: str) -> str:
         return place
     folder = Path(place).expanduser()
     if not folder.exists():
-        raise ArtifactError(f"there is no judge folder {place!r}; name one that `votecast train` has written")
+        raise ArtifactError(f"there is no judge folder {place!r}; {_MEANT}")
     if not (folder / CONFIG_NAME).is_file():
-        raise ArtifactError(
-            f"{place} is no judge folder: it has no {CONFIG_NAME}; name one that `votecast train` has written"
-        )
+        raise ArtifactError(f"{place} is no judge folder: it has no {CONFIG_NAME}; {_MEANT}")
     return place
