@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +15,20 @@ from votecast.judges.davidson import link
 from votecast.judges.explaining import Reason, explain
 from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
-from votecast.judges.reasons import GROUPS, group_of
+from votecast.judges.measures import MEASURES
+from votecast.judges.reasons import GROUPS, group_of, looks
 
 PROMPT = "Give me three tips for sleeping better."
 LISTED = "# Sleep\n1. **Dark** room\n2. No screens\n3. Same hour every day"
 REFUSED = "Sorry, I cannot help with that."
 FRANCE = "¿Cuál es la capital de Francia?"
 CODE = "`x = 1 + 1 = 2`\n```py\npass\n```"
-ROWS = [
+SKY: dict[str, Any] = {
+    "prompt": "Why is the sky blue?",
+    "response_a": "Air scatters blue light most.",
+    "response_b": "Because it mirrors the sea.",
+}
+ROWS: list[dict[str, Any]] = [
     {"prompt": PROMPT, "response_a": LISTED, "response_b": REFUSED},
     {"prompt": FRANCE, "response_a": "The capital of France is Paris.", "response_b": "Es París."},
     {"prompt": "今天天气怎么样", "response_a": "今天很好，适合散步。", "response_b": CODE},
@@ -105,14 +113,46 @@ def test_the_strongest_reason_comes_first(bundled: TrainedJudge) -> None:
 def test_reasons_are_told_in_plain_words(bundled: TrainedJudge) -> None:
     first, second, third, *_ = reasons_of(bundled, Battles.from_rows(ROWS))
     told = [{reason.name: reason.text for reason in reasons} for reasons in (first, second, third)]
-    assert told[0]["Length"] == "Answer A has 12 words, answer B has 6 words."
-    assert told[0]["Layout"] == "Answer A: 3 list items, 1 heading, 1 bold phrase; answer B: none of it."
-    assert told[0]["Refusals and cautions"] == "Answer A: none of it; answer B: 2 phrases of refusal, 1 apology."
+    assert told[0]["Length"].endswith("Answer A has 12 words, answer B has 6 words.")
+    assert told[0]["Layout"].endswith("Answer A: 3 list items, 1 heading, 1 bold phrase; answer B: none of it.")
+    assert told[0]["Refusals and cautions"].endswith("A: none of it; answer B: 2 phrases of refusal, 1 apology.")
     assert told[0]["The prompt"].startswith("The prompt has 7 words and seems to ask for list")
-    assert told[1]["Language"] == "Answer A seems to be in English, answer B in another language."
-    assert told[2]["Length"] == "Answer A has 10 characters, answer B has 30 characters."
-    assert told[2]["Code and figures"] == "Answer A: none of it; answer B: 1 code block, 2 backticks, 1 right sum."
+    assert told[1]["Language"].endswith("The answers are too short to tell their languages.")
+    assert told[2]["Length"].endswith("Answer A has 10 characters, answer B has 30 characters.")
+    assert told[2]["Code and figures"].endswith("none of it; answer B: 1 code block, 2 backticks, 1 right sum.")
     assert all(text.endswith(".") and "_" not in text for texts in told for text in texts.values())
+
+
+def test_equal_numbers_explain_no_large_effect(bundled: TrainedJudge) -> None:
+    rows = [
+        {"prompt": "Why is the sky blue?", "response_a": "Air scatters blue light most.", "response_b": other}
+        for other in ("Because it mirrors the sea.", "Nobody has yet seen why.", "The sky mirrors the sea.")
+    ]
+    for reasons in reasons_of(bundled, Battles.from_rows(ROWS[:2] + rows)):
+        for reason in reasons:
+            pairs = re.findall(r"A\D*([\d.]+\d|\d).*?B\D*([\d.]+\d|\d)", reason.text)
+            assert not pairs or abs(reason.effect) < 0.01 or any(a != b for a, b in pairs), reason
+
+
+def test_a_group_tells_first_of_the_feature_that_moved_most() -> None:
+    closeness = next(group for group in GROUPS if group.name == "Closeness to the prompt")
+    (shown,) = looks(extract(Battles.from_rows([SKY])))
+    told = closeness.text(shown, {"prompt_words_in": 0.1, "prompt_long_words_in": 0.4, "on_topic": 0.2})
+    assert told.startswith("Of the longer words of the prompt, answer A takes up 100 in 100, answer B 0 in 100. Of the")
+    told = closeness.text(shown, {"prompt_words_in": 0.9, "on_topic": 0.2})
+    assert told.startswith("Of 100 sentences, 100 in answer A and 0 in answer B hold a word of the prompt.")
+
+
+def test_languages_are_told_of_texts_that_are_long_enough(bundled: TrainedJudge) -> None:
+    english = "The sky is blue because the air scatters the blue part of the light more than the red."
+    spanish = "El cielo es azul porque el aire dispersa la parte azul de la luz más que la parte roja."
+    rows = [
+        {"prompt": "Why?", "response_a": english, "response_b": b} for b in (spanish, english + " It is.", "Sí, claro.")
+    ]
+    told = [{r.name: r.text for r in reasons}["Language"] for reasons in reasons_of(bundled, Battles.from_rows(rows))]
+    assert told[0].endswith("nswer A seems to be in English; answer B seems to be in Spanish.")
+    assert told[1].endswith("Both answers seem to be in English.")
+    assert told[2].endswith("nswer A seems to be in English; answer B is too short to tell its language.")
 
 
 def test_every_feature_belongs_to_one_group() -> None:
@@ -120,6 +160,7 @@ def test_every_feature_belongs_to_one_group() -> None:
     named = [name for group in GROUPS for name in group.features]
     assert len(named) == len(set(named))
     assert set(features.names) <= set(named)
+    assert set(MEASURES) <= set(features.names)
     assert {GROUPS[group_of(name)].name for name in features.shared_names} == {"Likeness of the answers", "The prompt"}
     assert {group_of(f"gap_{kind}_{n}") for kind in ("words", "characters") for n in range(3)} == {group_of("terms")}
 

@@ -12,6 +12,7 @@ changes their signs and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import comb
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
 from votecast.data.groups import group_values
-from votecast.features import PairFeatures, extract
-from votecast.judges.baseline import BaselineModel, Prepared
+from votecast.features import extract
+from votecast.judges.baseline import BaselineModel, Contributions, Prepared
 from votecast.judges.davidson import link
 from votecast.judges.fitted import Fitted
 from votecast.judges.reasons import GROUPS, group_of, looks
@@ -79,27 +80,37 @@ def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
 
 def _explain(fitted: Fitted, battles: Battles) -> list[list[Reason]]:
     features = extract(battles, threads=1)
-    effects = _shapley(_outcomes(fitted, features, battles))
+    parts = [member.contributions(Prepared(features)) for member in fitted.members if isinstance(member, BaselineModel)]
+    effects = _shapley(_outcomes(fitted, parts, battles))
     told = []
-    for row, shown in zip(effects, looks(features), strict=True):
+    for row, shown, moved in zip(effects, looks(features), _moves(parts), strict=True):
+        sides = [{name: float(np.sign(effect)) * move for name, move in moved.items()} for effect in row]
         order = np.argsort(-np.abs(row), kind="stable").tolist()
-        told.append([Reason(GROUPS[place].name, GROUPS[place].tell(*shown), float(row[place])) for place in order])
+        told.append([Reason(GROUPS[n].name, GROUPS[n].text(shown, sides[n]), float(row[n])) for n in order])
     return told
 
 
-def _outcomes(fitted: Fitted, features: PairFeatures, battles: Battles) -> NDArray[np.float64]:
+def _moves(parts: Sequence[Contributions]) -> list[dict[str, float]]:
+    """How far each feature moves the strength of answer a in every battle, over all members."""
+    total: dict[str, NDArray[np.float64]] = {}
+    for part in parts:
+        for name, moved in zip(part.names, part.strength.T, strict=True):
+            plain = name.removeprefix("own_").removeprefix("gap_")
+            total[plain] = total[plain] + moved if plain in total else moved
+    return [dict(zip(total, row, strict=True)) for row in np.stack(list(total.values()), axis=1).tolist()]
+
+
+def _outcomes(fitted: Fitted, parts: Sequence[Contributions], battles: Battles) -> NDArray[np.float64]:
     """Calibrated p_a - p_b of every battle for every subset of the groups, shape (n, 2 ** groups)."""
     inside = _subsets().T.astype(np.float64)
-    total = np.zeros((len(features) * inside.shape[1], 3))
-    for member in fitted.members:
-        assert isinstance(member, BaselineModel)
-        found = member.contributions(Prepared(features))
+    total = np.zeros((len(battles) * inside.shape[1], 3))
+    for found in parts:
         places = np.array([group_of(name) for name in found.names])
         s, t = (_within(_grouped(part, places), inside) for part in (found.strength, found.closeness))
         total += link(s.ravel(), (found.base + t).ravel())
     groups = {by: np.repeat(group_values(battles, by), inside.shape[1]).tolist() for by in fitted.calibrator.by}
     p = fitted.calibrator.transform(total / len(fitted.members), groups)
-    return np.asarray((p[:, 0] - p[:, 1]).reshape(len(features), -1))
+    return np.asarray((p[:, 0] - p[:, 1]).reshape(len(battles), -1))
 
 
 def _grouped(shares: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.features import PairFeatures
+from votecast.judges.measures import MEASURES, measured
 
 Look = dict[str, float]
 """What one answer looks like: every feature of `PairFeatures` by name."""
@@ -47,7 +48,9 @@ _PLURALS = {
     "word about AI": "words about AI",
 }
 _TELLING = 0.02
-_LEAST_WORDS = 4
+_SPACED = 0.1
+"""Share of Chinese and Japanese letters up to which a text is counted in words."""
+_LEAST_WORDS, _LEAST_CHARACTERS = 8, 40
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,29 @@ class Group:
         name: Short name, as a heading.
         features: Features of one answer that belong to it.
         tell: A sentence on what a pair shows of it, given answer a, answer b and what both share.
+        told: Features that this sentence tells.
     """
 
     name: str
     features: tuple[str, ...]
     tell: Callable[[Look, Look, Look], str]
+    told: tuple[str, ...] = ()
+
+    def text(self, shown: tuple[Look, Look, Look], moved: Mapping[str, float]) -> str:
+        """What a pair shows of it, first of all of the feature that moved most and differs.
+
+        Args:
+            shown: Answer a, answer b, and what both share.
+            moved: How far each feature moved the forecast to the side to which all of the group moved it.
+        """
+        a, b, _ = shown
+        pairs = {name: (measured(name, a), measured(name, b)) for name in self.features if name in MEASURES}
+        apart = {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and moved.get(name, 0) > 0}
+        said = self.tell(*shown)
+        most = max(apart, key=lambda name: moved[name], default=None)
+        if most is None or most in self.told:
+            return said
+        return f"{MEASURES[most].words.format(*apart[most])} {said}"
 
 
 def group_of(column: str) -> int:
@@ -89,7 +110,7 @@ def _by_name(names: tuple[str, ...], row: NDArray[np.float32]) -> Look:
 
 
 def _length(a: Look, b: Look, _: Look) -> str:
-    han = max(look["script_han"] + look["script_kana"] for look in (a, b)) > 0.1
+    han = max(look["script_han"] + look["script_kana"] for look in (a, b)) > _SPACED
     unit, column = ("character", "chars") if han else ("word", "words")
     one, two = (_many(round(float(np.expm1(look[column]))), unit) for look in (a, b))
     return f"Answer A has {one}, answer B has {two}."
@@ -117,9 +138,24 @@ def _closeness(a: Look, b: Look, _: Look) -> str:
 
 def _language(a: Look, b: Look, _: Look) -> str:
     one, two = map(_language_of, (a, b))
-    if one == two:
-        return f"Both answers seem to be in {one}." if one else "Both answers use the same kind of letters."
-    return f"Answer A seems to be in {one or 'another language'}, answer B in {two or 'another language'}."
+    short = [_is_short(look) for look in (a, b)]
+    if all(short):
+        return "The answers are too short to tell their languages."
+    if one == two and not any(short):
+        return f"Both answers seem to be in {one}." if one else "The languages of the answers are not known here."
+    told = [
+        f"answer {side} is too short to tell its language"
+        if is_short
+        else f"answer {side} seems to be in {name or 'a language that is not known here'}"
+        for side, is_short, name in zip("AB", short, (one, two), strict=True)
+    ]
+    return _sentence("; ".join(told))
+
+
+def _is_short(look: Look) -> bool:
+    characters, words = (np.expm1(look[name]) for name in ("chars", "words"))
+    spaced = look["script_han"] + look["script_kana"] <= _SPACED
+    return bool(characters < _LEAST_CHARACTERS or (spaced and words < _LEAST_WORDS))
 
 
 def _language_of(look: Look) -> str:
@@ -127,7 +163,7 @@ def _language_of(look: Look) -> str:
     found = {name.removeprefix("is_").capitalize(): look[name] for name in _LANGUAGES if name.startswith("is_")}
     found |= {language: look[f"script_{script}"] for script, language in scripts.items()}
     best = max(found, key=lambda name: found[name])
-    return best if found[best] > _TELLING and np.expm1(look["words"]) >= _LEAST_WORDS else ""
+    return best if found[best] > _TELLING else ""
 
 
 def _sentences(a: Look, b: Look, _: Look) -> str:
@@ -202,7 +238,7 @@ _LANGUAGES: Final = (
 )  # fmt: skip
 
 GROUPS: Final = (
-    Group("Length", ("chars", "words", "sentences", "turns", "empty", "empty_turns"), _length),
+    Group("Length", ("chars", "words", "sentences", "turns", "empty", "empty_turns"), _length, ("words",)),
     Group(
         "Layout",
         (
@@ -210,6 +246,7 @@ GROUPS: Final = (
             "colon_share", "markup_share", "hyphen_share", "emoji_share",
         ),
         _layout,
+        ("lines", "bullets", "numbered", "headings", "bold", "table_rows", "links"),
     ),
     Group(
         "Code and figures",
@@ -218,6 +255,7 @@ GROUPS: Final = (
             "digit_share", "right_sums", "wrong_sums",
         ),
         _code,
+        ("code_blocks", "inline_code", "right_sums", "wrong_sums"),
     ),
     Group(
         "Closeness to the prompt",
@@ -226,6 +264,7 @@ GROUPS: Final = (
             "pairs_from_prompt", "on_topic",
         ),
         _closeness,
+        ("prompt_words_in",),
     ),
     Group("Language", _LANGUAGES, _language),
     Group("Refusals and cautions", ("refusal", "refusal_turns", "machine", "apology", "caution"), _refusal),
@@ -239,6 +278,7 @@ GROUPS: Final = (
             "ends_in_word",
         ),
         _sentences,
+        ("sentence_words", "distinct_words"),
     ),
     Group("Choice of words", ("terms",), _vocabulary),
     Group("Likeness of the answers", ("likeness_words", "likeness_long_words", "likeness_pairs"), _likeness),
