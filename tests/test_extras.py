@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from votecast import extras
 from votecast.errors import MissingExtraError
-from votecast.extras import EXTRA, PINNED, need
+from votecast.extras import CHECKOUT, EXTRA, PINNED, need
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No package can be imported."""
+    """No package can be imported, and votecast runs from no checkout."""
+    monkeypatch.setattr(extras, "CHECKOUT", None)
 
     def refuse(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -38,6 +41,18 @@ def test_a_missing_package_is_an_error_with_the_whole_command(missing: None, nam
     with pytest.raises(MissingExtraError) as caught:
         need(name)
     assert str(caught.value) == f"the package {name!r} is not installed; install it with: {command}"
+
+
+def test_from_a_checkout_the_command_installs_that_one(missing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "CHECKOUT", Path("/home/it's me/votecast"))
+    with pytest.raises(MissingExtraError) as caught:
+        need("torch")
+    command = str(caught.value).partition("install it with: ")[2]
+    assert shlex.split(command) == ["pip", "install", "--editable", "/home/it's me/votecast[neural]"]
+
+
+def test_this_checkout_is_found() -> None:
+    assert ROOT == CHECKOUT
 
 
 @pytest.mark.parametrize("error", [ImportError("undefined symbol: x"), OSError("libcuda.so: no such file")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+from pathlib import Path
 from types import ModuleType
 
 from votecast.errors import MissingExtraError
@@ -43,6 +45,10 @@ PINNED = {
 """Packages whose own dependencies are heavy and not needed: the extra they need, and what to install alone."""
 
 
+CHECKOUT = next((root for root in Path(__file__).parents[2:3] if (root / "pyproject.toml").is_file()), None)
+"""The folder of the sources, where votecast runs from them."""
+
+
 def need(name: str) -> ModuleType:
     """Import an optional package.
 
@@ -79,15 +85,21 @@ def how_to_install(name: str) -> str:
         name: Its import name, or that of a module in it.
 
     Example:
-        >>> how_to_install("torch.nn")
-        "pip install 'votecast[neural]'"
-        >>> how_to_install("keras_hub")
-        "pip install 'votecast[keras]' && pip install --no-deps keras-hub==0.32.0"
+        >>> how_to_install("torch.nn").endswith("[neural]'")
+        True
+        >>> how_to_install("keras_hub").endswith("[keras]' && pip install --no-deps keras-hub==0.32.0")
+        True
     """
     package = name.partition(".")[0]
     if package in PINNED:
         extra, pin = PINNED[package]
-        return f"pip install 'votecast[{extra}]' && pip install --no-deps {pin}"
+        return f"{_with(extra)} && pip install --no-deps {pin}"
     if package in EXTRA:
-        return f"pip install 'votecast[{EXTRA[package]}]'"
+        return _with(EXTRA[package])
     return f"pip install {package.replace('_', '-')}"
+
+
+def _with(extra: str) -> str:
+    if CHECKOUT is None:
+        return f"pip install 'votecast[{extra}]'"
+    return f"pip install --editable {shlex.quote(f'{CHECKOUT}[{extra}]')}"
