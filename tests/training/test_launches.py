@@ -15,6 +15,8 @@ ONE_FOLD = ("--small", "--folds.n", "4", "--fold", "0", "--model.text.max_length
 CROSS = ("cross_encoder", *ONE_FOLD, "--model.dropout", "0.0")
 LORA = ("smollm2_lora", *ONE_FOLD, "--model.adapter.dropout", "0.0", "--model.training.max_tokens", "256")
 REFIT = ("cross_encoder", "--small", "--folds.n", "2", "--final", "refit", "--model.text.max_length", "64")
+NETWORKS = {"cross": CROSS, "lora": LORA}
+SEVERAL = "tests.training.several"
 CLOSE = 1e-5
 """Losses and forecasts may differ by this, for sums are taken in another order."""
 
@@ -48,33 +50,53 @@ def check_same(one: Path, other: Path) -> None:
     assert np.abs(forecasts(one) - forecasts(other)).max() < CLOSE
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "recipe"), [("cross", CROSS), ("lora", LORA)])
-def test_two_processes_learn_what_one_learns(place: Path, name: str, recipe: tuple[str, ...]) -> None:
-    assert main(words(recipe, place, f"{name}-alone", 8)) == 0
-    for file in ("multi_cpu", "fsdp"):
-        code, out, err = ended(start(file, *words(recipe, place, f"{name}-{file}", 4)))
-        assert code == 0, err
-        assert out.count("log loss ") == out.count("\njudge ") == 1
-        assert err.count("read ") == err.count("cut: ") == 1
-        assert "WARNING" not in err
-        check_same(place / f"{name}-alone", place / f"{name}-{file}")
+def together(*commands: list[str]) -> list[str]:
+    """Several commands for the same processes: starting them takes far longer than what they do."""
+    return [word for command in commands for word in ("++", *command)]
+
+
+@pytest.fixture(scope="module")
+def alone(place: Path) -> Path:
+    """Judges that one process has trained, in the same folder."""
+    for name, recipe in NETWORKS.items():
+        assert main(words(recipe, place, f"{name}-alone", 8)) == 0
+    return place
+
+
+def check_voice(out: str, err: str, commands: int) -> None:
+    """One process has spoken."""
+    assert out.count("log loss ") == out.count("\njudge ") == commands
+    assert err.count("read ") == err.count("cut: ") == commands
+    assert "WARNING" not in err
 
 
 @pytest.mark.slow
-def test_a_training_over_folds_goes_on_after_one_process_was_killed(place: Path) -> None:
-    command = words((*REFIT, "--model.training.save_every=1"), place, "killed", 4)
-    started = start("multi_cpu", *command)
-    kill_process(started, 1, once=place / ".killed.work" / "fold_1" / "checkpoints" / "step-*2")
+def test_two_processes_learn_what_one_learns_and_go_on_after_one_was_killed(alone: Path) -> None:
+    refit = words((*REFIT, "--model.training.save_every=1"), alone, "killed", 4)
+    started = start("multi_cpu", *refit)
+    kill_process(started, 1, once=alone / ".killed.work" / "fold_1" / "checkpoints" / "step-*2")
     code, out, err = ended(started)
     assert (code, out, errors(err)) == (1, "", [])
     assert "the same command with --resume continues it" in err
-    code, _, err = ended(start("multi_cpu", *command, "--resume"))
+    whole = [str(alone / "whole") if word == str(alone / "killed") else word for word in refit]
+    others = [words(recipe, alone, f"{name}-multi_cpu", 4) for name, recipe in NETWORKS.items()]
+    code, out, err = ended(start("multi_cpu", *together([*refit, "--resume"], whole, *others), module=SEVERAL))
     assert code == 0, err
-    assert not (place / ".killed.work").exists()
-    command[command.index(str(place / "killed"))] = str(place / "whole")
-    assert ended(start("multi_cpu", *command))[0] == 0
-    assert load_judge(place / "killed").hash == load_judge(place / "whole").hash
+    assert not (alone / ".killed.work").exists()
+    assert load_judge(alone / "killed").hash == load_judge(alone / "whole").hash
+    check_voice(out, err, 4)
+    for name in NETWORKS:
+        check_same(alone / f"{name}-alone", alone / f"{name}-multi_cpu")
+
+
+@pytest.mark.slow
+def test_two_processes_that_hold_half_a_network_each_learn_what_one_learns(alone: Path) -> None:
+    commands = [words(recipe, alone, f"{name}-fsdp", 4) for name, recipe in NETWORKS.items()]
+    code, out, err = ended(start("fsdp", *together(*commands), module=SEVERAL))
+    assert code == 0, err
+    check_voice(out, err, 2)
+    for name in NETWORKS:
+        check_same(alone / f"{name}-alone", alone / f"{name}-fsdp")
 
 
 def test_what_is_wrong_in_all_processes_is_told_once(place: Path) -> None:
