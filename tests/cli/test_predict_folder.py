@@ -81,7 +81,8 @@ def test_what_makes_no_sense_is_one_line(votecast: Callable, words: str, code: i
 
 
 def test_ray_that_is_not_installed_is_named_with_its_extra(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
+    for name in ["ray", *(name for name in sys.modules if name.startswith("ray."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     ran = votecast("predict", "--input", "pairs", "--out", "out/", "--engine", "ray")
     assert ran.code == 1
     assert "pip install " in ran.err

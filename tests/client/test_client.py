@@ -306,5 +306,5 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
 
 def test_without_httpx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
-    with pytest.raises(votecast.MissingExtraError, match=r"pip install 'votecast\[client\]'"):
+    with pytest.raises(votecast.MissingExtraError, match=r"pip install .*\[client\]'"):
         Client(URL)

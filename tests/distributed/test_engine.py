@@ -23,7 +23,11 @@ from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
 
 from .conftest import Lengths, actor_processes, bytes_of, write_votes
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.filterwarnings(r"ignore:::ray\.")]  # what Ray warns itself of
+pytestmark = [
+    pytest.mark.enable_socket,
+    pytest.mark.filterwarnings(r"ignore:::ray\."),  # what Ray warns itself of
+    pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),  # of JAX, where a test before used it
+]
 
 
 def predict(out: Path, given: Any = "pairs/*.jsonl", **options: Any) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def test_elo_is_that_of_evalica_row_by_row():
 
 def test_without_evalica_its_fits_say_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "evalica", None)
-    with pytest.raises(MissingExtraError, match=r"votecast\[rank\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*\[rank\]'"):
         rank_models(arena(4, 100), method="newman")
     assert rank_models(arena(4, 100)).models
 

@@ -22,6 +22,7 @@ _NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
 _ABSENT = (
     re.compile(r"No matching distribution found for ([^\s;(]+)"),
     re.compile(r"no matching distributions available for your environment:\n((?:[ ]+\S+\n)+)"),
+    re.compile(r"Given no hashes to check 0 links for project '([^']+)'"),  # all that older releases of pip say
 )
 _CONFLICT = re.compile(r"The conflict is caused by:\n((?:[ ]+\S.*\n)+)")
 _TRACE = re.compile(r"^.*Exception information:\n", re.MULTILINE)
@@ -122,7 +123,7 @@ class Pip:
         if len(causes) > 2:  # more than one wish and the version installed here
             told_of = "; ".join(causes[:4]).replace("The user requested (constraint)", "installed here is")
             return f"no versions fit together for {where}: {told_of}; --versions newest does not keep to those here"
-        if absent := next((found[1].split() for form in _ABSENT if (found := form.search(said))), None):
+        if absent := next((found[1].split() for form in _ABSENT if (found := form.search(said + told))), None):
             return (
                 f"there is no wheel of {', '.join(absent)} for {where}, at least none of the version installed here; "
                 "name another --python or --platform, try --versions newest, or give a folder that holds one with "

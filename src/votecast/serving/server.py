@@ -61,11 +61,6 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: If the host is none of this machine.
         ServiceError: If the port is taken, or may not be used.
-
-    Example:
-        >>> with listen("127.0.0.1", 0) as found:
-        ...     found.getsockname()[0]
-        '127.0.0.1'
     """
     family, address = _address(host, port)
     listener = socket.socket(family, socket.SOCK_STREAM)
