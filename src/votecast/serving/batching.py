@@ -19,7 +19,7 @@ _PIECE: Final = 0.15
 _ENOUGH: Final = 8_192
 """Tokens that tell how fast a judge is; single short rows do not."""
 
-_GATHER: Final = 6
+_GATHER: Final = 2
 """How many times as long a row waits where others keep on coming."""
 
 _LONGEST: Final = 3.0

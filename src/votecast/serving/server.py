@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import ipaddress
 import resource
 import signal
@@ -177,6 +178,7 @@ class _Front:
     async def _watch(self, server: Leaving) -> None:
         """Tell when the judges are ready; stop where they cannot be loaded."""
         if await self._pool.settled() == "ready":
+            gc.freeze()  # what is there now stays; the collector need not walk through it again and again
             self._announce(f"ready: judges {', '.join(self._judges)}")
         await self._pool.failed()
         server.should_exit = True

@@ -6,6 +6,7 @@ front is gone.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -32,6 +33,7 @@ def main() -> None:
     while "modules" in (order := line.heard()):
         _import(order["modules"])
     judges = _load(order, line.say)
+    gc.freeze()  # modules and judges stay; the collector need not walk through them again and again
     while True:
         asked = line.heard()
         line.say({"rows": judges[asked["judge"]].answers(asked["rows"])})
