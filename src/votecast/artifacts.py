@@ -131,7 +131,7 @@ def write_folder(
         for name in (*names, CONFIG_NAME):
             (part / name).chmod(0o666 & ~_umask())
             _sync(part / name)
-        _replace_folder(part, target)
+        replace_folder(part, target)
     except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says
         raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
     finally:
@@ -279,7 +279,16 @@ def _umask() -> int:
     return mask
 
 
-def _replace_folder(part: Path, target: Path) -> None:
+def replace_folder(part: Path, target: Path) -> None:
+    """Let a finished folder take the place of another, or of nothing; if that fails, the other one is where it was.
+
+    Args:
+        part: The finished folder, on the same file system.
+        target: Its place.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
     if not target.exists():
         part.replace(target)
         return

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.disk import room_for
 
 from votecast import load_judge
 from votecast.data.languages import detect_languages
 from votecast.errors import ArtifactError
 
 ROOM = 20_000
-
-
-@contextlib.contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `size` bytes, as if the disk ended there."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

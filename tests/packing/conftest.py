@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from tests.cli.conftest import votecast  # noqa: F401 - a fixture
 from tests.packing.fakes import fake_wheel
 
 from votecast.cli import main
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What one command gave: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(autouse=True)
@@ -54,16 +44,3 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fake_wheel(folder, requirement.name, requires=["joblib"] if requirement.name == "scikit-learn" else [])
     fake_wheel(folder, "joblib")
     return folder
-
-
-@pytest.fixture
-def votecast(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Run one command in this process."""
-
-    def run(*words: object) -> Ran:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return Ran(code, out, err)
-
-    return run

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import shutil
 import sys
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.disk import room_for
 from tests.packing.fakes import fake_wheel
-
-
-@contextlib.contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """Let no file of this process, or of pip, grow beyond `size` bytes, as if the disk ended there."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

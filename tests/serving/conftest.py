@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.serving.asking import BATTLE
 from tests.serving.running import Service, Start, serving
 
 HERE = Path(__file__).parent
@@ -26,6 +27,16 @@ def service() -> Iterator[Service]:
     """A service that is ready: the bundled baseline, called `baseline`, in two workers; tests must leave it whole."""
     with serving("--judge", "baseline=bundled:baseline", "--workers", "2") as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def unharmed(service: Service) -> Iterator[None]:
+    """After all tests of a module the same workers still answer."""
+    workers = service.workers()[:2]
+    yield
+    with service.client() as client:
+        assert client.post("/v1/compare", json=BATTLE).status_code == 200
+    assert service.workers()[:2] == workers
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from tests.serving.asking import BATTLE, GAMES, GOOD, RERANK, refused
-from tests.serving.running import Service
 
 NO_TURNS: list[Any] = [None, 3, 2.5, True, {}, {"text": "x"}, [], "", " \n\t", [""], [None], [" ", None], [3], [["x"]]]
 NO_TEXT: list[Any] = [3, 2.5, True, [], ["x"], {}]
@@ -17,15 +15,7 @@ NO_NAME: list[Any] = [*NO_TEXT, "nobody", "", "../baseline", "x" * 5000]
 NO_SHARES: list[Any] = [1, "x", [], [1, 0], {"a": 1}, {"a": 2, "b": -1, "tie": 0}, {"a": 1, "b": 1, "tie": 1}]
 ODD: list[Any] = [None, 3, -1, True, "x", [], {}]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _unharmed(service: Service) -> Iterator[None]:
-    """After all of this the same workers still answer."""
-    workers = service.workers()[:2]
-    yield
-    with service.client() as client:
-        assert client.post("/v1/compare", json=BATTLE).status_code == 200
-    assert service.workers()[:2] == workers
+pytestmark = pytest.mark.usefixtures("unharmed")
 
 
 def cases(*fields: str, values: list[Any]) -> list[Any]:

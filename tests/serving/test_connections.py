@@ -29,15 +29,7 @@ NO_HTTP = [
 RESET = b"\1\0\0\0\0\0\0\0"
 """SO_LINGER for zero seconds: closing sends a reset."""
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _unharmed(service: Service) -> Iterator[None]:
-    """After all of this the same workers still answer."""
-    workers = service.workers()[:2]
-    yield
-    with service.client() as client:
-        assert client.post("/v1/compare", json=BATTLE).status_code == 200
-    assert service.workers()[:2] == workers
+pytestmark = pytest.mark.usefixtures("unharmed")
 
 
 @contextlib.contextmanager

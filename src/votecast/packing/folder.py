@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from votecast.artifacts import check_free, digest_of
+from votecast.artifacts import check_free, digest_of, replace_folder
 from votecast.errors import ArtifactError
 
 KIND, FORMAT_VERSION = "votecast-pack", 1
@@ -37,7 +37,7 @@ def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
         yield part
         _settle_modes(part)
-        _replace(part, out)
+        replace_folder(part, out)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{out} could not be written: {error}; nothing was left behind") from error
     finally:
@@ -89,17 +89,3 @@ def _settle_modes(folder: Path) -> None:
     folder.chmod(0o755)
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def _replace(part: Path, out: Path) -> None:
-    if not out.exists():
-        part.rename(out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent))
-    out.rename(old)
-    try:
-        part.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

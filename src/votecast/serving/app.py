@@ -58,6 +58,6 @@ def build_app(
         app.add_route(path, page.answer, methods=["GET"], include_in_schema=False)
     app.openapi = lambda: told  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, http_error)
-    known = {path: path for path in [*(each.path for each in OPERATIONS), *pages]}
+    known = {*(each.path for each in OPERATIONS), *pages}
     app.add_middleware(Gate, routes=known, guard=Guard(key), doors=doors, metrics=metrics, log=log or NoLog())
     return app

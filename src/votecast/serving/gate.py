@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Final
 
 from starlette.requests import Request
@@ -34,7 +34,7 @@ class Gate:
 
     Args:
         app: What answers.
-        routes: Every path that is answered, and what it is called in logs and metrics.
+        routes: Every path that is answered; others have one name in logs and metrics.
         guard: Says who may ask.
         doors: Knows whether the service is being left.
         metrics: Counts.
@@ -42,7 +42,7 @@ class Gate:
     """
 
     def __init__(
-        self, app: ASGIApp, *, routes: Mapping[str, str], guard: Guard, doors: Doors, metrics: Metrics, log: Log
+        self, app: ASGIApp, *, routes: Collection[str], guard: Guard, doors: Doors, metrics: Metrics, log: Log
     ) -> None:
         self._app, self._routes, self._guard, self._doors = app, routes, guard, doors
         self._metrics, self._log = metrics, log
@@ -53,7 +53,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        route = self._routes.get(scope["path"], "other")
+        route = scope["path"] if scope["path"] in self._routes else "other"
         exchange = scope[EXCHANGE] = Exchange(next(self._ids), scope["method"], route)
 
         async def sending(message: Message) -> None:
