@@ -30,7 +30,7 @@ from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.simulation import Truth
 from votecast.data.simulation.votes import davidson
-from votecast.deciding import fit_rule
+from votecast.jobs.decide import fit_rule
 from votecast.types import CLASSES
 
 Floats = NDArray[np.float64]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from _votes import data_parser, folder_or_leave
 from votecast import load_judge
 from votecast.data import Battles, read_votes
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.neural.offset_model import OffsetModel
+from votecast.judges.trained import TrainedJudge
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
+from votecast.models.neural.offset_model import OffsetModel
 from votecast.types import Probabilities
 
 Flags = NDArray[np.bool_]

@@ -54,7 +54,7 @@ def network_of(shape: dict[str, Any], device: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    from votecast.judges.neural.networks import DecoderNetwork
+    from votecast.models.neural.networks import DecoderNetwork
 
     torch.manual_seed(0)
     config = AutoConfig.for_model("gemma2", max_position_embeddings=8192, pad_token_id=0, use_cache=False, **shape)
@@ -102,7 +102,7 @@ def padded_scores(network: Any, sequences: Any, device: str) -> NDArray[np.float
     """What transformers computes, rows in random order."""
     import torch
 
-    from votecast.judges.neural.causal import padded_last_states
+    from votecast.models.neural.causal import padded_last_states
 
     order = np.random.default_rng(1).permutation(len(sequences))
     out = np.zeros((len(sequences), 3), np.float32)
@@ -136,8 +136,8 @@ def scoring(network: Any, sequences: Any, device: str) -> tuple[float, float, fl
 
 def adapted(network: Any, layers: int) -> Any:
     """Adapters of system 3 on the upper layers."""
-    from votecast.judges.neural.adapters import add_adapter
-    from votecast.judges.neural.settings import AdapterSettings
+    from votecast.models.neural.adapters import add_adapter
+    from votecast.models.neural.settings import AdapterSettings
 
     targets = ("q_proj", "k_proj", "v_proj")
     return add_adapter(
@@ -147,11 +147,11 @@ def adapted(network: Any, layers: int) -> Any:
 
 def our_training(network: Any, sequences: Any) -> float:
     """Seconds of all steps but the first ones."""
-    from votecast.judges.neural.prepared import PairExamples
-    from votecast.runs import Run
+    from votecast.models.neural.prepared import PairExamples
     from votecast.training.data import Data
     from votecast.training.engine import train_network
     from votecast.training.settings import TrainingSettings
+    from votecast.types import Run
 
     targets = np.eye(3)[np.arange(len(sequences)) % 3]
     data = Data(PairExamples((sequences,), None, None, 0), targets, np.ones(len(targets)))
@@ -168,7 +168,7 @@ def peer_training(network: Any, sequences: Any, device: str) -> float:
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    from votecast.judges.neural.causal import padded_last_states
+    from votecast.models.neural.causal import padded_last_states
 
     ends: list[float] = []
 

@@ -42,7 +42,7 @@ def prepare(work: Path, data: Path, asked: argparse.Namespace) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from votecast.judges.neural.backbone import Source
+    from votecast.models.neural.backbone import Source
     from votecast.text.encoder import TextEncoder
     from votecast.text.settings import TextSettings
     from votecast.training.plan import Plan
@@ -66,9 +66,9 @@ def our_network(path: str) -> Any:
     import torch
     from transformers import AutoModel
 
-    from votecast.judges.neural.adapters import add_adapter
-    from votecast.judges.neural.networks import DecoderNetwork
-    from votecast.judges.neural.settings import AdapterSettings
+    from votecast.models.neural.adapters import add_adapter
+    from votecast.models.neural.networks import DecoderNetwork
+    from votecast.models.neural.settings import AdapterSettings
 
     backbone = AutoModel.from_pretrained(path, dtype=torch.bfloat16)
     adapter = AdapterSettings(rank=16, alpha=32.0, targets=("q_proj", "k_proj", "v_proj"), layers=(15, 29))
@@ -108,11 +108,11 @@ def figures(losses: list[float], ends: list[float], sequences: Any, order: Any, 
 
 def votecast(work: Path) -> dict[str, Any]:
     """Train with the engine of votecast."""
-    from votecast.judges.neural.prepared import PairExamples
-    from votecast.runs import Run
+    from votecast.models.neural.prepared import PairExamples
     from votecast.training.data import Data
     from votecast.training.engine import train_network
     from votecast.training.settings import TrainingSettings
+    from votecast.types import Run
 
     network = our_network(json.loads((work / "asked.json").read_text())["path"])
     sequences, targets, order, asked = load(work, network)

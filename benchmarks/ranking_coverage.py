@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.ranking import Games, Predicted, Ranking, fit_ranking, rank_models
-from votecast.ranking.curves import CURVES
+from votecast.leaderboard import Games, Predicted, Ranking, fit_ranking, rank_models
+from votecast.leaderboard.curves import CURVES
 
 Floats = NDArray[np.float64]
 REACH, WITHIN = (0.93, 0.97), 0.99

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.ranking import Games, Ranking, rank_models
+from votecast.leaderboard import Games, Ranking, rank_models
 
 Floats = NDArray[np.float64]
 REACH, AIM = 60.0, 15.0

@@ -36,10 +36,10 @@ import ray
 from ray.cluster_utils import Cluster
 
 from votecast import load_judge
-from votecast.bulk import predict_folder
-from votecast.bulk.job import Engine
-from votecast.distributed import RayEngine, RaySettings
-from votecast.machine import usable_cores
+from votecast.config.machine import usable_cores
+from votecast.jobs.parts import predict_folder
+from votecast.jobs.parts.job import Engine
+from votecast.jobs.ray import RayEngine, RaySettings
 
 REACH, AIM = 0.85, 1.0
 

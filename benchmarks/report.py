@@ -15,14 +15,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from votecast.audit import audit_judge
 from votecast.data import read_votes
 from votecast.data.exploration import explore
 from votecast.data.simulation import write_simulation
 from votecast.judges.loading import load_judge
-from votecast.report.audit_page import audit_page
-from votecast.report.html import write_page
-from votecast.report.votes_page import votes_page
+from votecast.reports.audit import audit_judge
+from votecast.reports.audit_page import audit_page
+from votecast.reports.html import write_page
+from votecast.reports.votes_page import votes_page
 
 REACH, AIM = (30.0, 5.0), (10.0, 2.0)
 """Seconds and megabytes."""

@@ -63,8 +63,8 @@ def write_model(name: str, folder: Path) -> str:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    from votecast.judges.neural.backbone import Source
-    from votecast.judges.neural.quiet import quietly
+    from votecast.models.neural.backbone import Source
+    from votecast.models.neural.quiet import quietly
 
     if name not in ("small", "smollm2"):
         return name

@@ -28,11 +28,11 @@ from votecast import load_judge
 from votecast.data import Battles, read_votes
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError
-from votecast.evaluation import Predictions
 from votecast.judges.combining import COMBINERS, ROWS_FOR_A_NUMBER, Combiner
 from votecast.judges.combining.table import class_of
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.evaluate import Predictions
 from votecast.judges.sharing import Shared, shared_rows
+from votecast.judges.trained import TrainedJudge
 from votecast.metrics import accuracy, calibration_error, group_folds, log_loss, paired_gain
 
 BUNDLED = ("bundled:baseline", "bundled:encoder")

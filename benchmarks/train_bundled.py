@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from _votes import ENCODER_LIMITS, LIMITS, SOURCES, data_parser, folder_or_leave, training_rows, training_votes
-from votecast.pipeline import train
+from votecast.judges.train import train
 
 
 class Kind(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _votes import SOURCES, data_parser, folder_or_leave, training_rows, training_votes
 from train_bundled import SHOWN, progress
-from votecast.pipeline import train
+from votecast.judges.train import train
 
 
 def main() -> int:

@@ -36,8 +36,8 @@ def prepare(work: Path, data: Path, rows: int) -> None:
     """Write the model, token ids and labels of rows drawn by seed."""
     import torch
 
-    from votecast.judges.neural.backbone import Source
-    from votecast.judges.neural.quiet import quietly
+    from votecast.models.neural.backbone import Source
+    from votecast.models.neural.quiet import quietly
     from votecast.text.encoder import TextEncoder
     from votecast.text.settings import TextSettings
 
@@ -70,15 +70,15 @@ def load(work: Path) -> tuple[Any, Any, Any]:
 
 def votecast(work: Path, precision: Any) -> dict[str, float]:
     """Train one epoch with the engine of votecast."""
-    from votecast.judges.neural.networks import CrossNetwork
-    from votecast.judges.neural.prepared import PairExamples
-    from votecast.runs import Run
+    from votecast.models.neural.networks import CrossNetwork
+    from votecast.models.neural.prepared import PairExamples
     from votecast.training import engine
     from votecast.training.data import Data
     from votecast.training.forward import evaluate
     from votecast.training.precision import choose_precision
     from votecast.training.processes import Processes
     from votecast.training.settings import TrainingSettings
+    from votecast.types import Run
 
     model, sequences, targets = load(work)
     network = CrossNetwork(model, both_orders=False)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from votecast.extras import EXTRA, PINNED, how_to_install
+from votecast.config.extras import EXTRA, PINNED, how_to_install
 
 BLOCKED = sorted({*EXTRA, *PINNED, "tensorflow"} - {"psutil"})
 BLOCK = f"""

@@ -13,12 +13,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from votecast.version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from votecast.audit import audit_judge as audit_judge
-    from votecast.calibrating import calibrate_judge as calibrate_judge
-    from votecast.cascading import cascade as cascade
     from votecast.client import AsyncClient as AsyncClient
     from votecast.client import Client as Client
     from votecast.data.battles import Battles as Battles
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from votecast.data.reading import read_votes as read_votes
     from votecast.data.simulation import simulate as simulate
     from votecast.data.writing import write_votes as write_votes
-    from votecast.ensembling import ensemble as ensemble
     from votecast.errors import ArtifactError as ArtifactError
     from votecast.errors import ConfigError as ConfigError
     from votecast.errors import DataError as DataError
@@ -36,21 +32,25 @@ if TYPE_CHECKING:
     from votecast.errors import MissingExtraError as MissingExtraError
     from votecast.errors import ServiceError as ServiceError
     from votecast.errors import VotecastError as VotecastError
-    from votecast.evaluation import evaluate as evaluate
-    from votecast.judges.judge import TrainedJudge as TrainedJudge
+    from votecast.jobs.predict import predict_file as predict_file
+    from votecast.jobs.rerank import rerank as rerank
+    from votecast.judges.cascading import cascade as cascade
+    from votecast.judges.ensembling import ensemble as ensemble
+    from votecast.judges.evaluate import evaluate as evaluate
     from votecast.judges.loading import load_judge as load_judge
-    from votecast.pipeline import train as train
-    from votecast.predicting import predict_file as predict_file
-    from votecast.reranking import rerank as rerank
+    from votecast.judges.recalibrate import calibrate_judge as calibrate_judge
+    from votecast.judges.train import train as train
+    from votecast.judges.trained import TrainedJudge as TrainedJudge
+    from votecast.reports.audit import audit_judge as audit_judge
     from votecast.types import CLASSES as CLASSES
     from votecast.types import Battle as Battle
     from votecast.types import Judge as Judge
     from votecast.types import Probabilities as Probabilities
 
 _HOMES = {
-    "audit_judge": "audit",
-    "calibrate_judge": "calibrating",
-    "cascade": "cascading",
+    "audit_judge": "reports.audit",
+    "calibrate_judge": "judges.recalibrate",
+    "cascade": "judges.cascading",
     "AsyncClient": "client",
     "Client": "client",
     "Battles": "data.battles",
@@ -67,13 +67,13 @@ _HOMES = {
     "MissingExtraError": "errors",
     "ServiceError": "errors",
     "VotecastError": "errors",
-    "ensemble": "ensembling",
-    "evaluate": "evaluation",
-    "TrainedJudge": "judges.judge",
+    "ensemble": "judges.ensembling",
+    "evaluate": "judges.evaluate",
+    "TrainedJudge": "judges.trained",
     "load_judge": "judges.loading",
-    "train": "pipeline",
-    "predict_file": "predicting",
-    "rerank": "reranking",
+    "train": "judges.train",
+    "predict_file": "jobs.predict",
+    "rerank": "jobs.rerank",
     "CLASSES": "types",
     "Battle": "types",
     "Judge": "types",

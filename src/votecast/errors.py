@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+_SHOWN_REASONS = 3
+
 
 class VotecastError(Exception):
     """Base of every error that votecast raises on purpose."""
@@ -41,6 +43,29 @@ class ArtifactError(VotecastError):
 
 class JudgeError(VotecastError):
     """A judge cannot be fitted on these votes or cannot predict these battles."""
+
+
+class UnscoredRowsError(JudgeError):
+    """Some of the battles that a judge was asked for cannot be scored.
+
+    Args:
+        reasons: Positions of these battles among those that were asked for, and what is wrong with each.
+        rows: How many were asked for.
+
+    Example:
+        >>> str(UnscoredRowsError({1: "its reward is nan"}, 3))
+        '1 of 3 battles cannot be scored: number 2: its reward is nan'
+    """
+
+    def __init__(self, reasons: Mapping[int, str], rows: int) -> None:
+        self.reasons, self.rows = dict(sorted(reasons.items())), rows
+        first = [f"number {row + 1}: {reason}" for row, reason in list(self.reasons.items())[:_SHOWN_REASONS]]
+        more = f"; and {len(self.reasons) - _SHOWN_REASONS} more" if len(self.reasons) > _SHOWN_REASONS else ""
+        super().__init__(f"{len(self.reasons)} of {rows} battles cannot be scored: {'; '.join(first)}{more}")
+
+    def within(self, start: int, rows: int) -> UnscoredRowsError:
+        """The same, where these battles begin at `start` among so many."""
+        return UnscoredRowsError({start + row: reason for row, reason in self.reasons.items()}, rows)
 
 
 class ServiceError(VotecastError):

@@ -1,9 +1,10 @@
-"""The three types that carry everything: a battle, its probabilities, and the judge between them."""
+"""Types that every package shares: `Battle`, `Probabilities`, `Judge`, and the progress callback of long runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
@@ -25,6 +26,51 @@ Turns = tuple[str | None, ...]
 
 Probabilities = NDArray[np.float64]
 """Float64 array of shape (n, 3), columns in the order of `CLASSES`, rows sum to 1 within 1e-9."""
+
+
+Progress = Callable[[str, int, int], None]
+"""A progress callback: called with the name of the step, the number of steps done, and the number of all steps."""
+
+
+def no_progress(*_: object) -> None:
+    """Ignore progress: the callback that does nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a resumable run keeps its partial output, and its progress callback.
+
+    Args:
+        folder: Holds the partial output of an earlier run, or nothing; None keeps nothing on disk.
+        progress: Called at every step.
+
+    Example:
+        >>> Run().folder is None
+        True
+    """
+
+    folder: Path | None = None
+    progress: Progress = no_progress
+
+    def within(self, name: str) -> Run:
+        """Return the same run, one folder down."""
+        return Run(self.folder and self.folder / name, self.progress)
+
+
+def swap_columns(p: Probabilities) -> Probabilities:
+    """Exchange the columns a and b, as if the responses had been swapped.
+
+    Args:
+        p: Probabilities, targets or their like; the last axis is a, b, tie.
+
+    Returns:
+        A contiguous array of the same shape.
+
+    Example:
+        >>> swap_columns(np.array([[0.6, 0.3, 0.1]]))
+        array([[0.3, 0.6, 0.1]])
+    """
+    return np.ascontiguousarray(p[..., [1, 0, 2]])
 
 
 class Battle(BaseModel):

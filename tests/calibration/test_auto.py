@@ -11,7 +11,7 @@ from tests.metrics.votes import drawn, forecasts, one_hot
 from votecast.calibration import CALIBRATORS, make_calibrator, read_calibrator
 from votecast.calibration.auto import CANDIDATES
 from votecast.metrics import log_loss
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 P = forecasts(2500, 21)
 VOTES = one_hot(drawn(P, 21))
@@ -69,4 +69,4 @@ def test_its_state_keeps_the_choice_and_the_bits():
         again = read_calibrator(json.loads(json.dumps(config)), arrays)
         assert np.array_equal(again.transform(P), auto.transform(P))
         assert again.state()[0] == config
-        assert np.array_equal(auto.transform(exchanged(P)), exchanged(auto.transform(P)))
+        assert np.array_equal(auto.transform(swap_columns(P)), swap_columns(auto.transform(P)))

@@ -17,7 +17,7 @@ from tests.metrics.votes import drawn, files, forecasts, one_hot
 from votecast.calibration import CALIBRATORS, Calibrator, crossfit_calibrate, make_calibrator
 from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.metrics import calibration_error, group_folds, log_loss
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 METHODS = list(CALIBRATORS)
 BY_SEARCH = ("tie_link",)
@@ -54,13 +54,13 @@ def test_each_is_a_calibrator_under_its_own_name(fitted):
 def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, file, seed):
     calibrator = make_calibrator(method).fit(powered(TRUE[:200], 1 + seed / 10), VOTES[:200])
     p = np.concatenate([file[1], forecasts(5, seed, spread=8.0), np.eye(3)])
-    assert np.array_equal(calibrator.transform(exchanged(p)), exchanged(calibrator.transform(p)))
+    assert np.array_equal(calibrator.transform(swap_columns(p)), swap_columns(calibrator.transform(p)))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_fitting_on_exchanged_rows_learns_the_same(method):
     one = fitted_to(method).transform(TRUE)
-    two = make_calibrator(method).fit(exchanged(BOLD), exchanged(VOTES)).transform(TRUE)
+    two = make_calibrator(method).fit(swap_columns(BOLD), swap_columns(VOTES)).transform(TRUE)
     assert one == pytest.approx(two, abs=1e-6 if method in BY_SEARCH else 1e-12)
 
 
@@ -247,7 +247,7 @@ def test_crossfitting_never_looks_at_the_row_it_calibrates(method):
     p, t = BOLD[:400], VOTES[:400].copy()
     before = crossfit_calibrate(method, p, t, None, folds)
     mine = folds == folds[0]
-    t[mine] = exchanged(t[mine])
+    t[mine] = swap_columns(t[mine])
     after = crossfit_calibrate(method, p, t, None, folds)
     assert np.array_equal(before[mine], after[mine])
     assert method == "none" or not np.array_equal(before[~mine], after[~mine])

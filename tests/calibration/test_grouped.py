@@ -11,7 +11,7 @@ from tests.metrics.votes import drawn, forecasts, one_hot
 from votecast.calibration import CALIBRATORS, Chain, Grouped, crossfit_calibrate, make_calibrator, read_calibrator
 from votecast.errors import DataError, JudgeError
 from votecast.metrics import log_loss
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 P = forecasts(2400, 31)
 NAMES = np.array(["de", "en", "zh"])[np.arange(2400) % 3]
@@ -48,7 +48,7 @@ def test_exchange_state_and_rows_hold_for_every_common_method(method):
     assert chain.by == ("language",)
     q = chain.transform(P, GROUPS)
     assert np.abs(q.sum(axis=1) - 1).max() < 1e-9
-    assert np.array_equal(chain.transform(exchanged(P), GROUPS), exchanged(q))
+    assert np.array_equal(chain.transform(swap_columns(P), GROUPS), swap_columns(q))
     config, arrays = chain.state()
     again = read_calibrator(json.loads(json.dumps(config)), arrays)
     assert np.array_equal(again.transform(P, GROUPS), q)

@@ -24,7 +24,7 @@ from votecast.calibration.link import (
 from votecast.calibration.link_curves import CURVES
 from votecast.errors import ConfigError, DataError
 from votecast.metrics import group_folds, log_loss
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 FITTED = list(CURVES)
 TIES = {"davidson": ("nu", 0.9), "rao_kupper": ("theta", 2.0), "ordered_logit": ("cut", 0.7)}
@@ -70,7 +70,7 @@ def links():
 def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(link, rows):
     gap, form = np.array(rows).T
     p = link.predict(gap, form)
-    assert np.array_equal(link.predict(-gap, -form), exchanged(p))
+    assert np.array_equal(link.predict(-gap, -form), swap_columns(p))
     assert np.abs(p.sum(axis=1) - 1).max() < 1e-9
     assert (p >= 0).all()
 
@@ -169,7 +169,7 @@ def test_the_order_in_which_answers_were_shown_plays_no_part_in_the_fit(method):
     gap, votes = arena(method, 200)
     form = np.random.default_rng(0).normal(size=200)
     flipped = np.random.default_rng(1).random(200) < 0.5
-    sign, turned = np.where(flipped, -1, 1), np.where(flipped[:, None], exchanged(votes), votes)
+    sign, turned = np.where(flipped, -1, 1), np.where(flipped[:, None], swap_columns(votes), votes)
     one = fit_link(gap, votes, method=method, form=form)
     two = fit_link(gap * sign, turned, method=method, form=form * sign)
     assert one.parameters == pytest.approx(two.parameters, rel=1e-9)
@@ -275,7 +275,7 @@ def test_forecasts_of_a_fold_do_not_depend_on_its_votes():
     gap, votes = arena("davidson", 100)
     folds = group_folds(np.arange(100) // 2)
     one = crossfit_link(gap, votes, np.ones(100), folds, form=gap**3)
-    changed = np.where((folds == 0)[:, None], exchanged(votes), votes)
+    changed = np.where((folds == 0)[:, None], swap_columns(votes), votes)
     two = crossfit_link(gap, changed, np.ones(100), folds, form=gap**3)
     assert np.array_equal(one[folds == 0], two[folds == 0])
     assert not np.array_equal(one[folds == 1], two[folds == 1])

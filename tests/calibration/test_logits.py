@@ -15,7 +15,8 @@ from votecast.calibration.matrix import Matrix
 from votecast.calibration.shift import Shift, shifted
 from votecast.metrics import log_loss
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import exchanged, log_losses
+from votecast.metrics.rows import log_losses
+from votecast.types import swap_columns
 
 P = forecasts(3000, 3)
 FAR = np.array([0.6, 1.4, 1.0, 0.5])
@@ -31,7 +32,7 @@ VOTES = one_hot(drawn(put(P, FAR), 3))
 
 
 def test_matrix_is_the_multinomial_logistic_regression_on_both_orders():
-    x, y = np.log(np.concatenate([P, exchanged(P)])), np.concatenate([VOTES, exchanged(VOTES)]).argmax(axis=1)
+    x, y = np.log(np.concatenate([P, swap_columns(P)])), np.concatenate([VOTES, swap_columns(VOTES)]).argmax(axis=1)
     oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(x, y).predict_proba(np.log(P))
     assert Matrix().fit(P, VOTES).transform(P) == pytest.approx(oracle, abs=2e-4)
 

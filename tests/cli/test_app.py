@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from votecast import __version__
 from votecast.cli.app import VERBS, python_name
-from votecast.version import __version__
 
 
 @pytest.mark.parametrize("verb", VERBS)

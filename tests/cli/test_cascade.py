@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from votecast.cascading import cascade
 from votecast.cli import main
 from votecast.cli.cascade import show
 from votecast.data.reading import read_votes
 from votecast.data.writing import read_predictions
 from votecast.errors import ConfigError, DataError
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.cascading import cascade
+from votecast.judges.trained import TrainedJudge
 
 FAST = "bundled:baseline"
 

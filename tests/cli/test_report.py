@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.report.pages import Page
+from tests.reports.pages import Page
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ import pytest
 from tests.judges.cheap import CheapModel
 
 from votecast import load_judge
-from votecast.judges import table
+from votecast.models import registry
 
 TRAIN = ("train", "cheap", "--folds.n", "4", "--train")
 
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def test_results_of_the_same_judge_are_written_again_and_others_are_left_alone(
 
 CHILD = """
 import sys
-from votecast.judges import table
-table.FAMILIES["cheap"] = "tests.judges.cheap:CheapModel"
+from votecast.models import registry
+registry.FAMILIES["cheap"] = "tests.judges.cheap:CheapModel"
 from votecast.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from votecast.data import VoteReader, reading
 from votecast.data.cells import mend
-from votecast.data.containers import RawBatch, open_table
+from votecast.data.io import RawBatch, open_table
 from votecast.errors import ArtifactError, DataError
 
 HEADER = ["id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"]

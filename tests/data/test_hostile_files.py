@@ -11,7 +11,7 @@ import pytest
 from tests.data.hostile import FILES, MEANING, SHAPES, Hostile, zstd_stream
 
 from votecast.data import read_votes
-from votecast.data.containers import open_table
+from votecast.data.io import open_table
 from votecast.errors import DataError
 
 TEXT = [file for file in SHAPES if file.name.endswith((".csv", ".jsonl"))]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.images.dockerfile import Builder, parse
 from tests.images.holding import OWN, ROOT, held_in, pins, pip
-from tests.packing.fakes import fake_wheel, real_wheels
+from tests.packaging.fakes import fake_wheel, real_wheels
 
 TOOLS = {"hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"}
 

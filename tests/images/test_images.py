@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from tests.images.dockerfile import Builder, Ignored, Stage, parse
 from tests.images.holding import OWN, ROOT, held_in, pins, pip, placed_in
-from tests.packing.fakes import real_wheels
+from tests.packaging.fakes import real_wheels
 
 from votecast import load_judge
 

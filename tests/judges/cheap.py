@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.runs import Run
 from votecast.text.report import Cut
+from votecast.types import Run
 
 STEP = "step.json"
 LOG = "CHEAP_LOG"

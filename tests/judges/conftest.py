@@ -4,7 +4,7 @@ import pytest
 
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.trained import TrainedJudge
 
 SMALL = {"folds.n": 2}
 

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from votecast.data.battles import Battles
-from votecast.judges.neural.tiny import tiny_config
-from votecast.judges.reward import RewardModel, RewardSettings
+from votecast.models.neural.tiny import tiny_config
+from votecast.models.reward import RewardModel, RewardSettings
 from votecast.text.tiny import tiny_tokenizer
 
 TEMPLATE = "{% for message in messages %}{{ '<' + message['role'][0] + '>' + message['content'] + '</>' }}{% endfor %}"

@@ -10,7 +10,7 @@ import pytest
 
 from votecast import load_judge
 from votecast.data import Battles
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.trained import TrainedJudge
 
 BUNDLED = Path(__file__).parents[2] / "src" / "votecast" / "bundled"
 MOST = {"baseline": 2_000_000, "encoder": 6_000_000}

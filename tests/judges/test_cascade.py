@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from votecast import TrainedJudge, simulate
-from votecast.cascading import cascade
 from votecast.data.battles import Battles
-from votecast.deciding import fit_rule
-from votecast.errors import ConfigError, DataError
-from votecast.judges import table
+from votecast.errors import ConfigError, DataError, UnscoredRowsError
+from votecast.jobs.decide import fit_rule
 from votecast.judges.cascade import CascadeModel, CascadeSettings
+from votecast.judges.cascading import cascade
 from votecast.judges.frontier import Asked, Goal, choose, frontier
 from votecast.judges.recipe import load_recipe
-from votecast.judges.routing import NOTCHES, Plan, entropy, fit_plan
-from votecast.judges.unscored import UnscoredRowsError
+from votecast.models import registry
+from votecast.models.routing import NOTCHES, Plan, entropy, fit_plan
 from votecast.testing import check_judge
 from votecast.text.report import Cut
 
@@ -208,7 +207,7 @@ def test_a_cascade_keeps_every_promise_of_a_judge(tmp_path: Path) -> None:
 @pytest.fixture
 def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
     """Two cheap judges, of which the first leans to the answer in front."""
-    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
     votes, _ = next(simulate(rows=120, seed=1, batch=120))
     leaning = {"folds.n": 2, "name": "leaning", "model.kind_to_a": 0.4}
     return [TrainedJudge("cheap", leaning).fit(votes), TrainedJudge("cheap", {"folds.n": 2, "seed": 1}).fit(votes)]

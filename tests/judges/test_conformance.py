@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.table import FAMILIES
+from votecast.judges.trained import TrainedJudge
+from votecast.models.registry import FAMILIES
 from votecast.testing import check_judge
 
 TINY = {

@@ -11,17 +11,17 @@ from typing import Any, Self
 import pytest
 
 from votecast.data.battles import Battles
-from votecast.ensembling import ensemble
 from votecast.errors import ArtifactError, JudgeError
-from votecast.judges import table
 from votecast.judges.ensemble import EnsembleModel, EnsembleSettings
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.ensembling import ensemble
+from votecast.judges.trained import TrainedJudge
+from votecast.models import registry
 from votecast.testing import check_judge
 
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
 
 
 class Ensembled(TrainedJudge):
@@ -59,7 +59,7 @@ def test_torch_is_not_needed_where_the_judges_do_without(arena: Battles, tmp_pat
         "import sys, votecast; from votecast.data.simulation import simulate;"
         f"j = votecast.load_judge({str(tmp_path / 'e')!r});"
         "j.predict_proba(next(simulate(rows=5, seed=1, batch=5))[0]);"
-        "import votecast.ensembling;"
+        "import votecast.judges.ensembling;"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -10,13 +10,13 @@ from votecast.calibration.shift import Shift
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.features import extract
-from votecast.judges.baseline import BaselineModel, Prepared
-from votecast.judges.davidson import link
 from votecast.judges.explaining import Reason, explain
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
 from votecast.judges.measures import MEASURES
 from votecast.judges.reasons import GROUPS, group_of, looks
+from votecast.judges.trained import TrainedJudge
+from votecast.models.baseline import BaselineModel, Prepared
+from votecast.models.davidson import link
 
 PROMPT = "Give me three tips for sleeping better."
 LISTED = "# Sleep\n1. **Dark** room\n2. No screens\n3. Same hour every day"

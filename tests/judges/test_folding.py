@@ -12,19 +12,19 @@ import votecast
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError
-from votecast.judges import table
+from votecast.judges.cross_validation import calibration_folds
 from votecast.judges.drawing import draw_rows
-from votecast.judges.fitting import calibration_folds
 from votecast.judges.folder import out_of_fold_rows, out_of_fold_table
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.train import out_of_fold_evaluation
+from votecast.judges.trained import TrainedJudge
 from votecast.metrics import group_folds
-from votecast.pipeline import out_of_fold_evaluation
+from votecast.models import registry
 from votecast.splits import Folds
 
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ from votecast.data.simulation import simulate
 from votecast.data.simulation.files import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
 from votecast.judges.importing import calibrate, check_apart, checked_labels, import_judge
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.neural.backbone import LABELS
-from votecast.judges.neural.checkpoint import read_checkpoint
-from votecast.judges.neural.tiny import ENCODERS
-from votecast.pipeline import out_of_fold_evaluation, train
+from votecast.judges.train import out_of_fold_evaluation, train
+from votecast.judges.trained import TrainedJudge
+from votecast.models.neural.backbone import LABELS
+from votecast.models.neural.checkpoint import read_checkpoint
+from votecast.models.neural.tiny import ENCODERS
 
 SHORT = {"model.text.max_length": 64}
 

@@ -9,9 +9,9 @@ import pytest
 from votecast.artifacts import write_folder
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, DataError, JudgeError, LeakError
-from votecast.judges.fitting import calibration_folds, checked_probabilities
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.cross_validation import calibration_folds, checked_probabilities
 from votecast.judges.loading import bundled_names, load_judge
+from votecast.judges.trained import TrainedJudge
 
 SMALL = {"folds.n": 2}
 

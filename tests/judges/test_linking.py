@@ -16,9 +16,9 @@ from votecast.data.scores import Scores, ScoreWriter
 from votecast.data.writing import write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.form import length_gap
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.linking import link_judge, match
-from votecast.pipeline import link
+from votecast.judges.train import link
+from votecast.judges.trained import TrainedJudge
 from votecast.splits import PromptHashes
 
 SCORES, VOTES = scored_votes(240, prompts=80)
@@ -152,7 +152,7 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 
 @needs_torch
 def test_scores_that_say_what_made_them_become_a_judge_of_texts(tmp_path: Path) -> None:
-    from votecast.judges.reward import RewardModel, RewardSettings
+    from votecast.models.reward import RewardModel, RewardSettings
 
     settings = {"name": "tiny:llama", "text": {"max_length": 256}}
     votes = VOTES[:60]
@@ -181,7 +181,7 @@ def test_scores_that_say_what_made_them_become_a_judge_of_texts(tmp_path: Path) 
 
 @needs_torch
 def test_scores_of_a_judge_that_was_trained_here_find_it_again(tmp_path: Path) -> None:
-    from votecast.judges.reward import RewardModel, RewardSettings
+    from votecast.models.reward import RewardModel, RewardSettings
 
     votes, other = VOTES[:60], scored_votes(60, seed=1)[1]
     first, _ = link_judge(*_tiny(votes, RewardModel, RewardSettings))

@@ -13,8 +13,8 @@ import torch
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, JudgeError
 from votecast.judges import merging
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.merging import TOLERANCE, merge_judge
+from votecast.judges.trained import TrainedJudge
 
 SHORT = {"folds.n": 2, "model.text.max_length": 64, "model.training.batch_size": 8, "model.adapter": {"rank": 2}}
 

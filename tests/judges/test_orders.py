@@ -9,14 +9,15 @@ import pytest
 
 from votecast.calibration.identity import Identity
 from votecast.data.battles import Battles
-from votecast.judges.average import AverageModel, AverageSettings
 from votecast.judges.cascade import CascadeModel, CascadeSettings
 from votecast.judges.combining.pool import Mean
 from votecast.judges.ensemble import EnsembleModel, EnsembleSettings
-from votecast.judges.fitted import EXCHANGED, Fitted, OutOfFold
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.orders import as_shown, both_orders, forecast, goes_by_shown
-from votecast.judges.routing import entropy
+from votecast.judges.trained import TrainedJudge
+from votecast.models.average import AverageModel, AverageSettings
+from votecast.models.routing import entropy
+from votecast.types import swap_columns
 
 TINY = {
     "folds.n": 2,
@@ -52,12 +53,12 @@ def test_given_is_one_of_the_two_orders_it_reads(averaging: TrainedJudge, arena:
     rows = arena[:12]
     given, exchanged = both_orders(averaging, rows)
     assert apart(forecast(averaging, rows, "given")[0], given) == 0
-    assert apart(forecast(averaging, rows.swapped(), "given")[0][:, EXCHANGED], exchanged) == 0
+    assert apart(swap_columns(forecast(averaging, rows.swapped(), "given")[0]), exchanged) == 0
     assert apart(given, exchanged) > 1e-5
     member: Any = averaging.fitted.members[0]
     views = member.predict_views(member.prepare(rows))
     raw = [as_shown(averaging).fitted.members[0].predict(member.prepare(part)) for part in (rows, rows.swapped())]
-    assert apart(views[:, 0], raw[0]) < 1e-6 and apart(views[:, 1], raw[1][:, EXCHANGED]) < 1e-6
+    assert apart(views[:, 0], raw[0]) < 1e-6 and apart(views[:, 1], swap_columns(raw[1])) < 1e-6
 
 
 def test_of_a_judge_that_goes_by_the_shown_order_both_is_the_mean(shown: TrainedJudge, arena: Battles) -> None:
@@ -67,7 +68,7 @@ def test_of_a_judge_that_goes_by_the_shown_order_both_is_the_mean(shown: Trained
     assert (forecast(shown, rows, "given")[0] == shown.predict_proba(rows)).all()
     both = forecast(shown, rows)[0]
     assert (both == (given + exchanged) / 2).all() and apart(given, exchanged) > 1e-5
-    assert (forecast(shown, rows.swapped())[0][:, EXCHANGED] == both).all()
+    assert (swap_columns(forecast(shown, rows.swapped())[0]) == both).all()
 
 
 def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, arena: Battles) -> None:
@@ -127,4 +128,4 @@ def test_where_one_judge_inside_goes_by_the_shown_order_both_is_the_mean(
     joined = Mean(np.array([0.5, 0.5]))
     made = of(EnsembleModel(EnsembleSettings(judges=2), judges=[averaging, shown], combiner=joined), averaging)
     both = forecast(made, rows)[0]
-    assert goes_by_shown(made) and (forecast(made, rows.swapped())[0][:, EXCHANGED] == both).all()
+    assert goes_by_shown(made) and (swap_columns(forecast(made, rows.swapped())[0]) == both).all()

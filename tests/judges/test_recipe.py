@@ -4,7 +4,7 @@ import pytest
 
 from votecast.errors import ConfigError
 from votecast.judges.recipe import load_recipe
-from votecast.judges.table import FAMILIES, family
+from votecast.models.registry import FAMILIES, family
 from votecast.recipes import list_recipes, recipe_path
 
 

@@ -16,14 +16,15 @@ import pytest
 from tests.judges.cheap import LOG, STEP
 
 import votecast
-from votecast import pipeline
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import ArtifactError, ConfigError, DataError
-from votecast.judges import folding, table
-from votecast.judges.judge import TrainedJudge
+from votecast.judges import folding
+from votecast.judges import train as train_module
+from votecast.judges.trained import TrainedJudge
 from votecast.judges.unfinished import at_work, work_folder
-from votecast.runs import Run
+from votecast.models import registry
+from votecast.types import Run
 
 SMALL = {"folds.n": 2}
 OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fsync"), (folding, "save_file")]
@@ -31,7 +32,7 @@ OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fs
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ class Figures:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "out_of_fold_evaluation", Figures)
+    monkeypatch.setattr(train_module, "out_of_fold_evaluation", Figures)
 
 
 def bytes_of(folder: Path) -> dict[str, str]:
@@ -218,8 +219,8 @@ def test_a_finished_judge_is_not_made_again_but_another_one_is_in_the_way(
 
 CHILD = """
 import sys
-from votecast.judges import table
-table.FAMILIES["cheap"] = "tests.judges.cheap:CheapModel"
+from votecast.models import registry
+registry.FAMILIES["cheap"] = "tests.judges.cheap:CheapModel"
 import tests.judges.cheap as cheap, time
 fit = cheap.CheapModel.fit
 def slow(self, prepared, *args):

@@ -15,9 +15,9 @@ from votecast.calibration.temperature import Temperature
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import DataError, LeakError
-from votecast.judges import table
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.sharing import asked_rows, seen_prompts, shared_rows
+from votecast.judges.trained import TrainedJudge
+from votecast.models import registry
 
 VOTES = next(simulate(rows=240, seed=5, batch=240))[0]
 NEW = next(simulate(rows=60, seed=6, batch=60))[0]
@@ -25,7 +25,7 @@ NEW = next(simulate(rows=60, seed=6, batch=60))[0]
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
 
 
 def judge(votes: Battles = VOTES, **overrides: Any) -> TrainedJudge:

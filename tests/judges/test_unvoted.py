@@ -9,8 +9,8 @@ import pytest
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
+from votecast.judges.trained import TrainedJudge
 
 
 def test_a_recipe_forecasts_without_votes_and_says_so(arena: Battles, tmp_path: Path) -> None:

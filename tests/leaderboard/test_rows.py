@@ -8,8 +8,8 @@ from tests.leaderboard.votes import sized_votes
 
 from votecast.data import Battles
 from votecast.errors import ConfigError, DataError
-from votecast.leaderboard.rows import clusters_of, named, with_battles
-from votecast.ranking.connectivity import names_of
+from votecast.leaderboard.connectivity import names_of
+from votecast.leaderboard.vote_rows import clusters_of, named, with_battles
 
 TEXTS = {"prompt": "p", "response_a": "x", "response_b": "y"}
 

@@ -10,7 +10,7 @@ from tests.metrics.votes import drawn, files, forecasts, one_hot
 
 from votecast.errors import DataError
 from votecast.metrics import class_prior, group_folds, log_loss, longer_wins, uniform
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 
 def test_uniform_gives_every_outcome_the_same():
@@ -63,7 +63,7 @@ def test_longer_wins_exchanges_with_the_answers_exactly(file, seed):
     folds = group_folds(np.arange(len(w)))
     lengths = np.random.default_rng(seed).integers(0, 3, (len(w), 2))
     p = longer_wins(t, lengths, w, folds=folds)
-    assert np.array_equal(longer_wins(exchanged(t), lengths[:, ::-1], w, folds=folds), exchanged(p))
+    assert np.array_equal(longer_wins(swap_columns(t), lengths[:, ::-1], w, folds=folds), swap_columns(p))
     assert p.sum(axis=1) == pytest.approx(1)
     assert (p > 0).all()
 

@@ -12,7 +12,7 @@ from tests.metrics.votes import drawn, files, forecasts, one_hot
 from votecast.errors import ConfigError, DataError
 from votecast.metrics import calibration_error
 from votecast.metrics.curves import reliability_curve
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 P = forecasts(4000, 1)
 VOTES = one_hot(drawn(P, 1))
@@ -41,7 +41,7 @@ def test_points_are_scikit_learns():
 
 def test_exchanging_the_answers_exchanges_the_curves_of_a_and_b():
     one, two = (
-        reliability_curve(t, p, event=e) for t, p, e in [(VOTES, P, "a"), (exchanged(VOTES), exchanged(P), "b")]
+        reliability_curve(t, p, event=e) for t, p, e in [(VOTES, P, "a"), (swap_columns(VOTES), swap_columns(P), "b")]
     )
     assert one.to_dict() == two.to_dict()
 

@@ -11,7 +11,7 @@ from tests.metrics.votes import drawn, files, forecasts, one_hot
 from votecast.errors import DataError
 from votecast.metrics import calibration_error, perfect_calibration_error
 from votecast.metrics.reliability import coupling, events
-from votecast.metrics.rows import exchanged
+from votecast.types import swap_columns
 
 
 @pytest.mark.parametrize(("event", "column"), [("a", 0), ("b", 1), ("tie", 2)])
@@ -41,7 +41,7 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below():
 def test_exchanging_the_answers_exchanges_the_errors_of_a_and_b(file):
     t, p, w = file
     for event, other in (("a", "b"), ("tie", "tie"), ("top", "top")):
-        error = calibration_error(exchanged(t), exchanged(p), w, event=other)
+        error = calibration_error(swap_columns(t), swap_columns(p), w, event=other)
         assert calibration_error(t, p, w, event=event) == pytest.approx(error, rel=1e-9, abs=1e-12)
 
 
@@ -49,7 +49,7 @@ def test_exchanging_the_answers_exchanges_the_errors_of_the_perfect_judge():
     p = forecasts(500)
     t, groups = one_hot(drawn(p)), np.arange(500) // 3
     of_a = perfect_calibration_error(t, p, groups=groups, event="a")
-    assert of_a == perfect_calibration_error(exchanged(t), exchanged(p), groups=groups, event="b")
+    assert of_a == perfect_calibration_error(swap_columns(t), swap_columns(p), groups=groups, event="b")
 
 
 @pytest.mark.parametrize("event", ["top", "a", "b", "tie"])

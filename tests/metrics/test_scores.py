@@ -11,7 +11,8 @@ from tests.metrics.votes import drawn, files, forecasts, one_hot
 
 from votecast import metrics
 from votecast.errors import DataError
-from votecast.metrics.rows import exchanged, without_ties
+from votecast.metrics.rows import without_ties
+from votecast.types import swap_columns
 
 EXACT = pytest.approx
 SCORES = {
@@ -130,7 +131,7 @@ def test_flip_rate_counts_decisions_that_follow_the_order():
 @given(files())
 def test_a_judge_blind_to_the_order_never_flips(file):
     _, p, w = file
-    assert metrics.flip_rate(p, exchanged(p), w) == 0
+    assert metrics.flip_rate(p, swap_columns(p), w) == 0
 
 
 @given(files())
@@ -159,7 +160,7 @@ def test_scores_do_not_depend_on_the_order_of_rows(name, file, seed):
 def test_scores_do_not_depend_on_the_order_of_answers(name, file):
     t, p, w = file
     expected = SCORES[name](t, p, w)
-    assert SCORES[name](exchanged(t), exchanged(p), w) == EXACT(expected, rel=1e-12, abs=1e-12, nan_ok=True)
+    assert SCORES[name](swap_columns(t), swap_columns(p), w) == EXACT(expected, rel=1e-12, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", SCORES)

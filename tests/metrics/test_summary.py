@@ -13,7 +13,8 @@ from tests.metrics.votes import drawn, files, forecasts, one_hot
 from votecast import metrics
 from votecast.errors import DataError
 from votecast.metrics import METRICS, evaluate_probabilities
-from votecast.metrics.rows import exchanged, without_ties
+from votecast.metrics.rows import without_ties
+from votecast.types import swap_columns
 
 GOLDEN = {
     "metrics": METRICS,
@@ -33,7 +34,13 @@ def file():
 def page(file, **options):
     t, p, groups, turns = file
     lengths = np.random.default_rng(3).integers(1, 99, (len(t), 2))
-    defaults = {"groups": groups, "slices": {"turns": turns}, "swapped": exchanged(p), "lengths": lengths, "draws": 100}
+    defaults = {
+        "groups": groups,
+        "slices": {"turns": turns},
+        "swapped": swap_columns(p),
+        "lengths": lengths,
+        "draws": 100,
+    }
     return evaluate_probabilities(t, p, **(defaults | options))
 
 
@@ -99,7 +106,7 @@ def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals
     groups = np.arange(len(w)) // 2
     slices = {"kind": np.where(np.arange(len(w)) % 3 == 0, "x", None)}
     found = evaluate_probabilities(
-        t, p, groups=groups, weights=w, slices=slices, swapped=exchanged(p) if swapped else None, draws=20
+        t, p, groups=groups, weights=w, slices=slices, swapped=swap_columns(p) if swapped else None, draws=20
     )
     text = json.dumps(found.to_dict(), allow_nan=False)
     assert "NaN" not in text
@@ -117,7 +124,7 @@ def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals
 def test_exchanging_the_answers_leaves_the_page_alone(file):
     t, p, w = file
     one = evaluate_probabilities(t, p, weights=w, draws=10).metrics
-    two = evaluate_probabilities(exchanged(t), exchanged(p), weights=w, draws=10).metrics
+    two = evaluate_probabilities(swap_columns(t), swap_columns(p), weights=w, draws=10).metrics
     partner = {"ece_a": "ece_b", "ece_b": "ece_a", "recall_a": "recall_b", "recall_b": "recall_a"}
     for name in (
         "log_loss",
@@ -137,7 +144,7 @@ def test_exchanging_the_answers_leaves_the_page_alone(file):
 def test_binary_files_hand_the_tie_to_a_and_b_and_say_so():
     p = forecasts(300)
     t = one_hot(np.random.default_rng(0).integers(0, 2, 300))
-    found = evaluate_probabilities(t, p, swapped=exchanged(p), draws=20)
+    found = evaluate_probabilities(t, p, swapped=swap_columns(p), draws=20)
     assert found.metrics["log_loss"].value == pytest.approx(metrics.log_loss(t, without_ties(p)), rel=1e-12)
     assert found.baselines["uniform"]["log_loss"].value == pytest.approx(np.log(2))
     assert found.settings["binary"]

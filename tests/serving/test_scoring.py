@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from tests.serving.pools import rows
 
-from votecast.errors import ConfigError, DataError
+from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.fitted import Fitted
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
-from votecast.judges.unscored import UnscoredRowsError
+from votecast.judges.trained import TrainedJudge
 from votecast.serving.scoring import ServedJudge, battles_of
 
 

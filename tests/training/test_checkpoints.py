@@ -20,10 +20,10 @@ from tests.training.networks import Small, numbers
 from torch import nn
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.runs import Run
 from votecast.training import disk
 from votecast.training.engine import train_network
 from votecast.training.settings import TrainingSettings
+from votecast.types import Run
 
 SETTINGS: dict[str, Any] = {
     "epochs": 2,

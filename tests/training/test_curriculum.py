@@ -12,12 +12,12 @@ from tests.training.networks import Small, numbers
 from tests.training.test_processes import train as train_in_processes
 
 from votecast.errors import ConfigError
-from votecast.runs import Run
 from votecast.training.checkpoints import Checkpoints
 from votecast.training.engine import train_network
 from votecast.training.history import History
 from votecast.training.plan import Plan
 from votecast.training.settings import TrainingSettings
+from votecast.types import Run
 
 CURRICULUM: dict[str, Any] = {
     "batch_size": 8,

@@ -15,12 +15,12 @@ from tests.training.networks import Numbers, Small, numbers
 from torch import Tensor, nn
 
 from votecast.errors import ConfigError, JudgeError, MissingExtraError
-from votecast.runs import Run
 from votecast.training.data import Data
 from votecast.training.engine import train_network
 from votecast.training.history import History
 from votecast.training.optimizer import make_schedule
 from votecast.training.settings import TrainingSettings
+from votecast.types import Run
 
 FAST = {"batch_size": 8, "max_tokens": 64, "learning_rate": 1e-2, "precision": "fp32", "log_every": 1}
 

@@ -11,12 +11,12 @@ import torch
 from tests.training.networks import Small, numbers
 
 from votecast.errors import ConfigError, MissingExtraError
-from votecast.runs import Run
 from votecast.training.checkpoints import Checkpoints
 from votecast.training.engine import train_network
 from votecast.training.optimizer import make_optimizer, moments_of
 from votecast.training.settings import TrainingSettings
 from votecast.training.step import Stepper
+from votecast.types import Run
 
 SETTINGS = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "precision": "fp32", "save_every": 2, "log_every": 1}
 IN_BITS = ["adamw_8bit", "paged_adamw", "paged_adamw_8bit"]

@@ -12,10 +12,10 @@ import yaml
 from safetensors.torch import save_file
 from tests.training.networks import Small, numbers
 
-from votecast.runs import Run
 from votecast.training import disk
 from votecast.training.engine import train_network
 from votecast.training.settings import TrainingSettings
+from votecast.types import Run
 
 SETTINGS = {"epochs": 2, "batch_size": 8, "max_tokens": 64, "learning_rate": 1e-2, "log_every": 1, "precision": "fp32"}
 

@@ -12,7 +12,7 @@ def outcome(entry: Mapping[str, Any]) -> Outcome:
     """Whether a calibration forecasts better than before, by the interval of the log loss it saves.
 
     Args:
-        entry: What `votecast.calibrating` tells of the calibration; "unknown" where no interval was drawn.
+        entry: What `votecast.judges.recalibrate` tells of the calibration; "unknown" where no interval was drawn.
 
     Example:
         >>> [outcome({"gain": {"low": low, "high": high}}) for low, high in ((0.01, 0.02), (-0.1, 0.1), (-0.2, -0.1))]

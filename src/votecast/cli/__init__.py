@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from votecast.version import __version__
+from votecast import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:

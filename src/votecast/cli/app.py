@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
+from votecast import __version__
 from votecast.cli.together import await_end, speaker
 from votecast.cli.words import prepare
 from votecast.errors import ConfigError, VotecastError
-from votecast.version import __version__
 
 VERBS = {
     "train": "Train a judge on a file of votes: folds, out-of-fold figures, calibration, judge folder.",

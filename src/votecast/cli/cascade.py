@@ -51,7 +51,7 @@ def cascade(
         overwrite: Replace existing outputs.
     """
     check_outputs(html, json, settings_of_json(json), overwrite=overwrite)
-    from votecast.cascading import cascade as make_cascade
+    from votecast.judges.cascading import cascade as make_cascade
 
     options: dict[str, Any] = {"max_loss": max_loss, "budget": budget, "draws": draws, "allow_leak": allow_leak}
     options |= {} if reading.seed is None else {"seed": reading.seed}
@@ -62,8 +62,8 @@ def cascade(
         )
     found, cited = judge.notes["cascade"], {"name": judge.name, "hash": judge.hash}
     if html is not None:
-        from votecast.report.cascade_page import cascade_page
-        from votecast.report.html import write_page
+        from votecast.reports.cascade_page import cascade_page
+        from votecast.reports.html import write_page
 
         write_page(cascade_page(found, name=judge.name, hash=judge.hash), html, overwrite=overwrite)
     show_reading(judge.notes["reading"])

@@ -56,7 +56,7 @@ def decide(
         overwrite: Replace existing outputs, and discard unfinished work on them.
     """
     from votecast.data.writing.sinks import container_of
-    from votecast.deciding import check_asked, decide_file, fit_rule
+    from votecast.jobs.decide import check_asked, decide_file, fit_rule
     from votecast.judges.asking import set_inference
     from votecast.judges.loading import load_judge
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from votecast import __version__
 from votecast.cli.options import JsonPath
 from votecast.cli.output import check_outputs, write_json
 from votecast.cli.screen import facts
+from votecast.config.extras import PINNED, how_to_install, need
 from votecast.errors import MissingExtraError
-from votecast.extras import PINNED, how_to_install, need
-from votecast.version import __version__
 
 
 def env(*, json: JsonPath = None, overwrite: Annotated[bool, Parameter(negative=())] = False) -> None:

@@ -100,8 +100,8 @@ def measure(
         The votes, and the evaluation as a dict.
     """
     from votecast.data.reading import read_votes
-    from votecast.evaluation import Predictions, load_forecaster, numbers_of_both
-    from votecast.evaluation import evaluate as evaluate_votes
+    from votecast.judges.evaluate import Predictions, load_forecaster, numbers_of_both
+    from votecast.judges.evaluate import evaluate as evaluate_votes
     from votecast.judges.loading import load_judge
 
     forecaster: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
@@ -116,8 +116,8 @@ def measure(
 def measure_truth(path: Path, battles: Battles, draws: int) -> dict[str, Any]:
     """Metrics of the true probabilities of simulated votes: no judge does better, but for luck."""
     from votecast.data.simulation import read_truth
-    from votecast.evaluation import Predictions
-    from votecast.evaluation import evaluate as evaluate_votes
+    from votecast.judges.evaluate import Predictions
+    from votecast.judges.evaluate import evaluate as evaluate_votes
 
     known = read_truth(path)
     metrics: dict[str, Any] = evaluate_votes(

@@ -20,7 +20,7 @@ from votecast.text.settings import CutName, TemplateName
 
 if TYPE_CHECKING:
     from votecast.data.battles import Battles
-    from votecast.judges.judge import TrainedJudge
+    from votecast.judges.trained import TrainedJudge
 
 _FAMILIES = ("cross_encoder", "decoder")
 _METHOD = "calibration.method"
@@ -69,7 +69,7 @@ def import_(
         overrides: Any other setting by its dotted key, such as --calibration.method isotonic.
     """
     from votecast.artifacts import check_free
-    from votecast.extras import need
+    from votecast.config.extras import need
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     check_free(out, overwrite=overwrite, is_folder=True)
@@ -117,7 +117,7 @@ def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:
 def _calibrated(judge: TrainedJudge, battles: Battles, method: str) -> TrainedJudge:
     """The judge calibrated and measured on votes."""
     from votecast.judges.importing import calibrate
-    from votecast.pipeline import out_of_fold_evaluation
+    from votecast.judges.train import out_of_fold_evaluation
 
     made = calibrate(judge, battles, method)
     report = battles.report

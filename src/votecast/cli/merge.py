@@ -32,7 +32,7 @@ def merge(
         overwrite: Replace an existing judge folder.
     """
     from votecast.artifacts import check_free
-    from votecast.extras import need
+    from votecast.config.extras import need
     from votecast.judges.loading import load_judge
     from votecast.judges.merging import TOLERANCE, merge_judge
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter, Token, validators
 
 from votecast.cli.words import STANDARD_INPUT
+from votecast.config.extras import need
 from votecast.errors import ConfigError
-from votecast.extras import need
 
 if TYPE_CHECKING:
-    from votecast.bulk.job import Engine
-    from votecast.judges.judge import TrainedJudge
+    from votecast.jobs.parts.job import Engine
+    from votecast.judges.trained import TrainedJudge
 
 VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
 
@@ -114,7 +114,7 @@ class Cluster:
         if engine != "ray":
             return None
         need("ray.data")
-        from votecast.distributed import RayEngine, RaySettings
+        from votecast.jobs.ray import RayEngine, RaySettings
 
         return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from votecast import __version__
 from votecast.artifacts import atomic_file, check_free
-from votecast.version import __version__
 
 STANDARD = "-"
 

@@ -46,9 +46,9 @@ def pack(
         json: Write what the manifest says as JSON ("-" is standard output).
         overwrite: Replace an existing pack.
     """
-    from votecast.packing.pack import Sources
-    from votecast.packing.pack import pack as make
-    from votecast.packing.target import PLATFORM, RUNNING, Target
+    from votecast.packaging.pack import Sources
+    from votecast.packaging.pack import pack as make
+    from votecast.packaging.target import PLATFORM, RUNNING, Target
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     target = Target(python or RUNNING, platform or PLATFORM)
@@ -79,7 +79,7 @@ def _named(given: Sequence[str]) -> dict[str, Path]:
 
 
 def _told(made: Mapping[str, Any], out: Path) -> dict[str, str]:
-    from votecast.packing.readme import megabytes
+    from votecast.packaging.readme import megabytes
 
     sizes = {name: file["size"] for name, file in made["files"].items()}
     shares = {top: [size for name, size in sizes.items() if name.startswith(f"{top}/")] for top in ("wheels", "base")}

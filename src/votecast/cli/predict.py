@@ -17,7 +17,7 @@ from votecast.cli.train import parse_overrides
 from votecast.cli.words import OVERRIDE
 
 if TYPE_CHECKING:
-    from votecast.judges.judge import TrainedJudge
+    from votecast.judges.trained import TrainedJudge
 
 
 def predict(
@@ -62,7 +62,7 @@ def predict(
         overwrite: Replace existing outputs, and discard unfinished work on them.
         overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
-    from votecast.bulk.inputs import wants_folder
+    from votecast.jobs.parts.inputs import wants_folder
     from votecast.judges.loading import load_judge
 
     check_outputs(json, overwrite=overwrite)
@@ -85,7 +85,7 @@ def predict(
 
 
 def _to_file(judge: TrainedJudge, input: str, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    from votecast.predicting import predict_file
+    from votecast.jobs.predict import predict_file
 
     expected = about_rows(input, options["reader"])
     with saying_how_to_go_on(), Bars() as bars:
@@ -97,7 +97,7 @@ def _to_file(judge: TrainedJudge, input: str, out: Path, options: Mapping[str, A
 def _to_folder(
     judge: TrainedJudge, inputs: list[str], out: str, engine: Any, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from votecast.bulk import predict_folder
+    from votecast.jobs.parts import predict_folder
 
     expected = about_all_rows(inputs, options["reader"])
     with saying_how_to_go_on(), Bars() as bars:

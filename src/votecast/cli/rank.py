@@ -139,8 +139,8 @@ def _write(
         write_leaderboard(board, out, overwrite=overwrite)
         write_settings(out, "rank", asked, judge=judge)
     if html is not None:
-        from votecast.report.html import write_page
-        from votecast.report.leaderboard_page import leaderboard_page
+        from votecast.reports.html import write_page
+        from votecast.reports.leaderboard_page import leaderboard_page
 
         write_page(leaderboard_page(board), html, overwrite=overwrite)
     if json is not None:

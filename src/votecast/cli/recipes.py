@@ -63,7 +63,7 @@ def _launch_file(name: str) -> Path:
 
 def _draw(recipe: str, plot: Path, overrides: list[str], *, overwrite: bool) -> None:
     from votecast.judges.recipe import load_recipe
-    from votecast.judges.table import family
+    from votecast.models.registry import family
 
     settings = load_recipe(recipe, parse_overrides(overrides))
     draw = getattr(family(settings.family), "plot_schedule", None)

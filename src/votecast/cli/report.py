@@ -16,7 +16,7 @@ from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
     from votecast.data.battles import Battles
-    from votecast.report.document import Document
+    from votecast.reports.document import Document
 
 PAGES = (".html", ".htm")
 
@@ -46,7 +46,7 @@ def report(
         json: Write all figures as JSON ("-" is standard output).
         overwrite: Replace existing outputs.
     """
-    from votecast.report.html import write_page
+    from votecast.reports.html import write_page
 
     _check_asked(judge, predictions, out)
     check_outputs(out, settings_path(out), json, settings_of_json(json), overwrite=overwrite)
@@ -80,7 +80,7 @@ def look(source: str, reader: dict[str, Any], bars: Bars, *, seed: int) -> tuple
     """
     from votecast.data.exploration import explore
     from votecast.data.reading import read_votes
-    from votecast.report.votes_page import votes_page
+    from votecast.reports.votes_page import votes_page
 
     bars.steps("reading votes", 0, 3)
     votes = read_votes(source, **reader)
@@ -97,12 +97,12 @@ def audit(
     Returns:
         The votes, the audit as a dict, and the page.
     """
-    from votecast.audit import audit_judge
     from votecast.data.reading import read_votes
-    from votecast.evaluation import Predictions
     from votecast.judges.asking import numbers_of
+    from votecast.judges.evaluate import Predictions
     from votecast.judges.loading import load_judge
-    from votecast.report.audit_page import audit_page
+    from votecast.reports.audit import audit_judge
+    from votecast.reports.audit_page import audit_page
 
     forecaster: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
     bars.steps("reading votes", 0, 3)

@@ -61,8 +61,8 @@ def rerank(
         overwrite: Replace existing outputs, and discard unfinished work on them.
         overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
+    from votecast.jobs.rerank import rerank_file
     from votecast.judges.loading import load_judge
-    from votecast.reranking import rerank_file
 
     if all and top is not None:
         raise ConfigError(f"--top {top} and --all are both given; give one of them")

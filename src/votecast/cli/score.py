@@ -55,7 +55,7 @@ def score(
     settings = _settings(overrides or [], {"revision": revision, "weights": weights}, precision)
     reader = reading.reader(overwrite=overwrite)
     expected = about_rows(input, reader)
-    from votecast.scoring import score_file
+    from votecast.jobs.score import score_file
 
     with saying_how_to_go_on(), Bars() as bars:
         summary = score_file(

@@ -53,8 +53,8 @@ def serve(
         precision: How exactly neural judges compute; by default as each judge says.
     """
     from votecast.cli.screen import remark
-    from votecast.extras import need
-    from votecast.machine import usable_cores
+    from votecast.config.extras import need
+    from votecast.config.machine import usable_cores
     from votecast.serving.settings import ServiceSettings
 
     for package in ("fastapi", "uvicorn", "prometheus_client"):

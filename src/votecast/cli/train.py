@@ -20,7 +20,7 @@ from votecast.cli.screen import cite, facts, remark, say, saying_how_to_go_on
 from votecast.cli.words import OVERRIDE
 from votecast.config import launched
 from votecast.errors import ConfigError
-from votecast.runs import silent
+from votecast.types import no_progress
 
 
 def train(
@@ -64,10 +64,10 @@ def train(
     main, again = launched().main, overwrite or resume
     if main:
         check_outputs(json, settings_of_json(json), overwrite=overwrite or (resume and _is_ours(json, out)))
-    from votecast.pipeline import train as train_judge
+    from votecast.judges.train import train as train_judge
 
     with contextlib.ExitStack() as stack, saying_how_to_go_on():
-        progress = stack.enter_context(Bars()).steps if main else silent
+        progress = stack.enter_context(Bars()).steps if main else no_progress
         judge = train_judge(
             recipe,
             train,

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from votecast.client.answers import Forecast, Leaderboard, Reranked, ServedJudge
+from votecast.config.extras import need
 from votecast.errors import ConfigError, DataError, ServiceError
-from votecast.extras import need
 from votecast.types import Battle
 
 T = TypeVar("T")

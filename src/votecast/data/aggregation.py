@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, Battles
 from votecast.data.pairs import Ints, Pairs, by_appearance
-from votecast.types import CLASSES, Probabilities
+from votecast.types import CLASSES, Probabilities, swap_columns
 
 
 def aggregate_votes(battles: Battles) -> Battles:
@@ -59,7 +59,7 @@ def aggregate_votes(battles: Battles) -> Battles:
 def _oriented(votes: Battles, pairs: Pairs) -> Probabilities:
     """The votes as seen from the order in which the first row shows the pair, shape (n, 3)."""
     targets = votes.targets()
-    return np.where(pairs.reversed[:, None], targets[:, [1, 0, 2]], targets)
+    return np.where(pairs.reversed[:, None], swap_columns(targets), targets)
 
 
 def _sums(

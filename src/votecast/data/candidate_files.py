@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from votecast.data.candidates import CANDIDATES, PROMPT, Candidates, FieldError
-from votecast.data.containers import BadRow, TableStream, open_table
 from votecast.data.ids import IdIndex
+from votecast.data.io import BadRow, TableStream, open_table
 from votecast.data.parts import Part
 from votecast.data.quarantine import BadRows
 from votecast.data.report import ReadReport

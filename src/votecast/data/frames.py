@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.battles import Battles
-from votecast.data.containers import RawBatch
+from votecast.data.formats import Options, Source, find_source
+from votecast.data.io import RawBatch
 from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.parts import Part
 from votecast.data.reading import HEAD_ROWS
-from votecast.data.sources import Options, Source, find_source
 from votecast.errors import DataError
 
 _NAME = "the frame"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS
 from votecast.data.cells import CellError, Cells, json_kind, load_json, load_turns, mend, parse_cells
-from votecast.data.containers import BadRow, RawBatch
+from votecast.data.io import BadRow, RawBatch
 
 _PARSERS = 2
 _LISTS_ALLOWED = "allowed is text or a list of texts and nulls"

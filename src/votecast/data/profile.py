@@ -14,7 +14,7 @@ from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import normalised_prompts, prompt_clusters
 from votecast.data.pairs import Ints, Pairs, by_appearance, known_targets, turns_of
 from votecast.data.repeats import agreement, conflicts, frequent_prompts
-from votecast.types import CLASSES
+from votecast.types import CLASSES, swap_columns
 
 Figures = dict[str, Any]
 
@@ -164,7 +164,7 @@ def _conflicts(battles: Battles, pairs: Pairs, either: Ints) -> int:
     rows = np.flatnonzero(battles.labelled)
     votes = known_targets(battles)[rows]
     turned = pairs.reversed[rows]
-    votes[turned] = votes[turned][:, [1, 0, 2]]
+    votes[turned] = swap_columns(votes[turned])
     kinds = np.unique(np.column_stack([either[rows], votes]), axis=0)
     return int((np.unique(kinds[:, 0], return_counts=True)[1] > 1).sum())
 

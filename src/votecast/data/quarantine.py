@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from votecast.artifacts import atomic_file, check_free
-from votecast.data.containers import BadRow
+from votecast.data.io import BadRow
 from votecast.errors import DataError
 
 

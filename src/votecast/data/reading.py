@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from votecast.data.battles import Battles
-from votecast.data.containers import LARGE_FILE, BadRow, RawBatch, TableStream, open_table
+from votecast.data.formats import FORMATS, Options, Source, find_source
 from votecast.data.ids import IdIndex
+from votecast.data.io import LARGE_FILE, BadRow, RawBatch, TableStream, open_table
 from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.parts import Part
 from votecast.data.quarantine import BadRows
 from votecast.data.report import ReadReport
 from votecast.data.sampling import StratifiedSample
-from votecast.data.sources import FORMATS, Options, Source, find_source
 from votecast.errors import ConfigError, DataError
 
 HEAD_ROWS = 64

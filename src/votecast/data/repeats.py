@@ -8,7 +8,7 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.data.pairs import Ints, Pairs, known_targets
-from votecast.types import CLASSES
+from votecast.types import CLASSES, swap_columns
 
 Figures = dict[str, Any]
 
@@ -95,5 +95,5 @@ def _votes(battles: Battles, pairs: Pairs) -> tuple[Ints, Ints, Any]:
     rows = np.flatnonzero(battles.labelled)
     votes = known_targets(battles)[rows]
     turned = pairs.reversed[rows]
-    votes[turned] = votes[turned][:, [1, 0, 2]]
+    votes[turned] = swap_columns(votes[turned])
     return rows, pairs.numbers(ordered=False)[rows], votes

@@ -16,8 +16,8 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.artifacts import atomic_file, digest_of
-from votecast.data.containers import RawBatch, TableStream, open_table
-from votecast.data.containers.stream import shown
+from votecast.data.io import RawBatch, TableStream, open_table
+from votecast.data.io.stream import shown
 from votecast.data.writing.sinks import Sink, container_of
 from votecast.errors import DataError
 

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from votecast.config.machine import keep_memory
 from votecast.errors import JudgeError
 from votecast.inference.replica import Replica, devices_of, using_threads
 from votecast.inference.settings import InferenceSettings
 from votecast.inference.spread import is_spread
-from votecast.machine import keep_memory
-from votecast.runs import Progress, silent
 from votecast.text.batches import token_batches
 from votecast.text.prefixes import grouped_batches, worth_sharing
 from votecast.text.sequences import Sequences
+from votecast.types import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def encode_sequences(
     settings: InferenceSettings = InferenceSettings(),  # noqa: B008 - frozen
     *,
     pad_id: int,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Floats:
     """Run every sequence through a network.
 
@@ -88,7 +88,7 @@ class Engine:
         with using_threads(settings.threads):
             self.replicas = [Replica(network, device, settings) for device in devices]
 
-    def encode(self, sequences: Sequences, *, pad_id: int, progress: Progress = silent) -> Floats:
+    def encode(self, sequences: Sequences, *, pad_id: int, progress: Progress = no_progress) -> Floats:
         """As `encode_sequences`."""
         work = _Work(sequences, self.budget, pad_id, progress, shares=all(r.shares for r in self.replicas))
         with using_threads(self.settings.threads):

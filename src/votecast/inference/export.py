@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from votecast.config.extras import need
 from votecast.errors import JudgeError
-from votecast.extras import need
 
 logger = logging.getLogger(__name__)
 

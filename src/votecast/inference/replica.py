@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from votecast.config.machine import usable_cores
 from votecast.errors import ConfigError
 from votecast.inference.dense import int8_works
 from votecast.inference.fast import fast_network
 from votecast.inference.settings import InferenceSettings
 from votecast.inference.spread import beside_backbone, is_spread
-from votecast.machine import usable_cores
 from votecast.text.sequences import Padded
 
 logger = logging.getLogger(__name__)

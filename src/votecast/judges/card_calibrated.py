@@ -23,7 +23,7 @@ def sections(notes: Mapping[str, Any]) -> list[str]:
     """One section, or none for a judge that was not calibrated on further votes.
 
     Args:
-        notes: The notes of the judge; "calibration" holds what `votecast.calibrating` tells of each calibration.
+        notes: The notes of the judge; "calibration" holds what `votecast.judges.recalibrate` tells of each calibration.
     """
     entries = [entry for entry in notes.get("calibration", []) if entry["on"] == "votes"]
     if not entries:

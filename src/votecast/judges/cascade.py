@@ -9,11 +9,10 @@ from pydantic import model_validator
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import JudgeError
+from votecast.errors import JudgeError, UnscoredRowsError
 from votecast.judges.composed import ComposedModel, ComposedSettings
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.routing import Plan
-from votecast.judges.unscored import UnscoredRowsError
+from votecast.judges.trained import TrainedJudge
+from votecast.models.routing import Plan
 from votecast.text.report import Cut
 from votecast.types import Probabilities
 

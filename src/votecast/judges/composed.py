@@ -13,11 +13,10 @@ from pydantic import Field
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.model import base_of, order_matters, release, run_with
-from votecast.runs import Run
+from votecast.judges.trained import TrainedJudge
+from votecast.models.base import base_of, order_matters, release, run_with
 from votecast.text.report import Cut
-from votecast.types import Probabilities
+from votecast.types import Probabilities, Run
 
 
 class ComposedSettings(Settings):

@@ -11,7 +11,7 @@ from votecast.data.battles import Battles
 from votecast.errors import JudgeError
 from votecast.judges.combining import Combiner, Method, Stacker, combiner
 from votecast.judges.composed import ComposedModel, ComposedSettings
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.trained import TrainedJudge
 from votecast.types import Probabilities
 
 

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from votecast.data.battles import Battles
 from votecast.data.groups import group_values
 from votecast.features import extract
-from votecast.judges.baseline import BaselineModel, Contributions, Prepared
-from votecast.judges.davidson import link
 from votecast.judges.fitted import Fitted
 from votecast.judges.reasons import GROUPS, group_of, looks
+from votecast.models.baseline import BaselineModel, Contributions, Prepared
+from votecast.models.davidson import link
 
 _ROWS_AT_ONCE = 32
 _MANY = len(GROUPS)

@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from votecast import __version__
 from votecast.artifacts import check_free
 from votecast.errors import ArtifactError, JudgeError
-from votecast.runs import Progress, silent
-from votecast.version import __version__
+from votecast.types import Progress, no_progress
 
 if TYPE_CHECKING:
-    from votecast.judges.judge import TrainedJudge
-    from votecast.judges.neural.model import NeuralModel
+    from votecast.judges.trained import TrainedJudge
+    from votecast.models.neural.model import NeuralModel
 
 DESCRIPTION = "export.json"
 
 
-def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress = silent) -> dict[str, Any]:
+def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress = no_progress) -> dict[str, Any]:
     """Write every network of a judge as ONNX, with its tokenizer, checked against torch.
 
     Args:

@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 
 from votecast.calibration import Calibrator
 from votecast.errors import JudgeError
-from votecast.judges.model import Model
+from votecast.models.base import Model
 from votecast.splits import PromptHashes
 from votecast.types import Probabilities
-
-EXCHANGED = [1, 0, 2]
-"""Columns of a forecast once the answers have been exchanged."""
 
 
 @dataclass(frozen=True)

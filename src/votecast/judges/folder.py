@@ -13,20 +13,20 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from votecast import __version__
 from votecast.artifacts import CARD_NAME, CONFIG_NAME, Folder, read_folder, write_folder
 from votecast.calibration import read_calibrator
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
 from votecast.judges.fitted import Fitted, OutOfFold
-from votecast.judges.model import base_of, link_of
 from votecast.judges.parts import copy_files
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.judges.table import FAMILIES, family
+from votecast.models.base import base_of, link_of
+from votecast.models.registry import FAMILIES, family
 from votecast.splits import PromptHashes
-from votecast.version import __version__
 
 if TYPE_CHECKING:
-    from votecast.judges.judge import TrainedJudge
+    from votecast.judges.trained import TrainedJudge
 
 MEMBERS = "members"
 CALIBRATION = "calibration.safetensors"

@@ -14,13 +14,12 @@ from safetensors.numpy import load_file, save_file
 
 from votecast.config import launched
 from votecast.data.battles import Battles
-from votecast.judges.fitted import EXCHANGED, OutOfFold, checked_probabilities
-from votecast.judges.model import Model, cuts_of, order_matters, release
+from votecast.judges.fitted import OutOfFold, checked_probabilities
 from votecast.judges.parts import is_whole, make_place, write_part
 from votecast.judges.recipe import Recipe
-from votecast.judges.table import family
-from votecast.runs import Run
-from votecast.types import Probabilities
+from votecast.models.base import Model, cuts_of, order_matters, release
+from votecast.models.registry import family
+from votecast.types import Probabilities, Run, swap_columns
 
 DONE, MEMBER, FORECASTS = "done", "member", "forecasts.safetensors"
 SAME = 1e-6
@@ -168,14 +167,14 @@ class Work:
             few = rows[:_LOOKED_AT]
             found = self._forecast(member, self.maker.prepare(self.battles.take(few).swapped()))
             if _gap(raw[: len(few)], found) <= SAME:
-                return raw[:, EXCHANGED]
+                return swap_columns(raw)
         if self._exchanged is None:
             self._exchanged = self.maker.prepare(self.battles.swapped())
         return self._forecast(member, self._exchanged.take(rows))
 
 
 def _gap(raw: Probabilities, swapped: Probabilities) -> float:
-    return float(np.abs(swapped[:, EXCHANGED] - raw).max(initial=0))
+    return float(np.abs(swap_columns(swapped) - raw).max(initial=0))
 
 
 def _writer(member: Model, raw: Probabilities, swapped: Probabilities) -> Callable[[Path], None]:

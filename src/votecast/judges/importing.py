@@ -14,17 +14,17 @@ from votecast.calibration import make_calibrator
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
-from votecast.judges.cross_encoder import CrossEncoderModel
 from votecast.judges.fitted import Fitted, OutOfFold, checked_probabilities
 from votecast.judges.importing_decoders import decoder_members, described
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.neural.alike import architecture, check_alike
-from votecast.judges.neural.backbone import LABELS, check_positions
-from votecast.judges.neural.checkpoint import Checkpoint, read_checkpoint
-from votecast.judges.neural.decoder_checkpoint import DecoderCheckpoint
-from votecast.judges.neural.model import NeuralModel
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.runs import Progress, silent
+from votecast.judges.trained import TrainedJudge
+from votecast.models.cross_encoder import CrossEncoderModel
+from votecast.models.neural.alike import architecture, check_alike
+from votecast.models.neural.backbone import LABELS, check_positions
+from votecast.models.neural.checkpoint import Checkpoint, read_checkpoint
+from votecast.models.neural.decoder_checkpoint import DecoderCheckpoint
+from votecast.models.neural.model import NeuralModel
+from votecast.types import Progress, no_progress
 
 FAMILY: Literal["cross_encoder"] = "cross_encoder"
 """The family whose members have the layout of transformers."""
@@ -45,7 +45,7 @@ def import_judge(
     base: str | None = None,
     name: str = NAME,
     settings: Mapping[str, Any] | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> TrainedJudge:
     """Make a judge of sequence classifiers in the layout of transformers or peft; their forecasts are averaged.
 

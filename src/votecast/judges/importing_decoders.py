@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from votecast.errors import ArtifactError
-from votecast.judges.decoder import DecoderModel
-from votecast.judges.neural.alike import spelling
-from votecast.judges.neural.decoder_checkpoint import DecoderCheckpoint, read_decoder
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.runs import Progress
+from votecast.models.decoder import DecoderModel
+from votecast.models.neural.alike import spelling
+from votecast.models.neural.decoder_checkpoint import DecoderCheckpoint, read_decoder
+from votecast.types import Progress
 
 TEXT = {"template": "tags", "cut": "right", "whole": True, "max_length": 1024}
 """How system 3 laid out its texts: what is read unless something else is asked for."""

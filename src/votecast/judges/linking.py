@@ -17,11 +17,11 @@ from votecast.data.scores import Scores
 from votecast.errors import DataError, LeakError
 from votecast.features.form import length_gap
 from votecast.judges.fitted import Fitted, OutOfFold
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.recipe import load_recipe
-from votecast.judges.scored import ScoredModel
 from votecast.judges.scorers import ABOUT, REWARD, Scorer, scorer
+from votecast.judges.trained import TrainedJudge
 from votecast.metrics import group_folds
+from votecast.models.scored import ScoredModel
 from votecast.splits import PromptHashes
 from votecast.types import CLASSES, Probabilities
 

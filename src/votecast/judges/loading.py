@@ -9,7 +9,7 @@ from typing import Any
 
 from votecast.config import user_settings
 from votecast.errors import ArtifactError, ConfigError
-from votecast.judges.judge import TrainedJudge
+from votecast.judges.trained import TrainedJudge
 
 BUNDLED, RECIPE = "bundled:", "recipe:"
 DEFAULT = "default"

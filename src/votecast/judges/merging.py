@@ -10,13 +10,12 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, JudgeError
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.recipe import load_recipe
-from votecast.runs import Progress, silent
-from votecast.types import Probabilities
+from votecast.judges.trained import TrainedJudge
+from votecast.types import Probabilities, Progress, no_progress
 
 if TYPE_CHECKING:
-    from votecast.judges.neural.model import NeuralModel
+    from votecast.models.neural.model import NeuralModel
 
 Weights = Literal["bf16", "fp32"]
 
@@ -41,7 +40,9 @@ _ANSWERS = (
 )
 
 
-def merge_judge(judge: TrainedJudge, weights: Weights | None = None, *, progress: Progress = silent) -> TrainedJudge:
+def merge_judge(
+    judge: TrainedJudge, weights: Weights | None = None, *, progress: Progress = no_progress
+) -> TrainedJudge:
     """Add the adapters of a judge to the weights they stand beside.
 
     A base of 4 or 8 bits is taken as it stands, so that the sum is that on which the judge was trained.
@@ -65,7 +66,7 @@ def merge_judge(judge: TrainedJudge, weights: Weights | None = None, *, progress
     """
     recipe = judge.recipe
     _check_family(judge)
-    from votecast.judges.neural.merged import has_adapter
+    from votecast.models.neural.merged import has_adapter
 
     members = judge.fitted.members
     if not all(has_adapter(member) for member in members):
@@ -100,7 +101,7 @@ def _merged(member: NeuralModel, settings: Any, kind: Weights, tried: Battles) -
     """The merged member, and by how much a probability of it differs."""
     import torch
 
-    from votecast.judges.neural.merged import forecast_in_full, merged, unmerged
+    from votecast.models.neural.merged import forecast_in_full, merged, unmerged
 
     prepared = member.prepare(tried)
     apart = unmerged(member)
@@ -118,7 +119,7 @@ def _largest(before: Probabilities, after: Probabilities) -> float:
 
 
 def _judge(judge: TrainedJudge, members: Sequence[Any], settings: Any, told: dict[str, Any]) -> TrainedJudge:
-    from votecast.judges.model import base_of
+    from votecast.models.base import base_of
 
     values = judge.recipe.dump()
     recipe = load_recipe(values | {"model": settings.dump()})

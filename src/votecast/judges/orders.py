@@ -15,12 +15,11 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.judges.average import AverageModel
 from votecast.judges.composed import ComposedModel
-from votecast.judges.fitted import EXCHANGED
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.model import cuts_of, order_matters
-from votecast.types import Probabilities
+from votecast.judges.trained import TrainedJudge
+from votecast.models.average import AverageModel
+from votecast.models.base import cuts_of, order_matters
+from votecast.types import Probabilities, swap_columns
 
 if TYPE_CHECKING:
     from votecast.text.report import Cut
@@ -53,7 +52,7 @@ def forecast(judge: TrainedJudge, battles: Any, order: Order = "both") -> tuple[
         return judge.predict_with_cuts(battles)
     battles = as_battles(battles)
     p, cut = judge.predict_with_cuts(battles)
-    return (p + judge.predict_proba(battles.swapped())[:, EXCHANGED]) / 2, cut
+    return (p + swap_columns(judge.predict_proba(battles.swapped()))) / 2, cut
 
 
 def both_orders(judge: TrainedJudge, battles: Any) -> tuple[Probabilities, Probabilities]:
@@ -70,7 +69,7 @@ def both_orders(judge: TrainedJudge, battles: Any) -> tuple[Probabilities, Proba
     given = shown.predict_proba(battles)
     if shown is judge and not order_matters(judge.fitted.members[0]):
         return given, given
-    return given, np.asarray(shown.predict_proba(battles.swapped())[:, EXCHANGED])
+    return given, np.asarray(swap_columns(shown.predict_proba(battles.swapped())))
 
 
 def as_shown(judge: TrainedJudge) -> TrainedJudge:

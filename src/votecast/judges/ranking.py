@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
+from votecast.data.shards import Shard
 from votecast.judges.asking import Cuts, add_cuts, ask, ask_or_tell
-from votecast.judges.fitted import EXCHANGED
-from votecast.judges.model import order_matters
-from votecast.shards import Shard
-from votecast.types import Judge, Probabilities
+from votecast.models.base import order_matters
+from votecast.types import Judge, Probabilities, swap_columns
 
 Wins = NDArray[np.float64]
 
@@ -119,7 +118,7 @@ class Asker:
         if self._orders == 1:
             return shown
         swapped = self._ask_as_shown(battles.swapped(), after)
-        p = (shown.p + swapped.p[:, EXCHANGED]) / 2
+        p = (shown.p + swap_columns(swapped.p)) / 2
         return Forecast(shown.ids, p, swapped.reasons | shown.reasons, add_cuts(shown.cut, swapped.cut))
 
     def _ask_as_shown(self, battles: Battles, after: int) -> Forecast:
@@ -134,7 +133,7 @@ class Asker:
         names = ("prompt", "response_a", "response_b")
         probes = Battles.from_rows([dict(zip(names, probe, strict=True)) for probe in _PROBES])
         shown, swapped = ask(self._judge, probes), ask(self._judge, probes.swapped())
-        return bool(np.abs(shown.probabilities - swapped.probabilities[:, EXCHANGED]).max() <= _SAME)
+        return bool(np.abs(shown.probabilities - swap_columns(swapped.probabilities)).max() <= _SAME)
 
 
 def in_groups(rows: Iterable[Candidates]) -> Iterator[list[Candidates]]:

@@ -13,7 +13,7 @@ from pydantic import Field, create_model
 from votecast.config import Settings, dotted, merge, read_yaml
 from votecast.data.cleaning import CleaningSettings
 from votecast.errors import ConfigError
-from votecast.judges.table import FAMILIES, family
+from votecast.models.registry import FAMILIES, family
 from votecast.recipes import recipe_names, recipe_path
 from votecast.splits import FoldSettings
 

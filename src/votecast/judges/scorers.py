@@ -11,7 +11,7 @@ from votecast.calibration.link import LinkSettings
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.loading import load_judge
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.judges.table import family
+from votecast.models.registry import family
 
 REWARD: Final = "reward"
 ABOUT: Final[dict[str, Any]] = {

@@ -17,11 +17,11 @@ from votecast.calibration.chain import Chain
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError, LeakError
-from votecast.judges.fitted import EXCHANGED, OutOfFold
-from votecast.judges.fitting import calibration_folds
-from votecast.judges.judge import TrainedJudge
-from votecast.judges.model import order_matters
-from votecast.types import Probabilities
+from votecast.judges.cross_validation import calibration_folds
+from votecast.judges.fitted import OutOfFold
+from votecast.judges.trained import TrainedJudge
+from votecast.models.base import order_matters
+from votecast.types import Probabilities, swap_columns
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str, int]
@@ -179,7 +179,7 @@ class _Table:
 
     def in_order(self, p: Probabilities) -> Probabilities:
         """Probabilities of these rows, in the order in which the first judge has the answers."""
-        return np.where(self.other_way[:, None], p[:, EXCHANGED], p)
+        return np.where(self.other_way[:, None], swap_columns(p), p)
 
 
 def _numbered(ids: Sequence[str], content: Sequence[str]) -> Iterator[Key]:
@@ -264,7 +264,7 @@ def _asked(judge: TrainedJudge, votes: Battles) -> tuple[Probabilities, Probabil
 def _swapped(pairs: Sequence[tuple[Probabilities, Probabilities | None]]) -> Floats | None:
     if all(swapped is None for _, swapped in pairs):
         return None
-    return np.stack([p[:, EXCHANGED] if swapped is None else swapped for p, swapped in pairs])
+    return np.stack([swap_columns(p) if swapped is None else swapped for p, swapped in pairs])
 
 
 def _joined(clusters: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

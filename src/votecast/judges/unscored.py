@@ -8,32 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from votecast.artifacts import atomic_file
-from votecast.errors import JudgeError
-
-_SHOWN = 3
-
-
-class UnscoredRowsError(JudgeError):
-    """Some of the battles that a judge was asked for cannot be scored.
-
-    Args:
-        reasons: Positions of these battles among those that were asked for, and what is wrong with each.
-        rows: How many were asked for.
-
-    Example:
-        >>> str(UnscoredRowsError({1: "its reward is nan"}, 3))
-        '1 of 3 battles cannot be scored: number 2: its reward is nan'
-    """
-
-    def __init__(self, reasons: Mapping[int, str], rows: int) -> None:
-        self.reasons, self.rows = dict(sorted(reasons.items())), rows
-        first = [f"number {row + 1}: {reason}" for row, reason in list(self.reasons.items())[:_SHOWN]]
-        more = f"; and {len(self.reasons) - _SHOWN} more" if len(self.reasons) > _SHOWN else ""
-        super().__init__(f"{len(self.reasons)} of {rows} battles cannot be scored: {'; '.join(first)}{more}")
-
-    def within(self, start: int, rows: int) -> UnscoredRowsError:
-        """The same, where these battles begin at `start` among so many."""
-        return UnscoredRowsError({start + row: reason for row, reason in self.reasons.items()}, rows)
 
 
 def unscored_path(out: str | Path) -> Path:

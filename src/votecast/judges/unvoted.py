@@ -9,9 +9,9 @@ from votecast.calibration import make_calibrator
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK
 from votecast.errors import ConfigError
 from votecast.judges.fitted import Fitted, OutOfFold
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.recipe import load_recipe
-from votecast.judges.table import family
+from votecast.judges.trained import TrainedJudge
+from votecast.models.registry import family
 
 FAMILY: Final = "reward"
 NOT_FITTED: Final = (

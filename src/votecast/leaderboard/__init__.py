@@ -1,6 +1,23 @@
-"""Leaderboards: from files of votes, of forecasts, or of both, to a ranking of models with intervals."""
+"""Leaderboards: rank models from votes, from predictions or from both, with intervals."""
 
-from votecast.leaderboard.board import Leaderboard
-from votecast.leaderboard.making import leaderboard
+from votecast.leaderboard.fit import Fit, fit_ranking
+from votecast.leaderboard.games import Games, Predicted
+from votecast.leaderboard.methods import METHODS
+from votecast.leaderboard.rank import rank_models
+from votecast.leaderboard.result import Estimate, Ranking
 
-__all__ = ["Leaderboard", "leaderboard"]
+from votecast.leaderboard.board import Leaderboard  # isort: skip
+from votecast.leaderboard.rank_votes import leaderboard  # isort: skip
+
+__all__ = [
+    "METHODS",
+    "Estimate",
+    "Fit",
+    "Games",
+    "Leaderboard",
+    "Predicted",
+    "Ranking",
+    "fit_ranking",
+    "leaderboard",
+    "rank_models",
+]

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from votecast.leaderboard import Ranking
 from votecast.leaderboard.both_bad import BothBad
 from votecast.leaderboard.settings import BoardSettings
-from votecast.ranking import Ranking
 
 FEW_CLUSTERS: Final = 30
 """With fewer clusters of prompts, intervals are rough."""

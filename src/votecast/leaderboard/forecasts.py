@@ -12,9 +12,8 @@ from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
 from votecast.judges.asking import ask, numbers_of
 from votecast.judges.sharing import shared_rows
-from votecast.leaderboard.rows import has_texts
-from votecast.runs import Progress
-from votecast.types import Probabilities
+from votecast.leaderboard.vote_rows import has_texts
+from votecast.types import Probabilities, Progress
 
 _ROWS_AT_ONCE: Final = 1024
 _NAMED: Final = 5

@@ -13,7 +13,7 @@ class BoardSettings(Settings):
     """How a leaderboard is made.
 
     Args:
-        method: The fit, a name in `votecast.ranking.METHODS`.
+        method: The fit, a name in `votecast.leaderboard.METHODS`.
         style_control: Whether differences in length, headings, lists, bold words, code and links take part, so that the
             scores are those of answers that are dressed up alike.
         both_bad: What votes against both answers are: a "tie"; left out ("drop"); or an outcome of its "own", so that

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from votecast.errors import DataError
 from votecast.features.styling import STYLING, styling_gap
-from votecast.leaderboard.rows import Named, has_texts
+from votecast.leaderboard.vote_rows import Named, has_texts
 from votecast.types import Probabilities
 
 LEAST: Final = 30

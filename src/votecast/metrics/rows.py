@@ -19,16 +19,6 @@ EPSILON: Final = float(np.finfo(np.float64).eps)
 Floats = NDArray[np.float64]
 
 
-def exchanged(p: Probabilities) -> Probabilities:
-    """The columns a and b exchanged.
-
-    Example:
-        >>> exchanged(np.array([[0.5, 0.3, 0.2]]))
-        array([[0.3, 0.5, 0.2]])
-    """
-    return np.ascontiguousarray(p[:, [1, 0, 2]])
-
-
 def row_sum(x: Floats) -> Floats:
     """Sum over the three columns, (a + b) + tie: bit-equal when a and b are exchanged."""
     return np.asarray((x[:, 0] + x[:, 1]) + x[:, 2])

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from votecast.metrics.checks import check_probabilities, check_rows
-from votecast.metrics.rows import Floats, brier_scores, decisions, exchanged, log_losses, margins, preferences
-from votecast.types import Probabilities
+from votecast.metrics.rows import Floats, brier_scores, decisions, log_losses, margins, preferences
+from votecast.types import Probabilities, swap_columns
 
 
 def log_loss(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -183,7 +183,7 @@ def auc_of_margins(scores: Floats, positive: Floats, negative: Floats) -> float:
 
 def flips(p: Probabilities, p_exchanged: Probabilities) -> Floats:
     """How far the decision moves when the answers are exchanged: 0 or 1 a row, parts where classes draw; shape (n,)."""
-    moved = np.abs(decisions(p) - decisions(exchanged(p_exchanged)))
+    moved = np.abs(decisions(p) - decisions(swap_columns(p_exchanged)))
     return np.asarray(moved.sum(axis=1) / 2)
 
 

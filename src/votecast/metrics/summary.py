@@ -14,9 +14,9 @@ from votecast.metrics.bootstrap import LEVEL, ClusterDraws, paired_gain
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.reliability import BINS
 from votecast.metrics.result import Evaluation, Figure, Figures, Slice
-from votecast.metrics.rows import exchanged, without_ties
+from votecast.metrics.rows import without_ties
 from votecast.metrics.table import Measure
-from votecast.types import Probabilities
+from votecast.types import Probabilities, swap_columns
 
 MAX_VALUES: Final = 20
 OTHER: Final = "other"
@@ -142,7 +142,7 @@ def _baselines(
         forecasts["longer"] = longer_wins(t, lengths, w, folds=folds, binary=binary)
     out: dict[str, Figures] = {}
     for name, q in forecasts.items():
-        measure = Measure(Checked(t, q, w), cluster, drawn, exchanged=exchanged(q), perfect=False)
+        measure = Measure(Checked(t, q, w), cluster, drawn, exchanged=swap_columns(q), perfect=False)
         figures = measure.part(np.arange(len(w)))
         gain = paired_gain(t, p, q, w, groups=cluster, draws=len(drawn), seed=seed)
         out[name] = figures | {"log_loss_gain": Figure(*gain)}

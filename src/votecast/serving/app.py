@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
+from votecast import __version__
 from votecast.serving.documentation import documentation
 from votecast.serving.gate import Gate, http_error
 from votecast.serving.keys import Guard
@@ -19,7 +20,6 @@ from votecast.serving.operations import OPERATIONS
 from votecast.serving.pages import read_pages
 from votecast.serving.routes import Routes
 from votecast.serving.settings import ServiceSettings
-from votecast.version import __version__
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool

@@ -12,7 +12,7 @@ from votecast.serving.errors import Fault, UnfitError
 from votecast.types import CLASSES
 
 if TYPE_CHECKING:
-    from votecast.ranking import Games
+    from votecast.leaderboard import Games
 
 MOST_MODELS: Final = 300
 """Models in one leaderboard."""
@@ -34,7 +34,7 @@ def board_of(body: LeaderboardBody) -> dict[str, Any]:
         >>> [each["model"] for each in board_of(LeaderboardBody(games=games))["models"]]
         ['x', 'y']
     """
-    from votecast.ranking import rank_models  # brings scipy, for which the start of the service need not wait
+    from votecast.leaderboard import rank_models  # brings scipy, for which the start of the service need not wait
 
     games = _games(body.games)
     try:
@@ -48,7 +48,7 @@ def board_of(body: LeaderboardBody) -> dict[str, Any]:
 
 
 def _games(given: Sequence[GameBody]) -> Games:
-    from votecast.ranking import Games
+    from votecast.leaderboard import Games
 
     for place, game in enumerate(given):
         if (wrong := _wrong(game)) is not None:

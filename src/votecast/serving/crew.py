@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from votecast.machine import usable_cores
+from votecast.config.machine import usable_cores
 from votecast.serving.facts import JudgeFacts
 from votecast.serving.process import WorkerProcess
 from votecast.serving.settings import ServiceSettings

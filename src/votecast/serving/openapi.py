@@ -8,11 +8,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from votecast import __version__
 from votecast.serving.meanings import meaning
 from votecast.serving.operations import COMING_BACK, GUARDED, OPERATIONS, SAID, Operation
 from votecast.serving.settings import ServiceSettings
 from votecast.serving.shapes import Error
-from votecast.version import __version__
 
 _REF: Final = "#/components/schemas/{model}"
 _UNGUARDED: Final = ("/health",)

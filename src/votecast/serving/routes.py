@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from votecast import __version__
 from votecast.serving.answers import answer
 from votecast.serving.boards import board_of
 from votecast.serving.bodies import BatchBody, BattleBody, CompareBody, Given, LeaderboardBody, RerankBody, read_body
@@ -21,7 +22,6 @@ from votecast.serving.metrics import CONTENT_TYPE, Metrics
 from votecast.serving.reading import read_json
 from votecast.serving.reranking import check_spread, pairs_of, ranking_of
 from votecast.serving.settings import ServiceSettings
-from votecast.version import __version__
 
 if TYPE_CHECKING:
     from votecast.serving.logs import Exchange

@@ -12,13 +12,12 @@ import pyarrow as pa
 
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
 from votecast.data.writing.predictions import decide
-from votecast.errors import ConfigError, DataError
+from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.explaining import explain
-from votecast.judges.judge import TrainedJudge
 from votecast.judges.loading import load_judge
-from votecast.judges.model import order_matters
 from votecast.judges.orders import Order, both_orders, forecast, leaves
-from votecast.judges.unscored import UnscoredRowsError
+from votecast.judges.trained import TrainedJudge
+from votecast.models.base import order_matters
 from votecast.serving.facts import JudgeFacts
 from votecast.types import CLASSES, Probabilities
 

@@ -13,7 +13,7 @@ import numpy as np
 from votecast.artifacts import CONFIG_NAME, SAFE_SUFFIXES
 from votecast.data.battles import SCHEMA, Battles
 from votecast.errors import ArtifactError, VotecastError
-from votecast.types import Judge, Probabilities
+from votecast.types import Judge, Probabilities, swap_columns
 
 ODD_ROWS: list[dict[str, Any]] = [
     {"prompt": "", "response_a": "", "response_b": ""},
@@ -38,7 +38,7 @@ def check_judge(make: Callable[[], Judge], battles: Battles, *, order_tolerance:
 
     Example:
         >>> from votecast.data.simulation import simulate
-        >>> from votecast.judges.judge import TrainedJudge
+        >>> from votecast.judges.trained import TrainedJudge
         >>> battles, truth = next(simulate(rows=300, seed=0, batch=300))
         >>> check_judge(lambda: TrainedJudge("baseline", {"folds.n": 2}), battles)
     """
@@ -86,7 +86,7 @@ def rows_do_not_see_each_other(judge: Judge, battles: Battles, p: Probabilities)
 
 def order_plays_no_part(judge: Judge, battles: Battles, p: Probabilities, tolerance: float) -> None:
     """Exchanging the answers exchanges the columns a and b."""
-    gap = np.abs(judge.predict_proba(battles.swapped())[:, [1, 0, 2]] - p).max()
+    gap = np.abs(swap_columns(judge.predict_proba(battles.swapped())) - p).max()
     assert gap <= tolerance, f"exchanging the answers moved a probability by {gap}; allowed is {tolerance}"
 
 

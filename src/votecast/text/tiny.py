@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from votecast.extras import need
+from votecast.config.extras import need
 from votecast.text.tokenizer import FastTokenizer
 
 SPECIALS = {kind: f"[{kind[:3].upper()}]" for kind in ("pad_token", "cls_token", "sep_token", "eos_token", "unk_token")}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from votecast.config.extras import need
 from votecast.errors import ConfigError, JudgeError
-from votecast.extras import need
 
 _FILES = (
     "tokenizer.json",

@@ -6,7 +6,7 @@ import logging
 import warnings
 from types import ModuleType
 
-from votecast.extras import need
+from votecast.config.extras import need
 
 
 def bitsandbytes() -> ModuleType:

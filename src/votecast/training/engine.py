@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from votecast import machine
+from votecast.config import machine
 from votecast.errors import ConfigError
-from votecast.runs import Run
 from votecast.training.average import Average
 from votecast.training.checkpoints import Checkpoint, Checkpoints
 from votecast.training.data import Data
@@ -28,6 +27,7 @@ from votecast.training.settings import Interval, TrainingSettings
 from votecast.training.sharding import gathered, learnt, put
 from votecast.training.step import Done, Stepper
 from votecast.training.tracking import Trackers
+from votecast.types import Run
 
 logger = logging.getLogger(__name__)
 _FREE = {"keep", "max_tokens", "report_to", "valid_share"}

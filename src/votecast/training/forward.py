@@ -14,7 +14,7 @@ from votecast.training.plan import Rows, passes
 from votecast.training.precision import Name, autocast
 from votecast.training.processes import Processes
 from votecast.training.sharding import settle
-from votecast.types import Probabilities
+from votecast.types import Probabilities, swap_columns
 
 
 def log_probabilities(network: Module, examples: Examples, rows: Rows, precision: Name, device: torch.device) -> Tensor:
@@ -83,6 +83,6 @@ def _figures(data: Data, by_view: Probabilities) -> dict[str, float]:
         "accuracy": float(accuracy(data.targets, mean, weights)),
     }
     if by_view.shape[1] == 2:
-        seen_by_judge = by_view[:, 1][:, [1, 0, 2]]  # flip_rate wants the first answer shown first
+        seen_by_judge = swap_columns(by_view[:, 1])  # flip_rate wants the first answer shown first
         figures["flip_rate"] = flip_rate(by_view[:, 0], seen_by_judge, weights)
     return figures

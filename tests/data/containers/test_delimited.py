@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from votecast.data.containers import BadRow, open_table, records
+from votecast.data.io import BadRow, open_table, records
 from votecast.errors import DataError
 
 CELLS = st.text(st.sampled_from('ab",\n\r é😀\0;\\'), max_size=12)
@@ -28,10 +28,10 @@ def read(path: Path, **options: Any) -> tuple[list[list[str]], list[int]]:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("votecast.data.containers.sources.BATCH_BYTES", 16)
+    monkeypatch.setattr("votecast.data.io.sources.BATCH_BYTES", 16)
     monkeypatch.setattr(records, "LEAST_READ", 8)
     monkeypatch.setattr(records, "_WINDOW", 5)
-    monkeypatch.setattr("votecast.data.containers.sources.HEAD_BYTES", 8)
+    monkeypatch.setattr("votecast.data.io.sources.HEAD_BYTES", 8)
 
 
 def test_cells_stay_text(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_python_writes_is_read(tmp_path_factory: pytest.TempPathFactory, ta
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([header, *table])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("votecast.data.containers.sources.BATCH_BYTES", 16)
+        patch.setattr("votecast.data.io.sources.BATCH_BYTES", 16)
         patch.setattr(records, "LEAST_READ", 8)
         patch.setattr(records, "_WINDOW", 5)
         rows, numbers = read(path)
@@ -146,7 +146,7 @@ def test_quotation_marks_in_bare_cells_are_text_as_python_reads_them(
     path.write_text("x,y\n" + text + "\n", newline="")
     bad: list[BadRow] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("votecast.data.containers.sources.BATCH_BYTES", 16)
+        patch.setattr("votecast.data.io.sources.BATCH_BYTES", 16)
         patch.setattr(records, "LEAST_READ", 8)
         patch.setattr(records, "_WINDOW", 5)
         rows, numbers = read(path, on_bad_row=bad.append)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.data.containers import BadRow, RawBatch, open_table, records
+from votecast.data.io import BadRow, RawBatch, open_table, records
 from votecast.errors import DataError
 
 TEXT = st.text(st.sampled_from('ab"\\\n\0{}[]é😀'), max_size=8)
@@ -106,9 +106,9 @@ def test_repairs_are_counted_by_row(path: Path) -> None:
 
 
 def test_keys_may_come_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("votecast.data.containers.sources.BATCH_BYTES", 16)
+    monkeypatch.setattr("votecast.data.io.sources.BATCH_BYTES", 16)
     monkeypatch.setattr(records, "LEAST_READ", 8)
-    monkeypatch.setattr("votecast.data.containers.sources.HEAD_BYTES", 8)
+    monkeypatch.setattr("votecast.data.io.sources.HEAD_BYTES", 8)
     lines = [{"a": 1}, {"a": 2.5}, {"b": [None, "x"]}, {"b": ["y"], "c": "2020-01-01"}, {"c": "later"}, {"a": "text"}]
     found = rows(path, "".join(json.dumps(each) + "\n" for each in lines))
     assert [{key: value for key, value in row.items() if value is not None} for row in found] == lines
@@ -153,7 +153,7 @@ def test_a_damaged_array_names_the_row(tmp_path: Path, content: str, message: st
 def test_every_value_survives(tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, Any]]) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "votes.jsonl"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("votecast.data.containers.sources.BATCH_BYTES", 64)
+        patch.setattr("votecast.data.io.sources.BATCH_BYTES", 64)
         patch.setattr(records, "LEAST_READ", 16)
         found = batches(path, "".join(json.dumps(each) + "\n" for each in values))
     assert [row for batch in found for row in batch.rows] == list(range(1, len(values) + 1))

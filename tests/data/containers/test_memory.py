@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 CHILD = """
 import sys
 from pathlib import Path
-from votecast.data.containers import open_table
+from votecast.data.io import open_table
 
 def peak():
     status = Path("/proc/self/status").read_text()

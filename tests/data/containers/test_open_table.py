@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.data.hostile import CSV, JSONL, arrow, parquet, votes_table, zstd_stream
 
-from votecast.data.containers import open_table
-from votecast.data.containers.detection import find_container
+from votecast.data.io import open_table
+from votecast.data.io.detection import find_container
 from votecast.errors import DataError
 
 VOTES = votes_table(40)
@@ -171,7 +171,7 @@ def test_columns_of_parquet_are_chosen(tmp_path: Path) -> None:
 def test_large_batches_are_cut_and_rows_are_numbered(
     tmp_path: Path, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("votecast.data.containers.sources.BATCH_BYTES", 600)
+    monkeypatch.setattr("votecast.data.io.sources.BATCH_BYTES", 600)
     path = tmp_path / f"votes.{container}"
     path.write_bytes(CONTENT[container])
     with open_table(path) as stream:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from votecast.data import Battles, read_votes
 from votecast.data.battles import SCHEMA
-from votecast.data.containers import open_table
+from votecast.data.io import open_table
 from votecast.data.writing import Written, write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError
 

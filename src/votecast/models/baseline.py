@@ -1,0 +1,323 @@
+"""The baseline judge: boosted trees and a sparse linear model over features of the pair, stacked. No torch."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from votecast.config import Settings
+from votecast.data.battles import Battles
+from votecast.data.frames import as_battles
+from votecast.errors import ArtifactError, JudgeError
+from votecast.features import PairFeatures, extract
+from votecast.models.boosting import Held, Trees, TreeSettings, Views
+from votecast.models.davidson import Vector, prior_closeness
+from votecast.models.linear import Design, Linear, LinearSettings
+from votecast.models.reduction import Reduction, ReductionSettings
+from votecast.models.stacking import Blend, Scores, inner_folds
+from votecast.types import Probabilities, Run
+
+logger = logging.getLogger(__name__)
+
+TREES, LINEAR, REDUCTION, MODEL = "trees.txt", "linear.safetensors", "reduction.safetensors", "model.json"
+_FEW_ROUNDS = 50
+
+
+class BaselineSettings(Settings):
+    """Settings of the baseline judge.
+
+    Args:
+        trees: Settings of the boosted trees.
+        linear: Settings of the linear model.
+        reduction: Settings of the reduced differences in words and characters that the trees see.
+        inner_folds: Folds, grouped by prompt, on which rounds of boosting and the blend of the models are settled.
+        held_rows: Held-out rows that are enough to settle them; once there are as many, no more inner folds are run.
+        threads: Threads for features and trees; 0 uses all cores. The result does not depend on it.
+    """
+
+    trees: TreeSettings = TreeSettings()
+    linear: LinearSettings = LinearSettings()
+    reduction: ReductionSettings = ReductionSettings()
+    inner_folds: int = Field(3, ge=2, le=20)
+    held_rows: int = Field(12_000, ge=1)
+    threads: int = Field(0, ge=0, le=1024)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Features of battles, laid out for both models; computed once, cut into folds many times.
+
+    Args:
+        features: The features.
+    """
+
+    features: PairFeatures
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, indices: ArrayLike) -> Prepared:
+        """The battles at these positions, in this order."""
+        return Prepared(self.features.take(indices))
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """Sums that a baseline's forecasts are made of: `link(strength.sum(axis=1), base + closeness.sum(axis=1))`.
+
+    Args:
+        names: Names of the columns, as trees and linear model know them; "terms" are all hashed words together.
+        strength: What each column adds to the strength, shape (n, columns); exchanging the answers changes its sign.
+        closeness: What each column adds to the closeness, shape (n, columns); exchanging the answers does nothing.
+        base: The closeness that all battles start from.
+    """
+
+    names: tuple[str, ...]
+    strength: NDArray[np.float64]
+    closeness: NDArray[np.float64]
+    base: float
+
+
+class BaselineModel:
+    """Boosted trees and a linear model over features of the pair, stacked on held-out forecasts.
+
+    Both models give every battle a strength, which changes its sign when the answers are exchanged, and a closeness,
+    which does not change; so exchanging the answers exchanges columns a and b exactly, for every input.
+
+    Args:
+        settings: Settings of the baseline.
+        seed: Seed of every draw.
+
+    Example:
+        >>> from votecast.data.battles import Battles
+        >>> rows = [
+        ...     {"prompt": str(i), "response_a": "No.", "response_b": "Yes, " * i, "winner": "b"} for i in range(40)
+        ... ]
+        >>> battles = Battles.from_rows(rows)
+        >>> model = BaselineModel(seed=0).fit(battles, battles.targets(), battles.weights())
+        >>> p = model.predict(battles)
+        >>> from votecast.types import swap_columns
+        >>> bool((swap_columns(model.predict(battles.swapped())) == p).all())
+        True
+    """
+
+    settings_type: ClassVar[type[Settings]] = BaselineSettings
+
+    def __init__(self, settings: BaselineSettings | None = None, *, seed: int = 0) -> None:
+        self.settings = settings or BaselineSettings()
+        self.seed = seed
+        self._parts: _Parts | None = None
+
+    def prepare(self, battles: Battles | Any) -> Prepared:
+        """Compute the features of battles, for `fit` and `predict`, row by row."""
+        return Prepared(extract(as_battles(battles), threads=self.settings.threads))
+
+    def fit(
+        self,
+        battles: Prepared | Battles,
+        targets: Probabilities,
+        weights: Vector,
+        groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),  # noqa: ARG002, B008 - part of the protocol; frozen
+    ) -> Self:
+        """Learn from votes.
+
+        Args:
+            battles: Battles, or what `prepare` made of them.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
+            run: Not used: a fit takes minutes, and starts anew when it was killed.
+
+        Raises:
+            JudgeError: If there are no rows, or all weights are 0.
+        """
+        features = self._features(battles)
+        if not len(features) or not weights.sum() > 0:
+            raise JudgeError(
+                f"the baseline was given {len(features)} battles of weight {float(weights.sum())} in all; "
+                "it learns from at least one battle with a weight above 0"
+            )
+        groups = np.arange(len(features)) if groups is None else groups
+        reduction = Reduction.fit(features, self.settings.reduction)
+        views, design = Views.of(features, reduction), Design.of(features)
+        work = _Fit(self.settings, self.seed, views, design, targets, weights)
+        self._parts = _Parts(reduction, *work.run(inner_folds(groups, self.settings.inner_folds, self.seed)))
+        return self
+
+    def predict(self, battles: Prepared | Battles) -> Probabilities:
+        """Forecast votes, uncalibrated.
+
+        Args:
+            battles: Battles, or what `prepare` made of them.
+
+        Returns:
+            Probabilities of shape (n, 3); each row depends on that row's texts alone.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        parts, features = self._learnt(), self._features(battles)
+        return parts.predict(features) if len(features) else np.zeros((0, 3))
+
+    def contributions(self, battles: Prepared | Battles) -> Contributions:
+        """What every column that the models read adds to the forecasts of `predict`, battle by battle.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        return self._learnt().contributions(self._features(battles))
+
+    def _learnt(self) -> _Parts:
+        if self._parts is None:
+            raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
+        return self._parts
+
+    def _features(self, battles: Prepared | Battles) -> PairFeatures:
+        return battles.features if isinstance(battles, Prepared) else self.prepare(battles).features
+
+    def save(self, folder: Path) -> None:
+        """Write trees, linear weights and blend into an existing folder.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        if self._parts is None:
+            raise JudgeError("the baseline has not been fitted, so there is nothing to save; call fit first")
+        trees, blend, arrays = self._parts.trees, self._parts.blend, self._parts.linear.arrays()
+        (folder / TREES).write_text(trees.text(), "utf-8")
+        small = {name: arrays[name].astype(np.float16) for name in ("terms", "apart")}
+        for name, kept in ((LINEAR, arrays | small), (REDUCTION, self._parts.reduction.arrays())):
+            save_file({key: np.ascontiguousarray(array) for key, array in kept.items()}, folder / name)
+        facts = {"strength": blend.strength, "closeness": blend.closeness, "base": blend.base, "trees_base": trees.base}
+        (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: BaselineSettings | None = None, *, seed: int = 0) -> Self:
+        """Read back what `save` wrote; predictions are bit-equal.
+
+        Raises:
+            ArtifactError: If a file is absent or damaged.
+        """
+        model = cls(settings, seed=seed)
+        try:
+            facts = json.loads((folder / MODEL).read_text("utf-8"))
+            blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
+            arrays = load_file(folder / LINEAR)
+            small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
+            linear = Linear.from_arrays(arrays | small)
+            trees = Trees.read(folder / TREES, facts["trees_base"], model.settings.threads)
+            reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise ArtifactError(
+                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
+            ) from error
+        model._parts = _Parts(reduction, trees, linear, blend)
+        return model
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a baseline has learnt."""
+
+    reduction: Reduction
+    trees: Trees
+    linear: Linear
+    blend: Blend
+
+    def predict(self, features: PairFeatures) -> Probabilities:
+        """Probabilities of shape (n, 3)."""
+        views, design = Views.of(features, self.reduction), Design.of(features)
+        return self.blend.predict(self.trees.strength(views), self.linear.strength(design))
+
+    def contributions(self, features: PairFeatures) -> Contributions:
+        """What the forecasts of `predict` are the sums of."""
+        views, design, blend = Views.of(features, self.reduction), Design.of(features), self.blend
+        s, t, start = self.trees.contributions(views)
+        more_s, more_t = self.linear.contributions(design)
+        gaps, means = ([f"{kind}_{name}" for name in features.names] for kind in ("gap", "own"))
+        return Contributions(
+            (*views.names, "terms", *gaps, *means, *features.shared_names),
+            np.concatenate([blend.strength[0] * s, blend.strength[1] * more_s], axis=1),
+            np.concatenate([blend.closeness[0] * t, blend.closeness[1] * more_t], axis=1),
+            blend.base + blend.closeness[0] * start,
+        )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One fit: held-out forecasts over inner folds, then both models on all rows."""
+
+    settings: BaselineSettings
+    seed: int
+    views: Views
+    design: Design
+    targets: Probabilities
+    weights: Vector
+
+    def run(self, fold: NDArray[np.int64]) -> tuple[Trees, Linear, Blend]:
+        """Fit trees, words and their blend on all rows, once other folds have said how many rounds and which blend."""
+        rows = np.arange(len(fold))
+        base = prior_closeness(self.targets, self.weights)
+        parts = [rows[fold == number] for number in range(int(fold.max()) + 1)]
+        parts = [part for part in parts if self.weights[part].sum() > 0]
+        blend, rounds = Blend((0.5, 0.5), (0.5, 0.5), base), min(_FEW_ROUNDS, self.settings.trees.rounds)
+        if len(parts) > 1:
+            blend, rounds = self.settle(parts, base)
+        trees, linear = self.trees(rows, rounds), self.linear(rows)
+        logger.info("baseline: %d rounds, blend %s", rounds, blend)
+        return trees, linear, blend
+
+    def settle(self, parts: list[NDArray[np.int64]], base: float) -> tuple[Blend, int]:
+        """Forecast parts with models of the others; find the best number of rounds, and the blend at it."""
+        all_rows = np.concatenate(parts)
+        enough = int(np.searchsorted(np.cumsum([len(part) for part in parts]), self.settings.held_rows)) + 1
+        parts = parts[:enough]
+        rows = np.concatenate(parts)
+        boosters, curves, linear_scores = [], [], []
+        for part in parts:
+            others = np.setdiff1d(all_rows, part)
+            held = Held(self.views.take(part), self.targets[part], self.weights[part], self.settings.trees.patience)
+            boosters.append(self.trees(others, self.settings.trees.rounds, held))
+            curves.append(held.losses)
+            linear_scores.append(self.linear(others).strength(self.design.take(part)))
+        shortest = min(map(len, curves))
+        shares = [self.weights[part].sum() for part in parts]
+        losses = np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)
+        rounds = 1 + int(np.argmin(losses)) if shortest else 1  # a part too small to split at all has no curve
+        tree_scores = [
+            trees.strength(self.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)
+        ]
+        scores = (_joined(tree_scores), _joined(linear_scores))
+        return Blend.fit(scores, self.targets[rows], self.weights[rows], base), rounds
+
+    def trees(self, rows: NDArray[np.int64], rounds: int, held: Held | None = None) -> Trees:
+        """Trees fitted on these battles."""
+        views, targets, weights = self.views.take(rows), self.targets[rows], self.weights[rows]
+        return Trees.fit(
+            views,
+            targets,
+            weights,
+            self.settings.trees,
+            rounds=rounds,
+            seed=self.seed,
+            threads=self.settings.threads,
+            held=held,
+        )
+
+    def linear(self, rows: NDArray[np.int64]) -> Linear:
+        """A linear model fitted on these battles."""
+        return Linear.fit(self.design.take(rows), self.targets[rows], self.weights[rows], self.settings.linear)
+
+
+def _joined(scores: list[Scores]) -> Scores:
+    return np.concatenate([s for s, _ in scores]), np.concatenate([t for _, t in scores])

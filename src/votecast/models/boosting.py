@@ -1,0 +1,276 @@
+"""Boosted trees that read each answer beside the other, and are blind to which of them is called a."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from votecast.config import Settings
+from votecast.errors import ArtifactError, MissingExtraError
+from votecast.features import PairFeatures
+from votecast.models.davidson import Vector, curvatures, gradients, link, loss, prior_closeness
+from votecast.models.reduction import Reduction
+from votecast.types import Probabilities
+
+
+class TreeSettings(Settings):
+    """Settings of the boosted trees.
+
+    Args:
+        rounds: Most rounds of boosting; the number used is settled on held-out prompts.
+        patience: Rounds without improvement on held-out prompts before a fold stops.
+        learning_rate: Share of each tree that is added.
+        leaves: Most leaves of a tree.
+        min_rows: Fewest rows in a leaf (each battle is two rows).
+        l2: Penalty on leaf values.
+        features: Share of the features that each tree may use.
+        rows: Share of the rows that each tree sees.
+        bins: Most bins of a feature.
+    """
+
+    rounds: int = Field(300, ge=1, le=100_000)
+    patience: int = Field(25, ge=1)
+    learning_rate: float = Field(0.08, gt=0, le=1)
+    leaves: int = Field(8, ge=2, le=4096)
+    min_rows: int = Field(60, ge=1)
+    l2: float = Field(20.0, ge=0)
+    features: float = Field(0.4, gt=0, le=1)
+    rows: float = Field(0.7, gt=0, le=1)
+    bins: int = Field(63, ge=3, le=255)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Each battle as two rows: answer a seen beside b, then, in the second half, answer b seen beside a.
+
+    Args:
+        names: Names of the columns.
+        rows: Float32 of shape (2n, len(names)).
+    """
+
+    names: list[str]
+    rows: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, features: PairFeatures, reduction: Reduction) -> Self:
+        """Lay out the features of battles, and their reduced differences, as the trees read them."""
+        gap = np.concatenate([features.a - features.b, reduction.components(features)], axis=1)
+        first = np.concatenate([features.a, gap, features.shared], axis=1)
+        second = np.concatenate([features.b, -gap, features.shared], axis=1)
+        gaps = (f"gap_{name}" for name in (*features.names, *reduction.names))
+        names = [*(f"own_{name}" for name in features.names), *gaps]
+        return cls([*names, *features.shared_names], np.concatenate([first, second]))
+
+    def can_be_split(self, min_rows: int) -> bool:
+        """Whether any column has enough rows beside its most common value; LightGBM refuses to start where none has."""
+        return any(np.count_nonzero(column != np.median(column)) >= min_rows for column in self.rows.T)
+
+    def take(self, rows: NDArray[np.int64]) -> Views:
+        """Both rows of the battles at these positions."""
+        return Views(self.names, self.rows[np.concatenate([rows, rows + self.rows.shape[0] // 2])])
+
+
+@dataclass
+class Held:
+    """Held-out battles on which the loss is followed, round by round.
+
+    Args:
+        views: The battles.
+        targets: Their soft labels, shape (n, 3).
+        weights: Their weights, shape (n,).
+        patience: Rounds without improvement before boosting stops.
+        losses: The loss after each round; filled as boosting goes on.
+    """
+
+    views: Views
+    targets: Probabilities
+    weights: Vector
+    patience: int
+    losses: list[float] = field(default_factory=list)
+
+    def stale(self, booster: Any, base: float) -> bool:
+        """Note the loss after the last round and say whether it has stopped falling."""
+
+        def _log_loss(raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
+            s, t = paired(raw.reshape(-1, 2))
+            return "log_loss", loss(link(s, t + base), self.targets, self.weights), False
+
+        self.losses.append(float(booster.eval_valid(feval=_log_loss)[0][2]))
+        return len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
+
+
+class Trees:
+    """A booster with two outputs per answer: its worth `f`, and `g`, how close it makes the pair.
+
+    The strength of a battle is `f(a | b) - f(b | a)` and its closeness is `g(a | b) + g(b | a)` plus a constant. The
+    order of the answers cannot matter, whatever the trees have learnt.
+
+    Args:
+        booster: The LightGBM booster; None where there was too little to grow a tree from.
+        base: The constant part of the closeness.
+        threads: Threads to predict with; 0 uses all cores.
+    """
+
+    def __init__(self, booster: Any, base: float, threads: int = 0) -> None:
+        self.booster = booster
+        self.base = base
+        self.threads = threads
+
+    @classmethod
+    def fit(
+        cls,
+        views: Views,
+        targets: Probabilities,
+        weights: Vector,
+        settings: TreeSettings,
+        *,
+        rounds: int,
+        seed: int,
+        threads: int,
+        held: Held | None = None,
+    ) -> Self:
+        """Boost for some rounds.
+
+        Args:
+            views: The battles, two rows each.
+            targets: Soft labels, shape (n, 3).
+            weights: Shape (n,).
+            settings: Settings of the trees.
+            rounds: Rounds of boosting.
+            seed: Seed of the draws of rows and features.
+            threads: Threads; 0 uses all cores. The result does not depend on it.
+            held: Held-out battles on which the loss is followed; boosting stops when it no longer falls.
+        """
+        lightgbm = load_lightgbm()
+        base = prior_closeness(targets, weights)
+        if not views.can_be_split(settings.min_rows):
+            return cls(None, base, threads)
+        binning = {"max_bin": settings.bins, "feature_pre_filter": False, "verbosity": -1}
+        data = lightgbm.Dataset(views.rows, feature_name=views.names, free_raw_data=True, params=binning)
+        booster = lightgbm.Booster(_parameters(settings, seed, threads), data)
+        if held is not None:
+            booster.add_valid(lightgbm.Dataset(held.views.rows, reference=data, params=data.get_params()), "held")
+        objective = _objective(targets, weights, base)
+        for _ in range(rounds):
+            if booster.update(fobj=objective) or (held is not None and held.stale(booster, base)):
+                break
+        booster.free_dataset()
+        return cls(booster, base, threads)
+
+    def strength(self, views: Views, rounds: int | None = None) -> tuple[Vector, Vector]:
+        """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
+        if self.booster is None:
+            nothing = np.zeros(len(views.rows) // 2)
+            return nothing, nothing
+        raw = self.booster.predict(
+            views.rows,
+            raw_score=True,
+            num_iteration=rounds or -1,
+            validate_features=False,
+            num_threads=self.threads,
+        )
+        return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
+
+    def contributions(self, views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """What every column adds to strength and closeness: SHAP values of trees (Lundberg et al. 2020).
+
+        Returns:
+            Shares of the strength and of the closeness, each of shape (n, columns), and what every battle's closeness
+            starts from; summed, they give `strength`.
+        """
+        n, columns = len(views.rows) // 2, len(views.names)
+        if self.booster is None:
+            return np.zeros((n, columns)), np.zeros((n, columns)), 0.0
+        found = self.booster.predict(views.rows, pred_contrib=True, validate_features=False, num_threads=self.threads)
+        parts = np.asarray(found, dtype=np.float64).reshape(2 * n, 2, columns + 1)
+        start = 2.0 * float(parts[0, 1, -1]) if n else 0.0
+        return parts[:n, 0, :-1] - parts[n:, 0, :-1], parts[:n, 1, :-1] + parts[n:, 1, :-1], start
+
+    def text(self) -> str:
+        """The booster in LightGBM's text format, empty without one."""
+        return "" if self.booster is None else str(self.booster.model_to_string())
+
+    @classmethod
+    def read(cls, path: Path, base: float, threads: int) -> Self:
+        """Read a booster back.
+
+        Raises:
+            ArtifactError: If the file is not a booster with two outputs.
+        """
+        lightgbm = load_lightgbm()
+        try:
+            text = path.read_text("utf-8")
+            booster = lightgbm.Booster(model_str=text) if text else None
+        except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
+            raise ArtifactError(
+                f"{path} cannot be read as a LightGBM model: {error}; copy or train the judge again"
+            ) from error
+        return cls(booster, base, threads)
+
+
+def paired(raw: NDArray[np.float64]) -> tuple[Vector, Vector]:
+    """Strength and closeness from the two outputs of the two views of each battle, shape (2n, 2)."""
+    n = raw.shape[0] // 2
+    return raw[:n, 0] - raw[n:, 0], raw[:n, 1] + raw[n:, 1]
+
+
+def load_lightgbm() -> ModuleType:
+    """LightGBM, or an error that says which system package it lacks.
+
+    Raises:
+        MissingExtraError: If LightGBM, or the OpenMP runtime it needs, is not installed.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin make a shared machine ten times slower
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise MissingExtraError(f"lightgbm is missing ({error}); install it with: pip install lightgbm") from error
+    except OSError as error:
+        raise MissingExtraError(
+            f"lightgbm needs the OpenMP runtime, which this machine lacks ({error}); install the system package "
+            "libgomp1 (Debian, Ubuntu), libgomp (Fedora, Alpine) or libomp (macOS with Homebrew)"
+        ) from error
+    return lightgbm
+
+
+def _parameters(settings: TreeSettings, seed: int, threads: int) -> dict[str, Any]:
+    return {
+        "objective": "none",
+        "num_class": 2,
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": settings.min_rows,
+        "lambda_l2": settings.l2,
+        "feature_fraction": settings.features,
+        "bagging_fraction": settings.rows,
+        "bagging_freq": 1 if settings.rows < 1 else 0,
+        "max_bin": settings.bins,
+        "min_sum_hessian_in_leaf": 1e-2,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "verbosity": -1,
+    }
+
+
+def _objective(targets: Probabilities, weights: Vector, base: float) -> Callable[..., tuple[Any, Any]]:
+    scale = (weights / weights.mean())[:, None]
+
+    def _gradients_of(raw: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        s, t = paired(raw.reshape(-1, 2))
+        p = link(s, t + base)
+        ds, dt = (part[:, None] * scale for part in gradients(p, targets))
+        gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
+        curvature = np.tile(2 * scale * np.stack(curvatures(p), axis=1), (2, 1))
+        return gradient, np.maximum(curvature, 1e-6)
+
+    return _gradients_of

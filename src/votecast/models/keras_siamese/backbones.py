@@ -1,0 +1,205 @@
+"""Backbones of KerasHub: found by name, described in JSON, built again from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+from votecast.config.extras import need
+from votecast.errors import ArtifactError, ConfigError, MissingExtraError
+from votecast.models.neural import minilm
+
+TINY: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("BertBackbone", {"max_sequence_length": 512}),
+    "roberta": ("RobertaBackbone", {"max_sequence_length": 512}),
+    "deberta_v3": ("DebertaV3Backbone", {"max_sequence_length": 512, "bucket_size": 16}),
+}
+"""Name of a small random backbone -> class of KerasHub, settings beside those all of them share."""
+
+_SHAPE = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64}
+_READ = {"token_ids", "padding_mask", "segment_ids"}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """All that is needed to build a backbone again, without its weights.
+
+    Args:
+        kind: Its class in KerasHub.
+        config: The arguments of the class.
+        exact_gelu: Whether its activation is the exact function, where KerasHub's class has an approximation.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    exact_gelu: bool = False
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave.
+
+        Raises:
+            ArtifactError: If a key is missing, or a value is not plain data.
+        """
+        try:
+            kind, config, exact = str(values["class"]), dict(values["config"]), bool(values["exact_gelu"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the backbone of this judge is not described: {error!r}; train it again") from error
+        if not _is_plain(config):
+            raise ArtifactError("the backbone of this judge is described by more than plain numbers and words")
+        return cls(kind, config, exact)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as JSON-able values."""
+        return {"class": self.kind, "config": self.config, "exact_gelu": self.exact_gelu}
+
+    @property
+    def key(self) -> str:
+        """The description as text: equal for equal backbones."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def build(self, dtype: str) -> Any:
+        """A backbone with random weights.
+
+        Raises:
+            ConfigError: If KerasHub has no such class, or the class refuses its arguments.
+        """
+        hub = need("keras_hub")
+        kind = getattr(hub.models, self.kind, None)
+        if not isinstance(kind, type) or not issubclass(kind, hub.models.Backbone):
+            raise ConfigError(f"KerasHub {hub.__version__} has no backbone {self.kind!r}; install the version with it")
+        try:
+            made = kind(**self.config, name="backbone", dtype=dtype)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"KerasHub cannot build a {self.kind} of {self.config}: {error}") from error
+        if self.exact_gelu:
+            _set_exact_gelu(made)
+        return made
+
+
+def tiny_backbone(name: str, vocabulary: int) -> Backbone:
+    """A small random backbone for a tokenizer of this many tokens.
+
+    Raises:
+        ConfigError: If there is none of this name.
+
+    Example:
+        >>> tiny_backbone("tiny:bert", 261).kind
+        'BertBackbone'
+    """
+    key = name.removeprefix("tiny:").replace("-", "_")
+    if key not in TINY:
+        raise ConfigError(f"there is no small backbone {name!r}; allowed are {', '.join(f'tiny:{k}' for k in TINY)}")
+    kind, config = TINY[key]
+    return Backbone(kind, _SHAPE | config | {"vocabulary_size": vocabulary})
+
+
+def folder_of(name: str) -> str:
+    """What KerasHub is asked for: a folder, or the name of a preset.
+
+    Raises:
+        ConfigError: If it looks like a folder and there is none.
+        MissingExtraError: If it is `minilm` and its package is not installed.
+    """
+    if name == minilm.NAME:
+        return str(minilm.minilm_folder())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if name.startswith((".", "~", "/")) or path.exists():
+        raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder of KerasHub's layout")
+    return name
+
+
+def pretrained_backbone(keras: ModuleType, name: str, dtype: str) -> tuple[Backbone, Any]:
+    """A backbone with the weights of a preset, and its description.
+
+    Args:
+        keras: Keras, running.
+        name: What `folder_of` gave.
+        dtype: Its dtype policy.
+
+    Raises:
+        ConfigError: If there is no such preset, or it is no text encoder.
+        MissingExtraError: If the preset has to be downloaded and kagglehub is not installed.
+    """
+    hub = need("keras_hub")
+    try:
+        made = hub.models.Backbone.from_preset(name, dtype=keras.dtype_policies.get(dtype))
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the preset {name!r} cannot be loaded: {_first_line(error)}; presets are downloaded with kagglehub: "
+            "pip install kagglehub, or set model.name to a local preset folder"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the preset {name!r} cannot be loaded: {_first_line(error)}; give the name of a KerasHub preset or a "
+            "folder with config.json and weights"
+        ) from error
+    exact = _wants_exact_gelu(name) and _set_exact_gelu(made)
+    config = {key: value for key, value in made.get_config().items() if key not in {"name", "trainable", "dtype"}}
+    if not _is_plain(config):
+        raise ConfigError(f"a {type(made).__name__} is described by objects that a judge folder does not hold")
+    return Backbone(type(made).__name__, config, exact), made
+
+
+def check_readable(backbone: Backbone, inputs: set[str], *, longest: int, vocabulary: int) -> None:
+    """Refuse a backbone that cannot read what the tokenizer writes.
+
+    Args:
+        backbone: Its description.
+        inputs: Names of its inputs.
+        longest: The longest sequence, in tokens.
+        vocabulary: Number of tokens of the tokenizer.
+
+    Raises:
+        ConfigError: Stating both numbers.
+    """
+    if not {"token_ids", "padding_mask"} <= inputs <= _READ:
+        raise ConfigError(f"a {backbone.kind} reads {', '.join(sorted(inputs))}; needed is a backbone that reads text")
+    positions, tokens = backbone.config.get("max_sequence_length"), backbone.config.get("vocabulary_size")
+    if isinstance(positions, int) and longest > positions:
+        raise ConfigError(
+            f"model.text.max_length is {longest}, and the backbone has {positions} positions; "
+            f"set it to at most {positions}"
+        )
+    if isinstance(tokens, int) and vocabulary > tokens:
+        raise ConfigError(
+            f"the tokenizer has {vocabulary} tokens, and the backbone knows {tokens}; set model.tokenizer to the one "
+            "it was trained with"
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether these are numbers, words, lists and mappings, and none of them stands for an object of Keras."""
+    if isinstance(value, dict):
+        return "class_name" not in value and all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _wants_exact_gelu(name: str) -> bool:
+    """Whether this is a folder of transformers whose model has the exact function."""
+    try:
+        config = json.loads((Path(name) / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "model_type" in config and config.get("hidden_act") == "gelu"
+
+
+def _set_exact_gelu(backbone: Any) -> bool:
+    """Put the exact activation where KerasHub has its approximation by tanh; whether there was one."""
+    keras, found = need("keras"), False
+    approximate = need("keras_hub.src.utils.keras_utils").gelu_approximate
+    for layer in backbone._flatten_layers(include_self=False):
+        if getattr(layer, "activation", None) is approximate:
+            layer.activation, found = keras.activations.gelu, True
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

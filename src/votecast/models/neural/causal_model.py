@@ -1,0 +1,114 @@
+"""What the judges on causal models share: how their weights are held, adapters that stay beside them, and padding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from votecast.errors import ConfigError
+from votecast.models.neural.adapters import count_parameters
+from votecast.models.neural.backbone import Kind
+from votecast.models.neural.model import DELTA
+from votecast.models.neural.networks import PairNetwork
+from votecast.models.neural.offset_model import OffsetModel
+from votecast.models.neural.prepared import NeuralPrepared
+from votecast.models.neural.quantized import compute_type, computing_in, load_options
+from votecast.models.neural.starting import load_adapter
+from votecast.models.neural.stored import fill_head
+from votecast.text.tokenizer import Tokenizer, load_tokenizer
+from votecast.training.settings import TrainingSettings
+from votecast.types import Probabilities
+
+logger = logging.getLogger(__name__)
+
+
+class CausalModel(OffsetModel):
+    """A member of a judge on a causal language model."""
+
+    kind: ClassVar[Kind] = "decoder"
+    brings_tokenizer = False
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The backbone's tokenizer; the end of a text fills up where it has no padding token."""
+        return self.source.tokenizer(eos_as_padding=True)
+
+    @property
+    def merges(self) -> bool:
+        """Whether adapters are added to the weights for forecasts: exact in fp32 alone."""
+        return bool(self.settings.adapter is not None and self.settings.weights == "fp32")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How the network learns: with a scaled loss where its few bits are computed in fp16."""
+        found = super().training
+        few = self.settings.weights in ("nf4", "int8") and compute_type(self.settings.compute) == "fp16"
+        return found.model_copy(update={"precision": "fp16"}) if few and found.precision == "auto" else found
+
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """Keywords with which transformers loads the weights as the settings say: how they are held, and where."""
+        held = self.settings
+        options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
+        return options | ({} if held.device_map is None else {"device_map": held.device_map})
+
+    def backbone(self) -> Any:
+        """The bare model, its weights held as the settings say."""
+        held = self.settings
+        return computing_in(held.compute, self.source.load(self.kind, dropout=held.dropout, options=self.load_options))
+
+    def begin(self, network: PairNetwork) -> PairNetwork:
+        """The network with the adapter that training is to begin with."""
+        if self.settings.start is not None:
+            load_adapter(network, self.settings.start)
+        return network
+
+    def adopt(self, tensors: Mapping[str, Tensor], *, place: str) -> Self:
+        """The member with weights made elsewhere, on the backbone that the settings name.
+
+        Args:
+            tensors: Adapter and head by the names of the network; the head alone where there is no adapter.
+            place: Where they are from, for messages.
+
+        Raises:
+            ArtifactError: If they are those of another network.
+        """
+        if self.settings.adapter is not None:
+            return self._with_delta(dict(tensors), place=place)
+        network = self.wrap(self.backbone())
+        fill_head(network, tensors)
+        self.network, self._engine = network.eval(), None
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write weights and the record of the training, and a tokenizer that is not the base's."""
+        super().save(folder)
+        if self.brings_tokenizer:
+            self.tokenizer.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
+        """Read back what `save` wrote; predictions are bit-equal."""
+        model = super().load(folder, settings, seed=seed)
+        if (folder / DELTA).is_file() and (folder / "tokenizer.json").is_file():
+            model.tokenizer, model.brings_tokenizer = load_tokenizer(folder, eos_as_padding=True), True
+        return model
+
+    def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
+        held = self.settings.weights
+        if self.settings.adapter is None and held not in ("fp32", "bf16"):
+            raise ConfigError(
+                f"weights is {held}, and without adapter the weights themselves are trained, in fp32 or bf16; "
+                "set adapter, such as {rank: 16}, or weights fp32"
+            )
+        network = super()._fresh(prepared, targets, weights)
+        trained, total = count_parameters(network)
+        logger.info("%s of %s parameters are trained (%.3f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
+        return network

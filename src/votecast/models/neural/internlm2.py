@@ -1,0 +1,215 @@
+"""InternLM2 reward checkpoints, read into the Llama classes of transformers; no code that lies beside them is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from transformers import LlamaConfig, LlamaModel
+
+from votecast.errors import ArtifactError, ConfigError
+from votecast.models.neural.quiet import quietly
+from votecast.models.neural.weights import read_weights, weight_files
+
+KIND, CLASS, REWARD_TOKEN = "internlm2", "InternLM2ForRewardModel", 92527
+
+_HEAD = "v_head.weight"
+_LAYER = re.compile(r"(layers\.\d+)\.(.+)\.(weight|bias)")
+_RENAMED = {
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+_PACKED = "attention.wqkv"
+_ALIKE = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act",
+    "max_position_embeddings", "initializer_range", "rms_norm_eps", "pad_token_id", "bos_token_id", "eos_token_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward model.
+
+    Args:
+        backbone: The bare Llama model.
+        head: From its last state to the reward, shape (1, h).
+    """
+
+    backbone: Any
+    head: Tensor
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder, as it stands there.
+
+    Raises:
+        ArtifactError: If it is absent or damaged.
+    """
+    try:
+        values = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{folder}/config.json cannot be read: {error}; give the folder of a model") from error
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{folder}/config.json holds {type(values).__name__}, not settings; copy the folder again")
+    return values
+
+
+def is_reward(values: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of an InternLM2 model.
+
+    Example:
+        >>> is_reward({"model_type": "internlm2"}), is_reward({"model_type": "llama"})
+        (True, False)
+    """
+    return values.get("model_type") == KIND
+
+
+def llama_config(values: Mapping[str, Any]) -> LlamaConfig:
+    """The same architecture in the words of Llama.
+
+    Raises:
+        ConfigError: If it is not the reward model, or says something that Llama has no word for.
+    """
+    classes = values.get("architectures") or []
+    if CLASS not in classes:
+        raise ConfigError(
+            f"this InternLM2 checkpoint is of the class {', '.join(map(str, classes)) or 'nothing'}; votecast reads "
+            f"{CLASS} (internlm2-1_8b-reward, -7b-reward, -20b-reward)"
+        )
+    heads, hidden = int(values["num_attention_heads"]), int(values["hidden_size"])
+    key_value = int(values.get("num_key_value_heads") or heads)
+    if hidden % heads or heads % key_value:
+        raise ConfigError(
+            f"config.json has hidden_size {hidden}, num_attention_heads {heads} and num_key_value_heads {key_value}; "
+            "each must be a multiple of the next"
+        )
+    return LlamaConfig(
+        num_key_value_heads=key_value,
+        rope_parameters=_rope(values),
+        attention_bias=bool(values.get("bias", False)),
+        mlp_bias=False,
+        tie_word_embeddings=False,
+        use_cache=False,
+        **{name: values[name] for name in _ALIKE if values.get(name) is not None},
+    )
+
+
+def llama_weights(tensors: Mapping[str, Tensor], config: LlamaConfig) -> tuple[dict[str, Tensor], Tensor]:
+    """The weights under Llama's names, and those of the head.
+
+    Raises:
+        ArtifactError: If the head is absent, or a tensor is none of this architecture or of another shape.
+    """
+    if packed := [name for name in tensors if ".absmax" in name or "quant_state" in name or name.endswith(".SCB")]:
+        raise ArtifactError(
+            f"this InternLM2 checkpoint is stored in 4 or 8 bits already ({packed[0]}), and its packed attention can "
+            "only be taken apart in full; give the original, and set model.weights to nf4"
+        )
+    if _HEAD not in tensors:
+        raise ArtifactError(f"this InternLM2 checkpoint has no {_HEAD}; give one of a reward model")
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name != _HEAD and not name.endswith("rotary_emb.inv_freq"):
+            found |= _renamed(name.removeprefix("model."), tensor, config)
+    return found, tensors[_HEAD]
+
+
+def read_reward(folder: Path, options: Mapping[str, Any]) -> Reward:
+    """Read a checkpoint.
+
+    Args:
+        folder: Holds config.json and weights: safetensors, or .bin read with `weights_only=True`, whole or in shards.
+        options: Keywords of `from_pretrained`, such as dtype.
+
+    Raises:
+        ConfigError: If it is no reward model.
+        ArtifactError: If weights are absent, damaged, or do not fit config.json.
+    """
+    try:
+        config = llama_config(read_config(folder))
+        weights, head = llama_weights(read_weights(weight_files(folder)), config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder}/config.json does not describe InternLM2: {error!r}; copy it again") from error
+    except (ArtifactError, ConfigError) as error:
+        raise type(error)(f"{folder}: {error}") from error
+    if head.shape != (1, config.hidden_size):
+        raise ArtifactError(f"{folder}: {_HEAD} has shape {tuple(head.shape)}; expected is (1, {config.hidden_size})")
+    try:
+        with quietly():
+            model, said = LlamaModel.from_pretrained(
+                None,
+                config=config,
+                state_dict=weights,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **options,
+            )
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
+    wrong = sorted(said["missing_keys"]) + sorted(str(name) for name, *_ in said["mismatched_keys"])
+    if wrong:
+        raise ArtifactError(
+            f"{folder}: {len(wrong)} weights are missing or of another shape ({', '.join(wrong[:3])}); copy it again"
+        )
+    return Reward(model.eval(), head.float())
+
+
+def _renamed(name: str, tensor: Tensor, config: LlamaConfig) -> dict[str, Tensor]:
+    if name == "tok_embeddings.weight":
+        return {"embed_tokens.weight": tensor}
+    if name == "norm.weight":
+        return {name: tensor}
+    place = _LAYER.fullmatch(name)
+    if place is None or place[2] not in (*_RENAMED, _PACKED):
+        raise ArtifactError(f"it holds {name}, which InternLM2 has not; give a checkpoint of that architecture")
+    layer, part, kind = place.groups()
+    if part != _PACKED:
+        return {f"{layer}.{_RENAMED[part]}.{kind}": tensor}
+    parts = unpacked(tensor, config.num_attention_heads, config.num_key_value_heads)
+    return {
+        f"{layer}.self_attn.{which}_proj.{kind}": found.contiguous() for which, found in zip("qkv", parts, strict=True)
+    }
+
+
+def unpacked(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a packed projection: for each key/value head its queries, then key, then value.
+
+    Args:
+        tensor: Weight of shape (rows, h) or bias of shape (rows,), with rows = (heads + 2 key_value_heads) d.
+        heads: Query heads.
+        key_value_heads: Heads of keys and of values.
+
+    Raises:
+        ArtifactError: If the rows cannot be dealt out.
+
+    Example:
+        >>> import torch
+        >>> [part.tolist() for part in unpacked(torch.arange(8), heads=4, key_value_heads=2)]
+        [[0, 1, 4, 5], [2, 6], [3, 7]]
+    """
+    rows, together = tensor.shape[0], heads + 2 * key_value_heads
+    if rows % together:
+        raise ArtifactError(f"{_PACKED} has {rows} rows, which {heads} heads and {key_value_heads} pairs cannot share")
+    grouped = tensor.view(key_value_heads, heads // key_value_heads + 2, rows // together, *tensor.shape[1:])
+    queries, keys, values = grouped[:, :-2], grouped[:, -2], grouped[:, -1]
+    return tuple(part.reshape(-1, *tensor.shape[1:]) for part in (queries, keys, values))  # type: ignore[return-value]
+
+
+def _rope(values: Mapping[str, Any]) -> dict[str, Any]:
+    base = {"rope_theta": float(values.get("rope_theta", 10000.0))}
+    scaling = values.get("rope_scaling")
+    if not scaling:
+        return base | {"rope_type": "default"}
+    kind = scaling.get("type") or scaling.get("rope_type")
+    if kind not in ("linear", "dynamic") or not isinstance(scaling.get("factor"), int | float):
+        raise ConfigError(f"rope_scaling is {dict(scaling)}; InternLM2 has the types linear and dynamic, with a factor")
+    return base | {"rope_type": kind, "factor": float(scaling["factor"])}

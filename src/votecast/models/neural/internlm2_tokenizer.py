@@ -1,0 +1,226 @@
+"""InternLM2's tokenizer: the sentencepiece model itself, its special tokens, and a chat that ends to be rewarded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from votecast.config.extras import need
+from votecast.errors import ArtifactError, JudgeError
+from votecast.models.neural.internlm2 import REWARD_TOKEN
+from votecast.text.chat import chatml
+
+MODEL, SETTINGS, ADDED = "tokenizer.model", "tokenizer_config.json", "added_tokens.json"
+OPENS, CLOSES = "<|im_start|>", "<|im_end|>"
+
+_NO_PREFIX = b"\x1a\x02\x18\x00"
+"""Merged into a serialised model: normalizer_spec.add_dummy_prefix is false (fields 3 and 3, a varint 0)."""
+
+
+@dataclass(frozen=True)
+class Special:
+    """Tokens with a meaning.
+
+    Args:
+        tokens: Their spelling and ids.
+        bos: The token that opens a text.
+        eos: The token that closes one.
+        pad: The token that fills up.
+        reward: The token at whose place the reward is read.
+        template: The chat template of the tokenizer; None for ChatML.
+    """
+
+    tokens: Mapping[str, int]
+    bos: str
+    eos: str
+    pad: str
+    reward: int = REWARD_TOKEN
+    template: str | None = None
+
+
+class InternLM2Tokenizer:
+    """A tokenizer of sentencepiece with chat tokens beside it.
+
+    No special token is read out of what people and models wrote: neither those that were added, nor the pieces of
+    sentencepiece that stand for them.
+
+    Args:
+        proto: What tokenizer.model holds.
+        special: Its special tokens.
+
+    Raises:
+        ArtifactError: If this is no model of sentencepiece.
+        JudgeError: If a special token is not known.
+    """
+
+    has_types = False
+    cls_id: int | None = None
+
+    def __init__(self, proto: bytes, special: Special) -> None:
+        self._proto, self.special = proto, special
+        try:
+            kind = need("sentencepiece").SentencePieceProcessor
+            self._model, self._inner = kind(model_proto=proto), kind(model_proto=proto + _NO_PREFIX)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise ArtifactError(f"{MODEL} is no model of sentencepiece: {error}; copy the folder again") from error
+        self._ids = {**special.tokens}
+        for token in (special.bos, special.eos, special.pad):
+            self._ids.setdefault(token, self._piece(token))
+        self.bos_id: int | None = self._ids[special.bos]
+        self.eos_id: int | None = self._ids[special.eos]
+        self.pad_id: int | None = self._ids[special.pad]
+        self.sep_id: int | None = special.reward
+        self._reward = next((token for token, id_ in self._ids.items() if id_ == special.reward), "")
+        if not self._reward:
+            self._reward = self._spelling(special.reward)
+            self._ids[self._reward] = special.reward
+        if special.template is None and not {OPENS, CLOSES} <= set(self._ids):
+            raise JudgeError(
+                f"the tokenizer has neither a chat template nor the tokens {OPENS} and {CLOSES} for ChatML; put "
+                f"{SETTINGS} of the model beside {MODEL}"
+            )
+        longest_first = sorted(self._ids, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+
+    def __len__(self) -> int:
+        return max(int(self._model.vocab_size()), *(id_ + 1 for id_ in self._ids.values()))
+
+    def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
+        """Token ids of each text, no special token added; `specials`: those spelled out in the text count as such."""
+        if specials:
+            return [self._with_specials(text) for text in texts]
+        return [self._plain(text) if self._split.search(text) else self._inner.encode(text) for text in texts]
+
+    def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:
+        """As `encode`, each with where its tokens end in the text, in characters."""
+        found = []
+        for text in texts:
+            ids: list[int] = []
+            ends: list[int] = []
+            start = 0
+            for part, id_ in self._pieces(text, specials=specials):
+                if id_ is not None:
+                    ids, ends = [*ids, id_], [*ends, start + len(part)]
+                else:
+                    row = self._inner.encode(part, return_type="offset_mapping")
+                    ids += row["ids"]
+                    ends += [start + end for _, end in row["offsets"]]
+                start += len(part)
+            found.append((ids, ends))
+        return found
+
+    def render(self, turns: Sequence[tuple[str, str]]) -> str | None:
+        """A chat as it is rewarded: by the tokenizer's template or ChatML, no answer begun, the reward token last.
+
+        Raises:
+            JudgeError: If the template refuses the chat.
+        """
+        if self.special.template is None:
+            return f"{self.special.bos}{chatml(turns)}{self._reward}"
+        messages = [
+            {"role": role, "content": text}
+            for turn in turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+        try:
+            from transformers.utils.chat_template_utils import render_jinja_template
+
+            names = {"bos_token": self.special.bos, "eos_token": self.special.eos}
+            rendered, _ = render_jinja_template([messages], chat_template=self.special.template, **names)
+        except Exception as error:  # a template raises whatever it likes
+            raise JudgeError(
+                f"the chat template of this tokenizer cannot be used: {error}; mend chat_template in {SETTINGS}, or "
+                "remove it for ChatML"
+            ) from error
+        return f"{rendered[0]}{self._reward}"
+
+    def save(self, folder: str | Path) -> None:
+        """Write its files into a folder."""
+        Path(folder, MODEL).write_bytes(self._proto)
+        added = {str(id_): {"content": token, "special": True} for token, id_ in self._ids.items()}
+        names = {"bos_token": self.special.bos, "eos_token": self.special.eos, "pad_token": self.special.pad}
+        values = {"added_tokens_decoder": added, **names, "reward_token_id": self.special.reward}
+        if self.special.template is not None:
+            values["chat_template"] = self.special.template
+        Path(folder, SETTINGS).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """Read the files of a checkpoint.
+
+        Args:
+            folder: Holds tokenizer.model, and tokenizer_config.json or added_tokens.json.
+            config: What its config.json says.
+
+        Raises:
+            ArtifactError: If a file is absent or damaged.
+            JudgeError: If a special token is not known.
+        """
+        try:
+            values, added = _json(folder / SETTINGS), _json(folder / ADDED)
+            tokens = {str(token): int(id_) for token, id_ in added.items()}
+            for id_, described in values.get("added_tokens_decoder", {}).items():
+                tokens[str(described["content"])] = int(id_)
+            reward = config.get("reward_token_id", values.get("reward_token_id", REWARD_TOKEN))
+            template = found if isinstance(found := values.get("chat_template"), str) else None
+            bos, eos, pad = (_named(values, f"{name}_token", usual) for name, usual in _USUAL.items())
+            special = Special(tokens, bos, eos, pad, reward=int(reward), template=template)
+            return cls((folder / MODEL).read_bytes(), special)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ArtifactError(
+                f"the tokenizer in {folder} cannot be read: {error}; it needs {MODEL} and {SETTINGS}"
+            ) from error
+
+    def _with_specials(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part, id_ in self._pieces(text, specials=True):
+            ids += [id_] if id_ is not None else self._model.encode(part)
+        return ids
+
+    def _plain(self, text: str) -> list[int]:
+        return [id_ for part, _ in self._pieces(text, specials=False) for id_ in self._inner.encode(part)]
+
+    def _pieces(self, text: str, *, specials: bool) -> list[tuple[str, int | None]]:
+        """A text cut at its special tokens: as these, or within them, so that sentencepiece does not see them."""
+        parts = self._split.split(text)
+        if specials:
+            return [(part, self._ids[part] if place % 2 else None) for place, part in enumerate(parts) if part]
+        cuts = [
+            part for place, found in enumerate(parts) for part in ((found[:1], found[1:]) if place % 2 else (found,))
+        ]
+        return [(part, None) for part in cuts if part]
+
+    def _piece(self, token: str) -> int:
+        found = int(self._model.piece_to_id(token))
+        if found == self._model.unk_id() and self._model.id_to_piece(found) != token:
+            raise JudgeError(f"the tokenizer has no token {token!r}; mend the special tokens in {SETTINGS}")
+        return found
+
+    def _spelling(self, id_: int) -> str:
+        if not 0 <= id_ < self._model.vocab_size():
+            raise JudgeError(
+                f"reward_token_id is {id_} and the tokenizer has {self._model.vocab_size()} tokens; take both from one "
+                "checkpoint"
+            )
+        return str(self._model.id_to_piece(id_))
+
+
+_USUAL = {"bos": "<s>", "eos": "</s>", "pad": "</s>"}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    values = json.loads(file.read_text("utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{file.name} holds {type(values).__name__}")
+    return values
+
+
+def _named(values: Mapping[str, Any], key: str, usual: str) -> str:
+    found = values.get(key) or usual
+    return str(found["content"] if isinstance(found, dict) else found)

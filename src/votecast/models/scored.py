@@ -1,0 +1,170 @@
+"""The judge of bare numbers: scores that came from anywhere, under a link. It reads no text but for its length."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.calibration.link import Link, LinkSettings, fit_link
+from votecast.config import Settings
+from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.scores import SCORES, check_finite
+from votecast.errors import ArtifactError, DataError, JudgeError
+from votecast.features.form import length_gap
+from votecast.types import Probabilities, Run
+
+LINK: Final = "link.json"
+_LEAST_IN_A_FOLD: Final = 24
+
+Floats = NDArray[np.float64]
+
+
+class ScoredSettings(Settings):
+    """Settings of a judge of bare numbers.
+
+    Args:
+        link: From the gap between two scores to three probabilities.
+    """
+
+    link: LinkSettings = LinkSettings()
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What the judge reads of n battles.
+
+    Args:
+        gap: Score of a minus score of b, shape (n,).
+        form: Log length of a minus log length of b, shape (n,); None where the link does not look at it.
+    """
+
+    gap: Floats
+    form: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.gap)
+
+    def take(self, indices: ArrayLike) -> ScoredRows:
+        """The battles at these positions, in this order."""
+        rows = np.asarray(indices, dtype=np.int64)
+        return ScoredRows(self.gap[rows], None if self.form is None else self.form[rows])
+
+
+class ScoredModel:
+    """A link over scores that stand beside the battles, in columns score_a and score_b.
+
+    It forecasts only battles that bring their scores: nobody told it what made them, so that it cannot score a text.
+
+    Args:
+        settings: The link.
+        seed: Not used; nothing here is random.
+
+    Example:
+        >>> from votecast.calibration.link import DEFAULT_LINK
+        >>> model = ScoredModel()
+        >>> model.link = DEFAULT_LINK
+        >>> table = pa.table({"prompt": [["?"]], "response_a": [["x"]], "response_b": [["y"]]})
+        >>> scored = Battles(table.append_column("score_a", [[1.0]]).append_column("score_b", [[1.0]]))
+        >>> model.predict(model.prepare(scored)).round(3)
+        array([[0.345, 0.345, 0.31 ]])
+    """
+
+    settings_type: ClassVar[type[Settings]] = ScoredSettings
+    numbers: ClassVar[tuple[str, ...]] = SCORES
+
+    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
+        self.settings: ScoredSettings = settings or ScoredSettings()
+        self.seed = seed
+        self.link: Link | None = None
+
+    def prepare(self, battles: Battles) -> ScoredRows:
+        """The gap between the scores of every battle.
+
+        Raises:
+            DataError: If a battle has no score of each answer, or the link wants lengths and there is no text.
+        """
+        a, b = (_numbers(battles, name) for name in SCORES)
+        check_finite(battles.ids, a, b)
+        return ScoredRows(a - b, _length(battles) if self.settings.link.length else None)
+
+    def fit(
+        self,
+        prepared: Any,
+        targets: Probabilities,
+        weights: Floats,
+        groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),  # noqa: ARG002, B008 - nothing here takes long
+    ) -> Self:
+        """Fit the link.
+
+        Raises:
+            DataError: If the votes or the scores do not suffice.
+        """
+        held = self.settings.link
+        options: dict[str, Any] = {"method": held.method, "form": prepared.form, "groups": groups}
+        self.link = fit_link(prepared.gap, targets, weights, least=_LEAST_IN_A_FOLD, **options)
+        return self
+
+    def predict(self, prepared: Any) -> Probabilities:
+        """Probabilities of shape (n, 3).
+
+        Raises:
+            JudgeError: Before `fit`.
+        """
+        return self._linked().predict(prepared.gap, prepared.form)
+
+    def save(self, folder: Path) -> None:
+        """Write the link."""
+        (folder / LINK).write_text(json.dumps(self._linked().to_dict(), indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
+        """Read back what `save` wrote; predictions are bit-equal.
+
+        Raises:
+            ArtifactError: If the file is absent or damaged.
+        """
+        model = cls(settings, seed=seed)
+        try:
+            model.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ArtifactError(
+                f"{folder} is damaged: {type(error).__name__}: {error}; copy or link the judge again"
+            ) from error
+        return model
+
+    def _linked(self) -> Link:
+        if self.link is None:
+            raise JudgeError("this judge of scores has no link yet; call fit, or load one with load_judge")
+        return self.link
+
+
+def _numbers(battles: Battles, name: str) -> Floats:
+    if name not in battles.table.column_names:
+        raise DataError(
+            f"these battles have no column {name}: this judge was linked from bare numbers, cannot score a text and "
+            f"forecasts only rows with {' and '.join(SCORES)}; give these columns, or link scores that say what made "
+            "them (votecast score writes such files)"
+        )
+    column = battles.column(name)
+    try:
+        return np.asarray(column.cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"column {name} holds {column.type}, and not every value is a number ({error})") from error
+
+
+def _length(battles: Battles) -> Floats:
+    turns = sum(battles.column(name).combine_chunks().value_lengths().to_numpy() for name in TEXT_COLUMNS)
+    if len(battles) and np.any(np.asarray(turns) == 0):
+        row = int(np.argmin(np.asarray(turns)))
+        raise DataError(
+            f"row {row + 1} (id {battles.ids[row]!r}) has no texts, and this judge takes the lengths of both answers "
+            f"into account; give {', '.join(TEXT_COLUMNS)} beside the scores"
+        )
+    return length_gap(battles)

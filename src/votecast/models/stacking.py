@@ -1,0 +1,91 @@
+"""Blending two strengths and two closenesses with five numbers, learnt on forecasts of prompts that were held out."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from votecast.models.davidson import Vector, gradients, link, loss
+from votecast.types import Probabilities
+
+Scores = tuple[Vector, Vector]
+"""Strength and closeness of each battle, without constants."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How much of each model goes into strength and closeness.
+
+    Args:
+        strength: Shares of the two models' strengths, at least 0.
+        closeness: Shares of the two models' closenesses, at least 0.
+        base: The constant part of the closeness.
+    """
+
+    strength: tuple[float, float]
+    closeness: tuple[float, float]
+    base: float
+
+    @classmethod
+    def fit(cls, scores: tuple[Scores, Scores], targets: Probabilities, weights: Vector, base: float) -> Self:
+        """Minimise the log loss of held-out forecasts, drawn slightly towards equal shares.
+
+        Args:
+            scores: Held-out strengths and closenesses of the two models.
+            targets: Soft labels, shape (n, 3).
+            weights: Shape (n,).
+            base: Where the constant starts.
+        """
+        s, t = (np.stack([part[which] for part in scores], axis=1) for which in (0, 1))
+        start = np.array([0.5, 0.5, 0.5, 0.5, base])
+        pull = np.array([1.0, 1.0, 1.0, 1.0, 0.0]) / len(targets)
+        mean = weights / weights.sum()
+
+        def _objective(point: Vector) -> tuple[float, Vector]:
+            p = link(s @ point[:2], t @ point[2:4] + point[4])
+            ds, dt = (part * mean for part in gradients(p, targets))
+            slope = np.concatenate([ds @ s, dt @ t, [dt.sum()]])
+            gap = point - start
+            return loss(p, targets, weights) + 0.5 * float(np.sum(pull * gap**2)), slope + pull * gap
+
+        bounds = [(0.0, 3.0)] * 4 + [(-20.0, 20.0)]
+        found = minimize(_objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
+        return cls((found[0], found[1]), (found[2], found[3]), found[4])
+
+    def predict(self, one: Scores, two: Scores) -> Probabilities:
+        """Probabilities of shape (n, 3) from the strengths and closenesses of the two models."""
+        s = self.strength[0] * one[0] + self.strength[1] * two[0]
+        t = (self.closeness[0] * one[1] + self.closeness[1] * two[1]) + self.base
+        return link(s, t)
+
+
+def inner_folds(groups: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+    """Deal whole groups to n folds of about equal size, the largest groups first.
+
+    Args:
+        groups: Group of each row, shape (rows,).
+        n: Number of folds; fewer where there are fewer groups.
+        seed: Seed of the order among groups of equal size.
+
+    Returns:
+        Fold of each row, shape (rows,).
+
+    Example:
+        >>> inner_folds(np.array([7, 7, 8, 9]), 2, seed=0).tolist()[:2] in ([0, 0], [1, 1])
+        True
+    """
+    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    shuffled = np.random.default_rng(seed).permutation(sizes.size)
+    order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    fold_of = np.zeros(sizes.size, dtype=np.int64)
+    load = [(0, fold) for fold in range(min(n, sizes.size))]
+    for group in order.tolist():
+        rows, fold = heapq.heappop(load)
+        fold_of[group] = fold
+        heapq.heappush(load, (rows + int(sizes[group]), fold))
+    return fold_of[member]

@@ -1,6 +1,0 @@
-"""Charts as shapes of an SVG picture; the template alone writes them down, and the style sheet gives them colours."""
-
-from votecast.report.charts.drawing import draw
-from votecast.report.charts.shapes import Picture, Shape
-
-__all__ = ["Picture", "Shape", "draw"]

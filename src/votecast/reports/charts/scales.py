@@ -1,0 +1,104 @@
+"""From numbers to places: linear and logarithmic axes with round ticks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from votecast.reports.numbers import tick
+
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis.
+
+    Args:
+        low: The number at its start.
+        high: The number at its end.
+        start: Where it starts in the picture.
+        stop: Where it ends.
+        ticks: Numbers that are named, with their names.
+        log: Whether it is logarithmic.
+    """
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    ticks: Sequence[tuple[float, str]]
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Where a number lies; beyond the ends it is drawn at the end."""
+        if self.log:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + min(max(share, 0.0), 1.0) * (self.stop - self.start)
+
+
+def linear(
+    values: Sequence[float], start: float, stop: float, *, ticks: int = 5, percent: bool = False, snap: bool = False
+) -> Scale:
+    """An axis that holds all values.
+
+    Args:
+        values: The numbers; what is not finite is ignored.
+        start: Where the axis starts in the picture.
+        stop: Where it ends.
+        ticks: About how many ticks it gets.
+        percent: Whether the numbers are shares, to be named in per cent.
+        snap: Whether it ends at the ticks, so that no number lies outside them.
+
+    Example:
+        >>> [name for _, name in linear([0.0, 0.93], 0, 100).ticks]
+        ['0.0', '0.2', '0.4', '0.6', '0.8']
+    """
+    low, high = _range(values)
+    step = _step((high - low) / max(ticks, 1))
+    if snap:
+        low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    places = [number * step for number in range(first, last + 1)]
+    return Scale(low, high, start, stop, [(place, tick(place, step, percent=percent)) for place in places])
+
+
+def logarithmic(values: Sequence[float], start: float, stop: float) -> Scale:
+    """A logarithmic axis that holds all values above 0, with ticks at powers of ten, or also at 2 and 5 where few.
+
+    Example:
+        >>> [name for _, name in logarithmic([3.0, 2000.0], 0, 100).ticks]
+        ['10', '100', '1,000']
+    """
+    positive = [value for value in values if math.isfinite(value) and value > 0] or [1.0]
+    low, high = min(positive), max(positive)
+    if high / low < 1.1:
+        low, high = low / 2, high * 2
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for parts in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
+        places = [part * 10.0**decade for decade in decades for part in parts]
+        inside = [place for place in places if low <= place * (1 + 1e-9) and place <= high * (1 + 1e-9)]
+        if len(inside) >= 3:
+            break
+    return Scale(low, high, start, stop, [(place, tick(place, _unit(place))) for place in inside], log=True)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
+        spread = abs(high) / 2 or 0.5
+        return low - spread, high + spread
+    return low, high
+
+
+def _step(wanted: float) -> float:
+    power = 10.0 ** math.floor(math.log10(wanted))
+    return min((factor * power for factor in _STEPS), key=lambda step: abs(math.log(step / wanted)))
+
+
+def _unit(place: float) -> float:
+    return 10.0 ** math.floor(math.log10(place) + 1e-9)

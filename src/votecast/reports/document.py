@@ -1,0 +1,172 @@
+"""What a page holds, before anybody decides how it looks: sections of paragraphs, tables, charts and examples.
+
+Whoever has something to show composes a `Document`; `votecast.reports.html` alone turns one into HTML. Every text in it
+is plain text, whatever it holds: it is escaped when it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from votecast.metrics.result import Figure
+
+Cell = str | int | float | Figure | None
+"""What stands in a table: text, a count, a number, a number with its 95 % interval, or nothing."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings.
+
+    Args:
+        columns: Headings.
+        rows: One cell for each heading; None is left empty.
+        caption: What the table shows, in a sentence.
+        percent: Headings whose numbers are shares and are shown in per cent.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    percent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of a chart that belong together.
+
+    Args:
+        name: Shown in the legend where there are several.
+        x: Numbers, or names for dots and bars.
+        y: Numbers.
+        low: Lower ends of the intervals of y, where there are some.
+        high: Upper ends.
+        labels: A name for each point, shown beside it.
+    """
+
+    name: str
+    x: Sequence[float] | Sequence[str]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    labels: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture of numbers.
+
+    Args:
+        kind: "bars" and "dots" name the points and draw them from top to bottom (dots with their intervals); "lines"
+            and "scatter" have numbers on both axes; "reliability" is lines over the diagonal on which a perfectly
+            calibrated judge would lie.
+        title: What it shows.
+        x_label: What the horizontal axis shows, with its unit.
+        y_label: What the vertical axis shows, with its unit.
+        series: What is drawn.
+        mark: Where a line is drawn across dots and bars, such as 0 for differences.
+        log_x: Whether the horizontal axis is logarithmic.
+        percent: Whether the drawn numbers are shares and are shown in per cent: of bars and dots the numbers, of lines
+            and scatter the vertical axis, of reliability both axes.
+    """
+
+    kind: Literal["bars", "dots", "lines", "scatter", "reliability"]
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    mark: float | None = None
+    log_x: bool = False
+    percent: bool = False
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A table of numbers as shades.
+
+    Args:
+        title: What it shows.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        values: Shape (rows, columns); None where there is nothing to show.
+        percent: Whether the values are shares and are shown in per cent.
+        middle: The value without a shade, such as 0.5 for win rates; None shades from the least to the greatest.
+    """
+
+    title: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float | None]]
+    percent: bool = True
+    middle: float | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """Texts to be read, side by side.
+
+    Args:
+        title: Why it is shown.
+        facts: Names and values, such as the forecast and the vote.
+        above: Heading and text over the full width, such as the prompt.
+        columns: Headings and texts that stand beside each other, such as the two answers.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    above: tuple[str, str]
+    columns: Sequence[tuple[str, str]]
+
+
+Item = Table | Chart | Heatmap | Example
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page, listed in its table of contents.
+
+    Args:
+        key: Anchor: lower-case letters, digits and hyphens.
+        title: Heading.
+        text: Paragraphs above the items.
+        items: What is shown, in order.
+    """
+
+    key: str
+    title: str
+    text: Sequence[str] = ()
+    items: Sequence[Item] = ()
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence of the summary.
+
+    Args:
+        level: "good", "note", or "warning" for what a reader must not overlook.
+        text: The sentence.
+    """
+
+    level: Literal["good", "note", "warning"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole page.
+
+    Args:
+        title: Heading and window title.
+        subtitle: One line below it.
+        summary: What a hurried reader needs, in plain language.
+        facts: Names and values: judge, hash, file, rows, versions.
+        sections: The parts.
+    """
+
+    title: str
+    subtitle: str
+    summary: Sequence[Remark]
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]

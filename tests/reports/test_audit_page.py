@@ -1,0 +1,228 @@
+"""The page of an audit: what its summary says of judges with one fault each, and that nothing is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.reports.audit.arena import Knowing, arena, sharpened, tilted
+
+from votecast.data.battles import Battles
+from votecast.features.form import length_gap
+from votecast.judges.evaluate import Predictions
+from votecast.reports.audit import audit_judge
+from votecast.reports.audit_page import audit_page
+from votecast.reports.document import Chart, Document, Example, Heatmap, Section, Table
+from votecast.types import Probabilities
+
+World = tuple[Battles, Probabilities]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return arena(1500, seed=5)
+
+
+@pytest.fixture(scope="module")
+def truth(world: World) -> Document:
+    battles, p = world
+    return audit_page(audit_judge(Knowing(battles, p), battles, draws=40))
+
+
+def _page(
+    world: World, q: Probabilities, tilt: Callable[[Battles, Probabilities], Probabilities] | None = None
+) -> Document:
+    battles, _ = world
+    return audit_page(audit_judge(Knowing(battles, q, tilt), battles, draws=40))
+
+
+def _said(page: Document, level: str) -> str:
+    return "\n".join(remark.text for remark in page.summary if remark.level == level)
+
+
+def _section(page: Document, key: str) -> Section:
+    return next(section for section in page.sections if section.key == key)
+
+
+def test_a_good_judge_is_recommended_without_a_warning(truth: Document) -> None:
+    assert _said(truth, "warning") == ""
+    assert "It foresees votes" in _said(truth, "good")
+    assert "taken at their word" in _said(truth, "good")
+    assert "not truth" in _said(truth, "note")
+
+
+def test_warnings_come_first(world: World) -> None:
+    page = _page(world, sharpened(world[1], np.full(len(world[1]), 4.0)))
+    levels = [remark.level for remark in page.summary]
+    assert levels == sorted(levels, key=["warning", "good", "note"].index)
+    assert levels[0] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("power", "warning"), [(4.0, "It is overconfident"), (-1.0, "Do not use its probabilities on votes like these")]
+)
+def test_forecasts_that_do_harm_are_warned_of(world: World, power: float, warning: str) -> None:
+    assert warning in _said(_page(world, sharpened(world[1], np.full(len(world[1]), power))), "warning")
+
+
+def test_forecasts_without_content_are_warned_of(world: World) -> None:
+    flat = np.tile(world[0].targets().mean(axis=0), (len(world[1]), 1))
+    warned = _said(_page(world, flat), "warning")
+    assert "cannot be told apart from" in warned
+
+
+def test_a_pull_to_the_first_answer_is_warned_of(world: World) -> None:
+    page = _page(world, world[1], lambda _, q: tilted(q, np.full(len(q), 0.8)))
+    assert "in favour of the first" in _said(page, "warning")
+
+
+def test_a_taste_for_length_is_warned_of(world: World) -> None:
+    page = _page(world, world[1], lambda shown, q: tilted(q, 1.2 * length_gap(shown)))
+    assert "It gives more for length" in _said(page, "warning")
+
+
+def test_missing_ties_are_warned_of(world: World) -> None:
+    q = world[1] * [1, 1, 0.1]
+    page = _page(world, q / q.sum(axis=1, keepdims=True))
+    assert "too few ties" in _said(page, "warning")
+    assert "never decides for a tie" in _said(page, "note")
+
+
+def test_few_prompts_are_warned_of(world: World) -> None:
+    battles, p = world
+    page = audit_page(audit_judge(Knowing(battles, p), battles[:30], draws=20))
+    assert "different prompts here" in _said(page, "warning")
+
+
+@pytest.mark.parametrize("rows", [3, 29])
+def test_a_handful_of_votes_recommends_nothing(world: World, rows: int) -> None:
+    battles, _ = world
+    few = battles.take(range(rows))
+    page = audit_page(audit_judge(Knowing(few, 0.97 * few.targets() + 0.01), few, draws=20))
+    assert f"So few votes tell nothing of a judge ({rows} on " in _said(page, "warning")
+    assert not [word for word in ("foresees", "agree in", "slices") if word in _said(page, "good")]
+    assert "different prompts here" not in _said(page, "warning")
+
+
+def test_a_slice_that_holds_every_row_is_no_news(world: World) -> None:
+    page = _page(world, sharpened(world[1], np.full(len(world[1]), 4.0)))
+    assert "most overconfident for 1 turn" not in "\n".join(remark.text for remark in page.summary)
+
+
+def test_a_fault_not_found_on_few_prompts_is_no_news(world: World) -> None:
+    battles, p = world
+    few = battles.take(range(120))
+    page = audit_page(audit_judge(Knowing(few, p[:120]), few, draws=40))
+    assert "None of" not in _said(page, "good") and "No taste" not in _said(page, "good")
+
+
+def test_without_draws_nothing_is_called_chance(world: World) -> None:
+    battles, p = world
+    page = audit_page(audit_judge(Knowing(battles, p), battles, draws=0))
+    assert "No intervals were drawn" in _said(page, "note")
+    assert _said(page, "warning") == ""
+
+
+def test_an_order_that_moves_forecasts_and_no_decision_is_told_of(world: World) -> None:
+    def sway(battles: Battles, p: Probabilities) -> Probabilities:
+        """Every other row is pulled to the answer that is shown first, and the others to the second."""
+        return np.asarray(0.9 * p + 0.1 * np.eye(3)[np.arange(len(battles)) % 2])
+
+    sure = np.tile([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]], (375, 1))
+    page = _page(world, sure, sway)
+    assert "does not matter" not in _said(page, "good")
+    assert "Its forecasts move by 10.0% on average with the order of the answers" in _said(page, "note")
+
+
+def test_rare_languages_are_one_slice_and_small_slices_are_not_drawn(world: World) -> None:
+    battles, p = world
+    names = ["en"] * 1450 + ["de"] * 38 + ["fr"] * 2 + ["it"] * 4 + ["es"] * 6
+    place = battles.table.column_names.index("language")
+    field = battles.table.schema.field("language")
+    named = Battles(battles.table.set_column(place, field, pa.array(names, field.type)))
+    section = _section(audit_page(audit_judge(Knowing(named, p), named, draws=20)), "slices")
+    table = next(item for item in section.items if isinstance(item, Table) and item.columns[0] == "language")
+    assert [(row[0], row[2]) for row in table.rows] == [("en", 1450), ("de", 38), ("other", 12)]
+    chart = section.items[0]
+    assert isinstance(chart, Chart)
+    assert "language de" in chart.series[0].x and "language other" not in chart.series[0].x
+    assert "neither tested nor drawn" in section.text[-1]
+
+
+def test_predictions_alone_say_what_is_not_known(world: World) -> None:
+    battles, p = world
+    page = audit_page(audit_judge(Predictions(battles.ids, p), battles, draws=10))
+    assert "forecasts of one order only" in _said(page, "note")
+    assert "could not be checked" in _said(page, "note")
+    assert page.title == "Audit of unnamed forecasts"
+
+
+def test_leaks_are_warned_of(world: World) -> None:
+    battles, p = world
+
+    class Leaking(Knowing):
+        class prompt_hashes:  # noqa: N801
+            @staticmethod
+            def check(shown: Any, *, allow: bool) -> np.ndarray:
+                return np.arange(7 if allow else 0)
+
+    page = audit_page(audit_judge(Leaking(battles, p), battles[:60], allow_leak=True, draws=5))
+    assert "7 of 60 rows have prompts on which the judge was trained" in _said(page, "warning")
+
+
+def test_sections_come_in_the_order_a_reader_needs(truth: Document) -> None:
+    keys = [section.key for section in truth.sections]
+    wanted = ["judge", "figures", "reliability", "decisions", "slices", "position", "style", "models", "truncation"]
+    assert keys == [*wanted, "mistakes", "closest", "method"]
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_row_of_every_table_has_a_cell_for_each_column(truth: Document) -> None:
+    tables = [item for section in truth.sections for item in section.items if isinstance(item, Table)]
+    assert len(tables) > 8
+    for table in tables:
+        assert all(len(row) == len(table.columns) for row in table.rows)
+        assert table.percent <= set(table.columns)
+    heat = next(item for item in _section(truth, "decisions").items if isinstance(item, Heatmap))
+    assert np.allclose(np.sum(np.array(heat.values, dtype=float), axis=1), 1)
+
+
+def test_charts_hold_as_many_values_as_names(truth: Document) -> None:
+    charts = [item for section in truth.sections for item in section.items if isinstance(item, Chart)]
+    assert {"reliability", "dots"} <= {chart.kind for chart in charts}
+    for chart in charts:
+        for series in chart.series:
+            assert len(series.x) == len(series.y) == len(series.low or ()) == len(series.high or ())
+
+
+def test_mistakes_show_the_texts_side_by_side(truth: Document, world: World) -> None:
+    shown = [item for item in _section(truth, "mistakes").items if isinstance(item, Example)]
+    assert shown
+    battles, _ = world
+    row = battles.ids.index(shown[0].title.split("Row ")[1])
+    assert shown[0].above[1][:50] == battles.text("prompt")[row][:50]
+    assert [text[:50] for _, text in shown[0].columns] == [
+        battles.text(name)[row][:50] for name in ("response_a", "response_b")
+    ]
+    assert dict(shown[0].facts)["vote"] in ("a", "b", "tie")
+
+
+def test_binary_votes_leave_ties_out_of_the_page(world: World) -> None:
+    battles, p = world
+    kept = np.flatnonzero(battles.targets()[:, 2] == 0)[:300]
+    page = audit_page(audit_judge(Knowing(battles, p), battles.take(kept), draws=10))
+    assert "No tie was voted" in _said(page, "note")
+    tables = [item for item in _section(page, "slices").items if isinstance(item, Table)]
+    assert all("tie gap" not in table.columns for table in tables)
+
+
+def test_the_page_can_be_written(truth: Document) -> None:
+    from votecast.reports.html import render
+
+    text = render(truth)
+    assert "Its surest mistakes" in text
+    assert "NaN" not in text
+    assert "nan " not in text

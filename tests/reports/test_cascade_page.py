@@ -1,0 +1,67 @@
+"""The page of a cascade says what it costs and saves, and escapes what judges are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from votecast.reports.cascade_page import cascade_page
+from votecast.reports.document import Chart, Table
+from votecast.reports.html import render
+
+
+def found(low: float | None = -0.001) -> dict[str, Any]:
+    """What a cascade of two judges records."""
+    points = [
+        {
+            "goes_on": [share],
+            "log_loss": 1.0 + (1 - share) / 10,
+            "cost": {"value": (1 - share) / 10, "low": low, "high": None if low is None else 0.2},
+            "seconds_per_1000": 1 + 20 * share,
+            "speed_up": 20 / (1 + 20 * share),
+        }
+        for share in (1.0, 0.5, 0.0)
+    ]
+    judges = [
+        {"label": label, "name": label, "hash": "1f" * 32, "seconds_per_1000": seconds, "log_loss": loss}
+        for label, seconds, loss in (("<fast>", 1.0, 1.1), ("slow", 20.0, 1.0))
+    ]
+    about = {"goal": "lose at most 0.06 log loss against the last judge", "rows": 100, "prompts": 90}
+    about |= {"thresholds": [0.9], "remarks": ["<fast> is odd"]}
+    return about | {"judges": judges, "frontier": points, "chosen": 1, "measured": points[1]}
+
+
+def test_the_page_holds_the_frontier_as_charts_and_table() -> None:
+    document = cascade_page(found(), name="mine", hash="2e" * 32)
+    frontier, judges = document.sections
+    scatter, losses, table = frontier.items
+    assert isinstance(scatter, Chart)
+    assert isinstance(losses, Chart)
+    assert isinstance(table, Table)
+    assert [series.name for series in scatter.series] == ["cascade", "chosen", "alone"]
+    assert (list(losses.series[0].x), losses.log_x) == (sorted(losses.series[0].x), True)
+    assert [row[0] for row in table.rows] == ["", "chosen", ""]
+    assert table.rows[1][1:5] == [0.5, "1.0500", "+0.0500", "-0.0010 to +0.2000"]
+    assert len(judges.items) == 1
+    assert "50% of all rows go on" in document.summary[0].text
+    assert document.summary[1].text.startswith("Chosen anew on other prompts, the procedure costs +0.0500 (-0.0010 to")
+    assert [remark.level for remark in document.summary] == ["note", "note", "warning"]
+    assert ("thresholds", "0.9000 nats of entropy") in document.facts
+
+
+def test_the_saved_cascade_and_the_procedure_are_two_things() -> None:
+    told = found() | {"chosen": 2, "thresholds": [None]}
+    document = cascade_page(told, name="mine")
+    assert document.summary[0].level == "warning"
+    assert document.summary[0].text.endswith("20.00 times as fast; no row goes on from <fast>.")
+    assert "50% of all rows go on from <fast>" in document.summary[1].text
+    assert ("thresholds", "no row goes on") in document.facts
+
+
+@pytest.mark.parametrize("low", [-0.001, None])
+def test_it_becomes_a_page_with_and_without_intervals(low: float | None) -> None:
+    page = render(cascade_page(found(low), name="mine"))
+    assert "&lt;fast&gt; is odd" in page
+    assert "<fast>" not in page
+    assert ("-0.0010" in page or "−0.0010" in page) == (low is not None)

@@ -1,0 +1,87 @@
+"""A leaderboard as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from tests.leaderboard.test_board import Oracle
+from tests.leaderboard.votes import round_robin, sized_votes, without_votes
+
+from votecast.leaderboard import leaderboard
+from votecast.reports.document import Chart, Heatmap
+from votecast.reports.html import write_page
+from votecast.reports.leaderboard_page import MOST_MODELS, leaderboard_page
+
+BARE = ["model_a", "model_b", "winner"]
+
+
+def test_scores_pairs_and_how_to_read_are_there() -> None:
+    page = leaderboard_page(leaderboard(sized_votes(600)))
+    assert [section.key for section in page.sections] == ["scores", "pairs", "how-to-read"]
+    chart = page.sections[0].items[0]
+    assert isinstance(chart, Chart) and chart.kind == "dots" and chart.series[0].low is not None
+    maps = [item for item in page.sections[1].items if isinstance(item, Heatmap)]
+    assert [item.title for item in maps] == ["Share of battles won", "Expected by the scores"]
+    assert maps[0].values[0][0] is None
+
+
+def test_style_and_votes_against_both_have_sections_of_their_own() -> None:
+    assert "style" in [
+        each.key for each in leaderboard_page(leaderboard(sized_votes(600), style_control=True)).sections
+    ]
+    frame = pd.DataFrame([*round_robin(), *[("m2", "m3", "both_bad")] * 5], columns=BARE)
+    page = leaderboard_page(leaderboard(frame, both_bad="own"))
+    assert "both-bad" in [each.key for each in page.sections]
+    assert ("votes against both", "5, which are an outcome of their own") in page.facts
+
+
+def test_a_ranking_by_forecasts_warns_and_one_by_both_says_what_they_are_worth() -> None:
+    pairs = without_votes(sized_votes(600, seed=1))
+    page = leaderboard_page(leaderboard(None, pairs=pairs, judge=Oracle(1.0)))
+    assert any(remark.level == "warning" and "ranking of the judge" in remark.text for remark in page.summary)
+    page = leaderboard_page(leaderboard(sized_votes(600), pairs=pairs, judge=Oracle(1.0)))
+    assert any("pairs are trusted to" in remark.text or "too little" in remark.text for remark in page.summary)
+
+
+def test_of_many_models_the_best_are_shown_against_each_other_and_that_is_said() -> None:
+    frame = pd.DataFrame(round_robin(MOST_MODELS + 4, 1), columns=BARE)
+    section = leaderboard_page(leaderboard(frame)).sections[1]
+    assert isinstance(section.items[0], Heatmap) and len(section.items[0].rows) == MOST_MODELS
+    assert f"The best {MOST_MODELS} of {MOST_MODELS + 4} models are shown" in section.text[0]
+
+
+def test_names_of_models_cannot_break_out(tmp_path: Path) -> None:
+    frame = pd.DataFrame(round_robin(), columns=BARE).replace("m0", "<script>alert(1)</script>")
+    write_page(leaderboard_page(leaderboard(frame)), tmp_path / "board.html")
+    assert "<script" not in (tmp_path / "board.html").read_text("utf-8")
+
+
+def test_votes_on_few_prompts_are_warned_of() -> None:
+    votes = sized_votes(600)[:40]
+    page = leaderboard_page(leaderboard(votes.take(list(range(20)) * 2), disconnected="largest"))
+    assert any("independent units only" in remark.text for remark in page.summary)
+
+
+def test_shares_of_few_battles_are_not_shown_as_shares() -> None:
+    rows = [*round_robin(4, 6), *[("m0", "m4", "a")] * 2, ("m0", "m4", "b")]
+    page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
+    won = page.sections[1].items[0]
+    assert isinstance(won, Heatmap) and "fewer than 10 times" in page.sections[1].text[0]
+    assert sorted(won.rows) == ["m0", "m1", "m2", "m3"] and won.values[0][1] is not None
+
+
+def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:
+    rows = [*round_robin(), *[("m9", "m0", "a")] * 12]
+    page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
+    assert any("bound the strengths of m9: " in remark.text for remark in page.summary)
+    texts = {"prompt": "Why?", "response_a": "1", "response_b": "2"}
+    frame = pd.DataFrame(round_robin(), columns=BARE).assign(**texts)
+    one = leaderboard_page(leaderboard(frame))
+    assert any(remark.level == "warning" and "one prompt" in remark.text for remark in one.summary)
+
+
+def test_a_number_for_ties_that_nobody_voted_has_no_interval() -> None:
+    frame = pd.DataFrame([row for row in round_robin() if row[2] != "tie"], columns=BARE)
+    facts = dict(leaderboard_page(leaderboard(frame, method="davidson")).facts)
+    assert facts["ties (nu)"] == "0.000"
