@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ SHARED = {
     "more_votes.csv": "votecast simulate --rows 300 --seed 1 --out more_votes.csv",
     "held_out.csv": "votecast simulate --rows 900 --seed 5 --out held_out.csv",
     "judges/mine": "votecast train baseline --train votes.csv --out judges/mine --folds.n 3",
+    "judges/other": "votecast train baseline --train votes.csv --out judges/other --folds-from judges/mine --seed 7"
+    " --model.trees.rounds 40",
 }
 """Files that several pages need, in the order in which they are made."""
 
@@ -96,18 +99,28 @@ def run_command(words: str) -> str:
 
 
 def elide(shown: str, output: str) -> str:
-    """Shorten an output where the page shows `...`: as many lines before and after it as the page has.
+    """Shorten an output as the page shows it: a line `...` stands for the lines that the page leaves out.
+
+    Lines before the first `...` are the first of the output and those after the last are its last; lines between two
+    are found by their label, the text before two spaces.
 
     Example:
-        >>> elide("a\\n...\\nz", "b\\nc\\nd\\ny")
-        'b\\n...\\ny'
+        >>> elide("a  1\\n...\\nc  3\\n...\\nz", "a  2\\nb\\nc  4\\nd\\ny").split()
+        ['a', '2', '...', 'c', '4', '...', 'y']
     """
-    lines = shown.splitlines()
-    if "..." not in lines:
+    parts = [part.strip("\n").splitlines() for part in re.split(r"^\.\.\.$", shown, flags=re.MULTILINE)]
+    if len(parts) == 1:
         return output
-    before, after = lines.index("..."), len(lines) - lines.index("...") - 1
-    made = output.splitlines()
-    return "\n".join([*made[:before], "...", *made[len(made) - after :]])
+    first, *middle, last = parts
+    lines = output.splitlines()
+    kept, place = lines[: len(first)], len(first)
+    for part in middle:
+        labels = [line.split("  ")[0] for line in lines]
+        label = part[0].split("  ")[0]
+        place = labels.index(label, place) if label in labels[place:] else place
+        kept += ["...", *lines[place : place + len(part)]]
+        place += len(part)
+    return "\n".join([*kept, "...", *lines[max(place, len(lines) - len(last)) :]] if last else [*kept, "..."])
 
 
 @functools.cache
@@ -170,19 +183,17 @@ def running_service(*judges: str) -> Iterator[str]:
     """Run `votecast serve` on a free port; give its URL once it is ready."""
     words = [word for judge in judges for word in ("--judge", judge)]
     command = [sys.executable, "-m", "votecast", "serve", *words, "--workers", "1", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with tempfile.NamedTemporaryFile("r") as log, subprocess.Popen(command, stderr=open(log.name, "w")) as process:  # noqa: SIM115
         try:
-            assert process.stderr is not None
-            url = next(found[0] for line in process.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-            import votecast
-
-            client = votecast.Client(url, timeout=120)
-            while not client.ready():
-                pass
-            yield url
+            while not re.search(r"^ready", said := Path(log.name).read_text("utf-8"), re.MULTILINE):
+                assert process.poll() is None, said
+                time.sleep(0.1)
+            found = re.search(r"http://127\.0\.0\.1:\d+", said)
+            assert found is not None, said
+            yield found[0]
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.wait(60)
 
 
 def rewrite(page: Path) -> None:
