@@ -24,8 +24,7 @@ from votecast.data.writing import read_predictions
 from votecast.errors import DataError, LeakError
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
-from votecast.metrics.comparison import compare_probabilities
-from votecast.metrics.result import Against
+from votecast.metrics.evaluation import Against, compare_probabilities
 from votecast.types import Judge, Probabilities
 
 _NAMED = 5

@@ -18,13 +18,13 @@ from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
-from votecast.metrics.bootstrap import ClusterDraws
 from votecast.metrics.checks import check_probabilities, check_rows
-from votecast.metrics.rows import EPSILON, Floats, decisions, log_losses, row_sum, without_ties
+from votecast.metrics.intervals import ClusterDraws
+from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.models.base import order_matters
 from votecast.reports.audit.sums import Sums
 from votecast.text.report import Cut
-from votecast.types import Probabilities, swap_columns
+from votecast.types import Floats, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000
 """Rows whose other order is asked for where the family of the judge says that it does not see the order."""
