@@ -28,7 +28,6 @@ from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.judges.unfinished import at_work
 from votecast.metrics import Evaluation, Figure, paired_gain, without_ties
-from votecast.models.base import numbers_of
 from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
 from votecast.types import Progress, Run, no_progress, swap_columns
@@ -124,7 +123,7 @@ class _Job:
         self.progress("reading votes", 0, 1)
         column = self.settings.folds.column
         reader = self.reader
-        if isinstance(self.votes, str | Path) and (numbers := numbers_of(family(self.settings.family))):
+        if isinstance(self.votes, str | Path) and (numbers := family(self.settings.family).numbers):
             reader = {"numbers": numbers} | reader
         battles = _read(self.votes, reader, keep=[column] if column and column not in SCHEMA.names else [])
         report = battles.report
