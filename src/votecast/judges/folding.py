@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from votecast.config import launched
+from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.judges.fitted import OutOfFold, checked_probabilities
 from votecast.judges.parts import is_whole, make_place, write_part
@@ -101,7 +101,7 @@ class Work:
         else:
             make_place(place.folder)
             found = self._made(place, train, held_out, keep=keep, store=done)
-        if launched().main:
+        if current_launch().is_main:
             _clear(place.folder)
         return found
 
@@ -145,7 +145,7 @@ class Work:
             raw = self._forecast(member, self.prepared.take(held_out))
             swapped = self._forecast_exchanged(member, held_out, raw)
         member.release()
-        if store is not None and launched().main:
+        if store is not None and current_launch().is_main:
             write_part(store, _writer(member, raw, swapped))
         else:
             store = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from votecast.artifacts import check_free
 from votecast.calibration import crossfit_calibrate
-from votecast.config import launched
+from votecast.config import current_launch
 from votecast.data.battles import SCHEMA, Battles
 from votecast.data.cleaning import CleaningReport, clean
 from votecast.data.frames import as_battles
@@ -86,7 +86,7 @@ def train(
         if resume:
             raise ConfigError("resume continues work beside an output folder, and none is named; name out")
         return job.judge(Run(progress=progress))
-    main = launched().main
+    main = current_launch().is_main
     if main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
     with at_work(out, resume=resume, overwrite=overwrite) as folder:
@@ -146,7 +146,7 @@ class _Job:
         judge = TrainedJudge(self.settings).fit(battles, folds=self.folds, run=run)
         notes = self.notes | ({"data_sources": self.data_sources} if self.data_sources else {})
         figures = None
-        if launched().main:
+        if current_launch().is_main:
             self.progress("measuring", 0, 1)
             figures = out_of_fold_evaluation(judge, battles).to_dict()
         judge.record(figures=figures, **notes, **({"small": True} if self.small else {}))
