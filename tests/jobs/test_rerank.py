@@ -413,7 +413,7 @@ def test_a_finished_output_of_other_rows_is_left_alone(rows: Path, out: Path) ->
     write_rows(rows, first="what")
     with pytest.raises(ArtifactError, match="made of other rows"):
         rerank_file(Longest(), rows, out, resume=True)
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         rerank_file(Longest(), rows, out, resume=True, top=3)
     assert bytes_of(out.parent) == before
 

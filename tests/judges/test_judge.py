@@ -149,7 +149,7 @@ def test_names_of_judges(saved, judge, monkeypatch, tmp_path):
     assert "baseline" in bundled_names()
     with pytest.raises(ArtifactError, match="bundled:baseline"):
         load_judge("bundled:nothing")
-    with pytest.raises(ArtifactError, match="there is no .*absent, neither a file nor a judge folder"):
+    with pytest.raises(ArtifactError, match="absent not found; give the path of a judge folder"):
         load_judge(tmp_path / "absent")
     (tmp_path / "config.yaml").write_text(f"default_judge: {saved}\n")
     monkeypatch.setenv("VOTECAST_CONFIG", str(tmp_path / "config.yaml"))

@@ -212,7 +212,7 @@ def test_a_finished_judge_is_not_made_again_but_another_one_is_in_the_way(
     monkeypatch.setenv(LOG, str(tmp_path / "log"))
     assert votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL, resume=True).hash == made.hash
     assert not (tmp_path / "log").exists()
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL | {"seed": 1}, resume=True)
     assert {path.name for path in tmp_path.iterdir()} == {"judge"}
 

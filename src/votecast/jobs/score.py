@@ -13,7 +13,7 @@ import numpy as np
 
 from votecast import __version__
 from votecast.artifacts import CONFIG_NAME, KIND, check_free
-from votecast.config import merge
+from votecast.config import merge_settings
 from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
 from votecast.data.scores import ScoreWriter, described_of, side_path
@@ -121,7 +121,7 @@ def reward_model(
     else:
         base = {"name": name}
     kind: Any = family("reward")
-    found = kind(kind.settings_type.parse(merge(base, settings), origin="settings of the reward model"))
+    found = kind(kind.settings_type.parse(merge_settings(base, settings), origin="settings of the reward model"))
     if found.is_trained:
         raise ConfigError(
             f"{name} with model.adapter has a network that is yet to be trained; train it with votecast train and give "

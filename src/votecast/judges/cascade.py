@@ -77,7 +77,7 @@ class CascadeModel(ComposedModel):
         self._asked = prepared, cuts.found
         return out
 
-    def cuts(self, prepared: Battles) -> Cut | None:
+    def truncation(self, prepared: Battles) -> Cut | None:
         """What the judges that answered cut from the rows; nothing is counted of rows that were read whole."""
         if self._asked is None or self._asked[0] is not prepared:
             self.predict(prepared)

@@ -363,7 +363,7 @@ def _ask(
         p, time_of_row = _timed(judge.predict_proba, battles)
         forecasts.append(p)
         took.append(time_of_row)
-    is_ordered = any(CascadeModel(None, judges=[judge]).order_matters for judge in judges.values())
+    is_ordered = any(judge.fitted.members[0].order_matters for judge in judges.values())
     swapped = [judge.predict_proba(battles.swapped()) for judge in judges.values()] if is_ordered else None
     return Asked(
         battles,

@@ -21,7 +21,6 @@ from votecast.judges.folding import Work
 from votecast.judges.recipe import Recipe
 from votecast.judges.unfinished import take_up
 from votecast.metrics import group_folds
-from votecast.models.base import averaged, check_averaged, versions_of
 from votecast.models.registry import family
 from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.splits.settings import only_beyond
@@ -58,7 +57,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
         JudgeError: If a member forecasts something that is not a probability.
     """
     if recipe.final == "average_weights":
-        check_averaged(family(recipe.family)(recipe.model, seed=recipe.seed))
+        family(recipe.family)(recipe.model, seed=recipe.seed).check_averaged()
     drawn = draw_rows(battles, recipe.rows, seed=recipe.seed)
     if len(drawn) < len(battles):
         battles, folds = battles.take(drawn), folds and replace(folds, assignment=folds.assignment[drawn])
@@ -85,7 +84,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
     members = [part.member for part in kept if part.member is not None]
     stored = [part.stored for part in kept if part.stored is not None]
     if recipe.final == "average_weights":
-        members, stored = [averaged(members)], []
+        members, stored = [type(members[0]).averaged(members)], []
     described = folds.to_dict() | ({} if recipe.folds.only is None else {"only": recipe.folds.only})
     described["seen_prompts"] = sum(int(np.isin(clusters[held], clusters[train]).sum()) for _, train, held in chosen)
     facts = _facts(battles, targets) | {"folds": described, "prompt_clusters": int(clusters.max()) + 1}
@@ -155,7 +154,7 @@ def inputs_of(battles: Battles, folds: Folds | None) -> dict[str, str | None]:
 
 def _take_up(run: Run, recipe: Recipe, inputs: dict[str, str | None]) -> None:
     if run.folder is not None:
-        made_with = {"votecast": __version__} | versions_of(family(recipe.family))
+        made_with = {"votecast": __version__} | family(recipe.family).versions()
         parts = {key: value for key, value in recipe.dump().items() if key not in _OF_THE_WHOLE}
         parts["folds"] = {key: value for key, value in parts["folds"].items() if key != "only"}
         take_up(run.folder, {"recipe": parts, "data": inputs, "versions": made_with})

@@ -35,7 +35,6 @@ from votecast.metrics import (
     paired_gain,
     without_ties,
 )
-from votecast.models.base import base_of
 from votecast.splits import PromptHashes, union_hashes
 from votecast.types import CLASSES, Probabilities, Progress, no_progress, swap_columns
 
@@ -240,7 +239,7 @@ class _Made:
             "name": judge.name,
             "hash": judge.hash,
             "family": judge.recipe.family,
-            "base": base_of(judge.fitted.members[0]),
+            "base": judge.fitted.members[0].base,
             "weight": None if shares is None else shares[place],
             "trained_on": judge.fitted.facts.get("rows"),
             "metrics": figures,

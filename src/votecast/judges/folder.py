@@ -21,7 +21,6 @@ from votecast.judges.card import model_card
 from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.parts import copy_files
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.models.base import base_of, link_of
 from votecast.models.registry import FAMILIES, family
 from votecast.splits import PromptHashes
 
@@ -50,15 +49,15 @@ def write_judge(judge: TrainedJudge, path: Path, *, overwrite: bool = False) -> 
         "recipe": judge.recipe.dump(),
         "calibration": {"method": judge.recipe.calibration.method} | method,
         "members": len(fitted.members),
-        "base": base_of(fitted.members[0]),
+        "base": fitted.members[0].base,
         "facts": fitted.facts,
         "figures": judge.figures,
         "notes": judge.notes,
         "made_with": {"votecast": __version__, "python": platform.python_version(), "numpy": np.__version__},
     }
 
-    if (link := link_of(fitted.members[0])) is not None:
-        config["link"] = link
+    if (link := fitted.members[0].link) is not None:
+        config["link"] = link.to_dict()
 
     def _write(folder: Path) -> None:
         for number, member in enumerate(fitted.members):

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from votecast.config import launched
+from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.judges.fitted import OutOfFold, checked_probabilities
 from votecast.judges.parts import is_whole, make_place, write_part
 from votecast.judges.recipe import Recipe
-from votecast.models.base import Model, cuts_of, order_matters, release
+from votecast.models.base import Model
 from votecast.models.registry import family
 from votecast.types import Probabilities, Run, swap_columns
 
@@ -101,7 +101,7 @@ class Work:
         else:
             make_place(place.folder)
             found = self._made(place, train, held_out, keep=keep, store=done)
-        if launched().main:
+        if current_launch().is_main:
             _clear(place.folder)
         return found
 
@@ -133,7 +133,7 @@ class Work:
 
     def cut_facts(self) -> dict[str, Any]:
         """What was cut from the texts, for the record; nothing for a family that reads them whole."""
-        cut = cuts_of(self.maker, self.prepared)
+        cut = self.maker.truncation(self.prepared)
         return {} if cut is None else {"cut": cut.to_dict()}
 
     def _made(self, place: Run, train: Rows, held_out: Rows, *, keep: bool, store: Path | None = None) -> Done:
@@ -144,8 +144,8 @@ class Work:
         if len(held_out):
             raw = self._forecast(member, self.prepared.take(held_out))
             swapped = self._forecast_exchanged(member, held_out, raw)
-        release(member)
-        if store is not None and launched().main:
+        member.release()
+        if store is not None and current_launch().is_main:
             write_part(store, _writer(member, raw, swapped))
         else:
             store = None
@@ -155,7 +155,7 @@ class Work:
         arrays, member = load_file(done / FORECASTS), None
         if keep:
             member = family(self.recipe.family).load(done / MEMBER, self.recipe.model, seed=self.recipe.seed)
-            release(member)
+            member.release()
         return Done(arrays["raw"], arrays["swapped"], member, done / MEMBER)
 
     def _forecast(self, member: Model, prepared: Any) -> Probabilities:
@@ -163,7 +163,7 @@ class Work:
 
     def _forecast_exchanged(self, member: Model, rows: Rows, raw: Probabilities) -> Probabilities:
         """Forecasts of the exchanged battles; a family that does not see the order is believed once some rows agree."""
-        if not order_matters(member):
+        if not member.order_matters:
             few = rows[:_LOOKED_AT]
             found = self._forecast(member, self.maker.prepare(self.battles.take(few).swapped()))
             if _gap(raw[: len(few)], found) <= SAME:

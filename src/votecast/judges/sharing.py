@@ -20,7 +20,6 @@ from votecast.errors import DataError, LeakError
 from votecast.judges.cross_validation import calibration_folds
 from votecast.judges.fitted import OutOfFold
 from votecast.judges.trained import TrainedJudge
-from votecast.models.base import order_matters
 from votecast.types import Probabilities, swap_columns
 
 Floats = NDArray[np.float64]
@@ -258,7 +257,7 @@ def _calibrated(name: str, judge: TrainedJudge, table: _Table) -> tuple[Probabil
 
 def _asked(judge: TrainedJudge, votes: Battles) -> tuple[Probabilities, Probabilities | None]:
     p = judge.predict_proba(votes)
-    return p, judge.predict_proba(votes.swapped()) if order_matters(judge.fitted.members[0]) else None
+    return p, judge.predict_proba(votes.swapped()) if judge.fitted.members[0].order_matters else None
 
 
 def _swapped(pairs: Sequence[tuple[Probabilities, Probabilities | None]]) -> Floats | None:

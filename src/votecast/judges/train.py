@@ -11,7 +11,7 @@ import numpy as np
 
 from votecast.artifacts import check_free
 from votecast.calibration import crossfit_calibrate
-from votecast.config import launched
+from votecast.config import current_launch
 from votecast.data.battles import SCHEMA, Battles
 from votecast.data.cleaning import CleaningReport, clean
 from votecast.data.frames import as_battles
@@ -28,7 +28,6 @@ from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.judges.unfinished import at_work
 from votecast.metrics import Evaluation, Figure, paired_gain, without_ties
-from votecast.models.base import numbers_of
 from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
 from votecast.types import Progress, Run, no_progress, swap_columns
@@ -87,7 +86,7 @@ def train(
         if resume:
             raise ConfigError("resume continues work beside an output folder, and none is named; name out")
         return job.judge(Run(progress=progress))
-    main = launched().main
+    main = current_launch().is_main
     if main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
     with at_work(out, resume=resume, overwrite=overwrite) as folder:
@@ -124,7 +123,7 @@ class _Job:
         self.progress("reading votes", 0, 1)
         column = self.settings.folds.column
         reader = self.reader
-        if isinstance(self.votes, str | Path) and (numbers := numbers_of(family(self.settings.family))):
+        if isinstance(self.votes, str | Path) and (numbers := family(self.settings.family).numbers):
             reader = {"numbers": numbers} | reader
         battles = _read(self.votes, reader, keep=[column] if column and column not in SCHEMA.names else [])
         report = battles.report
@@ -147,7 +146,7 @@ class _Job:
         judge = TrainedJudge(self.settings).fit(battles, folds=self.folds, run=run)
         notes = self.notes | ({"data_sources": self.data_sources} if self.data_sources else {})
         figures = None
-        if launched().main:
+        if current_launch().is_main:
             self.progress("measuring", 0, 1)
             figures = out_of_fold_evaluation(judge, battles).to_dict()
         judge.record(figures=figures, **notes, **({"small": True} if self.small else {}))

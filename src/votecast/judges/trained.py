@@ -16,7 +16,6 @@ from votecast.judges.cross_validation import fit_over_folds, fit_with_valid
 from votecast.judges.fitted import Fitted, checked_probabilities
 from votecast.judges.folder import read_judge, write_judge
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.models.base import cuts_of, numbers_of, run_with
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
@@ -84,7 +83,7 @@ class TrainedJudge:
     @property
     def numbers(self) -> tuple[str, ...]:
         """Names of columns that the battles must bring beside their texts, such as scores; most judges want none."""
-        return numbers_of(self.fitted.members[0])
+        return self.fitted.members[0].numbers
 
     def fit(
         self,
@@ -146,7 +145,7 @@ class TrainedJudge:
         """
         battles, member = as_battles(battles), self.fitted.members[0]
         starts = range(0, max(len(battles), 1), BATCH_ROWS)
-        found = [cuts_of(member, member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
+        found = [member.truncation(member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
         known = [cut for cut in found if cut is not None]
         return type(known[0]).concat(known) if known else None
 
@@ -164,7 +163,7 @@ class TrainedJudge:
         Raises:
             ConfigError: If a setting is unknown or unfit, or this judge has none.
         """
-        if not all(run_with(member, **inference) for member in self.fitted.members):
+        if not all(member.run_with(**inference) for member in self.fitted.members):
             raise ConfigError(
                 f"judge {self.name!r} is of the family {self.recipe.family}, which has no settings of inference; "
                 f"drop {', '.join(inference)}"
@@ -219,4 +218,4 @@ class TrainedJudge:
         calibrator = self.fitted.calibrator
         groups = {by: group_values(battles, by) for by in calibrator.by}
         p = checked_probabilities(calibrator.transform(raw, groups), self.name)
-        return p, cuts_of(members[0], prepared)
+        return p, members[0].truncation(prepared)

@@ -21,7 +21,6 @@ from votecast.judges.trained import TrainedJudge
 from votecast.metrics.checks import check_probabilities, check_rows
 from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
-from votecast.models.base import order_matters
 from votecast.reports.audit.sums import Sums
 from votecast.text.report import Cut
 from votecast.types import Floats, Probabilities, swap_columns
@@ -162,7 +161,7 @@ def _other_order(judge: Any, battles: Battles, p: Probabilities) -> tuple[Probab
     """
     if isinstance(judge, Predictions):
         return None, ()
-    is_blind = isinstance(judge, TrainedJudge) and not order_matters(judge.fitted.members[0])
+    is_blind = isinstance(judge, TrainedJudge) and not judge.fitted.members[0].order_matters
     if is_blind and len(battles) > ORDER_ROWS:
         rows = np.linspace(0, len(battles) - 1, ORDER_ROWS).astype(np.int64)
         if np.abs(_turned(judge, battles.take(rows)) - p[rows]).max() <= _SAME:
