@@ -9,8 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 from tests.reports.audit.arena import drawn
 
-from votecast.calibration.link_curves import CURVES
-from votecast.calibration.link_likelihood import Votes, estimate
+from votecast.calibration.link import fit_link
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
 from votecast.metrics.intervals import ClusterDraws
@@ -82,12 +81,15 @@ def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> 
     p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).forecast(np.zeros((ROWS, 3)), 3 * x)
     votes, w, base = drawn(p, 0), np.ones(ROWS), np.zeros((ROWS, 3))
     tilt = fit_tilt(base, x, votes, w)
-    known = [estimate(CURVES["davidson"], Votes(x, votes, w), group) for group in (groups, None)]
-    assert np.allclose(tilt.slopes, known[0].slopes, atol=1e-5)
+    known = [fit_link(x[:, 0], votes, w, form=x[:, 1], groups=group) for group in (groups, None)]
+    assert np.allclose(tilt.slopes, [known[0].parameters[name] for name in ("scale", "length")], atol=1e-5)
     tests = tilt.tested(base, x, votes, w, groups)
     widths = [(test.high - test.low) / (2 * 1.976) for test in tests]
-    errors = np.sqrt(np.maximum(*(np.diag(fit.covariance) for fit in known)))
-    assert np.allclose(widths, errors[:-1], rtol=1e-2)
+    errors = [
+        [np.ptp(link.intervals[name]) / (2 * z) for name in ("scale", "length")]
+        for link, z in zip(known, (1.976, 1.96), strict=True)
+    ]
+    assert np.allclose(widths, np.maximum(*errors), rtol=1e-2)
 
 
 def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from votecast.calibration.names import describe
+from votecast.calibration.description import describe
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
 from votecast.models.base import Model

@@ -9,10 +9,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from tests.metrics.votes import drawn, one_hot, predictions
 
-from votecast.calibration.dirichlet import SPREAD, Dirichlet
-from votecast.calibration.logits import UNCHANGED, LeastLogLoss, logits
-from votecast.calibration.matrix import Matrix
-from votecast.calibration.shift import Shift, shifted
+from votecast.calibration.logit_scalers import UNCHANGED, Dirichlet, Matrix, PenalisedLogLoss, Shift, logits
 from votecast.metrics import log_loss
 from votecast.metrics.checks import Checked
 from votecast.metrics.scores import log_losses
@@ -50,7 +47,7 @@ def test_dirichlet_is_the_least_penalised_log_loss_that_another_solver_finds():
     p, t = P[:300], VOTES[:300]
 
     def loss(theta):
-        gap = (theta - UNCHANGED) / SPREAD
+        gap = (theta - UNCHANGED) / Dirichlet.spread
         return log_losses(t, put(p, theta)).sum() + 0.5 * gap @ gap
 
     other = minimize(loss, UNCHANGED, method="BFGS", options={"gtol": 1e-6})
@@ -75,14 +72,14 @@ def test_forecasts_that_divide_the_votes_without_a_fault_stay_finite():
 def test_evidence_is_the_integral_over_the_prior():
     rows = Checked(VOTES[:40], P[:40], np.ones(40))
     bias = np.array([[0.0], [0.0], [1.0], [0.0]])
-    found = LeastLogLoss(rows, bias).find(np.array([0.7]))
+    found = PenalisedLogLoss(rows, bias).minimise(np.array([0.7]))
 
     def density(x):
         gap = log_losses(VOTES[:40], put(P[:40], UNCHANGED + bias[:, 0] * x)).sum()
         return np.exp(-gap - 0.5 * (x / 0.7) ** 2) / (0.7 * np.sqrt(2 * np.pi))
 
     assert found.evidence == pytest.approx(np.log(quad(density, -5, 5)[0]), abs=0.02)
-    nothing = LeastLogLoss(rows, bias[:, :0]).find(np.zeros(0))
+    nothing = PenalisedLogLoss(rows, bias[:, :0]).minimise(np.zeros(0))
     assert nothing.evidence == pytest.approx(-log_losses(VOTES[:40], P[:40]).sum())
 
 
@@ -117,5 +114,5 @@ def test_more_votes_are_followed_further():
 
 def test_groups_without_a_vote_for_a_tie_make_ties_rare_not_impossible():
     kept = VOTES[:, 2] == 0
-    q = shifted(Checked(VOTES[kept], P[kept], np.ones(kept.sum()))).transform(P)
+    q = Shift.of_rows(Checked(VOTES[kept], P[kept], np.ones(kept.sum()))).transform(P)
     assert 0 < q[:, 2].min() < q[:, 2].mean() < 0.1
