@@ -14,7 +14,7 @@ from votecast.data.simulation import simulate
 from votecast.data.writing import write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.judges.ensembling import ensemble
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.sharing import shared_rows
 from votecast.judges.trained import TrainedJudge

@@ -9,8 +9,8 @@ import pytest
 from tests.serving.pools import rows
 
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
-from votecast.judges.fitted import Fitted
-from votecast.judges.loading import load_judge
+from votecast.judges.out_of_fold import Fitted
+from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.serving.scoring import ServedJudge, battles_of
 

@@ -36,7 +36,7 @@ def compare(
         overwrite: Replace an existing file.
     """
     from votecast.data.writing.predictions import decide
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.types import CLASSES
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)

@@ -30,7 +30,7 @@ def unknown_prompts(judge: Any) -> list[str]:
     """Names of judges, this one or such as lie inside it, of which it is not known on what prompts they were trained.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> unknown_prompts(load_judge("bundled:baseline"))
         []
     """

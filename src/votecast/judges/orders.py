@@ -40,7 +40,7 @@ def forecast(judge: TrainedJudge, battles: Any, order: Order = "both") -> tuple[
         Probabilities of shape (n, 3), and the cuts; None for a judge that reads texts whole.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> judge = load_judge("bundled:baseline")
         >>> rows = [{"prompt": "Why?", "response_a": "Because.", "response_b": "Gravity pulls."}]
         >>> bool((forecast(judge, rows, "given")[0] == judge.predict_proba(rows)).all())

@@ -17,8 +17,8 @@ from votecast.calibration.chain import Chain
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError, LeakError
-from votecast.judges.cross_validation import calibration_folds
-from votecast.judges.fitted import OutOfFold
+from votecast.judges.out_of_fold import calibration_folds
+from votecast.judges.out_of_fold import OutOfFold
 from votecast.judges.trained import TrainedJudge
 from votecast.models.base import order_matters
 from votecast.types import Probabilities, swap_columns
