@@ -36,7 +36,7 @@ class Timed:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._judge, name)
-        return self._timed(value) if name in ("predict_proba", "predict_with_cuts") else value
+        return self._timed(value) if name in ("predict_proba", "predict_with_truncation") else value
 
     def _timed(self, work: Any) -> Any:
         def run(*words: Any, **options: Any) -> Any:

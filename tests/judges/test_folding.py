@@ -12,10 +12,9 @@ import votecast
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError
-from votecast.judges.out_of_fold import calibration_folds
 from votecast.judges.cross_validation import sample_rows
-from votecast.judges.out_of_fold import OutOfFold
 from votecast.judges.evaluate import evaluate_out_of_fold
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import group_folds
 from votecast.models import registry
@@ -110,12 +109,12 @@ def test_the_flip_rate_of_a_family_that_does_not_see_the_order_is_nought(votes: 
 
 def test_what_is_cut_is_recorded_and_can_be_asked_for(votes: Battles) -> None:
     judge = TrainedJudge("cheap", {"folds.n": 2}).fit(votes)
-    cut = judge.cuts(votes)
+    cut = judge.truncation(votes)
     assert cut is not None
     assert len(cut) == 120
     assert judge.fitted.facts["cut"] == cut.to_dict()
-    assert votecast.load_judge("bundled:baseline").cuts(votes) is None
-    assert len(judge.cuts(votes[:0])) == 0  # type: ignore[arg-type]
+    assert votecast.load_judge("bundled:baseline").truncation(votes) is None
+    assert len(judge.truncation(votes[:0])) == 0  # type: ignore[arg-type]
 
 
 def test_weights_can_be_averaged_where_the_family_can(votes: Battles) -> None:

@@ -9,8 +9,8 @@ import pytest
 from votecast.artifacts import write_folder
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, DataError, JudgeError, LeakError
-from votecast.judges.out_of_fold import calibration_folds, check_distributions
 from votecast.judges.load import bundled_names, load_judge
+from votecast.judges.out_of_fold import calibration_folds, check_distributions
 from votecast.judges.trained import TrainedJudge
 
 SMALL = {"folds.n": 2}

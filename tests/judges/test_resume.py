@@ -123,18 +123,18 @@ def test_finished_folds_are_taken_as_they_are(
     whole = votecast.train("cheap", votes, out=tmp_path / "whole", overrides=SMALL)
     assert log.read_text().split("\n")[:4] == ["fold_0 0", "fold_0 1", "fold_0 2", "fold_1 0"]
     out, work = tmp_path / "judge", work_folder(tmp_path / "judge")
-    write = cross_validation.write_folder
+    write = cross_validation.write_part
 
-    def torn(folder: Path, *args: object) -> None:
-        write(folder, *args)  # type: ignore[arg-type]
+    def torn(folder: Path, fill: Callable) -> None:
+        write(folder, fill)
         if folder.parent.name == "fold_1":
             raise MemoryError("out of memory")
 
-    monkeypatch.setattr(cross_validation, "write_folder", torn)
+    monkeypatch.setattr(cross_validation, "write_part", torn)
     with pytest.raises(MemoryError) as caught:
         votecast.train("cheap", votes, out=out, overrides=SMALL)
     assert caught.value.__notes__ == [f"the work so far is kept in {work}; the same command with --resume continues it"]
-    monkeypatch.setattr(cross_validation, "write_folder", write)
+    monkeypatch.setattr(cross_validation, "write_part", write)
     assert not (work / "fold_0" / "done" / "member").exists()  # a refit keeps none of its folds
     (work / "fold_1" / "done" / "predictions.safetensors").write_bytes(b"torn")
     (work / "fold_1" / STEP).unlink()

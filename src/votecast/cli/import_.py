@@ -116,8 +116,8 @@ def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:
 
 def _calibrated(judge: TrainedJudge, battles: Battles, method: str) -> TrainedJudge:
     """The judge calibrated and measured on votes."""
-    from votecast.judges.importing import calibrate
     from votecast.judges.evaluate import evaluate_out_of_fold
+    from votecast.judges.importing import calibrate
 
     made = calibrate(judge, battles, method)
     report = battles.report

@@ -63,7 +63,9 @@ def link(
     reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
         judge = link_votes(scores, votes, out=out, overwrite=overwrite, reader=reader, progress=bars.steps, **options)
-    found: dict[str, Any] = judge.fitted.members[0].link.to_dict()  # type: ignore[attr-defined]
+    fitted = judge.fitted.members[0].link
+    assert fitted is not None
+    found = fitted.to_dict()
     about, cited = judge.notes["scores"], {"name": judge.name, "hash": judge.hash}
     show_joined(judge.notes, found)
     if json is not None:

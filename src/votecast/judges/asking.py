@@ -69,7 +69,7 @@ def ask(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
     Raises:
         DataError: If what the judge says is no distribution.
     """
-    cutting = getattr(judge, "predict_with_cuts", None)
+    cutting = getattr(judge, "predict_with_truncation", None)
     found, cut = (judge.predict_proba(battles), None) if cutting is None else cutting(battles)
     p = np.asarray(found, dtype=np.float64)
     check_predictions(battles.ids, p, after=after)

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from votecast import __version__
-from votecast.artifacts import read_folder, write_folder
+from votecast.artifacts import is_whole, write_part
 from votecast.calibration import Calibrator, make_calibrator
 from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.pairs import known_targets
-from votecast.errors import ArtifactError, ConfigError, DataError
+from votecast.errors import ConfigError, DataError
 from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions, describe_votes
 from votecast.judges.recipe import Recipe
 from votecast.judges.unfinished import take_up
-from votecast.models.base import Model, averaged, check_averaged, cuts_of, order_matters, release, versions_of
+from votecast.models.base import Model
 from votecast.models.registry import family
 from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.splits.settings import only_beyond
@@ -61,7 +61,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
         JudgeError: If a member predicts something that is not a probability.
     """
     if recipe.final == "average_weights":
-        check_averaged(family(recipe.family)(recipe.model, seed=recipe.seed))
+        family(recipe.family)(recipe.model, seed=recipe.seed).check_averaged()
     drawn = sample_rows(battles, recipe.rows, seed=recipe.seed)
     if len(drawn) < len(battles):
         battles, folds = battles.take(drawn), folds and replace(folds, assignment=folds.assignment[drawn])
@@ -77,7 +77,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
 
     fitter = _FoldFitter(recipe, battles, clusters, run)
     refit, steps = recipe.final == "refit", len(parts) + (recipe.final == "refit")
-    done = []
+    done: list[_Part] = []
     for number, train, held_out in parts:
         run.progress("training", len(done), steps)
         done.append(fitter.fit_part(f"fold_{number}", train, held_out, keep=not refit))
@@ -91,12 +91,12 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
     members = [part.member for part in kept if part.member is not None]
     stored = tuple(part.stored for part in kept if part.stored is not None)
     if recipe.final == "average_weights":
-        members, stored = [averaged(members)], ()
+        members, stored = [type(members[0]).averaged(members)], ()
     described = folds.to_dict() | ({} if only is None else {"only": only})
     # rows whose prompt, or one like it, was among the rows their member was trained on
     described["seen_prompts"] = sum(int(np.isin(clusters[rows], clusters[train]).sum()) for _, train, rows in parts)
     facts = describe_votes(battles, fitter.targets) | {"folds": described, "prompt_clusters": int(clusters.max()) + 1}
-    facts |= {"inputs": inputs} | fitter.cut_facts()
+    facts |= {"inputs": inputs} | fitter.truncation_facts()
     calibrator = _fit_calibrator(recipe, held)
     hashes = PromptHashes.of(battles, seed=recipe.seed)
     return Fitted(members, calibrator, replace(held, rows=drawn[held.rows]), hashes, facts, stored)
@@ -129,7 +129,9 @@ def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, run: Run) -
     seen = np.isin(held.clusters, clusters[train])  # near-duplicates only: the same prompts were refused above
     described = {"method": "given validation rows", "n": 1, "seen_prompts": int(seen.sum())}
     described["seen_clusters"] = np.unique(held.clusters[seen]).tolist()
-    facts = describe_votes(battles, battles.targets()) | {"folds": described, "inputs": inputs} | fitter.cut_facts()
+    facts = (
+        describe_votes(battles, battles.targets()) | {"folds": described, "inputs": inputs} | fitter.truncation_facts()
+    )
     members = [] if part.member is None else [part.member]
     stored = () if part.stored is None else (part.stored,)
     return Fitted(members, _fit_calibrator(recipe, held), held, hashes.joined(valid), facts, stored)
@@ -213,11 +215,11 @@ class _FoldFitter:
         if run.folder is None:
             return self._fit(run, train, held_out, keep=keep)
         done = run.folder / DONE
-        if _is_whole(done) and (not keep or (done / MEMBER).is_dir()):
+        if is_whole(done) and (not keep or (done / MEMBER).is_dir()):
             arrays, member = load_file(done / PREDICTIONS), None
             if keep:
                 member = family(self.recipe.family).load(done / MEMBER, self.recipe.model, seed=self.recipe.seed)
-                release(member)
+                member.release()
             part = _Part(arrays["raw"], arrays["swapped"], member, done / MEMBER if keep else None)
         else:
             run.folder.mkdir(parents=True, exist_ok=True)
@@ -247,9 +249,9 @@ class _FoldFitter:
             rows=rows,
         )
 
-    def cut_facts(self) -> dict[str, Any]:
+    def truncation_facts(self) -> dict[str, Any]:
         """Return how much of the texts was truncated, for the record; nothing for a family that reads them whole."""
-        cut = cuts_of(self.model, self.prepared)
+        cut = self.model.truncation(self.prepared)
         return {} if cut is None else {"cut": cut.to_dict()}
 
     def _new_model(self) -> Model:
@@ -262,7 +264,7 @@ class _FoldFitter:
         if len(held_out):
             raw = self._predict(member, self.prepared.take(held_out))
             swapped = self._predict_swapped(member, held_out, raw)
-        release(member)
+        member.release()
         return _Part(raw, swapped, member if keep else None)
 
     def _predict(self, member: Model, prepared: Any) -> Probabilities:
@@ -270,7 +272,7 @@ class _FoldFitter:
 
     def _predict_swapped(self, member: Model, rows: Rows, raw: Probabilities) -> Probabilities:
         """Predict the swapped battles; only a few of a family that does not see the order, if these agree."""
-        if not order_matters(member):
+        if not member.order_matters:
             few = rows[:_PROBED_ROWS]
             found = self._predict(member, self.model.prepare(self.battles.take(few).swapped()))
             if _order_gap(raw[: len(few)], found) <= SAME:
@@ -285,14 +287,6 @@ def _order_gap(raw: Probabilities, swapped: Probabilities) -> float:
     return float(np.abs(swap_columns(swapped) - raw).max(initial=0))
 
 
-def _is_whole(done: Path) -> bool:
-    try:
-        read_folder(done)
-    except ArtifactError:
-        return False
-    return True
-
-
 def _store(part: _Part, done: Path) -> _Part:
     """Write the predictions, and the member if it is kept, atomically and with hashes."""
 
@@ -303,8 +297,7 @@ def _store(part: _Part, done: Path) -> _Part:
         arrays = {"raw": part.raw, "swapped": part.swapped}
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / PREDICTIONS)
 
-    shutil.rmtree(done, ignore_errors=True)  # torn, or without a member that is now kept
-    write_folder(done, {}, _write)
+    write_part(done, _write)
     return part if part.member is None else replace(part, stored=done / MEMBER)
 
 
@@ -313,7 +306,7 @@ def _begin_or_resume(run: Run, recipe: Recipe, inputs: dict[str, str | None]) ->
     if run.folder is not None:
         settings = {key: value for key, value in recipe.dump().items() if key not in _NOT_OF_A_FOLD}
         settings["folds"] = {key: value for key, value in settings["folds"].items() if key != "only"}
-        versions = {"votecast": __version__} | versions_of(family(recipe.family))
+        versions = {"votecast": __version__} | family(recipe.family).versions()
         take_up(run.folder, {"recipe": settings, "data": inputs, "versions": versions})
 
 

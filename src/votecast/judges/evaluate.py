@@ -31,8 +31,7 @@ from votecast.judges.out_of_fold import calibration_folds
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
-from votecast.metrics.comparison import compare_probabilities
-from votecast.metrics.result import Against
+from votecast.metrics.evaluation import Against, compare_probabilities
 from votecast.types import Judge, Probabilities, swap_columns
 
 _NAMED = 5

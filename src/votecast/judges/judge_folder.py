@@ -25,7 +25,6 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
 from votecast.judges.out_of_fold import Fitted, OutOfFold
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.models.base import base_of, link_of
 from votecast.models.registry import FAMILIES, family
 from votecast.splits import PromptHashes
 
@@ -66,14 +65,14 @@ def write_judge(
         "recipe": recipe.dump(),
         "calibration": {"method": recipe.calibration.method} | method,
         "members": len(fitted.members),
-        "base": base_of(fitted.members[0]),
+        "base": fitted.members[0].base,
         "facts": fitted.facts,
         "figures": figures,
         "notes": notes,
         "made_with": {"votecast": __version__, "python": platform.python_version(), "numpy": np.__version__},
     }
-    if (link := link_of(fitted.members[0])) is not None:
-        config["link"] = link
+    if (link := fitted.members[0].link) is not None:
+        config["link"] = link.to_dict()
     use_stored = bool(fitted.stored) and all(place.is_dir() for place in fitted.stored)
 
     def _write(folder: Path) -> None:

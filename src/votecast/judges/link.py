@@ -1,6 +1,6 @@
 """Make a judge of scores: join them with votes by id, fit a link, measure it on votes it was not fitted on.
 
-This is what `votecast link` runs. Where the scores name the reward model that made them, the judge scores texts with it.
+This is what `votecast link` runs. Where the scores name the reward model that made them, the judge scores with it.
 """
 
 from __future__ import annotations
@@ -260,9 +260,7 @@ def _reward_model(described: Mapping[str, Any], settings: LinkSettings, name: st
     return recipe, member
 
 
-def _trained_reward_model(
-    judge: Mapping[str, Any], settings: LinkSettings, name: str | None
-) -> tuple[Recipe, Any]:
+def _trained_reward_model(judge: Mapping[str, Any], settings: LinkSettings, name: str | None) -> tuple[Recipe, Any]:
     """Load a reward model that was trained here: its judge folder holds the weights."""
     folder = str(judge.get("folder"))
     if not Path(folder).is_dir():

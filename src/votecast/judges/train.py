@@ -23,7 +23,6 @@ from votecast.judges.load import load_judge, load_votes, reading_note
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.judges.unfinished import at_work
-from votecast.models.base import numbers_of
 from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
 from votecast.types import Progress, Run, no_progress
@@ -108,7 +107,7 @@ def _read_and_clean(
     progress("reading votes", 0, 1)
     column = settings.folds.column
     options: dict[str, Any] = {"keep": [column] if column and column not in SCHEMA.names else []}
-    if numbers := numbers_of(family(settings.family)):
+    if numbers := family(settings.family).numbers:
         options["numbers"] = numbers
     read = load_votes(votes, reader, **options)
     battles, cleaning = clean(read, settings.cleaning)

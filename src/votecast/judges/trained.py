@@ -19,7 +19,6 @@ from votecast.judges.cross_validation import fit_over_folds, fit_with_valid
 from votecast.judges.judge_folder import read_judge, write_judge
 from votecast.judges.out_of_fold import Fitted, check_distributions
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.models.base import cuts_of, numbers_of, run_with
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
@@ -94,7 +93,7 @@ class TrainedJudge:
     @property
     def numbers(self) -> tuple[str, ...]:
         """Names of columns that the battles must bring beside their texts, such as scores; most judges need none."""
-        return numbers_of(self.fitted.members[0])
+        return self.fitted.members[0].numbers
 
     def fit(
         self,
@@ -143,10 +142,10 @@ class TrainedJudge:
         Returns:
             Calibrated probabilities of shape (n, 3), columns a, b, tie.
         """
-        return self.predict_with_cuts(battles)[0]
+        return self.predict_with_truncation(battles)[0]
 
-    def predict_with_cuts(self, battles: Any) -> tuple[Probabilities, Cut | None]:
-        """Predict, and report how much of the texts was truncated: `predict_proba` and `cuts` in one pass."""
+    def predict_with_truncation(self, battles: Any) -> tuple[Probabilities, Cut | None]:
+        """Predict, and report how much of the texts was truncated: `predict_proba` and `truncation` in one pass."""
         battles = as_battles(battles)
         found = []
         for start in range(0, max(len(battles), 1), BATCH_ROWS):
@@ -158,7 +157,7 @@ class TrainedJudge:
         known = [cut for _, cut in found if cut is not None]
         return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
 
-    def cuts(self, battles: Any) -> Cut | None:
+    def truncation(self, battles: Any) -> Cut | None:
         """Count how much of the texts this judge truncates, without predicting.
 
         Args:
@@ -169,7 +168,7 @@ class TrainedJudge:
         """
         battles, member = as_battles(battles), self.fitted.members[0]
         starts = range(0, max(len(battles), 1), BATCH_ROWS)
-        found = [cuts_of(member, member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
+        found = [member.truncation(member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
         known = [cut for cut in found if cut is not None]
         return type(known[0]).concat(known) if known else None
 
@@ -179,7 +178,7 @@ class TrainedJudge:
         Raises:
             ConfigError: If a setting is unknown or not allowed, or this judge has none.
         """
-        if not all(run_with(member, **inference) for member in self.fitted.members):
+        if not all(member.run_with(**inference) for member in self.fitted.members):
             raise ConfigError(
                 f"judge {self.name!r} is of the family {self.recipe.family}, which has no settings of inference; "
                 f"drop {', '.join(inference)}"
@@ -221,4 +220,4 @@ class TrainedJudge:
         raw = np.asarray(sum(member.predict(prepared) for member in members)) / len(members)  # (n, 3)
         check_distributions(raw, self.name)  # calibrators hide what is no distribution
         groups = {by: group_values(battles, by) for by in calibrator.by}
-        return calibrator.transform(raw, groups), cuts_of(members[0], prepared)
+        return calibrator.transform(raw, groups), members[0].truncation(prepared)

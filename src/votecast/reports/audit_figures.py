@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from votecast.metrics.curves import Curve
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
+from votecast.metrics.reliability import ReliabilityCurve
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.outcomes import Ties
 from votecast.reports.audit.people import People
@@ -233,7 +233,7 @@ def _said(part: Part) -> str:
     return f"{MARK} {', '.join(found)}" if found else ""
 
 
-def _curve(curve: Curve) -> Series:
+def _curve(curve: ReliabilityCurve) -> Series:
     """The points of a curve; those of a handful of rows, which say nothing, are left out where there are others."""
     told = curve.rows >= _LEAST if (curve.rows >= _LEAST).any() else curve.rows > 0
     x, *y = (column[told].tolist() for column in (curve.confidence, curve.share, curve.low, curve.high))

@@ -13,10 +13,10 @@ from votecast.leaderboard import Leaderboard, Ranking
 from votecast.leaderboard.board import FEW_CLUSTERS, HELPS
 from votecast.leaderboard.connectivity import names_of
 from votecast.leaderboard.fit import ONE_PROMPT, USELESS
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
 from votecast.reports.document import Cell, Chart, Document, Heatmap, Remark, Section, Series, Table
 from votecast.reports.numbers import shown
+from votecast.types import Floats
 
 MOST_MODELS: Final = 30
 """More models than this make a heatmap that nobody can read; the best are shown."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from votecast.data.battles import Battles
 from votecast.data.exploration import Exploration
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import Chart, Document, Example, Heatmap, Item, Section, Series, Table
 from votecast.reports.votes_summary import summary
 from votecast.types import CLASSES

@@ -13,7 +13,7 @@ from votecast.calibration.link_curves import CURVES
 from votecast.calibration.link_likelihood import Votes, estimate
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit.correction import DIFFERENCES, Finding, benjamini_hochberg, corrected
 from votecast.reports.audit.form import repeated_share
 from votecast.reports.audit.jsonable import jsonable

@@ -8,7 +8,7 @@ from tests.reports.audit.arena import drawn
 
 from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit.people import People, people
 from votecast.reports.audit.rows import Rows
 from votecast.reports.audit.sums import Sums

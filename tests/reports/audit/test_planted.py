@@ -9,7 +9,7 @@ from tests.reports.audit.arena import Knowing, drawn, sharpened, tilted
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.features.form import length_gap
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit.correction import FAULTS, corrected, findings
 from votecast.reports.audit.form import form_of

@@ -9,7 +9,7 @@ from typing import Any
 from votecast.calibration.names import describe
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
-from votecast.models.base import Model, base_of
+from votecast.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _inside(members: list[Model]) -> list[TrainedJudge]:
 
 def _bases(members: list[Model]) -> list[str]:
     """Names of all weights that the members, and the judges inside them, stand on."""
-    found = [base_of(member) for member in members]
+    found = [member.base for member in members]
     names = [str(base["name"]) for base in found if base is not None and base.get("name")]
     for judge in _inside(members):
         names += _bases(judge.fitted.members)

@@ -12,8 +12,8 @@ from votecast import __version__
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.metrics import evaluate_probabilities
-from votecast.metrics.bootstrap import LEVEL
-from votecast.metrics.curves import Curve, reliability_curve
+from votecast.metrics.intervals import LEVEL
+from votecast.metrics.reliability import ReliabilityCurve, reliability_curve
 from votecast.reports.audit.about import about
 from votecast.reports.audit.baselines import baselines, null_forecasts
 from votecast.reports.audit.correction import CORRECTION, FALSE, corrected
@@ -124,7 +124,7 @@ def _votes(rows: Rows) -> VoteFacts:
     )
 
 
-def _reliability(rows: Rows, seed: int) -> dict[str, Curve]:
+def _reliability(rows: Rows, seed: int) -> dict[str, ReliabilityCurve]:
     events = ("top", *CLASSES[: 2 if rows.binary else 3])
     w, clusters, draws = rows.sums.weights, rows.sums.clusters, len(rows.sums.drawn)
     return {

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from votecast.metrics.bootstrap import LEVEL
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
+from votecast.metrics.intervals import LEVEL
+from votecast.types import Floats
 
 CORRECTION: Final = "Benjamini-Hochberg"
 FALSE: Final = round(1 - LEVEL, 6)

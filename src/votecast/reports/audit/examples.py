@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from votecast.metrics.rows import Floats, decisions, row_sum
+from votecast.metrics.scores import decisions, row_sum
 from votecast.reports.audit.rows import Rows
-from votecast.types import CLASSES
+from votecast.types import CLASSES, Floats
 
 SHOWN: Final = 6
 LONGEST: Final = 1500

@@ -9,7 +9,7 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.features.styling import STYLING, answer_styling
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 _MORE: Final = "twice as many"
 UNITS: Final = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 
 
 def jsonable(value: Any) -> Any:

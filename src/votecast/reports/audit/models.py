@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.rows import Rows
 

@@ -8,9 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from votecast.metrics import auc
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import decisions
+from votecast.metrics import Figure, auc
+from votecast.metrics.scores import decisions
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.rows import Rows
 from votecast.types import CLASSES

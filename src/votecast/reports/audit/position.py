@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import decisions, log_losses
+from votecast.metrics import Figure
+from votecast.metrics.scores import decisions, log_losses
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.rows import Rows
 

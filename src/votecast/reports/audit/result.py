@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from votecast.metrics.curves import Curve
+from votecast.metrics.reliability import ReliabilityCurve
 from votecast.reports.audit.about import About
 from votecast.reports.audit.baselines import Baseline
 from votecast.reports.audit.correction import Finding
@@ -88,7 +88,7 @@ class Audit:
     baselines: tuple[Baseline, ...]
     people: People | None
     excess: Finding
-    reliability: Mapping[str, Curve]
+    reliability: Mapping[str, ReliabilityCurve]
     confusion: Confusion
     ties: Ties | None
     slices: tuple[Part, ...]

@@ -18,13 +18,12 @@ from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
-from votecast.metrics.bootstrap import ClusterDraws
 from votecast.metrics.checks import check_probabilities, check_rows
-from votecast.metrics.rows import EPSILON, Floats, decisions, log_losses, row_sum, without_ties
-from votecast.models.base import order_matters
+from votecast.metrics.intervals import ClusterDraws
+from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.reports.audit.sums import Sums
 from votecast.text.report import Cut
-from votecast.types import Probabilities, swap_columns
+from votecast.types import Floats, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000
 """Rows whose other order is asked for where the family of the judge says that it does not see the order."""
@@ -151,7 +150,7 @@ def rows_of(judge: Any, votes: Any, *, allow_leak: bool, draws: int, seed: int) 
 def _asked(judge: Any, battles: Battles) -> tuple[Probabilities, Cut | None]:
     if isinstance(judge, Predictions):
         return judge.on(battles), None
-    both = getattr(judge, "predict_with_cuts", None)
+    both = getattr(judge, "predict_with_truncation", None)
     return both(battles) if both is not None else (judge.predict_proba(battles), None)
 
 
@@ -162,7 +161,7 @@ def _other_order(judge: Any, battles: Battles, p: Probabilities) -> tuple[Probab
     """
     if isinstance(judge, Predictions):
         return None, ()
-    is_blind = isinstance(judge, TrainedJudge) and not order_matters(judge.fitted.members[0])
+    is_blind = isinstance(judge, TrainedJudge) and not judge.fitted.members[0].order_matters
     if is_blind and len(battles) > ORDER_ROWS:
         rows = np.linspace(0, len(battles) - 1, ORDER_ROWS).astype(np.int64)
         if np.abs(_turned(judge, battles.take(rows)) - p[rows]).max() <= _SAME:

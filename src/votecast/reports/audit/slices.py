@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.groups import UNKNOWN, group_values
 from votecast.data.profile import characters
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats, log_losses
+from votecast.metrics import Figure
+from votecast.metrics.scores import log_losses
 from votecast.reports.audit.categories import categories
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.form import Form
 from votecast.reports.audit.rows import Rows
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 MOST: Final = 20
 """Values of a kind; beyond them the rarest are put together."""

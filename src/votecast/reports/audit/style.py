@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.form import UNITS, Form
 from votecast.reports.audit.rows import Rows
 from votecast.reports.audit.tilt import fit_tilt, logits
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from votecast.metrics.bootstrap import LEVEL, ClusterDraws, interval
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
+from votecast.metrics.intervals import LEVEL, ClusterDraws, interval
 from votecast.metrics.scores import ratio
 from votecast.reports.audit.correction import DIFFERENCES, Finding
+from votecast.types import Floats
 
 LEAST_PROMPTS: Final = 20
 """With fewer prompts on a side nothing is tested: a mean of so few skewed numbers is not normal enough."""

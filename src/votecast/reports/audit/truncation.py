@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.metrics.scores import ratio
 from votecast.reports.audit.correction import Finding
 from votecast.reports.audit.rows import Rows
