@@ -12,7 +12,7 @@ from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.features import extract
 from votecast.judges.explaining import Reason, explain
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.measures import MEASURES
 from votecast.judges.reasons import GROUPS, group_of, looks
 from votecast.judges.trained import TrainedJudge

@@ -25,7 +25,7 @@ from votecast.calibration.tie_models import davidson_probabilities
 from votecast.data.battles import Battles
 from votecast.data.groups import group_values
 from votecast.features import extract
-from votecast.judges.fitted import Fitted
+from votecast.judges.out_of_fold import Fitted
 from votecast.judges.reasons import GROUPS, group_of, looks
 from votecast.models.baseline import BaselineModel, Contributions, PreparedFeatures
 
@@ -61,7 +61,7 @@ def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
         None for a judge that is not of the baseline family.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> rows = [
         ...     {"prompt": "Where is Rome?", "response_a": "In Italy, on the Tiber.", "response_b": "I cannot say."}
         ... ]

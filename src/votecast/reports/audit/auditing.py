@@ -134,6 +134,6 @@ def _reliability(rows: Rows, seed: int) -> dict[str, ReliabilityCurve]:
 
 
 def _load(place: str | Path) -> Any:
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     return Predictions.read(place) if Path(place).is_file() else load_judge(place)

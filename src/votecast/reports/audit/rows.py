@@ -150,7 +150,7 @@ def rows_of(judge: Any, votes: Any, *, allow_leak: bool, draws: int, seed: int) 
 def _asked(judge: Any, battles: Battles) -> tuple[Probabilities, Cut | None]:
     if isinstance(judge, Predictions):
         return judge.on(battles), None
-    both = getattr(judge, "predict_with_cuts", None)
+    both = getattr(judge, "predict_with_truncation", None)
     return both(battles) if both is not None else (judge.predict_proba(battles), None)
 
 
