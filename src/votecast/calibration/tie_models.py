@@ -260,7 +260,7 @@ class Likelihood(ABC):
         """Return Newton's step, 0 for parameters that would leave their bounds; None where there is none."""
         slope, bend = self.gradient(point, terms), self.information(terms)
         free = ~(((point <= self.lower) & (slope < 0)) | ((point >= self.upper) & (slope > 0)))
-        step = np.zeros(len(point))
+        step: Floats = np.zeros(len(point))
         slope, bend = slope[free], bend[np.ix_(free, free)]
         largest = float(np.abs(np.diag(bend)).max(initial=0.0))
         for damping in (0.0, 1e-8, 1e-4, 1e-2, 1.0):  # above 0 only where rounding hides that the likelihood is concave
@@ -270,7 +270,7 @@ class Likelihood(ABC):
                 continue
             step[free] = cho_solve(factor, slope)
             if np.isfinite(step).all():
-                return np.asarray(step)
+                return step
         return None
 
     def is_diverged(self, point: Floats) -> bool:  # noqa: ARG002
@@ -298,7 +298,7 @@ def maximise(likelihood: Likelihood, start: Floats, *, steps: int = STEPS) -> Fl
         size = float(np.abs(step).max())
         slack = 1e-12 * max(1.0, abs(value))  # rounding
         for halving in range(40):
-            ahead = np.clip(point + step / 2**halving, likelihood.lower, likelihood.upper)
+            ahead: Floats = np.clip(point + step / 2**halving, likelihood.lower, likelihood.upper)
             with np.errstate(all="ignore"):  # at a bound the likelihood may be 0
                 terms_ahead = likelihood.terms(ahead)
                 value_ahead = likelihood.value(ahead, terms_ahead)
