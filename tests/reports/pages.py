@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import Chart, Document, Example, Heatmap, Metric, Remark, Section, Series, Table
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.cascade_page import cascade_page
 from votecast.reports.document import Chart, Table
 from votecast.reports.html import render

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.reports.pages import Page, document
 
 from votecast.errors import ArtifactError
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import Chart, Document, Example, Section, Series, Table
 from votecast.reports.html import render, write_page
 from votecast.reports.page_format import (

@@ -100,7 +100,7 @@ def audit(
     from votecast.data.reading import read_votes
     from votecast.judges.asking import numbers_of
     from votecast.judges.evaluate import Predictions
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.reports.audit import audit_judge
     from votecast.reports.audit_page import audit_page
 

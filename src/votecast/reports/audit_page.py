@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from votecast.metrics.curves import Curve
+from votecast.metrics.reliability import ReliabilityCurve
 from votecast.reports.audit import Audit
 from votecast.reports.audit.audit_result import JudgeFacts
 from votecast.reports.audit.biases import ModelBias
@@ -143,11 +143,11 @@ def _calibration(audit: Audit) -> Section:
     ]
     verdict = texts(f"sections.reliability.{'beyond' if audit.excess.marked else 'within'}")
     expected = loss - audit.excess.value
-    items = [*charts, texts.table("reliability.table", rows)]
+    items: list[Item] = [*charts, texts.table("reliability.table", rows)]
     return texts.section("reliability", items, least=_LEAST_ROWS, expected=expected, loss=loss, verdict=verdict)
 
 
-def _curve(curve: Curve) -> Series:
+def _curve(curve: ReliabilityCurve) -> Series:
     """Return the points of a curve; those of a handful of rows are left out where there are others."""
     shown = curve.rows >= _LEAST_ROWS if (curve.rows >= _LEAST_ROWS).any() else curve.rows > 0
     x, *y = (column[shown].tolist() for column in (curve.confidence, curve.share, curve.low, curve.high))
@@ -255,7 +255,7 @@ def _style(audit: Audit) -> Section:
         rows.append([trait.name, found, trait.unit, trait.rows, trait.people, trait.judge, over.figure, unused.figure])
     tested = [trait for trait in traits if trait.overrated.is_tested]
     series = Series.of_figures("judge", [each.name for each in tested], [each.overrated.figure for each in tested])
-    items = [*([texts.chart("style.chart", [series])] if tested else []), texts.table("style.table", rows)]
+    items: list[Item] = [*([texts.chart("style.chart", [series])] if tested else []), texts.table("style.table", rows)]
     return texts.section("style", items, slope=1 + slope.value, mark=_mark(slope))
 
 

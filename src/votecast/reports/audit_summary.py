@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from votecast.metrics import Figure
 from votecast.reports.audit import Audit
 from votecast.reports.audit.slices import AuditSlice
 from votecast.reports.document import Metric, Remark
@@ -50,7 +51,7 @@ def headline_metrics(audit: Audit) -> list[Metric]:
     if audit.position is not None:
         out.append(Metric(texts("metrics.flips"), audit.position.flips, texts("notes.flips"), percent=True))
     out.append(Metric(texts("metrics.votes"), votes.rows, texts("notes.prompts", prompts=votes.prompts)))
-    return [metric for metric in out if isinstance(metric.value, int) or not math.isnan(metric.value[0])]
+    return [metric for metric in out if not isinstance(metric.value, Figure) or not math.isnan(metric.value.value)]
 
 
 def summarise(audit: Audit) -> list[Remark]:
@@ -212,8 +213,8 @@ def _on_order(audit: Audit) -> Iterator[Remark]:
             side=f", in favour of the answer shown {side}" if pull.marked else "",
         )
     elif pull.marked:
-        ends = sorted(map(abs, (pull.low, pull.high)))
-        interval = interval_text((abs(pull.value), *ends), ".2%")
+        low, high = sorted(map(abs, (pull.low, pull.high)))
+        interval = interval_text((abs(pull.value), low, high), ".2%")
         yield texts.remark("note", "order_pull", side=side, pull=abs(pull.value), interval=interval)
     elif found.moved.value < _MOVES:
         yield texts.remark("good", "order_good", rows=audit.votes.rows)

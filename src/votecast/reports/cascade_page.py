@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import Cell, Chart, Document, Metric, Remark, Section, Series, Table
 from votecast.reports.page_texts import load_texts
 

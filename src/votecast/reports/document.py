@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 
 Cell = str | int | float | Figure | None
 """A cell of a table: text, a count, a number, a number with its 95 % interval, or nothing."""

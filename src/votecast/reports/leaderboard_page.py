@@ -16,11 +16,11 @@ from votecast.leaderboard import Leaderboard
 from votecast.leaderboard.board import FEW_CLUSTERS, HELPS
 from votecast.leaderboard.connectivity import names_of
 from votecast.leaderboard.fit import ONE_PROMPT, USELESS
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
 from votecast.reports.document import Cell, Document, Heatmap, Metric, Remark, Section, Series
 from votecast.reports.page_format import show_cell
 from votecast.reports.page_texts import load_texts
+from votecast.types import Floats
 
 MOST_MODELS: Final = 30
 """The best models of a larger leaderboard are shown in the heatmaps."""

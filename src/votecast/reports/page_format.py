@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import Cell, Heatmap, Table
 
 LONGEST = 6_000

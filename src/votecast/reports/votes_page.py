@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from votecast.data.battles import Battles
 from votecast.data.exploration import Exploration
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import (
     Cell,
     Document,

@@ -8,7 +8,7 @@ from tests.reports.audit.arena import drawn
 
 from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit.agreement import Agreement, measure_agreement
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import ClusterSums

@@ -239,7 +239,7 @@ def test_what_was_cut_is_told_and_sliced(world: World) -> None:
     battles, p = _some(world, 400)
 
     class Short(Knowing):
-        def predict_with_cuts(self, shown: Any) -> tuple[Probabilities, Cut]:
+        def predict_with_truncation(self, shown: Any) -> tuple[Probabilities, Cut]:
             full = np.column_stack(
                 [[len(text) for text in shown.text(name)] for name in ("prompt", "response_a", "response_b")]
             )

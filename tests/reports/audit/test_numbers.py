@@ -13,7 +13,7 @@ from votecast.calibration.link_curves import CURVES
 from votecast.calibration.link_likelihood import Votes, estimate
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit.audit_result import as_json
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.biases import family_of

@@ -9,11 +9,11 @@ from tests.reports.audit.arena import Knowing, drawn, sharpened, tilted
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.features.form import length_gap
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.biases import measure_model_biases, measure_position_bias
-from votecast.reports.audit.findings import FAULTS, ClusterSums, Finding, correct_findings, map_findings
+from votecast.reports.audit.findings import FAULTS, ClusterSums, correct_findings, list_findings
 from votecast.reports.audit.slices import measure_slices
 from votecast.reports.audit.style_bias import measure_style, measure_style_bias
 from votecast.types import Probabilities
@@ -115,6 +115,4 @@ def test_false_alarms_are_as_rare_as_the_correction_promises(world: World) -> No
 
 
 def _has_fault(value: object) -> bool:
-    found: list[Finding] = []
-    map_findings(value, lambda one: found.append(one) or one)  # type: ignore[func-returns-value]
-    return any(one.marked and one.family == FAULTS for one in found)
+    return any(one.marked and one.family == FAULTS for one in list_findings(value))

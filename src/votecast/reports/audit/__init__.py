@@ -3,7 +3,7 @@
 Called by `votecast report`; `votecast.reports.audit_page` lays it out.
 """
 
-from votecast.reports.audit.audit_judge import audit_judge
 from votecast.reports.audit.audit_result import Audit
+from votecast.reports.audit.judge_audit import audit_judge
 
 __all__ = ["Audit", "audit_judge"]

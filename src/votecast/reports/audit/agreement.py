@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from votecast.data.pairs import Ints, Pairs
-from votecast.metrics.bootstrap import ClusterDraws
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats, decisions
+from votecast.metrics import Figure
+from votecast.metrics.intervals import ClusterDraws
+from votecast.metrics.scores import decisions
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import ClusterSums
-from votecast.types import Probabilities, swap_columns
+from votecast.types import Floats, Probabilities, swap_columns
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from votecast.metrics.curves import Curve
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
+from votecast.metrics.reliability import ReliabilityCurve
 from votecast.reports.audit.agreement import Agreement
 from votecast.reports.audit.biases import ModelBiases, Position, Truncation
 from votecast.reports.audit.findings import Finding
@@ -126,7 +126,7 @@ class Audit:
     baselines: tuple[NullBaseline, ...]
     people: Agreement | None
     excess: Finding
-    reliability: Mapping[str, Curve]
+    reliability: Mapping[str, ReliabilityCurve]
     confusion: Confusion
     ties: Ties | None
     slices: tuple[AuditSlice, ...]

@@ -20,13 +20,12 @@ from votecast.data.reading import read_votes
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
-from votecast.metrics.bootstrap import ClusterDraws
 from votecast.metrics.checks import check_probabilities, check_rows
-from votecast.metrics.rows import EPSILON, Floats, decisions, log_losses, row_sum, without_ties
-from votecast.models.base import order_matters
+from votecast.metrics.intervals import ClusterDraws
+from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.reports.audit.findings import ClusterSums
 from votecast.text.report import Cut
-from votecast.types import Probabilities, swap_columns
+from votecast.types import Floats, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000
 """Rows predicted in the swapped order where the family of the judge declares that the order has no effect."""
@@ -143,8 +142,8 @@ def predict_audit_rows(judge: Any, votes: Any, *, allow_leak: bool, draws: int, 
     cut: Cut | None = None
     if isinstance(judge, Predictions):
         p = judge.on(battles)
-    elif hasattr(judge, "predict_with_cuts"):
-        p, cut = judge.predict_with_cuts(battles)
+    elif hasattr(judge, "predict_with_truncation"):
+        p, cut = judge.predict_with_truncation(battles)
     else:
         p = judge.predict_proba(battles)
     _, p, _ = check_rows(targets, p, weights)
@@ -171,7 +170,7 @@ def _predict_swapped(judge: Any, battles: Battles, p: Probabilities) -> tuple[Pr
             raise DataError(f"the judge returned {len(q)} predictions for {len(part)} swapped rows")
         return swap_columns(q)
 
-    is_symmetric = isinstance(judge, TrainedJudge) and not order_matters(judge.fitted.members[0])
+    is_symmetric = isinstance(judge, TrainedJudge) and not judge.fitted.members[0].order_matters
     if is_symmetric and len(battles) > ORDER_ROWS:
         rows = np.linspace(0, len(battles) - 1, ORDER_ROWS).astype(np.int64)
         if np.abs(predict(battles.take(rows)) - p[rows]).max() <= _SAME:

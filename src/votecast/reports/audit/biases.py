@@ -13,9 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import decisions, log_losses
-from votecast.metrics.scores import ratio
+from votecast.metrics import Figure
+from votecast.metrics.scores import decisions, log_losses, ratio
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
 from votecast.text.report import PARTS

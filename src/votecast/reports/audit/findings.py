@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
-from votecast.metrics.bootstrap import LEVEL, ClusterDraws, interval
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
+from votecast.metrics.intervals import LEVEL, ClusterDraws, interval
 from votecast.metrics.scores import ratio
+from votecast.types import Floats
 
 CORRECTION: Final = "Benjamini-Hochberg"
 FALSE_DISCOVERY_RATE: Final = round(1 - LEVEL, 6)
@@ -209,8 +209,7 @@ def correct_findings(part: Part) -> tuple[Part, dict[str, int]]:
     Returns:
         The same with `q` filled in, and how many tests there were of each family.
     """
-    found: list[Finding] = []
-    map_findings(part, lambda one: found.append(one) or one)  # type: ignore[func-returns-value]
+    found = list_findings(part)
     p, families = np.array([one.p for one in found]), np.array([one.family for one in found])
     q, counts = np.full(len(found), np.nan), {}
     for name in (FAULTS, DIFFERENCES):
@@ -218,6 +217,18 @@ def correct_findings(part: Part) -> tuple[Part, dict[str, int]]:
         counts[name] = int((~np.isnan(q[families == name])).sum())
     corrected = iter(q.tolist())
     return map_findings(part, lambda one: replace(one, q=next(corrected))), counts
+
+
+def list_findings(value: object) -> list[Finding]:
+    """List every finding inside a result, in order."""
+    found: list[Finding] = []
+
+    def keep(one: Finding) -> Finding:
+        found.append(one)
+        return one
+
+    map_findings(value, keep)
+    return found
 
 
 def map_findings(value: Any, change: Callable[[Finding], Finding]) -> Any:

@@ -14,8 +14,8 @@ from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.profile import characters
 from votecast.metrics import Figure, class_prior, group_folds, longer_wins, paired_gain, uniform
 from votecast.metrics.checks import Checked
-from votecast.metrics.result import Figures
-from votecast.metrics.table import Measure
+from votecast.metrics.figures import Measure
+from votecast.metrics.intervals import Figures
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.style_bias import ResponseStyle
 from votecast.reports.audit.tilt import fit_tilt
@@ -83,7 +83,7 @@ def measure_nulls(rows: AuditRows, nulls: dict[str, Probabilities], seed: int) -
     w, clusters, drawn = rows.sums.weights, rows.sums.clusters, rows.sums.drawn
     out = []
     for name, q in nulls.items():
-        measure = Measure(Checked(rows.targets, q, w), clusters, drawn, exchanged=swap_columns(q), perfect=False)
+        measure = Measure(Checked(rows.targets, q, w), clusters, drawn, swapped=swap_columns(q), perfect=False)
         gain = paired_gain(rows.targets, rows.p, q, w, groups=clusters, draws=len(drawn), seed=seed)
         out.append(NullBaseline(name, measure.part(np.arange(len(w))), Figure(*gain)))
     return tuple(out)

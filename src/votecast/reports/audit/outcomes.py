@@ -11,12 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from votecast.metrics import auc
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats, decisions, row_sum
+from votecast.metrics import Figure, auc
+from votecast.metrics.scores import decisions, row_sum
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
-from votecast.types import CLASSES
+from votecast.types import CLASSES, Floats
 
 BINS: Final = 5
 MOST_EXAMPLES: Final = 6

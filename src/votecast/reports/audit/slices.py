@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.groups import UNKNOWN, group_values
 from votecast.data.profile import characters
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import log_losses
+from votecast.metrics import Figure
+from votecast.metrics.scores import log_losses
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
 from votecast.reports.audit.style_bias import ResponseStyle

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
 from votecast.features.styling import STYLING, answer_styling
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats
+from votecast.metrics import Figure
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
 from votecast.reports.audit.tilt import fit_tilt, logits
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 UNITS: Final = (
     {"length": "twice as many characters"}

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.metrics.rows import Floats, row_sum
+from votecast.metrics.scores import row_sum
 from votecast.reports.audit.findings import LEAST_PROMPTS, Finding, student_finding
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 WIDE: Final = 1 / 30**2
 """Inverse variance of a prior that moves nothing votes can tell, and keeps all coefficients finite."""

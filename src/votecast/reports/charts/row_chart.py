@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.charts.scales import Scale, linear_scale, log_scale
 from votecast.reports.charts.shapes import (
     FONT,

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.metrics.votes import drawn, files, forecasts, one_hot
+from sklearn.metrics import log_loss as sklearn_log_loss
+from tests.metrics.votes import drawn, files, one_hot, predictions
 
 from votecast import metrics
 from votecast.errors import DataError
-from votecast.metrics import METRICS, evaluate_probabilities
-from votecast.metrics.rows import without_ties
+from votecast.metrics import METRICS, calibration_error, evaluate_probabilities, paired_gain
+from votecast.metrics.evaluation import compare_probabilities
+from votecast.metrics.scores import without_ties
 from votecast.types import swap_columns
 
 GOLDEN = {
@@ -26,7 +28,7 @@ GOLDEN = {
 
 @pytest.fixture(scope="module")
 def file():
-    p = forecasts(600)
+    p = predictions(600)
     rng = np.random.default_rng(0)
     return one_hot(drawn(p)), p, rng.integers(0, 300, 600), np.where(rng.random(600) < 0.7, "1", "2")
 
@@ -121,7 +123,7 @@ def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals
 
 @settings(max_examples=20)
 @given(files())
-def test_exchanging_the_answers_leaves_the_page_alone(file):
+def test_swapping_the_answers_leaves_the_page_alone(file):
     t, p, w = file
     one = evaluate_probabilities(t, p, weights=w, draws=10).metrics
     two = evaluate_probabilities(swap_columns(t), swap_columns(p), weights=w, draws=10).metrics
@@ -142,7 +144,7 @@ def test_exchanging_the_answers_leaves_the_page_alone(file):
 
 
 def test_binary_files_hand_the_tie_to_a_and_b_and_say_so():
-    p = forecasts(300)
+    p = predictions(300)
     t = one_hot(np.random.default_rng(0).integers(0, 2, 300))
     found = evaluate_probabilities(t, p, swapped=swap_columns(p), draws=20)
     assert found.metrics["log_loss"].value == pytest.approx(metrics.log_loss(t, without_ties(p)), rel=1e-12)
@@ -153,7 +155,7 @@ def test_binary_files_hand_the_tie_to_a_and_b_and_say_so():
     assert any("recall_tie" in note for note in found.notes)
 
 
-def test_binary_can_be_said_but_not_against_the_votes(file):
+def test_binary_can_be_stated_but_not_against_the_votes(file):
     t, p, _, _ = file
     kept = evaluate_probabilities(t[:1], p[:1], binary=False, draws=0)
     assert not kept.settings["binary"]
@@ -161,10 +163,10 @@ def test_binary_can_be_said_but_not_against_the_votes(file):
         evaluate_probabilities(t, p, binary=True)
 
 
-def test_forecasts_without_the_exchanged_order_have_no_flip_rate(file):
+def test_predictions_without_the_swapped_order_have_no_flip_rate(file):
     found = page(file, swapped=None)
     assert np.isnan(found.metrics["flip_rate"].value)
-    assert "flip_rate is null: there are no forecasts for the exchanged order" in found.notes
+    assert "flip_rate is null: there are no predictions for the swapped order" in found.notes
 
 
 def test_no_draws_and_one_prompt_have_no_intervals_and_say_so(file):
@@ -177,7 +179,7 @@ def test_no_draws_and_one_prompt_have_no_intervals_and_say_so(file):
 def test_rare_values_of_a_slice_are_put_together_and_missing_ones_named(file):
     names = np.array([f"v{min(i, 40):02}" if i % 50 else None for i in range(600)], dtype=object)
     parts = page(file, slices={"source": names}).slices["source"]
-    assert len(parts) == metrics.summary.MAX_VALUES
+    assert len(parts) == metrics.evaluation.MAX_VALUES
     assert parts["other"].rows > 1
     assert parts["unknown"].rows == 12
     assert sum(part.rows for part in parts.values()) == 600
@@ -190,14 +192,73 @@ def test_a_slice_of_one_prompt_says_that_it_has_no_interval(file):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"groups": [1, 2]}, r"groups have shape \(2,\)"),
         ({"slices": {"turns": ["1"]}}, "slice 'turns' has shape"),
-        ({"swapped": np.full((5, 3), 1 / 3)}, "5 rows are forecast in the exchanged order"),
+        ({"swapped": np.full((5, 3), 1 / 3)}, "5 rows are predicted in the swapped order"),
         ({"lengths": np.ones((600, 3))}, "lengths have shape"),
     ],
 )
-def test_what_does_not_fit_the_rows_is_refused(file, options, told):
-    with pytest.raises(DataError, match=told):
+def test_what_does_not_fit_the_rows_is_rejected(file, options, expected):
+    with pytest.raises(DataError, match=expected):
         page(file, **options)
+
+
+RNG = np.random.default_rng(3)
+N = 400
+TRUE = RNG.dirichlet([2, 2, 1], N)
+VOTES = np.stack([RNG.multinomial(1, row) for row in TRUE]).astype(float)
+GROUPS = np.arange(N) // 2
+NOISY = 0.7 * TRUE + 0.3 * RNG.dirichlet([2, 2, 1], N)
+
+
+def test_differences_are_those_of_the_figures():
+    figures, differences = compare_probabilities(VOTES, TRUE, NOISY, groups=GROUPS, draws=200)
+    own, its = (sklearn_log_loss(VOTES.argmax(axis=1), p, labels=[0, 1, 2]) for p in (TRUE, NOISY))
+    assert figures["log_loss"].value == pytest.approx(its)
+    assert differences["log_loss"].value == pytest.approx(own - its)
+    gap = calibration_error(VOTES, TRUE) - calibration_error(VOTES, NOISY)
+    assert differences["ece"].value == pytest.approx(gap)
+    for figure in (differences[name] for name in ("log_loss", "accuracy", "brier", "ece", "auc")):
+        assert figure.low <= figure.value <= figure.high
+
+
+def test_the_interval_of_the_log_loss_is_that_of_the_paired_gain():
+    _, differences = compare_probabilities(VOTES, TRUE, NOISY, groups=GROUPS, draws=300, seed=5)
+    gain, low, high = paired_gain(VOTES, TRUE, NOISY, groups=GROUPS, draws=300, seed=5)
+    assert differences["log_loss"] == pytest.approx((-gain, -high, -low))
+
+
+def test_pairing_makes_intervals_narrow_and_a_judge_equals_itself():
+    close = 0.98 * TRUE + 0.02 / 3
+    figures, differences = compare_probabilities(VOTES, TRUE, close, groups=GROUPS, draws=200)
+    alone = figures["log_loss"].high - figures["log_loss"].low
+    assert differences["log_loss"].high - differences["log_loss"].low < alone / 10
+    _, same = compare_probabilities(VOTES, TRUE, TRUE, groups=GROUPS, draws=50)
+    assert all(tuple(same[name]) == (0.0, 0.0, 0.0) for name in ("log_loss", "accuracy", "brier", "ece", "auc"))
+
+
+def test_swapping_the_judges_changes_the_sign():
+    _, one = compare_probabilities(VOTES, TRUE, NOISY, groups=GROUPS, draws=100)
+    _, other = compare_probabilities(VOTES, NOISY, TRUE, groups=GROUPS, draws=100)
+    for name in ("log_loss", "accuracy", "brier", "ece", "macro_f1"):
+        assert one[name] == pytest.approx((-other[name].value, -other[name].high, -other[name].low), abs=1e-12)
+
+
+def test_soft_votes_and_weights_count_and_ties_are_handed_out_for_both():
+    soft, weights = (VOTES + TRUE) / 2, RNG.uniform(0.5, 2, N)
+    _, weighed = compare_probabilities(soft, TRUE, NOISY, weights=weights, draws=0)
+    losses = -(soft * (np.log(TRUE) - np.log(NOISY))).sum(axis=1)
+    assert weighed["log_loss"].value == pytest.approx(np.average(losses, weights=weights))
+    assert np.isnan(weighed["log_loss"].low)
+    decided = VOTES[:, 2] == 0
+    figures, _ = compare_probabilities(VOTES[decided], TRUE[decided], NOISY[decided], binary=True, draws=10)
+    sure = NOISY[decided][:, :2] / NOISY[decided][:, :2].sum(axis=1, keepdims=True)
+    expected = -(VOTES[decided][:, :2] * np.log(sure)).sum(axis=1).mean()
+    assert figures["log_loss"].value == pytest.approx(expected)
+
+
+def test_predictions_of_other_rows_raise():
+    with pytest.raises(DataError, match="399 rows of probabilities are given for 400"):
+        compare_probabilities(VOTES, TRUE, NOISY[1:])

@@ -18,9 +18,8 @@ from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import evaluate_probabilities
-from votecast.metrics.bootstrap import LEVEL
-from votecast.metrics.curves import reliability_curve
-from votecast.models.base import base_of
+from votecast.metrics.intervals import LEVEL
+from votecast.metrics.reliability import reliability_curve
 from votecast.reports.audit.agreement import measure_agreement
 from votecast.reports.audit.audit_result import Audit, JudgeFacts, VoteFacts
 from votecast.reports.audit.audit_rows import AuditRows, predict_audit_rows
@@ -66,7 +65,7 @@ def audit_judge(judge: Any, votes: Any, *, allow_leak: bool = False, draws: int 
         (True, ['uniform', 'prior', 'longer', 'style'])
     """
     if isinstance(judge, str | Path):
-        from votecast.judges.loading import load_judge
+        from votecast.judges.load import load_judge
 
         judge = Predictions.read(judge) if Path(judge).is_file() else load_judge(judge)
     if not isinstance(judge, Predictions) and not hasattr(judge, "predict_proba"):
@@ -174,6 +173,6 @@ def _judges_inside(judge: TrainedJudge) -> list[TrainedJudge]:
 
 def _base_names(judge: TrainedJudge) -> list[str]:
     """Return the names of all weights that the members, and the judges inside, are based on."""
-    bases = [base_of(member) for member in judge.fitted.members]
+    bases = [member.base for member in judge.fitted.members]
     names = [str(base["name"]) for base in bases if base is not None and base.get("name")]
     return names + [name for inside in _judges_inside(judge) for name in _base_names(inside)]
