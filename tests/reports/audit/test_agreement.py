@@ -9,18 +9,18 @@ from tests.reports.audit.arena import drawn
 from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
 from votecast.metrics.intervals import ClusterDraws
-from votecast.reports.audit.people import People, people
-from votecast.reports.audit.rows import Rows
-from votecast.reports.audit.sums import Sums
+from votecast.reports.audit.agreement import Agreement, measure_agreement
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.findings import ClusterSums
 from votecast.types import CLASSES, Probabilities
 
 
-def _rows(battles: Battles, p: Probabilities | None = None) -> Rows:
+def _rows(battles: Battles, p: Probabilities | None = None) -> AuditRows:
     clusters = np.unique(battles.text("prompt"), return_inverse=True)[1]
     targets = battles.targets()
     q = np.full(targets.shape, 1 / 3) if p is None else p
-    sums = Sums(battles.weights(), clusters, ClusterDraws(clusters, 100, 0))
-    return Rows(battles, targets, q, None, sums, not targets[:, 2].any(), True, None, None, ())
+    sums = ClusterSums(battles.weights(), clusters, ClusterDraws(clusters, 100, 0))
+    return AuditRows(battles, targets, q, None, sums, not targets[:, 2].any(), True, None, None, ())
 
 
 def _votes(pair: str, winners: str) -> list[dict[str, str]]:
@@ -28,8 +28,8 @@ def _votes(pair: str, winners: str) -> list[dict[str, str]]:
     return [row | {"winner": {"t": "tie"}.get(winner, winner)} for winner in winners]
 
 
-def _found(battles: Battles, p: Probabilities | None = None) -> People:
-    found = people(_rows(battles, p), 0)
+def _found(battles: Battles, p: Probabilities | None = None) -> Agreement:
+    found = measure_agreement(_rows(battles, p), 0)
     assert found is not None
     return found
 
@@ -65,7 +65,7 @@ def test_joined_votes_agree_as_much_as_single_ones() -> None:
 
 def test_a_teachers_forecast_is_not_several_votes() -> None:
     row = {"prompt": "p", "response_a": "x", "response_b": "y", "probabilities": [0.61, 0.3, 0.09]}
-    assert people(_rows(Battles.from_rows([row])), 0) is None
+    assert measure_agreement(_rows(Battles.from_rows([row])), 0) is None
 
 
 def test_without_ties_the_bound_of_the_accuracy_is_that_of_two_outcomes() -> None:
