@@ -28,6 +28,34 @@ API = {
 """Sections of the page about the Python API; every other public name comes under "Errors" or "More"."""
 
 
+COMMAND_LINE = """# Command line
+
+Generated from the commands; `votecast VERB --help` prints the same on a terminal. Results go to standard output,
+progress and warnings to standard error. Exit codes: 0 success, 1 failure, 2 wrong usage.
+
+"""
+
+PYTHON_API = """# Python API
+
+Everything public: the names of `votecast`, and `votecast.testing.check_judge`. Other modules can change
+between versions.
+"""
+
+RECIPES = """# Recipes and settings
+
+A recipe is a YAML file of settings for one family of judges. `votecast train RECIPE` takes the name of a shipped
+recipe, the name of a family, or the path of a file of your own. Override a setting by its dotted key:
+`votecast train baseline --folds.n 3 ...`, or in Python `overrides={"folds.n": 3}`. An unknown key is an error that
+names the nearest known one. `votecast recipes NAME` prints the settings of a recipe on a terminal.
+
+| recipe | family | what it is |
+|---|---|---|
+"""
+
+RECIPE = """{description}. Family `{family}`. **Bold** values are set by the recipe; all others are the defaults of the
+family."""
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add a page for each recipe to the navigation."""
     from votecast.recipes import recipe_names
@@ -64,15 +92,9 @@ def command_line() -> str:
     """Describe every verb and its options, from the functions of `votecast.cli`."""
     from votecast.cli.app import build
 
-    intro = (
-        "# Command line\n\n"
-        "Generated from the commands. `votecast VERB --help` prints the same on a terminal; exit codes are 0 for success, "
-        "1 for a failure, 2 for wrong usage. Progress and warnings go to standard error, results to standard output.\n\n"
-    )
-    text = build().generate_docs()
+    text = build().generate_docs().replace("```console", "```text").replace("--dotted.key STR...", "--DOTTED.KEY VALUE")
     verbs = re.split(r"^(?=## votecast )", text, flags=re.MULTILINE)[1:]
-    verbs = [verb.replace("```console", "```text").replace("--dotted.key STR...", "--DOTTED.KEY VALUE") for verb in verbs]
-    return intro + "".join(map(_escape, verbs))
+    return COMMAND_LINE + "".join(map(_escape, verbs))
 
 
 def python_api() -> str:
@@ -80,59 +102,44 @@ def python_api() -> str:
     import votecast
 
     errors = [name for name in votecast.__all__ if name.endswith("Error")]
-    placed = {name for names in API.values() for name in names} | set(errors)
-    more = [name for name in votecast.__all__ if name not in placed and name != "__version__"]
-    sections = API | {"Errors": errors} | ({"More": more} if more else {})
-    parts = [
-        "# Python API\n\nEverything public: the names of `votecast`, and `votecast.testing.check_judge`. "
-        "Other modules can change between versions.\n"
-    ]
+    placed = {"__version__", *errors, *(name for names in API.values() for name in names)}
+    more = [name for name in votecast.__all__ if name not in placed]
+    sections = API | {"Errors": errors, "More": more, "Testing": ["testing.check_judge"]}
+    parts = [PYTHON_API]
     for title, names in sections.items():
-        parts.append(f"\n## {title}\n")
+        parts += [f"\n## {title}\n"] if names else []
         parts += [f"\n::: votecast.{name}\n    options: {{heading_level: 3}}\n" for name in names]
-    parts.append("\n## Testing\n\n::: votecast.testing.check_judge\n    options: {heading_level: 3}\n")
     return "".join(parts)
 
 
 def recipes() -> dict[str, str]:
     """Describe every setting of every recipe, from the classes of settings."""
-    from votecast.config.describe import describe_settings
-    from votecast.judges.recipe import load_recipe
     from votecast.recipes import list_recipes
 
     listed = list_recipes()
-    lines = [
-        "# Recipes and settings\n",
-        "A recipe is a YAML file of settings for one family of judges. `votecast train RECIPE` takes the name of a shipped recipe, "
-        "the name of a family, or the path of a file of your own. Override a setting by its dotted key: "
-        "`votecast train baseline --folds.n 3 ...`, or in Python `overrides={\"folds.n\": 3}`. "
-        "An unknown key is an error that names the nearest known one.\n",
-        "| recipe | family | what it is |\n|---|---|---|",
-        *(f"| [{each['name']}](recipes/{each['name']}.md) | `{each['family']}` | {each['description']} |" for each in listed),
-        "",
-    ]
-    pages = {"reference/recipes.md": "\n".join(lines)}
-    for each in listed:
-        name = each["name"]
-        lines = [
-            f"# {name}\n",
-            f"{each['description']}. Family `{each['family']}`. "
-            "**Bold** values are set by the recipe; all others are the defaults of the family.",
-        ]
-        group = None
-        for row in describe_settings(load_recipe(name)):
-            if row.name in {"name", "family", "description"}:
-                continue
-            if (inner := row.name.rpartition(".")[0]) != group:
-                lines.append(f"\n## {inner or 'top level'}\n")
-                group = inner
-            value = f"`{_yaml(row.value)}`" if row.value == row.default else f"**`{_yaml(row.value)}`**"
-            facts = [row.type, row.allowed, "required" if row.required else f"default {_yaml(row.default)}"]
-            lines.append(
-                f"- `{row.name}`: {value} *({_escape('; '.join(filter(None, facts)))})*  \n    {_escape(row.meaning)}"
-            )
-        pages[f"reference/recipes/{name}.md"] = "\n".join(lines) + "\n"
-    return pages
+    rows = [f"| [{r['name']}](recipes/{r['name']}.md) | `{r['family']}` | {r['description']} |\n" for r in listed]
+    pages = {f"reference/recipes/{r['name']}.md": recipe(r["name"], r["family"], r["description"]) for r in listed}
+    return {"reference/recipes.md": RECIPES + "".join(rows)} | pages
+
+
+def recipe(name: str, family: str, description: str) -> str:
+    """Describe every setting of one recipe."""
+    from votecast.config.describe import describe_settings
+    from votecast.judges.recipe import load_recipe
+
+    lines = [f"# {name}\n", RECIPE.format(description=description, family=family)]
+    group = None
+    for row in describe_settings(load_recipe(name)):
+        if row.name in {"name", "family", "description"}:
+            continue
+        if (inner := row.name.rpartition(".")[0]) != group:
+            lines.append(f"\n## {inner or 'top level'}\n")
+            group = inner
+        value = f"`{_yaml(row.value)}`" if row.value == row.default else f"**`{_yaml(row.value)}`**"
+        facts = [row.type, row.allowed, "required" if row.required else f"default {_yaml(row.default)}"]
+        lines.append(f"- `{row.name}`: {value} *({_escape('; '.join(filter(None, facts)))})*  ")
+        lines.append(f"    {_escape(row.meaning)}")
+    return "\n".join(lines) + "\n"
 
 
 def repository_page(name: str) -> str:

@@ -142,9 +142,7 @@ def provide(names: list[str], folder: Path) -> None:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
 
 
-def run_page(
-    text: str, folder: Path, on_command: Callable[[Command, str], None], service: str = SERVICE_URL
-) -> int:
+def run_page(text: str, folder: Path, on_command: Callable[[Command, str], None], service: str = SERVICE_URL) -> int:
     """Execute a page in the current folder, which must be `folder`; doctests that fail raise.
 
     Args:
@@ -183,13 +181,13 @@ def running_service(*judges: str) -> Iterator[str]:
     """Run `votecast serve` on a free port; give its URL once it is ready."""
     words = [word for judge in judges for word in ("--judge", judge)]
     command = [sys.executable, "-m", "votecast", "serve", *words, "--workers", "1", "--port", "0"]
-    with tempfile.NamedTemporaryFile("r") as log, subprocess.Popen(command, stderr=open(log.name, "w")) as process:  # noqa: SIM115
+    with tempfile.NamedTemporaryFile("w") as file, subprocess.Popen(command, stderr=file) as process:
         try:
-            while not re.search(r"^ready", said := Path(log.name).read_text("utf-8"), re.MULTILINE):
-                assert process.poll() is None, said
+            while not re.search(r"^ready", log := Path(file.name).read_text("utf-8"), re.MULTILINE):
+                assert process.poll() is None, log
                 time.sleep(0.1)
-            found = re.search(r"http://127\.0\.0\.1:\d+", said)
-            assert found is not None, said
+            found = re.search(r"http://127\.0\.0\.1:\d+", log)
+            assert found is not None, log
             yield found[0]
         finally:
             process.terminate()

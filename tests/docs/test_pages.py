@@ -34,10 +34,9 @@ def options(verb: str) -> set[str]:
 
 def unexecuted(page: Path) -> list[list[str]]:
     """Return the words of every votecast command in blocks that are not executed."""
-    text = re.sub(r"(?<=\\)\n", " ", page.read_text("utf-8"))
-    lines = [line for kind, _, block in readme.blocks(text) if kind == "bash" for line in block.splitlines()]
-    commands = [line[line.index("votecast ") :] for line in lines if re.search(r"(^|-m )votecast ", line)]
-    return [shlex.split(command, comments=True)[1:] for command in commands]
+    bash = "".join(block for kind, _, block in readme.blocks(page.read_text("utf-8")) if kind == "bash")
+    commands = re.findall(r"^(?:.* -m )?votecast (.*)$", bash.replace("\\\n", " "), re.MULTILINE)
+    return [shlex.split(command, comments=True) for command in commands]
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
@@ -86,10 +85,7 @@ def test_links_and_make_targets_exist() -> None:
 
 
 def test_every_page_is_in_the_navigation_and_in_llms_txt() -> None:
-    class Loader(yaml.SafeLoader):
-        """Reads mkdocs.yml, whatever tags it has."""
-
-    nav = str(yaml.load((readme.ROOT / "mkdocs.yml").read_text("utf-8"), Loader)["nav"])  # noqa: S506
+    nav = str(yaml.safe_load((readme.ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])
     listed = (DOCS / "llms.txt").read_text("utf-8")
     for page in DOCS.rglob("*.md"):
         name = str(page.relative_to(DOCS))
@@ -100,7 +96,9 @@ def test_every_page_is_in_the_navigation_and_in_llms_txt() -> None:
 def test_the_reference_has_every_verb_name_recipe_and_setting() -> None:
     pages = docs_hooks.generated_pages()
     assert all(f"## votecast {verb}\n" in pages["reference/command-line.md"] for verb in VERBS)
-    assert all(f"votecast.{name}\n" in pages["reference/python.md"] for name in votecast.__all__ if name != "__version__")
+    assert all(
+        f"votecast.{name}\n" in pages["reference/python.md"] for name in votecast.__all__ if name != "__version__"
+    )
     for name in recipe_names():
         page = pages[f"reference/recipes/{name}.md"]
         assert all(f"`{row.name}`" in page for row in describe_settings(load_recipe(name)) if "." in row.name)
@@ -112,5 +110,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=readme.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     pages = [page.read_text("utf-8") for page in tmp_path.rglob("*.html")]
-    outside = {found for text in pages for found in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', text)}
+    outside = {
+        found for text in pages for found in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', text)
+    }
     assert not outside, "the site loads nothing from elsewhere"
