@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.pairs import known_targets
+from votecast.data.text_columns import known_targets
 
 
 def draw_rows(battles: Battles, rows: int | None, *, seed: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from votecast.calibration import make_calibrator
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, Link, LinkSettings, crossfit_link, fit_link
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.scores import Scores
+from votecast.data.outputs.score_files import Scores
 from votecast.errors import DataError, LeakError
 from votecast.features.form import length_gap
 from votecast.judges.fitted import Fitted, OutOfFold

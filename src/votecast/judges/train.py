@@ -13,11 +13,11 @@ from votecast.artifacts import check_free
 from votecast.calibration import crossfit_calibrate
 from votecast.config import current_launch
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.cleaning import CleaningReport, clean
+from votecast.data.clean import CleaningReport, clean
 from votecast.data.frames import as_battles
-from votecast.data.reading import read_votes
-from votecast.data.report import ReadReport
-from votecast.data.scores import Scores, read_scores
+from votecast.data.outputs.score_files import Scores, read_scores
+from votecast.data.reader import read_votes
+from votecast.data.row_checks import ReadReport
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import calibration_folds, inputs_of
 from votecast.judges.drawing import draw_rows

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.reports.audit.arena import drawn
 
-from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
+from votecast.data.clean import aggregate_votes
 from votecast.metrics.bootstrap import ClusterDraws
 from votecast.reports.audit.people import People, people
 from votecast.reports.audit.rows import Rows

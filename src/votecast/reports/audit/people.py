@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.data.pairs import Ints, Pairs
+from votecast.data.answer_pairs import AnswerPairs
+from votecast.data.text_columns import Ints
 from votecast.metrics.bootstrap import ClusterDraws
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats, decisions
@@ -28,7 +29,7 @@ class People:
     that of votes drawn by lot, which few pairs may show, is taken for it.
 
     Args:
-        pairs: Pairs with several votes.
+        pairs: AnswerPairs with several votes.
         votes: Votes on them.
         agreement: Share of pairs of votes on one pair that agree, A.
         judge: Share of the votes on these pairs that the judge's decision meets.
@@ -81,7 +82,7 @@ def people(rows: Rows, seed: int) -> People | None:
 
 def _counted(rows: Rows) -> tuple[Floats, Ints, Ints]:
     """Votes for each outcome of each pair in the order of its first row, the pair of each row, and first rows."""
-    pairs = Pairs.of(rows.battles)
+    pairs = AnswerPairs.of(rows.battles)
     group = pairs.numbers(ordered=False)
     targets = np.where(pairs.reversed[:, None], swap_columns(rows.targets), rows.targets)
     cast = _cast(targets, rows.sums.weights)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.groups import UNKNOWN, group_values
-from votecast.data.profile import characters
+from votecast.data.text_columns import characters
 from votecast.metrics.result import Figure
 from votecast.metrics.rows import Floats, log_losses
 from votecast.reports.audit.categories import categories
