@@ -14,7 +14,7 @@ from votecast.cli.calibrate import show_outcome
 from votecast.data.battles import Battles
 from votecast.data.outputs import write_votes
 from votecast.data.reader import read_votes
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +23,12 @@ from votecast.data.groups import group_values
 from votecast.data.prompts import normalised_prompts
 from votecast.data.reader import read_votes
 from votecast.data.text_columns import Ints, characters, known_targets, without_text
+from votecast.metrics.intervals import wilson_interval
 from votecast.types import CLASSES, Probabilities, swap_columns
 
 Figures = dict[str, Any]
 
 _QUANTILES = {"min": 0.0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
-_Z95 = 1.959963984540054
 _LANGUAGE_ROWS = 10_000
 _FIRST_PAIRS, _FIRST_IDS = 10, 20
 _PROMPT_CHARACTERS = 200
@@ -145,10 +144,9 @@ def share(count: int, of: int) -> Figures:
     """
     if of == 0:
         return {"of": 0, "rate": None, "low": None, "high": None}
-    rate, spread = count / of, _Z95**2 / of
-    centre = (rate + spread / 2) / (1 + spread)
-    half = _Z95 * math.sqrt(rate * (1 - rate) / of + spread / (4 * of)) / (1 + spread)
-    return {"of": of, "rate": rate, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+    rate = count / of
+    low, high = wilson_interval(rate, of)
+    return {"of": of, "rate": rate, "low": float(low), "high": float(high)}
 
 
 def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
