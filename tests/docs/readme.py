@@ -30,7 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 SHARED = {
     "votes.csv": "votecast simulate --rows 1200 --out votes.csv",
@@ -65,8 +65,9 @@ def blocks(text: str) -> Iterator[tuple[str, str | None, str]]:
 
 def commands(block: str) -> list[Command]:
     """Split a console block into its commands."""
-    parts = (part.partition("\n") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:])
-    return [Command(words.strip(), output.strip("\n")) for words, _, output in parts]
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    split = (re.fullmatch(r"((?:[^\n]*\\\n)*[^\n]*)\n?(.*)", part, re.DOTALL) for part in parts)
+    return [Command(found[1], found[2].strip("\n")) for found in split if found]
 
 
 def needs(text: str) -> list[str]:
@@ -82,7 +83,7 @@ def run_command(words: str) -> str:
     Raises:
         AssertionError: If it fails.
     """
-    program, *arguments = shlex.split(words)
+    program, *arguments = shlex.split(words.replace("\\\n", " "))
     if program == "votecast":
         from votecast.cli import main
 

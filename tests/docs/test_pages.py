@@ -24,7 +24,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.recipes import recipe_names
 
 DOCS = readme.ROOT / "docs"
-PROSE = [readme.ROOT / "CONTRIBUTING.md", *readme.PAGES]
+PROSE = readme.PAGES
 
 
 def options(verb: str) -> set[str]:
