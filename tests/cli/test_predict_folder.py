@@ -66,8 +66,8 @@ def test_files_by_name_a_folder_and_an_existing_folder(votecast: Callable) -> No
         ("--input pairs/a.csv --out p.csv --part-rows 1024", 2, "--part-rows is for a folder of parts"),
         ("--input pairs/a.csv --out out/ --part-rows 1000", 2, "allowed are multiples of 1024"),
         ("--input pairs/a.csv pairs/a.csv --out out/", 2, "pairs/a.csv is given twice"),
-        ("--input - --out out/", 2, "standard input cannot be an input of a folder"),
-        ("--input pairs/a.csv --out pairs", 1, "pairs holds a.csv, which is no part of a folder of forecasts"),
+        ("--input - --out out/", 2, "standard input needs one output file an input of a folder"),
+        ("--input pairs/a.csv --out pairs", 1, "pairs holds a.csv, which is not part of a folder of predictions"),
         ("--input pairs/a.csv --out https://example.org/out/", 2, "names no filesystem that can be reached"),
     ],
 )

@@ -19,12 +19,12 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError, LeakError
-from votecast.judges.asking import unknown_prompts
 from votecast.judges.cascade import CascadeModel
 from votecast.judges.evaluate import evaluate, vote_clusters
 from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.frontier import Asked, Goal, Ints, Notches, choose, frontier
 from votecast.judges.loading import load_judges
+from votecast.judges.predict_batch import unknown_prompts
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain

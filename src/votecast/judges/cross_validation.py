@@ -14,12 +14,12 @@ from votecast import __version__
 from votecast.calibration import Calibrator, make_calibrator
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
+from votecast.data.work_folder import begin_work
 from votecast.errors import ConfigError, DataError
 from votecast.judges.drawing import draw_rows
 from votecast.judges.fitted import Fitted, OutOfFold, checked_probabilities
 from votecast.judges.folding import Work
 from votecast.judges.recipe import Recipe
-from votecast.judges.unfinished import take_up
 from votecast.metrics import group_folds
 from votecast.models.base import averaged, check_averaged, versions_of
 from votecast.models.registry import family
@@ -158,7 +158,7 @@ def _take_up(run: Run, recipe: Recipe, inputs: dict[str, str | None]) -> None:
         made_with = {"votecast": __version__} | versions_of(family(recipe.family))
         parts = {key: value for key, value in recipe.dump().items() if key not in _OF_THE_WHOLE}
         parts["folds"] = {key: value for key, value in parts["folds"].items() if key != "only"}
-        take_up(run.folder, {"recipe": parts, "data": inputs, "versions": made_with})
+        begin_work(run.folder, {"recipe": parts, "data": inputs, "versions": made_with})
 
 
 def _chosen(only: int | None, folds: Folds) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:

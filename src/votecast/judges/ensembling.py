@@ -15,12 +15,12 @@ from votecast.calibration import make_calibrator
 from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError
-from votecast.judges.asking import unknown_prompts
 from votecast.judges.combining import ROWS_FOR_A_NUMBER, Combiner, Method, Stacker, combiner
 from votecast.judges.ensemble import EnsembleModel
 from votecast.judges.evaluate import evaluate
 from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.loading import load_judges
+from votecast.judges.predict_batch import unknown_prompts
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.sharing import Shared, asked_rows, shared_rows
 from votecast.judges.trained import TrainedJudge

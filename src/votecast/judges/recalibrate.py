@@ -17,9 +17,9 @@ from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
 from votecast.data.profile import characters
 from votecast.errors import ConfigError, DataError, LeakError
-from votecast.judges.asking import unknown_prompts
 from votecast.judges.cross_validation import calibration_folds
 from votecast.judges.fitted import Fitted
+from votecast.judges.predict_batch import unknown_prompts
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import evaluate_probabilities, group_folds, paired_gain, without_ties

@@ -18,6 +18,7 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.data.report import ReadReport
 from votecast.data.scores import Scores, read_scores
+from votecast.data.work_folder import hold_work_folder
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import calibration_folds, inputs_of
 from votecast.judges.drawing import draw_rows
@@ -26,7 +27,6 @@ from votecast.judges.linking import link_judge, rules
 from votecast.judges.loading import load_judge
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
-from votecast.judges.unfinished import at_work
 from votecast.metrics import Evaluation, Figure, paired_gain, without_ties
 from votecast.models.base import numbers_of
 from votecast.models.registry import family
@@ -90,7 +90,7 @@ def train(
     main = current_launch().is_main
     if main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
-    with at_work(out, resume=resume, overwrite=overwrite) as folder:
+    with hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         job.read()
         if main and resume and Path(out).exists():
             if (made := _made_before(out, job)) is not None:

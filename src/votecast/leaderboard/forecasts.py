@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
-from votecast.judges.asking import ask, numbers_of
+from votecast.judges.predict_batch import predict_batch, reader_numbers
 from votecast.judges.sharing import shared_rows
 from votecast.leaderboard.vote_rows import has_texts
 from votecast.types import Probabilities, Progress
@@ -40,12 +40,12 @@ def forecast(judge: Any, battles: Battles, progress: Progress) -> Probabilities:
     Raises:
         DataError: If the judge reads texts and there are none.
     """
-    if not (numbers_of(judge) or has_texts(battles)):
+    if not (reader_numbers(judge) or has_texts(battles)):
         raise DataError("the rows have no texts, and the judge forecasts by them; give prompts and answers, too")
     parts = [np.empty((0, 3))]
     for start in range(0, len(battles), _ROWS_AT_ONCE):
         progress("forecasting", start, len(battles))
-        parts.append(ask(judge, battles[start : start + _ROWS_AT_ONCE], after=start).probabilities)
+        parts.append(predict_batch(judge, battles[start : start + _ROWS_AT_ONCE], after=start).probabilities)
     return np.concatenate(parts)
 
 

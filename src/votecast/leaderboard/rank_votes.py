@@ -14,8 +14,8 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError
-from votecast.judges.asking import cite, numbers_of
 from votecast.judges.loading import load_judge
+from votecast.judges.predict_batch import cite, reader_numbers
 from votecast.leaderboard import Games, Predicted, Ranking, rank_models
 from votecast.leaderboard.board import FEW_CLUSTERS, Leaderboard
 from votecast.leaderboard.both_bad import BothBad, both_bad_shares
@@ -138,7 +138,7 @@ class _Job:
             told = "the votes of the pairs are not looked at; give them as votes to use them"
             self.notes += [told] * bool(labels == "ignored" and battles.labelled.any())
             return battles
-        options = {"labels": labels, "ranking": True} | numbers_of(self.judge) | self.reader
+        options = {"labels": labels, "ranking": True} | reader_numbers(self.judge) | self.reader
         if self.reading:
             options.pop("quarantine", None)  # the side file that was named is that of the votes
         battles = read_votes(source, **options)

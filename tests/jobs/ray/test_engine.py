@@ -19,7 +19,7 @@ import ray
 from ray.data import DataContext
 
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
-from votecast.jobs.parts import predict_folder
+from votecast.jobs.predict_folder import predict_folder
 
 from .conftest import Lengths, actor_processes, bytes_of, write_votes
 
