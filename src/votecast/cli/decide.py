@@ -57,7 +57,7 @@ def decide(
     """
     from votecast.data.writing.sinks import container_of
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.judges.predict_batch import set_inference
 
     check_asked(error, confidence, method)

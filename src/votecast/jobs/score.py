@@ -23,7 +23,7 @@ from votecast.data.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shar
 from votecast.data.writing.sinks import container_of
 from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values
-from votecast.judges.loading import RECIPE
+from votecast.judges.load import RECIPE
 from votecast.judges.predict_batch import add_truncations, truncation_shares, unscored_path
 from votecast.judges.recipe import load_recipe
 from votecast.models.registry import family
@@ -132,7 +132,7 @@ def reward_model(
 
 
 def _of_judge(folder: str, settings: Mapping[str, Any]) -> tuple[RewardModel, dict[str, Any]]:
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     judge = load_judge(folder)
     members: list[Any] = judge.fitted.members

@@ -85,7 +85,7 @@ def predict_batch(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
     Raises:
         DataError: If a prediction is not a distribution.
     """
-    with_cuts = getattr(judge, "predict_with_cuts", None)  # only votecast's own judges truncate
+    with_cuts = getattr(judge, "predict_with_truncation", None)  # only votecast's own judges truncate
     found, cut = (judge.predict_proba(battles), None) if with_cuts is None else with_cuts(battles)
     p = np.asarray(found, dtype=np.float64)
     check_predictions(battles.ids, p, after=after)

@@ -14,7 +14,7 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.predict_batch import cite, reader_numbers
 from votecast.leaderboard import Games, Predicted, Ranking, rank_models
 from votecast.leaderboard.board import FEW_CLUSTERS, Leaderboard

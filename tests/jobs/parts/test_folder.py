@@ -130,7 +130,7 @@ def test_a_manifest_that_is_not_ours_is_told(
 ) -> None:
     manifest = tmp_path / "quiet" / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
-    with pytest.raises(ArtifactError, match="was changed, or written by another version of votecast; .* --overwrite without"):
+    with pytest.raises(ArtifactError, match="was changed, or written by another version"):
         predict(judge(), tmp_path / "quiet", resume=True)
     predict(judge(), tmp_path / "quiet", overwrite=True)
     assert bytes_of(tmp_path / "quiet") == undisturbed
@@ -216,7 +216,7 @@ def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path
     for options in ({}, {"overwrite": True}, {"resume": True}):
         with pytest.raises(ArtifactError, match=r"holds thesis\.md, which is not part of a folder of predictions"):
             predict(judge(), out, **options)
-    with pytest.raises(ArtifactError, match="is a file, and parts go to a folder"):
+    with pytest.raises(ArtifactError, match="is a file; parts go to a folder"):
         predict(judge(), out / "thesis.md", overwrite=True)
     assert bytes_of(out) == {"thesis.md": b"mine"}
 
@@ -299,5 +299,5 @@ def test_inputs_that_came_or_went_are_named(judge: Callable, pairs: Path, tmp_pa
         predict(judge(), out, "pairs/[ab].jsonl", resume=True)
     write_votes(pairs / "d.jsonl", 2)
     (pairs / "b.jsonl").rename(pairs / "e.jsonl")
-    with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is no longer .* and pairs/d\.jsonl and 1 more are new"):
+    with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is missing .* and pairs/d\.jsonl and 1 more are new"):
         predict(judge(), out, resume=True)

@@ -20,6 +20,7 @@ from ray import cloudpickle
 
 from votecast.errors import UnscoredRowsError
 from votecast.jobs.ray import RayEngine, RaySettings, ray_engine
+from votecast.jobs.ray.ray_cluster import start_cluster
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # actors do not have the tests
 

@@ -38,7 +38,7 @@ from votecast.jobs.ray.ray_cluster import (
     silence_ray,
     start_cluster,
 )
-from votecast.judges.loading import BUNDLED, load_judge
+from votecast.judges.load import BUNDLED, load_judge
 from votecast.judges.predict_batch import set_inference
 from votecast.judges.trained import TrainedJudge
 from votecast.types import no_progress
