@@ -128,7 +128,7 @@ def test_votes_the_judge_was_trained_on_are_refused() -> None:
         fit_rule(judge, VOTES, **ASKED)
     rule = fit_rule(judge, VOTES, allow_leak=True, **ASKED)
     assert rule.describe_bound().startswith("there is no bound: 2")
-    assert "keeps no hashes" in RULE.notes[0]
+    assert "has no hashes" in RULE.notes[0]
 
 
 @pytest.mark.parametrize(
