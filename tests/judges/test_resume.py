@@ -133,7 +133,9 @@ def test_finished_folds_are_taken_as_they_are(
     monkeypatch.setattr(cross_validation, "write_part", torn)
     with pytest.raises(MemoryError) as caught:
         votecast.train("cheap", votes, out=out, overrides=SMALL)
-    assert caught.value.__notes__ == [f"partial output is kept in {work}; run the same command with --resume to continue it"]
+    assert caught.value.__notes__ == [
+        f"partial output is kept in {work}; run the same command with --resume to continue it"
+    ]
     monkeypatch.setattr(cross_validation, "write_part", write)
     assert not (work / "fold_0" / "done" / "member").exists()  # a refit keeps none of its folds
     (work / "fold_1" / "done" / "predictions.safetensors").write_bytes(b"torn")

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from votecast.artifacts import check_free
+from votecast.data.outputs import side_path
 from votecast.data.shards import SHARD_ROWS, Shard, Shards
 from votecast.data.work_folder import RUN, begin_work, hold_work_folder
-from votecast.data.writing import side_path
 from votecast.errors import ArtifactError
 from votecast.judges.predict_batch import Truncations, add_truncations, write_unscored
 from votecast.types import no_progress

@@ -15,9 +15,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from votecast.data.battles import Battles
-from votecast.data.reading import VoteReader
+from votecast.data.outputs import PredictionWriter
+from votecast.data.reader import VoteReader
 from votecast.data.shards import SHARD_ROWS, Shard, fingerprint, in_shards
-from votecast.data.writing import PredictionWriter
 from votecast.errors import ArtifactError
 from votecast.jobs.input_files import InputFile
 from votecast.jobs.remote_files import FilePlace

@@ -14,9 +14,9 @@ import numpy as np
 from votecast import __version__
 from votecast.artifacts import digest_of
 from votecast.data.battles import Battles
-from votecast.data.reading import VoteReader
+from votecast.data.outputs import PredictionWriter
+from votecast.data.reader import VoteReader
 from votecast.data.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shards
-from votecast.data.writing import PredictionWriter
 from votecast.errors import JudgeError
 from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values, read_side_file
 from votecast.judges.predict_batch import (

@@ -13,12 +13,11 @@ from typing import Any
 
 from votecast import __version__
 from votecast.artifacts import digest_of
-from votecast.data.candidate_files import CandidateReader
-from votecast.data.candidates import Candidates, candidates_of
+from votecast.data.candidates import CandidateReader, Candidates, candidates_of
+from votecast.data.outputs.ranking_files import kind_of, write_rankings
+from votecast.data.outputs.table_writer import as_json, container_of
 from votecast.data.shards import Shard, Shards
 from votecast.data.work_folder import work_folder
-from votecast.data.writing.rankings import kind_of, write_rankings
-from votecast.data.writing.sinks import as_json, container_of
 from votecast.errors import ConfigError, JudgeError
 from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values, read_side_file
 from votecast.judges.predict_batch import add_truncations, cite, set_inference, truncation_shares, unscored_path

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from votecast import predict_file
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
 from votecast.jobs.parts import FolderJob, InputDone, PartDone, PendingInput
 from votecast.jobs.predict_folder import predict_folder

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 from tests.reports.audit.arena import drawn
 
+from votecast.calibration.base import log_probabilities
 from votecast.calibration.link import fit_link
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
@@ -26,7 +27,7 @@ from votecast.reports.audit.findings import (
 )
 from votecast.reports.audit.outcomes import compare_ties, count_confusion
 from votecast.reports.audit.style_bias import repeated_share
-from votecast.reports.audit.tilt import fit_tilt, logits
+from votecast.reports.audit.tilt import fit_tilt
 from votecast.types import Probabilities
 
 ROWS = 600
@@ -75,7 +76,7 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
     x, w = rng.normal(size=(ROWS, 3)), rng.integers(1, 3, ROWS).astype(float)
     wins = rng.random(ROWS) < 1 / (1 + np.exp(-x @ [0.5, 0.0, -1.0]))
     votes = np.column_stack([wins, ~wins, np.zeros(ROWS)]).astype(float)
-    base = logits(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
+    base = log_probabilities(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
     ours = fit_tilt(base, x, votes, w).slopes
     theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(x, wins, sample_weight=w).coef_[0]
     assert np.allclose(ours, theirs, atol=2e-3)
@@ -101,7 +102,7 @@ def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> 
 def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:
     p, x = _forecasts(), np.random.default_rng(2).normal(size=(ROWS, 2))
     votes = drawn(_forecasts(9), 0)
-    q = fit_tilt(logits(p), x, votes, np.ones(ROWS)).predict(logits(p), x)
+    q = fit_tilt(log_probabilities(p), x, votes, np.ones(ROWS)).predict(log_probabilities(p), x)
     gap = (votes - q)[:, 0] - (votes - q)[:, 1]
     assert np.allclose(x.T @ gap / ROWS, 0, atol=1e-3)
     assert log_loss(votes, q) < log_loss(votes, p)
