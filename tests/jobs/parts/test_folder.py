@@ -172,7 +172,7 @@ def test_a_bad_file_in_the_middle_is_named_with_its_row(
     with pytest.raises(DataError, match=r"pairs/b\.jsonl, row 701"):
         predict(judge(), tmp_path / "out")
     (pairs / "b.jsonl").write_bytes(b"\x89PNG")
-    with pytest.raises(DataError, match=r"pairs/b\.jsonl is an image"):
+    with pytest.raises(DataError, match=r"pairs/b\.jsonl, row 1"):
         predict(judge(), tmp_path / "out", overwrite=True)
     assert not (tmp_path / "out" / "manifest.json").exists()
     (pairs / "b.jsonl").write_text(whole)
