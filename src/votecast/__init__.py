@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from votecast.errors import VotecastError as VotecastError
     from votecast.jobs.predict import predict_file as predict_file
     from votecast.jobs.rerank import rerank as rerank
-    from votecast.judges.cascading import cascade as cascade
-    from votecast.judges.ensembling import ensemble as ensemble
+    from votecast.judges.cascade import cascade as cascade
+    from votecast.judges.ensemble import ensemble as ensemble
     from votecast.judges.evaluate import evaluate as evaluate
     from votecast.judges.load import load_judge as load_judge
     from votecast.judges.recalibrate import calibrate_judge as calibrate_judge
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "audit_judge": "reports.audit",
     "calibrate_judge": "judges.recalibrate",
-    "cascade": "judges.cascading",
+    "cascade": "judges.cascade",
     "AsyncClient": "client",
     "Client": "client",
     "Battles": "data.battles",
@@ -67,7 +67,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "ServiceError": "errors",
     "VotecastError": "errors",
-    "ensemble": "judges.ensembling",
+    "ensemble": "judges.ensemble",
     "evaluate": "judges.evaluate",
     "TrainedJudge": "judges.trained",
     "load_judge": "judges.load",

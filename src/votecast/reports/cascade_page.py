@@ -16,7 +16,7 @@ def cascade_page(found: Mapping[str, Any], *, name: str, hash: str = "") -> Docu
     """Compose the page of a cascade.
 
     Args:
-        found: What `votecast.judges.cascading.cascade` records under "cascade".
+        found: What `votecast.judges.cascade.cascade` records under "cascade".
         name: What the cascade is called.
         hash: Its hash, where it is saved.
 
