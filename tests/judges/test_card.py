@@ -71,7 +71,7 @@ def test_what_only_some_judges_have_is_named():
     assert "kept: one model\n" in card
     assert "rows: 1,200 of 5,000, drawn with equal shares" in card
     assert (
-        "truncated: 300 of 1,200 rows are too long for it; tokens kept: 90.0% of prompt, 50.0% of a, 100.0% of b"
+        "truncated: 300 of 1,200 rows are too long for it; tokens kept: 90.0% of prompt, 50.0% of a, 100.0% of b\n"
         in card
     )
     assert "weights that are not in this folder: name paper; licence Apache-2.0" in card

@@ -12,6 +12,7 @@ import torch
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, JudgeError
+from votecast.judges import merge_adapters
 from votecast.judges.merge_adapters import TOLERANCE, merge_judge
 from votecast.judges.trained import TrainedJudge
 

@@ -109,7 +109,8 @@ def audit(
     votes = read_votes(source, **({"labels": "required"} | numbers_of(forecaster) | reader))
     bars.steps("auditing", 1, 3)
     found = audit_judge(forecaster, votes, **options)
-    return votes, found.to_dict(), audit_page(found)
+    name = str(predictions) if predictions is not None else Path(judge or "default").name
+    return votes, found.to_dict(), audit_page(found, name=name)
 
 
 def show(page: Document, out: Path) -> None:

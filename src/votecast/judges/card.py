@@ -11,8 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, Template
 
-from votecast.calibration.names import describe, first
-from votecast.calibration.outcome import changes_nothing, outcome
+from votecast.calibration.description import changes_nothing, describe, first_calibrator, outcome
 
 METRICS = {
     "log_loss": "log loss",
@@ -50,7 +49,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         | {
             "kind": next((kind for kind in kinds if kind in notes), "trained"),
             "percent": "{:.1%}".format,
-            "calibration_name": describe(first(config["calibration"])),
+            "calibration_name": describe(first_calibrator(config["calibration"])),
             "origins": origins,
             "origin_columns": _in_order(origins[0], ("source", "origin", "licence", "attribution")) if origins else [],
             "metrics": [

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.calibration import Calibrator, Chain, Grouped, Groups, crossfit_calibrate, make_calibrator
-from votecast.calibration.names import describe
+from votecast.calibration.description import describe
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles

@@ -15,12 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from votecast.calibration.tie_models import (
+    davidson_curvatures,
+    davidson_gradients,
+    davidson_loss,
+    davidson_probabilities,
+)
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combiners import Combiner, Floats, Weights, best_weights, logs
 from votecast.metrics import group_folds
 from votecast.metrics.scores import log_losses
 from votecast.models.boosting import load_lightgbm, paired
-from votecast.models.davidson import curvatures, gradients, link, loss
 from votecast.types import Probabilities
 
 COEFFICIENTS_FILE: Final = "logistic.json"
@@ -137,7 +142,7 @@ class _Design:
 
     def predict(self, values: Floats) -> Probabilities:
         judges = len(self.s)
-        return link(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
+        return davidson_probabilities(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
 
 
 def _summed(values: Floats, columns: Floats) -> Floats:
@@ -156,10 +161,10 @@ def _fit_coefficients(
 
     def _objective(values: Floats) -> tuple[float, Floats]:
         p = design.predict(values)
-        ds, dt = (part * mean for part in gradients(p, targets))
+        ds, dt = (part * mean for part in davidson_gradients(p, targets))
         away = values - centre
         slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])
-        return loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
+        return davidson_loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
 
     options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
     found: Floats = minimize(_objective, start, jac=True, method="L-BFGS-B", options=options).x
@@ -228,10 +233,10 @@ class TreeStack(Combiner):
             raise JudgeError("the ensemble has not been fitted; call fit")
         views = _Views.of(predictions, self.pool)
         if self.booster is None or not len(views.s):
-            return link(views.s, views.t)
+            return davidson_probabilities(views.s, views.t)
         raw = self.booster.predict(views.rows, raw_score=True, validate_features=False)
         ds, dt = paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
-        return link(views.s + ds, views.t + dt)
+        return davidson_probabilities(views.s + ds, views.t + dt)
 
     def described(self) -> dict[str, Any]:
         """Return the number of rounds, and the weights of the pool that they correct."""
@@ -300,10 +305,10 @@ def _objective(views: _Views, targets: Probabilities, weights: Floats) -> Callab
 
     def _gradients_of(raw: Floats, _: Any) -> tuple[Floats, Floats]:
         s, t = paired(raw.reshape(-1, 2))
-        p = link(views.s + s, views.t + t)
-        ds, dt = (part[:, None] * scale for part in gradients(p, targets))
+        p = davidson_probabilities(views.s + s, views.t + t)
+        ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
         gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
-        curvature = np.tile(2 * scale * np.stack(curvatures(p), axis=1), (2, 1))
+        curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
         return gradient, np.maximum(curvature, 1e-6)
 
     return _gradients_of
@@ -327,14 +332,14 @@ def _losses_by_round(views: _Views, votes: tuple[Probabilities, Floats], held: N
     """Return the loss of each held-out row before the first round and after each, shape (rounds + 1, rows)."""
     targets, weights = votes
     test = views.take(held)
-    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(targets[held], link(test.s, test.t))]
+    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(targets[held], davidson_probabilities(test.s, test.t))]
     means = [float(losses[0] @ weights[held])]
 
     def _is_stale(booster: Any) -> bool:
         last = booster.current_iteration() - 1
         raw[:] += booster.predict(test.rows, raw_score=True, start_iteration=last, num_iteration=1).reshape(-1, 2)
         s, t = paired(raw)
-        losses.append(log_losses(targets[held], link(test.s + s, test.t + t)))
+        losses.append(log_losses(targets[held], davidson_probabilities(test.s + s, test.t + t)))
         means.append(float(losses[-1] @ weights[held]))
         return len(means) - 1 - int(np.argmin(means)) >= PATIENCE
 
@@ -344,7 +349,7 @@ def _losses_by_round(views: _Views, votes: tuple[Probabilities, Floats], held: N
 
 
 def strengths(predictions: Floats) -> tuple[Floats, Floats]:
-    """Return predictions as strength and closeness, each of shape (m, n); see `votecast.models.davidson.link`.
+    """Return predictions as strength and closeness, each of shape (m, n); see `votecast.calibration.tie_models`.
 
     Swapping the responses changes the sign of the strength and nothing else, to the last bit.
 
