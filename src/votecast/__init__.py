@@ -1,4 +1,4 @@
-"""votecast forecasts how people vote: given a prompt and two answers, the probability that A wins, B wins, or a tie.
+"""Predict how people vote: given a prompt and two responses, the probability that A wins, B wins, or a tie.
 
 Example:
     >>> import votecast
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from votecast.types import Judge as Judge
     from votecast.types import Probabilities as Probabilities
 
-_HOMES = {
+_MODULES = {
     "audit_judge": "reports.audit",
     "calibrate_judge": "judges.recalibrate",
     "cascade": "judges.cascade",
@@ -80,13 +80,13 @@ _HOMES = {
     "Probabilities": "types",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public are {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"votecast.{_HOMES[name]}"), name)
+    if name not in _MODULES:
+        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public names are {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"votecast.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

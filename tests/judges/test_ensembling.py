@@ -138,7 +138,7 @@ def test_new_votes_take_the_place_of_shared_rows_and_become_training_prompts(tmp
     mean = ensemble(each, method="mean", votes=NEW, draws=50)
     assert mean.prompt_hashes is not None
     assert not len(mean.prompt_hashes.overlap(NEW))
-    with pytest.raises(DataError, match="holds no out-of-fold rows to calibrate on; give votes"):
+    with pytest.raises(DataError, match="has no out-of-fold rows to calibrate on; give votes"):
         calibrate_judge(mean)  # on votes that it would not know as seen
     with pytest.raises(LeakError, match=r"judge 'cheap \d' was trained"):
         ensemble(each, votes=VOTES[200:])

@@ -141,7 +141,7 @@ def test_votes_without_ties_teach_a_temperature_alone(judge: TrainedJudge, other
     decided = cast(others, names)
     with pytest.raises(DataError, match=r"none of the 300 votes is a tie.*method temperature"):
         calibrate_judge(judge, decided)
-    with pytest.raises(DataError, match=r"1 of the 300 votes are ties, all in one of the parts.*method temperature"):
+    with pytest.raises(DataError, match=r"1 of the 300 votes are ties, all in one fold.*method temperature"):
         calibrate_judge(judge, cast(others, [*names[:-1], "tie"]))
     made = calibrate_judge(judge, decided, method="temperature", draws=0)
     assert made.notes["calibration"][0]["binary"]
@@ -170,7 +170,7 @@ def test_what_does_not_suffice_is_said(judge: TrainedJudge, others: Battles) -> 
         calibrate_judge(judge, others, method="platt")
     with pytest.raises(ConfigError, match="cannot be grouped by 'model'"):
         calibrate_judge(judge, others, by="model")
-    with pytest.raises(ConfigError, match="hold no source; give votes"):
+    with pytest.raises(ConfigError, match="have no source; give votes"):
         calibrate_judge(judge, by="source")
     column = others.table.column_names.index("weight")
     idle = Battles(others.table.set_column(column, SCHEMA.field("weight"), pa.array(np.zeros(len(others)))))
