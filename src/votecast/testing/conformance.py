@@ -109,7 +109,7 @@ def check_inputs(judge: Judge, battles: Battles, p: Probabilities) -> None:
     for given in (few, few.table, list(few), rows):
         found = judge.predict_proba(given)
         assert np.allclose(found, p[:5], rtol=0, atol=1e-6), (
-            f"{type(given).__name__} gave other predictions than Battles"
+            f"predictions of {type(given).__name__} differ"
         )
 
 
