@@ -108,9 +108,7 @@ def check_inputs(judge: Judge, battles: Battles, p: Probabilities) -> None:
     rows = [{k: v for k, v in row.items() if v is not None} for row in few.table.select(SCHEMA.names).to_pylist()]
     for given in (few, few.table, list(few), rows):
         found = judge.predict_proba(given)
-        assert np.allclose(found, p[:5], rtol=0, atol=1e-6), (
-            f"predictions of {type(given).__name__} differ"
-        )
+        assert np.allclose(found, p[:5], rtol=0, atol=1e-6), f"predictions of {type(given).__name__} differ"
 
 
 def check_determinism(make: Callable[[], Judge], battles: Battles, judge: Judge) -> None:
