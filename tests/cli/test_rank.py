@@ -137,7 +137,7 @@ def test_style_control_shows_what_style_is_worth(votecast: Callable, files: Path
     ran = ranked(votecast, "--input", files / "votes.csv", "--style-control", "--html", page)
     assert "length" in ran.out and "log odds for one usual gap" in " ".join(ran.out.split())
     text = page.read_text()
-    assert "What a usual gap in style is worth" in text and "<script" not in text and "https:" not in text
+    assert "Worth of a usual gap in style" in text and "<script" not in text and "https:" not in text
 
 
 def test_forecasts_alone_are_the_judges_ranking_and_say_so(votecast: Callable, files: Path, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_empty_names_of_models_are_not_missing_columns(votecast: Callable, tmp_p
     path.write_text("model_a,model_b,winner\n,y,a\nx,,b\n,,\nx,y,zzz\n")
     said = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", aside)
     assert "the cell of model_a or of model_b is empty; fill them" in said and "add them" not in said
-    assert "1 other rows were set aside as unreadable, in" in said and "aside.jsonl" in said
+    assert "1 other rows were quarantined as unreadable, in" in said and "aside.jsonl" in said
     assert aside.exists()
 
 
