@@ -75,7 +75,7 @@ def _calibrated(
     judge: str, source: str | None, reader: dict[str, Any], bars: Bars, options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any] | None]:
     """The calibrated judge, and what is to be said of the reading."""
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.judges.asking import numbers_of
     from votecast.judges.load import load_judge
     from votecast.judges.recalibrate import calibrate_judge

@@ -15,7 +15,7 @@ from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
-from votecast.data.profile import characters
+from votecast.data.text_columns import characters
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.asking import unknown_prompts
 from votecast.judges.out_of_fold import Fitted, calibration_folds

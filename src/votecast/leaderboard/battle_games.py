@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from votecast.data.answer_pairs import by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.formats.numbers import Names
+from votecast.data.formats.textless import Names
 from votecast.data.labels import BOTH_BAD
-from votecast.data.pairs import by_appearance
 from votecast.data.prompts import normalise_prompt
 from votecast.errors import ConfigError, DataError
 from votecast.features.styling import STYLING, styling_gap

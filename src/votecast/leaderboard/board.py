@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.artifacts import atomic_file
-from votecast.data.writing.sinks import Sink, container_of
+from votecast.data.outputs.table_writer import TableWriter, container_of
 from votecast.leaderboard.battle_games import BothBad
 from votecast.leaderboard.rank_models import Ranking
 from votecast.leaderboard.settings import BoardSettings
@@ -106,5 +106,5 @@ def write_leaderboard(board: Leaderboard, path: str | Path, *, overwrite: bool =
         ArtifactError: If the file already exists or the disk is full; nothing is left behind.
     """
     container_of(path)
-    with atomic_file(path, overwrite=overwrite) as part, Sink(part, path) as sink:
+    with atomic_file(path, overwrite=overwrite) as part, TableWriter(part, path) as sink:
         sink.write(pa.table(board.columns()))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.writing.predictions import decide
+from votecast.data.outputs.prediction_files import decide
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.explaining import explain
 from votecast.judges.load import load_judge
