@@ -12,7 +12,7 @@ import numpy as np
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
 from votecast.judges.asking import ask, numbers_of
-from votecast.judges.sharing import shared_rows
+from votecast.judges.shared_rows import shared_rows
 from votecast.leaderboard.battle_games import has_texts
 from votecast.types import Bools, Ints, Judge, Probabilities, Progress
 
