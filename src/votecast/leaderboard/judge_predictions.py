@@ -130,5 +130,5 @@ def _out_of_fold(judge: Judge, battles: Battles) -> Probabilities:
     place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
     keys = zip(battles.ids, battles.content_hashes(), strict=True)
     rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-    out[rows >= 0] = held.forecasts[0][rows[rows >= 0]]
+    out[rows >= 0] = held.predictions[0][rows[rows >= 0]]
     return out
