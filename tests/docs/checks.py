@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -12,19 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import readme
 
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?![0-9a-f]*[a-f])")
-_HASH = re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b")
-
-
-def skeleton(text: str) -> str:
-    """Return an output without what may differ between machines: numbers, hashes, the width of columns."""
-    without = _NUMBER.sub("#", _HASH.sub("HASH", text))
-    return "\n".join(" ".join(line.split()) for line in without.splitlines())
-
 
 def numbers(text: str) -> list[float]:
     """Return the numbers of an output, in order."""
-    return [float(found.replace(",", "")) for found in _NUMBER.findall(_HASH.sub("HASH", text))]
+    return [float(found.replace(",", "")) for found in readme.NUMBER.findall(readme.HASH.sub("HASH", text))]
 
 
 def check_page(page: Path, folder: Path, service: str = readme.SERVICE_URL) -> int:
@@ -32,7 +22,7 @@ def check_page(page: Path, folder: Path, service: str = readme.SERVICE_URL) -> i
 
     def compare(command: readme.Command, output: str) -> None:
         made = readme.elide(command.output, output)
-        assert skeleton(made) == skeleton(command.output), command.words
+        assert readme.skeleton(made) == readme.skeleton(command.output), command.words
         assert numbers(made) == pytest.approx(numbers(command.output), rel=0.2, abs=0.05), command.words
 
     return readme.run_page(page.read_text("utf-8"), folder, compare, service)

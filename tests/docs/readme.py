@@ -45,6 +45,8 @@ SHARED = {
 SERVICE_URL = "http://localhost:8000"
 """What the pages write; a test's service listens on another port."""
 
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?![0-9a-f]*[a-f])")
+HASH = re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b")
 _BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NEEDS = re.compile(r"<!-- needs: (.+?) -->")
 
@@ -99,11 +101,17 @@ def run_command(words: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
+def skeleton(text: str) -> str:
+    """Return an output without what may differ between machines: numbers, hashes, the width of columns."""
+    without = NUMBER.sub("#", HASH.sub("HASH", text))
+    return "\n".join(" ".join(line.split()) for line in without.splitlines())
+
+
 def elide(shown: str, output: str) -> str:
     """Shorten an output as the page shows it: a line `...` stands for the lines that the page leaves out.
 
     Lines before the first `...` are the first of the output and those after the last are its last; lines between two
-    are found by their label, the text before two spaces.
+    follow the one that looks like the first of them, numbers aside.
 
     Example:
         >>> elide("a  1\\n...\\nc  3\\n...\\nz", "a  2\\nb\\nc  4\\nd\\ny").split()
@@ -114,11 +122,11 @@ def elide(shown: str, output: str) -> str:
         return output
     first, *middle, last = parts
     lines = output.splitlines()
+    looks = [skeleton(line) for line in lines]
     kept, place = lines[: len(first)], len(first)
     for part in middle:
-        labels = [line.split("  ")[0] for line in lines]
-        label = part[0].split("  ")[0]
-        place = labels.index(label, place) if label in labels[place:] else place
+        look = skeleton(part[0])
+        place = looks.index(look, place) if look in looks[place:] else place
         kept += ["...", *lines[place : place + len(part)]]
         place += len(part)
     return "\n".join([*kept, "...", *lines[max(place, len(lines) - len(last)) :]] if last else [*kept, "..."])

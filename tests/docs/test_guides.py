@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import readme
 from checks import check_page
 
+from votecast.models import registry
+
 GUIDES = [page for page in readme.PAGES if page.name != "README.md" and page.parent.name != "tutorials"]
 EXECUTED = [page for page in GUIDES if re.search(r"^(```console|>>> )", page.read_text("utf-8"), re.MULTILINE)]
 
@@ -34,4 +36,6 @@ def test_a_page_shows_what_its_examples_print(
     needs_service = "service" in readme.needs(page.read_text("utf-8"))
     url = request.getfixturevalue("service") if needs_service else readme.SERVICE_URL
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(registry, "FAMILIES", registry.FAMILIES.copy())
     assert check_page(page, tmp_path, url)
