@@ -148,9 +148,9 @@ def adapted(network: Any, layers: int) -> Any:
 def our_training(network: Any, sequences: Any) -> float:
     """Seconds of all steps but the first ones."""
     from votecast.models.neural.prepared import PairExamples
-    from votecast.training.data import Data
-    from votecast.training.engine import train_network
+    from votecast.training.loop import train_network
     from votecast.training.settings import TrainingSettings
+    from votecast.training.training_rows import Data
     from votecast.types import Run
 
     targets = np.eye(3)[np.arange(len(sequences)) % 3]

@@ -18,8 +18,8 @@ from torch import nn
 
 from votecast.errors import ConfigError
 from votecast.training import sharding
-from votecast.training.plan import deal
 from votecast.training.settings import TrainingSettings
+from votecast.training.training_rows import deal_rows
 
 FEW_BITS = nn.Parameter(torch.zeros(3, dtype=torch.int8), requires_grad=False)
 PATIENCE = 300
@@ -102,14 +102,14 @@ def test_what_cannot_be_divided_is_refused(network: nn.Module, settings: Trainin
     cpu = torch.device("cpu")
     with (
         pytest.raises(ConfigError, match=said),
-        sharding.divided(network, settings, cpu, sharding.Division(reshard=True)),
+        sharding.shard_network(network, settings, cpu, sharding.Sharding(reshard=True)),
     ):
         pass
 
 
 def test_every_row_of_a_step_goes_to_one_process_and_all_have_about_as_much_to_do() -> None:
     costs = np.random.default_rng(0).integers(10, 500, 64)
-    parts = [deal(np.arange(64), costs, process, 4) for process in range(4)]
+    parts = [deal_rows(np.arange(64), costs, process, 4) for process in range(4)]
     assert sorted(np.concatenate(parts)) == list(range(64))
     loads = [costs[part].sum() for part in parts]
     assert max(loads) < 1.1 * min(loads)

@@ -14,7 +14,7 @@ from votecast.models.neural.prepared import NeuralPrepared, PairExamples
 from votecast.models.neural.settings import DecoderSettings
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
-from votecast.training.data import Data
+from votecast.training.training_rows import Data
 from votecast.types import Probabilities, swap_columns
 
 

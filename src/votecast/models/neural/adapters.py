@@ -13,7 +13,7 @@ from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.networks import PairNetwork, base_encoder, layers_of
 from votecast.models.neural.settings import AdapterSettings
-from votecast.training.bits import quieten
+from votecast.training.precision import silence_bitsandbytes
 
 Tensors = dict[str, torch.Tensor]
 
@@ -32,7 +32,7 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
         ConfigError: If no layer of the backbone has one of the names, it has fewer layers than the range says, or
             biases are to be trained that are not held in fp32.
     """
-    quieten()
+    silence_bitsandbytes()
     peft = need("peft")
     targets = adapted_modules(network.backbone, settings)
     heads = _heads(network.backbone)

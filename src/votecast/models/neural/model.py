@@ -33,9 +33,9 @@ from votecast.text.encoder import Encoded, TextEncoder
 from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
 from votecast.text.tokenizer import Tokenizer
-from votecast.training.data import Data
-from votecast.training.engine import train_network
+from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
+from votecast.training.training_rows import Data
 from votecast.types import Probabilities, Run
 
 HEAD, DELTA, BASE = "head.safetensors", "delta.safetensors", "base.json"

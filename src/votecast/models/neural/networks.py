@@ -17,6 +17,7 @@ from votecast.features.form import FORM
 from votecast.inference.spread import is_spread
 from votecast.models.davidson import prior_closeness
 from votecast.models.neural.causal import last_states
+from votecast.training.network import TrainableNetwork
 from votecast.types import Probabilities
 
 SWAPPED = [1, 0, 2]
@@ -26,7 +27,7 @@ NO_TIE = -30.0
 """Log-probability of a tie where there is none."""
 
 
-class PairNetwork(nn.Module):
+class PairNetwork(TrainableNetwork):
     """What the engines ask of a network.
 
     Attributes:

@@ -9,8 +9,7 @@ import torch
 
 from votecast.errors import ConfigError
 from votecast.models.neural.quiet import quietly
-from votecast.training.bits import bitsandbytes
-from votecast.training.precision import choose_precision
+from votecast.training.precision import bitsandbytes, choose_precision
 
 Compute = Literal["auto", "fp32", "bf16", "fp16"]
 

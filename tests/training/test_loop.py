@@ -15,11 +15,12 @@ from tests.training.networks import Numbers, Small, numbers
 from torch import Tensor, nn
 
 from votecast.errors import ConfigError, JudgeError, MissingExtraError
-from votecast.training.data import Data
-from votecast.training.engine import train_network
-from votecast.training.history import History
+from votecast.training.loop import train_network
+from votecast.training.network import TrainableNetwork
 from votecast.training.optimizer import make_schedule
 from votecast.training.settings import TrainingSettings
+from votecast.training.tracking import History
+from votecast.training.training_rows import Data
 from votecast.types import Run
 
 FAST = {"batch_size": 8, "max_tokens": 64, "learning_rate": 1e-2, "precision": "fp32", "log_every": 1}
@@ -228,7 +229,7 @@ def test_a_gradient_that_is_no_number_stops() -> None:
 
 
 def test_a_forecast_that_is_no_number_stops() -> None:
-    with pytest.raises(JudgeError, match=r"step 8: the forecasts of rows 0, 1, 2, .*are not numbers"):
+    with pytest.raises(JudgeError, match=r"step 8: the predictions of rows 0, 1, 2, .*are not numbers"):
         train(Faulty(lambda out, network: out if network.training else out * float("nan")), valid=numbers(9))
 
 
@@ -282,7 +283,7 @@ def test_bf16_learns_and_fp16_needs_a_gpu() -> None:
 
 def test_options_that_a_network_does_not_have_are_refused() -> None:
     class Plain(Small):
-        layer_groups = None
+        layer_groups = TrainableNetwork.layer_groups
 
     with pytest.raises(ConfigError, match="does not name its layers"):
         train(Plain(), layer_decay=0.9)
@@ -304,7 +305,7 @@ def test_unknown_and_absent_trackers_are_refused() -> None:
 
 
 def test_a_tracker_gets_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from votecast.training import tracking
+    from accelerate import tracking
 
     lines: list[dict[str, Any]] = []
 
