@@ -19,7 +19,7 @@ from votecast import load_judge
 from votecast.data import Battles, read_votes
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
-from votecast.models.neural.offset_model import OffsetModel
+from votecast.models.neural.neural_model import OffsetModel
 from votecast.types import Probabilities
 
 Flags = NDArray[np.bool_]

@@ -66,8 +66,8 @@ def our_network(path: str) -> Any:
     import torch
     from transformers import AutoModel
 
+    from votecast.models.decoder import DecoderNetwork
     from votecast.models.neural.adapters import add_adapter
-    from votecast.models.neural.networks import DecoderNetwork
     from votecast.models.neural.settings import AdapterSettings
 
     backbone = AutoModel.from_pretrained(path, dtype=torch.bfloat16)
@@ -108,7 +108,7 @@ def figures(losses: list[float], ends: list[float], sequences: Any, order: Any, 
 
 def votecast(work: Path) -> dict[str, Any]:
     """Train with the engine of votecast."""
-    from votecast.models.neural.prepared import PairExamples
+    from votecast.models.neural.examples import PairExamples
     from votecast.training.loop import train_network
     from votecast.training.settings import TrainingSettings
     from votecast.training.training_rows import Data

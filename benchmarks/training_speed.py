@@ -37,7 +37,7 @@ def prepare(work: Path, data: Path, rows: int) -> None:
     import torch
 
     from votecast.models.neural.backbone import Source
-    from votecast.models.neural.quiet import quietly
+    from votecast.models.neural.hub import silence_transformers
     from votecast.text.encoder import TextEncoder
     from votecast.text.settings import TextSettings
 
@@ -45,7 +45,7 @@ def prepare(work: Path, data: Path, rows: int) -> None:
     tokenizer = source.tokenizer()
     torch.manual_seed(0)
     model = source.load("classifier", dropout=0.0)
-    with quietly():
+    with silence_transformers():
         model.save_pretrained(work / "model")
     votes = training_votes(data)
     battles = votes.take(np.sort(np.random.default_rng(0).permutation(len(votes))[:rows]))
@@ -70,8 +70,8 @@ def load(work: Path) -> tuple[Any, Any, Any]:
 
 def votecast(work: Path, precision: Any) -> dict[str, float]:
     """Train one epoch with the engine of votecast."""
-    from votecast.models.neural.networks import CrossNetwork
-    from votecast.models.neural.prepared import PairExamples
+    from votecast.models.cross_encoder import CrossNetwork
+    from votecast.models.neural.examples import PairExamples
     from votecast.training import loop
     from votecast.training.precision import choose_precision
     from votecast.training.processes import Processes

@@ -12,8 +12,8 @@ import torch
 from votecast.inference.engine import Engine
 from votecast.inference.settings import InferenceSettings
 from votecast.inference.spread import is_spread
+from votecast.models.decoder import DecoderNetwork
 from votecast.models.neural.backbone import Source
-from votecast.models.neural.networks import DecoderNetwork
 from votecast.text.sequences import Sequences
 
 
@@ -47,8 +47,7 @@ def test_a_spread_backbone_forecasts_as_one_that_is_not(network: DecoderNetwork)
 
 
 def test_device_map_is_handed_over_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from votecast.models.decoder import DecoderModel
-    from votecast.models.neural.settings import DecoderSettings
+    from votecast.models.decoder import DecoderModel, DecoderSettings
 
     asked: list[Any] = []
     load = Source.load

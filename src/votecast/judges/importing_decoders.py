@@ -9,7 +9,7 @@ from typing import Any
 from votecast.errors import ArtifactError
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.models.decoder import DecoderModel
-from votecast.models.neural.alike import spelling
+from votecast.models.neural.classifier_checkpoint import tokenizer_key
 from votecast.models.neural.decoder_checkpoint import DecoderCheckpoint, read_decoder
 from votecast.types import Progress
 
@@ -88,9 +88,9 @@ def _member(recipe: Recipe, checkpoint: DecoderCheckpoint) -> DecoderModel:
         settings = settings.model_copy(update={"name": checkpoint.name})
     member = DecoderModel(settings, seed=recipe.seed)
     if checkpoint.brings_tokenizer:
-        member.brings_tokenizer = spelling(member.tokenizer) != spelling(checkpoint.tokenizer)
+        member.brings_tokenizer = tokenizer_key(member.tokenizer) != tokenizer_key(checkpoint.tokenizer)
         member.tokenizer = checkpoint.tokenizer
-    return member.adopt(checkpoint.tensors, place=str(checkpoint.folder))
+    return member.set_weights(checkpoint.tensors, place=str(checkpoint.folder))
 
 
 def _check_alike(found: Sequence[DecoderCheckpoint]) -> None:
@@ -102,7 +102,7 @@ def _check_alike(found: Sequence[DecoderCheckpoint]) -> None:
             f"({first.kind}, on {first.name}, {first.adapter}); the members of a judge are folds of one model: import "
             "them apart"
         )
-    if spelling(first.tokenizer) != spelling(last.tokenizer):
+    if tokenizer_key(first.tokenizer) != tokenizer_key(last.tokenizer):
         raise ArtifactError(
             f"{last.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
             "import them apart"

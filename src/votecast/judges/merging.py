@@ -15,7 +15,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.types import Probabilities, Progress, no_progress
 
 if TYPE_CHECKING:
-    from votecast.models.neural.model import NeuralModel
+    from votecast.models.neural.neural_model import NeuralModel
 
 Weights = Literal["bf16", "fp32"]
 
@@ -66,7 +66,7 @@ def merge_judge(
     """
     recipe = judge.recipe
     _check_family(judge)
-    from votecast.models.neural.merged import has_adapter
+    from votecast.models.neural.adapter_merge import has_adapter
 
     members = judge.fitted.members
     if not all(has_adapter(member) for member in members):
@@ -101,14 +101,14 @@ def _merged(member: NeuralModel, settings: Any, kind: Weights, tried: Battles) -
     """The merged member, and by how much a probability of it differs."""
     import torch
 
-    from votecast.models.neural.merged import forecast_in_full, merged, unmerged
+    from votecast.models.neural.adapter_merge import merge_member, predict_in_fp32, unmerged_member
 
     prepared = member.prepare(tried)
-    apart = unmerged(member)
-    before = forecast_in_full(apart, prepared)
+    apart = unmerged_member(member)
+    before = predict_in_fp32(apart, prepared)
     apart.release()
-    done = merged(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
-    after = forecast_in_full(done, prepared)
+    done = merge_member(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
+    after = predict_in_fp32(done, prepared)
     done.release()
     return done, _largest(before, after)
 

@@ -84,7 +84,7 @@ def copy_judge(source: Path, pack: Path, bases: Sequence[Base]) -> str:
 
 
 def _found(name: str, place: Path, number: int) -> Base:
-    from votecast.models.neural.weights import digest_of, weight_files
+    from votecast.models.neural.weight_files import weight_files, weights_digest
 
     folder = place.expanduser()
     if not folder.is_dir():
@@ -93,7 +93,7 @@ def _found(name: str, place: Path, number: int) -> Base:
             f"which the target cannot reach, download it (hf download {name} --local-dir FOLDER) and pass "
             f"--base {name}=FOLDER"
         )
-    return Base(name, folder, f"{BASE}/{number}", digest_of(weight_files(folder)))
+    return Base(name, folder, f"{BASE}/{number}", weights_digest(weight_files(folder)))
 
 
 def _rename(folder: Path, pack: Path, bases: Mapping[str, Base]) -> None:

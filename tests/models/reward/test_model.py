@@ -129,8 +129,8 @@ def test_the_link_is_never_fitted_on_rows_that_the_network_was_trained_on(
 ) -> None:
     trained: list[np.ndarray] = []
     linked: list[int] = []
-    from votecast.models.neural.model import NeuralModel
-    from votecast.models.reward import model as module
+    from votecast.models.neural.neural_model import NeuralModel
+    from votecast.models.reward import reward_model as module
 
     fit, fit_link = NeuralModel.fit, module.fit_link
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError, MissingExtraError
-from votecast.models.neural import minilm
+from votecast.models.neural.packaged_weights import minilm_folder
 
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("BertBackbone", {"max_sequence_length": 512}),
@@ -104,8 +104,8 @@ def folder_of(name: str) -> str:
         ConfigError: If it looks like a folder and there is none.
         MissingExtraError: If it is `minilm` and its package is not installed.
     """
-    if name == minilm.NAME:
-        return str(minilm.minilm_folder())
+    if name == "minilm":
+        return str(minilm_folder())
     path = Path(name).expanduser()
     if path.is_dir():
         return str(path)

@@ -1,4 +1,7 @@
-"""Adapters as peft saves them: read without running anything, and put into the names and the one scale of votecast."""
+"""Adapters as peft saves them: read without running code, and renamed and scaled as votecast's own.
+
+The import of decoders reads them, and a training may start from one (`model.start`).
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
-from votecast.errors import ArtifactError
-from votecast.models.neural.adapters import Tensors, rank_of
-from votecast.models.neural.minilm import sha256_of
-from votecast.models.neural.weights import read_weights
+from votecast.artifacts import digest_of
+from votecast.errors import ArtifactError, ConfigError
+from votecast.models.neural.adapters import Tensors, fill_adapter, rank_of
+from votecast.models.neural.pair_network import PairNetwork
+from votecast.models.neural.weight_files import read_weights
 
-CONFIG = "adapter_config.json"
+CONFIG, JUDGE_CONFIG, DELTA = "adapter_config.json", "config.json", "delta.safetensors"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 HEAD = "score.weight"
 
@@ -46,15 +52,15 @@ _OURS = "backbone.base_model.model."
 
 
 @dataclass(frozen=True)
-class PeftFolder:
+class PeftCheckpoint:
     """An adapter with its head.
 
     Args:
         folder: Where it was read from.
-        base: Name or path of the weights it stands on; None if its settings do not say.
+        base: Name or path of the weights it was trained on; None if its settings do not say.
         tensors: By the names of `votecast.models.neural.adapters.trained_tensors`; all of one rank and one scale.
         alpha: The scale of its products is alpha / rank.
-        bias: Which biases it holds, in the words of peft.
+        bias: Which biases it holds, as peft names them.
         all_layers: Whether it was made for every layer of its base.
         files: SHA-256 of its file of weights.
     """
@@ -78,7 +84,7 @@ class PeftFolder:
         return [_plain(name) for name in self.tensors if name.endswith(".lora_A.default.weight")]
 
     def settings(self, layers: int) -> dict[str, Any]:
-        """The settings of the family that describe it.
+        """Return the settings `model.adapter` that describe it.
 
         Args:
             layers: Layers of its base.
@@ -100,20 +106,20 @@ class PeftFolder:
         return values | {"targets": ends, "layers": None if len(found) == layers else [found[0], found[-1]]}
 
 
-def is_peft_folder(folder: Path) -> bool:
-    """Whether a folder holds an adapter and no whole model."""
+def is_peft_checkpoint(folder: Path) -> bool:
+    """Return whether a folder holds an adapter and no whole model."""
     return (folder / CONFIG).is_file()
 
 
-def read_peft_folder(folder: Path) -> PeftFolder:
+def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
     """Read an adapter for a causal model with a head of three labels.
 
     Args:
         folder: Holds adapter_config.json and adapter_model.safetensors, or .bin read with `weights_only=True`.
 
     Raises:
-        ArtifactError: If a part is absent, damaged or unsafe, the head is not among it, or it is of a kind whose
-            products are not B A beside unchanged weights.
+        ArtifactError: If a part is missing, damaged or unsafe, the head is missing, or it is of a kind whose products
+            are not B A beside unchanged weights.
     """
     config = _config(folder)
     file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
@@ -131,29 +137,58 @@ def read_peft_folder(folder: Path) -> PeftFolder:
             "checkpoints that were trained with num_labels=3"
         )
     alpha = _in_one_scale(folder, tensors, config)
-    return PeftFolder(
+    targets = config.get("target_modules")
+    is_bare = isinstance(targets, list) and not any("." in str(name) for name in targets)
+    partial = ("layers_to_transform", "rank_pattern", "exclude_modules")
+    return PeftCheckpoint(
         folder,
         str(config.get("base_model_name_or_path") or "") or None,
         tensors,
         alpha,
         str(config.get("bias") or "none"),
-        _takes_all_layers(config),
-        {file.name: sha256_of(file)},
+        is_bare and not any(config.get(name) for name in partial),
+        {file.name: digest_of(file)},
     )
 
 
-def _takes_all_layers(config: dict[str, Any]) -> bool:
-    """Whether a configuration adapts the same modules of every layer: bare names, and nothing left out."""
-    targets = config.get("target_modules")
-    bare = isinstance(targets, list) and not any("." in str(name) for name in targets)
-    return bare and not any(config.get(name) for name in ("layers_to_transform", "rank_pattern", "exclude_modules"))
+def load_adapter(network: PairNetwork, folder: str | Path) -> None:
+    """Write the adapter and head of a folder into a network that has new ones.
+
+    Args:
+        network: With adapters of the same rank, scale and targets.
+        folder: What peft saved (a `checkpoint-5200`; its head gives a, b and tie in this order), a member of a judge,
+            or the folder of a judge with one member.
+
+    Raises:
+        ConfigError: If rank or scale are not those of the settings.
+        ArtifactError: If there is no adapter with its head, or it is one for another network.
+    """
+    place = Path(folder).expanduser()
+    tensors: Tensors
+    alpha: float | None
+    if is_peft_checkpoint(place):
+        found = read_peft_checkpoint(place)
+        tensors, alpha = found.tensors, found.alpha
+    else:
+        tensors, alpha = _member_adapter(place)
+    own = network.backbone.peft_config["default"]
+    rank = rank_of(tensors)
+    if rank is None:
+        raise ArtifactError(f"{place} holds no adapter; give a checkpoint with one, or remove model.start")
+    if rank != own.r:
+        raise ConfigError(f"model.adapter.rank is {own.r}, and {place} is an adapter of rank {rank}; set it to {rank}")
+    if alpha is not None and alpha != own.lora_alpha:
+        raise ConfigError(
+            f"model.adapter.alpha is {own.lora_alpha:g}, and {place} is an adapter with alpha {alpha:g}; set it to that"
+        )
+    fill_adapter(network, tensors, place=str(place))
 
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         if not isinstance(config, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it holds no object")
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{folder / CONFIG} cannot be read: {error}; copy the folder again") from error
     if (kind := config.get("peft_type")) != "LORA":
@@ -166,7 +201,7 @@ def _config(folder: Path) -> dict[str, Any]:
     unfit += [f"init_lora_weights {start}"] if start.startswith(_CHANGES_BASE) else []
     if unfit:
         raise ArtifactError(
-            f"{folder} uses {', '.join(unfit)} of peft, which plain low-rank adapters have not; merge it into its "
+            f"{folder} uses {', '.join(unfit)} of peft, which plain low-rank adapters do not have; merge it into its "
             "model (merge_and_unload) and import that"
         )
     return config
@@ -194,7 +229,7 @@ def _renamed(folder: Path, raw: Mapping[str, torch.Tensor]) -> Tensors:
 
 
 def _in_one_scale(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> float:
-    """Bring all products to one rank and one scale; the alpha that gives it."""
+    """Bring all products to one rank and one scale; return the alpha that gives it."""
     downs = {name: _plain(name) for name in tensors if name.endswith(".lora_A.default.weight")}
     scales: dict[str, float] = {}
     alpha = config.get("lora_alpha")
@@ -220,3 +255,23 @@ def _in_one_scale(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> 
 
 def _plain(name: str) -> str:
     return name.removeprefix(_OURS).partition(".lora_")[0]
+
+
+def _member_adapter(place: Path) -> tuple[Tensors, float | None]:
+    members = sorted(path for path in (place / "members").glob("*") if (path / DELTA).is_file())
+    if len(members) > 1:
+        raise ConfigError(f"{place} is a judge with {len(members)} members; name one of them, such as {members[0]}")
+    member = members[0] if members else place
+    if not (member / DELTA).is_file():
+        raise ArtifactError(
+            f"{place} holds no adapter; allowed are a folder that peft saved (adapter_config.json), a judge on "
+            f"adapters, or a member of it ({DELTA})"
+        )
+    try:
+        tensors: dict[str, torch.Tensor] = dict(load_file(member / DELTA))
+        described: Any = json.loads((member.parent.parent / JUDGE_CONFIG).read_text("utf-8"))
+        return tensors, float(described["recipe"]["model"]["adapter"]["alpha"])
+    except FileNotFoundError:  # a member that was copied out of its judge
+        return tensors, None
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ArtifactError(f"{member} is damaged: {type(error).__name__}: {error}; copy it again") from error

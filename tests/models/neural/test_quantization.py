@@ -15,10 +15,10 @@ import torch
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.judges.trained import TrainedJudge
+from votecast.models.decoder import DecoderNetwork
 from votecast.models.neural.adapters import AdapterSettings, add_adapter, count_parameters
 from votecast.models.neural.backbone import Source
-from votecast.models.neural.networks import DecoderNetwork
-from votecast.models.neural.quantized import computing_in, is_quantized, load_options, stored_bits
+from votecast.models.neural.quantization import is_quantized, load_options, set_compute_type, stored_bits
 from votecast.text.tiny import tiny_tokenizer
 
 PLAIN = SimpleNamespace()
@@ -27,7 +27,7 @@ PLAIN = SimpleNamespace()
 def backbone(weights: str, source: str = "tiny:llama", *, double: bool = True, compute: Any = "bf16") -> Any:
     found = Source.of(source)
     options = load_options(weights, double, compute, found.config())
-    return computing_in(compute, found.load("decoder", options=options))
+    return set_compute_type(compute, found.load("decoder", options=options))
 
 
 def packed(model: Any) -> Iterator[torch.Tensor]:

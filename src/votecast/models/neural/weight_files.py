@@ -1,4 +1,4 @@
-"""Files of weights that other programs wrote: found, checked, and read as tensors alone."""
+"""Files of weights that other programs wrote: found, hashed, and read as tensors without running code."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError
-from votecast.models.neural.minilm import sha256_of
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Files that hold weights, or say which files do; the first that is there is taken."""
+"""Files that hold weights, or name the files that do; the first that exists is read."""
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the weights.
+    """Find the files that hold the weights.
 
     Raises:
         ArtifactError: If there are none, or an index names files that are not beside it.
@@ -48,21 +48,21 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def digest_of(files: Sequence[Path]) -> str:
-    """SHA-256 of a file of weights; of several, that of their names and hashes."""
-    return _digest(tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+def weights_digest(files: Sequence[Path]) -> str:
+    """Compute the SHA-256 of a file of weights; of several, that of their names and hashes."""
+    return _weights_digest(tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
 
 
-@cache
-def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
-    found = {Path(name).name: sha256_of(Path(name)) for name, *_ in files}
+@cache  # hashing gigabytes takes seconds, and every member of a judge asks
+def _weights_digest(files: tuple[tuple[str, int, int], ...]) -> str:
+    found = {Path(name).name: digest_of(Path(name)) for name, *_ in files}
     if len(found) == 1:
         return next(iter(found.values()))
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())).encode()).hexdigest()
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
-    """All tensors of some files, by name.
+    """Read all tensors of some files, by name.
 
     Raises:
         ArtifactError: If a file is damaged, or holds anything but tensors.
@@ -70,14 +70,15 @@ def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
         try:
-            tensors |= load_file(file) if file.suffix == ".safetensors" else _old_tensors(file)
-        except (OSError, SafetensorError) as error:
-            raise _damaged(file, error) from error
+            tensors |= load_file(file) if file.suffix == ".safetensors" else _pickled_tensors(file)
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+            raise ArtifactError(
+                f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}; copy it again"
+            ) from error
     return tensors
 
 
-def _old_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a file that torch has pickled; anything else in it is refused, not run."""
+def _pickled_tensors(file: Path) -> dict[str, torch.Tensor]:
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -85,12 +86,6 @@ def _old_tensors(file: Path) -> dict[str, torch.Tensor]:
             f"{file} holds more than tensors, and loading it could run code; votecast does not. Where you trust it, "
             "save the model again with safetensors (save_pretrained of transformers 5 does)"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise _damaged(file, error) from error
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ArtifactError(f"{file} holds something else than named tensors; give what save_pretrained writes")
     return found
-
-
-def _damaged(file: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}; copy it again")

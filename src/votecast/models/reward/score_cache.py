@@ -1,4 +1,7 @@
-"""Rewards kept in a file: found again by content, model and settings, whole after a kill, shared by processes."""
+"""A file of rewards by content, model and settings; it survives kills, and processes share it.
+
+`votecast score --cache` reads and extends it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from votecast.errors import ArtifactError
 
@@ -19,14 +22,14 @@ _WAIT_SECONDS = 60.0
 
 
 class ScoreCache:
-    """A file of rewards. What was added is there after a kill, and other processes read and add beside it.
+    """A file of rewards. What was added survives a kill, and other processes read and add at the same time.
 
     Args:
-        path: The file; made where it is not there.
+        path: The file; created if it does not exist.
         described: Everything but the tokens that a reward depends on: the model, and how it computes.
 
     Raises:
-        ArtifactError: If the file is another one, or the disk refuses.
+        ArtifactError: If the file is not such a cache, or the disk refuses.
 
     Example:
         >>> import tempfile
@@ -37,7 +40,7 @@ class ScoreCache:
         {b'12': 0.5}
     """
 
-    def __init__(self, path: str | Path, described: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, described: Mapping[str, object]) -> None:
         self.path = Path(path)
         self._salt = json.dumps(described, sort_keys=True, default=str).encode()
         try:
@@ -48,7 +51,7 @@ class ScoreCache:
             raise self._fault(error) from error
 
     def find(self, contents: Sequence[bytes]) -> dict[bytes, float]:
-        """The rewards that are known, by content."""
+        """Return the known rewards, by content."""
         keys = {self._key(content): content for content in contents}
         found: dict[bytes, float] = {}
         names = list(keys)
@@ -64,7 +67,7 @@ class ScoreCache:
         return found
 
     def add(self, rewards: Iterable[tuple[bytes, float]]) -> None:
-        """Keep rewards by content, all of them or none."""
+        """Add rewards by content, all of them or none."""
         rows = [(self._key(content), reward) for content, reward in rewards]
         try:
             self._file.execute("BEGIN IMMEDIATE")
@@ -76,7 +79,7 @@ class ScoreCache:
             raise self._fault(error) from error
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from tests.inference.decoders import adapted, backbone_of, rows
+from tests.inference.decoders import SHAPE, adapted, backbone_of, rows
+from tests.tolerances import assert_rounds_to, rounding
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
 from votecast.inference.causal import TYPES
-from votecast.models.neural.causal import first_learning, last_states, padded_last_states, takes_packed
+from votecast.models.neural.last_states import can_pack, first_trained_layer, last_states, padded_last_states
+
+FORWARD = rounding(width=SHAPE["hidden_size"], layers=SHAPE["num_hidden_layers"])
+BACKWARD = rounding(width=SHAPE["hidden_size"], layers=SHAPE["num_hidden_layers"], backward=True)
 
 pytestmark = pytest.mark.filterwarnings("ignore:`.*gradient_checkpointing.*` is deprecated:FutureWarning")
 
@@ -19,10 +23,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:`.*gradient_checkpointing.*` is 
 @pytest.mark.parametrize("kind", TYPES)
 def test_forecasts_are_those_of_padded_rows(kind: str) -> None:
     model, (ids, mask) = backbone_of(kind), rows()
-    assert takes_packed(model)
+    assert can_pack(model)
     with torch.no_grad():
         found, wanted = last_states(model, ids, mask), padded_last_states(model, ids, mask)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert_rounds_to(found, wanted, FORWARD)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -32,7 +36,7 @@ def test_gradients_are_those_of_padded_rows(kind: str) -> None:
     wanted = gradients(model, padded_last_states(model, ids, mask))
     assert len(found) == 8
     for name, gradient in wanted.items():
-        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-4)
+        assert_rounds_to(found[name], gradient, BACKWARD)
 
 
 def test_gradients_reach_weights_trained_in_full() -> None:
@@ -42,7 +46,7 @@ def test_gradients_reach_weights_trained_in_full() -> None:
     assert found.keys() == wanted.keys()
     assert "embed_tokens.weight" in found
     for name, gradient in wanted.items():
-        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-4)
+        assert_rounds_to(found[name], gradient, BACKWARD)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma2"])
@@ -52,12 +56,12 @@ def test_checkpointing_changes_no_gradient(kind: str) -> None:
     model.gradient_checkpointing_enable()
     again = gradients(model, last_states(model, ids, mask))
     for name, gradient in plain.items():
-        torch.testing.assert_close(again[name], gradient)
+        assert_rounds_to(again[name], gradient, BACKWARD)
 
 
 def test_layers_below_the_first_adapted_keep_nothing() -> None:
     model, (ids, mask) = adapted(backbone_of("llama"), layers=(3,)), rows()
-    assert first_learning(model.get_base_model()) == 3
+    assert first_trained_layer(model.get_base_model()) == 3
     kept: list[Any] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: (kept.append(None), x)[1], lambda x: x):
         last_states(model, ids, mask)
@@ -81,14 +85,14 @@ def test_what_lies_beside_a_sequence_changes_nothing() -> None:
     with torch.no_grad():
         together = last_states(model, ids, mask)
         alone = torch.cat([last_states(model, ids[i : i + 1], mask[i : i + 1]) for i in range(len(ids))])
-    torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
+    assert_rounds_to(together, alone, FORWARD)
 
 
 def test_unknown_architectures_are_padded() -> None:
     torch.manual_seed(0)
     config = AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=2, vocab_size=97, n_positions=64)
     model, (ids, mask) = AutoModel.from_config(config).eval(), rows()
-    assert not takes_packed(model)
+    assert not can_pack(model)
     with torch.no_grad():
         torch.testing.assert_close(last_states(model, ids, mask), padded_last_states(model, ids, mask))
 

@@ -1,4 +1,7 @@
-"""A network with adapters as one without: base weights plus products, rounded once."""
+"""Merge the adapters of a member into the weights of its base, summed in fp32 and rounded once.
+
+`votecast merge` calls it and compares both networks.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +14,36 @@ import numpy as np
 import torch
 from torch import nn
 
+from votecast.config import Settings
 from votecast.config.extras import need
+from votecast.models.base import Model
 from votecast.models.neural.adapters import fill_adapter, rank_of
-from votecast.models.neural.model import NeuralModel
-from votecast.models.neural.networks import PairNetwork
-from votecast.models.neural.prepared import NeuralPrepared
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.neural_model import NeuralModel
+from votecast.models.neural.pair_network import PairNetwork
 from votecast.types import Probabilities
 
 QUANTIZED = ("quantization_config", "_pre_quantization_dtype")
 
 
-def has_adapter(member: Any) -> bool:
-    """Whether a member holds adapters beside a base that its folder does not hold."""
-    return isinstance(member, NeuralModel) and member._delta is not None
+def has_adapter(member: Model) -> bool:
+    """Return whether a member holds adapters beside a base that its folder does not hold."""
+    return isinstance(member, NeuralModel) and member.delta is not None
 
 
-def unmerged(member: NeuralModel) -> NeuralModel:
-    """The same member, whose adapters stand beside the weights of its base."""
-    found = copy.copy(member)
-    delta = member._delta or {}
-    network = member._unfitted(rank=rank_of(delta))
+def unmerged_member(member: NeuralModel) -> NeuralModel:
+    """Return the same member with its adapters beside the weights of its base."""
+    delta = member.delta or {}
+    network = member.initial_network(rank=rank_of(delta))
     fill_adapter(network, delta, place="this judge")
-    found.network, found._engine = network.eval(), None
-    return found
+    return member.with_network(network)
 
 
 @torch.no_grad()
-def forecast_in_full(member: NeuralModel, prepared: NeuralPrepared) -> Probabilities:
-    """What the network forecasts in fp32 arithmetic, by none of the engine's shortcuts; shape (n, 3).
-
-    Two networks are told apart by their weights alone then, and not by how each rounds on its way.
-    """
+def predict_in_fp32(member: NeuralModel, prepared: NeuralPrepared) -> Probabilities:
+    """Predict in fp32 without the engine, so that two networks differ by their weights alone; shape (n, 3)."""
     start = member.offset(prepared)
-    batch = member._examples(prepared, start).batch(np.arange(len(prepared)))
+    batch = member.examples(prepared, start).batch(np.arange(len(prepared)))
     network = member.fitted
     device = next(network.backbone.parameters()).device
     with _in_fp32(network.to(device)):
@@ -54,7 +54,7 @@ def forecast_in_full(member: NeuralModel, prepared: NeuralPrepared) -> Probabili
 
 @contextmanager
 def _in_fp32(network: nn.Module) -> Iterator[None]:
-    """Half precision held in fp32, which loses nothing, and few bits computed in it; as before afterwards."""
+    """Hold half precision in fp32, which is exact, and compute few bits in it within this context."""
     halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
     kinds = [p.dtype for p in halves]
     few: list[Any] = [
@@ -74,23 +74,29 @@ def _in_fp32(network: nn.Module) -> Iterator[None]:
             layer.compute_dtype = kind
 
 
-def merged(member: NeuralModel, settings: Any, dtype: torch.dtype) -> NeuralModel:
-    """The member without adapters.
+def merge_member(member: NeuralModel, settings: Settings, dtype: torch.dtype) -> NeuralModel:
+    """Return the member without adapters.
 
     Args:
-        member: What `unmerged` gave.
+        member: What `unmerged_member` gave.
         settings: Its settings without adapters.
         dtype: Of the weights. Sums are taken in fp32, from weights of 4 or 8 bits as they stand, and rounded once.
     """
     network = member.fitted
-    found = copy.copy(member)
-    found.settings, found._delta, found._engine = settings, None, None
-    found.network = _around(network, plain_backbone(network, dtype)).eval()
+    inner = network.backbone
+    try:
+        network.backbone = nn.Identity()
+        made = copy.deepcopy(network)  # heads and all
+    finally:
+        network.backbone = inner
+    made.backbone = plain_backbone(network, dtype)
+    found = member.with_network(made)
+    found.settings, found.delta = settings, None
     return found
 
 
 def plain_backbone(network: PairNetwork, dtype: torch.dtype) -> Any:
-    """A model of transformers with the weights of a backbone and of the adapters beside them.
+    """Return a model of transformers with the weights of a backbone and of the adapters beside them.
 
     Args:
         network: With adapters of peft.
@@ -110,7 +116,7 @@ def plain_backbone(network: PairNetwork, dtype: torch.dtype) -> Any:
 
 @torch.no_grad()
 def _weights(base: nn.Module) -> dict[str, torch.Tensor]:
-    """Every weight by the name it has without adapters, in fp32 where an adapter was added or bits were few."""
+    """Every weight by its name without adapters, in fp32 where an adapter was added or bits were few."""
     full = need("peft.utils.integrations").dequantize_module_weight
     state: dict[str, torch.Tensor] = {}
     for name, module in base.named_modules():
@@ -124,23 +130,6 @@ def _weights(base: nn.Module) -> dict[str, torch.Tensor]:
         for key, value in own.items():
             state[f"{name}.{key}" if name else key] = full(inner) if key == "weight" else value
         if adapted:
-            state[f"{name}.weight"] = state[f"{name}.weight"].float() + _product(module)
+            up, down = module.lora_B["default"].weight.float(), module.lora_A["default"].weight.float()
+            state[f"{name}.weight"] = state[f"{name}.weight"].float() + up @ down * float(module.scaling["default"])
     return {name: value.detach().cpu() for name, value in state.items()}
-
-
-def _product(module: Any) -> torch.Tensor:
-    up: torch.Tensor = module.lora_B["default"].weight.float()
-    down: torch.Tensor = module.lora_A["default"].weight.float()
-    return up @ down * float(module.scaling["default"])
-
-
-def _around(network: PairNetwork, backbone: Any) -> PairNetwork:
-    """A copy of a network, heads and all, on another backbone."""
-    inner = network.backbone
-    try:
-        network.backbone = nn.Identity()
-        made = copy.deepcopy(network)
-    finally:
-        network.backbone = inner
-    made.backbone = backbone
-    return made

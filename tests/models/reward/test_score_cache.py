@@ -14,8 +14,8 @@ import pytest
 from tests.judges.rewards import pairs, reward_folder, reward_model
 
 from votecast.errors import ArtifactError
-from votecast.models.reward import cache as cache_module
-from votecast.models.reward.cache import ScoreCache
+from votecast.models.reward import score_cache
+from votecast.models.reward.score_cache import ScoreCache
 
 CHILD = """
 import importlib.util, os, signal, sys
@@ -33,7 +33,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_was_added_is_there_after_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "rewards.cache"
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(path), cache_module.__file__], env=dict(os.environ), check=False
+        [sys.executable, "-c", CHILD, str(path), score_cache.__file__], env=dict(os.environ), check=False
     )
     assert child.returncode == -signal.SIGKILL
     with ScoreCache(path, {"model": "m"}) as cache, sqlite3.connect(path) as file:

@@ -1,4 +1,7 @@
-"""Classifiers trained elsewhere: read without running anything that lies in their folders, and put into one order."""
+"""Classifiers trained elsewhere: read without running code from their folders, with outputs in the order a, b, tie.
+
+The import of judges reads folds of one model with it.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from typing import Any
 import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig
 
+from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.backbone import LABELS, Source
-from votecast.models.neural.minilm import sha256_of
-from votecast.models.neural.quiet import quietly
-from votecast.models.neural.weights import WEIGHTS, read_weights, weight_files
+from votecast.models.neural.backbone import Source
+from votecast.models.neural.hub import silence_transformers
+from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
 from votecast.text.tokenizer import FastTokenizer
+from votecast.types import CLASSES
 
 TOKENIZERS = (
     "tokenizer.json",
@@ -26,7 +30,7 @@ TOKENIZERS = (
     "vocab.txt",
     "vocab.json",
 )
-"""Files of which a tokenizer needs one."""
+"""Files of which a tokenizer has at least one."""
 
 _SPELLINGS = {
     name: outcome
@@ -40,15 +44,15 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ClassifierCheckpoint:
     """A classifier with the outputs a, b and tie, in this order.
 
     Args:
         folder: Where it was read from.
         model: The model of transformers, in fp32.
         tokenizer: Its tokenizer.
-        labels: What its outputs stood for in the folder.
-        named: What its config.json calls them, where that is clear.
+        labels: Meaning of its outputs in the folder, in their order.
+        named: Their names in config.json, where these are clear.
         files: SHA-256 of each file of weights.
     """
 
@@ -60,7 +64,7 @@ class Checkpoint:
     files: dict[str, str]
 
 
-def read_checkpoint(folder: Path, labels: Sequence[str] | None = None) -> Checkpoint:
+def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> ClassifierCheckpoint:
     """Read a folder that `save_pretrained` of transformers, or its `Trainer`, has written.
 
     Args:
@@ -69,8 +73,8 @@ def read_checkpoint(folder: Path, labels: Sequence[str] | None = None) -> Checkp
         labels: Which of a, b and tie each output is; None takes it from config.json, if its names are clear.
 
     Raises:
-        ArtifactError: If a part is absent, damaged, unsafe, or does not fit the others.
-        ConfigError: If it is not known what the outputs are.
+        ArtifactError: If a part is missing, damaged, unsafe, or does not fit the others.
+        ConfigError: If the meaning of the outputs is unknown.
     """
     config = _config(folder)
     named = named_labels(config.id2label)
@@ -80,21 +84,17 @@ def read_checkpoint(folder: Path, labels: Sequence[str] | None = None) -> Checkp
             f"{folder}: config.json calls the outputs {', '.join(map(repr, config.id2label.values()))}, which does not "
             "say which of them is a, b or tie; pass --labels, such as --labels a,b,tie, in the order of the outputs"
         )
-    _check_tokenizer_present(folder)
+    check_tokenizer(folder)
     files = weight_files(folder)
     model = classifier(folder, config, read_weights(files))
     tokenizer = Source(str(folder)).tokenizer()
-    if len(tokenizer) > (tokens := model.get_input_embeddings().num_embeddings):
-        raise ArtifactError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {tokens}; "
-            "put the tokenizer there with which the model was trained"
-        )
-    in_order(model, order)
-    return Checkpoint(folder, model, tokenizer, order, named, {file.name: sha256_of(file) for file in files})
+    check_vocabulary(folder, tokenizer, model.get_input_embeddings().num_embeddings)
+    reorder_outputs(model, order)
+    return ClassifierCheckpoint(folder, model, tokenizer, order, named, {file.name: digest_of(file) for file in files})
 
 
 def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
-    """Which of a, b and tie each output is, if its name says so.
+    """Return which of a, b and tie each output is, if its name is clear.
 
     Example:
         >>> named_labels({0: "winner_model_b", 1: "winner_model_a", 2: "winner_tie"})
@@ -103,25 +103,25 @@ def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
         True
     """
     found = [_SPELLINGS.get(str(names[place]).strip().lower(), "") for place in sorted(names)]
-    return tuple(found) if sorted(found) == sorted(LABELS) else None
+    return tuple(found) if sorted(found) == sorted(CLASSES) else None
 
 
 def classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.Tensor]) -> Any:
-    """The classifier of a configuration with these weights; nothing in it is drawn at random.
+    """Make the classifier of a configuration with these weights; none of them is random.
 
     Raises:
-        ArtifactError: If it is no classifier of three outputs, or weights are absent or of other shapes.
+        ArtifactError: If it is not a classifier of three outputs, or weights are missing or of other shapes.
     """
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise ArtifactError(f"{folder}: transformers has no sequence classifier of the type {config.model_type!r}")
-    if config.num_labels != len(LABELS):
+    if config.num_labels != len(CLASSES):
         raise ArtifactError(
             f"{folder} has {config.num_labels} outputs; a judge has three, a, b and tie: "
             "give checkpoints that were trained with num_labels=3"
         )
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     try:
-        with quietly():
+        with silence_transformers():
             model, found = kind.from_pretrained(
                 None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
             )
@@ -136,31 +136,31 @@ def classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.
     return model.eval()
 
 
-def in_order(model: Any, labels: Sequence[str]) -> None:
-    """Let the outputs of a classifier be a, b and tie, in this order.
+def reorder_outputs(model: Any, labels: Sequence[str]) -> None:
+    """Reorder the outputs of a classifier to a, b and tie.
 
     Args:
         model: A sequence classifier of transformers, whose last linear layer is `classifier` (BERT, DeBERTa,
             ModernBERT) or `classifier.out_proj` (RoBERTa, XLM-R, Electra).
-        labels: What its outputs are now.
+        labels: Its outputs as they are now.
 
     Raises:
         ArtifactError: If it has neither.
     """
-    last = getattr(model, "classifier", None)
-    last = getattr(last, "out_proj", last)
-    if not isinstance(last, torch.nn.Linear) or last.out_features != len(LABELS):
+    last: Any = model.classifier if hasattr(model, "classifier") else None
+    last = last.out_proj if hasattr(last, "out_proj") else last
+    if not isinstance(last, torch.nn.Linear) or last.out_features != len(CLASSES):
         raise ArtifactError(
             f"{type(model).__name__} has no linear layer `classifier` or `classifier.out_proj`; "
             "allowed are BERT, DeBERTa, ModernBERT, RoBERTa, XLM-R, Electra and models built like them"
         )
-    rows = [list(labels).index(name) for name in LABELS]
+    rows = [list(labels).index(name) for name in CLASSES]
     with torch.no_grad():
         last.weight.copy_(last.weight[rows])
         if last.bias is not None:
             last.bias.copy_(last.bias[rows])
-    model.config.id2label = dict(enumerate(LABELS))
-    model.config.label2id = {name: place for place, name in enumerate(LABELS)}
+    model.config.id2label = dict(enumerate(CLASSES))
+    model.config.label2id = {name: place for place, name in enumerate(CLASSES)}
 
 
 def _config(folder: Path) -> PretrainedConfig:
@@ -177,9 +177,76 @@ def _config(folder: Path) -> PretrainedConfig:
     return Source(str(folder)).config()
 
 
-def _check_tokenizer_present(folder: Path) -> None:
-    if not any((folder / name).is_file() for name in TOKENIZERS):
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether a folder holds the files of a tokenizer."""
+    return any((folder / name).is_file() for name in TOKENIZERS)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Check that a folder holds a tokenizer.
+
+    Raises:
+        ArtifactError: Naming the files that are allowed.
+    """
+    if not has_tokenizer(folder):
         raise ArtifactError(
             f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
             "tokenizer.save_pretrained writes"
         )
+
+
+def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> None:
+    """Check that a model knows all tokens of a tokenizer.
+
+    Raises:
+        ArtifactError: Stating both numbers.
+    """
+    if len(tokenizer) > tokens:
+        raise ArtifactError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {tokens}; "
+            "put the tokenizer there with which the model was trained"
+        )
+
+
+def check_folds_match(
+    first: ClassifierCheckpoint, other: ClassifierCheckpoint, between: Sequence[ClassifierCheckpoint] = ()
+) -> None:
+    """Check that checkpoints are folds of one model.
+
+    Args:
+        first: The first member.
+        other: The last one.
+        between: Members between them, for the search for one that occurs twice.
+
+    Raises:
+        ArtifactError: If their tokenizers or architectures differ, or the weights are those of another member.
+    """
+    if other is first:
+        return
+    shapes, expected = (
+        {name: value.shape for name, value in each.model.state_dict().items()} for each in (other, first)
+    )
+    if first.model.config.model_type != other.model.config.model_type or shapes != expected:
+        raise ArtifactError(
+            f"{other.folder} is another architecture ({architecture(other)}) than {first.folder} "
+            f"({architecture(first)}); the members of a judge are folds of one model: import them apart"
+        )
+    if tokenizer_key(first.tokenizer) != tokenizer_key(other.tokenizer):
+        raise ArtifactError(
+            f"{other.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
+            "import them apart"
+        )
+    for earlier in (first, *between):
+        if sorted(earlier.files.values()) == sorted(other.files.values()):
+            raise ArtifactError(f"{earlier.folder} and {other.folder} hold the same weights; name each fold once")
+
+
+def architecture(checkpoint: ClassifierCheckpoint) -> str:
+    """Return the class of a model and its size, for messages."""
+    weights = sum(tensor.numel() for tensor in checkpoint.model.parameters())
+    return f"{type(checkpoint.model).__name__}, {weights:,} weights"
+
+
+def tokenizer_key(known: Any) -> tuple[object, ...]:
+    """Return a key that is equal for two tokenizers that give the same ids for every text."""
+    return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types
