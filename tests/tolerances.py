@@ -25,7 +25,7 @@ def rounding(*, width: int, layers: int, backward: bool = False, dtype: torch.dt
 
 def assert_rounds_to(found: torch.Tensor, wanted: torch.Tensor, relative: float) -> None:
     """Assert that two tensors differ by at most `relative` of the largest value of `wanted`."""
-    torch.testing.assert_close(found, wanted, rtol=0, atol=relative * float(wanted.abs().max()))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=relative * float(wanted.detach().abs().max()))
 
 
 def after_training(*, steps: int, learning_rate: float, dtype: torch.dtype = torch.float32) -> float:

@@ -73,7 +73,7 @@ def test_without_a_step_the_forecast_is_that_of_the_start(arena):
     more = {"model.offset": offset, "model.training.max_steps": 1, "model.training.learning_rate": 1e-12}
     judge = fit(arena, **more, **{"calibration.method": "none"})
     member = judge.fitted.members[0]
-    start = member.start.predict(member.start.prepare(arena[:30]))
+    start = member.offset_judge.predict(member.offset_judge.prepare(arena[:30]))
     assert np.abs(judge.predict_proba(arena[:30]) - start).max() < 1e-5
 
 

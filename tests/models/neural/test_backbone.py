@@ -67,7 +67,7 @@ def test_more_tokens_than_positions(arena):
 
 def test_relative_positions_have_no_end():
     model = CrossEncoderModel(CrossEncoderSettings.parse({"name": "tiny:deberta-v2", "text": {"max_length": 4096}}))
-    assert model._unfitted() is not None
+    assert model.initial_network() is not None
 
 
 @pytest.mark.parametrize(("missing", "message"), [("pad_token", "padding"), ("sep_token", "separator")])

@@ -127,7 +127,7 @@ def test_weights_that_are_missing(tmp_path: Path, name: str, message: str) -> No
 
 def test_weights_of_another_architecture(tmp_path: Path) -> None:
     broken(checkpoint(tmp_path), "", **{"model.layers.0.attention.wq.weight": torch.zeros(2, 2)})
-    with pytest.raises(ArtifactError, match=r"layers.0.attention.wq.weight, which InternLM2 has not"):
+    with pytest.raises(ArtifactError, match=r"layers.0.attention.wq.weight, which InternLM2 does not have"):
         read_reward(tmp_path, FP32)
 
 
