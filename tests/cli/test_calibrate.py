@@ -14,7 +14,7 @@ from votecast.cli.calibrate import show_outcome
 from votecast.data.battles import Battles
 from votecast.data.reading import read_votes
 from votecast.data.writing import write_votes
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 
 
 @pytest.fixture(scope="module")

@@ -296,7 +296,7 @@ class Cutting(Lengths):
 
     precision = "fp32"
 
-    def predict_with_cuts(self, battles: Any) -> tuple[np.ndarray, Cut]:
+    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, Cut]:
         full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
         return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
 

@@ -458,7 +458,7 @@ def test_whatever_fails_at_whichever_step_the_same_call_with_resume_gives_the_sa
 class Cutting(Longest):
     """A judge that reads five characters of a prompt."""
 
-    def predict_with_cuts(self, battles: Any) -> tuple[np.ndarray, Cut]:
+    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, Cut]:
         full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
         return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
 

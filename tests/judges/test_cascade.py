@@ -39,7 +39,7 @@ class Inside:
         self.p, self.cut, self.fails = np.array(p), cut, fails
         self.asked: list[list[str]] = []
 
-    def predict_with_cuts(self, battles: Battles) -> tuple[np.ndarray, Cut | None]:
+    def predict_with_truncation(self, battles: Battles) -> tuple[np.ndarray, Cut | None]:
         self.asked.append(battles.ids)
         if self.fails in battles.ids:
             raise UnscoredRowsError({battles.ids.index(self.fails): "it is odd"}, len(battles))
@@ -219,8 +219,8 @@ def test_exchanged_battles_go_where_their_own_forecasts_send_them(judges: list[T
     held = cascade(judges, both, max_loss=0.02, seconds=[0.001, 0.01], draws=0).fitted.out_of_fold
     assert held.swapped is not None
     assert np.array_equal(held.swapped[:100], held.raw[100:])
-    assert held.turned is not None
-    assert held.turned[:100] == held.content[100:]
+    assert held.swapped_content is not None
+    assert held.swapped_content[:100] == held.content[100:]
 
 
 def test_votes_that_do_not_count_are_left_out_and_unknown_prompts_are_named(judges: list[TrainedJudge]) -> None:

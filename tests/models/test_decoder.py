@@ -6,7 +6,7 @@ import torch
 from tests.tolerances import assert_rounds_to, rounding
 
 from votecast.errors import ConfigError
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.models.decoder import DecoderModel, DecoderSettings
 from votecast.models.neural.backbone import TINY_DECODERS, Source

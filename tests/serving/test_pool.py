@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.serving.pools import RunningPool, rows, running
 
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.serving.errors import DrainingError, UnfitError
 from votecast.serving.pool import Pool
 from votecast.serving.settings import ServiceSettings

@@ -21,7 +21,7 @@ from votecast.data.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shar
 from votecast.data.writing.sinks import container_of
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.asking import add_cuts, cut_shares
-from votecast.judges.loading import RECIPE
+from votecast.judges.load import RECIPE
 from votecast.judges.recipe import load_recipe
 from votecast.judges.unfinished import RUN, at_work, take_up
 from votecast.judges.unscored import unscored_path, write_unscored
@@ -131,7 +131,7 @@ def reward_model(
 
 
 def _of_judge(folder: str, settings: Mapping[str, Any]) -> tuple[RewardModel, dict[str, Any]]:
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     judge = load_judge(folder)
     members: list[Any] = judge.fitted.members

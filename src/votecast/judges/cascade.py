@@ -105,7 +105,7 @@ def _asked(
     judge: TrainedJudge, battles: Battles, rows: np.ndarray[Any, Any], total: int
 ) -> tuple[Probabilities, Cut | None]:
     try:
-        return judge.predict_with_cuts(battles)
+        return judge.predict_with_truncation(battles)
     except UnscoredRowsError as error:
         reasons = {int(rows[place]): reason for place, reason in error.reasons.items()}
         raise UnscoredRowsError(reasons, total) from error

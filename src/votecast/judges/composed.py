@@ -76,7 +76,7 @@ class ComposedModel(Model[Battles]):
         """What the cuts of the first judge that cuts leave of every battle."""
         if self._asked is not None and self._asked[0] is prepared:
             return self._asked[1]
-        found = (judge.cuts(prepared) for judge in self.judges)
+        found = (judge.truncation(prepared) for judge in self.judges)
         return next((cut for cut in found if cut is not None), None)
 
     def fit(
@@ -103,7 +103,7 @@ class ComposedModel(Model[Battles]):
 
     def forecasts(self, battles: Battles) -> NDArray[np.float64]:
         """What every judge forecasts, calibrated as it is by itself, shape (judges, n, 3)."""
-        found = [judge.predict_with_cuts(battles) for judge in self.judges]
+        found = [judge.predict_with_truncation(battles) for judge in self.judges]
         self._asked = battles, next((cut for _, cut in found if cut is not None), None)
         return np.stack([p for p, _ in found])
 

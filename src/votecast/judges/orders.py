@@ -36,18 +36,18 @@ def forecast(judge: TrainedJudge, battles: Any, order: Order = "both") -> tuple[
         Probabilities of shape (n, 3), and the cuts; None for a judge that reads texts whole.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> judge = load_judge("bundled:baseline")
         >>> rows = [{"prompt": "Why?", "response_a": "Because.", "response_b": "Gravity pulls."}]
         >>> bool((forecast(judge, rows, "given")[0] == judge.predict_proba(rows)).all())
         True
     """
     if order == "given":
-        return as_shown(judge).predict_with_cuts(battles)
+        return as_shown(judge).predict_with_truncation(battles)
     if not goes_by_shown(judge):
-        return judge.predict_with_cuts(battles)
+        return judge.predict_with_truncation(battles)
     battles = as_battles(battles)
-    p, cut = judge.predict_with_cuts(battles)
+    p, cut = judge.predict_with_truncation(battles)
     return (p + swap_columns(judge.predict_proba(battles.swapped()))) / 2, cut
 
 

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from votecast.calibration import crossfit_calibrate
-from votecast.calibration.chain import Chain
+from votecast.calibration import Chain, crossfit_calibrate
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError, LeakError
-from votecast.judges.cross_validation import calibration_folds
-from votecast.judges.fitted import OutOfFold
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds
 from votecast.judges.trained import TrainedJudge
 from votecast.types import Probabilities, swap_columns
 
@@ -80,7 +78,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     """
     first = next(iter(judges.values())).fitted.out_of_fold
     keys = list(_numbered(first.ids, first.content))
-    tables = {name: _Table.of(judge, keys, first.turned) for name, judge in judges.items()}
+    tables = {name: _Table.of(judge, keys, first.swapped_content) for name, judge in judges.items()}
     common = np.all([table.rows >= 0 for table in tables.values()], axis=0)
     if not common.any():
         raise DataError(_nothing_shared(judges))
@@ -113,7 +111,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
             "refused": refused,
             "other_labels": int(unlike.sum()),
         },
-        turned=None if first.turned is None else [first.turned[row] for row in kept],
+        turned=None if first.swapped_content is None else [first.swapped_content[row] for row in kept],
     )
 
 

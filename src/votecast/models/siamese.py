@@ -14,7 +14,7 @@ from torch.nn.functional import log_softmax
 
 from votecast.config import Settings
 from votecast.features.form import FORM
-from votecast.models.davidson import prior_closeness
+from votecast.calibration.tie_models import prior_closeness
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel

@@ -14,7 +14,7 @@ from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
 from votecast.data.writing.predictions import decide
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.explaining import explain
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.orders import Order, both_orders, forecast, leaves
 from votecast.judges.trained import TrainedJudge
 from votecast.serving.facts import JudgeFacts

@@ -9,19 +9,25 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 from tests.reports.audit.arena import drawn
 
-from votecast.calibration.link_curves import CURVES
-from votecast.calibration.link_likelihood import Votes, estimate
+from votecast.calibration.base import log_probabilities
+from votecast.calibration.link import fit_link
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
-from votecast.metrics.bootstrap import ClusterDraws
-from votecast.reports.audit.correction import DIFFERENCES, Finding, benjamini_hochberg, corrected
-from votecast.reports.audit.form import repeated_share
-from votecast.reports.audit.jsonable import jsonable
-from votecast.reports.audit.models import family_of
-from votecast.reports.audit.outcomes import confusion, ties
-from votecast.reports.audit.rows import Rows
-from votecast.reports.audit.sums import LEAST_PROMPTS, Sums
-from votecast.reports.audit.tilt import fit_tilt, logits
+from votecast.metrics.intervals import ClusterDraws
+from votecast.reports.audit.audit_result import as_json
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.biases import family_of
+from votecast.reports.audit.findings import (
+    DIFFERENCES,
+    LEAST_PROMPTS,
+    ClusterSums,
+    Finding,
+    benjamini_hochberg,
+    correct_findings,
+)
+from votecast.reports.audit.outcomes import compare_ties, count_confusion
+from votecast.reports.audit.style_bias import repeated_share
+from votecast.reports.audit.tilt import fit_tilt
 from votecast.types import Probabilities
 
 ROWS = 600
@@ -32,20 +38,20 @@ def _forecasts(seed: int = 0) -> Probabilities:
     return np.asarray(z / z.sum(axis=1, keepdims=True))
 
 
-def _rows(p: Probabilities, targets: Probabilities, clusters: np.ndarray | None = None) -> Rows:
+def _rows(p: Probabilities, targets: Probabilities, clusters: np.ndarray | None = None) -> AuditRows:
     battles = Battles.from_rows([{"prompt": "", "response_a": "", "response_b": "", "winner": "a"}] * len(p))
     group = np.arange(len(p)) if clusters is None else clusters
     weights = np.random.default_rng(1).integers(1, 4, len(p)).astype(float)
     binary = not targets[:, 2].any()
-    sums = Sums(weights, group, ClusterDraws(group, 200, 0))
-    return Rows(battles, targets, p, None, sums, binary, False, None, None, ())
+    sums = ClusterSums(weights, group, ClusterDraws(group, 200, 0))
+    return AuditRows(battles, targets, p, None, sums, binary, False, None, None, ())
 
 
 def test_confusion_is_that_of_sklearn() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
     voted, decided, w = rows.targets.argmax(axis=1), p.argmax(axis=1), rows.sums.weights
-    found = confusion(rows)
+    found = count_confusion(rows)
     assert np.allclose(found.counts, confusion_matrix(voted, decided, sample_weight=w))
     recall = recall_score(voted, decided, average=None, sample_weight=w)
     precision = precision_score(voted, decided, average=None, sample_weight=w)
@@ -56,9 +62,9 @@ def test_confusion_is_that_of_sklearn() -> None:
 def test_ties_are_compared_with_what_was_voted() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
-    found, w, t = ties(rows), rows.sums.weights, rows.targets[:, 2]
+    found, w, t = compare_ties(rows), rows.sums.weights, rows.targets[:, 2]
     assert found is not None
-    assert found.forecast.value == pytest.approx(np.average(p[:, 2], weights=w))
+    assert found.predicted.value == pytest.approx(np.average(p[:, 2], weights=w))
     assert found.voted.value == pytest.approx(np.average(t, weights=w))
     assert found.auc == pytest.approx(roc_auc_score(t, p[:, 2], sample_weight=w))
     assert sum(part.rows for part in found.closeness) == ROWS
@@ -70,7 +76,7 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
     x, w = rng.normal(size=(ROWS, 3)), rng.integers(1, 3, ROWS).astype(float)
     wins = rng.random(ROWS) < 1 / (1 + np.exp(-x @ [0.5, 0.0, -1.0]))
     votes = np.column_stack([wins, ~wins, np.zeros(ROWS)]).astype(float)
-    base = logits(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
+    base = log_probabilities(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
     ours = fit_tilt(base, x, votes, w).slopes
     theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(x, wins, sample_weight=w).coef_[0]
     assert np.allclose(ours, theirs, atol=2e-3)
@@ -79,21 +85,24 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
 def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> None:
     rng = np.random.default_rng(0)
     x, groups = rng.normal(size=(ROWS, 2)), rng.integers(0, 150, ROWS)
-    p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).forecast(np.zeros((ROWS, 3)), 3 * x)
+    p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
     votes, w, base = drawn(p, 0), np.ones(ROWS), np.zeros((ROWS, 3))
     tilt = fit_tilt(base, x, votes, w)
-    known = [estimate(CURVES["davidson"], Votes(x, votes, w), group) for group in (groups, None)]
-    assert np.allclose(tilt.slopes, known[0].slopes, atol=1e-5)
+    known = [fit_link(x[:, 0], votes, w, form=x[:, 1], groups=group) for group in (groups, None)]
+    assert np.allclose(tilt.slopes, [known[0].parameters[name] for name in ("scale", "length")], atol=1e-5)
     tests = tilt.tested(base, x, votes, w, groups)
     widths = [(test.high - test.low) / (2 * 1.976) for test in tests]
-    errors = np.sqrt(np.maximum(*(np.diag(fit.covariance) for fit in known)))
-    assert np.allclose(widths, errors[:-1], rtol=1e-2)
+    errors = [
+        [np.ptp(link.intervals[name]) / (2 * z) for name in ("scale", "length")]
+        for link, z in zip(known, (1.976, 1.96), strict=True)
+    ]
+    assert np.allclose(widths, np.maximum(*errors), rtol=1e-2)
 
 
 def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:
     p, x = _forecasts(), np.random.default_rng(2).normal(size=(ROWS, 2))
     votes = drawn(_forecasts(9), 0)
-    q = fit_tilt(logits(p), x, votes, np.ones(ROWS)).forecast(logits(p), x)
+    q = fit_tilt(log_probabilities(p), x, votes, np.ones(ROWS)).predict(log_probabilities(p), x)
     gap = (votes - q)[:, 0] - (votes - q)[:, 1]
     assert np.allclose(x.T @ gap / ROWS, 0, atol=1e-3)
     assert log_loss(votes, q) < log_loss(votes, p)
@@ -109,7 +118,7 @@ def test_the_correction_is_that_of_scipy_and_leaves_untested_figures_alone() -> 
 def test_tests_of_one_family_are_corrected_together_however_deep_they_lie() -> None:
     deep = {"x": [Finding(1.0, p=0.01), (Finding(2.0, p=0.5), Figure(1, 0, 2))], "y": Finding(3.0)}
     other = Finding(4.0, p=0.04, family=DIFFERENCES)
-    (found, kept), counts = corrected((deep, other))
+    (found, kept), counts = correct_findings((deep, other))
     assert counts == {"faults": 2, "differences": 1}
     assert found["x"][0].q == 0.02
     assert found["x"][1][1] == Figure(1, 0, 2)
@@ -124,8 +133,8 @@ def test_means_and_differences_are_those_of_the_rows() -> None:
     w, part = rows.sums.weights, p[:, 0] > 0.4
     assert rows.sums.mean(rows.hits).value == pytest.approx(accuracy(rows.targets, p, w))
     inside, outside = (np.average(rows.losses[side], weights=w[side]) for side in (part, ~part))
-    assert rows.sums.against_rest(rows.losses, part).value == pytest.approx(inside - outside)
-    assert rows.sums.tested(rows.losses, part).value == pytest.approx(inside)
+    assert rows.sums.test_against_rest(rows.losses, part).value == pytest.approx(inside - outside)
+    assert rows.sums.test_mean(rows.losses, part).value == pytest.approx(inside)
     figure = rows.sums.mean(rows.losses, part)
     assert figure.low < figure.value < figure.high
 
@@ -133,7 +142,7 @@ def test_means_and_differences_are_those_of_the_rows() -> None:
 def test_the_interval_of_a_tested_mean_is_that_of_the_bootstrap() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0), np.random.default_rng(3).integers(0, 200, ROWS))
-    test, figure = rows.sums.tested(rows.losses), rows.sums.mean(rows.losses)
+    test, figure = rows.sums.test_mean(rows.losses), rows.sums.mean(rows.losses)
     assert test.high - test.low == pytest.approx(figure.high - figure.low, rel=0.2)
     assert (test.p < 0.05) == (not test.low <= 0 <= test.high)
 
@@ -141,8 +150,8 @@ def test_the_interval_of_a_tested_mean_is_that_of_the_bootstrap() -> None:
 def test_few_prompts_are_not_tested() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0), np.arange(ROWS) % (LEAST_PROMPTS - 1))
-    assert np.isnan(rows.sums.tested(rows.losses).p)
-    assert np.isnan(rows.sums.against_rest(rows.losses, p[:, 0] > 0.5).p)
+    assert np.isnan(rows.sums.test_mean(rows.losses).p)
+    assert np.isnan(rows.sums.test_against_rest(rows.losses, p[:, 0] > 0.5).p)
 
 
 def test_the_excess_is_nought_for_forecasts_that_hold_and_the_slope_of_the_temperature() -> None:
@@ -190,7 +199,7 @@ def test_families_are_told_by_name(model: str, family: str) -> None:
 
 def test_nothing_in_json_is_nan() -> None:
     value = {"x": (Finding(float("nan")), np.array([1.0, np.inf])), "y": np.float64(2.0), 3: "z"}
-    assert jsonable(value) == {
+    assert as_json(value) == {
         "x": [
             {"value": None, "low": None, "high": None, "p": None, "q": None, "family": "faults"},
             [1.0, None],
