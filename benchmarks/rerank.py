@@ -106,7 +106,7 @@ class Anew:
         """Probabilities of shape (n, 3)."""
         from votecast.text.sequences import Sequences
 
-        views = [part.sequences for part in self.model.encoded(self.model.prepare(battles))]
+        views = [part.sequences for part in self.model.encode_battles(self.model.prepare(battles))]
         found = self.engine.encode(Sequences.concat(views), pad_id=self.model.pad_id)[:, 0].astype(np.float64)
         return self.model.link.predict(found[: len(battles)] - found[len(battles) :])
 

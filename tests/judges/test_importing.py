@@ -23,11 +23,13 @@ from votecast.data.reading import read_votes
 from votecast.data.simulation import simulate
 from votecast.data.simulation.files import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
-from votecast.judges.evaluate import evaluate_out_of_fold, train
+from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.importing import calibrate, check_apart, checked_labels, import_judge
+from votecast.judges.train import train
 from votecast.judges.trained import TrainedJudge
-from votecast.models.neural.backbone import LABELS, TINY_ENCODERS
+from votecast.models.neural.backbone import TINY_ENCODERS
 from votecast.models.neural.classifier_checkpoint import read_classifier
+from votecast.types import CLASSES
 
 SHORT = {"model.text.max_length": 64}
 
@@ -103,7 +105,7 @@ def test_outputs_are_put_into_one_order_in_every_architecture(kind: str, tmp_pat
     found = read_classifier(folder, order)
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():
-        expected = before(ids).logits[:, [order.index(name) for name in LABELS]]
+        expected = before(ids).logits[:, [order.index(name) for name in CLASSES]]
         assert torch.allclose(found.model(ids).logits, expected, atol=1e-5)
     assert len({round(float(value), 3) for value in expected[0]}) == 3
     assert found.model.config.id2label == {0: "a", 1: "b", 2: "tie"}
@@ -121,7 +123,7 @@ def test_names_in_the_config_say_what_the_outputs_are_and_labels_overrule_them(
     assert not caplog.records
     told = import_judge([named], labels=["a", "b", "tie"], settings=SHORT)
     assert np.array_equal(
-        told.predict_proba(battles), import_judge([plain], labels=LABELS, settings=SHORT).predict_proba(battles)
+        told.predict_proba(battles), import_judge([plain], labels=CLASSES, settings=SHORT).predict_proba(battles)
     )
     assert "taken is what was given" in caplog.text
 
@@ -278,7 +280,7 @@ BROKEN = {
     ),
     "no numbers": (
         weights(lambda found: found | {"classifier.bias": torch.full((3,), torch.nan)}),
-        "forecast .nan, nan, nan. for row 1",
+        "predicted .nan, nan, nan. for row 1",
     ),
     "an unknown type": (configured(model_type="unheard-of"), "cannot be loaded"),
     "a model of pictures": (configured(model_type="vit"), "no sequence classifier of the type 'vit'"),
@@ -292,7 +294,7 @@ def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list
     folder = Path(shutil.copytree(folds[0], tmp_path / "fold"))
     harm(folder)
     with pytest.raises(VotecastError, match=said) as error:
-        import_judge([folder], labels=LABELS)
+        import_judge([folder], labels=CLASSES)
     assert str(folder) in str(error.value)
     assert not (folder / "ran").exists()
 
@@ -311,7 +313,7 @@ def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list
 def test_a_model_that_cannot_be_a_judge_is_one_clear_error(made: dict[str, Any], said: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "fold", **made)
     with pytest.raises(VotecastError, match=said) as error:
-        import_judge([folder], labels=LABELS, settings=SHORT)
+        import_judge([folder], labels=CLASSES, settings=SHORT)
     assert str(folder) in str(error.value)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
 
+from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
 from votecast.features.form import FORM
-from votecast.calibration.tie_models import prior_closeness
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel

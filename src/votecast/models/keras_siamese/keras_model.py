@@ -1,12 +1,12 @@
-"""The member of a judge around the siamese network in Keras: read, train, forecast, save, load."""
+"""The member of a judge around the siamese network in Keras: tokenize, train, predict, save, load."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,34 +17,42 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.errors import JudgeError
 from votecast.models.base import Model
-from votecast.models.keras_siamese.backbones import (
+from votecast.models.keras_siamese.keras_backbone import (
     Backbone,
-    check_readable,
-    folder_of,
-    pretrained_backbone,
-    tiny_backbone,
+    load_backbone,
+    resolve_precision,
+    seeded,
+    start_keras,
 )
-from votecast.models.keras_siamese.backend import precision_of, seeded, start_keras
-from votecast.models.keras_siamese.learning import Labelled, Training
-from votecast.models.keras_siamese.network import Network, Plan, Shelf, decide
-from votecast.models.keras_siamese.pairs import Frame, Ints, ReadBattles, distinct
-from votecast.models.keras_siamese.schedule import plot_schedule
+from votecast.models.keras_siamese.keras_network import (
+    Arrays,
+    Ints,
+    KerasNetwork,
+    KerasPrepared,
+    NetworkCache,
+    Padding,
+    decide,
+    network_key,
+    unique_sequences,
+)
+from votecast.models.keras_siamese.keras_tokenizer import KerasTokenizer, find_tokenizer, stored_tokenizer
+from votecast.models.keras_siamese.keras_training import KerasTraining, Labelled
+from votecast.models.keras_siamese.learning_rate import plot_schedule
 from votecast.models.keras_siamese.settings import KerasSiameseSettings
-from votecast.models.keras_siamese.states import Arrays
-from votecast.models.keras_siamese.tokenizers import KerasTokenizer, find_tokenizer, stored_tokenizer
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import TextEncoder
 from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
+from votecast.training.tracking import Record
 from votecast.types import Probabilities, Run
 
 WEIGHTS, BACKBONE, METRICS, TOKENIZER = "weights.safetensors", "backbone.json", "metrics.jsonl", "tokenizer"
 
-_shelf = Shelf()
+_networks = NetworkCache()
 
 
-class KerasSiameseModel(Model[ReadBattles]):
-    """System 5: one backbone of KerasHub reads (prompt, A) and (prompt, B), a dense layer over both decides.
+class KerasSiameseModel(Model[KerasPrepared]):
+    """One backbone of KerasHub reads (prompt, A) and (prompt, B), and a dense layer over both decides.
 
     Args:
         settings: Settings of the family.
@@ -52,19 +60,19 @@ class KerasSiameseModel(Model[ReadBattles]):
     """
 
     settings_type: ClassVar[type[Settings]] = KerasSiameseSettings
-    packages: ClassVar[tuple[str, ...]] = ("keras", "keras-hub", "jax", "torch", "tensorflow")
-
     settings: KerasSiameseSettings
+    packages: ClassVar[tuple[str, ...]] = ("keras", "keras-hub", "jax", "torch", "tensorflow")
+    can_be_averaged = True
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
-        self.records: list[dict[str, Any]] = []
+        self.records: list[Record] = []
         self._backbone: Backbone | None = None
         self._weights: Arrays = {}
 
     @property
     def order_matters(self) -> bool:
-        """Whether exchanging the answers may change more than the names of the columns."""
+        """Whether swapping the answers may change more than the columns a and b."""
         return self.settings.orders == "shown"
 
     @cached_property
@@ -74,7 +82,7 @@ class KerasSiameseModel(Model[ReadBattles]):
 
     @cached_property
     def text(self) -> TextEncoder:
-        """How battles become sequences."""
+        """The encoder of battles as sequences."""
         return TextEncoder(self.tokenizer, self.settings.text)
 
     @classmethod
@@ -83,60 +91,59 @@ class KerasSiameseModel(Model[ReadBattles]):
         assert isinstance(settings, KerasSiameseSettings)
         plot_schedule(settings.training, path, overwrite=overwrite)
 
-    def prepare(self, battles: Battles | Any) -> ReadBattles:
-        """Tokenise battles once, for both orders and all folds."""
+    def prepare(self, battles: Battles) -> KerasPrepared:
+        """Tokenize battles once, for both orders and all folds."""
         tokens = self.text.tokenize(as_battles(battles))
         a, b = self.text.answers(tokens, "a"), self.text.answers(tokens, "b")
         cut = Cut(np.maximum(a.cut.kept, b.cut.kept), np.maximum(a.cut.full, b.cut.full))
-        return ReadBattles(a.sequences, b.sequences, cut)
+        return KerasPrepared(a.sequences, b.sequences, cut)
 
-    def truncation(self, prepared: ReadBattles) -> Cut:
-        """What the cuts leave of every battle."""
+    def truncation(self, prepared: KerasPrepared) -> Cut:
+        """Return what was truncated of each battle."""
         return prepared.cut
 
     def fit(
         self,
-        prepared: ReadBattles,
+        prepared: KerasPrepared,
         targets: Probabilities,
         weights: NDArray[np.float64],
-        groups: NDArray[np.int64] | None = None,
+        groups: Ints | None = None,
         run: Run = Run(),
     ) -> Self:
-        """Train a fresh network.
+        """Train a new network.
 
         Args:
             prepared: What `prepare` made of n battles.
             targets: Soft labels, shape (n, 3).
             weights: How much each row counts, shape (n,).
-            groups: Rows of one group share a prompt; whole groups are set aside to choose the best weights by.
-            run: Where states lie; that of a killed run is continued.
+            groups: Rows of one group share a prompt; whole groups are held back to choose the best weights by.
+            run: Folder of the state after each epoch; that of a killed run is resumed.
 
         Raises:
             ConfigError: If the backbone cannot be loaded or cannot read the text, or Keras runs on another backend.
             JudgeError: If there is nothing to learn from, or a loss is not finite.
         """
-        _refuse(np.asarray(~np.isfinite(targets).all(axis=1)), "label", "three numbers that sum to 1")
-        _refuse(~(np.isfinite(weights) & (weights >= 0)), "weight", "a number of at least 0")
+        _check_finite(np.asarray(np.isfinite(targets).all(axis=1)), "label", "three numbers that sum to 1")
+        _check_finite(np.isfinite(weights) & (weights >= 0), "weight", "a number of at least 0")
         if not len(prepared) or not weights.sum() > 0:
             raise JudgeError(
                 f"the network was given {len(prepared)} battles of weight {float(weights.sum())} in all; it learns "
                 "from at least one battle with a weight above 0"
             )
-        rows = np.arange(len(prepared))
-        train, held = self._split(groups if groups is not None else rows, weights)
+        train, held = self._split(groups if groups is not None else np.arange(len(prepared)), weights)
         parts = [Labelled(prepared.take(part), targets[part], weights[part], part) for part in (train, held)]
         network = self._network_to_train()
         made_from = {"settings": self.settings.dump(), "seed": self.seed}
         with network.lock:
-            self._backbone = network.plan.backbone
-            frame, forecast = self._frame(network), self._forecaster(network)
-            training = Training(network, frame, self.settings.training, self.seed, forecast)
+            self._backbone = network.backbone
+            predict = partial(self._predict_on, network)
+            training = KerasTraining(network, self._padding(network), self.settings.training, self.seed, predict)
             history = training.run(parts[0], parts[1] if len(held) else None, made_from, run)
         self.records, self._weights = history.records, training.best
         return self
 
-    def predict(self, prepared: ReadBattles) -> Probabilities:
-        """Uncalibrated probabilities of shape (n, 3).
+    def predict(self, prepared: KerasPrepared) -> Probabilities:
+        """Return uncalibrated probabilities of shape (n, 3).
 
         Raises:
             JudgeError: Before the first `fit`.
@@ -144,12 +151,12 @@ class KerasSiameseModel(Model[ReadBattles]):
         self._check_fitted("predict")
         if not len(prepared):
             return np.zeros((0, 3))
-        network = self._network_to_forecast()
+        network = self._network_to_predict()
         with network.lock:
-            return self._forecaster(network)(self._weights, prepared)
+            return self._predict_on(network, self._weights, prepared)
 
     def save(self, folder: Path) -> None:
-        """Write weights, the backbone's description, tokenizer and the record of the training into a folder.
+        """Write weights, the backbone's description, tokenizer and the records of the training into a folder.
 
         Raises:
             JudgeError: Before the first `fit`.
@@ -166,18 +173,13 @@ class KerasSiameseModel(Model[ReadBattles]):
         self._weights = load_file(folder / WEIGHTS)
         self.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
         self.tokenizer = stored_tokenizer(folder / TOKENIZER)
-        network = self._network_to_forecast()
+        network = self._network_to_predict()
         with network.lock:
             network.load(self._weights)
 
-    @property
-    def can_be_averaged(self) -> bool:
-        """Whether the mean of the weights of several members is a member."""
-        return True
-
     @classmethod
     def averaged(cls, members: Sequence[Self]) -> Self:
-        """One member whose weights are the mean of all members' (Wortsman et al. 2022, "Model soups")."""
+        """Return one member with the mean of the weights of several (Wortsman et al. 2022, "Model soups")."""
         first = members[0]
         made = cls(first.settings, seed=first.seed)
         made._backbone, made.tokenizer = first._check_fitted("average"), first.tokenizer
@@ -187,32 +189,28 @@ class KerasSiameseModel(Model[ReadBattles]):
         }
         return made
 
-    def _forecaster(self, network: Network) -> Callable[[Arrays, ReadBattles], Probabilities]:
-        frame, both = self._frame(network), self.settings.orders == "both"
+    def _predict_on(self, network: KerasNetwork, weights: Arrays, battles: KerasPrepared) -> Probabilities:
+        padding = self._padding(network)
+        network.load(weights)
+        unique, where = unique_sequences(Sequences.concat([battles.a, battles.b]))
+        pooled: NDArray[np.float32] | None = None  # (unique sequences, d)
+        for rows, height in padding.batches(unique.lengths, self.settings.max_tokens):
+            found = network.encode(padding.fill(unique.take(rows), height))[: len(rows)]
+            pooled = np.empty((len(unique), found.shape[1]), np.float32) if pooled is None else pooled
+            pooled[rows] = found
+        assert pooled is not None
+        return decide(pooled, where.reshape(2, -1).T, weights, both=self.settings.orders == "both")
 
-        def _forecast(weights: Arrays, battles: ReadBattles) -> Probabilities:
-            network.load(weights)
-            different, where = distinct(Sequences.concat([battles.a, battles.b]))
-            pooled: NDArray[np.float32] | None = None
-            for rows, height in frame.batches(different.lengths, self.settings.max_tokens):
-                found = network.encode(frame.fill(different.take(rows), height))[: len(rows)]
-                pooled = np.empty((len(different), found.shape[1]), np.float32) if pooled is None else pooled
-                pooled[rows] = found
-            assert pooled is not None
-            return decide(pooled, where.reshape(2, -1).T, weights, both=both)
-
-        return _forecast
-
-    def _frame(self, network: Network) -> Frame:
+    def _padding(self, network: KerasNetwork) -> Padding:
         if self.tokenizer.pad_id is None:
             raise JudgeError(
                 f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens and "
                 "name its folder in model.tokenizer"
             )
-        return Frame.of(self.settings, pad_id=self.tokenizer.pad_id, has_segments="segment_ids" in network.inputs)
+        return Padding.of(self.settings, pad_id=self.tokenizer.pad_id, has_segments="segment_ids" in network.inputs)
 
     def _split(self, groups: Ints, weights: NDArray[np.float64]) -> tuple[Ints, Ints]:
-        """Rows to learn from, and rows to choose the weights by."""
+        """Split rows into those to learn from and those to choose the weights by."""
         share, rows = self.settings.training.valid_share, np.arange(len(groups))
         if not share or len(np.unique(groups)) < 2:
             return rows, rows[:0]
@@ -221,37 +219,34 @@ class KerasSiameseModel(Model[ReadBattles]):
             return rows, rows[:0]
         return np.flatnonzero(~held), np.flatnonzero(held)
 
-    def _network_to_train(self) -> Network:
-        """A network that has learnt nothing yet; one that is compiled already takes the new one's weights."""
-        settings = self.settings
+    def _network_to_train(self) -> KerasNetwork:
+        """A network with initial weights; one that is compiled already gets those of the new one."""
+        settings, vocabulary = self.settings, len(self.tokenizer)
         keras = start_keras(settings.backend)
-        dtype = precision_of(settings.precision, settings.backend)
+        dtype = resolve_precision(settings.precision, settings.backend)
         with seeded(keras, self.seed):
-            if settings.name.startswith("tiny:"):
-                described = tiny_backbone(settings.name, len(self.tokenizer))
-                made = described.build(dtype)
-            else:
-                described, made = pretrained_backbone(keras, folder_of(settings.name), dtype)
-            longest, vocabulary = settings.text.max_length, len(self.tokenizer)
-            check_readable(described, set(made.input), longest=longest, vocabulary=vocabulary)
-            fresh = Network(keras, Plan(described, dtype, settings.pooling), made)
+            backbone, built = load_backbone(keras, settings.name, dtype, vocabulary)
+            backbone.check_readable(set(built.input), longest=settings.text.max_length, vocabulary=vocabulary)
+            fresh = KerasNetwork(keras, backbone, built, dtype, settings.pooling)
             fresh.prepare_training(settings.training)
-        found = _shelf.find(lambda old: (old.plan.key, old.learns) == (fresh.plan.key, fresh.learns), lambda: fresh)
+        keys = (fresh.key, fresh.training_key)
+        found = _networks.find(lambda old: (old.key, old.training_key) == keys, lambda: fresh)
         if found is not fresh:
             with found.lock:
                 found.restore(fresh.state())
         return found
 
-    def _network_to_forecast(self) -> Network:
-        backbone = self._check_fitted("predict")
-        keras = start_keras(self.settings.backend)
-        plan = Plan(backbone, precision_of(self.settings.precision, self.settings.backend), self.settings.pooling)
+    def _network_to_predict(self) -> KerasNetwork:
+        backbone, settings = self._check_fitted("predict"), self.settings
+        keras = start_keras(settings.backend)
+        dtype = resolve_precision(settings.precision, settings.backend)
+        key = network_key(backbone, dtype, settings.pooling)
 
-        def _build() -> Network:
+        def _build() -> KerasNetwork:
             with seeded(keras, self.seed):
-                return Network(keras, plan, backbone.build(plan.dtype))
+                return KerasNetwork(keras, backbone, backbone.build(dtype), dtype, settings.pooling)
 
-        return _shelf.find(lambda network: network.plan.key == plan.key, _build)
+        return _networks.find(lambda network: network.key == key, _build)
 
     def _check_fitted(self, verb: str) -> Backbone:
         if self._backbone is None or not self._weights:
@@ -259,11 +254,11 @@ class KerasSiameseModel(Model[ReadBattles]):
         return self._backbone
 
 
-def _refuse(wrong: NDArray[np.bool_], what: str, allowed: str) -> None:
-    if wrong.any():
-        rows = np.flatnonzero(wrong)
+def _check_finite(valid: NDArray[np.bool_], what: str, allowed: str) -> None:
+    if not valid.all():
+        rows = np.flatnonzero(~valid)
         shown = ", ".join(map(str, rows[:10].tolist()))
         raise JudgeError(
             f"{len(rows)} rows have a {what} that is not finite or below 0 (positions {shown}, from 0); a {what} is "
-            f"{allowed}: correct or leave out these rows"
+            f"{allowed}: correct or remove these rows"
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.artifacts import atomic_file
 from votecast.config.extras import need
@@ -19,7 +18,7 @@ PICTURES = (".svg", ".png", ".pdf")
 
 
 def learning_rate(settings: LearningSettings, epoch: float) -> float:
-    """The learning rate at a point of the training.
+    """Return the learning rate at a point of the training.
 
     Args:
         settings: Schedule, epochs and batch size.
@@ -44,26 +43,31 @@ def learning_rate(settings: LearningSettings, epoch: float) -> float:
 
 
 def plot_schedule(settings: LearningSettings, path: str | Path, *, overwrite: bool = False) -> None:
-    """Draw the learning rate over the epochs: the chosen decay in bold, the two others beside it.
+    """Draw the learning rate over the epochs: the chosen decay in bold, the two others lighter.
 
     Args:
         settings: Schedule, epochs and batch size.
-        path: Where the picture goes; its ending says what it is: .svg, .png or .pdf.
+        path: The picture; its suffix is its format: .svg, .png or .pdf.
         overwrite: Whether an existing file may be replaced.
 
     Raises:
-        ConfigError: If the ending is another.
-        ArtifactError: If the file is in the way, or the disk refuses.
+        ConfigError: If the suffix is another.
+        ArtifactError: If the file exists, or the disk refuses.
         MissingExtraError: If matplotlib is not installed.
     """
     if Path(path).suffix.lower() not in PICTURES:
-        raise ConfigError(f"{path} does not say what picture it is to be; allowed endings are {', '.join(PICTURES)}")
+        raise ConfigError(f"{path} has no suffix of a picture; allowed endings are {', '.join(PICTURES)}")
     matplotlib = need("matplotlib")
     figure = need("matplotlib.figure").Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
+    axes, schedule = figure.add_subplot(), settings.schedule
+    by_epoch = schedule.update == "epoch"
+    points = np.linspace(0, settings.epochs, settings.epochs * (1 if by_epoch else 100) + 1)
     for decay in DECAYS:
-        _draw(axes, settings, decay)
-    schedule = settings.schedule
+        varied = settings.model_copy(update={"schedule": schedule.model_copy(update={"decay": decay})})
+        rates = [learning_rate(varied, min(point, settings.epochs - by_epoch)) for point in points]
+        width, opacity, order = (2.5, 1.0, 3) if decay == schedule.decay else (1.2, 0.45, 2)
+        style = "steps-post" if by_epoch else "default"
+        axes.plot(points, rates, drawstyle=style, linewidth=width, alpha=opacity, label=decay, zorder=order)
     axes.set_xlabel("epochs done")
     axes.set_ylabel("learning rate")
     axes.set_title(f"{schedule.decay} decay over {settings.epochs} epochs, set every {schedule.update}")
@@ -74,28 +78,7 @@ def plot_schedule(settings: LearningSettings, path: str | Path, *, overwrite: bo
     axes.grid(alpha=0.3)
     axes.legend(loc="best", frameon=False)
     kind = Path(path).suffix.lower().removeprefix(".")
+    undated: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     fixed = matplotlib.rc_context({"svg.hashsalt": "votecast", "svg.fonttype": "none"})
-    with fixed, atomic_file(path, overwrite=overwrite) as part:
-        figure.savefig(part, format=kind, metadata=_undated(kind))
-
-
-def _draw(axes: Any, settings: LearningSettings, decay: str) -> None:
-    schedule = settings.schedule.model_copy(update={"decay": decay})
-    varied = settings.model_copy(update={"schedule": schedule})
-    points = _points(settings)
-    last = settings.epochs - (schedule.update == "epoch")
-    rates = [learning_rate(varied, min(point, last)) for point in points]
-    chosen = decay == settings.schedule.decay
-    style = "steps-post" if schedule.update == "epoch" else "default"
-    width, opacity = (2.5, 1.0) if chosen else (1.2, 0.45)
-    axes.plot(points, rates, drawstyle=style, linewidth=width, alpha=opacity, label=decay, zorder=3 if chosen else 2)
-
-
-def _points(settings: LearningSettings) -> NDArray[np.float64]:
-    if settings.schedule.update == "epoch":
-        return np.arange(settings.epochs + 1, dtype=np.float64)
-    return np.linspace(0, settings.epochs, 100 * settings.epochs + 1)
-
-
-def _undated(kind: str) -> dict[str, None]:
-    return {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    with fixed, atomic_file(path, overwrite=overwrite) as part:  # the same settings give the same bytes
+        figure.savefig(part, format=kind, metadata=undated.get(kind, {}))
