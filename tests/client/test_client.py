@@ -19,26 +19,26 @@ URL = "http://127.0.0.1:8000"
 BUSY = httpx.Response(429, headers={"retry-after": "7"}, json={"error": {"type": "busy", "message": "come back"}})
 
 
-def forecast(id: str = "") -> dict[str, Any]:
+def prediction(id: str = "") -> dict[str, Any]:
     shares = {"a": 0.5, "b": 0.3, "tie": 0.2}
     return {"id": id, "probabilities": shares, "decision": "a", "judge": JUDGE, "cut": None}
 
 
 def service(request: httpx.Request) -> httpx.Response:
-    """A service that takes four battles at once, and calls each forecast by the prompt."""
+    """A service that takes four battles at once, and calls each prediction by the prompt."""
     if request.url.path == "/v1/judges":
         return httpx.Response(200, json={"judges": [JUDGE | {"family": "baseline"}], "limits": {"battles": 4}})
     asked = json.loads(request.content)
     if request.url.path == "/v1/compare":
-        return httpx.Response(200, json=forecast(asked["prompt"]))
+        return httpx.Response(200, json=prediction(asked["prompt"]))
     assert len(asked["battles"]) <= 4
     for place, battle in enumerate(asked["battles"]):
         if not battle["prompt"]:
             places = [{"path": f"battles.{place}.prompt", "message": "is empty"}]
             error = {"type": "unfit", "message": "a field cannot be used", "errors": places}
             return httpx.Response(422, json={"error": error})
-    found = [forecast(battle["prompt"]) for battle in asked["battles"]]
-    return httpx.Response(200, json={"judge": JUDGE, "forecasts": found})
+    found = [prediction(str(battle["prompt"])) for battle in asked["battles"]]
+    return httpx.Response(200, json={"judge": JUDGE, "predictions": found})
 
 
 class Script:
@@ -92,11 +92,11 @@ def call(request: pytest.FixtureRequest) -> Run:
 def test_a_forecast_comes_back_in_the_shape_of_the_service(call: Run) -> None:
     found = call(service, "compare", "why?", "because", ["no"])
     assert found.probabilities["a"] == 0.5
-    assert found.to_dict() == forecast("why?")
+    assert found.to_dict() == prediction("why?")
 
 
 def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
-    explained = forecast() | {"orders": {"given": {}, "exchanged": {}}, "reasons": None}
+    explained = prediction() | {"orders": {"given": {}, "swapped": {}}, "reasons": None}
     script = Script(httpx.Response(200, json=explained))
     assert call(script, "compare", "p", "a", "b", explain=True, judge="j", order="given").to_dict() == explained
     sent = {"prompt": "p", "response_a": "a", "response_b": "b", "judge": "j", "order": "given", "explain": True}
@@ -111,7 +111,7 @@ def test_any_number_of_battles_comes_back_in_order(call: Run, rows: int) -> None
 
 def test_a_battle_is_sent_without_its_vote(call: Run) -> None:
     script = Script(
-        httpx.Response(200, json={"judges": []}), httpx.Response(200, json={"judge": JUDGE, "forecasts": [forecast()]})
+        httpx.Response(200, json={"judges": []}), httpx.Response(200, json={"judge": JUDGE, "predictions": [prediction()]})
     )
     battle = Battle(id="1", prompt="p", response_a="a", response_b="b", winner="a", model_a="m", model_b="n")
     call(script, "compare_batch", [battle])
@@ -181,7 +181,7 @@ def test_models_are_ranked(call: Run) -> None:
 
 
 def test_lone_surrogates_reach_the_service(call: Run) -> None:
-    script = Script(httpx.Response(200, json=forecast()))
+    script = Script(httpx.Response(200, json=prediction()))
     call(script, "compare", "p", "\ud800", "b")
     assert json.loads(script.asked[0].content)["response_a"] == "\ud800"
 
@@ -193,14 +193,14 @@ def test_what_is_no_json_is_refused_before_sending(call: Run, bad: Any) -> None:
 
 
 def test_a_busy_service_is_asked_again_when_it_says(call: Run, pauses: list[float]) -> None:
-    script = Script(BUSY, BUSY, httpx.Response(200, json=forecast()))
+    script = Script(BUSY, BUSY, httpx.Response(200, json=prediction()))
     assert call(script, "compare", "p", "a", "b").decision == "a"
     assert pauses == [7.0, 7.0]
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError])
 def test_a_broken_connection_is_tried_again(call: Run, pauses: list[float], error: Any) -> None:
-    script = Script(error("broken"), httpx.Response(200, json=forecast()))
+    script = Script(error("broken"), httpx.Response(200, json=prediction()))
     assert call(script, "compare", "p", "a", "b").decision == "a"
     assert pauses == [0.25]
 
@@ -239,7 +239,7 @@ def test_a_timeout_is_not_tried_again(call: Run, pauses: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"<html>", b"[]", b"{}", b"null", b"[" * 100_000, b'{"forecasts": [1], "limits": 3}']
+    "content", [b"<html>", b"[]", b"{}", b"null", b"[" * 100_000, b'{"predictions": [1], "limits": 3}']
 )
 @pytest.mark.parametrize("method", ["compare", "compare_batch", "rerank", "judges"])
 def test_an_answer_of_something_else_is_an_error(call: Run, content: bytes, method: str) -> None:
@@ -282,13 +282,13 @@ def test_judges_and_rankings_come_back(call: Run) -> None:
     assert (judge.name, judge.facts["family"]) == ("baseline", "baseline")
     ranked = {"id": "7", "ranking": [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], "judge": JUDGE}
     found = call(Script(httpx.Response(200, json=ranked)), "rerank", "p", ["a", "b"], id="7")
-    assert (found.best, found.scores, found.to_dict()) == (1, [0.1, 0.9], ranked | {"cut": None})
+    assert (found.best, found.scores, found.to_dict()) == (1, [0.1, 0.9], ranked)
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "", "http://h/?q=1"])
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_an_address_that_is_none_is_refused(kind: Any, url: str) -> None:
-    with pytest.raises(ConfigError, match="no address of a service"):
+    with pytest.raises(ConfigError, match="not the address of a service"):
         kind(url)
 
 

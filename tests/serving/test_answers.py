@@ -78,7 +78,7 @@ def test_an_explained_forecast_is_the_same_forecast(service: Service) -> None:
     with Client(service.url) as client:
         plain, explained = client.compare_batch([BATTLE]), client.compare_batch([BATTLE], explain=True)
     assert explained[0].probabilities == plain[0].probabilities
-    assert explained[0].orders is not None and set(explained[0].orders) == {"given", "exchanged"}
+    assert explained[0].orders is not None and set(explained[0].orders) == {"given", "swapped"}
     assert explained[0].reasons and all({"name", "text", "effect"} <= set(reason) for reason in explained[0].reasons)
 
 

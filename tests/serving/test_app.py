@@ -11,9 +11,9 @@ import httpx
 import pytest
 from tests.serving.inside import BATTLE, SHARES, StillPool, ask, get, post
 
-from votecast.serving import errors
+from votecast.serving import request_errors as errors
 from votecast.serving.app import build_app
-from votecast.serving.logs import JsonLog
+from votecast.serving.telemetry import RequestLog
 from votecast.serving.settings import ServiceSettings
 
 KEY = "0123456789abcdef"
@@ -31,7 +31,7 @@ def test_a_battle_reaches_the_judge_it_names_as_it_was_sent() -> None:
 
 def test_battles_without_names_are_called_by_their_places() -> None:
     answer = post(pool := StillPool(), "/v1/compare/batch", {"battles": [BATTLE, BATTLE | {"id": "x"}, BATTLE]})
-    assert [each["id"] for each in answer.json()["forecasts"]] == ["0", "x", "2"]
+    assert [each["id"] for each in answer.json()["predictions"]] == ["0", "x", "2"]
     assert answer.json()["judge"] == {"name": "first", "hash": "0a1b"}
     assert pool.asked[0][0] == "first"
 
@@ -60,7 +60,7 @@ def test_forecasts_count_in_a_leaderboard_as_votes_do() -> None:
     ("error", "status", "kind", "retry"),
     [
         (errors.QueueFullError(3), 429, "busy", "3"),
-        (errors.TimeoutError(), 504, "timeout", None),
+        (errors.RequestTimeoutError(), 504, "timeout", None),
         (errors.WorkerLostError(), 503, "worker_lost", "1"),
         (errors.UnscoredError({1: "too long"}), 422, "unscored", None),
         (ZeroDivisionError("the user's secret"), 500, "internal", None),
@@ -124,7 +124,7 @@ def test_a_request_without_an_answer_is_given_up_in_time() -> None:
 
 def test_work_for_a_client_that_left_is_not_done() -> None:
     pool, log = StillPool(), io.StringIO()
-    app = build_app(pool, ServiceSettings(), key=None, log=JsonLog(log))  # type: ignore[arg-type]
+    app = build_app(pool, ServiceSettings(), key=None, log=RequestLog(log))  # type: ignore[arg-type]
     sent: list[Any] = []
 
     async def run() -> None:
@@ -151,7 +151,7 @@ def test_work_for_a_client_that_left_is_not_done() -> None:
 def test_the_log_and_the_answer_to_a_fault_hold_no_text() -> None:
     pool, log = StillPool(), io.StringIO()
     pool.error = ValueError("could not use 'my secret'")
-    app = build_app(pool, ServiceSettings(), key=None, log=JsonLog(log))  # type: ignore[arg-type]
+    app = build_app(pool, ServiceSettings(), key=None, log=RequestLog(log))  # type: ignore[arg-type]
 
     async def run() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -168,7 +168,7 @@ def test_the_log_and_the_answer_to_a_fault_hold_no_text() -> None:
 
 def test_pages_are_asked_for_once() -> None:
     pool = StillPool()
-    for path in ("/docs", "/docs.css", "/openapi.json"):
+    for path in ("/static/main.js", "/static/docs.css"):
         first = get(pool, path)
         assert first.status_code == 200
         again = get(pool, path, {"if-none-match": f'"other", {first.headers["etag"]}'})
@@ -187,7 +187,7 @@ def test_the_page_of_the_routes_names_all_and_loads_nothing_from_elsewhere() -> 
 
 def test_the_description_tells_the_limits_and_who_may_ask() -> None:
     guarded = get(StillPool(), "/openapi.json", {"authorization": f"Bearer {KEY}"}, key=KEY, battles=5).json()
-    assert guarded["components"]["schemas"]["BatchBody"]["properties"]["battles"]["maxItems"] == 5
+    assert guarded["components"]["schemas"]["BatchRequest"]["properties"]["battles"]["maxItems"] == 5
     compare = guarded["paths"]["/v1/compare"]["post"]
     assert "401" in compare["responses"]
     assert "403" not in compare["responses"]

@@ -15,7 +15,7 @@ from tests.serving.running import Service, Start, wait_for
 
 from votecast.cli import main
 from votecast.judges.loading import load_judge
-from votecast.serving import naming
+from votecast.serving import judge_names
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -114,7 +114,7 @@ def test_ctrl_c_before_anything_listens_says_stopped(monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(naming, "name_judges", interrupted)
+    monkeypatch.setattr(judge_names, "name_judges", interrupted)
     assert main(["serve", "--judge", "bundled:baseline"]) == 130
     assert capsys.readouterr().err == "stopped\n"
 

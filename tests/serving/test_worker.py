@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from votecast.serving.frames import pack, pack_list, receive, send, unpack
-from votecast.serving.scoring import ServedJudge
-from votecast.serving.worker import _load
+from votecast.serving.judge_runner import JudgeRunner
+from votecast.serving.worker import load_judges
 
 BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
 
@@ -67,8 +67,8 @@ def test_why_a_judge_cannot_be_loaded_is_one_line_whatever_it_is(monkeypatch: py
     def load(*_: object, **__: object) -> None:
         raise RuntimeError("Error(s) in loading:\n\tsize mismatch\n\tmissing keys")
 
-    monkeypatch.setattr(ServedJudge, "load", load)
+    monkeypatch.setattr(JudgeRunner, "load", load)
     said: list[Any] = []
-    assert _load({"judges": {"it": "folder"}, "precision": None}, said.append) == {}
+    assert load_judges({"judges": {"it": "folder"}, "precision": None}, said.append) == {}
     line = "folder: RuntimeError: Error(s) in loading: size mismatch missing keys"
     assert said[0]["judges"] == {"it": {"failed": line}}

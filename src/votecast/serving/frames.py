@@ -1,4 +1,4 @@
-"""What the front and its workers say to each other: JSON under its length, over a socket of which each has one end."""
+"""Messages between the front process and its workers: JSON after its length, over a socket pair."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 _LENGTH = struct.Struct("!I")
-_STEP = 1 << 20
+_STEP = 1 << 20  # bytes that one call receives at most
 
 
-def pack(message: Any) -> bytes:
-    """A message as JSON; numbers come back to the bit.
+def pack(message: object) -> bytes:
+    """Encode a message as JSON; numbers come back bit-equal.
 
     Example:
         >>> unpack(pack({"p": [0.1, "é"]}))
@@ -23,8 +23,8 @@ def pack(message: Any) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def pack_list(name: str, parts: Iterable[bytes], **others: Any) -> bytes:
-    """A message with one list whose members are packed already.
+def pack_list(name: str, parts: Iterable[bytes], **others: object) -> bytes:
+    """Encode a message with a list of parts that are packed already.
 
     Example:
         >>> unpack(pack_list("rows", [pack(1), pack("b")], batch=7))
@@ -35,12 +35,12 @@ def pack_list(name: str, parts: Iterable[bytes], **others: Any) -> bytes:
 
 
 def unpack(body: bytes | bytearray) -> Any:
-    """What was packed."""
+    """Decode a message."""
     return json.loads(body.decode("utf-8", "surrogatepass"))
 
 
 def send(end: socket.socket, body: bytes) -> None:
-    """Write one frame, and wait until it is taken.
+    """Write one frame and block until it is taken.
 
     Raises:
         OSError: If the other end is gone.
@@ -49,19 +49,19 @@ def send(end: socket.socket, body: bytes) -> None:
 
 
 def receive(end: socket.socket) -> bytearray | None:
-    """Wait for one frame; None once the other end is gone."""
-    head = _exactly(end, _LENGTH.size)
-    return None if head is None else _exactly(end, *_LENGTH.unpack(head))
+    """Block until a frame comes; None if the other end is gone."""
+    head = _receive_exactly(end, _LENGTH.size)
+    return None if head is None else _receive_exactly(end, *_LENGTH.unpack(head))
 
 
-def put(writer: asyncio.StreamWriter, body: bytes) -> None:
-    """Hand one frame to the event loop, which writes it as the other end takes it."""
+def write_frame(writer: asyncio.StreamWriter, body: bytes) -> None:
+    """Hand one frame to the event loop."""
     writer.write(_LENGTH.pack(len(body)))
     writer.write(body)
 
 
-async def get(reader: asyncio.StreamReader) -> bytes | None:
-    """Wait for one frame; None once the other end is gone."""
+async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """Wait for one frame; None if the other end is gone."""
     try:
         head = await reader.readexactly(_LENGTH.size)
         return await reader.readexactly(*_LENGTH.unpack(head))
@@ -69,7 +69,7 @@ async def get(reader: asyncio.StreamReader) -> bytes | None:
         return None
 
 
-def _exactly(end: socket.socket, size: int) -> bytearray | None:
+def _receive_exactly(end: socket.socket, size: int) -> bytearray | None:
     body = bytearray(size)
     view, done = memoryview(body), 0
     while done < size:

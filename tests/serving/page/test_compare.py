@@ -222,7 +222,7 @@ def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
         "decision": "tie",
         "judge": {"name": "mine", "hash": "ab" * 32},
         "cut": {"rows": 1, "rows_cut": 1, "kept": {"prompt": 1.0, "a": 0.999, "b": 0.25}},
-        "orders": {"given": {"a": 0.3, "b": 0.1, "tie": 0.6}, "exchanged": {"a": 0.1, "b": 0.3, "tie": 0.6}},
+        "orders": {"given": {"a": 0.3, "b": 0.1, "tie": 0.6}, "swapped": {"a": 0.1, "b": 0.3, "tie": 0.6}},
         "reasons": None,
     }
     page.answer("v1/compare", {"status": 200, "json": forecast})

@@ -47,7 +47,7 @@ def test_a_dropped_file_is_forecast_as_the_service_says(visit: Open, http: httpx
         {"prompt": 'Say "yes", please', "response_a": "yes,\nyes", "response_b": "no"},
         {"prompt": "=1+1", "response_a": "ja", "response_b": "; no"},
     ]
-    said = http.post("/v1/compare/batch", json={"battles": battles}).json()["forecasts"]
+    said = http.post("/v1/compare/batch", json={"battles": battles}).json()["predictions"]
     path = page.download("Download CSV", tmp_path)
     assert path.name == "mine-forecasts.csv"
     for row, forecast, name in zip(records(path), said, ("1", "2"), strict=True):

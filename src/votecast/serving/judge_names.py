@@ -1,4 +1,4 @@
-"""What the judges of a service are called."""
+"""The names of a service's judges, from the options of `votecast serve`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.loading import BUNDLED, DEFAULT, RECIPE, bundled_names
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}")
-_MEANT: Final = "name one that `votecast train` has written, or bundled:baseline, which ships with votecast"
+_ALLOWED: Final = "name one that `votecast train` has written, or bundled:baseline, which ships with votecast"
 
 
 def name_judges(given: Sequence[str]) -> dict[str, str]:
-    """Judges by the names they get, in the order given; the first is the default.
+    """Name judges, in the order given; the first is the default.
 
     Args:
-        given: Folders or names of judges, each perhaps as NAME=FOLDER; the default judge where there are none.
+        given: Folders or names of judges, each perhaps as NAME=FOLDER; the default judge if empty.
 
     Raises:
-        ConfigError: If two have one name, or a name cannot be used.
+        ConfigError: If two have one name, or a name is invalid.
         ArtifactError: If there is no such judge.
 
     Example:
@@ -32,7 +32,18 @@ def name_judges(given: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for text in given or [DEFAULT]:
-        name, place = _named(text)
+        name, sign, place = text.partition("=")
+        if not sign or Path(text).expanduser().exists() or "/" in name:
+            place = _find_judge(text)
+            is_named = place.startswith((BUNDLED, RECIPE))
+            name = place.partition(":")[2] if is_named else Path(place).expanduser().resolve().name
+        elif _NAME.fullmatch(name):
+            place = _find_judge(place)
+        else:
+            raise ConfigError(
+                f"--judge {text!r} names a judge {name!r}; allowed are 1 to 100 letters, digits, points, dashes and "
+                "underscores"
+            )
         if name in found:
             raise ConfigError(
                 f"two judges are called {name!r}: {found[name]} and {place}; give them names: --judge NAME={place}"
@@ -41,23 +52,8 @@ def name_judges(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _named(text: str) -> tuple[str, str]:
-    name, sign, place = text.partition("=")
-    if sign and not Path(text).expanduser().exists() and "/" not in name:
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"--judge {text!r} names a judge {name!r}; allowed are 1 to 100 letters, digits, points, dashes and "
-                "underscores"
-            )
-        return name, _checked(place)
-    place = _checked(text)
-    if place.startswith((BUNDLED, RECIPE)):
-        return place.partition(":")[2], place
-    return Path(place).expanduser().resolve().name, place
-
-
-def _checked(place: str) -> str:
-    """A judge that seems to be there; the workers look closer."""
+def _find_judge(place: str) -> str:
+    """Check that a judge seems to exist; the workers look closer."""
     if place == DEFAULT:
         place = str(user_settings().get("default_judge", "bundled:baseline"))
     if place.startswith(RECIPE):
@@ -69,7 +65,7 @@ def _checked(place: str) -> str:
         return place
     folder = Path(place).expanduser()
     if not folder.exists():
-        raise ArtifactError(f"there is no judge folder {place!r}; {_MEANT}")
+        raise ArtifactError(f"there is no judge folder {place!r}; {_ALLOWED}")
     if not (folder / CONFIG_NAME).is_file():
-        raise ArtifactError(f"{place} is no judge folder: it has no {CONFIG_NAME}; {_MEANT}")
+        raise ArtifactError(f"{place} is not a judge folder: it has no {CONFIG_NAME}; {_ALLOWED}")
     return place

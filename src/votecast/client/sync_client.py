@@ -1,4 +1,4 @@
-"""The client for programs that wait."""
+"""The blocking client of `votecast serve`, exported as `votecast.Client`."""
 
 from __future__ import annotations
 
@@ -6,44 +6,39 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from votecast.client.answers import Forecast, Leaderboard, Reranked, ServedJudge
-from votecast.client.calls import Calls, Steps, T, Text, Wait, settings
+from votecast.client.calls import Calls, Send, Steps, T, Text
+from votecast.client.responses import Leaderboard, Prediction, Reranked, ServedJudge
 from votecast.types import Battle
 
 
 class Client:
     """A client of `votecast serve`; close it, or use it in a `with` statement.
 
-    It asks for one forecast (`compare`), any number of them (`compare_batch`), the best of several answers (`rerank`),
-    a ranking of models (`leaderboard`), which judges there are (`judges`), and whether they are loaded (`ready`). A
-    service with a key is called by `Client(url, key=...)`.
-
-    A request is sent again, with growing pauses, if the service is busy or loading and says when to come back, or if
-    the connection broke before an answer. That is safe: no request changes anything.
+    Busy or loading services that name the seconds to wait, and dropped connections, are retried with growing pauses.
 
     Args:
         url: Address of the service, such as "http://127.0.0.1:8000".
         key: Its API key, if it has one.
-        timeout: Seconds to wait for an answer.
-        retries: How many times a request is sent again.
+        timeout: Seconds to wait for a response.
+        retries: How many times a request is retried.
         transport: An httpx transport to send through; None for the network.
 
     Raises:
         MissingExtraError: If httpx is not installed.
-        ConfigError: If the address or the key cannot be used.
+        ConfigError: If the address or the key is invalid.
 
     Example:
         >>> import httpx
-        >>> said = {"id": "", "probabilities": {"a": 0.7, "b": 0.2, "tie": 0.1}, "decision": "a"}
-        >>> said["judge"] = {"name": "baseline", "hash": "0"}
-        >>> fake = httpx.MockTransport(lambda request: httpx.Response(200, json=said))
+        >>> response = {"id": "", "probabilities": {"a": 0.7, "b": 0.2, "tie": 0.1}, "decision": "a"}
+        >>> response["judge"] = {"name": "baseline", "hash": "0"}
+        >>> fake = httpx.MockTransport(lambda request: httpx.Response(200, json=response))
         >>> with Client("http://127.0.0.1:8000", transport=fake) as client:
         ...     client.compare("Why is the sky blue?", "Rayleigh scattering.", "No idea.").decision
         'a'
     """
 
     def __init__(
-        self, url: str, key: str | None = None, *, timeout: float = 60.0, retries: int = 5, transport: Any = None
+        self, url: str, key: str | None = None, *, timeout: float = 60.0, retries: int = 5, transport: object = None
     ) -> None:
         self._calls = Calls(url, key, timeout, retries, transport)
         self._client = self._calls.httpx.Client(**self._calls.options)
@@ -57,22 +52,22 @@ class Client:
         judge: str | None = None,
         order: Literal["both", "given"] = "both",
         explain: bool = False,
-    ) -> Forecast:
-        """Forecast the vote between two answers.
+    ) -> Prediction:
+        """Predict the vote between two responses.
 
         Args:
             prompt: The prompt, or the user's turns.
-            response_a: The first answer, or one for each turn.
-            response_b: The second answer, or one for each turn.
-            judge: Which judge, by its name there; None for the first.
-            order: Whether a judge that goes by the order of the answers is asked for both orders, or for the given one.
-            explain: Whether to tell the forecasts of both orders, and the reasons where the judge has such.
+            response_a: The first response, or one for each turn.
+            response_b: The second response, or one for each turn.
+            judge: Name of the judge; None for the first.
+            order: Average the predictions of both orders, or predict for the given order alone.
+            explain: Whether to return the predictions of both orders, and reasons if the judge gives any.
 
         Raises:
             ServiceError: If the service refused the request or could not be reached; see its attributes.
         """
         battle = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        return self._run(self._calls.compare(battle, settings(judge=judge, order=order, explain=explain)))
+        return self._run(self._calls.compare(battle, judge=judge, order=order, explain=explain))
 
     def compare_batch(
         self,
@@ -81,8 +76,8 @@ class Client:
         judge: str | None = None,
         order: Literal["both", "given"] = "both",
         explain: bool = False,
-    ) -> list[Forecast]:
-        """Forecast any number of votes, in their order; so many are sent at once as the service takes.
+    ) -> list[Prediction]:
+        """Predict any number of votes, in order, in as few requests as the limits of the service allow.
 
         Args:
             battles: Battles, or dicts with prompt, response_a and response_b.
@@ -92,25 +87,25 @@ class Client:
 
         Raises:
             ServiceError: If the service refused a request or could not be reached; its `errors` name the battles.
-            DataError: If a battle cannot be sent at all.
+            DataError: If a battle cannot be written as JSON.
         """
-        return self._run(self._calls.compare_batch(battles, settings(judge=judge, order=order, explain=explain)))
+        return self._run(self._calls.compare_batch(battles, judge=judge, order=order, explain=explain))
 
     def rerank(
         self, prompt: Text, candidates: Sequence[Text], *, id: str | None = None, judge: str | None = None
     ) -> Reranked:
-        """Rank several answers to one prompt, best first.
+        """Rank several responses to one prompt, best first.
 
         Args:
             prompt: The prompt, or the user's turns.
-            candidates: The answers.
-            id: Name of the prompt, to be found in the answer.
+            candidates: The responses.
+            id: Id of the prompt, returned in the result.
             judge: As for `compare`.
 
         Raises:
             ServiceError: If the service refused the request or could not be reached.
         """
-        return self._run(self._calls.rerank(settings(id=id, prompt=prompt, candidates=list(candidates), judge=judge)))
+        return self._run(self._calls.rerank(id=id, prompt=prompt, candidates=list(candidates), judge=judge))
 
     def leaderboard(
         self,
@@ -118,20 +113,20 @@ class Client:
         *,
         method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
     ) -> Leaderboard:
-        """Rank models by votes, or by forecasts of votes.
+        """Rank models by votes, or by predictions of votes.
 
         Args:
-            games: Each with model_a, model_b, and either the winner ("a", "b" or "tie") or probabilities, which may be
-                those of a `Forecast`.
+            games: Each with model_a, model_b, and either the winner ("a", "b" or "tie") or probabilities, such as
+                those of a `Prediction`.
             method: How strengths are fitted.
 
         Raises:
             ServiceError: If the service refused the request or could not be reached.
         """
-        return self._run(self._calls.leaderboard({"games": list(games), "method": method}))
+        return self._run(self._calls.leaderboard(games=list(games), method=method))
 
     def judges(self) -> list[ServedJudge]:
-        """The judges of the service; the first is the one that is asked where none is named.
+        """List the judges of the service; requests that name no judge get the first.
 
         Raises:
             ServiceError: If the service refused the request or could not be reached.
@@ -139,7 +134,7 @@ class Client:
         return self._run(self._calls.judges())
 
     def ready(self) -> bool:
-        """Whether the judges are loaded; False also where no service can be reached."""
+        """Return whether the judges are loaded; False also if the service cannot be reached."""
         return self._run(self._calls.ready())
 
     def close(self) -> None:
@@ -153,17 +148,16 @@ class Client:
         self.close()
 
     def _run(self, steps: Steps[T]) -> T:
-        answer: Any = None
+        answer: object = None
         try:
             while True:
                 step = steps.send(answer)
-                if isinstance(step, Wait):
-                    time.sleep(step.seconds)
-                    answer = None
-                    continue
-                try:
-                    answer = self._client.request(step.method, self._calls.url + step.path, content=step.body)
-                except self._calls.httpx.TransportError as error:
-                    answer = error
+                answer = self._send(step) if isinstance(step, Send) else time.sleep(step)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    def _send(self, step: Send) -> object:
+        try:
+            return self._client.request(step.method, self._calls.url + step.path, content=step.body)
+        except self._calls.httpx.TransportError as error:
+            return error
