@@ -19,7 +19,7 @@ from pathlib import Path
 from votecast.calibration import CALIBRATORS, crossfit_calibrate
 from votecast.data.cleaning import clean
 from votecast.data.reading import read_votes
-from votecast.judges.cross_validation import OutOfFold, calibration_folds
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import evaluate_probabilities, perfect_calibration_error

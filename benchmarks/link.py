@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, Link, fit_link
-from votecast.metrics.rows import log_losses
+from votecast.metrics.scores import log_losses
 
 Floats = NDArray[np.float64]
 

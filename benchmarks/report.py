@@ -18,7 +18,7 @@ from typing import Any
 from votecast.data import read_votes
 from votecast.data.exploration import explore
 from votecast.data.simulation import write_simulation
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit_page import audit_page
 from votecast.reports.html import write_page
@@ -36,7 +36,7 @@ class Timed:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._judge, name)
-        return self._timed(value) if name in ("predict_proba", "predict_with_cuts") else value
+        return self._timed(value) if name in ("predict_proba", "predict_with_truncation") else value
 
     def _timed(self, work: Any) -> Any:
         def run(*words: Any, **options: Any) -> Any:

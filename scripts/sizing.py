@@ -183,7 +183,7 @@ def measure(judge: str, file: str, limit: int) -> None:
     from threadpoolctl import threadpool_limits
 
     from votecast.data import read_votes
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     began = time.perf_counter()
     with threadpool_limits(1):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from votecast.artifacts import atomic_file, check_free, read_folder, write_folder
+from votecast.artifacts import atomic_file, check_free, is_whole, read_folder, write_folder, write_part
 from votecast.errors import ArtifactError
 
 
@@ -157,7 +157,7 @@ def test_damage_is_one_clear_error(tmp_path, damage, message):
 
 def test_a_missing_folder_and_a_file_are_named(tmp_path):
     (tmp_path / "file").write_text("x")
-    for name, said in (("absent", "there is no .*absent, neither"), ("file", "file is not a folder")):
+    for name, said in (("absent", "absent not found"), ("file", "file is not a folder")):
         with pytest.raises(ArtifactError, match=said):
             read_folder(tmp_path / name)
 
@@ -218,3 +218,24 @@ def test_a_folder_without_permission_is_refused_before_the_work(tmp_path, monkey
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
     with pytest.raises(ArtifactError, match="no permission for"):
         check_free(tmp_path / "deep" / "judge")
+
+
+def test_a_part_is_whole_until_a_file_of_it_changes(tmp_path):
+    for content in ("one", "two"):
+        write_part(tmp_path / "part", lambda folder, text=content: (folder / "rows.txt").write_text(text) and None)
+        assert is_whole(tmp_path / "part")
+    assert (tmp_path / "part" / "rows.txt").read_text() == "two"
+    (tmp_path / "part" / "rows.txt").write_text("three")
+    assert not is_whole(tmp_path / "part") and not is_whole(tmp_path / "absent")
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+
+
+def test_a_failing_block_leaves_no_folder(tmp_path):
+    with pytest.raises(ArtifactError, match="disk full.*finished parts are kept"):
+        write_part(tmp_path / "part", _disk_full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _disk_full(folder: Path) -> None:
+    (folder / "rows.txt").write_text("half")
+    raise OSError("disk full")

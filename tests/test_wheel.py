@@ -68,7 +68,9 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
     assert {"py.typed", "recipes", "bundled", "cli"} <= inside
     assert "votecast/recipes/baseline.yaml" in names
     assert "votecast/bundled/baseline/config.json" in names
-    assert {f"votecast/reports/templates/{name}" for name in ("page.html", "items.html", "page.css")} <= set(names)
+    templates = ("page.html", "items.html", "page.css", "audit.yaml")
+    assert {f"votecast/reports/templates/{name}" for name in templates} <= set(names)
+    assert "votecast/reports/audit/categories.yaml" in names
     page = ("index.html", "page.css", "main.js", "icon.svg", "sample.csv")
     assert {f"votecast/serving/page/{name}" for name in page} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)

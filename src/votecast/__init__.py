@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from votecast.judges.cascading import cascade as cascade
     from votecast.judges.ensembling import ensemble as ensemble
     from votecast.judges.evaluate import evaluate as evaluate
-    from votecast.judges.loading import load_judge as load_judge
+    from votecast.judges.load import load_judge as load_judge
     from votecast.judges.recalibrate import calibrate_judge as calibrate_judge
     from votecast.judges.train import train as train
     from votecast.judges.trained import TrainedJudge as TrainedJudge
@@ -70,7 +70,7 @@ _HOMES = {
     "ensemble": "judges.ensembling",
     "evaluate": "judges.evaluate",
     "TrainedJudge": "judges.trained",
-    "load_judge": "judges.loading",
+    "load_judge": "judges.load",
     "train": "judges.train",
     "predict_file": "jobs.predict",
     "rerank": "jobs.rerank",

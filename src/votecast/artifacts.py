@@ -1,4 +1,7 @@
-"""The only code that writes or loads a judge folder, and the way every output file is written: whole or not at all."""
+"""Write files and folders atomically; write and check judge folders and the hashed folders of resumable runs.
+
+Every package that writes an output calls this module; nothing else creates temporary names or calls fsync on outputs.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ CARD_NAME = "README.md"
 KIND = "votecast-judge"
 FORMAT_VERSION = 1
 SAFE_SUFFIXES = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
-_CHUNK = 1 << 20
+PART_MANIFEST = "whole.json"
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A judge folder that was read and found whole.
+    """A judge folder whose files match their hashes.
 
     Args:
         path: Where it is.
@@ -43,10 +46,10 @@ class Folder:
 
 @contextlib.contextmanager
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a path beside `path` to write to; rename it over `path` when the block ends well, remove it when not.
+    """Yield a temporary path beside `path`, and rename it to `path` on success.
 
     Args:
-        path: The file to end up with.
+        path: The final file.
         overwrite: Whether an existing file may be replaced.
 
     Raises:
@@ -61,10 +64,18 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     target = Path(path)
     check_free(target, overwrite=overwrite)
-    part = _beside(target, is_folder=False)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays, so that writers that go by it write the right format.
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
+        os.fchmod(handle, 0o666 & ~_umask())
+        os.close(handle)
+    except OSError as error:
+        raise ArtifactError(f"{target} cannot be written: {error}; name an output in a writable folder") from error
+    part = Path(name)
     try:
         yield part
-        _sync(part)
+        sync_file(part)
         part.replace(target)
     except OSError as error:
         raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
@@ -72,78 +83,128 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behind") -> Iterator[Path]:
+    """Yield an empty folder beside `path`, and rename it to `path` on success.
+
+    An existing folder is replaced: call `check_free` first where that is not allowed.
+
+    Args:
+        path: The final folder.
+        on_failure: What the error says of the files on disk.
+
+    Raises:
+        ArtifactError: If the disk refuses; the old folder, if there was one, is in place.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp()) / "made"
+        >>> with atomic_folder(folder) as part:
+        ...     _ = (part / "out.txt").write_text("whole")
+        >>> (folder / "out.txt").read_text()
+        'whole'
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise ArtifactError(f"{target} cannot be written: {error}; name an output in a writable folder") from error
+    try:
+        yield part
+        mask = _umask()
+        part.chmod(0o777 & ~mask)  # mkdtemp makes folders that only their owner can read
+        for file in filter(Path.is_file, part.rglob("*")):
+            file.chmod(0o666 & ~mask)
+            sync_file(file)
+        replace_folder(part, target)
+    except (OSError, SafetensorError) as error:  # safetensors wraps the errors of the disk
+        raise ArtifactError(f"{target} could not be written: {error}; {on_failure}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = False) -> None:
-    """Refuse an output that exists, unless it may be replaced.
+    """Raise if an output already exists or cannot be written.
 
     Args:
         path: The output.
-        overwrite: Whether an existing one may be replaced.
-        is_folder: Whether a judge folder is to be written; a file is never replaced by one.
+        overwrite: Whether an existing file, or an existing judge folder, may be replaced.
+        is_folder: Whether a judge folder is to be written; it never replaces a file.
 
     Raises:
-        ArtifactError: If something is in the way; the message names the way out.
+        ArtifactError: If something is in the way; the message names the cure.
     """
     target = Path(path)
-    if _exists(target) and not overwrite:
-        raise ArtifactError(
-            f"{target} exists and is left alone; pass --overwrite to replace it, or name another output"
-        )
+    try:
+        target.lstat()
+        exists = True
+    except (FileNotFoundError, NotADirectoryError):
+        exists = False
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{str(target)[:200]!r} cannot be an output: {error}; name another") from error
+    if exists and not overwrite:
+        raise ArtifactError(f"{target} already exists; pass --overwrite to replace it, or name another output")
     if is_folder and target.exists() and not target.is_dir():
-        raise ArtifactError(f"{target} is a file, and a judge is a folder; it is left alone, name another output")
+        raise ArtifactError(f"{target} is a file, and a judge is a folder; name another output")
     above = next((parent for parent in target.parents if parent.exists()), None)
     if above is not None and not above.is_dir():
         raise ArtifactError(f"{target} cannot be written: {above} is not a folder; name an output in a folder")
     if above is not None and not os.access(above, os.W_OK | os.X_OK):
         raise ArtifactError(f"{target} cannot be written: no permission for {above}; name an output elsewhere")
     if target.is_dir() and overwrite and any(target.iterdir()) and not _may_be_judge(target):
-        raise ArtifactError(f"{target} is a folder that is not a judge; it is left alone, name another output")
+        raise ArtifactError(f"{target} is a folder that is not a judge; name another output")
+
+
+def _may_be_judge(folder: Path) -> bool:
+    """Whether a folder is a judge, or too damaged to decide; a model of another program is not."""
+    try:
+        config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(config, dict) and config.get("kind") == KIND
 
 
 def write_folder(
     folder: str | Path, config: Mapping[str, Any], write: Callable[[Path], None], *, overwrite: bool = False
 ) -> Folder:
-    """Write a judge folder whole or not at all.
+    """Write a judge folder atomically.
 
     Args:
-        folder: Where it is to be.
+        folder: The final folder.
         config: JSON-able settings and figures; `kind`, `format_version`, `files` and `hash` are added.
-        write: Called with an empty folder; puts every other file into it.
+        write: Called with an empty folder; writes every other file into it.
         overwrite: Whether an existing judge folder may be replaced.
 
     Returns:
-        The folder as `read_folder` would give it.
+        The folder as `read_folder` would return it.
 
     Raises:
         ArtifactError: If something is in the way, a file is of a kind that can run code, or the disk refuses.
     """
     target = Path(folder)
     check_free(target, overwrite=overwrite, is_folder=True)
-    part = _beside(target, is_folder=True)
-    try:
+    with atomic_folder(target) as part:
         write(part)
-        names = _names(part)
-        digests = {name: digest_of(part / name) for name in names if name != CARD_NAME}
+        digests = _digests(part)
+        unsafe = [name for name in digests if Path(name).suffix not in SAFE_SUFFIXES]
+        if unsafe:
+            allowed = ", ".join(sorted(SAFE_SUFFIXES))
+            raise ArtifactError(f"{', '.join(unsafe)}: a judge folder holds only {allowed} files")
+        digests.pop(CARD_NAME, None)  # the card is prose: editing it leaves the judge the same
         whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
         whole["hash"] = _folder_hash(whole)
-        (part / CONFIG_NAME).write_text(
-            json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
-        )
-        for name in (*names, CONFIG_NAME):
-            (part / name).chmod(0o666 & ~_umask())
-            _sync(part / name)
-        replace_folder(part, target)
-    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says
-        raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        text = json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        (part / CONFIG_NAME).write_text(text, "utf-8", "backslashreplace")
     return Folder(target, whole, whole["hash"])
 
 
 def read_folder(folder: str | Path) -> Folder:
-    """Read a judge folder and check that it is whole.
+    """Read the config of a judge folder and check every file against its hash.
 
     Raises:
-        ArtifactError: If it is absent, foreign, damaged or written by a newer votecast.
+        ArtifactError: If it is missing, foreign, damaged or written by a newer votecast.
     """
     path = Path(folder)
     config = _read_config(path)
@@ -154,7 +215,7 @@ def read_folder(folder: str | Path) -> Folder:
     version = config.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ArtifactError(
-            f"{path} has format version {version!r}; this one reads up to {FORMAT_VERSION}: upgrade votecast to read it"
+            f"{path} has format version {version!r}; this version reads up to {FORMAT_VERSION}: upgrade votecast"
         )
     files = config.get("files")
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
@@ -170,8 +231,8 @@ def read_folder(folder: str | Path) -> Folder:
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ArtifactError(
-            f"there is no {path}, neither a file nor a judge folder; give the path of a folder that votecast train has "
-            "written, or the name of a judge that ships with votecast, such as bundled:baseline"
+            f"{path} not found; give the path of a judge folder that votecast train has written, or the name of a "
+            "bundled judge, such as bundled:baseline"
         )
     if not path.is_dir():
         raise ArtifactError(f"{path} is not a folder; a judge is a folder that votecast train has written")
@@ -191,13 +252,12 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _check_file(path: Path, name: str, digest: str) -> None:
-    file = path / name
-    if ".." in Path(name).parts or Path(name).is_absolute() or file.suffix not in SAFE_SUFFIXES:
+    if ".." in Path(name).parts or Path(name).is_absolute() or Path(name).suffix not in SAFE_SUFFIXES:
         raise ArtifactError(
             f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files"
         )
     try:
-        found = digest_of(file)
+        found = digest_of(path / name)
     except OSError as error:
         raise ArtifactError(
             f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again"
@@ -208,83 +268,74 @@ def _check_file(path: Path, name: str, digest: str) -> None:
         )
 
 
-def _names(folder: Path) -> list[str]:
-    names = sorted(str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file())
-    unsafe = [name for name in names if Path(name).suffix not in SAFE_SUFFIXES]
-    if unsafe:
-        raise ArtifactError(f"{', '.join(unsafe)}: a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files")
-    return names
-
-
 def _folder_hash(config: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in config["files"].items() if name != CARD_NAME}
-    settled = {key: value for key, value in config.items() if key not in {"hash", "files"}} | {"files": files}
-    return hashlib.sha256(json.dumps(settled, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    hashed = {key: value for key, value in config.items() if key not in {"hash", "files"}} | {"files": files}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def write_part(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write one part of a resumable run atomically, with the hashes of its files.
+
+    Args:
+        folder: The final folder; an existing one is replaced.
+        write: Called with an empty folder; writes every file into it.
+
+    Raises:
+        ArtifactError: If the disk refuses; other parts are not touched.
+
+    Example:
+        >>> place = Path(tempfile.mkdtemp()) / "done"
+        >>> write_part(place, lambda folder: (folder / "a.txt").write_text("whole") and None)
+        >>> is_whole(place)
+        True
+    """
+    with atomic_folder(folder, on_failure="finished parts are kept") as part:
+        write(part)
+        (part / PART_MANIFEST).write_text(json.dumps({"files": _digests(part)}, indent=2) + "\n", "utf-8")
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder is as `write_part` wrote it: no file missing, none changed."""
+    try:
+        files = json.loads((folder / PART_MANIFEST).read_text("utf-8"))["files"]
+        return all(digest_of(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits.
+    """Compute the SHA-256 of a file, as hexadecimal digits.
 
     Raises:
         OSError: If it cannot be read.
     """
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _beside(target: Path, *, is_folder: bool) -> Path:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if is_folder:
-            part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-            part.chmod(0o777 & ~_umask())
-            return part
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
-        os.fchmod(handle, 0o666 & ~_umask())
-        os.close(handle)
-        return Path(name)
-    except OSError as error:
-        raise ArtifactError(
-            f"{target} cannot be written: {error}; name an output in a folder that can be written to"
-        ) from error
+def _digests(folder: Path) -> dict[str, str]:
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name: digest_of(folder / name) for name in names}
 
 
-def _may_be_judge(folder: Path) -> bool:
-    """Whether a folder is a judge, or too damaged to tell; a model of another program is none."""
-    try:
-        config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, RecursionError):
-        return True
-    return isinstance(config, dict) and config.get("kind") == KIND
+def sync_file(path: Path) -> None:
+    """Wait until a file is on the disk; what is not a regular file, such as a pipe, is passed over.
 
-
-def _exists(target: Path) -> bool:
-    try:
-        target.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{str(target)[:200]!r} cannot be an output: {error}; name another") from error
-    return True
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    Raises:
+        OSError: If the disk refuses.
+    """
+    with path.open("rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.fsync(file.fileno())
 
 
 def replace_folder(part: Path, target: Path) -> None:
-    """Let a finished folder take the place of another, or of nothing; if that fails, the other one is where it was.
+    """Rename a finished folder over another; if that fails, the old one is restored.
 
     Args:
-        part: The finished folder, on the same file system.
-        target: Its place.
+        part: The finished folder, on the same filesystem.
+        target: Its final place; it need not exist.
 
     Raises:
         OSError: If the disk refuses.
@@ -302,7 +353,7 @@ def replace_folder(part: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            os.fsync(file.fileno())
+def _umask() -> int:
+    mask = os.umask(0)  # it can only be read by setting it
+    os.umask(mask)
+    return mask

@@ -23,6 +23,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 Winner = Literal["a", "b", "tie"]
 Turns = tuple[str | None, ...]
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 Probabilities = NDArray[np.float64]
 """Float64 array of shape (n, 3), columns in the order of `CLASSES`, rows sum to 1 within 1e-9."""

@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from tests.metrics.votes import drawn, forecasts, one_hot
+from tests.metrics.votes import drawn, one_hot, predictions
 
 from votecast.calibration import CALIBRATORS, make_calibrator, read_calibrator
 from votecast.calibration.auto import CANDIDATES
 from votecast.metrics import log_loss
 from votecast.types import swap_columns
 
-P = forecasts(2500, 21)
+P = predictions(2500, 21)
 VOTES = one_hot(drawn(P, 21))
 BENT = np.array([[0.7, 0.1, 0.2], [0.1, 0.7, 0.2], [0.55, 0.25, 0.2], [0.25, 0.55, 0.2], [0.42, 0.38, 0.2]])
 

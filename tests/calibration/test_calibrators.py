@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from tests.metrics.votes import drawn, files, forecasts, one_hot
+from tests.metrics.votes import drawn, files, one_hot, predictions
 
 from votecast.calibration import CALIBRATORS, Calibrator, crossfit_calibrate, make_calibrator
 from votecast.errors import ConfigError, DataError, JudgeError
@@ -22,7 +22,7 @@ from votecast.types import swap_columns
 METHODS = list(CALIBRATORS)
 BY_SEARCH = ("tie_link",)
 """Fitted by a search that ends near the least loss, not at its last bit."""
-TRUE = forecasts(4000, 7)
+TRUE = predictions(4000, 7)
 VOTES = one_hot(drawn(TRUE, 7))
 
 
@@ -53,7 +53,7 @@ def test_each_is_a_calibrator_under_its_own_name(fitted):
 @given(file=files(), seed=st.integers(0, 20))
 def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, file, seed):
     calibrator = make_calibrator(method).fit(powered(TRUE[:200], 1 + seed / 10), VOTES[:200])
-    p = np.concatenate([file[1], forecasts(5, seed, spread=8.0), np.eye(3)])
+    p = np.concatenate([file[1], predictions(5, seed, spread=8.0), np.eye(3)])
     assert np.array_equal(calibrator.transform(swap_columns(p)), swap_columns(calibrator.transform(p)))
 
 
@@ -65,7 +65,7 @@ def test_fitting_on_exchanged_rows_learns_the_same(method):
 
 
 def test_output_is_probabilities_and_rows_do_not_depend_on_each_other(fitted):
-    p = np.concatenate([forecasts(50, spread=20.0), np.eye(3)])
+    p = np.concatenate([predictions(50, spread=20.0), np.eye(3)])
     q = fitted.transform(p)
     assert np.abs(q.sum(axis=1) - 1).max() < 1e-9
     assert (q >= 0).all()

@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from tests.metrics.votes import drawn, forecasts, one_hot
+from tests.metrics.votes import drawn, one_hot, predictions
 
 from votecast.calibration import CALIBRATORS, Chain, Grouped, crossfit_calibrate, make_calibrator, read_calibrator
 from votecast.errors import DataError, JudgeError
 from votecast.metrics import log_loss
 from votecast.types import swap_columns
 
-P = forecasts(2400, 31)
+P = predictions(2400, 31)
 NAMES = np.array(["de", "en", "zh"])[np.arange(2400) % 3]
 TRUTH = P.copy()
 TRUTH[NAMES == "de"] = P[NAMES == "de"] ** 0.4

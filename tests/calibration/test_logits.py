@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
-from tests.metrics.votes import drawn, forecasts, one_hot
+from tests.metrics.votes import drawn, one_hot, predictions
 
 from votecast.calibration.dirichlet import SPREAD, Dirichlet
 from votecast.calibration.logits import UNCHANGED, LeastLogLoss, logits
@@ -15,10 +15,10 @@ from votecast.calibration.matrix import Matrix
 from votecast.calibration.shift import Shift, shifted
 from votecast.metrics import log_loss
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import log_losses
+from votecast.metrics.scores import log_losses
 from votecast.types import swap_columns
 
-P = forecasts(3000, 3)
+P = predictions(3000, 3)
 FAR = np.array([0.6, 1.4, 1.0, 0.5])
 """What is wrong with a judge that has travelled far."""
 
@@ -87,10 +87,10 @@ def test_evidence_is_the_integral_over_the_prior():
 
 
 def test_a_hundred_votes_that_ask_for_nothing_change_hardly_anything():
-    truth = forecasts(20_000, 11)
+    truth = predictions(20_000, 11)
     lost = []
     for seed in range(30):
-        p = forecasts(100, 100 + seed)
+        p = predictions(100, 100 + seed)
         q = Shift().fit(p, one_hot(drawn(p, seed))).transform(truth)
         lost.append(float(np.mean((truth * (np.log(truth) - np.log(q))).sum(axis=1))))
     assert np.mean(lost) < 0.006
@@ -100,7 +100,7 @@ def test_a_hundred_votes_that_ask_for_nothing_change_hardly_anything():
 def test_a_hundred_votes_recover_most_of_what_is_to_be_gained(change):
     gained, possible = [], []
     for seed in range(15):
-        p = forecasts(1100, seed)
+        p = predictions(1100, seed)
         truth = put(p, np.array(change))
         q = Shift().fit(p[:100], one_hot(drawn(truth[:100], seed))).transform(p[100:])
         gained.append(float(np.mean((truth[100:] * (np.log(q) - np.log(p[100:]))).sum(axis=1))))

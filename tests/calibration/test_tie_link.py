@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from tests.metrics.votes import drawn, forecasts, one_hot
+from tests.metrics.votes import drawn, one_hot, predictions
 
 from votecast.calibration.link_curves import CURVES, on_curve
 from votecast.calibration.tie_link import TieLink
@@ -37,8 +37,8 @@ def test_the_curve_that_votes_were_drawn_from_is_found(curve):
 
 
 def test_it_is_the_least_log_loss_that_another_solver_finds():
-    p = forecasts(1500, 5)
-    votes = one_hot(drawn(forecasts(1500, 5, spread=0.5), 5))
+    p = predictions(1500, 5)
+    votes = one_hot(drawn(predictions(1500, 5, spread=0.5), 5))
     fitted = TieLink().fit(p, votes)
 
     def loss(theta):

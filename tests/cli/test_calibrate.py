@@ -14,7 +14,7 @@ from votecast.cli.calibrate import show_outcome
 from votecast.data.battles import Battles
 from votecast.data.reading import read_votes
 from votecast.data.writing import write_votes
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, vote
         assert ran.code == 2, ran.err
         assert said in ran.err
     ran = votecast("calibrate", "--judge", arena / "judge", "--out", arena / "judge")
-    assert ran.code == 1 and "exists and is left alone" in ran.err
+    assert ran.code == 1 and "already exists" in ran.err
     assert votecast("calibrate", "--judge", arena / "judge").code == 2
     assert votecast("calibrate", "--judge", tmp_path / "absent", "--out", tmp_path / "judge").code == 1
 

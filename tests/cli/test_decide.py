@@ -135,7 +135,7 @@ def test_an_existing_file_is_left_alone(votecast: Any, words: list[object], tmp_
     (tmp_path / "d.csv").write_text("mine")
     ran = votecast(*words)
     assert ran.code == 1
-    assert "left alone" in ran.err
+    assert "already exists" in ran.err
     assert (tmp_path / "d.csv").read_text() == "mine"
 
 

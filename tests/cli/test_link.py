@@ -70,7 +70,7 @@ def test_figures_as_json_hold_the_link_and_its_gains(votecast: Callable, files: 
     assert found["scores"] == {"made_by": None, "unscored": 10, "unvoted": 0}
     assert votecast("link", "--scores", files / "scores.csv", *words, "--overwrite").code == 0
     ran = votecast("link", "--scores", files / "scores.csv", *words)
-    assert ran.code == 1 and "left alone" in ran.err
+    assert ran.code == 1 and "already exists" in ran.err
 
 
 def test_the_judge_forecasts_and_measures_files_with_scores_with_and_without_texts(

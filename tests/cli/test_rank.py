@@ -326,7 +326,7 @@ def test_votes_against_both_are_ties_for_a_judge(votecast: Callable, files: Path
 def test_outputs_are_not_replaced_unless_asked(votecast: Callable, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "board.csv"
     out.write_text("mine")
-    assert "left alone" in refused(votecast, "--input", files / "votes.csv", "--out", out)
+    assert "already exists" in refused(votecast, "--input", files / "votes.csv", "--out", out)
     ranked(votecast, "--input", files / "votes.csv", "--out", out, "--overwrite")
     assert out.read_text().startswith("rank,model")
 

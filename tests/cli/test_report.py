@@ -23,7 +23,7 @@ def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_votes_alone_become_a_page(votecast: Callable, votes: Path, tmp_path: Path) -> None:
     ran = votecast("report", "--input", votes, "--out", tmp_path / "votes.html", "--json", tmp_path / "votes.json")
     assert ran.code == 0, ran.err
-    assert "120 of 120 rows carry a vote" in ran.out and "votes.html" in ran.out
+    assert "120 of 120 rows have a vote" in ran.out and "votes.html" in ran.out
     page = Page((tmp_path / "votes.html").read_text("utf-8"))
     assert page.faults == [] and page.all("script") == []
     assert "Duplicates and conflicts" in page.text
@@ -40,7 +40,7 @@ def test_a_judge_is_audited(votecast: Callable, arena: Path, votes: Path, tmp_pa
     found = json.loads(ran.out)
     page = Page((tmp_path / "audit.html").read_text("utf-8"))
     assert page.faults == []
-    assert "Audit of baseline" in page.text
+    assert "Audit of judge" in page.text
     settings = json.loads((tmp_path / "audit.html.settings.json").read_text("utf-8"))
     assert settings["judge"]["hash"] == found["judge"]["hash"] and settings["settings"]["draws"] == 20
 

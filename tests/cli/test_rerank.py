@@ -51,7 +51,7 @@ def test_the_screen_counts_and_cites(votecast: Callable, answers: Path) -> None:
     assert "baseline (" in ran.out
     again = votecast("rerank", "--judge", "bundled:baseline", "--input", answers, "--out", "best.parquet")
     assert again.code == 1
-    assert "exists and is left alone" in again.err
+    assert "already exists" in again.err
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ def test_any_number_of_battles_comes_back_in_order(call: Run, rows: int) -> None
 
 def test_a_battle_is_sent_without_its_vote(call: Run) -> None:
     script = Script(
-        httpx.Response(200, json={"judges": []}), httpx.Response(200, json={"judge": JUDGE, "predictions": [prediction()]})
+        httpx.Response(200, json={"judges": []}),
+        httpx.Response(200, json={"judge": JUDGE, "predictions": [prediction()]}),
     )
     battle = Battle(id="1", prompt="p", response_a="a", response_b="b", winner="a", model_a="m", model_b="n")
     call(script, "compare_batch", [battle])

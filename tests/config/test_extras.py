@@ -13,7 +13,7 @@ from votecast.config import extras
 from votecast.config.extras import CHECKOUT, EXTRA, PINNED, need
 from votecast.errors import MissingExtraError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from votecast.config import machine
 
 
 def test_memory_is_kept_where_the_c_library_can() -> None:
-    code = "from votecast import machine; print(machine.keep_memory())"
+    code = "from votecast.config import machine; print(machine.keep_memory())"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() in ("True", "False")
 

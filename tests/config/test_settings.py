@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from votecast.config import Settings, UserSettings, dotted, merge, read_yaml, user_settings
+from votecast.config import Settings, UserSettings, merge_settings, nest_overrides, read_yaml, user_settings
 from votecast.errors import ConfigError
 from votecast.splits import FoldSettings
 
@@ -25,14 +25,14 @@ def test_all_faults_are_reported_at_once():
         Outer.parse({"sed": 1, "seed": "x", "model": {"trees": 0, "rates": 0.3}}, origin="mine.yaml")
     message = str(caught.value)
     assert message.startswith("mine.yaml: ")
-    assert "sed: there is no such setting; did you mean seed?" in message
-    assert "model.rates: there is no such setting; did you mean rate?" in message
+    assert "sed: unknown setting; did you mean seed?" in message
+    assert "model.rates: unknown setting; did you mean rate?" in message
     assert "model.trees" in message and "greater than or equal to 1 (given: 0)" in message
     assert "seed: Input should be a valid integer" in message
 
 
 def test_an_unknown_key_far_from_all_others_lists_what_is_allowed():
-    with pytest.raises(ConfigError, match=r"zzz: there is no such setting; allowed are seed, model"):
+    with pytest.raises(ConfigError, match=r"zzz: unknown setting; allowed are seed, model"):
         Outer.parse({"zzz": 1})
 
 
@@ -43,14 +43,14 @@ def test_settings_are_frozen_and_hashed():
 
 
 def test_dotted_keys_keep_yaml_types():
-    nested = dotted({"a.b": "3", "a.c-d": "true", "e": "[1, 2]", "f": "text", "g": 1.5, "h": "", "i": "null"})
+    nested = nest_overrides({"a.b": "3", "a.c-d": "true", "e": "[1, 2]", "f": "text", "g": 1.5, "h": "", "i": "null"})
     assert nested == {"a": {"b": 3, "c_d": True}, "e": [1, 2], "f": "text", "g": 1.5, "h": "", "i": None}
 
 
 @pytest.mark.parametrize("keys", [{"a": "1", "a.b": "2"}, {"a": "[1"}])
 def test_contradicting_or_unreadable_overrides_are_refused(keys):
     with pytest.raises(ConfigError, match="--a"):
-        dotted(keys)
+        nest_overrides(keys)
 
 
 tree = st.recursive(
@@ -61,10 +61,10 @@ trees = st.dictionaries(st.sampled_from("abc"), tree, max_size=3)
 
 @given(trees, trees)
 def test_merging_is_idempotent_and_nothing_is_neutral(base, over):
-    once = merge(base, over)
-    assert merge(once, over) == once
-    assert merge(base, {}) == base
-    assert merge({}, over) == over
+    once = merge_settings(base, over)
+    assert merge_settings(once, over) == once
+    assert merge_settings(base, {}) == base
+    assert merge_settings({}, over) == over
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "\x00", "!!python/object/apply:os.system ['true']"])

@@ -112,7 +112,7 @@ def test_the_side_file_is_written_only_when_needed_and_only_whole(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "good.csv"]
     list(VoteReader(bad, **options))
     assert len(side.read_text().splitlines()) == 1
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         list(VoteReader(bad, **options))
     list(VoteReader(bad, **options, overwrite=True))
     assert len(side.read_text().splitlines()) == 1

@@ -67,7 +67,7 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
         broken.add(["1"], [1.0], [2.0])
         raise RuntimeError
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.csv", "s.csv.settings.json"]
-    with pytest.raises(ArtifactError, match="left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         ScoreWriter(tmp_path / "s.csv").add(["1"], [1.0], [2.0])
     with pytest.raises(ConfigError, match="does not say what to write"):
         ScoreWriter(tmp_path / "s.txt")

@@ -172,7 +172,7 @@ def test_a_finished_file_is_left_and_taken_up_again(tmp_path: Path) -> None:
     write_votes(VOTES[:50], pairs)
     first = decide_file(JUDGE, RULE, pairs, out)
     before = out.read_bytes()
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         decide_file(JUDGE, RULE, pairs, out)
     again = decide_file(JUDGE, RULE, pairs, out, resume=True)
     assert (again["reused"], again["decisions"], out.read_bytes()) == (50, first["decisions"], before)

@@ -178,10 +178,10 @@ def test_a_finished_output_is_not_made_again(votes: Path, out: Path) -> None:
     write_votes(votes, first="what")
     with pytest.raises(ArtifactError, match="made of other rows"):
         predict_file(judge, votes, out, resume=True)
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         predict_file(Lengths(hash="other"), votes, out, resume=True)
     out.write_text("mine")
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         predict_file(judge, votes, out, resume=True)
     assert out.read_text() == "mine"
 
@@ -296,7 +296,7 @@ class Cutting(Lengths):
 
     precision = "fp32"
 
-    def predict_with_cuts(self, battles: Any) -> tuple[np.ndarray, Cut]:
+    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, Cut]:
         full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
         return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
 

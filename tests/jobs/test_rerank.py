@@ -413,7 +413,7 @@ def test_a_finished_output_of_other_rows_is_left_alone(rows: Path, out: Path) ->
     write_rows(rows, first="what")
     with pytest.raises(ArtifactError, match="made of other rows"):
         rerank_file(Longest(), rows, out, resume=True)
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         rerank_file(Longest(), rows, out, resume=True, top=3)
     assert bytes_of(out.parent) == before
 
@@ -458,7 +458,7 @@ def test_whatever_fails_at_whichever_step_the_same_call_with_resume_gives_the_sa
 class Cutting(Longest):
     """A judge that reads five characters of a prompt."""
 
-    def predict_with_cuts(self, battles: Any) -> tuple[np.ndarray, Cut]:
+    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, Cut]:
         full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
         return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
+from votecast.models.base import Model
 from votecast.text.report import Cut
 from votecast.types import Run
 
@@ -39,13 +40,15 @@ class Lengths:
         return Lengths(self.x[np.asarray(indices)])
 
 
-class CheapModel:
+class CheapModel(Model[Lengths]):
     settings_type: ClassVar[type[Settings]] = CheapSettings
     packages = ("safetensors",)
     base: ClassVar[dict[str, str]] = {"name": "paper", "sha256": "0" * 64, "licence": "none"}
 
+    can_be_averaged = True
+
     def __init__(self, settings: CheapSettings | None = None, *, seed: int = 0) -> None:
-        self.settings, self.seed = settings or CheapSettings(), seed
+        super().__init__(settings, seed=seed)
         self.weights = np.random.default_rng(seed).normal(size=2) / 10
         self.released = False
 
@@ -57,11 +60,11 @@ class CheapModel:
         a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))
         return Lengths(np.log1p(np.array([a, b], dtype=float).T))
 
-    def cuts(self, prepared: Lengths) -> Cut:
+    def truncation(self, prepared: Lengths) -> Cut:
         full = np.column_stack([np.ones(len(prepared)), prepared.x]).astype(np.int64)
         return Cut(np.minimum(full, 5), full)
 
-    def fit(self, prepared: Lengths, targets: Any, weights: Any, groups: Any, run: Run = Run()) -> CheapModel:  # noqa: B008
+    def fit(self, prepared: Lengths, targets: Any, weights: Any, groups: Any, run: Run = Run()) -> CheapModel:
         step = run.folder / STEP if run.folder else None
         done = 0
         if step and step.exists():
@@ -100,8 +103,5 @@ class CheapModel:
     def save(self, folder: Path) -> None:
         save_file({"weights": self.weights}, folder / "weights.safetensors")
 
-    @classmethod
-    def load(cls, folder: Path, settings: CheapSettings | None = None, *, seed: int = 0) -> CheapModel:
-        made = cls(settings, seed=seed)
-        made.weights = load_file(folder / "weights.safetensors")["weights"]
-        return made
+    def _restore(self, folder: Path) -> None:
+        self.weights = load_file(folder / "weights.safetensors")["weights"]

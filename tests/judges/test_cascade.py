@@ -39,7 +39,7 @@ class Inside:
         self.p, self.cut, self.fails = np.array(p), cut, fails
         self.asked: list[list[str]] = []
 
-    def predict_with_cuts(self, battles: Battles) -> tuple[np.ndarray, Cut | None]:
+    def predict_with_truncation(self, battles: Battles) -> tuple[np.ndarray, Cut | None]:
         self.asked.append(battles.ids)
         if self.fails in battles.ids:
             raise UnscoredRowsError({battles.ids.index(self.fails): "it is odd"}, len(battles))
@@ -77,14 +77,14 @@ def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
     whole = model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3], cut=2), thresholds=(1.0,))
     rows = battles("sure1", "x")
     whole.predict(rows)
-    cut = whole.cuts(rows)
+    cut = whole.truncation(rows)
     assert cut is not None
     assert cut.full.tolist() == [[0, 0, 0], [9, 9, 9]]
     assert cut.rows_cut == 1
-    again = whole.cuts(battles("x", "sure1"))
+    again = whole.truncation(battles("x", "sure1"))
     assert again is not None
     assert again.full.tolist() == [[9, 9, 9], [0, 0, 0]]
-    assert model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), thresholds=(1.0,)).cuts(rows) is None
+    assert model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), thresholds=(1.0,)).truncation(rows) is None
 
 
 @given(FORECASTS)
@@ -219,8 +219,8 @@ def test_exchanged_battles_go_where_their_own_forecasts_send_them(judges: list[T
     held = cascade(judges, both, max_loss=0.02, seconds=[0.001, 0.01], draws=0).fitted.out_of_fold
     assert held.swapped is not None
     assert np.array_equal(held.swapped[:100], held.raw[100:])
-    assert held.turned is not None
-    assert held.turned[:100] == held.content[100:]
+    assert held.swapped_content is not None
+    assert held.swapped_content[:100] == held.content[100:]
 
 
 def test_votes_that_do_not_count_are_left_out_and_unknown_prompts_are_named(judges: list[TrainedJudge]) -> None:

@@ -14,7 +14,7 @@ from votecast.data.simulation import simulate
 from votecast.data.writing import write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.judges.ensembling import ensemble
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.sharing import shared_rows
 from votecast.judges.trained import TrainedJudge
@@ -165,7 +165,7 @@ def test_ensembles_of_ensembles_that_see_the_order(tmp_path: Path) -> None:
     outer = ensemble([inner, judge(2)], method="stack", draws=50, out=tmp_path / "outer")
     again = load_judge(tmp_path / "outer")
     assert np.array_equal(again.predict_proba(NEW), outer.predict_proba(NEW))
-    assert again.cuts(NEW).rows_cut == inner.cuts(NEW).rows_cut > 0  # type: ignore[union-attr]
+    assert again.truncation(NEW).rows_cut == inner.truncation(NEW).rows_cut > 0  # type: ignore[union-attr]
     expected = shared_rows({"inner": inner, "other": judge(2)})
     assert np.array_equal(expected.forecasts[0], inner.fitted.out_of_fold.raw)
     again.fitted.members[0].release()  # type: ignore[attr-defined]

@@ -157,16 +157,16 @@ def test_binary_votes_hand_the_tie_out(arena):
 
 
 @pytest.mark.parametrize(
-    ("forecaster", "rows", "told"),
+    ("judge", "rows", "message"),
     [
         (np.full((2, 3), 1 / 3), 3, "2 rows of probabilities are given for 3 rows of votes"),
         (np.full((0, 3), 1 / 3), 0, "no votes to measure on"),
-        (42, 3, "the forecaster is int; allowed are"),
+        (42, 3, "what is to be measured is int; allowed are"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(arena, forecaster, rows, told):
-    with pytest.raises(DataError, match=told):
-        evaluate(forecaster, arena[0][:rows])
+def test_what_cannot_be_measured_is_refused(arena, judge, rows, message):
+    with pytest.raises(DataError, match=message):
+        evaluate(judge, arena[0][:rows])
 
 
 def test_votes_can_be_a_file(arena, tmp_path):

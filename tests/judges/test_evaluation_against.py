@@ -37,7 +37,7 @@ class Fixed:
         return self.p if battles.column("response_a").equals(VOTES.column("response_a")) else self.p[:, [1, 0, 2]]
 
 
-def test_every_kind_of_forecaster_stands_on_either_side(tmp_path: Path) -> None:
+def test_every_kind_of_predictions_stands_on_either_side(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     write_predictions([(VOTES.ids, TIMID)], file, judge={"name": "timid", "hash": "def"})
     found = evaluate(Fixed(BEST), VOTES, against=file, draws=100).against
@@ -81,4 +81,4 @@ def test_leaks_and_gaps_of_the_other_judge_are_named_as_its_own() -> None:
 
 def test_a_judge_of_judges_that_are_known_in_part_says_so() -> None:
     judge = Fixed(BEST, prompt_hashes=PromptHashes.of(VOTES[:0]), notes={"unknown_prompts": ["c"]})
-    assert any("on which prompts c was trained" in note for note in evaluate(judge, VOTES, draws=0).notes)
+    assert any("the training prompts of c are unknown" in note for note in evaluate(judge, VOTES, draws=0).notes)

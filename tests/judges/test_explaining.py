@@ -11,11 +11,11 @@ from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.features import extract
 from votecast.judges.explaining import Reason, explain
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.measures import MEASURES
 from votecast.judges.reasons import GROUPS, group_of, looks
 from votecast.judges.trained import TrainedJudge
-from votecast.models.baseline import BaselineModel, Prepared
+from votecast.models.baseline import BaselineModel, PreparedFeatures
 from votecast.models.davidson import link
 
 PROMPT = "Give me three tips for sleeping better."
@@ -79,7 +79,7 @@ def test_effects_go_through_folds_and_calibration_by_groups() -> None:
 
 
 def test_contributions_are_what_the_forecast_is_made_of(bundled: TrainedJudge) -> None:
-    model, prepared = bundled.fitted.members[0], Prepared(extract(Battles.from_rows(ROWS)))
+    model, prepared = bundled.fitted.members[0], PreparedFeatures(extract(Battles.from_rows(ROWS)))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
     made = link(parts.strength.sum(axis=1), parts.base + parts.closeness.sum(axis=1))

@@ -12,10 +12,9 @@ import votecast
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError
-from votecast.judges.cross_validation import calibration_folds
-from votecast.judges.drawing import draw_rows
-from votecast.judges.folder import out_of_fold_rows, out_of_fold_table
-from votecast.judges.train import out_of_fold_evaluation
+from votecast.judges.cross_validation import sample_rows
+from votecast.judges.evaluate import evaluate_out_of_fold
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import group_folds
 from votecast.models import registry
@@ -43,7 +42,7 @@ def test_one_fold_alone_is_that_fold_of_all(votes: Battles) -> None:
     assert np.array_equal(one.fitted.members[0].weights, every.fitted.members[2].weights)  # type: ignore[attr-defined]
     assert one.fitted.facts["folds"]["only"] == 2
     assert np.array_equal(calibration_folds(held, 42), group_folds(held.clusters, seed=42))
-    assert out_of_fold_evaluation(one, votes, draws=0).rows == len(held)
+    assert evaluate_out_of_fold(one, votes, draws=0).rows == len(held)
 
 
 def test_a_fold_that_there_is_not_is_refused(votes: Battles) -> None:
@@ -59,13 +58,13 @@ def test_the_single_fold_of_another_judge_is_held_out_again(votes: Battles, tmp_
 
 
 def test_drawn_rows_keep_the_shares_of_labels_and_their_places(votes: Battles) -> None:
-    drawn = draw_rows(votes, 40, seed=3)
+    drawn = sample_rows(votes, 40, seed=3)
     assert len(drawn) == 40
     assert (np.diff(drawn) > 0).all()
     assert np.abs(votes.targets()[drawn].sum(axis=0) - votes.targets().sum(axis=0) / 3).max() < 1
-    assert not np.array_equal(drawn, draw_rows(votes, 40, seed=4))
+    assert not np.array_equal(drawn, sample_rows(votes, 40, seed=4))
     for rows in (None, len(votes), 10**9):
-        assert np.array_equal(draw_rows(votes, rows, seed=3), np.arange(len(votes)))
+        assert np.array_equal(sample_rows(votes, rows, seed=3), np.arange(len(votes)))
     judge = TrainedJudge("cheap", {"folds.n": 2, "rows": 40, "seed": 3}).fit(votes)
     held = judge.fitted.out_of_fold
     assert np.array_equal(held.rows, drawn)
@@ -92,30 +91,30 @@ def test_the_flip_rate_of_a_family_that_sees_the_order_is_measured(votes: Battle
     held = judge.fitted.out_of_fold
     assert held.swapped is not None
     assert (held.swapped[:, 0] > held.raw[:, 1]).all()
-    rate = out_of_fold_evaluation(judge, votes, draws=0).metrics["flip_rate"].value
+    rate = evaluate_out_of_fold(judge, votes, draws=0).metrics["flip_rate"].value
     assert rate is not None
     assert rate > 0.1
-    table_of_it = out_of_fold_table(held)
-    assert np.array_equal(out_of_fold_rows(table_of_it).swapped, held.swapped)
+    table_of_it = held.to_table()
+    assert np.array_equal(OutOfFold.from_table(table_of_it).swapped, held.swapped)
     old = table_of_it.select([name for name in table_of_it.column_names if not name.startswith("swapped")])
-    assert out_of_fold_rows(old).swapped is None
+    assert OutOfFold.from_table(old).swapped is None
 
 
 def test_the_flip_rate_of_a_family_that_does_not_see_the_order_is_nought(votes: Battles) -> None:
     judge = TrainedJudge("cheap", {"folds.n": 2}).fit(votes)
     assert judge.fitted.out_of_fold.swapped is None
-    assert out_of_fold_evaluation(judge, votes, draws=0).metrics["flip_rate"].value == 0
-    assert "swapped_a" not in out_of_fold_table(judge.fitted.out_of_fold).column_names
+    assert evaluate_out_of_fold(judge, votes, draws=0).metrics["flip_rate"].value == 0
+    assert "swapped_a" not in judge.fitted.out_of_fold.to_table().column_names
 
 
 def test_what_is_cut_is_recorded_and_can_be_asked_for(votes: Battles) -> None:
     judge = TrainedJudge("cheap", {"folds.n": 2}).fit(votes)
-    cut = judge.cuts(votes)
+    cut = judge.truncation(votes)
     assert cut is not None
     assert len(cut) == 120
     assert judge.fitted.facts["cut"] == cut.to_dict()
-    assert votecast.load_judge("bundled:baseline").cuts(votes) is None
-    assert len(judge.cuts(votes[:0])) == 0  # type: ignore[arg-type]
+    assert votecast.load_judge("bundled:baseline").truncation(votes) is None
+    assert len(judge.truncation(votes[:0])) == 0  # type: ignore[arg-type]
 
 
 def test_weights_can_be_averaged_where_the_family_can(votes: Battles) -> None:

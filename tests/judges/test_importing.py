@@ -23,8 +23,8 @@ from votecast.data.reading import read_votes
 from votecast.data.simulation import simulate
 from votecast.data.simulation.files import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
+from votecast.judges.evaluate import evaluate_out_of_fold, train
 from votecast.judges.importing import calibrate, check_apart, checked_labels, import_judge
-from votecast.judges.train import out_of_fold_evaluation, train
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural.backbone import LABELS
 from votecast.models.neural.checkpoint import read_checkpoint
@@ -175,7 +175,7 @@ def test_a_member_of_a_judge_is_a_checkpoint_and_the_judge_is_not(
 def test_votes_calibrate_and_measure_an_imported_judge(folds: list[Path], tmp_path: Path, battles: Battles) -> None:
     raw = import_judge(folds[:1], settings=SHORT)
     made = calibrate(raw, battles, "temperature")
-    figures = out_of_fold_evaluation(made, battles, draws=20).to_dict()
+    figures = evaluate_out_of_fold(made, battles, draws=20).to_dict()
     made.record(figures=figures)
     made.save_pretrained(tmp_path / "judge")
     again = TrainedJudge.from_pretrained(tmp_path / "judge")

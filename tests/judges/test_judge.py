@@ -9,8 +9,8 @@ import pytest
 from votecast.artifacts import write_folder
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, DataError, JudgeError, LeakError
-from votecast.judges.cross_validation import calibration_folds, checked_probabilities
-from votecast.judges.loading import bundled_names, load_judge
+from votecast.judges.load import bundled_names, load_judge
+from votecast.judges.out_of_fold import calibration_folds, check_distributions
 from votecast.judges.trained import TrainedJudge
 
 SMALL = {"folds.n": 2}
@@ -29,7 +29,7 @@ def test_every_row_has_one_out_of_fold_forecast(judge, arena):
     assert held.content == arena[:500].content_hashes()
     assert sorted(np.unique(held.fold)) == [0, 1]
     assert np.array_equal(held.targets, arena[:500].targets())
-    checked_probabilities(held.raw, "held")
+    check_distributions(held.raw, "held")
 
 
 def test_no_prompt_cluster_is_in_two_folds(judge):
@@ -94,7 +94,7 @@ def test_an_unfitted_judge_says_so():
 @pytest.mark.parametrize("row", [[0.5, 0.5, 0.5], [np.nan, 0.5, 0.5], [1.5, -0.5, 0.0], [np.inf, 0, 0]])
 def test_what_is_not_a_probability_never_leaves(row):
     with pytest.raises(JudgeError, match="row 2 of a batch"):
-        checked_probabilities(np.array([[0.2, 0.3, 0.5], row]), "mine")
+        check_distributions(np.array([[0.2, 0.3, 0.5], row]), "mine")
 
 
 def test_a_judge_of_an_unknown_family_asks_for_an_upgrade(tmp_path):
@@ -149,7 +149,7 @@ def test_names_of_judges(saved, judge, monkeypatch, tmp_path):
     assert "baseline" in bundled_names()
     with pytest.raises(ArtifactError, match="bundled:baseline"):
         load_judge("bundled:nothing")
-    with pytest.raises(ArtifactError, match="there is no .*absent, neither a file nor a judge folder"):
+    with pytest.raises(ArtifactError, match="absent not found; give the path of a judge folder"):
         load_judge(tmp_path / "absent")
     (tmp_path / "config.yaml").write_text(f"default_judge: {saved}\n")
     monkeypatch.setenv("VOTECAST_CONFIG", str(tmp_path / "config.yaml"))

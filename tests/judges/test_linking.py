@@ -16,8 +16,7 @@ from votecast.data.scores import Scores, ScoreWriter
 from votecast.data.writing import write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.form import length_gap
-from votecast.judges.linking import link_judge, match
-from votecast.judges.train import link
+from votecast.judges.link import link, link_judge, match
 from votecast.judges.trained import TrainedJudge
 from votecast.splits import PromptHashes
 
@@ -78,7 +77,7 @@ def test_pipeline_measures_beside_what_was_not_fitted_and_saves(tmp_path: Path) 
     assert "link fitted: yes; davidson on 240 votes: scale" in card
     assert "bare numbers; it forecasts only rows that bring score_a and score_b" in card
     assert again.notes["link"]["fitted"] is True
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         link(tmp_path / "absent.csv", VOTES, out=tmp_path / "judge")
     with pytest.raises(LeakError):
         again.prompt_hashes.check(VOTES)
@@ -172,10 +171,10 @@ def test_scores_that_say_what_made_them_become_a_judge_of_texts(tmp_path: Path) 
     assert bare.recipe.family == "scores"
     with pytest.raises(ArtifactError, match="weights of SHA-256 f00, and tiny:llama has"):
         link_judge(Scores(votes.ids, a, b, made | {"sha256": "f00"}), votes)
-    with pytest.raises(DataError, match="do not say in full what made them"):
+    with pytest.raises(DataError, match="do not record in full what made them"):
         link_judge(Scores(votes.ids, a, b, made | {"settings": {"rank": 3}}), votes)
     gone = {"judge": {"folder": str(tmp_path / "gone"), "name": "mine", "hash": "f00"}}
-    with pytest.raises(ArtifactError, match="made by the judge 'mine' in .*gone, which is not there"):
+    with pytest.raises(ArtifactError, match="made by the judge 'mine' in .*gone, which is missing"):
         link_judge(Scores(votes.ids, a, b, made | gone), votes)
 
 

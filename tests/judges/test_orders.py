@@ -12,8 +12,8 @@ from votecast.data.battles import Battles
 from votecast.judges.cascade import CascadeModel, CascadeSettings
 from votecast.judges.combining.pool import Mean
 from votecast.judges.ensemble import EnsembleModel, EnsembleSettings
-from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.orders import as_shown, both_orders, forecast, goes_by_shown
+from votecast.judges.out_of_fold import Fitted, OutOfFold
 from votecast.judges.trained import TrainedJudge
 from votecast.models.average import AverageModel, AverageSettings
 from votecast.models.routing import entropy

@@ -17,7 +17,7 @@ from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.card_calibrated import sections
 from votecast.judges.ensembling import ensemble
-from votecast.judges.linking import link_judge
+from votecast.judges.link import link_judge
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import log_loss

@@ -19,7 +19,7 @@ import votecast
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import ArtifactError, ConfigError, DataError
-from votecast.judges import folding
+from votecast.judges import cross_validation
 from votecast.judges import train as train_module
 from votecast.judges.trained import TrainedJudge
 from votecast.judges.unfinished import at_work, work_folder
@@ -27,7 +27,7 @@ from votecast.models import registry
 from votecast.types import Run
 
 SMALL = {"folds.n": 2}
-OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fsync"), (folding, "save_file")]
+OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fsync"), (cross_validation, "save_file")]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ class Figures:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "out_of_fold_evaluation", Figures)
+    monkeypatch.setattr(train_module, "evaluate_out_of_fold", Figures)
 
 
 def bytes_of(folder: Path) -> dict[str, str]:
@@ -123,19 +123,20 @@ def test_finished_folds_are_taken_as_they_are(
     whole = votecast.train("cheap", votes, out=tmp_path / "whole", overrides=SMALL)
     assert log.read_text().split("\n")[:4] == ["fold_0 0", "fold_0 1", "fold_0 2", "fold_1 0"]
     out, work = tmp_path / "judge", work_folder(tmp_path / "judge")
-    save = folding.write_part
+    write = cross_validation.write_part
 
-    def torn(folder: Path, write: Callable) -> None:
-        save(folder, write)
+    def torn(folder: Path, fill: Callable) -> None:
+        write(folder, fill)
         if folder.parent.name == "fold_1":
-            raise MemoryError("the accelerator is full")
+            raise MemoryError("out of memory")
 
-    monkeypatch.setattr(folding, "write_part", torn)
+    monkeypatch.setattr(cross_validation, "write_part", torn)
     with pytest.raises(MemoryError) as caught:
         votecast.train("cheap", votes, out=out, overrides=SMALL)
     assert caught.value.__notes__ == [f"the work so far is kept in {work}; the same command with --resume continues it"]
-    monkeypatch.setattr(folding, "write_part", save)
-    (work / "fold_1" / "done" / "member" / "weights.safetensors").write_bytes(b"torn")
+    monkeypatch.setattr(cross_validation, "write_part", write)
+    assert not (work / "fold_0" / "done" / "member").exists()  # a refit keeps none of its folds
+    (work / "fold_1" / "done" / "predictions.safetensors").write_bytes(b"torn")
     (work / "fold_1" / STEP).unlink()
     log.unlink()
     assert votecast.train("cheap", votes, out=out, overrides=SMALL, resume=True).hash == whole.hash
@@ -212,7 +213,7 @@ def test_a_finished_judge_is_not_made_again_but_another_one_is_in_the_way(
     monkeypatch.setenv(LOG, str(tmp_path / "log"))
     assert votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL, resume=True).hash == made.hash
     assert not (tmp_path / "log").exists()
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL | {"seed": 1}, resume=True)
     assert {path.name for path in tmp_path.iterdir()} == {"judge"}
 

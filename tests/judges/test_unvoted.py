@@ -9,7 +9,7 @@ import pytest
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
 
 

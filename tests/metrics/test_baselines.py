@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.metrics.votes import drawn, files, forecasts, one_hot
+from tests.metrics.votes import drawn, files, one_hot, predictions
 
 from votecast.errors import DataError
 from votecast.metrics import class_prior, group_folds, log_loss, longer_wins, uniform
@@ -43,7 +43,7 @@ def test_the_prior_of_a_large_file_is_its_class_shares():
 
 
 @given(files(), st.integers(0, 99))
-def test_no_row_is_forecast_from_its_own_vote(file, seed):
+def test_no_row_is_predicted_from_its_own_vote(file, seed):
     t, _, w = file
     folds = group_folds(np.arange(len(w)) // 2)
     lengths = np.random.default_rng(seed).integers(0, 3, (len(w), 2))
@@ -58,7 +58,7 @@ def test_no_row_is_forecast_from_its_own_vote(file, seed):
 
 
 @given(files(), st.integers(0, 99))
-def test_longer_wins_exchanges_with_the_answers_exactly(file, seed):
+def test_longer_wins_swaps_with_the_answers_exactly(file, seed):
     t, _, w = file
     folds = group_folds(np.arange(len(w)))
     lengths = np.random.default_rng(seed).integers(0, 3, (len(w), 2))
@@ -83,7 +83,7 @@ def test_longer_wins_knows_how_often_the_longer_answer_wins():
     )
 
 
-def test_baselines_of_binary_files_forecast_no_ties():
+def test_baselines_of_binary_files_predict_no_ties():
     t = one_hot(np.array([0, 1, 0, 1]))
     folds = np.array([0, 0, 1, 1])
     assert (class_prior(t, folds=folds, binary=True)[:, 2] == 0).all()
@@ -91,7 +91,7 @@ def test_baselines_of_binary_files_forecast_no_ties():
 
 
 def test_lengths_and_folds_must_fit_the_rows():
-    t = one_hot(drawn(forecasts(4)))
+    t = one_hot(drawn(predictions(4)))
     with pytest.raises(DataError, match=r"lengths have shape \(3, 2\)"):
         longer_wins(t, np.ones((3, 2)), folds=np.zeros(4, dtype=np.int64))
     with pytest.raises(DataError, match=r"folds have shape \(3,\)"):

@@ -7,11 +7,11 @@ import pytest
 import sklearn.metrics as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.metrics.votes import drawn, files, forecasts, one_hot
+from tests.metrics.votes import drawn, files, one_hot, predictions
 
 from votecast import metrics
 from votecast.errors import DataError
-from votecast.metrics.rows import without_ties
+from votecast.metrics.scores import without_ties
 from votecast.types import swap_columns
 
 EXACT = pytest.approx
@@ -27,7 +27,7 @@ SCORES = {
 
 @pytest.fixture(params=[0, 1, 2], scope="module")
 def file(request):
-    p = forecasts(3000, request.param, spread=3.0)
+    p = predictions(3000, request.param, spread=3.0)
     y = drawn(p, request.param)
     return y, p, np.random.default_rng(request.param).gamma(2.0, size=len(y))
 
@@ -63,7 +63,7 @@ def test_accuracy_recall_and_macro_f1_are_scikit_learns(file):
     assert metrics.macro_f1(one_hot(y), p, w) == close(oracle.f1_score(y, d, sample_weight=w, average="macro"))
 
 
-def test_macro_f1_leaves_out_a_class_that_nobody_voted_or_decided(file):
+def test_macro_f1_leaves_out_a_class_that_occurs_nowhere(file):
     y, p, w = file
     kept = y != 2
     y, p, w = y[kept], without_ties(p[kept]), w[kept]
@@ -115,7 +115,7 @@ def test_a_draw_is_shared_by_the_classes_that_draw():
 
 def test_figures_of_absent_votes_are_nan():
     ties = one_hot(np.array([2, 2]))
-    p = forecasts(2)
+    p = predictions(2)
     assert np.isnan(metrics.auc(ties, p))
     assert np.isnan(metrics.agreement(ties, p))
     assert np.isnan(metrics.recall(ties, p)[:2]).all()
@@ -135,7 +135,7 @@ def test_a_judge_blind_to_the_order_never_flips(file):
 
 
 @given(files())
-def test_perfect_forecasts_have_perfect_figures(file):
+def test_perfect_predictions_have_perfect_figures(file):
     t, _, w = file
     t = one_hot(t.argmax(axis=1))
     assert metrics.log_loss(t, t, w) == EXACT(0, abs=1e-15)
@@ -157,7 +157,7 @@ def test_scores_do_not_depend_on_the_order_of_rows(name, file, seed):
 @pytest.mark.parametrize("name", SCORES)
 @settings(max_examples=40)
 @given(file=files())
-def test_scores_do_not_depend_on_the_order_of_answers(name, file):
+def test_scores_do_not_depend_on_the_order_of_responses(name, file):
     t, p, w = file
     expected = SCORES[name](t, p, w)
     assert SCORES[name](swap_columns(t), swap_columns(p), w) == EXACT(expected, rel=1e-12, abs=1e-12, nan_ok=True)
@@ -184,7 +184,7 @@ def test_a_soft_vote_is_so_many_hard_votes(name, file):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (lambda t, p, w: (t[:2], p, w), "3 rows of probabilities are given for 2 rows of votes"),
         (lambda t, p, w: (t, p[:, :2], w), r"have shape \(3, 2\)"),
@@ -200,7 +200,7 @@ def test_a_soft_vote_is_so_many_hard_votes(name, file):
     ],
 )
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
-def test_input_that_is_no_forecast_is_refused(score, change, told):
+def test_invalid_input_is_rejected(score, change, expected):
     t, p, w = one_hot(np.array([0, 1, 2])), np.full((3, 3), 1 / 3), np.ones(3)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=expected):
         score(*change(t, p, w))

@@ -1,4 +1,4 @@
-"""Votes and forecasts for tests of figures."""
+"""Votes and predictions for tests of figures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from votecast.types import Probabilities
 
 
-def forecasts(rows: int, seed: int = 0, spread: float = 1.0) -> Probabilities:
-    """Random forecasts, shape (rows, 3)."""
+def predictions(rows: int, seed: int = 0, spread: float = 1.0) -> Probabilities:
+    """Random predictions, shape (rows, 3)."""
     z = np.exp(spread * np.random.default_rng(seed).normal(size=(rows, 3)))
     return np.asarray(z / z.sum(axis=1, keepdims=True))
 
 
 def drawn(p: Probabilities, seed: int = 0) -> NDArray[np.int64]:
-    """A class for each row, drawn from the forecast."""
+    """A class for each row, drawn from the prediction."""
     u = np.random.default_rng(seed + 1).random((len(p), 1))
     return np.minimum((u > p.cumsum(axis=1)).sum(axis=1), 2)
 
@@ -28,7 +28,7 @@ def one_hot(labels: NDArray[np.int64]) -> Probabilities:
 
 @st.composite
 def files(draw: st.DrawFn, soft: bool = True) -> tuple[Probabilities, Probabilities, NDArray[np.float64]]:
-    """Votes (hard or soft), forecasts (with zeros and draws) and weights of one to thirty rows."""
+    """Votes (hard or soft), predictions (with zeros and draws) and weights of one to thirty rows."""
     rows = draw(st.integers(1, 30))
     kind = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]) if draw(st.booleans()) else st.floats(0.001, 1)
     p = np.array([draw(st.tuples(kind, kind, kind).filter(lambda x: sum(x) > 0)) for _ in range(rows)])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from votecast.errors import ConfigError
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.models.decoder import DecoderModel
 from votecast.models.neural.backbone import Source

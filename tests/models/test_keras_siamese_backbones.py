@@ -95,7 +95,7 @@ def test_a_preset_folder_trains_and_comes_back_without_it(deberta, arena, tmp_pa
     elsewhere = settings.model_copy(update={"name": "/no/longer/there"})
     again = KerasSiameseModel.load(tmp_path, elsewhere, seed=1)
     assert np.array_equal(again.predict(again.prepare(battles)), model.predict(prepared))
-    assert model.cuts(prepared).rows_cut > 0
+    assert model.truncation(prepared).rows_cut > 0
 
 
 def test_a_preset_keeps_its_weights(hub, deberta):

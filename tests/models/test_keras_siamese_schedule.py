@@ -60,7 +60,7 @@ def test_the_picture_is_the_same_file_every_time_and_shows_all_three_decays(tmp_
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     words = "".join(ET.fromstring((tmp_path / "one.svg").read_text("utf-8")).itertext())
     assert all(word in words for word in ("cosine", "exponential", "step", "epochs done", "learning rate"))
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         plot_schedule(settings, tmp_path / "one.svg")
 
 

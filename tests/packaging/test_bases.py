@@ -16,7 +16,7 @@ from votecast import load_judge
 from votecast.artifacts import CONFIG_NAME, write_folder
 from votecast.config.extras import PINNED
 from votecast.data import read_votes
-from votecast.judges.unvoted import recipe_judge
+from votecast.judges.load import reward_judge
 from votecast.models.registry import FAMILIES
 from votecast.packaging.judge import copy_judge, find_bases
 from votecast.packaging.needs import EXTRAS, needs_of
@@ -32,7 +32,7 @@ def base(tmp_path: Path) -> Path:
 
 def judge_on(name: Path | str, folder: Path) -> Path:
     """The folder of a judge on a reward model."""
-    recipe_judge("internlm2_reward", SETTINGS | {"model.name": str(name)}).save_pretrained(folder)
+    reward_judge("internlm2_reward", SETTINGS | {"model.name": str(name)}).save_pretrained(folder)
     return folder
 
 

@@ -28,7 +28,7 @@ def words(arena: Path, tmp_path: Path) -> list[str]:
         ("--platform win_amd64", 2, "allowed are manylinux_2_N_x86_64"),
         ("--platform manylinux_2_4_x86_64", 2, "N from 5 to 99"),
         ("--platform manylinux_2_999999999_x86_64", 2, "N from 5 to 99"),
-        ("--judge nowhere", 1, "there is no nowhere"),
+        ("--judge nowhere", 1, "nowhere not found"),
         ("--judge bundled:nobody", 1, "those that ship with votecast are"),
         ("--judge recipe:baseline", 2, "which learns everything from votes"),
         ("--contest chess", 2, "chess"),
@@ -164,5 +164,6 @@ def test_the_name_of_a_file_is_no_place_for_a_pack(
     words = ["pack", "--judge", arena / "judge", "--out", tmp_path / "pack", "--find-links", links, "--no-index"]
     for more in ([], ["--overwrite"]):
         ran = votecast(*words, *more)
-        assert (ran.code, "is left alone" in ran.err) == (1, True)
+        assert ran.code == 1
+        assert "already exists" in ran.err or "is not a pack" in ran.err
     assert (tmp_path / "pack").read_text() == "a letter"

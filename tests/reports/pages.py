@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from votecast.metrics.result import Figure
-from votecast.reports.document import Chart, Document, Example, Heatmap, Remark, Section, Series, Table
+from votecast.metrics import Figure
+from votecast.reports.document import Chart, Document, Example, Heatmap, Metric, Remark, Section, Series, Table
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 ALONE = {"line", "rect", "circle", "path"}
@@ -84,4 +84,5 @@ def document(text: str = "words") -> Document:
     ]
     remarks = [Remark("good", text), Remark("note", text), Remark("warning", text)]
     sections = [Section(key, text, [text], items) for key in ("one", "two", "two", "content")]
-    return Document(text, text, remarks, [(text, text)], sections)
+    metrics = [Metric(text, Figure(0.61234, 0.5811, 0.6423), text, percent=True), Metric(text, 7)]
+    return Document(text, text, remarks, [(text, text)], sections, metrics)

@@ -1,4 +1,4 @@
-"""The page of an audit: what its summary says of judges with one fault each, and that nothing is left out."""
+"""The page of an audit: findings for judges with one fault each, and complete tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _page(
     return audit_page(audit_judge(Knowing(battles, q, tilt), battles, draws=40))
 
 
-def _said(page: Document, level: str) -> str:
+def _texts(page: Document, level: str) -> str:
     return "\n".join(remark.text for remark in page.summary if remark.level == level)
 
 
@@ -48,10 +48,26 @@ def _section(page: Document, key: str) -> Section:
 
 
 def test_a_good_judge_is_recommended_without_a_warning(truth: Document) -> None:
-    assert _said(truth, "warning") == ""
-    assert "It foresees votes" in _said(truth, "good")
-    assert "taken at their word" in _said(truth, "good")
-    assert "not truth" in _said(truth, "note")
+    assert _texts(truth, "warning") == ""
+    assert "Top choice matches the vote in" in _texts(truth, "good")
+    assert "No miscalibration detected in 1,500 votes" in _texts(truth, "good")
+    assert "not correctness" in _texts(truth, "note")
+
+
+def test_headline_metrics_stand_beside_the_class_prior(world: World, truth: Document) -> None:
+    shown = {metric.name: metric for metric in truth.metrics}
+    assert list(shown) == ["Log loss", "Accuracy", "Calibration error", "Flip rate", "Votes"]
+    assert shown["Log loss"].note.startswith("class prior 1.")
+    assert shown["Votes"].value == 1500
+    named = audit_page(audit_judge(Predictions(world[0].ids, world[1], name="recipe"), world[0], draws=0), name="mine")
+    assert named.title == "Audit of mine"
+
+
+def test_findings_from_few_rows_have_n_and_interval(world: World) -> None:
+    few = world[0].take(range(60))
+    page = audit_page(audit_judge(Knowing(few, world[1][:60]), few, draws=40))
+    text = "\n".join(remark.text for remark in page.summary)
+    assert "of 60 rows (95% CI " in text and ", 95% CI " in text
 
 
 def test_warnings_come_first(world: World) -> None:
@@ -62,39 +78,39 @@ def test_warnings_come_first(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("power", "warning"), [(4.0, "It is overconfident"), (-1.0, "Do not use its probabilities on votes like these")]
+    ("power", "warning"), [(4.0, "Overconfident: "), (-1.0, "Do not use its probabilities on votes like these")]
 )
-def test_forecasts_that_do_harm_are_warned_of(world: World, power: float, warning: str) -> None:
-    assert warning in _said(_page(world, sharpened(world[1], np.full(len(world[1]), power))), "warning")
+def test_predictions_worse_than_the_class_prior_are_warned_of(world: World, power: float, warning: str) -> None:
+    assert warning in _texts(_page(world, sharpened(world[1], np.full(len(world[1]), power))), "warning")
 
 
-def test_forecasts_without_content_are_warned_of(world: World) -> None:
+def test_predictions_without_content_are_warned_of(world: World) -> None:
     flat = np.tile(world[0].targets().mean(axis=0), (len(world[1]), 1))
-    warned = _said(_page(world, flat), "warning")
-    assert "cannot be told apart from" in warned
+    warned = _texts(_page(world, flat), "warning")
+    assert "Not better than the class prior beyond chance" in warned
 
 
-def test_a_pull_to_the_first_answer_is_warned_of(world: World) -> None:
+def test_position_bias_is_warned_of(world: World) -> None:
     page = _page(world, world[1], lambda _, q: tilted(q, np.full(len(q), 0.8)))
-    assert "in favour of the first" in _said(page, "warning")
+    assert "in favour of the answer shown first" in _texts(page, "warning")
 
 
-def test_a_taste_for_length_is_warned_of(world: World) -> None:
+def test_a_bias_for_length_is_warned_of(world: World) -> None:
     page = _page(world, world[1], lambda shown, q: tilted(q, 1.2 * length_gap(shown)))
-    assert "It gives more for length" in _said(page, "warning")
+    assert "It overrates length" in _texts(page, "warning")
 
 
 def test_missing_ties_are_warned_of(world: World) -> None:
     q = world[1] * [1, 1, 0.1]
     page = _page(world, q / q.sum(axis=1, keepdims=True))
-    assert "too few ties" in _said(page, "warning")
-    assert "never decides for a tie" in _said(page, "note")
+    assert "too few ties" in _texts(page, "warning")
+    assert "A tie is never its top choice" in _texts(page, "note")
 
 
 def test_few_prompts_are_warned_of(world: World) -> None:
     battles, p = world
     page = audit_page(audit_judge(Knowing(battles, p), battles[:30], draws=20))
-    assert "different prompts here" in _said(page, "warning")
+    assert "Only 30 prompts" in _texts(page, "warning")
 
 
 @pytest.mark.parametrize("rows", [3, 29])
@@ -102,39 +118,39 @@ def test_a_handful_of_votes_recommends_nothing(world: World, rows: int) -> None:
     battles, _ = world
     few = battles.take(range(rows))
     page = audit_page(audit_judge(Knowing(few, 0.97 * few.targets() + 0.01), few, draws=20))
-    assert f"So few votes tell nothing of a judge ({rows} on " in _said(page, "warning")
-    assert not [word for word in ("foresees", "agree in", "slices") if word in _said(page, "good")]
-    assert "different prompts here" not in _said(page, "warning")
+    assert f"{rows} votes on " in _texts(page, "warning")
+    assert not [word for word in ("Top choice", "agree in", "slice") if word in _texts(page, "good")]
+    assert "Only" not in _texts(page, "warning")
 
 
-def test_a_slice_that_holds_every_row_is_no_news(world: World) -> None:
+def test_a_slice_of_all_rows_is_no_finding(world: World) -> None:
     page = _page(world, sharpened(world[1], np.full(len(world[1]), 4.0)))
     assert "most overconfident for 1 turn" not in "\n".join(remark.text for remark in page.summary)
 
 
-def test_a_fault_not_found_on_few_prompts_is_no_news(world: World) -> None:
+def test_an_undetected_fault_on_few_prompts_is_no_finding(world: World) -> None:
     battles, p = world
     few = battles.take(range(120))
     page = audit_page(audit_judge(Knowing(few, p[:120]), few, draws=40))
-    assert "None of" not in _said(page, "good") and "No taste" not in _said(page, "good")
+    assert "No slice" not in _texts(page, "good") and "No bias" not in _texts(page, "good")
 
 
 def test_without_draws_nothing_is_called_chance(world: World) -> None:
     battles, p = world
     page = audit_page(audit_judge(Knowing(battles, p), battles, draws=0))
-    assert "No intervals were drawn" in _said(page, "note")
-    assert _said(page, "warning") == ""
+    assert "No intervals were computed" in _texts(page, "note")
+    assert _texts(page, "warning") == ""
 
 
-def test_an_order_that_moves_forecasts_and_no_decision_is_told_of(world: World) -> None:
+def test_an_order_that_changes_predictions_but_no_top_choice_is_a_note(world: World) -> None:
     def sway(battles: Battles, p: Probabilities) -> Probabilities:
         """Every other row is pulled to the answer that is shown first, and the others to the second."""
         return np.asarray(0.9 * p + 0.1 * np.eye(3)[np.arange(len(battles)) % 2])
 
     sure = np.tile([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]], (375, 1))
     page = _page(world, sure, sway)
-    assert "does not matter" not in _said(page, "good")
-    assert "Its forecasts move by 10.0% on average with the order of the answers" in _said(page, "note")
+    assert "No position bias" not in _texts(page, "good")
+    assert "Predictions change by 10.0% on average with the order of the answers" in _texts(page, "note")
 
 
 def test_rare_languages_are_one_slice_and_small_slices_are_not_drawn(world: World) -> None:
@@ -152,12 +168,12 @@ def test_rare_languages_are_one_slice_and_small_slices_are_not_drawn(world: Worl
     assert "neither tested nor drawn" in section.text[-1]
 
 
-def test_predictions_alone_say_what_is_not_known(world: World) -> None:
+def test_predictions_alone_leave_the_rest_unknown(world: World) -> None:
     battles, p = world
     page = audit_page(audit_judge(Predictions(battles.ids, p), battles, draws=10))
-    assert "forecasts of one order only" in _said(page, "note")
-    assert "could not be checked" in _said(page, "note")
-    assert page.title == "Audit of unnamed forecasts"
+    assert "predictions for one order only" in _texts(page, "note")
+    assert "could not be checked" in _texts(page, "note")
+    assert page.title == "Audit of unnamed predictions"
 
 
 def test_leaks_are_warned_of(world: World) -> None:
@@ -170,13 +186,13 @@ def test_leaks_are_warned_of(world: World) -> None:
                 return np.arange(7 if allow else 0)
 
     page = audit_page(audit_judge(Leaking(battles, p), battles[:60], allow_leak=True, draws=5))
-    assert "7 of 60 rows have prompts on which the judge was trained" in _said(page, "warning")
+    assert "7 of 60 rows share prompts with the judge's training data" in _texts(page, "warning")
 
 
 def test_sections_come_in_the_order_a_reader_needs(truth: Document) -> None:
     keys = [section.key for section in truth.sections]
-    wanted = ["judge", "figures", "reliability", "decisions", "slices", "position", "style", "models", "truncation"]
-    assert keys == [*wanted, "mistakes", "closest", "method"]
+    wanted = ["figures", "reliability", "decisions", "slices", "position", "style", "models", "truncation"]
+    assert keys == [*wanted, "mistakes", "closest", "judge", "method"]
     assert len(set(keys)) == len(keys)
 
 
@@ -214,7 +230,7 @@ def test_binary_votes_leave_ties_out_of_the_page(world: World) -> None:
     battles, p = world
     kept = np.flatnonzero(battles.targets()[:, 2] == 0)[:300]
     page = audit_page(audit_judge(Knowing(battles, p), battles.take(kept), draws=10))
-    assert "No tie was voted" in _said(page, "note")
+    assert "No tie was voted" in _texts(page, "note")
     tables = [item for item in _section(page, "slices").items if isinstance(item, Table)]
     assert all("tie gap" not in table.columns for table in tables)
 
@@ -223,6 +239,6 @@ def test_the_page_can_be_written(truth: Document) -> None:
     from votecast.reports.html import render
 
     text = render(truth)
-    assert "Its surest mistakes" in text
+    assert "Most confident mistakes" in text
     assert "NaN" not in text
     assert "nan " not in text

@@ -1,4 +1,4 @@
-"""The page of a cascade says what it costs and saves, and escapes what judges are called."""
+"""The page of a cascade shows costs and savings, and escapes the names of judges."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from votecast.metrics import Figure
 from votecast.reports.cascade_page import cascade_page
 from votecast.reports.document import Chart, Table
 from votecast.reports.html import render
@@ -44,19 +45,23 @@ def test_the_page_holds_the_frontier_as_charts_and_table() -> None:
     assert [row[0] for row in table.rows] == ["", "chosen", ""]
     assert table.rows[1][1:5] == [0.5, "1.0500", "+0.0500", "-0.0010 to +0.2000"]
     assert len(judges.items) == 1
-    assert "50% of all rows go on" in document.summary[0].text
-    assert document.summary[1].text.startswith("Chosen anew on other prompts, the procedure costs +0.0500 (-0.0010 to")
+    assert "50% of rows are passed on" in document.summary[0].text
+    assert document.title == "Cascade mine"
+    assert "chosen on other prompts: log loss +0.0500 (95% CI -0.0010 to +0.2000)" in document.summary[1].text
+    assert [(metric.name, metric.value) for metric in document.metrics][:1] == [
+        ("Log loss above the last judge", Figure(0.05, -0.001, 0.2))
+    ]
     assert [remark.level for remark in document.summary] == ["note", "note", "warning"]
     assert ("thresholds", "0.9000 nats of entropy") in document.facts
 
 
-def test_the_saved_cascade_and_the_procedure_are_two_things() -> None:
-    told = found() | {"chosen": 2, "thresholds": [None]}
-    document = cascade_page(told, name="mine")
+def test_the_saved_cascade_and_the_cross_fitted_cost_differ() -> None:
+    changed = found() | {"chosen": 2, "thresholds": [None]}
+    document = cascade_page(changed, name="mine")
     assert document.summary[0].level == "warning"
-    assert document.summary[0].text.endswith("20.00 times as fast; no row goes on from <fast>.")
-    assert "50% of all rows go on from <fast>" in document.summary[1].text
-    assert ("thresholds", "no row goes on") in document.facts
+    assert document.summary[0].text.endswith("20.00 times as fast; no row is passed on from <fast>.")
+    assert "50% of rows are passed on from <fast>" in document.summary[1].text
+    assert ("thresholds", "no row is passed on") in document.facts
 
 
 @pytest.mark.parametrize("low", [-0.001, None])

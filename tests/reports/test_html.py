@@ -13,11 +13,18 @@ from hypothesis import strategies as st
 from tests.reports.pages import Page, document
 
 from votecast.errors import ArtifactError
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 from votecast.reports.document import Chart, Document, Example, Section, Series, Table
 from votecast.reports.html import render, write_page
-from votecast.reports.numbers import own_decimals, shown, shown_rows, tick
-from votecast.reports.texts import LONGEST, shortened, visible
+from votecast.reports.page_format import (
+    LONGEST,
+    make_visible,
+    shorten,
+    show_cell,
+    show_rows,
+    show_tick,
+    significant_decimals,
+)
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -52,7 +59,7 @@ def test_any_text_can_be_written(text: str) -> None:
     source = render(document(text))
     source.encode("utf-8")
     assert Page(source).faults == []
-    assert visible(text).strip() in "".join(Page(source).words) or not visible(text).strip()
+    assert make_visible(text).strip() in "".join(Page(source).words) or not make_visible(text).strip()
 
 
 def test_texts_are_shown_as_they_are() -> None:
@@ -132,7 +139,7 @@ def test_long_texts_are_cut_and_the_page_says_so() -> None:
     assert "994,000 more characters are not shown" in page.text
     assert len(page.source) < 60_000
     assert len(render(document("long " * 200_000))) < 1_000_000
-    assert shortened("z" * LONGEST) == ("z" * LONGEST, "")
+    assert shorten("z" * LONGEST) == ("z" * LONGEST, "")
 
 
 def test_a_long_chart_becomes_several_pictures_for_printed_pages() -> None:
@@ -170,24 +177,24 @@ def test_names_in_charts_stay_inside_and_are_told_whole() -> None:
 
 
 def test_numbers_have_the_digits_that_mean_something() -> None:
-    assert shown(Figure(0.98765, 0.9712, 1.0041)) == shown(Figure(0.98765, 0.9712, 1.0041), decimals=3)
-    assert shown(Figure(1043.2, 1011.9, 1075.1)).text == "1,043"
-    assert shown(Figure(0.5, 0.5, 0.5)).text == "0.500"
-    assert shown(Figure(float("nan"), float("nan"), float("nan"))).text == ""
-    assert shown(-0.0001, decimals=2).text == "0.00"
-    assert shown(-0.25).text == "\u22120.250"
-    assert shown(0.0003, percent=True).text == "0.030%"
-    assert [tick(value, 0.025) for value in (0.0, 0.025, -0.05)] == ["0.000", "0.025", "\u22120.050"]
-    assert own_decimals(1e-30) == 6
+    assert show_cell(Figure(0.98765, 0.9712, 1.0041)) == show_cell(Figure(0.98765, 0.9712, 1.0041), decimals=3)
+    assert show_cell(Figure(1043.2, 1011.9, 1075.1)).text == "1,043"
+    assert show_cell(Figure(0.5, 0.5, 0.5)).text == "0.500"
+    assert show_cell(Figure(float("nan"), float("nan"), float("nan"))).text == ""
+    assert show_cell(-0.0001, decimals=2).text == "0.00"
+    assert show_cell(-0.25).text == "\u22120.250"
+    assert show_cell(0.0003, percent=True).text == "0.030%"
+    assert [show_tick(value, 0.025) for value in (0.0, 0.025, -0.05)] == ["0.000", "0.025", "\u22120.050"]
+    assert significant_decimals(1e-30) == 6
     cells = [Figure(0.12, 0.05, 0.19), Figure(-0.0964, float("nan"), float("nan"))]
-    rows = shown_rows(Table(["", "saved"], [["wide", cells[0]], ["untested", cells[1]]]))
+    rows = show_rows(Table(["", "saved"], [["wide", cells[0]], ["untested", cells[1]]]))
     assert [row[1].text for row in rows] == ["0.12", "\u22120.10"]
 
 
 def test_a_column_of_mixed_cells_is_text() -> None:
-    rows = shown_rows(Table(["name", "value"], [["models", 3], ["family", "baseline"], ["empty", None]]))
+    rows = show_rows(Table(["name", "value"], [["models", 3], ["family", "baseline"], ["empty", None]]))
     assert [row[1].number for row in rows] == [False, False, False]
-    rows = shown_rows(Table(["name", "value"], [["models", 3], ["empty", None]]))
+    rows = show_rows(Table(["name", "value"], [["models", 3], ["empty", None]]))
     assert rows[0][1].number
 
 

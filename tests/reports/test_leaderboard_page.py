@@ -22,7 +22,7 @@ def test_scores_pairs_and_how_to_read_are_there() -> None:
     chart = page.sections[0].items[0]
     assert isinstance(chart, Chart) and chart.kind == "dots" and chart.series[0].low is not None
     maps = [item for item in page.sections[1].items if isinstance(item, Heatmap)]
-    assert [item.title for item in maps] == ["Share of battles won", "Expected by the scores"]
+    assert [item.title for item in maps] == ["Share of battles won", "Predicted by the scores"]
     assert maps[0].values[0][0] is None
 
 
@@ -33,7 +33,7 @@ def test_style_and_votes_against_both_have_sections_of_their_own() -> None:
     frame = pd.DataFrame([*round_robin(), *[("m2", "m3", "both_bad")] * 5], columns=BARE)
     page = leaderboard_page(leaderboard(frame, both_bad="own"))
     assert "both-bad" in [each.key for each in page.sections]
-    assert ("votes against both", "5, which are an outcome of their own") in page.facts
+    assert ("votes against both", "5, an outcome of their own") in page.facts
 
 
 def test_a_ranking_by_forecasts_warns_and_one_by_both_says_what_they_are_worth() -> None:
@@ -41,14 +41,14 @@ def test_a_ranking_by_forecasts_warns_and_one_by_both_says_what_they_are_worth()
     page = leaderboard_page(leaderboard(None, pairs=pairs, judge=Oracle(1.0)))
     assert any(remark.level == "warning" and "ranking of the judge" in remark.text for remark in page.summary)
     page = leaderboard_page(leaderboard(sized_votes(600), pairs=pairs, judge=Oracle(1.0)))
-    assert any("pairs are trusted to" in remark.text or "too little" in remark.text for remark in page.summary)
+    assert any("pairs have weight" in remark.text or "too little" in remark.text for remark in page.summary)
 
 
 def test_of_many_models_the_best_are_shown_against_each_other_and_that_is_said() -> None:
     frame = pd.DataFrame(round_robin(MOST_MODELS + 4, 1), columns=BARE)
     section = leaderboard_page(leaderboard(frame)).sections[1]
     assert isinstance(section.items[0], Heatmap) and len(section.items[0].rows) == MOST_MODELS
-    assert f"The best {MOST_MODELS} of {MOST_MODELS + 4} models are shown" in section.text[0]
+    assert f"The best {MOST_MODELS} of {MOST_MODELS + 4} models are shown" in section.text[1]
 
 
 def test_names_of_models_cannot_break_out(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_names_of_models_cannot_break_out(tmp_path: Path) -> None:
 def test_votes_on_few_prompts_are_warned_of() -> None:
     votes = sized_votes(600)[:40]
     page = leaderboard_page(leaderboard(votes.take(list(range(20)) * 2), disconnected="largest"))
-    assert any("independent units only" in remark.text for remark in page.summary)
+    assert any("independent clusters only" in remark.text for remark in page.summary)
 
 
 def test_shares_of_few_battles_are_not_shown_as_shares() -> None:

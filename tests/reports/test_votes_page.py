@@ -1,4 +1,4 @@
-"""The page about votes says what is in them, in words."""
+"""The page of votes: findings, groups, duplicates and odd inputs."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def test_a_page_about_many_things() -> None:
     page = page_of(rows)
     assert page.faults == []
     for words in (
-        "31 of 31 rows carry a vote",
-        "31 votes are few",
+        "31 of 31 rows have a vote",
+        "Only 31 votes",
         "character that could not be encoded (U+FFFD)",
         "text that was damaged on its way",
         "Answer a: m",
         "votes.csv",
         "bro\ufffdken",
-        "How often the model of the row wins",
+        "Win rate of the model of the row",
     ):
         assert words in page.text, words
 
 
-def test_people_who_disagree_are_told_of() -> None:
+def test_disagreement_is_a_finding() -> None:
     page = page_of([{"id": "one", "winner": "a"}, {"id": "two", "winner": "b"}])
     assert "Two votes on one pair agree in 0% of cases (2 votes on 1 pairs" in page.text
     assert "no judge can be expected" not in page.text
@@ -66,7 +66,7 @@ def test_people_who_disagree_are_told_of() -> None:
 def test_sides_and_lengths_out_of_balance_are_warned_of() -> None:
     page = page_of([{"id": str(n), "prompt": f"Question {n}?", "winner": "a"} for n in range(40)])
     assert "The sides are not balanced: the first answer wins 100.0% of 40 decided votes" in page.text
-    assert "The longer answer wins 100.0%" in page.text
+    assert "The longer answer wins 100.0% of 40 decided votes" in page.text
     assert "No vote is for b" in page.text
     assert "No tie was voted" in page.text
 
@@ -74,14 +74,14 @@ def test_sides_and_lengths_out_of_balance_are_warned_of() -> None:
 def test_one_prompt_asked_again_and_again_is_warned_of() -> None:
     page = page_of([{"id": str(n), "response_a": f"Answer {n}", "winner": "ab"[n % 2]} for n in range(20)])
     assert "One prompt and its near-duplicates make up 100% of the rows" in page.text
-    assert "20 rows ask only one prompt" in page.text
+    assert "20 rows share one prompt" in page.text
 
 
 def test_votes_without_anything_still_make_a_page() -> None:
     for rows in ([], [{}]):
         page = page_of(rows)
         assert page.faults == []
-        assert "nothing can be learnt or measured here" in page.text
+        assert "no judge can be trained or evaluated on them" in page.text
 
 
 def test_texts_of_strangers_are_shown_and_not_run() -> None:
@@ -104,5 +104,8 @@ def test_small_groups_stand_together_and_turns_in_their_order() -> None:
 
 def test_few_votes_are_not_called_balanced() -> None:
     page = page_of([{"id": str(n), "prompt": f"Question {n}?", "winner": "ab"[n % 2]} for n in range(30)])
-    assert "Whether one side wins more often cannot be told from 30 decided votes" in page.text
+    assert (
+        "30 decided votes are too few to show whether one side wins more often (50.0% for the first answer, 95% CI"
+        in page.text
+    )
     assert "The sides are balanced" not in page.text

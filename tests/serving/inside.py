@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from votecast.serving.app import build_app
 from votecast.client.responses import ServedJudge
+from votecast.serving.app import build_app
 from votecast.serving.settings import ServiceSettings
 
 BATTLE = {"prompt": "Why?", "response_a": "Because of gravity.", "response_b": "So."}
@@ -21,7 +21,10 @@ class StillPool:
 
     def __init__(self) -> None:
         self.state, self.workers_ready = "ready", 1
-        self.judges = {name: ServedJudge(name=name, title="baseline", hash="0a1b", family="baseline") for name in ("first", "second")}
+        self.judges = {
+            name: ServedJudge(name=name, title="baseline", hash="0a1b", family="baseline")
+            for name in ("first", "second")
+        }
         self.asked: list[tuple[str, list[dict[str, Any]], str, bool]] = []
         self.error: Exception | None = None
         self.hold: asyncio.Event | None = None

@@ -13,8 +13,8 @@ from tests.serving.inside import BATTLE, SHARES, StillPool, ask, get, post
 
 from votecast.serving import request_errors as errors
 from votecast.serving.app import build_app
-from votecast.serving.telemetry import RequestLog
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.telemetry import RequestLog
 
 KEY = "0123456789abcdef"
 

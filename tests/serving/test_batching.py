@@ -6,8 +6,8 @@ from functools import wraps
 
 import pytest
 
-from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, next_due
 from votecast.serving.request_errors import UnscoredError
+from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, next_due
 
 
 def in_loop(test: Callable[[], None]) -> Callable[[], None]:

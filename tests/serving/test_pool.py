@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.serving.pools import RunningPool, rows, running
 
-from votecast.judges.loading import load_judge
-from votecast.serving.request_errors import DrainingError, InvalidRequestError
+from votecast.judges.load import load_judge
 from votecast.serving.pool import Pool
+from votecast.serving.request_errors import DrainingError, InvalidRequestError
 from votecast.serving.settings import ServiceSettings
 
 

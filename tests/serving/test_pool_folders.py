@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.serving.pools import rows, running, until
 
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.serving.request_errors import WorkerLostError
 
 

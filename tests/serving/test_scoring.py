@@ -9,8 +9,8 @@ import pytest
 from tests.serving.pools import rows
 
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
-from votecast.judges.fitted import Fitted
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
+from votecast.judges.out_of_fold import Fitted
 from votecast.judges.trained import TrainedJudge
 from votecast.serving.judge_runner import JudgeRunner, battles_of
 
@@ -18,7 +18,7 @@ from votecast.serving.judge_runner import JudgeRunner, battles_of
 class Picky(TrainedJudge):
     """A judge that cannot score what says so."""
 
-    def predict_with_cuts(self, battles: Any) -> Any:
+    def predict_with_truncation(self, battles: Any) -> Any:
         texts = battles.text("prompt")
         if "break" in texts:
             raise RuntimeError("broken")
@@ -76,7 +76,7 @@ def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() 
     )
     judge = load_judge("bundled:encoder")
     for battle, one, other in zip(battles, alone, together, strict=True):
-        p, cut = judge.predict_with_cuts([battle])
+        p, cut = judge.predict_with_truncation([battle])
         assert one["p"] == p[0].tolist()
         assert one["cut"] == (cut.to_dict() if cut is not None and cut.rows_cut else None)
         assert np.abs(np.subtract(one["p"], other["p"])).max() < 1e-6

@@ -14,7 +14,7 @@ from tests.serving.asking import BATTLE, GOOD, refused
 from tests.serving.running import Service, Start, wait_for
 
 from votecast.cli import main
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.serving import judge_names
 
 Capsys = pytest.CaptureFixture[str]

@@ -15,8 +15,8 @@ from votecast.calibration.table import make_calibrator, read_calibrator
 from votecast.errors import JudgeError
 from votecast.metrics.baselines import group_folds
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats, log_losses
-from votecast.types import Probabilities
+from votecast.metrics.scores import log_losses
+from votecast.types import Floats, Probabilities
 
 CANDIDATES: Final = {
     "none": 0,

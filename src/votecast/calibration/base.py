@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import JudgeError
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
-from votecast.metrics.rows import Floats, row_sum
-from votecast.types import Probabilities
+from votecast.metrics.scores import row_sum
+from votecast.types import Floats, Probabilities
 
 SMALLEST: Final = 1e-12
 """Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, but not for ever."""

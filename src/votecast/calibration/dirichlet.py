@@ -8,7 +8,7 @@ import numpy as np
 
 from votecast.calibration.logits import Logits, least_log_loss
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 SPREAD: Final = np.array([1.0, 1.0, 1.0, 0.2])
 """Standard deviations of the priors around no change: diagonal, tie's bias, off-diagonal part.

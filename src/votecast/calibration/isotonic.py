@@ -11,8 +11,7 @@ from scipy.optimize import isotonic_regression
 
 from votecast.calibration.base import Learning, learnt, normalised
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 _ARRAYS = ("answer_x", "answer_y", "tie_x", "tie_y")
 

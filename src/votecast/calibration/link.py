@@ -22,8 +22,7 @@ from votecast.calibration.link_votes import LEAST_VOTES, checked_column, checked
 from votecast.config import Settings
 from votecast.errors import ConfigError, DataError
 from votecast.metrics.checks import check_groups
-from votecast.metrics.rows import Floats
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 FIXED: Final = "fixed"
 METHODS: Final = (*CURVES, FIXED)

@@ -11,8 +11,8 @@ from typing import ClassVar, Final, Protocol
 
 import numpy as np
 
-from votecast.metrics.rows import Floats, row_sum
-from votecast.types import Probabilities
+from votecast.metrics.scores import row_sum
+from votecast.types import Floats, Probabilities
 
 FARTHEST: Final = 60.0
 """Leads beyond this count as this much: a forecast of the other answer stays above 0."""

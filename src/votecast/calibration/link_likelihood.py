@@ -11,8 +11,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from votecast.calibration.link_curves import Curve
-from votecast.metrics.rows import Floats
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 WIDTH: Final = 30.0
 """Standard deviation of the prior of each slope, in log odds for a column of mean square 1.

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import DataError
 from votecast.metrics.checks import check_probabilities, check_weights
-from votecast.metrics.rows import Floats
-from votecast.types import CLASSES, Probabilities
+from votecast.types import CLASSES, Floats, Probabilities
 
 LEAST_VOTES: Final = 30
 """A link is not fitted on fewer votes."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from votecast.calibration.base import Learning, learnt, log_probabilities, needs_ties, softmax
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats, row_sum
-from votecast.types import Probabilities
+from votecast.metrics.scores import row_sum
+from votecast.types import Floats, Probabilities
 
 NAMES: Final = ("scale", "tie_scale", "tie_bias", "cross")
 UNCHANGED: Final = np.array([1.0, 1.0, 0.0, 0.0])

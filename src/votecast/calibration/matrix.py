@@ -8,7 +8,7 @@ import numpy as np
 
 from votecast.calibration.logits import Logits, least_log_loss
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 _WIDE: Final = np.array([30.0, 30.0, 30.0, 30.0])
 """A prior that moves nothing which votes can tell, and keeps the numbers finite where forecasts divide the votes."""

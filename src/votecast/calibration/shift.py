@@ -8,7 +8,7 @@ import numpy as np
 
 from votecast.calibration.logits import UNCHANGED, LeastLogLoss, Logits
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 SPREAD: Final = np.array([0.7, 1.0, 0.7, 0.7])
 """Standard deviation of the prior of each number around no change.

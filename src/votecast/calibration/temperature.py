@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 from votecast.calibration.base import Learning, learnt, log_probabilities, softmax
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import row_sum
+from votecast.metrics.scores import row_sum
 from votecast.types import Probabilities
 
 HOTTEST: Final = 100.0

@@ -12,8 +12,8 @@ from scipy.optimize import minimize
 from votecast.calibration.base import Learning, learnt, log_probabilities, needs_ties, normalised
 from votecast.calibration.link_curves import CURVES, FARTHEST
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats, row_sum
-from votecast.types import Probabilities
+from votecast.metrics.scores import row_sum
+from votecast.types import Floats, Probabilities
 
 _NAMES: Final = ("scale", "tie_scale", "tie_bias")
 _UNCHANGED: Final = (1.0, 1.0, 0.0)

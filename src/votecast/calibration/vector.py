@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 
 from votecast.calibration.base import Learning, learnt, log_probabilities, needs_ties, softmax
 from votecast.metrics.checks import Checked
-from votecast.metrics.rows import Floats, row_sum
-from votecast.types import Probabilities
+from votecast.metrics.scores import row_sum
+from votecast.types import Floats, Probabilities
 
 _BOUNDS: Final = [(0.0, 100.0), (0.0, 100.0), (-20.0, 20.0)]
 

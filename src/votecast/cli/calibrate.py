@@ -77,7 +77,7 @@ def _calibrated(
     """The calibrated judge, and what is to be said of the reading."""
     from votecast.data.reading import read_votes
     from votecast.judges.asking import numbers_of
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.judges.recalibrate import calibrate_judge
 
     given = load_judge(judge)

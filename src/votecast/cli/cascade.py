@@ -65,7 +65,7 @@ def cascade(
         from votecast.reports.cascade_page import cascade_page
         from votecast.reports.html import write_page
 
-        write_page(cascade_page(found, name=judge.name, hash=judge.hash), html, overwrite=overwrite)
+        write_page(cascade_page(found, name=out.name, hash=judge.hash), html, overwrite=overwrite)
     show_reading(judge.notes["reading"])
     for text in found["remarks"]:
         remark(f"note: {text}")

@@ -36,12 +36,12 @@ def compare(
         overwrite: Replace an existing file.
     """
     from votecast.data.writing.predictions import decide
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.types import CLASSES
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     loaded = load_judge(judge)
-    p, cut = loaded.predict_with_cuts([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
+    p, cut = loaded.predict_with_truncation([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
     chances = dict(zip(CLASSES, map(float, p[0]), strict=True))
     name = {"name": loaded.name, "hash": loaded.hash}
     forecast: dict[str, Any] = {

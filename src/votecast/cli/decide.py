@@ -58,7 +58,7 @@ def decide(
     from votecast.data.writing.sinks import container_of
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
     from votecast.judges.asking import set_inference
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     check_asked(error, confidence, method)
     container_of(out)

@@ -37,7 +37,7 @@ def env(*, json: JsonPath = None, overwrite: Annotated[bool, Parameter(negative=
 def describe() -> dict[str, Any]:
     """Versions, machine and settings as JSON-able values."""
     from votecast.config import user_settings
-    from votecast.judges.loading import bundled_names
+    from votecast.judges.load import bundled_names
 
     core, extras = _required()
     return {

@@ -100,12 +100,12 @@ def measure(
         The votes, and the evaluation as a dict.
     """
     from votecast.data.reading import read_votes
-    from votecast.judges.evaluate import Predictions, load_forecaster, numbers_of_both
+    from votecast.judges.evaluate import Predictions, load_predictor, numbers_of_both
     from votecast.judges.evaluate import evaluate as evaluate_votes
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     forecaster: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
-    other = None if against is None else load_forecaster(against)
+    other = None if against is None else load_predictor(against)
     numbers = numbers_of_both(forecaster, other)
     bars.steps("reading votes", 0, 2)
     battles = read_votes(source, **({"labels": "required"} | ({"numbers": numbers} if numbers else {}) | reader))

@@ -20,7 +20,7 @@ def export(*, judge: str, out: Path, json: JsonPath = None) -> None:
     """
     from votecast.artifacts import check_free
     from votecast.judges.exporting import export_judge
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     check_outputs(json, settings_of_json(json), overwrite=False)
     check_free(out, is_folder=True)

@@ -116,13 +116,13 @@ def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:
 
 def _calibrated(judge: TrainedJudge, battles: Battles, method: str) -> TrainedJudge:
     """The judge calibrated and measured on votes."""
+    from votecast.judges.evaluate import evaluate_out_of_fold
     from votecast.judges.importing import calibrate
-    from votecast.judges.train import out_of_fold_evaluation
 
     made = calibrate(judge, battles, method)
     report = battles.report
     found = {} if report is None else {"reading": report.to_dict() | {"path": Path(report.path).name}}
-    made.record(figures=out_of_fold_evaluation(made, battles).to_dict(), **found)
+    made.record(figures=evaluate_out_of_fold(made, battles).to_dict(), **found)
     return made
 
 

@@ -56,14 +56,16 @@ def link(
         overwrite: Replace an existing judge folder.
     """
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    from votecast.judges.train import link as link_votes
+    from votecast.judges.link import link as link_votes
 
     options: dict[str, Any] = {"method": method, "length": length, "bare": bare, "name": name}
     options |= {} if reading.seed is None else {"seed": reading.seed}
     reader = reading.reader(overwrite=overwrite)
     with Bars() as bars:
         judge = link_votes(scores, votes, out=out, overwrite=overwrite, reader=reader, progress=bars.steps, **options)
-    found: dict[str, Any] = judge.fitted.members[0].link.to_dict()  # type: ignore[attr-defined]
+    fitted = judge.fitted.members[0].link
+    assert fitted is not None
+    found = fitted.to_dict()
     about, cited = judge.notes["scores"], {"name": judge.name, "hash": judge.hash}
     show_joined(judge.notes, found)
     if json is not None:

@@ -33,7 +33,7 @@ def merge(
     """
     from votecast.artifacts import check_free
     from votecast.config.extras import need
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.judges.merging import TOLERANCE, merge_judge
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)

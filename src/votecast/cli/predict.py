@@ -63,7 +63,7 @@ def predict(
         overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
     from votecast.jobs.parts.inputs import wants_folder
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     check_outputs(json, overwrite=overwrite)
     to_folder = wants_folder(input, out)

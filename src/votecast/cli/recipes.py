@@ -66,10 +66,7 @@ def _draw(recipe: str, plot: Path, overrides: list[str], *, overwrite: bool) -> 
     from votecast.models.registry import family
 
     settings = load_recipe(recipe, parse_overrides(overrides))
-    draw = getattr(family(settings.family), "plot_schedule", None)
-    if draw is None:
-        raise ConfigError(f"the family {settings.family} has no learning rate to draw; siamese_keras has one")
-    draw(settings.model, plot, overwrite=overwrite)
+    family(settings.family).plot_schedule(settings.model, plot, overwrite=overwrite)
     say(f"the learning rate of {settings.name}: {plot}")
 
 

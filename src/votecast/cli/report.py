@@ -100,7 +100,7 @@ def audit(
     from votecast.data.reading import read_votes
     from votecast.judges.asking import numbers_of
     from votecast.judges.evaluate import Predictions
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
     from votecast.reports.audit import audit_judge
     from votecast.reports.audit_page import audit_page
 
@@ -109,7 +109,8 @@ def audit(
     votes = read_votes(source, **({"labels": "required"} | numbers_of(forecaster) | reader))
     bars.steps("auditing", 1, 3)
     found = audit_judge(forecaster, votes, **options)
-    return votes, found.to_dict(), audit_page(found)
+    name = str(predictions) if predictions is not None else Path(judge or "default").name
+    return votes, found.to_dict(), audit_page(found, name=name)
 
 
 def show(page: Document, out: Path) -> None:

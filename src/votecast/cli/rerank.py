@@ -62,7 +62,7 @@ def rerank(
         overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
     from votecast.jobs.rerank import rerank_file
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     if all and top is not None:
         raise ConfigError(f"--top {top} and --all are both given; give one of them")

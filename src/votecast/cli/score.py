@@ -14,7 +14,7 @@ from votecast.cli.reading import about_rows, show_cut, show_reading
 from votecast.cli.screen import facts, remark, saying_how_to_go_on
 from votecast.cli.train import parse_overrides
 from votecast.cli.words import OVERRIDE
-from votecast.config import dotted, merge
+from votecast.config import merge_settings, nest_overrides
 from votecast.errors import ConfigError
 
 
@@ -87,14 +87,14 @@ def score(
 
 def _settings(overrides: list[str], named: dict[str, Any], precision: str | None) -> dict[str, Any]:
     """The settings of the model, nested; those of a recipe that are not the model's have no meaning here."""
-    given = dotted(parse_overrides(overrides))
+    given = nest_overrides(parse_overrides(overrides))
     if others := sorted(set(given) - {"model"}):
         raise ConfigError(
             f"--{others[0]} is no setting of the model; those begin with --model., such as --model.text.cut"
         )
     settings = {name: value for name, value in named.items() if value is not None}
     settings |= {} if precision is None else {"inference": {"precision": precision}}
-    return merge(given.get("model", {}), settings)
+    return merge_settings(given.get("model", {}), settings)
 
 
 def _cited(made_by: dict[str, Any]) -> str:

@@ -13,10 +13,10 @@ def speaker() -> str:
     """What an error of this process begins with; nothing for the first one, which is the only one that speaks else."""
     if "RANK" not in os.environ:  # before anything is imported
         return ""
-    from votecast.config import launched
+    from votecast.config import current_launch
 
-    launch = launched()
-    return "" if launch.main else f"process {launch.rank} of {launch.processes}: "
+    launch = current_launch()
+    return "" if launch.is_main else f"process {launch.rank} of {launch.processes}: "
 
 
 def await_end(error: BaseException | None = None) -> None:

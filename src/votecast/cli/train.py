@@ -18,7 +18,7 @@ from votecast.cli.progress import Bars
 from votecast.cli.reading import show_cleaning, show_cut, show_reading
 from votecast.cli.screen import cite, facts, remark, say, saying_how_to_go_on
 from votecast.cli.words import OVERRIDE
-from votecast.config import launched
+from votecast.config import current_launch
 from votecast.errors import ConfigError
 from votecast.types import no_progress
 
@@ -61,7 +61,7 @@ def train(
     settings = parse_overrides(overrides or [])
     given = {"seed": reading.seed, "folds.only": fold, "rows": rows, "final": final}
     settings |= {key: str(value) for key, value in given.items() if value is not None}
-    main, again = launched().main, overwrite or resume
+    main, again = current_launch().is_main, overwrite or resume
     if main:
         check_outputs(json, settings_of_json(json), overwrite=overwrite or (resume and _is_ours(json, out)))
     from votecast.judges.train import train as train_judge

@@ -1,4 +1,7 @@
-"""Frozen settings: read from YAML, overridden by dotted keys, checked all at once, dumped and hashed."""
+"""Frozen settings: read from YAML, overridden by dotted keys, checked all at once, dumped and hashed.
+
+Every package derives its settings from `Settings`; recipes and the command line lay overrides over them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -19,18 +21,18 @@ from votecast.errors import ConfigError
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys refused, every fault reported in one error."""
+    """Base of all settings: frozen, without unknown keys, every fault reported in one error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, origin: str = "settings", options: bool = False) -> Self:
-        """Check plain values.
+        """Check plain values and make settings of them.
 
         Args:
             values: Nested mapping of settings.
             origin: Where they come from, for the message.
-            options: Whether they are options of a command, and called as such: --in-flight.
+            options: Whether the message names them as options of a command: --in-flight.
 
         Raises:
             ConfigError: With every fault: what was given, what is allowed, the nearest known key.
@@ -42,7 +44,7 @@ class Settings(BaseModel):
             raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
 
     def dump(self) -> dict[str, Any]:
-        """The settings as JSON-able values, defaults included."""
+        """Return the settings as JSON-able values, defaults included."""
         return self.model_dump(mode="json")
 
     @property
@@ -70,28 +72,30 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested overrides over nested settings.
+def merge_settings(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested overrides into nested settings.
 
     Example:
-        >>> merge({"folds": {"n": 5, "seed": 1}}, {"folds": {"n": 3}})
+        >>> merge_settings({"folds": {"n": 5, "seed": 1}}, {"folds": {"n": 3}})
         {'folds': {'n': 3, 'seed': 1}}
     """
     out = dict(base)
     for key, value in overrides.items():
         below = out.get(key)
-        out[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        out[key] = merge_settings(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return out
 
 
-def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys into nested settings; text is read as YAML, so that `3`, `true` and `[1, 2]` keep their types.
+def nest_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested settings.
+
+    Text is read as YAML, so that `3`, `true` and `[1, 2]` keep their types.
 
     Raises:
         ConfigError: If two keys contradict each other.
 
     Example:
-        >>> dotted({"folds.n": "3", "calibration.method": "isotonic"})
+        >>> nest_overrides({"folds.n": "3", "calibration.method": "isotonic"})
         {'folds': {'n': 3}, 'calibration': {'method': 'isotonic'}}
     """
     out: dict[str, Any] = {}
@@ -107,7 +111,7 @@ def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def user_settings() -> dict[str, Any]:
-    """The settings in `VOTECAST_CONFIG`, else in `config.yaml` of the user's configuration folder; {} without one."""
+    """Read the settings in `VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder; {} without one."""
     named = os.environ.get("VOTECAST_CONFIG")
     path = Path(named).expanduser() if named else user_config_path("votecast") / "config.yaml"
     if not named and not path.exists():
@@ -116,50 +120,13 @@ def user_settings() -> dict[str, Any]:
 
 
 class UserSettings(Settings):
-    """What a user can settle once for all commands.
+    """Settings of a user for all commands.
 
     Args:
         default_judge: The judge that `default` stands for.
     """
 
     default_judge: str = "bundled:baseline"
-
-
-@dataclass(frozen=True)
-class Launch:
-    """This process among those that `accelerate launch` or `torchrun` has started for one command.
-
-    Args:
-        rank: Its number; 0 is the one that prints and writes.
-        processes: How many there are.
-        token: The same in all processes of one launch, and in no other launch on this machine.
-
-    Example:
-        >>> Launch().main
-        True
-    """
-
-    rank: int = 0
-    processes: int = 1
-    token: str = ""
-
-    @property
-    def main(self) -> bool:
-        """Whether this is the process that prints and writes."""
-        return self.rank == 0
-
-
-def launched() -> Launch:
-    """The launch this process belongs to, as the launcher's environment variables tell."""
-    rank, processes = (_number(os.environ.get(name)) for name in ("RANK", "WORLD_SIZE"))
-    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
-    several_machines = (_number(os.environ.get("GROUP_WORLD_SIZE")) or 1) > 1
-    parts = [os.environ.get(name, "") for name in names] + ([] if several_machines else [str(os.getppid())])
-    return Launch(rank or 0, processes or 1, ":".join(parts))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
 
 
 def _yaml_value(key: str, value: Any) -> Any:
@@ -182,7 +149,7 @@ def _explain(model: type[BaseModel], fault: dict[str, Any], *, options: bool = F
     known = list(_keys_beside(model, list(fault["loc"])))
     near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}"
-    return f"{where}: there is no such setting; {hint}"
+    return f"{where}: unknown setting; {hint}"
 
 
 def _keys_beside(model: type[BaseModel], loc: list[Any]) -> Iterator[str]:

@@ -14,12 +14,12 @@ from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import normalised_prompts, prompt_clusters
 from votecast.data.pairs import Ints, Pairs, by_appearance, known_targets, turns_of
 from votecast.data.repeats import agreement, conflicts, frequent_prompts
+from votecast.metrics.intervals import wilson_interval
 from votecast.types import CLASSES, swap_columns
 
 Figures = dict[str, Any]
 
 _QUANTILES = {"min": 0.0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
-_Z95 = 1.959963984540054
 
 
 def label_figures(battles: Battles) -> Figures:
@@ -153,10 +153,9 @@ def share(count: int, of: int) -> Figures:
     """
     if of == 0:
         return {"of": 0, "rate": None, "low": None, "high": None}
-    rate, spread = count / of, _Z95**2 / of
-    centre = (rate + spread / 2) / (1 + spread)
-    half = _Z95 * math.sqrt(rate * (1 - rate) / of + spread / (4 * of)) / (1 + spread)
-    return {"of": of, "rate": rate, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+    rate = count / of
+    low, high = wilson_interval(rate, of)
+    return {"of": of, "rate": rate, "low": float(low), "high": float(high)}
 
 
 def _conflicts(battles: Battles, pairs: Pairs, either: Ints) -> int:

@@ -160,7 +160,7 @@ def fit_rule(
 
     Example:
         >>> from votecast.data.simulation import simulate
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> battles, _ = next(simulate(rows=60, batch=60))
         >>> fit_rule(load_judge("bundled:baseline"), battles, error=0.1, confidence=0.9).threshold is None
         True

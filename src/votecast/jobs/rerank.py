@@ -47,7 +47,7 @@ def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
         JudgeError: If the judge cannot score a pair.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> answers = ["no", "Water boils at 100 °C at sea level; higher up it boils earlier.", "no"]
         >>> (ranking,) = rerank(
         ...     load_judge("bundled:baseline"), [{"prompt": "When does water boil?", "candidates": answers}]

@@ -13,7 +13,7 @@ import numpy as np
 
 from votecast import __version__
 from votecast.artifacts import CONFIG_NAME, KIND, check_free
-from votecast.config import merge
+from votecast.config import merge_settings
 from votecast.data.battles import Battles
 from votecast.data.reading import VoteReader
 from votecast.data.scores import ScoreWriter, described_of, side_path
@@ -21,7 +21,7 @@ from votecast.data.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shar
 from votecast.data.writing.sinks import container_of
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.asking import add_cuts, cut_shares
-from votecast.judges.loading import RECIPE
+from votecast.judges.load import RECIPE
 from votecast.judges.recipe import load_recipe
 from votecast.judges.unfinished import RUN, at_work, take_up
 from votecast.judges.unscored import unscored_path, write_unscored
@@ -121,7 +121,7 @@ def reward_model(
     else:
         base = {"name": name}
     kind: Any = family("reward")
-    found = kind(kind.settings_type.parse(merge(base, settings), origin="settings of the reward model"))
+    found = kind(kind.settings_type.parse(merge_settings(base, settings), origin="settings of the reward model"))
     if found.is_trained:
         raise ConfigError(
             f"{name} with model.adapter has a network that is yet to be trained; train it with votecast train and give "
@@ -131,7 +131,7 @@ def reward_model(
 
 
 def _of_judge(folder: str, settings: Mapping[str, Any]) -> tuple[RewardModel, dict[str, Any]]:
-    from votecast.judges.loading import load_judge
+    from votecast.judges.load import load_judge
 
     judge = load_judge(folder)
     members: list[Any] = judge.fitted.members

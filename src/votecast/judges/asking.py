@@ -30,7 +30,7 @@ def unknown_prompts(judge: Any) -> list[str]:
     """Names of judges, this one or such as lie inside it, of which it is not known on what prompts they were trained.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> unknown_prompts(load_judge("bundled:baseline"))
         []
     """
@@ -69,7 +69,7 @@ def ask(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
     Raises:
         DataError: If what the judge says is no distribution.
     """
-    cutting = getattr(judge, "predict_with_cuts", None)
+    cutting = getattr(judge, "predict_with_truncation", None)
     found, cut = (judge.predict_proba(battles), None) if cutting is None else cutting(battles)
     p = np.asarray(found, dtype=np.float64)
     check_predictions(battles.ids, p, after=after)

@@ -77,7 +77,7 @@ class CascadeModel(ComposedModel):
         self._asked = prepared, cuts.found
         return out
 
-    def cuts(self, prepared: Battles) -> Cut | None:
+    def truncation(self, prepared: Battles) -> Cut | None:
         """What the judges that answered cut from the rows; nothing is counted of rows that were read whole."""
         if self._asked is None or self._asked[0] is not prepared:
             self.predict(prepared)
@@ -105,7 +105,7 @@ def _asked(
     judge: TrainedJudge, battles: Battles, rows: np.ndarray[Any, Any], total: int
 ) -> tuple[Probabilities, Cut | None]:
     try:
-        return judge.predict_with_cuts(battles)
+        return judge.predict_with_truncation(battles)
     except UnscoredRowsError as error:
         reasons = {int(rows[place]): reason for place, reason in error.reasons.items()}
         raise UnscoredRowsError(reasons, total) from error

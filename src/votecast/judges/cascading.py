@@ -22,9 +22,9 @@ from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.asking import unknown_prompts
 from votecast.judges.cascade import CascadeModel
 from votecast.judges.evaluate import evaluate, vote_clusters
-from votecast.judges.fitted import Fitted, OutOfFold
 from votecast.judges.frontier import Asked, Goal, Ints, Notches, choose, frontier
-from votecast.judges.loading import load_judges
+from votecast.judges.load import load_judges
+from votecast.judges.out_of_fold import Fitted, OutOfFold
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
@@ -287,7 +287,7 @@ class _Made:
             weights=asked.weights,
             clusters=asked.clusters,
             swapped=swapped,
-            turned=asked.battles.swapped().content_hashes(),
+            swapped_content=asked.battles.swapped().content_hashes(),
         )
 
     def _facts(self) -> dict[str, Any]:
@@ -363,7 +363,7 @@ def _ask(
         p, time_of_row = _timed(judge.predict_proba, battles)
         forecasts.append(p)
         took.append(time_of_row)
-    is_ordered = any(CascadeModel(None, judges=[judge]).order_matters for judge in judges.values())
+    is_ordered = any(judge.fitted.members[0].order_matters for judge in judges.values())
     swapped = [judge.predict_proba(battles.swapped()) for judge in judges.values()] if is_ordered else None
     return Asked(
         battles,

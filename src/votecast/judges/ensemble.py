@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
@@ -42,7 +42,12 @@ class EnsembleModel(ComposedModel):
     packages: ClassVar[tuple[str, ...]] = ("lightgbm",)
 
     def __init__(
-        self, settings: Any, *, seed: int = 0, judges: Sequence[TrainedJudge] = (), combiner: Combiner | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        seed: int = 0,
+        judges: Sequence[TrainedJudge] = (),
+        combiner: Combiner | None = None,
     ) -> None:
         super().__init__(settings, seed=seed, judges=judges)
         self.combiner = combiner
@@ -63,13 +68,6 @@ class EnsembleModel(ComposedModel):
         if self.combiner is not None:
             self.combiner.save(folder)
 
-    @classmethod
-    def load(cls, folder: Path, settings: Any, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal.
-
-        Raises:
-            ArtifactError: If a judge inside, or what joins them, is absent or damaged.
-        """
-        model = super().load(folder, settings, seed=seed)
-        model.combiner = combiner(settings.method, settings.stacker).load(folder)
-        return model
+    def _restore(self, folder: Path) -> None:
+        super()._restore(folder)
+        self.combiner = combiner(self.settings.method, self.settings.stacker).load(folder)

@@ -19,8 +19,8 @@ from votecast.judges.asking import unknown_prompts
 from votecast.judges.combining import ROWS_FOR_A_NUMBER, Combiner, Method, Stacker, combiner
 from votecast.judges.ensemble import EnsembleModel
 from votecast.judges.evaluate import evaluate
-from votecast.judges.fitted import Fitted, OutOfFold
-from votecast.judges.loading import load_judges
+from votecast.judges.load import load_judges
+from votecast.judges.out_of_fold import Fitted, OutOfFold
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.sharing import Shared, asked_rows, shared_rows
 from votecast.judges.trained import TrainedJudge
@@ -35,7 +35,6 @@ from votecast.metrics import (
     paired_gain,
     without_ties,
 )
-from votecast.models.base import base_of
 from votecast.splits import PromptHashes, union_hashes
 from votecast.types import CLASSES, Probabilities, Progress, no_progress, swap_columns
 
@@ -240,7 +239,7 @@ class _Made:
             "name": judge.name,
             "hash": judge.hash,
             "family": judge.recipe.family,
-            "base": base_of(judge.fitted.members[0]),
+            "base": judge.fitted.members[0].base,
             "weight": None if shares is None else shares[place],
             "trained_on": judge.fitted.facts.get("rows"),
             "metrics": figures,
@@ -273,7 +272,7 @@ class _Made:
             weights=shared.weights,
             clusters=shared.clusters,
             swapped=self.swapped,
-            turned=shared.turned,
+            swapped_content=shared.turned,
         )
 
     def _facts(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""How good a judge, or a file of its predictions, is on votes: every figure, sliced, beside the null baselines."""
+"""Measure a judge, or a file of its predictions, on votes: figures, slices, baselines, another judge beside.
+
+`votecast evaluate` and the audit report call it; training calls it for the out-of-fold figures.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from votecast import __version__
+from votecast.calibration import crossfit_calibrate
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
@@ -22,24 +26,26 @@ from votecast.data.profile import characters
 from votecast.data.reading import read_votes
 from votecast.data.writing import read_predictions
 from votecast.errors import DataError, LeakError
+from votecast.judges.load import load_judge
+from votecast.judges.out_of_fold import calibration_folds
+from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
-from votecast.metrics.comparison import compare_probabilities
-from votecast.metrics.result import Against
-from votecast.types import Judge, Probabilities
+from votecast.metrics.evaluation import Against, compare_probabilities
+from votecast.types import Judge, Probabilities, swap_columns
 
 _NAMED = 5
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Forecasts that were made before, to be matched with votes by id.
+    """Predictions that were made before, to be matched with votes by id.
 
     Args:
         ids: Names of the rows, n of them.
         probabilities: Shape (n, 3), columns a, b, tie.
-        name: Name of the judge, if it is known.
-        hash: Hash of the judge, if it is known.
+        name: Name of the judge, if known.
+        hash: Hash of the judge, if known.
 
     Raises:
         DataError: If there is not one id for each row, or these are not probabilities.
@@ -77,12 +83,12 @@ class Predictions:
         return cls(ids, p, **{key: (judge or {}).get(key) for key in ("name", "hash")})
 
     def on(self, battles: Battles) -> Probabilities:
-        """The predictions of these battles, in their order; predictions of other rows are left out.
+        """Return the predictions for these battles, in their order.
 
         Raises:
-            DataError: If a battle has no prediction, or an id occurs twice so that rows cannot be told apart.
+            DataError: If a battle has no prediction, or an id occurs twice so that rows cannot be matched.
         """
-        p = check_probabilities(self.probabilities)
+        p = np.ascontiguousarray(self.probabilities, dtype=np.float64)  # checked above
         if list(self.ids) == battles.ids:
             return p
         known = pa.array([str(name) for name in self.ids], pa.large_string())
@@ -99,7 +105,7 @@ class Predictions:
 
 
 def evaluate(
-    forecaster: Any,
+    judge: Any,
     battles: Any,
     *,
     groups: ArrayLike | None = None,
@@ -110,25 +116,25 @@ def evaluate(
     name: str | None = None,
     against: Any = None,
 ) -> Evaluation:
-    """Measure forecasts on votes.
+    """Measure predictions on votes.
 
     Args:
-        forecaster: A judge; a judge's folder or name, such as "bundled:baseline"; the path of a file of predictions;
+        judge: A judge; a judge's folder or name, such as "bundled:baseline"; the path of a file of predictions;
             `Predictions`; (ids, probabilities), with {"name", "hash"} of the judge as a third if they are known; or
-            probabilities of shape (n, 3) in the order of the battles, such as out-of-fold forecasts.
+            probabilities of shape (n, 3) in the order of the battles, such as out-of-fold predictions.
         battles: Path of a file of votes, battles, a pandas, polars or Arrow frame, or a list of dicts; every row needs
             a vote or a soft label.
         groups: Cluster of each row, for the bootstrap; None takes clusters of near-duplicate prompts.
-        swapped: Forecasts for the battles with their answers exchanged, for the flip rate; a judge is asked for them.
-        allow_leak: Go on although the battles share prompts with the training data of the judge.
-        draws: How many files the bootstrap draws; 0 for no intervals.
+        swapped: Predictions for the battles with their responses swapped, for the flip rate; None asks the judge.
+        allow_leak: Measure although the battles share prompts with the training data of the judge.
+        draws: Bootstrap draws; 0 for no intervals.
         seed: Seed of everything drawn.
-        name: Name of the judge where the forecaster does not say.
-        against: Another forecaster to compare it with, on the same rows.
+        name: Name of the judge where the predictions do not bring one.
+        against: Another judge, or its predictions, to compare with on the same rows.
 
     Returns:
         Figures with 95 % intervals, slices by length quartile, turns, language and source, null baselines, and notes;
-        where it is compared with another, the differences with intervals from draws in pairs.
+        where it is compared with another, the differences with paired bootstrap intervals.
 
     Raises:
         DataError: If there are no battles, a row has no vote, or predictions do not belong to the battles.
@@ -144,22 +150,20 @@ def evaluate(
         >>> round(evaluation.metrics["log_loss"].value, 4), evaluation.notes[-1][:17]
         (0.6931, 'length quartiles ')
     """
-    forecaster, against = (
-        load_forecaster(one) if isinstance(one, str | Path) else one for one in (forecaster, against)
-    )
+    judge, against = (load_predictor(one) if isinstance(one, str | Path) else one for one in (judge, against))
     if isinstance(battles, str | Path):
-        battles = read_votes(battles, labels="required", numbers=numbers_of_both(forecaster, against))
+        battles = read_votes(battles, labels="required", numbers=numbers_of_both(judge, against))
     battles = as_battles(battles)
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
     targets = battles.targets()
-    forecast = _forecast(forecaster, battles, allow_leak=allow_leak)
+    found = _predictions_of(judge, battles, allow_leak=allow_leak)
     groups = vote_clusters(battles, seed) if groups is None else groups
-    swapped = forecast.swapped if swapped is None else swapped
+    swapped = found.swapped if swapped is None else swapped
     slices, bounds = _slices(battles)
     evaluation = evaluate_probabilities(
         targets,
-        forecast.probabilities,
+        found.p,
         groups=groups,
         weights=battles.weights(),
         slices=slices,
@@ -170,80 +174,100 @@ def evaluate(
     )
     compared = None
     if against is not None:
-        other = _other(against, battles, allow_leak=allow_leak)
-        compared = _against(replace(forecast, swapped=swapped), other, battles, groups, evaluation)
+        try:
+            other = _predictions_of(against, battles, allow_leak=allow_leak)
+        except (DataError, LeakError) as error:
+            raise type(error)(f"the judge to compare with: {error}") from error
+        figures, differences = compare_probabilities(
+            targets,
+            found.p,
+            other.p,
+            groups=groups,
+            weights=battles.weights(),
+            swapped=(swapped, other.swapped),
+            **{key: evaluation.settings[key] for key in ("binary", "draws", "seed")},
+        )
+        compared = Against({"name": other.name, "hash": other.hash or None}, figures, differences, other.notes)
     return replace(
         evaluation,
         against=compared,
-        judge={"name": forecast.name or name, "hash": forecast.hash or None},
-        notes=(*forecast.notes, *evaluation.notes, bounds),
+        judge={"name": found.name or name, "hash": found.hash or None},
+        notes=(*found.notes, *evaluation.notes, bounds),
         versions={"votecast": __version__, "python": platform.python_version()} | dict(evaluation.versions),
     )
 
 
+def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 1000) -> Evaluation:
+    """Measure a judge on its out-of-fold rows, under calibrators fitted on the other folds.
+
+    Args:
+        judge: A fitted judge.
+        battles: The battles it was fitted on, in the same order.
+        draws: Bootstrap draws for the intervals.
+    """
+    held, seed = judge.fitted.out_of_fold, judge.recipe.seed
+    fitted_on = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, seed))
+    p = crossfit_calibrate(*fitted_on, clusters=held.clusters)
+    swapped = swap_columns(p)
+    if held.swapped is not None:
+        swapped = crossfit_calibrate(*fitted_on, held.swapped, clusters=held.clusters)
+    rows = battles.take(held.rows)
+    return evaluate(p, rows, groups=held.clusters, swapped=swapped, draws=draws, seed=seed, name=judge.name)
+
+
+def load_predictor(place: str | Path) -> Judge | Predictions:
+    """Load a judge by its folder or name, or a file of predictions.
+
+    Raises:
+        ArtifactError: If there is no such judge.
+        DataError: If the file holds no predictions.
+    """
+    return Predictions.read(place) if Path(place).is_file() else load_judge(place)
+
+
+def numbers_of_both(*predictors: Any) -> tuple[str, ...]:
+    """Return the columns that the battles must bring beside their texts for any of these judges.
+
+    Example:
+        >>> numbers_of_both(None, Predictions(["1"], [[0.2, 0.3, 0.5]]))
+        ()
+    """
+    return tuple(dict.fromkeys(name for one in predictors for name in getattr(one, "numbers", ())))
+
+
+def vote_clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
+    """Return clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
+    return prompt_clusters(battles, seed=seed) if _has_texts(battles) else np.arange(len(battles))
+
+
 @dataclass(frozen=True)
-class _Forecast:
-    probabilities: ArrayLike
+class _Found:
+    """Predictions for some battles, and what is known of the judge that made them."""
+
+    p: ArrayLike
     name: str | None = None
     hash: str | None = None
     swapped: ArrayLike | None = None
     notes: tuple[str, ...] = ()
 
 
-def _forecast(forecaster: Any, battles: Battles, *, allow_leak: bool) -> _Forecast:
-    if isinstance(forecaster, tuple) and len(forecaster) in (2, 3):
-        ids, p, *judge = forecaster
-        who: dict[str, str | None] = dict(*judge)
-        forecaster = Predictions(ids, p, who.get("name"), who.get("hash"))
-    if isinstance(forecaster, Predictions):
-        unchecked = "leaks are not looked for: the forecasts come without the judge's training prompts"
-        return _Forecast(forecaster.on(battles), forecaster.name, forecaster.hash, notes=(unchecked,))
-    if isinstance(forecaster, np.ndarray | list):
-        return _Forecast(forecaster)
-    if not hasattr(forecaster, "predict_proba"):
+def _predictions_of(judge: Any, battles: Battles, *, allow_leak: bool) -> _Found:
+    if isinstance(judge, tuple) and len(judge) in (2, 3):
+        ids, p, *known = judge
+        cited: dict[str, str | None] = dict(*known)
+        judge = Predictions(ids, p, cited.get("name"), cited.get("hash"))
+    if isinstance(judge, Predictions):
+        unchecked = "leaks are not looked for: the predictions come without the judge's training prompts"
+        return _Found(judge.on(battles), judge.name, judge.hash, notes=(unchecked,))
+    if isinstance(judge, np.ndarray | list):
+        return _Found(judge)
+    if not hasattr(judge, "predict_proba"):
         raise DataError(
-            f"the forecaster is {type(forecaster).__name__}; allowed are a judge, its folder or name, a file of "
+            f"what is to be measured is {type(judge).__name__}; allowed are a judge, its folder or name, a file of "
             "predictions, Predictions, (ids, probabilities), or probabilities of shape (n, 3)"
         )
-    return _ask(forecaster, battles, allow_leak=allow_leak)
-
-
-def _against(
-    forecast: _Forecast, other: _Forecast, battles: Battles, groups: ArrayLike, evaluation: Evaluation
-) -> Against:
-    figures, differences = compare_probabilities(
-        battles.targets(),
-        forecast.probabilities,
-        other.probabilities,
-        groups=groups,
-        weights=battles.weights(),
-        swapped=(forecast.swapped, other.swapped),
-        **{name: evaluation.settings[name] for name in ("binary", "draws", "seed")},
-    )
-    return Against({"name": other.name, "hash": other.hash or None}, figures, differences, other.notes)
-
-
-def _other(forecaster: Any, battles: Battles, *, allow_leak: bool) -> _Forecast:
-    """Forecasts of the judge to compare with; faults say that they are its own."""
-    try:
-        return _forecast(forecaster, battles, allow_leak=allow_leak)
-    except (DataError, LeakError) as error:
-        raise type(error)(f"the judge to compare with: {error}") from error
-
-
-def numbers_of_both(*forecasters: Any) -> tuple[str, ...]:
-    """Columns that the battles must bring beside their texts for any of these judges.
-
-    Example:
-        >>> numbers_of_both(None, Predictions(["1"], [[0.2, 0.3, 0.5]]))
-        ()
-    """
-    return tuple(dict.fromkeys(name for one in forecasters for name in getattr(one, "numbers", ())))
-
-
-def _ask(judge: Judge, battles: Battles, *, allow_leak: bool) -> _Forecast:
-    hashes = getattr(judge, "prompt_hashes", None)
     notes = []
+    hashes = getattr(judge, "prompt_hashes", None)
     if not _has_texts(battles):
         notes.append("leaks are not looked for, and every row counts by itself: the rows have no prompts")
     elif hashes is None:
@@ -252,26 +276,9 @@ def _ask(judge: Judge, battles: Battles, *, allow_leak: bool) -> _Forecast:
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
         notes.append(f"{share} (first ids: {_first(battles, leaks)}); the figures flatter it")
     if unknown := getattr(judge, "notes", {}).get("unknown_prompts"):
-        notes.append(f"leaks are looked for in part: on which prompts {', '.join(unknown)} was trained is not known")
-    p, q = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
-    return _Forecast(p, getattr(judge, "name", None), getattr(judge, "hash", None), q, tuple(notes))
-
-
-def load_forecaster(place: str | Path) -> Judge | Predictions:
-    """A judge by its folder or name, or a file of predictions.
-
-    Raises:
-        ArtifactError: If there is no such judge.
-        DataError: If the file holds no predictions.
-    """
-    from votecast.judges.loading import load_judge
-
-    return Predictions.read(place) if Path(place).is_file() else load_judge(place)
-
-
-def vote_clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
-    """Clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
-    return prompt_clusters(battles, seed=seed) if _has_texts(battles) else np.arange(len(battles))
+        notes.append(f"leaks are looked for in part: the training prompts of {', '.join(unknown)} are unknown")
+    p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
+    return _Found(p, getattr(judge, "name", None), getattr(judge, "hash", None), swapped, tuple(notes))
 
 
 def _has_texts(battles: Battles) -> bool:
@@ -279,7 +286,7 @@ def _has_texts(battles: Battles) -> bool:
 
 
 def _slices(battles: Battles) -> tuple[dict[str, NDArray[Any]], str]:
-    """Length quartile, turns, language and source of each row; and where the quartiles end."""
+    """Return length quartile, turns, language and source of each row, and a note on where the quartiles end."""
     length = np.sum([characters(battles, column) for column in TEXT_COLUMNS], axis=0)
     ends = np.quantile(length, [0.25, 0.5, 0.75], method="lower")
     quartile = np.searchsorted(ends, length)

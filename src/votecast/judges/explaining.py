@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from votecast.data.battles import Battles
 from votecast.data.groups import group_values
 from votecast.features import extract
-from votecast.judges.fitted import Fitted
+from votecast.judges.out_of_fold import Fitted
 from votecast.judges.reasons import GROUPS, group_of, looks
-from votecast.models.baseline import BaselineModel, Contributions, Prepared
+from votecast.models.baseline import BaselineModel, Contributions, PreparedFeatures
 from votecast.models.davidson import link
 
 _ROWS_AT_ONCE = 32
@@ -61,7 +61,7 @@ def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
         None for a judge that is not of the baseline family.
 
     Example:
-        >>> from votecast.judges.loading import load_judge
+        >>> from votecast.judges.load import load_judge
         >>> rows = [
         ...     {"prompt": "Where is Rome?", "response_a": "In Italy, on the Tiber.", "response_b": "I cannot say."}
         ... ]
@@ -80,7 +80,11 @@ def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
 
 def _explain(fitted: Fitted, battles: Battles) -> list[list[Reason]]:
     features = extract(battles, threads=1)
-    parts = [member.contributions(Prepared(features)) for member in fitted.members if isinstance(member, BaselineModel)]
+    parts = [
+        member.contributions(PreparedFeatures(features))
+        for member in fitted.members
+        if isinstance(member, BaselineModel)
+    ]
     effects = _shapley(_outcomes(fitted, parts, battles))
     told = []
     for row, shown, moved in zip(effects, looks(features), _moves(parts), strict=True):

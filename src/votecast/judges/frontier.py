@@ -13,7 +13,7 @@ from sklearn.isotonic import isotonic_regression
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError
 from votecast.metrics import group_folds
-from votecast.metrics.rows import log_losses
+from votecast.metrics.scores import log_losses
 from votecast.models.routing import NOTCHES, fit_plan
 from votecast.types import Probabilities
 

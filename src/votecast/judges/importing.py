@@ -14,8 +14,8 @@ from votecast.calibration import make_calibrator
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
-from votecast.judges.fitted import Fitted, OutOfFold, checked_probabilities
 from votecast.judges.importing_decoders import decoder_members, described
+from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.models.cross_encoder import CrossEncoderModel
@@ -223,7 +223,7 @@ def _tell_names(checkpoint: Checkpoint | DecoderCheckpoint) -> None:
 
 def _try(member: NeuralModel, recipe: Recipe, folder: Path) -> None:
     try:
-        checked_probabilities(member.predict(member.prepare(Battles.from_rows([_TRIED]))), recipe.name)
+        check_distributions(member.predict(member.prepare(Battles.from_rows([_TRIED]))), recipe.name)
     except JudgeError as error:
         raise JudgeError(f"{folder}: {error}") from error
 

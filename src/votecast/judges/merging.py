@@ -119,12 +119,10 @@ def _largest(before: Probabilities, after: Probabilities) -> float:
 
 
 def _judge(judge: TrainedJudge, members: Sequence[Any], settings: Any, told: dict[str, Any]) -> TrainedJudge:
-    from votecast.models.base import base_of
-
     values = judge.recipe.dump()
     recipe = load_recipe(values | {"model": settings.dump()})
     made = TrainedJudge.of(recipe, replace(judge.fitted, members=list(members), stored=()))
-    told |= {"of": judge.hash, "base": base_of(judge.fitted.members[0])}
+    told |= {"of": judge.hash, "base": judge.fitted.members[0].base}
     made.record(figures=judge.figures, **(judge.notes | {"merged": told}))
     return made
 

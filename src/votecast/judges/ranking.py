@@ -14,7 +14,6 @@ from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
 from votecast.data.shards import Shard
 from votecast.judges.asking import Cuts, add_cuts, ask, ask_or_tell
-from votecast.models.base import order_matters
 from votecast.types import Judge, Probabilities, swap_columns
 
 Wins = NDArray[np.float64]
@@ -128,7 +127,7 @@ class Asker:
     def _is_fair(self) -> bool:
         """Whether the order of the answers plays no part: as the family says, or as a few pairs show."""
         members = getattr(getattr(self._judge, "fitted", None), "members", None)
-        if members and not any(map(order_matters, members)):
+        if members and not any(member.order_matters for member in members):
             return True
         names = ("prompt", "response_a", "response_b")
         probes = Battles.from_rows([dict(zip(names, probe, strict=True)) for probe in _PROBES])

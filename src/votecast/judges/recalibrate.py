@@ -18,14 +18,11 @@ from votecast.data.groups import GROUPINGS, group_values
 from votecast.data.profile import characters
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.asking import unknown_prompts
-from votecast.judges.cross_validation import calibration_folds
-from votecast.judges.fitted import Fitted
+from votecast.judges.out_of_fold import Fitted, calibration_folds
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
-from votecast.metrics import evaluate_probabilities, group_folds, paired_gain, without_ties
-from votecast.metrics.result import Evaluation, Figure
-from votecast.metrics.rows import log_losses
-from votecast.metrics.scores import ratio
+from votecast.metrics import Evaluation, Figure, evaluate_probabilities, group_folds, paired_gain, without_ties
+from votecast.metrics.scores import log_losses, ratio
 from votecast.splits import PromptHashes
 from votecast.types import CLASSES, Probabilities
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, create_model
 
-from votecast.config import Settings, dotted, merge, read_yaml
+from votecast.config import Settings, merge_settings, nest_overrides, read_yaml
 from votecast.data.cleaning import CleaningSettings
 from votecast.errors import ConfigError
 from votecast.models.registry import FAMILIES, family
@@ -95,11 +95,13 @@ def load_recipe(
         raise ConfigError(f"{origin}: small holds {type(block).__name__}; allowed is a block of settings")
     if block is not None:
         reduced = _parsed(
-            merge(values, block), {}, f"{origin}, small form"
+            merge_settings(values, block), {}, f"{origin}, small form"
         )  # a fault in it is found whichever is asked
         if small and not overrides:
             return reduced
-    return _parsed(merge(values, block) if small and block else values, dotted(overrides or {}), origin)
+    return _parsed(
+        merge_settings(values, block) if small and block else values, nest_overrides(overrides or {}), origin
+    )
 
 
 def _parsed(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> Recipe:
@@ -109,7 +111,7 @@ def _parsed(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str
     merged["family"] = merged["family"].replace("-", "_")
     merged.setdefault("name", merged["family"])
     merged.setdefault("model", {})
-    return _recipe_type(merged["family"]).parse(_without_refit(merged, overrides), origin=origin)
+    return recipe_type(merged["family"]).parse(_without_refit(merged, overrides), origin=origin)
 
 
 def _without_refit(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,12 +128,12 @@ def _without_refit(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict
 
 def _with_one_seed(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Settings under overrides; the seed is also that of the folds, unless these are given one of their own."""
-    merged = merge(values, overrides)
+    merged = merge_settings(values, overrides)
     folds, given = merged.get("folds", {}), overrides.get("folds", {})
     if "seed" not in merged or not isinstance(folds, Mapping) or not isinstance(given, Mapping):
         return merged
     handed_down = "seed" not in folds or ("seed" in overrides and "seed" not in given)
-    return merge(merged, {"folds": {"seed": merged["seed"]}}) if handed_down else merged
+    return merge_settings(merged, {"folds": {"seed": merged["seed"]}}) if handed_down else merged
 
 
 def _values(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -152,7 +154,16 @@ def _values(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str
 
 
 @cache
-def _recipe_type(name: str) -> type[Recipe]:
+def recipe_type(name: str) -> type[Recipe]:
+    """Return the class of the recipes of a family, the family's own settings under `model`.
+
+    Args:
+        name: Name of the family.
+
+    Example:
+        >>> recipe_type("baseline")(name="mine", family="baseline").model.trees.leaves
+        8
+    """
     settings_type = family(name).settings_type
     made = create_model("Recipe", __base__=Recipe, model=(settings_type, settings_type()))
     return cast("type[Recipe]", made)

@@ -17,10 +17,8 @@ from votecast.calibration.chain import Chain
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError, LeakError
-from votecast.judges.cross_validation import calibration_folds
-from votecast.judges.fitted import OutOfFold
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds
 from votecast.judges.trained import TrainedJudge
-from votecast.models.base import order_matters
 from votecast.types import Probabilities, swap_columns
 
 Floats = NDArray[np.float64]
@@ -81,7 +79,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     """
     first = next(iter(judges.values())).fitted.out_of_fold
     keys = list(_numbered(first.ids, first.content))
-    tables = {name: _Table.of(judge, keys, first.turned) for name, judge in judges.items()}
+    tables = {name: _Table.of(judge, keys, first.swapped_content) for name, judge in judges.items()}
     common = np.all([table.rows >= 0 for table in tables.values()], axis=0)
     if not common.any():
         raise DataError(_nothing_shared(judges))
@@ -114,7 +112,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
             "refused": refused,
             "other_labels": int(unlike.sum()),
         },
-        turned=None if first.turned is None else [first.turned[row] for row in kept],
+        turned=None if first.swapped_content is None else [first.swapped_content[row] for row in kept],
     )
 
 
@@ -258,7 +256,7 @@ def _calibrated(name: str, judge: TrainedJudge, table: _Table) -> tuple[Probabil
 
 def _asked(judge: TrainedJudge, votes: Battles) -> tuple[Probabilities, Probabilities | None]:
     p = judge.predict_proba(votes)
-    return p, judge.predict_proba(votes.swapped()) if order_matters(judge.fitted.members[0]) else None
+    return p, judge.predict_proba(votes.swapped()) if judge.fitted.members[0].order_matters else None
 
 
 def _swapped(pairs: Sequence[tuple[Probabilities, Probabilities | None]]) -> Floats | None:

@@ -1,4 +1,7 @@
-"""The judge that votecast trains: members of one family over folds, calibrated on what they had not seen."""
+"""The judge that votecast trains: members of one family, calibrated on rows they had not seen.
+
+Everything that predicts, measures or serves holds one of these; `train` and `load_judge` make them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,9 @@ from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.judges.cross_validation import fit_over_folds, fit_with_valid
-from votecast.judges.fitted import Fitted, checked_probabilities
-from votecast.judges.folder import read_judge, write_judge
+from votecast.judges.judge_folder import read_judge, write_judge
+from votecast.judges.out_of_fold import Fitted, check_distributions
 from votecast.judges.recipe import Recipe, load_recipe
-from votecast.models.base import cuts_of, numbers_of, run_with
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
     from votecast.text.report import Cut
 
 BATCH_ROWS = 1024
-"""Rows that are predicted at once: memory stays flat however many there are."""
+"""Rows that are predicted at once: memory stays flat whatever the number of rows."""
 
 
 class TrainedJudge:
-    """A judge of any family: fitted members, their calibration, and the record of how they came to be.
+    """A judge of any family: fitted members, their calibration, figures and notes.
 
     Args:
         recipe: Name of a shipped recipe or family, YAML path, settings, or a checked `Recipe`.
@@ -53,6 +55,13 @@ class TrainedJudge:
         self._fitted: Fitted | None = None
         self._hash = ""
 
+    @classmethod
+    def of(cls, recipe: Recipe, fitted: Fitted) -> Self:
+        """Make the judge of a recipe and of what was learnt under it."""
+        judge = cls(recipe)
+        judge._fitted = fitted
+        return judge
+
     def __repr__(self) -> str:
         state = "not fitted" if self._fitted is None else self._hash[:12] or "not saved"
         return f"{type(self).__name__}({self.name!r}, {state})"
@@ -73,7 +82,7 @@ class TrainedJudge:
         """SHA-256 of the judge folder's settings and files; empty before the first `fit`."""
         if not self._hash and self._fitted is not None:
             with tempfile.TemporaryDirectory() as folder:
-                self._hash = write_judge(self, Path(folder) / "judge").hash
+                self.save_pretrained(Path(folder) / "judge")
         return self._hash
 
     @property
@@ -83,8 +92,8 @@ class TrainedJudge:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Names of columns that the battles must bring beside their texts, such as scores; most judges want none."""
-        return numbers_of(self.fitted.members[0])
+        """Names of columns that the battles must bring beside their texts, such as scores; most judges need none."""
+        return self.fitted.members[0].numbers
 
     def fit(
         self,
@@ -95,27 +104,27 @@ class TrainedJudge:
         progress: Progress = no_progress,
         run: Run | None = None,
     ) -> Self:
-        """Learn from battles with votes.
+        """Fit the judge on battles with votes.
 
         Args:
             battles: Battles, a frame or a list of dicts; every row needs a vote or a soft label.
             valid: Held-out votes; if given, they take the place of folds.
             folds: Folds to use in place of those the recipe would make.
-            progress: Told of every step.
-            run: A folder that keeps what is finished of the work, fold by fold, and is asked for it first; whoever
-                gives it removes it. It brings its own `progress`.
+            progress: Progress callback.
+            run: A folder that keeps every finished fold, from which a killed fit resumes; the caller removes it. It
+                brings its own `progress`.
 
         Returns:
             The judge itself.
 
         Raises:
             DataError: If a row has no vote, or there are too few rows for the folds.
-            ConfigError: If what lies in the folder is of another recipe or other battles.
+            ConfigError: If the folder holds work of another recipe or other battles.
             LeakError: If `valid` shares a prompt with `battles`.
         """
         battles = as_battles(battles)
         if len(battles) == 0:
-            raise DataError("there are no battles to learn from; give at least a few hundred votes")
+            raise DataError("there are no battles to fit on; give at least a few hundred votes")
         run = run or Run(progress=progress)
         if valid is None:
             self._fitted = fit_over_folds(self.recipe, battles, folds, run)
@@ -125,46 +134,51 @@ class TrainedJudge:
         return self
 
     def predict_proba(self, battles: Any) -> Probabilities:
-        """Forecast the votes.
+        """Predict how people vote.
 
         Args:
             battles: Battles, a pandas, polars or Arrow frame, or a list of battles or dicts; n rows.
 
         Returns:
-            Calibrated probabilities of shape (n, 3), columns a, b, tie; the order of the answers plays no part.
+            Calibrated probabilities of shape (n, 3), columns a, b, tie.
         """
-        return self.predict_with_cuts(battles)[0]
+        return self.predict_with_truncation(battles)[0]
 
-    def cuts(self, battles: Any) -> Cut | None:
-        """What this judge does not get to see of the texts, because they are longer than it reads.
+    def predict_with_truncation(self, battles: Any) -> tuple[Probabilities, Cut | None]:
+        """Predict, and report how much of the texts was truncated: `predict_proba` and `truncation` in one pass."""
+        battles = as_battles(battles)
+        found = []
+        for start in range(0, max(len(battles), 1), BATCH_ROWS):
+            batch = battles if len(battles) <= BATCH_ROWS else battles[start : start + BATCH_ROWS]
+            try:
+                found.append(self._predict(batch))
+            except UnscoredRowsError as error:
+                raise error.within(start, len(battles)) from error
+        known = [cut for _, cut in found if cut is not None]
+        return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
+
+    def truncation(self, battles: Any) -> Cut | None:
+        """Count how much of the texts this judge truncates, without predicting.
 
         Args:
             battles: Battles, a frame or a list of battles or dicts; n rows.
 
         Returns:
-            Tokens of prompt, A and B before and after the cut, n rows; None for a family that reads texts whole.
+            Tokens of prompt, A and B before and after truncation, n rows; None for a family that reads texts whole.
         """
         battles, member = as_battles(battles), self.fitted.members[0]
         starts = range(0, max(len(battles), 1), BATCH_ROWS)
-        found = [cuts_of(member, member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
+        found = [member.truncation(member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
         known = [cut for cut in found if cut is not None]
         return type(known[0]).concat(known) if known else None
 
-    def predict_with_cuts(self, battles: Any) -> tuple[Probabilities, Cut | None]:
-        """Forecast the votes, and say what the judge did not get to see: `predict_proba` and `cuts` in one pass."""
-        battles = as_battles(battles)
-        starts = range(0, max(len(battles), 1), BATCH_ROWS)
-        found = [self._predict_at(battles, start) for start in starts]
-        known = [cut for _, cut in found if cut is not None]
-        return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
-
     def run_with(self, **inference: Any) -> Self:
-        """Forecast from now on with other settings of inference, such as `precision="bf16"`; nothing learnt changes.
+        """Change the settings of inference, such as `precision="bf16"`; nothing that was learnt changes.
 
         Raises:
-            ConfigError: If a setting is unknown or unfit, or this judge has none.
+            ConfigError: If a setting is unknown or not allowed, or this judge has none.
         """
-        if not all(run_with(member, **inference) for member in self.fitted.members):
+        if not all(member.run_with(**inference) for member in self.fitted.members):
             raise ConfigError(
                 f"judge {self.name!r} is of the family {self.recipe.family}, which has no settings of inference; "
                 f"drop {', '.join(inference)}"
@@ -172,32 +186,27 @@ class TrainedJudge:
         return self
 
     def record(self, *, figures: dict[str, Any] | None = None, **notes: Any) -> None:
-        """Keep out-of-fold figures and remarks (data sources, reading, cleaning) with the judge and in its card."""
+        """Keep out-of-fold figures and notes (data sources, reading, cleaning) with the judge and in its card."""
         self.figures = figures or self.figures
         self.notes |= notes
         self._hash = ""
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the judge folder, whole or not at all.
+        """Write the judge folder atomically.
 
         Raises:
             ArtifactError: If the folder exists and may not be replaced, or the disk refuses.
         """
-        self._hash = write_judge(self, Path(folder), overwrite=overwrite).hash
-
-    @classmethod
-    def of(cls, recipe: Recipe, fitted: Fitted) -> Self:
-        """The judge of a recipe and of what was learnt under it."""
-        judge = cls(recipe)
-        judge._fitted = fitted
-        return judge
+        self._hash = write_judge(
+            Path(folder), self.recipe, self.fitted, figures=self.figures, notes=self.notes, overwrite=overwrite
+        ).hash
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
         """Read a judge folder; predictions are bit-equal to those of the judge that was saved.
 
         Raises:
-            ArtifactError: If the folder is absent, damaged, foreign, or written by a newer votecast.
+            ArtifactError: If the folder is missing, damaged, foreign, or written by a newer votecast.
         """
         found, recipe, fitted = read_judge(folder)
         judge = cls.of(recipe, fitted)
@@ -205,18 +214,10 @@ class TrainedJudge:
         judge.figures, judge.notes = found.config["figures"], found.config["notes"]
         return judge
 
-    def _predict_at(self, battles: Battles, start: int) -> tuple[Probabilities, Cut | None]:
-        try:
-            return self._predict(battles if len(battles) <= BATCH_ROWS else battles[start : start + BATCH_ROWS])
-        except UnscoredRowsError as error:
-            raise error.within(start, len(battles)) from error
-
     def _predict(self, battles: Battles) -> tuple[Probabilities, Cut | None]:
-        members = self.fitted.members
+        members, calibrator = self.fitted.members, self.fitted.calibrator
         prepared = members[0].prepare(battles)
-        total = sum(checked_probabilities(member.predict(prepared), self.name) for member in members)
-        raw = np.asarray(total) / len(members)
-        calibrator = self.fitted.calibrator
+        raw = np.asarray(sum(member.predict(prepared) for member in members)) / len(members)  # (n, 3)
+        check_distributions(raw, self.name)  # calibrators hide what is no distribution
         groups = {by: group_values(battles, by) for by in calibrator.by}
-        p = checked_probabilities(calibrator.transform(raw, groups), self.name)
-        return p, cuts_of(members[0], prepared)
+        return calibrator.transform(raw, groups), members[0].truncation(prepared)

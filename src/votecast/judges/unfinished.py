@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from votecast.artifacts import atomic_file
-from votecast.config import Launch, launched
+from votecast.config import Launch, current_launch
 from votecast.errors import ArtifactError, ConfigError
 
 RUN, LOCK, LAUNCH = "run.json", "lock", "launch.json"
@@ -46,7 +46,7 @@ def at_work(out: str | Path, *, resume: bool, overwrite: bool) -> Iterator[Path]
         ArtifactError: If work is left over and neither is said, or another process holds the folder.
     """
     folder = work_folder(out)
-    if not launched().main:
+    if not current_launch().is_main:
         yield folder
         return
     if _worth_keeping(folder) and not resume and not overwrite:
@@ -82,8 +82,8 @@ def take_up(folder: Path, identity: Mapping[str, Any]) -> None:
             differs.
         ArtifactError: If the disk refuses.
     """
-    launch = launched()
-    if not launch.main:
+    launch = current_launch()
+    if not launch.is_main:
         _await_main(folder, launch)
     ours = json.loads(json.dumps(identity))
     found = _read(folder / RUN)
@@ -92,7 +92,7 @@ def take_up(folder: Path, identity: Mapping[str, Any]) -> None:
             f"the work in {folder} is of another recipe or other data: {_differences(found, ours)}; "
             "drop --resume and pass --overwrite to start anew"
         )
-    if launch.main:
+    if launch.is_main:
         _write(folder / RUN, ours)
         if launch.processes > 1:
             _write(folder / LAUNCH, {"token": launch.token})

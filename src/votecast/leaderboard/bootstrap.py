@@ -17,8 +17,8 @@ from votecast.leaderboard.predicted import Sums, blended, cells_of
 from votecast.leaderboard.rows import Cells, Rows
 from votecast.leaderboard.sample import Sample, numbered
 from votecast.leaderboard.solving import solve
-from votecast.metrics.bootstrap import ClusterDraws
-from votecast.metrics.rows import Floats
+from votecast.metrics.intervals import ClusterDraws
+from votecast.types import Floats
 
 LEAST: Final = 20
 _LOWEST_TIE: Final = 1e-12

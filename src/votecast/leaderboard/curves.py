@@ -11,7 +11,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 
 class Terms(NamedTuple):

@@ -12,7 +12,7 @@ from votecast.leaderboard.games import Ints
 from votecast.leaderboard.predicted import pair_sums
 from votecast.leaderboard.rows import Pairs
 from votecast.leaderboard.sample import Sample
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 LOG_ODDS: Final = ("elo", "newman")
 """Fits whose scores are log odds, after a change of unit."""

@@ -16,7 +16,7 @@ from votecast.leaderboard.predicted import cells_of
 from votecast.leaderboard.sample import Sample, numbered, sample_of
 from votecast.leaderboard.sandwich import Spread, best_tuning, bread_of, covariance_of, spread
 from votecast.leaderboard.solving import Solution, notes_of, solve
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 USELESS: Final = "the predictions say nothing of the votes, and are not used"
 ONE_PROMPT: Final = "all votes are on one prompt: intervals take each row for itself"

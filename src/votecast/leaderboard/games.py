@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import DataError
 from votecast.metrics.checks import check_groups, check_probabilities, check_weights
-from votecast.metrics.rows import Floats
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 Ints = NDArray[np.int64]
 

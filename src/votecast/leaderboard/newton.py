@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from votecast.leaderboard.curves import Curve, Terms
 from votecast.leaderboard.rows import Cells, by_models, laplacian
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 STEPS: Final = 60
 CLOSE: Final = 1e-5

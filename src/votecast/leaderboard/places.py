@@ -12,7 +12,7 @@ from votecast.leaderboard.bootstrap import Drawn
 from votecast.leaderboard.curves import Curve
 from votecast.leaderboard.games import Ints
 from votecast.leaderboard.rows import Rows
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 _TINY = 1e-12
 

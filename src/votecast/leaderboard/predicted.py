@@ -15,7 +15,7 @@ import numpy as np
 
 from votecast.leaderboard.rows import Cells, sums_by
 from votecast.leaderboard.sample import Sample
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 
 class Sums(NamedTuple):

@@ -24,7 +24,7 @@ from votecast.leaderboard.places import (
     quantile,
 )
 from votecast.leaderboard.result import Estimate, Ranking
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 _MEAN: Final = 1000.0
 

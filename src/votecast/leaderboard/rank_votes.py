@@ -15,7 +15,7 @@ from votecast.data.frames import as_battles
 from votecast.data.reading import read_votes
 from votecast.errors import ConfigError, DataError
 from votecast.judges.asking import cite, numbers_of
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.leaderboard import Games, Predicted, Ranking, rank_models
 from votecast.leaderboard.board import FEW_CLUSTERS, Leaderboard
 from votecast.leaderboard.both_bad import BothBad, both_bad_shares

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 Ints = NDArray[np.int64]
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.leaderboard.games import Games, Ints
-from votecast.metrics.rows import Floats
-from votecast.types import swap_columns
+from votecast.types import Floats, swap_columns
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from votecast.leaderboard.connectivity import comparable, names_of
 from votecast.leaderboard.games import Games, Ints, Predicted
 from votecast.leaderboard.rows import Pairs, Rows, by_models, laplacian
 from votecast.metrics.checks import check_probabilities
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 _ALIKE = 1e-7
 

@@ -14,7 +14,7 @@ from votecast.leaderboard.newton import Problem, Shape, held, information, terms
 from votecast.leaderboard.predicted import pair_sums, shares
 from votecast.leaderboard.rows import Cells, Rows, sums_by
 from votecast.leaderboard.sample import Sample, numbered
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 
 class Scores(NamedTuple):

@@ -13,7 +13,7 @@ from votecast.leaderboard.curves import CURVES, Curve
 from votecast.leaderboard.games import Ints
 from votecast.leaderboard.newton import Problem, Shape, maximise
 from votecast.leaderboard.rows import Cells
-from votecast.metrics.rows import Floats
+from votecast.types import Floats
 
 PRIOR: Final = 2.5
 """Standard deviation, in log odds, of the normal prior of strengths that votes alone cannot hold."""

@@ -1,13 +1,24 @@
-"""Numbers from votes and forecasts: scores, calibration error, clustered intervals, null baselines; numpy only."""
+"""Metrics of predictions against votes: scores, calibration error, clustered intervals, null baselines; numpy only.
+
+Called by evaluation, training, calibration and reports.
+"""
 
 from votecast.metrics.baselines import class_prior, group_folds, longer_wins, uniform
-from votecast.metrics.bootstrap import paired_gain
+from votecast.metrics.evaluation import Evaluation, Slice, evaluate_probabilities
+from votecast.metrics.figures import METRICS
+from votecast.metrics.intervals import Figure, paired_gain, wilson_interval
 from votecast.metrics.reliability import calibration_error, perfect_calibration_error
-from votecast.metrics.result import Evaluation, Figure, Slice
-from votecast.metrics.rows import without_ties
-from votecast.metrics.scores import accuracy, agreement, auc, brier_score, flip_rate, log_loss, macro_f1, recall
-from votecast.metrics.summary import evaluate_probabilities
-from votecast.metrics.table import METRICS
+from votecast.metrics.scores import (
+    accuracy,
+    agreement,
+    auc,
+    brier_score,
+    flip_rate,
+    log_loss,
+    macro_f1,
+    recall,
+    without_ties,
+)
 
 __all__ = [
     "METRICS",
@@ -30,5 +41,6 @@ __all__ = [
     "perfect_calibration_error",
     "recall",
     "uniform",
+    "wilson_interval",
     "without_ties",
 ]

@@ -1,28 +1,31 @@
-"""What a judge that reads nothing would score: uniform, class prior, and "the longer answer wins"."""
+"""Null baselines: uniform, class prior, and "the longer response wins", from other folds of the same file.
+
+Called by the evaluation and the audit, which set a judge beside them.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from votecast.errors import DataError
 from votecast.metrics.checks import check_groups, check_probabilities, check_weights
-from votecast.metrics.rows import Floats
-from votecast.types import Probabilities
+from votecast.types import Floats, Ints, Probabilities, swap_columns
 
 FOLDS: Final = 5
-_A, _B, _TIE = 0, 1, 2
 
 
-def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
-    """Deal groups of rows to folds of about the same number of rows, whole: largest group first, to the smallest fold.
+def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> Ints:
+    """Assign whole groups of rows to folds of about the same size.
+
+    The largest group comes first, and each goes to the smallest fold.
 
     Args:
         groups: Group of each row, shape (n,).
         folds: How many folds; fewer where there are fewer groups.
-        seed: Seed of the order in which groups of one size are dealt.
+        seed: Seed of the order in which groups of one size are assigned.
 
     Returns:
         Fold of each row, numbered from 0, shape (n,).
@@ -46,7 +49,9 @@ def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> NDArray
 
 
 def uniform(rows: int, *, binary: bool = False) -> Probabilities:
-    """The same probability for every outcome: 1/3 each, or 1/2 for a and b where there are no ties.
+    """Return the same probability for every outcome, shape (rows, 3).
+
+    That is 1/3 each, or 1/2 for a and b where there are no ties.
 
     Example:
         >>> uniform(1, binary=True)
@@ -56,11 +61,11 @@ def uniform(rows: int, *, binary: bool = False) -> Probabilities:
 
 
 def class_prior(
-    targets: ArrayLike, weights: ArrayLike | None = None, *, folds: NDArray[np.int64], binary: bool = False
+    targets: ArrayLike, weights: ArrayLike | None = None, *, folds: Ints, binary: bool = False
 ) -> Probabilities:
-    """How often each outcome was voted in the other folds of the same file; no row is forecast from its own vote.
+    """Predict how often each outcome was voted in the other folds of the file.
 
-    One vote is added to each outcome that can occur, so that none is forecast at 0.
+    No row is predicted from its own vote. One vote is added to each outcome that can occur, so that none gets 0.
 
     Args:
         targets: Votes, shape (n, 3).
@@ -88,18 +93,18 @@ def longer_wins(
     lengths: ArrayLike,
     weights: ArrayLike | None = None,
     *,
-    folds: NDArray[np.int64],
+    folds: Ints,
     binary: bool = False,
 ) -> Probabilities:
-    """How often the longer answer, the shorter answer, or neither won in the other folds of the same file.
+    """Predict how often the longer response, the shorter, or neither won in the other folds.
 
-    The rule knows only which answer is longer, and is the same whichever is shown first: exchanging the answers
-    exchanges columns a and b. Answers of one length get the frequency of ties among such rows, the rest in halves.
+    The rule knows only which response is longer, so that swapping the responses swaps columns a and b exactly.
+    Responses of one length get the frequency of ties among such rows, the rest in halves.
     One vote is added to each outcome that can occur.
 
     Args:
         targets: Votes, shape (n, 3).
-        lengths: Characters of answer a and of answer b, shape (n, 2).
+        lengths: Characters of response a and of response b, shape (n, 2).
         weights: How much each row counts, shape (n,).
         folds: Fold of each row, from `group_folds`, shape (n,).
         binary: Whether ties cannot occur.
@@ -119,30 +124,30 @@ def longer_wins(
     w = check_weights(weights, len(t))
     size = np.asarray(lengths, dtype=np.float64)
     if size.shape != (len(t), 2):
-        raise DataError(f"lengths have shape {size.shape}; allowed is ({len(t)}, 2): the characters of answers a and b")
+        raise DataError(
+            f"lengths have shape {size.shape}; allowed is ({len(t)}, 2): the characters of responses a and b"
+        )
     sign = np.sign(size[:, 0] - size[:, 1])
     seen = _longer_first(t, sign)
     different = _frequencies(_others((w * (sign != 0))[:, None] * seen, folds), binary=binary)
     same = _frequencies(_others((w * (sign == 0))[:, None] * _halves(seen), folds), binary=binary)
-    forecast = _longer_first(different[folds], sign)
-    forecast[sign == 0] = _halves(same[folds])[sign == 0]
-    return forecast
+    p = _longer_first(different[folds], sign)  # (n, 3)
+    p[sign == 0] = _halves(same[folds])[sign == 0]
+    return p
 
 
 def _longer_first(p: Probabilities, sign: Floats) -> Probabilities:
-    """Exchange a and b where b is longer: the first column is then the longer answer, and the other way round."""
-    out = p.copy()
-    out[sign < 0] = p[sign < 0][:, [_B, _A, _TIE]]
-    return out
+    """Swap a and b where b is longer; applied twice, it undoes itself."""
+    return np.where(sign[:, None] < 0, swap_columns(p), p)
 
 
 def _halves(p: Probabilities) -> Probabilities:
-    half = (p[:, _A] + p[:, _B]) / 2
-    return np.column_stack([half, half, p[:, _TIE]])
+    half = (p[:, 0] + p[:, 1]) / 2
+    return np.column_stack([half, half, p[:, 2]])
 
 
-def _others(votes: Floats, folds: NDArray[np.int64]) -> Floats:
-    """Votes in all folds but one, for each fold: shape (folds, 3)."""
+def _others(votes: Floats, folds: Ints) -> Floats:
+    """Sum the votes in all folds but one, for each fold, shape (folds, 3)."""
     if np.shape(folds) != (len(votes),):
         raise DataError(f"folds have shape {np.shape(folds)}; allowed is ({len(votes)},), one for each row")
     size = int(folds.max()) + 1

@@ -1,39 +1,42 @@
-"""What every metric asks of its input: finite probabilities of shape (n, 3), votes and weights of the same rows."""
+"""Check the inputs of every metric: probabilities of shape (n, 3), votes, weights and groups of the same rows.
+
+Called by the metrics, the calibrators and the leaderboard before they compute anything.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from votecast.errors import DataError
-from votecast.types import CLASSES, Probabilities
+from votecast.types import CLASSES, Bools, Floats, Ints, Probabilities
 
-SUM_TOLERANCE = 1e-6
+SUM_TOLERANCE: Final = 1e-6
 """How far a row of probabilities may sum from 1 (files round their figures)."""
 
 
 class Checked(NamedTuple):
-    """Votes, forecasts and weights that belong together.
+    """Votes, predictions and weights of the same rows.
 
     Args:
         targets: Votes as probabilities, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
     """
 
     targets: Probabilities
     probabilities: Probabilities
-    weights: NDArray[np.float64]
+    weights: Floats
 
 
 def check_rows(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Checked:
-    """Check votes, forecasts and weights, and give them as float64.
+    """Check votes, predictions and weights, and return them as float64.
 
     Args:
         targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,); every row once where None.
 
     Raises:
@@ -46,7 +49,7 @@ def check_rows(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike 
 
 
 def check_probabilities(values: ArrayLike, name: str = "probabilities") -> Probabilities:
-    """Check an array of probabilities and give it as contiguous float64 of shape (n, 3).
+    """Check an array of probabilities and return it as contiguous float64, shape (n, 3).
 
     Raises:
         DataError: If the shape is another, a value is NaN or outside [0, 1], or a row does not sum to 1.
@@ -59,14 +62,21 @@ def check_probabilities(values: ArrayLike, name: str = "probabilities") -> Proba
         raise DataError(f"{name} have shape {p.shape}; allowed is (n, 3), columns {', '.join(CLASSES)}")
     if not len(p):
         raise DataError(f"{name} have no rows; give at least one")
-    _refuse(np.any(~np.isfinite(p), axis=1), p, name, "every value must be a finite number")
-    _refuse(np.any((p < 0) | (p > 1), axis=1), p, name, "every value must lie in [0, 1]")
-    _refuse(np.abs(p.sum(axis=1) - 1) > SUM_TOLERANCE, p, name, f"every row must sum to 1 within {SUM_TOLERANCE:g}")
+    rules: tuple[tuple[Bools, str], ...] = (
+        (np.any(~np.isfinite(p), axis=1), "every value must be a finite number"),
+        (np.any((p < 0) | (p > 1), axis=1), "every value must lie in [0, 1]"),
+        (np.abs(p.sum(axis=1) - 1) > SUM_TOLERANCE, f"every row must sum to 1 within {SUM_TOLERANCE:g}"),
+    )
+    for bad, rule in rules:
+        if bad.any():
+            first = int(np.argmax(bad))
+            count = int(bad.sum())
+            raise DataError(f"row {first + 1} of the {name} is {p[first].tolist()} ({count} such rows); {rule}")
     return p
 
 
-def check_weights(weights: ArrayLike | None, rows: int) -> NDArray[np.float64]:
-    """Check weights and give them as float64; ones where None.
+def check_weights(weights: ArrayLike | None, rows: int) -> Floats:
+    """Check weights and return them as float64; ones where None.
 
     Raises:
         DataError: If there is not one finite weight of at least 0 for each row, or all are 0.
@@ -85,8 +95,8 @@ def check_weights(weights: ArrayLike | None, rows: int) -> NDArray[np.float64]:
     return w
 
 
-def check_groups(groups: ArrayLike | None, rows: int) -> NDArray[np.int64]:
-    """Number groups 0, 1, 2 … in sorted order of their names; every row its own group where None.
+def check_groups(groups: ArrayLike | None, rows: int) -> Ints:
+    """Number groups from 0 in sorted order of their names; every row its own group where None.
 
     Raises:
         DataError: If there is not one group for each row.
@@ -97,9 +107,3 @@ def check_groups(groups: ArrayLike | None, rows: int) -> NDArray[np.int64]:
     if given.shape != (rows,):
         raise DataError(f"groups have shape {given.shape}; allowed is ({rows},), one name or number for each row")
     return np.unique(given, return_inverse=True)[1].astype(np.int64)
-
-
-def _refuse(bad: Any, p: Probabilities, name: str, rule: str) -> None:
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise DataError(f"row {first + 1} of the {name} is {p[first].tolist()} ({int(bad.sum())} such rows); {rule}")

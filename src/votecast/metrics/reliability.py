@@ -1,20 +1,25 @@
-"""Expected calibration error, and how much of it a perfectly calibrated judge would show on the same confidences."""
+"""Calibration error, reliability curves, and how much error a perfectly calibrated judge would show by chance.
+
+Called by the evaluation (errors) and by the audit (curves).
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from votecast.errors import DataError
 from votecast.metrics.checks import check_groups, check_rows
-from votecast.metrics.rows import Floats, decisions
-from votecast.types import CLASSES, Probabilities
+from votecast.metrics.intervals import ClusterDraws, wilson_interval
+from votecast.metrics.scores import decisions
+from votecast.types import CLASSES, Floats, Ints, Probabilities
 
 BINS: Final = 15
 EVENTS: Final = ("top", *CLASSES)
-"""What is forecast: that the decision is right ("top"), and that the vote is a, b, or tie."""
+"""What is predicted: that the top choice matches the vote ("top"), and that the vote is a, b, or tie."""
 
 
 class Events(NamedTuple):
@@ -22,30 +27,36 @@ class Events(NamedTuple):
 
     confidence: Floats
     outcome: Floats
-    bin: NDArray[np.int64]
+    bin: Ints
 
 
 def events(targets: Probabilities, p: Probabilities) -> Events:
-    """The four binary forecasts that a row makes, with their bins of equal width, closed on the right."""
-    confidence = np.column_stack([p.max(axis=1), p])
+    """Return the four binary predictions of each row, with their bins of equal width, closed on the right."""
+    confidence = np.column_stack([p.max(axis=1), p])  # (n, 4)
     outcome = np.column_stack([(targets * decisions(p)).sum(axis=1), targets])
     edges = np.linspace(0, 1, BINS + 1)[1:-1]
     return Events(confidence, outcome, np.searchsorted(edges, confidence, side="left").astype(np.int64))
 
 
+def _event_number(event: str) -> int:
+    if event not in EVENTS:
+        raise DataError(f"there is no event {event!r}; allowed are {', '.join(EVENTS)}")
+    return EVENTS.index(event)
+
+
 def calibration_error(
     targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None, *, event: str = "top"
 ) -> float:
-    """Expected calibration error over 15 bins of equal width (Naeini et al. 2015; Guo et al. 2017, eq. 3).
+    """Return the expected calibration error over 15 bins (Naeini et al. 2015; Guo et al. 2017, eq. 3).
 
     Args:
         targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
         event: "top" for the class with the highest probability, or one class: "a", "b", "tie".
 
     Returns:
-        Weighted mean over the bins of the distance between mean confidence and share of hits.
+        Weighted mean over the bins of equal width of the distance between mean confidence and share of hits.
 
     Raises:
         DataError: If these are not probabilities of the same rows, or there is no such event.
@@ -55,10 +66,109 @@ def calibration_error(
         0.2
     """
     t, p, w = check_rows(targets, probabilities, weights)
-    k = _event(event)
+    k = _event_number(event)
     e = events(t, p)
     gaps = np.bincount(e.bin[:, k], w * (e.confidence[:, k] - e.outcome[:, k]), minlength=BINS)
     return float(np.abs(gaps).sum() / w.sum())
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """A reliability curve: one point for every bin that holds a row, in rising order.
+
+    Args:
+        confidence: Mean prediction of the rows in the bin, shape (k,).
+        share: How often the event occurred among them, shape (k,).
+        low: Lower end of the 95 % interval of the share, shape (k,).
+        high: Upper end, shape (k,).
+        weight: Sum of the weights of the rows, shape (k,).
+        rows: How many rows, shape (k,).
+    """
+
+    confidence: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+    weight: Floats
+    rows: Ints
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return the points as JSON-able lists."""
+        return {name: array.tolist() for name, array in asdict(self).items()}
+
+
+def reliability_curve(
+    targets: ArrayLike,
+    probabilities: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    event: str = "top",
+    draws: int = 200,
+    seed: int = 0,
+) -> ReliabilityCurve:
+    """Set predictions against what happened, bin by bin (Niculescu-Mizil & Caruana 2005).
+
+    The calibration error of `calibration_error` is the mean distance of these points from the diagonal, by weight. The
+    interval of a share is Wilson's, for the number of independent votes whose share would scatter as this one does over
+    files drawn by prompt: never more than there are rows, and as many as there are prompts where all votes agree.
+
+    Args:
+        targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
+        probabilities: Predictions, shape (n, 3).
+        weights: How much each row counts, shape (n,).
+        groups: Prompt of each row, shape (n,); every row for itself where None.
+        event: "top" for the top choice matching the vote, or one class: "a", "b", "tie".
+        draws: How many files are drawn for the intervals; with fewer than 2 they count prompts alone.
+        seed: Seed of the draws.
+
+    Raises:
+        DataError: If these are not probabilities of the same rows, or there is no such event.
+        ConfigError: If `draws` or `seed` is below 0.
+
+    Example:
+        >>> votes = np.eye(3)[[0, 0, 1, 2] * 25]
+        >>> curve = reliability_curve(votes, np.tile([0.6, 0.2, 0.2], (100, 1)))
+        >>> curve.confidence.round(3), curve.share.round(3), curve.low.round(1), curve.high.round(1)
+        (array([0.6]), array([0.5]), array([0.4]), array([0.6]))
+    """
+    t, p, w = check_rows(targets, probabilities, weights)
+    group = check_groups(groups, len(w))
+    k = _event_number(event)
+    e = events(t, p)
+    confidence, outcome, place = e.confidence[:, k], e.outcome[:, k], e.bin[:, k]  # (n,)
+    mass = np.bincount(place, w, minlength=BINS).astype(np.float64)
+    used = np.flatnonzero(mass > 0)
+    means = [np.bincount(place, w * each, minlength=BINS)[used] / mass[used] for each in (confidence, outcome)]
+    share = np.clip(means[1], 0.0, 1.0)
+    low, high = wilson_interval(share, _independent_votes(outcome, w, place, group, draws, seed)[used])
+    counts = np.bincount(place[w > 0], minlength=BINS)[used].astype(np.int64)
+    return ReliabilityCurve(means[0], share, low, high, mass[used], counts)
+
+
+def _independent_votes(outcome: Floats, w: Floats, place: Ints, group: Ints, draws: int, seed: int) -> Floats:
+    """Estimate how many independent votes each bin is worth, shape (bins,)."""
+    drawn = ClusterDraws(group, draws, seed)
+    size = drawn.counts.shape[1]
+    cell = drawn.blocks * BINS + place
+    sums = [np.bincount(cell, column, minlength=size * BINS).reshape(size, BINS) for column in (w * outcome, w)]
+    hits, mass = (drawn.sums(part.astype(np.float64)) for part in sums)  # (draws, bins)
+    share = np.divide(hits, mass, out=np.full_like(mass, np.nan), where=mass > 0)
+    known = ~np.isnan(share)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, share, 0.0).sum(axis=0) / count
+    spread = np.where(known, np.square(share - mean), 0.0).sum(axis=0) / np.maximum(count - 1, 1)
+    # Kish's effective number of rows (1965): (sum of weights)^2 / sum of squares
+    squares, totals = (np.bincount(place, each, minlength=BINS).astype(np.float64) for each in (np.square(w), w))
+    rows = np.divide(np.square(totals), squares, out=np.zeros(BINS), where=squares > 0)
+    cells = np.unique(np.stack([place, group])[:, w > 0], axis=1)
+    prompts = np.bincount(cells[0], minlength=BINS).astype(np.float64)
+    spread = spread * prompts / np.maximum(prompts - 1, 1)
+    alike = np.divide(mean * (1 - mean), spread, out=prompts.copy(), where=(spread > 1e-12) & (prompts > 1))
+    return np.asarray(np.clip(alike, 1.0, np.maximum(rows, 1.0)))
 
 
 def perfect_calibration_error(
@@ -71,14 +181,14 @@ def perfect_calibration_error(
     draws: int = 200,
     seed: int = 0,
 ) -> float:
-    """The calibration error that chance alone gives: a judge whose confidences are exactly right, on as many votes.
+    """Return the calibration error that chance alone gives a perfectly calibrated judge.
 
-    Outcomes are drawn from the forecasts themselves, so that the judge is perfectly calibrated by construction, and the
-    mean error over the draws is returned. Votes on one prompt hang together, and so they do here: see `Coupling`.
+    Outcomes are drawn from the predictions themselves, so that the judge is calibrated by construction, and the mean
+    error over the draws is returned. Votes on one prompt are dependent, and so are the drawn ones: see `Coupling`.
 
     Args:
-        targets: Votes, used only for how strongly outcomes of one group hang together, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        targets: Votes, used only for how strongly outcomes of one group depend on each other, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
         groups: Prompt of each row, shape (n,); None draws every row for itself.
         event: "top", "a", "b" or "tie".
@@ -95,16 +205,16 @@ def perfect_calibration_error(
         True
     """
     t, p, w = check_rows(targets, probabilities, weights)
-    k = _event(event)
+    k = _event_number(event)
     whole = np.zeros((1, len(w)), dtype=np.int64)
     return float(perfect_errors(events(t, p), w, check_groups(groups, len(w)), whole, draws, seed)[0][:, 0, k].mean())
 
 
 class Coupling(NamedTuple):
-    """How outcomes are drawn so that they hang together within a group as the votes do.
+    """How outcomes are drawn so that they depend on each other within a group as the votes do.
 
     A row is hit where a uniform number falls below its confidence. With probability sqrt(`correlation`) the row takes
-    the number of its group, else one of its own: each row alone is hit exactly as often as it was forecast, and two
+    the number of its group, else one of its own: each row alone is hit exactly as often as it was predicted, and two
     rows of one group share a number with probability `correlation`. The correlation is the one at which the expected
     products of residuals within groups equal those observed (a moment estimate, as for the intraclass correlation),
     for confidences shifted to the share of hits in their bin, so that miscalibration is not mistaken for dependence.
@@ -119,54 +229,14 @@ class Coupling(NamedTuple):
     spread: Floats
 
 
-def coupling(e: Events, weights: Floats, groups: NDArray[np.int64]) -> Coupling:
-    """Estimate from the votes how outcomes of one group hang together; see `Coupling`."""
+def coupling(e: Events, weights: Floats, groups: Ints) -> Coupling:
+    """Estimate from the votes how outcomes of one group depend on each other."""
     figures = [_couple(e.confidence[:, k], e.outcome[:, k], e.bin[:, k], weights, groups) for k in range(len(EVENTS))]
     correlation, spread = np.array(figures).T
     return Coupling(correlation, spread)
 
 
-def perfect_errors(
-    e: Events, weights: Floats, groups: NDArray[np.int64], parts: NDArray[np.int64], draws: int, seed: int
-) -> list[Floats]:
-    """Calibration errors of a perfectly calibrated judge, for several ways of cutting the rows into parts at once.
-
-    Args:
-        e: The forecasts.
-        weights: How much each row counts, shape (n,).
-        groups: Group of each row, numbered from 0, shape (n,).
-        parts: For each way of cutting, the part of each row, numbered from 0, shape (ways, n).
-        draws: How many times the votes are drawn.
-        seed: Seed of the draws.
-
-    Returns:
-        For each way of cutting an array of shape (draws, parts, 4).
-    """
-    rng = np.random.default_rng(seed)
-    hold = coupling(e, weights, groups)
-    sizes = [int(part.max()) + 1 for part in parts]
-    totals = [np.bincount(part, weights, minlength=size) for part, size in zip(parts, sizes, strict=True)]
-    out = [np.empty((draws, size, len(EVENTS))) for size in sizes]
-    for draw in range(draws):
-        residuals = _draw(e.confidence, hold, groups, rng) * weights[:, None]
-        for part, size, total, errors in zip(parts, sizes, totals, out, strict=True):
-            for k in range(len(EVENTS)):
-                gaps = np.bincount(part * BINS + e.bin[:, k], residuals[:, k], minlength=size * BINS)
-                errors[draw, :, k] = np.abs(gaps).reshape(size, BINS).sum(axis=1) / np.where(total > 0, total, np.nan)
-    return out
-
-
-def _draw(confidence: Floats, hold: Coupling, groups: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-    """Residuals (outcome - confidence) of one draw, shape (n, 4); the four events see the same uniform numbers."""
-    own, choice = rng.random(len(groups)), rng.random(len(groups))
-    shared = rng.random(int(groups.max()) + 1)[groups]
-    uniform = np.where(choice[:, None] < np.sqrt(hold.correlation), shared[:, None], own[:, None])
-    return np.asarray(hold.spread * ((uniform < confidence) - confidence))
-
-
-def _couple(
-    p: Floats, outcome: Floats, bins: NDArray[np.int64], w: Floats, groups: NDArray[np.int64]
-) -> tuple[float, float]:
+def _couple(p: Floats, outcome: Floats, bins: Ints, w: Floats, groups: Ints) -> tuple[float, float]:
     mass = np.bincount(bins, w, minlength=BINS)
     shift = np.bincount(bins, w * (outcome - p), minlength=BINS) / np.where(mass > 0, mass, 1)
     level = np.clip(p + shift[bins], 0, 1)
@@ -175,13 +245,13 @@ def _couple(
     hard = bool(np.all((outcome == 0) | (outcome == 1)))
     spread = 1.0 if hard or single == 0 else min(1.0, float(np.sqrt(np.square(residual).sum() / single)))
     observed = float(np.square(np.bincount(groups, residual)).sum() - np.square(residual).sum())
-    alike = spread**2 * _products_if_alike(level, w, groups)
+    alike = spread**2 * _shared_products(level, w, groups)
     return (float(np.clip(observed / alike, 0, 1)) if alike > 1e-12 * single else 0.0), spread
 
 
-def _products_if_alike(p: Floats, w: Floats, groups: NDArray[np.int64]) -> float:
-    """Sum over pairs of rows of one group of w_i w_j (min(p_i, p_j) - p_i p_j): the covariance of a shared number."""
-    order = np.lexsort((-p, groups))
+def _shared_products(p: Floats, w: Floats, groups: Ints) -> float:
+    """Sum w_i w_j (min(p_i, p_j) - p_i p_j), the covariance of a shared number, over the pairs of each group."""
+    order = np.lexsort((-p, groups))  # within a group from the largest p on: min(p_i, p_j) is then the later one
     p, w, g = p[order], w[order], groups[order]
     running = np.cumsum(w) - w
     first = np.concatenate([[True], g[1:] != g[:-1]])
@@ -191,7 +261,33 @@ def _products_if_alike(p: Floats, w: Floats, groups: NDArray[np.int64]) -> float
     return minima - products
 
 
-def _event(event: str) -> int:
-    if event not in EVENTS:
-        raise DataError(f"there is no event {event!r} to be calibrated for; allowed are {', '.join(EVENTS)}")
-    return EVENTS.index(event)
+def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws: int, seed: int) -> list[Floats]:
+    """Simulate calibration errors of a perfectly calibrated judge, for several partitions at once.
+
+    Args:
+        e: The predictions.
+        weights: How much each row counts, shape (n,).
+        groups: Group of each row, numbered from 0, shape (n,).
+        parts: For each partition, the part of each row, numbered from 0, shape (partitions, n).
+        draws: How many times the votes are drawn.
+        seed: Seed of the draws.
+
+    Returns:
+        For each partition an array of shape (draws, parts, 4).
+    """
+    rng = np.random.default_rng(seed)
+    hold = coupling(e, weights, groups)
+    sizes = [int(part.max()) + 1 for part in parts]
+    totals = [np.bincount(part, weights, minlength=size) for part, size in zip(parts, sizes, strict=True)]
+    out = [np.empty((draws, size, len(EVENTS))) for size in sizes]
+    for draw in range(draws):
+        # the four events see the same uniform numbers
+        own, choice = rng.random(len(groups)), rng.random(len(groups))
+        shared = rng.random(int(groups.max()) + 1)[groups]
+        uniform = np.where(choice[:, None] < np.sqrt(hold.correlation), shared[:, None], own[:, None])  # (n, 4)
+        residuals = hold.spread * ((uniform < e.confidence) - e.confidence) * weights[:, None]
+        for part, size, total, errors in zip(parts, sizes, totals, out, strict=True):
+            for k in range(len(EVENTS)):
+                gaps = np.bincount(part * BINS + e.bin[:, k], residuals[:, k], minlength=size * BINS)
+                errors[draw, :, k] = np.abs(gaps).reshape(size, BINS).sum(axis=1) / np.where(total > 0, total, np.nan)
+    return out

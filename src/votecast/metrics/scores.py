@@ -1,23 +1,87 @@
-"""One number from votes and forecasts: each function takes targets (n, 3), probabilities (n, 3) and weights (n,)."""
+"""Scores: one number from votes and predictions, and the term of each row that they are means of.
+
+A soft vote counts as so many votes: every term is the expectation over the votes of its row, so that ten votes on one
+pair score the same as ten rows, or as one row with their shares. Called by evaluation, training and the audit.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from votecast.metrics.checks import check_probabilities, check_rows
-from votecast.metrics.rows import Floats, brier_scores, decisions, log_losses, margins, preferences
-from votecast.types import Probabilities, swap_columns
+from votecast.types import Floats, Probabilities, swap_columns
+
+EPSILON: Final = float(np.finfo(np.float64).eps)
+"""Predictions are clipped to [EPSILON, 1 - EPSILON] before the logarithm, as scikit-learn does: 36.04 nats at most."""
+
+
+def row_sum(x: Floats) -> Floats:
+    """Sum the three columns as (a + b) + tie, which is bit-equal when a and b are swapped."""
+    return np.asarray((x[:, 0] + x[:, 1]) + x[:, 2])
+
+
+def log_losses(targets: Probabilities, p: Probabilities) -> Floats:
+    """Return the natural log loss of each row, shape (n,)."""
+    return -row_sum(targets * np.log(np.clip(p, EPSILON, 1 - EPSILON)))
+
+
+def brier_scores(targets: Probabilities, p: Probabilities) -> Floats:
+    """Return the expected squared distance to the votes of each row, in [0, 2], shape (n,)."""
+    return row_sum(np.square(p)) - 2 * row_sum(p * targets) + row_sum(targets)
+
+
+def decisions(p: Probabilities) -> Floats:
+    """Return the class with the highest probability, one-hot, shape (n, 3).
+
+    Classes that draw share the row in equal parts: this keeps every figure independent of the order of the responses.
+
+    Example:
+        >>> decisions(np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]]))
+        array([[1. , 0. , 0. ],
+               [0.5, 0.5, 0. ]])
+    """
+    best = (p == p.max(axis=1, keepdims=True)).astype(np.float64)
+    return np.asarray(best / row_sum(best)[:, None])
+
+
+def preferences(p: Probabilities) -> Floats:
+    """Return which response gets more probability, ties left out, shape (n, 2); a draw is shared."""
+    sign = np.sign(p[:, 0] - p[:, 1])
+    return np.stack([(1 + sign) / 2, (1 - sign) / 2], axis=1)
+
+
+def margins(p: Probabilities) -> Floats:
+    """Return (a - b) / (a + b), how much a is preferred in a decided vote, shape (n,); exactly odd under a swap."""
+    decided = p[:, 0] + p[:, 1]
+    return np.divide(p[:, 0] - p[:, 1], decided, out=np.zeros(len(p)), where=decided > 0)
+
+
+def without_ties(p: Probabilities) -> Probabilities:
+    """Return the prediction given a decided vote: the mass of a tie goes to a and b in proportion.
+
+    Rows whose a and b are both 0 get halves.
+
+    Example:
+        >>> without_ties(np.array([[0.3, 0.1, 0.6]]))
+        array([[0.75, 0.25, 0.  ]])
+    """
+    decided = p[:, 0] + p[:, 1]
+    halves = np.full((len(p), 2), 0.5)
+    shares = np.divide(p[:, :2], decided[:, None], out=halves, where=decided[:, None] > 0)
+    return np.column_stack([shares, np.zeros(len(p))])
 
 
 def log_loss(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean negative natural logarithm of the probability given to the vote.
+    """Return the mean negative natural logarithm of the probability given to the vote.
 
-    Forecasts are clipped to [2.2e-16, 1 - 2.2e-16], as scikit-learn does.
+    Predictions are clipped to [2.2e-16, 1 - 2.2e-16], as scikit-learn does.
 
     Args:
         targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,); every row once where None.
 
     Raises:
@@ -32,13 +96,13 @@ def log_loss(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | 
 
 
 def brier_score(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean squared distance between forecast and vote, summed over the three classes (Brier 1950, eq. 2): from 0 to 2.
+    """Return the mean squared distance between prediction and vote, from 0 to 2 (Brier 1950, eq. 2).
 
-    Soft votes count as so many votes: the score is the expectation over them, not the distance to their mean.
+    It sums over the three classes. For soft votes it is the expectation over them, not the distance to their mean.
 
     Args:
         targets: Votes, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -53,11 +117,11 @@ def brier_score(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike
 
 
 def accuracy(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Share of votes for the class with the highest probability; classes that draw share the row.
+    """Return the share of votes for the class with the highest probability; draws are shared.
 
     Args:
         targets: Votes, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -72,11 +136,13 @@ def accuracy(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | 
 
 
 def recall(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Of the votes for each class, the share that was decided so; shape (3,), NaN for a class without votes.
+    """Return the share of the votes for each class that was predicted, shape (3,).
+
+    NaN for a class without votes.
 
     Args:
         targets: Votes, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -91,11 +157,11 @@ def recall(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | No
 
 
 def macro_f1(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Unweighted mean, over the classes that are voted or decided, of the harmonic mean of precision and recall.
+    """Return the unweighted mean of F1 over the classes that occur in votes or predictions.
 
     Args:
         targets: Votes, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -111,11 +177,13 @@ def macro_f1(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | 
 
 
 def agreement(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Of the decided votes (a or b), the share for the answer that gets more probability; NaN without any.
+    """Return the share of decided votes (a or b) for the response with more probability.
+
+    NaN without decided votes.
 
     Args:
         targets: Votes, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -130,13 +198,13 @@ def agreement(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike |
     return float(ratio(w @ agreed.sum(axis=1), w @ decided.sum(axis=1)))
 
 
-def flip_rate(probabilities: ArrayLike, exchanged_probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Share of rows whose decision changes when the answers are exchanged; 0 for a judge that cannot see their order.
+def flip_rate(probabilities: ArrayLike, swapped_probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Return the share of rows whose top choice changes when the responses are swapped.
 
     Args:
-        probabilities: Forecasts for the order as it is, shape (n, 3).
-        exchanged_probabilities: Forecasts for the same battles with their answers exchanged, as the judge gives
-            them (column a belongs to the answer shown first), shape (n, 3).
+        probabilities: Predictions for the order as it is, shape (n, 3).
+        swapped_probabilities: Predictions for the same battles with their responses swapped, as the judge gives
+            them (column a belongs to the response shown first), shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -147,19 +215,19 @@ def flip_rate(probabilities: ArrayLike, exchanged_probabilities: ArrayLike, weig
         0.5
     """
     p = check_probabilities(probabilities)
-    q, _, w = check_rows(exchanged_probabilities, p, weights)
+    q, _, w = check_rows(swapped_probabilities, p, weights)
     return float(w @ flips(p, q) / w.sum())
 
 
 def auc(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Chance that a vote for a has a larger margin (a - b) / (a + b) than a vote for b: area under the ROC curve.
+    """Return the area under the ROC curve of the margin (a - b) / (a + b), votes for a against votes for b.
 
-    Ties are left out; draws count one half (Hanley & McNeil 1982). A soft vote counts on both sides. NaN where one
-    side is empty.
+    Ties are left out; equal margins count one half (Hanley & McNeil 1982). A soft vote counts on both sides.
+    NaN where one side is empty.
 
     Args:
         targets: Votes, shape (n, 3).
-        probabilities: Forecasts, shape (n, 3).
+        probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
 
     Raises:
@@ -174,20 +242,20 @@ def auc(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None 
 
 
 def auc_of_margins(scores: Floats, positive: Floats, negative: Floats) -> float:
-    """Area under the ROC curve of scores (n,) with the weight (n,) of each on the positive and on the negative side."""
+    """Return the area under the ROC curve of scores (n,), given the weight (n,) of each on either side."""
     level = np.unique(scores, return_inverse=True)[1]
     up, down = np.bincount(level, positive), np.bincount(level, negative)
     wins = up @ (np.cumsum(down) - down / 2)
     return float(ratio(wins, up.sum() * down.sum()))
 
 
-def flips(p: Probabilities, p_exchanged: Probabilities) -> Floats:
-    """How far the decision moves when the answers are exchanged: 0 or 1 a row, parts where classes draw; shape (n,)."""
-    moved = np.abs(decisions(p) - decisions(swap_columns(p_exchanged)))
+def flips(p: Probabilities, p_swapped: Probabilities) -> Floats:
+    """Return how far the top choice moves under a swap, 0 to 1 (parts where classes draw), shape (n,)."""
+    moved = np.abs(decisions(p) - decisions(swap_columns(p_swapped)))
     return np.asarray(moved.sum(axis=1) / 2)
 
 
 def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
-    """Quotient that is NaN where the denominator is 0."""
+    """Divide; NaN where the denominator is 0."""
     a, b = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     return np.asarray(np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0))

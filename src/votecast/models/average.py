@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from pydantic import Field, field_validator
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import ConfigError
-from votecast.models.base import Model, base_of, cuts_of, order_matters, release, run_with
+from votecast.models.base import Model, Prepared
 from votecast.models.registry import family
 from votecast.text.report import Cut
 from votecast.types import Probabilities, Run
@@ -40,24 +40,24 @@ class AverageSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedMembers:
     """Battles as each member wants them.
 
     Args:
         parts: One for each member.
     """
 
-    parts: tuple[Any, ...]
+    parts: tuple[Prepared, ...]
 
     def __len__(self) -> int:
         return len(self.parts[0])
 
-    def take(self, indices: ArrayLike) -> Prepared:
+    def take(self, indices: ArrayLike) -> PreparedMembers:
         """The battles at these positions, in this order."""
-        return Prepared(tuple(part.take(indices) for part in self.parts))
+        return PreparedMembers(tuple(part.take(indices) for part in self.parts))
 
 
-class AverageModel:
+class AverageModel(Model[PreparedMembers]):
     """Members of any families, fitted on the same rows, joined by the weighted geometric mean of their forecasts.
 
     The logarithmic opinion pool (Genest and Zidek 1986, eq. 3.1): p is proportional to the product of p_i^w_i. It keeps
@@ -71,43 +71,55 @@ class AverageModel:
     settings_type: ClassVar[type[Settings]] = AverageSettings
     packages: ClassVar[tuple[str, ...]] = ("lightgbm", "torch", "transformers", "tokenizers", "peft")
 
-    def __init__(self, settings: AverageSettings, *, seed: int = 0) -> None:
-        self.settings, self.seed = settings, seed
-        self.members = [_member(member, seed) for member in settings.members]
+    settings: AverageSettings
+
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
+        self.members = [_member(member, seed) for member in self.settings.members]
+
+    def submodels(self) -> list[Model]:
+        """Return the members."""
+        return self.members
+
+    def with_shown_order(self) -> Self:
+        """Return an average of members that predict from the shown order alone."""
+        made = copy.copy(self)
+        made.members = [member.with_shown_order() for member in self.members]
+        return made
 
     @property
     def order_matters(self) -> bool:
         """Whether any member sees the answers in one order only."""
-        return any(map(order_matters, self.members))
+        return any(member.order_matters for member in self.members)
 
     @property
     def base(self) -> dict[str, Any] | None:
         """The weights that the first member which stands on some does not hold."""
-        return next((base for base in map(base_of, self.members) if base is not None), None)
+        return next((member.base for member in self.members if member.base is not None), None)
 
-    def prepare(self, battles: Battles) -> Prepared:
+    def prepare(self, battles: Battles) -> PreparedMembers:
         """Battles as each member wants them."""
-        return Prepared(tuple(member.prepare(battles) for member in self.members))
+        return PreparedMembers(tuple(member.prepare(battles) for member in self.members))
 
-    def cuts(self, prepared: Prepared) -> Cut | None:
+    def truncation(self, prepared: PreparedMembers) -> Cut | None:
         """What the cuts of the first member that cuts leave of every battle."""
-        found = (cuts_of(member, part) for member, part in zip(self.members, prepared.parts, strict=True))
+        found = (member.truncation(part) for member, part in zip(self.members, prepared.parts, strict=True))
         return next((cut for cut in found if cut is not None), None)
 
     def fit(
         self,
-        prepared: Prepared,
+        prepared: PreparedMembers,
         targets: Probabilities,
         weights: NDArray[np.float64],
-        groups: NDArray[np.int64],
-        run: Run = Run(),  # noqa: B008 - frozen
+        groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),
     ) -> Self:
         """Fit every member on the same rows, one after the other."""
         for number, (member, part) in enumerate(zip(self.members, prepared.parts, strict=True)):
             member.fit(part, targets, weights, groups, run.within(f"member_{number}"))
         return self
 
-    def predict(self, prepared: Prepared) -> Probabilities:
+    def predict(self, prepared: PreparedMembers) -> Probabilities:
         """Uncalibrated probabilities of shape (n, 3)."""
         shares = np.array([member["weight"] for member in self.settings.members])
         forecasts = [member.predict(part) for member, part in zip(self.members, prepared.parts, strict=True)]
@@ -115,35 +127,17 @@ class AverageModel:
         pool = np.exp(np.einsum("m,mnc->nc", shares / shares.sum(), logs))
         return np.asarray(pool / ((pool[:, 0] + pool[:, 1]) + pool[:, 2])[:, None])
 
-    def run_with(self, **inference: Any) -> None:
-        """Let every member that has settings of `inference` forecast with others.
-
-        Raises:
-            ConfigError: If none has.
-        """
-        if not any([run_with(member, **inference) for member in self.members]):  # noqa: C419 - every member is told
-            raise ConfigError(f"no member of this average has settings of inference; drop {', '.join(inference)}")
-
-    def release(self) -> None:
-        """Let every member give its accelerator back."""
-        for member in self.members:
-            release(member)
-
     def save(self, folder: Path) -> None:
         """Write every member into a folder of its own."""
         for number, member in enumerate(self.members):
             (folder / str(number)).mkdir()
             member.save(folder / str(number))
 
-    @classmethod
-    def load(cls, folder: Path, settings: AverageSettings, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal."""
-        model = cls(settings, seed=seed)
-        model.members = [
-            type(member).load(folder / str(number), _settings(described), seed=seed)
-            for number, (member, described) in enumerate(zip(model.members, settings.members, strict=True))
+    def _restore(self, folder: Path) -> None:
+        self.members = [
+            type(member).load(folder / str(number), member.settings, seed=self.seed)
+            for number, member in enumerate(self.members)
         ]
-        return model
 
 
 def _whole(member: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -1,156 +1,214 @@
-"""What a family has to bring: a model that learns from prepared battles and forecasts them uncalibrated.
+"""The base class of every family: one fitted member of a judge, without folds and calibration.
 
-Besides, a family may have, and this module looks up:
-
-- `release()`: the fitted member gives its accelerator back, and still predicts
-- `averaged(members)`, a classmethod: one member with the mean of their weights
-- `can_be_averaged`: False where the settings rule that out
-- `order_matters`: whether its forecasts are made from one order of the answers, so that both must be looked at
-- `base`: a mapping of name, revision, sha256 and licence of weights that its folder does not hold
-- `cuts(prepared)`: what was cut from the texts of prepared battles, as a `votecast.text.report.Cut`
-- `run_with(**inference)`: the fitted member forecasts with another precision, on other devices
-- `numbers`: names of columns that it reads beside the texts, such as scores
-- `link`: how its scores become votes, as a `votecast.calibration.link.Link`
-- `packages`: names of the installed packages on whose versions its weights depend
+Cross-validation, judge folders and composed judges in `votecast.judges` know families by this class alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import ConfigError
+from votecast.errors import ArtifactError, ConfigError
 from votecast.types import Probabilities, Run
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    from votecast.calibration.link import Link
     from votecast.text.report import Cut
+
+    P = TypeVarWithDefault("P", default=Any)
+else:
+    P = TypeVar("P")
 
 
 class Prepared(Protocol):
-    """Battles in the form a model works on; made once, cut into folds many times."""
+    """Battles in the form a model reads; made once, cut into folds many times."""
 
     def __len__(self) -> int:
-        """Number of battles."""
+        """Return the number of battles."""
 
     def take(self, indices: ArrayLike) -> Self:
-        """The battles at these positions, in this order."""
+        """Return the battles at these positions, in this order."""
 
 
-class Model(Protocol):
-    """One fitted member of a judge: no folds, no calibration, no folder of its own."""
+class Model(ABC, Generic[P]):
+    """One member of a judge: it learns from prepared battles and predicts them, uncalibrated.
+
+    A family implements `prepare`, `fit`, `predict`, `save` and `_restore`, and overrides of the rest what differs from
+    the defaults here. `P` is the type of its prepared battles; see `Prepared`.
+
+    Args:
+        settings: Settings of the family; None takes the defaults.
+        seed: Seed of every draw.
+
+    Attributes:
+        settings_type: The class of the settings.
+        packages: Installed packages on whose versions the fitted weights depend.
+        numbers: Names of columns of numbers that the family reads beside the texts, such as scores.
+        link: How scores become votes; None for a family without scores.
+    """
 
     settings_type: ClassVar[type[Settings]]
+    packages: ClassVar[tuple[str, ...]] = ()
+    numbers: tuple[str, ...] = ()
+    link: Link | None = None
 
-    def __init__(self, settings: Any, *, seed: int) -> None: ...
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        self.settings: Any = settings or self.settings_type()
+        self.seed = seed
 
-    def prepare(self, battles: Battles) -> Any:
+    @abstractmethod
+    def prepare(self, battles: Battles) -> P:
         """Turn battles into what `fit` and `predict` take, row by row."""
 
+    @abstractmethod
     def fit(
         self,
-        prepared: Any,
+        prepared: P,
         targets: Probabilities,
         weights: NDArray[np.float64],
-        groups: NDArray[np.int64],
-        run: Run = ...,
+        groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),
     ) -> Self:
-        """Learn from soft labels of shape (n, 3) and weights of shape (n,); rows of one group share a prompt.
+        """Learn from votes.
 
-        Whatever lies in `run.folder` was left by the same fit, killed; a family that can continues from it.
+        Args:
+            prepared: What `prepare` made of n battles.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
+            run: Its folder may hold the partial output of the same fit, killed; a family that can resumes from it.
+
+        Returns:
+            The model itself.
         """
 
-    def predict(self, prepared: Any) -> Probabilities:
-        """Uncalibrated probabilities of shape (n, 3)."""
+    @abstractmethod
+    def predict(self, prepared: P) -> Probabilities:
+        """Return uncalibrated probabilities of shape (n, 3)."""
 
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write files of safe formats into an existing, empty folder."""
 
     @classmethod
-    def load(cls, folder: Path, settings: Any, *, seed: int) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal."""
+    def load(cls, folder: Path, settings: Settings | None = None, *, seed: int = 0) -> Self:
+        """Read what `save` wrote; predictions are bit-equal.
 
-
-def release(member: Model) -> None:
-    """Let a fitted member give its accelerator back, if its family holds one."""
-    if (method := getattr(member, "release", None)) is not None:
-        method()
-
-
-def run_with(member: Model, **inference: Any) -> bool:
-    """Let a member forecast with other settings of `inference`; whether its family has any."""
-    method = getattr(member, "run_with", None)
-    if method is not None:
-        method(**inference)
-    return method is not None
-
-
-def averaged(members: Sequence[Model]) -> Model:
-    """One member with the mean of the weights of several.
-
-    Raises:
-        ConfigError: If their family cannot.
-    """
-    check_averaged(members[0])
-    made: Model = type(members[0]).averaged(members)  # type: ignore[attr-defined]
-    return made
-
-
-def check_averaged(member: Model) -> None:
-    """Refuse members whose weights cannot be averaged.
-
-    Raises:
-        ConfigError: If their family has no `averaged`, or these settings rule it out.
-    """
-    if not hasattr(member, "averaged") or not getattr(member, "can_be_averaged", True):
-        raise ConfigError(
-            f"final is average_weights, and weights of {type(member).__name__} with these settings cannot be averaged; "
-            "use average, which averages forecasts"
-        )
-
-
-def order_matters(member: Model) -> bool:
-    """Whether exchanging the answers may change more than the names of the columns."""
-    return bool(getattr(member, "order_matters", False))
-
-
-def base_of(member: Model) -> dict[str, Any] | None:
-    """Name, revision, sha256 and licence of the weights a member stands on and its folder does not hold."""
-    base: Mapping[str, Any] | None = getattr(member, "base", None)
-    return dict(base) if base is not None else None
-
-
-def numbers_of(member: Model | type[Model]) -> tuple[str, ...]:
-    """Names of the columns of numbers that a family reads beside the texts; none where only a member can say."""
-    found = getattr(member, "numbers", ())
-    return () if isinstance(found, property) else tuple(found)
-
-
-def link_of(member: Model) -> dict[str, Any] | None:
-    """How the scores of a member become votes; None for a family without scores."""
-    link = getattr(member, "link", None)
-    return None if link is None else dict(link.to_dict())
-
-
-def cuts_of(member: Model, prepared: Any) -> Cut | None:
-    """What was cut from the texts of prepared battles; None for a family that reads them whole."""
-    method = getattr(member, "cuts", None)
-    found: Cut | None = method(prepared) if method is not None else None
-    return found
-
-
-def versions_of(kind: type[Model]) -> dict[str, str]:
-    """Versions of the installed packages on which the weights of a family depend."""
-    found = {}
-    for name in ("numpy", *getattr(kind, "packages", ())):
+        Raises:
+            ArtifactError: If a file is missing or damaged.
+        """
+        model = cls(settings, seed=seed)
         try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            model._restore(folder)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+            raise ArtifactError(
+                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
+            ) from error
+        return model
+
+    @abstractmethod
+    def _restore(self, folder: Path) -> None:
+        """Read what `save` wrote into this model; any error of files and parsers becomes an ArtifactError."""
+
+    # What differs between families beyond learning and predicting.
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether swapping the answers may change more than the columns a and b."""
+        return False
+
+    @property
+    def averages_orders(self) -> bool:
+        """Whether predictions are the mean over both orders of the answers."""
+        return False
+
+    def with_shown_order(self) -> Self:
+        """Return a model that predicts from the shown order alone; itself unless it averages both orders."""
+        return self
+
+    def truncation(self, prepared: P) -> Cut | None:  # noqa: ARG002
+        """Return what was truncated of each battle; None for a family that reads whole texts."""
+        return None
+
+    @property
+    def base(self) -> dict[str, Any] | None:
+        """Name, revision, sha256 and licence of weights that the member's folder does not hold."""
+        return None
+
+    def submodels(self) -> Sequence[Model]:
+        """Return the models inside this one; most families have none."""
+        return ()
+
+    def leaves(self) -> Iterator[Model]:
+        """Yield the models inside, at any depth, that hold no others; this one if it holds none."""
+        inside = self.submodels()
+        if not inside:
+            yield self
+        for model in inside:
+            yield from model.leaves()
+
+    def run_with(self, **inference: object) -> bool:
+        """Change settings of `inference` from now on; return whether the family has any.
+
+        Raises:
+            ConfigError: If a setting is unknown or invalid.
+        """
+        return any([model.run_with(**inference) for model in self.submodels()])  # noqa: C419 - all of them change
+
+    def release(self) -> None:
+        """Free the accelerator; the model still predicts."""
+        for model in self.submodels():
+            model.release()
+
+    @property
+    def can_be_averaged(self) -> bool:
+        """Whether the mean of the weights of several members is a member."""
+        return False
+
+    def check_averaged(self) -> None:
+        """Check that weights can be averaged.
+
+        Raises:
+            ConfigError: If this family, or its settings, rule it out.
+        """
+        if not self.can_be_averaged:
+            raise ConfigError(
+                f"final is average_weights, and weights of {type(self).__name__} with these settings cannot be "
+                "averaged; use average, which averages predictions"
+            )
+
+    @classmethod
+    def averaged(cls, members: Sequence[Self]) -> Self:
+        """Return one member with the mean of the weights of several; see `can_be_averaged`."""
+        raise NotImplementedError(f"{cls.__name__} has no mean of weights; see can_be_averaged")
+
+    @classmethod
+    def versions(cls) -> dict[str, str]:
+        """Return the versions of the installed packages on which the weights depend."""
+        found = {}
+        for name in ("numpy", *cls.packages):
+            try:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                found[name] = "absent"
+        return found
+
+    @classmethod
+    def plot_schedule(cls, settings: Settings, path: Path, *, overwrite: bool = False) -> None:  # noqa: ARG003
+        """Draw the learning rate over the epochs into a file.
+
+        Raises:
+            ConfigError: If the family has no learning rate to draw.
+        """
+        raise ConfigError(f"{cls.__name__} has no learning rate to draw; the recipe siamese_keras has one")

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.errors import ArtifactError, JudgeError
+from votecast.errors import JudgeError
 from votecast.features import PairFeatures, extract
+from votecast.models.base import Model
 from votecast.models.boosting import Held, Trees, TreeSettings, Views
 from votecast.models.davidson import Vector, prior_closeness
 from votecast.models.linear import Design, Linear, LinearSettings
@@ -53,7 +53,7 @@ class BaselineSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFeatures:
     """Features of battles, laid out for both models; computed once, cut into folds many times.
 
     Args:
@@ -65,9 +65,9 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.features)
 
-    def take(self, indices: ArrayLike) -> Prepared:
+    def take(self, indices: ArrayLike) -> PreparedFeatures:
         """The battles at these positions, in this order."""
-        return Prepared(self.features.take(indices))
+        return PreparedFeatures(self.features.take(indices))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Contributions:
     base: float
 
 
-class BaselineModel:
+class BaselineModel(Model[PreparedFeatures]):
     """Boosted trees and a linear model over features of the pair, stacked on held-out forecasts.
 
     Both models give every battle a strength, which changes its sign when the answers are exchanged, and a closeness,
@@ -111,28 +111,28 @@ class BaselineModel:
     """
 
     settings_type: ClassVar[type[Settings]] = BaselineSettings
+    settings: BaselineSettings
 
-    def __init__(self, settings: BaselineSettings | None = None, *, seed: int = 0) -> None:
-        self.settings = settings or BaselineSettings()
-        self.seed = seed
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
         self._parts: _Parts | None = None
 
-    def prepare(self, battles: Battles | Any) -> Prepared:
+    def prepare(self, battles: Battles | Any) -> PreparedFeatures:
         """Compute the features of battles, for `fit` and `predict`, row by row."""
-        return Prepared(extract(as_battles(battles), threads=self.settings.threads))
+        return PreparedFeatures(extract(as_battles(battles), threads=self.settings.threads))
 
     def fit(
         self,
-        battles: Prepared | Battles,
+        prepared: PreparedFeatures | Battles,
         targets: Probabilities,
         weights: Vector,
         groups: NDArray[np.int64] | None = None,
-        run: Run = Run(),  # noqa: ARG002, B008 - part of the protocol; frozen
+        run: Run = Run(),  # noqa: ARG002
     ) -> Self:
         """Learn from votes.
 
         Args:
-            battles: Battles, or what `prepare` made of them.
+            prepared: Battles, or what `prepare` made of them.
             targets: Soft labels, shape (n, 3).
             weights: How much each row counts, shape (n,).
             groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
@@ -141,7 +141,7 @@ class BaselineModel:
         Raises:
             JudgeError: If there are no rows, or all weights are 0.
         """
-        features = self._features(battles)
+        features = self._features(prepared)
         if not len(features) or not weights.sum() > 0:
             raise JudgeError(
                 f"the baseline was given {len(features)} battles of weight {float(weights.sum())} in all; "
@@ -154,11 +154,11 @@ class BaselineModel:
         self._parts = _Parts(reduction, *work.run(inner_folds(groups, self.settings.inner_folds, self.seed)))
         return self
 
-    def predict(self, battles: Prepared | Battles) -> Probabilities:
+    def predict(self, prepared: PreparedFeatures | Battles) -> Probabilities:
         """Forecast votes, uncalibrated.
 
         Args:
-            battles: Battles, or what `prepare` made of them.
+            prepared: Battles, or what `prepare` made of them.
 
         Returns:
             Probabilities of shape (n, 3); each row depends on that row's texts alone.
@@ -166,24 +166,24 @@ class BaselineModel:
         Raises:
             JudgeError: Before the first `fit`.
         """
-        parts, features = self._learnt(), self._features(battles)
+        parts, features = self._learnt(), self._features(prepared)
         return parts.predict(features) if len(features) else np.zeros((0, 3))
 
-    def contributions(self, battles: Prepared | Battles) -> Contributions:
+    def contributions(self, prepared: PreparedFeatures | Battles) -> Contributions:
         """What every column that the models read adds to the forecasts of `predict`, battle by battle.
 
         Raises:
             JudgeError: Before the first `fit`.
         """
-        return self._learnt().contributions(self._features(battles))
+        return self._learnt().contributions(self._features(prepared))
 
     def _learnt(self) -> _Parts:
         if self._parts is None:
             raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
         return self._parts
 
-    def _features(self, battles: Prepared | Battles) -> PairFeatures:
-        return battles.features if isinstance(battles, Prepared) else self.prepare(battles).features
+    def _features(self, prepared: PreparedFeatures | Battles) -> PairFeatures:
+        return prepared.features if isinstance(prepared, PreparedFeatures) else self.prepare(prepared).features
 
     def save(self, folder: Path) -> None:
         """Write trees, linear weights and blend into an existing folder.
@@ -201,28 +201,15 @@ class BaselineModel:
         facts = {"strength": blend.strength, "closeness": blend.closeness, "base": blend.base, "trees_base": trees.base}
         (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
-    @classmethod
-    def load(cls, folder: Path, settings: BaselineSettings | None = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal.
-
-        Raises:
-            ArtifactError: If a file is absent or damaged.
-        """
-        model = cls(settings, seed=seed)
-        try:
-            facts = json.loads((folder / MODEL).read_text("utf-8"))
-            blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
-            arrays = load_file(folder / LINEAR)
-            small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
-            linear = Linear.from_arrays(arrays | small)
-            trees = Trees.read(folder / TREES, facts["trees_base"], model.settings.threads)
-            reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise ArtifactError(
-                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
-            ) from error
-        model._parts = _Parts(reduction, trees, linear, blend)
-        return model
+    def _restore(self, folder: Path) -> None:
+        facts = json.loads((folder / MODEL).read_text("utf-8"))
+        blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
+        arrays = load_file(folder / LINEAR)
+        small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
+        linear = Linear.from_arrays(arrays | small)
+        trees = Trees.read(folder / TREES, facts["trees_base"], self.settings.threads)
+        reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
+        self._parts = _Parts(reduction, trees, linear, blend)
 
 
 @dataclass(frozen=True)

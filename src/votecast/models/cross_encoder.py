@@ -21,7 +21,7 @@ class CrossEncoderModel(NeuralModel):
 
     settings_type: ClassVar[type[Settings]] = CrossEncoderSettings
     kind: ClassVar[Kind] = "classifier"
-    order_matters: ClassVar[bool] = True
+    order_matters = True
 
     def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
         """One sequence a battle, or one for each order of the answers."""

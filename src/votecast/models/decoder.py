@@ -25,7 +25,7 @@ class DecoderModel(CausalModel):
     """
 
     settings_type: ClassVar[type[Settings]] = DecoderSettings
-    order_matters: ClassVar[bool] = True
+    order_matters = True
 
     def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
         """One sequence a battle, or one for each order of the answers."""

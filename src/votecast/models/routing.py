@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.metrics.rows import EPSILON, row_sum
+from votecast.metrics.scores import EPSILON, row_sum
 from votecast.types import Probabilities
 
 Floats = NDArray[np.float64]

@@ -15,8 +15,9 @@ from votecast.calibration.link import Link, LinkSettings, fit_link
 from votecast.config import Settings
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.scores import SCORES, check_finite
-from votecast.errors import ArtifactError, DataError, JudgeError
+from votecast.errors import DataError, JudgeError
 from votecast.features.form import length_gap
+from votecast.models.base import Model
 from votecast.types import Probabilities, Run
 
 LINK: Final = "link.json"
@@ -56,7 +57,7 @@ class ScoredRows:
         return ScoredRows(self.gap[rows], None if self.form is None else self.form[rows])
 
 
-class ScoredModel:
+class ScoredModel(Model[ScoredRows]):
     """A link over scores that stand beside the battles, in columns score_a and score_b.
 
     It forecasts only battles that bring their scores: nobody told it what made them, so that it cannot score a text.
@@ -76,12 +77,9 @@ class ScoredModel:
     """
 
     settings_type: ClassVar[type[Settings]] = ScoredSettings
-    numbers: ClassVar[tuple[str, ...]] = SCORES
+    numbers = SCORES
 
-    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
-        self.settings: ScoredSettings = settings or ScoredSettings()
-        self.seed = seed
-        self.link: Link | None = None
+    settings: ScoredSettings
 
     def prepare(self, battles: Battles) -> ScoredRows:
         """The gap between the scores of every battle.
@@ -95,11 +93,11 @@ class ScoredModel:
 
     def fit(
         self,
-        prepared: Any,
+        prepared: ScoredRows,
         targets: Probabilities,
         weights: Floats,
         groups: NDArray[np.int64] | None = None,
-        run: Run = Run(),  # noqa: ARG002, B008 - nothing here takes long
+        run: Run = Run(),  # noqa: ARG002
     ) -> Self:
         """Fit the link.
 
@@ -111,7 +109,7 @@ class ScoredModel:
         self.link = fit_link(prepared.gap, targets, weights, least=_LEAST_IN_A_FOLD, **options)
         return self
 
-    def predict(self, prepared: Any) -> Probabilities:
+    def predict(self, prepared: ScoredRows) -> Probabilities:
         """Probabilities of shape (n, 3).
 
         Raises:
@@ -123,21 +121,8 @@ class ScoredModel:
         """Write the link."""
         (folder / LINK).write_text(json.dumps(self._linked().to_dict(), indent=2) + "\n", "utf-8")
 
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal.
-
-        Raises:
-            ArtifactError: If the file is absent or damaged.
-        """
-        model = cls(settings, seed=seed)
-        try:
-            model.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ArtifactError(
-                f"{folder} is damaged: {type(error).__name__}: {error}; copy or link the judge again"
-            ) from error
-        return model
+    def _restore(self, folder: Path) -> None:
+        self.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
 
     def _linked(self) -> Link:
         if self.link is None:

@@ -22,7 +22,6 @@ class SiameseModel(OffsetModel):
 
     settings_type: ClassVar[type[Settings]] = SiameseSettings
     kind: ClassVar[Kind] = "encoder"
-    order_matters: ClassVar[bool] = False
 
     @property
     def uses_form(self) -> bool:
@@ -33,7 +32,7 @@ class SiameseModel(OffsetModel):
         """(prompt, A) and (prompt, B) of each battle."""
         return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
 
-    def cuts(self, prepared: NeuralPrepared) -> Cut:
+    def truncation(self, prepared: NeuralPrepared) -> Cut:
         """What the cuts leave of the prompt beside A, of A and of B."""
         one, two = (part.cut for part in self.encoded(prepared))
         return Cut.of_answers(one, two)

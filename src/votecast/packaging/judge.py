@@ -12,7 +12,7 @@ from typing import Any
 
 from votecast.artifacts import CARD_NAME, CONFIG_NAME, read_folder, write_folder
 from votecast.errors import ArtifactError, ConfigError
-from votecast.judges.folder import BESIDE
+from votecast.judges.judge_folder import BESIDE
 from votecast.packaging.needs import base_name, configs, leaves
 
 JUDGE, BASE = "judge", "base"

@@ -11,7 +11,7 @@ from typing import Any
 from votecast.artifacts import CONFIG_NAME
 from votecast.config.extras import PINNED
 from votecast.errors import ConfigError
-from votecast.judges.folder import placed
+from votecast.judges.judge_folder import resolve_beside
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "baseline": (),
@@ -63,7 +63,7 @@ def needs_of(folder: Path) -> Needs:
         if (name := base_name(leaf)) in _IN_PACKAGES:
             no_deps.add(PINNED[_IN_PACKAGES[name]][1])
         elif name is not None:
-            bases[name] = str(placed(name, place))
+            bases[name] = str(resolve_beside(name, place))
     return Needs(tuple(sorted(extras)), tuple(sorted(no_deps)), bases)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from votecast import __version__
 from votecast.artifacts import read_folder
 from votecast.errors import ConfigError
-from votecast.judges.loading import RECIPE, judge_folder, load_judge
+from votecast.judges.load import RECIPE, judge_folder, load_judge
 from votecast.packaging.contests import CONTESTS, ContestName
 from votecast.packaging.folder import NOTEBOOK, README, WHEELS, check_place, whole_folder, write_manifest
 from votecast.packaging.judge import Base, copy_judge, find_bases

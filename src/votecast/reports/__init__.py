@@ -1,1 +1,4 @@
-"""Pages that people read: one HTML file each, offline, from sections of text, tables, charts and examples."""
+"""Reports: the audit of a judge, and pages of votes, audits, leaderboards and cascades.
+
+Each page is one HTML file that works offline; the verbs report, rank and cascade write them.
+"""

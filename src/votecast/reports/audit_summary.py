@@ -1,4 +1,7 @@
-"""The summary of an audit in plain language: what to trust a judge with, and what not to use it for."""
+"""The first screen of an audit: headline metrics, then findings with their intervals.
+
+Called by `votecast.reports.audit_page`.
+"""
 
 from __future__ import annotations
 
@@ -6,294 +9,277 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from votecast.reports.audit.correction import Finding
-from votecast.reports.audit.result import Audit
-from votecast.reports.audit.slices import Part
-from votecast.reports.audit_figures import LEAST_PAIRS, part_name
-from votecast.reports.document import Remark
-from votecast.reports.texts import brief
+from votecast.metrics import Figure
+from votecast.reports.audit import Audit
+from votecast.reports.audit.slices import AuditSlice
+from votecast.reports.document import Metric, Remark
+from votecast.reports.page_format import brief, interval_text
+from votecast.reports.page_texts import load_texts
 
 FEW_PROMPTS: Final = 200
-"""With fewer prompts only gross faults can be seen."""
+"""With fewer prompts only gross faults can be detected."""
 
 LEAST_VOTES: Final = 30
-"""With fewer votes nothing is said of how well they are foreseen."""
-
 LEAST_VOTED_PROMPTS: Final = 20
-"""With fewer prompts nothing is said of how well votes are foreseen."""
+"""With fewer votes or prompts nothing is concluded about how well votes are predicted."""
+
+LEAST_PAIRS: Final = 20
+"""With fewer pairs that have several votes nothing is concluded about how far people agree."""
 
 WORTH: Final = 0.005
-"""What a judge must save in log loss against class frequencies to be called worth asking."""
+"""Least gain in log loss over the class prior that counts as better."""
 
 _NAMED: Final = 4
 _FLIPS: Final = 0.01
-_CUT: Final = 0.05
+_TRUNCATED: Final = 0.05
 _MOVES: Final = 0.005
 
+texts = load_texts("audit")
 
-def summary(audit: Audit) -> list[Remark]:
-    """Say what a hurried reader needs: warnings first, then what is good, then what to bear in mind."""
-    found = [
-        *_votes(audit),
-        *([] if _is_nothing(audit) else _foresight(audit)),
-        *_order(audit),
-        *_style(audit),
-        *_models(audit),
-        *_truncation(audit),
-        Remark(
-            "note",
-            "All of this holds for votes like these. It foresees taste, not truth: a preferred answer can be wrong. Do "
-            "not use it to decide about people.",
-        ),
+
+def headline_metrics(audit: Audit) -> list[Metric]:
+    """Return the metrics of the first screen, beside those of the class prior."""
+    found, votes = audit.headline, audit.votes
+    prior = next(baseline.metrics for baseline in audit.baselines if baseline.name == "prior")
+    chance = found["ece_perfect"].value
+    metrics = [
+        ("log_loss", texts("notes.prior", value=prior["log_loss"].value), False),
+        ("accuracy", texts("notes.prior_share", value=prior["accuracy"].value), True),
+        ("ece", "" if math.isnan(chance) else texts("notes.chance", value=chance), True),
     ]
-    order = {"warning": 0, "good": 1, "note": 2}
-    return sorted(found, key=lambda remark: order[remark.level])
+    out = [Metric(texts(f"metrics.{key}"), found[key], note, percent) for key, note, percent in metrics]
+    if audit.position is not None:
+        out.append(Metric(texts("metrics.flips"), audit.position.flips, texts("notes.flips"), percent=True))
+    out.append(Metric(texts("metrics.votes"), votes.rows, texts("notes.prompts", prompts=votes.prompts)))
+    return [metric for metric in out if not isinstance(metric.value, Figure) or not math.isnan(metric.value.value)]
 
 
-def _votes(audit: Audit) -> Iterator[Remark]:
+def summarise(audit: Audit) -> list[Remark]:
+    """Return the findings: warnings, then what is good, then notes."""
+    found = [
+        *_on_votes(audit),
+        *([] if _is_nothing(audit) else _on_predictions(audit)),
+        *_on_order(audit),
+        *_on_style(audit),
+        *_on_models(audit),
+    ]
+    cut = audit.truncation
+    if cut is not None and cut.share.value >= _TRUNCATED:
+        worse = texts("findings.truncated_worse") if cut.harder.above else ""
+        found.append(texts.remark("note", "truncated", share=cut.share.value, unread=cut.unread.value, worse=worse))
+    found.append(texts.remark("note", "scope"))
+    return sorted(found, key=lambda remark: ("warning", "good", "note").index(remark.level))
+
+
+def _is_nothing(audit: Audit) -> bool:
+    return audit.votes.rows < LEAST_VOTES or audit.votes.prompts < LEAST_VOTED_PROMPTS
+
+
+def _is_enough(audit: Audit) -> bool:
+    """Whether a fault that was not detected is worth a finding: on few prompts only gross ones are."""
+    return audit.votes.prompts >= FEW_PROMPTS
+
+
+def _on_votes(audit: Audit) -> Iterator[Remark]:
     votes = audit.votes
     if votes.leaks:
-        yield _warning(
-            f"{votes.leaks:,} of {votes.rows:,} rows have prompts on which the judge was trained. Do not quote these "
-            "figures: they flatter it."
-        )
+        yield texts.remark("warning", "leaks", leaks=votes.leaks, rows=votes.rows)
     if votes.leaks is None:
-        yield _note(
-            "Whether the judge was trained on these prompts could not be checked; if it was, all figures flatter it."
-        )
+        yield texts.remark("note", "leaks_unknown")
     if _is_nothing(audit):
         counted = "1 prompt" if votes.prompts == 1 else f"{votes.prompts:,} prompts"
-        yield _warning(
-            f"So few votes tell nothing of a judge ({votes.rows:,} on {counted}): no figure here shows that it "
-            f"foresees votes, or that it does not. Take at least {LEAST_VOTES} votes on {LEAST_VOTED_PROMPTS} prompts, "
-            f"better {FEW_PROMPTS} prompts or more."
-        )
-    elif votes.prompts < FEW_PROMPTS:
-        yield _warning(
-            f"There are only {votes.prompts:,} different prompts here: read the intervals, not the figures, and do not "
-            "take a fault that was not found for one that is not there."
-        )
+        least = {"least_votes": LEAST_VOTES, "least_prompts": LEAST_VOTED_PROMPTS, "few": FEW_PROMPTS}
+        yield texts.remark("warning", "nothing", rows=votes.rows, counted=counted, **least)
+    elif not _is_enough(audit):
+        yield texts.remark("warning", "few", prompts=votes.prompts)
 
 
-def _foresight(audit: Audit) -> Iterator[Remark]:
-    """How well it foresees votes, all in all and in parts."""
-    for remarks in (_worth, _people, _calibration, _ties, _slices):
-        yield from remarks(audit)
-
-
-def _worth(audit: Audit) -> Iterator[Remark]:
-    gains = {baseline.name: baseline.gain for baseline in audit.baselines}
-    accuracy, loss = audit.headline["accuracy"].value, audit.headline["log_loss"].value
-    prior, style = gains["prior"], gains.get("style")
-    facts = f"its decision meets the vote in {accuracy:.1%} of rows, its log loss is {loss:.3f}"
-    drawn = audit.settings["draws"] > 0
-    if prior.high < 0 or (math.isnan(prior.high) and prior.value < 0):
-        yield _warning(
-            "Do not use its probabilities on votes like these: forecasting nothing but how often each outcome occurs "
-            f"does better, by {-prior.value:.3f} in log loss ({facts})."
-        )
-    elif prior.low > 0 and prior.value >= WORTH:
-        yield Remark(
-            "good",
-            f"It foresees votes: {facts}, {prior.value:.3f} less than forecasting only how often each outcome occurs.",
-        )
-    elif not drawn:
-        yield _note(
-            f"No intervals were drawn: {facts}, {prior.value:.3f} less than forecasting only how often each outcome "
-            "occurs, and how much of that is chance is not known."
-        )
-    else:
-        yield _warning(
-            f"It cannot be told apart from forecasting nothing but how often each outcome occurs ({facts}): do not "
-            "rely on it for votes like these."
-        )
-    if style is not None and drawn and prior.value >= WORTH and not style.low > 0:
-        verb = "is worse than" if style.high < 0 else "is not shown to be better than"
-        yield _warning(f"It {verb} a model that sees only length and layout: do not take it for a judge of content.")
-
-
-def _people(audit: Audit) -> Iterator[Remark]:
+def _on_predictions(audit: Audit) -> Iterator[Remark]:
+    """How well votes are predicted, overall and in slices."""
+    yield from _on_gain(audit)
     people = audit.people
-    if people is None or people.pairs < LEAST_PAIRS:
-        return
-    said = (
-        f"two people who voted on the same pair agree in {people.agreement.value:.0%} ({people.pairs:,} pairs with "
-        f"several votes); the judge meets a vote on those pairs in {people.judge.value:.0%}"
+    if people is not None and people.pairs >= LEAST_PAIRS:
+        yield texts.remark(
+            "good" if people.judge.value >= people.agreement.value else "note",
+            "people",
+            agreement=people.agreement.value,
+            pairs=people.pairs,
+            judge=people.judge.value,
+            interval=interval_text(people.agreement, ".0%", bare=True),
+        )
+    yield from _on_calibration(audit)
+    yield from _on_ties(audit)
+    yield from _on_slices(audit)
+
+
+def _on_gain(audit: Audit) -> Iterator[Remark]:
+    baselines = {baseline.name: baseline for baseline in audit.baselines}
+    accuracy, gain = audit.headline["accuracy"], baselines["prior"].gain
+    few = interval_text(accuracy, ".0%") if not _is_enough(audit) else ""
+    facts = texts(
+        "findings.facts",
+        accuracy=accuracy.value,
+        rows=audit.votes.rows,
+        interval=few,
+        loss=audit.headline["log_loss"].value,
+        prior=baselines["prior"].metrics["log_loss"].value,
     )
-    as_good = people.judge.value >= people.agreement.value
-    yield Remark("good" if as_good else "note", said[0].upper() + said[1:] + ".")
+    drawn = audit.settings["draws"] > 0
+    level, key = ("warning", "indistinct") if drawn else ("note", "no_draws")
+    if gain.high < 0 or (math.isnan(gain.high) and gain.value < 0):
+        level, key = "warning", "worse"
+    elif gain.low > 0 and gain.value >= WORTH:
+        level, key = "good", "better"
+    yield texts.remark(level, key, facts=facts, gain=gain.value, interval=interval_text(gain, ".3f", bare=True))  # type: ignore[arg-type]
+    style = baselines.get("style")
+    if style is not None and drawn and gain.value >= WORTH and not style.gain.low > 0:
+        yield texts.remark(
+            "warning",
+            "style_only",
+            verb="is worse than" if style.gain.high < 0 else "is not shown to be better than",
+            gain=style.gain.value,
+            interval=interval_text(style.gain, ".3f", bare=True),
+        )
 
 
-def _calibration(audit: Audit) -> Iterator[Remark]:
-    ece, chance = audit.headline["ece"], audit.headline["ece_perfect"]
-    excess = audit.excess
+def _on_calibration(audit: Audit) -> Iterator[Remark]:
+    excess, interval = audit.excess, interval_text(audit.excess.figure, ".3f")
+    chance = audit.headline["ece_perfect"]
+    found = {"ece": audit.headline["ece"].value, "chance": chance.value}
     if excess.above:
-        yield _warning(
-            f"It is overconfident: its log loss is {excess.value:.3f} above what its own forecasts expect. Do not take "
-            "its probabilities at their word; recalibrate it on votes like these (votecast calibrate)."
-        )
+        yield texts.remark("warning", "overconfident", excess=excess.value, interval=interval)
     elif excess.below:
-        yield _note(
-            f"It is less sure than it could be: its log loss is {-excess.value:.3f} below what its own forecasts "
-            "expect. Recalibrating it (votecast calibrate) makes it sharper."
-        )
-    elif ece.value > chance.high:
-        yield _warning(
-            f"Its probabilities are off by {ece.value:.1%} on average, and a perfect judge by {chance.value:.1%} from "
-            "chance alone: recalibrate it before you rely on them."
-        )
-    elif audit.votes.prompts < FEW_PROMPTS:
-        yield _note(
-            f"Whether its probabilities are true cannot be told from so few prompts: they are off by {ece.value:.1%} "
-            f"on average, and a perfect judge's would be by {chance.value:.1%} from chance alone."
-        )
+        turned = interval_text((-excess.value, -excess.high, -excess.low), ".3f")
+        yield texts.remark("note", "underconfident", excess=-excess.value, interval=turned)
+    elif found["ece"] > chance.high:
+        yield texts.remark("warning", "miscalibrated", **found)
+    elif not _is_enough(audit):
+        yield texts.remark("note", "calibration_few", prompts=audit.votes.prompts, **found)
     else:
-        yield Remark(
-            "good",
-            f"Its probabilities can be taken at their word as far as {audit.votes.rows:,} votes can tell: they are off "
-            f"by {ece.value:.1%} on average, a perfect judge's by {chance.value:.1%} from chance alone.",
-        )
+        yield texts.remark("good", "calibrated", rows=audit.votes.rows, **found)
 
 
-def _ties(audit: Audit) -> Iterator[Remark]:
+def _on_ties(audit: Audit) -> Iterator[Remark]:
     ties = audit.ties
     if ties is None:
-        yield _note("No tie was voted: nothing is said about how it forecasts ties.")
+        yield texts.remark("note", "no_ties")
         return
     if ties.gap.marked:
-        yield _warning(
-            f"It forecasts too {'many' if ties.gap.value > 0 else 'few'} ties: {ties.forecast.value:.1%} on average, "
-            f"and {ties.voted.value:.1%} were voted."
+        yield texts.remark(
+            "warning",
+            "tie_gap",
+            many="many" if ties.gap.value > 0 else "few",
+            predicted=ties.predicted.value,
+            voted=ties.voted.value,
+            gap=ties.gap.value,
+            interval=interval_text(ties.gap.figure, "+.1%", bare=True),
         )
     if ties.decided.value < 0.02 <= ties.voted.value:
-        yield _note(
-            f"It {'never' if ties.decided.value == 0 else 'hardly ever'} decides for a tie, though "
-            f"{ties.voted.value:.0%} of votes are ties: where ties matter, use its probabilities and not its decisions."
-        )
+        often = "never" if ties.decided.value == 0 else "hardly ever"
+        yield texts.remark("note", "ties_avoided", often=often, voted=ties.voted.value)
 
 
-def _slices(audit: Audit) -> Iterator[Remark]:
-    parts = [part for part in audit.slices if part.rows < audit.votes.rows]  # what holds all rows is no news
+def _on_slices(audit: Audit) -> Iterator[Remark]:
+    parts = [part for part in audit.slices if part.rows < audit.votes.rows]  # a slice of all rows is the headline
     harmful = [part for part in parts if part.gain.below]
     if harmful:
-        yield _warning(f"Do not use it where it is worse than forecasting class frequencies: {_parts(harmful)}.")
+        yield texts.remark("warning", "slices_harm", parts=_join(map(_count_slice, harmful)))
     sure = sorted((part for part in parts if part.excess.above), key=lambda part: -part.excess.value)
     if sure and audit.excess.above:
-        yield _note(f"It is most overconfident for {part_name(sure[0])}.")
+        yield texts.remark("note", "slices_most", part=_count_slice(sure[0]))
     elif sure:
-        yield _warning(f"Do not take its probabilities at their word where it is overconfident: {_parts(sure)}.")
+        yield texts.remark("warning", "slices_overconfident", parts=_join(map(_count_slice, sure)))
     ties = [part for part in parts if part.tie_gap.marked]
     if ties and not (audit.ties and audit.ties.gap.marked):
-        yield _note(f"It forecasts too many or too few ties for {_parts(ties)}.")
-    tested = sum(_is_tested(part.excess) for part in parts)
-    if tested and not harmful and not sure and _is_telling(audit):
-        yield Remark("good", f"None of {tested} slices was found where it does harm or is overconfident.")
+        yield texts.remark("note", "slices_ties", parts=_join(map(_count_slice, ties)))
+    tested = sum(part.excess.is_tested for part in parts)
+    if tested and not harmful and not sure and _is_enough(audit):
+        yield texts.remark("good", "slices_good", tested=tested)
 
 
-def _order(audit: Audit) -> Iterator[Remark]:
+def _on_order(audit: Audit) -> Iterator[Remark]:
     found = audit.position
     if found is None:
-        yield _note("Whether the order of the answers matters is not known: there are forecasts of one order only.")
-    elif found.flips.value >= _FLIPS:
-        side = "" if not found.pull.marked else f", in favour of the {'first' if found.pull.value > 0 else 'second'}"
-        yield _warning(
-            f"In {found.flips.value:.1%} of rows its decision depends on which answer is shown first{side}: ask for "
-            "both orders and average."
+        yield texts.remark("note", "order_unknown")
+        return
+    side, pull = ("first" if found.pull.value > 0 else "second"), found.pull
+    if found.flips.value >= _FLIPS:
+        yield texts.remark(
+            "warning",
+            "order_flips",
+            flips=found.flips.value,
+            rows=audit.votes.rows,
+            interval=interval_text(found.flips, ".1%"),
+            side=f", in favour of the answer shown {side}" if pull.marked else "",
         )
-    elif found.pull.marked:
-        yield _note(
-            f"The answer shown {'first' if found.pull.value > 0 else 'second'} gains {abs(found.pull.value):.2%} on "
-            "average; decisions hardly change."
-        )
+    elif pull.marked:
+        low, high = sorted(map(abs, (pull.low, pull.high)))
+        interval = interval_text((abs(pull.value), low, high), ".2%")
+        yield texts.remark("note", "order_pull", side=side, pull=abs(pull.value), interval=interval)
     elif found.moved.value < _MOVES:
-        yield Remark("good", "The order of the answers does not matter to it.")
+        yield texts.remark("good", "order_good", rows=audit.votes.rows)
     else:
-        yield _note(
-            f"Its forecasts move by {found.moved.value:.1%} on average with the order of the answers; decisions hardly "
-            "change."
-        )
-    if found is not None and found.lean_gap.marked:
-        lean = "less" if found.lean_gap.value < 0 else "more"
-        yield _note(f"It leans {lean} to the answer shown first than the people who voted.")
+        yield texts.remark("note", "order_moves", moved=found.moved.value)
+    if found.lean_gap.marked:
+        gap = found.lean_gap
+        less, interval = "less" if gap.value < 0 else "more", interval_text(gap.figure, "+.1%", bare=True)
+        yield texts.remark("note", "order_lean", less=less, gap=gap.value, interval=interval)
 
 
-def _style(audit: Audit) -> Iterator[Remark]:
+def _on_style(audit: Audit) -> Iterator[Remark]:
     if audit.style is None:
         return
     over = [trait.name for trait in audit.style.traits if trait.overrated.above]
     under = [trait.name for trait in audit.style.traits if trait.overrated.below]
     if over:
-        yield _warning(f"It gives more for {', '.join(over)} than people do: answers can be dressed up for it.")
+        yield texts.remark("warning", "style_over", names=", ".join(over))
     if under:
-        yield _note(f"It gives less for {', '.join(under)} than people do.")
-    tested = any(_is_tested(trait.overrated) for trait in audit.style.traits)
-    if tested and not over and not under and _is_telling(audit):
-        yield Remark("good", "No taste for length, layout or repetition was found beyond that of the people who voted.")
+        yield texts.remark("note", "style_under", names=", ".join(under))
+    is_tested = any(trait.overrated.is_tested for trait in audit.style.traits)
+    if is_tested and not over and not under and _is_enough(audit):
+        yield texts.remark("good", "style_good")
 
 
-def _models(audit: Audit) -> Iterator[Remark]:
+def _on_models(audit: Audit) -> Iterator[Remark]:
     found = audit.models
     if found is None:
-        yield _note("Whether it favours models is not known: the votes name none.")
+        yield texts.remark("note", "models_unknown")
         return
     likes = [model for model in found.models if model.favoured.above]
     dislikes = [model for model in found.models if model.favoured.below]
-    for favours, verb in ((likes, "favours"), (dislikes, "puts down")):
-        if favours:
-            strongest = sorted(favours, key=lambda favour: -abs(favour.favoured.value))
-            names = [f"{brief(favour.name)} ({favour.favoured.value:+.1%})" for favour in strongest]
-            yield _warning(f"It {verb} {_some(names)} beyond the votes: do not rank these models with it alone.")
-    tested = sum(_is_tested(model.favoured) for model in found.models)
-    if tested and not likes and not dislikes and _is_telling(audit):
-        counted = f"None of {tested} models" if tested > 1 else "No model"
-        yield Remark("good", f"{counted} was found that it favours or puts down beyond the votes.")
-    own = [family for family in found.families if family.name in found.own]
-    for family in own:
-        known = "" if family.favoured.marked else ", which is within chance"
-        said = _warning if family.favoured.above else _note
-        yield said(
-            f"It stands on weights of the family {family.name}, which is among the models, and gives it "
-            f"{family.favoured.value:+.1%} beyond the votes{known}.",
-        )
+    for biases, key in ((likes, "models_favoured"), (dislikes, "models_disfavoured")):
+        if biases:
+            strongest = sorted(biases, key=lambda bias: -abs(bias.favoured.value))
+            names = [f"{brief(bias.name)} ({bias.favoured.value:+.1%}, n = {bias.rows:,})" for bias in strongest]
+            yield texts.remark("warning", key, names=_join(names))
+    tested = sum(model.favoured.is_tested for model in found.models)
+    if tested and not likes and not dislikes and _is_enough(audit):
+        yield texts.remark("good", "models_good" if tested > 1 else "models_good_one", tested=tested)
+    for family in found.families:
+        if family.name in found.own:
+            yield texts.remark(
+                "warning" if family.favoured.above else "note",
+                "models_own",
+                family=family.name,
+                favoured=family.favoured.value,
+                known="" if family.favoured.marked else ", within chance",
+                interval=interval_text(family.favoured.figure, "+.1%"),
+            )
 
 
-def _truncation(audit: Audit) -> Iterator[Remark]:
-    found = audit.truncation
-    if found is None or found.share.value < _CUT:
-        return
-    worse = " Its forecasts are worse there." if found.harder.above else ""
-    yield _note(
-        f"{found.share.value:.0%} of rows are longer than it reads; {found.unread.value:.0%} of all text never reached "
-        f"it.{worse}"
-    )
+def slice_name(part: AuditSlice) -> str:
+    """Name a slice so that it is clear outside its table."""
+    if part.kind == "turns":
+        return f"{part.name} turn{'' if part.name == '1' else 's'}"
+    name = brief(part.name)
+    return f"{part.kind} {name}" if part.kind in ("language", "source") else name
 
 
-def _is_nothing(audit: Audit) -> bool:
-    """Whether the votes are too few to say anything of how well they are foreseen."""
-    return audit.votes.rows < LEAST_VOTES or audit.votes.prompts < LEAST_VOTED_PROMPTS
+def _count_slice(part: AuditSlice) -> str:
+    return f"{slice_name(part)} (n = {part.rows:,})"
 
 
-def _is_telling(audit: Audit) -> bool:
-    """Whether a fault that was not found is news: on few prompts only gross ones are."""
-    return audit.votes.prompts >= FEW_PROMPTS
-
-
-def _is_tested(test: Finding) -> bool:
-    return not math.isnan(test.p)
-
-
-def _parts(parts: Sequence[Part]) -> str:
-    return _some([part_name(part) for part in parts])
-
-
-def _some(names: Sequence[str]) -> str:
+def _join(names: Iterator[str] | Sequence[str]) -> str:
+    names = list(names)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def _warning(text: str) -> Remark:
-    return Remark("warning", text)
-
-
-def _note(text: str) -> Remark:
-    return Remark("note", text)

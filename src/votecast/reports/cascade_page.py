@@ -1,154 +1,126 @@
-"""The frontier of a cascade as a page."""
+"""The page of a cascade: what was chosen, the frontier of log loss and time, and the judges.
+
+Called by `votecast cascade --html`; the texts are in `templates/cascade.yaml`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from votecast.reports.document import Chart, Document, Remark, Section, Series, Table
+from votecast.metrics import Figure
+from votecast.reports.document import Cell, Chart, Document, Metric, Remark, Section, Series, Table
+from votecast.reports.page_texts import load_texts
 
-_LOSSES = "log loss"
-_TIME = "s for 1,000 rows"
 _WIDE = 10
+"""Ratio of the largest to the smallest speed-up from which the axis is logarithmic."""
+
+Found = Mapping[str, Any]
+texts = load_texts("cascade")
 
 
-def cascade_page(found: Mapping[str, Any], *, name: str, hash: str = "") -> Document:
+def cascade_page(found: Found, *, name: str, hash: str = "") -> Document:
     """Compose the page of a cascade.
 
     Args:
-        found: What `votecast.judges.cascading.cascade` records under "cascade".
-        name: What the cascade is called.
+        found: What `votecast.cascade` records under "cascade".
+        name: Name of the cascade.
         hash: Its hash, where it is saved.
 
     Returns:
-        The page: what was chosen, the frontier as a chart and a table, and the judges.
+        The page: what was chosen, the frontier as charts and a table, and the judges.
     """
-    chosen, measured = found["frontier"][found["chosen"]], found["measured"]
+    judges, points, measured = found["judges"], found["frontier"], found["measured"]
+    chosen = points[found["chosen"]]
+    is_useless = chosen["speed_up"] <= 1 or not chosen["goes_on"][0]
+    thresholds = [
+        texts("threshold_none") if value is None else texts("threshold", value=value) for value in found["thresholds"]
+    ]
+    names, cost = texts.find("metrics"), measured["cost"]
+    ends = (float("nan") if cost[key] is None else cost[key] for key in ("value", "low", "high"))
     return Document(
-        title=f"A cascade of {len(found['judges'])} judges",
-        subtitle=" → ".join(judge["label"] for judge in found["judges"]),
+        title=texts("title", name=name),
+        subtitle=texts("subtitle").join(judge["label"] for judge in judges),
         summary=[
-            _saved(found, chosen),
-            _anew(found, measured),
+            texts.remark(
+                "warning" if is_useless else "note", "chosen", goal=found["goal"], point=_describe(found, chosen)
+            ),
+            texts.remark("note", "cross_fitted", point=_describe(found, measured)),
             *(Remark("warning", text) for text in found["remarks"]),
         ],
-        facts=[
-            ("cascade", f"{name} ({hash[:12]})" if hash else name),
-            ("goal", found["goal"]),
-            ("votes", f"{found['rows']:,} on {found['prompts']:,} prompts"),
-            ("thresholds", ", ".join(map(_threshold, found["thresholds"]))),
-        ],
+        facts=[("hash", hash[:12])] * bool(hash) + [("goal", found["goal"]), ("thresholds", ", ".join(thresholds))],
         sections=[
-            Section("frontier", "Frontier", [_FRONTIER], [_chart(found, chosen), _loss_chart(found), _table(found)]),
-            Section("judges", "Judges", [_JUDGES], [_judges(found["judges"])]),
+            texts.section("frontier", [_chart(found, chosen), _cost_chart(points), _table(found)]),
+            _judges(judges),
+        ],
+        metrics=[
+            Metric(names["cost"], Figure(*ends)),
+            Metric(names["speed"], float(measured["speed_up"])),
+            Metric(names["share"], float(measured["goes_on"][0]), percent=True),
+            Metric(names["votes"], found["rows"], texts("prompts", prompts=found["prompts"])),
         ],
     )
 
 
-_FRONTIER = (
-    "Each point is a cascade: the more rows go on to the slower judge, the further to the right it lies. Every row is "
-    "forecast under thresholds that were fitted on other prompts."
-)
-_JUDGES = (
-    "Times are medians over parts of the calibration votes, measured in the run that made this page; on another "
-    "machine or with longer texts they differ."
-)
-
-
-def _saved(found: Mapping[str, Any], chosen: Mapping[str, Any]) -> Remark:
-    level: Literal["warning", "note"] = "warning" if chosen["speed_up"] <= 1 or not chosen["goes_on"][0] else "note"
-    return Remark(level, f"Asked to {found['goal']}. The saved cascade: {_told(found, chosen)}.")
-
-
-def _anew(found: Mapping[str, Any], measured: Mapping[str, Any]) -> Remark:
-    return Remark(
-        "note",
-        f"Chosen anew on other prompts, the procedure costs {_told(found, measured)}. This is the honest cost: neither "
-        "the point of the frontier nor its thresholds were chosen on the prompts that measure it.",
-    )
-
-
-def _told(found: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+def _describe(found: Found, point: Found) -> str:
     first, last = found["judges"][0]["label"], found["judges"][-1]["label"]
-    on = point["goes_on"][0]
-    goes = f"{on:.0%} of all rows go on from {first}" if on else f"no row goes on from {first}"
-    return f"{_interval(point['cost'])} log loss above {last} alone, {point['speed_up']:.2f} times as fast; {goes}"
+    cost, share = point["cost"], point["goes_on"][0]
+    interval = _join_ends(cost)
+    passed = texts("passes", share=share, first=first) if share else texts("passes_none", first=first)
+    costs = f"{cost['value']:+.4f}" + (f" (95% CI {interval})" if interval else "")
+    return texts("point", cost=costs, last=last, speed=point["speed_up"], share=passed)
 
 
-def _chart(found: Mapping[str, Any], chosen: Mapping[str, Any]) -> Chart:
-    points, judges = found["frontier"], found["judges"]
-    return Chart(
-        "scatter",
-        "Log loss and time",
-        _TIME,
-        _LOSSES,
-        [
-            _series("cascade", points),
-            _series("chosen", [chosen]),
-            _series("alone", judges, [judge["label"] for judge in judges]),
-        ],
+def _join_ends(cost: Found) -> str:
+    low, high = cost["low"], cost["high"]
+    return "" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+
+
+def _chart(found: Found, chosen: Found) -> Chart:
+    labels = [judge["label"] for judge in found["judges"]]
+
+    def series(key: str, points: Sequence[Found], labels: Sequence[str] | None = None) -> Series:
+        times, losses = [point["seconds_per_1000"] for point in points], [point["log_loss"] for point in points]
+        return Series(texts(f"series.{key}"), times, losses, labels=labels)
+
+    all_series = (
+        series("cascade", found["frontier"]),
+        series("chosen", [chosen]),
+        series("alone", found["judges"], labels),
     )
+    return texts.chart("frontier.chart", all_series)
 
 
-def _series(name: str, points: Sequence[Mapping[str, Any]], labels: Sequence[str] | None = None) -> Series:
-    times, losses = [point["seconds_per_1000"] for point in points], [point["log_loss"] for point in points]
-    return Series(name, times, losses, labels=labels)
+def _cost_chart(points: Sequence[Found]) -> Chart:
+    points = sorted(points, key=lambda point: float(point["speed_up"]))
+    costs, x = [point["cost"] for point in points], [point["speed_up"] for point in points]
+    low, high = ([cost[end] for cost in costs] for end in ("low", "high"))
+    has_ends = None not in low
+    series = Series("cost", x, [cost["value"] for cost in costs], low if has_ends else None, high if has_ends else None)
+    return texts.chart("frontier.cost", [series], log_x=max(x) > _WIDE * min(x))
 
 
-def _loss_chart(found: Mapping[str, Any]) -> Chart:
-    points = sorted(found["frontier"], key=lambda point: float(point["speed_up"]))
-    costs = [point["cost"] for point in points]
-    low = None if any(cost["low"] is None for cost in costs) else [cost["low"] for cost in costs]
-    high = None if low is None else [cost["high"] for cost in costs]
-    x = [point["speed_up"] for point in points]
-    series = Series("cost", x, [cost["value"] for cost in costs], low, high)
-    return Chart(
-        "lines",
-        "Log loss above that of the last judge, with 95 % intervals",
-        "times as fast as the last judge",
-        _LOSSES,
-        [series],
-        log_x=max(x) > _WIDE * min(x),
-    )
-
-
-def _table(found: Mapping[str, Any]) -> Table:
-    labels = [judge["label"] for judge in found["judges"][:-1]]
-    shares = [f"on from {label}" for label in labels]
-    rows = [
+def _table(found: Found) -> Table:
+    shares = [texts("sections.frontier.passed", label=judge["label"]) for judge in found["judges"][:-1]]
+    rows: list[list[Cell]] = [
         [
-            "chosen" if place == found["chosen"] else "",
+            texts("chosen") if place == found["chosen"] else "",
             *point["goes_on"],
             f"{point['log_loss']:.4f}",
             f"{point['cost']['value']:+.4f}",
-            _ends(point["cost"]),
+            _join_ends(point["cost"]),
             point["seconds_per_1000"],
             point["speed_up"],
         ]
         for place, point in enumerate(found["frontier"])
     ]
-    columns = ["", *shares, _LOSSES, "above the last", "95 % interval", _TIME, "times as fast"]
-    return Table(
-        columns, rows, "The frontier: shares of rows that go on, and what that costs and saves.", frozenset(shares)
-    )
+    columns = texts.find("sections.frontier.table.columns")
+    table = texts.table("frontier.table", rows, ["", *shares, *columns])
+    return Table(table.columns, rows, table.caption, frozenset(shares))
 
 
-def _judges(judges: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [
+def _judges(judges: Sequence[Found]) -> Section:
+    rows: list[list[Cell]] = [
         [judge["label"], judge["hash"][:12], f"{judge['log_loss']:.4f}", judge["seconds_per_1000"]] for judge in judges
     ]
-    return Table(["judge", "hash", _LOSSES, _TIME], rows, "The judges, each by itself on all votes.")
-
-
-def _interval(cost: Mapping[str, float | None]) -> str:
-    ends = _ends(cost)
-    return f"{cost['value']:+.4f}" + (f" ({ends})" if ends else "")
-
-
-def _ends(cost: Mapping[str, float | None]) -> str:
-    low, high = cost["low"], cost["high"]
-    return "" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
-
-
-def _threshold(value: float | None) -> str:
-    return "no row goes on" if value is None else f"{value:.4f} nats of entropy"
+    return texts.section("judges", [texts.table("judges.table", rows)])

@@ -1,7 +1,7 @@
-"""What a page holds, before anybody decides how it looks: sections of paragraphs, tables, charts and examples.
+"""The content of a page: headline metrics, findings, and sections of paragraphs, tables, charts and examples.
 
-Whoever has something to show composes a `Document`; `votecast.reports.html` alone turns one into HTML. Every text in it
-is plain text, whatever it holds: it is escaped when it is written.
+Page modules compose a `Document`; `votecast.reports.html` turns it into HTML. Every text is plain text: it is escaped
+when it is written.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from votecast.metrics.result import Figure
+from votecast.metrics import Figure
 
 Cell = str | int | float | Figure | None
-"""What stands in a table: text, a count, a number, a number with its 95 % interval, or nothing."""
+"""A cell of a table: text, a count, a number, a number with its 95 % interval, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,16 @@ class Series:
     high: Sequence[float] | None = None
     labels: Sequence[str] | None = None
 
+    @classmethod
+    def of_figures(cls, name: str, names: Sequence[str], figures: Sequence[tuple[float, float, float]]) -> Series:
+        """Return named points with their intervals."""
+        values, low, high = ([figure[end] for figure in figures] for end in range(3))
+        return cls(name, list(names), values, low, high)
+
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of numbers.
+    """A chart.
 
     Args:
         kind: "bars" and "dots" name the points and draw them from top to bottom (dots with their intervals); "lines"
@@ -105,11 +111,11 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Example:
-    """Texts to be read, side by side.
+    """Texts to read, side by side.
 
     Args:
         title: Why it is shown.
-        facts: Names and values, such as the forecast and the vote.
+        facts: Names and values, such as the prediction and the vote.
         above: Heading and text over the full width, such as the prompt.
         columns: Headings and texts that stand beside each other, such as the two answers.
     """
@@ -141,12 +147,29 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A headline metric.
+
+    Args:
+        name: What it measures.
+        value: Count, number, or number with its interval.
+        note: What it compares with, such as "class prior 1.112".
+        percent: Whether it is a share and is shown in per cent.
+    """
+
+    name: str
+    value: int | float | Figure
+    note: str = ""
+    percent: bool = False
+
+
+@dataclass(frozen=True)
 class Remark:
-    """A sentence of the summary.
+    """A finding of the summary.
 
     Args:
         level: "good", "note", or "warning" for what a reader must not overlook.
-        text: The sentence.
+        text: One or two sentences.
     """
 
     level: Literal["good", "note", "warning"]
@@ -160,9 +183,10 @@ class Document:
     Args:
         title: Heading and window title.
         subtitle: One line below it.
-        summary: What a hurried reader needs, in plain language.
+        summary: Findings, most important first.
         facts: Names and values: judge, hash, file, rows, versions.
         sections: The parts.
+        metrics: Headline metrics, shown first.
     """
 
     title: str
@@ -170,3 +194,4 @@ class Document:
     summary: Sequence[Remark]
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    metrics: Sequence[Metric] = ()

@@ -10,7 +10,7 @@ from typing import Final
 from votecast.artifacts import CONFIG_NAME
 from votecast.config import user_settings
 from votecast.errors import ArtifactError, ConfigError
-from votecast.judges.loading import BUNDLED, DEFAULT, RECIPE, bundled_names
+from votecast.judges.load import BUNDLED, DEFAULT, RECIPE, bundled_names
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}")
 _ALLOWED: Final = "name one that `votecast train` has written, or bundled:baseline, which ships with votecast"

@@ -15,10 +15,9 @@ from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
 from votecast.data.writing.predictions import decide
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.explaining import explain
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.judges.orders import Order, both_orders, forecast, leaves
 from votecast.judges.trained import TrainedJudge
-from votecast.models.base import order_matters
 from votecast.types import CLASSES, Probabilities
 
 logger = logging.getLogger(__name__)
@@ -70,8 +69,9 @@ class JudgeRunner:
                 f"judge {place!r} reads {', '.join(judge.numbers)} beside the texts, and requests hold texts alone; "
                 "serve a judge that was trained on texts"
             )
-        if precision is not None and any(hasattr(leaf, "run_with") for leaf in leaves(judge)):
-            judge.run_with(precision=precision)
+        if precision is not None:
+            for member in judge.fitted.members:
+                member.run_with(precision=precision)
         return cls(judge, name)
 
     def facts(self) -> ServedJudge:
@@ -86,7 +86,7 @@ class JudgeRunner:
             title=self.judge.name,
             hash=self.judge.hash,
             family=self.judge.recipe.family,
-            order_matters=order_matters(self.judge.fitted.members[0]),
+            order_matters=self.judge.fitted.members[0].order_matters,
             explains=explain(self.judge, battles[:1]) is not None,
             figures={key: self.judge.figures[key] for key in ("rows", "metrics") if key in self.judge.figures},
             cuts=cut is not None,

@@ -219,7 +219,7 @@ def test_unknown_formats_are_refused(tmp_path: Path) -> None:
 def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text("mine")
-    with pytest.raises(ArtifactError, match="exists and is left alone"):
+    with pytest.raises(ArtifactError, match="already exists"):
         write_votes(battles({}), path)
     assert path.read_text() == "mine"
     write_votes(battles({}), path, overwrite=True)

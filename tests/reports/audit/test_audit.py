@@ -17,9 +17,9 @@ from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.judges.evaluate import Predictions, evaluate
 from votecast.judges.trained import TrainedJudge
 from votecast.reports.audit import Audit, audit_judge
-from votecast.reports.audit import rows as rows_module
-from votecast.reports.audit.jsonable import jsonable
-from votecast.reports.audit.rows import NO_HASHES, NO_JUDGE, NO_PROMPTS
+from votecast.reports.audit import audit_rows as rows_module
+from votecast.reports.audit.audit_result import as_json
+from votecast.reports.audit.audit_rows import NO_HASHES, NO_JUDGE, NO_PROMPTS
 from votecast.text.report import Cut
 from votecast.types import Probabilities, swap_columns
 
@@ -106,7 +106,7 @@ def test_a_judge_that_does_not_see_the_order_is_asked_for_the_other_one_on_some_
     whole = audit_judge(trained, battles, allow_leak=True, draws=5)
     monkeypatch.setattr(rows_module, "ORDER_ROWS", 10)
     some = audit_judge(trained, battles, allow_leak=True, draws=5)
-    assert jsonable(some.position) == jsonable(whole.position)
+    assert as_json(some.position) == as_json(whole.position)
     assert any("checked on 10 rows" in note for note in some.notes)
     monkeypatch.setattr(type(trained.fitted.members[0]), "order_matters", True, raising=False)
     assert not any("checked on" in note for note in audit_judge(trained, battles, allow_leak=True, draws=5).notes)
@@ -239,7 +239,7 @@ def test_what_was_cut_is_told_and_sliced(world: World) -> None:
     battles, p = _some(world, 400)
 
     class Short(Knowing):
-        def predict_with_cuts(self, shown: Any) -> tuple[Probabilities, Cut]:
+        def predict_with_truncation(self, shown: Any) -> tuple[Probabilities, Cut]:
             full = np.column_stack(
                 [[len(text) for text in shown.text(name)] for name in ("prompt", "response_a", "response_b")]
             )
@@ -276,23 +276,23 @@ def test_mistakes_are_the_surest_wrong_decisions_with_their_texts(world: World) 
     assert p[row].max() == p[wrong].max()
     assert shown.prompt.startswith(battles.text("prompt")[row][:100])
     assert shown.models == (battles[row].model_a, battles[row].model_b)
-    sureness = [max(each.forecast) for each in audit.mistakes]
+    sureness = [max(each.predicted) for each in audit.mistakes]
     assert sureness == sorted(sureness, reverse=True)
     assert len({each.prompt for each in audit.mistakes}) == len(audit.mistakes)
-    entropy = [-sum(x * np.log(x) for x in each.forecast) for each in audit.closest]
+    entropy = [-sum(x * np.log(x) for x in each.predicted) for each in audit.closest]
     assert entropy == sorted(entropy, reverse=True)
 
 
 def test_own_family_among_the_models_is_told() -> None:
     battles, p = arena(200)
-    from votecast.reports.audit.models import models
-    from votecast.reports.audit.rows import rows_of
+    from votecast.reports.audit.audit_rows import predict_audit_rows
+    from votecast.reports.audit.biases import measure_model_biases
 
-    rows = rows_of(Knowing(battles, p), battles, allow_leak=False, draws=5, seed=0)
-    found = models(rows, ["somebody/Juniper-7B-base"])
+    rows = predict_audit_rows(Knowing(battles, p), battles, allow_leak=False, draws=5, seed=0)
+    found = measure_model_biases(rows, ["somebody/Juniper-7B-base"])
     assert found is not None
     assert (found.own, found.own_among) == (("juniper",), ("juniper",))
-    other = models(rows, ["microsoft/deberta-v3-small"])
+    other = measure_model_biases(rows, ["microsoft/deberta-v3-small"])
     assert other is not None
     assert (other.own, other.own_among) == (("deberta",), ())
 

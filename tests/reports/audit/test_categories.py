@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from votecast.data.battles import Battles
-from votecast.reports.audit.categories import OTHER, categories
+from votecast.reports.audit.slices import OTHER, categorise
 
 ASKED = {
     "code": [
@@ -79,13 +79,13 @@ ASKED = {
 
 @pytest.mark.parametrize(("category", "prompt"), [(name, text) for name, texts in ASKED.items() for text in texts])
 def test_a_prompt_is_sorted_by_what_it_asks_for(category: str, prompt: str) -> None:
-    assert categories(Battles.from_rows([{"prompt": prompt, "response_a": "", "response_b": ""}])) == [category]
+    assert categorise(Battles.from_rows([{"prompt": prompt, "response_a": "", "response_b": ""}])) == [category]
 
 
 def test_answers_and_later_turns_play_no_part_beyond_the_beginning() -> None:
     row = {"prompt": ["Who wrote Faust?" + " " * 1000, "Translate it"], "response_a": "```code```", "response_b": ""}
-    assert categories(Battles.from_rows([row])) == ["questions of fact"]
+    assert categorise(Battles.from_rows([row])) == ["questions of fact"]
 
 
 def test_no_rows_have_no_categories() -> None:
-    assert categories(Battles.from_rows([])) == []
+    assert categorise(Battles.from_rows([])) == []

@@ -13,14 +13,20 @@ from votecast.calibration.link_curves import CURVES
 from votecast.calibration.link_likelihood import Votes, estimate
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
-from votecast.metrics.bootstrap import ClusterDraws
-from votecast.reports.audit.correction import DIFFERENCES, Finding, benjamini_hochberg, corrected
-from votecast.reports.audit.form import repeated_share
-from votecast.reports.audit.jsonable import jsonable
-from votecast.reports.audit.models import family_of
-from votecast.reports.audit.outcomes import confusion, ties
-from votecast.reports.audit.rows import Rows
-from votecast.reports.audit.sums import LEAST_PROMPTS, Sums
+from votecast.metrics.intervals import ClusterDraws
+from votecast.reports.audit.audit_result import as_json
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.biases import family_of
+from votecast.reports.audit.findings import (
+    DIFFERENCES,
+    LEAST_PROMPTS,
+    ClusterSums,
+    Finding,
+    benjamini_hochberg,
+    correct_findings,
+)
+from votecast.reports.audit.outcomes import compare_ties, count_confusion
+from votecast.reports.audit.style_bias import repeated_share
 from votecast.reports.audit.tilt import fit_tilt, logits
 from votecast.types import Probabilities
 
@@ -32,20 +38,20 @@ def _forecasts(seed: int = 0) -> Probabilities:
     return np.asarray(z / z.sum(axis=1, keepdims=True))
 
 
-def _rows(p: Probabilities, targets: Probabilities, clusters: np.ndarray | None = None) -> Rows:
+def _rows(p: Probabilities, targets: Probabilities, clusters: np.ndarray | None = None) -> AuditRows:
     battles = Battles.from_rows([{"prompt": "", "response_a": "", "response_b": "", "winner": "a"}] * len(p))
     group = np.arange(len(p)) if clusters is None else clusters
     weights = np.random.default_rng(1).integers(1, 4, len(p)).astype(float)
     binary = not targets[:, 2].any()
-    sums = Sums(weights, group, ClusterDraws(group, 200, 0))
-    return Rows(battles, targets, p, None, sums, binary, False, None, None, ())
+    sums = ClusterSums(weights, group, ClusterDraws(group, 200, 0))
+    return AuditRows(battles, targets, p, None, sums, binary, False, None, None, ())
 
 
 def test_confusion_is_that_of_sklearn() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
     voted, decided, w = rows.targets.argmax(axis=1), p.argmax(axis=1), rows.sums.weights
-    found = confusion(rows)
+    found = count_confusion(rows)
     assert np.allclose(found.counts, confusion_matrix(voted, decided, sample_weight=w))
     recall = recall_score(voted, decided, average=None, sample_weight=w)
     precision = precision_score(voted, decided, average=None, sample_weight=w)
@@ -56,9 +62,9 @@ def test_confusion_is_that_of_sklearn() -> None:
 def test_ties_are_compared_with_what_was_voted() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
-    found, w, t = ties(rows), rows.sums.weights, rows.targets[:, 2]
+    found, w, t = compare_ties(rows), rows.sums.weights, rows.targets[:, 2]
     assert found is not None
-    assert found.forecast.value == pytest.approx(np.average(p[:, 2], weights=w))
+    assert found.predicted.value == pytest.approx(np.average(p[:, 2], weights=w))
     assert found.voted.value == pytest.approx(np.average(t, weights=w))
     assert found.auc == pytest.approx(roc_auc_score(t, p[:, 2], sample_weight=w))
     assert sum(part.rows for part in found.closeness) == ROWS
@@ -79,7 +85,7 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
 def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> None:
     rng = np.random.default_rng(0)
     x, groups = rng.normal(size=(ROWS, 2)), rng.integers(0, 150, ROWS)
-    p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).forecast(np.zeros((ROWS, 3)), 3 * x)
+    p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
     votes, w, base = drawn(p, 0), np.ones(ROWS), np.zeros((ROWS, 3))
     tilt = fit_tilt(base, x, votes, w)
     known = [estimate(CURVES["davidson"], Votes(x, votes, w), group) for group in (groups, None)]
@@ -93,7 +99,7 @@ def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> 
 def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:
     p, x = _forecasts(), np.random.default_rng(2).normal(size=(ROWS, 2))
     votes = drawn(_forecasts(9), 0)
-    q = fit_tilt(logits(p), x, votes, np.ones(ROWS)).forecast(logits(p), x)
+    q = fit_tilt(logits(p), x, votes, np.ones(ROWS)).predict(logits(p), x)
     gap = (votes - q)[:, 0] - (votes - q)[:, 1]
     assert np.allclose(x.T @ gap / ROWS, 0, atol=1e-3)
     assert log_loss(votes, q) < log_loss(votes, p)
@@ -109,7 +115,7 @@ def test_the_correction_is_that_of_scipy_and_leaves_untested_figures_alone() -> 
 def test_tests_of_one_family_are_corrected_together_however_deep_they_lie() -> None:
     deep = {"x": [Finding(1.0, p=0.01), (Finding(2.0, p=0.5), Figure(1, 0, 2))], "y": Finding(3.0)}
     other = Finding(4.0, p=0.04, family=DIFFERENCES)
-    (found, kept), counts = corrected((deep, other))
+    (found, kept), counts = correct_findings((deep, other))
     assert counts == {"faults": 2, "differences": 1}
     assert found["x"][0].q == 0.02
     assert found["x"][1][1] == Figure(1, 0, 2)
@@ -124,8 +130,8 @@ def test_means_and_differences_are_those_of_the_rows() -> None:
     w, part = rows.sums.weights, p[:, 0] > 0.4
     assert rows.sums.mean(rows.hits).value == pytest.approx(accuracy(rows.targets, p, w))
     inside, outside = (np.average(rows.losses[side], weights=w[side]) for side in (part, ~part))
-    assert rows.sums.against_rest(rows.losses, part).value == pytest.approx(inside - outside)
-    assert rows.sums.tested(rows.losses, part).value == pytest.approx(inside)
+    assert rows.sums.test_against_rest(rows.losses, part).value == pytest.approx(inside - outside)
+    assert rows.sums.test_mean(rows.losses, part).value == pytest.approx(inside)
     figure = rows.sums.mean(rows.losses, part)
     assert figure.low < figure.value < figure.high
 
@@ -133,7 +139,7 @@ def test_means_and_differences_are_those_of_the_rows() -> None:
 def test_the_interval_of_a_tested_mean_is_that_of_the_bootstrap() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0), np.random.default_rng(3).integers(0, 200, ROWS))
-    test, figure = rows.sums.tested(rows.losses), rows.sums.mean(rows.losses)
+    test, figure = rows.sums.test_mean(rows.losses), rows.sums.mean(rows.losses)
     assert test.high - test.low == pytest.approx(figure.high - figure.low, rel=0.2)
     assert (test.p < 0.05) == (not test.low <= 0 <= test.high)
 
@@ -141,8 +147,8 @@ def test_the_interval_of_a_tested_mean_is_that_of_the_bootstrap() -> None:
 def test_few_prompts_are_not_tested() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0), np.arange(ROWS) % (LEAST_PROMPTS - 1))
-    assert np.isnan(rows.sums.tested(rows.losses).p)
-    assert np.isnan(rows.sums.against_rest(rows.losses, p[:, 0] > 0.5).p)
+    assert np.isnan(rows.sums.test_mean(rows.losses).p)
+    assert np.isnan(rows.sums.test_against_rest(rows.losses, p[:, 0] > 0.5).p)
 
 
 def test_the_excess_is_nought_for_forecasts_that_hold_and_the_slope_of_the_temperature() -> None:
@@ -190,7 +196,7 @@ def test_families_are_told_by_name(model: str, family: str) -> None:
 
 def test_nothing_in_json_is_nan() -> None:
     value = {"x": (Finding(float("nan")), np.array([1.0, np.inf])), "y": np.float64(2.0), 3: "z"}
-    assert jsonable(value) == {
+    assert as_json(value) == {
         "x": [
             {"value": None, "low": None, "high": None, "p": None, "q": None, "family": "faults"},
             [1.0, None],

@@ -9,16 +9,13 @@ from tests.reports.audit.arena import Knowing, drawn, sharpened, tilted
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.features.form import length_gap
-from votecast.metrics.bootstrap import ClusterDraws
+from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit import audit_judge
-from votecast.reports.audit.correction import FAULTS, corrected, findings
-from votecast.reports.audit.form import form_of
-from votecast.reports.audit.models import models
-from votecast.reports.audit.position import position
-from votecast.reports.audit.rows import Rows
-from votecast.reports.audit.slices import slices
-from votecast.reports.audit.style import style
-from votecast.reports.audit.sums import Sums
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.biases import measure_model_biases, measure_position_bias
+from votecast.reports.audit.findings import FAULTS, ClusterSums, correct_findings, list_findings
+from votecast.reports.audit.slices import measure_slices
+from votecast.reports.audit.style_bias import measure_style, measure_style_bias
 from votecast.types import Probabilities
 
 World = tuple[Battles, Probabilities]
@@ -76,7 +73,7 @@ def test_a_judge_that_forecasts_too_few_ties_is_found_out(world: World) -> None:
     audit = audit_judge(Knowing(battles, q / q.sum(axis=1, keepdims=True)), battles, draws=50)
     assert audit.ties is not None
     assert audit.ties.gap.below
-    assert audit.ties.forecast.high < audit.ties.voted.low
+    assert audit.ties.predicted.high < audit.ties.voted.low
 
 
 def test_the_truth_is_accused_of_nothing(world: World) -> None:
@@ -96,14 +93,19 @@ def null_alarms(world: World, redraws: int) -> float:
     """How often an audit of the truth marks any fault at all, over votes drawn anew."""
     battles, p = world
     clusters = prompt_clusters(battles, seed=0)
-    form, sums = form_of(battles), Sums(np.ones(len(battles)), clusters, ClusterDraws(clusters, 0, 0))
+    form, sums = measure_style(battles), ClusterSums(np.ones(len(battles)), clusters, ClusterDraws(clusters, 0, 0))
     prior, alarms = np.tile(p.mean(axis=0), (len(p), 1)), 0
     for seed in range(redraws):
-        rows = Rows(battles, drawn(p, seed), p, p, sums, False, True, None, None, ())
-        whole = rows.sums.tested(rows.excess), rows.sums.tested(rows.tie_gap)
-        parts = slices(rows, form, prior, 0), style(rows, form), models(rows, ()), position(rows)
-        found, _ = corrected((whole, parts))
-        alarms += _faults(found)
+        rows = AuditRows(battles, drawn(p, seed), p, p, sums, False, True, None, None, ())
+        whole = rows.sums.test_mean(rows.excess), rows.sums.test_mean(rows.tie_gap)
+        parts = (
+            measure_slices(rows, form, prior, 0),
+            measure_style_bias(rows, form),
+            measure_model_biases(rows, ()),
+            measure_position_bias(rows),
+        )
+        found, _ = correct_findings((whole, parts))
+        alarms += _has_fault(found)
     return alarms / redraws
 
 
@@ -112,5 +114,5 @@ def test_false_alarms_are_as_rare_as_the_correction_promises(world: World) -> No
     assert null_alarms((battles[:900], p[:900]), 60) <= 0.15  # 5 % promised; chance of more than 15 % about 0.2 %
 
 
-def _faults(value: object) -> bool:
-    return any(test.marked and test.family == FAULTS for test in findings(value))
+def _has_fault(value: object) -> bool:
+    return any(one.marked and one.family == FAULTS for one in list_findings(value))

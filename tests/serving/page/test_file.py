@@ -10,7 +10,7 @@ from tests.serving.page.visit import Visit
 
 from votecast.data.reading import read_votes
 from votecast.data.simulation import write_simulation
-from votecast.judges.loading import load_judge
+from votecast.judges.load import load_judge
 from votecast.metrics import log_loss
 
 Open = Callable[..., Visit]

@@ -12,7 +12,7 @@ import ray
 
 from votecast.artifacts import CONFIG_NAME
 from votecast.errors import ArtifactError, VotecastError
-from votecast.judges.loading import BUNDLED, load_judge
+from votecast.judges.load import BUNDLED, load_judge
 from votecast.judges.trained import TrainedJudge
 
 

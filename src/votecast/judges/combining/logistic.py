@@ -16,7 +16,7 @@ from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combining.base import Floats, Forecasts, logs, simplest
 from votecast.judges.combining.pool import best_weights
 from votecast.metrics import group_folds
-from votecast.metrics.rows import log_losses
+from votecast.metrics.scores import log_losses
 from votecast.models.davidson import gradients, link, loss
 from votecast.types import Probabilities
 

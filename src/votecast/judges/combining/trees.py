@@ -14,7 +14,7 @@ from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combining.base import Floats, Forecasts, simplest, strengths
 from votecast.judges.combining.pool import Weights
 from votecast.metrics import group_folds
-from votecast.metrics.rows import log_losses
+from votecast.metrics.scores import log_losses
 from votecast.models.boosting import load_lightgbm, paired
 from votecast.models.davidson import curvatures, gradients, link
 from votecast.types import Probabilities

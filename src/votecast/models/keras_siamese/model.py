@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.errors import ArtifactError, JudgeError
+from votecast.errors import JudgeError
+from votecast.models.base import Model
 from votecast.models.keras_siamese.backbones import (
     Backbone,
     check_readable,
@@ -43,7 +43,7 @@ WEIGHTS, BACKBONE, METRICS, TOKENIZER = "weights.safetensors", "backbone.json", 
 _shelf = Shelf()
 
 
-class KerasSiameseModel:
+class KerasSiameseModel(Model[ReadBattles]):
     """System 5: one backbone of KerasHub reads (prompt, A) and (prompt, B), a dense layer over both decides.
 
     Args:
@@ -54,9 +54,10 @@ class KerasSiameseModel:
     settings_type: ClassVar[type[Settings]] = KerasSiameseSettings
     packages: ClassVar[tuple[str, ...]] = ("keras", "keras-hub", "jax", "torch", "tensorflow")
 
-    def __init__(self, settings: KerasSiameseSettings | None = None, *, seed: int = 0) -> None:
-        self.settings = settings or KerasSiameseSettings()
-        self.seed = seed
+    settings: KerasSiameseSettings
+
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
         self.records: list[dict[str, Any]] = []
         self._backbone: Backbone | None = None
         self._weights: Arrays = {}
@@ -77,8 +78,9 @@ class KerasSiameseModel:
         return TextEncoder(self.tokenizer, self.settings.text)
 
     @classmethod
-    def plot_schedule(cls, settings: KerasSiameseSettings, path: Path, *, overwrite: bool = False) -> None:
+    def plot_schedule(cls, settings: Settings, path: Path, *, overwrite: bool = False) -> None:
         """Draw the learning rate over the epochs."""
+        assert isinstance(settings, KerasSiameseSettings)
         plot_schedule(settings.training, path, overwrite=overwrite)
 
     def prepare(self, battles: Battles | Any) -> ReadBattles:
@@ -88,7 +90,7 @@ class KerasSiameseModel:
         cut = Cut(np.maximum(a.cut.kept, b.cut.kept), np.maximum(a.cut.full, b.cut.full))
         return ReadBattles(a.sequences, b.sequences, cut)
 
-    def cuts(self, prepared: ReadBattles) -> Cut:
+    def truncation(self, prepared: ReadBattles) -> Cut:
         """What the cuts leave of every battle."""
         return prepared.cut
 
@@ -98,7 +100,7 @@ class KerasSiameseModel:
         targets: Probabilities,
         weights: NDArray[np.float64],
         groups: NDArray[np.int64] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen
+        run: Run = Run(),
     ) -> Self:
         """Train a fresh network.
 
@@ -159,28 +161,19 @@ class KerasSiameseModel:
         (folder / TOKENIZER).mkdir()
         self.tokenizer.save(folder / TOKENIZER)
 
-    @classmethod
-    def load(cls, folder: Path, settings: KerasSiameseSettings | None = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal on the same backend and machine.
-
-        Raises:
-            ArtifactError: If a file is absent or damaged, or the weights do not fit the backbone.
-            ConfigError: If Keras runs on another backend in this process.
-        """
-        model = cls(settings, seed=seed)
-        try:
-            model._backbone = Backbone.parse(json.loads((folder / BACKBONE).read_text("utf-8")))
-            model._weights = load_file(folder / WEIGHTS)
-            model.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ArtifactError(
-                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
-            ) from error
-        model.tokenizer = stored_tokenizer(folder / TOKENIZER)
-        network = model._network_to_forecast()
+    def _restore(self, folder: Path) -> None:
+        self._backbone = Backbone.parse(json.loads((folder / BACKBONE).read_text("utf-8")))
+        self._weights = load_file(folder / WEIGHTS)
+        self.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
+        self.tokenizer = stored_tokenizer(folder / TOKENIZER)
+        network = self._network_to_forecast()
         with network.lock:
-            network.load(model._weights)
-        return model
+            network.load(self._weights)
+
+    @property
+    def can_be_averaged(self) -> bool:
+        """Whether the mean of the weights of several members is a member."""
+        return True
 
     @classmethod
     def averaged(cls, members: Sequence[Self]) -> Self:

@@ -93,13 +93,10 @@ class CausalModel(OffsetModel):
         if self.brings_tokenizer:
             self.tokenizer.save(folder)
 
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal."""
-        model = super().load(folder, settings, seed=seed)
+    def _restore(self, folder: Path) -> None:
+        super()._restore(folder)
         if (folder / DELTA).is_file() and (folder / "tokenizer.json").is_file():
-            model.tokenizer, model.brings_tokenizer = load_tokenizer(folder, eos_as_padding=True), True
-        return model
+            self.tokenizer, self.brings_tokenizer = load_tokenizer(folder, eos_as_padding=True), True
 
     def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
         held = self.settings.weights

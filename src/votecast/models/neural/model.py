@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from votecast.config import Settings
@@ -20,6 +20,7 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features.form import answer_form
 from votecast.inference.engine import Engine
+from votecast.models.base import Model
 from votecast.models.neural import adapters
 from votecast.models.neural.backbone import Kind, Source, check_positions
 from votecast.models.neural.networks import PairNetwork, freeze, without_backbone
@@ -41,7 +42,7 @@ HEAD, DELTA, BASE = "head.safetensors", "delta.safetensors", "base.json"
 METRICS = "metrics.jsonl"
 
 
-class NeuralModel(ABC):
+class NeuralModel(Model[NeuralPrepared]):
     """A member of a neural judge.
 
     Args:
@@ -49,14 +50,11 @@ class NeuralModel(ABC):
         seed: Seed of every draw.
     """
 
-    settings_type: ClassVar[type[Settings]]
     kind: ClassVar[Kind]
-    order_matters: ClassVar[bool]
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers", "peft")
 
-    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
-        self.settings: Any = settings or self.settings_type()
-        self.seed = seed
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
         self.network: PairNetwork | None = None
         self.records: list[dict[str, Any]] = []
         self._delta: dict[str, torch.Tensor] | None = None
@@ -151,7 +149,7 @@ class NeuralModel(ABC):
         """Tokenise battles once, for both orders and all folds."""
         return NeuralPrepared(self.text.tokenize(battles), answer_form(battles) if self.uses_form else None)
 
-    def cuts(self, prepared: NeuralPrepared) -> Cut:
+    def truncation(self, prepared: NeuralPrepared) -> Cut:
         """What the cuts leave of every battle."""
         return self.encoded(prepared)[0].cut
 
@@ -161,7 +159,7 @@ class NeuralModel(ABC):
         targets: Probabilities,
         weights: NDArray[np.float64],
         groups: NDArray[np.int64] | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen
+        run: Run = Run(),
     ) -> Self:
         """Train a fresh network.
 
@@ -195,20 +193,31 @@ class NeuralModel(ABC):
         """Uncalibrated probabilities of shape (n, 3): the mean over the views of each battle."""
         return np.asarray(np.mean(self.predict_views(prepared), axis=1))
 
-    def predict_views(self, prepared: NeuralPrepared, *, most: int | None = None) -> NDArray[np.float64]:
+    @property
+    def averages_orders(self) -> bool:
+        """Whether predictions are the mean over both orders of the answers."""
+        return self.order_matters and self.settings.orders != "shown"
+
+    def with_shown_order(self) -> Self:
+        """Return a copy that predicts from the shown order alone, on the same network and engine."""
+        if not self.averages_orders:
+            return self
+        self._start_engine()
+        made = copy.copy(self)
+        made.settings = self.settings.model_copy(update={"orders": "shown"})
+        return made
+
+    def predict_views(self, prepared: NeuralPrepared) -> NDArray[np.float64]:
         """Uncalibrated probabilities by view, in each battle's own order of answers, shape (n, views, 3).
 
         Args:
             prepared: What `prepare` made of n battles.
-            most: How many of the sequences of each battle are read, for a network of which each is a view; None: all.
         """
         network = self.fitted
         if not len(prepared):
             return np.zeros((0, 1, 3))
-        views = [part.sequences for part in self.encoded(prepared)[:most]]
-        if self._engine is None:
-            self._engine = Engine(network, self.settings.inference)
-        outputs = self._engine.encode(Sequences.concat(views), pad_id=self.pad_id)
+        views = [part.sequences for part in self.encoded(prepared)]
+        outputs = self._start_engine().encode(Sequences.concat(views), pad_id=self.pad_id)
         stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
         form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
         with torch.no_grad():
@@ -232,8 +241,8 @@ class NeuralModel(ABC):
         if self.network is not None:
             self.network.to("cpu")
 
-    def run_with(self, **inference: Any) -> None:
-        """Forecast from now on with other settings of `inference`; what was learnt stays.
+    def run_with(self, **inference: object) -> bool:
+        """Change settings of `inference` from now on; what was learnt stays.
 
         Raises:
             ConfigError: If a setting is unknown or unfit.
@@ -241,6 +250,7 @@ class NeuralModel(ABC):
         changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
         self.settings = self.settings.model_copy(update={"inference": changed})
         self._engine = None
+        return True
 
     def save(self, folder: Path) -> None:
         """Write weights, tokenizer and the record of the training into an existing folder."""
@@ -256,29 +266,16 @@ class NeuralModel(ABC):
         lines = [json.dumps(record, sort_keys=True) + "\n" for record in self.records]
         (folder / METRICS).write_text("".join(lines), "utf-8")
 
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal.
-
-        Raises:
-            ArtifactError: If a file is absent or damaged, or the weights it builds on are others.
-        """
-        model = cls(settings, seed=seed)
-        try:
-            lines = (folder / METRICS).read_text("utf-8").splitlines()
-            model.records = [json.loads(line) for line in lines]
-            if (folder / DELTA).is_file():
-                model._restore_delta(folder)
-            else:
-                model.source = Source(str(folder))
-                network = model.wrap(model.backbone())
-                fill_head(network, load_file(folder / HEAD))
-                model.network = network.eval()
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise ArtifactError(
-                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
-            ) from error
-        return model
+    def _restore(self, folder: Path) -> None:
+        lines = (folder / METRICS).read_text("utf-8").splitlines()
+        self.records = [json.loads(line) for line in lines]
+        if (folder / DELTA).is_file():
+            self._restore_delta(folder)
+        else:
+            self.source = Source(str(folder))
+            network = self.wrap(self.backbone())
+            fill_head(network, load_file(folder / HEAD))
+            self.network = network.eval()
 
     @classmethod
     def averaged(cls, members: Sequence[Self]) -> Self:
@@ -298,6 +295,11 @@ class NeuralModel(ABC):
         first.fitted.load_state_dict(mean)
         first.records = []
         return first
+
+    def _start_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self.fitted, self.settings.inference)
+        return self._engine
 
     def _restore_delta(self, folder: Path) -> None:
         recorded = json.loads((folder / BASE).read_text("utf-8")) or {}

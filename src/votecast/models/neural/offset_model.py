@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +56,10 @@ class OffsetModel(NeuralModel):
             (folder / OFFSET).mkdir()
             self.start.save(folder / OFFSET)
 
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal."""
-        model = super().load(folder, settings, seed=seed)
-        if (described := model.described) is not None:
-            model.start = family(described.family).load(folder / OFFSET, offset_settings(described), seed=seed)
-        return model
+    def _restore(self, folder: Path) -> None:
+        super()._restore(folder)
+        if (described := self.described) is not None:
+            self.start = family(described.family).load(folder / OFFSET, offset_settings(described), seed=self.seed)
 
     @property
     def described(self) -> Any:

@@ -17,7 +17,6 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError, UnscoredRowsError
 from votecast.features.form import length_gap
-from votecast.inference.engine import Engine
 from votecast.inference.replica import devices_of, dtype_of
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.causal_model import CausalModel
@@ -69,12 +68,10 @@ class RewardModel(CausalModel):
     """
 
     settings_type: ClassVar[type[Settings]] = RewardSettings
-    order_matters: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = (*CausalModel.packages, "sentencepiece", "scipy")
 
-    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
-        self.link: Link | None = None
         self.cache: ScoreCache | None = None
         self._scored: Scored | None = None
         self._expected: dict[str, Any] | None = None
@@ -163,7 +160,7 @@ class RewardModel(CausalModel):
         """(prompt, A) and (prompt, B) of each battle."""
         return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
 
-    def cuts(self, prepared: NeuralPrepared) -> Cut:
+    def truncation(self, prepared: NeuralPrepared) -> Cut:
         """What the cuts leave of the prompt beside A, of A and of B."""
         one, two = (part.cut for part in self.encoded(prepared))
         return Cut.of_answers(one, two)
@@ -174,7 +171,7 @@ class RewardModel(CausalModel):
         targets: Probabilities,
         weights: NDArray[np.float64],
         groups: Rows | None = None,
-        run: Run = Run(),  # noqa: B008 - frozen
+        run: Run = Run(),
     ) -> Self:
         """Fit the link on votes, and before it the network on others, if there is an adapter to train.
 
@@ -223,7 +220,7 @@ class RewardModel(CausalModel):
             return np.zeros((0, 3))
         return self.link.predict(self.gap(prepared), prepared.length)
 
-    def predict_views(self, prepared: Any, *, most: int | None = None) -> NDArray[np.float64]:  # noqa: ARG002
+    def predict_views(self, prepared: Any) -> NDArray[np.float64]:
         """The same as one view, shape (n, 1, 3)."""
         return self.predict(prepared)[:, None]
 
@@ -305,27 +302,12 @@ class RewardModel(CausalModel):
         else:
             (folder / BASE).write_text(json.dumps(self._expected or self.base, indent=2) + "\n", "utf-8")
 
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, seed: int = 0) -> Self:
-        """Read back what `save` wrote; predictions are bit-equal.
-
-        Raises:
-            ArtifactError: If a file is absent or damaged.
-        """
-        model = super().load(folder, settings, seed=seed) if cls._was_trained(settings) else cls(settings, seed=seed)
-        try:
-            model.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
-            if not model.is_trained:
-                model._expected = json.loads((folder / BASE).read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ArtifactError(
-                f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
-            ) from error
-        return model
-
-    @staticmethod
-    def _was_trained(settings: Any) -> bool:
-        return settings is not None and settings.adapter is not None
+    def _restore(self, folder: Path) -> None:
+        self.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
+        if self.is_trained:
+            super()._restore(folder)
+        else:
+            self._expected = json.loads((folder / BASE).read_text("utf-8"))
 
     def _train(
         self,
@@ -356,9 +338,7 @@ class RewardModel(CausalModel):
         return maker if (maker.settings, maker.seed) == (self.settings, self.seed) else self
 
     def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
-        if self._engine is None:
-            self._engine = Engine(self.fitted, self.settings.inference)
-        return self._engine.encode(sequences, pad_id=self.pad_id)
+        return self._start_engine().encode(sequences, pad_id=self.pad_id)
 
     def _check_base(self) -> None:
         if self._expected is None:

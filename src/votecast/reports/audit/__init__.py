@@ -1,6 +1,9 @@
-"""The audit of a judge on votes: what it can be trusted with, where it fails, and what it favours; numbers only."""
+"""The audit of a judge on votes as numbers: accuracy, calibration, slices and biases.
 
-from votecast.reports.audit.auditing import audit_judge
-from votecast.reports.audit.result import Audit
+Called by `votecast report`; `votecast.reports.audit_page` lays it out.
+"""
+
+from votecast.reports.audit.audit_result import Audit
+from votecast.reports.audit.judge_audit import audit_judge
 
 __all__ = ["Audit", "audit_judge"]

@@ -1,4 +1,7 @@
-"""Votes against decisions, and ties above all: where they are forecast and where they are voted."""
+"""Votes against top choices, ties above all, and the rows to read: surest mistakes and closest calls.
+
+Called by `votecast.reports.audit.audit_judge`.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,27 @@ from typing import Final
 
 import numpy as np
 
-from votecast.metrics import auc
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import decisions
-from votecast.reports.audit.correction import Finding
-from votecast.reports.audit.rows import Rows
-from votecast.types import CLASSES
+from votecast.metrics import Figure, auc
+from votecast.metrics.scores import decisions, row_sum
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.findings import Finding
+from votecast.types import CLASSES, Floats
 
 BINS: Final = 5
+MOST_EXAMPLES: Final = 6
+LONGEST_TEXT: Final = 1500
+"""Characters of a text that are kept."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Votes against decisions.
+    """Votes against top choices.
 
     Args:
         classes: Names of rows and columns; without a tie where none was voted.
-        counts: Weight of the votes for each class (rows) that were decided as each (columns); a decision that draws
-            counts in parts.
-        recall: Of the votes for each class, the share decided so.
-        precision: Of the decisions for each class, the share voted so.
+        counts: Weight of the votes for each class (rows) with each top choice (columns); equal probabilities share.
+        recall: Of the votes for each class, the share with that top choice.
+        precision: Of the top choices of each class, the share voted so.
     """
 
     classes: tuple[str, ...]
@@ -38,39 +42,39 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Closeness:
-    """Ties among rows whose two answers the judge takes to be about equally far apart.
+    """Ties among rows whose predicted lead is about the same.
 
     Args:
-        low: Least distance: the larger of the chances of a and b, over both.
-        high: Largest distance.
+        low: Least lead: the larger of the probabilities of a and b, over both.
+        high: Largest lead.
         rows: How many rows.
-        forecast: Mean forecast of a tie.
+        predicted: Mean predicted probability of a tie.
         voted: Share of votes for a tie.
     """
 
     low: float
     high: float
     rows: int
-    forecast: Figure
+    predicted: Figure
     voted: Figure
 
 
 @dataclass(frozen=True)
 class Ties:
-    """Forecast against voted ties.
+    """Predicted against voted ties.
 
     Args:
-        forecast: Mean forecast of a tie.
+        predicted: Mean predicted probability of a tie.
         voted: Share of votes for a tie.
-        gap: Forecast minus voted.
-        decided: Share of rows decided as a tie.
-        recall: Of the voted ties, the share decided so.
-        precision: Of the rows decided as ties, the share voted so.
-        auc: Chance that a voted tie has a larger forecast of one than another vote.
-        closeness: By how close the answers are to each other, closest first.
+        gap: Predicted minus voted.
+        decided: Share of rows whose top choice is a tie.
+        recall: Of the voted ties, the share whose top choice is a tie.
+        precision: Of the rows whose top choice is a tie, the share voted so.
+        auc: Probability that a voted tie has a larger predicted one than another vote.
+        closeness: By predicted lead, closest first.
     """
 
-    forecast: Figure
+    predicted: Figure
     voted: Figure
     gap: Finding
     decided: Figure
@@ -80,10 +84,33 @@ class Ties:
     closeness: tuple[Closeness, ...]
 
 
-def confusion(rows: Rows) -> Confusion:
-    """Count votes against decisions."""
+@dataclass(frozen=True)
+class ExampleRow:
+    """One row to read.
+
+    Args:
+        id: Its id.
+        predicted: Probabilities of a, b and tie.
+        vote: Share of the votes for a, b and tie.
+        models: Names of the models behind a and b, where they are known.
+        prompt: The prompt, turns after one another, truncated to 1500 characters.
+        a: Response A, the same way.
+        b: Response B.
+    """
+
+    id: str
+    predicted: tuple[float, float, float]
+    vote: tuple[float, float, float]
+    models: tuple[str | None, str | None]
+    prompt: str
+    a: str
+    b: str
+
+
+def count_confusion(rows: AuditRows) -> Confusion:
+    """Count votes against top choices."""
     classes = CLASSES[:2] if rows.binary else CLASSES
-    d = decisions(rows.p)
+    d = decisions(rows.p)  # (n, 3)
     counts = (rows.targets * rows.sums.weights[:, None]).T @ d
     share = rows.sums.share
     return Confusion(
@@ -94,26 +121,26 @@ def confusion(rows: Rows) -> Confusion:
     )
 
 
-def ties(rows: Rows) -> Ties | None:
-    """Compare forecast and voted ties; None for binary votes."""
+def compare_ties(rows: AuditRows) -> Ties | None:
+    """Compare predicted and voted ties; None for binary votes."""
     if rows.binary:
         return None
-    tie, t, sums = decisions(rows.p)[:, 2], rows.targets[:, 2], rows.sums
-    forecast = np.column_stack([rows.p[:, 2], 1 - rows.p[:, 2], np.zeros(len(t))])
-    votes = np.column_stack([t, 1 - t, np.zeros(len(t))])
+    p, tie, t, sums = rows.p[:, 2], decisions(rows.p)[:, 2], rows.targets[:, 2], rows.sums
+    # AUC of "tie" against "no tie": both as columns a and b of a table without ties
+    scores, votes = (np.column_stack([x, 1 - x, np.zeros(len(x))]) for x in (p, t))
     return Ties(
-        forecast=sums.mean(rows.p[:, 2]),
+        predicted=sums.mean(p),
         voted=sums.mean(t),
-        gap=sums.tested(rows.tie_gap, noise=rows.tie_noise),
+        gap=sums.test_mean(rows.tie_gap, noise=rows.tie_noise),
         decided=sums.mean(tie),
         recall=sums.share(t * tie, t),
         precision=sums.share(t * tie, tie),
-        auc=auc(votes, np.clip(forecast, 0, 1), sums.weights),
-        closeness=_closeness(rows),
+        auc=auc(votes, np.clip(scores, 0, 1), sums.weights),
+        closeness=_ties_by_lead(rows),
     )
 
 
-def _closeness(rows: Rows) -> tuple[Closeness, ...]:
+def _ties_by_lead(rows: AuditRows) -> tuple[Closeness, ...]:
     a, b = rows.p[:, 0], rows.p[:, 1]
     lead = np.maximum(a, b) / np.maximum(a + b, 1e-12)
     edges = np.unique(np.quantile(lead, np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -122,4 +149,45 @@ def _closeness(rows: Rows) -> tuple[Closeness, ...]:
         part = place == number
         figures = (rows.sums.mean(values, part) for values in (rows.p[:, 2], rows.targets[:, 2]))
         out.append(Closeness(float(lead[part].min()), float(lead[part].max()), int(part.sum()), *figures))
+    return tuple(out)
+
+
+def find_mistakes(rows: AuditRows, most: int = MOST_EXAMPLES) -> tuple[ExampleRow, ...]:
+    """Return the most confident top choices that no vote of their row matched."""
+    is_wrong = (rows.targets * (decisions(rows.p) > 0)).sum(axis=1) == 0
+    return _best_rows(rows, np.where(is_wrong, rows.p.max(axis=1), -np.inf), most)
+
+
+def find_closest(rows: AuditRows, most: int = MOST_EXAMPLES) -> tuple[ExampleRow, ...]:
+    """Return the rows whose prediction has the largest entropy."""
+    return _best_rows(rows, -row_sum(rows.p * np.log(np.maximum(rows.p, 1e-300))), most)
+
+
+def truncate_text(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Truncate a text, with a remark on how much is missing.
+
+    Example:
+        >>> truncate_text("a long story", 6)
+        'a long … (6 more characters)'
+    """
+    return text if len(text) <= longest else f"{text[:longest]} … ({len(text) - longest:,} more characters)"
+
+
+def _best_rows(rows: AuditRows, score: Floats, most: int) -> tuple[ExampleRow, ...]:
+    """Return the rows with weight that score highest, one per prompt; equal scores in the order of their ids."""
+    score = np.where(rows.sums.weights > 0, score, -np.inf)
+    if not rows.has_texts or not np.isfinite(score).any():
+        return ()
+    taken: dict[int, int] = {}  # cluster -> row
+    for row in np.lexsort((np.arange(len(score)), np.array(rows.battles.ids, dtype=object), -score)).tolist():
+        if len(taken) == most or not np.isfinite(score[row]):
+            break
+        taken.setdefault(int(rows.sums.clusters[row]), row)
+    out = []
+    for row in taken.values():
+        battle = rows.battles.take([row])
+        prompt, a, b = (truncate_text(battle.text(name)[0]) for name in ("prompt", "response_a", "response_b"))
+        models = (battle.column("model_a").to_pylist()[0], battle.column("model_b").to_pylist()[0])
+        (p_a, p_b, p_tie), (v_a, v_b, v_tie) = rows.p[row].tolist(), rows.targets[row].tolist()
+        out.append(ExampleRow(battle.ids[0], (p_a, p_b, p_tie), (v_a, v_b, v_tie), models, prompt, a, b))
     return tuple(out)

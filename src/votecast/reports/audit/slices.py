@@ -1,41 +1,51 @@
-"""Parts of the rows, and which of them the judge serves worse than the rest."""
+"""Slices of the rows by kind, and which of them the judge predicts worse than the rest.
+
+Called by `votecast.reports.audit.audit_judge`. `categories.yaml` holds the patterns of the kinds of tasks.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from importlib.resources import files
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
 from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.groups import UNKNOWN, group_values
 from votecast.data.profile import characters
-from votecast.metrics.result import Figure
-from votecast.metrics.rows import Floats, log_losses
-from votecast.reports.audit.categories import categories
-from votecast.reports.audit.correction import Finding
-from votecast.reports.audit.form import Form
-from votecast.reports.audit.rows import Rows
+from votecast.metrics import Figure
+from votecast.metrics.scores import log_losses
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.findings import Finding
+from votecast.reports.audit.style_bias import ResponseStyle
 from votecast.types import Probabilities
 
-MOST: Final = 20
-"""Values of a kind; beyond them the rarest are put together."""
+MOST_NAMES: Final = 20
+"""Slices of a kind; beyond them the rarest are joined."""
 
 RARE: Final = 10
-"""Languages, sources and categories of fewer rows say nothing alone; they are put together, too."""
+"""Languages, sources and categories of fewer rows are joined, too."""
 
 OTHER: Final = "other"
 LANGUAGE_ROWS: Final = 5_000
-"""Prompts whose language is looked for, where no column says it; the others are in no slice by language."""
+"""Prompts whose language is detected where no column names it; the others are in no slice by language."""
+
+CATEGORY_CHARACTERS: Final = 600
+"""Characters of a prompt that choose its category, from its beginning."""
 
 Masks = dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Part:
+class AuditSlice:
     """The figures of some of the rows.
 
     Args:
@@ -44,12 +54,11 @@ class Part:
         rows: How many.
         prompts: From how many prompts.
         log_loss: Log loss.
-        accuracy: Share of votes that the decision meets.
-        harder: Log loss minus that of the rest. Above 0 where votes are harder to foresee, or foreseen worse.
-        excess: Log loss minus what the forecasts themselves expect: above 0 overconfident, below 0 underconfident.
-        tie_gap: Forecast minus voted share of ties.
-        gain: Log loss of the class prior minus that of the judge: below 0 the judge does harm,
-            which is what the test is for.
+        accuracy: Share of votes that the top choice matches.
+        harder: Log loss minus that of the rest. Above 0 where votes are less predictable, or predicted worse.
+        excess: Log loss minus the entropy of the predictions: above 0 overconfident, below 0 underconfident.
+        tie_gap: Predicted minus voted share of ties.
+        gain: Log loss of the class prior minus that of the judge; the test is whether it is below 0.
     """
 
     kind: str
@@ -64,78 +73,82 @@ class Part:
     gain: Finding
 
 
-def slices(rows: Rows, form: Form | None, prior: Probabilities, seed: int) -> tuple[Part, ...]:
-    """Measure the judge on parts of the rows; a kind that does not divide them is left out.
+def measure_slices(
+    rows: AuditRows, style: ResponseStyle | None, prior: Probabilities, seed: int
+) -> tuple[AuditSlice, ...]:
+    """Measure the judge on slices of the rows.
 
     Args:
-        rows: Votes and forecasts.
-        form: The form of the answers; None without texts.
-        prior: Forecasts of the class prior, shape (n, 3).
-        seed: Seed of the sample whose languages are looked for.
+        rows: Votes and predictions.
+        style: The style of the responses; None without texts.
+        prior: Predictions of the class prior, shape (n, 3).
+        seed: Seed of the sample whose languages are detected.
+
+    Returns:
+        The slices, kind by kind; a kind with a single slice is left out.
     """
-    gains = log_losses(rows.targets, prior) - rows.losses
-    found = []
-    for kind, masks in _kinds(rows, form, seed).items():
-        if len(masks) > 1:
-            found += [_part(rows, kind, name, mask, gains) for name, mask in masks.items()]
-    return tuple(found)
-
-
-def _part(rows: Rows, kind: str, name: str, mask: NDArray[np.bool_], gains: Floats) -> Part:
-    sums = rows.sums
-    return Part(
-        kind=kind,
-        name=name,
-        rows=int(mask.sum()),
-        prompts=sums.prompts(mask),
-        log_loss=sums.mean(rows.losses, mask),
-        accuracy=sums.mean(rows.hits, mask),
-        harder=sums.against_rest(rows.losses, mask),
-        excess=sums.tested(rows.excess, mask, noise=rows.excess_noise),
-        tie_gap=Finding(float("nan")) if rows.binary else sums.tested(rows.tie_gap, mask, noise=rows.tie_noise),
-        gain=sums.below(gains, mask),
+    gains, sums = log_losses(rows.targets, prior) - rows.losses, rows.sums
+    return tuple(
+        AuditSlice(
+            kind=kind,
+            name=name,
+            rows=int(mask.sum()),
+            prompts=sums.count_prompts(mask),
+            log_loss=sums.mean(rows.losses, mask),
+            accuracy=sums.mean(rows.hits, mask),
+            harder=sums.test_against_rest(rows.losses, mask),
+            excess=sums.test_mean(rows.excess, mask, noise=rows.excess_noise),
+            tie_gap=(
+                Finding(float("nan")) if rows.binary else sums.test_mean(rows.tie_gap, mask, noise=rows.tie_noise)
+            ),
+            gain=sums.test_below_zero(gains, mask),
+        )
+        for kind, masks in _divide_rows(rows, style, seed).items()
+        if len(masks) > 1
+        for name, mask in masks.items()
     )
 
 
-def _kinds(rows: Rows, form: Form | None, seed: int) -> Mapping[str, Masks]:
+def _divide_rows(rows: AuditRows, style: ResponseStyle | None, seed: int) -> Mapping[str, Masks]:
     battles = rows.battles
-    out = {"source": _masks(group_values(battles, "source"), RARE)}
+    sources = _masks_by_name(group_values(battles, "source"), RARE)
     if not rows.has_texts:
-        return out
+        return {"source": sources}
     out = {
         "length": _quartiles(np.sum([characters(battles, name) for name in TEXT_COLUMNS], axis=0)),
-        "turns": dict(sorted(_masks(group_values(battles, "turns")).items())),
-        "language": _masks(_languages(battles, seed), RARE),
-        "category": _masks(categories(battles), RARE),
-    } | out
-    if form is not None:
-        out["repetition"] = _two(form.repeats, "an answer repeats itself", "no answer repeats itself")
+        "turns": dict(sorted(_masks_by_name(group_values(battles, "turns")).items())),
+        "language": _masks_by_name(_detect_languages(battles, seed), RARE),
+        "category": _masks_by_name(categorise(battles), RARE),
+        "source": sources,
+    }
+    if style is not None:
+        out["repetition"] = _two_masks(style.repeats, "an answer repeats itself", "no answer repeats itself")
     if rows.cut is not None:
-        out["truncation"] = _two(rows.cut.cut, "cut before the judge read it", "read whole")
+        out["truncation"] = _two_masks(rows.cut.cut, "truncated", "not truncated")
     return out
 
 
-def _languages(battles: Battles, seed: int) -> list[str | None]:
-    """Language of each row; None for those that were not looked at."""
+def _detect_languages(battles: Battles, seed: int) -> list[str | None]:
+    """Return the language of each row, None for those outside the sample."""
     given = battles.column("language")
     if given.null_count <= LANGUAGE_ROWS:
         return list(group_values(battles, "language"))
     blank = np.flatnonzero(np.asarray(given.is_null().to_numpy(zero_copy_only=False)))
-    looked = np.sort(np.random.default_rng(seed).choice(blank, LANGUAGE_ROWS, replace=False))
-    out: list[Any] = given.to_pylist()
-    for row, name in zip(looked.tolist(), group_values(battles.take(looked), "language"), strict=True):
+    sample = np.sort(np.random.default_rng(seed).choice(blank, LANGUAGE_ROWS, replace=False))
+    out: list[str | None] = given.to_pylist()
+    for row, name in zip(sample.tolist(), group_values(battles.take(sample), "language"), strict=True):
         out[row] = name
     return out
 
 
-def _masks(names: list[str] | list[str | None], least: int = 1) -> Masks:
-    """Which rows have each name, most rows first; names of fewer rows together, rows without one nowhere."""
+def _masks_by_name(names: list[str] | list[str | None], least: int = 1) -> Masks:
+    """Return the rows of each name, most rows first; rare names joined, rows without one in no mask."""
     given = np.array([name or "" for name in names], dtype=object)
     counts = Counter(name for name in names if name)
     known = sorted(counts, key=lambda name: (-counts[name], name))
     kept = [name for name in known if counts[name] >= least]
     kept = known if len(known) - len(kept) == 1 else kept  # one name alone is its own slice
-    kept = kept if len(kept) <= MOST else kept[: MOST - 1]
+    kept = kept if len(kept) <= MOST_NAMES else kept[: MOST_NAMES - 1]
     out: Masks = {name: np.asarray(given == name, dtype=np.bool_) for name in kept}
     if len(kept) < len(known):
         rest = ~np.any([given == "", *out.values()], axis=0)
@@ -154,5 +167,39 @@ def _quartiles(length: NDArray[np.int64]) -> Masks:
     return out
 
 
-def _two(mask: NDArray[np.bool_], yes: str, no: str) -> Masks:
+def _two_masks(mask: NDArray[np.bool_], yes: str, no: str) -> Masks:
     return {name: part for name, part in ((yes, mask), (no, ~mask)) if part.any()}
+
+
+def categorise(battles: Battles) -> list[str]:
+    """Return the kind of task of every row, from the beginning of its prompt.
+
+    The patterns know ten languages; prompts in other languages, and those that no pattern matches, are "other". They
+    are rough: they sort a file, not a prompt.
+
+    Example:
+        >>> asked = ["Write a Python function.", "Übersetze das bitte.", "Who wrote Faust?", "写一首诗", "Hm."]
+        >>> categorise(Battles.from_rows([{"prompt": text, "response_a": "", "response_b": ""} for text in asked]))
+        ['code', 'translation', 'questions of fact', 'writing', 'other']
+    """
+    starts = pa.array([text[:CATEGORY_CHARACTERS] for text in battles.text("prompt", "\n")], pa.large_string())
+    lower, patterns = pc.utf8_lower(starts), _category_patterns()
+    fits = [np.asarray(pc.match_substring_regex(lower, pattern)) for pattern in patterns.values()]
+    first = np.argmax(np.stack([*fits, np.ones(len(starts), np.bool_)]), axis=0)  # (n,), the last row is OTHER
+    names: list[str] = np.array([*patterns, OTHER], dtype=object)[first].tolist()
+    return names
+
+
+@cache
+def _category_patterns() -> dict[str, str]:
+    """Return one RE2 pattern for each category, in order."""
+    text = (files("votecast.reports.audit") / "categories.yaml").read_text("utf-8")
+    out = {}
+    for name, rules in yaml.safe_load(text).items():
+        parts, end = list(rules.get("anywhere", ())), r"(?:[^\p{L}]|$)"
+        if words := rules.get("words"):
+            parts.append(rf"(?:^|[^\p{{L}}\d])(?:{'|'.join(words)}){end}")
+        if opening := rules.get("opening"):
+            parts.append(rf"^[\s¿¡\"'(]*(?:{'|'.join(opening)}){end}")
+        out[name] = "|".join(parts)
+    return out

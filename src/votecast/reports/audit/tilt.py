@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.metrics.rows import Floats, row_sum
-from votecast.reports.audit.correction import Finding
-from votecast.reports.audit.sums import LEAST_PROMPTS, student
-from votecast.types import Probabilities
+from votecast.metrics.scores import row_sum
+from votecast.reports.audit.findings import LEAST_PROMPTS, Finding, student_finding
+from votecast.types import Floats, Probabilities
 
 WIDE: Final = 1 / 30**2
 """Inverse variance of a prior that moves nothing votes can tell, and keeps all coefficients finite."""
@@ -42,7 +41,7 @@ class Tilt:
     scale: Floats
     penalty: float
 
-    def forecast(self, base: Floats, columns: Floats) -> Probabilities:
+    def predict(self, base: Floats, columns: Floats) -> Probabilities:
         """Tilted probabilities of shape (n, 3) for logits (n, 3) and columns (n, m)."""
         return _softmax(base, columns / self.scale, self.point)
 
@@ -54,7 +53,7 @@ class Tilt:
         Where votes are single, a standard error is never taken for less than Fisher's information implies.
         """
         x = columns / self.scale
-        p = self.forecast(base, columns)
+        p = self.predict(base, columns)
         rest = weights[:, None] * (targets - p)
         each = np.column_stack([(rest @ _HALF)[:, None] * x, rest @ _TIE])
         sums = np.stack([np.bincount(clusters, column) for column in each.T], axis=1)
@@ -66,7 +65,7 @@ class Tilt:
         errors = np.sqrt(np.maximum(variance[:-1], 0.0)) / self.scale
         differs = [_different(clusters, (column != 0) & (weights > 0)) for column in columns.T]
         return [
-            student(float(slope), float(error), often - 1) if often >= LEAST_PROMPTS else Finding(float(slope))
+            student_finding(float(slope), float(error), often - 1) if often >= LEAST_PROMPTS else Finding(float(slope))
             for slope, error, often in zip(self.slopes, errors, differs, strict=True)
         ]
 

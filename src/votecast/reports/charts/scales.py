@@ -1,4 +1,7 @@
-"""From numbers to places: linear and logarithmic axes with round ticks."""
+"""Linear and logarithmic axes with round ticks.
+
+Used by `row_chart` and `xy_chart`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from votecast.reports.numbers import tick
+from votecast.reports.page_format import show_tick
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -32,7 +35,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Where a number lies; beyond the ends it is drawn at the end."""
+        """Return the place of a number; beyond the ends it is the end."""
         if self.log:
             share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         else:
@@ -40,21 +43,21 @@ class Scale:
         return self.start + min(max(share, 0.0), 1.0) * (self.stop - self.start)
 
 
-def linear(
+def linear_scale(
     values: Sequence[float], start: float, stop: float, *, ticks: int = 5, percent: bool = False, snap: bool = False
 ) -> Scale:
-    """An axis that holds all values.
+    """Return an axis that holds all values.
 
     Args:
         values: The numbers; what is not finite is ignored.
         start: Where the axis starts in the picture.
         stop: Where it ends.
         ticks: About how many ticks it gets.
-        percent: Whether the numbers are shares, to be named in per cent.
+        percent: Whether the numbers are shares, to be shown in per cent.
         snap: Whether it ends at the ticks, so that no number lies outside them.
 
     Example:
-        >>> [name for _, name in linear([0.0, 0.93], 0, 100).ticks]
+        >>> [name for _, name in linear_scale([0.0, 0.93], 0, 100).ticks]
         ['0.0', '0.2', '0.4', '0.6', '0.8']
     """
     low, high = _range(values)
@@ -63,14 +66,16 @@ def linear(
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     places = [number * step for number in range(first, last + 1)]
-    return Scale(low, high, start, stop, [(place, tick(place, step, percent=percent)) for place in places])
+    return Scale(low, high, start, stop, [(place, show_tick(place, step, percent=percent)) for place in places])
 
 
-def logarithmic(values: Sequence[float], start: float, stop: float) -> Scale:
-    """A logarithmic axis that holds all values above 0, with ticks at powers of ten, or also at 2 and 5 where few.
+def log_scale(values: Sequence[float], start: float, stop: float) -> Scale:
+    """Return a logarithmic axis that holds all values above 0.
+
+    Ticks are at powers of ten, or also at 2 and 5 where these are few.
 
     Example:
-        >>> [name for _, name in logarithmic([3.0, 2000.0], 0, 100).ticks]
+        >>> [name for _, name in log_scale([3.0, 2000.0], 0, 100).ticks]
         ['10', '100', '1,000']
     """
     positive = [value for value in values if math.isfinite(value) and value > 0] or [1.0]
@@ -83,7 +88,7 @@ def logarithmic(values: Sequence[float], start: float, stop: float) -> Scale:
         inside = [place for place in places if low <= place * (1 + 1e-9) and place <= high * (1 + 1e-9)]
         if len(inside) >= 3:
             break
-    return Scale(low, high, start, stop, [(place, tick(place, _unit(place))) for place in inside], log=True)
+    return Scale(low, high, start, stop, [(place, show_tick(place, _unit(place))) for place in inside], log=True)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -1,0 +1,49 @@
+"""The processes that a launcher such as `accelerate launch` has started for one command.
+
+Training, resumable runs and the command line ask here which process prints and writes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Launch:
+    """This process among those that `accelerate launch` or `torchrun` has started for one command.
+
+    Args:
+        rank: Its number; 0 is the one that prints and writes.
+        processes: Number of processes.
+        token: The same in all processes of one launch, different in every other launch on this machine.
+
+    Example:
+        >>> Launch().is_main
+        True
+    """
+
+    rank: int = 0
+    processes: int = 1
+    token: str = ""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+
+def current_launch() -> Launch:
+    """Read the launch of this process from the environment variables of the launcher."""
+    rank, processes = (_number(os.environ.get(name)) for name in ("RANK", "WORLD_SIZE"))
+    parts = [
+        os.environ.get(name, "")
+        for name in ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+    ]
+    if (_number(os.environ.get("GROUP_WORLD_SIZE")) or 1) == 1:
+        parts.append(str(os.getppid()))  # tells two launches on one machine apart; differs between machines
+    return Launch(rank or 0, processes or 1, ":".join(parts))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None

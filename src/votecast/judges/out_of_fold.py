@@ -1,0 +1,232 @@
+"""What a judge has learnt, and the rows on which it was measured without having seen them.
+
+Cross-validation makes them, judge folders keep them; calibration, ensembles and figures are fitted on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from votecast.calibration import Calibrator
+from votecast.data.battles import Battles
+from votecast.errors import DataError, JudgeError
+from votecast.metrics import group_folds
+from votecast.models.base import Model
+from votecast.splits import PromptHashes
+from votecast.types import CLASSES, Probabilities
+
+SUM_TOLERANCE = 1e-9
+"""How far a row of predictions may sum from 1."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions for rows by members that had not seen them.
+
+    Args:
+        rows: Positions among the battles the judge was fitted on, shape (n,).
+        ids: Names of the rows.
+        content: Hash of each row's texts.
+        fold: Fold of each row, shape (n,).
+        raw: Uncalibrated probabilities, shape (n, 3).
+        targets: Soft labels, shape (n, 3).
+        weights: Shape (n,).
+        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
+        swapped: Uncalibrated probabilities of the swapped battles, shape (n, 3); None where swapping the responses
+            only swaps columns a and b.
+        swapped_content: Hash of each row's texts with the responses swapped; None where it was not kept.
+    """
+
+    rows: NDArray[np.int64]
+    ids: list[str]
+    content: list[str]
+    fold: NDArray[np.int64]
+    raw: Probabilities
+    targets: Probabilities
+    weights: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    swapped: Probabilities | None = None
+    swapped_content: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def none(cls) -> OutOfFold:
+        """Make the table of a judge that keeps no rows."""
+        nothing, three = np.empty(0, dtype=np.int64), np.empty((0, 3))
+        return cls(nothing, [], [], nothing, three, three, np.empty(0), nothing)
+
+    @classmethod
+    def of_battles(
+        cls,
+        battles: Battles,
+        raw: Probabilities,
+        *,
+        fold: NDArray[np.int64],
+        clusters: NDArray[np.int64],
+        swapped: Probabilities | None = None,
+        rows: NDArray[np.int64] | None = None,
+    ) -> OutOfFold:
+        """Make the table of predictions for battles with votes.
+
+        Args:
+            battles: n rows with votes.
+            raw: Uncalibrated probabilities, shape (n, 3).
+            fold: Fold of each row, shape (n,).
+            clusters: Cluster of near-duplicate prompts of each row, shape (n,).
+            swapped: Uncalibrated probabilities of the swapped battles, shape (n, 3).
+            rows: Positions of the rows, shape (n,); None counts from 0.
+        """
+        return cls(
+            rows=np.arange(len(battles)) if rows is None else rows,
+            ids=battles.ids,
+            content=battles.content_hashes(),
+            fold=fold,
+            raw=raw,
+            targets=battles.targets(),
+            weights=battles.weights(),
+            clusters=clusters,
+            swapped=swapped,
+            swapped_content=battles.swapped().content_hashes(),
+        )
+
+    def to_table(self) -> pa.Table:
+        """Return the columns of `out_of_fold.parquet`.
+
+        Columns `swapped_*` are there only where they differ from the swapped `p_*`; `turned` is the hash of the texts
+        in the other order, by which a row is recognised in a file with swapped responses.
+        """
+        columns: dict[str, pa.Array] = {
+            "row": pa.array(self.rows.astype(np.int32)),
+            "id": pa.array(self.ids, pa.string()),
+            "content": _hash_column(self.content),
+            "fold": pa.array(self.fold.astype(np.int32)),
+            "cluster": pa.array(self.clusters.astype(np.int32)),
+            "weight": pa.array(self.weights),
+        }
+        for number, name in enumerate(CLASSES):
+            columns[f"p_{name}"] = pa.array(self.raw[:, number])
+            columns[f"target_{name}"] = pa.array(self.targets[:, number])
+        if self.swapped is not None:
+            columns |= {f"swapped_{name}": pa.array(self.swapped[:, n]) for n, name in enumerate(CLASSES)}
+        if self.swapped_content is not None:
+            columns["turned"] = _hash_column(self.swapped_content)
+        return pa.table(columns)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> OutOfFold:
+        """Read what `to_table` wrote; folders of older versions lack the optional columns."""
+
+        def _stack(prefix: str) -> Probabilities:
+            return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in CLASSES], axis=1)
+
+        def _hashes(name: str) -> list[str]:
+            return [value.hex() for value in table.column(name).to_pylist()]
+
+        return cls(
+            rows=table.column("row").to_numpy().astype(np.int64),
+            ids=table.column("id").to_pylist(),
+            content=_hashes("content"),
+            fold=table.column("fold").to_numpy().astype(np.int64),
+            raw=_stack("p"),
+            targets=_stack("target"),
+            weights=table.column("weight").to_numpy(),
+            clusters=table.column("cluster").to_numpy().astype(np.int64),
+            swapped=_stack("swapped") if "swapped_a" in table.column_names else None,
+            swapped_content=_hashes("turned") if "turned" in table.column_names else None,
+        )
+
+
+def _hash_column(hashes: list[str]) -> pa.Array:
+    return pa.array([bytes.fromhex(value) for value in hashes], pa.binary(16))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a judge has learnt.
+
+    Args:
+        members: One model, or one per fold; their predictions are averaged.
+        calibrator: Fitted on the out-of-fold rows.
+        out_of_fold: Predictions for rows that their member had not seen; empty for a judge that was trained elsewhere.
+        prompt_hashes: Salted hashes of the training prompts; None where these are unknown.
+        facts: Rows, shares of labels, sources and folds, for the model card.
+        stored: Folders that hold the members already, one each, as their `save` wrote them; empty where none do.
+    """
+
+    members: list[Model]
+    calibrator: Calibrator
+    out_of_fold: OutOfFold
+    prompt_hashes: PromptHashes | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    stored: tuple[Path, ...] = ()
+
+
+def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
+    """Return the folds over which a calibrator is cross-fitted.
+
+    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split.
+
+    Raises:
+        DataError: If all rows share one prompt.
+    """
+    if len(np.unique(held.fold)) > 1:
+        return held.fold
+    if len(np.unique(held.clusters)) < 2:
+        raise DataError("the held-out rows share one prompt; calibrated figures need at least two different prompts")
+    return group_folds(held.clusters, seed=seed)
+
+
+def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, Any]:
+    """Count rows, labels and sources, for the facts of a judge.
+
+    Args:
+        battles: n rows with votes.
+        targets: Their soft labels, shape (n, 3).
+    """
+    return {"rows": len(battles), "labels": label_shares(targets), "sources": count_sources(battles)}
+
+
+def label_shares(targets: Probabilities) -> dict[str, float]:
+    """Return the share of each class among soft labels of shape (n, 3).
+
+    Example:
+        >>> label_shares(np.array([[1.0, 0, 0], [0, 0.5, 0.5]]))
+        {'a': 0.5, 'b': 0.25, 'tie': 0.25}
+    """
+    return dict(zip(CLASSES, targets.mean(axis=0).round(6).tolist(), strict=True))
+
+
+def count_sources(battles: Battles) -> dict[str, int]:
+    """Count the rows of each named source, sorted by name."""
+    found: list[Mapping[str, Any]] = battles.column("source").value_counts().to_pylist()
+    named = {entry["values"]: entry["counts"] for entry in found if entry["values"] is not None}
+    return dict(sorted(named.items()))
+
+
+def check_distributions(p: Probabilities, name: str) -> Probabilities:
+    """Check that every row is a probability distribution, and return the array.
+
+    Args:
+        p: Predictions, shape (n, 3).
+        name: Name of the judge, for the message.
+
+    Raises:
+        JudgeError: If a value is not finite, is negative, or a row does not sum to 1.
+    """
+    wrong = ~np.isfinite(p).all(axis=1) | (p < 0).any(axis=1) | (np.abs(p.sum(axis=1) - 1) > SUM_TOLERANCE)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise JudgeError(
+            f"judge {name!r} predicted {p[row].tolist()} for row {row + 1} of a batch ({int(wrong.sum())} such rows); "
+            "probabilities must be finite, at least 0 and sum to 1"
+        )
+    return p

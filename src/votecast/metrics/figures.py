@@ -1,0 +1,196 @@
+"""All figures of a file and of its parts, each with its bootstrap interval, from sums over clusters.
+
+Called by the evaluation and the comparison of judges, and by the baselines of the audit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from votecast.metrics.checks import Checked
+from votecast.metrics.intervals import ClusterDraws, Figure, interval
+from votecast.metrics.reliability import BINS, EVENTS, events, perfect_errors
+from votecast.metrics.scores import (
+    auc_of_margins,
+    brier_scores,
+    decisions,
+    flips,
+    log_losses,
+    margins,
+    preferences,
+    ratio,
+)
+from votecast.types import CLASSES, Floats, Ints, Probabilities
+
+_ERRORS: Final = tuple("ece" if event == "top" else f"ece_{event}" for event in EVENTS)
+_PERFECT: Final = tuple("ece_perfect" if event == "top" else f"ece_perfect_{event}" for event in EVENTS)
+_RECALLS: Final = tuple(f"recall_{name}" for name in CLASSES)
+METRICS: Final = (
+    *("log_loss", "accuracy", "brier"),
+    *(name for pair in zip(_ERRORS, _PERFECT, strict=True) for name in pair),
+    *_RECALLS,
+    *("macro_f1", "auc", "flip_rate", "agreement_decided"),
+)
+"""Names of all figures, in the order in which they are written."""
+
+_MEANS: Final = ("log_loss", "accuracy", "brier", "flip_rate")
+_DENSE: Final = 1 + len(_MEANS) + 2 + 3 * len(CLASSES)
+"""Columns before those of the bins: weight, means, decided and agreed, then hits, decisions and votes by class."""
+
+PERFECT_DRAWS: Final = 100
+_LEVELS: Final = 64
+"""Classes of margins by which drawn files rank: enough for how the area under the curve scatters."""
+
+
+class Measure:
+    """Terms of every row of one judge on one file, from which the figures of any rows follow.
+
+    Args:
+        data: Votes, predictions and weights.
+        groups: Cluster of each row, numbered from 0, shape (n,).
+        drawn: The bootstrap files.
+        swapped: Predictions for the swapped order; the flip rate is undefined without them.
+        perfect: Whether to simulate the calibration error of a perfectly calibrated judge.
+    """
+
+    def __init__(
+        self,
+        data: Checked,
+        groups: Ints,
+        drawn: ClusterDraws,
+        *,
+        swapped: Probabilities | None = None,
+        perfect: bool = True,
+    ) -> None:
+        self.data, self.groups, self.drawn, self.perfect = data, groups, drawn, perfect
+        self.events = events(data.targets, data.probabilities)
+        self.gaps = data.weights[:, None] * (self.events.confidence - self.events.outcome)
+        self.terms = _terms(data, swapped)
+        self.margins = margins(data.probabilities)
+        self.sides = data.weights * data.targets[:, :2].T
+
+    def figures(self, cuts: list[Ints], seed: int) -> list[list[dict[str, Figure]]]:
+        """Return the figures of every part of several partitions.
+
+        Args:
+            cuts: For each partition, the part of each row, numbered from 0, shape (n,).
+            seed: Seed of the simulated votes.
+
+        Returns:
+            For each partition, for each part, name to figure.
+        """
+        found = [[self.part(np.flatnonzero(cut == part)) for part in range(int(cut.max()) + 1)] for cut in cuts]
+        if self.perfect:
+            errors = perfect_errors(self.events, self.data.weights, self.groups, np.stack(cuts), PERFECT_DRAWS, seed)
+            for parts, drawn in zip(found, errors, strict=True):  # drawn: (draws, parts, 4)
+                for number, figures in enumerate(parts):
+                    low, high = interval(drawn[:, number])
+                    for k, name in enumerate(_PERFECT):
+                        figures[name] = Figure(float(drawn[:, number, k].mean()), float(low[k]), float(high[k]))
+        return [[{name: f[name] for name in METRICS if name in f} for f in parts] for parts in found]
+
+    def part(self, rows: Ints) -> dict[str, Figure]:
+        """Return the figures of some rows."""
+        values, draws = self._drawn(rows)
+        return {name: _figure(name, value, draws.get(name)) for name, value in values.items()}
+
+    def difference(self, other: Measure) -> dict[str, Figure]:
+        """Return every figure minus that of another judge, with intervals of draws made in pairs.
+
+        Args:
+            other: The other judge, on the same rows and the same bootstrap files.
+        """
+        rows = np.arange(len(self.groups))
+        (own, drawn), (its, its_drawn) = self._drawn(rows), other._drawn(rows)
+        found = {}
+        for name, value in own.items():
+            gap = value - its[name]
+            if name not in drawn or np.isnan(gap):
+                found[name] = Figure(gap, float("nan"), float("nan"))
+                continue
+            around = np.asarray(gap) if name in _ERRORS else None
+            low, high = interval(drawn[name] - its_drawn[name], around=around)
+            found[name] = Figure(gap, min(float(low), gap), max(float(high), gap))
+        return {name: found[name] for name in METRICS if name in found}
+
+    def _drawn(self, rows: Ints) -> tuple[dict[str, float], dict[str, Floats]]:
+        """Return the figures of some rows, and their values in each bootstrap file (none where there are no draws)."""
+        values = _from_sums(self._totals(rows))
+        block = self.drawn.blocks[rows]
+        few = block.min() == block.max() or not len(self.drawn)
+        draws = {} if few else _from_sums(self.drawn.sums(self._sums(rows, block, self.drawn.counts.shape[1])))
+        values["auc"], coarse = np.atleast_1d(auc_of_margins(self.margins[rows], *self.sides[:, rows])), values["auc"]
+        if not few:
+            draws["auc"] = draws["auc"] + (values["auc"] - coarse)
+        return {name: float(value[0]) for name, value in values.items()}, draws
+
+    def _sums(self, rows: Ints, block: Ints, size: int) -> Floats:
+        """Sum all terms over each block, shape (size, k)."""
+        dense = [np.bincount(block, column, minlength=size) for column in self.terms[:, rows]]
+        bins, level = self.events.bin[rows], _levels(self.margins[rows])
+        spread = [_spread(block, bins[:, k], self.gaps[rows, k], size, BINS) for k in range(len(EVENTS))]
+        spread += [_spread(block, level, side, size, _LEVELS) for side in self.sides[:, rows]]
+        return np.concatenate([np.stack(dense, axis=1), *spread], axis=1)
+
+    def _totals(self, rows: Ints) -> Floats:
+        """Sum all terms over the rows, shape (1, k)."""
+        sums = self._sums(rows, np.zeros(len(rows), dtype=np.int64), 1)
+        # pairwise summation, which is exact to the last digits where bincount is not
+        sums[0, : len(self.terms)] = np.ascontiguousarray(self.terms[:, rows]).sum(axis=1)
+        return sums
+
+
+def _spread(block: Ints, bins: Ints, values: Floats, size: int, width: int) -> Floats:
+    """Sum over each block and bin, shape (size, width)."""
+    sums: Floats = np.bincount(block * width + bins, values, minlength=size * width).astype(np.float64)
+    return sums.reshape(size, width)
+
+
+def _levels(scores: Floats) -> Ints:
+    """Rank scores in at most `_LEVELS` classes of about the same size."""
+    levels, level = np.unique(scores, return_inverse=True)
+    if len(levels) <= _LEVELS:
+        return level.astype(np.int64)
+    edges = np.quantile(scores, np.linspace(0, 1, _LEVELS + 1)[1:-1])
+    return np.searchsorted(edges, scores).astype(np.int64)
+
+
+def _terms(data: Checked, swapped: Probabilities | None) -> Floats:
+    """Return the terms to sum, shape (k, n), in the order that `_DENSE` describes."""
+    t, p, w = data
+    d = decisions(p)
+    flip = flips(p, swapped) if swapped is not None else np.full(len(w), np.nan)
+    decided = t[:, 0] + t[:, 1]
+    agreed = (t[:, :2] * preferences(p)).sum(axis=1)
+    means = (log_losses(t, p), (t * d).sum(axis=1), brier_scores(t, p), flip)
+    return np.asarray(w * np.stack([np.ones(len(w)), *means, decided, agreed, *(t * d).T, *d.T, *t.T]))
+
+
+def _from_sums(sums: Floats) -> dict[str, Floats]:
+    """Turn sums over rows, shape (draws, k), into figures by name, shape (draws,) each."""
+    mass, means, (decided, agreed) = sums[:, 0], sums[:, 1:5], sums[:, 5:7].T
+    hits, decision, vote = np.split(sums[:, 7:_DENSE], 3, axis=1)
+    ranks = _DENSE + len(EVENTS) * BINS
+    gaps = np.abs(sums[:, _DENSE:ranks]).reshape(len(sums), len(EVENTS), BINS).sum(axis=2)
+    up, down = np.split(sums[:, ranks:], 2, axis=1)
+    out = {name: ratio(means[:, k], mass) for k, name in enumerate(_MEANS)}
+    out |= {name: ratio(gaps[:, k], mass) for k, name in enumerate(_ERRORS)}
+    out |= {name: ratio(hits[:, k], vote[:, k]) for k, name in enumerate(_RECALLS)}
+    f1 = ratio(2 * hits, decision + vote)  # (draws, 3)
+    defined = ~np.isnan(f1)
+    out["macro_f1"] = ratio(np.where(defined, f1, 0).sum(axis=1), defined.sum(axis=1))
+    out["auc"] = ratio((up * (np.cumsum(down, axis=1) - down / 2)).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))
+    out["agreement_decided"] = ratio(agreed, decided)
+    return out
+
+
+def _figure(name: str, value: float, draws: Floats | None) -> Figure:
+    """Return a figure with its interval, which includes the figure and is never below 0 for an error."""
+    if draws is None or np.isnan(value):
+        return Figure(value, float("nan"), float("nan"))
+    raised = name in _ERRORS
+    low, high = interval(draws, around=np.asarray(value) if raised else None)
+    lowest = max(0.0, float(low)) if raised else float(low)
+    return Figure(value, min(lowest, value), max(float(high), value))

@@ -1,0 +1,166 @@
+"""What an audit returns, and its JSON: one field for each section of the page.
+
+Built by `votecast.reports.audit.audit_judge`, laid out by `votecast.reports.audit_page`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from votecast.metrics import Figure
+from votecast.metrics.reliability import ReliabilityCurve
+from votecast.reports.audit.agreement import Agreement
+from votecast.reports.audit.biases import ModelBiases, Position, Truncation
+from votecast.reports.audit.findings import Finding
+from votecast.reports.audit.null_predictions import NullBaseline
+from votecast.reports.audit.outcomes import Confusion, ExampleRow, Ties
+from votecast.reports.audit.slices import AuditSlice
+from votecast.reports.audit.style_bias import StyleBias
+
+
+@dataclass(frozen=True)
+class JudgeFacts:
+    """What is known of a judge.
+
+    Args:
+        name: Its name; None where predictions do not name one.
+        hash: Hash of all its predictions depend on; empty where there is none.
+        family: Family, or the name of its class.
+        members: How many models it averages.
+        calibration: How its probabilities were calibrated.
+        rows: Votes it was trained on; None where unknown.
+        prompts: Clusters of prompts among them.
+        labels: Share of each outcome among them.
+        sources: Rows of each source among them.
+        folds: How it was trained over folds.
+        bases: Names of the weights that it is based on and its folder does not hold.
+        inside: The judges that it is made of.
+        reached: Out-of-fold log loss it was saved with.
+        limits: Known limits from its model card.
+    """
+
+    name: str | None
+    hash: str
+    family: str | None = None
+    members: int | None = None
+    calibration: str | None = None
+    rows: int | None = None
+    prompts: int | None = None
+    labels: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
+    folds: str | None = None
+    bases: tuple[str, ...] = ()
+    inside: tuple[JudgeFacts, ...] = ()
+    reached: float | None = None
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VoteFacts:
+    """The votes that a judge is audited on.
+
+    Args:
+        rows: How many.
+        prompts: Clusters of near-duplicate prompts among them.
+        shares: Share of each outcome.
+        soft: Rows whose label is a share of votes or a prediction, not a single vote.
+        binary: Whether no tie was voted; ties are then left out of all predictions too.
+        sources: Rows of each source.
+        leaks: Rows with prompts of the judge's training data; None where unknown.
+    """
+
+    rows: int
+    prompts: int
+    shares: Mapping[str, float]
+    soft: int
+    binary: bool
+    sources: Mapping[str, int]
+    leaks: int | None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit of a judge on votes.
+
+    Intervals hold 95 % and are clustered by prompt: figures by a bootstrap over prompts, tested figures and
+    coefficients by a sandwich estimator with Student's t. All tests are corrected together (`settings`).
+
+    Args:
+        judge: What the judge is and was trained on.
+        votes: What it is audited on.
+        headline: Name to figure, as `votecast.metrics.Evaluation.metrics`.
+        baselines: Predictions that ignore the texts, on the same rows.
+        people: Agreement of two people on the same pair; None where no pair has several votes.
+        excess: Log loss minus the entropy of the predictions: above 0 overconfident, below 0 underconfident.
+        reliability: Curves for "top", "a", "b" and, where ties were voted, "tie".
+        confusion: Votes against top choices.
+        ties: Predicted against voted ties; None for binary votes.
+        slices: Slices of the rows, kind by kind.
+        position: What changes with the order of the responses.
+        style: What the judge over- and underrates in the style of responses; None without texts.
+        models: Models that it over- and underrates; None without names.
+        truncation: What was truncated; None where nothing is, or it is unknown.
+        mistakes: The most confident wrong predictions.
+        closest: The least confident predictions.
+        notes: What a reader must know.
+        settings: Draws, seed, level, correction and number of tests.
+        versions: Versions of what computed the figures.
+
+    Example:
+        >>> from votecast.reports.audit import audit_judge
+        >>> from votecast.judges.evaluate import Predictions
+        >>> row = {"prompt": "Why?", "response_a": "Because.", "response_b": "No.", "winner": "a"}
+        >>> audit = audit_judge(Predictions(["0"], [[0.6, 0.3, 0.1]]), [row])
+        >>> round(audit.to_dict()["headline"]["log_loss"]["value"], 3)
+        0.405
+    """
+
+    judge: JudgeFacts
+    votes: VoteFacts
+    headline: Mapping[str, Figure]
+    baselines: tuple[NullBaseline, ...]
+    people: Agreement | None
+    excess: Finding
+    reliability: Mapping[str, ReliabilityCurve]
+    confusion: Confusion
+    ties: Ties | None
+    slices: tuple[AuditSlice, ...]
+    position: Position | None
+    style: StyleBias | None
+    models: ModelBiases | None
+    truncation: Truncation | None
+    mistakes: tuple[ExampleRow, ...]
+    closest: tuple[ExampleRow, ...]
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole audit for JSON, one key for each argument; NaN becomes None."""
+        values: dict[str, Any] = as_json(self)
+        return values
+
+
+def as_json(value: object) -> Any:
+    """Turn dataclasses, mappings and arrays into JSON values; NaN becomes None.
+
+    Example:
+        >>> as_json({"share": Figure(0.5, float("nan"), 0.75), "names": ("x", "y")})
+        {'share': {'value': 0.5, 'low': None, 'high': 0.75}, 'names': ['x', 'y']}
+    """
+    if isinstance(value, Figure):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): as_json(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return as_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [as_json(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

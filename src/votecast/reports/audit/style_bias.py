@@ -1,0 +1,174 @@
+"""The length and layout of responses, what the judge makes of them, and what people do.
+
+Called by `votecast.reports.audit.audit_judge`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from votecast.data.battles import Battles
+from votecast.features.styling import STYLING, answer_styling
+from votecast.metrics import Figure
+from votecast.reports.audit.audit_rows import AuditRows
+from votecast.reports.audit.findings import Finding
+from votecast.reports.audit.tilt import fit_tilt, logits
+from votecast.types import Floats, Probabilities
+
+UNITS: Final = (
+    {"length": "twice as many characters"}
+    | dict.fromkeys(("headings", "lists", "bold", "code", "links"), "twice as many")
+    | {"repetition": "a tenth more of the text repeats what stood before"}
+)
+"""Traits of a response, and what one unit of each is; twice as many means of one plus their number."""
+
+REPEATS: Final = 0.2
+"""A response repeats itself if this share of its text stood in it before."""
+
+_SHORTEST: Final = 15
+"""Shorter sentences, such as "Yes" or a closing bracket, may come again."""
+
+
+@dataclass(frozen=True)
+class ResponseStyle:
+    """The style of both responses of every row.
+
+    Args:
+        names: Traits, k of `UNITS`.
+        a: Traits of response a, shape (n, k), in units.
+        b: Traits of response b.
+    """
+
+    names: tuple[str, ...]
+    a: Floats
+    b: Floats
+
+    @property
+    def gaps(self) -> Floats:
+        """A minus b, shape (n, k)."""
+        return self.a - self.b
+
+    @property
+    def repeats(self) -> NDArray[np.bool_]:
+        """Rows in which a response repeats itself, shape (n,)."""
+        column = self.names.index("repetition")
+        return np.asarray(np.maximum(self.a[:, column], self.b[:, column]) / 10 >= REPEATS)
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One trait of the style of responses; all coefficients are log odds for one unit more of it.
+
+    Args:
+        name: A name in `UNITS`.
+        unit: What one unit is.
+        rows: Rows whose responses differ in it.
+        people: Its effect on the votes, the other traits being equal.
+        judge: Its effect on the predictions, the other traits being equal.
+        overrated: How much more the judge makes of it than people do: above 0 it gives it too much, below 0 too little.
+        unused: Its effect on the votes at equal predictions: what the judge does not use yet.
+    """
+
+    name: str
+    unit: str
+    rows: int
+    people: Figure
+    judge: Figure
+    overrated: Finding
+    unused: Finding
+
+
+@dataclass(frozen=True)
+class StyleBias:
+    """What style is worth to people and to the judge.
+
+    The effects on votes and predictions are Davidson models (1970) of both by all traits at once. What is overrated is
+    the tilt by the traits that would take the predictions to the votes, with its sign changed. What is unused comes
+    from the votes regressed on the prediction, its log odds and the traits, as arenas with style control do
+    (Li et al. 2024, "Does style matter?").
+
+    Args:
+        traits: Those in which any responses differ.
+        slope: What the judge's own log odds still add in that regression: above 0 its preferences should be stronger,
+            below 0 weaker; -1 if they add nothing to length and layout.
+    """
+
+    traits: tuple[Trait, ...]
+    slope: Finding
+
+
+def measure_style(battles: Battles) -> ResponseStyle:
+    r"""Measure the style of all responses.
+
+    Example:
+        >>> rows = [{"prompt": "Hi", "response_a": "# One\n- **two**\n- three", "response_b": ""}]
+        >>> style = measure_style(Battles.from_rows(rows))
+        >>> dict(zip(style.names, np.round(style.a[0], 1).tolist()))
+        {'length': 4.6, 'headings': 1.0, 'lists': 1.6, 'bold': 1.0, 'code': 0.0, 'links': 0.0, 'repetition': 0.0}
+    """
+    counts = np.log2(1.0 + answer_styling(battles))  # (n, 2, k - 1)
+    a, b = (
+        np.column_stack([counts[:, side], 10 * np.array([repeated_share(text) for text in battles.text(name, "\n")])])
+        for side, name in enumerate(("response_a", "response_b"))
+    )
+    return ResponseStyle((*STYLING, "repetition"), a, b)
+
+
+def repeated_share(text: str) -> float:
+    """Return the share of characters in sentences that stood in the text before.
+
+    Sentences and lines of less than 15 characters do not count.
+
+    Example:
+        >>> repeated_share("It is a sunny day. It is a sunny day. It is a sunny day.")
+        0.66...
+    """
+    if not text.isascii():
+        text = text.replace("。", "。\n").replace("！", "！\n").replace("？", "？\n")
+    pieces = text.replace(". ", ".\n").split("\n")
+    if len(set(pieces)) == len(pieces) - max(pieces.count("") - 1, 0):
+        return 0.0
+    pieces = [piece.strip(" .") for piece in pieces]
+    seen: set[str] = set()
+    again = total = 0
+    for piece in pieces:
+        total += len(piece)
+        again += len(piece) if piece in seen and len(piece) >= _SHORTEST else 0
+        seen.add(piece)
+    return again / max(total, 1)
+
+
+def measure_style_bias(rows: AuditRows, style: ResponseStyle) -> StyleBias | None:
+    """Measure the effects of style; None where no two responses of a row differ in it."""
+    kept = np.flatnonzero((style.gaps != 0).any(axis=0))
+    if not len(kept):
+        return None
+    gaps, base = style.gaps[:, kept], logits(rows.p)
+    level = logits(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
+
+    def effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
+        w, clusters = rows.sums.weights, rows.sums.clusters
+        return fit_tilt(start, columns, targets, w).tested(start, columns, targets, w, clusters)
+
+    people, judge = effects(level, gaps, rows.targets), effects(level, gaps, rows.p)
+    missed = effects(base, gaps, rows.targets)
+    slope, *unused = effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
+    traits = [
+        Trait(
+            name=style.names[column],
+            unit=UNITS[style.names[column]],
+            rows=int((gaps[:, place] != 0).sum()),
+            people=people[place].figure,
+            judge=judge[place].figure,
+            overrated=replace(
+                missed[place], value=-missed[place].value, low=-missed[place].high, high=-missed[place].low
+            ),
+            unused=unused[place],
+        )
+        for place, column in enumerate(kept.tolist())
+    ]
+    return StyleBias(tuple(traits), slope)

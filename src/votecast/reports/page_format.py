@@ -1,0 +1,242 @@
+"""Numbers and texts as a page shows them: digits by precision, intervals, shades, and harmless characters.
+
+Called by the templates through `votecast.reports.html`, by charts, and by page modules.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from votecast.metrics import Figure
+from votecast.reports.document import Cell, Heatmap, Table
+
+LONGEST = 6_000
+"""Characters of one text that are shown."""
+
+INTERVAL_ROOM = 24
+"""Characters that a column reserves for its intervals, at most."""
+
+SHADES = 8
+"""Shades of a heatmap on each side of the middle."""
+
+_MOST_DECIMALS = 6
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
+_LINE_ENDS = re.compile("\r\n?")
+
+
+def make_visible(text: str) -> str:
+    r"""Show control characters, lone surrogates and direction overrides by their names.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with control characters and direction overrides by their names, and U+FFFD for other non-characters.
+
+    Example:
+        >>> make_visible("a\x00b\x1b[1m \u202ecod"), make_visible("\ud83d\r\nend")
+        ('a␀b␛[1m [U+202E]cod', '�\nend')
+    """
+
+    def name(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        if code < 0x20:
+            return chr(0x2400 + code)
+        if code == 0x7F:
+            return "\u2421"
+        return f"[U+{code:04X}]" if code < 0xA0 or 0x202A <= code <= 0x2069 else "\ufffd"
+
+    return _HARMFUL.sub(name, _LINE_ENDS.sub("\n", text)) if text else text
+
+
+def shorten(text: str, longest: int = LONGEST) -> tuple[str, str]:
+    """Return the start of a text, and a remark on the rest.
+
+    Args:
+        text: Any text.
+        longest: Characters to keep.
+
+    Returns:
+        What is shown, and a remark on what is not; "" where nothing is missing.
+
+    Example:
+        >>> shorten("abcdef", 4)
+        ('abcd', '2 more characters are not shown')
+    """
+    if len(text) <= longest:
+        return text, ""
+    left = len(text) - longest
+    return text[:longest], f"{left:,} more character{'s are' if left > 1 else ' is'} not shown"
+
+
+def brief(name: str, longest: int = 80) -> str:
+    """Shorten a name to fit into a sentence.
+
+    Example:
+        >>> brief("a name", 4)
+        'a na…'
+    """
+    return name if len(name) <= longest else f"{name[:longest]}\u2026"
+
+
+def interval_text(figure: tuple[float, float, float], spec: str, *, bare: bool = False) -> str:
+    """Format a 95 % interval for a sentence; "" where there is none.
+
+    Args:
+        figure: Value, low and high.
+        spec: Format of the ends, such as ".3f".
+        bare: Whether it follows a comma, not in brackets of its own.
+
+    Example:
+        >>> interval_text(Figure(0.5, 0.41, 0.59), ".0%"), interval_text(Figure(0.5, 0.41, 0.59), ".2f", bare=True)
+        (' (95% CI 41% to 59%)', ', 95% CI 0.41 to 0.59')
+    """
+    _, low, high = figure
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    text = f"95% CI {low:{spec}} to {high:{spec}}"
+    return f", {text}" if bare else f" ({text})"
+
+
+@dataclass(frozen=True)
+class ShownCell:
+    """A cell of a table as it is shown.
+
+    Args:
+        text: The text or number.
+        interval: The ends of its interval; "" where there is none.
+        number: Whether it is a number.
+        room: Characters of the longest interval in the column, at most `INTERVAL_ROOM`.
+    """
+
+    text: str
+    interval: str = ""
+    number: bool = False
+    room: int = 0
+
+
+def show_rows(table: Table) -> list[list[ShownCell]]:
+    """Format the cells of a table, with equally many digits down a column where these differ little.
+
+    Shares with intervals get equally many in any case.
+
+    Example:
+        >>> rows = [[Figure(0.37122, 0.37120, 0.37124)], [Figure(0.249, 0.2, 0.3)]]
+        >>> [row[0].text for row in show_rows(Table(["tie"], rows, "", frozenset(["tie"])))]
+        ['37.1%', '24.9%']
+    """
+    columns = [
+        _show_column([row[place] for row in table.rows], percent=name in table.percent)
+        for place, name in enumerate(table.columns)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def show_cell(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> ShownCell:
+    """Format one cell.
+
+    Args:
+        cell: Text, count, number, figure or nothing.
+        percent: Whether a number is a share, to be shown in per cent.
+        decimals: Digits after the point; None for as many as are significant.
+
+    Example:
+        >>> found = show_cell(Figure(0.61234, 0.5811, 0.6423))
+        >>> found.text, found.interval, show_cell(0.61234, percent=True).text, show_cell(57500).text
+        ('0.612', '0.581 to 0.642', '61.2%', '57,500')
+    """
+    if cell is None or isinstance(cell, str):
+        return ShownCell(cell or "")
+    if isinstance(cell, bool):
+        return ShownCell("yes" if cell else "no")
+    if isinstance(cell, int):
+        return ShownCell(f"{cell:,}", number=True)
+    scale, unit = (100.0, "%") if percent else (1.0, "")
+    places = significant_decimals(cell, percent=percent) if decimals is None else decimals
+    value, low, high = cell if isinstance(cell, Figure) else (cell, math.nan, math.nan)
+    if not math.isfinite(value):
+        return ShownCell("", number=True)
+    has_interval = math.isfinite(low) and math.isfinite(high)
+    ends = f"{_digits(low * scale, places)} to {_digits(high * scale, places)}" if has_interval else ""
+    return ShownCell(_digits(value * scale, places) + unit, ends, number=True)
+
+
+def significant_decimals(cell: float | Figure, *, percent: bool = False) -> int:
+    """Return the digits after the point that are significant: by the interval, else by the size.
+
+    Example:
+        >>> significant_decimals(Figure(1043.27, 1011.9, 1075.1)), significant_decimals(0.98765)
+        (0, 3)
+    """
+
+    def bounded(places: int) -> int:
+        return max(0, min(_MOST_DECIMALS, places))
+
+    scale = 100.0 if percent else 1.0
+    value = cell.value if isinstance(cell, Figure) else cell
+    if not math.isfinite(value):
+        return 0
+    size = abs(value) * scale
+    if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low):
+        width = (cell.high - cell.low) * scale
+        if width > 1e-6 * max(size, 1e-3):
+            return bounded(1 - math.floor(math.log10(width)))
+    if percent:
+        return 1 if size >= 1 or size == 0 else bounded(1 - math.floor(math.log10(size)))
+    return 3 if 0.1 <= size < 10 or size == 0 else bounded(2 - math.floor(math.log10(size)))
+
+
+def show_tick(value: float, step: float, *, percent: bool = False) -> str:
+    """Format a number beside an axis.
+
+    Example:
+        >>> show_tick(0.025, 0.025), show_tick(0.25, 0.05, percent=True), show_tick(12000, 2000)
+        ('0.025', '25%', '12,000')
+    """
+    scale, unit = (100.0, "%") if percent else (1.0, "")
+    step = abs(step) * scale
+    places = next((places for places in range(9) if abs(step * 10**places - round(step * 10**places)) < 1e-6), 9)
+    return _digits(value * scale, places) + unit
+
+
+def _show_column(cells: Sequence[Cell], *, percent: bool) -> list[ShownCell]:
+    numbers = [cell for cell in cells if isinstance(cell, float | Figure)]
+    ranged = [cell for cell in numbers if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low)]
+    own = [significant_decimals(cell, percent=percent) for cell in ranged or numbers]  # intervals decide where any are
+    is_even = bool(own) and (max(own) - min(own) <= 1 or (percent and bool(ranged)))
+    decimals = statistics.median_low(own) if is_even else None
+    found = [show_cell(cell, percent=percent, decimals=decimals) for cell in cells]
+    is_number = all(cell.number for cell in found if cell.text)
+    room = min(max((len(cell.interval) for cell in found), default=0), INTERVAL_ROOM)
+    return [replace(cell, number=is_number and cell.number, room=room) for cell in found]
+
+
+def _digits(value: float, places: int) -> str:
+    text = f"{value:,.{places}f}"
+    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
+
+
+def shade_cells(heatmap: Heatmap) -> list[list[str]]:
+    """Return the class of each cell: "p1" to "p8" above the middle, "m1" to "m8" below, "" for none.
+
+    Example:
+        >>> shade_cells(Heatmap("", ["r"], ["c", "d", "e"], [[0.5, 1.0, None]], middle=0.5))
+        [['', 'p8', '']]
+    """
+    known = [value for row in heatmap.values for value in row if value is not None and math.isfinite(value)]
+    if heatmap.middle is None:
+        middle, reach = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    else:
+        middle, reach = heatmap.middle, max((abs(value - heatmap.middle) for value in known), default=0.0)
+
+    def shade(value: float | None) -> str:
+        if value is None or not math.isfinite(value) or reach <= 0:
+            return ""
+        step = round(SHADES * (value - middle) / reach)
+        return f"{'p' if step > 0 else 'm'}{abs(step)}" if step else ""
+
+    return [[shade(value) for value in row] for row in heatmap.values]
