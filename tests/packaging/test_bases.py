@@ -18,8 +18,7 @@ from votecast.config.extras import PINNED
 from votecast.data import read_votes
 from votecast.judges.load import reward_judge
 from votecast.models.registry import FAMILIES
-from votecast.packaging.judge import copy_judge, find_bases
-from votecast.packaging.needs import EXTRAS, needs_of
+from votecast.packaging.packed_judge import EXTRAS, copy_judge, find_bases, needs_of
 
 SETTINGS = {"model.text.max_length": 96, "model.weights": "fp32"}
 
@@ -98,7 +97,7 @@ def test_weights_on_a_hub_need_a_local_copy(
     ran = votecast(*words)
     assert (ran.code, "--base nobody/reward=FOLDER" in ran.err) == (2, True)
     wrong = votecast(*words, "--base", f"somebody/else={base}")
-    assert (wrong.code, "it stands on nobody/reward" in wrong.err) == (2, True)
+    assert (wrong.code, "its bases are nobody/reward" in wrong.err) == (2, True)
     assert "allowed is NAME=FOLDER" in votecast(*words, "--base", base).err
     assert not (tmp_path / "pack").exists()
 

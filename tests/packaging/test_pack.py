@@ -93,7 +93,7 @@ def test_a_pack_replaces_a_pack_and_nothing_else(votecast: Callable, arena: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
     kept = votecast(*words, "--out", tmp_path / "mine", "--overwrite")
-    assert (kept.code, "is not a pack; it is left alone" in kept.err) == (1, True)
+    assert (kept.code, "already exists and is not a pack" in kept.err) == (1, True)
     assert files(tmp_path / "mine") == {"diary.txt": b"dear"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "pack"]
 

@@ -81,7 +81,7 @@ class Calls:
 
     def compare(self, battle: Mapping[str, object], **options: object) -> Steps[Prediction]:
         """Predict one battle."""
-        return (yield from self._send(Prediction, "/v1/compare", as_json(_given(battle | options), "the battle")))
+        return (yield from self._send(Prediction, "/v1/compare", as_json(_given({**battle, **options}), "the battle")))
 
     def compare_batch(self, battles: Iterable[object], **options: object) -> Steps[list[Prediction]]:
         """Predict any number of battles, in requests that are within the limits of the service."""

@@ -152,7 +152,11 @@ class Client:
         try:
             while True:
                 step = steps.send(answer)
-                answer = self._send(step) if isinstance(step, Send) else time.sleep(step)
+                if isinstance(step, Send):
+                    answer = self._send(step)
+                else:
+                    time.sleep(step)
+                    answer = None
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 

@@ -256,7 +256,7 @@ def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
             return handle
 
     schemes = [Security(HTTPBearer(scheme_name="bearer")), Security(HTTPBasic(scheme_name="basic"))]
-    keys = {"dependencies": schemes if guarded else []}
+    security: Any = {"dependencies": schemes if guarded else []}
     refusal = 401 if guarded else 403
     for path, post, response in (
         ("/v1/compare", routes.compare, Prediction),
@@ -271,13 +271,13 @@ def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
             response_model=response,
             responses=_errors(*_OF_POSTS, refusal),
             route_class_override=BodyRoute,
-            **keys,
+            **security,
         )
-    app.add_api_route("/v1/judges", routes.judges, response_model=Judges, responses=_errors(refusal, 500, 503), **keys)
+    app.add_api_route("/v1/judges", routes.judges, response_model=Judges, responses=_errors(refusal, 500, 503), **security)
     app.add_api_route(HEALTH, routes.health, response_model=Health, responses=_errors(500))
-    app.add_api_route("/ready", routes.ready, response_model=Ready, responses=_errors(refusal, 500, 503), **keys)
+    app.add_api_route("/ready", routes.ready, response_model=Ready, responses=_errors(refusal, 500, 503), **security)
     app.add_api_route(
-        "/metrics", routes.metrics, response_class=PlainTextResponse, responses=_errors(refusal, 500), **keys
+        "/metrics", routes.metrics, response_class=PlainTextResponse, responses=_errors(refusal, 500), **security
     )
 
 

@@ -101,7 +101,7 @@ def _why_not_json(body: bytes, reason: str) -> str:
 
 def _check_counts(values: dict[str, Any], most: Mapping[str, int]) -> None:
     """Refuse lists and objects that are far too long before all of their items are checked."""
-    objects = {"": values}
+    objects: dict[str, object] = {"": values}
     for name, limit in most.items():
         given = values.get(name)
         if not isinstance(given, list):
@@ -122,7 +122,7 @@ def _faults(error: ValidationError, kind: type[BaseModel]) -> list[Fault]:
         at = fault.get("ctx", {}).get("at") if fault["type"] == CUSTOM else None
         place = [*fault["loc"], *([] if at is None else [at])]
         path = ".".join(map(_shown, place))
-        known: type[BaseModel] = _ITEMS.get(kind, kind) if len(place) > 1 else kind  # type: ignore[call-overload]
+        known: type[BaseModel] = _ITEMS.get(kind, kind) if len(place) > 1 else kind
         found.setdefault(path, Fault(path, _message(fault, list(known.model_fields))))
         if len(found) == MOST_FAULTS:
             break

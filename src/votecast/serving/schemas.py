@@ -154,8 +154,8 @@ _BATTLE: Final = {
 }
 
 
-def _example(**body: object) -> ConfigDict:
-    return _STRICT | {"json_schema_extra": {"examples": [body]}}
+def _example(**body: Any) -> ConfigDict:
+    return ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra={"examples": [body]})
 
 
 class BattleRequest(Battle):

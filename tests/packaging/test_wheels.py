@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from votecast.errors import ArtifactError
-from votecast.packaging import own_wheel
-from votecast.packaging.own_wheel import write_own_wheel
+from votecast.packaging import wheels
+from votecast.packaging.wheels import write_own_wheel
 
 ROOT = Path(__file__).parents[2]
-MAKE = "import sys; from pathlib import Path; from votecast.packaging.own_wheel import write_own_wheel as w; "
+MAKE = "import sys; from pathlib import Path; from votecast.packaging.wheels import write_own_wheel as w; "
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -60,7 +60,7 @@ def test_it_is_the_same_from_a_checkout_and_from_where_it_was_installed(tmp_path
 def test_a_package_of_another_version_than_it_was_installed_with_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_wheel, "__version__", "9.9.9")
+    monkeypatch.setattr(wheels, "__version__", "9.9.9")
     with pytest.raises(ArtifactError, match=r"votecast is 9.9.9, and was installed as .*install it again"):
         write_own_wheel(tmp_path)
     assert list(tmp_path.iterdir()) == []
