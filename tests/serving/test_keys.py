@@ -66,7 +66,7 @@ def test_wrong_keys(stranger: httpx.Client, value: str) -> None:
 def test_a_key_in_another_form_is_told_which_forms_are_taken(stranger: httpx.Client) -> None:
     for value in (KEY, f"Digest {KEY}"):
         message = refused(stranger.get("/v1/judges", headers={"authorization": value}), 401)["message"]
-        assert "no form that is taken; send Authorization: Bearer KEY, or Basic" in message
+        assert "the scheme is unsupported; send Authorization: Bearer KEY, or Basic" in message
 
 
 def test_a_wrong_key_as_a_password(stranger: httpx.Client) -> None:

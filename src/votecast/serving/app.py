@@ -255,7 +255,11 @@ def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
 
             return handle
 
-    schemes = [Security(HTTPBearer(scheme_name="bearer")), Security(HTTPBasic(scheme_name="basic"))]
+    # for the description alone: the middleware checks the key
+    schemes = [
+        Security(HTTPBearer(scheme_name="bearer", auto_error=False)),
+        Security(HTTPBasic(scheme_name="basic", auto_error=False)),
+    ]
     security: Any = {"dependencies": schemes if guarded else []}
     refusal = 401 if guarded else 403
     for path, post, response in (

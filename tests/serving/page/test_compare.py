@@ -39,8 +39,8 @@ def test_a_comparison_is_typed_and_shown_as_the_service_says(visit: Open, http: 
     assert sum(int(text.rstrip("%")) for text in page[".verdict .shares dd"].all_inner_texts()) == 100
     assert said["judge"]["hash"] in shown
     assert said["reasons"][0]["name"] in shown and said["reasons"][0]["text"] in shown
-    assert "plays no part" in shown and "reads texts whole" in shown
-    assert page["#told"].inner_text().startswith("Answer A is")
+    assert "does not affect this judge" in shown and "reads whole texts" in shown
+    assert page["#announcement"].inner_text().startswith("Answer A is")
     assert page["#stale"].is_hidden()
     page["#a-1"].fill("Red.")
     assert page["#stale"].is_visible()
@@ -81,7 +81,7 @@ def test_turns_are_added_and_removed(visit: Open) -> None:
     assert page[":focus"].get_attribute("id") == "prompt-2"
     page.write("Two?", "Second a", "Second b", turn=2)
     assert request_of(page)["response_a"] == ["First a", "Second a"]
-    page.button("Exchange A and B").click()
+    page.button("Swap A and B").click()
     assert page["#a-2"].input_value() == "Second b"
     assert page["#result"].is_hidden()
     page.button("Remove turn 1").click()
@@ -127,7 +127,7 @@ def test_an_error_of_the_service_stands_beside_its_field(visit: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(413, "longer than a request may be"), (504, "took too long"), (401, "wants its key")]
+    ("status", "words"), [(413, "longer than a request may be"), (504, "took too long"), (401, "needs its key")]
 )
 def test_other_refusals_are_told_kindly(visit: Open, status: int, words: str) -> None:
     page = visit()
@@ -191,7 +191,7 @@ def test_a_name_of_a_judge_is_shown_as_text(visit: Open) -> None:
 
 def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
     page = visit()
-    forecast = {
+    prediction = {
         "id": "0",
         "probabilities": {"a": 0.43, "b": 0.19, "tie": 0.38},
         "decision": "a",
@@ -205,18 +205,18 @@ def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
     }
     judge = {"name": "baseline", "title": "my own <b>", "hash": "ab" * 32, "family": "baseline", "figures": {}}
     page.answer("v1/judges", {"status": 200, "json": {"judges": [judge]}})
-    page.answer("v1/compare", {"status": 200, "json": forecast})
+    page.answer("v1/compare", {"status": 200, "json": prediction})
     page.page.reload()
     page.write("Why?", "So.", "No.")
     shown = page.compare()
     assert "Answer A is narrowly ahead of a tie" in shown
-    assert "answer A is 24.0 points ahead of answer B, ties left aside." in shown
+    assert "answer A is 24.0 points ahead of answer B, without ties." in shown
     assert f"Judge baseline (my own <b>), hash {'ab' * 32}" in shown
 
 
 def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
     page = visit()
-    forecast = {
+    prediction = {
         "id": "0",
         "probabilities": {"a": 0.2, "b": 0.2, "tie": 0.6},
         "decision": "tie",
@@ -225,13 +225,13 @@ def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
         "orders": {"given": {"a": 0.3, "b": 0.1, "tie": 0.6}, "swapped": {"a": 0.1, "b": 0.3, "tie": 0.6}},
         "reasons": None,
     }
-    page.answer("v1/compare", {"status": 200, "json": forecast})
+    page.answer("v1/compare", {"status": 200, "json": prediction})
     page.write("Why?", "So.", "No.")
     shown = page.compare()
     assert "A tie is expected" in shown
     assert "all of the prompt, 99% of answer A and 25% of answer B" in shown
     assert "matters by up to 20.0 points" in shown
-    assert "cannot say what spoke" in shown
+    assert "gives no reasons" in shown
 
 
 def test_a_service_with_a_key_asks_for_it_as_a_password(

@@ -1,4 +1,4 @@
-// Requests to the service, and its errors in the words of people.
+// Requests to the service, and its errors as messages for people.
 
 const TRIES = 6;
 const LONGEST_WAIT = 30;
@@ -6,7 +6,7 @@ const LONGEST_WAIT = 30;
 /** An answer that is not what was asked for. */
 export class ServiceError extends Error {
   /**
-   * @param {string} message What to tell the user.
+   * @param {string} message For the user.
    * @param {object} facts status (0 where there was no answer), errors (path and message each), retryAfter in seconds.
    */
   constructor(message, { status = 0, errors = [], retryAfter = null } = {}) {
@@ -23,7 +23,7 @@ export class ServiceError extends Error {
 }
 
 const PLAIN = {
-  401: "The service wants its key. Reload the page and give the key as the password.",
+  401: "The service needs its key. Reload the page and give the key as the password.",
   403: "The service refuses this address. Open it under the address that it names at its start.",
   413: "These texts are longer than a request may be. Shorten them.",
   429: "The service is busy right now.",
@@ -46,7 +46,7 @@ export async function ask(path, body, signal) {
     return await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServiceError("The service broke off in the middle of its answer. Try again.");
+    throw new ServiceError("The response ended early. Try again.");
   }
 }
 
@@ -59,17 +59,17 @@ async function errorOf(answer) {
 }
 
 /**
- * Ask, and ask again after the time that the service names while it is busy or loading.
- * @param {function(string): void} tell Told what is waited for.
+ * Send a request, and retry after the seconds in Retry-After while the service is busy or loading.
+ * @param {function(string): void} report Called with what is waited for.
  */
-export async function askPatiently(path, body, signal, tell = () => {}) {
+export async function askPatiently(path, body, signal, report = () => {}) {
   for (let left = TRIES; ; left -= 1) {
     try {
       return await ask(path, body, signal);
     } catch (error) {
       if (!(error instanceof ServiceError) || !error.passes || left <= 1) throw error;
       const wait = Math.min(Math.max(error.retryAfter ?? 1, 0.2), LONGEST_WAIT);
-      tell(`${error.message} Trying again in ${Math.ceil(wait)} s …`);
+      report(`${error.message} Trying again in ${Math.ceil(wait)} s …`);
       await pause(wait * (1 + 0.2 * Math.random()), signal);
     }
   }

@@ -1,4 +1,4 @@
-// Bars of probabilities and of effects. The numbers stand beside them as text, so that nobody needs to see the bars.
+// Bars of probabilities and of effects. The numbers stand beside them as text, so that the bars are not needed.
 
 import { el } from "./dom.js";
 import { ofHundred } from "./words.js";
@@ -15,18 +15,18 @@ const ROOM_FOR_NUMBER = 14;
 /** Three probabilities as one bar: A from the left, B from the right, ties between. */
 export function shareBar(probabilities, { kind = "" } = {}) {
   const bar = el("div", { class: `bar ${kind}`, "aria-hidden": "true" });
-  const said = (share, name) => (kind || share < ROOM_FOR_NUMBER ? "" : share < ROOM_FOR_NAME ? `${share}%` : `${name} ${share}%`);
+  const label = (share, name) => (kind || share < ROOM_FOR_NUMBER ? "" : share < ROOM_FOR_NAME ? `${share}%` : `${name} ${share}%`);
   const [a, tie, b] = ofHundred(PARTS.map(([key]) => probabilities[key]));
   const shown = { a, tie, b };
   for (const [key, name] of PARTS) {
-    const part = el("span", { class: `part ${key}` }, said(shown[key], name));
+    const part = el("span", { class: `part ${key}` }, label(shown[key], name));
     part.style.width = `${100 * probabilities[key]}%`;
     bar.append(part);
   }
   return bar;
 }
 
-/** The three probabilities in words, for those who do not see the bar, and as a legend for those who do. */
+/** The three probabilities in words: a legend of the bar, and a text for screen readers. */
 export function shareList(probabilities) {
   const [a, tie, b] = ofHundred(PARTS.map(([key]) => probabilities[key]));
   const entry = (key, name, value) =>

@@ -1,4 +1,4 @@
-// Sending many pairs to the service: in batches that it takes, a few at the same time, at the pace that it names.
+// Sending many pairs to the service: in batches that it takes, a few at the same time, at the pace of the service.
 
 import { ServiceError, ask, pause } from "./api.js";
 import { size } from "./words.js";
@@ -11,9 +11,9 @@ const PATIENCE = 60;
 const BROKEN = 3;
 
 /**
- * Cut rows into batches.
+ * Split rows into batches.
  * @param {object[]} rows Each with a battle.
- * @param {function(object, string): void} refuse Told of rows that no request can hold.
+ * @param {function(object, string): void} refuse Called with rows that no request can hold.
  */
 export function* batchesOf(rows, refuse, limits = LIMITS) {
   const encoder = new TextEncoder();
@@ -37,13 +37,13 @@ export function* batchesOf(rows, refuse, limits = LIMITS) {
 }
 
 /**
- * Forecast rows.
+ * Predict rows.
  * @param {object[]} rows
  * @param {string|null} judge
- * @param {object} on done(row, forecast), failed(row, reason), judged({name, hash}) and waiting(text).
+ * @param {object} on done(row, prediction), failed(row, reason), judged({name, hash}) and waiting(text).
  * @param {AbortSignal} signal Ends it with an AbortError; what is done stays done.
  */
-export async function forecastAll(rows, judge, on, signal) {
+export async function predictAll(rows, judge, on, signal) {
   const pace = { ...LIMITS, battles: FIRST };
   const batches = batchesOf(rows, on.failed, pace);
   const stop = new AbortController();
@@ -82,10 +82,10 @@ async function sendBatch(batch, judge, on, signal) {
     return;
   }
   on.judged(answer.judge);
-  batch.forEach((row, place) => on.done(row, answer.forecasts[place]));
+  batch.forEach((row, place) => on.done(row, answer.predictions[place]));
 }
 
-/** Send the rows of a refused batch that are not to blame once more; smaller, where nothing says which are. */
+/** Retry the rows of a refused batch that have no fault, in smaller batches if no row is named. */
 async function again(batch, error, judge, on, signal) {
   if (![413, 422, 504].includes(error.status)) throw error;
   const blamed = new Map();

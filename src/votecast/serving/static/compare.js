@@ -1,7 +1,7 @@
 // The view that compares two answers.
 
 import { ServiceError, askPatiently } from "./api.js";
-import { byId, el, fill, reveal, say } from "./dom.js";
+import { byId, el, fill, reveal, setText } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { resultOf } from "./result.js";
 import { Turns } from "./turns.js";
@@ -18,8 +18,8 @@ export function startCompare(judges) {
   function forget() {
     running?.abort();
     byId("result").hidden = true;
-    say(byId("form-status"), "");
-    say(byId("form-problem"), "");
+    setText(byId("form-status"), "");
+    setText(byId("form-problem"), "");
     turns.clearProblems();
   }
 
@@ -27,20 +27,20 @@ export function startCompare(judges) {
     if (running || !turns.check()) {
       if (running) return;
       byId("result").hidden = true;
-      say(byId("form-problem"), "Something is missing: see beside the fields.");
+      setText(byId("form-problem"), "Something is missing: see beside the fields.");
       return;
     }
     const judge = judges.chosen();
     const request = { ...turns.battle(), ...(judge ? { judge: judge.name } : {}), order: "both", explain: true };
     running = new AbortController();
     busy(true);
-    say(byId("form-problem"), "");
-    say(byId("form-status"), "Asking the judge …");
-    say(byId("told"), "");
+    setText(byId("form-problem"), "");
+    setText(byId("form-status"), "Asking the judge …");
+    setText(byId("announcement"), "");
     try {
-      const tell = (text) => say(byId("form-status"), text);
-      const forecast = await askPatiently("v1/compare", JSON.stringify(request), running.signal, tell);
-      show(forecast, judge, request);
+      const report = (text) => setText(byId("form-status"), text);
+      const prediction = await askPatiently("v1/compare", JSON.stringify(request), running.signal, report);
+      show(prediction, judge, request);
     } catch (error) {
       fail(error);
     } finally {
@@ -49,24 +49,24 @@ export function startCompare(judges) {
     }
   }
 
-  function show(forecast, judge, request) {
-    fill(byId("result-body"), resultOf(forecast, judge, request));
+  function show(prediction, judge, request) {
+    fill(byId("result-body"), resultOf(prediction, judge, request));
     byId("result").hidden = false;
     byId("stale").hidden = true;
-    const { title, text } = inWords(forecast);
-    say(byId("form-status"), "");
-    say(byId("told"), `${title}. ${text}`);
+    const { title, text } = inWords(prediction);
+    setText(byId("form-status"), "");
+    setText(byId("announcement"), `${title}. ${text}`);
     reveal(byId("result"));
   }
 
   function fail(error) {
-    say(byId("form-status"), "");
+    setText(byId("form-status"), "");
     if (error.name === "AbortError") return;
     byId("result").hidden = true;
     if (!(error instanceof ServiceError)) throw error;
     const others = turns.show(error.errors);
     const about = error.errors.length > others.length ? "The service cannot use this: see beside the fields." : error.message;
-    say(byId("form-problem"), [about, ...others.map(({ path, message }) => (path ? `${path}: ${message}` : message))].join(" "));
+    setText(byId("form-problem"), [about, ...others.map(({ path, message }) => (path ? `${path}: ${message}` : message))].join(" "));
   }
 
   function busy(on) {
@@ -95,9 +95,9 @@ export function startCompare(judges) {
     turns.add();
     byId("stale").hidden = false;
   });
-  byId("exchange").addEventListener("click", () => {
+  byId("swap").addEventListener("click", () => {
     forget();
-    turns.exchange();
+    turns.swap();
   });
   byId("clear").addEventListener("click", () => {
     forget();

@@ -4,7 +4,7 @@ const QUOTE = '"';
 const LONGEST = 10_000_000;
 const SEPARATORS = [",", ";", "\t"];
 
-/** What is wrong with a file, in words for its owner. */
+/** An error message about a file. */
 export class FileError extends Error {}
 
 /** Cells of CSV, row by row; line breaks may be CRLF, LF or CR, and stand inside quoted cells. */

@@ -1,4 +1,4 @@
-// Elements from names, attributes and texts. Texts are set as text: nothing that a user or a file says becomes markup.
+// Elements from names, attributes and texts. Texts are set as text: nothing of a user or a file becomes markup.
 
 /** The element with this id. */
 export function byId(id) {
@@ -32,8 +32,8 @@ export function foreign(tag, text, attributes = {}) {
   return el(tag, { dir: "auto", ...attributes }, text);
 }
 
-/** Say something to everyone: the text is shown, and read out by the live region it is in. */
-export function say(element, text) {
+/** Set a text; screen readers announce it if the element is in a live region. */
+export function setText(element, text) {
   element.textContent = text;
 }
 

@@ -1,16 +1,16 @@
-// The view that forecasts a file: choose, look, forecast, download.
+// The view that predicts a file: choose, look, predict, download.
 
 import { ServiceError, askPatiently } from "./api.js";
-import { forecastAll } from "./batches.js";
+import { predictAll } from "./batches.js";
 import { FileError } from "./csv.js";
-import { byId, el, fill, reveal, say } from "./dom.js";
+import { byId, el, fill, reveal, setText } from "./dom.js";
 import { outcomeOf } from "./outcome.js";
 import { readFile } from "./reading.js";
 import { leaderboardOf, previewOf } from "./tables.js";
 import { count, duration } from "./words.js";
 
-const TOLD_EVERY = 250;
-const SPOKEN = 0.25;
+const REPORT_EVERY = 250;
+const ANNOUNCED = 0.25;
 const DIGITS = 6;
 const CANCELLED = "cancelled";
 const FEWEST_GAMES = 2;
@@ -25,8 +25,8 @@ export function startFile(judges) {
   function begin() {
     work?.abort();
     work = new AbortController();
-    say(byId("file-problem"), "");
-    say(byId("file-status"), "");
+    setText(byId("file-problem"), "");
+    setText(byId("file-status"), "");
     fill(byId("file-body"));
     return work;
   }
@@ -34,9 +34,9 @@ export function startFile(judges) {
   async function take(file) {
     const mine = begin();
     try {
-      say(byId("file-status"), `Reading ${file.name} …`);
-      const tell = (share) => say(byId("file-body"), `${Math.round(100 * share)}% read`);
-      const found = await readFile(file, tell, mine.signal);
+      setText(byId("file-status"), `Reading ${file.name} …`);
+      const report = (share) => setText(byId("file-body"), `${Math.round(100 * share)}% read`);
+      const found = await readFile(file, report, mine.signal);
       if (mine === work) offer(file.name, found);
     } catch (error) {
       if (mine === work) fail(error);
@@ -48,8 +48,8 @@ export function startFile(judges) {
     const notes = [votes ? count(votes, "vote") : "no votes", models ? "models are named" : "no models named"];
     if (failed.length) notes.push(`${count(failed.length, "row")} cannot be used`);
     if (unreadVotes) notes.push(`${count(unreadVotes, "vote")} cannot be read and ${unreadVotes === 1 ? "is" : "are"} left out`);
-    say(byId("file-status"), `${name}: ${count(rows.length, "pair")}; ${notes.join("; ")}.`);
-    const start = el("button", { type: "button", class: "primary", onclick: () => run(name, found) }, `Forecast ${count(rows.length, "pair")}`);
+    setText(byId("file-status"), `${name}: ${count(rows.length, "pair")}; ${notes.join("; ")}.`);
+    const start = el("button", { type: "button", class: "primary", onclick: () => run(name, found) }, `Predict ${count(rows.length, "pair")}`);
     if (rows.length) {
       fill(byId("file-body"), el("div", { class: "actions" }, start), previewOf(rows));
       start.focus();
@@ -58,14 +58,14 @@ export function startFile(judges) {
 
   async function run(name, found, judge = judges.chosen()) {
     const mine = begin();
-    const open = found.rows.filter((row) => !row.forecast && !row.reason);
+    const open = found.rows.filter((row) => !row.prediction && !row.reason);
     const seen = { done: 0, judge: null, waiting: "" };
     const shown = progress(open.length, () => mine.abort());
     const started = performance.now();
-    const clock = setInterval(() => shown.tell(seen, (performance.now() - started) / 1000), TOLD_EVERY);
+    const clock = setInterval(() => shown.report(seen, (performance.now() - started) / 1000), REPORT_EVERY);
     let end = "";
     try {
-      await forecastAll(open, judge?.name ?? null, follower(seen), mine.signal);
+      await predictAll(open, judge?.name ?? null, follower(seen), mine.signal);
     } catch (error) {
       if (!(error instanceof ServiceError) && error.name !== "AbortError") throw error;
       end = error.name === "AbortError" ? CANCELLED : error.message;
@@ -78,8 +78,8 @@ export function startFile(judges) {
 
   function follower(seen) {
     return {
-      done: (row, forecast) => {
-        row.forecast = forecast;
+      done: (row, prediction) => {
+        row.prediction = prediction;
         seen.done += 1;
         seen.waiting = "";
       },
@@ -97,36 +97,36 @@ export function startFile(judges) {
   }
 
   function progress(total, cancel) {
-    const bar = el("progress", { max: total, value: 0, "aria-label": "Pairs forecast" });
+    const bar = el("progress", { max: total, value: 0, "aria-label": "Pairs predicted" });
     const text = el("p", { class: "soft" }, "Starting …");
     const stop = el("button", { type: "button", id: "cancel", onclick: cancel }, "Cancel");
     fill(byId("file-body"), el("div", { class: "progress" }, bar, text, stop));
     stop.focus();
-    let spoken = 0;
+    let announced = 0;
     return {
-      tell({ done, waiting }, seconds) {
+      report({ done, waiting }, seconds) {
         bar.value = done;
         const left = done ? ` · ${duration((seconds / done) * (total - done))} left` : "";
-        say(text, `${done.toLocaleString("en")} of ${count(total, "pair")}${waiting ? ` · ${waiting}` : left}`);
-        if (done / total < spoken + SPOKEN) return;
-        spoken = done / total;
-        say(byId("file-status"), `${Math.round(100 * spoken)}% done`);
+        setText(text, `${done.toLocaleString("en")} of ${count(total, "pair")}${waiting ? ` · ${waiting}` : left}`);
+        if (done / total < announced + ANNOUNCED) return;
+        announced = done / total;
+        setText(byId("file-status"), `${Math.round(100 * announced)}% done`);
       },
     };
   }
 
-  function finish(name, { rows, failed }, end, judge, goOn) {
+  function finish(name, { rows, failed }, end, judge, resume) {
     work = new AbortController();
-    const done = rows.filter((row) => row.forecast);
-    const open = rows.filter((row) => !row.forecast && !row.reason);
+    const done = rows.filter((row) => row.prediction);
+    const open = rows.filter((row) => !row.prediction && !row.reason);
     const lost = [...failed, ...rows.filter(({ reason }) => reason)].sort((one, other) => one.number - other.number);
     const cancelled = end === CANCELLED;
-    if (end && !cancelled) say(byId("file-problem"), `${end} What was forecast before that is here to be downloaded.`);
-    const rest = [lost.length && `${count(lost.length, "row")} without one`, open.length && `${count(open.length, "pair")} not forecast yet`];
-    const parts = [count(done.length, "forecast"), ...rest.filter(Boolean)];
-    say(byId("file-status"), `${cancelled ? "Cancelled: " : ""}${parts.join("; ")}.`);
+    if (end && !cancelled) setText(byId("file-problem"), `${end} What was predicted before can be downloaded.`);
+    const rest = [lost.length && `${count(lost.length, "row")} without one`, open.length && `${count(open.length, "pair")} not predicted yet`];
+    const parts = [count(done.length, "prediction"), ...rest.filter(Boolean)];
+    setText(byId("file-status"), `${cancelled ? "Cancelled: " : ""}${parts.join("; ")}.`);
     const title = el("h3", { tabindex: "-1" }, end ? "Results so far" : "Results");
-    const more = el("button", { type: "button", onclick: goOn }, `Go on with the other ${count(open.length, "pair")}`);
+    const more = el("button", { type: "button", onclick: resume }, `Continue with the other ${count(open.length, "pair")}`);
     const board = el("div");
     fill(byId("file-body"), title, open.length ? el("div", { class: "actions" }, more) : null, outcomeOf(name, done, lost, judge.cited, judge.title), board);
     title.focus({ preventScroll: true });
@@ -138,7 +138,7 @@ export function startFile(judges) {
   async function rank(board, rows) {
     const mine = work;
     const voted = rows.filter((row) => row.vote);
-    const kinds = { forecasts: rows, ...(voted.length >= FEWEST_GAMES ? { votes: voted } : {}) };
+    const kinds = { predictions: rows, ...(voted.length >= FEWEST_GAMES ? { votes: voted } : {}) };
     const place = el("div", { class: "board" }, el("p", { class: "soft" }, "Ranking the models …"));
     let wanted = "";
     const show = async (kind) => {
@@ -160,24 +160,24 @@ export function startFile(judges) {
     });
     const chooser = choices.length > 1 ? el("fieldset", { class: "choices" }, el("legend", {}, "Rank the models"), choices) : null;
     fill(board, el("h3", {}, "Leaderboard"), chooser, place);
-    await show("forecasts");
+    await show("predictions");
   }
 
   function fail(error) {
-    say(byId("file-status"), "");
+    setText(byId("file-status"), "");
     fill(byId("file-body"));
     if (error.name === "AbortError") return;
     if (!(error instanceof FileError)) throw error;
-    say(byId("file-problem"), error.message);
+    setText(byId("file-problem"), error.message);
   }
 
   listen(take);
 }
 
-function gameOf({ models, forecast, vote }, kind) {
+function gameOf({ models, prediction, vote }, kind) {
   const [model_a, model_b] = models;
   if (kind === "votes") return { model_a, model_b, winner: vote };
-  const { a, b, tie } = forecast.probabilities;
+  const { a, b, tie } = prediction.probabilities;
   const [one, two, three] = [a, b, tie].map((share) => Number(share.toFixed(DIGITS)));
   return { model_a, model_b, probabilities: { a: one, b: two, tie: three } };
 }
@@ -196,7 +196,7 @@ function listen(take) {
       take(new File([await answer.blob()], "sample.csv"));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      say(byId("file-problem"), "The sample cannot be fetched. Is the service still running?");
+      setText(byId("file-problem"), "The sample cannot be fetched. Is the service still running?");
     }
   });
   const view = byId("view-file");
@@ -218,6 +218,6 @@ function listen(take) {
     if (view.hidden) location.hash = "file";
     const { files } = event.dataTransfer;
     if (files.length === 1) take(files[0]);
-    else say(byId("file-problem"), `These are ${files.length} files. Drop one at a time.`);
+    else setText(byId("file-problem"), `These are ${files.length} files. Drop one at a time.`);
   });
 }

@@ -1,11 +1,11 @@
-// Starts the page: its two views, the judges to choose from, and what to say while they are loading.
+// Starts the page: its two views, the judges to choose from, and what to show while they are loading.
 
 import { ServiceError, ask, pause } from "./api.js";
 import { startCompare } from "./compare.js";
-import { byId, el, fill, say } from "./dom.js";
+import { byId, el, fill, setText } from "./dom.js";
 import { startFile } from "./file.js";
 
-const VIEWS = { compare: "Compare two answers", file: "Forecast a file" };
+const VIEWS = { compare: "Compare two answers", file: "Predict a file" };
 
 /** The judges that the service knows, and the one that is chosen. */
 class Judges {
@@ -20,7 +20,7 @@ class Judges {
     return this.#known[byId("judge").selectedIndex] ?? null;
   }
 
-  /** Ask until the service names them, and say what is waited for. */
+  /** Ask until the service lists them, and show what is waited for. */
   async load() {
     for (;;) {
       try {
@@ -31,8 +31,8 @@ class Judges {
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
         const loading = error.status === 503;
-        const text = loading ? "The judges are being loaded; this page goes on by itself when they are ready." : error.message;
-        if (byId("banner").textContent !== text) say(byId("banner"), text);
+        const text = loading ? "The judges are being loaded; this page continues when they are ready." : error.message;
+        if (byId("banner").textContent !== text) setText(byId("banner"), text);
         byId("banner").hidden = false;
         await pause(loading ? Math.min(error.retryAfter ?? 1, 5) : 3);
       }
@@ -50,8 +50,8 @@ class Judges {
     const judge = this.chosen();
     if (!judge) return;
     const loss = judge.figures?.metrics?.log_loss?.value;
-    const figure = typeof loss === "number" ? ` · log loss ${loss.toFixed(3)} on votes it had not seen` : "";
-    say(byId("judge-facts"), `${judge.family}${figure} · ${judge.hash.slice(0, 12)}`);
+    const figure = typeof loss === "number" ? ` · log loss ${loss.toFixed(3)} out of fold` : "";
+    setText(byId("judge-facts"), `${judge.family}${figure} · ${judge.hash.slice(0, 12)}`);
   }
 }
 

@@ -1,4 +1,4 @@
-// From a file to pairs of answers, in the browser, piece by piece, so that the page stays at hand.
+// From a file to pairs of answers, in the browser, piece by piece, so that the page stays responsive.
 
 import { CsvRecords, FileError, LineRecords } from "./csv.js";
 import { count, size } from "./words.js";
@@ -15,12 +15,12 @@ const PIECE = 1 << 18;
 /**
  * Read a file.
  * @param {File} file
- * @param {function(number): void} tell Told the share that is read.
+ * @param {function(number): void} report Called with the share that is read.
  * @param {AbortSignal} signal
  * @returns {Promise<{rows: object[], failed: object[], votes: number, unreadVotes: number, models: boolean}>} rows have a
  *   battle, and where they are known a vote and models; failed ones have a reason.
  */
-export async function readFile(file, tell, signal) {
+export async function readFile(file, report, signal) {
   if (file.size === 0) throw new FileError(`${file.name} is empty. Choose a file with a row of column names and a row for each pair.`);
   if (file.size > MOST_BYTES) throw new FileError(`${file.name} is ${size(file.size)} long; this page reads ${size(MOST_BYTES)}. Split it, or use votecast predict, which knows no limit.`);
   const records = [];
@@ -32,19 +32,19 @@ export async function readFile(file, tell, signal) {
     if (piece.text.includes("\0")) throw binary(file);
     reader ??= readerFor(piece.text, file);
     if (reader) collect(reader.push(piece.text), records, file);
-    await rest(() => tell(seen / file.size));
+    await rest(() => report(seen / file.size));
   }
   if (!reader) throw new FileError(`${file.name} holds nothing but empty lines.`);
   collect(reader.end(), records, file);
   return pairsOf(records, file, rest);
 }
 
-/** Lets the page do its other work whenever this one has held it for a while. */
+/** Yields to the page whenever the work has blocked it for a while. */
 function rester(signal) {
   let rested = performance.now();
-  return async (tell = () => {}) => {
+  return async (report = () => {}) => {
     if (performance.now() - rested < BREATH) return;
-    tell();
+    report();
     await new Promise((resolve) => setTimeout(resolve));
     if (signal?.aborted) throw new DOMException("stopped", "AbortError");
     rested = performance.now();
@@ -118,21 +118,21 @@ async function pairsOf(records, file, rest) {
     checkNames([...new Set(known.slice(0, HEAD).flatMap(({ values }) => Object.keys(values)))], file);
   }
   const lists = Object.fromEntries(TEXTS.map((name) => [name, holdsLists(known, name)]));
-  const told = { rows: [], failed: [], votes: 0, unreadVotes: 0, models: false };
+  const found = { rows: [], failed: [], votes: 0, unreadVotes: 0, models: false };
   for (const [place, record] of records.entries()) {
     await rest();
     const row = { number: place + 1, id: idOf(record.values, place) };
     const reason = record.problem ?? fillRow(row, record.values, lists);
     if (reason) {
-      told.failed.push({ number: row.number, id: row.id, reason });
+      found.failed.push({ number: row.number, id: row.id, reason });
       continue;
     }
-    told.rows.push(row);
-    told.votes += row.vote ? 1 : 0;
-    told.unreadVotes += row.vote === undefined ? 1 : 0;
-    told.models ||= Boolean(row.models);
+    found.rows.push(row);
+    found.votes += row.vote ? 1 : 0;
+    found.unreadVotes += row.vote === undefined ? 1 : 0;
+    found.models ||= Boolean(row.models);
   }
-  return told;
+  return found;
 }
 
 function idOf(values, place) {

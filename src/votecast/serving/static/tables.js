@@ -1,4 +1,4 @@
-// The tables of a file: its first rows, what became of them, rows that failed, and the leaderboard.
+// The tables of a file: its first rows, their predictions, rows that failed, and the leaderboard.
 
 import { shareBar } from "./bars.js";
 import { el } from "./dom.js";
@@ -25,7 +25,7 @@ function clipped(text) {
   return el("td", { class: "clip", dir: "auto" }, brief(firstTurn(text)));
 }
 
-/** The first rows of a file before they are forecast. */
+/** The first rows of a file before they are predicted. */
 export function previewOf(rows) {
   const lines = rows.slice(0, SHOWN).map(({ id, battle }) =>
     el("tr", {}, el("th", { scope: "row", dir: "auto" }, brief(id, 30)), clipped(battle.prompt), clipped(battle.response_a), clipped(battle.response_b)),
@@ -33,28 +33,28 @@ export function previewOf(rows) {
   return table(`The first ${count(lines.length, "row")}`, ["id", "prompt", "answer A", "answer B"], lines);
 }
 
-/** The first rows with their forecasts. */
-export function forecastsOf(rows) {
+/** The first rows with their predictions. */
+export function predictionsOf(rows) {
   const voted = rows.some(({ vote }) => vote);
-  const lines = rows.slice(0, SHOWN).map(({ id, battle, vote, forecast }) => {
-    const [a, b, tie] = ofHundred([forecast.probabilities.a, forecast.probabilities.b, forecast.probabilities.tie]);
+  const lines = rows.slice(0, SHOWN).map(({ id, battle, vote, prediction }) => {
+    const [a, b, tie] = ofHundred([prediction.probabilities.a, prediction.probabilities.b, prediction.probabilities.tie]);
     const cells = [a, tie, b].map((share) => el("td", { class: "n" }, `${share}%`));
-    const bar = el("td", { class: "bar-cell" }, shareBar(forecast.probabilities, { kind: "thin" }));
+    const bar = el("td", { class: "bar-cell" }, shareBar(prediction.probabilities, { kind: "thin" }));
     const votes = voted ? [el("td", {}, vote ? nameOf(vote) : "")] : [];
-    return el("tr", {}, el("th", { scope: "row", dir: "auto" }, brief(id, 30)), clipped(battle.prompt), bar, cells, el("td", {}, nameOf(forecast.decision)), votes);
+    return el("tr", {}, el("th", { scope: "row", dir: "auto" }, brief(id, 30)), clipped(battle.prompt), bar, cells, el("td", {}, nameOf(prediction.decision)), votes);
   });
-  const columns = ["id", "prompt", "forecast", "#A", "#tie", "#B", "decision", ...(voted ? ["vote"] : [])];
-  return table(`The first ${count(lines.length, "forecast")}`, columns, lines);
+  const columns = ["id", "prompt", "prediction", "#A", "#tie", "#B", "decision", ...(voted ? ["vote"] : [])];
+  return table(`The first ${count(lines.length, "prediction")}`, columns, lines);
 }
 
-/** Rows without a forecast, and why. */
+/** Rows without a prediction, and why. */
 export function failedOf(failed) {
   if (!failed.length) return null;
   const lines = failed.slice(0, SHOWN_FAILED).map(({ number, id, reason }) =>
     el("tr", {}, el("td", { class: "n" }, String(number)), el("th", { scope: "row", dir: "auto" }, brief(id, 30)), el("td", { class: "long", dir: "auto" }, reason)),
   );
   const more = failed.length > SHOWN_FAILED ? `, the first ${SHOWN_FAILED} of ${count(failed.length, "row")}` : "";
-  return el("details", { class: "more failed", open: failed.length <= SHOWN }, el("summary", {}, `${count(failed.length, "row")} without a forecast`), table(`Rows without a forecast${more}`, ["#row", "id", "reason"], lines));
+  return el("details", { class: "more failed", open: failed.length <= SHOWN }, el("summary", {}, `${count(failed.length, "row")} without a prediction`), table(`Rows without a prediction${more}`, ["#row", "id", "reason"], lines));
 }
 
 /** A leaderboard: ranks, scores with their intervals, battles. */

@@ -37,8 +37,8 @@ export class Turns {
     this.turns.at(-1).prompt.focus();
   }
 
-  /** Put each answer in the place of the other. */
-  exchange() {
+  /** Swap the answers. */
+  swap() {
     this.set(this.get().map(({ prompt, a, b }) => ({ prompt, a: b, b: a })));
   }
 
@@ -51,15 +51,15 @@ export class Turns {
 
   /** Show no errors. */
   clearProblems() {
-    for (const turn of this.turns) for (const field of FIELDS) this.#tell(turn, field.key, "");
+    for (const turn of this.turns) for (const field of FIELDS) this.#report(turn, field.key, "");
   }
 
-  /** Whether every prompt and answer holds text; where one holds none at all, say so beside its first field. */
+  /** Whether every prompt and answer holds text; if one holds none, an error is shown beside its first field. */
   check() {
     this.clearProblems();
     const turns = this.get();
     const empty = FIELDS.filter(({ key }) => turns.every((turn) => !turn[key].trim()));
-    for (const { key, blank } of empty) this.#tell(this.turns[0], key, blank);
+    for (const { key, blank } of empty) this.#report(this.turns[0], key, blank);
     if (empty.length) this.turns[0][empty[0].key].focus();
     return empty.length === 0;
   }
@@ -80,7 +80,7 @@ export class Turns {
         continue;
       }
       const turn = this.turns[Number.parseInt(place, 10)] ?? this.turns[0];
-      this.#tell(turn, field.key, error.message);
+      this.#report(turn, field.key, error.message);
       first ??= turn[field.key];
     }
     first?.focus();
@@ -100,7 +100,7 @@ export class Turns {
   #field(turn, field, value) {
     const area = el("textarea", { rows: field.rows, dir: "auto", spellcheck: "false", name: field.name });
     area.value = value;
-    area.addEventListener("input", () => this.#tell(turn, field.key, ""));
+    area.addEventListener("input", () => this.#report(turn, field.key, ""));
     const label = el("label");
     const problem = el("p", { class: "problem" });
     turn[field.key] = area;
@@ -109,7 +109,7 @@ export class Turns {
     return el("div", { class: `field ${field.key}` }, label, area, problem);
   }
 
-  #tell(turn, key, text) {
+  #report(turn, key, text) {
     turn[`${key}Problem`].textContent = text;
     if (text) turn[key].setAttribute("aria-invalid", "true");
     else turn[key].removeAttribute("aria-invalid");

@@ -19,7 +19,7 @@ export function nameOf(decision) {
   return NAMES[decision];
 }
 
-/** A forecast as a headline and a sentence. */
+/** A prediction as a headline and a sentence. */
 export function inWords({ probabilities: p, decision }) {
   const [a, b, tie] = ofHundred([p.a, p.b, p.tie]);
   const second = ["a", "b", "tie"].filter((name) => name !== decision).reduce((one, other) => (p[other] > p[one] ? other : one));
