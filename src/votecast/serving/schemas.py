@@ -159,10 +159,7 @@ def _example(**body: Any) -> ConfigDict:
 
 
 class BattleRequest(Battle):
-    """One prompt and two responses, each with as many turns as the prompt; a text is one turn.
-
-    The fields of a vote (winner, probabilities, model_a, model_b, weight) are allowed and ignored.
-    """
+    """One prompt and two responses, each with as many turns as the prompt; a text is one turn."""
 
     model_config = _STRICT
 
@@ -189,7 +186,7 @@ class BattleRequest(Battle):
 
 
 class CompareRequest(BattleRequest):
-    """A battle to predict."""
+    """A battle to predict; its vote (winner, probabilities, model_a, model_b, weight) is ignored."""
 
     model_config = _example(**_BATTLE)
 
@@ -199,7 +196,7 @@ class CompareRequest(BattleRequest):
 
 
 class BatchRequest(BaseModel):
-    """Battles to predict."""
+    """Battles to predict; their votes (winner, probabilities, model_a, model_b, weight) are ignored."""
 
     model_config = _example(battles=[_BATTLE])
 
