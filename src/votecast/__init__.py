@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from votecast.client import Client as Client
     from votecast.data.battles import Battles as Battles
     from votecast.data.inspection import inspect_votes as inspect_votes
-    from votecast.data.reading import iter_votes as iter_votes
-    from votecast.data.reading import read_votes as read_votes
+    from votecast.data.outputs import write_votes as write_votes
+    from votecast.data.reader import iter_votes as iter_votes
+    from votecast.data.reader import read_votes as read_votes
     from votecast.data.simulation import simulate as simulate
-    from votecast.data.writing import write_votes as write_votes
     from votecast.errors import ArtifactError as ArtifactError
     from votecast.errors import ConfigError as ConfigError
     from votecast.errors import DataError as DataError
@@ -55,10 +55,10 @@ _HOMES = {
     "Client": "client",
     "Battles": "data.battles",
     "inspect_votes": "data.inspection",
-    "iter_votes": "data.reading",
-    "read_votes": "data.reading",
+    "iter_votes": "data.reader",
+    "read_votes": "data.reader",
     "simulate": "data.simulation",
-    "write_votes": "data.writing",
+    "write_votes": "data.outputs",
     "ArtifactError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",

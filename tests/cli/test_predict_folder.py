@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 
 
 @pytest.fixture(autouse=True)

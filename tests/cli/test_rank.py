@@ -17,7 +17,7 @@ from tests.leaderboard.votes import SIZES, bare_file, file_of, round_robin, size
 
 from votecast.cli import main
 from votecast.data import read_votes
-from votecast.data.scores import ScoreWriter
+from votecast.data.outputs.score_files import ScoreWriter
 
 GOLDEN = Path(__file__).parents[1] / "leaderboard" / "golden.csv"
 COLUMNS = [

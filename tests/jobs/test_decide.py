@@ -12,8 +12,8 @@ import pytest
 
 from votecast import simulate
 from votecast.data.battles import Battles
+from votecast.data.outputs import read_predictions, write_votes
 from votecast.data.simulation.votes import davidson
-from votecast.data.writing import read_predictions, write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.jobs.decide import DecisionRule, decide_file, fit_rule
 from votecast.splits import PromptHashes

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from votecast import predict_file
-from votecast.data.writing import PredictionWriter
-from votecast.data.writing.sinks import Sink
+from votecast.data.outputs import PredictionWriter
+from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
 from votecast.jobs import predict as predicting
 from votecast.text.report import Cut
@@ -210,7 +210,14 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, kills: bool) -> None:
         self.count, self.at, self.kills = 0, at, kills
-        homes = [(os, "fsync"), (os, "replace"), (os, "rename"), (os, "mkdir"), (Sink, "write"), (Sink, "finish")]
+        homes = [
+            (os, "fsync"),
+            (os, "replace"),
+            (os, "rename"),
+            (os, "mkdir"),
+            (TableWriter, "write"),
+            (TableWriter, "finish"),
+        ]
         for home, name in homes + ([(os, "unlink"), (os, "rmdir")] if kills else []):
             monkeypatch.setattr(home, name, self._guarded(getattr(home, name)))
         for name in ("write_bytes", "write_text"):

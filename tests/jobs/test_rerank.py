@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.jobs.test_predict import Disk, Killed, bytes_of
 
 import votecast
-from votecast.data.candidate_files import CandidateReader
+from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
 from votecast.judges import ranking
@@ -188,7 +188,7 @@ WRONG = [
     ({"prompt": "why", "candidates": ["a", " \n"]}, "candidates", "candidate 2 has no answer"),
     ({"prompt": "why", "candidates": ["a", []]}, "candidates", "candidate 2 has no answer"),
     ({"prompt": "why", "candidates": ["a", [None, ""]]}, "candidates", "candidate 2 has no answer"),
-    ({"prompt": "why", "candidates": "a"}, "candidates", "the candidates are one text, and no JSON list"),
+    ({"prompt": "why", "candidates": "a"}, "candidates", "the candidates are one text that is not a JSON list"),
     ({"prompt": "why", "candidates": {"x": "a"}}, "candidates", "the candidates are an object; allowed is a list"),
     ({"prompt": "why", "candidates": ["a", 7]}, "candidates", "candidate 2 is a number; allowed is a text"),
     ({"prompt": "why", "candidates": ["a", ["b", 7]]}, "candidates", "turn 2 of candidate 2 is a number"),
@@ -329,9 +329,9 @@ def test_any_container_in_and_out(tmp_path: Path, rows: Path, out: Path, suffix:
     rerank_file(Longest(), rows, out, top=1)
     expected = [json.loads(line) for line in out.read_text().splitlines()]
     given, other = tmp_path / f"rows{suffix}", out.with_name(f"other{suffix}")
-    from votecast.data.writing.sinks import Sink
+    from votecast.data.outputs.table_writer import TableWriter
 
-    with Sink(given, given) as sink:
+    with TableWriter(given, given) as sink:
         sink.write(pa.Table.from_pylist([json.loads(line) for line in rows.read_text().splitlines()]))
     rerank_file(Longest(), given, other, top=1)
     with open_table(other) as stream:

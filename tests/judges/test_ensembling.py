@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from votecast.data.battles import Battles
+from votecast.data.outputs import write_votes
 from votecast.data.simulation import simulate
-from votecast.data.writing import write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.judges.ensembling import ensemble
 from votecast.judges.load import load_judge

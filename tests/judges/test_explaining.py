@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from votecast.calibration.grouped import Grouped
-from votecast.calibration.shift import Shift
+from votecast.calibration import Grouped
+from votecast.calibration.logit_scalers import Shift
+from votecast.calibration.tie_models import davidson_probabilities
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.features import extract
@@ -16,7 +17,6 @@ from votecast.judges.measures import MEASURES
 from votecast.judges.reasons import GROUPS, group_of, looks
 from votecast.judges.trained import TrainedJudge
 from votecast.models.baseline import BaselineModel, PreparedFeatures
-from votecast.models.davidson import link
 
 PROMPT = "Give me three tips for sleeping better."
 LISTED = "# Sleep\n1. **Dark** room\n2. No screens\n3. Same hour every day"
@@ -82,7 +82,7 @@ def test_contributions_are_what_the_forecast_is_made_of(bundled: TrainedJudge) -
     model, prepared = bundled.fitted.members[0], PreparedFeatures(extract(Battles.from_rows(ROWS)))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
-    made = link(parts.strength.sum(axis=1), parts.base + parts.closeness.sum(axis=1))
+    made = davidson_probabilities(parts.strength.sum(axis=1), parts.base + parts.closeness.sum(axis=1))
     assert np.allclose(made, model.predict(prepared), atol=1e-9)
 
 

@@ -19,7 +19,7 @@ from tests.judges.checkpoints import checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from votecast.data.battles import Battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.data.simulation import simulate
 from votecast.data.simulation.files import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError

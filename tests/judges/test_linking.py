@@ -12,8 +12,8 @@ from tests.judges.scored import TRUE, scored_votes
 
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, fit_link
 from votecast.data.battles import Battles
-from votecast.data.scores import Scores, ScoreWriter
-from votecast.data.writing import write_votes
+from votecast.data.outputs import write_votes
+from votecast.data.outputs.score_files import Scores, ScoreWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.form import length_gap
 from votecast.judges.link import link, link_judge, match

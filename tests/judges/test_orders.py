@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from votecast.calibration.identity import Identity
+from votecast.calibration.scalers import Identity
 from votecast.data.battles import Battles
 from votecast.judges.cascade import CascadeModel, CascadeSettings
 from votecast.judges.combining.pool import Mean

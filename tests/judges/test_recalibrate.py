@@ -12,7 +12,7 @@ from tests.judges.scored import scored_votes, with_scores
 
 from votecast.calibration import Chain, make_calibrator
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.scores import Scores
+from votecast.data.outputs.score_files import Scores
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.card_calibrated import sections

@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from votecast.calibration import crossfit_calibrate
-from votecast.calibration.chain import Chain
-from votecast.calibration.temperature import Temperature
+from votecast.calibration import Chain, crossfit_calibrate
+from votecast.calibration.scalers import Temperature
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import DataError, LeakError

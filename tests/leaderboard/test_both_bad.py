@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from votecast.data.profile import share as wilson
+from votecast.data.inspection import share as wilson
 from votecast.leaderboard.both_bad import both_bad_shares
 
 

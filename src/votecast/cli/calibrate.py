@@ -75,7 +75,7 @@ def _calibrated(
     judge: str, source: str | None, reader: dict[str, Any], bars: Bars, options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any] | None]:
     """The calibrated judge, and what is to be said of the reading."""
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.judges.asking import numbers_of
     from votecast.judges.load import load_judge
     from votecast.judges.recalibrate import calibrate_judge
@@ -92,7 +92,7 @@ def _calibrated(
 
 
 def _whole(judge: Any) -> str:
-    from votecast.calibration.names import describe
+    from votecast.calibration.description import describe
 
     return describe(judge.fitted.calibrator.state()[0])
 
@@ -188,7 +188,7 @@ def show_remarks(found: Mapping[str, Any]) -> None:
 
 def show_outcome(found: Mapping[str, Any]) -> None:
     """Say what the gain shows, where it does not show that the judge has become better."""
-    from votecast.calibration.outcome import changes_nothing, off_before, outcome
+    from votecast.calibration.description import changes_nothing, off_before, outcome
 
     off = "its probabilities are off on these votes, and these are too few to mend that surely"
     if changes_nothing(found) and found["on"] == "votes":

@@ -55,7 +55,7 @@ def decide(
         json: Write a summary as JSON ("-" is standard output).
         overwrite: Replace existing outputs, and discard unfinished work on them.
     """
-    from votecast.data.writing.sinks import container_of
+    from votecast.data.outputs.table_writer import container_of
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
     from votecast.judges.asking import set_inference
     from votecast.judges.load import load_judge
@@ -102,7 +102,7 @@ def decide(
 
 
 def _votes(path: str, format: str, judge: Any) -> Any:
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.judges.asking import numbers_of
 
     return read_votes(path, labels="required", format=format, **numbers_of(judge))

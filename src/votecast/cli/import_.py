@@ -108,7 +108,7 @@ def _checked(family: str) -> Literal["cross_encoder", "decoder"]:
 
 
 def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
 
     bars.steps("reading votes", 0, 1)
     return read_votes(votes, **({"labels": "required"} | reader))

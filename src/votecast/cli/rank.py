@@ -124,7 +124,7 @@ def rank(
 def _check_kind(out: Path | None) -> None:
     """Refuse at once what could not be written in the end."""
     if out is not None:
-        from votecast.data.writing.sinks import container_of
+        from votecast.data.outputs.table_writer import container_of
 
         container_of(out)
 

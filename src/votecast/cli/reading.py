@@ -133,7 +133,7 @@ def _parquet_rows(path: str) -> int:
 
 def _estimated_rows(path: str, reader: Mapping[str, Any]) -> float:
     """From the size of the file and of its first rows."""
-    from votecast.data.reading import VoteReader
+    from votecast.data.reader import VoteReader
 
     options = {name: reader[name] for name in ("format", "text") if name in reader}
     head = next(iter(VoteReader(path, labels="ignored", limit=_HEAD_ROWS, **options)), None)

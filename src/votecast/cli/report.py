@@ -79,7 +79,7 @@ def look(source: str, reader: dict[str, Any], bars: Bars, *, seed: int) -> tuple
         The votes, what was found as a dict, and the page.
     """
     from votecast.data.exploration import explore
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.reports.votes_page import votes_page
 
     bars.steps("reading votes", 0, 3)
@@ -97,7 +97,7 @@ def audit(
     Returns:
         The votes, the audit as a dict, and the page.
     """
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.judges.asking import numbers_of
     from votecast.judges.evaluate import Predictions
     from votecast.judges.load import load_judge

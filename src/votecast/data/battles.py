@@ -16,7 +16,7 @@ from votecast.errors import DataError
 from votecast.types import CLASSES, Battle, Probabilities
 
 if TYPE_CHECKING:
-    from votecast.data.report import ReadReport
+    from votecast.data.row_checks import ReadReport
 
 TURNS = pa.list_(pa.field("element", pa.large_string()))
 SCHEMA = pa.schema(

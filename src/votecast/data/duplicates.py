@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
-from votecast.data.pairs import Pairs, by_appearance
 from votecast.data.prompts import normalise_prompt, normalised_prompts, shingle_sets
 from votecast.errors import ConfigError
 
@@ -258,5 +258,5 @@ def _first_turns(battles: Battles, rows: NDArray[np.bool_], prompts: Sequence[st
 def _pair_numbers(battles: Battles, rows: NDArray[np.bool_]) -> Ints:
     """A number for each pair of answers among these rows; 0 for the other rows."""
     out = np.zeros(len(battles), dtype=np.int64)
-    out[rows] = Pairs.of(battles.take(np.flatnonzero(rows))).numbers(ordered=False)
+    out[rows] = AnswerPairs.of(battles.take(np.flatnonzero(rows))).numbers(ordered=False)
     return out

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.pairs import rows_of
+from votecast.data.text_columns import rows_of
 
 SHINGLE = 3
 """Tokens in a shingle."""

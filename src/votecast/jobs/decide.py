@@ -20,13 +20,13 @@ from votecast.calibration.selective import (
 )
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.data.writing import DecisionWriter, read_counts
+from votecast.data.outputs import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
 from votecast.jobs.predict import predict_file
 from votecast.judges.asking import cite, unknown_prompts
 from votecast.judges.evaluate import vote_clusters
 from votecast.splits import PromptHashes
-from votecast.splits.shared import SharedPrompts
+from votecast.splits.leaks import SharedPrompts
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"

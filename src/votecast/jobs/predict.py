@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from votecast import __version__
 from votecast.artifacts import check_free, digest_of
 from votecast.data.battles import Battles
-from votecast.data.reading import VoteReader
+from votecast.data.outputs import PredictionWriter, side_path
+from votecast.data.reader import VoteReader
 from votecast.data.shards import SHARD_ROWS, Shards, fingerprint, in_shards
-from votecast.data.writing import PredictionWriter, side_path
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.asking import add_cuts, ask_or_tell, cite, class_prior, cut_shares, numbers_of, set_inference
 from votecast.judges.unfinished import RUN, at_work, take_up

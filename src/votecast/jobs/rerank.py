@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 from votecast import __version__
 from votecast.artifacts import check_free, digest_of
-from votecast.data.candidate_files import CandidateReader
-from votecast.data.candidates import Candidates, candidates_of
+from votecast.data.candidates import CandidateReader, Candidates, candidates_of
+from votecast.data.outputs import side_path
+from votecast.data.outputs.ranking_files import kind_of, write_rankings
+from votecast.data.outputs.table_writer import as_json, container_of
 from votecast.data.shards import Shards
-from votecast.data.writing import side_path
-from votecast.data.writing.rankings import kind_of, write_rankings
-from votecast.data.writing.sinks import as_json, container_of
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.judges.asking import add_cuts, cite, cut_shares, set_inference
 from votecast.judges.ranking import GROUP, Asker, Forecast, Ranking, in_groups, ranked

@@ -15,10 +15,11 @@ from votecast import __version__
 from votecast.artifacts import CONFIG_NAME, KIND, check_free
 from votecast.config import merge_settings
 from votecast.data.battles import Battles
-from votecast.data.reading import VoteReader
-from votecast.data.scores import ScoreWriter, described_of, side_path
+from votecast.data.outputs import side_path
+from votecast.data.outputs.score_files import ScoreWriter, described_of
+from votecast.data.outputs.table_writer import container_of
+from votecast.data.reader import VoteReader
 from votecast.data.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shards
-from votecast.data.writing.sinks import container_of
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.asking import add_cuts, cut_shares
 from votecast.judges.load import RECIPE

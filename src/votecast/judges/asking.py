@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
+from votecast.data.outputs import check_predictions
 from votecast.data.shards import Shard
-from votecast.data.writing import check_predictions
 from votecast.errors import ConfigError, UnscoredRowsError
 from votecast.text.report import PARTS
 from votecast.types import CLASSES, Judge

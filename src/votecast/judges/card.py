@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.calibration.names import describe, first
+from votecast.calibration.description import describe, first_calibrator
 from votecast.judges import card_calibrated, card_cascade, card_ensemble, card_imported, card_link
 from votecast.judges.card_words import base_named, cell, in_order
 
@@ -42,7 +42,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     Returns:
         Markdown without any text of the training data.
     """
-    made_with = first(config["calibration"])
+    made_with = first_calibrator(config["calibration"])
     config = {**config, "calibration": {**made_with, "method": describe(made_with)}}
     imported = config["notes"].get("imported")
     made_of_judges = next((card for note, card in _MADE_OF_JUDGES.items() if note in config["notes"]), None)

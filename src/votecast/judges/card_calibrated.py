@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from votecast.calibration.outcome import changes_nothing, outcome
+from votecast.calibration.description import changes_nothing, outcome
 
 _OPENING: Final = (
     "After it was made, the judge was calibrated on further votes. The figures above are those before; these are of "

@@ -17,7 +17,7 @@ from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.asking import unknown_prompts
 from votecast.judges.cascade import CascadeModel

@@ -22,7 +22,7 @@ from votecast.calibration import Calibrator, make_calibrator
 from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.pairs import known_targets
+from votecast.data.text_columns import known_targets
 from votecast.errors import ConfigError, DataError
 from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions, describe_votes
 from votecast.judges.recipe import Recipe

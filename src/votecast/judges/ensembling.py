@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
 from votecast.data.frames import as_battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError
 from votecast.judges.asking import unknown_prompts
 from votecast.judges.combining import ROWS_FOR_A_NUMBER, Combiner, Method, Stacker, combiner

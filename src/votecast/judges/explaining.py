@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from votecast.calibration.tie_models import davidson_probabilities
 from votecast.data.battles import Battles
 from votecast.data.groups import group_values
 from votecast.features import extract
 from votecast.judges.out_of_fold import Fitted
 from votecast.judges.reasons import GROUPS, group_of, looks
 from votecast.models.baseline import BaselineModel, Contributions, PreparedFeatures
-from votecast.models.davidson import link
 
 _ROWS_AT_ONCE = 32
 _MANY = len(GROUPS)
@@ -111,7 +111,7 @@ def _outcomes(fitted: Fitted, parts: Sequence[Contributions], battles: Battles) 
     for found in parts:
         places = np.array([group_of(name) for name in found.names])
         s, t = (_within(_grouped(part, places), inside) for part in (found.strength, found.closeness))
-        total += link(s.ravel(), (found.base + t).ravel())
+        total += davidson_probabilities(s.ravel(), (found.base + t).ravel())
     groups = {by: np.repeat(group_values(battles, by), inside.shape[1]).tolist() for by in fitted.calibrator.by}
     p = fitted.calibrator.transform(total / len(fitted.members), groups)
     return np.asarray((p[:, 0] - p[:, 1]).reshape(len(battles), -1))

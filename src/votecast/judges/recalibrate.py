@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.calibration import Calibrator, Chain, Grouped, Groups, crossfit_calibrate, make_calibrator
-from votecast.calibration.names import describe
+from votecast.calibration.description import describe
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
-from votecast.data.profile import characters
+from votecast.data.text_columns import characters
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.asking import unknown_prompts
 from votecast.judges.out_of_fold import Fitted, calibration_folds

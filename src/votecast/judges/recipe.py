@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, create_model
 
 from votecast.config import Settings, merge_settings, nest_overrides, read_yaml
-from votecast.data.cleaning import CleaningSettings
+from votecast.data.clean import CleaningSettings
 from votecast.errors import ConfigError
 from votecast.models.registry import FAMILIES, family
 from votecast.recipes import recipe_names, recipe_path

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from votecast.calibration import crossfit_calibrate
-from votecast.calibration.chain import Chain
+from votecast.calibration import Chain, crossfit_calibrate
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError, LeakError

@@ -15,7 +15,7 @@ import numpy as np
 from votecast.artifacts import check_free
 from votecast.config import current_launch
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.cleaning import clean
+from votecast.data.clean import clean
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import hash_inputs, sample_rows
 from votecast.judges.evaluate import evaluate_out_of_fold

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError
 from votecast.judges.asking import cite, numbers_of
 from votecast.judges.load import load_judge

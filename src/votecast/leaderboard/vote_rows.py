@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from votecast.data.answer_pairs import by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.formats.numbers import Names
+from votecast.data.formats.textless import Names
 from votecast.data.labels import BOTH_BAD
-from votecast.data.pairs import by_appearance
 from votecast.data.prompts import normalise_prompt
 from votecast.errors import ConfigError, DataError
 from votecast.leaderboard.connectivity import names_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from votecast.artifacts import atomic_file
-from votecast.data.writing.sinks import Sink, container_of
+from votecast.data.outputs.table_writer import TableWriter, container_of
 from votecast.leaderboard.board import Leaderboard
 
 
@@ -24,5 +24,5 @@ def write_leaderboard(board: Leaderboard, path: str | Path, *, overwrite: bool =
         ArtifactError: If the file exists or the disk refuses; nothing is left behind.
     """
     container_of(path)
-    with atomic_file(path, overwrite=overwrite) as part, Sink(part, path) as sink:
+    with atomic_file(path, overwrite=overwrite) as part, TableWriter(part, path) as sink:
         sink.write(pa.table(board.columns()))

@@ -277,7 +277,9 @@ def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
             route_class_override=BodyRoute,
             **security,
         )
-    app.add_api_route("/v1/judges", routes.judges, response_model=Judges, responses=_errors(refusal, 500, 503), **security)
+    app.add_api_route(
+        "/v1/judges", routes.judges, response_model=Judges, responses=_errors(refusal, 500, 503), **security
+    )
     app.add_api_route(HEALTH, routes.health, response_model=Health, responses=_errors(500))
     app.add_api_route("/ready", routes.ready, response_model=Ready, responses=_errors(refusal, 500, 503), **security)
     app.add_api_route(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from votecast.client.responses import ServedJudge
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.writing.predictions import decide
+from votecast.data.outputs.prediction_files import decide
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.explaining import explain
 from votecast.judges.load import load_judge

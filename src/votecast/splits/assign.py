@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.pairs import Pairs, by_appearance
 from votecast.data.prompts import normalised_prompts
 from votecast.errors import ConfigError
 from votecast.splits.settings import FoldSettings
@@ -158,7 +158,7 @@ def _pieces(battles: Battles, capacity: int) -> tuple[Ints, str]:
     """Take one cluster apart, level by level, until no piece is larger than a fold; also name the last level used."""
     levels: dict[str, Callable[[], Ints]] = {
         "prompt": lambda: np.unique(normalised_prompts(battles), return_inverse=True)[1].reshape(-1),
-        "pair of answers": lambda: Pairs.of(battles).numbers(ordered=False),
+        "pair of answers": lambda: AnswerPairs.of(battles).numbers(ordered=False),
         "row": lambda: np.arange(len(battles), dtype=np.int64),
     }
     pieces, used = np.zeros(len(battles), dtype=np.int64), ""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.pairs import known_targets
+from votecast.data.text_columns import known_targets
 from votecast.errors import ConfigError, DataError
 from votecast.splits.assign import assign_grouped, assign_single, assign_stratified
 from votecast.splits.settings import FoldSettings

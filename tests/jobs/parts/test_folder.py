@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from votecast import predict_file
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
 from votecast.jobs.parts import predict_folder
 from votecast.jobs.parts.job import Job, Reading, Told

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from votecast.data.reading import VoteReader
+from votecast.data.outputs import PredictionWriter
+from votecast.data.reader import VoteReader
 from votecast.data.shards import SHARD_ROWS, Shard, fingerprint, in_shards
-from votecast.data.writing import PredictionWriter
 from votecast.errors import ArtifactError
 from votecast.jobs.parts.inputs import Input
 from votecast.jobs.parts.job import InputRead, Job, PartMade, Reading, Rows, part_name, quarantine_name

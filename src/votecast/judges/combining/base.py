@@ -66,7 +66,7 @@ def logs(forecasts: Forecasts) -> Floats:
 
 
 def strengths(forecasts: Forecasts) -> tuple[Floats, Floats]:
-    """Forecasts in the two numbers of `votecast.models.davidson.link`: strength and closeness, each of shape (m, n).
+    """Forecasts in the two numbers of `votecast.calibration.tie_models`: strength and closeness, each of shape (m, n).
 
     Exchanging the answers turns the sign of the strength and leaves the closeness alone, to the last bit.
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from votecast.calibration.tie_models import davidson_gradients, davidson_loss, davidson_probabilities
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combining.base import Floats, Forecasts, logs, simplest
 from votecast.judges.combining.pool import best_weights
 from votecast.metrics import group_folds
 from votecast.metrics.scores import log_losses
-from votecast.models.davidson import gradients, link, loss
 from votecast.types import Probabilities
 
 FILE: Final = "logistic.json"
@@ -136,7 +136,7 @@ class _Design:
     def predict(self, values: Floats) -> Probabilities:
         """Forecasts under these coefficients, shape (n, 3)."""
         judges = len(self.s)
-        return link(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
+        return davidson_probabilities(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
 
 
 def _summed(values: Floats, columns: Floats) -> Floats:
@@ -155,10 +155,10 @@ def _fitted(
 
     def _objective(values: Floats) -> tuple[float, Floats]:
         p = design.predict(values)
-        ds, dt = (part * mean for part in gradients(p, targets))
+        ds, dt = (part * mean for part in davidson_gradients(p, targets))
         away = values - centre
         slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])
-        return loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
+        return davidson_loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
 
     options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
     found: Floats = minimize(_objective, start, jac=True, method="L-BFGS-B", options=options).x

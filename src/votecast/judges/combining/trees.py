@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from votecast.calibration.tie_models import davidson_curvatures, davidson_gradients, davidson_probabilities
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combining.base import Floats, Forecasts, simplest, strengths
 from votecast.judges.combining.pool import Weights
 from votecast.metrics import group_folds
 from votecast.metrics.scores import log_losses
 from votecast.models.boosting import load_lightgbm, paired
-from votecast.models.davidson import curvatures, gradients, link
 from votecast.types import Probabilities
 
 FILE: Final = "trees.txt"
@@ -84,10 +84,10 @@ class TreeStack:
             raise JudgeError("the ensemble has not been fitted; call fit")
         views = _Views.of(forecasts, self.pool)
         if self.booster is None or not len(views.s):
-            return link(views.s, views.t)
+            return davidson_probabilities(views.s, views.t)
         raw = self.booster.predict(views.rows, raw_score=True, validate_features=False)
         ds, dt = paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
-        return link(views.s + ds, views.t + dt)
+        return davidson_probabilities(views.s + ds, views.t + dt)
 
     def shares(self) -> None:
         """Nothing: trees have no weights."""
@@ -176,10 +176,10 @@ def _objective(views: _Views, targets: Probabilities, weights: Floats) -> Callab
 
     def _gradients_of(raw: Floats, _: Any) -> tuple[Floats, Floats]:
         s, t = paired(raw.reshape(-1, 2))
-        p = link(views.s + s, views.t + t)
-        ds, dt = (part[:, None] * scale for part in gradients(p, targets))
+        p = davidson_probabilities(views.s + s, views.t + t)
+        ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
         gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
-        curvature = np.tile(2 * scale * np.stack(curvatures(p), axis=1), (2, 1))
+        curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
         return gradient, np.maximum(curvature, 1e-6)
 
     return _gradients_of
@@ -203,14 +203,14 @@ def _followed(views: _Views, votes: tuple[Probabilities, Floats], held: NDArray[
     """The loss of each held-out row before the first round, and after each, shape (rounds + 1, rows)."""
     targets, weights = votes
     test = views.take(held)
-    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(targets[held], link(test.s, test.t))]
+    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(targets[held], davidson_probabilities(test.s, test.t))]
     means = [float(losses[0] @ weights[held])]
 
     def _stale(booster: Any) -> bool:
         last = booster.current_iteration() - 1
         raw[:] += booster.predict(test.rows, raw_score=True, start_iteration=last, num_iteration=1).reshape(-1, 2)
         s, t = paired(raw)
-        losses.append(log_losses(targets[held], link(test.s + s, test.t + t)))
+        losses.append(log_losses(targets[held], davidson_probabilities(test.s + s, test.t + t)))
         means.append(float(losses[-1] @ weights[held]))
         return len(means) - 1 - int(np.argmin(means)) >= PATIENCE
 
