@@ -161,7 +161,7 @@ def _render_readme(facts: Mapping[str, Any], wheels: Path) -> str:
     size = megabytes(sum(size for size, _ in sizes))
     largest = ", ".join(f"{name.split('-')[0]} {megabytes(size)}" for size, name in sizes[:3])
     template = jinja2.Template(_template("README.md.j2"), trim_blocks=True, keep_trailing_newline=True)
-    return template.render(facts, size=size, largest=largest)
+    return str(template.render(facts, size=size, largest=largest))
 
 
 def _template(name: str) -> str:
