@@ -89,7 +89,7 @@ def call(request: pytest.FixtureRequest) -> Run:
     return waiting if request.param == "waiting" else concurrent
 
 
-def test_a_forecast_comes_back_in_the_shape_of_the_service(call: Run) -> None:
+def test_a_prediction_comes_back_in_the_shape_of_the_service(call: Run) -> None:
     found = call(service, "compare", "why?", "because", ["no"])
     assert found.probabilities["a"] == 0.5
     assert found.to_dict() == prediction("why?")
@@ -155,13 +155,13 @@ def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:
     assert caught.value.errors == ({"path": "battles.6.prompt", "message": "is empty"},)
 
 
-def test_a_fault_that_the_message_tells_is_told_once(call: Run) -> None:
+def test_a_fault_in_the_message_is_shown_once(call: Run) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/judges" or b"bad" not in request.content:
             return service(request)
-        told = "the body cannot be used: battles.1.prompt: is empty (and 1 more, see errors)"
+        message = "the body cannot be used: battles.1.prompt: is empty (and 1 more, see errors)"
         places = [{"path": f"battles.{place}.prompt", "message": "is empty"} for place in (1, 2)]
-        return httpx.Response(422, json={"error": {"type": "unfit", "message": told, "errors": places}})
+        return httpx.Response(422, json={"error": {"type": "unfit", "message": message, "errors": places}})
 
     battles = [{"prompt": "bad" if n > 3 else "p", "response_a": "x", "response_b": "y"} for n in range(8)]
     with pytest.raises(ServiceError) as caught:
@@ -173,12 +173,12 @@ def test_a_fault_that_the_message_tells_is_told_once(call: Run) -> None:
 
 def test_models_are_ranked(call: Run) -> None:
     rows = [{"model": "x", "score": 1_020.0, "rank": 1}, {"model": "y", "score": 980.0, "rank": 2}]
-    said = {"models": rows, "method": "davidson", "games": 2, "notes": ["z left out"]}
-    script = Script(httpx.Response(200, json=said))
+    sent = {"models": rows, "method": "davidson", "games": 2, "notes": ["z left out"]}
+    script = Script(httpx.Response(200, json=sent))
     games = [{"model_a": "x", "model_b": "y", "winner": "a"}, {"model_a": "x", "model_b": "y", "winner": "tie"}]
     found = call(script, "leaderboard", iter(games), method="davidson")
     assert json.loads(script.asked[0].content) == {"games": games, "method": "davidson"}
-    assert found.to_dict() == said
+    assert found.to_dict() == sent
 
 
 def test_lone_surrogates_reach_the_service(call: Run) -> None:
@@ -213,9 +213,9 @@ def test_a_service_that_stays_busy_is_given_up(call: Run, pauses: list[float]) -
     assert (caught.value.status, len(script.asked), pauses) == (429, 3, [7.0, 7.0])
 
 
-@pytest.mark.parametrize("said", ["1e9", "nan", "inf", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", ""])
-def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float], said: str) -> None:
-    script = Script(httpx.Response(503, headers={"retry-after": said}))
+@pytest.mark.parametrize("sent", ["1e9", "nan", "inf", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", ""])
+def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float], sent: str) -> None:
+    script = Script(httpx.Response(503, headers={"retry-after": sent}))
     with pytest.raises(ServiceError, match="503"):
         call(script, "compare", "p", "a", "b")
     assert len(pauses) == 5 and all(0 < pause <= 30 for pause in pauses)

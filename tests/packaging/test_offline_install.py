@@ -96,7 +96,7 @@ def test_the_other_contest_is_found_read_and_answered_in_its_own_form(
     assert (tmp_path / "submission.csv").read_bytes() == here.read_bytes()
 
 
-def test_inputs_that_are_absent_or_doubtful_are_told(kaggle: Path, python: Path, tmp_path: Path) -> None:
+def test_inputs_that_are_absent_or_doubtful_are_reported(kaggle: Path, python: Path, tmp_path: Path) -> None:
     words = ["-c", RUNNER, str(kaggle / "input" / "mine" / "notebook.ipynb")]
     ran = run(python, *words, cwd=tmp_path, VOTECAST_INPUTS=str(tmp_path))
     assert f"folders of this pack below {tmp_path}: none; exactly one is required: add it, or set PACK" in ran.stderr
@@ -105,11 +105,11 @@ def test_inputs_that_are_absent_or_doubtful_are_told(kaggle: Path, python: Path,
         shutil.copy(kaggle / "input" / "lmsys-chatbot-arena" / "test.csv", tmp_path / name)
     pack = str(kaggle / "input" / "mine")
     ran = run(python, *words, cwd=tmp_path, VOTECAST_INPUTS=str(tmp_path), VOTECAST_PACK=pack)
-    told = f"{tmp_path / 'one' / 'test.csv'}, {tmp_path / 'two' / 'test.csv'}"
-    assert f"files test.csv below {tmp_path}: {told}; exactly one is required: add it, or set TEST" in ran.stderr
+    listed = f"{tmp_path / 'one' / 'test.csv'}, {tmp_path / 'two' / 'test.csv'}"
+    assert f"files test.csv below {tmp_path}: {listed}; exactly one is required: add it, or set TEST" in ran.stderr
 
 
-def test_a_damaged_pack_and_another_python_are_told_before_anything_is_installed(
+def test_a_damaged_pack_and_another_python_are_refused_before_anything_is_installed(
     kaggle: Path, python: Path, tmp_path: Path
 ) -> None:
     damaged = tmp_path / "pack"
@@ -120,8 +120,8 @@ def test_a_damaged_pack_and_another_python_are_told_before_anything_is_installed
     words = ["-c", RUNNER, str(damaged / "notebook.ipynb")]
     test = str(kaggle / "input" / "lmsys-chatbot-arena" / "test.csv")
     ran = run(python, *words, cwd=damaged, VOTECAST_TEST=test)
-    told = "wheels/numpy-99.0-py3-none-any.whl, judge/calibration.safetensors"
-    assert f"2 files are missing, damaged or foreign: {told}; upload the pack again" in ran.stderr
+    listed = "wheels/numpy-99.0-py3-none-any.whl, judge/calibration.safetensors"
+    assert f"2 files are missing, damaged or foreign: {listed}; upload the pack again" in ran.stderr
     (damaged / "wheels" / "numpy-99.0-py3-none-any.whl").unlink()
 
     manifest = json.loads((damaged / "manifest.json").read_text())

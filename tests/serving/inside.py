@@ -17,7 +17,7 @@ SHARES = {"a": 0.5, "b": 0.25, "tie": 0.25}
 
 
 class StillPool:
-    """Stands where `votecast.serving.pool.Pool` does; every battle gets the same forecast."""
+    """Stands where `votecast.serving.pool.Pool` does; every battle gets the same prediction."""
 
     def __init__(self) -> None:
         self.state, self.workers_ready = "ready", 1

@@ -47,7 +47,7 @@ def test_equal_candidates_share_a_place_and_one_alone_needs_no_judge() -> None:
     assert (alone.json()["id"], pool.asked) == ("me", [])
 
 
-def test_forecasts_count_in_a_leaderboard_as_votes_do() -> None:
+def test_predictions_count_in_a_leaderboard_as_votes_do() -> None:
     games = [{"model_a": "old", "model_b": "new", "winner": "b"}] * 5
     games += [{"model_a": "new", "model_b": "old", "probabilities": {"a": 0.6667, "b": 0.1667, "tie": 0.1667}}]
     answer = post(StillPool(), "/v1/leaderboard", {"games": games, "method": "davidson"}).json()
@@ -92,7 +92,7 @@ def test_a_service_whose_workers_are_all_being_replaced_is_not_ready() -> None:
     assert get(pool, "/ready").status_code == 503
 
 
-def test_as_many_as_allowed_are_inside_and_the_next_is_told_to_come_back() -> None:
+def test_as_many_as_allowed_are_inside_and_the_next_is_refused() -> None:
     pool = StillPool()
 
     async def talk(client: httpx.AsyncClient) -> list[int]:
@@ -228,7 +228,7 @@ def test_what_cannot_be_scored_is_named_by_a_place_that_is_in_the_body(route: st
         ("/v1/leaderboard", {"games": [{"model_a": "x", "model_b": 3}] * 500}, "games.0.model_b"),
     ],
 )
-def test_of_very_many_faults_the_first_is_told_and_the_rest_is_not_looked_for(route: str, body: Any, path: str) -> None:
+def test_of_very_many_faults_the_first_is_reported(route: str, body: Any, path: str) -> None:
     answer = post(StillPool(), route, body)
     assert answer.status_code == 422
     assert [fault["path"] for fault in answer.json()["error"]["errors"]] == [path]
@@ -242,7 +242,7 @@ def test_pairs_of_candidates_that_hold_many_times_what_the_request_holds_are_ref
     assert post(StillPool(), "/v1/rerank", body).status_code == 200
 
 
-def test_a_leaderboard_that_nobody_waits_for_holds_up_no_other() -> None:
+def test_a_leaderboard_of_a_client_that_left_holds_up_no_other() -> None:
     games = {"games": [{"model_a": "old", "model_b": "new", "winner": "b"}] * 5}
 
     async def talk(client: httpx.AsyncClient) -> list[int]:

@@ -58,7 +58,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_request_times_out() -> None:
         assert pool.watch.retries == 0
 
 
-def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -> None:
+def test_too_much_that_waits_is_refused_and_abandoned_requests_are_dropped() -> None:
     with running(in_flight=1) as pool:
         pool.kill(sign=signal.SIGSTOP)
         first = pool.asked(rows(1))

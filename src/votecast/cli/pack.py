@@ -47,10 +47,10 @@ def pack(
         overwrite: Replace an existing pack.
     """
     from votecast.packaging.pack import pack as make
-    from votecast.packaging.pip import PLATFORM, RUNNING, Target
+    from votecast.packaging.pip import PLATFORM, RUNNING, TargetMachine
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    target = Target(python or RUNNING, platform or PLATFORM)
+    target = TargetMachine(python or RUNNING, platform or PLATFORM)
     remark(f"collecting wheels for Python {target.python} on {target.platform}")
     made = make(
         judge,

@@ -19,7 +19,7 @@ from votecast.artifacts import atomic_folder, check_free, digest_of, read_folder
 from votecast.errors import ArtifactError
 from votecast.judges.load import RECIPE, judge_folder, load_judge
 from votecast.packaging.packed_judge import copy_judge, find_bases, needs_of
-from votecast.packaging.pip import Pip, Target
+from votecast.packaging.pip import Pip, TargetMachine
 from votecast.packaging.wheels import Versions, collect_wheels, own_requirement
 
 ContestName = Literal["lmsys", "wsdm"]
@@ -43,7 +43,7 @@ def pack(
     out: str | Path,
     *,
     contest: ContestName = "lmsys",
-    target: Target = Target(),  # noqa: B008 - frozen
+    target: TargetMachine = TargetMachine(),  # noqa: B008 - frozen
     find_links: Sequence[str] = (),
     no_index: bool = False,
     without: Sequence[str] = (),

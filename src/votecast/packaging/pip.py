@@ -45,7 +45,7 @@ _ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetMachine:
     """A machine without a network.
 
     Args:
@@ -56,7 +56,7 @@ class Target:
         ConfigError: If votecast does not run there, or a name is invalid.
 
     Example:
-        >>> Target("3.12", "manylinux2014_x86_64").platforms[:3]
+        >>> TargetMachine("3.12", "manylinux2014_x86_64").platforms[:3]
         ['manylinux_2_17_x86_64', 'manylinux2014_x86_64', 'manylinux_2_16_x86_64']
     """
 
@@ -88,20 +88,10 @@ class Target:
 
     def environment(self, extra: str) -> dict[str, str]:
         """Return the values of environment markers on it."""
-        return {
-            "extra": extra,
-            "implementation_name": "cpython",
-            "implementation_version": f"{self.python}.0",
-            "os_name": "posix",
-            "platform_machine": self._glibc_and_machine[1],
-            "platform_python_implementation": "CPython",
-            "platform_release": "",
-            "platform_system": "Linux",
-            "platform_version": "",
-            "python_full_version": f"{self.python}.0",
-            "python_version": self.python,
-            "sys_platform": "linux",
-        }
+        values = {"implementation_version": f"{self.python}.0", "python_full_version": f"{self.python}.0"}
+        values |= {"python_version": self.python, "platform_machine": self._glibc_and_machine[1], "extra": extra}
+        values |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
+        return values | {"os_name": "posix", "platform_system": "Linux", "sys_platform": "linux"}
 
     @property
     def _glibc_and_machine(self) -> tuple[int, str]:
@@ -125,7 +115,7 @@ class Pip:
         ConfigError: If the places cannot hold a wheel.
     """
 
-    target: Target
+    target: TargetMachine
     scratch: Path
     log: Path
     find_links: Sequence[str] = ()

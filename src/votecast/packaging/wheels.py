@@ -18,7 +18,7 @@ import votecast
 from votecast import __version__
 from votecast.errors import ArtifactError, ConfigError
 from votecast.packaging.packed_judge import Needs
-from votecast.packaging.pip import Pip, Target
+from votecast.packaging.pip import Pip, TargetMachine
 
 Versions = Literal["here", "newest"]
 
@@ -87,7 +87,7 @@ def _installed_versions() -> str:
 
 
 def _walk(
-    found: Mapping[str, Mapping[str, Any]], extras: Sequence[str], without: Sequence[str], target: Target
+    found: Mapping[str, Mapping[str, Any]], extras: Sequence[str], without: Sequence[str], target: TargetMachine
 ) -> tuple[set[str], set[str]]:
     """Follow requirements from votecast; return the packages that are reached, and requirements that are missing."""
     left_out = {canonicalize_name(name) for name in without}

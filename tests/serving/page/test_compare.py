@@ -30,15 +30,15 @@ def test_a_comparison_is_typed_and_shown_as_the_service_says(visit: Open, http: 
     page.write("Name a colour.", "Blue, like the sea.", "I cannot say.")
     shown = page.compare()
     body = {"prompt": "Name a colour.", "response_a": "Blue, like the sea.", "response_b": "I cannot say."}
-    said = http.post("/v1/compare", json=body | {"explain": True}).json()
-    p = said["probabilities"]
-    assert "Answer A is" in shown and said["decision"] == "a"
+    answer = http.post("/v1/compare", json=body | {"explain": True}).json()
+    p = answer["probabilities"]
+    assert "Answer A is" in shown and answer["decision"] == "a"
     for key in ("a", "b", "tie"):
         share = page[f".verdict .shares .{key} dd"].inner_text()
         assert abs(int(share.rstrip("%")) - 100 * p[key]) < 1
     assert sum(int(text.rstrip("%")) for text in page[".verdict .shares dd"].all_inner_texts()) == 100
-    assert said["judge"]["hash"] in shown
-    assert said["reasons"][0]["name"] in shown and said["reasons"][0]["text"] in shown
+    assert answer["judge"]["hash"] in shown
+    assert answer["reasons"][0]["name"] in shown and answer["reasons"][0]["text"] in shown
     assert "does not affect this judge" in shown and "reads whole texts" in shown
     assert page["#announcement"].inner_text().startswith("Answer A is")
     assert page["#stale"].is_hidden()
@@ -129,7 +129,7 @@ def test_an_error_of_the_service_stands_beside_its_field(visit: Open) -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(413, "longer than a request may be"), (504, "took too long"), (401, "needs its key")]
 )
-def test_other_refusals_are_told_kindly(visit: Open, status: int, words: str) -> None:
+def test_other_refusals_are_explained(visit: Open, status: int, words: str) -> None:
     page = visit()
     page.answer("v1/compare", {"status": status, "json": {"error": {"message": "x", "errors": []}}})
     page.write("Why?", "So.", "No.")
@@ -159,7 +159,7 @@ def test_judges_that_load_are_waited_for(visit: Open, service: Service) -> None:
     page["#banner"].wait_for(state="hidden")
 
 
-def test_a_service_that_is_gone_is_told(visit: Open, start: Callable[..., Service]) -> None:
+def test_a_service_that_is_gone_is_reported(visit: Open, start: Callable[..., Service]) -> None:
     gone = start("--judge", "bundled:baseline", "--workers", "1").ready()
     page = visit(url=gone.url)
     page.write("Why?", "So.", "No.")
@@ -189,7 +189,7 @@ def test_a_name_of_a_judge_is_shown_as_text(visit: Open) -> None:
     assert page.page.evaluate("window.hit") is None
 
 
-def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
+def test_the_lead_is_put_in_words(visit: Open) -> None:
     page = visit()
     prediction = {
         "id": "0",
@@ -214,7 +214,7 @@ def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
     assert f"Judge baseline (my own <b>), hash {'ab' * 32}" in shown
 
 
-def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
+def test_truncation_and_position_bias_are_shown(visit: Open) -> None:
     page = visit()
     prediction = {
         "id": "0",
@@ -244,5 +244,5 @@ def test_a_service_with_a_key_asks_for_it_as_a_password(
     page.button("Código").click()
     assert "100 voters" in page.compare()
     page.context.close()
-    page.trouble = [said for said in page.trouble if "status of 401" not in said]
+    page.trouble = [answer for answer in page.trouble if "status of 401" not in answer]
     page.check()

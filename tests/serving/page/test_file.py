@@ -37,7 +37,7 @@ def run(page: Visit, n: int) -> None:
     page.page.get_by_role("heading", name="Results").wait_for()
 
 
-def test_a_dropped_file_is_forecast_as_the_service_says(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
+def test_a_dropped_file_is_predicted_as_by_the_service(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
     page = visit("#file")
     text = 'response_b,id,prompt,response_a\r\nno,"1","Say ""yes"", please","yes,\nyes"\r\n"; no",,=1+1,ja\r\n'
     page.page.evaluate(DROP, text)
@@ -47,14 +47,16 @@ def test_a_dropped_file_is_forecast_as_the_service_says(visit: Open, http: httpx
         {"prompt": 'Say "yes", please', "response_a": "yes,\nyes", "response_b": "no"},
         {"prompt": "=1+1", "response_a": "ja", "response_b": "; no"},
     ]
-    said = http.post("/v1/compare/batch", json={"battles": battles}).json()["predictions"]
+    answer = http.post("/v1/compare/batch", json={"battles": battles}).json()["predictions"]
     path = page.download("Download CSV", tmp_path)
     assert path.name == "mine-predictions.csv"
-    for row, prediction, name in zip(records(path), said, ("1", "2"), strict=True):
+    for row, prediction, name in zip(records(path), answer, ("1", "2"), strict=True):
         assert row["id"] == name and row["decision"] == prediction["decision"]
         assert [float(row[f"p_{key}"]) for key in ("a", "b", "tie")] == list(prediction["probabilities"].values())
     lines = page.download("Download JSON lines", tmp_path).read_text("utf-8").splitlines()
-    assert [json.loads(line)["probabilities"] for line in lines] == [prediction["probabilities"] for prediction in said]
+    assert [json.loads(line)["probabilities"] for line in lines] == [
+        prediction["probabilities"] for prediction in answer
+    ]
 
 
 def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_a_file_that_does_not_fit_gets_one_clear_message(visit: Open, name: str,
     assert page["#file-problem"].inner_text() == ""
 
 
-def test_rows_of_another_length_are_told_and_not_guessed(visit: Open) -> None:
+def test_rows_of_another_length_are_reported(visit: Open) -> None:
     page = visit("#file")
     page.choose("torn.csv", table(2) + "r2,only two\r\n,,,\r\n")
     run(page, 2)

@@ -56,7 +56,7 @@ def test_axe_finds_nothing_in_the_file_view(visit: Open, axe: str, scheme: str) 
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing_while_a_file_is_forecast(visit: Open, axe: str, scheme: str) -> None:
+def test_axe_finds_nothing_while_a_file_is_predicted(visit: Open, axe: str, scheme: str) -> None:
     page = visit("#file", color_scheme=scheme)
     busy = {"status": 429, "headers": {"Retry-After": "20"}, "json": {"error": {"message": "later", "errors": []}}}
     page.answer("v1/compare/batch", busy)

@@ -67,7 +67,7 @@ def test_quotes_after_the_end_of_a_quoted_cell_are_read_as_python_reads_them(vis
         assert page.page.evaluate(READ, [texts, size]) == expected
 
 
-def test_semicolons_and_tabs_are_told_by_the_first_row(visit: Open) -> None:
+def test_semicolons_and_tabs_are_detected_in_the_first_row(visit: Open) -> None:
     texts = ['a;b\n1,5;"x;y"\n', "a\tb\n1,5\tx\n", '"a,b";c\n1;2\n']
     expected = [[["a", "b"], ["1,5", "x;y"]], [["a", "b"], ["1,5", "x"]], [["a,b", "c"], ["1", "2"]]]
     assert visit().page.evaluate(READ, [texts, 4]) == expected
