@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from votecast.client.responses import ServedJudge
+from votecast.client.service_responses import ServedJudge
 from votecast.serving.app import build_app
 from votecast.serving.settings import ServiceSettings
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from votecast.serving.frames import pack, pack_list, receive, send, unpack
 from votecast.serving.judge_runner import JudgeRunner
 from votecast.serving.worker import load_judges
+from votecast.serving.worker_messages import pack, pack_list, receive, send, unpack
 
 BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from votecast.client.calls import Calls, Send, Steps, T, Text
-from votecast.client.responses import Leaderboard, Prediction, Reranked, ServedJudge
+from votecast.client.service_responses import Prediction, Reranked, ServedJudge, ServedLeaderboard
 from votecast.types import Battle
 
 
@@ -79,7 +79,7 @@ class AsyncClient:
         games: Iterable[Mapping[str, Any]],
         *,
         method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
-    ) -> Leaderboard:
+    ) -> ServedLeaderboard:
         """Rank models by votes, or by predictions of votes; see `Client.leaderboard`."""
         return await self._run(self._calls.leaderboard(games=list(games), method=method))
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from votecast.client.responses import (
+from votecast.client.service_responses import (
+    BatchResponse,
     Judges,
-    Leaderboard,
     Limits,
     Prediction,
-    Predictions,
     Reranked,
     Response,
     ServedJudge,
+    ServedLeaderboard,
 )
 from votecast.config.extras import need
 from votecast.errors import ConfigError, DataError, ServiceError
@@ -94,7 +94,7 @@ class Calls:
         further = b"" if rest == b"{}" else b"," + rest[1:-1]
         for first, part in in_requests(texts, limits.battles, limits.body_bytes - len(rest) - 20):
             body = b'{"battles":[' + b",".join(part) + b"]" + further + b"}"
-            found += (yield from self._send(Predictions, path, body, first)).predictions
+            found += (yield from self._send(BatchResponse, path, body, first)).predictions
         if len(found) != len(texts):
             raise self._unexpected(path)
         return found
@@ -103,9 +103,9 @@ class Calls:
         """Rank candidates."""
         return (yield from self._send(Reranked, "/v1/rerank", as_json(_given(body), "the request")))
 
-    def leaderboard(self, **body: object) -> Steps[Leaderboard]:
+    def leaderboard(self, **body: object) -> Steps[ServedLeaderboard]:
         """Rank models."""
-        return (yield from self._send(Leaderboard, "/v1/leaderboard", as_json(body, "the request")))
+        return (yield from self._send(ServedLeaderboard, "/v1/leaderboard", as_json(body, "the request")))
 
     def judges(self) -> Steps[list[ServedJudge]]:
         """List the judges."""

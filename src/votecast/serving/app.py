@@ -22,7 +22,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.staticfiles import StaticFiles
 
 from votecast import __version__
-from votecast.client.responses import Judges, Leaderboard, Prediction, Predictions, Reranked
+from votecast.client.service_responses import BatchResponse, Judges, Prediction, Reranked, ServedLeaderboard
 from votecast.serving.auth import Guard
 from votecast.serving.middleware import HEALTH, RECORD, STATIC, ServiceMiddleware, http_error
 from votecast.serving.rankings import check_pair_sizes, pairs_of, rank_candidates, rank_games
@@ -264,9 +264,9 @@ def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
     refusal = 401 if guarded else 403
     for path, post, response in (
         ("/v1/compare", routes.compare, Prediction),
-        ("/v1/compare/batch", routes.batch, Predictions),
+        ("/v1/compare/batch", routes.batch, BatchResponse),
         ("/v1/rerank", routes.rerank, Reranked),
-        ("/v1/leaderboard", routes.leaderboard, Leaderboard),
+        ("/v1/leaderboard", routes.leaderboard, ServedLeaderboard),
     ):
         app.router.add_api_route(
             path,

@@ -10,13 +10,13 @@ from typing import Any, Final, Self
 import numpy as np
 import pyarrow as pa
 
-from votecast.client.responses import ServedJudge
+from votecast.client.service_responses import ServedJudge
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
 from votecast.data.outputs.prediction_files import decide
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
-from votecast.judges.explaining import explain
+from votecast.judges.explain import explain
 from votecast.judges.load import load_judge
-from votecast.judges.orders import Order, both_orders, forecast, leaves
+from votecast.judges.response_order import Order, predict_both_orders, predict_in_order
 from votecast.judges.trained import TrainedJudge
 from votecast.types import CLASSES, Probabilities
 
@@ -78,8 +78,8 @@ class JudgeRunner:
         """Predict a few battles, so that the judge is warm, and return what it is."""
         asked = [dict(zip(("prompt", "response_a", "response_b"), texts, strict=True)) for texts in WARM_UP]
         battles = battles_of(asked)
-        cut = forecast(self.judge, battles)[1]
-        lengths = [getattr(getattr(leaf.settings, "text", None), "max_length", None) for leaf in leaves(self.judge)]
+        cut = predict_in_order(self.judge, battles)[1]
+        lengths = [getattr(getattr(leaf.settings, "text", None), "max_length", None) for leaf in self.judge.leaves()]
         known = [length for length in lengths if length is not None]
         facts = ServedJudge(
             name=self.name,
@@ -130,7 +130,7 @@ class JudgeRunner:
     def _predict(self, battles: Battles, order: Order) -> list[dict[str, Any]]:
         """Score rows of one order."""
         try:
-            p, cut = forecast(self.judge, battles, order)
+            p, cut = predict_in_order(self.judge, battles, order)
         except UnscoredRowsError as error:
             rest = [row for row in range(len(battles)) if row not in error.reasons]
             scored = iter(self._predict(battles.take(rest), order) if rest else [])
@@ -143,7 +143,7 @@ class JudgeRunner:
         return [{"p": shares, "decision": decision, "cut": lost} for shares, decision, lost in rows]
 
     def _explain(self, battle: Battles) -> dict[str, Any]:
-        given, swapped = both_orders(self.judge, battle)
+        given, swapped = predict_both_orders(self.judge, battle)
         reasons = explain(self.judge, battle)
         return {
             "orders": {"given": _shares(given), "swapped": _shares(swapped)},

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from votecast.client.responses import ServedJudge
-from votecast.serving.frames import pack
+from votecast.client.service_responses import ServedJudge
 from votecast.serving.request_errors import (
     DrainingError,
     InvalidRequestError,
@@ -25,6 +24,7 @@ from votecast.serving.request_errors import (
 )
 from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, count_tokens, next_due
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.worker_messages import pack
 from votecast.serving.worker_processes import Batch, WorkerGroup, WorkerProcess
 from votecast.types import CLASSES
 
@@ -345,7 +345,7 @@ def _no_worker(judge: str) -> WorkerLostError:
 
 
 def _as_prediction(name: str, answer: Mapping[str, Any], judge: Mapping[str, str]) -> dict[str, Any]:
-    """Return the answer of a worker in the shape of `votecast.client.responses.Prediction`."""
+    """Return the answer of a worker in the shape of `votecast.client.service_responses.Prediction`."""
     found: dict[str, Any] = {
         "id": name,
         "probabilities": dict(zip(CLASSES, answer["p"], strict=True)),

@@ -1,7 +1,7 @@
 """The bodies of requests and plain responses, as pydantic models; FastAPI makes the OpenAPI description from them.
 
 `app` declares them at its routes, `request_validation` parses bodies into them; responses that the client parses too
-are in `votecast.client.responses`.
+are in `votecast.client.service_responses`.
 """
 
 from __future__ import annotations

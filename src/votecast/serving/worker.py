@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from votecast.errors import VotecastError
-from votecast.serving.frames import pack, receive, send, unpack
+from votecast.serving.worker_messages import pack, receive, send, unpack
 
 if TYPE_CHECKING:
     from votecast.serving.judge_runner import JudgeRunner

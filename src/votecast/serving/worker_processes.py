@@ -17,11 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from votecast.client.responses import ServedJudge
+from votecast.client.service_responses import ServedJudge
 from votecast.config.machine import usable_cores
-from votecast.serving.frames import pack, pack_list, read_frame, unpack, write_frame
 from votecast.serving.request_queue import QueuedRow
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.worker_messages import pack, pack_list, read_frame, unpack, write_frame
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool
