@@ -88,7 +88,7 @@ def rank_games(body: LeaderboardRequest) -> dict[str, Any]:
         InvalidRequestError: If they cannot be ranked.
 
     Example:
-        >>> games = [GameRequest(model_a="x", model_b="y", winner=winner) for winner in ("a", "a", "b")]
+        >>> games = [{"model_a": "x", "model_b": "y", "winner": winner} for winner in ("a", "a", "b")]
         >>> [each["model"] for each in rank_games(LeaderboardRequest(games=games))["models"]]
         ['x', 'y']
     """
