@@ -1,4 +1,4 @@
-"""votecast forecasts how people vote: given a prompt and two answers, the probability that A wins, B wins, or a tie.
+"""Predict how people vote: given a prompt and two responses, the probability that A wins, B wins, or a tie.
 
 Example:
     >>> import votecast
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from votecast.errors import VotecastError as VotecastError
     from votecast.jobs.predict import predict_file as predict_file
     from votecast.jobs.rerank import rerank as rerank
-    from votecast.judges.cascading import cascade as cascade
-    from votecast.judges.ensembling import ensemble as ensemble
+    from votecast.judges.cascade import cascade as cascade
+    from votecast.judges.ensemble import ensemble as ensemble
     from votecast.judges.evaluate import evaluate as evaluate
     from votecast.judges.load import load_judge as load_judge
     from votecast.judges.recalibrate import calibrate_judge as calibrate_judge
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from votecast.types import Judge as Judge
     from votecast.types import Probabilities as Probabilities
 
-_HOMES = {
+_MODULES = {
     "audit_judge": "reports.audit",
     "calibrate_judge": "judges.recalibrate",
-    "cascade": "judges.cascading",
+    "cascade": "judges.cascade",
     "AsyncClient": "client",
     "Client": "client",
     "Battles": "data.battles",
@@ -67,7 +67,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "ServiceError": "errors",
     "VotecastError": "errors",
-    "ensemble": "judges.ensembling",
+    "ensemble": "judges.ensemble",
     "evaluate": "judges.evaluate",
     "TrainedJudge": "judges.trained",
     "load_judge": "judges.load",
@@ -80,13 +80,13 @@ _HOMES = {
     "Probabilities": "types",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public are {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"votecast.{_HOMES[name]}"), name)
+    if name not in _MODULES:
+        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public names are {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"votecast.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

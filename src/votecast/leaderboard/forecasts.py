@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
 from votecast.judges.asking import ask, numbers_of
-from votecast.judges.sharing import shared_rows
+from votecast.judges.shared_rows import shared_rows
 from votecast.leaderboard.vote_rows import has_texts
 from votecast.types import Probabilities, Progress
 
@@ -133,5 +133,5 @@ def _held_forecasts(judge: Any, battles: Battles) -> Probabilities:
     place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
     keys = zip(battles.ids, battles.content_hashes(), strict=True)
     rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-    out[rows >= 0] = held.forecasts[0][rows[rows >= 0]]
+    out[rows >= 0] = held.predictions[0][rows[rows >= 0]]
     return out

@@ -1,10 +1,12 @@
-"""What judges made of other judges share: whole judges inside one, asked together and kept in one folder."""
+"""The base of judges made of other judges: whole judges inside one, kept in one folder.
+
+Ensembles and cascades derive from it.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,40 +23,40 @@ from votecast.text.report import Cut
 from votecast.types import Probabilities, Run
 
 
-class ComposedSettings(Settings):
+class CompositeSettings(Settings):
     """Settings of a judge made of judges.
 
     Args:
-        judges: How many judges it holds.
+        judges: Number of judges it holds.
     """
 
     judges: int = Field(default=1, ge=1, le=50)
 
 
-class ComposedModel(Model[Battles]):
-    """Judges inside a judge; a family says in `predict` what becomes of their forecasts.
+class CompositeModel(Model[Battles]):
+    """Judges inside a judge; a family implements in `predict` how their predictions are combined.
 
     Args:
-        settings: How many judges, and what the family adds.
+        settings: Number of judges, and what the family adds.
         seed: Not used: nothing here is random.
         judges: The judges, fitted; none until `load`.
     """
 
-    settings_type: ClassVar[type[Settings]] = ComposedSettings
+    settings_type: ClassVar[type[Settings]] = CompositeSettings
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0, judges: Sequence[TrainedJudge] = ()) -> None:
         super().__init__(settings, seed=seed)
-        self._asked: tuple[Battles, Cut | None] | None = None
         self._hold(judges)
+        self._truncation: tuple[Battles, Cut | None] | None = None  # of the battles predicted last
 
     @property
     def order_matters(self) -> bool:
-        """Whether any judge sees the answers in one order only."""
+        """Whether any judge sees the responses in one order only."""
         return any(judge.fitted.members[0].order_matters for judge in self.judges)
 
     @property
     def base(self) -> dict[str, Any] | None:
-        """The weights that the first judge which stands on some does not hold."""
+        """The weights outside its folder of the first judge that has some."""
         found = (judge.fitted.members[0].base for judge in self.judges)
         return next((base for base in found if base is not None), None)
 
@@ -62,22 +64,28 @@ class ComposedModel(Model[Battles]):
         """Return the members of all judges."""
         return [member for judge in self.judges for member in judge.fitted.members]
 
-    def prepare(self, battles: Battles) -> Battles:
-        """The battles themselves: every judge prepares them in its own way."""
-        return battles
-
     def with_shown_order(self) -> Self:
         """Return this model with judges that predict from the shown order alone."""
         made = copy.copy(self)
-        made.judges = [as_shown(judge) for judge in self.judges]
+        made.judges = [judge.with_shown_order() for judge in self.judges]
         return made
 
+    def prepare(self, battles: Battles) -> Battles:
+        """Return the battles themselves: every judge prepares them in its own way."""
+        return battles
+
     def truncation(self, prepared: Battles) -> Cut | None:
-        """What the cuts of the first judge that cuts leave of every battle."""
-        if self._asked is not None and self._asked[0] is prepared:
-            return self._asked[1]
+        """Return the truncation of the first judge that truncates."""
+        if self._truncation is not None and self._truncation[0] is prepared:
+            return self._truncation[1]
         found = (judge.truncation(prepared) for judge in self.judges)
         return next((cut for cut in found if cut is not None), None)
+
+    def predict_each(self, battles: Battles) -> NDArray[np.float64]:
+        """Return the calibrated predictions of every judge, shape (judges, n, 3)."""
+        found = [judge.predict_with_truncation(battles) for judge in self.judges]
+        self._truncation = battles, next((cut for _, cut in found if cut is not None), None)
+        return np.stack([p for p, _ in found])
 
     def fit(
         self,
@@ -87,25 +95,15 @@ class ComposedModel(Model[Battles]):
         groups: NDArray[np.int64] | None = None,  # noqa: ARG002
         run: Run = Run(),  # noqa: ARG002
     ) -> Self:
-        """Refuse: what such a judge learns it learns from judges that are trained already.
+        """Refuse to fit: such a judge is made of fitted judges.
 
         Raises:
             ConfigError: Always.
         """
         raise ConfigError(
-            f"{type(self).__name__} is made of judges that are trained already and cannot be trained itself; "
-            "train them with votecast train and join them with votecast ensemble or votecast cascade"
+            f"{type(self).__name__} is made of fitted judges and cannot be trained itself; train them with votecast "
+            "train and join them with votecast ensemble or votecast cascade"
         )
-
-    def predict(self, prepared: Battles) -> Probabilities:
-        """Probabilities of shape (n, 3)."""
-        raise NotImplementedError
-
-    def forecasts(self, battles: Battles) -> NDArray[np.float64]:
-        """What every judge forecasts, calibrated as it is by itself, shape (judges, n, 3)."""
-        found = [judge.predict_with_truncation(battles) for judge in self.judges]
-        self._asked = battles, next((cut for _, cut in found if cut is not None), None)
-        return np.stack([p for p, _ in found])
 
     def save(self, folder: Path) -> None:
         """Write every judge into a folder of its own."""
@@ -121,11 +119,3 @@ class ComposedModel(Model[Battles]):
     def _hold(self, judges: Sequence[TrainedJudge]) -> None:
         self.judges = list(judges)
         self.numbers = tuple(dict.fromkeys(name for judge in judges for name in judge.numbers))
-
-
-def as_shown(judge: TrainedJudge) -> TrainedJudge:
-    """Return the judge predicting from the shown order of the answers alone; itself if order does not matter to it."""
-    if not any(member.order_matters for member in judge.fitted.members):
-        return judge
-    members = [member.with_shown_order() for member in judge.fitted.members]
-    return TrainedJudge.of(judge.recipe, replace(judge.fitted, members=members))

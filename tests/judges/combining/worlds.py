@@ -11,14 +11,14 @@ import numpy as np
 class World:
     """Forecasts (m, n, 3), votes (n, 3), weights and groups (n,)."""
 
-    forecasts: np.ndarray
+    predictions: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
     groups: np.ndarray
 
     @property
     def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        return self.forecasts, self.targets, self.weights, self.groups
+        return self.predictions, self.targets, self.weights, self.groups
 
 
 def world(n: int = 600, *, noise: tuple[float, ...] = (0.4, 0.7, 1.0), seed: int = 0, soft: bool = False) -> World:
