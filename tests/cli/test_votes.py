@@ -86,7 +86,7 @@ def test_settings_that_are_in_the_way_are_left_alone(votecast: Callable, votes: 
     ):
         ran = votecast(*words, "--json", tmp_path / "found.json")
         assert ran.code == 1
-        assert "found.json.settings.json exists" in ran.err
+        assert "found.json.settings.json already exists" in ran.err
     assert (tmp_path / "found.json.settings.json").read_text() == "mine"
     assert not (tmp_path / "found.json").exists()
 

@@ -53,5 +53,5 @@ def test_device_map_is_handed_over_only_where_it_is_asked_for(monkeypatch: pytes
     load = Source.load
     monkeypatch.setattr(Source, "load", lambda self, *args, **kwargs: (asked.append(kwargs), load(self, *args))[1])
     for device_map in (None, "auto"):
-        DecoderModel(DecoderSettings(name="tiny:llama", device_map=device_map)).backbone()
+        DecoderModel(DecoderSettings(name="tiny:llama", device_map=device_map)).load_backbone()
     assert [found["options"].get("device_map") for found in asked] == [None, "auto"]

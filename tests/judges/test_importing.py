@@ -19,12 +19,12 @@ from tests.judges.checkpoints import checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from votecast.data.battles import Battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.data.simulation import simulate
 from votecast.data.simulation.files import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
 from votecast.judges.evaluate import evaluate_out_of_fold
-from votecast.judges.importing import calibrate, check_apart, checked_labels, import_judge
+from votecast.judges.import_checkpoints import calibrate, check_apart, checked_labels, import_judge
 from votecast.judges.train import train
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural.backbone import TINY_ENCODERS
@@ -280,7 +280,7 @@ BROKEN = {
     ),
     "no numbers": (
         weights(lambda found: found | {"classifier.bias": torch.full((3,), torch.nan)}),
-        "predicted .nan, nan, nan. for row 1",
+        "forecast .nan, nan, nan. for row 1",
     ),
     "an unknown type": (configured(model_type="unheard-of"), "cannot be loaded"),
     "a model of pictures": (configured(model_type="vit"), "no sequence classifier of the type 'vit'"),

@@ -51,7 +51,7 @@ def cascade(
         overwrite: Replace existing outputs.
     """
     check_outputs(html, json, settings_of_json(json), overwrite=overwrite)
-    from votecast.judges.cascading import cascade as make_cascade
+    from votecast.judges.cascade import cascade as make_cascade
 
     options: dict[str, Any] = {"max_loss": max_loss, "budget": budget, "draws": draws, "allow_leak": allow_leak}
     options |= {} if reading.seed is None else {"seed": reading.seed}

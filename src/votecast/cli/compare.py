@@ -35,7 +35,7 @@ def compare(
         json: Write the forecast as JSON ("-" is standard output).
         overwrite: Replace an existing file.
     """
-    from votecast.data.writing.predictions import decide
+    from votecast.data.outputs.prediction_files import decide
     from votecast.judges.load import load_judge
     from votecast.types import CLASSES
 

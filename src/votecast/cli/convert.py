@@ -40,8 +40,8 @@ def convert(
         json: Write what was read and repaired as JSON ("-" is standard output).
         overwrite: Replace existing outputs.
     """
-    from votecast.data.reading import VoteReader
-    from votecast.data.writing import write_votes
+    from votecast.data.outputs import write_votes
+    from votecast.data.reader import VoteReader
 
     if str(out) == STANDARD_INPUT:
         raise ConfigError(

@@ -55,10 +55,10 @@ def decide(
         json: Write a summary as JSON ("-" is standard output).
         overwrite: Replace existing outputs, and discard unfinished work on them.
     """
-    from votecast.data.writing.sinks import container_of
+    from votecast.data.outputs.table_writer import container_of
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
-    from votecast.judges.asking import set_inference
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import set_inference
 
     check_asked(error, confidence, method)
     container_of(out)
@@ -102,10 +102,10 @@ def decide(
 
 
 def _votes(path: str, format: str, judge: Any) -> Any:
-    from votecast.data.reading import read_votes
-    from votecast.judges.asking import numbers_of
+    from votecast.data.reader import read_votes
+    from votecast.judges.predict_batch import reader_numbers
 
-    return read_votes(path, labels="required", format=format, **numbers_of(judge))
+    return read_votes(path, labels="required", format=format, **reader_numbers(judge))
 
 
 def show(summary: Mapping[str, Any], out: Path) -> None:

@@ -42,7 +42,7 @@ def ensemble(
         overwrite: Replace an existing judge folder.
     """
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    from votecast.judges.ensembling import ensemble as make_ensemble
+    from votecast.judges.ensemble import ensemble as make_ensemble
 
     options: dict[str, Any] = {"method": method, "stacker": stacker, "name": name}
     options |= {} if reading.seed is None else {"seed": reading.seed}

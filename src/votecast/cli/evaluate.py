@@ -99,7 +99,7 @@ def measure(
     Returns:
         The votes, and the evaluation as a dict.
     """
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.judges.evaluate import Predictions, load_predictor, numbers_of_both
     from votecast.judges.evaluate import evaluate as evaluate_votes
     from votecast.judges.load import load_judge

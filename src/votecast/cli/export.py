@@ -19,7 +19,7 @@ def export(*, judge: str, out: Path, json: JsonPath = None) -> None:
         json: Write what was exported as JSON ("-" is standard output).
     """
     from votecast.artifacts import check_free
-    from votecast.judges.exporting import export_judge
+    from votecast.judges.export_networks import export_judge
     from votecast.judges.load import load_judge
 
     check_outputs(json, settings_of_json(json), overwrite=False)

@@ -81,7 +81,7 @@ def import_(
     settings |= {"model.orders": orders} | given
     for package in ("torch", "transformers"):
         need(package)
-    from votecast.judges.importing import check_apart, import_judge
+    from votecast.judges.import_checkpoints import check_apart, import_judge
 
     check_apart(out, folders)
     order = None if labels is None else labels.split(",")
@@ -108,7 +108,7 @@ def _checked(family: str) -> Literal["cross_encoder", "decoder"]:
 
 
 def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
 
     bars.steps("reading votes", 0, 1)
     return read_votes(votes, **({"labels": "required"} | reader))
@@ -117,7 +117,7 @@ def _read(votes: Path, reader: dict[str, Any], bars: Bars) -> Battles:
 def _calibrated(judge: TrainedJudge, battles: Battles, method: str) -> TrainedJudge:
     """The judge calibrated and measured on votes."""
     from votecast.judges.evaluate import evaluate_out_of_fold
-    from votecast.judges.importing import calibrate
+    from votecast.judges.import_checkpoints import calibrate
 
     made = calibrate(judge, battles, method)
     report = battles.report

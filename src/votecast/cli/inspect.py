@@ -35,7 +35,7 @@ def inspect(
         overwrite: Replace an existing file.
     """
     from votecast.data.exploration import explore
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)

@@ -35,7 +35,7 @@ UNITS = {
 }
 """What the parameters of ties are."""
 
-KINDS = {"voted": "votes", "forecast": "pairs forecast"}
+KINDS = {"voted": "votes", "predicted": "pairs predicted"}
 """What the rows of a leaderboard are."""
 
 _ELO = 100
@@ -124,7 +124,7 @@ def rank(
 def _check_kind(out: Path | None) -> None:
     """Refuse at once what could not be written in the end."""
     if out is not None:
-        from votecast.data.writing.sinks import container_of
+        from votecast.data.outputs.table_writer import container_of
 
         container_of(out)
 
@@ -134,7 +134,7 @@ def _write(
 ) -> None:
     judge = board.judge
     if out is not None:
-        from votecast.leaderboard.writing import write_leaderboard
+        from votecast.leaderboard.board import write_leaderboard
 
         write_leaderboard(board, out, overwrite=overwrite)
         write_settings(out, "rank", asked, judge=judge)

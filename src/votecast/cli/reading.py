@@ -62,7 +62,7 @@ def about_all_rows(inputs: Sequence[str], reader: Mapping[str, Any]) -> int | No
         inputs: Paths, globs and folders.
         reader: Options of `read_votes`.
     """
-    from votecast.jobs.parts.inputs import find_inputs
+    from votecast.jobs.input_files import find_inputs
 
     with contextlib.suppress(VotecastError):  # whoever reads the files says what is wrong with them
         found = find_inputs(inputs)
@@ -133,7 +133,7 @@ def _parquet_rows(path: str) -> int:
 
 def _estimated_rows(path: str, reader: Mapping[str, Any]) -> float:
     """From the size of the file and of its first rows."""
-    from votecast.data.reading import VoteReader
+    from votecast.data.reader import VoteReader
 
     options = {name: reader[name] for name in ("format", "text") if name in reader}
     head = next(iter(VoteReader(path, labels="ignored", limit=_HEAD_ROWS, **options)), None)

@@ -102,8 +102,8 @@ def rerank(
 
 def _about_rows(path: str, limit: int | None) -> int | None:
     """About how many rows a file has, from its size and that of its first rows; None where that cannot be told."""
-    from votecast.data.candidate_files import CandidateReader
-    from votecast.data.writing.sinks import as_json
+    from votecast.data.candidates import CandidateReader
+    from votecast.data.outputs.table_writer import as_json
 
     if path.endswith(".parquet"):
         return about_rows(path, {"limit": limit})
