@@ -16,7 +16,7 @@ from votecast.data.outputs.score_files import Scores
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.ensemble import ensemble
-from votecast.judges.link import link_judge
+from votecast.judges.link_scores import link_judge
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import log_loss
