@@ -29,7 +29,7 @@ FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elemen
 
 
 class Inside:
-    """A judge inside that says what it is told to, and remembers what it was asked for."""
+    """A judge inside that returns what it is given, and remembers what it was asked for."""
 
     numbers = ()
 
@@ -114,16 +114,16 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(rows, 3)) * 1.5
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    forecasts = []
+    predictions = []
     for known in quality:
         seen = logits * known + rng.normal(size=logits.shape) * (1 - known)
         p = np.exp(seen * known)
-        forecasts.append(p / p.sum(axis=1, keepdims=True))
+        predictions.append(p / p.sum(axis=1, keepdims=True))
     votes = [("a", "b", "tie")[rng.choice(3, p=p)] for p in true]
     texts = [
         {"prompt": f"{row}", "response_a": "x", "response_b": "y", "winner": vote} for row, vote in enumerate(votes)
     ]
-    return Trial(Battles.from_rows(texts), np.stack(forecasts), None, seconds, np.arange(rows))
+    return Trial(Battles.from_rows(texts), np.stack(predictions), None, seconds, np.arange(rows))
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
     return [TrainedJudge("cheap", leaning).fit(votes), TrainedJudge("cheap", {"folds.n": 2, "seed": 1}).fit(votes)]
 
 
-def test_exchanged_battles_go_where_their_own_forecasts_send_them(judges: list[TrainedJudge]) -> None:
+def test_swapped_battles_go_where_their_own_predictions_send_them(judges: list[TrainedJudge]) -> None:
     votes, _ = next(simulate(rows=100, seed=2, batch=100))
     both = Battles.concat([votes, votes.swapped()])
     held = cascade(judges, both, max_loss=0.02, seconds=[0.001, 0.01], draws=0).fitted.out_of_fold
