@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.leaderboard import Games, Predicted, Ranking, fit_ranking, rank_models
-from votecast.leaderboard.fit import RANKING_MODELS
+from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 
 Floats = NDArray[np.float64]
 REACH, WITHIN = (0.93, 0.97), 0.99

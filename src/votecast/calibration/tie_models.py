@@ -248,6 +248,10 @@ class Likelihood(ABC):
     def information(self, terms: Terms) -> Floats:
         """Return minus the second derivatives of the penalised log-likelihood, shape (k, k)."""
 
+    def newton_matrix(self, terms: Terms) -> Floats:
+        """Return the matrix that Newton's step divides by: the information, unless a subclass must complete it."""
+        return self.information(terms)
+
     def terms(self, point: Floats) -> Terms:
         """Return the log-likelihood of each row, with derivatives."""
         return self.model.terms(*self.predictors(point), self.votes)
@@ -258,7 +262,7 @@ class Likelihood(ABC):
 
     def step(self, point: Floats, terms: Terms) -> Floats | None:
         """Return Newton's step, 0 for parameters that would leave their bounds; None where there is none."""
-        slope, bend = self.gradient(point, terms), self.information(terms)
+        slope, bend = self.gradient(point, terms), self.newton_matrix(terms)
         free = ~(((point <= self.lower) & (slope < 0)) | ((point >= self.upper) & (slope > 0)))
         step: Floats = np.zeros(len(point))
         slope, bend = slope[free], bend[np.ix_(free, free)]

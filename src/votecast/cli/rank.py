@@ -35,7 +35,7 @@ UNITS = {
 }
 """What the parameters of ties are."""
 
-KINDS = {"voted": "votes", "forecast": "pairs forecast"}
+KINDS = {"voted": "votes", "predicted": "pairs predicted"}
 """What the rows of a leaderboard are."""
 
 _ELO = 100
@@ -134,7 +134,7 @@ def _write(
 ) -> None:
     judge = board.judge
     if out is not None:
-        from votecast.leaderboard.writing import write_leaderboard
+        from votecast.leaderboard.board import write_leaderboard
 
         write_leaderboard(board, out, overwrite=overwrite)
         write_settings(out, "rank", asked, judge=judge)

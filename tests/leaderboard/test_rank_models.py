@@ -11,7 +11,7 @@ from tests.leaderboard.arenas import arena
 
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.leaderboard import METHODS, Games, fit_ranking, rank_models
-from votecast.leaderboard.methods import ELSEWHERE
+from votecast.leaderboard.settings import EVALICA
 
 UNIT = 400 / np.log(10)
 
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_ranking():
 
 
 @pytest.mark.parametrize("intervals", ["sandwich", "bootstrap"])
-def test_exchange_of_a_and_b_changes_nothing(intervals):
+def test_swapping_a_and_b_changes_nothing(intervals):
     games = arena(4, 300, prompts=100)
     turned = replace(games, a=games.b, b=games.a, outcome=games.outcome[:, [1, 0, 2]])
     one, two = (rank_models(each, method="davidson", intervals=intervals, draws=20) for each in (games, turned))
@@ -152,7 +152,7 @@ def test_models_that_never_met_have_no_observed_rate():
     assert ranking.met[x, z] == 0
 
 
-def test_style_is_told_with_its_unit():
+def test_style_is_reported_with_its_unit():
     games = arena(5, 900, style=[0.6, 0.0])
     long, other = rank_models(games).style
     assert (long.name, other.name) == ("s0", "s1")
@@ -163,12 +163,12 @@ def test_style_is_told_with_its_unit():
 
 def test_everything_can_be_written_as_json():
     for method in ("rao_kupper", "counting"):
-        told = json.loads(json.dumps(rank_models(arena(4, 200), method=method, draws=20).to_dict(), allow_nan=False))
-        assert told["models"] == list(rank_models(arena(4, 200), method=method, draws=20).models)
-    assert told["expected"][0][1] is None
+        found = json.loads(json.dumps(rank_models(arena(4, 200), method=method, draws=20).to_dict(), allow_nan=False))
+        assert found["models"] == list(rank_models(arena(4, 200), method=method, draws=20).models)
+    assert found["expected"][0][1] is None
 
 
-@pytest.mark.parametrize("method", ELSEWHERE)
+@pytest.mark.parametrize("method", EVALICA)
 def test_fits_of_evalica_have_bootstrap_intervals(method):
     pytest.importorskip("evalica")
     ranking = rank_models(arena(5, 400), method=method, draws=40)
@@ -205,14 +205,14 @@ def test_elo_is_that_of_evalica_row_by_row():
     assert np.array_equal(rank_models(turned, method="elo", draws=20).score, ours.score)
 
 
-def test_without_evalica_its_fits_say_how_to_install_it(monkeypatch):
+def test_without_evalica_its_fits_name_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "evalica", None)
     with pytest.raises(MissingExtraError, match=r"pip install .*\[rank\]'"):
         rank_models(arena(4, 100), method="newman")
     assert rank_models(arena(4, 100)).models
 
 
-def test_settings_that_are_none_are_refused():
+def test_settings_that_are_none_raise():
     games = arena(4, 100)
     for wrong, message in (
         ({"method": "bradley-terry"}, "did you mean bradley_terry"),

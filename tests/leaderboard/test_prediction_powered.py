@@ -97,7 +97,7 @@ def test_useless_predictions_are_hardly_used():
     assert np.mean(tunings) < 0.12
 
 
-def test_predictions_that_tell_only_the_models_are_not_used():
+def test_predictions_that_depend_only_on_the_models_are_not_used():
     games, predicted = world(400, 2000)
     constant = Predicted(np.full((400, 3), 1 / 3), replace(predicted.unlabelled, outcome=np.full((2000, 3), 1 / 3)))
     fit = fit_ranking(games, predicted=constant)
@@ -115,7 +115,7 @@ def test_predicted_games_may_be_about_other_pairs_than_votes():
     assert np.diag(one.covariance)[0] < np.diag(alone.covariance)[0]
 
 
-def test_pairs_without_votes_are_said():
+def test_pairs_without_votes_are_reported():
     games, predicted = world(400, 2000)
     pair = ((games.a == 0) & (games.b == 1)) | ((games.a == 1) & (games.b == 0))
     kept = np.flatnonzero(~pair)
@@ -170,7 +170,7 @@ def test_bootstrap_and_sandwich_agree(method, style):
     assert np.mean(two.high - two.low) == pytest.approx(np.mean(one.high - one.low), rel=0.2)
 
 
-def test_exchange_of_a_and_b_changes_nothing():
+def test_swapping_a_and_b_changes_nothing():
     games, predicted = world(300, 1000, style=0.5)
 
     def turned(each):
@@ -183,7 +183,7 @@ def test_exchange_of_a_and_b_changes_nothing():
     assert np.array_equal(one.covariance, two.covariance)
 
 
-def test_what_does_not_fit_is_refused():
+def test_mismatched_predictions_raise():
     games, predicted = world(100, 100, style=0.5)
     with pytest.raises(DataError, match="99 predictions are given for 100 voted games"):
         fit_ranking(games, predicted=replace(predicted, labelled=predicted.labelled[1:]))

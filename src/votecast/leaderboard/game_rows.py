@@ -1,4 +1,7 @@
-"""Games made uniform: the model with the smaller number first, rows that say nothing left out, votes summed by pair."""
+"""Rows of games in one form: the smaller model number first, votes summed by pair of models.
+
+Called by the sample of a ranking, its likelihood and its intervals.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from votecast.leaderboard.games import Games, Ints
-from votecast.types import Floats, swap_columns
+from votecast.leaderboard.games import Games
+from votecast.types import Bools, Floats, Ints, swap_columns
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Games with the smaller number of a model first; exchanging a and b changes nothing here, to the last bit.
+    """Games with the smaller model number first; swapping a and b changes nothing here, to the last bit.
 
     Args:
         models: How many models there are.
@@ -36,16 +38,16 @@ class Rows:
 
     @classmethod
     def of(cls, games: Games) -> Self:
-        """The rows that count: of a weight above 0, and between two models."""
+        """Return the rows that count: of a weight above 0, and between two models."""
         kept = np.flatnonzero((games.weights > 0) & (games.a != games.b))
-        a, b = games.a[kept], games.b[kept]
+        a, b, outcome = games.a[kept], games.b[kept], games.outcome[kept]
         swap = a > b
         style = np.zeros((len(kept), 0)) if games.style is None else games.style[kept]
         return cls(
             models=len(games.models),
             first=np.minimum(a, b),
             second=np.maximum(a, b),
-            votes=exchanged_where(swap, games.outcome[kept]) * games.weights[kept, None],
+            votes=np.where(swap[:, None], swap_columns(outcome), outcome) * games.weights[kept, None],
             clusters=games.clusters[kept],
             style=np.where(swap[:, None], -style, style),
             kept=kept,
@@ -65,11 +67,11 @@ class Rows:
         return self.first * self.models + self.second
 
     def times(self, counts: Floats) -> Rows:
-        """The rows, each counting so many times."""
+        """Return the rows, each counting so many times."""
         return replace(self, votes=self.votes * counts[:, None])
 
-    def take(self, mask: NDArray[np.bool_], number: Ints | None = None, models: int | None = None) -> Rows:
-        """Some of the rows, with models numbered anew if a numbering is given."""
+    def take(self, mask: Bools, number: Ints | None = None, models: int | None = None) -> Rows:
+        """Return some of the rows, with models renumbered if a numbering is given."""
         first, second = self.first[mask], self.second[mask]
         if number is not None:
             first, second = number[first], number[second]
@@ -105,7 +107,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class ModelPairs:
     """The pairs of models that met.
 
     Args:
@@ -120,7 +122,7 @@ class Pairs:
 
     @classmethod
     def of(cls, rows: Rows) -> Self:
-        """The pairs in these rows, in order."""
+        """Return the pairs in these rows, in order."""
         codes = np.flatnonzero(np.bincount(rows.codes, minlength=rows.models**2))
         return cls(rows.models, codes // rows.models, codes % rows.models)
 
@@ -128,36 +130,37 @@ class Pairs:
         return len(self.first)
 
     def number(self, rows: Rows) -> Ints:
-        """Which pair each row is of, shape (n,); -1 for a pair that is not here."""
+        """Return which pair each row is of, shape (n,); -1 for a pair that is not here."""
         where = np.full(self.models**2, -1, dtype=np.int64)
         where[self.first * self.models + self.second] = np.arange(len(self))
         return np.asarray(where[rows.codes])
 
     def cells(self, votes: Floats) -> Cells:
-        """Cells of these pairs with votes of shape (p, 3)."""
+        """Return cells of these pairs with votes of shape (p, 3)."""
         return Cells(self.models, self.first, self.second, votes, np.zeros((len(self), 0)))
 
 
-def sums_by(number: Ints, size: int, columns: Floats) -> Floats:
-    """Sums of the rows of each number, shape (size, k)."""
+def sum_by_number(number: Ints, size: int, columns: Floats) -> Floats:
+    """Sum the rows of each number, shape (size, k)."""
     if not columns.shape[1]:
         return np.zeros((size, 0))
     return np.stack([np.bincount(number, column, minlength=size) for column in columns.T], axis=1)
 
 
-def exchanged_where(swap: NDArray[np.bool_], p: Floats) -> Floats:
-    """The columns a and b exchanged in some rows."""
-    return np.asarray(np.where(swap[:, None], swap_columns(p), p))
-
-
 def laplacian(cells: Cells | Rows, values: Floats) -> Floats:
-    """Sum over cells of value times (e_first - e_second)(e_first - e_second)', shape (models, models)."""
+    """Sum value times (e_first - e_second)(e_first - e_second)' over cells, shape (models, models)."""
     m = cells.models
     upper = np.bincount(cells.first * m + cells.second, values, minlength=m * m).reshape(m, m)
     return np.asarray(np.diag(upper.sum(axis=0) + upper.sum(axis=1)) - upper - upper.T)
 
 
-def by_models(cells: Cells | Rows, values: Floats) -> Floats:
-    """Sum over cells of value times (e_first - e_second), shape (models,)."""
+def sum_by_models(cells: Cells | Rows, values: Floats) -> Floats:
+    """Sum value times (e_first - e_second) over cells, shape (models,)."""
     m = cells.models
     return np.asarray(np.bincount(cells.first, values, minlength=m) - np.bincount(cells.second, values, minlength=m))
+
+
+def number_clusters(clusters: Ints) -> tuple[Ints, int]:
+    """Number clusters from 0 without gaps, and count them."""
+    names, number = np.unique(clusters, return_inverse=True)
+    return number.astype(np.int64), len(names)

@@ -1,43 +1,45 @@
-"""Who is better than whom, the ranks that follow, and chances to win, with intervals."""
+"""Which models are significantly better than others, the ranks that follow, and chances to win.
+
+Called by `rank_models` after the fit.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
-from votecast.leaderboard.bootstrap import Drawn
-from votecast.leaderboard.curves import Curve
-from votecast.leaderboard.games import Ints
-from votecast.leaderboard.rows import Rows
-from votecast.types import Floats
+from votecast.calibration.tie_models import TieModel
+from votecast.leaderboard.bootstrap import DrawnFits
+from votecast.leaderboard.game_rows import Rows
+from votecast.types import Bools, Floats, Ints
 
-_TINY = 1e-12
+_TINY: Final = 1e-12
+"""Differences of strengths up to this count as 0: rounding must not make equal models differ."""
 
 
-class Places(NamedTuple):
+class Ranks(NamedTuple):
     """Ranks of models.
 
     Args:
         better: Whether the row's model is significantly better than the column's, shape (m, m).
         rank: 1 + how many models are significantly better, shape (m,).
-        low: Best place that is left open when all comparisons of a model are made at once, shape (m,).
-        high: Worst such place, shape (m,).
+        low: Best rank that the votes leave open when all comparisons of a model are made at once, shape (m,).
+        high: Worst such rank, shape (m,).
     """
 
-    better: NDArray[np.bool_]
+    better: Bools
     rank: Ints
     low: Ints
     high: Ints
 
 
-def places(strengths: Floats, covariance: Floats, clusters: int, level: float, drawn: Drawn | None) -> Places:
-    """Compare all pairs of models.
+def compute_ranks(strengths: Floats, covariance: Floats, clusters: int, level: float, drawn: DrawnFits | None) -> Ranks:
+    """Compare all pairs of models, and rank them.
 
     A model is significantly better where the interval of the difference is above 0. Intervals of ranks hold a model's
-    true rank with at least the level asked: they compare it with all others at once, at a level that is shared out
+    true rank with at least the level asked: they compare it with all others at once, at a level divided
     among the comparisons (Mogstad, Romano, Shaikh & Wilhelm 2024, section 3, with Bonferroni's bound).
 
     Args:
@@ -52,28 +54,31 @@ def places(strengths: Floats, covariance: Floats, clusters: int, level: float, d
     variance = np.diag(covariance)[:, None] + np.diag(covariance)[None, :] - 2 * covariance
     error = np.sqrt(np.maximum(variance, 0.0))
     if drawn is None:
-        better = gap > quantile(level, clusters) * error + _TINY
+        better = gap > student_quantile(level, clusters) * error + _TINY
     else:
-        better = _lower_ends(drawn.strengths, level) > _TINY
+        share = (1 - level) / 2
+        columns = drawn.strengths.T  # lower end of each difference, one model at a time for memory
+        ends = [np.quantile(each[:, None] - drawn.strengths, share, axis=0, method="weibull") for each in columns]
+        better = np.stack(ends) > _TINY
     np.fill_diagonal(better, val=False)
-    surely = gap > quantile(1 - (1 - level) / max(m - 1, 1), clusters) * error + _TINY
+    surely = gap > student_quantile(1 - (1 - level) / max(m - 1, 1), clusters) * error + _TINY
     surely &= better  # percentiles and standard errors may differ
     low, high = 1 + surely.sum(axis=0), m - surely.sum(axis=1)
-    return Places(better, 1 + better.sum(axis=0), low, high)
+    return Ranks(better, 1 + better.sum(axis=0), low, high)
 
 
-def quantile(level: float, clusters: int) -> float:
-    """Student's quantile for a two-sided interval with one degree of freedom less than there are clusters.
+def student_quantile(level: float, clusters: int) -> float:
+    """Return Student's quantile for a two-sided interval, with one degree of freedom less than clusters.
 
     Example:
-        >>> round(quantile(0.95, 10**6), 3)
+        >>> round(student_quantile(0.95, 10**6), 3)
         1.96
     """
     return float(stdtrit(max(clusters - 1, 1), (1 + level) / 2))
 
 
 def percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:
-    """Ends of the percentile interval over draws (first axis).
+    """Return the ends of the percentile interval over draws (first axis).
 
     Of B draws the one in place (B + 1) p: the plain quantiles of few draws lie too near the middle (Davison & Hinkley
     1997, section 5.2).
@@ -86,32 +91,32 @@ def percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:
     return np.asarray(low), np.asarray(high)
 
 
-def expected_rates(strengths: Floats, t: float, curve: Curve) -> Floats:
-    """Chance of the row's model against the column's, a tie counting half, shape (m, m); NaN on the diagonal."""
+def expected_rates(strengths: Floats, t: float, model: TieModel) -> Floats:
+    """Return the row's chance against the column's model, a tie counting half, shape (m, m); NaN on the diagonal."""
     gap = strengths[:, None] - strengths[None, :]
-    out = curve.rate(gap.ravel(), t).value.reshape(gap.shape)
+    out = model.rate(gap.ravel(), t).value.reshape(gap.shape)
     np.fill_diagonal(out, np.nan)
     return np.asarray(out)
 
 
 def against_others(
-    strengths: Floats, t: float, curve: Curve, covariance: Floats, width: float
+    strengths: Floats, t: float, model: TieModel, covariance: Floats, width: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Chance against one of the other models at random, with the interval by the delta method in log odds.
+    """Return the chance against another model at random, with the interval by the delta method in log odds.
 
     Args:
         strengths: Shape (m,).
         t: The number for ties.
-        curve: From leads to chances.
-        covariance: Of strengths and, if the curve has one, the number for ties.
+        model: From leads to chances.
+        covariance: Of strengths and, if the model has one, the number for ties.
         width: How many standard errors to either side.
     """
     m = len(strengths)
     gap = (strengths[:, None] - strengths[None, :]).ravel()
-    value, by_d, by_t = (part.reshape(m, m) * (1 - np.eye(m)) / (m - 1) for part in curve.rate(gap, t))
+    value, by_d, by_t = (part.reshape(m, m) * (1 - np.eye(m)) / (m - 1) for part in model.rate(gap, t))
     mean = value.sum(axis=1)
     slopes = np.diag(by_d.sum(axis=1)) - by_d
-    if curve.tie:
+    if model.tie:
         slopes = np.column_stack([slopes, by_t.sum(axis=1)])
     size = slopes.shape[1]
     error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance[:size, :size], slopes), 0.0))
@@ -120,16 +125,15 @@ def against_others(
     return mean, expit(logit(inside) - spread), expit(logit(inside) + spread)
 
 
-def drawn_against_others(drawn: Drawn, curve: Curve, level: float) -> tuple[Floats, Floats]:
-    """Percentile interval of the chance against one of the other models at random."""
-    rates = []
-    for strengths, t in zip(drawn.strengths, drawn.tie, strict=True):
-        rates.append(np.nanmean(expected_rates(strengths, float(t), curve), axis=1))
+def drawn_against_others(drawn: DrawnFits, model: TieModel, level: float) -> tuple[Floats, Floats]:
+    """Return the percentile interval of the chance against another model at random."""
+    draws = zip(drawn.strengths, drawn.tie, strict=True)
+    rates = [np.nanmean(expected_rates(strengths, float(t), model), axis=1) for strengths, t in draws]
     return percentiles(np.array(rates), level)
 
 
 def observed_rates(rows: Rows) -> tuple[Floats, Floats]:
-    """Weight of the votes that the row's model won against the column's, ties being halves; and that of all votes."""
+    """Return the weight of votes that the row's model won against the column's, ties being halves, and of all votes."""
     m = rows.models
     up, down = rows.first * m + rows.second, rows.second * m + rows.first
     half = 0.5 * rows.votes[:, 2]
@@ -137,10 +141,3 @@ def observed_rates(rows: Rows) -> tuple[Floats, Floats]:
     total = rows.votes.sum(axis=1)
     met = np.bincount(up, total, m * m) + np.bincount(down, total, m * m)
     return np.asarray(won.reshape(m, m), np.float64), np.asarray(met.reshape(m, m), np.float64)
-
-
-def _lower_ends(strengths: Floats, level: float) -> Floats:
-    """Lower end of the percentile interval of each difference, shape (m, m); one model at a time for memory."""
-    share = (1 - level) / 2
-    ends = (np.quantile(each[:, None] - strengths, share, axis=0, method="weibull") for each in strengths.T)
-    return np.stack(list(ends))
