@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 """A progress callback: takes the name of the step, the number of steps done, and the number of all steps."""
 
 
-def no_progress(*_: object) -> None:
+def no_progress(*_: object, **__: object) -> None:
     """Do nothing: the default progress callback."""
 
 

@@ -376,7 +376,7 @@ def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out
     with pytest.raises(RuntimeError) as caught:
         rerank_file(Longest(fails_at=6), rows, out)
     assert "--resume" in caught.value.__notes__[0]
-    with pytest.raises(ArtifactError, match="pass --resume to continue it, or --overwrite to start anew"):
+    with pytest.raises(ArtifactError, match="pass --resume to continue it, or --overwrite to start over"):
         rerank_file(Longest(), rows, out)
     told: list[int] = []
     judge = Longest()
@@ -411,7 +411,7 @@ def test_a_finished_output_of_other_rows_is_left_alone(rows: Path, out: Path) ->
     rerank_file(Longest(), rows, out)
     before = bytes_of(out.parent)
     write_rows(rows, first="what")
-    with pytest.raises(ArtifactError, match="made of other rows"):
+    with pytest.raises(ArtifactError, match="made from other rows"):
         rerank_file(Longest(), rows, out, resume=True)
     with pytest.raises(ArtifactError, match="already exists"):
         rerank_file(Longest(), rows, out, resume=True, top=3)

@@ -76,8 +76,8 @@ def _calibrated(
 ) -> tuple[Any, dict[str, Any] | None]:
     """The calibrated judge, and what is to be said of the reading."""
     from votecast.data.reader import read_votes
-    from votecast.judges.asking import numbers_of
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import reader_numbers
     from votecast.judges.recalibrate import calibrate_judge
 
     given = load_judge(judge)
@@ -85,7 +85,7 @@ def _calibrated(
         bars.steps("calibrating", 0, 1)
         return calibrate_judge(given, **options), None
     bars.steps("reading votes", 0, 2)
-    votes = read_votes(source, **({"labels": "required"} | numbers_of(given) | reader))
+    votes = read_votes(source, **({"labels": "required"} | reader_numbers(given) | reader))
     bars.steps("forecasting and calibrating", 1, 2)
     made = calibrate_judge(given, votes, **options)
     return made, votes.report.to_dict() if votes.report else None

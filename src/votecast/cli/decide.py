@@ -57,8 +57,8 @@ def decide(
     """
     from votecast.data.outputs.table_writer import container_of
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
-    from votecast.judges.asking import set_inference
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import set_inference
 
     check_asked(error, confidence, method)
     container_of(out)
@@ -103,9 +103,9 @@ def decide(
 
 def _votes(path: str, format: str, judge: Any) -> Any:
     from votecast.data.reader import read_votes
-    from votecast.judges.asking import numbers_of
+    from votecast.judges.predict_batch import reader_numbers
 
-    return read_votes(path, labels="required", format=format, **numbers_of(judge))
+    return read_votes(path, labels="required", format=format, **reader_numbers(judge))
 
 
 def show(summary: Mapping[str, Any], out: Path) -> None:

@@ -62,7 +62,7 @@ def predict(
         overwrite: Replace existing outputs, and discard unfinished work on them.
         overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
-    from votecast.jobs.parts.inputs import wants_folder
+    from votecast.jobs.input_files import wants_folder
     from votecast.judges.load import load_judge
 
     check_outputs(json, overwrite=overwrite)
@@ -97,7 +97,7 @@ def _to_file(judge: TrainedJudge, input: str, out: Path, options: Mapping[str, A
 def _to_folder(
     judge: TrainedJudge, inputs: list[str], out: str, engine: Any, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from votecast.jobs.parts import predict_folder
+    from votecast.jobs.predict_folder import predict_folder
 
     expected = about_all_rows(inputs, options["reader"])
     with saying_how_to_go_on(), Bars() as bars:

@@ -62,7 +62,7 @@ def about_all_rows(inputs: Sequence[str], reader: Mapping[str, Any]) -> int | No
         inputs: Paths, globs and folders.
         reader: Options of `read_votes`.
     """
-    from votecast.jobs.parts.inputs import find_inputs
+    from votecast.jobs.input_files import find_inputs
 
     with contextlib.suppress(VotecastError):  # whoever reads the files says what is wrong with them
         found = find_inputs(inputs)

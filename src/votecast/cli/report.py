@@ -98,15 +98,15 @@ def audit(
         The votes, the audit as a dict, and the page.
     """
     from votecast.data.reader import read_votes
-    from votecast.judges.asking import numbers_of
     from votecast.judges.evaluate import Predictions
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import reader_numbers
     from votecast.reports.audit import audit_judge
     from votecast.reports.audit_page import audit_page
 
     forecaster: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
     bars.steps("reading votes", 0, 3)
-    votes = read_votes(source, **({"labels": "required"} | numbers_of(forecaster) | reader))
+    votes = read_votes(source, **({"labels": "required"} | reader_numbers(forecaster) | reader))
     bars.steps("auditing", 1, 3)
     found = audit_judge(forecaster, votes, **options)
     name = str(predictions) if predictions is not None else Path(judge or "default").name

@@ -17,12 +17,12 @@ from votecast.calibration import make_calibrator
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, DataError, JudgeError
-from votecast.judges.asking import unknown_prompts
 from votecast.judges.combiners import ROWS_PER_PARAMETER, Combiner, Method, Stacker, combiner
 from votecast.judges.composite import CompositeModel, CompositeSettings
 from votecast.judges.evaluate import evaluate
 from votecast.judges.load import load_judges, load_votes, reading_note
 from votecast.judges.out_of_fold import Fitted, OutOfFold, count_sources, label_shares
+from votecast.judges.predict_batch import unknown_prompts
 from votecast.judges.recipe import load_recipe
 from votecast.judges.shared_rows import Shared, predict_rows, shared_rows
 from votecast.judges.trained import TrainedJudge

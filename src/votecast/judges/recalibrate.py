@@ -18,9 +18,9 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
 from votecast.errors import ConfigError, DataError, LeakError
-from votecast.judges.asking import unknown_prompts
 from votecast.judges.evaluate import vote_clusters
 from votecast.judges.out_of_fold import calibration_folds, label_shares
+from votecast.judges.predict_batch import unknown_prompts
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, Figure, evaluate_probabilities, group_folds, paired_gain, without_ties

@@ -11,7 +11,7 @@ import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
-from votecast.judges.asking import ask, numbers_of
+from votecast.judges.predict_batch import predict_batch, reader_numbers
 from votecast.judges.shared_rows import shared_rows
 from votecast.leaderboard.battle_games import has_texts
 from votecast.types import Bools, Ints, Judge, Probabilities, Progress
@@ -29,12 +29,12 @@ def predict_battles(judge: Judge, battles: Battles, progress: Progress) -> Proba
     Raises:
         DataError: If the judge reads texts and there are none.
     """
-    if not (numbers_of(judge) or has_texts(battles)):
+    if not (reader_numbers(judge) or has_texts(battles)):
         raise DataError("the rows have no texts, and the judge predicts from them; give prompts and responses, too")
     parts = [np.empty((0, 3))]
     for start in range(0, len(battles), _ROWS_AT_ONCE):
         progress("predicting", start, len(battles))
-        parts.append(ask(judge, battles[start : start + _ROWS_AT_ONCE], after=start).probabilities)
+        parts.append(predict_batch(judge, battles[start : start + _ROWS_AT_ONCE], after=start).probabilities)
     return np.concatenate(parts)
 
 

@@ -16,8 +16,8 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError
-from votecast.judges.asking import cite, numbers_of
 from votecast.judges.load import load_judge
+from votecast.judges.predict_batch import cite, reader_numbers
 from votecast.leaderboard.battle_games import (
     BattleRows,
     Styles,
@@ -153,7 +153,7 @@ def _read(
         if labels == "ignored" and battles.labelled.any():
             notes.append("the votes of the pairs are ignored; give them as votes to use them")
         return battles
-    options = {"labels": labels, "ranking": True} | numbers_of(judge) | reader
+    options = {"labels": labels, "ranking": True} | reader_numbers(judge) | reader
     if reading:
         options.pop("quarantine", None)  # the side file that was named is that of the votes
     battles = read_votes(source, **options)

@@ -1,4 +1,7 @@
-"""Files and folders wherever they lie: on this machine, or at a URL that pyarrow's filesystems reach."""
+"""Read and write files on this machine, or at a URL that pyarrow's filesystems reach.
+
+`predict_folder` and its inputs use it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from pyarrow import fs
 from votecast.artifacts import atomic_file
 from votecast.errors import ConfigError, DataError
 
-_WHOLE_OR_NOT_AT_ALL: Final = ("s3", "gcs", "abfs")
+_ATOMIC_STORES: Final = ("s3", "gcs", "abfs")
+"""Object stores, where a file appears only once it is whole."""
 _CHUNK: Final = 8 << 20
 _SECRET: Final = re.compile(
     r"://[^/@:]*:(?!\d+/)[^@]*@|[?&][^=&]*(?:secret|token|password|signature|credential|key|\bsig)[^=&]*=",
@@ -31,11 +35,11 @@ _SECRET: Final = re.compile(
 
 @dataclass(frozen=True)
 class Stat:
-    """What a filesystem tells of a file.
+    """Size and time of a file.
 
     Args:
         size: Bytes.
-        changed: When it was last written, in nanoseconds; 0 where that is not known.
+        changed: When it was last written, in nanoseconds; 0 where unknown.
     """
 
     size: int
@@ -43,24 +47,24 @@ class Stat:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A file or a folder.
+class FilePlace:
+    """A file or a folder, local or remote.
 
     Args:
         where: An absolute path, or a URL.
 
     Example:
-        >>> Place.of("s3://votes/out/?region=eu-west-1") / "manifest.json"
-        Place(where='s3://votes/out/manifest.json?region=eu-west-1')
-        >>> Place.of("file:///tmp/votes.csv").path
+        >>> FilePlace.of("s3://votes/out/?region=eu-west-1") / "manifest.json"
+        FilePlace(where='s3://votes/out/manifest.json?region=eu-west-1')
+        >>> FilePlace.of("file:///tmp/votes.csv").path
         PosixPath('/tmp/votes.csv')
     """
 
     where: str
 
     @classmethod
-    def of(cls, given: str) -> Place:
-        """The place that a path or a URL names; a relative path begins in the working folder.
+    def of(cls, given: str) -> FilePlace:
+        """Parse a path or a URL; a relative path begins in the working folder.
 
         Raises:
             ConfigError: If the URL holds a secret.
@@ -78,15 +82,15 @@ class Place:
         """The path, if it is on this machine."""
         return None if is_url(self.where) else Path(self.where)
 
-    def __truediv__(self, name: str) -> Place:
+    def __truediv__(self, name: str) -> FilePlace:
         folder, mark, query = self.where.partition("?") if is_url(self.where) else (self.where, "", "")
-        return Place(f"{folder.rstrip('/')}/{name}{mark}{query}")
+        return FilePlace(f"{folder.rstrip('/')}/{name}{mark}{query}")
 
     def __str__(self) -> str:
         return self.where
 
     def stat(self) -> Stat | None:
-        """Size and time of a file; None where there is no file.
+        """Return size and time of a file; None where there is no file.
 
         Raises:
             OSError: If the filesystem refuses.
@@ -97,52 +101,52 @@ class Place:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             return Stat(found.st_size, found.st_mtime_ns) if self.path.is_file() else None
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
             (info,) = system.get_file_info([path])
         return Stat(info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def is_folder(self) -> bool:
-        """Whether it is a folder that exists.
+        """Return whether it is a folder that exists.
 
         Raises:
             OSError: If the filesystem refuses.
         """
         if self.path is not None:
             return self.path.is_dir()
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
             (info,) = system.get_file_info([path])
         return bool(info.type == fs.FileType.Directory)
 
     def names(self) -> list[str]:
-        """Names of what lies in a folder, sorted; none where there is no folder.
+        """List the names in a folder, sorted; none where there is no folder.
 
         Raises:
             OSError: If the filesystem refuses.
         """
         if self.path is not None:
             return sorted(each.name for each in self.path.iterdir()) if self.path.is_dir() else []
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
             found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return sorted(info.base_name for info in found)
 
     def read(self) -> bytes:
-        """All bytes of a small file.
+        """Read all bytes of a small file.
 
         Raises:
             OSError: If it cannot be read.
         """
         if self.path is not None:
             return self.path.read_bytes()
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
             with system.open_input_stream(path) as file:
                 return bytes(file.read())
 
     def write(self, data: bytes) -> None:
-        """Write a small file, whole or not at all.
+        """Write a small file atomically.
 
         Raises:
             ArtifactError: If the disk of this machine refuses.
@@ -152,9 +156,9 @@ class Place:
             with atomic_file(self.path, overwrite=True) as part:
                 part.write_bytes(data)
             return
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
-            at_once = system.type_name in _WHOLE_OR_NOT_AT_ALL
+            at_once = system.type_name in _ATOMIC_STORES
             folder, _, name = path.rpartition("/")
             part_path = path if at_once else f"{folder}/.{name}.part.{uuid4().hex}"
             if not at_once:
@@ -176,7 +180,7 @@ class Place:
             else:
                 self.path.unlink(missing_ok=True)
             return
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
             (info,) = system.get_file_info([path])
             if info.type == fs.FileType.Directory:
@@ -186,7 +190,7 @@ class Place:
 
     @contextlib.contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
-        """The file on this machine for as long as the block lasts; a copy where it lies elsewhere.
+        """Provide the file on this machine during the block; a copy of a remote one.
 
         Raises:
             DataError: If it cannot be fetched.
@@ -203,7 +207,7 @@ class Place:
             yield copy
 
     def _copy(self, copy: Path) -> None:
-        with _said():
+        with _arrow_errors():
             system, path = reach(self)
             with system.open_input_stream(path) as source, copy.open("wb") as target:
                 while chunk := source.read(_CHUNK):
@@ -211,7 +215,7 @@ class Place:
 
 
 def is_url(given: str) -> bool:
-    """Whether this is an address rather than a path.
+    """Return whether this is a URL rather than a path.
 
     Example:
         >>> is_url("s3://votes/pairs.parquet"), is_url("pairs.parquet")
@@ -221,21 +225,21 @@ def is_url(given: str) -> bool:
 
 
 def refuse_secrets(given: str) -> None:
-    """Refuse a URL that holds a secret: what is named is written to manifests, logs and errors.
+    """Refuse a URL that holds a secret: URLs are written to manifests, logs and errors.
 
     Raises:
         ConfigError: If it does; the message does not repeat it.
     """
     if is_url(given) and _SECRET.search(given):
         raise ConfigError(
-            f"an address {given.partition('://')[0]}://... holds a password or key, and addresses are written to "
-            "manifests and messages; give secrets in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            f"the URL {given.partition('://')[0]}://... holds a password or key, and URLs are written to manifests and "
+            "messages; give secrets in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "GOOGLE_APPLICATION_CREDENTIALS, AZURE_CLIENT_SECRET) or in a profile of the machine"
         )
 
 
-def reach(place: Place) -> tuple[Any, str]:
-    """The filesystem a URL leads to, and the path on it.
+def reach(place: FilePlace) -> tuple[Any, str]:
+    """Return the filesystem of a URL, and the path on it.
 
     Raises:
         ConfigError: If there is no filesystem of this kind.
@@ -255,15 +259,15 @@ def _system(url: str) -> tuple[Any, str]:
         system, path = fs.FileSystem.from_uri(url)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise ConfigError(
-            f"{url} names no filesystem that can be reached: {error}; allowed are paths, file://, s3://, gs://, "
+            f"{url} is not on a filesystem that can be reached: {error}; allowed are paths, file://, s3://, gs://, "
             "abfs:// and hdfs:// as far as pyarrow was built with them"
         ) from error
     return system, path
 
 
 @contextlib.contextmanager
-def _said() -> Iterator[None]:
-    """Whatever a filesystem says is an OSError."""
+def _arrow_errors() -> Iterator[None]:
+    """Raise errors of pyarrow's filesystems as OSError."""
     try:
         yield
     except pa.ArrowException as error:

@@ -1,4 +1,7 @@
-"""From what a user names (files, globs, folders, URLs) to the files to read, in a settled order."""
+"""Find the files that a user names by path, glob, folder or URL, in a fixed order.
+
+`votecast predict` and `predict_folder` call it.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,21 @@ from pyarrow import fs
 
 from votecast.data.io.detection import split_suffixes
 from votecast.errors import ConfigError, DataError
-from votecast.jobs.parts.places import Place, is_url, reach, refuse_secrets
+from votecast.jobs.remote_files import FilePlace, is_url, reach, refuse_secrets
 
-_BESIDE: Final = (".settings.json", ".truth.parquet", ".quarantine.jsonl", ".unscored.jsonl")
-"""How files end that votecast writes beside others."""
+_SIDE_SUFFIXES: Final = (".settings.json", ".truth.parquet", ".quarantine.jsonl", ".unscored.jsonl")
+"""Suffixes of side files that votecast writes."""
 _PLAIN: Final = "/=,:@+"
-"""What stands in URLs as it is, beside letters, digits and dashes."""
+"""Characters that are not quoted in URLs, beside letters, digits and dashes."""
 
 
 @dataclass(frozen=True)
-class Input:
-    """A file to forecast.
+class InputFile:
+    """A file to predict.
 
     Args:
         number: Its place among the inputs, from 0.
-        name: What the user calls it, or the glob that found it.
+        name: The name given, or found by a glob or folder.
         place: Where it is.
         size: Bytes.
         changed: When it was last written, in nanoseconds.
@@ -36,16 +39,16 @@ class Input:
 
     number: int
     name: str
-    place: Place
+    place: FilePlace
     size: int
     changed: int
 
 
-def find_inputs(given: Sequence[str]) -> list[Input]:
-    """The files that were named: in the order given; those of a glob or a folder by name.
+def find_inputs(given: Sequence[str]) -> list[InputFile]:
+    """Find the files named: in the order given; those of a glob or a folder by name.
 
-    A folder stands for the files in it that end as tables do, but for hidden ones; what lies further below is reached
-    with `**`. Neither a folder nor a glob stands for what votecast writes beside others, unless the glob ends so.
+    A folder stands for the tables in it, except hidden ones; subfolders are reached with `**`. Side files that votecast
+    writes are left out, unless a glob ends with their suffix.
 
     Args:
         given: Paths, globs, folders and URLs.
@@ -62,8 +65,8 @@ def find_inputs(given: Sequence[str]) -> list[Input]:
         ['a.csv', 'b.csv']
     """
     names = [name for each in given for name in _files_of(each)]
-    places = [Place.of(name) for name in names]
-    found: list[Input] = []
+    places = [FilePlace.of(name) for name in names]
+    found: list[InputFile] = []
     seen: dict[str, str] = {}
     for number, (name, place) in enumerate(zip(names, places, strict=True)):
         real = str(place.path.resolve()) if place.path is not None else place.where
@@ -75,7 +78,7 @@ def find_inputs(given: Sequence[str]) -> list[Input]:
 
 
 def is_several(given: str) -> bool:
-    """Whether a name can stand for more than one file.
+    """Return whether a name can stand for more than one file.
 
     Example:
         >>> is_several("pairs/*.csv"), is_several("pairs.csv")
@@ -88,7 +91,7 @@ def is_several(given: str) -> bool:
 
 
 def wants_folder(inputs: Sequence[str], out: str) -> bool:
-    """Whether forecasts of these inputs go to a folder of parts rather than to one file.
+    """Return whether predictions of these inputs go to a folder rather than to one file.
 
     Raises:
         ConfigError: If the inputs can be several and the output is named like a file, or a URL holds a secret.
@@ -105,55 +108,55 @@ def wants_folder(inputs: Sequence[str], out: str) -> bool:
         return False
     if split_suffixes(out)[0] is not None:
         raise ConfigError(
-            f"{', '.join(inputs)} can be several files, whose forecasts go to a folder, and {out} is named like a "
-            f"file; name a folder, such as {Path(out).stem}/"
+            f"{', '.join(inputs)} can be several files, and {out} is named like a file; predictions of several files "
+            f"go to a folder: name one, such as {Path(out).stem}/"
         )
     return True
 
 
 def _files_of(given: str) -> list[str]:
     if given == "-":
-        raise ConfigError("standard input cannot be an input of a folder of forecasts; name files, or one output file")
+        raise ConfigError("standard input needs one output file; name files, or one output file instead of a folder")
     if is_url(given) and not given.startswith("file://"):
         return _remote(given)
-    place = Place.of(given)
+    place = FilePlace.of(given)
     path = place.path or Path(given)
     if path.is_dir():
-        return _or_none(given, (f"{given.rstrip('/')}/{name}" for name in place.names() if _is_table(name, path)))
+        return _require_files(given, (f"{given.rstrip('/')}/{name}" for name in place.names() if _is_table(name, path)))
     if glob.has_magic(str(path)) and not path.exists():
         pattern = str(path) if is_url(given) else str(Path(given).expanduser())
-        return _or_none(
+        return _require_files(
             given,
             (
                 each
                 for each in glob.glob(pattern, recursive=True)  # noqa: PTH207 - names stay as they are given
-                if Path(each).is_file() and _is_meant(each, given)
+                if Path(each).is_file() and _is_wanted(each, given)
             ),
         )
     return [given]
 
 
 def _remote(given: str) -> list[str]:
-    """What a URL stands for."""
+    """List the files that a URL stands for."""
     bare, mark, query = given.partition("?")
     fixed, pattern = _fixed_part(bare)
-    base = Place.of(fixed + mark + query)
+    base = FilePlace.of(fixed + mark + query)
     try:
         if not pattern and not base.is_folder():
             return [given]
         system, path = reach(base)
         infos = system.get_file_info(fs.FileSelector(path, recursive="/" in pattern, allow_not_found=True))
     except OSError as error:
-        raise DataError(f"{given} cannot be looked up: {error}; check the address and your permissions") from error
+        raise DataError(f"{given} cannot be accessed: {error}; check the URL and your permissions") from error
     files = [info.path[len(path) :].strip("/") for info in infos if info.type == fs.FileType.File]
     fits = [
-        name for name in files if (_matches(name, pattern) and _is_meant(name, bare) if pattern else _is_table(name))
+        name for name in files if (_matches(name, pattern) and _is_wanted(name, bare) if pattern else _is_table(name))
     ]
-    return _or_none(given, (f"{fixed.rstrip('/')}/{quote(name, safe=_PLAIN)}{mark}{query}" for name in fits))
+    return _require_files(given, (f"{fixed.rstrip('/')}/{quote(name, safe=_PLAIN)}{mark}{query}" for name in fits))
 
 
 def _fixed_part(bare: str) -> tuple[str, str]:
-    """A URL up to the first folder with a wildcard, and the rest.
+    """Split a URL at the first folder with a wildcard.
 
     Example:
         >>> _fixed_part("s3://votes/2024-*/a.csv")
@@ -165,7 +168,7 @@ def _fixed_part(bare: str) -> tuple[str, str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether a path fits a pattern part by part; `**` stands for any number of folders.
+    """Return whether a path matches a pattern part by part; `**` is any number of folders.
 
     Example:
         >>> _matches("x/y/a.csv", "**/*.csv"), _matches("x/a.csv", "*.csv")
@@ -180,32 +183,29 @@ def _matches(name: str, pattern: str) -> bool:
     return _matches(below, rest) if below and rest else not below and not rest
 
 
-def _is_meant(name: str, pattern: str) -> bool:
-    """Whether a file that fits a pattern is no file beside another, or one that is asked for."""
-    return not name.endswith(_BESIDE) or pattern.endswith(_BESIDE)
+def _is_wanted(name: str, pattern: str) -> bool:
+    """Return whether a match is no side file, or one that the pattern asks for."""
+    return not name.endswith(_SIDE_SUFFIXES) or pattern.endswith(_SIDE_SUFFIXES)
 
 
 def _is_table(name: str, folder: Path | None = None) -> bool:
-    if name.startswith((".", "_")) or name.endswith(_BESIDE) or split_suffixes(name)[0] is None:
+    if name.startswith((".", "_")) or name.endswith(_SIDE_SUFFIXES) or split_suffixes(name)[0] is None:
         return False
     return folder is None or (folder / name).is_file()
 
 
-def _or_none(given: str, names: Iterable[str]) -> list[str]:
+def _require_files(given: str, names: Iterable[str]) -> list[str]:
     found = sorted(names)
     if not found:
-        raise DataError(
-            f"{given} matches no file; check the pattern, quoted so that the shell leaves it alone (the working folder "
-            f"is {Path.cwd()})"
-        )
+        raise DataError(f"{given} matches no file; check the pattern, in quotes (the working folder is {Path.cwd()})")
     return found
 
 
-def _checked(number: int, name: str, place: Place) -> Input:
+def _checked(number: int, name: str, place: FilePlace) -> InputFile:
     try:
         stat = place.stat()
     except OSError as error:
-        raise DataError(f"{name} cannot be looked up: {error}; check the address and your permissions") from error
+        raise DataError(f"{name} cannot be accessed: {error}; check the URL and your permissions") from error
     if stat is None:
-        raise DataError(f"{name} does not exist; check the path (the working folder is {Path.cwd()})")
-    return Input(number, name, place, stat.size, stat.changed)
+        raise DataError(f"{name} not found; check the path (the working folder is {Path.cwd()})")
+    return InputFile(number, name, place, stat.size, stat.changed)
