@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from votecast.data.candidates import Candidates
-from votecast.judges.ranking import Forecast, ranked
+from votecast.judges.rank_candidates import PairPredictions, rank_group
 from votecast.serving.bodies import RerankBody
 from votecast.serving.errors import Fault, UnfitError
 from votecast.serving.pool import size_of
@@ -58,7 +58,7 @@ def ranking_of(row: Candidates, found: Sequence[dict[str, Any]]) -> dict[str, An
         found: The forecast of every pair.
     """
     p = np.array([[each["probabilities"][name] for name in CLASSES] for each in found]).reshape(-1, len(CLASSES))
-    (ranking,) = ranked([row], Forecast([str(place) for place in range(len(p))], p, {}))
+    (ranking,) = rank_group([row], PairPredictions([str(place) for place in range(len(p))], p, {}))
     assert not isinstance(ranking, str)
     order = [{"index": place, "score": ranking.scores[place]} for place in ranking.order]
     return {"id": row.id, "ranking": order, "cut": _cut([each["cut"] for each in found])}
