@@ -153,7 +153,8 @@ def _read(
         if labels == "ignored" and battles.labelled.any():
             notes.append("the votes of the pairs are ignored; give them as votes to use them")
         return battles
-    options = {"labels": labels, "ranking": True} | ({} if judge is None else reader_numbers(judge)) | reader
+    numbers = {} if judge is None else reader_numbers(judge)
+    options = {"labels": labels, "ranking": True} | numbers | reader
     if reading:
         options.pop("quarantine", None)  # the side file that was named is that of the votes
     battles = read_votes(source, **options)
