@@ -147,7 +147,7 @@ def test_pairs_on_prompts_that_were_seen_are_counted(
     assert ran.code == 0, ran.err
     rows = len(rows_of(arena / "train.csv"))
     said = " ".join(ran.err.split())
-    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the promise does not hold" in said
+    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the guarantee does not hold" in said
     shared = json.loads((tmp_path / "d.json").read_text())["shared"]
     assert (shared["pairs"], shared["on_training_prompts"]) == (rows, rows)
     assert json.loads((tmp_path / "d.csv.settings.json").read_text())["shared"] == shared

@@ -397,10 +397,10 @@ def test_work_of_other_rows_judges_and_options_is_refused(rows: Path, out: Path)
     with pytest.raises(ConfigError, match="reader.limit"):
         rerank_file(Longest(), rows, out, resume=True, reader={"limit": 20})
     write_rows(rows, first="what")
-    with pytest.raises(ArtifactError, match="holds forecasts of other rows: the input is not the one"):
+    with pytest.raises(ArtifactError, match="holds predictions of other rows: the input is not the one"):
         rerank_file(Longest(), rows, out, resume=True)
     write_rows(rows, rows=8)
-    with pytest.raises(ArtifactError, match="holds forecasts of other rows"):
+    with pytest.raises(ArtifactError, match="holds predictions of other rows"):
         rerank_file(Longest(), rows, out, resume=True)
     assert {name: each for name, each in bytes_of(out.parent).items() if name.endswith(".shard")} == {
         name: each for name, each in work.items() if name.endswith(".shard")
