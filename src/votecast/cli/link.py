@@ -56,7 +56,7 @@ def link(
         overwrite: Replace an existing judge folder.
     """
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    from votecast.judges.link import link as link_votes
+    from votecast.judges.link_scores import link as link_votes
 
     options: dict[str, Any] = {"method": method, "length": length, "bare": bare, "name": name}
     options |= {} if reading.seed is None else {"seed": reading.seed}
