@@ -67,7 +67,7 @@ class ScoredModel(Model[ScoredRows]):
         seed: Not used; nothing here is random.
 
     Example:
-        >>> from votecast.calibration.link import DEFAULT_LINK
+        >>> from votecast.calibration.score_link import DEFAULT_LINK
         >>> model = ScoredModel()
         >>> model.link = DEFAULT_LINK
         >>> table = pa.table({"prompt": [["?"]], "response_a": [["x"]], "response_b": [["y"]]})
