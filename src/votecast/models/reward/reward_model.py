@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from votecast.calibration.link import Link, LinkSettings, fit_link
+from votecast.calibration.score_link import Link, LinkSettings, fit_link
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import JudgeError, UnscoredRowsError
@@ -89,8 +89,8 @@ class RewardModel(CausalModel):
     """Any reward model, with a link from the gap between two rewards to three probabilities.
 
     Without an adapter nothing is trained but the link, and the model is usable with a link that was not fitted, such as
-    `votecast.calibration.link.DEFAULT_LINK`, as soon as `link` is set. Its folder then names the weights by their hash
-    and does not hold them. The order of the answers does not matter, by construction.
+    `votecast.calibration.score_link.DEFAULT_LINK`, as soon as `link` is set. Its folder then names the weights by their
+    hash and does not hold them. The order of the answers does not matter, by construction.
 
     Args:
         settings: Settings of the family.
