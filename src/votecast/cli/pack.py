@@ -46,16 +46,23 @@ def pack(
         json: Write what the manifest says as JSON ("-" is standard output).
         overwrite: Replace an existing pack.
     """
-    from votecast.packaging.pack import Sources
     from votecast.packaging.pack import pack as make
-    from votecast.packaging.target import PLATFORM, RUNNING, Target
+    from votecast.packaging.pip import PLATFORM, RUNNING, TargetMachine
 
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    target = Target(python or RUNNING, platform or PLATFORM)
-    sources = Sources(tuple(find_links or ()), no_index, tuple(without or ()), versions)
+    target = TargetMachine(python or RUNNING, platform or PLATFORM)
     remark(f"collecting wheels for Python {target.python} on {target.platform}")
     made = make(
-        judge, out, contest=contest, target=target, sources=sources, bases=_named(base or ()), overwrite=overwrite
+        judge,
+        out,
+        contest=contest,
+        target=target,
+        find_links=find_links or (),
+        no_index=no_index,
+        without=without or (),
+        versions=versions,
+        bases=_named(base or ()),
+        overwrite=overwrite,
     )
     if json is not None:
         write_json(made, json, overwrite=overwrite)
@@ -79,7 +86,7 @@ def _named(given: Sequence[str]) -> dict[str, Path]:
 
 
 def _told(made: Mapping[str, Any], out: Path) -> dict[str, str]:
-    from votecast.packaging.readme import megabytes
+    from votecast.packaging.pack import megabytes
 
     sizes = {name: file["size"] for name, file in made["files"].items()}
     shares = {top: [size for name, size in sizes.items() if name.startswith(f"{top}/")] for top in ("wheels", "base")}
