@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from votecast.cli.options import JsonPath, ReadingInput, Source
 from votecast.cli.output import check_outputs, settings_path, write_json, write_settings
 from votecast.cli.progress import Bars
-from votecast.cli.reading import about_rows, show_reading
+from votecast.cli.reading import show_reading
 from votecast.cli.screen import facts, remark
 from votecast.cli.words import STANDARD_INPUT
 from votecast.errors import ConfigError
@@ -49,7 +49,7 @@ def convert(
         )
     check_outputs(out, settings_path(out), json, overwrite=overwrite)
     reader = reading.reader(overwrite=overwrite)
-    votes, expected = VoteReader(source, **reader), about_rows(source, reader)
+    votes = VoteReader(source, **reader)
     with Bars() as bars:
 
         def _counted() -> Iterator[Battles]:
@@ -57,7 +57,7 @@ def convert(
             for battles in votes:
                 yield battles
                 done += len(battles)
-                bars.rows(done, expected)
+                bars.rows(done, votes.expected_rows)
 
         written = write_votes(_counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
     report = votes.report.to_dict()
