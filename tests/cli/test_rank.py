@@ -65,7 +65,7 @@ def refused(votecast: Callable, *words: Any) -> str:
 def test_votes_become_a_table_a_file_and_settings(votecast: Callable, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "board.csv"
     ran = ranked(votecast, "--input", files / "votes.csv", "--out", out)
-    assert "6 models by votes: " in ran.out and "of the pairs of models are told apart" in ran.out
+    assert "6 models by votes: " in ran.out and "of the pairs of models are separated" in ran.out
     assert "votes of a model against itself are left out" in ran.out
     rows = board(out)
     assert list(rows[0]) == COLUMNS
@@ -137,13 +137,13 @@ def test_style_control_shows_what_style_is_worth(votecast: Callable, files: Path
     ran = ranked(votecast, "--input", files / "votes.csv", "--style-control", "--html", page)
     assert "length" in ran.out and "log odds for one usual gap" in " ".join(ran.out.split())
     text = page.read_text()
-    assert "What a usual gap in style is worth" in text and "<script" not in text and "https:" not in text
+    assert "Worth of a usual gap in style" in text and "<script" not in text and "https:" not in text
 
 
 def test_forecasts_alone_are_the_judges_ranking_and_say_so(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
     ran = ranked(votecast, *words, "--json", tmp_path / "board.json", "--html", tmp_path / "board.html")
-    assert "6 models by forecasts: " in ran.out
+    assert "6 models by predictions: " in ran.out
     assert "the ranking is that of the judge" in " ".join(ran.out.split())
     assert "how far the judge is from people" in (tmp_path / "board.html").read_text()
     found = json.loads((tmp_path / "board.json").read_text())
@@ -154,7 +154,7 @@ def test_votes_and_forecasts_rank_together(votecast: Callable, files: Path, tmp_
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl", "--json", tmp_path / "board.json")
     ran = ranked(votecast, "--input", files / "votes.csv", *words)
     said = " ".join(ran.out.split())
-    assert "6 models by votes and forecasts: " in said and "the forecasts are trusted to" in said
+    assert "6 models by votes and predictions: " in said and "the predictions have weight" in said
     assert "out-of-fold forecasts are taken, matched by id and texts" in said
     found = json.loads((tmp_path / "board.json").read_text())
     assert found["ranking"]["tuning"] is not None and found["rows"]["forecast"] > 400
@@ -169,7 +169,7 @@ def test_rows_without_a_vote_are_forecast_where_no_pairs_are_named(
     mixed = Battles.concat([votes[:300], without_votes(votes[300:])])
     path = file_of(mixed, tmp_path / "mixed.jsonl")
     ran = ranked(votecast, "--input", path, "--judge", files / "judge")
-    assert "by votes and forecasts" in ran.out
+    assert "by votes and predictions" in ran.out
     assert "no voted prompt is among those that the judge was trained on" in " ".join(ran.out.split())
     ran = ranked(votecast, "--input", path)
     assert "300 of 600 rows have no vote and are left out" in ran.out
@@ -231,7 +231,7 @@ def test_a_judge_of_bare_scores_ranks_rows_without_texts(votecast: Callable, tmp
     (tmp_path / "pairs.csv").write_text("\n".join([lines[0], *lines[61:]]) + "\n")
     words = ("--judge", tmp_path / "judge", "--pairs", tmp_path / "pairs.csv")
     ran = ranked(votecast, "--input", tmp_path / "voted.csv", *words)
-    assert "3 models by votes and forecasts: 60 votes, 40 pairs forecast" in ran.out
+    assert "3 models by votes and predictions: 60 votes, 40 pairs predicted" in ran.out
     assert "leaks are not looked for: the rows have no prompts" in " ".join(ran.out.split())
 
 
