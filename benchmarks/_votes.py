@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.data import Battles, read_votes
-from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import SCHEMA
+from votecast.data.clean import aggregate_votes
 
 Floats = NDArray[np.float64]
 TRAIN = "votes_train.jsonl.gz"

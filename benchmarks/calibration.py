@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from votecast.calibration import CALIBRATORS, crossfit_calibrate
-from votecast.data.cleaning import clean
-from votecast.data.reading import read_votes
+from votecast.data.clean import clean
+from votecast.data.reader import read_votes
 from votecast.judges.out_of_fold import OutOfFold, calibration_folds
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge

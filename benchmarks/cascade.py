@@ -21,7 +21,7 @@ from typing import Any
 
 from _votes import DEVELOPMENT, data_parser, folder_or_leave
 from votecast import load_judge, read_votes
-from votecast.judges.cascading import cascade
+from votecast.judges.cascade import cascade
 
 REACH, AIM = 0.002, 1.5
 TIMED = 256

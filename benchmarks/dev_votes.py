@@ -25,8 +25,8 @@ from sklearn.preprocessing import StandardScaler
 from _votes import DEVELOPMENT, data_parser, folder_or_leave, training_rows, training_votes
 from votecast import load_judge
 from votecast.data import Battles, read_votes
-from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import SCHEMA
+from votecast.data.clean import aggregate_votes
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
 from votecast.types import Probabilities
 

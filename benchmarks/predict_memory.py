@@ -19,8 +19,8 @@ import pyarrow as pa
 
 import votecast
 from votecast.data import Battles, read_votes
+from votecast.data.outputs import write_votes
 from votecast.data.simulation import write_simulation
-from votecast.data.writing import write_votes
 
 ALLOWED = 0.05
 BLOCK = 1024

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.leaderboard import Games, Predicted, Ranking, fit_ranking, rank_models
-from votecast.leaderboard.curves import CURVES
+from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 
 Floats = NDArray[np.float64]
 REACH, WITHIN = (0.93, 0.97), 0.99
@@ -61,7 +61,7 @@ class Arena:
 
     def chances(self, lead: Floats) -> Floats:
         """Chances of a, b and tie."""
-        t, curve = TIES[self.method], CURVES[self.method]
+        t, curve = TIES[self.method], RANKING_MODELS[self.method]
         logs = [curve.terms(lead, t, np.tile(unit, (len(lead), 1))).value for unit in np.eye(3)]
         p = np.exp(np.stack(logs, axis=1))
         if self.method == "bradley_terry":

@@ -37,8 +37,8 @@ from ray.cluster_utils import Cluster
 
 from votecast import load_judge
 from votecast.config.machine import usable_cores
-from votecast.jobs.parts import predict_folder
-from votecast.jobs.parts.job import Engine
+from votecast.jobs.parts import Engine
+from votecast.jobs.predict_folder import predict_folder
 from votecast.jobs.ray import RayEngine, RaySettings
 
 REACH, AIM = 0.85, 1.0

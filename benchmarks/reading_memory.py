@@ -24,14 +24,14 @@ SIMULATED_ROW = 3600
 PROBE = """
 import sys
 import pyarrow, pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.compute
-import votecast.data.reading as reading
+import votecast.data.reader as reader
 def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
 before, path = peak(), sys.argv[2]
 if sys.argv[1] == "read":
-    battles = reading.read_votes(path)
+    battles = reader.read_votes(path)
     rows = len(battles)
 else:
-    rows = sum(len(part) for part in reading.iter_votes(path))
+    rows = sum(len(part) for part in reader.iter_votes(path))
 print(rows, peak() - before)
 """
 

@@ -28,7 +28,7 @@ from _votes import data_parser, folder_or_leave, training_votes
 from votecast import load_judge
 from votecast.calibration import crossfit_calibrate, make_calibrator
 from votecast.data import Battles, read_votes
-from votecast.data.aggregation import aggregate_votes
+from votecast.data.clean import aggregate_votes
 from votecast.data.duplicates import prompt_clusters
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.trained import TrainedJudge

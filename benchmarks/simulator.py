@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from votecast.data.battles import Battles
 from votecast.data.simulation import Truth, bayes_log_loss, simulate
-from votecast.data.simulation.languages import LANGUAGES
+from votecast.data.simulation.phrases import LANGUAGES
 
 Floats = NDArray[np.float64]
 Learner = Callable[[Floats, NDArray[np.int64], Floats], Floats]

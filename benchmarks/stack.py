@@ -28,10 +28,9 @@ from votecast import load_judge
 from votecast.data import Battles, read_votes
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import DataError
-from votecast.judges.combining import COMBINERS, ROWS_FOR_A_NUMBER, Combiner
-from votecast.judges.combining.table import class_of
+from votecast.judges.combiners import COMBINERS, ROWS_PER_PARAMETER, Combiner, combiner_class
 from votecast.judges.evaluate import Predictions
-from votecast.judges.sharing import Shared, shared_rows
+from votecast.judges.shared_rows import Shared, shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import accuracy, calibration_error, group_folds, log_loss, paired_gain
 
@@ -62,29 +61,29 @@ def crossfitted(kind: type[Combiner], rows: Shared) -> NDArray[np.float64]:
     for fold in np.unique(folds):
         held = folds == fold
         parts = (rows.targets[~held], rows.weights[~held], rows.clusters[~held])
-        p[held] = kind().fit(rows.forecasts[:, ~held], *parts, SEED).predict(rows.forecasts[:, held])
+        p[held] = kind().fit(rows.predictions[:, ~held], *parts, SEED).predict(rows.predictions[:, held])
     return p
 
 
 def joined(judges: Mapping[str, TrainedJudge], rows: Shared) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
     """How the judges were joined, where that was fitted, and what it forecasts."""
-    yield "arithmetic mean", "", np.asarray(rows.forecasts.mean(axis=0))
-    yield "mean", "", crossfitted(class_of("mean"), rows)
+    yield "arithmetic mean", "", np.asarray(rows.predictions.mean(axis=0))
+    yield "mean", "", crossfitted(combiner_class("mean"), rows)
     for place, name in enumerate(judges):
-        alone = replace(rows, forecasts=rows.forecasts[[place]])
-        yield f"{name} {ALONE}", HERE, crossfitted(class_of(HEADLINE), alone)
+        alone = replace(rows, predictions=rows.predictions[[place]])
+        yield f"{name} {ALONE}", HERE, crossfitted(combiner_class(HEADLINE), alone)
     for name in list(COMBINERS)[1:]:
-        yield name, HERE, crossfitted(class_of(name), rows)
+        yield name, HERE, crossfitted(combiner_class(name), rows)
     try:
         shared = shared_rows(judges)
     except DataError as error:
         print(f"not fitted on out-of-fold rows: {error}")
         return
     for name in list(COMBINERS)[1:]:
-        kind = class_of(name)
-        if len(shared) >= ROWS_FOR_A_NUMBER * kind.parameters(len(judges)):
-            fitted = kind().fit(shared.forecasts, shared.targets, shared.weights, shared.clusters, SEED)
-            yield name, f"{len(shared)} shared rows", fitted.predict(rows.forecasts)
+        kind = combiner_class(name)
+        if len(shared) >= ROWS_PER_PARAMETER * kind.parameters(len(judges)):
+            fitted = kind().fit(shared.predictions, shared.targets, shared.weights, shared.clusters, SEED)
+            yield name, f"{len(shared)} shared rows", fitted.predict(rows.predictions)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""votecast forecasts how people vote: given a prompt and two answers, the probability that A wins, B wins, or a tie.
+"""Predict how people vote: given a prompt and two responses, the probability that A wins, B wins, or a tie.
 
 Example:
     >>> import votecast
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from votecast.client import Client as Client
     from votecast.data.battles import Battles as Battles
     from votecast.data.inspection import inspect_votes as inspect_votes
-    from votecast.data.reading import iter_votes as iter_votes
-    from votecast.data.reading import read_votes as read_votes
+    from votecast.data.outputs import write_votes as write_votes
+    from votecast.data.reader import iter_votes as iter_votes
+    from votecast.data.reader import read_votes as read_votes
     from votecast.data.simulation import simulate as simulate
-    from votecast.data.writing import write_votes as write_votes
     from votecast.errors import ArtifactError as ArtifactError
     from votecast.errors import ConfigError as ConfigError
     from votecast.errors import DataError as DataError
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from votecast.errors import VotecastError as VotecastError
     from votecast.jobs.predict import predict_file as predict_file
     from votecast.jobs.rerank import rerank as rerank
-    from votecast.judges.cascading import cascade as cascade
-    from votecast.judges.ensembling import ensemble as ensemble
+    from votecast.judges.cascade import cascade as cascade
+    from votecast.judges.ensemble import ensemble as ensemble
     from votecast.judges.evaluate import evaluate as evaluate
     from votecast.judges.load import load_judge as load_judge
     from votecast.judges.recalibrate import calibrate_judge as calibrate_judge
@@ -47,18 +47,18 @@ if TYPE_CHECKING:
     from votecast.types import Judge as Judge
     from votecast.types import Probabilities as Probabilities
 
-_HOMES = {
+_MODULES = {
     "audit_judge": "reports.audit",
     "calibrate_judge": "judges.recalibrate",
-    "cascade": "judges.cascading",
+    "cascade": "judges.cascade",
     "AsyncClient": "client",
     "Client": "client",
     "Battles": "data.battles",
     "inspect_votes": "data.inspection",
-    "iter_votes": "data.reading",
-    "read_votes": "data.reading",
+    "iter_votes": "data.reader",
+    "read_votes": "data.reader",
     "simulate": "data.simulation",
-    "write_votes": "data.writing",
+    "write_votes": "data.outputs",
     "ArtifactError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -67,7 +67,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "ServiceError": "errors",
     "VotecastError": "errors",
-    "ensemble": "judges.ensembling",
+    "ensemble": "judges.ensemble",
     "evaluate": "judges.evaluate",
     "TrainedJudge": "judges.trained",
     "load_judge": "judges.load",
@@ -80,13 +80,13 @@ _HOMES = {
     "Probabilities": "types",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public are {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"votecast.{_HOMES[name]}"), name)
+    if name not in _MODULES:
+        raise AttributeError(f"module 'votecast' has no attribute {name!r}; public names are {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"votecast.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

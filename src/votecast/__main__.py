@@ -1,4 +1,4 @@
-"""`python -m votecast` is the same as `votecast`."""
+"""Run the command line as `python -m votecast`."""
 
 import sys
 

@@ -3,9 +3,9 @@
 ```
 VotecastError
 ├── DataError           a file, a row or a table cannot be used
-│   └── LeakError       the votes share prompts with what the judge was trained on
+│   └── LeakError       the votes share prompts with the training data of the judge
 ├── ConfigError         a setting is unknown, of the wrong type or out of range
-├── ArtifactError       a judge folder is damaged, foreign, newer than this version, or in the way
+├── ArtifactError       a judge folder is damaged, foreign, newer than this version, or already exists
 ├── JudgeError          a judge cannot be fitted or cannot predict
 ├── ServiceError        a request to or from a service failed
 └── MissingExtraError   an optional package is needed
@@ -30,7 +30,7 @@ class DataError(VotecastError):
 
 
 class LeakError(DataError):
-    """The votes share prompts with the training data of the judge they are meant to test."""
+    """The votes share prompts with the training data of the judge that they test."""
 
 
 class ConfigError(VotecastError):
@@ -46,11 +46,11 @@ class JudgeError(VotecastError):
 
 
 class UnscoredRowsError(JudgeError):
-    """Some of the battles that a judge was asked for cannot be scored.
+    """Some of the battles to predict cannot be scored.
 
     Args:
-        reasons: Positions of these battles among those that were asked for, and what is wrong with each.
-        rows: How many were asked for.
+        reasons: Positions of these battles among those to predict, and what is wrong with each.
+        rows: Number of battles to predict.
 
     Example:
         >>> str(UnscoredRowsError({1: "its reward is nan"}, 3))
@@ -64,7 +64,7 @@ class UnscoredRowsError(JudgeError):
         super().__init__(f"{len(self.reasons)} of {rows} battles cannot be scored: {'; '.join(first)}{more}")
 
     def within(self, start: int, rows: int) -> UnscoredRowsError:
-        """The same, where these battles begin at `start` among so many."""
+        """Return the same error for these battles as rows from `start` on, of so many."""
         return UnscoredRowsError({start + row: reason for row, reason in self.reasons.items()}, rows)
 
 
@@ -73,9 +73,9 @@ class ServiceError(VotecastError):
 
     Args:
         message: What happened.
-        status: HTTP status of the answer; None if there was no answer.
-        path: The route that was asked.
-        errors: The places in the request that were at fault, each with `path` and `message`.
+        status: HTTP status of the response; None if there was none.
+        path: The route of the request.
+        errors: The places in the request that were invalid, each with `path` and `message`.
     """
 
     def __init__(

@@ -1,19 +1,19 @@
-"""Types that every package shares: `Battle`, `Probabilities`, `Judge`, and the progress callback of long runs."""
+"""Types that every package shares: `Battle`, `Probabilities`, `Judge`, and the run of a long job.
+
+Everything below `votecast` imports them; they import nothing of it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-if TYPE_CHECKING:
-    from votecast.data.battles import Battles
 
 CLASSES = ("a", "b", "tie")
 """The three outcomes, in the order of every probability column."""
@@ -32,11 +32,11 @@ Probabilities = NDArray[np.float64]
 
 
 Progress = Callable[[str, int, int], None]
-"""A progress callback: called with the name of the step, the number of steps done, and the number of all steps."""
+"""A progress callback: takes the name of the step, the number of steps done, and the number of all steps."""
 
 
-def no_progress(*_: object) -> None:
-    """Ignore progress: the callback that does nothing."""
+def no_progress(*_: object, **__: object) -> None:
+    """Do nothing: the default progress callback."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Run:
 
 
 def swap_columns(p: Probabilities) -> Probabilities:
-    """Exchange the columns a and b, as if the responses had been swapped.
+    """Swap the columns a and b, as if the responses had been swapped.
 
     Args:
         p: Probabilities, targets or their like; the last axis is a, b, tie.
@@ -77,20 +77,20 @@ def swap_columns(p: Probabilities) -> Probabilities:
 
 
 class Battle(BaseModel):
-    """One prompt, two answers and, where it is known, how people voted.
+    """One prompt, two responses and, where it is known, how people voted.
 
-    Surrogates in its texts, which Unicode does not allow, are joined where they are pairs and become U+FFFD where not.
+    Surrogates in its texts, which Unicode does not allow, become characters where they are pairs, else U+FFFD.
 
     Args:
         id: Name of the row, kept as text.
-        prompt: The user's turns; a turn that was never written is None.
-        response_a: The turns of the first answer.
-        response_b: The turns of the second answer.
-        winner: "a", "b" or "tie"; None where nobody voted.
-        probabilities: A soft label (share of votes, or a teacher's forecast) in the order of `CLASSES`.
-        model_a: Name of the model that wrote the first answer.
-        model_b: Name of the model that wrote the second answer.
-        weight: How much the row counts in training and in figures, at least 0.
+        prompt: The user's turns; a missing turn is None.
+        response_a: The turns of the first response.
+        response_b: The turns of the second response.
+        winner: "a", "b" or "tie"; None without a vote.
+        probabilities: A soft label (share of votes, or a teacher's prediction) in the order of `CLASSES`.
+        model_a: Name of the model that wrote the first response.
+        model_b: Name of the model that wrote the second response.
+        weight: Weight of the row in training and in figures, at least 0.
         language: ISO 639 code or name of the prompt's language.
         source: Where the vote comes from.
 
@@ -115,23 +115,23 @@ class Battle(BaseModel):
 
     @field_validator("id", mode="before")
     @classmethod
-    def _id_as_text(cls, value: Any) -> Any:
+    def _id_as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("prompt", "response_a", "response_b", mode="before")
     @classmethod
-    def _text_is_one_turn(cls, value: Any) -> Any:
+    def _text_is_one_turn(cls, value: object) -> object:
         turns = (value,) if isinstance(value, str) else value
-        return tuple(map(_mended, turns)) if isinstance(turns, list | tuple) else turns
+        return tuple(map(_replace_surrogates, turns)) if isinstance(turns, list | tuple) else turns
 
     @field_validator("id", "model_a", "model_b", "language", "source", mode="before")
     @classmethod
-    def _name_is_unicode(cls, value: Any) -> Any:
-        return _mended(value)
+    def _name_is_unicode(cls, value: object) -> object:
+        return _replace_surrogates(value)
 
     @field_validator("probabilities", mode="before")
     @classmethod
-    def _object_in_class_order(cls, value: Any) -> Any:
+    def _object_in_class_order(cls, value: object) -> object:
         if isinstance(value, dict):
             if set(value) != set(CLASSES):
                 raise ValueError(f"probabilities have keys {sorted(value)}; allowed are exactly {list(CLASSES)}")
@@ -146,7 +146,7 @@ class Battle(BaseModel):
         return value
 
 
-def _mended(value: Any) -> Any:
+def _replace_surrogates(value: object) -> object:
     if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
@@ -154,7 +154,10 @@ def _mended(value: Any) -> Any:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Anything that forecasts how people vote: four verbs, and a name with a hash to cite it by."""
+    """Anything that predicts how people vote: four verbs, and a name with a hash to cite it by.
+
+    Battles are `votecast.data.battles.Battles`, a data frame, or a list of battles or dicts.
+    """
 
     @property
     def name(self) -> str:
@@ -164,15 +167,15 @@ class Judge(Protocol):
     def hash(self) -> str:
         """Hash of everything the predictions depend on; empty before the first fit."""
 
-    def fit(self, battles: Battles, valid: Battles | None = None) -> Self:
-        """Learn from battles with votes."""
+    def fit(self, battles: Any, valid: Any | None = None) -> Self:
+        """Fit the judge on battles with votes."""
 
-    def predict_proba(self, battles: Battles | Sequence[Battle] | Sequence[dict[str, Any]] | Any) -> Probabilities:
-        """Forecast the votes: probabilities of shape (n, 3)."""
+    def predict_proba(self, battles: Any) -> Probabilities:
+        """Predict how people vote: probabilities of shape (n, 3)."""
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the judge as a folder, whole or not at all."""
+        """Write the judge folder atomically."""
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
-        """Read a judge back; its predictions are bit-equal."""
+        """Read a judge folder; predictions are bit-equal."""

@@ -12,8 +12,8 @@ import pytest
 
 from votecast.cli.calibrate import show_outcome
 from votecast.data.battles import Battles
-from votecast.data.reading import read_votes
-from votecast.data.writing import write_votes
+from votecast.data.outputs import write_votes
+from votecast.data.reader import read_votes
 from votecast.judges.load import load_judge
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from votecast.cli import main
 from votecast.cli.cascade import show
-from votecast.data.reading import read_votes
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
+from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError
-from votecast.judges.cascading import cascade
+from votecast.judges.cascade import cascade
 from votecast.judges.trained import TrainedJudge
 
 FAST = "bundled:baseline"

@@ -164,5 +164,5 @@ def test_what_cannot_be_joined_is_one_clear_line(
 def test_judges_made_of_judges_cannot_be_trained(votecast: Callable, folder: Path, tmp_path: Path, family: str) -> None:
     ran = votecast("train", family, "--train", folder / "train.csv", "--out", tmp_path / "all")
     assert ran.code == 2
-    assert "is made of judges that are trained already and cannot be trained itself" in ran.err
+    assert "is made of fitted judges and cannot be trained itself" in ran.err
     assert not (tmp_path / "all").exists()

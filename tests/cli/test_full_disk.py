@@ -10,7 +10,7 @@ import pytest
 from tests.disk import room_for
 
 from votecast import load_judge
-from votecast.data.languages import detect_languages
+from votecast.data.groups import detect_languages
 from votecast.errors import ArtifactError
 
 ROOM = 20_000

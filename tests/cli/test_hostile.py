@@ -16,7 +16,7 @@ from tests.cli.conftest import Ran
 from tests.data.hostile import ARROW, CSV, FILES, HUGE, JSONL, PARQUET, Hostile
 
 from votecast import TrainedJudge, load_judge, read_votes
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 
 FAR_AWAY = {"suppress_health_check": [HealthCheck.function_scoped_fixture]}
 CONTENT = {".csv": CSV, ".jsonl": JSONL, ".parquet": PARQUET, ".arrow": ARROW}

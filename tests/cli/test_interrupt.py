@@ -61,6 +61,6 @@ def test_predict(arena: Path, tmp_path: Path) -> None:
     code, complaints = stop_while_writing(words, tmp_path, signal.SIGINT, begun=".out.csv.work/[0-9]*.shard")
     assert code == 130
     assert "interrupted" in complaints
-    assert "the same command with --resume continues it" in complaints
+    assert "run the same command with --resume to continue it" in complaints
     assert "Traceback" not in complaints
     assert [path.name for path in tmp_path.iterdir()] == [".out.csv.work"]

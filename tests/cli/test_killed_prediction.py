@@ -47,7 +47,7 @@ def test_two_kills_and_the_same_bytes(votecast: Callable, arena: Path, votes: Pa
     kill_when([*words, str(out / "p.csv")], out / ".p.csv.work", 1)
     ran = votecast(*words, out / "p.csv")
     assert ran.code == 1
-    assert "pass --resume to continue it, or --overwrite to start anew" in ran.err
+    assert "pass --resume to continue it, or --overwrite to start over" in ran.err
     kill_when([*words, str(out / "p.csv"), "--resume"], out / ".p.csv.work", 2)
     ran = votecast(*words, out / "p.csv", "--resume", "--json", "-")
     assert ran.code == 0, ran.err

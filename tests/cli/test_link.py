@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tests.judges.scored import scored_votes, with_scores
 
-from votecast.data.scores import ScoreWriter
-from votecast.data.writing import write_votes
+from votecast.data.outputs import write_votes
+from votecast.data.outputs.score_files import ScoreWriter
 
 SCORES, VOTES = scored_votes(160)
 

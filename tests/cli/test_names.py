@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from votecast import load_judge, read_votes
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 
 STRANGE = os.fsdecode(b"votes \xff")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +60,15 @@ def test_files_by_name_a_folder_and_an_existing_folder(votecast: Callable) -> No
     ("words", "code", "says"),
     [
         ("--input none/*.csv --out out/", 1, "none/*.csv matches no file"),
-        ("--input pairs/*.csv --out p.csv", 2, "p.csv is named like a file; name a folder, such as p/"),
+        ("--input pairs/*.csv --out p.csv", 2, "go to a folder: name one, such as p/"),
         ("--input pairs/a.csv --out p.csv --engine ray", 2, "--engine ray writes a folder of parts"),
         ("--input pairs/a.csv --out out/ --num-actors 2", 2, "--num-actors is for --engine ray"),
         ("--input pairs/a.csv --out p.csv --part-rows 1024", 2, "--part-rows is for a folder of parts"),
         ("--input pairs/a.csv --out out/ --part-rows 1000", 2, "allowed are multiples of 1024"),
         ("--input pairs/a.csv pairs/a.csv --out out/", 2, "pairs/a.csv is given twice"),
-        ("--input - --out out/", 2, "standard input cannot be an input of a folder"),
-        ("--input pairs/a.csv --out pairs", 1, "pairs holds a.csv, which is no part of a folder of forecasts"),
-        ("--input pairs/a.csv --out https://example.org/out/", 2, "names no filesystem that can be reached"),
+        ("--input - --out out/", 2, "standard input needs one output file"),
+        ("--input pairs/a.csv --out pairs", 1, "pairs holds a.csv, which is not part of a folder of predictions"),
+        ("--input pairs/a.csv --out https://example.org/out/", 2, "is not on a filesystem that can be reached"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(votecast: Callable, words: str, code: int, says: str) -> None:

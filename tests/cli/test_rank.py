@@ -17,7 +17,7 @@ from tests.leaderboard.votes import SIZES, bare_file, file_of, round_robin, size
 
 from votecast.cli import main
 from votecast.data import read_votes
-from votecast.data.scores import ScoreWriter
+from votecast.data.outputs.score_files import ScoreWriter
 
 GOLDEN = Path(__file__).parents[1] / "leaderboard" / "golden.csv"
 COLUMNS = [
@@ -65,7 +65,7 @@ def refused(votecast: Callable, *words: Any) -> str:
 def test_votes_become_a_table_a_file_and_settings(votecast: Callable, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "board.csv"
     ran = ranked(votecast, "--input", files / "votes.csv", "--out", out)
-    assert "6 models by votes: " in ran.out and "of the pairs of models are separated" in ran.out
+    assert "6 models by votes: " in ran.out and "of the pairs of models are told apart" in ran.out
     assert "votes of a model against itself are left out" in ran.out
     rows = board(out)
     assert list(rows[0]) == COLUMNS
@@ -154,10 +154,10 @@ def test_votes_and_forecasts_rank_together(votecast: Callable, files: Path, tmp_
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl", "--json", tmp_path / "board.json")
     ran = ranked(votecast, "--input", files / "votes.csv", *words)
     said = " ".join(ran.out.split())
-    assert "6 models by votes and predictions: " in said and "the predictions have weight" in said
-    assert "out-of-fold forecasts are taken, matched by id and texts" in said
+    assert "6 models by votes and predictions: " in said and "the forecasts are trusted to" in said
+    assert "out-of-fold predictions are used, matched by id and texts" in said
     found = json.loads((tmp_path / "board.json").read_text())
-    assert found["ranking"]["tuning"] is not None and found["rows"]["forecast"] > 400
+    assert found["ranking"]["tuning"] is not None and found["rows"]["predicted"] > 400
 
 
 def test_rows_without_a_vote_are_forecast_where_no_pairs_are_named(
@@ -184,15 +184,15 @@ def test_voted_prompts_that_the_judge_knows_are_refused_without_out_of_fold_fore
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
     said = refused(votecast, "--input", tmp_path / "renamed.csv", *words)
     assert "voted rows have prompts on which the judge was trained" in said
-    assert "holds no out-of-fold forecasts of them" in said
+    assert "holds no out-of-fold predictions of them" in said
 
 
 def test_pairs_that_the_judge_knows_are_left_out(votecast: Callable, files: Path, tmp_path: Path) -> None:
     known = file_of(without_votes(sized_votes(600)), tmp_path / "known.jsonl")
     said = refused(votecast, "--input", files / "fresh.csv", "--judge", files / "judge", "--pairs", known)
-    assert "no pair is left to forecast (" in said and "the judge was trained on and are left out" in said
+    assert "no pair is left to predict (" in said and "the judge was trained on and are left out" in said
     ran = ranked(votecast, "--judge", files / "judge", "--pairs", known)
-    assert "pairs have prompts that the judge was trained on: of these it is surer" in " ".join(ran.out.split())
+    assert "that the judge was trained on: on these it is more confident" in " ".join(ran.out.split())
 
 
 def test_voted_rows_are_not_forecast_once_more(votecast: Callable, files: Path, tmp_path: Path) -> None:
@@ -203,11 +203,11 @@ def test_voted_rows_are_not_forecast_once_more(votecast: Callable, files: Path, 
     words = ("--input", path, "--judge", files / "judge", "--pairs")
     for same in (votes, votes.swapped()):
         said = refused(votecast, *words, file_of(without_votes(same), tmp_path / "same.jsonl"))
-        assert "pairs are voted rows once more (the same prompt and answers)" in said
+        assert "pairs repeat voted rows (the same prompt and responses)" in said
         (tmp_path / "same.jsonl").unlink()
     mixed = Battles.concat([without_votes(votes), more])
     ran = ranked(votecast, *words, file_of(mixed, tmp_path / "mixed.jsonl"))
-    assert "pairs are voted rows once more, which tell nothing new, and are left out" in " ".join(ran.out.split())
+    assert "pairs repeat voted rows, which adds nothing, and are left out" in " ".join(ran.out.split())
 
 
 def test_votes_among_the_pairs_are_not_passed_over_in_silence(votecast: Callable, files: Path) -> None:
@@ -232,15 +232,15 @@ def test_a_judge_of_bare_scores_ranks_rows_without_texts(votecast: Callable, tmp
     words = ("--judge", tmp_path / "judge", "--pairs", tmp_path / "pairs.csv")
     ran = ranked(votecast, "--input", tmp_path / "voted.csv", *words)
     assert "3 models by votes and predictions: 60 votes, 40 pairs predicted" in ran.out
-    assert "leaks are not looked for: the rows have no prompts" in " ".join(ran.out.split())
+    assert "leaks are not checked: the rows have no prompts" in " ".join(ran.out.split())
 
 
 def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_path: Path) -> None:
     pairs = files / "pairs.jsonl"
     assert "there is nothing to rank by; give votes (--input)" in refused(votecast)
-    assert "no judge to forecast them" in refused(votecast, "--input", files / "votes.csv", "--pairs", pairs)
+    assert "no judge to predict them" in refused(votecast, "--input", files / "votes.csv", "--pairs", pairs)
     said = refused(votecast, "--input", files / "votes.csv", "--judge", files / "judge")
-    assert "nothing for it to forecast: every row has a vote" in said
+    assert "nothing for it to predict: every row has a vote" in said
     assert "none of the 600 rows has a vote" in refused(votecast, "--input", pairs)
     nameless = tmp_path / "nameless.csv"
     nameless.write_text("prompt,response_a,response_b,winner\nWhy?,Because.,No.,a\n")
@@ -265,7 +265,7 @@ def test_empty_names_of_models_are_not_missing_columns(votecast: Callable, tmp_p
     path.write_text("model_a,model_b,winner\n,y,a\nx,,b\n,,\nx,y,zzz\n")
     said = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", aside)
     assert "the cell of model_a or of model_b is empty; fill them" in said and "add them" not in said
-    assert "1 other rows were set aside as unreadable, in" in said and "aside.jsonl" in said
+    assert "1 other rows were quarantined as unreadable, in" in said and "aside.jsonl" in said
     assert aside.exists()
 
 
@@ -301,8 +301,8 @@ def test_votes_against_both_are_ties_left_out_or_an_outcome_of_their_own(votecas
     rows = [*round_robin(), *[("m3", "m2", "tie (bothbad)")] * 9]
     path, out = bare_file(rows, tmp_path / "bad.csv"), tmp_path / "board.csv"
     said = {how: ranked(votecast, "--input", path, "--both-bad", how).out for how in ("tie", "drop")}
-    assert "9 of 81 votes are against both answers: they count as ties" in said["tie"]
-    assert "9 of 81 votes are against both answers: they are left out" in said["drop"]
+    assert "9 of 81 votes are against both responses: they count as ties" in said["tie"]
+    assert "9 of 81 votes are against both responses: they are left out" in said["drop"]
     ran = ranked(votecast, "--input", path, "--both-bad", "own", "--out", out, "--html", tmp_path / "b.html")
     assert "20.0% (" in ran.out and "0.0% (0.0 to " in ran.out
     assert "both bad" in ran.out and "Votes against both answers" in (tmp_path / "b.html").read_text()
@@ -320,7 +320,7 @@ def test_votes_against_both_are_ties_for_a_judge(votecast: Callable, files: Path
     path = tmp_path / "bad.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n".join(lines[300:]) + "\n")
     said = refused(votecast, "--input", path, "--judge", files / "judge", "--both-bad", "own")
-    assert "forecasts votes against both answers as ties" in said
+    assert "predicts votes against both responses as ties" in said
 
 
 def test_outputs_are_not_replaced_unless_asked(votecast: Callable, files: Path, tmp_path: Path) -> None:

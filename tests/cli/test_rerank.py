@@ -126,7 +126,7 @@ def test_two_kills_and_the_same_bytes(votecast: Callable, arena: Path, tmp_path:
     kill_when([*words, str(out / "best.jsonl")], out / ".best.jsonl.work", 1)
     ran = votecast(*words, out / "best.jsonl")
     assert ran.code == 1
-    assert "pass --resume to continue it, or --overwrite to start anew" in ran.err
+    assert "pass --resume to continue it, or --overwrite to start over" in ran.err
     kill_when([*words, str(out / "best.jsonl"), "--resume"], out / ".best.jsonl.work", 2)
     ran = votecast(*words, out / "best.jsonl", "--resume")
     assert ran.code == 0, ran.err

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_killed_prediction import kill_when
 from tests.judges.rewards import reward_folder
 
-from votecast.data.scores import read_scores
+from votecast.data.outputs.score_files import read_scores
 from votecast.judges.load import load_judge
 
 LENGTH = ("--model.text.max_length", "96")

@@ -93,13 +93,13 @@ def test_an_error_in_a_later_fold_keeps_the_earlier_ones_and_says_how_to_go_on(
     breaking(error)
     ran = votecast(*words)
     assert (ran.code, ran.out) == (code, "")
-    assert f"the work so far is kept in {tmp_path / '.judge.work'}; the same command with --resume" in ran.err
+    assert f"partial output is kept in {tmp_path / '.judge.work'}; the same command with --resume" in ran.err
     assert {path.name for path in (tmp_path / ".judge.work").glob("*/done")} == {"done"}
     assert len(list((tmp_path / ".judge.work").glob("*/done"))) == 2
     breaking(None)
     ran = votecast(*words)
     assert ran.code == 1
-    assert "holds unfinished work" in ran.err
+    assert "holds partial output" in ran.err
     assert "--resume" in ran.err
     assert "--overwrite" in ran.err
     ran = votecast(*words, "--resume", "--seed", 1)

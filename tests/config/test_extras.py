@@ -61,7 +61,7 @@ def test_a_broken_package_is_an_error_with_the_whole_command(monkeypatch: pytest
         raise error
 
     monkeypatch.setattr("votecast.config.extras.importlib.import_module", refuse)
-    with pytest.raises(MissingExtraError, match=r"cannot be imported: .*; install it anew: pip install"):
+    with pytest.raises(MissingExtraError, match=r"cannot be imported: .*; reinstall it: pip install"):
         need("ray.data")
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
+from votecast.data.clean import aggregate_votes
 
 TEXT = st.sampled_from(["x", "y", "z"])
 VOTE: st.SearchStrategy[dict[str, Any]] = st.one_of(

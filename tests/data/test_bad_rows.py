@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from votecast.data import VoteReader, reading
+from votecast.data import VoteReader, reader
 from votecast.data.cells import mend
 from votecast.data.io import RawBatch, open_table
 from votecast.errors import ArtifactError, DataError
@@ -140,7 +140,7 @@ def test_rows_the_container_cannot_read_are_set_aside_in_their_order(tmp_path: P
         ({"probabilities": [-0.5, 0.5, 1.0]}, "leave the range"),
         ({"probabilities": {"a": 1.0}}, "probabilities"),
         ({"probabilities": "even"}, "not JSON"),
-        ({"probabilities": [None, 0.5, 0.5]}, "null stands among"),
+        ({"probabilities": [None, 0.5, 0.5]}, "null is among"),
         ({"weight": -1.0}, "column 'weight': the weight is not a number"),
         ({"weight": "much"}, "column 'weight': the weight is not a number"),
         ({"prompt": None}, "column 'prompt': the value is missing"),
@@ -204,7 +204,7 @@ def test_nothing_depends_on_the_size_of_batches(tmp_path: Path, monkeypatch: pyt
         )
 
     expected = read()
-    monkeypatch.setattr(reading, "open_table", in_batches(size))
+    monkeypatch.setattr(reader, "open_table", in_batches(size))
     assert read() == expected
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from votecast.data import read_votes
 from votecast.data.frames import as_battles
-from votecast.data.writing import write_votes
+from votecast.data.outputs import write_votes
 from votecast.errors import DataError
 
 WINNERS = ["model_a", "tie", "tie (bothbad)", "both_bad", " BothBad "]

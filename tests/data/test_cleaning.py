@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from votecast.data.battles import Battles
-from votecast.data.cleaning import CleaningSettings, clean
+from votecast.data.clean import CleaningSettings, clean
 from votecast.errors import ConfigError
 
 TURNS = st.lists(st.sampled_from([None, "", " ", "x", "y"]), max_size=2)

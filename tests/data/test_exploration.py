@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import Battles
-from votecast.data.encoding import KINDS, MISSING_TURN, encoding_figures
-from votecast.data.exploration import explore
-from votecast.data.outcomes import length_histogram, length_outcomes, model_matrix, outcome_slices
-from votecast.data.pairs import Pairs
-from votecast.data.repeats import agreement, conflicts
+from votecast.data.exploration import (
+    KINDS,
+    MISSING_TURN,
+    encoding_figures,
+    explore,
+    length_histogram,
+    length_outcomes,
+    model_matrix,
+)
+from votecast.data.inspection import agreement, conflicts, outcome_slices
 from votecast.data.simulation import simulate
 
 
@@ -65,7 +71,7 @@ def test_damage_is_found_in_slices_of_a_table() -> None:
 
 def test_two_votes_on_one_pair_agree_as_often_as_counting_says() -> None:
     votes = rows(*({"winner": winner} for winner in ("a", "a", "b", "tie")))
-    pairs = Pairs.of(votes)
+    pairs = AnswerPairs.of(votes)
     assert agreement(votes, pairs) == {"pairs": 1, "votes": 4, "rate": pytest.approx(1 / 6)}
     assert conflicts(votes, pairs) == [
         {"a": 2.0, "b": 1.0, "tie": 1.0, "rows": 4, "ids": ["0", "1", "2", "3"], "row": 0}
@@ -75,14 +81,14 @@ def test_two_votes_on_one_pair_agree_as_often_as_counting_says() -> None:
 def test_votes_on_exchanged_answers_agree_where_they_mean_the_same() -> None:
     turned = {"response_a": "No reason.", "response_b": "Because.", "winner": "b"}
     votes = rows({"winner": "a"}, turned)
-    assert agreement(votes, Pairs.of(votes))["rate"] == 1
-    assert conflicts(votes, Pairs.of(votes)) == []
+    assert agreement(votes, AnswerPairs.of(votes))["rate"] == 1
+    assert conflicts(votes, AnswerPairs.of(votes)) == []
 
 
 def test_rows_without_a_vote_and_soft_labels_are_not_two_people() -> None:
     votes = rows({"winner": "a"}, {}, {"probabilities": [0.4, 0.6, 0.0]})
-    assert agreement(votes, Pairs.of(votes)) == {"pairs": 0, "votes": 0, "rate": None}
-    assert len(conflicts(votes, Pairs.of(votes))) == 1
+    assert agreement(votes, AnswerPairs.of(votes)) == {"pairs": 0, "votes": 0, "rate": None}
+    assert len(conflicts(votes, AnswerPairs.of(votes))) == 1
 
 
 def test_win_rates_between_models_count_both_sides() -> None:
@@ -189,7 +195,7 @@ def test_the_pairs_with_the_largest_minority_come_first() -> None:
         for vote in (["a", "b", "tie"] if said == "abtie" else list(said))
     ]
     battles = Battles.from_rows([row | {"id": str(number)} for number, row in enumerate(rows)])
-    found = conflicts(battles, Pairs.of(battles))
+    found = conflicts(battles, AnswerPairs.of(battles))
     assert [(entry["a"], entry["b"], entry["tie"]) for entry in found] == [(2, 2, 0), (3, 1, 0), (1, 1, 1)]
     assert [entry["row"] for entry in found] == [4, 0, 10]
 

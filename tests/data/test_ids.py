@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.data.ids import IdIndex
+from votecast.data.row_checks import IdIndex
 
 
 @given(st.lists(st.lists(st.text(max_size=2), max_size=8), max_size=12))

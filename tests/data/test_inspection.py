@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 
 from votecast.data import inspection
 from votecast.data.battles import Battles
-from votecast.data.inspection import inspect_votes
-from votecast.data.profile import characters, share
+from votecast.data.inspection import inspect_votes, share
+from votecast.data.text_columns import characters
 from votecast.errors import DataError
 
 ROWS: list[dict[str, Any]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from votecast.data.battles import Battles
-from votecast.data.languages import UNKNOWN, detect_languages, prompt_languages
+from votecast.data.groups import UNDETERMINED, detect_languages, prompt_languages
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from votecast.data.languages import UNKNOWN, detect_languages, prompt_languages
         ("今天晚上没有时间的话我应该做什么菜？", "zh"),
         ("今夜は時間がないのですが、何を料理すればいいですか", "ja"),
         ("Что мне приготовить сегодня вечером, если нет времени?", "ru"),
-        ("", UNKNOWN),
-        ("12 + 12 = ?", UNKNOWN),
+        ("", UNDETERMINED),
+        ("12 + 12 = ?", UNDETERMINED),
     ],
 )
 def test_languages_are_told_apart(text: str, code: str) -> None:

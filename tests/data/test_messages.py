@@ -70,7 +70,7 @@ def test_transcripts_are_split_at_speakers_after_an_empty_line_only() -> None:
 
 @pytest.mark.parametrize("text", ["", "Why?", "Well.\n\nHuman: Hi"])
 def test_what_is_no_transcript_is_refused(text: str) -> None:
-    with pytest.raises(CellError, match="no transcript"):
+    with pytest.raises(CellError, match="not a transcript"):
         read_transcript(text)
 
 

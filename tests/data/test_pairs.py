@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
-from votecast.data.pairs import Pairs, by_appearance, known_targets, without_text
+from votecast.data.text_columns import known_targets, without_text
 
 TURNS = st.lists(st.one_of(st.none(), st.sampled_from(["", "x", "y", "xy", "é", " "])), max_size=3)
 ROWS = st.lists(st.fixed_dictionaries({"prompt": TURNS, "response_a": TURNS, "response_b": TURNS}), max_size=12)
@@ -18,7 +19,7 @@ ROWS = st.lists(st.fixed_dictionaries({"prompt": TURNS, "response_a": TURNS, "re
 def test_numbers_are_equal_exactly_where_the_texts_are(rows: list[dict[str, list[str | None]]], skip: int) -> None:
     battles = Battles.concat([Battles.from_rows(rows)[:2], Battles.from_rows(rows)[2:]])[skip:]
     rows = rows[skip:]
-    pairs = Pairs.of(battles)
+    pairs = AnswerPairs.of(battles)
     for i, one in enumerate(rows):
         assert pairs.identical[i] == (one["response_a"] == one["response_b"])
         for j, other in enumerate(rows):
@@ -39,7 +40,7 @@ def test_numbers_are_equal_exactly_where_the_texts_are(rows: list[dict[str, list
 def test_reversed_rows_are_those_that_differ_from_the_first_of_their_pair(
     rows: list[dict[str, list[str | None]]],
 ) -> None:
-    pairs = Pairs.of(Battles.from_rows(rows))
+    pairs = AnswerPairs.of(Battles.from_rows(rows))
     either = pairs.numbers(ordered=False).tolist()
     for i, row in enumerate(rows):
         first = rows[either.index(either[i])]

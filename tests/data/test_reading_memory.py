@@ -15,13 +15,13 @@ MB = 1 << 20
 PROBE = """
 import sys
 import pyarrow, pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.compute
-import votecast.data.reading as reading
+import votecast.data.reader as reader
 def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
 before = peak()
 if sys.argv[1] == "read":
-    rows = len(reading.read_votes(sys.argv[2]))
+    rows = len(reader.read_votes(sys.argv[2]))
 else:
-    rows = sum(len(part) for part in reading.iter_votes(sys.argv[2]))
+    rows = sum(len(part) for part in reader.iter_votes(sys.argv[2]))
 print(rows, peak() - before)
 """
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to read the peak of memory")

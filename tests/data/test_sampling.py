@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.data.sampling import StratifiedSample
+from votecast.data.row_sampling import StratifiedSample
 from votecast.errors import ConfigError
 
 LABELS = st.lists(st.sampled_from(["a", "b", "tie", None]), max_size=200)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from votecast.data import read_votes
-from votecast.data.scores import Scores, ScoreWriter, described_of, read_scores, side_path
+from votecast.data.outputs import side_path
+from votecast.data.outputs.score_files import Scores, ScoreWriter, described_of, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError
 
 NAMES = ["s.csv", "s.tsv", "s.jsonl", "s.parquet", "s.arrow", "s.csv.gz", "s.parquet.zst"]
@@ -58,17 +59,16 @@ def test_files_of_other_tools_are_read(tmp_path: Path) -> None:
 
 
 def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path: Path) -> None:
-    writer = ScoreWriter(tmp_path / "s.csv", MADE)
-    writer.add(["1"], [1.0], [2.0])
-    assert not (tmp_path / "s.csv").exists()
-    writer.close()
+    with ScoreWriter(tmp_path / "s.csv", MADE) as writer:
+        writer.add(["1"], [1.0], [2.0])
+        assert not (tmp_path / "s.csv").exists()
     assert len(read_scores(tmp_path / "s.csv")) == 1
     with pytest.raises(RuntimeError), ScoreWriter(tmp_path / "t.csv", MADE) as broken:
         broken.add(["1"], [1.0], [2.0])
         raise RuntimeError
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.csv", "s.csv.settings.json"]
-    with pytest.raises(ArtifactError, match="already exists"):
-        ScoreWriter(tmp_path / "s.csv").add(["1"], [1.0], [2.0])
+    with pytest.raises(ArtifactError, match="already exists"), ScoreWriter(tmp_path / "s.csv"):
+        pass
     with pytest.raises(ConfigError, match="does not say what to write"):
         ScoreWriter(tmp_path / "s.txt")
     with ScoreWriter(tmp_path / "s.csv", overwrite=True) as again:
@@ -83,7 +83,7 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
         ("score_a,score_b\n1,2\n", "'id' is missing"),
         ("id,score_a,score_b\n", "holds no scores"),
         ("id,score_a,score_b\n1,2,x\n", "row 1, column 'score_b': 'x' is not a number"),
-        ("id,score_a,score_b\n1,2,3\n2,,3\n", "row 2, column 'score_a': the score is missing"),
+        ("id,score_a,score_b\n1,2,3\n2,,3\n", "row 2, column 'score_a': the value is missing"),
         ("id,score_a,score_b\n1,nan,3\n", r"id '1'\) has score_a nan and score_b 3.0 \(rows like it: 1\)"),
         (
             "id,score_a,score_b\n1,1,3\n2,inf,3\n3,nan,2\n",
@@ -102,7 +102,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, said: str)
 
 def test_null_scores_and_ids_in_other_containers_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["1", "2"], "score_a": [1.0, None], "score_b": [1.0, 2.0]}), tmp_path / "s.parquet")
-    with pytest.raises(DataError, match="row 2, column 'score_a': the score is missing"):
+    with pytest.raises(DataError, match="row 2, column 'score_a': the value is missing"):
         read_scores(tmp_path / "s.parquet")
     (tmp_path / "s.jsonl").write_text('{"id": "a", "score_a": true, "score_b": 2}\n')
     with pytest.raises(DataError, match="'True' is not a number"):

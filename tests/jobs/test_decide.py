@@ -12,8 +12,8 @@ import pytest
 
 from votecast import simulate
 from votecast.data.battles import Battles
+from votecast.data.outputs import read_predictions, write_votes
 from votecast.data.simulation.votes import davidson
-from votecast.data.writing import read_predictions, write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.jobs.decide import DecisionRule, decide_file, fit_rule
 from votecast.splits import PromptHashes
@@ -116,10 +116,10 @@ def test_only_ties_and_too_few_votes_decide_nothing_and_say_why() -> None:
     ties = Battles.from_rows([battle.model_dump() | {"winner": "tie"} for battle in VOTES])
     rule = fit_rule(JUDGE, ties, **ASKED)
     assert set(rule.decide(P)[0]) == {"open"}
-    assert "were wrong" in rule.promise()
+    assert "were wrong" in rule.describe_bound()
     few = fit_rule(JUDGE, VOTES[:12], **ASKED)
     assert few.threshold is None
-    assert "it takes 11 to rule out an error above 0.2" in few.promise()
+    assert "it takes 11 to rule out an error above 0.2" in few.describe_bound()
 
 
 def test_votes_the_judge_was_trained_on_are_refused() -> None:
@@ -127,8 +127,8 @@ def test_votes_the_judge_was_trained_on_are_refused() -> None:
     with pytest.raises(LeakError, match="rows have prompts on which the judge was trained"):
         fit_rule(judge, VOTES, **ASKED)
     rule = fit_rule(judge, VOTES, allow_leak=True, **ASKED)
-    assert rule.promise().startswith("nothing is promised: 2")
-    assert "keeps no hashes" in RULE.notes[0]
+    assert rule.describe_bound().startswith("there is no bound: 2")
+    assert "has no hashes" in RULE.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_file_is_decided_row_by_row_in_any_container(tmp_path: Path) -> None:
         assert np.allclose(p, P[:300])
         assert summary["decisions"] == {kind: decisions.count(kind) for kind in ("a", "b", "open")}
         side = json.loads((tmp_path / f"{name}.settings.json").read_text())
-        assert side["settings"]["about"]["promise"] == RULE.promise()
+        assert side["settings"]["about"]["promise"] == RULE.describe_bound()
         assert side["decisions"] == summary["decisions"]
     table = pq.read_table(tmp_path / "d.parquet")
     assert table.column_names == ["id", "p_a", "p_b", "p_tie", "decision", "confidence"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from votecast import predict_file
-from votecast.data.writing import PredictionWriter
-from votecast.data.writing.sinks import Sink
+from votecast.data.outputs import PredictionWriter
+from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
 from votecast.jobs import predict as predicting
 from votecast.text.report import Cut
@@ -144,7 +144,7 @@ def test_a_torn_shard_is_made_again(votes: Path, out: Path, undisturbed: dict[st
 
 def test_unfinished_work_is_neither_taken_nor_thrown_away_unasked(votes: Path, out: Path) -> None:
     work = bytes_of(interrupted(votes, out))
-    with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start anew"):
+    with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start over"):
         predict_file(Lengths(), votes, out)
     assert bytes_of(out.parent / ".p.csv.work") == work
     judge = Lengths()
@@ -176,7 +176,7 @@ def test_a_finished_output_is_not_made_again(votes: Path, out: Path) -> None:
     assert (judge.asked, summary["rows"], summary["reused"]) == ([], ROWS, ROWS)
     assert bytes_of(out.parent) == before
     write_votes(votes, first="what")
-    with pytest.raises(ArtifactError, match="made of other rows"):
+    with pytest.raises(ArtifactError, match="made from other rows"):
         predict_file(judge, votes, out, resume=True)
     with pytest.raises(ArtifactError, match="already exists"):
         predict_file(Lengths(hash="other"), votes, out, resume=True)
@@ -210,7 +210,14 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, kills: bool) -> None:
         self.count, self.at, self.kills = 0, at, kills
-        homes = [(os, "fsync"), (os, "replace"), (os, "rename"), (os, "mkdir"), (Sink, "write"), (Sink, "finish")]
+        homes = [
+            (os, "fsync"),
+            (os, "replace"),
+            (os, "rename"),
+            (os, "mkdir"),
+            (TableWriter, "write"),
+            (TableWriter, "finish"),
+        ]
         for home, name in homes + ([(os, "unlink"), (os, "rmdir")] if kills else []):
             monkeypatch.setattr(home, name, self._guarded(getattr(home, name)))
         for name in ("write_bytes", "write_text"):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.jobs.test_predict import Disk, Killed, bytes_of
 
 import votecast
-from votecast.data.candidate_files import CandidateReader
+from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
 from votecast.judges import ranking
@@ -188,7 +188,7 @@ WRONG = [
     ({"prompt": "why", "candidates": ["a", " \n"]}, "candidates", "candidate 2 has no answer"),
     ({"prompt": "why", "candidates": ["a", []]}, "candidates", "candidate 2 has no answer"),
     ({"prompt": "why", "candidates": ["a", [None, ""]]}, "candidates", "candidate 2 has no answer"),
-    ({"prompt": "why", "candidates": "a"}, "candidates", "the candidates are one text, and no JSON list"),
+    ({"prompt": "why", "candidates": "a"}, "candidates", "the candidates are one text that is not a JSON list"),
     ({"prompt": "why", "candidates": {"x": "a"}}, "candidates", "the candidates are an object; allowed is a list"),
     ({"prompt": "why", "candidates": ["a", 7]}, "candidates", "candidate 2 is a number; allowed is a text"),
     ({"prompt": "why", "candidates": ["a", ["b", 7]]}, "candidates", "turn 2 of candidate 2 is a number"),
@@ -329,9 +329,9 @@ def test_any_container_in_and_out(tmp_path: Path, rows: Path, out: Path, suffix:
     rerank_file(Longest(), rows, out, top=1)
     expected = [json.loads(line) for line in out.read_text().splitlines()]
     given, other = tmp_path / f"rows{suffix}", out.with_name(f"other{suffix}")
-    from votecast.data.writing.sinks import Sink
+    from votecast.data.outputs.table_writer import TableWriter
 
-    with Sink(given, given) as sink:
+    with TableWriter(given, given) as sink:
         sink.write(pa.Table.from_pylist([json.loads(line) for line in rows.read_text().splitlines()]))
     rerank_file(Longest(), given, other, top=1)
     with open_table(other) as stream:
@@ -376,7 +376,7 @@ def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out
     with pytest.raises(RuntimeError) as caught:
         rerank_file(Longest(fails_at=6), rows, out)
     assert "--resume" in caught.value.__notes__[0]
-    with pytest.raises(ArtifactError, match="pass --resume to continue it, or --overwrite to start anew"):
+    with pytest.raises(ArtifactError, match="pass --resume to continue it, or --overwrite to start over"):
         rerank_file(Longest(), rows, out)
     told: list[int] = []
     judge = Longest()
@@ -397,10 +397,10 @@ def test_work_of_other_rows_judges_and_options_is_refused(rows: Path, out: Path)
     with pytest.raises(ConfigError, match="reader.limit"):
         rerank_file(Longest(), rows, out, resume=True, reader={"limit": 20})
     write_rows(rows, first="what")
-    with pytest.raises(ArtifactError, match="holds forecasts of other rows: the input is not the one"):
+    with pytest.raises(ArtifactError, match="holds predictions of other rows: the input is not the one"):
         rerank_file(Longest(), rows, out, resume=True)
     write_rows(rows, rows=8)
-    with pytest.raises(ArtifactError, match="holds forecasts of other rows"):
+    with pytest.raises(ArtifactError, match="holds predictions of other rows"):
         rerank_file(Longest(), rows, out, resume=True)
     assert {name: each for name, each in bytes_of(out.parent).items() if name.endswith(".shard")} == {
         name: each for name, each in work.items() if name.endswith(".shard")
@@ -411,7 +411,7 @@ def test_a_finished_output_of_other_rows_is_left_alone(rows: Path, out: Path) ->
     rerank_file(Longest(), rows, out)
     before = bytes_of(out.parent)
     write_rows(rows, first="what")
-    with pytest.raises(ArtifactError, match="made of other rows"):
+    with pytest.raises(ArtifactError, match="made from other rows"):
         rerank_file(Longest(), rows, out, resume=True)
     with pytest.raises(ArtifactError, match="already exists"):
         rerank_file(Longest(), rows, out, resume=True, top=3)

@@ -1,4 +1,4 @@
-"""Votes that cannot be ranked: each a clear error, or a fallback that is said."""
+"""Votes that cannot be ranked: each raises a clear error, or takes a fallback with a note."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.leaderboard.arenas import arena
 
 from votecast.errors import ConfigError, DataError
 from votecast.leaderboard import METHODS, Games, fit_ranking, rank_models
-from votecast.leaderboard.curves import CURVES
+from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 
-OWN = list(CURVES)
+OWN = list(RANKING_MODELS)
 A, B, TIE = [1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]
 
 
@@ -44,7 +44,7 @@ def test_the_largest_group_can_be_ranked_alone(method):
         assert rank_models(whole, method=method).score == pytest.approx(ranking.score)
 
 
-def test_models_that_won_and_lost_among_themselves_are_not_said_to_have_only_won():
+def test_models_that_won_and_lost_among_themselves_are_not_reported_to_have_only_won():
     games = Games.of(["x", "y", "a", "b"], [0, 1, 2, 3, 2, 3] * 4, [1, 0, 3, 2, 0, 1] * 4, [A] * 24)
     note = "the votes do not bound the strengths of a, b: against the largest group of models that beat each other, "
     wanted = note + "each of them never lost, or never won, not even through third models"
@@ -60,7 +60,7 @@ def test_of_many_groups_the_first_are_named():
 
 @pytest.mark.parametrize("won", [True, False])
 @pytest.mark.parametrize("method", OWN)
-def test_a_model_that_only_won_or_only_lost_is_held_by_a_prior_that_is_said(method, won):
+def test_a_model_that_only_won_or_only_lost_is_held_by_a_prior_and_a_note(method, won):
     games = arena(4, 300)
     a = np.append(games.a, [4] * 12)
     b = np.append(games.b, [0, 1, 2, 3] * 3)
@@ -98,7 +98,7 @@ def test_wins_one_way_with_ties_leave_the_number_for_ties_finite():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_all_ties_are_refused(method):
+def test_all_ties_raise(method):
     with pytest.raises(DataError, match="all 6 votes are ties"):
         rank_models(Games.of(["x", "y", "z"], [0, 1, 2] * 2, [1, 2, 0] * 2, [TIE] * 6), method=method)
 
@@ -114,12 +114,12 @@ def test_without_ties_the_fit_is_bradley_and_terrys(method):
         assert any("no vote is a tie" in note for note in ranking.notes)
 
 
-def test_a_single_model_is_refused():
+def test_a_single_model_raises():
     with pytest.raises(DataError, match="all about x; a ranking needs two models"):
         rank_models(Games.of(["x"], [0, 0], [0, 0], [A, B]))
 
 
-def test_one_vote_is_refused():
+def test_one_vote_raises():
     with pytest.raises(DataError, match="1 row of votes .* at least two"):
         rank_models(Games.of(["x", "y"], [0], [1], [A]))
     with pytest.raises(DataError, match="0 row"):
@@ -133,7 +133,7 @@ def test_two_votes_are_ranked():
         assert ranking.rank.tolist() == [1, 1]
 
 
-def test_rows_that_say_nothing_change_nothing():
+def test_rows_that_do_not_count_change_nothing():
     games = arena(4, 200)
     nothing = Games.of(
         games.models,
@@ -158,7 +158,7 @@ def test_a_model_whose_votes_all_weigh_0_was_never_compared():
     assert len(rank_models(games, disconnected="largest").models) == 3
 
 
-def test_one_prompt_for_all_is_said():
+def test_one_prompt_for_all_is_reported():
     ranking = rank_models(arena(4, 200, prompts=1))
     assert ranking.low == pytest.approx(rank_models(arena(4, 200)).low, abs=3)
     assert any("all votes are on one prompt" in note for note in ranking.notes)
@@ -190,13 +190,13 @@ def test_style_that_never_differs_is_left_out_and_said():
 def test_style_that_gives_every_vote_away_is_held():
     games = arena(4, 200, method="bradley_terry")
     gives = (games.outcome[:, 0] - games.outcome[:, 1])[:, None]
-    told = replace(games, style=gives, style_names=("leak",))
+    leaking = replace(games, style=gives, style_names=("leak",))
     with pytest.raises(DataError, match="style_ridge above 0"):
-        rank_models(told)
-    assert rank_models(told, style_ridge=0.1).style[0].value > 1
+        rank_models(leaking)
+    assert rank_models(leaking, style_ridge=0.1).style[0].value > 1
 
 
-def test_games_that_are_none_are_refused():
+def test_games_that_are_none_raise():
     good = {"models": ["x", "y"], "a": [0, 1], "b": [1, 0], "outcome": [A, B]}
     for wrong, message in (
         ({"models": ["x", "x"]}, "'x' is named twice"),

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from votecast.data import Battles
 from votecast.data.battles import SCHEMA
+from votecast.data.outputs import write_votes
 from votecast.data.simulation import simulate
-from votecast.data.writing import write_votes
 
 SIZES = ("1b", "3b", "7b", "13b", "34b", "70b")
 BARE = ["model_a", "model_b", "winner"]

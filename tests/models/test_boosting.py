@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from votecast.calibration.tie_models import davidson_loss as loss
+from votecast.calibration.tie_models import davidson_probabilities as link
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, MissingExtraError
 from votecast.features import extract
 from votecast.models.boosting import Held, Trees, TreeSettings, Views, load_lightgbm
-from votecast.models.davidson import link, loss
 from votecast.models.reduction import Reduction, ReductionSettings
 
 SMALL = TreeSettings(rounds=60, min_rows=5, leaves=4)

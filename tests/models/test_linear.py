@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from votecast.calibration.tie_models import davidson_loss as loss
+from votecast.calibration.tie_models import davidson_probabilities as link
 from votecast.data.battles import Battles
 from votecast.features import extract
-from votecast.models.davidson import link, loss
 from votecast.models.linear import Design, Linear, LinearSettings, _Problem
 
 FREE = LinearSettings(term_penalty=0.01, feature_penalty=0.01, steps=200)

@@ -16,13 +16,13 @@ from votecast.errors import ArtifactError, DataError, JudgeError
 from votecast.judges.trained import TrainedJudge
 from votecast.models.scored import ScoredModel
 from votecast.testing.conformance import (
-    damage_is_noticed,
-    forecasts_are_distributions,
-    order_plays_no_part,
-    rows_do_not_see_each_other,
-    same_seed_same_judge,
-    saved_judge_is_the_same,
-    unfitted_judge_refuses,
+    check_damage,
+    check_determinism,
+    check_independent_rows,
+    check_saving,
+    check_sums,
+    check_swapping,
+    check_unfitted,
 )
 
 SCORES, VOTES = scored_votes()
@@ -34,15 +34,15 @@ def test_it_keeps_every_promise_of_rows_with_scores(tmp_path: Path, settings: di
     def make() -> TrainedJudge:
         return TrainedJudge("scores", {"calibration.method": "none"} | settings)
 
-    unfitted_judge_refuses(make, ROWS)
+    check_unfitted(make, ROWS)
     judge = make().fit(ROWS)
     p = judge.predict_proba(ROWS)
-    forecasts_are_distributions(judge, ROWS, p)
-    rows_do_not_see_each_other(judge, ROWS, p)
-    order_plays_no_part(judge, ROWS, p, 0.0)
-    same_seed_same_judge(make, ROWS, judge)
-    saved_judge_is_the_same(judge, ROWS, p, tmp_path / "judge")
-    damage_is_noticed(judge, tmp_path / "judge")
+    check_sums(judge, ROWS, p)
+    check_independent_rows(judge, ROWS, p)
+    check_swapping(judge, ROWS, p, 0.0)
+    check_determinism(make, ROWS, judge)
+    check_saving(judge, ROWS, p, tmp_path / "judge")
+    check_damage(judge, tmp_path / "judge")
 
 
 def test_frames_with_the_two_columns_are_forecast_alike() -> None:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.models.davidson import link, loss
+from votecast.calibration.tie_models import davidson_loss as loss
+from votecast.calibration.tie_models import davidson_probabilities as link
 from votecast.models.stacking import Blend, inner_folds
 
 

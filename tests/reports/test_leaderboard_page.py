@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from tests.leaderboard.test_board import Oracle
+from tests.leaderboard.test_rank_votes import Oracle
 from tests.leaderboard.votes import round_robin, sized_votes, without_votes
 
 from votecast.leaderboard import leaderboard

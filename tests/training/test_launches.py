@@ -77,7 +77,7 @@ def test_two_processes_learn_what_one_learns_and_go_on_after_one_was_killed(alon
     kill_process(started, 1, once=alone / ".killed.work" / "fold_1" / "checkpoints" / "step-*2")
     code, out, err = ended(started)
     assert (code, out, errors(err)) == (1, "", [])
-    assert "the same command with --resume continues it" in err
+    assert "run the same command with --resume to continue it" in err
     whole = [str(alone / "whole") if word == str(alone / "killed") else word for word in refit]
     others = [words(recipe, alone, f"{name}-multi_cpu", 4) for name, recipe in NETWORKS.items()]
     code, out, err = ended(start("multi_cpu", *together([*refit, "--resume"], whole, *others), module=SEVERAL))

@@ -1,10 +1,11 @@
-"""Making probabilities true: nine methods, groups, one after another; all blind to the order of the answers."""
+"""Calibrators, which turn a judge's probabilities into calibrated ones; all are blind to the order of the responses.
 
-from votecast.calibration.base import Calibrator, Groups
-from votecast.calibration.chain import Chain
+Called by training, recalibration, evaluation and prediction.
+"""
+
+from votecast.calibration.base import CALIBRATORS, Calibrator, Groups, make_calibrator, read_calibrator
+from votecast.calibration.composition import Chain, Grouped
 from votecast.calibration.crossfit import crossfit_calibrate
-from votecast.calibration.grouped import Grouped
-from votecast.calibration.table import CALIBRATORS, make_calibrator, read_calibrator
 
 __all__ = [
     "CALIBRATORS",

@@ -1,4 +1,7 @@
-"""The method that forecasts best what it has not seen: chosen by log loss, cross-validated over clusters of prompts."""
+"""Automatic choice of a calibration method: log loss cross-validated over clusters of prompts.
+
+`votecast calibrate` uses it unless a method is named.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,26 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from votecast.calibration.base import Calibrator, Learning, learnt
-from votecast.calibration.chain import arrays_under
+from votecast.calibration.base import (
+    Arrays,
+    Calibrator,
+    Groups,
+    State,
+    fitting_clusters,
+    fitting_rows,
+    make_calibrator,
+    read_calibrator,
+    require_fitted,
+)
+from votecast.calibration.composition import arrays_under
 from votecast.calibration.crossfit import crossfit_calibrate
-from votecast.calibration.table import make_calibrator, read_calibrator
 from votecast.errors import JudgeError
 from votecast.metrics.baselines import group_folds
 from votecast.metrics.checks import Checked
 from votecast.metrics.scores import log_losses
-from votecast.types import Floats, Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
 CANDIDATES: Final = {
     "none": 0,
@@ -28,19 +40,18 @@ CANDIDATES: Final = {
     "matrix": 400,
     "isotonic": 2000,
 }
-"""What is tried, simplest first, to the fewest rows it is tried on."""
+"""Methods, simplest first, to the fewest rows they are tried on."""
 
 FALLBACK: Final = "shift"
-"""What is taken where nothing can be cross-validated: it follows few votes little."""
+"""Chosen where nothing can be cross-validated: few votes change it little."""
 
 
-class Auto(Learning):
-    """Try the methods and keep the best.
+class Auto(Calibrator):
+    """Try all methods and keep the best.
 
-    Every method is fitted on four fifths of the clusters of prompts and forecasts the fifth; the lowest log loss wins,
-    and the simplest method wins among those that are not told apart from it: within one standard error of the paired
-    difference, taken over clusters (Breiman et al. 1984, section 3.4.3). Below 200 rows, or with one cluster, nothing
-    is tried and `shift` is taken.
+    Every method is fitted on four fifths of the clusters of prompts and predicts the fifth; the lowest log loss wins,
+    and the simplest method wins among those within one standard error of it, taken over clusters (Breiman et al. 1984,
+    section 3.4.3). Below 200 rows, or with one cluster, nothing is tried and `shift` is chosen.
 
     Attributes:
         chosen: The fitted calibrator; None before `fit`.
@@ -60,31 +71,41 @@ class Auto(Learning):
     def __init__(self, chosen: Calibrator | None = None, tried: list[dict[str, Any]] | None = None) -> None:
         self.chosen, self.tried = chosen, tried or []
 
-    def _learn(self, rows: Checked) -> None:
-        self._learn_in_clusters(rows, np.arange(len(rows.weights)))
-
-    def _learn_in_clusters(self, rows: Checked, clusters: NDArray[np.int64]) -> None:
-        losses, self.tried = _losses(rows, clusters)
-        name = _choose(losses, self.tried, rows.weights, clusters) if losses else FALLBACK
+    def fit(
+        self,
+        probabilities: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        clusters: ArrayLike | None = None,
+        groups: Groups | None = None,  # noqa: ARG002
+    ) -> Self:
+        """Choose a method by cross-validation over clusters, and fit it on all rows."""
+        rows = fitting_rows(self, probabilities, targets, weights)
+        cluster = fitting_clusters(clusters, weights, len(rows.weights))
+        losses, self.tried = _cross_validate(rows, cluster)
+        name = _choose(losses, self.tried, rows.weights, cluster) if losses else FALLBACK
         self.chosen = make_calibrator(name).fit(rows.probabilities, rows.targets, rows.weights)
+        return self
 
-    def _apply(self, p: Probabilities) -> Probabilities:
-        return learnt(self.chosen, self.method).transform(p)
+    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:  # noqa: ARG002
+        """Calibrate predictions (n, 3) by the chosen method."""
+        return require_fitted(self.chosen, self.method).transform(probabilities)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-        """The chosen calibrator, and what was tried."""
-        config, arrays = learnt(self.chosen, self.method).state()
+    def state(self) -> State:
+        """Return the chosen calibrator, and what was tried."""
+        config, arrays = require_fitted(self.chosen, self.method).state()
         kept = {f"chosen.{name}": array for name, array in arrays.items()}
         return {"method": self.method, "chosen": config, "tried": self.tried}, kept
 
     @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Self:
-        """The calibrator that was chosen."""
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the calibrator that was chosen."""
         return cls(read_calibrator(config["chosen"], arrays_under("chosen", arrays)), list(config["tried"]))
 
 
-def _losses(rows: Checked, clusters: NDArray[np.int64]) -> tuple[dict[str, Floats], list[dict[str, Any]]]:
-    """Cross-validated log loss of each row under each method that can be tried, and what is to be said of each."""
+def _cross_validate(rows: Checked, clusters: Ints) -> tuple[dict[str, Floats], list[dict[str, Any]]]:
+    """Return the cross-validated log loss of each row under each method, and an entry for each method."""
     t, p, w = rows
     folds = group_folds(clusters)
     losses: dict[str, Floats] = {}
@@ -108,22 +129,18 @@ def _losses(rows: Checked, clusters: NDArray[np.int64]) -> tuple[dict[str, Float
     return losses, tried
 
 
-def _choose(losses: dict[str, Floats], tried: list[dict[str, Any]], w: Floats, clusters: NDArray[np.int64]) -> str:
-    """The simplest method within one standard error of the best."""
+def _choose(losses: dict[str, Floats], tried: list[dict[str, Any]], w: Floats, clusters: Ints) -> str:
+    """Return the simplest method within one standard error of the best."""
     best = min(losses, key=lambda name: float(w @ losses[name]))
     chosen = ""
     for entry in tried:
         name = entry["method"]
         if name in losses:
-            entry["behind"], entry["error"] = _difference(losses[name] - losses[best], w, clusters)
+            gap = losses[name] - losses[best]  # (n,)
+            mean = float(w @ gap / w.sum())
+            sums = np.bincount(clusters, w * (gap - mean))
+            correction = len(sums) / max(len(sums) - 1, 1)
+            entry["behind"], entry["error"] = mean, float(np.sqrt(np.square(sums).sum() * correction) / w.sum())
             if not chosen and entry["behind"] <= entry["error"]:
                 chosen = name
     return chosen or best
-
-
-def _difference(gap: Floats, w: Floats, clusters: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean gap and its standard error, from sums over clusters."""
-    mean = float(w @ gap / w.sum())
-    sums = np.bincount(clusters, w * (gap - mean))
-    several = len(sums)
-    return mean, float(np.sqrt(np.square(sums).sum() * several / max(several - 1, 1)) / w.sum())

@@ -1,41 +1,44 @@
-"""What a calibrator is, and what all share: checked rows, log-probabilities, sums that an exchange leaves alone.
+"""The base classes of calibrators, their table by name, and the sums they share, which are blind to swaps.
 
-A calibrator maps probabilities to truer ones. Exchanging the answers exchanges columns a and b of its input, and must
-do exactly that to its output: parameters are shared by a and b, and every sum over classes is taken as (a + b) + tie,
-which is the same number to the last bit when a and b change places.
+Swapping the responses swaps columns a and b of a calibrator's input, and must do exactly that to its output:
+parameters are shared by a and b, and sums over classes are taken as (a + b) + tie, bit-equal when a and b swap.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from votecast.errors import JudgeError
+from votecast.errors import ConfigError, JudgeError
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.scores import row_sum
-from votecast.types import Floats, Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
 SMALLEST: Final = 1e-12
-"""Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, but not for ever."""
-
-Learnt = TypeVar("Learnt")
+"""Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, not impossible."""
 
 Groups = Mapping[str, Sequence[str]]
 """What the rows are grouped by ("language") to the group of each of n rows."""
 
+Arrays = Mapping[str, Floats]
+State = tuple[dict[str, Any], dict[str, Floats]]
+"""What a calibrator has learned: JSON-able values, and arrays by name."""
 
-@runtime_checkable
-class Calibrator(Protocol):
-    """A map from probabilities to truer ones, fitted on forecasts of rows that the judge had not seen.
+Fitted = TypeVar("Fitted")
+
+
+class Calibrator(ABC):
+    """A map from probabilities to calibrated ones, fitted on out-of-fold predictions.
 
     Attributes:
         method: Name in the table of calibrators.
-        parameters: How many numbers it fits at least.
-        by: What rows must be grouped by for `transform`, such as ("language",); most calibrators want nothing.
+        parameters: How many numbers it fits at least, and so how many rows it needs.
     """
 
     method: ClassVar[str]
@@ -43,8 +46,10 @@ class Calibrator(Protocol):
 
     @property
     def by(self) -> tuple[str, ...]:
-        """What rows must be grouped by."""
+        """Names of the groups that `transform` needs, such as ("language",); none by default."""
+        return ()
 
+    @abstractmethod
     def fit(
         self,
         probabilities: ArrayLike,
@@ -54,66 +59,31 @@ class Calibrator(Protocol):
         clusters: ArrayLike | None = None,
         groups: Groups | None = None,
     ) -> Self:
-        """Learn from forecasts (n, 3), votes (n, 3) and weights (n,); clusters (n,) are those of their prompts."""
-
-    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:
-        """Calibrated probabilities, shape (n, 3)."""
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-        """What was learnt: JSON-able values, and arrays by name."""
-
-    @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Self:
-        """The calibrator whose `state` this is; further keys are left alone."""
-
-
-class Learning(ABC):
-    """What calibrators with something to learn share: rows are checked before they fit and before they transform."""
-
-    method: ClassVar[str]
-    parameters: ClassVar[int]
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Nothing: all rows are calibrated alike."""
-        return ()
-
-    def fit(
-        self,
-        probabilities: ArrayLike,
-        targets: ArrayLike,
-        weights: ArrayLike | None = None,
-        *,
-        clusters: ArrayLike | None = None,
-        groups: Groups | None = None,  # noqa: ARG002 - read by calibrators that group
-    ) -> Self:
-        """Learn from forecasts and votes.
+        """Fit on predictions and votes of rows the judge was not trained on.
 
         Args:
-            probabilities: Forecasts of rows the judge had not seen, shape (n, 3).
-            targets: Their votes, one-hot or soft, shape (n, 3).
+            probabilities: Predictions, shape (n, 3).
+            targets: Votes, one-hot or soft, shape (n, 3).
             weights: How much each row counts, shape (n,); every row once where None.
-            clusters: Cluster of prompts of each row, shape (n,), for methods that cross-validate; every row by itself
-                where None.
-            groups: Not read.
+            clusters: Cluster of prompts of each row, shape (n,), for calibrators that cross-validate; every row by
+                itself where None.
+            groups: Groups of the rows, for calibrators that go by them.
 
         Returns:
             The calibrator itself.
 
         Raises:
             DataError: If these are not probabilities of the same rows.
-            JudgeError: If too few rows count for the method, or nobody decided for an answer.
+            JudgeError: If too few rows count for the method, or no vote is for a or b.
         """
-        rows = fitting_rows(self, probabilities, targets, weights)
-        self._learn_in_clusters(rows, clusters_that_count(clusters, weights, len(rows.weights)))
-        return self
 
-    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:  # noqa: ARG002
-        """Calibrate forecasts; a row does not depend on the others.
+    @abstractmethod
+    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:
+        """Calibrate predictions; a row does not depend on the others.
 
         Args:
             probabilities: Shape (n, 3), n may be 0.
-            groups: Not read.
+            groups: Groups of the rows, for calibrators that go by them.
 
         Returns:
             Shape (n, 3).
@@ -122,37 +92,126 @@ class Learning(ABC):
             DataError: If these are not probabilities.
             JudgeError: Before `fit`.
         """
-        return self._apply(checked_input(probabilities))
 
     @abstractmethod
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-        """What was learnt: JSON-able values, and arrays by name.
+    def state(self) -> State:
+        """Return what was learned: JSON-able values, and arrays by name.
 
         Raises:
             JudgeError: Before `fit`.
         """
 
-    def _learn_in_clusters(self, rows: Checked, clusters: NDArray[np.int64]) -> None:  # noqa: ARG002 - read by auto
-        """Fit on rows that all count, of these clusters of prompts."""
-        self._learn(rows)
+    @classmethod
+    @abstractmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the calibrator whose `state` this is; further keys are ignored.
+
+        Raises:
+            KeyError: If something is missing.
+            ValueError: If a value is not allowed.
+        """
+
+
+class Scaler(Calibrator):
+    """A calibrator that treats all rows alike; subclasses fit and transform checked arrays."""
+
+    def fit(
+        self,
+        probabilities: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        clusters: ArrayLike | None = None,  # noqa: ARG002
+        groups: Groups | None = None,  # noqa: ARG002
+    ) -> Self:
+        """Fit on predictions and votes of rows the judge was not trained on (see `Calibrator.fit`)."""
+        self._fit(fitting_rows(self, probabilities, targets, weights))
+        return self
+
+    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:  # noqa: ARG002
+        """Calibrate predictions (n, 3); a row does not depend on the others."""
+        return self._transform(check_input(probabilities))
 
     @abstractmethod
-    def _learn(self, rows: Checked) -> None:
+    def _fit(self, rows: Checked) -> None:
         """Fit on rows that all count."""
 
     @abstractmethod
-    def _apply(self, p: Probabilities) -> Probabilities:
-        """Calibrate checked forecasts, or raise JudgeError before the fit."""
+    def _transform(self, p: Probabilities) -> Probabilities:
+        """Calibrate checked predictions, or raise JudgeError before the fit."""
+
+
+CALIBRATORS: Final = {
+    "temperature": "votecast.calibration.scalers:Temperature",
+    "vector": "votecast.calibration.scalers:Vector",
+    "matrix": "votecast.calibration.logit_scalers:Matrix",
+    "isotonic": "votecast.calibration.scalers:Isotonic",
+    "dirichlet": "votecast.calibration.logit_scalers:Dirichlet",
+    "tie_link": "votecast.calibration.scalers:TieLink",
+    "shift": "votecast.calibration.logit_scalers:Shift",
+    "auto": "votecast.calibration.auto:Auto",
+    "none": "votecast.calibration.scalers:Identity",
+}
+"""Name of a method to its class, imported on demand."""
+
+COMPOSED: Final = {
+    "chain": "votecast.calibration.composition:Chain",
+    "grouped": "votecast.calibration.composition:Grouped",
+}
+"""Calibrators made of others: found in judge folders, never chosen by name."""
+
+
+def make_calibrator(method: str) -> Calibrator:
+    """Return an unfitted calibrator.
+
+    Args:
+        method: A name in `CALIBRATORS`.
+
+    Raises:
+        ConfigError: If there is no such method.
+
+    Example:
+        >>> make_calibrator("temperature").method
+        'temperature'
+    """
+    if method not in CALIBRATORS:
+        near = difflib.get_close_matches(str(method), CALIBRATORS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no calibration method {method!r}; allowed are {', '.join(CALIBRATORS)}{hint}")
+    return _import_class(CALIBRATORS[method])()
+
+
+def read_calibrator(config: Mapping[str, Any], arrays: Arrays) -> Calibrator:
+    """Return the calibrator whose `state` this is, of any kind.
+
+    Raises:
+        ConfigError: If there is no such method.
+        KeyError: If something is missing.
+        ValueError: If a value is not allowed.
+
+    Example:
+        >>> read_calibrator({"method": "temperature", "temperature": 2.0}, {}).transform([[0.8, 0.1, 0.1]]).round(3)
+        array([[0.586, 0.207, 0.207]])
+    """
+    method = config["method"]
+    kind = _import_class(COMPOSED[method]) if method in COMPOSED else type(make_calibrator(method))
+    return kind.from_state(config, arrays)
+
+
+def _import_class(place: str) -> type[Calibrator]:
+    module, name = place.split(":")
+    found: type[Calibrator] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def fitting_rows(
-    calibrator: Calibrator | Learning, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
+    calibrator: Calibrator, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
 ) -> Checked:
-    """The rows that count towards a fit.
+    """Return the rows that count towards a fit.
 
     Raises:
         DataError: If these are not probabilities of the same rows.
-        JudgeError: If there are too few rows for the method, or nobody decided for an answer.
+        JudgeError: If there are too few rows for the method, or no vote is for a or b.
     """
     rows = check_rows(targets, probabilities, weights)
     counts = rows.weights > 0
@@ -170,21 +229,8 @@ def fitting_rows(
     return rows
 
 
-def needs_ties(method: str, rows: Checked) -> None:
-    """Refuse rows from which the frequency of ties cannot be learnt.
-
-    Raises:
-        JudgeError: If nobody voted for a tie.
-    """
-    if not np.any(rows.targets[:, 2]):
-        raise JudgeError(
-            f"none of {len(rows.weights)} votes is a tie; {method} calibration fits how often ties occur: give such "
-            "votes, or choose calibration.method temperature"
-        )
-
-
-def clusters_that_count(clusters: ArrayLike | None, weights: ArrayLike | None, rows: int) -> NDArray[np.int64]:
-    """Clusters of the rows whose weight is above 0, numbered from 0; every row by itself where None.
+def fitting_clusters(clusters: ArrayLike | None, weights: ArrayLike | None, rows: int) -> Ints:
+    """Return the clusters of the rows whose weight is above 0, numbered from 0; every row by itself where None.
 
     Raises:
         DataError: If there is not one cluster for each row.
@@ -197,41 +243,42 @@ def clusters_that_count(clusters: ArrayLike | None, weights: ArrayLike | None, r
     return check_groups(check_groups(clusters, len(counts))[counts], rows)
 
 
-def checked_input(probabilities: ArrayLike) -> Probabilities:
-    """Probabilities of shape (n, 3), n may be 0.
+def require_ties(method: str, rows: Checked) -> None:
+    """Raise JudgeError for rows from which the frequency of ties cannot be fitted."""
+    if not np.any(rows.targets[:, 2]):
+        raise JudgeError(
+            f"none of {len(rows.weights)} votes is a tie; {method} calibration fits how often ties occur: give such "
+            "votes, or choose calibration.method temperature"
+        )
 
-    Raises:
-        DataError: If they are not.
-    """
-    return np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
 
-
-def learnt(value: Learnt | None, method: str) -> Learnt:
-    """What a calibrator has learnt, if it has.
-
-    Raises:
-        JudgeError: If `value` is None.
-    """
+def require_fitted(value: Fitted | None, method: str) -> Fitted:
+    """Return what a calibrator has fitted, or raise JudgeError where it is None."""
     if value is None:
         raise JudgeError(f"the {method} calibrator has not been fitted; call fit(probabilities, targets) first")
     return value
 
 
+def check_input(probabilities: ArrayLike) -> Probabilities:
+    """Return checked probabilities of shape (n, 3); unlike in metrics, n may be 0."""
+    return np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
+
+
 def log_probabilities(p: Probabilities) -> Floats:
-    """Natural logarithms, of nothing smaller than `SMALLEST`."""
+    """Return natural logarithms, of nothing smaller than `SMALLEST`."""
     return np.asarray(np.log(np.maximum(p, SMALLEST)))
 
 
 def softmax(z: Floats) -> Probabilities:
-    """exp(z) over its row sum.
+    """Return exp(z) over its row sum.
 
     Example:
         >>> softmax(np.array([[0.0, 0.0, 0.0]])).round(4)
         array([[0.3333, 0.3333, 0.3333]])
     """
-    return normalised(np.exp(z - z.max(axis=1, keepdims=True)))
+    return normalise(np.exp(z - z.max(axis=1, keepdims=True)))
 
 
-def normalised(x: Floats) -> Probabilities:
-    """Positive numbers over their row sum, (a + b) + tie."""
+def normalise(x: Floats) -> Probabilities:
+    """Divide positive numbers (n, 3) by their row sum, (a + b) + tie."""
     return np.asarray(x / row_sum(x)[:, None])

@@ -1,17 +1,19 @@
-"""Calibrated forecasts of rows that the calibrator never saw."""
+"""Out-of-fold calibration: each fold is calibrated by a calibrator fitted on the other folds.
+
+Called by training, recalibration and the automatic choice, for honest figures of a calibrated judge.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from votecast.calibration.base import Calibrator, Groups
-from votecast.calibration.table import make_calibrator
+from votecast.calibration.base import Calibrator, Groups, make_calibrator
 from votecast.errors import DataError, JudgeError
 from votecast.metrics.checks import check_rows
-from votecast.types import Probabilities
+from votecast.types import Bools, Probabilities
 
 
 def crossfit_calibrate(
@@ -20,22 +22,22 @@ def crossfit_calibrate(
     targets: ArrayLike,
     weights: ArrayLike | None,
     folds: ArrayLike,
-    forecasts: ArrayLike | None = None,
+    predictions: ArrayLike | None = None,
     *,
     clusters: ArrayLike | None = None,
     groups: Groups | None = None,
 ) -> Probabilities:
-    """Calibrate each fold by what the other folds say: honest figures for a calibrated judge.
+    """Calibrate each fold by a calibrator fitted on the other folds.
 
     Args:
-        method: A name in `CALIBRATORS`, or what makes a calibrator that has learnt nothing yet.
-        probabilities: Out-of-fold forecasts, shape (n, 3).
+        method: A name in `CALIBRATORS`, or a function that returns an unfitted calibrator.
+        probabilities: Out-of-fold predictions, shape (n, 3).
         targets: Their votes, shape (n, 3).
         weights: How much each row counts, shape (n,); every row once where None.
         folds: Fold of each row, any numbers, shape (n,); at least two folds. `votecast.metrics.group_folds` makes some
             from prompts.
-        forecasts: Other forecasts of the same rows to calibrate in place of those that are learnt from, shape (n, 3),
-            such as those of the battles with their answers exchanged.
+        predictions: Other predictions of the same rows to calibrate instead of those fitted on, shape (n, 3), such as
+            those of the battles with their responses swapped.
         clusters: Cluster of prompts of each row, shape (n,), for methods that cross-validate within.
         groups: What the rows are grouped by, for calibrators that group.
 
@@ -58,10 +60,8 @@ def crossfit_calibrate(
         raise DataError(f"folds have shape {fold.shape}; allowed is ({len(w)},), one for each row")
     names = np.unique(fold)
     if len(names) < 2:
-        raise DataError(
-            f"all {len(w)} rows are in fold {names[0]}; a calibrator needs at least one other fold to learn from"
-        )
-    raw = p if forecasts is None else check_rows(targets, forecasts, weights)[1]
+        raise DataError(f"all {len(w)} rows are in fold {names[0]}; a calibrator needs at least one other fold")
+    raw = p if predictions is None else check_rows(targets, predictions, weights).probabilities
     cluster = None if clusters is None else np.asarray(clusters)
     out = np.empty_like(p)
     for name in names:
@@ -73,16 +73,13 @@ def crossfit_calibrate(
                 t[~here],
                 w[~here],
                 clusters=None if cluster is None else cluster[~here],
-                groups=_of(groups, ~here),
+                groups=_take(groups, ~here),
             )
-            out[here] = calibrator.transform(raw[here], _of(groups, here))
+            out[here] = calibrator.transform(raw[here], _take(groups, here))
         except (JudgeError, DataError) as error:
-            raise JudgeError(f"fold {name}: the other folds do not suffice: {error}") from error
+            raise JudgeError(f"fold {name}: the other folds are not enough: {error}") from error
     return out
 
 
-def _of(groups: Groups | None, rows: NDArray[np.bool_]) -> Groups | None:
-    """The groups of some rows."""
-    if groups is None:
-        return None
-    return {by: np.asarray(names, dtype=object)[rows].tolist() for by, names in groups.items()}
+def _take(groups: Groups | None, rows: Bools) -> Groups | None:
+    return groups and {by: np.asarray(names, dtype=object)[rows].tolist() for by, names in groups.items()}

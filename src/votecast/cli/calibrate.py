@@ -54,9 +54,9 @@ def calibrate(
     """
     from votecast.artifacts import check_free
     from votecast.calibration.names import describe
-    from votecast.data.reading import read_votes
-    from votecast.judges.asking import numbers_of
+    from votecast.data.reader import read_votes
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import reader_numbers
     from votecast.judges.recalibrate import calibrate_judge
 
     output.check()
@@ -71,7 +71,7 @@ def calibrate(
             made = calibrate_judge(given, **options)
         else:
             bars.steps("reading votes", 0, 2)
-            votes = read_votes(input, **({"labels": "required"} | numbers_of(given) | reader))
+            votes = read_votes(input, **({"labels": "required"} | reader_numbers(given) | reader))
             bars.steps("predicting and calibrating", 1, 2)
             made = calibrate_judge(given, votes, **options)
         made.save_pretrained(out, overwrite=output.overwrite)

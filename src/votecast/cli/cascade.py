@@ -44,7 +44,7 @@ def cascade(
         html: Write the frontier as a page.
         output: Where results go.
     """
-    from votecast.judges.cascading import cascade as make_cascade
+    from votecast.judges.cascade import cascade as make_cascade
 
     output.check(html)
     options: dict[str, Any] = {"max_loss": max_loss, "budget": budget, "draws": draws, "allow_leak": allow_leak}

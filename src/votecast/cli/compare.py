@@ -25,7 +25,7 @@ def compare(*, prompt: Turns, a: Turns, b: Turns, judge: str = "default", output
         judge: A judge folder, bundled:baseline, bundled:encoder, or default.
         output: Where results go.
     """
-    from votecast.data.writing.predictions import decide
+    from votecast.data.outputs.prediction_files import decide
     from votecast.judges.load import load_judge
     from votecast.types import CLASSES
 

@@ -33,8 +33,8 @@ def convert(
         reading: How the file is read.
         output: Where results go.
     """
-    from votecast.data.reading import VoteReader
-    from votecast.data.writing import write_votes
+    from votecast.data.outputs import write_votes
+    from votecast.data.reader import VoteReader
 
     if out == STANDARD:
         raise ConfigError(

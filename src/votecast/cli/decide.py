@@ -49,11 +49,11 @@ def decide(
         resume: Continue from the partial output of an interrupted run of the same command.
         output: Where results go.
     """
-    from votecast.data.reading import read_votes
-    from votecast.data.writing.sinks import container_of
+    from votecast.data.outputs.table_writer import container_of
+    from votecast.data.reader import read_votes
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
-    from votecast.judges.asking import numbers_of, set_inference
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import reader_numbers, set_inference
 
     check_asked(error, confidence, method)
     container_of(out)
@@ -67,7 +67,7 @@ def decide(
     set_inference(loaded, inference)
     with Bars() as bars:
         bars.steps("calibrating", 0, 1)
-        votes = read_votes(calibration, labels="required", format=calibration_format, **numbers_of(loaded))
+        votes = read_votes(calibration, labels="required", format=calibration_format, **reader_numbers(loaded))
         options: dict[str, Any] = {"error": error, "confidence": confidence, "method": method, "allow_leak": allow_leak}
         rule = fit_rule(loaded, votes, seed=reading.seed or 0, **options)
         summary = decide_file(

@@ -34,7 +34,7 @@ def ensemble(
         reading: How the votes are read.
         output: Where results go.
     """
-    from votecast.judges.ensembling import ensemble as make_ensemble
+    from votecast.judges.ensemble import ensemble as make_ensemble
 
     output.check()
     options: dict[str, Any] = {"method": method, "stacker": stacker, "name": name}

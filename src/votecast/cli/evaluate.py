@@ -39,7 +39,7 @@ def evaluate(
         slices: Whether to show metrics by length, turns, language and source.
         output: Where results go.
     """
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.data.simulation import read_truth
     from votecast.judges.evaluate import Predictions, load_predictor, numbers_of_both
     from votecast.judges.evaluate import evaluate as evaluate_votes

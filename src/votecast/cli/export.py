@@ -20,7 +20,7 @@ def export(*, judge: str, out: Path, json: Annotated[str | None, Parameter(name=
         json: Write what was exported as JSON ("-" is standard output).
     """
     from votecast.artifacts import check_free
-    from votecast.judges.exporting import export_judge
+    from votecast.judges.export_networks import export_judge
     from votecast.judges.load import load_judge
 
     output = Output(json)

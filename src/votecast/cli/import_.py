@@ -74,9 +74,9 @@ def import_(
     settings |= {"model.orders": orders} | given
     for package in ("torch", "transformers"):
         need(package)
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.judges.evaluate import evaluate_out_of_fold
-    from votecast.judges.importing import calibrate, check_apart, import_judge
+    from votecast.judges.import_checkpoints import calibrate, check_apart, import_judge
 
     check_apart(out, folders)
     order = None if labels is None else labels.split(",")

@@ -22,7 +22,7 @@ def inspect(source: Source, /, *, reading: Reading = Reading(), output: Output =
         output: Where results go.
     """
     from votecast.data.exploration import explore
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
 
     output.check()
     reader = reading.reader(overwrite=output.overwrite)

@@ -21,13 +21,13 @@ def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = No
     from votecast.artifacts import check_free
     from votecast.config.extras import need
     from votecast.judges.load import load_judge
-    from votecast.judges.merging import TOLERANCE, merge_judge
+    from votecast.judges.merge_adapters import TOLERANCE, merge_judge
 
     output.check()
     check_free(out, overwrite=output.overwrite, is_folder=True)
     for package in ("torch", "transformers", "peft"):
         need(package)
-    from votecast.judges.importing import check_apart
+    from votecast.judges.import_checkpoints import check_apart
 
     if ":" not in judge:
         check_apart(out, [judge])

@@ -21,7 +21,7 @@ from votecast.config.extras import need
 from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from votecast.jobs.parts.job import Engine
+    from votecast.jobs.parts import Engine
     from votecast.judges.trained import TrainedJudge
 
 STANDARD = "-"

@@ -62,7 +62,7 @@ def predict(
         output: Where results go.
         overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
-    from votecast.jobs.parts.inputs import wants_folder
+    from votecast.jobs.input_files import wants_folder
     from votecast.judges.load import load_judge
 
     output.check(settings=False)
@@ -82,7 +82,7 @@ def predict(
         "inference": {"precision": precision} if precision else None,
     }
     if to_folder:
-        from votecast.jobs.parts import predict_folder
+        from votecast.jobs.predict_folder import predict_folder
 
         options |= {"part_rows": part_rows} if part_rows else {}
         worker = cluster.engine(engine, judge, loaded)

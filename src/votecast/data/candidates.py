@@ -1,16 +1,26 @@
-"""Prompts with several answers to choose from."""
+"""Read prompts with several answers to choose from, from memory and from files.
+
+`rerank` takes `CandidateReader` for files and `candidates_of` for rows in memory.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from votecast.data.cells import CellError, json_kind, load_json, mend
+import pyarrow as pa
+
+from votecast.data.cells import CellError, json_kind, load_json, mend, mend_turns
+from votecast.data.io import TableStream, open_table
 from votecast.data.messages import read_messages, turns_of
-from votecast.errors import DataError
+from votecast.data.row_batch import RowBatch
+from votecast.data.row_checks import BadRows, ReadReport, RowChecks, side_file_of
+from votecast.errors import ConfigError, DataError
 from votecast.types import Turns
 
 PROMPT, CANDIDATES = "prompt", "candidates"
@@ -68,7 +78,7 @@ class Candidates:
 
     @cached_property
     def distinct(self) -> list[Turns]:
-        """The different answers in the order of their hashes, which is not that of the candidates."""
+        """The different answers, sorted by hash so that their order does not depend on that of the candidates."""
         return [answer for _, answer in sorted(dict(zip(self._hashes, self.answers, strict=True)).items())]
 
     @cached_property
@@ -96,7 +106,7 @@ class FieldError(CellError):
 
 
 def candidates_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidates]:
-    """Rows from memory.
+    """Read rows from memory.
 
     Args:
         rows: Each with `prompt`, `candidates` and perhaps `id`; without ids rows are numbered from 0.
@@ -114,7 +124,7 @@ def candidates_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidates]:
 
 
 def _prompt(value: Any, repairs: set[str]) -> tuple[Turns, list[str | None]]:
-    """The user's turns, and the answers to all but the last."""
+    """Return the user's turns, and the answers to all but the last."""
     if value is None:
         raise CellError("the value is missing; every row needs a prompt")
     if _are_messages(value):
@@ -131,14 +141,14 @@ def _prompt(value: Any, repairs: set[str]) -> tuple[Turns, list[str | None]]:
 
 
 def _listed(value: Any, repairs: set[str]) -> list[Any]:
-    """The candidates as a list."""
+    """Return the candidates as a list."""
     if value is None:
         raise CellError("the value is missing; every row needs candidates, a list of answers")
     if isinstance(value, str):
         try:
             value, kinds = load_json(value)
         except CellError:
-            raise CellError(f"the candidates are one text, and no JSON list; {_LIST}") from None
+            raise CellError(f"the candidates are one text that is not a JSON list; {_LIST}") from None
         repairs |= kinds
     if not isinstance(value, list | tuple):
         raise CellError(f"the candidates are {json_kind(value)}; {_LIST}")
@@ -148,7 +158,7 @@ def _listed(value: Any, repairs: set[str]) -> list[Any]:
 
 
 def _answer(value: Any, number: int, prompt: Turns, history: list[str | None], repairs: set[str]) -> Turns:
-    """The turns of one candidate."""
+    """Return the turns of one candidate."""
     place = f"candidate {number}"
     if value is None:
         raise CellError(f"{place} is null; every candidate needs an answer: leave it out of the list")
@@ -175,7 +185,93 @@ def _turns(value: Any, place: str, repairs: set[str]) -> list[str | None]:
         return [mend(value, repairs)]
     if not isinstance(value, list | tuple):
         raise CellError(f"{place} is {json_kind(value)}; {_TURNS}")
-    for number, turn in enumerate(value, start=1):
-        if not (turn is None or isinstance(turn, str)):
-            raise CellError(f"turn {number} of {place} is {json_kind(turn)}; {_TURNS}")
-    return [turn and mend(turn, repairs) for turn in value]
+    return mend_turns(value, repairs, _TURNS, f" of {place}")
+
+
+class CandidateReader:
+    """Read prompts with their candidates part by part; memory stays flat whatever the length of the file.
+
+    Args:
+        path: JSON lines, Parquet or Arrow with the columns prompt and candidates and perhaps id; also CSV whose
+            candidates are JSON lists; each also gzip- or zstd-compressed; "-" is standard input.
+        bad_rows: "error" stops at the first bad row, "quarantine" writes bad rows with reasons to a side file.
+        quarantine: The side file; by default `<name of the file>.quarantine.jsonl` in the working folder.
+        limit: Read at most this many rows.
+        overwrite: Whether an existing side file may be replaced.
+
+    Attributes:
+        report: What was found and repaired, complete when the last row was read.
+
+    Raises:
+        ConfigError: If an option has a value that is not allowed.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "answers.jsonl"
+        >>> _ = path.write_text('{"prompt": "Why?", "candidates": ["So.", "Because."]}')
+        >>> [(row.id, len(row.answers)) for row in CandidateReader(path)]
+        [('0', 2)]
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        bad_rows: str = "error",
+        quarantine: str | Path | None = None,
+        limit: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self._side_file = side_file_of(path, bad_rows, quarantine)
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
+        self.report = ReadReport(path=str(path))
+        self._path, self._limit, self._overwrite = path, limit, overwrite
+
+    def __iter__(self) -> Iterator[Candidates]:
+        """Yield the rows; iterating again reads the file again, with a new report."""
+        limited = None if self._limit is None else f"limit {self._limit}"
+        self.report = ReadReport(path=str(self._path), format=CANDIDATES, sampling=limited)
+        with contextlib.ExitStack() as files:
+            bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
+            checks = RowChecks(self.report, bad, self._side_file)
+            stream = files.enter_context(open_table(self._path, on_bad_row=checks.waiting.append, lean=True))
+            self._check_columns(stream)
+            for raw in stream:
+                batch = RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv"))
+                rows = _read_rows(batch, checks)
+                checks.finish_batch(batch)
+                for row in rows:
+                    self.report.rows += 1
+                    yield row
+                    if self.report.rows == self._limit:
+                        return
+            checks.finish()
+
+    def _check_columns(self, stream: TableStream) -> None:
+        missing = [name for name in (PROMPT, CANDIDATES) if name not in stream.names]
+        if missing:
+            raise DataError(
+                f"{stream.path} has no column {' and none '.join(map(repr, missing))}; it has "
+                f"{', '.join(map(repr, stream.names)) or 'none'}; a row holds a prompt and its candidates, a list of "
+                "answers: rename the columns"
+            )
+        self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
+        self.report.ignored = [name for name in stream.names if name not in (PROMPT, CANDIDATES, "id")]
+
+
+def _read_rows(batch: RowBatch, checks: RowChecks) -> list[Candidates]:
+    """Return the good rows of a batch; faults of the others are noted in it."""
+    names = batch.text("id", required=True).to_pylist() if "id" in batch else [str(row - 1) for row in batch.rows]
+    found: list[Candidates | None] = []
+    columns = zip(names, batch.values(PROMPT), batch.values(CANDIDATES), strict=True)
+    for position, (name, prompt, candidates) in enumerate(columns):
+        kinds: set[str] = set()
+        try:
+            found.append(Candidates.of({PROMPT: prompt, CANDIDATES: candidates}, name, kinds))
+        except FieldError as error:
+            found.append(None)
+            batch.fault(position, error.column, prompt if error.column == PROMPT else candidates, str(error))
+        batch.repair(kinds, position)
+    checks.fault_repeated_ids(batch, pa.array(names, pa.large_string()), "leave ids out")
+    return [row for position, row in enumerate(found) if row is not None and position not in batch.faults]

@@ -1,4 +1,4 @@
-"""Cells that hold JSON lists of turns, read without one Python object a cell.
+"""Read cells that hold JSON lists of turns, without one Python object a cell.
 
 A column of cells is joined into lines `{"c": CELL}` and handed to Arrow's JSON reader as a whole. Between two cells
 stands `}`, a line feed and `{`: outside a string that can only be the end of one document and the start of the next,
@@ -9,7 +9,6 @@ and inside a string a bare line feed is refused, so that as many rows as cells m
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,16 +20,15 @@ import pyarrow.json as pj
 from numpy.typing import NDArray
 
 from votecast.data.battles import TURNS
+from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE
 
-LONE_SURROGATE = "lone surrogate replaced by U+FFFD"
-CONTROL_CHARACTER = "bare control character inside a JSON string kept"
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
 _LARGEST_BLOCK = 2**31 - 2
 _EDGE = 1 << 16
 _RUN = 64
+TEXT_OR_LIST = "allowed is text or a list of texts and nulls"
+_JSON_LIST = "allowed is a JSON list of strings and nulls"
 
 
 class CellError(ValueError):
@@ -69,13 +67,13 @@ def parse_cells(cells: pa.LargeStringArray) -> Cells:
         {2: 'turn 1 is a number; allowed is a JSON list of strings and nulls'}
     """
     found = Cells(pa.nulls(0, TURNS))
-    chunks = list(_chunks(cells, found))
+    chunks = list(_parse_chunks(cells, found))
     found.turns = chunks[0] if len(chunks) == 1 else pa.concat_arrays([found.turns, *chunks])
     return found
 
 
 def load_json(text: str) -> tuple[Any, set[str]]:
-    """Read one JSON text, forgiving bare control characters inside strings.
+    """Decode one JSON text; bare control characters inside strings are allowed.
 
     Lone surrogates are left to `mend`.
 
@@ -104,14 +102,14 @@ def mend(text: str, repairs: set[str]) -> str:
         >>> mend("a\ud83d", kinds := set()), kinds
         ('a�', {'lone surrogate replaced by U+FFFD'})
     """
-    if text.isascii() or not _SURROGATE.search(text):
+    if text.isascii() or not SURROGATE.search(text):
         return text
     repairs.add(LONE_SURROGATE)
-    return _SURROGATE.sub("\ufffd", text)
+    return SURROGATE.sub("\ufffd", text)
 
 
 def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
-    """Read one cell the exact way.
+    """Decode one cell with Python's `json`.
 
     Returns:
         Its turns, and the kinds of repair that reading it took.
@@ -121,15 +119,30 @@ def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
     """
     value, repairs = load_json(cell)
     if not isinstance(value, list):
-        raise CellError(f"the cell is {json_kind(value)}; allowed is a JSON list of strings and nulls")
+        raise CellError(f"the cell is {json_kind(value)}; {_JSON_LIST}")
+    return mend_turns(value, repairs, _JSON_LIST), repairs
+
+
+def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: str = "") -> list[str | None]:
+    """Check that all turns are texts or null, and mend their surrogates.
+
+    Args:
+        value: The turns.
+        repairs: Receives the kinds of repair that were made.
+        allowed: What to say is allowed.
+        where: Where the turns stand, as in " of candidate 3".
+
+    Raises:
+        CellError: If a turn is of another kind.
+    """
     for number, turn in enumerate(value, start=1):
         if not (turn is None or isinstance(turn, str)):
-            raise CellError(f"turn {number} is {json_kind(turn)}; allowed is a JSON list of strings and nulls")
-    return [turn and mend(turn, repairs) for turn in value], repairs
+            raise CellError(f"turn {number}{where} is {json_kind(turn)}; {allowed}")
+    return [mend(turn, repairs) if isinstance(turn, str) else None for turn in value]
 
 
 def json_cell(turns: Sequence[str | None]) -> str:
-    r"""A list of turns as the contest writes it: compact ASCII JSON whose slashes are escaped.
+    r"""Encode a list of turns as the contest does: compact ASCII JSON whose slashes are escaped.
 
     Example:
         >>> print(json_cell(["1/2 \U0001f600", None]))
@@ -139,13 +152,13 @@ def json_cell(turns: Sequence[str | None]) -> str:
 
 
 def json_kind(value: object) -> str:
-    """What JSON calls a value, with its article."""
+    """Name the JSON type of a value, with its article."""
     kinds = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return "null" if value is None else kinds.get(type(value), f"of type {type(value).__name__}")
 
 
 def looks_like_list(cell: memoryview | bytes) -> bool:
-    """Whether a cell is a JSON list of strings and nulls; of a cell over 64 KiB only the ends are looked at."""
+    """Return whether a cell is a JSON list of strings and nulls; of a cell over 64 KiB only the ends are checked."""
     head, tail = bytes(cell[:_EDGE]).lstrip(), bytes(cell[-_EDGE:]).rstrip()
     if not (head.startswith(b"[") and tail.endswith(b"]")):
         return False
@@ -158,9 +171,11 @@ def looks_like_list(cell: memoryview | bytes) -> bool:
     return True
 
 
-def _chunks(cells: pa.LargeStringArray, found: Cells) -> Iterator[pa.Array]:
-    """The cells in order: all at once if Arrow reads them, else in runs, and cell by cell where it refuses a run."""
-    lines, offsets = _as_lines(cells)
+def _parse_chunks(cells: pa.LargeStringArray, found: Cells) -> Iterator[pa.Array]:
+    """Parse the cells in order: all at once if Arrow can, else in runs, and cell by cell where it refuses a run."""
+    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
+    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
+    lines = joined.buffers()[2] or pa.py_buffer(b"")
     whole = _parse_lines(lines, offsets, 0, len(cells))
     if whole is not None:
         yield whole
@@ -168,17 +183,11 @@ def _chunks(cells: pa.LargeStringArray, found: Cells) -> Iterator[pa.Array]:
     for start in range(0, len(cells), _RUN):
         stop = min(start + _RUN, len(cells))
         parsed = _parse_lines(lines, offsets, start, stop)
-        yield _exact(cells, start, stop, found) if parsed is None else parsed
-
-
-def _as_lines(cells: pa.LargeStringArray) -> tuple[pa.Buffer, NDArray[np.int64]]:
-    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
-    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
-    return joined.buffers()[2] or pa.py_buffer(b""), offsets
+        yield _parse_one_by_one(cells, start, stop, found) if parsed is None else parsed
 
 
 def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop: int) -> pa.Array | None:
-    """Read cells start to stop; None where Arrow refuses one of them."""
+    """Parse cells start to stop; None where Arrow refuses one of them."""
     first, size = int(offsets[start]), int(offsets[stop] - offsets[start])
     if start == stop or size > _LARGEST_BLOCK or not np.frombuffer(lines, np.uint8)[first : first + size].all():
         return None  # Arrow's reader takes a bare NUL for the end of its input
@@ -197,7 +206,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _exact(cells: pa.LargeStringArray, start: int, stop: int, found: Cells) -> pa.Array:
+def _parse_one_by_one(cells: pa.LargeStringArray, start: int, stop: int, found: Cells) -> pa.Array:
     turns: list[list[str | None] | None] = []
     for position in range(start, stop):
         try:

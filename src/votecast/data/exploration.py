@@ -1,21 +1,39 @@
-"""Votes looked at before any judge is trained: everything an inspection finds, and what is drawn and read on a page."""
+"""Explore votes before any judge is trained: the inspection, and what the page of votes plots and shows.
+
+`votecast inspect --json` and `votecast report --votes` call `explore`.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.data.encoding import damaged_rows, encoding_figures
-from votecast.data.inspection import Inspection, inspect_votes
-from votecast.data.outcomes import length_histogram, length_outcomes, model_matrix
-from votecast.data.pairs import Bools, Ints, Pairs, known_targets, without_text
-from votecast.data.profile import Figures, characters
+from votecast.data.inspection import Figures, Inspection, inspect_votes, share
+from votecast.data.text_columns import Bools, characters, known_targets, turns_of, without_text
 
 MODELS = 20
 """Models of the matrix: those with the most battles."""
+
+LONGER = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+"""Where the bins of how many times longer the longer answer is begin."""
+
+KINDS = {
+    "character that could not be encoded (U+FFFD)": r"\x{FFFD}",
+    "control character": r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x{9F}]",
+    "order to turn the direction of writing": r"[\x{202A}-\x{202E}\x{2066}-\x{2069}]",
+    "UTF-8 read as another encoding": r"Ã[\x{80}-\x{BF}]|Â[\x{A0}-\x{BF}]|â€[\x{80}-\x{BF}\x{201C}\x{201D}\x{2122}œ˜]",
+}
+"""Kinds of damage in texts, and the regular expression (RE2) that finds each."""
+
+MISSING_TURN = "turn without a text (null)"
+_FIRST_IDS = 5
 _DRAWN = 3
 
 
@@ -26,7 +44,7 @@ class Exploration:
     Args:
         found: The inspection of the votes.
         encoding: Rows with damaged texts by kind and column, with the first ids.
-        length_outcomes: How the longer answer fares by how many times longer it is.
+        length_outcomes: Outcomes for the longer answer by how many times longer it is.
         histogram: Prompts and answers by their number of characters.
         matrix: Votes and win rates between the models with the most battles.
         examples: Rows worth reading: why (`reason`), position (`row`) and `id`.
@@ -39,14 +57,14 @@ class Exploration:
     matrix: Figures
     examples: list[Figures]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able values; the inspection's entries stand beside the further ones."""
+    def to_dict(self) -> Figures:
+        """Return everything as JSON-able values; the inspection's entries stand beside the further ones."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "found"}
         return asdict(self.found) | own
 
 
 def explore(votes: Battles, *, seed: int = 0) -> Exploration:
-    """Look at votes: models, outcomes, lengths, languages, encoding failures, duplicates, conflicts, examples.
+    """Explore votes: models, outcomes, lengths, languages, encoding failures, duplicates, conflicts, examples.
 
     Args:
         votes: The rows, with or without votes.
@@ -59,79 +77,179 @@ def explore(votes: Battles, *, seed: int = 0) -> Exploration:
         [{'reason': 'a vote for a of ordinary length; the most text; drawn by chance', 'row': 0, 'id': '7'}]
     """
     found = inspect_votes(votes, seed=seed)
-    models = [entry["model"] for entry in found.models[:MODELS]]
+    damage = {name: _damage(votes.column(name)) for name in TEXT_COLUMNS}
     return Exploration(
         found=found,
-        encoding=encoding_figures(votes),
+        encoding=_encoding_figures(votes, damage),
         length_outcomes=length_outcomes(votes),
         histogram=length_histogram(votes),
-        matrix=model_matrix(votes, models),
-        examples=_examples(votes, found, seed),
+        matrix=model_matrix(votes, [entry["model"] for entry in found.models[:MODELS]]),
+        examples=_examples(votes, found, _damaged_rows(damage), seed),
     )
 
 
-def _examples(votes: Battles, found: Inspection, seed: int) -> list[Figures]:
-    """Rows worth reading, each once with all reasons for it."""
+def encoding_figures(battles: Battles) -> Figures:
+    r"""Count rows with damaged texts, by kind and column, with the ids of the first of them.
+
+    Args:
+        battles: The rows.
+
+    Returns:
+        `rows`, how many have damage of any kind, and `kinds`: for each kind that occurs, its rows, its rows by column
+        and the first ids.
+
+    Example:
+        >>> row = {"id": "7", "prompt": "Caf\u00c3\u00a9?", "response_a": "yes \ufffd", "response_b": "no"}
+        >>> found = encoding_figures(Battles.from_rows([row]))
+        >>> found["rows"], [(kind["kind"], kind["rows"]) for kind in found["kinds"]][1]
+        (1, ('UTF-8 read as another encoding', 1))
+    """
+    return _encoding_figures(battles, {name: _damage(battles.column(name)) for name in TEXT_COLUMNS})
+
+
+def _encoding_figures(battles: Battles, damage: dict[str, dict[str, Bools]]) -> Figures:
+    kinds = []
+    for kind in (*KINDS, MISSING_TURN):
+        rows = np.any([damage[name][kind] for name in TEXT_COLUMNS], axis=0)
+        if rows.any():
+            counts = {name: int(damage[name][kind].sum()) for name in TEXT_COLUMNS}
+            first = battles.column("id").take(pa.array(np.flatnonzero(rows)[:_FIRST_IDS])).to_pylist()
+            kinds.append({"kind": kind, "rows": int(rows.sum())} | counts | {"ids": first})
+    return {"rows": int(_damaged_rows(damage).sum()), "kinds": kinds}
+
+
+def _damaged_rows(damage: dict[str, dict[str, Bools]]) -> Bools:
+    out: Bools = np.any([masks[kind] for masks in damage.values() for kind in KINDS], axis=0)
+    return out
+
+
+def _damage(column: pa.ChunkedArray) -> dict[str, Bools]:
+    """Return for every kind the rows of a text column in which it occurs, shape (n,)."""
+    parts: dict[str, list[Bools]] = {kind: [np.zeros(0, dtype=bool)] for kind in (*KINDS, MISSING_TURN)}
+    for chunk in column.chunks:
+        bounds, turns = turns_of(chunk)
+        # One pass with all patterns, then one pass a kind over the few turns that match any.
+        suspects = np.flatnonzero(_matches(turns, "|".join(KINDS.values())))
+        hits = {kind: np.zeros(len(turns), dtype=bool) for kind in KINDS}
+        for kind, pattern in KINDS.items():
+            hits[kind][suspects[_matches(turns.take(pa.array(suspects)), pattern)]] = True
+        raw = chunk.values.slice(chunk.offsets[0].as_py(), len(turns))
+        hits[MISSING_TURN] = raw.is_null().to_numpy(zero_copy_only=False)
+        for kind, hit in hits.items():
+            total = np.concatenate([[0], np.cumsum(hit)])
+            parts[kind].append(total[bounds[1:]] > total[bounds[:-1]])
+    return {kind: np.concatenate(masks) for kind, masks in parts.items()}
+
+
+def _matches(turns: pa.Array, pattern: str) -> Bools:
+    found: Bools = pc.match_substring_regex(turns, pattern).to_numpy(zero_copy_only=False).astype(bool)
+    return found
+
+
+def length_outcomes(battles: Battles) -> list[Figures]:
+    """Count wins of the longer answer by how many times longer it is: its share of decided votes, and the ties."""
+    first, second = characters(battles, "response_a"), characters(battles, "response_b")
+    voted = battles.labelled & (first != second)
+    ratio = np.maximum(first, second) / np.maximum(1, np.minimum(first, second))
+    votes = known_targets(battles)
+    won = np.where(first > second, votes[:, 0], votes[:, 1]) > 0.5
+    lost = np.where(first > second, votes[:, 1], votes[:, 0]) > 0.5
+    out = []
+    for low, high in itertools.pairwise((1.0, *LONGER, np.inf)):
+        rows = voted & (ratio >= low) & (ratio < high)
+        wins, decided = int((rows & won).sum()), int((rows & (won | lost)).sum())
+        ties = float(votes[rows, 2].mean()) if rows.any() else None
+        bounds = {"from": low, "to": None if np.isinf(high) else high}
+        out.append(bounds | {"rows": int(rows.sum()), "ties": ties} | share(wins, decided))
+    return out
+
+
+def length_histogram(battles: Battles, *, per_decade: int = 4) -> Figures:
+    """Count texts by their number of characters, in bins that grow by the same factor.
+
+    Returns:
+        `from`, where each bin begins, and the counts of `prompt` and `answer` (both answers of a row); a text without
+        a character is in the bin that begins at 0.
+    """
+    prompts = characters(battles, "prompt")
+    answers = np.concatenate([characters(battles, "response_a"), characters(battles, "response_b")])
+    longest = max(int(prompts.max(initial=1)), int(answers.max(initial=1)), 1)
+    count = int(np.floor(np.log10(longest) * per_decade)) + 1
+    starts = [0, *sorted({round(10 ** (number / per_decade)) for number in range(count)})]
+    edges = np.array([*starts, np.inf])
+    return {"from": starts} | {
+        name: np.histogram(sizes, edges)[0].tolist() for name, sizes in (("prompt", prompts), ("answer", answers))
+    }
+
+
+def model_matrix(battles: Battles, models: Sequence[str]) -> Figures:
+    """Count votes between each two models, and how often the first of them won (a tie counts half).
+
+    Args:
+        battles: The rows.
+        models: Names of the models that are shown.
+
+    Returns:
+        `models`, `votes` and `win_rates` (row against column; None without a vote), lists of lists.
+    """
+    names = pa.array(models, pa.large_string())
+    sides = [battles.column(name).combine_chunks() for name in ("model_a", "model_b")]
+    one, two = (pc.index_in(side, value_set=names).fill_null(-1).to_numpy() for side in sides)
+    rows = (one >= 0) & (two >= 0) & battles.labelled
+    one, two, votes = one[rows], two[rows], known_targets(battles)[rows]
+    wins, played = np.zeros((2, len(models), len(models)))
+    np.add.at(wins, (one, two), votes[:, 0] + votes[:, 2] / 2)
+    np.add.at(wins, (two, one), votes[:, 1] + votes[:, 2] / 2)
+    np.add.at(played, (one, two), 1)
+    np.add.at(played, (two, one), 1)
+    np.fill_diagonal(played, 0)
+    rates = [
+        [float(won / count) if count else None for won, count in zip(*row, strict=True)]
+        for row in zip(wins, played, strict=True)
+    ]
+    return {"models": list(models), "votes": played.astype(int).tolist(), "win_rates": rates}
+
+
+def _examples(votes: Battles, found: Inspection, damaged: Bools, seed: int) -> list[Figures]:
+    """Pick rows worth reading, each once with all reasons for it."""
+    if not len(votes):
+        return []
+    targets = known_targets(votes)
+    first, second = characters(votes, "response_a"), characters(votes, "response_b")
+    sizes = characters(votes, "prompt") + first + second
+    picked: list[tuple[str, int | None]] = []
+    for place, name in enumerate(("a vote for a", "a vote for b", "a tie")):
+        rows = np.flatnonzero(targets[:, place] > 0.5)
+        distance = np.abs(sizes[rows] - np.median(sizes[rows])) if len(rows) else None
+        picked.append((f"{name} of ordinary length", None if distance is None else int(rows[distance.argmin()])))
+
+    lost = ((targets[:, 0] > 0.5) & (first < second)) | ((targets[:, 1] > 0.5) & (second < first))
+    lost &= np.minimum(first, second) > 0
+    ratio = np.where(lost, np.maximum(first, second) / np.maximum(1, np.minimum(first, second)), 0.0)
+    picked.append(("the much shorter answer won", int(ratio.argmax()) if lost.any() else None))
+    picked.append(("the most text", int(sizes.argmax())))
+
+    blank_a, blank_b = without_text(votes, "response_a"), without_text(votes, "response_b")
+    undefeated = (blank_a & (targets[:, [0, 2]].max(axis=1) > 0.5)) | (blank_b & (targets[:, 1:].max(axis=1) > 0.5))
+    suspects = np.flatnonzero((targets[:, 2] < 0.5) & votes.labelled & (first == second) & ~blank_a)
+    identical = _first(AnswerPairs.of(votes.take(suspects)).identical)
+    conflicts = found.duplicates["conflicts"]
+    picked += [
+        ("the votes on this pair differ", conflicts[0]["row"] if conflicts else None),
+        ("two identical answers, and yet one of them won", None if identical is None else int(suspects[identical])),
+        ("an answer without text, and yet it did not lose", _first(undefeated)),
+        ("a text that was damaged on its way", _first(damaged)),
+    ]
+    drawn = np.random.default_rng(seed).choice(len(votes), min(_DRAWN, len(votes)), replace=False)
+    picked += [("drawn by chance", int(row)) for row in np.sort(drawn)]
+
     reasons: dict[int, list[str]] = {}
-    for reason, row in [*_ordinary(votes), *_extreme(votes), *_doubtful(votes, found), *_drawn(votes, seed)]:
+    for reason, row in picked:
         if row is not None:
             reasons.setdefault(row, []).append(reason)
     ids = votes.column("id")
     return [{"reason": "; ".join(why), "row": row, "id": ids[row].as_py()} for row, why in reasons.items()]
 
 
-def _ordinary(votes: Battles) -> list[tuple[str, int | None]]:
-    targets, sizes = known_targets(votes), _sizes(votes)
-    out = []
-    for place, name in enumerate(("a vote for a", "a vote for b", "a tie")):
-        rows = np.flatnonzero(targets[:, place] > 0.5)
-        middle = np.abs(sizes[rows] - np.median(sizes[rows])) if len(rows) else None
-        out.append((f"{name} of ordinary length", None if middle is None else int(rows[middle.argmin()])))
-    return out
-
-
-def _extreme(votes: Battles) -> list[tuple[str, int | None]]:
-    if not len(votes):
-        return []
-    first, second = characters(votes, "response_a"), characters(votes, "response_b")
-    targets = known_targets(votes)
-    lost = ((targets[:, 0] > 0.5) & (first < second)) | ((targets[:, 1] > 0.5) & (second < first))
-    lost &= np.minimum(first, second) > 0
-    ratio = np.where(lost, np.maximum(first, second) / np.maximum(1, np.minimum(first, second)), 0.0)
-    shorter = ("the much shorter answer won", int(ratio.argmax()) if lost.any() else None)
-    return [shorter, ("the most text", int(_sizes(votes).argmax()))]
-
-
-def _doubtful(votes: Battles, found: Inspection) -> list[tuple[str, int | None]]:
-    targets = known_targets(votes)
-    conflicts = found.duplicates["conflicts"]
-    a_kept_up = without_text(votes, "response_a") & (targets[:, [0, 2]].max(axis=1, initial=0) > 0.5)
-    b_kept_up = without_text(votes, "response_b") & (targets[:, 1:].max(axis=1, initial=0) > 0.5)
-    return [
-        ("the votes on this pair differ", conflicts[0]["row"] if conflicts else None),
-        ("two identical answers, and yet one of them won", _first_identical(votes, targets[:, 2] < 0.5)),
-        ("an answer without text, and yet it did not lose", _first(a_kept_up | b_kept_up)),
-        ("a text that was damaged on its way", _first(damaged_rows(votes))),
-    ]
-
-
-def _first_identical(votes: Battles, rows: Bools) -> int | None:
-    """The first of these voted rows whose two answers are the same text."""
-    alike = characters(votes, "response_a") == characters(votes, "response_b")
-    suspects = np.flatnonzero(rows & votes.labelled & alike & ~without_text(votes, "response_a"))
-    same = _first(Pairs.of(votes.take(suspects)).identical)
-    return None if same is None else int(suspects[same])
-
-
-def _drawn(votes: Battles, seed: int) -> list[tuple[str, int | None]]:
-    drawn = np.random.default_rng(seed).choice(len(votes), min(_DRAWN, len(votes)), replace=False)
-    return [("drawn by chance", int(row)) for row in np.sort(drawn)]
-
-
 def _first(rows: Bools) -> int | None:
     return int(rows.argmax()) if rows.any() else None
-
-
-def _sizes(votes: Battles) -> Ints:
-    out: Ints = np.sum([characters(votes, name) for name in TEXT_COLUMNS], axis=0)
-    return out

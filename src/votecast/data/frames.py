@@ -1,4 +1,7 @@
-"""From what people hold to battles; a data frame is read as a file with the same columns would be."""
+"""Convert frames and lists to battles; a data frame is read as a file with the same columns would be.
+
+Every public function that takes battles calls `as_battles`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.battles import Battles
-from votecast.data.formats import Options, Source, find_source
+from votecast.data.formats import FormatOptions, find_format
 from votecast.data.io import RawBatch
 from votecast.data.labels import BOTH_BAD, read_both_bad
-from votecast.data.parts import Part
-from votecast.data.reading import HEAD_ROWS
+from votecast.data.reader import HEAD_ROWS
+from votecast.data.row_batch import RowBatch
 from votecast.errors import DataError
 
 _NAME = "the frame"
@@ -22,7 +25,7 @@ _PANDAS_INDEX = "__index_level_"
 
 
 def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
-    """Accept what people hold: `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts.
+    """Convert `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts to `Battles`.
 
     Args:
         battles: The battles.
@@ -37,11 +40,11 @@ def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
         return Battles.from_rows(battles)
     if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
         return read_frame(battles, ranking=ranking)
-    hints: dict[Any, str] = {str: "read a file with votecast.read_votes(path)", dict: "put a single battle into a list"}
-    hint = hints.get(type(battles))
+    hint = "; read a file with votecast.read_votes(path)" if isinstance(battles, str) else ""
+    hint = "; put a single battle into a list" if isinstance(battles, dict) else hint
     raise DataError(
         f"battles are given as {type(battles).__name__}; "
-        "allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts" + (f"; {hint}" if hint else "")
+        "allowed are Battles, a pandas, polars or Arrow frame, or a list of dicts" + hint
     )
 
 
@@ -60,30 +63,20 @@ def read_frame(frame: Any, *, ranking: bool = False) -> Battles:
         >>> read_frame(pa.table(columns | {"winner_model_a": [1], "winner_model_b": [0], "winner_tie": [0]}))[0].winner
         'a'
     """
-    table = frame if isinstance(frame, pa.Table) else _table(frame)
-    table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
-    source = find_source(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], Options(ranking=ranking))
-    part = Part(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
-    columns = source.convert(part) if len(table) else {}
-    if part.faults:
-        raise DataError(min(part.faults.values(), key=lambda bad: bad.row).message(_NAME))
-    keep = _further(table, source)
-    if ranking:
-        columns[BOTH_BAD], keep = read_both_bad(part, columns.get("winner")), [*keep, BOTH_BAD]
-    return Battles(part.battles(columns, dict.fromkeys(keep)))
-
-
-def _table(frame: Any) -> pa.Table:
     try:
-        return nw.from_native(frame, eager_only=True).to_arrow()
+        table = frame if isinstance(frame, pa.Table) else nw.from_native(frame, eager_only=True).to_arrow()
     except pa.ArrowException as error:
         detail = "; ".join(map(str, error.args))
         raise DataError(
             f"{_NAME} has a column whose cells are of several kinds ({detail}); give every cell the same kind"
         ) from error
-
-
-def _further(table: pa.Table, source: Source) -> list[str]:
-    return [
-        field.name for field in table.schema if field.name not in source.known and not pa.types.is_nested(field.type)
-    ]
+    table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
+    source = find_format(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], FormatOptions(ranking=ranking))
+    batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
+    columns = source.convert(batch) if len(table) else {}
+    if batch.faults:
+        raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
+    keep = [f.name for f in table.schema if f.name not in source.known and not pa.types.is_nested(f.type)]
+    if ranking:
+        columns[BOTH_BAD], keep = read_both_bad(batch, columns.get("winner")), [*keep, BOTH_BAD]
+    return Battles(batch.battles(columns, dict.fromkeys(keep)))

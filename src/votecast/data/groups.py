@@ -1,29 +1,42 @@
-"""The groups that rows fall into: by language, by source, by number of turns; the same everywhere."""
+"""Group rows by the language of their prompt, by source or by number of turns.
+
+Evaluation, reports, calibration by group and leaderboards use the same groups.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
 from votecast.data.battles import Battles
-from votecast.data.languages import prompt_languages
+from votecast.data.text_columns import rows_of
 from votecast.errors import ConfigError
 
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
 UNKNOWN: Final = "unknown"
-"""The group of rows that do not say."""
+"""The group of rows without a source."""
+
+UNDETERMINED: Final = "und"
+"""ISO 639 code of text whose language cannot be detected."""
 
 _MANY_TURNS: Final = 5
+_CHARACTERS: Final = 300
+_CONFIDENCE: Final = 0.3
+_CHINESE: Final = frozenset({"yue", "wuu"})  # in writing they count as zh, their macrolanguage
 
 
 def group_values(battles: Battles, by: str) -> list[str]:
-    """The group of every row.
+    """Return the group of every row.
 
     Args:
         battles: The rows, n of them.
-        by: A name in `GROUPINGS`: language (what the column says, else what the prompt looks like), source, or turns
-            of the prompt ("5+" from five up).
+        by: A name in `GROUPINGS`: language (the column, else detected from the prompt), source, or turns of the prompt
+            ("5+" from five up).
 
     Returns:
         n names; "unknown" where a row has no source.
@@ -37,9 +50,48 @@ def group_values(battles: Battles, by: str) -> list[str]:
         >>> group_values(rows, "turns"), group_values(rows, "source")
         (['1', '5+'], ['mine', 'mine'])
     """
-    if by not in GROUPINGS:
+    if by not in _VALUES:
         raise ConfigError(f"rows cannot be grouped by {by!r}; allowed are {', '.join(GROUPINGS)}")
     return _VALUES[by](battles)
+
+
+def prompt_languages(battles: Battles) -> list[str]:
+    """Return the language of every row: the `language` column where it has a value, else detected from the prompt."""
+    given = battles.column("language").to_pylist()
+    if None not in given:
+        return given  # type: ignore[no-any-return]
+    starts = ["\n".join(turn for turn in turns if turn)[:_CHARACTERS] for turns in rows_of(battles.column("prompt"))]
+    found = iter(detect_languages([start for start, name in zip(starts, given, strict=True) if name is None]))
+    return [next(found) if name is None else name for name in given]
+
+
+def detect_languages(texts: Sequence[str]) -> list[str]:
+    """Detect the language of each text from its first 300 characters.
+
+    Args:
+        texts: Texts, n of them; equal beginnings are classified once.
+
+    Returns:
+        n ISO 639 codes, "und" where undetermined, by py3langid (after Lui and Baldwin, 2012, "langid.py").
+
+    Example:
+        >>> detect_languages(["Why does the sky look blue at noon?", "Warum ist der Himmel am Mittag blau?", "1+1"])
+        ['en', 'de', 'und']
+    """
+    starts = [text[:_CHARACTERS] for text in texts]
+    codes = {start: _identifier().classify(start)[0] for start in dict.fromkeys(starts)}
+    return ["zh" if codes[start] in _CHINESE else codes[start] for start in starts]
+
+
+@functools.cache
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=_CONFIDENCE)
+
+
+def _sources(battles: Battles) -> list[str]:
+    return [name or UNKNOWN for name in battles.column("source").to_pylist()]
 
 
 def _turns(battles: Battles) -> list[str]:
@@ -47,15 +99,10 @@ def _turns(battles: Battles) -> list[str]:
     return [str(count) if (count or 0) < _MANY_TURNS else f"{_MANY_TURNS}+" for count in counts]
 
 
-def _sources(battles: Battles) -> list[str]:
-    return [name or UNKNOWN for name in battles.column("source").to_pylist()]
-
-
 _VALUES: Final[dict[str, Callable[[Battles], list[str]]]] = {
     "language": prompt_languages,
     "source": _sources,
     "turns": _turns,
 }
-
 GROUPINGS: Final = tuple(_VALUES)
-"""What rows can be grouped by."""
+"""The names rows can be grouped by."""

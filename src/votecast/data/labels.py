@@ -1,4 +1,7 @@
-"""Votes as files write them: names of the winner, one-hot columns, soft labels. There is no default label."""
+"""Read votes as files write them: names of the winner, one-hot columns, soft labels, weights.
+
+The formats call these on every batch. There is no default label: an unknown one is a bad row.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA
 from votecast.data.cells import json_kind
-from votecast.data.parts import Part
+from votecast.data.row_batch import RowBatch
 from votecast.types import CLASSES
 
 ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
@@ -29,7 +32,7 @@ WINNERS = {
 """Each name of a winner that files use, and its class; upper and lower case are one."""
 
 BOTH_BAD = "both_bad"
-"""The column, behind those of the schema, that tells which ties were votes against both answers."""
+"""The column, behind those of the schema, that marks ties that were votes against both answers."""
 
 _SOFT = SCHEMA.field("probabilities").type
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
@@ -45,93 +48,94 @@ _SOFT_ALLOWED = (
 )
 
 
-def read_winner(part: Part, name: str = "winner", *, required: bool = True) -> pa.Array:
-    """A column of winners as classes.
+def read_winner(batch: RowBatch, name: str = "winner", *, required: bool = True) -> pa.Array:
+    """Read a column of winners as classes.
 
     Args:
-        part: The batch; a name that is not in `WINNERS` is a fault.
+        batch: The batch; a name that is not in `WINNERS` is a fault.
         name: The column.
         required: Whether a missing value is a fault too.
 
     Returns:
         "a", "b", "tie" or null, of type large_string.
     """
-    given = part.text(name, required=required)
+    given = batch.text(name, required=required)
     known = _index_in(given, _NAMES)
     for position in _unknown(known, given):
-        part.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
+        batch.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
     return _CLASS_OF_NAME.take(known)
 
 
-def read_both_bad(part: Part, winner: pa.Array | None, name: str = "winner") -> pa.Array:
-    """Which votes say that both answers are bad, which `read_winner` takes for ties.
+def read_both_bad(batch: RowBatch, winner: pa.Array | None, name: str = "winner") -> pa.Array:
+    """Find the votes against both answers, which `read_winner` reads as ties.
 
     Args:
-        part: The batch; a file that was written from battles with a column `BOTH_BAD` tells by it, too.
-        winner: The votes as they were read, None where they were not; what is no tie is not against both answers,
-            whatever such a column says.
+        batch: The batch; a column `BOTH_BAD` of an earlier export counts too.
+        winner: The votes as they were read, None where they were not; only ties can be against both answers, whatever
+            such a column says.
         name: The column of winners.
 
     Returns:
         True or False for every row, of type bool.
     """
-    told = (_index_in(part.text(name), _BOTH_BAD_NAMES), _index_in(part.text(BOTH_BAD), _YES))
-    bad = pc.or_(*(pc.is_valid(place) for place in told))
+    bad = pc.or_(
+        pc.is_valid(_index_in(batch.text(name), _BOTH_BAD_NAMES)), pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES))
+    )
     return bad if winner is None else pc.and_(bad, pc.fill_null(pc.equal(winner, "tie"), fill_value=False))
 
 
-def read_one_hot(part: Part) -> pa.Array:
-    """The three columns of the LMSYS files as classes; exactly one of them must be 1 and the others 0."""
+def read_one_hot(batch: RowBatch) -> pa.Array:
+    """Read the three columns of the LMSYS files as classes; exactly one of them must be 1 and the others 0."""
     columns = []
     for name in ONE_HOT:
-        given = part.text(name, required=True)
+        given = batch.text(name, required=True)
         known = _index_in(given, _DIGIT_NAMES)
         for position in _unknown(known, given):
-            part.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
+            batch.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
         columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
     hot = np.stack(columns, axis=1)  # (n, 3)
     for position in np.flatnonzero(hot.sum(axis=1) != 1):
         shown = dict(zip(ONE_HOT, hot[position].tolist(), strict=True))
         which = "no winner is named" if not hot[position].any() else f"{hot[position].sum()} winners are named"
-        part.fault(int(position), ", ".join(ONE_HOT), shown, f"{which}; allowed is exactly one 1 among the three")
+        batch.fault(int(position), ", ".join(ONE_HOT), shown, f"{which}; allowed is exactly one 1 among the three")
     return _CLASSES.take(pa.array(hot.argmax(axis=1)))
 
 
-def read_probabilities(part: Part, name: str = "probabilities") -> pa.Array:
-    """A column of soft labels, null where there is none.
+def read_probabilities(batch: RowBatch, name: str = "probabilities") -> pa.Array:
+    """Read a column of soft labels, null where there is none.
 
     Args:
-        part: The batch; what is not three probabilities is a fault.
+        batch: The batch; a value that is not three probabilities is a fault.
         name: The column: lists in class order, objects, or either of them as JSON text.
     """
     soft: list[list[float] | None] = []
-    for position, value in enumerate(part.values(name)):
-        value = part.decoded(position, name, value)
+    for position, value in enumerate(batch.values(name)):
+        value = batch.decoded(position, name, value)
         try:
             soft.append(None if value is None else _soft_label(value))
         except ValueError as error:
-            part.fault(position, name, value, f"{error}; {_SOFT_ALLOWED}")
+            batch.fault(position, name, value, f"{error}; {_SOFT_ALLOWED}")
             soft.append(None)
     return pa.array(soft, _SOFT)
 
 
-def read_weight(part: Part, name: str = "weight") -> pa.Array:
-    """A column of weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
-    given = part.text(name)
-    weights = np.ones(len(part))
+def read_weight(batch: RowBatch, name: str = "weight") -> pa.Array:
+    """Read a column of weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
+    given = batch.text(name)
+    weights = np.ones(len(batch))
     for position, text in enumerate(given.to_pylist()):
         try:
             weight = 1.0 if text is None else float(text)
         except ValueError:
             weight = math.nan
         if not (math.isfinite(weight) and weight >= 0):
-            part.fault(position, name, text, "the weight is not a number; allowed are finite numbers from 0 up")
+            batch.fault(position, name, text, "the weight is not a number; allowed are finite numbers from 0 up")
         weights[position] = weight
     return pa.array(weights)
 
 
 def _index_in(given: pa.Array, names: pa.Array) -> pa.Array:
-    """Position of each text among the names, whatever its case and the spaces around it."""
+    """Return the position of each text among the names, whatever its case and the spaces around it."""
     exact = pc.index_in(given, names)
     return exact if not exact.null_count else pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), names)
 
@@ -153,7 +157,7 @@ def _soft_label(value: Any) -> list[float]:
         )
     wrong = next((p for p in value if isinstance(p, bool) or not isinstance(p, int | float)), None)
     if wrong is not None or None in value:
-        raise ValueError(f"{json_kind(wrong)} stands among the probabilities")
+        raise ValueError(f"{json_kind(wrong)} is among the probabilities")
     if not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6:
         raise ValueError(f"the probabilities sum to {sum(value):.6g} or leave the range")
     return [float(p) for p in value]

@@ -1,4 +1,7 @@
-"""Conversations: role and content messages, and transcripts with "Human:" and "Assistant:", as turns."""
+"""Read conversations as turns: role and content messages, and transcripts with "Human:" and "Assistant:".
+
+The formats of arenas and preference pairs call these, and so does the reader of candidates.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +52,9 @@ def read_messages(value: Any, repairs: set[str]) -> list[Message]:
     messages = []
     for number, message in enumerate(value, start=1):
         if not isinstance(message, dict) or not {"role", "content"} <= set(message):
-            has = (
-                f"an object with {', '.join(map(str, message)) or 'no keys'}"
-                if isinstance(message, dict)
-                else json_kind(message)
-            )
-            raise CellError(f"message {number} is {has}; allowed are objects with role and content")
+            is_dict = isinstance(message, dict)
+            what = f"an object with {', '.join(map(str, message)) or 'no keys'}" if is_dict else json_kind(message)
+            raise CellError(f"message {number} is {what}; allowed are objects with role and content")
         role = _ROLES.get(str(message["role"]).lower())
         if role is None:
             raise CellError(f"message {number} has the role {message['role']!r}; allowed are {', '.join(_ROLES)}")
@@ -67,7 +67,7 @@ def read_messages(value: Any, repairs: set[str]) -> list[Message]:
 
 
 def read_transcript(text: str) -> list[Message]:
-    r"""Split a text in which "Human:" and "Assistant:" take turns, each after an empty line.
+    r"""Split a text in which "Human:" and "Assistant:" begin turns, each after an empty line.
 
     Raises:
         CellError: If the text does not begin with one of them.
@@ -79,31 +79,29 @@ def read_transcript(text: str) -> list[Message]:
     pieces = _SPEAKER.split(text)
     if len(pieces) < 3 or pieces[0].strip():
         raise CellError(
-            'the text is no transcript; allowed are turns that begin with "Human:" and "Assistant:" after an empty line'
+            'the text is not a transcript; allowed are turns that begin with "Human:" or "Assistant:" after an empty '
+            "line"
         )
-    return [
-        (_ROLES["human" if who == "Human" else "assistant"], said)
-        for who, said in zip(pieces[1::2], pieces[2::2], strict=True)
-    ]
+    return [(_ROLES[speaker.lower()], turn) for speaker, turn in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
 def looks_like_transcript(text: str) -> bool:
-    """Whether a text begins as a transcript does."""
+    """Return whether a text begins as a transcript does."""
     return re.match(r"\s*(Human|Assistant):", text) is not None
 
 
 def turns_of(messages: Sequence[Message], role: str) -> list[str | None]:
-    """The texts of one role.
+    """Return the texts of one role.
 
     Example:
         >>> turns_of([("user", "Why?"), ("assistant", "Because.")], "assistant")
         ['Because.']
     """
-    return [text for who, text in messages if who == role]
+    return [text for speaker, text in messages if speaker == role]
 
 
 def first_turns(messages: Sequence[Message], count: int) -> list[Message]:
-    """A conversation up to the end of its first `count` exchanges.
+    """Return a conversation up to the end of its first `count` exchanges.
 
     Example:
         >>> first_turns([("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")], 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.profile import characters
+from votecast.data.text_columns import characters
 
 FORM = ("characters", "lines", "code_blocks", "bullets", "numbered", "bold")
 """Names of the six columns; each is the logarithm of one plus a count."""

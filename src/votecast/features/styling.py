@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.pairs import turns_of
+from votecast.data.text_columns import turns_of
 
 STYLING = ("length", "headings", "lists", "bold", "code", "links")
 """Names of the counts: characters, headings, list items and bold words outside code, code blocks, links."""

@@ -1,4 +1,7 @@
-"""Decisions that are wrong no more often than was asked for: those that cannot be vouched for are left open."""
+"""Selective prediction: decide pairs with a bound on the error, and abstain on the others.
+
+`votecast decide` calls it; the bounds are computed in `votecast.calibration.selective`.
+"""
 
 from __future__ import annotations
 
@@ -20,43 +23,42 @@ from votecast.calibration.selective import (
 )
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.data.writing import DecisionWriter, read_counts
+from votecast.data.outputs import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
 from votecast.jobs.predict import predict_file
-from votecast.judges.asking import cite, unknown_prompts
 from votecast.judges.evaluate import vote_clusters
+from votecast.judges.predict_batch import cite, unknown_prompts
 from votecast.splits import PromptHashes
-from votecast.splits.shared import SharedPrompts
+from votecast.splits.leaks import SharedPrompts
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"
-_UNCHECKED: Final = "leaks are not looked for: the judge keeps no hashes of its training prompts"
+_UNCHECKED: Final = "leaks are not checked: the judge has no hashes of its training prompts"
 
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """From which confidence on a judge's forecasts are decisions, and what is promised of these.
+    """A confidence threshold for a judge's predictions, and the bound on the error above it.
 
-    A pair is decided for the likelier answer. Its confidence is the probability of that answer, max(p_a, p_b); a tie
-    is one more way to be wrong. Pairs below the threshold, and those with p_a = p_b, are left open.
+    A pair is decided for the likelier response. Its confidence is the probability of that response, max(p_a, p_b); a
+    vote for a tie counts as an error. Below the threshold, and where p_a = p_b, the rule abstains: the pair is "open".
 
-    The promise: that a decision made by this rule differs from the vote with a probability above `error`, is itself at
-    most as likely as 1 - `confidence`. The second probability is over the votes the rule was fitted on; the first over
-    a pair and a vote drawn as these were: a prompt, one of its pairs, one of its votes. It needs the prompts to be
-    independent draws, and prompts the judge was not trained on. It does not need calibrated forecasts: a poor judge
-    leaves more open. It says nothing of another crowd, and nothing of single decisions.
+    The bound: with probability at least `confidence` over the votes the rule was fitted on, a decision differs from the
+    vote with probability at most `error` over a pair and a vote drawn like these: a prompt, one of its pairs, one of
+    its votes. It needs independent prompts on which the judge was not trained. It does not need calibrated predictions:
+    with a poor judge the rule abstains more often. It does not hold for another population, or for single decisions.
 
     Args:
         error: Allowed share of wrong decisions.
-        confidence: How surely it is kept.
+        confidence: Probability that the bound holds.
         method: How the threshold was found.
-        found: The threshold, and what was seen above it.
-        votes: Votes that were given.
-        prompts: Clusters of prompts among them; one vote of each took part.
+        found: The threshold, and the decisions above it.
+        votes: Calibration votes.
+        prompts: Clusters of prompts among them; one vote of each is used.
         judge: Name and hash of the judge.
         seed: Seed of the draws.
-        leaks: How many of the votes were on prompts the judge was trained on; if any were, nothing is promised.
-        notes: What else a reader must know.
+        leaks: How many of the votes were on prompts the judge was trained on; if any were, there is no bound.
+        notes: Further limits of the bound.
 
     Example:
         >>> rule = DecisionRule(0.1, 0.9, "ltt", Selection(0.6, 80, 40, 1, 5), 100, 100, {"name": "mine", "hash": "1f"})
@@ -77,14 +79,14 @@ class DecisionRule:
 
     @property
     def threshold(self) -> float | None:
-        """From which confidence on pairs are decided; None where nothing can be decided."""
+        """Confidence from which pairs are decided; None where every pair is abstained on."""
         return self.found.threshold
 
     def decide(self, p: Probabilities) -> tuple[list[str], NDArray[np.float64]]:
-        """What is decided, and how sure each decision is or would be.
+        """Decide pairs, and return the confidence of each.
 
         Args:
-            p: Forecasts of the judge, shape (n, 3).
+            p: Predictions of the judge, shape (n, 3).
 
         Returns:
             "a", "b" or "open" for each pair, and max(p_a, p_b) of shape (n,).
@@ -94,37 +96,37 @@ class DecisionRule:
         names = np.where(decided, np.where(p[:, 0] > p[:, 1], "a", "b"), OPEN)
         return [str(name) for name in names], sure
 
-    def promise(self) -> str:
-        """The guarantee in words, or why there is none."""
+    def describe_bound(self) -> str:
+        """State the bound in words, or why there is none."""
         most, sure = f"{self.error:.3g}", f"{self.confidence:.3g}"
         if self.leaks:
             return (
-                f"nothing is promised: {self.leaks:,} of the {self.votes:,} calibration votes are on prompts on which "
-                "the judge was trained, where it is surer than elsewhere"
+                f"there is no bound: {self.leaks:,} of the {self.votes:,} calibration votes are on prompts on which "
+                "the judge was trained, where its confidence is too high"
             )
         if self.threshold is not None:
             return (
-                f"with confidence {sure}, a vote on a decided pair is another than the decision with a probability of "
-                f"at most {most} (a tie is another vote). This holds for pairs drawn like the calibration votes, one "
-                "from each prompt, on prompts the judge was not trained on; it says nothing of another crowd, or of a "
-                "single pair"
+                f"with confidence {sure}, a vote on a decided pair differs from the decision with a probability of at "
+                f"most {most} (a tie counts as an error). This holds for pairs drawn like the calibration votes, one "
+                "from each prompt, on prompts the judge was not trained on; it does not hold for another population, "
+                "or for a single pair"
             )
         fewest = fewest_rows(self.error, self.confidence)
         if self.found.rows < fewest:
             return (
-                f"nothing can be decided: {self.found.rows:,} votes on different prompts tested the judge, and even "
-                f"without a single wrong decision it takes {fewest:,} to rule out an error above {most} with "
-                f"confidence {sure}; give more votes, a higher --error or a lower --confidence"
+                f"every row is abstained on: {self.found.rows:,} votes on different prompts tested the judge, and even "
+                f"without a wrong decision it takes {fewest:,} to rule out an error above {most} with confidence "
+                f"{sure}; give more votes, a higher --error or a lower --confidence"
             )
         return (
-            f"nothing can be decided: of the {self.found.decided:,} surest decisions on the votes {self.found.wrong:,} "
+            f"every row is abstained on: of the {self.found.decided:,} most confident decisions {self.found.wrong:,} "
             f"were wrong, which does not rule out an error above {most} with confidence {sure}; give more votes, a "
             "better judge, a higher --error or a lower --confidence"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The rule as JSON-able values."""
-        return asdict(self) | {"judge": dict(self.judge), "notes": list(self.notes), "promise": self.promise()}
+        """Return the rule as JSON-able values."""
+        return asdict(self) | {"judge": dict(self.judge), "notes": list(self.notes), "promise": self.describe_bound()}
 
 
 def fit_rule(
@@ -137,21 +139,21 @@ def fit_rule(
     seed: int = 0,
     allow_leak: bool = False,
 ) -> DecisionRule:
-    """Find the lowest confidence from which a judge's decisions are wrong no more often than is allowed.
+    """Find the lowest confidence threshold that keeps the error of decisions below a bound.
 
-    Votes on one pair or one prompt hang together, so that they are not so many independent tests. Of each cluster of
-    near-duplicate prompts one vote takes part, drawn by its weight, and from a soft label one vote is drawn: what is
-    tested then are independent draws, however many votes a popular prompt has.
+    Votes on one pair or one prompt are dependent. So one vote of each cluster of near-duplicate prompts is used,
+    drawn by its weight, and from a soft label one vote is drawn: the tests are independent, however many votes a
+    popular prompt has.
 
     Args:
         judge: Any judge.
         votes: Battles, a frame or a list of dicts, every row with a vote or a soft label; not on prompts the judge was
             trained on.
         error: Allowed share of wrong decisions among the decided, above 0 and below 1.
-        confidence: How surely it is kept, above 0 and below 1.
+        confidence: Probability that the bound holds, above 0 and below 1.
         method: ltt, Learn then Test, or sgr, selection with guaranteed risk.
         seed: Seed of the draws.
-        allow_leak: Go on although votes share prompts with the judge's training; there is no promise then.
+        allow_leak: Continue although votes share prompts with the judge's training; there is no bound then.
 
     Raises:
         ConfigError: If a number or the method is out of range.
@@ -160,7 +162,7 @@ def fit_rule(
 
     Example:
         >>> from votecast.data.simulation import simulate
-        >>> from votecast.judges.load import load_judge
+        >>> from votecast import load_judge
         >>> battles, _ = next(simulate(rows=60, batch=60))
         >>> fit_rule(load_judge("bundled:baseline"), battles, error=0.1, confidence=0.9).threshold is None
         True
@@ -203,34 +205,34 @@ def decide_file(
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Decide every row of a file that can be decided, in its order; memory stays flat whatever its length.
+    """Decide or abstain on every row of a file, in its order, in flat memory.
 
     Args:
         judge: The judge the rule was fitted for.
         rule: When to decide.
-        source: File of battles; votes in it are not looked at.
-        out: File of decisions (`id, p_a, p_b, p_tie, decision, confidence`); its ending chooses the container.
+        source: File of battles; votes in it are ignored.
+        out: File of decisions (`id, p_a, p_b, p_tie, decision, confidence`); its suffix chooses the container.
         overwrite: Whether an existing file may be replaced.
-        resume: Go on with what a killed run of the same call has left.
+        resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
-        about: JSON-able: what is to be kept beside the rule with the settings, such as where the votes came from.
+        about: JSON-able: kept beside the rule with the settings, such as the source of the votes.
         votes: The votes the rule was fitted on, if the pairs on their prompts are to be counted.
         progress: Called with the number of rows done.
-        **options: inference and unscored of `predict_file`; a row that cannot be scored is left open under "prior".
+        **options: inference and unscored of `predict_file`; a row that cannot be scored is abstained on under "prior".
 
     Returns:
         What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
-        under shared how many are on prompts of the judge's training or of the votes; the settings beside say it too.
+        under shared how many are on prompts of the judge's training or of the votes; the settings file has both too.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
-        ArtifactError: If `out` or unfinished work on it is in the way.
-        ConfigError: If the rule is that of another judge.
+        ArtifactError: If `out` or partial output is in the way.
+        ConfigError: If the rule was fitted for another judge.
     """
     if rule.judge != cite(judge):
         raise ConfigError(
-            f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), and judge "
-            f"{judge.name!r} ({judge.hash[:12]}) is to decide; fit a rule for it"
+            f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), not for "
+            f"{judge.name!r} ({judge.hash[:12]}); fit a rule for that judge"
         )
     shared = SharedPrompts(getattr(judge, "prompt_hashes", None), None if votes is None else PromptHashes.of(votes))
     summary = predict_file(
@@ -250,7 +252,7 @@ def decide_file(
 
 
 def check_asked(error: float, confidence: float, method: str) -> None:
-    """Refuse what cannot be asked for.
+    """Check the bound that is asked for.
 
     Raises:
         ConfigError: If a share is not above 0 and below 1, or the method is unknown.
@@ -263,12 +265,12 @@ def check_asked(error: float, confidence: float, method: str) -> None:
 
 
 def _scores(p: Probabilities) -> NDArray[np.float64]:
-    """How sure a decision is; minus infinity where neither answer is ahead."""
+    """Confidence of each decision, shape (n,); minus infinity where neither response leads."""
     return np.where(p[:, 0] == p[:, 1], -np.inf, np.maximum(p[:, 0], p[:, 1]))
 
 
 def _one_each(clusters: NDArray[np.int64], weights: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """One row of each cluster, drawn by its weight: the first arrival of so many clocks (exponential race)."""
+    """Draw one row of each cluster by its weight: the first arrival in an exponential race."""
     clock = np.random.default_rng(seed).exponential(size=len(clusters))
     arrival = np.divide(clock, weights, out=np.full(len(clusters), np.inf), where=weights > 0)
     order = np.lexsort((arrival, clusters))
@@ -277,7 +279,7 @@ def _one_each(clusters: NDArray[np.int64], weights: NDArray[np.float64], seed: i
 
 
 def _wrong(p: Probabilities, targets: Probabilities, seed: int) -> NDArray[np.bool_]:
-    """Whether a vote, drawn from each soft label, is another than the decision."""
+    """Draw a vote from each soft label; return whether it differs from the decision, shape (n,)."""
     right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
     return np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)
 
@@ -286,7 +288,7 @@ def _about_leaks(judge: Judge) -> list[str]:
     if getattr(judge, "prompt_hashes", None) is None:
         return [_UNCHECKED]
     names = ", ".join(unknown_prompts(judge))
-    return [f"leaks are looked for in part: on which prompts {names} was trained is not known"] if names else []
+    return [f"leaks are checked in part: the training prompts of {names} are unknown"] if names else []
 
 
 def _about_weights(weights: NDArray[np.float64]) -> list[str]:

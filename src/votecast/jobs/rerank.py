@@ -1,53 +1,54 @@
-"""Best of n: every candidate answer of a prompt against every other, as a judge forecasts the votes."""
+"""Best of n: compare every candidate response of a prompt with every other by a judge's predictions.
+
+`votecast.rerank` and `votecast rerank` call it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from votecast import __version__
-from votecast.artifacts import check_free, digest_of
-from votecast.data.candidate_files import CandidateReader
-from votecast.data.candidates import Candidates, candidates_of
-from votecast.data.shards import Shards
-from votecast.data.writing import side_path
-from votecast.data.writing.rankings import kind_of, write_rankings
-from votecast.data.writing.sinks import as_json, container_of
-from votecast.errors import ArtifactError, ConfigError, JudgeError
-from votecast.judges.asking import add_cuts, cite, cut_shares, set_inference
+from votecast.artifacts import digest_of
+from votecast.data.candidates import CandidateReader, Candidates, candidates_of
+from votecast.data.outputs.ranking_files import kind_of, write_rankings
+from votecast.data.outputs.table_writer import as_json, container_of
+from votecast.data.shards import Shard, Shards
+from votecast.data.work_folder import work_folder
+from votecast.errors import ConfigError, JudgeError
+from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values, read_side_file
+from votecast.judges.predict_batch import add_truncations, cite, set_inference, truncation_shares, unscored_path
 from votecast.judges.ranking import GROUP, Asker, Forecast, Ranking, in_groups, ranked
-from votecast.judges.unfinished import RUN, at_work, take_up
-from votecast.judges.unscored import unscored_path, write_unscored
 from votecast.types import Judge
 
-Top = int | Literal["all"] | None
+Top = int | str | None
+"""How many of the best candidates to list: a number, "all", or None for none."""
 
-_FINAL, _LINES, _DIGEST, _CUT = "final", ".rankings.jsonl", "rows_sha256", "cut"
+_LINES, _CUT = ".rankings.jsonl", "cut"
 
 
 def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
-    """Rank the candidate answers of prompts: all pairs of each prompt's candidates are forecast.
+    """Rank the candidate responses of prompts by predictions for all their pairs.
 
-    The order in which candidates are given plays no part.
+    The result does not depend on the order of the candidates.
 
     Args:
-        judge: Any judge; one that goes by the order of the two answers is asked for both.
-        rows: Each with `prompt` (a text, a list of turns, or messages) and `candidates` (a list of such answers), and
-            perhaps `id`.
+        judge: Any judge; one with position bias predicts both orders.
+        rows: Each with `prompt` (a text, a list of turns, or messages), `candidates` (a list of such responses) and
+            optionally `id`.
 
     Returns:
-        One ranking a row.
+        One ranking per row.
 
     Raises:
-        DataError: If a row has no prompt, no candidates, or a candidate without an answer; the message names it.
+        DataError: If a row has no prompt, no candidates, or a candidate without an answer; the message names the row.
         JudgeError: If the judge cannot score a pair.
 
     Example:
-        >>> from votecast.judges.load import load_judge
+        >>> from votecast import load_judge
         >>> answers = ["no", "Water boils at 100 °C at sea level; higher up it boils earlier.", "no"]
         >>> (ranking,) = rerank(
         ...     load_judge("bundled:baseline"), [{"prompt": "When does water boil?", "candidates": answers}]
@@ -76,208 +77,156 @@ def rerank_file(
     inference: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Choose the best candidate of every row of a file, in its order; memory stays flat whatever its length.
+    """Choose the best candidate of every row of a file, in its order, in flat memory.
 
-    The pairs of as many prompts as make `GROUP` pairs are asked for at once, so that a judge that scores single answers
-    scores each one once. Forecasts are kept in the folder `.NAME.work` beside the output until all is done. After a
-    kill the same call with `resume` gives the same bytes as an undisturbed one.
+    Prompts are grouped until they make `GROUP` pairs, so that a judge that scores single responses scores each one
+    once. Predictions are kept in the folder `.NAME.work` beside the output until all are done. After a kill the same
+    call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         judge: Any judge.
         source: File of prompts with candidates, as `CandidateReader` takes it.
-        out: File of rankings: id, prompt, best, index (of the best, from 0), scores (see `Ranking`), judge. Its ending
+        out: File of rankings: id, prompt, best, index (of the best, from 0), scores (see `Ranking`), judge. Its suffix
             chooses the container.
-        top: Also give this many of the best candidates, or "all", best first, as `top`: index, answer and score.
-        overwrite: Whether an existing file may be replaced, and unfinished work on it discarded.
-        resume: Go on with what a killed run of the same call has left.
+        top: Also list this many of the best candidates, or "all", best first, as `top`: index, answer and score.
+        overwrite: Whether an existing file may be replaced and partial output discarded.
+        resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `CandidateReader`.
-        inference: Settings of inference the judge is to run with, such as `{"precision": "bf16"}`.
-        progress: Called with the number of rows done, if given, from the first row on that must be forecast.
+        inference: Settings of inference for the judge, such as `{"precision": "bf16"}`.
+        progress: Called with the number of rows done, from the first row on that must be predicted.
 
     Returns:
-        Rows, candidates, pairs, how many rows were left out because a pair of theirs cannot be scored
-        (`<out>.unscored.jsonl` tells why), judge, what the reader found, what the judge cut from the texts, and how
+        Rows, candidates, pairs, how many rows are missing because one of their pairs cannot be scored
+        (`<out>.unscored.jsonl` lists them with reasons), judge, the reader's report, what the judge truncated, and how
         many rows an earlier run had done.
 
     Raises:
         DataError: If a row cannot be used; nothing is written.
         JudgeError: If no row can be ranked.
-        ArtifactError: If `out` or unfinished work on it is in the way, or that work is of other rows; it is kept.
-        ConfigError: If the unfinished work is of another judge or was read in another way, or an option is unfit.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
+        ConfigError: If the partial output is of another judge or was read in another way, or an option is not allowed.
     """
-    if top is not None and top != "all" and top < 1:
+    if not (top is None or top == "all" or (isinstance(top, int) and top >= 1)):
         raise ConfigError(f"top is {top}; allowed are whole numbers from 1 up, and all")
-    container_of(out)  # an unknown ending is an error before any work
-    job = _Job(judge, source, Path(out), top, dict(reader or {}), dict(inference or {}), progress or _unheard)
-    set_inference(judge, job.inference)
-    made_before = resume and not overwrite and job.may_be_made()
-    check_free(out, overwrite=overwrite or made_before)
-    with at_work(out, resume=resume, overwrite=overwrite) as folder:
-        again = made_before or (folder / RUN).exists()
-        take_up(folder, job.identity())
-        rows = job.rows(again=again)
-        if made_before:
-            job.check_made(rows)
-        else:
-            job.rank(rows, folder)
-            job.write(folder, overwrite=overwrite)
-    return job.summary(rows)
+    container_of(out)  # an unknown suffix is an error before any work
+    set_inference(judge, inference or {})
+    run = _RerankRun(source, out, reader, progress)
+    run.judge, run.top, run.inference, run.asker = judge, top, dict(inference or {}), Asker(judge)
+    report = run.run(resume=resume, overwrite=overwrite).report
+    return {
+        "rows": run.rows,
+        "candidates": run.candidates,
+        "pairs": run.pairs,
+        "unranked": run.unranked,
+        "unranked_file": str(unscored_path(out)) if run.unranked else None,
+        "out": str(run.out),
+        "judge": cite(judge),
+        "reading": report.to_dict(),
+        "cut": run.cut,
+        "reused": run.reused,
+    }
 
 
-@dataclass
-class _Job:
-    """One call of `rerank_file`."""
-
+class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
+    shard_rows = None
     judge: Judge
-    source: str | Path
-    out: Path
+    asker: Asker
     top: Top
-    reader: dict[str, Any]
-    inference: dict[str, Any]
-    progress: Callable[[int], None]
-    done: int = 0
-    candidates: int = 0
-    pairs: int = 0
-    groups: int = 0
-    reused: int = 0
-    left_out: int = 0
-    unranked: list[dict[str, Any]] = field(default_factory=list)
-    cut: dict[str, Any] | None = None
-    kinds: dict[str, str] = field(default_factory=lambda: {"prompt": "text", "best": "text"})
-    _digest: Any = field(default_factory=hashlib.sha256)
+    inference: dict[str, object]
+    candidates = 0
+    pairs = 0
+    unranked = 0
+    cut: object = None
 
-    def rows(self, *, again: bool) -> CandidateReader:
-        """The prompts; what an earlier run of this call has set aside may be set aside again."""
-        return CandidateReader(self.source, **(self.reader | {"overwrite": True} if again else self.reader))
+    @property
+    def key(self) -> str:
+        return self.judge.hash
 
-    def settings(self) -> dict[str, Any]:
-        """What the rankings were asked with."""
-        reader = {name: value for name, value in self.reader.items() if name != "overwrite"}
-        asked = {"input": str(self.source), "top": self.top, "reader": reader}
-        asked |= {"inference": self.inference} if self.inference else {}
-        return dict(json.loads(json.dumps(asked, default=str)))
+    def settings(self) -> dict[str, object]:
+        """What the rankings were made with."""
+        reader = {name: value for name, value in self.reader_options.items() if name != "overwrite"}
+        settings: dict[str, object] = {"input": str(self.source), "top": self.top, "reader": reader}
+        return json_values(settings | ({"inference": self.inference} if self.inference else {}))
 
-    def identity(self) -> dict[str, Any]:
-        """What the shards depend on, beside the rows."""
+    def identity(self) -> dict[str, object]:
         settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
         return {"votecast": __version__, "judge": cite(self.judge), "group": GROUP} | settings
 
-    def rank(self, rows: CandidateReader, folder: Path) -> None:
-        """Ask the judge for every group that is not on disk yet, and rank the candidates."""
-        shards, asker, cut = Shards(folder, self.judge.hash, rows=None), Asker(self.judge), None
-        with (folder / _LINES).open("w", encoding="utf-8") as lines:
-            for group in in_groups(rows):
-                number, before = self.groups, self.done
-                rows_hash = self._take_in(group)
-                shard = shards.find(number, rows_hash)
-                if shard is None:
-                    self.progress(before)
-                    shard = asker.forecast(group, after=self.pairs).shard()
-                    shards.write(number, rows_hash, shard)
-                    self.progress(self.done)
-                else:
-                    self.reused += len(group)
-                found = Forecast.of(shard)
-                self.pairs += len(found.ids)
-                cut = add_cuts(cut, found.cut)
-                for place, (row, ranking) in enumerate(zip(group, ranked(group, found), strict=True), start=before + 1):
-                    if isinstance(ranking, str):
-                        self.unranked.append({"id": row.id, "row": place, "reason": ranking})
-                    else:
-                        lines.write(as_json(self._line(row, ranking)) + "\n")
-        shards.end(self.groups)
-        self.cut = cut_shares(cut)
-
-    def write(self, folder: Path, *, overwrite: bool) -> None:
-        """Put the file in its place."""
-        unranked = self.left_out = len(self.unranked)
-        if unranked and unranked == self.done:
-            raise JudgeError(f"none of the {self.done:,} rows can be ranked; the first: {self.unranked[0]['reason']}")
+    def recorded(self) -> Mapping[str, Any] | None:
+        side, written = read_side_file(self.out)
+        settings = self.settings()
+        made_with = {name: written[name] for name in settings if name in written and ROWS_DIGEST in written}
         try:
-            (folder / _FINAL).mkdir(exist_ok=True)
-            whole = folder / _FINAL / self.out.name
-            counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": unranked}
-            settings = self.settings() | {_DIGEST: self._digest.hexdigest(), _CUT: self.cut} | counts
-            rows, told = self.done - unranked, cite(self.judge)
-            write_rankings(folder / _LINES, whole, self.kinds, judge=told, metadata=settings, rows=rows)
-            check_free(self.out, overwrite=overwrite)
-            write_unscored(self.out, self.unranked)
-            side_path(whole).replace(side_path(self.out))
-            whole.replace(self.out)
-        except OSError as error:
-            raise ArtifactError(f"{self.out} could not be written: {error}; nothing was left behind") from error
-
-    def may_be_made(self) -> bool:
-        """Whether the output is whole and was made by this call, so that only its rows need to be compared."""
-        side, asked = self._side(), self.settings()
-        written = side.get("settings", {})
-        said = {name: written[name] for name in asked if name in written and _DIGEST in written}
-        try:
-            return (side.get("judge"), said) == (cite(self.judge), asked) and side.get("sha256") == digest_of(self.out)
+            is_ours = (side.get("judge"), made_with) == (cite(self.judge), settings)
+            return written if is_ours and side.get("sha256") == digest_of(self.out) else None
         except OSError:
-            return False
+            return None
 
-    def check_made(self, rows: CandidateReader) -> None:
-        """Refuse an output that was made of other rows than the input has now.
+    def restore(self, recorded: Mapping[str, Any]) -> None:
+        self.pairs, self.unranked, self.cut = int(recorded["pairs"]), int(recorded["unranked"]), recorded[_CUT]
 
-        Raises:
-            ArtifactError: If it was.
-        """
-        for group in in_groups(rows):
-            self._take_in(group)
-        said = self._side()["settings"]
-        self.reused, self.pairs, self.cut = self.done, said["pairs"], said[_CUT]
-        self.left_out = said["unranked"]
-        if said.get(_DIGEST) != self._digest.hexdigest():
-            raise ArtifactError(
-                f"{self.out} is whole but was made of other rows than {self.source} has now; pass --overwrite to "
-                "replace it, or name another output"
-            )
+    def read(self, options: Mapping[str, Any]) -> CandidateReader:
+        return CandidateReader(self.source, **options)
 
-    def summary(self, rows: CandidateReader) -> dict[str, Any]:
-        """What `rerank_file` returns."""
-        return {
-            "rows": self.done,
-            "candidates": self.candidates,
-            "pairs": self.pairs,
-            "unranked": self.left_out,
-            "unranked_file": str(unscored_path(self.out)) if self.left_out else None,
-            "out": str(self.out),
-            "judge": cite(self.judge),
-            "reading": rows.report.to_dict(),
-            "cut": self.cut,
-            "reused": self.reused,
-        }
+    def batches(self, rows: CandidateReader) -> Iterator[list[Candidates]]:
+        self.kinds = {"prompt": "text", "best": "text"}
+        with (work_folder(self.out) / _LINES).open("w", encoding="utf-8") as self.lines:
+            yield from in_groups(rows)
 
-    def _take_in(self, group: list[Candidates]) -> str:
-        """Count the rows of a group; their fingerprint."""
+    def fingerprint(self, batch: list[Candidates]) -> str:
         digest = hashlib.sha256()
-        for row in group:
+        for row in batch:
             digest.update(json.dumps([row.id, row.given_prompt, row.given], default=str).encode())
             self.kinds["prompt"] = kind_of(row.given_prompt, self.kinds["prompt"])
             for answer in row.given:
                 self.kinds["best"] = kind_of(answer, self.kinds["best"])
-        self._digest.update(digest.digest())
-        self.done += len(group)
-        self.candidates += sum(len(row.given) for row in group)
-        self.groups += 1
+        self.candidates += sum(len(row.given) for row in batch)
         return digest.hexdigest()
 
-    def _line(self, row: Candidates, ranking: Ranking) -> dict[str, Any]:
-        line = {"id": row.id, "prompt": row.given_prompt, "best": row.given[ranking.index], "index": ranking.index}
-        line |= {"scores": ranking.scores, "judge": cite(self.judge)}
+    def update_digest(self, fingerprint: str) -> None:
+        self._digest.update(bytes.fromhex(fingerprint))
+
+    def compute(self, batch: list[Candidates], before: int) -> Shard:  # noqa: ARG002 - places are counted in pairs
+        return self.asker.forecast(batch, after=self.pairs).shard()
+
+    def keep(self, batch: list[Candidates], shard: Shard, before: int) -> None:
+        """Rank the candidates, a line for each row that can be ranked."""
+        found = Forecast.of(shard)
+        self.pairs += len(found.ids)
+        self.truncations = add_truncations(self.truncations, found.cut)
+        for place, (row, ranking) in enumerate(zip(batch, ranked(batch, found), strict=True), start=before + 1):
+            if isinstance(ranking, str):
+                self.unscored.append({"id": row.id, "row": place, "reason": ranking})
+            else:
+                self.lines.write(as_json(self._line(row, ranking)) + "\n")
+
+    def check_unscored(self) -> None:
+        self.unranked = len(self.unscored)
+        if self.unranked and self.unranked == self.rows:
+            raise JudgeError(f"none of the {self.rows:,} rows can be ranked; the first: {self.unscored[0]['reason']}")
+
+    def write(self, shards: Shards, path: Path) -> None:  # noqa: ARG002 - the lines hold all that the shards do
+        self.cut = truncation_shares(self.truncations)
+        counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": self.unranked}
+        write_rankings(
+            work_folder(self.out) / _LINES,
+            path,
+            self.kinds,
+            judge=cite(self.judge),
+            metadata=self.settings() | {ROWS_DIGEST: self.rows_digest, _CUT: self.cut} | counts,
+            rows=self.rows - self.unranked,
+        )
+
+    def _line(self, row: Candidates, ranking: Ranking) -> dict[str, object]:
+        line: dict[str, object] = {
+            "id": row.id,
+            "prompt": row.given_prompt,
+            "best": row.given[ranking.index],
+            "index": ranking.index,
+            "scores": ranking.scores,
+            "judge": cite(self.judge),
+        }
         if self.top is None:
             return line
-        shown = ranking.order if self.top == "all" else ranking.order[: self.top]
+        shown = ranking.order if self.top == "all" else ranking.order[: int(self.top)]
         return line | {"top": [{"index": i, "answer": row.given[i], "score": ranking.scores[i]} for i in shown]}
-
-    def _side(self) -> dict[str, Any]:
-        try:
-            side = json.loads(side_path(self.out).read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return side if isinstance(side, dict) and isinstance(side.get("settings"), dict) else {}
-
-
-def _unheard(done: int) -> None:
-    """Progress that nobody follows."""

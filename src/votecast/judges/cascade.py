@@ -1,29 +1,52 @@
-"""A judge made of judges from cheap to dear: each passes on the rows of which it is not sure enough."""
+"""Cascades: cheap judges are asked first, and pass on the rows of which they are not sure enough.
+
+This is what `votecast cascade` runs; the family `cascade` holds whole judges and their thresholds.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
+from votecast.artifacts import check_free
+from votecast.calibration import make_calibrator
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import JudgeError, UnscoredRowsError
-from votecast.judges.composed import ComposedModel, ComposedSettings
+from votecast.errors import ConfigError, DataError, JudgeError, LeakError, UnscoredRowsError
+from votecast.judges.cascade_thresholds import Goal, Ints, Plan, Trial, choose, fit_plan, frontier
+from votecast.judges.composite import CompositeModel, CompositeSettings
+from votecast.judges.ensemble import joint_notes
+from votecast.judges.evaluate import evaluate, vote_clusters
+from votecast.judges.load import load_judges, load_votes, reading_note
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
+from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
-from votecast.models.routing import Plan
+from votecast.metrics import Figure, log_loss, paired_gain
+from votecast.splits import PromptHashes, union_hashes
 from votecast.text.report import Cut
-from votecast.types import Probabilities
+from votecast.types import Probabilities, Progress, no_progress, swap_columns
+
+SEED: Final = 42
+MIN_VOTES: Final = 50
+"""Votes below which thresholds are not fitted."""
+
+_PARTS, _PART_ROWS = 8, 128  # the time of a row is the median over parts of the votes
+_NAMED: Final = 5
 
 
-class CascadeSettings(ComposedSettings):
+class CascadeSettings(CompositeSettings):
     """Settings of a cascade.
 
     Args:
-        judges: How many judges it holds.
-        thresholds: For every judge but the last, the entropy of its forecast from which a row goes on; None where none
-            does.
+        thresholds: For every judge but the last, the entropy of its prediction from which a row is passed on; None
+            where none is.
     """
 
     thresholds: tuple[float | None, ...] = ()
@@ -38,74 +61,295 @@ class CascadeSettings(ComposedSettings):
 
     @property
     def plan(self) -> Plan:
-        """Which rows go on."""
+        """Which rows are passed on."""
         return Plan(self.thresholds)
 
 
-class CascadeModel(ComposedModel):
+class CascadeModel(CompositeModel):
     """Judges one after the other; the first that is sure enough answers.
 
-    Whether a row goes on depends on that row's forecast alone, and not on the order of its answers. Later judges are
-    asked for nothing but the rows that reach them.
+    Whether a row is passed on depends on the prediction for that row alone, not on the order of its responses. Later
+    judges predict nothing but the rows that reach them.
 
     Args:
-        settings: How many judges, and which rows go on.
+        settings: Number of judges, and the thresholds.
         seed: Not used: nothing here is random.
-        judges: The judges, fitted, from cheap to dear.
+        judges: The judges, fitted, from cheap to expensive.
     """
 
     settings_type: ClassVar[type[Settings]] = CascadeSettings
 
     def predict(self, prepared: Battles) -> Probabilities:
-        """Probabilities of shape (n, 3).
+        """Return probabilities of shape (n, 3).
 
         Raises:
-            JudgeError: If there are no judges to ask yet.
+            JudgeError: If it holds no judges.
             UnscoredRowsError: If a judge cannot score a row that reached it.
         """
         if not self.judges:
             raise JudgeError("this cascade holds no judges yet; make one with votecast cascade")
-        plan, rows, cuts = self.settings.plan, np.arange(len(prepared)), _Cuts(len(prepared))
-        out = np.empty((len(prepared), 3))
+        plan, n, rows = self.settings.plan, len(prepared), np.arange(len(prepared))
+        out, truncation = np.empty((n, 3)), None  # of every row, that of the judge that answers it
         for stage, judge in enumerate(self.judges):
-            out[rows], cut = _asked(judge, prepared if stage == 0 else prepared.take(rows), rows, len(prepared))
-            cuts.put(rows, cut)
+            try:
+                out[rows], cut = judge.predict_with_truncation(prepared if stage == 0 else prepared.take(rows))
+            except UnscoredRowsError as error:
+                reasons = {int(rows[place]): reason for place, reason in error.reasons.items()}
+                raise UnscoredRowsError(reasons, n) from error
+            if truncation is None and cut is not None:
+                truncation = Cut(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64))
+            if truncation is not None:  # nothing is counted of rows that were read whole
+                truncation.kept[rows], truncation.full[rows] = (0, 0) if cut is None else (cut.kept, cut.full)
             if stage + 1 < len(self.judges):
-                rows = rows[plan.goes_on(stage, out[rows])]
+                rows = rows[plan.passes_on(stage, out[rows])]
             if not len(rows):
                 break
-        self._asked = prepared, cuts.found
+        self._truncation = prepared, truncation
         return out
 
     def truncation(self, prepared: Battles) -> Cut | None:
-        """What the judges that answered cut from the rows; nothing is counted of rows that were read whole."""
-        if self._asked is None or self._asked[0] is not prepared:
+        """Return the truncation of the judge that answers each row."""
+        if self._truncation is None or self._truncation[0] is not prepared:
             self.predict(prepared)
-        return None if self._asked is None else self._asked[1]
+        return None if self._truncation is None else self._truncation[1]
 
 
-class _Cuts:
-    """What is known of the cuts so far: of every row, the cut of the judge that answers it."""
+def cascade(
+    judges: Sequence[TrainedJudge | str | Path],
+    votes: Any,
+    *,
+    max_loss: float | None = None,
+    budget: float | None = None,
+    out: str | Path | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
+    reader: Mapping[str, Any] | None = None,
+    seed: int = SEED,
+    draws: int = 1000,
+    seconds: Sequence[float] | None = None,
+    allow_leak: bool = False,
+    progress: Progress = no_progress,
+) -> TrainedJudge:
+    """Make one judge of several: each passes on the rows of which it is not sure enough.
 
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
-        self.found: Cut | None = None
+    Every judge predicts all votes, and is timed. The thresholds of the cascade are fitted on all of them; its loss,
+    and each point of the frontier, are measured under thresholds that were fitted on other prompts.
 
-    def put(self, rows: np.ndarray[Any, Any], cut: Cut | None) -> None:
-        """Note what a judge cut from the rows it was asked for; None for one that reads them whole."""
-        if self.found is None and cut is None:
-            return
-        if self.found is None:
-            self.found = Cut(np.zeros((self._rows, 3), np.int64), np.zeros((self._rows, 3), np.int64))
-        self.found.kept[rows] = 0 if cut is None else cut.kept
-        self.found.full[rows] = 0 if cut is None else cut.full
+    Args:
+        judges: Judges, their folders or names, from cheap to expensive; at least two.
+        votes: Votes that none of them was trained on: a path, battles, a frame or a list of dicts.
+        max_loss: How much log loss the cascade may lose against its last judge; the fastest such cascade is made.
+        budget: Or the seconds that 1,000 rows may take; the best such cascade is made.
+        out: Folder to save the cascade in; None keeps it in memory.
+        name: What it is called.
+        overwrite: Whether an existing judge folder may be replaced.
+        reader: Options of `read_votes`, where `votes` is a path.
+        seed: Seed of the folds and of everything drawn.
+        draws: Bootstrap draws for the intervals.
+        seconds: Seconds for a row of each judge, where they are known; measured where None, so that they differ a
+            little from run to run, and with them the record in the folder.
+        allow_leak: Make it although votes share prompts with a judge's training; the figures flatter the cascade then.
+        progress: Progress callback.
+
+    Returns:
+        The cascade. `judge.figures` are those of thresholds fitted on other prompts; `judge.notes["cascade"]` holds
+        the judges with their times, the frontier, the point chosen, and the loss of the whole procedure.
+
+    Raises:
+        ArtifactError: If `out` already exists, or there is no such judge.
+        ConfigError: If there are fewer than two judges, one is given twice, or a number is out of range.
+        DataError: If there are too few votes, or they are all on one prompt.
+        LeakError: If votes share prompts with the training of a judge.
+
+    Example:
+        >>> judges = ["bundled:baseline", "judges/deberta"]
+        >>> fast = cascade(judges, "calibration.csv", max_loss=0.002, out="judges/fast")  # doctest: +SKIP
+        >>> fast.notes["cascade"]["measured"]["speed_up"]  # doctest: +SKIP
+        1.62
+    """
+    goal = Goal(max_loss, budget)
+    if out is not None:
+        check_free(out, overwrite=overwrite, is_folder=True)
+    named = load_judges(judges, "a cascade")
+    if seconds is not None and (len(seconds) != len(named) or not all(0 < one < np.inf for one in seconds)):
+        raise ConfigError(f"seconds are {list(seconds)}; give one number above 0 for each of the {len(named)} judges")
+    progress("reading", 0, 1)
+    read = load_votes(votes, reader, judges=named.values())
+    battles, remarks = _drop_weightless(read)
+    remarks += _check_leaks(named, battles, allow_leak=allow_leak)
+    trial = _try_judges(named, battles, seconds, seed, progress)
+
+    progress("fitting thresholds", 0, 1)
+    rows = np.arange(len(battles))
+    path = frontier(trial, rows, seed)
+    chosen = choose(trial, rows, path, goal)
+    plan = fit_plan(trial.predictions, path[chosen][0])
+    # how good the whole procedure is, choice and all: run on the other folds for each fold
+    folds = trial.folds(rows, seed)
+    plans = []
+    for fold in range(int(folds.max()) + 1):
+        others = rows[folds != fold]
+        path_there = frontier(trial, others, seed)
+        notches = path_there[choose(trial, others, path_there, goal)][0]
+        plans.append(fit_plan(trial.predictions[:, others], notches))
+    stage = _answering(plans, folds, trial.predictions)
+    p = trial.predictions[stage, rows]
+    swapped = None
+    if trial.swapped is not None:
+        swapped = trial.swapped[_answering(plans, folds, trial.swapped), rows]
+
+    recipe = load_recipe(
+        {
+            "family": "cascade",
+            "name": name or "cascade",
+            "seed": seed,
+            "calibration": {"method": "none"},
+            "model": {"judges": len(named), "thresholds": plan.thresholds},
+        }
+    )
+    model = CascadeModel(recipe.model, seed=seed, judges=list(named.values()))
+    hashes = union_hashes([judge.prompt_hashes for judge in named.values()])
+    hashes = PromptHashes.of(battles, seed=seed) if hashes is None else hashes.joined(battles)
+    held = OutOfFold.of_battles(battles, p, fold=folds, clusters=trial.clusters, swapped=swapped)
+    facts = describe_votes(battles, trial.targets) | {
+        "folds": {"method": "grouped", "n": len(plans), "sizes": np.bincount(folds).tolist()},
+        "prompt_clusters": int(trial.clusters.max()) + 1,
+    }
+    judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts))
+    options: dict[str, Any] = {"groups": trial.clusters, "draws": draws, "seed": seed}
+    figures = evaluate(p, battles, swapped=swap_columns(p) if swapped is None else swapped, **options).to_dict()
+    points = [_describe_point(trial, stage, options) | {"notches": list(notches)} for notches, stage in path]
+    remarks += _remarks(list(named), trial, points[chosen])
+    found = {
+        "goal": str(goal),
+        "judges": [
+            {
+                "label": label,
+                "name": one.name,
+                "hash": one.hash,
+                "seconds_per_1000": 1000 * took,
+                "log_loss": log_loss(trial.targets, own, trial.weights),
+            }
+            for (label, one), took, own in zip(named.items(), trial.seconds, trial.predictions, strict=True)
+        ],
+        "thresholds": list(plan.thresholds),
+        "frontier": points,
+        "chosen": chosen,
+        "measured": _describe_point(trial, stage, options),
+        "rows": len(rows),
+        "prompts": int(trial.clusters.max()) + 1,
+        "remarks": remarks,
+    }
+    judge.record(figures=figures, cascade=found, limits=remarks, **joint_notes(named), **reading_note(read))
+    progress("fitting thresholds", 1, 1)
+    if out is not None:
+        judge.save_pretrained(out, overwrite=overwrite)
+    return judge
 
 
-def _asked(
-    judge: TrainedJudge, battles: Battles, rows: np.ndarray[Any, Any], total: int
-) -> tuple[Probabilities, Cut | None]:
-    try:
-        return judge.predict_with_truncation(battles)
-    except UnscoredRowsError as error:
-        reasons = {int(rows[place]): reason for place, reason in error.reasons.items()}
-        raise UnscoredRowsError(reasons, total) from error
+def _answering(plans: Sequence[Plan], folds: Ints, predictions: NDArray[np.float64]) -> Ints:
+    """Return which judge answers each row, under the plan of its fold."""
+    stage = np.zeros(len(folds), dtype=np.int64)
+    for fold, plan in enumerate(plans):
+        here = folds == fold
+        stage[here] = plan.answering(predictions[:, here])
+    return stage
+
+
+def _describe_point(trial: Trial, stage: Ints, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the shares, loss and time of a cascade in which these judges answer."""
+    p = trial.predictions[stage, np.arange(len(stage))]
+    gain, low, high = paired_gain(trial.targets, p, trial.predictions[-1], trial.weights, **options)
+    took = trial.time(stage)
+    return {
+        "goes_on": [float((stage > place).mean()) for place in range(len(trial.predictions) - 1)],
+        "log_loss": log_loss(trial.targets, p, trial.weights),
+        "cost": Figure(0.0 - gain, 0.0 - high, 0.0 - low).to_dict(),
+        "seconds_per_1000": 1000 * took,
+        "speed_up": trial.seconds[-1] / took,
+    }
+
+
+def _remarks(labels: Sequence[str], trial: Trial, point: Mapping[str, Any]) -> list[str]:
+    """List what a user should know about the chosen point."""
+    seconds, first, last = trial.seconds, labels[0], labels[-1]
+    found = [
+        f"{labels[place]} takes {1000 * seconds[place]:.3g} s for 1,000 rows and comes before "
+        f"{labels[place + 1]}, which takes {1000 * seconds[place + 1]:.3g} s: a cascade saves time where the "
+        "faster judge comes first"
+        for place in range(len(labels) - 1)
+        if seconds[place] >= seconds[place + 1]
+    ]
+    if not point["goes_on"][0]:
+        found.append(f"no row is passed on: {first} alone reaches the goal, and is the simpler judge to use")
+    if min(point["goes_on"]) == 1:
+        found.append(f"every row is passed on: only {last} reaches the goal, and alone it is faster than this cascade")
+    if point["speed_up"] <= 1 and max(point["goes_on"]) > 0 and min(point["goes_on"]) < 1:
+        found.append(f"it is not faster than {last} alone, which is the better judge to use")
+    best = min(range(len(labels)), key=lambda place: float(trial.losses[place] @ trial.weights))
+    if best != len(labels) - 1:
+        found.append(f"{last}, against which the loss is counted, is not the best on these votes: {labels[best]} is")
+    return found
+
+
+def _drop_weightless(battles: Battles) -> tuple[Battles, list[str]]:
+    """Return the votes that count, and a remark on the others."""
+    battles.targets()  # raises for a row without a vote
+    rows = np.flatnonzero(battles.weights() > 0)
+    if len(battles) and not len(rows):
+        raise DataError("the weights of all calibration votes are 0; at least some must count")
+    if len(rows) < MIN_VOTES:
+        raise DataError(f"{len(rows)} calibration votes are too few to fit thresholds on; give at least {MIN_VOTES}")
+    if len(rows) == len(battles):
+        return battles, []
+    return battles.take(rows), [f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out"]
+
+
+def _check_leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_leak: bool) -> list[str]:
+    """Refuse votes on which a judge was trained; return remarks on leaks that are allowed or cannot be checked."""
+    found = []
+    for label, judge in judges.items():
+        if judge.prompt_hashes is None:
+            found.append(f"leaks are not looked for in {label}: it keeps no hashes of its training prompts")
+            continue
+        rows = judge.prompt_hashes.overlap(battles)
+        share = f"{len(rows)} of {len(battles)} calibration votes are on prompts on which {label} was trained"
+        if len(rows) and not allow_leak:
+            first = ", ".join(map(repr, battles.take(rows[:_NAMED]).ids))
+            raise LeakError(
+                f"{share} (first ids: {first}), so that it would seem surer than it is; give votes on other prompts, "
+                "or pass --allow-leak (allow_leak=True)"
+            )
+        found += [f"{share}; the figures flatter the cascade"] if len(rows) else []
+    return found
+
+
+def _try_judges(
+    judges: Mapping[str, TrainedJudge],
+    battles: Battles,
+    seconds: Sequence[float] | None,
+    seed: int,
+    progress: Progress,
+) -> Trial:
+    """Let every judge predict the votes, and time it."""
+    clusters = vote_clusters(battles, seed)
+    if clusters.max() == 0:
+        raise DataError("all calibration votes are on one prompt; give votes on many, so that thresholds can be tested")
+    predictions, took = [], []
+    for number, (label, judge) in enumerate(judges.items()):
+        progress(f"asking {label}", number, len(judges))
+        rows = max(1, min(_PART_ROWS, len(battles) // _PARTS))
+        judge.predict_proba(battles[:rows])  # warms up
+        found, times = [], []
+        for start in range(0, len(battles), rows):
+            part = battles[start : start + rows]
+            began = time.perf_counter()
+            found.append(judge.predict_proba(part))
+            times.append((time.perf_counter() - began) / len(part))
+        predictions.append(np.concatenate(found))
+        took.append(statistics.median(times))
+    swapped = None
+    if any(judge.fitted.members[0].order_matters for judge in judges.values()):
+        swapped = np.stack([judge.predict_proba(battles.swapped()) for judge in judges.values()])
+    times_of = tuple(took if seconds is None else map(float, seconds))
+    return Trial(battles, np.stack(predictions), swapped, times_of, clusters)

@@ -22,11 +22,11 @@ from votecast.calibration import Calibrator, make_calibrator
 from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.pairs import known_targets
+from votecast.data.text_columns import known_targets
+from votecast.data.work_folder import begin_work
 from votecast.errors import ConfigError, DataError
 from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions, describe_votes
 from votecast.judges.recipe import Recipe
-from votecast.judges.unfinished import take_up
 from votecast.models.base import Model
 from votecast.models.registry import family
 from votecast.splits import Folds, PromptHashes, make_folds
@@ -307,7 +307,7 @@ def _begin_or_resume(run: Run, recipe: Recipe, inputs: dict[str, str | None]) ->
         settings = {key: value for key, value in recipe.dump().items() if key not in _NOT_OF_A_FOLD}
         settings["folds"] = {key: value for key, value in settings["folds"].items() if key != "only"}
         versions = {"votecast": __version__} | family(recipe.family).versions()
-        take_up(run.folder, {"recipe": settings, "data": inputs, "versions": versions})
+        begin_work(run.folder, {"recipe": settings, "data": inputs, "versions": versions})
 
 
 def _fit_calibrator(recipe: Recipe, held: OutOfFold) -> Calibrator:

@@ -22,9 +22,9 @@ from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
-from votecast.data.profile import characters
-from votecast.data.reading import read_votes
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
+from votecast.data.reader import read_votes
+from votecast.data.text_columns import characters
 from votecast.errors import DataError, LeakError
 from votecast.judges.load import load_judge
 from votecast.judges.out_of_fold import calibration_folds

@@ -19,7 +19,7 @@ from votecast.calibration import make_calibrator
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, LinkSettings, crossfit_link, fit_link
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.scores import Scores, read_scores
+from votecast.data.outputs.score_files import Scores, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.form import length_gap
 from votecast.judges.evaluate import evaluate, evaluate_out_of_fold

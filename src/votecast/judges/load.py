@@ -15,7 +15,7 @@ from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK
 from votecast.config import user_settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.out_of_fold import Fitted, OutOfFold
 from votecast.judges.recipe import load_recipe

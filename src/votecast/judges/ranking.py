@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
 from votecast.data.shards import Shard
-from votecast.judges.asking import Cuts, add_cuts, ask, ask_or_tell
+from votecast.judges.predict_batch import Truncations, add_truncations, predict_batch, predict_scorable
 from votecast.types import Judge, Probabilities, swap_columns
 
 Wins = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Forecast:
     ids: list[str]
     p: Probabilities
     reasons: dict[int, str]
-    cut: Cuts = None
+    cut: Truncations = None
 
     def shard(self) -> Shard:
         """The form in which it is kept."""
@@ -108,7 +108,7 @@ class Asker:
             reasons |= {len(ids) + row: reason for row, reason in found.reasons.items()}
             ids += battles.ids
             parts.append(found.p)
-            cut = add_cuts(cut, found.cut)
+            cut = add_truncations(cut, found.cut)
         return Forecast(ids, np.concatenate(parts), reasons, cut)
 
     def _ask(self, battles: Battles, after: int) -> Forecast:
@@ -118,10 +118,10 @@ class Asker:
             return shown
         swapped = self._ask_as_shown(battles.swapped(), after)
         p = (shown.p + swap_columns(swapped.p)) / 2
-        return Forecast(shown.ids, p, swapped.reasons | shown.reasons, add_cuts(shown.cut, swapped.cut))
+        return Forecast(shown.ids, p, swapped.reasons | shown.reasons, add_truncations(shown.cut, swapped.cut))
 
     def _ask_as_shown(self, battles: Battles, after: int) -> Forecast:
-        found, reasons = ask_or_tell(self._judge, battles, after=after)
+        found, reasons = predict_scorable(self._judge, battles, after=after)
         return Forecast(battles.ids, found.probabilities, reasons, found.cut)
 
     def _is_fair(self) -> bool:
@@ -131,7 +131,7 @@ class Asker:
             return True
         names = ("prompt", "response_a", "response_b")
         probes = Battles.from_rows([dict(zip(names, probe, strict=True)) for probe in _PROBES])
-        shown, swapped = ask(self._judge, probes), ask(self._judge, probes.swapped())
+        shown, swapped = predict_batch(self._judge, probes), predict_batch(self._judge, probes.swapped())
         return bool(np.abs(shown.probabilities - swap_columns(swapped.probabilities)).max() <= _SAME)
 
 

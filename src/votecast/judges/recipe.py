@@ -1,4 +1,7 @@
-"""A recipe: everything that decides how a judge is trained, checked before any work begins."""
+"""A recipe: all settings of a training run, found by name and checked before any work begins.
+
+Judges are made of recipes; the command line and the reference of the docs list their settings.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ from typing import Any, Literal, cast
 from pydantic import Field, create_model
 
 from votecast.config import Settings, merge_settings, nest_overrides, read_yaml
-from votecast.data.cleaning import CleaningSettings
+from votecast.data.clean import CleaningSettings
 from votecast.errors import ConfigError
 from votecast.models.registry import FAMILIES, family
 from votecast.recipes import recipe_names, recipe_path
 from votecast.splits import FoldSettings
 
 Final = Literal["refit", "average", "average_weights"]
-"""What is kept of a judge's folds."""
+"""Which members a judge keeps."""
 
 
 class CalibrationSettings(Settings):
-    """How raw probabilities are made true.
+    """How raw probabilities are calibrated.
 
     Args:
         method: temperature, vector, matrix, isotonic, dirichlet, tie_link, shift (for few votes), auto (the best of
@@ -38,17 +41,17 @@ class Recipe(Settings):
     """All settings of one training run.
 
     Args:
-        name: What the judge is called.
-        family: The family of judges it belongs to.
+        name: Name of the judge.
+        family: Family of models it belongs to.
         description: One line for `votecast recipes`.
         seed: Seed of everything random.
-        cleaning: Which rows are dropped or joined before training.
+        cleaning: Which rows are dropped or merged before training.
         rows: Train on at most this many rows, drawn with equal shares of every label; None trains on all.
-        folds: How rows are dealt into folds.
+        folds: How rows are divided into folds.
         model: The family's own settings.
-        calibration: How raw probabilities are made true.
+        calibration: How raw probabilities are calibrated.
         final: "refit" trains once more on all rows; "average" keeps the members of all folds and averages their
-            forecasts; "average_weights" averages their weights into one model, where the family can.
+            predictions; "average_weights" averages their weights into one model, where the family can.
     """
 
     name: str = Field(min_length=1, max_length=100)
@@ -69,15 +72,15 @@ def load_recipe(
     *,
     small: bool = False,
 ) -> Recipe:
-    """Find a recipe, lay overrides over it and check the whole.
+    """Find a recipe, apply overrides and check the result.
 
     Args:
         recipe: Name of a shipped recipe or family (hyphens count as underscores), path of a YAML file, or settings.
         overrides: Settings by dotted key, such as {"folds.n": 3}.
-        small: Lay the recipe's block `small` over it first: a form that trains in a minute or two on any machine.
+        small: Apply the recipe's block `small` first: a form that trains in a minute or two on any machine.
 
     Raises:
-        ConfigError: With every unknown or unfit setting at once; or if there is no small form.
+        ConfigError: With every unknown or invalid setting at once; or if there is no small form.
 
     Example:
         >>> load_recipe("baseline", {"folds.n": 3}).folds.n
@@ -87,24 +90,21 @@ def load_recipe(
     """
     if isinstance(recipe, Recipe):
         return load_recipe(recipe.dump(), overrides, small=small) if overrides or small else recipe
-    values, origin = _values(recipe)
+    values, origin = _find_recipe(recipe)
     block = values.pop("small", None)
-    if block is None and small:
-        raise ConfigError(f"{origin} has no small form; give it a block 'small:' of settings, or leave --small away")
-    if block is not None and not isinstance(block, Mapping):
+    if block is None:
+        if small:
+            raise ConfigError(f"{origin} has no small form; give it a block 'small:' of settings, or leave --small out")
+    elif not isinstance(block, Mapping):
         raise ConfigError(f"{origin}: small holds {type(block).__name__}; allowed is a block of settings")
-    if block is not None:
-        reduced = _parsed(
-            merge_settings(values, block), {}, f"{origin}, small form"
-        )  # a fault in it is found whichever is asked
-        if small and not overrides:
-            return reduced
-    return _parsed(
-        merge_settings(values, block) if small and block else values, nest_overrides(overrides or {}), origin
-    )
+    else:
+        reduced = merge_settings(values, block)
+        _check(reduced, {}, f"{origin}, small form")  # a fault in it is reported whichever form is asked for
+        values = reduced if small else values
+    return _check(values, nest_overrides(overrides or {}), origin)
 
 
-def _parsed(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> Recipe:
+def _check(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> Recipe:
     merged = _with_one_seed(values, overrides)
     if not isinstance(merged.get("family"), str):
         raise ConfigError(f"{origin}: the setting 'family' is missing; allowed are {', '.join(FAMILIES)}")
@@ -115,7 +115,7 @@ def _parsed(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str
 
 
 def _without_refit(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The same settings; a single fold is kept itself, so that a refit gives way to it."""
+    """Return settings that keep a single fold itself, without a refit on all rows."""
     folds = values.get("folds", {})
     if not isinstance(folds, Mapping) or folds.get("only") is None or values.get("final", "refit") != "refit":
         return values
@@ -127,7 +127,7 @@ def _without_refit(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict
 
 
 def _with_one_seed(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under overrides; the seed is also that of the folds, unless these are given one of their own."""
+    """Merge overrides into settings; the seed is also that of the folds, unless these have one of their own."""
     merged = merge_settings(values, overrides)
     folds, given = merged.get("folds", {}), overrides.get("folds", {})
     if "seed" not in merged or not isinstance(folds, Mapping) or not isinstance(given, Mapping):
@@ -136,7 +136,7 @@ def _with_one_seed(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
     return merge_settings(merged, {"folds": {"seed": merged["seed"]}}) if handed_down else merged
 
 
-def _values(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _find_recipe(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     if isinstance(recipe, Mapping):
         return dict(recipe), "recipe"
     if Path(recipe).suffix in {".yaml", ".yml"}:

@@ -15,14 +15,14 @@ import numpy as np
 from votecast.artifacts import check_free
 from votecast.config import current_launch
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.cleaning import clean
+from votecast.data.clean import clean
+from votecast.data.work_folder import hold_work_folder
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import hash_inputs, sample_rows
 from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
-from votecast.judges.unfinished import at_work
 from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
 from votecast.types import Progress, Run, no_progress
@@ -87,7 +87,7 @@ def train(
     is_main = current_launch().is_main
     if is_main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
-    with at_work(out, resume=resume, overwrite=overwrite) as folder:
+    with hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         battles, notes = _read_and_clean(settings, votes, reader, progress)
         folds = _folds_of(folds_from, battles)
         if is_main and resume and Path(out).exists():

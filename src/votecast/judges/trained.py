@@ -6,6 +6,8 @@ Everything that predicts, measures or serves holds one of these; `train` and `lo
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +21,7 @@ from votecast.judges.cross_validation import fit_over_folds, fit_with_valid
 from votecast.judges.judge_folder import read_judge, write_judge
 from votecast.judges.out_of_fold import Fitted, check_distributions
 from votecast.judges.recipe import Recipe, load_recipe
+from votecast.models.base import Model
 from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
@@ -171,6 +174,20 @@ class TrainedJudge:
         found = [member.truncation(member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
         known = [cut for cut in found if cut is not None]
         return type(known[0]).concat(known) if known else None
+
+    def leaves(self) -> Iterator[Model]:
+        """Yield the models inside the judge, at any depth, that hold no others."""
+        for member in self.fitted.members:
+            yield from member.leaves()
+
+    def with_shown_order(self) -> TrainedJudge:
+        """Return a judge that predicts from the shown order of the responses alone; itself if it averages none."""
+        members = self.fitted.members
+        if not any(member.order_matters for member in members):
+            return self
+        return TrainedJudge.of(
+            self.recipe, replace(self.fitted, members=[member.with_shown_order() for member in members])
+        )
 
     def run_with(self, **inference: Any) -> Self:
         """Change the settings of inference, such as `precision="bf16"`; nothing that was learnt changes.

@@ -1,13 +1,14 @@
-"""Leaderboards: rank models from votes, from predictions or from both, with intervals."""
+"""Leaderboards: rank models from votes, from predictions or from both, with intervals.
 
+Called by `votecast rank`, the service, and from Python.
+"""
+
+from votecast.leaderboard.board import Leaderboard
 from votecast.leaderboard.fit import Fit, fit_ranking
 from votecast.leaderboard.games import Games, Predicted
-from votecast.leaderboard.methods import METHODS
-from votecast.leaderboard.rank import rank_models
-from votecast.leaderboard.result import Estimate, Ranking
-
-from votecast.leaderboard.board import Leaderboard  # isort: skip
-from votecast.leaderboard.rank_votes import leaderboard  # isort: skip
+from votecast.leaderboard.rank_models import Estimate, Ranking, rank_models
+from votecast.leaderboard.rank_votes import leaderboard
+from votecast.leaderboard.settings import METHODS
 
 __all__ = [
     "METHODS",

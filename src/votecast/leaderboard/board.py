@@ -1,22 +1,29 @@
-"""A leaderboard, and what it was made of."""
+"""A leaderboard, and how it is written to a file.
+
+Returned by `votecast.leaderboard.leaderboard`; shown by `votecast rank` and by its page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
-from votecast.leaderboard import Ranking
-from votecast.leaderboard.both_bad import BothBad
+from votecast.artifacts import atomic_file
+from votecast.data.outputs.table_writer import TableWriter, container_of
+from votecast.leaderboard.battle_games import BothBad
+from votecast.leaderboard.rank_models import Ranking
 from votecast.leaderboard.settings import BoardSettings
 
 FEW_CLUSTERS: Final = 30
 """With fewer clusters of prompts, intervals are rough."""
 
 HELPS: Final = 1.05
-"""How many times the votes forecasts must be worth to be called a help."""
+"""Predictions must be worth so many times the votes to be called a help."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +31,15 @@ class Leaderboard:
     """A ranking of models, and what it was made of.
 
     Args:
-        source: "votes", "forecasts", or "votes and forecasts".
+        source: "votes", "predictions", or "votes and predictions".
         ranking: Scores, intervals, ranks and rates, best model first.
         settings: How it was made.
-        rows: How many rows were voted on, forecast, and votes against both answers.
-        both_bad: Votes against both answers by model, in the order of the ranking, where they are an outcome of their
+        rows: How many rows were voted on, how many predicted, and how many are votes against both responses.
+        both_bad: Votes against both responses by model, in the order of the ranking, where they are an outcome of their
             own.
         judge: Name and hash of the judge, if one took part.
         notes: What a reader must know.
-        reading: What the reader found in each file.
+        reading: The report on each file that was read.
     """
 
     source: str
@@ -45,7 +52,7 @@ class Leaderboard:
     reading: tuple[Mapping[str, Any], ...] = ()
 
     def columns(self) -> dict[str, list[Any]]:
-        """The leaderboard as columns, best model first, rounded to what can be read."""
+        """Return the leaderboard as columns, best model first, rounded to six digits."""
         found = self.ranking
         won = np.divide(
             found.wins + found.ties / 2, found.battles, out=np.full(len(found.models), np.nan), where=found.battles > 0
@@ -61,7 +68,7 @@ class Leaderboard:
         return {name: _readable(values) for name, values in columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able values."""
+        """Return everything as JSON-able values."""
         columns = self.columns()
         return {
             "source": self.source,
@@ -76,7 +83,7 @@ class Leaderboard:
 
 
 def _readable(values: Any) -> list[Any]:
-    """Whole numbers as such, others to six digits, None for what is not known."""
+    """Return whole numbers as such, others to six digits, None for what is not known."""
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         return list(values)
@@ -84,3 +91,20 @@ def _readable(values: Any) -> list[Any]:
     if len(known) and (known == np.round(known)).all():
         return [int(value) if np.isfinite(value) else None for value in array.tolist()]
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in array.tolist()]
+
+
+def write_leaderboard(board: Leaderboard, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write a leaderboard atomically: one row a model, best first.
+
+    Args:
+        board: The leaderboard.
+        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: If the suffix is unknown.
+        ArtifactError: If the file already exists or the disk is full; nothing is left behind.
+    """
+    container_of(path)
+    with atomic_file(path, overwrite=overwrite) as part, TableWriter(part, path) as sink:
+        sink.write(pa.table(board.columns()))

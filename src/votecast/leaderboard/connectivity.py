@@ -1,4 +1,7 @@
-"""Which models votes can compare: groups that hang together, and groups that never lost to each other."""
+"""Which models votes can compare: groups that met, at least through others, and groups that never lost.
+
+Called before every fit of strengths, which are finite only within such groups.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,23 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from votecast.errors import DataError
-from votecast.leaderboard.games import Games, Ints
-from votecast.leaderboard.rows import Cells, Rows
+from votecast.leaderboard.game_rows import Cells, Rows
+from votecast.leaderboard.games import Games
+from votecast.types import Bools, Ints
 
-_SHOWN: Final = 8
-_LONGEST: Final = 80
-"""Characters of a name in a sentence."""
+_SHOWN: Final = 8  # names in a sentence
+_LONGEST: Final = 80  # characters of a name in a sentence
 
 
-def names_of(names: Sequence[str]) -> str:
-    """Names in a row, the first eight of them if there are more, and very long ones cut.
+def join_names(names: Sequence[str]) -> str:
+    """Join names by commas, the first eight of them if there are more, very long ones truncated.
 
     Example:
-        >>> names_of(["x", "y"]), names_of(list("abcdefghij"))
+        >>> join_names(["x", "y"]), join_names(list("abcdefghij"))
         ('x, y', 'a, b, c, d, e, f, g, h and 2 more')
     """
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
@@ -31,8 +33,8 @@ def names_of(names: Sequence[str]) -> str:
     return ", ".join(shown) + more
 
 
-def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Which models can be ranked together, and what a reader must know.
+def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[Bools, tuple[str, ...]]:
+    """Return which models can be ranked together, and notes for the reader.
 
     Args:
         games: For the names.
@@ -43,7 +45,7 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[NDArray[np.
         A mask of shape (models,), and notes.
 
     Raises:
-        DataError: If there are several groups of models without a comparison between them, and they are refused.
+        DataError: If `disconnected` is refuse, and there are groups of models without a comparison between them.
     """
     count, group = connected_components(_graph(rows.models, rows.first, rows.second), directed=False)
     if count <= 1:
@@ -52,45 +54,48 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[NDArray[np.
     order = np.lexsort((np.arange(count), -weights, -sizes))
     members = [[name for name, of in zip(games.models, group, strict=True) if of == each] for each in order]
     if disconnected == "refuse":
+        shown = "; ".join(f"({join_names(each)})" for each in members[:_SHOWN])
+        more = f" and {len(members) - _SHOWN} more groups" if len(members) > _SHOWN else ""
         raise DataError(
             f"the votes compare {rows.models} models in {count} groups that never met, not even through third models: "
-            f"{_groups(members)}; scores of different groups say nothing about each other: give votes between the "
+            f"{shown}{more}; scores of different groups say nothing about each other: give votes between the "
             'groups, or rank the largest group alone with --disconnected largest (disconnected="largest")'
         )
     left_out = [name for each in members[1:] for name in each]
     lost = int(np.sum(group[rows.first] != order[0]))
     note = (
-        f"{names_of(left_out)} left out, and {lost:,} of {len(rows):,} rows of votes with them: never compared with "
+        f"{join_names(left_out)} left out, and {lost:,} of {len(rows):,} rows of votes with them: never compared with "
         f"the largest group of {len(members[0])} models, not even through third models"
     )
     return group == order[0], (note,)
 
 
-def levels(cells: Cells) -> Ints:
-    """Number of the group of each model within which every model lost or drew against some other, shape (models,).
+def loss_groups(cells: Cells) -> Ints:
+    """Number the groups within which every model lost or drew against some other, shape (models,).
 
     Strengths are finite if and only if all models are of one such group (Ford 1957, assumption of section 2).
     """
     won = cells.votes[:, 0] + 0.5 * cells.votes[:, 2] > 0
     lost = cells.votes[:, 1] + 0.5 * cells.votes[:, 2] > 0
-    return _strong(cells, won, lost)
+    return _strong_groups(cells, won, lost)
 
 
-def tells_ties(cells: Cells) -> bool:
-    """Whether the number for ties is finite: some models beat each other in a circle (a over b over a is one).
+def bounds_ties(cells: Cells) -> bool:
+    """Return whether the number for ties is finite.
 
-    Otherwise chances of a tie near 1 and leads to match fit ever better.
+    That is where some models beat each other in a circle (a over b over a is one); otherwise chances of a tie near 1
+    and leads to match fit ever better.
     """
-    groups = _strong(cells, cells.votes[:, 0] > 0, cells.votes[:, 1] > 0)
+    groups = _strong_groups(cells, cells.votes[:, 0] > 0, cells.votes[:, 1] > 0)
     return len(np.unique(groups)) < cells.models
 
 
-def outsiders(level: Ints) -> Ints:
-    """Models outside the largest group of `levels`."""
-    return np.flatnonzero(level != np.argmax(np.bincount(level)))
+def outsiders(groups: Ints) -> Ints:
+    """Return the models outside the largest of the `loss_groups`."""
+    return np.flatnonzero(groups != np.argmax(np.bincount(groups)))
 
 
-def _strong(cells: Cells, won: NDArray[np.bool_], lost: NDArray[np.bool_]) -> Ints:
+def _strong_groups(cells: Cells, won: Bools, lost: Bools) -> Ints:
     above = np.concatenate([cells.first[won], cells.second[lost]])
     below = np.concatenate([cells.second[won], cells.first[lost]])
     found = connected_components(_graph(cells.models, above, below), directed=True, connection="strong")[1]
@@ -99,8 +104,3 @@ def _strong(cells: Cells, won: NDArray[np.bool_], lost: NDArray[np.bool_]) -> In
 
 def _graph(models: int, above: Ints, below: Ints) -> coo_matrix:
     return coo_matrix((np.ones(len(above)), (above, below)), shape=(models, models)).tocsr()
-
-
-def _groups(members: list[list[str]]) -> str:
-    shown = [f"({names_of(each)})" for each in members[:_SHOWN]]
-    return "; ".join(shown) + (f" and {len(members) - _SHOWN} more groups" if len(members) > _SHOWN else "")

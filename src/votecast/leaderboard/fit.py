@@ -1,4 +1,7 @@
-"""Strengths of models by maximum likelihood, with their covariance."""
+"""Fit the strengths of models: from games to strengths, ties and style, with their covariance.
+
+Called by `rank_models`, and by the bootstrap with what it needs besides.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from votecast.errors import ConfigError
-from votecast.leaderboard.elsewhere import foreign_fit
+from votecast.leaderboard.evalica_fits import fit_by_evalica
+from votecast.leaderboard.game_rows import number_clusters
 from votecast.leaderboard.games import Games, Predicted
-from votecast.leaderboard.methods import DISCONNECTED, ELSEWHERE, METHODS, check_choice
-from votecast.leaderboard.predicted import cells_of
-from votecast.leaderboard.sample import Sample, numbered, sample_of
-from votecast.leaderboard.sandwich import Spread, best_tuning, bread_of, covariance_of, spread
-from votecast.leaderboard.solving import Solution, notes_of, solve
+from votecast.leaderboard.prediction_powered import corrected_cells
+from votecast.leaderboard.ranking_likelihood import RANKING_MODELS, Solution, fallback_notes, solve
+from votecast.leaderboard.sample import Sample, sample_of
+from votecast.leaderboard.sandwich import best_tuning, covariance_of, score_variance
+from votecast.leaderboard.settings import DISCONNECTED, EVALICA, METHODS, check_choice
 from votecast.types import Floats
 
-USELESS: Final = "the predictions say nothing of the votes, and are not used"
-ONE_PROMPT: Final = "all votes are on one prompt: intervals take each row for itself"
-_NO_TIES: Final = {"davidson": 0.0, "rao_kupper": 1.0}
+USELESS: Final = "the predictions say nothing about the votes, and are not used"
+ONE_PROMPT: Final = "all votes are on one prompt: intervals treat each row as independent"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Fit:
             evalica.
         tuning: How far predictions were trusted, 0 to 1; None without predictions.
         worth: How many times as many votes without predictions would give the same variance; None without predictions.
-        notes: Models left out, fallbacks taken.
+        notes: Models left out, fallbacks used.
     """
 
     method: str
@@ -55,7 +58,7 @@ class Fit:
     notes: tuple[str, ...] = ()
 
 
-class Fitted(NamedTuple):
+class SampleFit(NamedTuple):
     """A fit with what intervals and ranks need besides.
 
     Args:
@@ -82,11 +85,11 @@ def fit_ranking(
     """Fit the strengths of models.
 
     Args:
-        games: Who met whom, and the votes; with style, its effect is fitted beside the strengths.
+        games: Models and votes; with style, its effect is fitted beside the strengths.
         method: A name in `METHODS`.
         predicted: A judge's probabilities on these games and on games without votes.
         disconnected: What to do where some models were never compared with the others, not even through third models:
-            refuse, naming them, or rank the largest group that hangs together.
+            refuse, naming them, or rank the largest group of comparable models.
         style_ridge: Penalty of the coefficients of style, for each vote half of this times their squares.
 
     Raises:
@@ -100,74 +103,59 @@ def fit_ranking(
         >>> (fit.strengths[0] - fit.strengths[1]).round(4) == np.log(3).round(4)  # three wins to one
         np.True_
     """
-    return fitted(games, method, predicted, disconnected, style_ridge).fit
+    return fit_sample(games, method, predicted, disconnected, style_ridge).fit
 
 
-def fitted(games: Games, method: str, predicted: Predicted | None, disconnected: str, style_ridge: float) -> Fitted:
-    """`fit_ranking`, with what intervals and ranks need besides."""
+def fit_sample(
+    games: Games, method: str, predicted: Predicted | None, disconnected: str, style_ridge: float
+) -> SampleFit:
+    """Fit the strengths of models, and return what intervals and ranks need besides (see `fit_ranking`)."""
     check_choice(method, METHODS, "ranking method")
     check_choice(disconnected, DISCONNECTED, "way with disconnected models")
     if not (np.isfinite(style_ridge) and style_ridge >= 0):
         raise ConfigError(f"style_ridge is {style_ridge}; allowed are finite numbers of at least 0")
-    _check_elsewhere(method, games, predicted)
+    if method in EVALICA and games.style is not None:
+        raise ConfigError(f"the {method} fit has no style control; use bradley_terry, davidson or rao_kupper")
+    if method in EVALICA and predicted is not None:
+        raise ConfigError(f"the {method} fit takes no predictions; use bradley_terry, davidson or rao_kupper")
     sample = sample_of(games, predicted, disconnected)
     with threadpool_limits(1):  # several threads for matrices of a hundred models would only wait for each other
-        if method in ELSEWHERE:
-            found, notes = foreign_fit(method, sample)
+        if method in EVALICA:
+            strengths, tie, notes = fit_by_evalica(method, sample)
             bare = np.zeros(0)
-            fit = Fit(method, sample.names, *found, bare, (), bare, None, notes=(*sample.notes, *notes))
-            return Fitted(fit, sample, None, numbered(sample.rows.clusters)[1])
-        return _likeliest(method, sample, style_ridge)
+            fit = Fit(method, sample.names, strengths, tie, bare, (), bare, None, notes=(*sample.notes, *notes))
+            return SampleFit(fit, sample, None, number_clusters(sample.rows.clusters)[1])
+        return _fit_by_likelihood(method, sample, style_ridge)
 
 
-def _check_elsewhere(method: str, games: Games, predicted: Predicted | None) -> None:
-    if method in ELSEWHERE and games.style is not None:
-        raise ConfigError(f"the {method} fit has no style control; take bradley_terry, davidson or rao_kupper")
-    if method in ELSEWHERE and predicted is not None:
-        raise ConfigError(f"the {method} fit takes no predictions; take bradley_terry, davidson or rao_kupper")
-
-
-def _likeliest(method: str, sample: Sample, ridge: float) -> Fitted:
-    found = solve(method, cells_of(sample, 0.0), ridge)
-    told = _spread(sample, found)
-    covariance, tuning, worth = covariance_of(found.problem, found.point, told, 0.0), None, None
-    if sample.guessed is not None:
+def _fit_by_likelihood(method: str, sample: Sample, ridge: float) -> SampleFit:
+    found = solve(method, corrected_cells(sample, 0.0), ridge)
+    meat = score_variance(sample, found)
+    covariance, tuning, worth = covariance_of(found, meat, 0.0), None, None
+    if sample.predicted is not None:
         m, before = len(sample.names), covariance
-        tuning = best_tuning(bread_of(found.problem, found.point), told.meat, m)
+        tuning = best_tuning(found, meat)
         if tuning > 0:
-            found = solve(method, cells_of(sample, tuning), ridge, found.point)
-            told = _spread(sample, found)
-            covariance = covariance_of(found.problem, found.point, told, tuning)
+            found = solve(method, corrected_cells(sample, tuning), ridge, found.point)
+            meat = score_variance(sample, found)
+            covariance = covariance_of(found, meat, tuning)
         worth = float(np.trace(before[:m, :m]) / max(np.trace(covariance[:m, :m]), 1e-300))
-    strengths, _, style = found.problem.shape.split(found.point)
+    strengths, t, style = found.likelihood.split(found.point)
+    model = RANKING_MODELS[method]
+    tie = float(np.exp(t if found.likelihood.tie else model.no_ties)) if model.tie else None
+    notes = [*sample.notes, *([USELESS] if tuning == 0 else [])]
+    notes += [ONE_PROMPT] if np.ptp(sample.rows.clusters) == 0 else []
     fit = Fit(
         method=method,
         models=sample.names,
         strengths=strengths,
-        tie=_tie(method, found),
+        tie=tie,
         style=style,
         style_names=sample.style_names,
         style_units=sample.units,
         covariance=covariance,
         tuning=tuning,
         worth=worth,
-        notes=(*sample.notes, *_notes(sample, tuning), *notes_of(method, found, sample.names)),
+        notes=(*notes, *fallback_notes(method, found, sample.names)),
     )
-    return Fitted(fit, sample, found, told.clusters)
-
-
-def _tie(method: str, found: Solution) -> float | None:
-    """The number for ties as users see it; without ties what makes the fit that of Bradley and Terry."""
-    _, t, _ = found.problem.shape.split(found.point)
-    return float(np.exp(t)) if found.problem.shape.tie else _NO_TIES.get(method)
-
-
-def _notes(sample: Sample, tuning: float | None) -> list[str]:
-    notes = [USELESS] if tuning == 0 else []
-    return notes + ([ONE_PROMPT] if np.ptp(sample.rows.clusters) == 0 else [])
-
-
-def _spread(sample: Sample, found: Solution) -> Spread:
-    curve, shape, _, penalty = found.problem
-    prior = np.where(np.arange(shape.size) < shape.models, penalty, 0.0)
-    return spread(sample, curve, shape, found.point, level=found.level, prior=prior)
+    return SampleFit(fit, sample, found, meat.clusters)

@@ -1,4 +1,7 @@
-"""Games: who met whom, what the votes said, and what counts how much; the input of every ranking."""
+"""Games: which models met, the votes, and their weights; the input of every ranking.
+
+Made from battles by `votecast.leaderboard.rank_votes`, or by a caller who has numbers alone.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from votecast.errors import DataError
 from votecast.metrics.checks import check_groups, check_probabilities, check_weights
-from votecast.types import Floats, Probabilities
-
-Ints = NDArray[np.int64]
+from votecast.types import Floats, Ints, Probabilities
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Games:
 
     Args:
         models: Names of the models, all different.
-        a: Which of them gave the first answer, shape (n,).
-        b: Which of them gave the second answer, shape (n,).
+        a: Which of them wrote response a, shape (n,).
+        b: Which of them wrote response b, shape (n,).
         outcome: Shares of votes for a, for b and for a tie, shape (n, 3).
         weights: How much each row counts, shape (n,).
         clusters: Cluster (prompt) of each row, numbered from 0, shape (n,); rows of one cluster depend on each other.
@@ -57,12 +58,12 @@ class Games:
         style: ArrayLike | None = None,
         style_names: Sequence[str] = (),
     ) -> Self:
-        """Check everything and make the games.
+        """Check everything and return the games.
 
         Args:
             models: Names of the models, all different.
-            a: Which of them gave the first answer, shape (n,).
-            b: Which of them gave the second answer, shape (n,).
+            a: Which of them wrote response a, shape (n,).
+            b: Which of them wrote response b, shape (n,).
             outcome: Shares of votes for a, for b and for a tie, shape (n, 3).
             weights: How much each row counts, shape (n,); every row once where None.
             clusters: Name or number of the cluster of each row, shape (n,); every row for itself where None.
@@ -77,8 +78,8 @@ class Games:
             raise DataError(f"the model {twice!r} is named twice; give each model one name of its own")
         y = check_probabilities(outcome, "outcomes")
         rows = len(y)
-        first, second = (_checked_models(side, rows, len(models), name) for side, name in ((a, "a"), (b, "b")))
-        x = None if style is None else _checked_style(style, rows, tuple(style_names))
+        first, second = (_check_models(side, rows, len(models), name) for side, name in ((a, "a"), (b, "b")))
+        x = None if style is None else _check_style_columns(style, rows, tuple(style_names))
         w, cluster = check_weights(weights, rows), check_groups(clusters, rows)
         return cls(tuple(models), first, second, y, w, cluster, x, tuple(style_names) if x is not None else ())
 
@@ -88,7 +89,7 @@ class Games:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a judge says where people voted and where nobody did: the input of prediction-powered ranking.
+    """A judge's probabilities on games with and without votes: the input of prediction-powered ranking.
 
     Args:
         labelled: The judge's probabilities on the games that people voted on, shape (n, 3); the judge must not have
@@ -101,7 +102,7 @@ class Predicted:
     unlabelled: Games
 
 
-def _checked_models(values: ArrayLike, rows: int, models: int, name: str) -> Ints:
+def _check_models(values: ArrayLike, rows: int, models: int, name: str) -> Ints:
     given = np.asarray(values)
     if given.shape != (rows,) or not np.issubdtype(given.dtype, np.integer):
         raise DataError(
@@ -116,7 +117,7 @@ def _checked_models(values: ArrayLike, rows: int, models: int, name: str) -> Int
     return np.ascontiguousarray(given, dtype=np.int64)
 
 
-def _checked_style(values: ArrayLike, rows: int, names: tuple[str, ...]) -> Floats:
+def _check_style_columns(values: ArrayLike, rows: int, names: tuple[str, ...]) -> Floats:
     try:
         x = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -1,30 +1,35 @@
-"""What a ranking is fitted on: rows that can be compared, with what a judge says of them and of games without votes."""
+"""What a ranking is fitted on: comparable rows, and a judge's predictions of them and of games without votes.
+
+Called by the fit, the sandwich and the bootstrap of a ranking.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from votecast.errors import DataError
-from votecast.leaderboard.connectivity import comparable, names_of
-from votecast.leaderboard.games import Games, Ints, Predicted
-from votecast.leaderboard.rows import Pairs, Rows, by_models, laplacian
+from votecast.leaderboard.connectivity import comparable, join_names
+from votecast.leaderboard.game_rows import ModelPairs, Rows, laplacian, sum_by_models
+from votecast.leaderboard.games import Games, Predicted
 from votecast.metrics.checks import check_probabilities
 from votecast.types import Floats
 
-_ALIKE = 1e-7
+_ALIKE: Final = 1e-7
+"""Style whose information beyond that of the models is below this share of a vote cannot be told from them."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of models that hang together, numbered anew.
+    """Rows of comparable models, renumbered.
 
     Args:
         names: Of the models, in the order of the games.
         rows: What people voted, style in its units.
-        guessed: Weight of the votes of `rows` as the judge forecasts them, shape (n, 3); None without a judge.
-        extra: Rows without votes, with those that the judge forecasts; None without a judge.
+        predicted: Weight of the votes of `rows` as the judge predicts them, shape (n, 3); None without a judge.
+        extra: Rows without votes, with those that the judge predicts; None without a judge.
         pairs: The pairs of models that people compared.
         units: Root mean square of each feature of style, shape (k,).
         style_names: Names of the features.
@@ -33,9 +38,9 @@ class Sample:
 
     names: tuple[str, ...]
     rows: Rows
-    guessed: Floats | None
+    predicted: Floats | None
     extra: Rows | None
-    pairs: Pairs
+    pairs: ModelPairs
     units: Floats
     style_names: tuple[str, ...]
     notes: tuple[str, ...]
@@ -45,8 +50,8 @@ def sample_of(games: Games, predicted: Predicted | None, disconnected: str) -> S
     """Check games, and keep what can be ranked.
 
     Args:
-        games: Who met whom, and the votes.
-        predicted: A judge's probabilities, if it is to help.
+        games: Models and votes.
+        predicted: A judge's probabilities for prediction-powered ranking.
         disconnected: refuse or largest.
 
     Raises:
@@ -54,27 +59,23 @@ def sample_of(games: Games, predicted: Predicted | None, disconnected: str) -> S
             style cannot be told from the models.
     """
     if len(games.models) < 2:
-        raise DataError(f"the votes are all about {names_of(games.models) or 'no model'}; a ranking needs two models")
+        raise DataError(f"the votes are all about {join_names(games.models) or 'no model'}; a ranking needs two models")
     rows = Rows.of(games)
-    notes = _left_out(games, len(rows))
+    same = int(np.sum((games.a == games.b) & (games.weights > 0)))
+    notes = (f"{same:,} of {len(rows) + same:,} rows left out: a model met itself there",) if same else ()
     _check_votes(rows)
     mask, more = comparable(games, rows, disconnected)
     number = np.cumsum(mask) - 1
     inside = mask[rows.first]  # both models of a row are of one group
-    guessed = None if predicted is None else _guessed(games, predicted)[inside]
+    guesses = None if predicted is None else _predicted_votes(games, predicted)[inside]
     names = tuple(name for name, kept in zip(games.models, mask, strict=True) if kept)
     lost = int(np.sum(~inside))
     rows = rows.take(inside, number, len(names))
     _check_votes(rows, f" in the largest group of models that met; {lost:,} more between other models" * (lost > 0))
     rows, units, style_names, dull = _in_units(rows, games.style_names)
-    pairs = Pairs.of(rows)
+    pairs = ModelPairs.of(rows)
     extra, unused = (None, ()) if predicted is None else _extra(names, pairs, predicted.unlabelled, style_names, units)
-    return Sample(names, rows, guessed, extra, pairs, units, style_names, (*notes, *more, *dull, *unused))
-
-
-def _left_out(games: Games, rows: int) -> tuple[str, ...]:
-    same = int(np.sum((games.a == games.b) & (games.weights > 0)))
-    return (f"{same:,} of {rows + same:,} rows left out: a model met itself there",) if same else ()
+    return Sample(names, rows, guesses, extra, pairs, units, style_names, (*notes, *more, *dull, *unused))
 
 
 def _check_votes(rows: Rows, where: str = "") -> None:
@@ -86,7 +87,7 @@ def _check_votes(rows: Rows, where: str = "") -> None:
         )
 
 
-def _guessed(games: Games, predicted: Predicted) -> Floats:
+def _predicted_votes(games: Games, predicted: Predicted) -> Floats:
     p = check_probabilities(predicted.labelled, "predictions of the voted games")
     if len(p) != len(games):
         raise DataError(f"{len(p)} predictions are given for {len(games)} voted games; give one for each")
@@ -94,7 +95,7 @@ def _guessed(games: Games, predicted: Predicted) -> Floats:
 
 
 def _in_units(rows: Rows, names: tuple[str, ...]) -> tuple[Rows, Floats, tuple[str, ...], tuple[str, ...]]:
-    """Style divided by its root mean square; its mean stays, for it changes sign with the order of the answers."""
+    """Divide style by its root mean square; its mean stays, for it changes sign with the order of the responses."""
     if not names:
         return rows, np.zeros(0), (), ()
     weight = rows.votes.sum(axis=1)
@@ -102,7 +103,7 @@ def _in_units(rows: Rows, names: tuple[str, ...]) -> tuple[Rows, Floats, tuple[s
     some = np.flatnonzero(largest > 0)
     size = largest[some] * np.sqrt(np.average((rows.style[:, some] / largest[some]) ** 2, axis=0, weights=weight))
     dull = [names[each] for each in np.flatnonzero(largest == 0)]
-    notes = (f"style {names_of(dull)} left out: the two answers never differ in it",) if dull else ()
+    notes = (f"style {join_names(dull)} left out: the two responses never differ in it",) if dull else ()
     kept = tuple(names[each] for each in some)
     rows = replace(rows, style=rows.style[:, some] / size)
     if kept:
@@ -111,24 +112,24 @@ def _in_units(rows: Rows, names: tuple[str, ...]) -> tuple[Rows, Floats, tuple[s
 
 
 def _check_style(rows: Rows, names: tuple[str, ...]) -> None:
-    """Refuse style that follows from the models, or features that follow from each other."""
+    """Raise DataError for style that follows from the models, or features that follow from each other."""
     weight = rows.votes.sum(axis=1)
     weighted = weight[:, None] * rows.style
-    cross = np.stack([by_models(rows, column) for column in weighted.T], axis=1)
+    cross = np.stack([sum_by_models(rows, column) for column in weighted.T], axis=1)
     known = cross.T @ np.linalg.pinv(laplacian(rows, weight), hermitian=True) @ cross
     sizes, ways = np.linalg.eigh((rows.style.T @ weighted - known) / weight.sum())
     if sizes[0] < _ALIKE:
         blamed = [name for name, share in zip(names, np.abs(ways[:, 0]), strict=True) if share > 0.1]
         raise DataError(
-            f"the effect of {names_of(blamed)} cannot be told from the strengths of the models or from each other: "
+            f"the effect of {join_names(blamed)} cannot be told from the strengths of the models or from each other: "
             "it follows from who the models are, or from the other features; leave such features out"
         )
 
 
 def _extra(
-    names: tuple[str, ...], pairs: Pairs, games: Games, style_names: tuple[str, ...], units: Floats
+    names: tuple[str, ...], pairs: ModelPairs, games: Games, style_names: tuple[str, ...], units: Floats
 ) -> tuple[Rows, tuple[str, ...]]:
-    """Games without votes on pairs that people compared, under the numbers of the models here."""
+    """Return games without votes on pairs that people compared, with the model numbers of the sample."""
     known = {name: number for number, name in enumerate(names)}
     number = np.array([known.get(name, -1) for name in games.models], dtype=np.int64)
     a, b = number[games.a], number[games.b]
@@ -160,13 +161,7 @@ def _style_like(games: Games, names: tuple[str, ...], units: Floats) -> Floats |
     missing = [name for name in names if name not in games.style_names]
     if games.style is None or missing:
         raise DataError(
-            f"the predicted games have no style {names_of(missing or names)}, which the voted games have; give the "
+            f"the predicted games have no style {join_names(missing or names)}, which the voted games have; give the "
             "same features for both"
         )
     return np.asarray(games.style[:, [games.style_names.index(name) for name in names]] / units)
-
-
-def numbered(clusters: Ints) -> tuple[Ints, int]:
-    """Clusters numbered from 0 without gaps, and how many there are."""
-    names, number = np.unique(clusters, return_inverse=True)
-    return number.astype(np.int64), len(names)

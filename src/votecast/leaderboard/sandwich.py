@@ -1,20 +1,20 @@
-"""Covariance of fitted parameters from the scores of clusters of rows (Liang & Zeger 1986, eq. 6)."""
+"""Covariance of fitted parameters from the scores of clusters of rows (Liang & Zeger 1986, eq. 6).
+
+Called by the fit of a ranking, after the maximum of the likelihood is found.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
-from votecast.leaderboard.curves import Curve
-from votecast.leaderboard.games import Ints
-from votecast.leaderboard.newton import Problem, Shape, held, information, terms_of
-from votecast.leaderboard.predicted import pair_sums, shares
-from votecast.leaderboard.rows import Cells, Rows, sums_by
-from votecast.leaderboard.sample import Sample, numbered
-from votecast.types import Floats
+from votecast.leaderboard.game_rows import Cells, Rows, number_clusters, sum_by_number
+from votecast.leaderboard.prediction_powered import pair_sums
+from votecast.leaderboard.ranking_likelihood import RankingLikelihood, Solution
+from votecast.leaderboard.sample import Sample
+from votecast.types import Floats, Ints
 
 
 class Scores(NamedTuple):
@@ -30,132 +30,105 @@ class Scores(NamedTuple):
 
 
 class Meat(NamedTuple):
-    """Variance of the scores at tuning x: people - x cross + x² judge, each of shape (size, size)."""
+    """Variance of the scores at tuning x: people - x cross + x² judge, each of shape (size, size).
+
+    Args:
+        people: From the votes.
+        cross: From votes and predictions of the same rows.
+        judge: From predictions.
+        clusters: How many clusters of voted rows there are.
+    """
 
     people: Floats
     cross: Floats
     judge: Floats
-
-    def at(self, tuning: float) -> Floats:
-        """The variance at this tuning."""
-        return np.asarray(self.people - tuning * self.cross + tuning**2 * self.judge)
-
-
-class Spread(NamedTuple):
-    """What a covariance is made of.
-
-    Args:
-        meat: Variance of the scores.
-        clusters: How many clusters of voted rows there are.
-    """
-
-    meat: Meat
     clusters: int
 
 
-def spread(sample: Sample, curve: Curve, shape: Shape, point: Floats, *, level: Ints, prior: Floats) -> Spread:
-    """Variance of the scores at fitted parameters.
+def score_variance(sample: Sample, found: Solution) -> Meat:
+    """Return the variance of the scores at the fitted parameters.
 
-    Args:
-        sample: The rows.
-        curve: From leads to chances.
-        shape: Of the parameters.
-        point: The fitted parameters.
-        level: Groups of models within which all lost or drew; rows across tell their variance by the fitted chances
-            alone, for nobody ever lost there.
-        prior: Precision of the prior of each parameter, which stands for so much information.
+    Rows between two of the groups within which all lost or drew get it from the fitted chances alone, for no model ever
+    lost there. The prior of the strengths stands for so much information.
     """
-    rows = sample.rows
-    clusters, count = numbered(rows.clusters)
+    rows, likelihood, point = sample.rows, found.likelihood, found.point
+    clusters, count = number_clusters(rows.clusters)
     if count == 1:  # one prompt for all: rows stand for themselves, and a note says so
         clusters, count = np.arange(len(rows)), len(rows)
-    across = level[rows.first] != level[rows.second]
+    across = found.level[rows.first] != found.level[rows.second]
     inside = np.where(across, 0.0, 1.0)[:, None]
-    people = _scores(rows, clusters, count, shape, _derivatives(curve, shape, point, rows.cells) * inside)
-    known = _of_the_model(curve, shape, point, rows.cells, across) + np.diag(prior)
+    people = _sum_scores(rows, clusters, count, _derivatives(likelihood, point, rows.cells) * inside)
+    prior = np.where(np.arange(likelihood.size) < likelihood.models, likelihood.penalty, 0.0)
+    known = np.zeros((likelihood.size, likelihood.size))
+    if np.any(across):
+        votes = rows.votes[across]
+        squared = votes * votes.sum(axis=1, keepdims=True)
+        some = Cells(rows.models, rows.first[across], rows.second[across], squared, rows.style[across])
+        fitted = RankingLikelihood(likelihood.model, some)
+        known = fitted.information(fitted.terms(point))
+    known = known + np.diag(prior)
     none = np.zeros_like(known)
-    if sample.guessed is None or sample.extra is None:
-        return Spread(Meat(_moment(people, people) + known, none, none), count)
-    here, there = _of_the_judge(sample, curve, shape, point)
-    judge = _scores(rows, clusters, count, shape, here * inside)
-    extra_clusters, extra_count = numbered(sample.extra.clusters)
-    extra = _scores(sample.extra, extra_clusters, extra_count, shape, there)
+    if sample.predicted is None or sample.extra is None:
+        return Meat(_moment(people, people) + known, none, none, count)
+    here, there = _judge_derivatives(sample, sample.predicted, sample.extra, likelihood, point)
+    judge = _sum_scores(rows, clusters, count, here * inside)
+    extra = _sum_scores(sample.extra, *number_clusters(sample.extra.clusters), there)
     both = _moment(people, judge)
-    meat = Meat(_moment(people, people) + known, both + both.T, _moment(judge, judge) + _moment(extra, extra))
-    return Spread(meat, count)
+    return Meat(_moment(people, people) + known, both + both.T, _moment(judge, judge) + _moment(extra, extra), count)
 
 
-def covariance_of(problem: Problem, point: Floats, found: Spread, tuning: float) -> Floats:
-    """Sandwich covariance, times G / (G - 1); strengths are centred."""
-    bread = bread_of(problem, point)
-    factor = found.clusters / max(found.clusters - 1, 1)
-    out = bread @ found.meat.at(tuning) @ bread * factor
+def covariance_of(found: Solution, meat: Meat, tuning: float) -> Floats:
+    """Return the sandwich covariance, times G / (G - 1); strengths are centred."""
+    bread = found.likelihood.bread(found.point)
+    variance = meat.people - tuning * meat.cross + tuning**2 * meat.judge
+    out = bread @ variance @ bread * (meat.clusters / max(meat.clusters - 1, 1))
     return np.asarray((out + out.T) / 2)
 
 
-def bread_of(problem: Problem, point: Floats) -> Floats:
-    """Inverse information, strengths centred, shape (size, size)."""
-    out = np.linalg.inv(held(problem.shape, information(problem, terms_of(problem, point))))
-    m = problem.shape.models
-    out[:m] -= out[:m].mean(axis=0)
-    out[:, :m] -= out[:, :m].mean(axis=1, keepdims=True)
-    return np.asarray(out)
-
-
-def best_tuning(bread: Floats, meat: Meat, models: int) -> float:
-    """The tuning in [0, 1] with the least trace of the covariance of the strengths (PPI++, proposition 2)."""
-    gain, cost = (float(np.trace((bread @ part @ bread)[:models, :models])) for part in (meat.cross, meat.judge))
+def best_tuning(found: Solution, meat: Meat) -> float:
+    """Return the tuning in [0, 1] with the smallest trace of the strengths' covariance (PPI++, proposition 2)."""
+    bread, m = found.likelihood.bread(found.point), found.likelihood.models
+    gain, cost = (float(np.trace((bread @ part @ bread)[:m, :m])) for part in (meat.cross, meat.judge))
     return float(np.clip(0.5 * gain / cost, 0.0, 1.0)) if cost > 0 else 0.0
 
 
-def _derivatives(curve: Curve, shape: Shape, point: Floats, cells: Cells) -> Floats:
-    """By lead, by the number for ties if there is one, and by each coefficient of style, shape (c, 1 + others)."""
-    terms = terms_of(Problem(curve, shape, cells, np.zeros(shape.size)), point)
-    parts = [terms.d[:, None]] + ([terms.t[:, None]] if shape.tie else [])
-    parts += [terms.d[:, None] * cells.style] if shape.style else []
+def _derivatives(likelihood: RankingLikelihood, point: Floats, cells: Cells) -> Floats:
+    """Return derivatives by lead, by the number for ties if there is one, and by style, shape (c, 1 + others)."""
+    terms = RankingLikelihood(likelihood.model, cells).terms(point)
+    parts = [terms.d[:, None]] + ([terms.t[:, None]] if likelihood.tie else [])
+    parts += [terms.d[:, None] * cells.style] if likelihood.style else []
     return np.concatenate(parts, axis=1)
 
 
-def _of_the_judge(sample: Sample, curve: Curve, shape: Shape, point: Floats) -> tuple[Floats, Floats]:
-    """What forecasts add to the scores of voted rows and of the others, less their mean within the pair of models.
+def _judge_derivatives(
+    sample: Sample, predicted: Floats, extra: Rows, likelihood: RankingLikelihood, point: Floats
+) -> tuple[Floats, Floats]:
+    """Return what predictions add to the scores of voted rows and of the others, less their mean within the pair.
 
     Means of few rows follow the rows themselves; rows / (rows - 1) of the variance makes up for it.
     """
-    rows, extra = sample.rows, sample.extra
-    assert sample.guessed is not None
-    assert extra is not None
-    cells = Cells(rows.models, rows.first, rows.second, sample.guessed, rows.style)
-    here, there = _derivatives(curve, shape, point, cells), _derivatives(curve, shape, point, extra.cells)
+    rows = sample.rows
+    cells = Cells(rows.models, rows.first, rows.second, predicted, rows.style)
+    here, there = _derivatives(likelihood, point, cells), _derivatives(likelihood, point, extra.cells)
     number, other, size = sample.pairs.number(rows), sample.pairs.number(extra), len(sample.pairs)
     weight, extra_weight = rows.votes.sum(axis=1)[:, None], extra.votes.sum(axis=1)[:, None]
-    total = sums_by(number, size, weight) + sums_by(other, size, extra_weight)
-    mean = (sums_by(number, size, here) + sums_by(other, size, there)) / total
+    total = sum_by_number(number, size, weight) + sum_by_number(other, size, extra_weight)
+    mean = (sum_by_number(number, size, here) + sum_by_number(other, size, there)) / total
     count = np.bincount(number, minlength=size) + np.bincount(other, minlength=size)
     factor = np.sqrt(count / np.maximum(count - 1, 1))
-    off, on = (part * factor for part in shares(pair_sums(sample)))
+    off, on = (part * factor for part in pair_sums(sample).shares())
     return (here - weight * mean[number]) * off[number, None], (there - extra_weight * mean[other]) * on[other, None]
 
 
-def _of_the_model(curve: Curve, shape: Shape, point: Floats, cells: Cells, mask: NDArray[np.bool_]) -> Floats:
-    """Variance of the scores of some rows by the fitted chances."""
-    if not np.any(mask):
-        return np.zeros((shape.size, shape.size))
-    votes = cells.votes[mask]
-    squared = votes * votes.sum(axis=1, keepdims=True)
-    some = Cells(cells.models, cells.first[mask], cells.second[mask], squared, cells.style[mask])
-    problem = Problem(curve, shape, some, np.zeros(shape.size))
-    return information(problem, terms_of(problem, point))
-
-
-def _scores(rows: Rows, clusters: Ints, count: int, shape: Shape, derivatives: Floats) -> Scores:
+def _sum_scores(rows: Rows, clusters: Ints, count: int, derivatives: Floats) -> Scores:
     entries = np.concatenate([derivatives[:, 0], -derivatives[:, 0]])
     places = (np.concatenate([clusters, clusters]), np.concatenate([rows.first, rows.second]))
-    strengths = coo_matrix((entries, places), shape=(count, shape.models)).tocsr()
-    return Scores(strengths, sums_by(clusters, count, derivatives[:, 1:]))
+    strengths = coo_matrix((entries, places), shape=(count, rows.models)).tocsr()
+    return Scores(strengths, sum_by_number(clusters, count, derivatives[:, 1:]))
 
 
 def _moment(one: Scores, two: Scores) -> Floats:
-    """Sum over clusters of the outer products, shape (size, size)."""
+    """Sum the outer products over clusters, shape (size, size)."""
     return np.block(
         [
             [(one.strengths.T @ two.strengths).toarray(), one.strengths.T @ two.others],

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
+from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
@@ -20,11 +21,10 @@ from votecast.errors import JudgeError
 from votecast.features import PairFeatures, extract
 from votecast.models.base import Model
 from votecast.models.boosting import Held, Trees, TreeSettings, Views
-from votecast.models.davidson import Vector, prior_closeness
 from votecast.models.linear import Design, Linear, LinearSettings
 from votecast.models.reduction import Reduction, ReductionSettings
 from votecast.models.stacking import Blend, Scores, inner_folds
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Probabilities, Run
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class BaselineModel(Model[PreparedFeatures]):
         self,
         prepared: PreparedFeatures | Battles,
         targets: Probabilities,
-        weights: Vector,
+        weights: Floats,
         groups: NDArray[np.int64] | None = None,
         run: Run = Run(),  # noqa: ARG002
     ) -> Self:
@@ -249,7 +249,7 @@ class _Fit:
     views: Views
     design: Design
     targets: Probabilities
-    weights: Vector
+    weights: Floats
 
     def run(self, fold: NDArray[np.int64]) -> tuple[Trees, Linear, Blend]:
         """Fit trees, words and their blend on all rows, once other folds have said how many rounds and which blend."""

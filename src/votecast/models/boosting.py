@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from votecast.calibration.tie_models import (
+    davidson_curvatures,
+    davidson_gradients,
+    davidson_loss,
+    davidson_probabilities,
+    prior_closeness,
+)
 from votecast.config import Settings
 from votecast.errors import ArtifactError, MissingExtraError
 from votecast.features import PairFeatures
-from votecast.models.davidson import Vector, curvatures, gradients, link, loss, prior_closeness
 from votecast.models.reduction import Reduction
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 
 class TreeSettings(Settings):
@@ -92,7 +98,7 @@ class Held:
 
     views: Views
     targets: Probabilities
-    weights: Vector
+    weights: Floats
     patience: int
     losses: list[float] = field(default_factory=list)
 
@@ -101,7 +107,7 @@ class Held:
 
         def _log_loss(raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
             s, t = paired(raw.reshape(-1, 2))
-            return "log_loss", loss(link(s, t + base), self.targets, self.weights), False
+            return "log_loss", davidson_loss(davidson_probabilities(s, t + base), self.targets, self.weights), False
 
         self.losses.append(float(booster.eval_valid(feval=_log_loss)[0][2]))
         return len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
@@ -129,7 +135,7 @@ class Trees:
         cls,
         views: Views,
         targets: Probabilities,
-        weights: Vector,
+        weights: Floats,
         settings: TreeSettings,
         *,
         rounds: int,
@@ -165,7 +171,7 @@ class Trees:
         booster.free_dataset()
         return cls(booster, base, threads)
 
-    def strength(self, views: Views, rounds: int | None = None) -> tuple[Vector, Vector]:
+    def strength(self, views: Views, rounds: int | None = None) -> tuple[Floats, Floats]:
         """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
         if self.booster is None:
             nothing = np.zeros(len(views.rows) // 2)
@@ -216,7 +222,7 @@ class Trees:
         return cls(booster, base, threads)
 
 
-def paired(raw: NDArray[np.float64]) -> tuple[Vector, Vector]:
+def paired(raw: NDArray[np.float64]) -> tuple[Floats, Floats]:
     """Strength and closeness from the two outputs of the two views of each battle, shape (2n, 2)."""
     n = raw.shape[0] // 2
     return raw[:n, 0] - raw[n:, 0], raw[:n, 1] + raw[n:, 1]
@@ -262,15 +268,15 @@ def _parameters(settings: TreeSettings, seed: int, threads: int) -> dict[str, An
     }
 
 
-def _objective(targets: Probabilities, weights: Vector, base: float) -> Callable[..., tuple[Any, Any]]:
+def _objective(targets: Probabilities, weights: Floats, base: float) -> Callable[..., tuple[Any, Any]]:
     scale = (weights / weights.mean())[:, None]
 
     def _gradients_of(raw: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         s, t = paired(raw.reshape(-1, 2))
-        p = link(s, t + base)
-        ds, dt = (part[:, None] * scale for part in gradients(p, targets))
+        p = davidson_probabilities(s, t + base)
+        ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
         gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
-        curvature = np.tile(2 * scale * np.stack(curvatures(p), axis=1), (2, 1))
+        curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
         return gradient, np.maximum(curvature, 1e-6)
 
     return _gradients_of

@@ -12,10 +12,10 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from votecast.calibration.tie_models import davidson_gradients, davidson_loss, davidson_probabilities, prior_closeness
 from votecast.config import Settings
 from votecast.features import COLUMNS, PairFeatures
-from votecast.models.davidson import Vector, gradients, link, loss, prior_closeness
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 _BOUND = 3.0
 
@@ -81,15 +81,15 @@ class Linear:
 
     terms: NDArray[np.float32]
     apart: NDArray[np.float32]
-    gap: Vector
-    level: Vector
-    gap_scale: Vector
-    level_scale: Vector
-    centre: Vector
+    gap: Floats
+    level: Floats
+    gap_scale: Floats
+    level_scale: Floats
+    centre: Floats
     base: float
 
     @classmethod
-    def fit(cls, design: Design, targets: Probabilities, weights: Vector, settings: LinearSettings) -> Self:
+    def fit(cls, design: Design, targets: Probabilities, weights: Floats, settings: LinearSettings) -> Self:
         """Minimise the penalised log loss with L-BFGS.
 
         Args:
@@ -103,7 +103,7 @@ class Linear:
             found = minimize(problem, problem.start, jac=True, method="L-BFGS-B", options={"maxiter": settings.steps})
         return cls(*problem.weights_of(found.x))
 
-    def strength(self, design: Design) -> tuple[Vector, Vector]:
+    def strength(self, design: Design) -> tuple[Floats, Floats]:
         """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
         gap = _bounded(design.gap * self.gap_scale)
         level = _bounded((design.level - self.centre) * self.level_scale)
@@ -140,7 +140,7 @@ def _bounded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(matrix, -_BOUND, _BOUND)
 
 
-def _row_sums(matrix: NDArray[np.float64], weights: Vector) -> Vector:
+def _row_sums(matrix: NDArray[np.float64], weights: Floats) -> Floats:
     """Matrix times vector, each row summed in the same order whatever the other rows (a BLAS product is not)."""
     return np.asarray(np.sum(matrix * weights, axis=1))
 
@@ -148,7 +148,7 @@ def _row_sums(matrix: NDArray[np.float64], weights: Vector) -> Vector:
 class _Problem:
     """The penalised loss and its gradient, in coordinates in which every column has a comparable scale."""
 
-    def __init__(self, design: Design, targets: Probabilities, weights: Vector, settings: LinearSettings) -> None:
+    def __init__(self, design: Design, targets: Probabilities, weights: Floats, settings: LinearSettings) -> None:
         self.targets, self.weights = targets, weights / weights.mean()
         self.base = prior_closeness(targets, weights)
         n = len(targets)
@@ -168,18 +168,18 @@ class _Problem:
         self.penalty = np.repeat(penalties, sizes)
         self.total = float(n)
 
-    def __call__(self, point: Vector) -> tuple[float, Vector]:
+    def __call__(self, point: Floats) -> tuple[float, Floats]:
         terms, apart, gap, level, base = np.split(point, self.cuts)
         s = self.terms @ (terms * self.rarity) + self.gap @ gap
         t = self.apart @ (apart * self.rarity) + self.level @ level + (base + self.base)
-        p = link(s, t)
-        ds, dt = (part * self.weights for part in gradients(p, self.targets))
+        p = davidson_probabilities(s, t)
+        ds, dt = (part * self.weights for part in davidson_gradients(p, self.targets))
         by_term = [(self.terms.T @ ds) * self.rarity, (self.apart.T @ dt) * self.rarity]
         slope = np.concatenate([*by_term, ds @ self.gap, dt @ self.level, [dt.sum()]])
-        value = loss(p, self.targets, self.weights) * self.total + 0.5 * float(np.sum(self.penalty * point**2))
+        value = davidson_loss(p, self.targets, self.weights) * self.total + 0.5 * float(np.sum(self.penalty * point**2))
         return value / self.total, (slope + self.penalty * point) / self.total
 
-    def weights_of(self, point: Vector) -> tuple[Any, ...]:
+    def weights_of(self, point: Floats) -> tuple[Any, ...]:
         """Weights for features as they come, from a point in scaled coordinates."""
         terms, apart, gap, level, base = np.split(point, self.cuts)
         return (
@@ -193,12 +193,12 @@ class _Problem:
             self.base + float(base[0]),
         )
 
-    def _spread(self, weights: Vector) -> NDArray[np.float32]:
+    def _spread(self, weights: Floats) -> NDArray[np.float32]:
         """Weights of all columns, rounded to the half precision in which they are kept."""
         out = np.zeros(COLUMNS, dtype=np.float32)
         out[self.known] = (weights * self.rarity).astype(np.float16)
         return out
 
 
-def _inverse(scale: Vector) -> Vector:
+def _inverse(scale: Floats) -> Floats:
     return np.where(scale > 1e-9, 1 / np.maximum(scale, 1e-9), 0.0)

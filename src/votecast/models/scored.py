@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.calibration.link import Link, LinkSettings, fit_link
 from votecast.config import Settings
 from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.data.scores import SCORES, check_finite
+from votecast.data.outputs.score_files import SCORES, check_finite
 from votecast.errors import DataError, JudgeError
 from votecast.features.form import length_gap
 from votecast.models.base import Model

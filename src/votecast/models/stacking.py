@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from votecast.models.davidson import Vector, gradients, link, loss
-from votecast.types import Probabilities
+from votecast.calibration.tie_models import davidson_gradients, davidson_loss, davidson_probabilities
+from votecast.types import Floats, Probabilities
 
-Scores = tuple[Vector, Vector]
+Scores = tuple[Floats, Floats]
 """Strength and closeness of each battle, without constants."""
 
 
@@ -32,7 +32,7 @@ class Blend:
     base: float
 
     @classmethod
-    def fit(cls, scores: tuple[Scores, Scores], targets: Probabilities, weights: Vector, base: float) -> Self:
+    def fit(cls, scores: tuple[Scores, Scores], targets: Probabilities, weights: Floats, base: float) -> Self:
         """Minimise the log loss of held-out forecasts, drawn slightly towards equal shares.
 
         Args:
@@ -46,12 +46,12 @@ class Blend:
         pull = np.array([1.0, 1.0, 1.0, 1.0, 0.0]) / len(targets)
         mean = weights / weights.sum()
 
-        def _objective(point: Vector) -> tuple[float, Vector]:
-            p = link(s @ point[:2], t @ point[2:4] + point[4])
-            ds, dt = (part * mean for part in gradients(p, targets))
+        def _objective(point: Floats) -> tuple[float, Floats]:
+            p = davidson_probabilities(s @ point[:2], t @ point[2:4] + point[4])
+            ds, dt = (part * mean for part in davidson_gradients(p, targets))
             slope = np.concatenate([ds @ s, dt @ t, [dt.sum()]])
             gap = point - start
-            return loss(p, targets, weights) + 0.5 * float(np.sum(pull * gap**2)), slope + pull * gap
+            return davidson_loss(p, targets, weights) + 0.5 * float(np.sum(pull * gap**2)), slope + pull * gap
 
         bounds = [(0.0, 3.0)] * 4 + [(-20.0, 20.0)]
         found = minimize(_objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
@@ -61,7 +61,7 @@ class Blend:
         """Probabilities of shape (n, 3) from the strengths and closenesses of the two models."""
         s = self.strength[0] * one[0] + self.strength[1] * two[0]
         t = (self.closeness[0] * one[1] + self.closeness[1] * two[1]) + self.base
-        return link(s, t)
+        return davidson_probabilities(s, t)
 
 
 def inner_folds(groups: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:

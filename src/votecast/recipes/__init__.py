@@ -1,4 +1,7 @@
-"""The shipped recipes: one YAML file each, inside the package."""
+"""Find the shipped recipes, one YAML file each, and the configuration files for `accelerate launch`.
+
+`load_recipe` and `votecast recipes` read them.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from votecast.config import read_yaml
 
 
 def recipe_path(name: str) -> Path:
-    """Where the YAML file of a shipped recipe lies."""
+    """Return the path of the YAML file of a shipped recipe."""
     return Path(str(resources.files("votecast.recipes") / f"{name}.yaml"))
 
 
 def recipe_names() -> list[str]:
-    """Names of the shipped recipes.
+    """List the names of the shipped recipes.
 
     Example:
         >>> "baseline" in recipe_names()
@@ -25,7 +28,7 @@ def recipe_names() -> list[str]:
 
 
 def launch_names() -> list[str]:
-    """Names of the shipped files for `accelerate launch`: several processes, or one network divided over them.
+    """List the shipped files for `accelerate launch`: several processes, or one network divided over them.
 
     Example:
         >>> launch_names()
@@ -35,19 +38,20 @@ def launch_names() -> list[str]:
 
 
 def launch_path(name: str) -> Path:
-    """Where a file for `accelerate launch --config_file` lies."""
+    """Return the path of a file for `accelerate launch --config_file`."""
     return Path(str(resources.files("votecast.recipes") / "accelerate" / f"{name}.yaml"))
 
 
 def list_recipes() -> list[dict[str, Any]]:
-    """Name, family and description of every shipped recipe, and whether it has a small form, by name.
+    """List name, family and description of every shipped recipe, and whether it has a small form.
 
     Example:
         >>> "baseline" in [entry["name"] for entry in list_recipes()]
         True
     """
-    return [_entry(name, read_yaml(recipe_path(name))) for name in recipe_names()]
-
-
-def _entry(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name} | {key: values[key] for key in ("family", "description")} | {"small": "small" in values}
+    found = []
+    for name in recipe_names():
+        values = read_yaml(recipe_path(name))
+        about = {key: values[key] for key in ("family", "description")}
+        found.append({"name": name} | about | {"small": "small" in values})
+    return found

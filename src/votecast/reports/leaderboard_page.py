@@ -14,7 +14,7 @@ import numpy as np
 from votecast import __version__
 from votecast.leaderboard import Leaderboard
 from votecast.leaderboard.board import FEW_CLUSTERS, HELPS
-from votecast.leaderboard.connectivity import names_of
+from votecast.leaderboard.connectivity import join_names
 from votecast.leaderboard.fit import ONE_PROMPT, USELESS
 from votecast.metrics import Figure
 from votecast.reports.document import Cell, Document, Heatmap, Metric, Remark, Section, Series
@@ -57,7 +57,7 @@ def leaderboard_page(board: Leaderboard) -> Document:
 
 def _metrics(board: Leaderboard) -> list[Metric]:
     found, names = board.ranking, texts.find("metrics")
-    counts = {"votes": board.rows["voted"], "predicted": board.rows["forecast"], "clusters": found.clusters}
+    counts = {"votes": board.rows["voted"], "predicted": board.rows["predicted"], "clusters": found.clusters}
     out = [Metric(names[key], count) for key, count in counts.items() if count]
     if math.isfinite(found.separability):
         out.append(Metric(names["separated"], found.separability, percent=True))
@@ -75,13 +75,13 @@ def _summarise(board: Leaderboard) -> list[Remark]:
     elif len(first) == 1:
         remarks = [texts.remark("note", "one_first", model=first[0], beyond=beyond)]
     else:
-        remarks = [texts.remark("note", "first", count=len(first), names=names_of(first), beyond=beyond)]
+        remarks = [texts.remark("note", "first", count=len(first), names=join_names(first), beyond=beyond)]
     if math.isfinite(found.separability):
         is_all = found.separability >= 1
         rest = "" if is_all else texts("findings.separated_rest")
         level = "good" if is_all else "note"
         remarks.append(texts.remark(level, "separated", share=found.separability, rest=rest))  # type: ignore[arg-type]
-    if board.source == "forecasts":
+    if board.source == "predictions":
         remarks.append(texts.remark("warning", "judge_only"))
     if 1 < found.clusters < FEW_CLUSTERS:
         remarks.append(texts.remark("warning", "few", clusters=found.clusters))
@@ -102,7 +102,7 @@ def _on_predictions(board: Leaderboard, tuning: float) -> Remark:
     if worth is not None:
         gained = texts("findings.powered_worth", worth=worth, little="" if helps else texts("findings.powered_little"))
     level = "good" if helps else "note"
-    return texts.remark(level, "powered", pairs=board.rows["forecast"], tuning=tuning, worth=gained)  # type: ignore[arg-type]
+    return texts.remark(level, "powered", pairs=board.rows["predicted"], tuning=tuning, worth=gained)  # type: ignore[arg-type]
 
 
 def _facts(board: Leaderboard) -> list[tuple[str, str]]:

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.writing.predictions import decide
+from votecast.data.outputs.prediction_files import decide
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
-from votecast.judges.explaining import explain
+from votecast.judges.explain import explain
 from votecast.judges.load import load_judge
-from votecast.judges.orders import Order, both_orders, forecast, leaves
+from votecast.judges.response_order import Order, predict_both_orders, predict_in_order
 from votecast.judges.trained import TrainedJudge
 from votecast.serving.facts import JudgeFacts
 from votecast.types import CLASSES, Probabilities
@@ -79,7 +79,7 @@ class ServedJudge:
         """Forecast a few battles, so that all is in place for the first request, and say what the judge is."""
         names = ("prompt", "response_a", "response_b")
         battles = battles_of([dict(zip(names, texts, strict=True)) for texts in WARM_UP])
-        cut = forecast(self.judge, battles)[1]
+        cut = predict_in_order(self.judge, battles)[1]
         explains = explain(self.judge, battles[:1]) is not None
         facts = JudgeFacts(
             name=self.name,
@@ -128,7 +128,7 @@ class ServedJudge:
     def _forecast(self, battles: Battles, order: Order) -> list[dict[str, Any]]:
         """The answers of rows of one order."""
         try:
-            p, cut = forecast(self.judge, battles, order)
+            p, cut = predict_in_order(self.judge, battles, order)
         except UnscoredRowsError as error:
             rest = [row for row in range(len(battles)) if row not in error.reasons]
             left = iter(self._forecast(battles.take(rest), order) if rest else [])
@@ -143,7 +143,7 @@ class ServedJudge:
         return [{"p": chances, "decision": decision, "cut": lost} for chances, decision, lost in said]
 
     def _explained(self, battle: Battles) -> dict[str, Any]:
-        given, exchanged = both_orders(self.judge, battle)
+        given, exchanged = predict_both_orders(self.judge, battle)
         reasons = explain(self.judge, battle)
         return {
             "orders": {"given": _shares(given), "exchanged": _shares(exchanged)},
@@ -157,7 +157,7 @@ class ServedJudge:
         return {"failed": f"judge {self.name!r} failed on this battle ({type(error).__name__}); see the service's log"}
 
     def _reads(self) -> int | None:
-        most = [getattr(getattr(leaf.settings, "text", None), "max_length", None) for leaf in leaves(self.judge)]
+        most = [getattr(getattr(leaf.settings, "text", None), "max_length", None) for leaf in self.judge.leaves()]
         known = [length for length in most if length is not None]
         return _VIEWS * sum(known) if len(known) == len(most) else None
 

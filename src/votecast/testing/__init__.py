@@ -1,4 +1,4 @@
-"""What others need to test judges of their own."""
+"""Tests for judges of your own: `check_judge`."""
 
 from votecast.testing.conformance import check_judge
 

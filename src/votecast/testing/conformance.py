@@ -1,4 +1,7 @@
-"""The conformance suite every judge passes: one public function, one small check for each promise."""
+"""The suite that every judge passes: one public function, one small check for each promise.
+
+`check_judge` is for tests of judges, those of this package and of others.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,16 @@ ODD_ROWS: list[dict[str, Any]] = [
 
 
 def check_judge(make: Callable[[], Judge], battles: Battles, *, order_tolerance: float = 0.0) -> None:
-    """Check that a judge keeps every promise of the `Judge` protocol.
+    """Check every promise of the `Judge` protocol.
 
     Args:
         make: Makes a fresh, unfitted judge.
         battles: At least 100 battles with votes of all three kinds; a few hundred keep it fast.
-        order_tolerance: How far a probability may move when the answers are exchanged; 0 for judges that are
+        order_tolerance: How far a probability may move when the responses are swapped; 0 for judges that are
             equivariant by construction.
 
     Raises:
-        AssertionError: Naming the promise that is broken.
+        AssertionError: Naming the broken promise.
 
     Example:
         >>> from votecast.data.simulation import simulate
@@ -42,24 +45,24 @@ def check_judge(make: Callable[[], Judge], battles: Battles, *, order_tolerance:
         >>> battles, truth = next(simulate(rows=300, seed=0, batch=300))
         >>> check_judge(lambda: TrainedJudge("baseline", {"folds.n": 2}), battles)
     """
-    unfitted_judge_refuses(make, battles)
+    check_unfitted(make, battles)
     judge = make()
     assert judge.hash == "", "an unfitted judge has an empty hash"
     assert judge.fit(battles) is judge, "fit returns the judge itself"
     p = judge.predict_proba(battles)
-    forecasts_are_distributions(judge, battles, p)
-    rows_do_not_see_each_other(judge, battles, p)
-    order_plays_no_part(judge, battles, p, order_tolerance)
-    odd_rows_are_forecast(judge, order_tolerance)
-    inputs_of_every_kind_agree(judge, battles, p)
-    same_seed_same_judge(make, battles, judge)
+    check_sums(judge, battles, p)
+    check_independent_rows(judge, battles, p)
+    check_swapping(judge, battles, p, order_tolerance)
+    check_odd_rows(judge, order_tolerance)
+    check_inputs(judge, battles, p)
+    check_determinism(make, battles, judge)
     with tempfile.TemporaryDirectory() as folder:
-        saved_judge_is_the_same(judge, battles, p, Path(folder) / "judge")
-        damage_is_noticed(judge, Path(folder) / "judge")
+        check_saving(judge, battles, p, Path(folder) / "judge")
+        check_damage(judge, Path(folder) / "judge")
 
 
-def unfitted_judge_refuses(make: Callable[[], Judge], battles: Battles) -> None:
-    """A judge that has learnt nothing does not guess."""
+def check_unfitted(make: Callable[[], Judge], battles: Battles) -> None:
+    """Check that an unfitted judge refuses to predict."""
     try:
         make().predict_proba(battles[:2])
     except VotecastError:
@@ -67,8 +70,8 @@ def unfitted_judge_refuses(make: Callable[[], Judge], battles: Battles) -> None:
     raise AssertionError("an unfitted judge must refuse to predict with a VotecastError")
 
 
-def forecasts_are_distributions(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """Three columns, nothing negative, rows that sum to 1; no rows in, no rows out."""
+def check_sums(judge: Judge, battles: Battles, p: Probabilities) -> None:
+    """Check for three columns, nothing negative, rows that sum to 1, and no rows for no battles."""
     assert p.dtype == np.float64, f"probabilities are {p.dtype}, not float64"
     assert p.shape == (len(battles), 3), f"probabilities are {p.dtype} of shape {p.shape}"
     assert np.isfinite(p).all(), "probabilities must be finite"
@@ -77,48 +80,48 @@ def forecasts_are_distributions(judge: Judge, battles: Battles, p: Probabilities
     assert judge.predict_proba(battles[:0]).shape == (0, 3), "no battles must give an array of shape (0, 3)"
 
 
-def rows_do_not_see_each_other(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """A forecast does not depend on the rows beside it."""
+def check_independent_rows(judge: Judge, battles: Battles, p: Probabilities) -> None:
+    """Check that a prediction does not depend on the other rows."""
     few = np.arange(min(7, len(battles)))[::-1]
     apart = np.concatenate([judge.predict_proba(battles.take([row])) for row in few])
-    assert np.allclose(apart, p[few], rtol=0, atol=1e-6), "a forecast changed with the rows beside it"
+    assert np.allclose(apart, p[few], rtol=0, atol=1e-6), "a prediction changed with the other rows"
 
 
-def order_plays_no_part(judge: Judge, battles: Battles, p: Probabilities, tolerance: float) -> None:
-    """Exchanging the answers exchanges the columns a and b."""
+def check_swapping(judge: Judge, battles: Battles, p: Probabilities, tolerance: float) -> None:
+    """Check that swapping the responses swaps columns a and b."""
     gap = np.abs(swap_columns(judge.predict_proba(battles.swapped())) - p).max()
-    assert gap <= tolerance, f"exchanging the answers moved a probability by {gap}; allowed is {tolerance}"
+    assert gap <= tolerance, f"swapping the responses moved a probability by {gap}; allowed is {tolerance}"
 
 
-def odd_rows_are_forecast(judge: Judge, tolerance: float) -> None:
-    """Empty, missing, long, foreign and identical texts are forecast like any other."""
+def check_odd_rows(judge: Judge, tolerance: float) -> None:
+    """Check that empty, missing, long, foreign and identical texts are predicted like any other."""
     odd = Battles.from_rows(ODD_ROWS)
     p = judge.predict_proba(odd)
-    forecasts_are_distributions(judge, odd, p)
-    order_plays_no_part(judge, odd, p, tolerance)
-    assert abs(p[1, 0] - p[1, 1]) <= tolerance, "of two identical answers neither can be likelier to win"
+    check_sums(judge, odd, p)
+    check_swapping(judge, odd, p, tolerance)
+    assert abs(p[1, 0] - p[1, 1]) <= tolerance, "of two identical responses neither can be likelier to win"
 
 
-def inputs_of_every_kind_agree(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """Battles, an Arrow table, a list of battles and a list of dicts give the same forecasts."""
+def check_inputs(judge: Judge, battles: Battles, p: Probabilities) -> None:
+    """Check that battles, an Arrow table, a list of battles and a list of dicts give the same predictions."""
     few = battles[:5]
     rows = [{k: v for k, v in row.items() if v is not None} for row in few.table.select(SCHEMA.names).to_pylist()]
     for given in (few, few.table, list(few), rows):
         found = judge.predict_proba(given)
-        assert np.allclose(found, p[:5], rtol=0, atol=1e-6), f"{type(given).__name__} gave other forecasts than Battles"
+        assert np.allclose(found, p[:5], rtol=0, atol=1e-6), f"predictions of {type(given).__name__} differ"
 
 
-def same_seed_same_judge(make: Callable[[], Judge], battles: Battles, judge: Judge) -> None:
-    """The same recipe on the same rows gives the same judge."""
+def check_determinism(make: Callable[[], Judge], battles: Battles, judge: Judge) -> None:
+    """Check that the same recipe on the same rows gives the same judge."""
     assert make().fit(battles).hash == judge.hash, "fitting twice gave two different hashes"
 
 
-def saved_judge_is_the_same(judge: Judge, battles: Battles, p: Probabilities, folder: Path) -> None:
-    """Saving and loading changes nothing, holds no code, and replaces nothing."""
+def check_saving(judge: Judge, battles: Battles, p: Probabilities, folder: Path) -> None:
+    """Check that saving and loading changes nothing, writes no code, and replaces nothing."""
     judge.save_pretrained(folder)
     again = type(judge).from_pretrained(folder)
-    assert (again.hash, again.name) == (judge.hash, judge.name), "name or hash changed on the way through a folder"
-    assert np.array_equal(again.predict_proba(battles), p), "a loaded judge must give bit-equal forecasts"
+    assert (again.hash, again.name) == (judge.hash, judge.name), "name or hash changed by saving and loading"
+    assert np.array_equal(again.predict_proba(battles), p), "a loaded judge must give bit-equal predictions"
     unsafe = [path.name for path in folder.rglob("*") if path.is_file() and path.suffix not in SAFE_SUFFIXES]
     assert not unsafe, f"the folder holds files that could run code: {unsafe}"
     try:
@@ -128,8 +131,8 @@ def saved_judge_is_the_same(judge: Judge, battles: Battles, p: Probabilities, fo
     raise AssertionError("saving over an existing folder must be refused with an ArtifactError")
 
 
-def damage_is_noticed(judge: Judge, folder: Path) -> None:
-    """A folder with one changed byte in any file is refused."""
+def check_damage(judge: Judge, folder: Path) -> None:
+    """Check that a folder with one changed byte in any file is refused."""
     for name in (CONFIG_NAME, *json.loads((folder / CONFIG_NAME).read_text("utf-8"))["files"]):
         file = folder / name
         whole = file.read_bytes()
@@ -139,4 +142,4 @@ def damage_is_noticed(judge: Judge, folder: Path) -> None:
         except ArtifactError:
             file.write_bytes(whole)
             continue
-        raise AssertionError(f"{name} was damaged and nobody noticed")
+        raise AssertionError(f"{name} was damaged, and the judge was loaded")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from votecast.data.simulation.conversations import Conversation, Turn
-from votecast.data.simulation.languages import LANGUAGES, Phrases
-from votecast.data.simulation.quality import Traits
+from votecast.data.simulation.phrases import LANGUAGES, Phrases
+from votecast.data.simulation.questions import Conversation, Turn
+from votecast.data.simulation.votes import Traits
 
 _CODE = re.compile(r"```.*?```", re.DOTALL)
 _SUM = re.compile(r"^(\d+) \+ (\d+) = (\d+)$", re.MULTILINE)

@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from votecast.data.simulation.conversations import KINDS, POPULAR, draw_conversation, popular_conversation
 from votecast.data.simulation.dice import Dice
+from votecast.data.simulation.questions import KINDS, POPULAR, draw_conversation, popular_conversation
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import string
 
 import pytest
 
-from votecast.data.simulation.conversations import KINDS
-from votecast.data.simulation.languages import LANGUAGES, SHARES
+from votecast.data.simulation.phrases import LANGUAGES
+from votecast.data.simulation.questions import KINDS
 
 each = pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.code)
 
@@ -14,7 +14,7 @@ def fields(template):
 
 def test_six_languages_with_shares():
     assert [language.code for language in LANGUAGES] == ["en", "de", "fr", "es", "ru", "zh"]
-    assert sum(SHARES) == pytest.approx(1)
+    assert sum(language.share for language in LANGUAGES) == pytest.approx(1)
 
 
 @each

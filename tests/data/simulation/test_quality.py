@@ -4,9 +4,9 @@ import pytest
 from tests.data.simulation.reader import read_answer
 
 from votecast.data.simulation import simulate
-from votecast.data.simulation.conversations import draw_conversation
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.quality import Traits, quality
+from votecast.data.simulation.questions import draw_conversation
+from votecast.data.simulation.votes import Traits, quality
 
 PLAIN = Traits(chars=1000, sentences=10, on_topic=6, turns=2)
 

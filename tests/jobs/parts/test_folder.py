@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from votecast import predict_file
-from votecast.data.writing import read_predictions
+from votecast.data.outputs import read_predictions
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
-from votecast.jobs.parts import predict_folder
-from votecast.jobs.parts.job import Job, Reading, Told
+from votecast.jobs.parts import FolderJob, InputDone, PartDone, PendingInput
+from votecast.jobs.predict_folder import predict_folder
 
 from .conftest import bytes_of, write_votes
 
@@ -69,7 +69,7 @@ def test_a_run_that_stopped_goes_on_with_the_parts_that_are_missing(
         predict(judge(fails_at), out)
     assert "--resume" in caught.value.__notes__[0]
     assert not (out / "manifest.json").exists()
-    with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start anew"):
+    with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start over"):
         predict(judge(), out)
     again = judge()
     said = predict(again, out, resume=True)
@@ -111,7 +111,7 @@ def test_a_part_that_was_damaged_is_made_again(
 
 def test_a_finished_folder_is_left_alone(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     out, again = tmp_path / "quiet", judge()
-    with pytest.raises(ArtifactError, match="pass --resume to go on with them, --overwrite to replace them"):
+    with pytest.raises(ArtifactError, match="pass --resume to continue them, --overwrite to replace them"):
         predict(again, out)
     assert predict(again, out, resume=True)["reused"] == 3527
     assert again.asked == []
@@ -130,7 +130,7 @@ def test_a_manifest_that_is_not_ours_is_told(
 ) -> None:
     manifest = tmp_path / "quiet" / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
-    with pytest.raises(ArtifactError, match="was changed, or written by another votecast; .* --overwrite without"):
+    with pytest.raises(ArtifactError, match="was changed, or written by another version"):
         predict(judge(), tmp_path / "quiet", resume=True)
     predict(judge(), tmp_path / "quiet", overwrite=True)
     assert bytes_of(tmp_path / "quiet") == undisturbed
@@ -148,7 +148,7 @@ def test_work_of_another_kind_is_not_mixed_in(judge: Callable, pairs: Path, tmp_
     work = bytes_of(out)
     with pytest.raises(ConfigError, match=r"settings\.part_rows"):
         predict_folder(judge(), "pairs/*.jsonl", out, part_rows=2048, resume=True)
-    with pytest.raises(ConfigError, match=r"pairs/c\.jsonl is no longer among the inputs"):
+    with pytest.raises(ConfigError, match=r"pairs/c\.jsonl is missing from the inputs"):
         predict(judge(), out, ["pairs/a.jsonl", "pairs/b.jsonl"], resume=True)
     with pytest.raises(ConfigError, match=r"settings\.reader\.limit"):
         predict(judge(), out, resume=True, reader={"limit": 5})
@@ -172,7 +172,7 @@ def test_a_bad_file_in_the_middle_is_named_with_its_row(
     with pytest.raises(DataError, match=r"pairs/b\.jsonl, row 701"):
         predict(judge(), tmp_path / "out")
     (pairs / "b.jsonl").write_bytes(b"\x89PNG")
-    with pytest.raises(DataError, match=r"pairs/b\.jsonl is an image"):
+    with pytest.raises(DataError, match=r"pairs/b\.jsonl, row 1"):
         predict(judge(), tmp_path / "out", overwrite=True)
     assert not (tmp_path / "out" / "manifest.json").exists()
     (pairs / "b.jsonl").write_text(whole)
@@ -214,9 +214,9 @@ def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path
     out.mkdir()
     (out / "thesis.md").write_text("mine")
     for options in ({}, {"overwrite": True}, {"resume": True}):
-        with pytest.raises(ArtifactError, match=r"holds thesis\.md, which is no part of a folder of forecasts"):
+        with pytest.raises(ArtifactError, match=r"holds thesis\.md, which is not part of a folder of predictions"):
             predict(judge(), out, **options)
-    with pytest.raises(ArtifactError, match="is a file, and parts go to a folder"):
+    with pytest.raises(ArtifactError, match="is a file; parts go to a folder"):
         predict(judge(), out / "thesis.md", overwrite=True)
     assert bytes_of(out) == {"thesis.md": b"mine"}
 
@@ -228,7 +228,7 @@ def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, p
     before = bytes_of(tmp_path / "out")
     for given in ("out/*", "link/part-00000-00000.parquet"):
         for options in ({"overwrite": True}, {"resume": True}):
-            with pytest.raises(ConfigError, match="lies in the folder that the forecasts go to"):
+            with pytest.raises(ConfigError, match="lies in the output folder"):
                 predict(judge(), tmp_path / "out", given, **options)
     assert bytes_of(tmp_path / "out") == before
 
@@ -241,7 +241,9 @@ def test_nothing_is_left_of_a_run_that_did_nothing(judge: Callable, pairs: Path,
 
 def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     class Stopping:
-        def run(self, job: Job, readings: Sequence[Reading], progress: Callable[[int], None]) -> Iterator[Told]:
+        def run(
+            self, job: FolderJob, readings: Sequence[PendingInput], progress: Callable[[int], None]
+        ) -> Iterator[PartDone | InputDone]:
             (job.out / NAMES[0]).write(b"PAR1")
             raise KeyboardInterrupt
             yield
@@ -254,9 +256,9 @@ def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pai
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"part_rows": 1000}, "a part of 1000 rows cannot be made; allowed are multiples of 1024"),
-        ({"format": "xml"}, "format 'xml' is unknown"),
-        ({"reader": {"quarantine": "aside.jsonl"}}, "drop --quarantine"),
+        ({"part_rows": 1000}, "part_rows is 1000; allowed are multiples of 1024"),
+        ({"format": "xml"}, "the format is 'xml'"),
+        ({"reader": {"quarantine": "aside.jsonl"}}, "--quarantine is not allowed"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(
@@ -293,9 +295,9 @@ def test_inputs_that_came_or_went_are_named(judge: Callable, pairs: Path, tmp_pa
     out = tmp_path / "out"
     with contextlib.suppress(RuntimeError):
         predict(judge(fails_at), out)
-    with pytest.raises(ConfigError, match=r"^pairs/c\.jsonl is no longer among the inputs of .*--overwrite"):
+    with pytest.raises(ConfigError, match=r"^pairs/c\.jsonl is missing from the inputs of .*--overwrite"):
         predict(judge(), out, "pairs/[ab].jsonl", resume=True)
     write_votes(pairs / "d.jsonl", 2)
     (pairs / "b.jsonl").rename(pairs / "e.jsonl")
-    with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is no longer .* and pairs/d\.jsonl and 1 more are new"):
+    with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is missing .* and pairs/d\.jsonl and 1 more are new"):
         predict(judge(), out, resume=True)

@@ -12,9 +12,10 @@ import pytest
 from pyarrow import fs
 
 from votecast.errors import ArtifactError, ConfigError, DataError
-from votecast.jobs.parts import places, predict_folder
-from votecast.jobs.parts.inputs import find_inputs, wants_folder
-from votecast.jobs.parts.places import Place
+from votecast.jobs import remote_files
+from votecast.jobs.input_files import find_inputs, wants_folder
+from votecast.jobs.predict_folder import predict_folder
+from votecast.jobs.remote_files import FilePlace
 
 from .conftest import bytes_of
 
@@ -31,7 +32,7 @@ def far(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert url.startswith("far://"), url
         return system, url.removeprefix("far://").partition("?")[0]
 
-    monkeypatch.setattr(places, "_system", from_uri)
+    monkeypatch.setattr(remote_files, "_system", from_uri)
     return root / "bucket"
 
 
@@ -54,7 +55,7 @@ def test_patterns_and_folders_are_looked_up_there(far: Path) -> None:
     assert names("far://bucket/pairs/a.jsonl?region=x") == ["a.jsonl?region=x"]
     with pytest.raises(DataError, match=r"far://bucket/none/\* matches no file"):
         names("far://bucket/none/*")
-    with pytest.raises(DataError, match=r"far://bucket/pairs/z\.csv does not exist"):
+    with pytest.raises(DataError, match=r"far://bucket/pairs/z\.csv not found"):
         names("far://bucket/pairs/z.csv")
 
 
@@ -86,9 +87,9 @@ def test_a_far_run_that_stopped_goes_on(judge: Callable, far: Path, tmp_path: Pa
     with pytest.raises(RuntimeError) as caught:
         predict(judge(2), "far://bucket/out", given)
     assert "--resume" in caught.value.__notes__[0]
-    with pytest.raises(ArtifactError, match="holds unfinished work; pass --resume"):
+    with pytest.raises(ArtifactError, match="holds partial output; pass --resume"):
         predict(judge(), "far://bucket/out", given)
-    with pytest.raises(ConfigError, match=r"the work in far://bucket/out/.* judge\.hash"):
+    with pytest.raises(ConfigError, match=r"the partial output in far://bucket/out/.* judge\.hash"):
         predict(judge(hash="other"), "far://bucket/out", given, resume=True)
     again = judge()
     predict(again, "far://bucket/out", given, resume=True)
@@ -111,10 +112,10 @@ def test_messages_name_the_address(judge: Callable, far: Path, tmp_path: Path) -
 def test_a_filesystem_that_refuses_is_an_error_of_ours(
     judge: Callable, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuses(self: Place, data: bytes) -> None:
+    def refuses(self: FilePlace, data: bytes) -> None:
         raise OSError("access denied")
 
-    monkeypatch.setattr(Place, "write", refuses)
+    monkeypatch.setattr(FilePlace, "write", refuses)
     with pytest.raises(ArtifactError, match="access denied"):
         predict(judge(), "far://bucket/out", "far://bucket/pairs/*.jsonl")
 
@@ -143,9 +144,9 @@ def test_what_a_killed_process_was_writing_there_is_removed(
 ) -> None:
     given = "far://bucket/pairs/*.jsonl"
     predict(judge(), tmp_path / "near", given)
-    found = places._system
+    found = remote_files._system
     with monkeypatch.context() as patched, pytest.raises(_KilledError):
-        patched.setattr(places, "_system", lambda url: (_Dying(found(url)[0]), found(url)[1]))
+        patched.setattr(remote_files, "_system", lambda url: (_Dying(found(url)[0]), found(url)[1]))
         predict(judge(), "far://bucket/out", given)
     assert [path.name for path in (far / "out").iterdir() if path.name.startswith(".part-")]
     predict(judge(), "far://bucket/out", given, resume=True)
@@ -174,4 +175,4 @@ def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(judge: C
 
 def test_ports_and_settings_are_no_secrets() -> None:
     for address in ("hdfs://host:8020/me@work/a.csv", "s3://bucket/a:b.csv?region=eu&endpoint_override=host:9000"):
-        assert Place.of(address).where == address
+        assert FilePlace.of(address).where == address

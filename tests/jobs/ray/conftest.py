@@ -19,8 +19,8 @@ import ray
 from ray import cloudpickle
 
 from votecast.errors import UnscoredRowsError
-from votecast.jobs.ray import RayEngine, RaySettings, engine
-from votecast.jobs.ray.cluster import cluster
+from votecast.jobs.ray import RayEngine, RaySettings, ray_engine
+from votecast.jobs.ray.ray_cluster import start_cluster
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # actors do not have the tests
 
@@ -62,15 +62,15 @@ class Sent:
 def started() -> Iterator[None]:
     """Ray with two CPUs on this machine."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("votecast.jobs.ray.cluster.usable_cores", lambda: 2)
-        with cluster(RaySettings()):
+        patched.setattr("votecast.jobs.ray.ray_cluster.usable_cores", lambda: 2)
+        with start_cluster(RaySettings()):
             yield
 
 
 @pytest.fixture
 def actors(started: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RayEngine]:
     """Makes an engine whose actors hold `Lengths`."""
-    monkeypatch.setattr(engine, "sendable", lambda *_: Sent())
+    monkeypatch.setattr(ray_engine, "prepare_judge", lambda *_: Sent())
     return lambda **settings: RayEngine(Lengths(), "lengths", RaySettings(**settings))  # type: ignore[arg-type]
 
 

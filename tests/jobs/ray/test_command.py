@@ -56,7 +56,7 @@ def test_stopped_and_resumed_it_gives_the_bytes_of_one_process(folder: Path) -> 
     child.send_signal(signal.SIGTERM)
     _, complaints = child.communicate(timeout=120)
     assert child.returncode == 143, complaints
-    assert "the same command with --resume continues it" in complaints
+    assert "run the same command with --resume to continue it" in complaints
     assert "Traceback" not in complaints
     assert not (out / "manifest.json").exists()
     assert raylets(folder) == []

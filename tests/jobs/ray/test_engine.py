@@ -19,7 +19,7 @@ import ray
 from ray.data import DataContext
 
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError
-from votecast.jobs.parts import predict_folder
+from votecast.jobs.predict_folder import predict_folder
 
 from .conftest import Lengths, actor_processes, bytes_of, write_votes
 
@@ -163,6 +163,6 @@ def test_two_inputs_of_one_name_are_kept_apart(actors: Callable, tmp_path: Path)
 def test_actors_that_do_not_fit_are_refused(actors: Callable, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="3 actors of 1 CPUs each do not fit 2 CPUs"):
         predict(tmp_path / "out", engine=actors(num_actors=3, cpus_per_actor=1.0))
-    with pytest.raises(ConfigError, match="0 GPUs; ask for fewer"):
+    with pytest.raises(ConfigError, match="0 GPUs; lower --num-actors"):
         predict(tmp_path / "out", engine=actors(gpus_per_actor=1.0))
     assert not (tmp_path / "out").exists()

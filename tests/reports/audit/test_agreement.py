@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.reports.audit.arena import drawn
 
-from votecast.data.aggregation import aggregate_votes
 from votecast.data.battles import Battles
+from votecast.data.clean import aggregate_votes
 from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit.agreement import Agreement, measure_agreement
 from votecast.reports.audit.audit_rows import AuditRows

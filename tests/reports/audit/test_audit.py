@@ -12,7 +12,7 @@ import pytest
 from tests.reports.audit.arena import Knowing, arena, tilted
 
 from votecast.data.battles import Battles
-from votecast.data.writing import write_predictions
+from votecast.data.outputs import write_predictions
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.judges.evaluate import Predictions, evaluate
 from votecast.judges.trained import TrainedJudge

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 from tests.reports.audit.arena import drawn
 
-from votecast.calibration.link_curves import CURVES
-from votecast.calibration.link_likelihood import Votes, estimate
+from votecast.calibration.base import log_probabilities
+from votecast.calibration.link import fit_link
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
 from votecast.metrics.intervals import ClusterDraws
@@ -27,7 +27,7 @@ from votecast.reports.audit.findings import (
 )
 from votecast.reports.audit.outcomes import compare_ties, count_confusion
 from votecast.reports.audit.style_bias import repeated_share
-from votecast.reports.audit.tilt import fit_tilt, logits
+from votecast.reports.audit.tilt import fit_tilt
 from votecast.types import Probabilities
 
 ROWS = 600
@@ -76,7 +76,7 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
     x, w = rng.normal(size=(ROWS, 3)), rng.integers(1, 3, ROWS).astype(float)
     wins = rng.random(ROWS) < 1 / (1 + np.exp(-x @ [0.5, 0.0, -1.0]))
     votes = np.column_stack([wins, ~wins, np.zeros(ROWS)]).astype(float)
-    base = logits(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
+    base = log_probabilities(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
     ours = fit_tilt(base, x, votes, w).slopes
     theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(x, wins, sample_weight=w).coef_[0]
     assert np.allclose(ours, theirs, atol=2e-3)
@@ -88,18 +88,21 @@ def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> 
     p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
     votes, w, base = drawn(p, 0), np.ones(ROWS), np.zeros((ROWS, 3))
     tilt = fit_tilt(base, x, votes, w)
-    known = [estimate(CURVES["davidson"], Votes(x, votes, w), group) for group in (groups, None)]
-    assert np.allclose(tilt.slopes, known[0].slopes, atol=1e-5)
+    known = [fit_link(x[:, 0], votes, w, form=x[:, 1], groups=group) for group in (groups, None)]
+    assert np.allclose(tilt.slopes, [known[0].parameters[name] for name in ("scale", "length")], atol=1e-5)
     tests = tilt.tested(base, x, votes, w, groups)
     widths = [(test.high - test.low) / (2 * 1.976) for test in tests]
-    errors = np.sqrt(np.maximum(*(np.diag(fit.covariance) for fit in known)))
-    assert np.allclose(widths, errors[:-1], rtol=1e-2)
+    errors = [
+        [np.ptp(link.intervals[name]) / (2 * z) for name in ("scale", "length")]
+        for link, z in zip(known, (1.976, 1.96), strict=True)
+    ]
+    assert np.allclose(widths, np.maximum(*errors), rtol=1e-2)
 
 
 def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:
     p, x = _forecasts(), np.random.default_rng(2).normal(size=(ROWS, 2))
     votes = drawn(_forecasts(9), 0)
-    q = fit_tilt(logits(p), x, votes, np.ones(ROWS)).predict(logits(p), x)
+    q = fit_tilt(log_probabilities(p), x, votes, np.ones(ROWS)).predict(log_probabilities(p), x)
     gap = (votes - q)[:, 0] - (votes - q)[:, 1]
     assert np.allclose(x.T @ gap / ROWS, 0, atol=1e-3)
     assert log_loss(votes, q) < log_loss(votes, p)

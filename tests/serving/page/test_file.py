@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.serving.page.visit import Visit
 
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.data.simulation import write_simulation
 from votecast.judges.load import load_judge
 from votecast.metrics import log_loss

@@ -1,4 +1,4 @@
-"""The ways in which files hold votes, found by their columns."""
+"""The formats in which files hold votes, found by their columns."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final
 import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS
-from votecast.data.formats.base import Options, Source, text_cells
+from votecast.data.formats.base import FormatOptions, VoteFormat, text_cells
+from votecast.data.formats.chosen_rejected import ChosenRejected, RewardBench
 from votecast.data.formats.conversations import Arena, MtBench
-from votecast.data.formats.numbers import Names, Numbers
-from votecast.data.formats.pairs import Pairs, RewardBench
-from votecast.data.formats.sides import Lmsys, Votecast, Wsdm
+from votecast.data.formats.plain import Lmsys, Votecast, Wsdm
+from votecast.data.formats.textless import Names, Numbers
 from votecast.data.labels import ONE_HOT
 from votecast.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "Options", "Source", "find_source"]
+__all__ = ["FORMATS", "FormatOptions", "VoteFormat", "find_format"]
 
-FORMATS: dict[str, type[Source]] = {
-    source.name: source for source in (Lmsys, Wsdm, Arena, Pairs, RewardBench, MtBench, Votecast)
+FORMATS: dict[str, type[VoteFormat]] = {
+    kind.name: kind for kind in (Lmsys, Wsdm, Arena, ChosenRejected, RewardBench, MtBench, Votecast)
 }
-"""The sources by name."""
+"""The formats by name."""
 
 _ONLY_RANKED: Final = (
     "models and votes without texts serve `votecast rank` only, and here prompts and answers are needed"
@@ -29,16 +29,16 @@ _ONLY_RANKED: Final = (
 _ARENA_ONLY = {"language", "tstamp", "anony", "conv_metadata", "evaluation_session_id"}
 
 
-def find_source(
+def find_format(
     path: str,
     names: Sequence[str],
     head: Sequence[pa.Table],
-    options: Options,
+    options: FormatOptions,
     *,
     wanted: str = "auto",
     open_ended: bool = False,
-) -> Source:
-    """Choose how to read a file.
+) -> VoteFormat:
+    """Find the format of a file.
 
     Args:
         path: Name of the file, for messages.
@@ -52,7 +52,7 @@ def find_source(
         ConfigError: If there is no such format, or it is only for leaderboards and this is none.
         DataError: If the columns are not those of the format, of any format, or votes are required and there are none.
     """
-    kinds: dict[str, type[Source]] = FORMATS | {Names.name: Names}
+    kinds: dict[str, type[VoteFormat]] = FORMATS | {Names.name: Names}
     if wanted != "auto" and wanted not in kinds:
         raise ConfigError(f"the format {wanted!r} is unknown; allowed are auto, {', '.join(kinds)}")
     if wanted == Names.name and not options.ranking:
@@ -64,49 +64,45 @@ def find_source(
         kind = Names
     missing = [name for name in kind.needs if name not in names] if kind else []
     if kind is None or missing:
-        lacks = (
-            f"the columns {', '.join(missing)} are missing for the format {wanted}" if missing else _unfit(set(names))
+        raise DataError(_explain(path, set(names), list(names), missing, wanted, options))
+    found = kind(names, head, options)
+    given = [name for name in found.label_columns if name in found.uses]
+    if isinstance(found, Lmsys) and found.reads_labels and len(given) < len(ONE_HOT):
+        lacking = ", ".join(name for name in ONE_HOT if name not in given)
+        raise DataError(f"{path}: the columns {lacking} are missing beside {', '.join(given)}; votes need all three")
+    if options.labels == "required" and not found.has_labels:
+        raise DataError(
+            f"{path} holds no votes; the format {found.name} has them in {', '.join(found.label_columns)}: add the "
+            "columns, or give a file with votes"
         )
-        more = "; for a leaderboard model_a, model_b and the vote suffice" if options.ranking and not kind else ""
-        raise DataError(f"{path}: {lacks}; it has {', '.join(names) or 'none'}, and votecast reads {_needs()}{more}")
-    source = kind(names, head, options)
-    _check_labels(path, source)
-    return source
+    return found
 
 
-def _unfit(names: set[str]) -> str:
-    is_ranked = names >= set(Names.needs) and names & set(Names.label_columns) and not names & set(TEXT_COLUMNS)
-    return f"no format fits its columns ({_ONLY_RANKED if is_ranked else 'rename them, or convert the file'})"
-
-
-def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> type[Source] | None:
+def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> type[VoteFormat] | None:
     if names >= set(TEXT_COLUMNS):
         if names & set(ONE_HOT):
             return Lmsys
         if "winner" in names and "probabilities" not in names:
-            said = (bytes(cell).strip().lower() for cell in text_cells("winner", head))
-            return Wsdm if next(said, b"").startswith(b"model_") else Votecast
+            winners = (bytes(cell).strip().lower() for cell in text_cells("winner", head))
+            return Wsdm if next(winners, b"").startswith(b"model_") else Votecast
         lists = any("prompt" in t.column_names and pa.types.is_nested(t.schema.field("prompt").type) for t in head)
         return Votecast if open_ended or lists or names & {"probabilities", "winner", "weight"} else Lmsys
     if names >= set(MtBench.needs) and not names & _ARENA_ONLY:
         return MtBench
-    return next((kind for kind in (Arena, RewardBench, Pairs) if names >= set(kind.needs)), None)
+    return next((kind for kind in (Arena, RewardBench, ChosenRejected) if names >= set(kind.needs)), None)
 
 
-def _check_labels(path: str, source: Source) -> None:
-    given = [name for name in source.label_columns if name in source.uses]
-    if isinstance(source, Lmsys) and source.reads_labels and len(given) < len(ONE_HOT):
-        absent = ", ".join(name for name in ONE_HOT if name not in given)
-        raise DataError(f"{path}: the columns {absent} are missing beside {', '.join(given)}; votes need all three")
-    if source.options.labels == "required" and not source.has_labels:
-        raise DataError(
-            f"{path} holds no votes; the format {source.name} has them in {', '.join(source.label_columns)}: add the "
-            "columns, or give a file with votes"
-        )
-
-
-def _needs() -> str:
+def _explain(
+    path: str, names: set[str], columns: list[str], missing: list[str], wanted: str, options: FormatOptions
+) -> str:
+    """Compose the message for columns that fit no format, or not the one that is wanted."""
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for kind in FORMATS.values():
         by_columns.setdefault(kind.needs, []).append(kind.name)
-    return "; ".join(f"{', '.join(columns)} ({', '.join(kinds)})" for columns, kinds in by_columns.items())
+    reads = "; ".join(f"{', '.join(needs)} ({', '.join(kinds)})" for needs, kinds in by_columns.items())
+    is_ranked = names >= set(Names.needs) and names & set(Names.label_columns) and not names & set(TEXT_COLUMNS)
+    why = f"no format fits its columns ({_ONLY_RANKED if is_ranked else 'rename them, or convert the file'})"
+    if missing:
+        why = f"the columns {', '.join(missing)} are missing for the format {wanted}"
+    more = "; for a leaderboard model_a, model_b and the vote suffice" if options.ranking and not missing else ""
+    return f"{path}: {why}; it has {', '.join(columns) or 'none'}, and votecast reads {reads}{more}"

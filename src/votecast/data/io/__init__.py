@@ -1,16 +1,19 @@
-"""Files of rows, whatever holds them: CSV, TSV, JSON lines, Parquet, Arrow, compressed or not, or standard input."""
+"""Open files of rows: CSV, TSV, JSON lines, Parquet, Arrow, compressed or not, or standard input.
+
+`open_table` is the only way in; it knows containers and nothing of votes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from votecast.data.io.columnar import ColumnarReader
-from votecast.data.io.delimited import DelimitedReader
+from votecast.data.io.byte_source import ByteSource
+from votecast.data.io.csv_reader import CsvReader
 from votecast.data.io.detection import find_container
-from votecast.data.io.jsonl import JsonLinesReader
-from votecast.data.io.sources import Source
-from votecast.data.io.stream import LARGE_FILE, LIBRARY_FAULTS, BadRow, RawBatch, Rejects, TableStream, damaged
+from votecast.data.io.jsonl_reader import JsonLinesReader
+from votecast.data.io.parquet_reader import ParquetReader
+from votecast.data.io.stream import LARGE_FILE, LIBRARY_ERRORS, BadRow, RawBatch, TableReader, TableStream, damaged
 from votecast.errors import DataError
 
 __all__ = ["LARGE_FILE", "BadRow", "RawBatch", "TableStream", "open_table"]
@@ -19,8 +22,6 @@ __all__ = ["LARGE_FILE", "BadRow", "RawBatch", "TableStream", "open_table"]
 def open_table(
     path: str | Path,
     *,
-    container: str | None = None,
-    columns: Sequence[str] | None = None,
     on_bad_row: Callable[[BadRow], None] | None = None,
     lean: bool = False,
     name: str | None = None,
@@ -29,15 +30,13 @@ def open_table(
 
     Args:
         path: A file, or "-" for standard input.
-        container: csv, tsv, jsonl, parquet or arrow; found by the first bytes and the name when None.
-        columns: The columns to read; all when None.
-        on_bad_row: Takes rows that cannot be read, which are then left out; None makes the first one an error.
+        on_bad_row: Called with each row that cannot be read, which is then left out; None makes the first one an error.
         lean: Whether to hold as little as possible at a time, at the price of time.
-        name: What to call the file in messages, where its path says nothing; its suffixes count as those of the path.
+        name: What to call the file in messages, where its path is temporary; its suffixes count as those of the path.
 
     Returns:
         A stream of batches of some megabytes. Cells of CSV are all text and never null: an empty cell is an empty text.
-        JSON values are typed as Arrow finds them, batch by batch. Parquet and Arrow keep their types.
+        JSON values are typed as Arrow infers them, batch by batch. Parquet and Arrow keep their types.
 
     Raises:
         DataError: If the file cannot be read; the message says what it is, what is allowed and what to do.
@@ -50,26 +49,26 @@ def open_table(
         ...     [batch.table.to_pydict() for batch in stream]
         [{'id': ['007', '8'], 'winner': ['a', 'b']}]
     """
-    source = Source(path, lean=lean, name=name)
-    rejects = Rejects(source.path, on_bad_row)
+    source = ByteSource(path, lean=lean, name=name)
+
+    def reject(bad: BadRow) -> None:
+        if on_bad_row is None:
+            raise DataError(bad.message(source.path))
+        on_bad_row(bad)
+
     try:
-        kind = find_container(source.head, source.path, container)
-        reader = _reader(kind, source, rejects, columns)
-    except LIBRARY_FAULTS as error:
+        kind = find_container(source.head, source.path)
+        reader: TableReader
+        if kind == "jsonl":
+            reader = JsonLinesReader(source, reject)
+        elif kind in ("csv", "tsv"):
+            reader = CsvReader(source, reject, "\t" if kind == "tsv" else ",")
+        else:
+            reader = ParquetReader(source, reject, kind)
+    except LIBRARY_ERRORS as error:
         source.close()
         raise DataError(damaged(source.path, error, source.compression)) from error
     except BaseException:
         source.close()
         raise
-    return TableStream(source.path, kind, source.compression, reader.schema, reader.batches(), source.close)
-
-
-_Reader = ColumnarReader | DelimitedReader | JsonLinesReader
-
-
-def _reader(kind: str, source: Source, rejects: Rejects, columns: Sequence[str] | None) -> _Reader:
-    if kind == "jsonl":
-        return JsonLinesReader(source, rejects, columns)
-    if kind in ("csv", "tsv"):
-        return DelimitedReader(source, rejects, "\t" if kind == "tsv" else ",", columns)
-    return ColumnarReader(source, rejects, kind, columns)
+    return TableStream(source, kind, reader)

@@ -1,4 +1,4 @@
-"""One JSON array of objects, read as if each stood on a line of its own."""
+"""Read one JSON array of objects as if each stood on a line of its own."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import codecs
 import json
 import re
 
+from votecast.data.io.byte_source import ByteSource
 from votecast.data.io.json_rows import DEEPEST
-from votecast.data.io.sources import Source
-from votecast.data.io.stream import LARGEST_ROW
-from votecast.data.io.text import encoding_problem
+from votecast.data.io.stream import LARGEST_ROW, encoding_problem
 from votecast.errors import DataError
 
 _LEAST_READ = 1 << 20
 _DECODER = json.JSONDecoder(parse_int=str)
 _SPACE = re.compile(r"[ \t\r\n]*")
+_TRUNCATED = "the array ends inside it, so the file is truncated"
 
 
 class ArrayLines:
-    """The elements of an array as lines; to be read like a `Source`.
+    """The elements of an array as lines, with the interface of a `ByteSource`.
 
     Args:
         source: Bytes that begin with `[`.
@@ -26,7 +26,7 @@ class ArrayLines:
 
     head = b""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self.path = source.path
         self._source = source
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -39,7 +39,7 @@ class ArrayLines:
         self._at = self._text.index("[") + 1
 
     def read(self, size: int) -> bytes:
-        """Lines of at least `size` bytes together, as far as there are elements."""
+        """Read lines of at least `size` bytes together, as far as there are elements."""
         lines: list[bytes] = []
         while size > 0 and self._is_open and (line := self._next()) is not None:
             lines.append(line)
@@ -52,9 +52,12 @@ class ArrayLines:
             self._at += 1
             sign = self._sign()
         elif self._row and sign != "]":
-            raise self._error(f"after it {sign!r} stands where a comma or ] should" if sign else _CUT)
+            raise self._error(f"after it there is {sign!r} in place of a comma or ]" if sign else _TRUNCATED)
         if sign == "]":
-            self._close()
+            self._at += 1
+            self._is_open = False
+            if self._sign():
+                raise DataError(f"{self.path} continues after its array; write one array, or one object a line")
             return None
         self._row += 1
         start, self._at = self._at, self._end_of_element()
@@ -70,12 +73,13 @@ class ArrayLines:
                 raise self._error(f"the value is nested too deeply, at most {DEEPEST} deep is read") from error
             except json.JSONDecodeError as error:
                 if self._is_whole:
-                    is_cut = error.pos >= len(self._text.rstrip())
-                    raise self._error(_CUT if is_cut else f"the element is not JSON: {error.msg}") from error
+                    is_truncated = error.pos >= len(self._text.rstrip())
+                    reason = _TRUNCATED if is_truncated else f"the element is not JSON: {error.msg}"
+                    raise self._error(reason) from error
             self._read_on()
 
     def _sign(self) -> str:
-        """The next character that is no white space; empty at the end."""
+        """Return the next character that is no white space; empty at the end."""
         while True:
             match = _SPACE.match(self._text, self._at)
             self._at = match.end() if match else self._at
@@ -83,14 +87,8 @@ class ArrayLines:
                 return self._text[self._at : self._at + 1]
             self._read_on()
 
-    def _close(self) -> None:
-        self._at += 1
-        self._is_open = False
-        if self._sign():
-            raise DataError(f"{self.path} goes on after the end of its array; write one array, or one object a line")
-
     def _read_on(self) -> None:
-        """Drop what was read, and double what is ahead."""
+        """Drop what was read, and double what is ahead, so that long elements are scanned few times."""
         self._text = self._text[self._at :]
         self._at = 0
         chunk = self._source.read(max(_LEAST_READ, len(self._text)))
@@ -104,8 +102,5 @@ class ArrayLines:
 
     def _error(self, reason: str) -> DataError:
         return DataError(
-            f"{self.path}, row {max(self._row, 1)}: {reason}; write one object a line to have bad rows set aside"
+            f"{self.path}, row {max(self._row, 1)}: {reason}; write one object a line to have bad rows quarantined"
         )
-
-
-_CUT = "the array ends inside it, so the file is cut short"

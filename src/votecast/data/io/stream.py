@@ -1,4 +1,7 @@
-"""What every container hands on: batches of raw rows, and the rows that could not be read."""
+"""What every container yields: batches of raw rows, the rows that cannot be read, and the errors of damaged files.
+
+The readers of this package derive from `TableReader`; `open_table` returns a `TableStream`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.errors import DataError
+
+if TYPE_CHECKING:
+    from votecast.data.io.byte_source import ByteSource
 
 BATCH_BYTES = 2 << 20
 """Text of about this size is held at a time, or twice as much of a large file."""
@@ -22,7 +28,7 @@ LARGE_FILE = 96 << 20
 """From this size on, speed is worth some megabytes."""
 LARGEST_ROW = 256 << 20
 """A row beyond this is refused: far more likely a quote that never closes."""
-LIBRARY_FAULTS = (pa.ArrowException, OSError, MemoryError, ValueError)
+LIBRARY_ERRORS = (pa.ArrowException, OSError, MemoryError, ValueError)
 """What the libraries below raise on damaged files."""
 _SHOWN = 80
 
@@ -34,7 +40,7 @@ class BadRow:
     Args:
         row: Number of the row in the file, the first row of data being 1.
         column: The column at fault, where it is known.
-        value: What stands there.
+        value: Its value.
         reason: What is wrong with it and what is allowed.
     """
 
@@ -44,7 +50,7 @@ class BadRow:
     reason: str
 
     def message(self, path: str) -> str:
-        """One line that names file, row, column and value.
+        """Name file, row, column and value in one line.
 
         Example:
             >>> BadRow(3, "winner", "draw", "allowed are a, b and tie").message("votes.csv")
@@ -52,6 +58,10 @@ class BadRow:
         """
         column = f", column {self.column!r}" if self.column is not None else ""
         return f"{path}, row {self.row}{column}: {self.reason}; given is {shown(self.value)}"
+
+
+Reject = Callable[[BadRow], None]
+"""Takes a row that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -71,77 +81,65 @@ class RawBatch:
     encoded: frozenset[str] = frozenset()
 
 
-class Rejects:
-    """Where unreadable rows go: to a handler, or up as an error when there is none."""
+class TableReader(Protocol):
+    """Reads one container: `schema` holds the types of the first batch, `count` all rows where the file says so."""
 
-    def __init__(self, path: str, handler: Callable[[BadRow], None] | None) -> None:
-        self.path = path
-        self._handler = handler
+    schema: pa.Schema
+    count: int | None
 
-    def __call__(self, bad: BadRow) -> None:
-        """Hand one bad row on.
-
-        Raises:
-            DataError: If nobody takes bad rows.
-        """
-        if self._handler is None:
-            raise DataError(bad.message(self.path))
-        self._handler(bad)
+    def batches(self) -> Iterator[RawBatch]:
+        """Yield the rows, some megabytes at a time."""
 
 
 class TableStream:
     """A file of rows, read in parts and once.
 
     Args:
-        path: Name to show in messages.
+        source: The bytes; closed when the stream is closed or used up.
         container: csv, tsv, jsonl, parquet or arrow.
+        reader: The reader of this container.
+
+    Attributes:
+        path: Name to show in messages.
         compression: gzip or zstd; None where the file is not compressed.
         schema: Types of the columns; for JSON lines those of the first batch, later ones may differ.
-        batches: The rows.
-        close: Called once when the stream is closed or used up.
-
-    Example:
-        >>> stream = TableStream("x", "csv", None, pa.schema([]), iter([]), lambda: None)
-        >>> with stream:
-        ...     list(stream)
-        []
     """
 
-    def __init__(
-        self,
-        path: str,
-        container: str,
-        compression: str | None,
-        schema: pa.Schema,
-        batches: Iterator[RawBatch],
-        close: Callable[[], None],
-    ) -> None:
-        self.path = path
+    def __init__(self, source: ByteSource, container: str, reader: TableReader) -> None:
+        self.path = source.path
         self.container = container
-        self.compression = compression
-        self.schema = schema
-        self._batches = batches
-        self._close = close
+        self.compression = source.compression
+        self.schema = reader.schema
+        self._source = source
+        self._reader = reader
+        self._row = 0
 
     @property
     def names(self) -> list[str]:
         """The columns, in the order of the file."""
         return list(self.schema.names)
 
+    @property
+    def expected_rows(self) -> float | None:
+        """About how many rows the file has, from the share of its bytes that is read by now; None for a pipe."""
+        if self._reader.count is not None:
+            return self._reader.count
+        share = self._source.share_read
+        return self._row / share if share and self._row else None
+
     def __iter__(self) -> Iterator[RawBatch]:
-        row = 0
         try:
-            for batch in self._batches:
-                row = int(batch.rows[-1]) if len(batch.rows) else row
+            for batch in self._reader.batches():
+                self._row = int(batch.rows[-1]) if len(batch.rows) else self._row
                 yield batch
-        except LIBRARY_FAULTS as error:
-            raise DataError(damaged(self.path, error, self.compression, after=row)) from error
+        except LIBRARY_ERRORS as error:
+            raise DataError(damaged(self.path, error, self.compression, after=self._row)) from error
         finally:
             self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._close()
+        """Close the file."""
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -152,37 +150,45 @@ class TableStream:
         self.close()
 
 
-def choose_columns(path: str, names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
-    """The columns to read, in the order asked for.
+def check_names(path: str, names: Sequence[str]) -> None:
+    """Raise if a file has two columns of one name.
 
     Raises:
-        DataError: If the file names a column twice, or lacks one that is wanted.
-
-    Example:
-        >>> choose_columns("votes.csv", ["id", "winner"], None)
-        ['id', 'winner']
+        DataError: If it does.
     """
     doubled = [repr(name) for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise DataError(
             f"{path}, header: more than one column is named {', '.join(doubled)}; rename or remove the doubles"
         )
-    missing = [repr(name) for name in wanted or () if name not in names]
-    if missing:
-        raise DataError(f"{path} has no column {', '.join(missing)}; it has {', '.join(map(repr, names))}")
-    return list(names if wanted is None else wanted)
 
 
 def damaged(path: str, error: BaseException, compression: str | None, *, after: int = 0) -> str:
-    """The message for a file that stops making sense, from what the library below reports."""
+    """Compose the message for a damaged file from the error of the library below."""
     where = f" after row {after}" if after else ""
-    what = f"is damaged or cut short{where}" + (f" ({compression})" if compression else "")
+    what = f"is damaged or truncated{where}" + (f" ({compression})" if compression else "")
     detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return f"{path} {what}: {detail}; copy, download or write it again"
 
 
+def encoding_problem(data: bytes, error: UnicodeDecodeError) -> str:
+    r"""Say which byte is not UTF-8 and what to do about it.
+
+    Example:
+        >>> try:
+        ...     b"caf\xe9".decode()
+        ... except UnicodeDecodeError as error:
+        ...     encoding_problem(b"caf\xe9", error)[:70]
+        'byte 0xe9 is not UTF-8, the only encoding allowed; the file is probabl'
+    """
+    return (
+        f"byte 0x{data[error.start]:02x} is not UTF-8, the only encoding allowed; the file is probably in Windows-1252 "
+        "or Latin-1 (for example: iconv -f WINDOWS-1252 -t UTF-8) or damaged here"
+    )
+
+
 def shown(value: str) -> str:
-    """A value as it stands in a message: quoted, and not longer than a line.
+    """Quote a value for a message, no longer than a line.
 
     Example:
         >>> shown("x")

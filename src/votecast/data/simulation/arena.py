@@ -1,8 +1,11 @@
-"""Battles whose true probabilities are known."""
+"""Simulate battles whose true probabilities are known.
+
+Tests, benchmarks and `votecast simulate` call `simulate`; row i depends on the seed and on i alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.simulation.answers import write_answer
-from votecast.data.simulation.conversations import Conversation, draw_conversation
+from votecast.data.simulation.contestants import Contestant, draw_pair
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.models import Model, draw_pair
-from votecast.data.simulation.quality import quality
-from votecast.data.simulation.votes import Rater, cast_votes, draw_rater, vote_probabilities
+from votecast.data.simulation.questions import Conversation, draw_conversation
+from votecast.data.simulation.responses import write_response
+from votecast.data.simulation.votes import Rater, cast_votes, quality, vote_probabilities
 from votecast.errors import ConfigError
 from votecast.types import Probabilities
 
@@ -45,7 +47,7 @@ class Truth:
 
     @classmethod
     def concat(cls, parts: list[Truth]) -> Truth:
-        """Put parts one after the other."""
+        """Concatenate parts."""
         return cls(
             [name for part in parts for name in part.ids],
             np.concatenate([part.probabilities for part in parts]) if parts else np.empty((0, 3)),
@@ -54,7 +56,7 @@ class Truth:
         )
 
     def table(self) -> pa.Table:
-        """Columns id, p_a, p_b, p_tie, quality_a, quality_b, language."""
+        """Return the columns id, p_a, p_b, p_tie, quality_a, quality_b, language."""
         p, q = self.probabilities, self.qualities
         return pa.table(
             {
@@ -70,14 +72,14 @@ class Truth:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Truth:
-        """The inverse of `table`."""
+        """Read what `table` returned."""
         p = np.column_stack([table.column(name).to_numpy() for name in ("p_a", "p_b", "p_tie")])
         q = np.column_stack([table.column(name).to_numpy() for name in ("quality_a", "quality_b")])
         return cls(table.column("id").to_pylist(), p, q, table.column("language").to_pylist())
 
 
 def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> Iterator[tuple[Battles, Truth]]:
-    """Battles of the simulated arena, in parts, each with its truth.
+    """Simulate battles in parts, each with its truth.
 
     Row i depends on the seed and on i alone: any batch size gives the same rows, and rows from `start` on are a fresh
     part of the same arena. The prompts that are asked again and again belong to the seed, the sixty models to every
@@ -108,61 +110,47 @@ def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> 
 
 def _parts(rows: int, seed: int, batch: int, start: int) -> Iterator[tuple[Battles, Truth]]:
     for first in range(start, start + rows, batch):
-        yield _assemble([_row(seed, row) for row in range(first, min(first + batch, start + rows))])
+        yield _make_part(seed, range(first, min(first + batch, start + rows)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    id: str
-    prompt: list[str | None]
-    responses: tuple[list[str | None], list[str | None]]
-    models: tuple[str, str]
-    qualities: tuple[float, float]
-    language: str
-    rater: Rater
+def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
+    rows: list[dict[str, object]] = []
+    qualities: list[tuple[float, float]] = []
+    raters: list[Rater] = []
+    for number in numbers:
+        dice = Dice(f"{seed}/row/{number}")
+        conversation = draw_conversation(seed, number, dice)
+        models = draw_pair(dice)
+        # The draws from `dice` come in this order for every row: the keys of both answers, then the rater.
+        keys = [_response_key(conversation, model, side, dice) for side, model in enumerate(models)]
+        (response_a, traits_a), (response_b, traits_b) = (
+            write_response(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)
+        )
+        raters.append(Rater.drawn(dice))
+        qualities.append((quality(traits_a), quality(traits_b)))
+        rows.append(
+            {
+                "id": str((number * _STRIDE + seed * 40_503 + 30_192) % 2**32),
+                "prompt": [turn.text for turn in conversation.turns],
+                "response_a": response_a,
+                "response_b": response_b,
+                "model_a": models[0].name,
+                "model_b": models[1].name,
+                "weight": 1.0,
+                "language": conversation.language.code,
+                "source": SOURCE,
+            }
+        )
+    q = np.array(qualities, dtype=np.float64).reshape(-1, 2)  # (n, 2)
+    for row, winner in zip(rows, cast_votes(q[:, 0] - q[:, 1], raters), strict=True):
+        row["winner"] = winner
+    ids, languages = [str(row["id"]) for row in rows], [str(row["language"]) for row in rows]
+    truth = Truth(ids, vote_probabilities(q[:, 0], q[:, 1]), q, languages)
+    return Battles(pa.Table.from_pylist(rows, SCHEMA)), truth
 
 
-def _row(seed: int, row: int) -> _Row:
-    dice = Dice(f"{seed}/row/{row}")
-    conversation = draw_conversation(seed, row, dice)
-    models = draw_pair(dice)
-    keys = [_answer_key(conversation, model, side, dice) for side, model in enumerate(models)]
-    answers = [write_answer(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)]
-    return _Row(
-        id=str((row * _STRIDE + seed * 40_503 + 30_192) % 2**32),
-        prompt=[turn.text for turn in conversation.turns],
-        responses=(answers[0][0], answers[1][0]),
-        models=(models[0].name, models[1].name),
-        qualities=(quality(answers[0][1]), quality(answers[1][1])),
-        language=conversation.language.code,
-        rater=draw_rater(dice),
-    )
-
-
-def _answer_key(conversation: Conversation, model: Model, side: int, dice: Dice) -> str:
-    """To a popular prompt a model has few answers, and gives them again and again."""
+def _response_key(conversation: Conversation, model: Contestant, side: int, dice: Dice) -> str:
+    """Name what an answer is drawn by: to a popular prompt a model has few answers, and repeats them."""
     if conversation.popular:
         return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
     return f"{conversation.key}/{side}"
-
-
-def _assemble(rows: list[_Row]) -> tuple[Battles, Truth]:
-    qualities = np.array([row.qualities for row in rows], dtype=np.float64).reshape(-1, 2)
-    winners = cast_votes(qualities[:, 0] - qualities[:, 1], [row.rater for row in rows])
-    ids, languages = [row.id for row in rows], [row.language for row in rows]
-    columns: dict[str, Sequence[object]] = {
-        "id": ids,
-        "prompt": [row.prompt for row in rows],
-        "response_a": [row.responses[0] for row in rows],
-        "response_b": [row.responses[1] for row in rows],
-        "winner": winners,
-        "probabilities": [None] * len(rows),
-        "model_a": [row.models[0] for row in rows],
-        "model_b": [row.models[1] for row in rows],
-        "weight": [1.0] * len(rows),
-        "language": languages,
-        "source": [SOURCE] * len(rows),
-    }
-    table = pa.table({field.name: pa.array(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
-    probabilities = vote_probabilities(qualities[:, 0], qualities[:, 1])
-    return Battles(table), Truth(ids, probabilities, qualities, languages)

@@ -1,4 +1,7 @@
-"""Random draws that are the same on every machine, version and batch size."""
+"""Draw at random, the same on every machine, version and batch size.
+
+Everything that is simulated draws from here.
+"""
 
 from __future__ import annotations
 
@@ -32,33 +35,33 @@ class Dice:
         self.uniform = Random(key).random  # noqa: S311 - not for secrets
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Return True with this probability."""
         return self.uniform() < probability
 
     def below(self, n: int) -> int:
-        """An integer from 0 to n - 1."""
+        """Draw an integer from 0 to n - 1."""
         return int(self.uniform() * n)
 
     def pick(self, items: Sequence[Item]) -> Item:
-        """One of the items, all equally likely."""
+        """Pick one of the items, all equally likely."""
         return items[int(self.uniform() * len(items))]
 
     def some(self, items: Sequence[Item], n: int) -> list[Item]:
-        """Different items in random order, at most n of them."""
+        """Draw different items in random order, at most n of them."""
         left = list(items)
         return [left.pop(self.below(len(left))) for _ in range(min(n, len(left)))]
 
     def index(self, cumulative: Sequence[float]) -> int:
-        """A position, given the cumulative weights of all positions."""
+        """Draw a position, given the cumulative weights of all positions."""
         return min(bisect(cumulative, self.uniform() * cumulative[-1]), len(cumulative) - 1)
 
     def normal(self) -> float:
-        """A standard normal number (Box and Muller, 1958)."""
+        """Draw a standard normal number (Box and Muller, 1958)."""
         return math.sqrt(-2.0 * math.log(1.0 - self.uniform())) * math.cos(2.0 * math.pi * self.uniform())
 
 
 def cumulative(weights: Sequence[float]) -> tuple[float, ...]:
-    """Running sums of weights, as `Dice.index` wants them.
+    """Sum weights cumulatively, as `Dice.index` needs them.
 
     Example:
         >>> cumulative((1, 2, 1))

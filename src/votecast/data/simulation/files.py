@@ -1,8 +1,11 @@
-"""Simulated votes as files: the votes as Kaggle would give them, the truth beside them."""
+"""Write simulated votes as a file, as Kaggle would give them, and the truth beside it.
+
+`votecast simulate` calls `write_simulation`; `bayes_log_loss` scores the truth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +16,15 @@ import pyarrow.parquet as pq
 from votecast.artifacts import atomic_file, check_free
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.cells import json_cell
+from votecast.data.labels import ONE_HOT
+from votecast.data.outputs.table_writer import TableWriter, container_of
 from votecast.data.simulation.arena import Truth, simulate
-from votecast.data.writing.sinks import Sink, container_of
 from votecast.errors import DataError
 from votecast.types import CLASSES, Probabilities
 
-LABELS = ("winner_model_a", "winner_model_b", "winner_tie")
-
 
 def truth_path(path: str | Path) -> Path:
-    """Where the truth about a file of simulated votes is kept: beside it.
+    """Name the file of the truth beside a file of simulated votes.
 
     Example:
         >>> truth_path("arena/train.csv").name
@@ -43,7 +45,7 @@ def write_simulation(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Truth:
-    """Simulate an arena into a file, and the truth about it into another.
+    """Simulate votes into a file, and the truth about them into another.
 
     Args:
         path: The file of votes: CSV in the columns of the LMSYS contest, or jsonl, parquet or arrow in votecast's own,
@@ -54,29 +56,41 @@ def write_simulation(
         labels: Whether the file holds models and votes; without them it looks like the contest's test file.
         truth: The file of the truth; by default `truth_path(path)`.
         overwrite: Whether existing files may be replaced.
-        progress: Called with the number of rows done and of all rows.
+        progress: Called with the number of rows done and the number of all rows.
 
     Returns:
         The truth, as it was written.
 
     Raises:
         ConfigError: If a number is out of range, or the suffix says no format.
-        ArtifactError: If a file is in the way or the disk refuses; no half-written file is left.
+        ArtifactError: If a file is in the way or the disk refuses; nothing is left behind.
     """
     side = truth_path(path) if truth is None else Path(truth)
-    known: list[Truth] = []
-    container_of(path)
+    is_contest = container_of(path)[0] in ("csv", "tsv")
     parts = simulate(rows, seed, start=start)
     check_free(side, overwrite=overwrite)
+    known: list[Truth] = []
     with atomic_file(path, overwrite=overwrite) as votes, atomic_file(side, overwrite=overwrite) as beside:
-        for truth_of_part in _write_votes(votes, Path(path), parts, labels):
-            known.append(truth_of_part)
-            if progress is not None:
-                progress(sum(map(len, known)), rows)
+        with TableWriter(votes, path) as writer:
+            for battles, truth_of_part in parts:
+                table = battles.table if labels else battles.table.select(["id", *TEXT_COLUMNS])
+                writer.write(_contest_table(battles, labels) if is_contest else table)
+                known.append(truth_of_part)
+                if progress is not None:
+                    progress(sum(map(len, known)), rows)
         whole = Truth.concat(known)
         with beside.open("wb") as file:
             pq.write_table(whole.table(), file)
     return whole
+
+
+def _contest_table(battles: Battles, labels: bool) -> pa.Table:
+    texts = {name: pa.array(map(json_cell, battles.column(name).to_pylist())) for name in TEXT_COLUMNS}
+    if not labels:
+        return pa.table({"id": battles.column("id"), **texts})
+    winner = battles.column("winner")
+    votes = {name: pc.equal(winner, value).cast(pa.int8()) for name, value in zip(ONE_HOT, CLASSES, strict=True)}
+    return pa.table({name: battles.column(name) for name in ("id", "model_a", "model_b")} | texts | votes)
 
 
 def read_truth(path: str | Path) -> Truth:
@@ -95,10 +109,10 @@ def read_truth(path: str | Path) -> Truth:
 
 
 def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> float:
-    """Mean log loss of the true probabilities: no judge does better, but for luck.
+    """Compute the mean log loss of the true probabilities; no judge does better, but by chance.
 
     Args:
-        truth: What is true of the battles, or its probabilities, shape (n, 3).
+        truth: The truth of the battles, or its probabilities, shape (n, 3).
         targets: The votes, one-hot or soft, same rows, shape (n, 3).
 
     Example:
@@ -111,25 +125,3 @@ def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> floa
             f"the truth has shape {probabilities.shape} and the votes {targets.shape}; give the same rows of both"
         )
     return float(-(targets * np.log(probabilities)).sum(axis=1).mean())
-
-
-def _write_votes(part: Path, name: Path, parts: Iterable[tuple[Battles, Truth]], labels: bool) -> Iterator[Truth]:
-    container, _ = container_of(name)
-    shape = _contest_table if container in ("csv", "tsv") else _own_table
-    with Sink(part, name) as sink:
-        for battles, truth in parts:
-            sink.write(shape(battles, labels))
-            yield truth
-
-
-def _contest_table(battles: Battles, labels: bool) -> pa.Table:
-    texts = {name: pa.array(map(json_cell, battles.column(name).to_pylist())) for name in TEXT_COLUMNS}
-    if not labels:
-        return pa.table({"id": battles.column("id"), **texts})
-    winner = battles.column("winner")
-    votes = {name: pc.equal(winner, value).cast(pa.int8()) for name, value in zip(LABELS, CLASSES, strict=True)}
-    return pa.table({name: battles.column(name) for name in ("id", "model_a", "model_b")} | texts | votes)
-
-
-def _own_table(battles: Battles, labels: bool) -> pa.Table:
-    return battles.table if labels else battles.table.select(["id", *TEXT_COLUMNS])

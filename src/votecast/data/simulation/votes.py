@@ -1,14 +1,24 @@
-"""How people vote on two qualities: Davidson's model, blurred by where an answer stands and by who votes."""
+"""How people vote: the quality of an answer from its traits, Davidson's model, and who votes.
+
+`simulate` draws votes by it, and `Truth` holds the exact probabilities it gives.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.data.simulation.dice import Dice, cumulative
-from votecast.types import Probabilities, Winner
+from votecast.types import CLASSES, Probabilities
+
+ON_TOPIC, REPEATED = 2.6, -1.4  # worth of a share of sentences
+REFUSED, FOREIGN, EMPTY, DELIVERED = -0.8, -0.8, -2.0, 0.7  # worth of a share of turns
+LISTS, HEADINGS, BOLD = 0.4, 0.3, 0.3
+WRONG_SUM, LENGTH = -0.35, 0.15
+SHORTEST, LONGEST = 100, 4000
 
 TIES = 1.25
 """Davidson's nu: how ready people are to call a tie."""
@@ -17,18 +27,82 @@ GUESSES = 0.06
 """Share of votes cast without looking: each outcome equally likely."""
 
 LEANS = ((-0.3, 0.25), (0.0, 0.5), (0.3, 0.25))
-"""Pull towards the first answer shown, and its share among votes. Symmetric, so that order tells nothing."""
+"""Pull towards response A, and its share among votes. Symmetric, so that the order carries no information."""
 
 MOODS = ((-0.8, 1 / 6), (0.0, 2 / 3), (0.8, 1 / 6))
 """What one rater sees in an answer that others do not, and its share: three-point Gauss-Hermite noise."""
 
-_OUTCOMES: tuple[Winner, ...] = ("a", "b", "tie")
 _NOISE = tuple((lean + mood, p * q) for lean, p in LEANS for mood, q in MOODS)
 _CUMULATIVE = cumulative([share for _, share in _NOISE])
 
 
+@dataclass(slots=True)
+class Traits:
+    """What is counted in one answer, over all its turns.
+
+    Args:
+        chars: Characters.
+        sentences: Sentences, list items included.
+        on_topic: Sentences about the nouns of the question.
+        repeated: Sentences that only repeat the one before.
+        turns: Turns.
+        refused: Turns that decline to answer.
+        foreign: Turns in another language than the question.
+        empty: Turns never written.
+        delivered: Turns with the list, the table or the code that was asked for.
+        lists: Turns that hold a list.
+        headings: Turns that hold headings.
+        bold: Turns that hold words in bold.
+        wrong_sums: Sums with a wrong result.
+    """
+
+    chars: int = 0
+    sentences: int = 0
+    on_topic: int = 0
+    repeated: int = 0
+    turns: int = 0
+    refused: int = 0
+    foreign: int = 0
+    empty: int = 0
+    delivered: int = 0
+    lists: int = 0
+    headings: int = 0
+    bold: int = 0
+    wrong_sums: int = 0
+
+
+def quality(traits: Traits) -> float:
+    """Compute the worth of an answer on the log scale of the vote model.
+
+    Shares count, not numbers: of sentences on the topic of the question and of sentences repeated; of turns refused,
+    in a foreign language, never written, with the list, table or code that was asked for, and with structure. Wrong
+    sums count up to two. Length helps a little, from 100 to 4 000 characters.
+
+    Args:
+        traits: What was counted in the answer.
+
+    Example:
+        >>> good = Traits(chars=900, sentences=10, on_topic=9, turns=1)
+        >>> quality(good) > quality(Traits(chars=90, sentences=1, turns=1, refused=1))
+        True
+    """
+    sentences, turns = max(traits.sentences, 1), max(traits.turns, 1)
+    by_turn = (
+        REFUSED * traits.refused
+        + FOREIGN * traits.foreign
+        + EMPTY * traits.empty
+        + DELIVERED * traits.delivered
+        + LISTS * traits.lists
+        + HEADINGS * traits.headings
+        + BOLD * traits.bold
+    ) / turns
+    by_sentence = (ON_TOPIC * traits.on_topic + REPEATED * traits.repeated) / sentences
+    length = LENGTH * math.log(min(max(traits.chars, SHORTEST), LONGEST) / SHORTEST)
+    return by_turn + by_sentence + WRONG_SUM * min(traits.wrong_sums, 2) + length
+
+
 def davidson(difference: ArrayLike, ties: float = TIES) -> Probabilities:
-    """Probabilities of a vote, given how much better the first answer is.
+    """Compute the probabilities of a vote from how much better response A is.
 
     Davidson (1970), "On extending the Bradley-Terry model to accommodate ties in paired comparison experiments",
     JASA 65: with worths w_a and w_b, the outcomes a, b and tie are as w_a : w_b : nu sqrt(w_a w_b).
@@ -45,21 +119,21 @@ def davidson(difference: ArrayLike, ties: float = TIES) -> Probabilities:
         array([[0.308, 0.308, 0.385]])
     """
     half = np.asarray(difference, dtype=np.float64) / 2.0
-    scores = np.stack([half, -half, np.full_like(half, np.log(ties))], axis=-1)
+    scores = np.stack([half, -half, np.full_like(half, np.log(ties))], axis=-1)  # (n, 3)
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(scores / scores.sum(axis=-1, keepdims=True))
 
 
 def vote_probabilities(quality_a: ArrayLike, quality_b: ArrayLike) -> Probabilities:
-    """The exact chance of each vote, given the two texts and nothing about who votes.
+    """Compute the exact chance of each vote, given the texts alone.
 
     The average of Davidson's model over every lean towards a place and every mood of a rater, and the guesses. Both
-    noises are symmetric: exchanging the answers exchanges the columns a and b, and a judge that cannot see the order
+    noises are symmetric: swapping the responses swaps the columns a and b, and a judge that cannot see the order
     loses nothing.
 
     Args:
-        quality_a: Quality of the first answers, shape (n,).
-        quality_b: Quality of the second answers, shape (n,).
+        quality_a: Quality of the first responses, shape (n,).
+        quality_b: Quality of the second responses, shape (n,).
 
     Returns:
         Probabilities of shape (n, 3).
@@ -86,17 +160,17 @@ class Rater:
     shift: float
     draw: float
 
+    @classmethod
+    def drawn(cls, dice: Dice) -> Rater:
+        """Draw the rater of one row."""
+        return cls(dice.chance(GUESSES), _NOISE[dice.index(_CUMULATIVE)][0], dice.uniform())
 
-def draw_rater(dice: Dice) -> Rater:
-    """The rater of one row."""
-    return Rater(dice.chance(GUESSES), _NOISE[dice.index(_CUMULATIVE)][0], dice.uniform())
 
-
-def cast_votes(difference: ArrayLike, raters: list[Rater]) -> list[Winner]:
-    """The votes of these raters on these differences in quality, both of length n."""
+def cast_votes(difference: ArrayLike, raters: list[Rater]) -> list[str]:
+    """Cast the votes of these raters on these differences in quality, both of length n."""
     shifted = np.asarray(difference, dtype=np.float64) + np.array([rater.shift for rater in raters])
     chances = davidson(shifted)
     chances[[rater.guesses for rater in raters]] = 1.0 / 3.0
     draws = np.array([rater.draw for rater in raters])
     position = (draws[:, None] >= np.cumsum(chances, axis=1)[:, :2]).sum(axis=1)
-    return [_OUTCOMES[i] for i in position]
+    return [CLASSES[i] for i in position]

@@ -1,11 +1,11 @@
-"""Forecasts on a Ray cluster, on this machine or beyond it: thin adapters over `votecast.jobs.parts`."""
+"""The Ray engine of `predict_folder`, for this machine or a cluster."""
 
 import os
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
-from votecast.jobs.ray.engine import RayEngine
-from votecast.jobs.ray.settings import RaySettings
+from votecast.jobs.ray.ray_cluster import RaySettings
+from votecast.jobs.ray.ray_engine import RayEngine
 
 __all__ = ["RayEngine", "RaySettings"]

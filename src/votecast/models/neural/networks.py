@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
 
+from votecast.calibration.tie_models import prior_closeness
 from votecast.features.form import FORM
 from votecast.inference.spread import is_spread
-from votecast.models.davidson import prior_closeness
 from votecast.models.neural.causal import last_states
 from votecast.types import Probabilities
 

@@ -61,7 +61,7 @@ def fit_offset(
 
 
 def scores_of(p: Probabilities) -> NDArray[np.float32]:
-    """Strength and closeness (see `votecast.models.davidson`) of forecasts of shape (n, 3), shape (n, 2).
+    """Strength and closeness (see `votecast.calibration.tie_models`) of forecasts of shape (n, 3), shape (n, 2).
 
     Example:
         >>> scores_of(np.array([[0.25, 0.25, 0.5]])).round(2)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.data.pairs import Ints, Pairs
+from votecast.data.answer_pairs import AnswerPairs
+from votecast.data.text_columns import Ints
 from votecast.metrics import Figure
 from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import decisions
@@ -89,7 +90,7 @@ def measure_agreement(rows: AuditRows, seed: int) -> Agreement | None:
 
 def _votes_by_pair(rows: AuditRows) -> tuple[Floats, Ints, Ints]:
     """Return the votes for each outcome of each pair, the pair of each row, and the first row of each pair."""
-    pairs = Pairs.of(rows.battles)
+    pairs = AnswerPairs.of(rows.battles)
     group = pairs.numbers(ordered=False)
     targets = np.where(pairs.reversed[:, None], swap_columns(rows.targets), rows.targets)
     cast = _count_votes(targets, rows.sums.weights)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from votecast import __version__
-from votecast.calibration.names import describe
+from votecast.calibration.description import describe
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge

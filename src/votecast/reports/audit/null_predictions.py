@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS
-from votecast.data.profile import characters
+from votecast.data.text_columns import characters
 from votecast.metrics import Figure, class_prior, group_folds, longer_wins, paired_gain, uniform
 from votecast.metrics.checks import Checked
 from votecast.metrics.figures import Measure

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.groups import UNKNOWN, group_values
-from votecast.data.profile import characters
+from votecast.data.text_columns import characters
 from votecast.metrics import Figure
 from votecast.metrics.scores import log_losses
 from votecast.reports.audit.audit_rows import AuditRows

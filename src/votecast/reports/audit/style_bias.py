@@ -11,12 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from votecast.calibration.base import log_probabilities
 from votecast.data.battles import Battles
 from votecast.features.styling import STYLING, answer_styling
 from votecast.metrics import Figure
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
-from votecast.reports.audit.tilt import fit_tilt, logits
+from votecast.reports.audit.tilt import fit_tilt
 from votecast.types import Floats, Probabilities
 
 UNITS: Final = (
@@ -147,8 +148,8 @@ def measure_style_bias(rows: AuditRows, style: ResponseStyle) -> StyleBias | Non
     kept = np.flatnonzero((style.gaps != 0).any(axis=0))
     if not len(kept):
         return None
-    gaps, base = style.gaps[:, kept], logits(rows.p)
-    level = logits(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
+    gaps, base = style.gaps[:, kept], log_probabilities(rows.p)
+    level = log_probabilities(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
 
     def effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
         w, clusters = rows.sums.weights, rows.sums.clusters

@@ -1,4 +1,7 @@
-"""Forecasts tilted by differences between two answers: what people see in the form of answers, and a judge does not."""
+"""Predictions moved by differences between two responses: what votes follow in their style, and a judge does not.
+
+Called by the audit of style and by the null prediction from style.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from votecast.metrics.scores import row_sum
+from votecast.calibration.tie_models import TIE_MODELS, LinearLikelihood, davidson_probabilities, maximise
 from votecast.reports.audit.findings import LEAST_PROMPTS, Finding, student_finding
-from votecast.types import Floats, Probabilities
+from votecast.types import Bools, Floats, Ints, Probabilities
 
 WIDE: Final = 1 / 30**2
 """Inverse variance of a prior that moves nothing votes can tell, and keeps all coefficients finite."""
 
-_STEPS: Final = 50
-_HALF: Final = np.array([0.5, -0.5, 0.0])
-_TIE: Final = np.array([0.0, 0.0, 1.0])
-
 
 @dataclass(frozen=True)
 class Tilt:
-    """A base forecast, moved: log odds of a against b by `slopes` times the columns, ties by `tie`.
+    """A base prediction, moved: log odds of a against b by `slopes` times the columns, ties by `tie`.
 
     On a uniform base this is Davidson's model (1970, eq. 2.4) of votes by the columns; on a judge's log-probabilities
     it says what votes hold against it.
@@ -42,28 +40,29 @@ class Tilt:
     penalty: float
 
     def predict(self, base: Floats, columns: Floats) -> Probabilities:
-        """Tilted probabilities of shape (n, 3) for logits (n, 3) and columns (n, m)."""
-        return _softmax(base, columns / self.scale, self.point)
+        """Return tilted probabilities of shape (n, 3) for logits (n, 3) and columns (n, m)."""
+        none = np.zeros((len(base), 3))
+        d, t = _likelihood(base, columns / self.scale, none, self.penalty).predictors(self.point)
+        return davidson_probabilities(d, np.asarray(t))
 
     def tested(
-        self, base: Floats, columns: Floats, targets: Probabilities, weights: Floats, clusters: NDArray[np.int64]
+        self, base: Floats, columns: Floats, targets: Probabilities, weights: Floats, clusters: Ints
     ) -> list[Finding]:
-        """Each slope with its interval, by the sandwich estimator over clusters (Liang and Zeger 1986, eq. 6).
+        """Return each slope with its interval, by the sandwich estimator over clusters (Liang and Zeger 1986, eq. 6).
 
         Where votes are single, a standard error is never taken for less than Fisher's information implies.
         """
-        x = columns / self.scale
-        p = self.predict(base, columns)
-        rest = weights[:, None] * (targets - p)
-        each = np.column_stack([(rest @ _HALF)[:, None] * x, rest @ _TIE])
-        sums = np.stack([np.bincount(clusters, column) for column in each.T], axis=1)
-        bread = np.linalg.inv(_curvature(x, p, weights, self.penalty))
-        several = _different(clusters, weights > 0)
+        likelihood = _likelihood(base, columns / self.scale, weights[:, None] * targets, self.penalty)
+        terms = likelihood.terms(self.point)
+        sums = np.stack([np.bincount(clusters, score) for score in likelihood.scores(terms).T], axis=1)  # (G, m + 1)
+        bread = np.linalg.inv(likelihood.information(terms))
+        several = _count_clusters(clusters, weights > 0)
         single = np.square(weights) * (targets.max(axis=1) == 1)
-        meats = sums.T @ sums * (several / max(several - 1, 1)), _curvature(x, p, single, 0.0)
+        known = likelihood.fisher(self.point, single) - np.diag(likelihood.penalty)
+        meats = sums.T @ sums * (several / max(several - 1, 1)), known
         variance = np.maximum(*(np.diag(bread @ meat @ bread) for meat in meats))
         errors = np.sqrt(np.maximum(variance[:-1], 0.0)) / self.scale
-        differs = [_different(clusters, (column != 0) & (weights > 0)) for column in columns.T]
+        differs = [_count_clusters(clusters, (column != 0) & (weights > 0)) for column in columns.T]
         return [
             student_finding(float(slope), float(error), often - 1) if often >= LEAST_PROMPTS else Finding(float(slope))
             for slope, error, often in zip(self.slopes, errors, differs, strict=True)
@@ -71,11 +70,11 @@ class Tilt:
 
 
 def fit_tilt(base: Floats, columns: Floats, targets: Probabilities, weights: Floats, penalty: float = WIDE) -> Tilt:
-    """Fit a tilt by maximum likelihood with a normal prior, by Newton's method.
+    """Fit a tilt by maximum likelihood with a normal prior.
 
     Args:
         base: Logits, shape (n, 3).
-        columns: Differences between a and b, which change their sign with the order of the answers, shape (n, m).
+        columns: Differences between a and b, which change their sign with the order of the responses, shape (n, m).
         targets: Votes, one-hot or soft, shape (n, 3).
         weights: How much each row counts, shape (n,).
         penalty: Inverse variance of the prior of each coefficient, in units of the column's root mean square.
@@ -88,48 +87,24 @@ def fit_tilt(base: Floats, columns: Floats, targets: Probabilities, weights: Flo
     mass = weights.sum()
     scale = np.sqrt(weights @ np.square(columns) / (mass if mass > 0 else 1.0))
     scale = np.where(scale > 0, scale, 1.0)
-    x, point = columns / scale, np.zeros(columns.shape[1] + 1)
-    value = _loss(base, x, point, targets, weights, penalty)
-    for _ in range(_STEPS):
-        p = _softmax(base, x, point)
-        rest = weights[:, None] * (targets - p)
-        slope = np.append(x.T @ (rest @ _HALF), (rest @ _TIE).sum()) - penalty * point
-        step = np.linalg.solve(_curvature(x, p, weights, penalty), slope)
-        while (better := _loss(base, x, point + step, targets, weights, penalty)) > value + 1e-12 * abs(value):
-            step /= 2
-        point, gain, value = point + step, value - better, better
-        if gain <= 1e-12 * abs(value):
-            break
+    start = np.zeros(columns.shape[1] + 1)
+    found = maximise(_likelihood(base, columns / scale, weights[:, None] * targets, penalty), start, steps=200)
+    point = start if found is None else found  # the prior makes every maximum finite
     return Tilt(point[:-1] / scale, float(point[-1]), point, scale, penalty)
 
 
-def logits(p: Probabilities) -> Floats:
-    """Log-probabilities, a probability of 0 taken for 1e-12."""
-    return np.asarray(np.log(np.maximum(p, 1e-12)))
+def _likelihood(base: Floats, x: Floats, votes: Floats, penalty: float) -> LinearLikelihood:
+    """Return Davidson's likelihood of slopes (m,) and a tie's bias, with the base's own leads and closenesses."""
+    n, m = x.shape
+    return LinearLikelihood(
+        TIE_MODELS["davidson"],
+        np.column_stack([x, np.zeros(n)]),
+        np.column_stack([np.zeros((n, m)), np.ones(n)]),
+        votes,
+        penalty=np.full(m + 1, penalty),
+        offset=(base[:, 0] - base[:, 1], base[:, 2] - (base[:, 0] + base[:, 1]) / 2),
+    )
 
 
-def _different(clusters: NDArray[np.int64], rows: NDArray[np.bool_]) -> int:
+def _count_clusters(clusters: Ints, rows: Bools) -> int:
     return int(np.count_nonzero(np.bincount(clusters[rows])))
-
-
-def _softmax(base: Floats, x: Floats, point: Floats) -> Probabilities:
-    lead = x @ point[:-1]
-    z = base + lead[:, None] * _HALF + point[-1] * _TIE
-    z = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(z / row_sum(z)[:, None])
-
-
-def _loss(base: Floats, x: Floats, point: Floats, targets: Probabilities, weights: Floats, penalty: float) -> float:
-    logs = np.log(np.maximum(_softmax(base, x, point), 1e-300))
-    return float(0.5 * penalty * point @ point - weights @ row_sum(targets * logs))
-
-
-def _curvature(x: Floats, p: Probabilities, weights: Floats, penalty: float) -> Floats:
-    lead = (p[:, 0] - p[:, 1]) / 2
-    by_slope = weights * ((p[:, 0] + p[:, 1]) / 4 - np.square(lead))
-    mixed = x.T @ (weights * -lead * p[:, 2])
-    out = np.empty((x.shape[1] + 1, x.shape[1] + 1))
-    out[:-1, :-1] = x.T @ (by_slope[:, None] * x)
-    out[:-1, -1] = out[-1, :-1] = mixed
-    out[-1, -1] = weights @ (p[:, 2] * (1 - p[:, 2]))
-    return out + penalty * np.eye(len(out))

@@ -1,0 +1,113 @@
+"""Number equal prompts, answers and pairs of answers, whatever the order in which a pair is shown.
+
+Cleaning, folds, the inspection and leaderboards find repeated votes by these numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.text_columns import Bools, Ints, turns_of
+
+
+@dataclass(frozen=True)
+class AnswerPairs:
+    """Numbers for the texts of n rows: equal numbers, equal texts, turn by turn.
+
+    Args:
+        prompt: Number of the prompt, shape (n,).
+        answer_a: Number of the first answer, shape (n,); numbers are shared with `answer_b`.
+        answer_b: Number of the second answer, shape (n,).
+    """
+
+    prompt: Ints
+    answer_a: Ints
+    answer_b: Ints
+
+    @classmethod
+    def of(cls, battles: Battles) -> AnswerPairs:
+        """Number the texts of battles; exact up to a collision of 128-bit BLAKE2b hashes.
+
+        Example:
+            >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y"}
+            >>> pairs = AnswerPairs.of(Battles.from_rows([row, row | {"response_a": "y", "response_b": "x"}]))
+            >>> pairs.numbers(ordered=False).tolist(), pairs.numbers(ordered=True).tolist(), pairs.reversed.tolist()
+            ([0, 0], [0, 1], [False, True])
+        """
+        prompt, first, second = (_cell_digests(battles.column(name)) for name in TEXT_COLUMNS)
+        answers = _numbers(np.concatenate([first, second]))
+        return cls(_numbers(prompt), answers[: len(battles)], answers[len(battles) :])
+
+    @property
+    def identical(self) -> Bools:
+        """Rows whose two answers are the same text, shape (n,)."""
+        out: Bools = self.answer_a == self.answer_b
+        return out
+
+    @property
+    def reversed(self) -> Bools:
+        """Rows that show their pair in the other order than the first row with this pair, shape (n,)."""
+        pair = self.numbers(ordered=False)
+        first = np.unique(pair, return_index=True)[1]
+        out: Bools = self.answer_a != self.answer_a[first][pair]
+        return out
+
+    def numbers(self, *, ordered: bool, prompt: bool = True) -> Ints:
+        """Number the pairs of answers in the order of first appearance.
+
+        Args:
+            ordered: Whether the same answers in the other order are another pair.
+            prompt: Whether the same answers to another prompt are another pair.
+
+        Returns:
+            Numbers of shape (n,), counted from 0.
+        """
+        one, two = self.answer_a, self.answer_b
+        if not ordered:
+            one, two = np.minimum(one, two), np.maximum(one, two)
+        keys = np.column_stack([self.prompt, one, two] if prompt else [one, two])
+        return by_appearance(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1))
+
+
+def by_appearance(numbers: Ints) -> Ints:
+    """Number groups anew in the order in which they first appear.
+
+    Example:
+        >>> by_appearance(np.array([7, 2, 7, 5])).tolist()
+        [0, 1, 0, 2]
+    """
+    first, inverse = np.unique(numbers, return_index=True, return_inverse=True)[1:]
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse.reshape(-1)]
+
+
+def _cell_digests(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
+    """Hash each list of turns: its characters, which lie in one run, then the lengths, -1 for a turn that is None."""
+    out = []
+    for chunk in column.chunks:
+        bounds, turns = turns_of(chunk)
+        lengths = pc.binary_length(turns).to_numpy()
+        missing = chunk.values.slice(chunk.offsets[0].as_py(), len(turns)).is_null().to_numpy(zero_copy_only=False)
+        sizes = np.where(missing, -1, lengths).astype("<i8")
+        characters = memoryview(turns.buffers()[2] or b"")
+        # A slice keeps the buffer of its array: the characters of its first turn do not begin at byte 0.
+        offsets = np.frombuffer(turns.buffers()[1] or bytes(8), dtype=np.int64)
+        places = np.concatenate([[0], np.cumsum(lengths)]) + (int(offsets[turns.offset]) if len(turns) else 0)
+        heads, tails = places[bounds[:-1]], places[bounds[1:]]
+        for start, stop, head, tail in zip(bounds[:-1], bounds[1:], heads, tails, strict=True):
+            digest = hashlib.blake2b(characters[head:tail], digest_size=16)
+            digest.update(sizes[start:stop].tobytes())
+            out.append(digest.digest())
+    return np.frombuffer(b"".join(out), dtype="S16")
+
+
+def _numbers(digests: NDArray[np.bytes_]) -> Ints:
+    return np.unique(digests, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -1,0 +1,193 @@
+"""Clean votes before training: drop rows without text, identical answers and duplicates, or aggregate repeated votes.
+
+`train` calls `clean` with the recipe's settings; benchmarks call `aggregate_votes` alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from votecast.config import Settings
+from votecast.data.answer_pairs import AnswerPairs, by_appearance
+from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
+from votecast.data.text_columns import Bools, Ints, without_text
+from votecast.types import CLASSES, Probabilities, swap_columns
+
+Duplicates = Literal["none", "first", "all", "aggregate"]
+
+
+class CleaningSettings(Settings):
+    """What is dropped from the votes before training; by default nothing.
+
+    Args:
+        duplicates: "none" keeps every row; "first" keeps the first row of each pair (same prompt, same two answers, in
+            either order); "all" drops every row whose answers a and b occur together, in this order, in more than one
+            row, whatever the prompt, as a published 8B system did; "aggregate" joins the votes on one pair into a soft
+            label whose weight is their number (`aggregate_votes`).
+        drop_identical: Drop rows whose two answers are the same text.
+        drop_missing: Drop rows whose prompt or one of whose answers has no visible character.
+
+    Example:
+        >>> CleaningSettings.parse({"duplicates": "first"}).drop_identical
+        False
+    """
+
+    duplicates: Duplicates = "none"
+    drop_identical: bool = False
+    drop_missing: bool = False
+
+
+@dataclass(frozen=True)
+class CleaningReport:
+    """How many rows were dropped, and why.
+
+    Args:
+        rows: Rows before.
+        missing: Rows dropped because a text was missing.
+        identical: Rows dropped because their answers were identical.
+        duplicates: Rows dropped as duplicates, or joined to an earlier row.
+        kept: Rows after.
+        duplicates_as: How duplicates were treated.
+    """
+
+    rows: int
+    missing: int
+    identical: int
+    duplicates: int
+    kept: int
+    duplicates_as: Duplicates
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-able values."""
+        return asdict(self)
+
+
+def clean(battles: Battles, settings: CleaningSettings | None = None) -> tuple[Battles, CleaningReport]:
+    """Drop rows with missing texts, then those with identical answers, then duplicates.
+
+    Args:
+        battles: The rows; they are not changed.
+        settings: What to drop; by default nothing.
+
+    Returns:
+        The rows that remain, in their order, and how many were dropped at each step.
+
+    Example:
+        >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "a"}
+        >>> rows = Battles.from_rows([row, row, row | {"response_b": "x"}])
+        >>> kept, report = clean(rows, CleaningSettings(duplicates="first", drop_identical=True))
+        >>> len(kept), report.identical, report.duplicates
+        (1, 1, 1)
+    """
+    settings = settings or CleaningSettings()
+    rows = len(battles)
+    if settings.drop_missing:
+        battles = _keep(battles, ~np.logical_or.reduce([without_text(battles, name) for name in TEXT_COLUMNS]))
+    present = len(battles)
+    if settings.drop_identical:
+        battles = _keep(battles, ~AnswerPairs.of(battles).identical)
+    different = len(battles)
+    battles = _without_duplicates(battles, settings.duplicates)
+    kept = len(battles)
+    return battles, CleaningReport(
+        rows, rows - present, present - different, different - kept, kept, settings.duplicates
+    )
+
+
+def _without_duplicates(battles: Battles, duplicates: Duplicates) -> Battles:
+    if duplicates == "none":
+        return battles
+    if duplicates == "aggregate":
+        return aggregate_votes(battles)
+    pairs = AnswerPairs.of(battles)
+    if duplicates == "all":
+        numbers = pairs.numbers(ordered=True, prompt=False)
+        return _keep(battles, np.bincount(numbers)[numbers] == 1)
+    first = np.zeros(len(battles), dtype=bool)
+    first[np.unique(pairs.numbers(ordered=False), return_index=True)[1]] = True
+    return _keep(battles, first)
+
+
+def _keep(battles: Battles, rows: Bools) -> Battles:
+    return battles if rows.all() else Battles(battles.table.filter(pa.array(rows)), battles.report)
+
+
+def aggregate_votes(battles: Battles) -> Battles:
+    """Aggregate the votes on each pair (same prompt, same two answers, in either order) into one row.
+
+    The joined row stands where the first of its rows stood and looks like it (id, order of the answers, models and
+    further columns); votes on the pair in the other order are swapped first. Its probabilities are the shares of the
+    votes, each counted with its weight, its weight is their sum, and its winner is the class with the largest share,
+    none where two classes share it. Sums are rounded once (`math.fsum`): swapping or reordering rows changes no bit of
+    them. Rows that are alone with their pair and rows without a vote stay as they are.
+
+    Args:
+        battles: The rows.
+
+    Returns:
+        The rows that remain, in the order of the first vote on each pair. When all weights are 0, the votes count
+        equally and the joined weight is 0.
+
+    Example:
+        >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "a"}
+        >>> swapped = {"prompt": "Hi", "response_a": "y", "response_b": "x", "winner": "a"}
+        >>> votes = aggregate_votes(Battles.from_rows([row, row, swapped, row]))
+        >>> len(votes), votes[0].probabilities, votes[0].weight, votes[0].winner
+        (1, (0.75, 0.25, 0.0), 4.0, 'a')
+    """
+    voted = np.flatnonzero(battles.labelled)
+    if len(voted) < 2:
+        return battles
+    votes = battles if len(voted) == len(battles) else battles.take(voted)
+    pairs = AnswerPairs.of(votes)
+    group = pairs.numbers(ordered=False)
+    several = np.bincount(group)[group] > 1
+    if not several.any():
+        return battles
+    first = np.unique(group, return_index=True)[1]
+    rows, kept = np.flatnonzero(several), first[np.bincount(group) > 1]
+    targets = votes.targets()
+    targets = np.where(pairs.reversed[:, None], swap_columns(targets), targets)  # (n, 3), in the order first shown
+    shares, weights = _sum_votes(by_appearance(group[rows]), targets[rows], votes.weights()[rows])
+    table = _with_labels(battles.table, voted[kept], shares, weights)
+    keep = np.ones(len(battles), dtype=bool)
+    keep[voted] = False
+    keep[voted[first]] = True
+    return Battles(table.filter(pa.array(keep)), battles.report)
+
+
+def _sum_votes(
+    group: Ints, targets: Probabilities, weights: NDArray[np.float64]
+) -> tuple[Probabilities, NDArray[np.float64]]:
+    """Return the weighted shares, shape (groups, 3), and the summed weights, shape (groups,)."""
+    order = np.argsort(group, kind="stable")
+    edges = [*np.flatnonzero(np.diff(group[order], prepend=-1)).tolist(), len(group)]
+    shares, totals = np.empty((len(edges) - 1, 3)), np.empty(len(edges) - 1)
+    for number, (start, stop) in enumerate(itertools.pairwise(edges)):
+        rows = order[start:stop]
+        totals[number] = math.fsum(weights[rows])
+        counted = weights[rows] if totals[number] > 0 else np.ones(len(rows))
+        mass = [math.fsum(column) for column in (targets[rows] * counted[:, None]).T.tolist()]
+        shares[number] = np.array(mass) / (totals[number] if totals[number] > 0 else len(rows))
+    return shares, totals
+
+
+def _with_labels(table: pa.Table, rows: Ints, shares: Probabilities, weights: NDArray[np.float64]) -> pa.Table:
+    largest = shares == shares.max(axis=1, keepdims=True)
+    names = np.array(CLASSES, dtype=object)[largest.argmax(axis=1)]
+    names[largest.sum(axis=1) > 1] = None
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(shares.ravel()), type=SCHEMA.field("probabilities").type)
+    fresh = {"winner": pa.array(names, pa.large_string()), "probabilities": flat, "weight": pa.array(weights)}
+    source = np.arange(table.num_rows)
+    source[rows] = table.num_rows + np.arange(len(rows))
+    for name, values in fresh.items():
+        column = pa.chunked_array([*table.column(name).chunks, values]).take(pa.array(source))
+        table = table.set_column(table.column_names.index(name), table.schema.field(name), column)
+    return table

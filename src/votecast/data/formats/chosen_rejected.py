@@ -1,0 +1,160 @@
+"""Pairs of a chosen and a rejected answer, and the benchmarks written that way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from votecast.data.cells import CellError, json_kind, looks_like_list, mend
+from votecast.data.formats.base import JSON, LIST, PLAIN, Columns, VoteFormat, join_ids, list_of, text_cells
+from votecast.data.messages import Message, looks_like_transcript, read_messages, read_transcript, turns_of
+from votecast.data.row_batch import RowBatch
+
+TRANSCRIPT = "transcript"
+_ANSWERS = ("chosen", "rejected")
+
+
+class _Sides(NamedTuple):
+    prompt: list[str | None] | None
+    response_a: list[str | None] | None
+    response_b: list[str | None] | None
+    chosen_is_a: bool
+
+
+_BAD = _Sides(None, None, None, chosen_is_a=True)
+
+
+class ChosenRejected(VoteFormat):
+    """Chosen and rejected answers, as text, messages or transcripts, with or without a prompt.
+
+    "Chosen" always first would reveal the answer: the side of each answer follows from a hash of the texts and the
+    seed, whatever the order of the rows.
+    """
+
+    name = "pairs"
+    needs: ClassVar[tuple[str, ...]] = _ANSWERS
+    takes: ClassVar[tuple[str, ...]] = ("id", "prompt", "chosen_model", "rejected_model", "language", "source")
+    text_columns: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS)
+    has_labels = True  # a pair is a vote
+
+    def __init__(self, names: Sequence[str], *args: Any) -> None:
+        super().__init__(names, *args)
+        self.notes.append(
+            f"chosen and rejected are put on sides a and b by a hash of their texts and the seed {self.options.seed}"
+        )
+        if "prompt" not in self.uses and self.text.get("chosen") == PLAIN:
+            self.notes.append("the file has no prompt column and plain texts: the prompts are empty")
+
+    def mode(self, name: str, head: Sequence[pa.Table]) -> str:
+        """Decide how the cells of a column hold their texts."""
+        cells = list(text_cells(name, head))
+        if not cells and not self._is_text(name, head):
+            return LIST
+        if self.options.text != "auto":
+            return self.options.text
+        if 2 * sum(_looks_like_json(cell) for cell in cells) >= len(cells):
+            return JSON
+        transcripts = sum(looks_like_transcript(bytes(cell[:256]).decode("utf-8", "replace")) for cell in cells)
+        return TRANSCRIPT if 2 * transcripts > len(cells) else PLAIN
+
+    def convert(self, batch: RowBatch) -> Columns:
+        """Convert a batch to the columns of battles."""
+        prompts = batch.values("prompt") if "prompt" in self.uses else [[]] * len(batch)
+        cells = zip(prompts, batch.values("chosen"), batch.values("rejected"), strict=True)
+        rows = [self._row(batch, position, *texts) for position, texts in enumerate(cells)]
+        first = pa.array([row.chosen_is_a for row in rows], pa.bool_())
+        chosen, rejected = batch.text("chosen_model"), batch.text("rejected_model")
+        columns = {
+            "prompt": list_of([row.prompt for row in rows]),
+            "response_a": list_of([row.response_a for row in rows]),
+            "response_b": list_of([row.response_b for row in rows]),
+            "model_a": pc.if_else(first, chosen, rejected),
+            "model_b": pc.if_else(first, rejected, chosen),
+            "language": batch.text("language"),
+            "source": batch.text("source"),
+        }
+        winner = pc.if_else(first, "a", "b").cast(pa.large_string())
+        return columns | self.ids(batch) | ({"winner": winner} if self.reads_labels else {})
+
+    def _row(self, batch: RowBatch, position: int, prompt: Any, chosen: Any, rejected: Any) -> _Sides:
+        talks: list[list[Message]] = []
+        for name, value in zip(self.text_columns, (prompt, chosen, rejected), strict=True):
+            talk = self._messages(batch, position, name, value)
+            if talk is None:
+                return _BAD
+            talks.append(talk)
+        # An answer that repeats its prompt is the whole conversation already.
+        whole = [talk if talk[: len(talks[0])] == talks[0] else [*talks[0], *talk] for talk in talks[1:]]
+        turns = turns_of(whole[0], "user")
+        if turns != turns_of(whole[1], "user"):
+            reason = "the rejected answer follows other user turns than the chosen one; they must share them"
+            batch.fault(position, "rejected", rejected, reason)
+            return _BAD
+        answers = [turns_of(talk, "assistant") for talk in whole]
+        keys = [hashlib.sha256(repr((self.options.seed, turns, answer)).encode()).digest() for answer in answers]
+        chosen_is_a = keys[0] < keys[1] if keys[0] != keys[1] else keys[0][0] % 2 == 0
+        first, second = answers if chosen_is_a else answers[::-1]
+        return _Sides(turns, first, second, chosen_is_a)
+
+    def _messages(self, batch: RowBatch, position: int, name: str, value: Any) -> list[Message] | None:
+        if value is None:
+            batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
+            return None
+        mode = self.text.get(name, LIST)
+        found = batch.decoded(position, name, value) if mode == JSON else value
+        if found is None:
+            batch.fault(position, name, value, "the cell is null; allowed is a JSON list")
+            return None
+        repairs: set[str] = set()
+        try:
+            messages = _read_cell(found, "user" if name == "prompt" else "assistant", mode, repairs)
+        except CellError as error:
+            batch.fault(position, name, value, str(error))
+            return None
+        batch.repair(repairs, position)
+        return messages
+
+
+class RewardBench(ChosenRejected):
+    """RewardBench: pairs with the names of their models, grouped in subsets."""
+
+    name = "rewardbench"
+    needs: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS, "chosen_model", "rejected_model", "subset")
+    takes: ClassVar[tuple[str, ...]] = ("id", "language")
+
+    def __init__(self, names: Sequence[str], *args: Any) -> None:
+        super().__init__(names, *args)
+        self.notes.append("ids are subset-id, as ids repeat between subsets")
+
+    def convert(self, batch: RowBatch) -> Columns:
+        """Convert a batch to the columns of battles."""
+        return super().convert(batch) | {"source": batch.text("subset")}
+
+    def ids(self, batch: RowBatch) -> Columns:
+        """Return the column of ids, which begin with the subset."""
+        if "id" not in self.uses:
+            return {}
+        return {"id": join_ids(batch.text("subset"), batch.text("id", required=True))}
+
+
+def _looks_like_json(cell: memoryview) -> bool:
+    return looks_like_list(cell) or (bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096]))
+
+
+def _read_cell(value: Any, role: str, mode: str, repairs: set[str]) -> list[Message]:
+    """Read one cell as messages; what is not a conversation is a turn, or turns, of this role."""
+    if isinstance(value, str) and mode == JSON:
+        raise CellError("the cell is a string; allowed is a JSON list")
+    if isinstance(value, str):
+        text = mend(value, repairs)
+        talk: list[Message] = read_transcript(text) if mode == TRANSCRIPT else [(role, text)]
+        return talk[:-1] if role == "user" and talk[-1] == ("assistant", "") else talk
+    if isinstance(value, list) and all(turn is None or isinstance(turn, str) for turn in value):
+        return [(role, turn and mend(turn, repairs)) for turn in value]
+    if isinstance(value, list):
+        return read_messages(value, repairs)
+    raise CellError(f"the value is {json_kind(value)}; allowed is text, a list of texts or a list of messages")

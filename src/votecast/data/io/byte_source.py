@@ -1,0 +1,177 @@
+"""Read bytes from a file, a pipe or standard input, decompressed on the way.
+
+The readers of all containers take their bytes from here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from votecast.data.io.stream import BATCH_BYTES, LEAN_BATCH_BYTES, damaged
+from votecast.errors import DataError
+
+HEAD_BYTES = 1 << 16
+_CHUNK = 1 << 20
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
+
+
+class ByteSource:
+    """Bytes to read once from the start; the head can be looked at before.
+
+    Args:
+        path: A file, or "-" for standard input.
+        lean: Whether memory counts more than time.
+        name: What to call it in messages; by default its path.
+
+    Attributes:
+        head: The first bytes, decompressed.
+        compression: gzip or zstd; None where the bytes are not compressed.
+
+    Raises:
+        DataError: If there is nothing to read; the message says why and what to do.
+    """
+
+    def __init__(self, path: str | Path, *, lean: bool = False, name: str | None = None) -> None:
+        self.lean = lean
+        self.path = name or ("standard input" if str(path) == "-" else str(path))
+        self.compression: str | None = None
+        self._closing: list[Any] = []
+        self._position = 0
+        self._opened: IO[bytes] = _open(path, self.path)
+        self._rest: Any = self._opened
+        self._file = None if str(path) == "-" or not self._opened.seekable() else str(path)
+        if str(path) != "-":
+            self._closing.append(self._opened)
+        try:
+            self.head = _read(self._rest, HEAD_BYTES)
+            self._decompress()
+        except OSError as error:
+            self.close()
+            raise DataError(damaged(self.path, error, self.compression)) from error
+        except DataError:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk; 0 where they are compressed or piped."""
+        return Path(self._file).stat().st_size if self._file is not None and self.compression is None else 0
+
+    @property
+    def share_read(self) -> float | None:
+        """Share of the bytes on disk that are read by now; None for a pipe."""
+        if self._file is None or self._opened.closed:
+            return None
+        return self._opened.tell() / max(Path(self._file).stat().st_size, 1)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Text to hold at a time."""
+        return LEAN_BATCH_BYTES if self.lean else BATCH_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read the next bytes; fewer than asked for only at the end."""
+        ahead = self.head[self._position : self._position + size]
+        self._position += len(ahead)
+        return ahead if len(ahead) == size else ahead + _read(self._rest, size - len(ahead))
+
+    def seekable(self) -> pa.NativeFile:
+        """Open the bytes as a seekable file; compressed or piped ones go through a temporary file.
+
+        Raises:
+            DataError: If the folder for temporary files has no room.
+        """
+        if self._file is not None and self.compression is None:
+            file = pa.OSFile(os.fsencode(self._file))
+        else:
+            spool = tempfile.TemporaryFile(prefix="votecast-")  # noqa: SIM115 - closed with the source
+            self._closing.append(spool)
+            while chunk := self.read(_CHUNK):
+                try:
+                    spool.write(chunk)
+                except OSError as error:
+                    raise DataError(
+                        f"{self.path} must be unpacked to be read, and the folder for temporary files "
+                        f"({tempfile.gettempdir()}) has no room for it: {error}; set TMPDIR to a folder with room, or "
+                        "unpack it yourself"
+                    ) from error
+            spool.seek(0)
+            file = pa.PythonFile(spool, mode="r")
+        self._closing.append(file)
+        return file
+
+    def close(self) -> None:
+        """Close whatever was opened."""
+        while self._closing:
+            self._closing.pop().close()
+
+    def _decompress(self) -> None:
+        for magic, name in _UNSUPPORTED.items():
+            if self.head.startswith(magic):
+                raise DataError(
+                    f"{self.path} is compressed with {name}; allowed are gzip and zstd: "
+                    "compress it with one of these, or not at all"
+                )
+        self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
+        if self.compression is None:
+            return
+        packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
+        self._rest = pa.CompressedInputStream(packed, self.compression)
+        self._closing.append(self._rest)
+        self.head = _read(self._rest, HEAD_BYTES)
+        if any(self.head.startswith(magic) for magic in _MAGIC):
+            raise DataError(f"{self.path} is compressed twice; unpack it once and try again")
+
+
+class _Joined(io.RawIOBase):
+    """A head that was read already, followed by the rest of its file."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        """Return True: it can always be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from the head while it lasts, then from the file."""
+        part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
+        part = part or self._rest.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _open(path: str | Path, name: str) -> Any:
+    if str(path) == "-":
+        if not hasattr(sys.stdin, "buffer"):
+            raise DataError("standard input is not a stream of bytes; name a file instead of '-'")
+        return sys.stdin.buffer
+    try:
+        if Path(path).is_dir():
+            raise DataError(f"{name} is a folder; a file of votes is needed: name one inside it")
+        return Path(path).open("rb", buffering=0)
+    except FileNotFoundError:
+        raise DataError(f"{name} does not exist; check the path (the working folder is {Path.cwd()})") from None
+    except PermissionError:
+        raise DataError(f"{name} may not be read; change its permissions (chmod u+r) or copy it") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name} cannot be opened: {error}; name a file that can be read") from error
+
+
+def _read(file: Any, size: int) -> bytes:
+    """Read exactly `size` bytes, or all there are; one system call at a time, so that signals arrive in between."""
+    parts: list[bytes] = []
+    take = getattr(file, "read1", file.read)
+    while size > 0 and (part := take(min(size, 1 << 30))):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,261 @@
+"""Write and read files of scores: what a reward model gives both answers, before anybody asks what it means for votes.
+
+`score` writes them; `link` and judges of bare scores read them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.artifacts import digest_of
+from votecast.data.io import RawBatch, TableStream, open_table
+from votecast.data.io.stream import shown
+from votecast.data.outputs.table_writer import ResultWriter, container_of, side_path
+from votecast.errors import DataError
+
+SCORES: Final = ("score_a", "score_b")
+"""The columns of the two scores, beside `id`."""
+
+KEY: Final = "votecast"
+_WITH_SCHEMA: Final = ("parquet", "arrow")
+_NAMED: Final = 5
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of both answers of n rows.
+
+    Args:
+        ids: Names of the rows, each once.
+        a: Scores of the first answers, shape (n,).
+        b: Scores of the second answers, shape (n,).
+        described: What made them: model, revision, template, cut and more; None for bare numbers.
+
+    Raises:
+        DataError: If there is not one finite score of each answer for each id, or an id occurs twice.
+
+    Example:
+        >>> Scores(["7"], np.array([1.5]), np.array([-0.5])).gap
+        array([2.])
+    """
+
+    ids: list[str]
+    a: Floats
+    b: Floats
+    described: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, column in zip(SCORES, (self.a, self.b), strict=True):
+            if column.shape != (len(self.ids),):
+                raise DataError(f"{name} has shape {column.shape} for {len(self.ids)} ids; give one score for each")
+        check_finite(self.ids, self.a, self.b)
+        twice = [name for name, count in Counter(self.ids).items() if count > 1]
+        if twice:
+            raise DataError(
+                f"{len(twice)} ids occur more than once in the scores (first: "
+                f"{', '.join(map(repr, twice[:_NAMED]))}); give every row an id of its own"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def gap(self) -> Floats:
+        """Score of a minus score of b, shape (n,)."""
+        return self.a - self.b
+
+
+def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
+    """Raise if scores are not finite.
+
+    Raises:
+        DataError: Counting them, and naming the first.
+    """
+    bad = ~(np.isfinite(a) & np.isfinite(b))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"row {first + 1} (id {ids[first]!r}) has score_a {a[first]} and score_b {b[first]} (rows like it: "
+            f"{int(bad.sum())}); every score must be a finite number: leave out the rows that could not be scored"
+        )
+
+
+class ScoreWriter(ResultWriter):
+    """Write scores as they come, atomically.
+
+    What made them is kept with the schema of Parquet and Arrow; for other files it lies in `<path>.settings.json`,
+    with the SHA-256 of the file.
+
+    Args:
+        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
+        described: What made the scores; anything JSON can hold. None for bare numbers.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: If the suffix is unknown.
+        ArtifactError: If the file exists or the disk refuses; nothing is left behind.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp()) / "scores.parquet"
+        >>> with ScoreWriter(out, {"model": "some/reward"}) as writer:
+        ...     writer.add(["7"], [1.5], [-0.5])
+        >>> read_scores(out).described
+        {'model': 'some/reward'}
+    """
+
+    def __init__(
+        self, path: str | Path, described: Mapping[str, Any] | None = None, *, overwrite: bool = False
+    ) -> None:
+        self._described = None if described is None else dict(described)
+        known = {} if described is None else {KEY: json.dumps(self._described, sort_keys=True, ensure_ascii=True)}
+        super().__init__(path, known, overwrite=overwrite, has_side=container_of(path)[0] not in _WITH_SCHEMA)
+
+    def add(self, ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> None:
+        """Add rows, in the order they are to have in the file.
+
+        Raises:
+            DataError: If there is not one finite score of each answer for each id.
+        """
+        scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
+        self.write_table(self.table(scores))
+
+    def table(self, scores: Scores) -> pa.Table:
+        """Return the rows of the file."""
+        return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
+
+    def empty_table(self) -> pa.Table:
+        """Return the table of a file without rows."""
+        return self.table(Scores([], np.empty(0), np.empty(0)))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what made the scores, and how many they are."""
+        return {"described": self._described, "rows": self.rows}
+
+
+def read_scores(path: str | Path) -> Scores:
+    r"""Read a file with the columns id, score_a and score_b; other columns are ignored.
+
+    Args:
+        path: CSV, TSV, JSON lines, Parquet or Arrow, also compressed.
+
+    Raises:
+        DataError: If a column is missing, a score is missing or not a finite number, an id occurs twice, or the file
+            is not the one that the settings beside it describe.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.csv"
+        >>> _ = path.write_text("id,score_a,score_b\n7,1.5,-0.5\n")
+        >>> read_scores(path).gap
+        array([2.])
+    """
+    ids: list[str] = []
+    parts: list[Floats] = [np.empty((0, 2))]
+    with open_table(path) as stream:
+        described = _described(path, stream)
+        for batch in stream:
+            ids += read_ids(stream.path, batch)
+            columns = [
+                read_numbers(stream.path, batch, name, "leave out the rows that could not be scored") for name in SCORES
+            ]
+            parts.append(np.column_stack(columns))
+    if not ids:
+        raise DataError(f"{path} holds no scores; give a file with at least one row of id, {', '.join(SCORES)}")
+    a, b = np.concatenate(parts).T
+    return Scores(ids, np.ascontiguousarray(a), np.ascontiguousarray(b), described)
+
+
+def described_of(path: str | Path) -> dict[str, Any] | None:
+    """Return what made the scores in a file, without reading them; None for bare numbers.
+
+    Raises:
+        DataError: If the file is not a table of scores, or not the one that the settings beside it describe.
+    """
+    with open_table(path) as stream:
+        return _described(path, stream)
+
+
+def read_ids(path: str, batch: RawBatch) -> list[str]:
+    """Return the ids of a batch.
+
+    Raises:
+        DataError: If one is missing; the message names its row.
+    """
+    ids = batch.table.column("id").to_pylist() if "id" in batch.table.column_names else [None]
+    lacking = next((at for at, name in enumerate(ids) if name in (None, "")), None)
+    if lacking is not None:
+        raise DataError(f"{path}, row {batch.rows[lacking]}, column 'id': the value is missing; every row needs one")
+    return [str(name) for name in ids]
+
+
+def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
+    """Return a column of a batch as float64; NaN and infinity are allowed.
+
+    Args:
+        path: Name of the file, for messages.
+        batch: The rows, n of them.
+        name: The column.
+        cure: What to do about a cell that is not a number.
+
+    Raises:
+        DataError: If a cell is missing or not a number; the message names it.
+    """
+    if name not in batch.table.column_names:
+        raise DataError(f"{path}, row {batch.rows[0]}: {name!r} is missing; {cure}")
+    column = batch.table.column(name)
+    if not column.null_count and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    out = np.empty(len(column))
+    for at, cell in enumerate(column.to_pylist()):
+        try:
+            out[at] = float("not a number" if isinstance(cell, bool) else cell)
+        except (TypeError, ValueError):
+            what = "the value is missing" if cell in (None, "") else f"{shown(str(cell))} is not a number"
+            raise DataError(f"{path}, row {batch.rows[at]}, column {name!r}: {what}; {cure}") from None
+    return out
+
+
+def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
+    """Check the columns, and return what the schema, or the settings beside the file, say of the scores."""
+    missing = [name for name in ("id", *SCORES) if name not in stream.names]
+    if missing:
+        raise DataError(
+            f"{stream.path} holds no scores: {', '.join(map(repr, missing))} is missing, its columns are "
+            f"{', '.join(map(repr, stream.names)) or 'none'}; needed are id, {', '.join(SCORES)}"
+        )
+    text = (stream.schema.metadata or {}).get(KEY.encode())
+    if text is not None:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: what made the scores cannot be read ({error}); write the scores again") from error
+        if not isinstance(value, dict):
+            raise DataError(f"{path}: what made the scores is {type(value).__name__}, not an object; write them again")
+        return value
+    side = side_path(path)
+    if str(path) == "-" or not side.is_file():
+        return None
+    try:
+        whole = json.loads(side.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{side} cannot be read ({error}); remove it to take the scores as bare numbers") from error
+    if not isinstance(whole, dict) or "described" not in whole:
+        return None
+    if whole.get("sha256") != digest_of(Path(path)):
+        raise DataError(
+            f"{path} is not the file that {side.name} describes: it has changed since; write the scores again, or "
+            f"remove {side.name} to take them as bare numbers"
+        )
+    return whole["described"] if isinstance(whole["described"], dict) else None

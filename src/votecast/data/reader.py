@@ -1,0 +1,348 @@
+"""Read a file of votes as battles, part by part, in memory that does not grow with the file.
+
+Everything that takes a path of votes goes through `VoteReader`, `iter_votes` or `read_votes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from votecast.data.battles import Battles
+from votecast.data.formats import FORMATS, FormatOptions, VoteFormat, find_format
+from votecast.data.io import LARGE_FILE, BadRow, RawBatch, TableStream, open_table
+from votecast.data.labels import BOTH_BAD, read_both_bad
+from votecast.data.row_batch import RowBatch
+from votecast.data.row_checks import BadRows, ReadReport, RowChecks, side_file_of
+from votecast.data.row_sampling import StratifiedSample
+from votecast.errors import ConfigError, DataError
+
+HEAD_ROWS = 64
+"""Rows by which format and text mode are decided."""
+_HEAD_BYTES = 16 << 20
+_CHOICES = {
+    "format": ("auto", *FORMATS, "names"),
+    "text": ("auto", "json", "plain"),
+    "labels": ("optional", "required", "ignored"),
+}
+
+
+class VoteReader:
+    r"""Read a file of votes part by part; memory stays flat whatever its length.
+
+    Args:
+        path: CSV, TSV, JSON lines, Parquet or Arrow, also gzip- or zstd-compressed; "-" is standard input.
+        format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast; names (models and votes alone) with
+            `ranking`; "auto" goes by the columns.
+        text: Whether text cells are "json" lists or "plain" text; "auto" decides once a column by the first rows.
+        bad_rows: "error" stops at the first bad row, "quarantine" writes bad rows with reasons to a side file.
+        quarantine: The side file; by default `<name of the file>.quarantine.jsonl` in the working folder. It is written
+            when the last row was read, and only if there is a bad row.
+        limit: Read at most this many rows.
+        sample: Keep this fraction of the rows, stratified by label, in the order of the file.
+        seed: Seed of the sample, and of the sides of chosen and rejected answers.
+        labels: "required" makes a row without a vote bad, "ignored" does not look at votes.
+        keep: Further columns to carry along, as text.
+        numbers: Further columns to carry along, as numbers; a row where one is not a finite number is a bad row. A file
+            that has them, and ids, needs no texts.
+        ranking: Read for a leaderboard: a further column `both_bad` marks ties that were votes against both answers,
+            and a file that names the models of its rows needs no texts.
+        overwrite: Whether an existing side file may be replaced.
+        lean: Whether to hold as little as possible at a time, for work that takes far longer than reading.
+        name: What to call the file in messages and reports; by default its path.
+
+    Attributes:
+        report: What was found and repaired, complete when the last part was read.
+
+    Ids must be unique: a row whose id occurred before is a bad row. Where a file has no ids, rows are numbered from 0.
+
+    Raises:
+        ConfigError: If an option has a value that is not allowed.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "votes.csv"
+        >>> _ = path.write_text("prompt,response_a,response_b,winner\nWhy?,Because.,No.,a\n")
+        >>> reader = VoteReader(path)
+        >>> [battle.winner for battles in reader for battle in battles], reader.report.text["prompt"]
+        (['a'], 'plain')
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        format: str = "auto",
+        text: str = "auto",
+        bad_rows: str = "error",
+        quarantine: str | Path | None = None,
+        limit: int | None = None,
+        sample: float | None = None,
+        seed: int = 0,
+        labels: str = "optional",
+        keep: Sequence[str] = (),
+        numbers: Sequence[str] = (),
+        ranking: bool = False,
+        overwrite: bool = False,
+        lean: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(path, str | Path):
+            raise DataError(
+                f"a file is given as {type(path).__name__}; allowed is its path: "
+                "frames and lists of dicts go straight to train, evaluate and predict_proba"
+            )
+        for option, value in {"format": format, "text": text, "labels": labels}.items():
+            if value not in _CHOICES[option]:
+                raise ConfigError(f"{option} is {value!r}; allowed are {', '.join(_CHOICES[option])}")
+        self._side_file = side_file_of(path, bad_rows, quarantine)
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
+        if sample is not None:
+            StratifiedSample(sample, seed)
+        self._name = name or str(path)
+        self.report = ReadReport(path=self._name)
+        self._path = path
+        self._format = format
+        self._options = FormatOptions(text=text, labels=labels, seed=seed, numbers=tuple(numbers), ranking=ranking)
+        self._limit = limit
+        self._sample = sample
+        self._keep = (*keep, *numbers)
+        self._overwrite = overwrite
+        self._lean = lean
+        self._stream: TableStream | None = None
+
+    def __iter__(self) -> Iterator[Battles]:
+        """Yield parts of some megabytes; iterating again reads the file again, with a new report."""
+        self.report = ReadReport(path=self._name, sampling=self._describe_sampling())
+        with contextlib.ExitStack() as files:
+            bad = files.enter_context(BadRows(self._name, self._side_file, overwrite=self._overwrite))
+            checks = RowChecks(self.report, bad, self._side_file)
+            stream = files.enter_context(self._open(checks.waiting.append, lean=self._lean))
+            self._stream = stream
+            # A thread that waits for a silent pipe would outlive Ctrl-C: only files are read ahead.
+            large = not self._lean and Path(self._path).is_file() and Path(self._path).stat().st_size >= LARGE_FILE
+            batches = files.enter_context(contextlib.closing(_read_batches(stream, ahead=large)))
+            head = _Head(batches)
+            source = self._find_format(stream, head.rows())
+
+            def begin(raw: RawBatch) -> RowBatch:
+                batch = RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv"))
+                if large:
+                    source.parse_ahead(batch)
+                return batch
+
+            def convert(batch: RowBatch) -> Battles:
+                return self._convert(batch, source, checks, release=not large)
+
+            # `map` lets go of each batch when it is converted; a generator expression would hold it.
+            row_batches = map(begin, itertools.chain(head.batches(), batches))
+            yield from self._choose_rows(map(convert, _one_ahead(row_batches) if large else row_batches))
+            if self._limit is None or self.report.rows < self._limit:
+                checks.finish()
+
+    @property
+    def expected_rows(self) -> int | None:
+        """About how many rows this reader will yield, once it has begun; None for a pipe.
+
+        It follows from the share of the bytes that is read by now, so that a progress bar needs no second pass.
+        """
+        rows = self._stream.expected_rows if self._stream is not None else None
+        if rows is None:
+            return None
+        return round(min(rows * (self._sample or 1), self._limit or rows))
+
+    def check_columns(self) -> None:
+        """Check by the first rows alone, before a long work, that this is a file of battles.
+
+        Raises:
+            DataError: If the file cannot be opened, or its columns fit no format.
+        """
+        with (
+            self._open(list[BadRow]().append, lean=True) as stream,  # reported when the file is read
+            contextlib.closing(_read_batches(stream, ahead=False)) as batches,
+        ):
+            self._find_format(stream, _Head(batches).rows())
+        self.report = ReadReport(path=self._name)
+
+    def _open(self, on_bad_row: Callable[[BadRow], None], *, lean: bool) -> TableStream:
+        name = None if self._name == str(self._path) else self._name
+        return open_table(self._path, on_bad_row=on_bad_row, lean=lean, name=name)
+
+    def _find_format(self, stream: TableStream, head: Sequence[pa.Table]) -> VoteFormat:
+        open_ended = stream.container == "jsonl"
+        names = _filled_names(head) if open_ended else stream.names
+        source = find_format(stream.path, names, head, self._options, wanted=self._format, open_ended=open_ended)
+        missing = [name for name in self._keep if name not in names]
+        if missing:
+            no_numbers = "; a judge of bare numbers cannot score texts and predicts only files with these columns"
+            why = no_numbers if set(missing) & set(self._options.numbers) else " to keep"
+            raise DataError(f"{stream.path} has no column {', '.join(missing)}{why}; it has {', '.join(names)}")
+        self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
+        self.report.format, self.report.text = source.name, source.text
+        self.report.notes.extend(source.notes)
+        if self._options.ranking and self._options.labels == "ignored" and _holds_votes(source, head):
+            self.report.notes.append("its votes are not looked at; give the file as --input (votes) to use them")
+        return source
+
+    def _convert(self, batch: RowBatch, source: VoteFormat, checks: RowChecks, *, release: bool) -> Battles:
+        """Return the good rows of a batch as battles; the bad ones are passed on."""
+        columns = source.convert(batch)
+        columns |= {name: batch.numbers(name) for name in self._options.numbers}
+        if "id" in columns:
+            checks.fault_repeated_ids(batch, columns["id"], "leave the column out")
+        checks.finish_batch(batch)
+        known = {*source.known, *self._keep, *self.report.ignored}
+        self.report.ignored.extend(name for name in batch.table.column_names if name not in known)
+        keep = self._keep
+        if self._options.ranking:
+            columns[BOTH_BAD] = read_both_bad(batch, columns.get("winner"))
+            keep = tuple(dict.fromkeys((*keep, BOTH_BAD)))
+        battles = Battles(batch.battles(columns, keep))
+        if release:
+            pa.default_memory_pool().release_unused()
+        return battles
+
+    def _choose_rows(self, parts: Iterator[Battles]) -> Iterator[Battles]:
+        """Yield the rows that were asked for: sample first, then the limit."""
+        sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
+        for battles in filter(len, parts):
+            if sample is not None:
+                battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
+            if self._limit is not None:
+                battles = battles[: self._limit - self.report.rows]
+            self.report.count(battles)
+            if len(battles):
+                yield battles
+            if self.report.rows == self._limit:
+                return
+
+    def _describe_sampling(self) -> str | None:
+        chosen = []
+        if self._sample is not None:
+            chosen.append(f"sample {self._sample:g}, stratified by label, in file order, seed {self._options.seed}")
+        if self._limit is not None:
+            chosen.append(f"limit {self._limit}")
+        return "; ".join(chosen) or None
+
+
+def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:
+    """Read a file of votes in parts; memory stays flat whatever its length.
+
+    Args:
+        path: The file, or "-" for standard input.
+        options: As of `VoteReader`.
+
+    Raises:
+        DataError: If the file or a row cannot be read; the message names the place.
+    """
+    return iter(VoteReader(path, **options))
+
+
+def read_votes(path: str | Path, **options: Any) -> Battles:
+    """Read a whole file of votes.
+
+    Args:
+        path: The file, or "-" for standard input.
+        options: As of `VoteReader`.
+
+    Returns:
+        The battles, with what was found and repaired in `.report`.
+
+    Raises:
+        DataError: If the file or a row cannot be read; the message names the place.
+    """
+    reader = VoteReader(path, **options)
+    battles = Battles.concat(list(reader))
+    battles.report = reader.report
+    return battles
+
+
+def _read_batches(stream: TableStream, *, ahead: bool) -> Generator[RawBatch, None, None]:
+    """Yield the batches; if `ahead`, the next one is read while the last one is worked on, at the price of memory."""
+    batches = iter(stream)
+    if not ahead:
+        yield from batches
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="votecast-read") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _one_ahead(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:
+    """Yield the same batches, each when the next one has been begun."""
+    last = next(batches, None)
+    for batch in batches:
+        if last is not None:
+            yield last
+        last = batch
+    if last is not None:
+        yield last
+
+
+class _Head:
+    """The first batches of a file, read before the rest and yielded once.
+
+    Args:
+        batches: The batches; as many are taken as hold `HEAD_ROWS` rows, or fewer where rows are very large.
+    """
+
+    def __init__(self, batches: Iterator[RawBatch]) -> None:
+        self._batches: list[RawBatch] = []
+        self._taken: list[int] = []
+        size = 0
+        while sum(self._taken) < HEAD_ROWS and size < _HEAD_BYTES and (batch := next(batches, None)) is not None:
+            most, taken = min(batch.table.num_rows, HEAD_ROWS - sum(self._taken)), 0
+            while taken < most and size < _HEAD_BYTES:
+                size += batch.table.slice(taken, 1).nbytes
+                taken += 1
+            self._batches.append(batch)
+            self._taken.append(taken)
+
+    def rows(self) -> list[pa.Table]:
+        """Return the first rows, which do not depend on how the file is divided into batches."""
+        return [batch.table.slice(0, taken) for batch, taken in zip(self._batches, self._taken, strict=True)]
+
+    def batches(self) -> Iterator[RawBatch]:
+        """Yield the batches, and release each."""
+        while self._batches:
+            yield self._batches.pop(0)
+
+
+def _holds_votes(source: VoteFormat, head: Sequence[pa.Table]) -> bool:
+    """Return whether a column of votes has a value in the first rows; chosen and rejected always are votes."""
+    columns = [table.column(name) for table in head for name in source.label_columns if name in table.column_names]
+    has_values = any(cell not in (None, "") for column in columns for cell in column.to_pylist())
+    return has_values or (source.has_labels and not source.label_columns)
+
+
+def _filled_names(head: Sequence[pa.Table]) -> list[str]:
+    """Return the columns with a value in the first rows."""
+    names = dict.fromkeys(name for table in head for name in table.column_names)
+    return [
+        name for name in names if any(name in t.column_names and t.column(name).null_count < t.num_rows for t in head)
+    ]
+
+
+def _strata(battles: Battles) -> pa.ChunkedArray:
+    """Return the label of each row; of a soft label the largest share."""
+    winner = battles.column("winner")
+    soft = battles.column("probabilities")
+    if soft.null_count == len(soft):
+        return winner
+    shares = pc.fill_null(pc.list_element(soft, 0), 0.0), pc.list_element(soft, 1), pc.list_element(soft, 2)
+    largest = pc.if_else(
+        pc.greater(shares[2], pc.max_element_wise(*shares[:2])),
+        "tie",
+        pc.if_else(pc.greater(shares[1], shares[0]), "b", "a"),
+    )
+    return pc.coalesce(winner, pc.if_else(pc.is_valid(soft), largest, None).cast(winner.type))

@@ -1,0 +1,266 @@
+"""One batch of a file while it becomes battles: typed columns, faults of rows, repairs.
+
+Readers and frames make a `RowBatch` of every raw batch; the formats convert its columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from votecast.data.battles import SCHEMA, TURNS
+from votecast.data.cells import (
+    TEXT_OR_LIST,
+    CellError,
+    Cells,
+    json_kind,
+    load_json,
+    load_turns,
+    mend,
+    mend_turns,
+    parse_cells,
+)
+from votecast.data.io import BadRow, RawBatch
+
+_PARSERS = 2
+
+
+@cache
+def _parsers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_PARSERS, thread_name_prefix="votecast-parse")
+
+
+class RowBatch:
+    """The rows of one batch; positions count from 0 inside it.
+
+    Args:
+        batch: The rows as the container holds them.
+        empty_is_missing: Whether an empty text is a missing value, as in CSV, which cannot tell the two apart.
+
+    Attributes:
+        faults: What is wrong, by position; the first fault of a row is the one that is kept.
+        repairs: Positions of repaired rows by kind of repair.
+        repairs_before: Numbers of the rows that the container repaired, by kind.
+    """
+
+    def __init__(self, batch: RawBatch, *, empty_is_missing: bool) -> None:
+        self.table = batch.table
+        self.rows = batch.rows
+        self.encoded = batch.encoded
+        self.repairs_before = batch.repairs
+        self.faults: dict[int, BadRow] = {}
+        self.repairs: dict[str, list[int]] = {}
+        self._empty_is_missing = empty_is_missing
+        self._parsing: dict[str, Future[Cells]] = {}
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.table.column_names
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which rows have no fault, shape (n,)."""
+        good = np.ones(len(self), dtype=bool)
+        good[list(self.faults)] = False
+        return good
+
+    def fault(self, position: int, column: str, value: object, reason: str) -> None:
+        """Note that a row is bad."""
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        self.faults.setdefault(position, BadRow(int(self.rows[position]), column, text, reason))
+
+    def repair(self, kinds: Iterable[str], position: int) -> None:
+        """Note what was repaired in a row."""
+        for kind in sorted(kinds):
+            self.repairs.setdefault(kind, []).append(position)
+
+    def text(self, name: str, *, required: bool = False) -> pa.LargeStringArray:
+        """Return a column as text, null where the value is missing (and a fault there, if it is required)."""
+        if name not in self and not required:
+            return pa.nulls(len(self), pa.large_string())
+        column = self._column(name)
+        if name in self.encoded or pa.types.is_nested(column.type):
+            texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in self.values(name)]
+            column = pa.array(texts, pa.large_string())
+        column = _as_text(column)
+        missing = self._missing(column)
+        if required:
+            self._fault_missing(name, missing)
+        return _replaced(column, missing, None) if self._empty_is_missing else column
+
+    def numbers(self, name: str) -> pa.DoubleArray:
+        """Return a column as finite numbers; NaN, and a fault, where a value is not one."""
+        column = self._column(name)
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            found = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        else:
+            found = np.array([_number(value) for value in self.values(name)], dtype=np.float64)
+        for position in np.flatnonzero(~np.isfinite(found)):
+            value = column[int(position)].as_py()
+            self.fault(int(position), name, value, "the value must be a finite number; leave out rows without one")
+        return pa.array(found)
+
+    def values(self, name: str) -> list[Any]:
+        """Return a column as Python values, None where they are missing or cannot be read."""
+        values = self._column(name).to_pylist()
+        if name in self.encoded:
+            values = [self.decoded(position, name, value) for position, value in enumerate(values)]
+        return [None if value == "" and self._empty_is_missing else value for value in values]
+
+    def decoded(self, position: int, name: str, text: Any) -> Any:
+        """Decode a JSON text; None, and a fault, where it is not JSON. Other values stay as they are."""
+        if not isinstance(text, str):
+            return text
+        try:
+            value, repairs = load_json(text)
+        except CellError as error:
+            self.fault(position, name, text, str(error))
+            return None
+        self.repair(repairs, position)
+        return value
+
+    def parse_ahead(self, modes: Mapping[str, str]) -> None:
+        """Begin to parse the text columns that hold JSON lists in parallel; `turns` waits for each of them."""
+        for name, mode in modes.items():
+            if mode == "json" and name in self and name not in self.encoded and is_text(self._column(name).type):
+                column = _as_text(self._column(name))
+                cells = _replaced(column, self._missing(column), "[]")
+                self._parsing[name] = _parsers().submit(parse_cells, cells)
+
+    def turns(self, name: str, mode: str) -> pa.Array:
+        """Return a column of turns as list<large_string>; bad rows are noted, and null or empty.
+
+        Args:
+            name: The column.
+            mode: "json" where texts are JSON lists; otherwise a text is one turn.
+        """
+        column = self._column(name)
+        if name in self.encoded or not (is_text(column.type) or _holds_text(column.type)):
+            return self._turns_one_by_one(name, mode)
+        column = _as_text(column) if is_text(column.type) else column.cast(TURNS)
+        missing = self._missing(column)
+        self._fault_missing(name, missing)
+        if not pa.types.is_large_string(column.type):
+            return column
+        if mode != "json":
+            return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
+        parsing = self._parsing.get(name)
+        found = parsing.result() if parsing else parse_cells(_replaced(column, missing, "[]"))
+        for position, reason in found.bad.items():
+            self.fault(position, name, column[position].as_py(), reason)
+        for kind, positions in found.repairs.items():
+            self.repairs.setdefault(kind, []).extend(positions)
+        return found.turns
+
+    def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
+        """Read a column that no single Arrow type holds: texts in some rows, lists in others."""
+        turns: list[list[str | None]] = []
+        for position, value in enumerate(self.values(name)):
+            lists: list[str | None] = []
+            repairs: set[str] = set()
+            try:
+                if value is None:
+                    raise CellError(f"the value is missing; every row needs a {name}")
+                if isinstance(value, str) and mode == "json":
+                    lists, repairs = load_turns(value)
+                elif isinstance(value, str):
+                    lists = [mend(value, repairs)]
+                elif isinstance(value, list):
+                    lists = mend_turns(value, repairs, TEXT_OR_LIST)
+                else:
+                    raise CellError(f"the value is {json_kind(value)}; {TEXT_OR_LIST}")
+                self.repair(repairs, position)
+            except CellError as error:
+                self.fault(position, name, value, str(error))
+            turns.append(lists)
+        return pa.array(turns, TURNS)
+
+    def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> pa.Table:
+        """Return the good rows as a table of battles.
+
+        Args:
+            columns: Columns of `SCHEMA`, one value a row; missing ones are filled.
+            keep: Further columns of the file to carry along, as text unless they are among `columns`.
+        """
+        filled = {field.name: self._filled(field, columns) for field in SCHEMA}
+        names = [name for name in keep if name not in filled]
+        further = {name: columns[name] if name in columns else self.text(name) for name in names}
+        arrays = [*filled.values(), *further.values()]
+        if self.faults:
+            good = pa.array(self.good)
+            arrays = [array.filter(good) for array in arrays]
+        kept = [pa.field(name, array.type) for name, array in further.items()]
+        return pa.Table.from_arrays(arrays, schema=pa.schema([*SCHEMA, *kept]))
+
+    def _filled(self, field: pa.Field, columns: dict[str, pa.Array]) -> pa.Array:
+        if field.name in columns:
+            return columns[field.name]
+        if field.name == "weight":
+            return pa.array(np.ones(len(self)))
+        if field.name == "id":
+            return pa.array(self.rows - 1).cast(pa.large_string())
+        return pa.nulls(len(self), field.type)
+
+    def _column(self, name: str) -> pa.Array:
+        if name not in self:
+            return pa.nulls(len(self))
+        column = self.table.column(name)
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+        return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+
+    def _missing(self, column: pa.Array) -> NDArray[np.int64]:
+        """Return the positions without a value."""
+        missing = np.zeros(len(column), dtype=bool)
+        if column.null_count:
+            missing = pc.is_null(column).to_numpy(zero_copy_only=False)
+        if self._empty_is_missing and pa.types.is_large_string(column.type) and len(column):
+            offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+            missing = missing | (offsets[1:] == offsets[:-1])
+        return np.flatnonzero(missing)
+
+    def _fault_missing(self, name: str, missing: NDArray[np.int64]) -> None:
+        for position in missing:
+            value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
+            self.fault(int(position), name, value, f"{what}; every row needs a {name}")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's three types of text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and (is_text(kind.value_type) or pa.types.is_null(kind.value_type)))
+
+
+def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None) -> pa.Array:
+    if not len(positions):
+        return column
+    mask = np.zeros(len(column), dtype=bool)
+    mask[positions] = True
+    return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float("nan" if value is None or isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _as_text(column: pa.Array) -> pa.LargeStringArray:
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
+    return column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())

@@ -1,0 +1,264 @@
+"""What a reader finds in the rows it reads: bad rows, repeated ids, repairs; and the report on all of it.
+
+`VoteReader` and `CandidateReader` share `RowChecks`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from votecast.artifacts import atomic_file, check_free
+from votecast.data.battles import Battles
+from votecast.data.io import BadRow
+from votecast.data.row_batch import RowBatch
+from votecast.errors import ConfigError, DataError
+
+FIRST_ROWS = 5
+"""Row numbers kept for each kind of repair."""
+
+
+@dataclass
+class ReadReport:
+    """What was read from one file.
+
+    Args:
+        path: The file.
+        container: csv, parquet, jsonl or arrow, with its compression.
+        format: lmsys, wsdm, arena, pairs, rewardbench, mtbench or votecast.
+        text: For each text column, whether its cells are "json" lists, "plain" text, "transcript" or "list", which they
+            are already.
+        rows: Rows that were read.
+        labelled: Rows among them with a vote or a soft label.
+        repairs: Number of repairs by kind.
+        examples: First row numbers of each kind of repair.
+        quarantined: Bad rows written to the side file.
+        quarantine: The side file.
+        ignored: Columns of the file that were not used.
+        sampling: The limit or sample that was asked for, as text.
+        notes: Further remarks for the reader of the output.
+    """
+
+    path: str
+    container: str = ""
+    format: str = ""
+    text: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+    labelled: int = 0
+    repairs: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[int]] = field(default_factory=dict)
+    quarantined: int = 0
+    quarantine: str | None = None
+    ignored: list[str] = field(default_factory=list)
+    sampling: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, battles: Battles) -> None:
+        """Add rows that were read."""
+        self.rows += len(battles)
+        self.labelled += int(battles.labelled.sum())
+
+    def repaired(self, kind: str, rows: Iterable[int]) -> None:
+        """Add rows in which something was repaired.
+
+        Args:
+            kind: What was repaired, and how.
+            rows: Their numbers in the file, from 1.
+        """
+        for row in rows:
+            self.repairs[kind] = self.repairs.get(kind, 0) + 1
+            first = self.examples.setdefault(kind, [])
+            if len(first) < FIRST_ROWS and row not in first:
+                first.append(row)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-able values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class BadRows:
+    """Raise for the first bad row, or write bad rows with their reasons to a side file.
+
+    Args:
+        path: The file they come from.
+        side_file: JSON lines to write them to, atomically; None makes the first one an error.
+        overwrite: Whether an existing side file may be replaced.
+
+    Attributes:
+        count: Rows written to the side file.
+
+    Raises:
+        ArtifactError: If the side file is in the way; nothing is read.
+
+    Example:
+        >>> with BadRows("votes.csv", None) as bad:
+        ...     bad.add(BadRow(3, "winner", "draw", "allowed are a, b and tie"))
+        Traceback (most recent call last):
+        votecast.errors.DataError: votes.csv, row 3, column 'winner': allowed are a, b and tie; given is 'draw'; ...
+    """
+
+    def __init__(self, path: str, side_file: Path | None, *, overwrite: bool = False) -> None:
+        if side_file is not None:
+            check_free(side_file, overwrite=overwrite)
+        self.count = 0
+        self._path = path
+        self._side_file = side_file
+        self._overwrite = overwrite
+        self._open = contextlib.ExitStack()
+        self._file: IO[str] | None = None
+
+    def add(self, bad: BadRow, cells: dict[str, Any] | None = None) -> None:
+        """Write one row to the side file.
+
+        Args:
+            bad: The row and what is wrong with it.
+            cells: The whole row, where it could be taken apart.
+
+        Raises:
+            DataError: If bad rows are an error.
+        """
+        if self._side_file is None:
+            raise DataError(
+                f"{bad.message(self._path)}; mend the row, or pass --bad-rows quarantine to set such rows aside"
+            )
+        if self._file is None:
+            part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
+            self._file = self._open.enter_context(part.open("w", encoding="utf-8"))
+        line = {"file": self._path, "row": bad.row, "column": bad.column, "value": bad.value, "reason": bad.reason}
+        self._file.write(json.dumps(line | ({"cells": cells} if cells is not None else {}), default=str) + "\n")
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+
+class IdIndex:
+    """The ids seen so far, as sorted 64-bit hashes with the row of each: 16 bytes a row.
+
+    Example:
+        >>> index = IdIndex()
+        >>> index.repeated(["x", "y", "x"], np.array([1, 2, 3]))
+        {2: 1}
+        >>> index.repeated(["y"], np.array([4]))
+        {0: 2}
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+
+    def repeated(self, ids: Sequence[str], rows: NDArray[np.int64]) -> dict[int, int]:
+        """Add the next ids, and find those that were there before.
+
+        Args:
+            ids: The ids.
+            rows: Row of each, shape (n,).
+
+        Returns:
+            Position of each id that was there before, with the row where it was.
+        """
+        hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
+        _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        earlier = rows[first[inverse]]  # (n,) row of the first occurrence in this batch
+        again = earlier != rows
+        for known, known_rows in self._runs:
+            at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+            found = known[at] == hashes
+            again |= found
+            earlier = np.where(found, known_rows[at], earlier)
+        fresh = first[~again[first]]  # in the order of their hashes
+        hashes, rows = hashes[fresh], rows[fresh]
+        # Runs of similar length are merged, so that there are few of them.
+        while self._runs and len(self._runs[-1][0]) <= 2 * len(hashes):
+            known, known_rows = self._runs.pop()
+            order = np.argsort(np.concatenate([known, hashes]), kind="stable")
+            hashes = np.concatenate([known, hashes])[order]
+            rows = np.concatenate([known_rows, rows])[order]
+        if len(hashes):
+            self._runs.append((hashes, rows))
+        return {int(i): int(earlier[i]) for i in np.flatnonzero(again)}
+
+
+class RowChecks:
+    """The checks of one pass over a file, and where their findings go.
+
+    Args:
+        report: Receives repairs and the count of bad rows.
+        bad: Receives bad rows.
+        side_file: Where `bad` writes them.
+
+    Attributes:
+        waiting: Bad rows that the container found, until the rows before them are through.
+    """
+
+    def __init__(self, report: ReadReport, bad: BadRows, side_file: Path | None) -> None:
+        self.waiting: list[BadRow] = []
+        self._report = report
+        self._bad = bad
+        self._side_file = side_file
+        self._ids = IdIndex()
+
+    def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
+        """Note a fault for each good row whose id was used before.
+
+        Args:
+            batch: The rows.
+            ids: Their ids.
+            cure: What to do where the ids have no meaning.
+        """
+        good = np.flatnonzero(batch.good)
+        names = ids.take(pa.array(good)).to_pylist()
+        for at, earlier in self._ids.repeated(names, batch.rows[good]).items():
+            reason = f"the id was used before, in row {earlier}; ids must be unique, so rename it or {cure}"
+            batch.fault(int(good[at]), "id", names[at], reason)
+
+    def finish_batch(self, batch: RowBatch) -> None:
+        """Pass on the bad rows of batch and container in the order of the file, and report the other rows' repairs."""
+        last = int(batch.rows[-1])
+        found: list[tuple[BadRow, int | None]] = [(bad, position) for position, bad in batch.faults.items()]
+        found += [(bad, None) for bad in self.waiting if bad.row <= last]
+        self.waiting[:] = [bad for bad in self.waiting if bad.row > last]
+        for bad, position in sorted(found, key=lambda each: each[0].row):
+            self._add(bad, None if position is None else batch.table.slice(position, 1).to_pylist()[0])
+        for kind, positions in batch.repairs.items():
+            self._report.repaired(kind, [int(batch.rows[i]) for i in positions if i not in batch.faults])
+        rejected = {fault.row for fault in batch.faults.values()}
+        for kind, rows in batch.repairs_before.items():
+            self._report.repaired(kind, [row for row in rows if row not in rejected])
+
+    def finish(self) -> None:
+        """Pass on what the container found after the last batch."""
+        for bad in self.waiting:
+            self._add(bad, None)
+
+    def _add(self, bad: BadRow, cells: dict[str, Any] | None) -> None:
+        self._bad.add(bad, cells)
+        self._report.quarantined = self._bad.count
+        self._report.quarantine = str(self._side_file)
+
+
+def side_file_of(path: str | Path, bad_rows: str, quarantine: str | Path | None) -> Path | None:
+    """Return where bad rows are quarantined; None where they are errors.
+
+    Raises:
+        ConfigError: If `bad_rows` is neither error nor quarantine.
+    """
+    if bad_rows not in ("error", "quarantine"):
+        raise ConfigError(f"bad_rows is {bad_rows!r}; allowed are error, quarantine")
+    if bad_rows == "error":
+        return None
+    name = "stdin" if str(path) == "-" else Path(path).name
+    return Path(quarantine) if quarantine is not None else Path(f"{name}.quarantine.jsonl")

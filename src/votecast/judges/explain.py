@@ -1,0 +1,382 @@
+"""Explain the predictions of a baseline: the effect of each group of features on the probabilities, exactly.
+
+The service returns these reasons; their groups and sentences are in `reasons.yaml`.
+
+Both models of a baseline are sums once they are looked at feature by feature: the linear one by itself, the trees by
+their SHAP values (Lundberg & Lee 2017, "A unified approach to interpreting model predictions"; exact for trees:
+Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees"). Summed over
+groups of features, they give strength and closeness of a battle as a handful of numbers. What a group moves of
+p_a - p_b is then its Shapley value (Shapley 1953) in the game whose players are the groups, each of which brings its
+share of strength and closeness, and whose outcome is p_a - p_b after averaging and calibration. Nothing is sampled:
+all subsets of the groups are run. So the effects of a battle add up to its p_a - p_b, and swapping the responses
+changes their signs and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from math import comb, expm1
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from votecast.calibration.tie_models import davidson_probabilities
+from votecast.data.battles import Battles
+from votecast.data.groups import group_values
+from votecast.features import PairFeatures, extract
+from votecast.judges.out_of_fold import Fitted
+from votecast.models.baseline import BaselineModel, Contributions, PreparedFeatures
+
+Look = dict[str, float]
+"""Features of one answer, or those that both share, by name."""
+
+_ROWS_AT_ONCE = 32
+_MIN_LANGUAGE = 0.02
+"""Share of typical words or letters above which a language is named."""
+
+_SPACED = 0.1
+"""Share of Chinese and Japanese letters up to which a text is counted in words."""
+
+_MIN_WORDS, _MIN_CHARACTERS = 8, 40
+"""Length below which the language of an answer is not named."""
+
+_DATA: Final[dict[str, Any]] = yaml.safe_load((resources.files("votecast.judges") / "reasons.yaml").read_text("utf-8"))
+
+
+@dataclass(frozen=True)
+class Reason:
+    """The effect of one group of features on the prediction for one battle.
+
+    Args:
+        name: Short name of the group.
+        text: What the answers show of it, in plain words.
+        effect: Probability it moved from answer b to answer a (above 0) or from a to b (below 0): its share of
+            p_a - p_b.
+    """
+
+    name: str
+    text: str
+    effect: float
+
+
+def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
+    """Explain predictions by what the answers show.
+
+    Args:
+        judge: Any judge.
+        battles: n battles.
+
+    Returns:
+        For every battle a reason for each group of features, the strongest first; their effects add up to p_a - p_b.
+        None for a judge that is not of the baseline family.
+
+    Example:
+        >>> from votecast.judges.load import load_judge
+        >>> rows = [
+        ...     {"prompt": "Where is Rome?", "response_a": "In Italy, on the Tiber.", "response_b": "I cannot say."}
+        ... ]
+        >>> judge, battles = load_judge("bundled:baseline"), Battles.from_rows(rows)
+        >>> reasons = explain(judge, battles)[0]
+        >>> a, b, _ = judge.predict_proba(battles)[0]
+        >>> bool(abs(sum(reason.effect for reason in reasons) - (a - b)) < 1e-9)
+        True
+    """
+    fitted = getattr(judge, "fitted", None)
+    if not isinstance(fitted, Fitted) or not all(isinstance(member, BaselineModel) for member in fitted.members):
+        return None
+    starts = range(0, len(battles), _ROWS_AT_ONCE)
+    return [reasons for start in starts for reasons in _explain(fitted, battles[start : start + _ROWS_AT_ONCE])]
+
+
+def _explain(fitted: Fitted, battles: Battles) -> list[list[Reason]]:
+    features = extract(battles, threads=1)
+    parts = [
+        member.contributions(PreparedFeatures(features))
+        for member in fitted.members
+        if isinstance(member, BaselineModel)
+    ]
+    effects = _shapley(_outcomes(fitted, parts, battles))
+    found = []
+    for row, shown, moved in zip(effects, looks(features), _moves(parts), strict=True):
+        sides = [{name: float(np.sign(effect)) * move for name, move in moved.items()} for effect in row]
+        order = np.argsort(-np.abs(row), kind="stable").tolist()
+        found.append([Reason(GROUPS[n].name, GROUPS[n].text(shown, sides[n]), float(row[n])) for n in order])
+    return found
+
+
+def _moves(parts: Sequence[Contributions]) -> list[dict[str, float]]:
+    """Return how far each feature moves the strength of answer a in every battle, over all members."""
+    total: dict[str, NDArray[np.float64]] = {}
+    for part in parts:
+        for name, moved in zip(part.names, part.strength.T, strict=True):
+            plain = name.removeprefix("own_").removeprefix("gap_")
+            total[plain] = total[plain] + moved if plain in total else moved
+    return [dict(zip(total, row, strict=True)) for row in np.stack(list(total.values()), axis=1).tolist()]
+
+
+def _outcomes(fitted: Fitted, parts: Sequence[Contributions], battles: Battles) -> NDArray[np.float64]:
+    """Return calibrated p_a - p_b of every battle for every subset of the groups, shape (n, 2 ** groups)."""
+    inside = _subsets().T.astype(np.float64)
+    total = np.zeros((len(battles) * inside.shape[1], 3))
+    for found in parts:
+        places = np.array([group_of(name) for name in found.names])
+        s, t = (_within(_grouped(part, places), inside) for part in (found.strength, found.closeness))
+        total += davidson_probabilities(s.ravel(), (found.base + t).ravel())
+    groups = {by: np.repeat(group_values(battles, by), inside.shape[1]).tolist() for by in fitted.calibrator.by}
+    p = fitted.calibrator.transform(total / len(fitted.members), groups)
+    return np.asarray((p[:, 0] - p[:, 1]).reshape(len(battles), -1))
+
+
+def _grouped(shares: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum over the columns of each group, shape (n, groups)."""
+    return np.stack(
+        [np.ascontiguousarray(shares[:, places == group]).sum(axis=1) for group in range(len(GROUPS))], axis=1
+    )
+
+
+def _within(shares: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over the groups of each subset, in the same order whatever the other rows, shape (n, 2 ** groups)."""
+    total = np.zeros((len(shares), inside.shape[1]))
+    for share, has in zip(shares.T, inside, strict=True):
+        total += share[:, None] * has
+    return total
+
+
+def _shapley(outcomes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Shapley value of every group, shape (n, groups): what it adds to subsets, weighted by size."""
+    subsets = _subsets()
+    size = subsets.sum(axis=1)
+    effects = np.zeros((len(outcomes), len(GROUPS)))
+    for group in range(len(GROUPS)):
+        without = np.flatnonzero(~subsets[:, group])
+        weights = 1 / (len(GROUPS) * np.array([comb(len(GROUPS) - 1, int(k)) for k in size[without]]))
+        effects[:, group] = np.ascontiguousarray(
+            (outcomes[:, without | (1 << group)] - outcomes[:, without]) * weights
+        ).sum(axis=1)
+    return effects
+
+
+@cache
+def _subsets() -> NDArray[np.bool_]:
+    """Return which groups are in each subset, shape (2 ** groups, groups); bit g of its position is group g."""
+    return np.asarray((np.arange(2 ** len(GROUPS))[:, None] >> np.arange(len(GROUPS))) & 1, dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one feature is put into words.
+
+    Args:
+        kind: "count" where the feature is the logarithm of one more than a count, "share" or "number".
+        sentence: A sentence with a place for the number of answer a, and for that of answer b.
+    """
+
+    kind: str
+    sentence: str
+
+    def number(self, value: float) -> str:
+        """Write the number behind a feature.
+
+        Example:
+            >>> MEASURES["prompt_long_words_in"].number(0.25), MEASURES["words"].number(2.3979)
+            ('25', '10')
+        """
+        if self.kind == "count":
+            return f"{round(expm1(value)):,}"
+        return f"{100 * value:.3g}" if self.kind == "share" else f"{value:.1f}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Features that are explained together.
+
+    Args:
+        name: Short name, as a heading.
+        features: Features of one answer that belong to it.
+        sentence: Writes a sentence on a pair, given answer a, answer b and what both share.
+        covered: Features whose numbers are in that sentence.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    sentence: Callable[[Look, Look, Look], str]
+    covered: tuple[str, ...] = ()
+
+    def text(self, shown: tuple[Look, Look, Look], moved: Mapping[str, float]) -> str:
+        """Describe a pair, beginning with the feature that moved most and differs.
+
+        Args:
+            shown: Answer a, answer b, and what both share.
+            moved: How far each feature moved the prediction to the side to which all of the group moved it.
+        """
+        a, b, _ = shown
+        known = [name for name in self.features if name in MEASURES and moved.get(name, 0) > 0]
+        pairs = {name: (MEASURES[name].number(a[name]), MEASURES[name].number(b[name])) for name in known}
+        apart = [name for name, (one, two) in pairs.items() if one != two]
+        sentence = self.sentence(*shown)
+        most = max(apart, key=lambda name: moved[name], default=None)
+        if most is None or most in self.covered:
+            return sentence
+        return f"{MEASURES[most].sentence.format(*pairs[most])} {sentence}"
+
+
+def group_of(column: str) -> int:
+    """Return the position in `GROUPS` of a column that the trees or the linear model read.
+
+    Example:
+        >>> [GROUPS[group_of(name)].name for name in ("own_chars", "gap_words_3", "prompt_wants_code")]
+        ['Length', 'Choice of words', 'The prompt']
+    """
+    if column in _GROUP_OF:
+        return _GROUP_OF[column]
+    name = column.removeprefix("own_").removeprefix("gap_")
+    return _GROUP_OF.get(name, _GROUP_OF["terms"] if column != name else _GROUP_OF["prompt"])
+
+
+def looks(features: PairFeatures) -> list[tuple[Look, Look, Look]]:
+    """Return the features of every battle by name: of answer a, of answer b, and of both."""
+
+    def _named(names: tuple[str, ...], rows: NDArray[np.float32]) -> list[Look]:
+        return [dict(zip(names, row.tolist(), strict=True)) for row in rows]
+
+    one, two = _named(features.names, features.a), _named(features.names, features.b)
+    return list(zip(one, two, _named(features.shared_names, features.shared), strict=True))
+
+
+def _length(a: Look, b: Look, _: Look) -> str:
+    unspaced = max(look["script_han"] + look["script_kana"] for look in (a, b)) > _SPACED
+    unit, column = ("character", "chars") if unspaced else ("word", "words")
+    one, two = (_number_of(look[column], unit) for look in (a, b))
+    return f"Answer A has {one}, answer B has {two}."
+
+
+def _layout(a: Look, b: Look, _: Look) -> str:
+    one, two = (_number_of(look["lines"], "line") for look in (a, b))
+    return _counts(a, b, "layout", f"Plain text: {one} in answer A, {two} in answer B.")
+
+
+def _code(a: Look, b: Look, _: Look) -> str:
+    return _counts(a, b, "code", "Neither answer shows code or sums; what is left are digits and signs.")
+
+
+def _refusal(a: Look, b: Look, _: Look) -> str:
+    return _counts(a, b, "refusal", "Neither answer declines, apologises or warns.")
+
+
+def _counts(a: Look, b: Look, group: str, neither: str) -> str:
+    """Count what a group counts in both answers."""
+    found = []
+    for look in (a, b):
+        counts = []
+        for word, entry in _DATA["counted"][group].items():
+            if count := sum(round(float(np.expm1(look[name]))) for name in entry["features"]):
+                counts.append(f"{count:,} {word if count == 1 else entry['plural']}")
+        found.append(", ".join(counts))
+    one, two = found
+    return f"Answer A: {one or 'none of it'}; answer B: {two or 'none of it'}." if one or two else neither
+
+
+def _closeness(a: Look, b: Look, _: Look) -> str:
+    one, two = (round(100 * look["prompt_words_in"]) for look in (a, b))
+    return f"Answer A repeats {one}% of the words of the prompt, answer B {two}%."
+
+
+def _language(a: Look, b: Look, _: Look) -> str:
+    found = []
+    for look in (a, b):
+        shares = {name.removeprefix("is_").capitalize(): look[name] for name in look if name.startswith("is_")}
+        shares |= {language: look[script] for script, language in _DATA["scripts"].items()}
+        best = max(shares, key=lambda name: shares[name])
+        characters, words = (np.expm1(look[name]) for name in ("chars", "words"))
+        spaced = look["script_han"] + look["script_kana"] <= _SPACED
+        is_short = characters < _MIN_CHARACTERS or (spaced and words < _MIN_WORDS)
+        found.append((best if shares[best] > _MIN_LANGUAGE else "", is_short))
+    (one, one_short), (two, two_short) = found
+    if one_short and two_short:
+        return "The answers are too short to recognise their languages."
+    if one == two and not one_short and not two_short:
+        return f"Both answers seem to be in {one}." if one else "The languages of the answers are not recognised."
+    parts = [
+        f"answer {side} is too short to recognise its language"
+        if is_short
+        else f"answer {side} seems to be in {name or 'a language that is not recognised'}"
+        for side, (name, is_short) in zip("AB", found, strict=True)
+    ]
+    return _as_sentence("; ".join(parts))
+
+
+def _phrases(a: Look, b: Look, _: Look) -> str:
+    gaps = {words: a[name] - b[name] for name, words in _DATA["phrases"].items()}
+    parts = []
+    for side, sign in (("A", 1), ("B", -1)):
+        more = [words for words in sorted(gaps, key=lambda w: -sign * gaps[w]) if sign * gaps[words] > 0]
+        parts += [f"answer {side} has more {' and '.join(more[:2])}"] if more else []
+    return _as_sentence("; ".join(parts)) if parts else "Both answers use the same turns of phrase."
+
+
+def _sentences(a: Look, b: Look, _: Look) -> str:
+    one, two = (_number_of(look["sentence_words"], "word") for look in (a, b))
+    distinct = [round(100 * look["distinct_words"]) for look in (a, b)]
+    return (
+        f"Sentences of answer A have {one} on average, those of answer B {two}; {distinct[0]}% of the words of answer "
+        f"A and {distinct[1]}% of answer B are distinct."
+    )
+
+
+def _vocabulary(_: Look, __: Look, ___: Look) -> str:
+    return "Words and word beginnings, weighted by how answers with such words fared in the votes."
+
+
+def _likeness(_: Look, __: Look, shared: Look) -> str:
+    return f"The answers share {round(100 * shared['likeness_words'])}% of their words; the more, the closer the vote."
+
+
+def _prompt(_: Look, __: Look, shared: Look) -> str:
+    wants = [name for name in ("list", "table", "code", "text") if shared[f"prompt_wants_{name}"] > 0]
+    asks = f" and seems to ask for {' and '.join(wants)}" if wants else ""
+    words = _number_of(shared["prompt_words"], "word")
+    return f"The prompt has {words}{asks}, which changes what counts in an answer."
+
+
+def _number_of(feature: float, unit: str) -> str:
+    count = round(float(np.expm1(feature)))
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+_SENTENCES: Final[dict[str, Callable[[Look, Look, Look], str]]] = {
+    "length": _length,
+    "layout": _layout,
+    "code": _code,
+    "closeness": _closeness,
+    "language": _language,
+    "refusal": _refusal,
+    "phrases": _phrases,
+    "sentences": _sentences,
+    "vocabulary": _vocabulary,
+    "likeness": _likeness,
+    "prompt": _prompt,
+}
+
+MEASURES: Final = {
+    name: Measure(entry["kind"], entry["sentence"].replace("{what}", what))
+    for entry in _DATA["measures"]
+    for name, what in entry["features"].items()
+}
+"""The features that can be put into words by a number."""
+
+GROUPS: Final = tuple(
+    Group(entry["name"], tuple(entry["features"]), _SENTENCES[entry["sentence"]], tuple(entry.get("covered", ())))
+    for entry in _DATA["groups"]
+)
+"""Every column that a baseline reads belongs to exactly one."""
+
+_GROUP_OF: Final = {name: place for place, group in enumerate(GROUPS) for name in group.features}

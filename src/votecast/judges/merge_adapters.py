@@ -1,0 +1,124 @@
+"""Merge the adapters of a judge into its weights, after checking that its predictions stay the same.
+
+This is what `votecast merge` runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from votecast.data.battles import Battles
+from votecast.errors import ConfigError, JudgeError
+from votecast.judges.recipe import load_recipe
+from votecast.judges.trained import TrainedJudge
+from votecast.types import Progress, no_progress
+
+if TYPE_CHECKING:
+    from votecast.models.base import Model
+    from votecast.models.neural.model import NeuralModel
+
+Weights = Literal["bf16", "fp32"]
+
+TOLERANCE: dict[Weights, float] = {"bf16": 1e-3, "fp32": 1e-5}
+"""By how much a probability may move: bf16 rounds the sum of weight and product, fp32 the sum alone."""
+
+FAMILIES = ("cross_encoder", "siamese", "decoder")
+
+_PROMPTS = (
+    "Which planet has the most moons?",
+    "Write a haiku about rain.",
+    "Explain recursion to a child, then show it in Python.",
+    "Summarise: the meeting was moved from Monday to Thursday because the hall is being painted.",
+)
+_ANSWERS = (
+    "Saturn, with well over a hundred that are confirmed.",
+    "I am not sure, and would rather look it up than guess.",
+    "- first point\n- second point\n- and a third, which matters most",
+    "",
+    "A box holds a smaller box, which holds a smaller one still; `def f(n): return 1 if n == 0 else n * f(n - 1)`. "
+    * 4,
+)
+
+
+def merge_judge(
+    judge: TrainedJudge, weights: Weights | None = None, *, progress: Progress = no_progress
+) -> TrainedJudge:
+    """Add the adapters of a judge to the weights they stand beside.
+
+    A base of 4 or 8 bits is taken as it is, so that the sum is that on which the judge was trained.
+
+    Args:
+        judge: A judge whose members hold adapters.
+        weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16.
+        progress: Progress callback.
+
+    Returns:
+        A judge of the same predictions without any base outside its folder. Its note `merged` has the largest
+        difference of a probability on the battles that both predicted.
+
+    Raises:
+        ConfigError: If the family does not allow these weights.
+        JudgeError: If a member has no adapter, or a probability moves by more than is allowed.
+
+    Example:
+        >>> TOLERANCE["bf16"]
+        0.001
+    """
+    recipe, members = judge.recipe, judge.fitted.members
+    if recipe.family not in FAMILIES:
+        raise JudgeError(
+            f"judge {judge.name!r} is of the family {recipe.family}, which has no adapters to merge; allowed are "
+            f"{', '.join(FAMILIES)}"
+        )
+    import torch
+
+    from votecast.models.neural.merged import forecast_in_full, has_adapter, merged, unmerged
+
+    if not all(has_adapter(member) for member in members):
+        raise JudgeError(f"judge {judge.name!r} has no adapters: its folder holds all its weights; use it as it is")
+    model = cast("Any", recipe.model)
+    held = getattr(model, "weights", "fp32")
+    kind: Weights = weights or ("fp32" if held == "fp32" else "bf16")
+    changes: dict[str, Any] = {"adapter": None}
+    if hasattr(model, "weights"):
+        changes |= {"weights": kind, "start": None}
+    elif kind != "fp32":
+        raise ConfigError(f"weights is {kind}, and judges of the family {recipe.family} are kept in fp32; drop it")
+    settings = model.model_copy(update=changes)
+
+    probes = Battles.from_rows(
+        [
+            {"prompt": prompt, "response_a": _ANSWERS[n % 5], "response_b": _ANSWERS[(n + 1 + k) % 5]}
+            for n, prompt in enumerate(_PROMPTS)
+            for k in range(3)
+        ]
+    )
+    made: list[Model] = []
+    largest = 0.0
+    for number, member in enumerate(members):
+        progress("merging", number, len(members))
+        prepared, apart = member.prepare(probes), unmerged(cast("NeuralModel", member))
+        before = forecast_in_full(apart, prepared)
+        apart.release()
+        done = merged(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
+        moved = np.abs(before - forecast_in_full(done, prepared))
+        done.release()
+        made.append(done)
+        largest = max(largest, float(moved.max()) if np.isfinite(moved).all() else float("inf"))
+    progress("merging", len(members), len(members))
+    if not largest <= TOLERANCE[kind]:
+        more = "; merge into fp32" if kind == "bf16" else "; keep the judge with its adapters"
+        raise JudgeError(
+            f"merged into {kind}, a probability moves by {largest:.1e}, and at most {TOLERANCE[kind]:.0e} is allowed"
+            f"{more}"
+        )
+    found = TrainedJudge.of(
+        load_recipe(recipe.dump() | {"model": settings.dump()}), replace(judge.fitted, members=made, stored=())
+    )
+    note: dict[str, Any] = {"weights": kind, "largest_difference": largest, "battles": len(probes)}
+    note |= {"of": judge.hash, "base": members[0].base}
+    found.record(figures=judge.figures, **(judge.notes | {"merged": note}))
+    return found

@@ -1,0 +1,296 @@
+"""Find the rows that none of several judges had seen, on which they can be compared and combined.
+
+Ensembles are fitted on them; the leaderboard predicts the votes of its own training file with them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from votecast.calibration import Chain, crossfit_calibrate
+from votecast.data.battles import Battles
+from votecast.data.duplicates import prompt_clusters
+from votecast.errors import DataError, LeakError
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds
+from votecast.judges.trained import TrainedJudge
+from votecast.types import Probabilities, swap_columns
+
+Floats = NDArray[np.float64]
+Key = tuple[str, str, int]
+
+_NAMED: Final = 5
+_SAME: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Rows that several judges predicted without having seen them, each calibrated as it is by itself.
+
+    Args:
+        ids: Names of the rows, n of them.
+        content: Hash of each row's texts.
+        predictions: Predictions of each judge, shape (judges, n, 3).
+        swapped: The same for the swapped battles; None where swapping the responses only swaps columns a and b.
+        targets: Soft labels, shape (n, 3).
+        weights: Shape (n,).
+        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
+        about: Where the rows come from and which were refused, for the record and the screen.
+        battles: The rows themselves, where they are at hand.
+        swapped_content: Hash of each row's texts with the responses swapped, where it is known.
+    """
+
+    ids: list[str]
+    content: list[str]
+    predictions: Floats
+    swapped: Floats | None
+    targets: Probabilities
+    weights: Floats
+    clusters: NDArray[np.int64]
+    about: dict[str, Any] = field(default_factory=dict)
+    battles: Battles | None = None
+    swapped_content: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def out_of_fold(self, p: Probabilities, swapped: Probabilities | None, fold: NDArray[np.int64]) -> OutOfFold:
+        """Return the table of other predictions for the same rows, such as those of an ensemble."""
+        return OutOfFold(
+            rows=np.arange(len(self)),
+            ids=self.ids,
+            content=self.content,
+            fold=fold,
+            raw=p,
+            targets=self.targets,
+            weights=self.weights,
+            clusters=self.clusters,
+            swapped=swapped,
+            swapped_content=self.swapped_content,
+        )
+
+
+def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
+    """Return the out-of-fold rows that judges have in common, by id and texts.
+
+    A row is refused where prompts like its own lay on both sides of a fold of some judge, so that the member which
+    predicted it had been trained on its prompt. Labels, weights and the order of the responses are those of the first
+    judge; another one may have been fitted on the same row with its responses swapped.
+
+    Args:
+        judges: Judges by label; at least one.
+
+    Raises:
+        DataError: If there is no row in common, or none but refused ones.
+    """
+    first = next(iter(judges.values())).fitted.out_of_fold
+    keys = list(_numbered(first.ids, first.content))
+    tables = {name: _find_rows(judge, keys, first.swapped_content) for name, judge in judges.items()}
+    common = np.all([table.rows >= 0 for table in tables.values()], axis=0)
+    if not common.any():
+        raise DataError(_describe_nothing_shared(judges))
+    seen = {name: common & seen_prompts(judges[name])[table.rows] for name, table in tables.items()}
+    kept = np.flatnonzero(common & ~np.any(list(seen.values()), axis=0))
+    refused = {name: int(part.sum()) for name, part in seen.items() if part.any()}
+    if not len(kept):
+        raise DataError(
+            f"all {int(common.sum()):,} rows that the judges share were refused: rows with prompts like theirs were in "
+            f"the training part of {', '.join(refused)}; train with folds.method grouped, or give votes that none of "
+            "them has seen with --input"
+        )
+    tables = {name: table.take(kept) for name, table in tables.items()}
+    pairs = [_calibrate_out_of_fold(name, judge, tables[name]) for name, judge in judges.items()]
+    labels = [table.in_order(table.held.targets[table.rows]) for table in tables.values()]
+    unlike = np.any([np.abs(other - labels[0]).max(axis=1) > _SAME for other in labels], axis=0)
+    return Shared(
+        ids=[first.ids[row] for row in kept],
+        content=[first.content[row] for row in kept],
+        predictions=np.stack([p for p, _ in pairs]),
+        swapped=_stack_swapped(pairs),
+        targets=labels[0],
+        weights=first.weights[kept],
+        clusters=_join_clusters([table.held.clusters[table.rows] for table in tables.values()]),
+        about={
+            "rows_from": "out_of_fold",
+            "out_of_fold": {name: len(table.held) for name, table in tables.items()},
+            "common": int(common.sum()),
+            "exchanged": {name: int(table.swapped.sum()) for name, table in tables.items() if table.swapped.any()},
+            "refused": refused,
+            "other_labels": int(unlike.sum()),
+        },
+        swapped_content=None if first.swapped_content is None else [first.swapped_content[row] for row in kept],
+    )
+
+
+def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int = 0) -> Shared:
+    """Let judges predict votes that none of them has seen.
+
+    Args:
+        judges: Judges by label; at least one.
+        votes: The votes.
+        seed: Seed of the clusters of near-duplicate prompts.
+
+    Raises:
+        DataError: If there are no votes, or a row has none.
+        LeakError: If votes share prompts with the training of a judge; the message names it.
+    """
+    if not len(votes):
+        raise DataError("there are no votes to fit an ensemble on; give at least a few hundred")
+    targets = votes.targets()
+    for name, judge in judges.items():
+        if judge.prompt_hashes is not None and len(rows := judge.prompt_hashes.overlap(votes)):
+            first = ", ".join(map(repr, votes.take(rows[:_NAMED]).ids))
+            raise LeakError(
+                f"{len(rows)} of {len(votes)} votes have prompts on which judge {name!r} was trained (first ids: "
+                f"{first}), so that an ensemble fitted on them would trust it too much; give votes on other prompts"
+            )
+    pairs: list[tuple[Probabilities, Probabilities | None]] = []
+    for judge in judges.values():
+        ordered = judge.fitted.members[0].order_matters
+        pairs.append((judge.predict_proba(votes), judge.predict_proba(votes.swapped()) if ordered else None))
+    return Shared(
+        ids=votes.ids,
+        content=votes.content_hashes(),
+        predictions=np.stack([p for p, _ in pairs]),
+        swapped=_stack_swapped(pairs),
+        targets=targets,
+        weights=votes.weights(),
+        clusters=prompt_clusters(votes, seed=seed),
+        about={"rows_from": "votes", "common": len(votes), "refused": {}},
+        battles=votes,
+        swapped_content=votes.swapped().content_hashes(),
+    )
+
+
+def seen_prompts(judge: TrainedJudge) -> NDArray[np.bool_]:
+    """Return of which out-of-fold rows the prompt, or one like it, was in the training part of their member.
+
+    Folds that were grouped by prompt have none, but for clusters larger than a fold. Others are looked at row by row;
+    where the folds that were trained on are not kept (a single split), nothing can be ruled out.
+
+    Args:
+        judge: A fitted judge.
+
+    Returns:
+        Shape (n,), in the order of `judge.fitted.out_of_fold`.
+    """
+    held, facts = judge.fitted.out_of_fold, judge.fitted.facts
+    folds = facts.get("folds", {})
+    if not len(held) or folds.get("seen_prompts") == 0:
+        return np.zeros(len(held), dtype=bool)
+    if folds.get("method") == "given validation rows":
+        return np.isin(held.clusters, folds.get("seen_clusters", []))
+    keeps_prompts_whole = folds.get("method") == "grouped" and not any(
+        "both sides" in note for note in folds.get("notes", ())
+    )
+    if len(held) < facts.get("rows", 0) and not keeps_prompts_whole:
+        return np.ones(len(held), dtype=bool)
+    pairs = np.unique(np.stack([held.clusters, held.fold]), axis=1)
+    clusters, folds_of = np.unique(pairs[0], return_counts=True)
+    return np.isin(held.clusters, clusters[folds_of > 1])
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of the first judge among the out-of-fold rows of another, and which of them have swapped responses."""
+
+    held: OutOfFold
+    rows: NDArray[np.int64]
+    swapped: NDArray[np.bool_]
+
+    def take(self, kept: NDArray[np.int64]) -> _Table:
+        return _Table(self.held, self.rows[kept], self.swapped[kept])
+
+    def in_order(self, p: Probabilities) -> Probabilities:
+        """Return probabilities of these rows in the order of responses of the first judge."""
+        return np.where(self.swapped[:, None], swap_columns(p), p)
+
+
+def _find_rows(judge: TrainedJudge, keys: Sequence[Key], swapped_content: Sequence[str] | None) -> _Table:
+    """Find rows by id and texts, or by id and the texts with the responses swapped; -1 where there are none."""
+    held = judge.fitted.out_of_fold
+    place = {key: row for row, key in enumerate(_numbered(held.ids, held.content))}
+    rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
+    swapped = np.zeros(len(keys), dtype=bool)
+    if swapped_content is not None:
+        others = zip(keys, swapped_content, strict=True)
+        found = np.array([place.get((name, other, number), -1) for (name, _, number), other in others], dtype=np.int64)
+        swapped = (rows < 0) & (found >= 0)
+        rows = np.where(swapped, found, rows)
+    return _Table(held, rows, swapped)
+
+
+def _numbered(ids: Sequence[str], content: Sequence[str]) -> Iterator[Key]:
+    """Yield id, texts, and a number that tells rows apart that are alike in both."""
+    count: Counter[tuple[str, str]] = Counter()
+    for key in zip(ids, content, strict=True):
+        yield *key, count[key]
+        count[key] += 1
+
+
+def _calibrate_out_of_fold(name: str, judge: TrainedJudge, table: _Table) -> tuple[Probabilities, Probabilities | None]:
+    """Calibrate out-of-fold rows, in both orders, by calibrators that had not seen them.
+
+    The calibrator that came with the training is fitted anew on the other folds; those that came later were fitted on
+    other votes and are taken as they are.
+    """
+    held, calibrator = judge.fitted.out_of_fold, judge.fitted.calibrator
+    if calibrator.by:
+        raise DataError(
+            f"judge {name!r} is calibrated by {', '.join(calibrator.by)}, which its out-of-fold rows lack; give votes "
+            "that no judge has seen with --input, or the judge as it was before"
+        )
+    method = judge.recipe.calibration.method
+    parts = calibrator.parts if isinstance(calibrator, Chain) else (calibrator,)
+    later = parts[1:] if method != "none" or parts[0].method == "none" else parts
+
+    def _calibrate(p: Probabilities) -> Probabilities:
+        if method != "none":
+            fitted_on = (method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))
+            p = crossfit_calibrate(*fitted_on, p, clusters=held.clusters)
+        for part in later:
+            p = part.transform(p)
+        return np.asarray(p[table.rows])
+
+    p = _calibrate(held.raw)
+    if held.swapped is None:
+        return table.in_order(p), None
+    q, swapped = _calibrate(held.swapped), table.swapped[:, None]
+    return np.where(swapped, q, p), np.where(swapped, p, q)
+
+
+def _stack_swapped(pairs: Sequence[tuple[Probabilities, Probabilities | None]]) -> Floats | None:
+    if all(swapped is None for _, swapped in pairs):
+        return None
+    return np.stack([swap_columns(p) if swapped is None else swapped for p, swapped in pairs])
+
+
+def _join_clusters(clusters: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Join clusters such that rows are together that any judge found alike."""
+    n = len(clusters[0])
+    numbers = [np.unique(part, return_inverse=True)[1] for part in clusters]
+    starts = np.cumsum([n, *(int(part.max()) + 1 for part in numbers)])
+    columns = np.concatenate([part + start for part, start in zip(numbers, starts, strict=False)])
+    rows = np.tile(np.arange(n), len(clusters))
+    size = int(starts[-1])
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
+    found: NDArray[np.int64] = connected_components(graph, directed=False)[1][:n].astype(np.int64)
+    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+
+
+def _describe_nothing_shared(judges: Mapping[str, TrainedJudge]) -> str:
+    tables = {name: judge.fitted.out_of_fold for name, judge in judges.items()}
+    counts = ", ".join(f"{name!r} has {len(table):,}" for name, table in tables.items())
+    names = set.intersection(*(set(table.ids) for table in tables.values()))
+    hint = f" {len(names):,} ids occur in all of them, with other texts;" if names else ""
+    return (
+        f"the judges have no out-of-fold row in common, by id and texts ({counts});{hint} train them on the same "
+        "votes, or give votes that none of them has seen with --input"
+    )

@@ -1,0 +1,292 @@
+"""From battles to the rows of a leaderboard: which models met, which rows share a prompt, votes against both, style.
+
+Called by `votecast.leaderboard.rank_votes`, which turns the rows into `Games`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from votecast.data.answer_pairs import by_appearance
+from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.duplicates import prompt_clusters
+from votecast.data.formats.textless import Names
+from votecast.data.labels import BOTH_BAD
+from votecast.data.prompts import normalise_prompt
+from votecast.errors import ConfigError, DataError
+from votecast.features.styling import STYLING, styling_gap
+from votecast.leaderboard.connectivity import join_names
+from votecast.metrics.intervals import wilson_interval
+from votecast.types import Bools, Floats, Ints, Probabilities
+
+CLUSTERS: Final = ("auto", "near", "identical")
+MANY_ROWS: Final = 100_000
+"""From this many rows on, "auto" does not look for near-identical prompts, which takes minutes."""
+
+LEAST_DIFFERING: Final = 30
+"""Rows that must differ in a feature of style for its effect to be fitted."""
+
+
+@dataclass(frozen=True)
+class BattleRows:
+    """Battles whose models are known, with the two models of every row as numbers.
+
+    Args:
+        battles: n rows.
+        models: Names of the models, sorted.
+        a: The model that wrote response a, shape (n,).
+        b: The model that wrote response b, shape (n,).
+        notes: What was left out.
+    """
+
+    battles: Battles
+    models: tuple[str, ...]
+    a: Ints
+    b: Ints
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def where(self, rows: Bools, *notes: str) -> BattleRows:
+        """Return some of the rows; the models keep their numbers."""
+        kept = (
+            self
+            if rows.all()
+            else replace(self, battles=self.battles.take(np.flatnonzero(rows)), a=self.a[rows], b=self.b[rows])
+        )
+        return replace(kept, notes=(*self.notes, *notes))
+
+    def among(self, models: Sequence[str], *notes: str) -> BattleRows:
+        """Return the rows between two of these models, numbered by their place among them."""
+        place = {name: number for number, name in enumerate(models)}
+        numbers = np.array([place.get(name, -1) for name in self.models], dtype=np.int64)
+        kept = self.where((numbers[self.a] >= 0) & (numbers[self.b] >= 0), *notes)
+        return replace(kept, models=tuple(models), a=numbers[kept.a], b=numbers[kept.b])
+
+
+def name_models(battles: Battles, what: str) -> BattleRows:
+    """Return the rows that name two different models.
+
+    Args:
+        battles: The rows.
+        what: What they are, for messages.
+
+    Raises:
+        DataError: If no row does.
+
+    Example:
+        >>> row = {"prompt": "p", "response_a": "x", "response_b": "y"}
+        >>> found = name_models(Battles.from_rows([row, row | {"model_a": "new", "model_b": "old"}]), "votes")
+        >>> found.models, found.notes
+        (('new', 'old'), ('1 of 2 votes name no model and are left out',))
+    """
+    sides = [battles.column(name).combine_chunks() for name in ("model_a", "model_b")]
+    known = pc.and_(pc.is_valid(sides[0]), pc.is_valid(sides[1])).to_numpy(zero_copy_only=False)
+    if not known.any():
+        report = battles.report
+        if report is not None and report.format == Names.name:
+            why = ": in each the cell of model_a or of model_b is empty; fill them"
+        else:
+            why = (
+                "; a leaderboard needs the columns model_a and model_b (chosen_model and rejected_model in files of "
+                "pairs): add them, or fill them where they are empty"
+            )
+        if report is not None and report.quarantined:
+            why += f" ({report.quarantined:,} other rows were quarantined as unreadable, in {report.quarantine})"
+        raise DataError(f"none of the {len(battles)} {what} names its models{why}")
+    encoded = pa.concat_arrays([side.filter(pa.array(known)) for side in sides]).dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    number = np.empty(len(names), dtype=np.int64)
+    number[order] = np.arange(len(names))
+    codes = number[encoded.indices.to_numpy()]
+    rows = battles if known.all() else battles.take(np.flatnonzero(known))
+    a, b = codes[: len(rows)], codes[len(rows) :]
+    lost, itself = int((~known).sum()), a == b
+    notes = [f"{lost:,} of {len(battles):,} {what} name no model and are left out"] * bool(lost)
+    notes += [f"{int(itself.sum()):,} {what} of a model against itself are left out"] * bool(itself.any())
+    found = BattleRows(rows, tuple(names[i] for i in order), a, b).where(~itself, *notes)
+    present = np.unique(np.concatenate([found.a, found.b]))
+    if len(present) < 2:
+        raise DataError(
+            f"all {len(battles)} {what} are of {', '.join(map(repr, found.models)) or 'no model'} alone; a leaderboard "
+            "needs at least two models"
+        )
+    return found.among([found.models[i] for i in present])
+
+
+def drop_rare_models(rows: BattleRows, least: int) -> BattleRows:
+    """Return the rows between models that take part in at least so many of all rows.
+
+    Raises:
+        DataError: If fewer than two models do.
+    """
+    counts = np.bincount(np.concatenate([rows.a, rows.b]), minlength=len(rows.models))
+    few = [name for name, count in zip(rows.models, counts.tolist(), strict=True) if count < least]
+    kept = [name for name in rows.models if name not in set(few)]
+    if len(kept) < 2:
+        raise DataError(
+            f"{len(kept)} of {len(rows.models)} models have {least} battles; the most that one has is "
+            f"{int(counts.max())}: lower --min-battles (min_battles)"
+        )
+    note = f"{len(few)} models with fewer than {least} battles, and their votes, are left out: {join_names(few)}"
+    return rows.among(kept, note) if few else rows
+
+
+def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
+    """Return which rows share a prompt, and a note on how that was found.
+
+    Args:
+        battles: The rows.
+        how: "near" joins near-identical prompts, "identical" those that are the same once case, spacing and punctuation
+            are ignored; "auto" is near below `MANY_ROWS`.
+        seed: Seed of the search.
+
+    Raises:
+        ConfigError: If `how` is none of these.
+    """
+    if how not in CLUSTERS:
+        raise ConfigError(f"clusters is {how!r}; allowed are {', '.join(CLUSTERS)}")
+    if not has_texts(battles):
+        return np.arange(len(battles)), "the rows have no prompts: every row counts by itself"
+    if how == "near" or (how == "auto" and len(battles) < MANY_ROWS):
+        return prompt_clusters(battles, seed=seed), "rows whose prompts are the same or nearly so count as one unit"
+    auto = f" (for {MANY_ROWS:,} rows or more; --clusters near looks for similar ones, too)" * (how == "auto")
+    return _identical_prompts(battles), f"rows with the same prompt count as one unit{auto}"
+
+
+def has_texts(battles: Battles) -> bool:
+    """Return whether any row has a text."""
+    return any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
+
+
+def is_both_bad(battles: Battles) -> Bools:
+    """Return which rows are votes against both responses, shape (n,)."""
+    if BOTH_BAD not in battles.table.column_names:
+        return np.zeros(len(battles), dtype=bool)
+    return np.asarray(battles.column(BOTH_BAD).to_numpy(), dtype=bool)
+
+
+def _identical_prompts(battles: Battles) -> Ints:
+    """Number the normalised prompts; a row without one stays by itself."""
+    encoded = pa.array(battles.text("prompt", "\n"), pa.large_string()).dictionary_encode()
+    distinct = [normalise_prompt(text) for text in encoded.dictionary.to_pylist()]
+    place = {text: number for number, text in enumerate(dict.fromkeys(distinct))}
+    numbers = np.array([place[text] for text in distinct], dtype=np.int64)[encoded.indices.to_numpy()]
+    empty = np.flatnonzero(np.array([not text for text in distinct], dtype=bool)[encoded.indices.to_numpy()])
+    numbers[empty] = len(place) + np.arange(len(empty))
+    return by_appearance(numbers)
+
+
+@dataclass(frozen=True)
+class BothBad:
+    """Votes against both responses, model by model.
+
+    Args:
+        votes: Weight of the votes against both responses that a model took part in, shape (m,).
+        share: Their share of all its votes, shape (m,).
+        low: Lower end of the 95 % interval, shape (m,).
+        high: Upper end, shape (m,).
+    """
+
+    votes: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+
+
+def both_bad_shares(models: int, a: Ints, b: Ints, bad: Bools, weights: Floats, clusters: Ints) -> BothBad:
+    """Return shares with Wilson's interval, for as many votes as the clusters leave (Kish 1965, effective size).
+
+    Args:
+        models: How many models there are.
+        a: The model that wrote response a, shape (n,).
+        b: The model that wrote response b, shape (n,).
+        bad: Which votes are against both responses, shape (n,).
+        weights: How much each row counts, shape (n,).
+        clusters: Cluster of each row, shape (n,).
+
+    Example:
+        >>> two = np.array([0, 0]), np.array([1, 2])
+        >>> shares = both_bad_shares(3, *two, np.array([True, False]), np.ones(2), np.arange(2))
+        >>> shares.share.tolist(), shares.votes.tolist()
+        ([0.5, 1.0, 0.0], [1.0, 1.0, 0.0])
+    """
+    side = np.concatenate([a, b])
+    weight, flag, cluster = (np.tile(values, 2) for values in (weights, bad.astype(np.float64), clusters))
+    total = np.bincount(side, weight, models)
+    votes: Floats = np.bincount(side, weight * flag, models).astype(np.float64)
+    share: Floats = np.divide(votes, total, out=np.full(models, np.nan), where=total > 0)
+    keys, unit = np.unique(side * (int(clusters.max(initial=0)) + 1) + cluster, return_inverse=True)
+    owner = keys // (int(clusters.max(initial=0)) + 1)
+    units = np.bincount(owner, minlength=models).astype(np.float64)
+    off = np.bincount(unit.reshape(-1), weight * (flag - share[side]))
+    scaled = np.divide(units, units - 1, out=np.ones(models), where=units > 1)
+    spread = scaled * np.bincount(owner, off**2, models) / np.maximum(total, 1e-300) ** 2
+    sure = np.divide(share * (1 - share), spread, out=units.copy(), where=spread > 0)
+    low, high = wilson_interval(share, np.minimum(sure, np.maximum(total, 1e-300)))
+    return BothBad(votes, share, low, high)
+
+
+@dataclass(frozen=True)
+class Styles:
+    """Which features of style take part.
+
+    Args:
+        names: Names from `STYLING`; none where style is not controlled for.
+        rows: The rows from which that was found.
+        known: Their gaps, shape (n, k).
+        notes: Features that are left out.
+    """
+
+    names: tuple[str, ...] = ()
+    rows: BattleRows | None = None
+    known: Floats | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rows: BattleRows, *, wanted: bool) -> Self:
+        """Return the features in which enough rows differ.
+
+        Raises:
+            DataError: If the rows have no texts, or too few responses differ in any of them.
+        """
+        if not wanted:
+            return cls()
+        if not has_texts(rows.battles):
+            raise DataError("the rows have no texts, and style is read from them; leave out --style-control")
+        gap = styling_gap(rows.battles)
+        targets = rows.battles.targets() if rows.battles.labelled.all() else None
+        used = np.array([_has_effect(column, targets) for column in gap.T], dtype=bool)
+        if not used.any():
+            raise DataError(
+                f"no feature of style differs in {LEAST_DIFFERING} rows with votes both for more and for less of it; "
+                "leave out --style-control"
+            )
+        left = ", ".join(name for name, here in zip(STYLING, used.tolist(), strict=True) if not here)
+        note = f"too few responses differ in {left} for it to take part in style control"
+        return cls(tuple(np.array(STYLING)[used].tolist()), rows, gap[:, used], (note,) if left else ())
+
+    def gaps(self, rows: BattleRows) -> Floats | None:
+        """Return the differences of these rows, shape (n, k); None where style is not controlled for."""
+        if not self.names:
+            return None
+        if rows is self.rows:
+            return self.known
+        return styling_gap(rows.battles)[:, [STYLING.index(name) for name in self.names]]
+
+
+def _has_effect(gap: Floats, targets: Probabilities | None) -> bool:
+    """Return whether enough rows differ, with votes both ways: an effect would otherwise be infinite."""
+    differ = np.flatnonzero(gap)
+    if len(differ) < LEAST_DIFFERING or targets is None:
+        return len(differ) >= LEAST_DIFFERING
+    more = np.where(gap[differ] > 0, targets[differ, 0], targets[differ, 1]) + targets[differ, 2] / 2
+    return bool(0 < more.sum() < len(differ))

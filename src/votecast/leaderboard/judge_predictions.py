@@ -1,0 +1,134 @@
+"""A judge's predictions of the rows of a leaderboard, without those that it learned from.
+
+Called by `votecast.leaderboard.rank_votes` where a judge takes part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+
+from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.errors import DataError, LeakError
+from votecast.judges.predict_batch import predict_batch, reader_numbers
+from votecast.judges.shared_rows import shared_rows
+from votecast.leaderboard.battle_games import has_texts
+from votecast.types import Bools, Ints, Judge, Probabilities, Progress
+
+if TYPE_CHECKING:
+    from votecast.judges.trained import TrainedJudge
+
+_ROWS_AT_ONCE: Final = 1024
+_NAMED: Final = 5  # ids in a message
+
+
+def predict_battles(judge: Judge, battles: Battles, progress: Progress) -> Probabilities:
+    """Predict battles a thousand at a time, shape (n, 3).
+
+    Raises:
+        DataError: If the judge reads texts and there are none.
+    """
+    if not (reader_numbers(judge) or has_texts(battles)):
+        raise DataError("the rows have no texts, and the judge predicts from them; give prompts and responses, too")
+    parts = [np.empty((0, 3))]
+    for start in range(0, len(battles), _ROWS_AT_ONCE):
+        progress("predicting", start, len(battles))
+        parts.append(predict_batch(judge, battles[start : start + _ROWS_AT_ONCE], after=start).probabilities)
+    return np.concatenate(parts)
+
+
+def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Probabilities, tuple[str, ...]]:
+    """Predict voted rows by a judge that was not trained on them.
+
+    Rows with prompts that the judge was trained on get the out-of-fold prediction, matched by id and texts
+    (cross-prediction: Zrnic and Candes 2024).
+
+    Args:
+        judge: A judge.
+        votes: n rows with votes.
+        progress: Progress callback.
+
+    Returns:
+        Probabilities of shape (n, 3), and notes on where they come from.
+
+    Raises:
+        LeakError: If rows have prompts that the judge was trained on, and it has no out-of-fold prediction of them.
+    """
+    rows, notes = seen_rows(judge, votes)
+    if not len(rows):
+        clean = "no voted prompt is among those that the judge was trained on"
+        return predict_battles(judge, votes, progress), notes or (clean,)
+    held = _out_of_fold(judge, votes.take(rows))
+    if (lost := np.flatnonzero(np.isnan(held[:, 0]))).size:
+        first = ", ".join(repr(name) for name in votes.take(rows[lost[:_NAMED]]).ids)
+        raise LeakError(
+            f"{len(lost)} of {len(votes)} voted rows have prompts on which the judge was trained (first ids: {first}), "
+            "and its folder holds no out-of-fold predictions of them, so that its predictions would look better than "
+            "they are. Remove these rows, name a judge that was not trained on their prompts, or rank by the votes "
+            "alone"
+        )
+    out = np.empty((len(votes), 3))
+    out[rows] = held
+    others = np.setdiff1d(np.arange(len(votes)), rows)
+    if len(others):
+        out[others] = predict_battles(judge, votes.take(others), progress)
+    note = (
+        f"{len(rows):,} of {len(votes):,} voted rows have prompts that the judge was trained on; for these its "
+        "out-of-fold predictions are used, matched by id and texts"
+    )
+    return out, (*notes, note)
+
+
+def seen_rows(judge: Judge, battles: Battles) -> tuple[Ints, tuple[str, ...]]:
+    """Return positions of the rows with prompts that a judge was trained on, and a note where that is not known."""
+    if not has_texts(battles):
+        return np.zeros(0, dtype=np.int64), ("leaks are not checked: the rows have no prompts",)
+    hashes = getattr(judge, "prompt_hashes", None)
+    if hashes is None:
+        note = "leaks are not checked: the judge keeps no hashes of its training prompts"
+        return np.zeros(0, dtype=np.int64), (note,)
+    return hashes.overlap(battles), ()
+
+
+def is_voted_on(votes: Battles, pairs: Battles) -> Bools:
+    """Return which pairs repeat a voted row, in either order of the responses.
+
+    Rows without texts cannot be told from each other and repeat none.
+
+    Args:
+        votes: The voted rows.
+        pairs: n rows to be predicted.
+
+    Returns:
+        Shape (n,).
+
+    Example:
+        >>> row = {"prompt": "p", "response_a": "x", "response_b": "y"}
+        >>> other = row | {"prompt": "q"}
+        >>> is_voted_on(Battles.from_rows([row]), Battles.from_rows([row, other]).swapped()).tolist()
+        [True, False]
+    """
+    known = {*votes.content_hashes(), *votes.swapped().content_hashes()}
+    texts = zip(*map(pairs.text, TEXT_COLUMNS), strict=True)
+    again = (any(row) and key in known for row, key in zip(texts, pairs.content_hashes(), strict=True))
+    return np.fromiter(again, dtype=np.bool_, count=len(pairs))
+
+
+def _out_of_fold(judge: Judge, battles: Battles) -> Probabilities:
+    """Return calibrated out-of-fold predictions of rows, NaN for rows without one, shape (n, 3)."""
+    out = np.full((len(battles), 3), np.nan)
+    fitted = getattr(judge, "fitted", None)
+    if fitted is None or not len(fitted.out_of_fold):
+        return out
+    if fitted.calibrator.by:
+        raise DataError(
+            f"judge {judge.name!r} is calibrated by {', '.join(fitted.calibrator.by)}, which its out-of-fold rows do "
+            "not name; rank with the judge as it was before, or on votes whose prompts it has not seen"
+        )
+    held = shared_rows({judge.name: cast("TrainedJudge", judge)})
+    place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
+    keys = zip(battles.ids, battles.content_hashes(), strict=True)
+    rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
+    out[rows >= 0] = held.predictions[0][rows[rows >= 0]]
+    return out
