@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from votecast.calibration.link import Link
 from votecast.data.battles import Battles
-from votecast.data.scores import Scores
+from votecast.data.outputs.score_files import Scores
 
 TRUE = Link("davidson", {"scale": 0.8, "nu": 0.9})
 TEXT = "word "

@@ -30,7 +30,7 @@ def test_a_card_without_figures_says_so():
     assert "1,200 rows; votes: a 35.0%, b 34.0%, tie 31.0%." in card
     assert "| arena\\|one | 1,200 |" in card
     assert "None were measured" in card
-    assert "was not told" in card
+    assert "were not given to votecast" in card
     assert "## Intended use and limits" in card
 
 
@@ -47,7 +47,7 @@ def test_origins_are_a_table_with_their_licences():
     card = model_card(CONFIG | {"notes": {"data_sources": origins}})
     assert "| source | licence |" in card
     assert "| arena | CC BY 4.0 |" in card
-    assert "was not told" not in card
+    assert "were not given to votecast" not in card
 
 
 def test_limits_of_the_very_judge_stand_beside_those_of_every_judge():
@@ -70,7 +70,10 @@ def test_what_only_some_judges_have_is_named():
     assert "folds: grouped, 10; only fold 3 was trained and measured" in card
     assert "kept: one model\n" in card
     assert "rows: 1,200 of 5,000, drawn with equal shares" in card
-    assert "cut: 300 of 1,200 rows are too long for it; tokens kept: 90.0% of prompt, 50.0% of a, 100.0% of b" in card
+    assert (
+        "truncated: 300 of 1,200 rows are too long for it; tokens kept: 90.0% of prompt, 50.0% of a, 100.0% of b\n"
+        in card
+    )
     assert "weights that are not in this folder: name paper; licence Apache-2.0" in card
     card = model_card(CONFIG | {"recipe": {"seed": 1, "final": "average_weights"}})
     assert "one model with the mean of the weights of 5" in card

@@ -16,12 +16,10 @@ from votecast import TrainedJudge, simulate
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.jobs.decide import fit_rule
-from votecast.judges.cascade import CascadeModel, CascadeSettings
-from votecast.judges.cascading import cascade
-from votecast.judges.frontier import Asked, Goal, choose, frontier
+from votecast.judges.cascade import CascadeModel, CascadeSettings, cascade
+from votecast.judges.cascade_thresholds import NOTCHES, Goal, Plan, Trial, choose, entropy, fit_plan, frontier
 from votecast.judges.recipe import load_recipe
 from votecast.models import registry
-from votecast.models.routing import NOTCHES, Plan, entropy, fit_plan
 from votecast.testing import check_judge
 from votecast.text.report import Cut
 
@@ -92,7 +90,7 @@ def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) ->
     assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
     plan = fit_plan(np.stack([p, p]), [NOTCHES // 2])
     turned = np.ascontiguousarray(p[:, [1, 0, 2]])
-    assert np.array_equal(plan.goes_on(0, p), plan.goes_on(0, turned))
+    assert np.array_equal(plan.passes_on(0, p), plan.passes_on(0, turned))
 
 
 @given(FORECASTS)
@@ -103,7 +101,7 @@ def test_who_answers_a_row_does_not_depend_on_the_rows_beside_it(p: np.ndarray) 
 
 @given(FORECASTS, st.integers(0, NOTCHES))
 def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: int) -> None:
-    on = fit_plan(np.stack([p, p]), [notch]).goes_on(0, p)
+    on = fit_plan(np.stack([p, p]), [notch]).passes_on(0, p)
     distinct = len(np.unique(entropy(p)))
     assert on.all() if notch == 0 else not on.all()
     assert not on.any() if notch == NOTCHES else True
@@ -111,7 +109,7 @@ def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: i
         assert int((~on).sum()) == -(-len(p) * notch // NOTCHES)
 
 
-def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> Asked:
+def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> Trial:
     """Judges of which the later ones know more: temperatures over the true probabilities of drawn votes."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(rows, 3)) * 1.5
@@ -125,11 +123,11 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
     texts = [
         {"prompt": f"{row}", "response_a": "x", "response_b": "y", "winner": vote} for row, vote in enumerate(votes)
     ]
-    return Asked(Battles.from_rows(texts), np.stack(forecasts), None, seconds, np.arange(rows))
+    return Trial(Battles.from_rows(texts), np.stack(forecasts), None, seconds, np.arange(rows))
 
 
 @dataclass(frozen=True)
-class Lucky(Asked):
+class Lucky(Trial):
     """The first judge loses so much more than the second on each row."""
 
     more: Any = None
@@ -138,9 +136,9 @@ class Lucky(Asked):
         return float((self.more * (stage == 0)).mean())
 
 
-ASKED = asked(600, (0.001, 0.004, 0.02), (0.3, 0.7, 1.0))
+TRIAL = asked(600, (0.001, 0.004, 0.02), (0.3, 0.7, 1.0))
 ROWS = np.arange(600)
-PATH = frontier(ASKED, ROWS, 0)
+PATH = frontier(TRIAL, ROWS, 0)
 
 
 def test_the_frontier_goes_from_the_last_judge_to_the_first() -> None:
@@ -148,42 +146,42 @@ def test_the_frontier_goes_from_the_last_judge_to_the_first() -> None:
     assert notches == list(range(2 * NOTCHES + 1))
     assert (PATH[0][1] == 2).all()
     assert (PATH[-1][1] == 0).all()
-    assert ASKED.cost(PATH[0][1], ROWS) == 0
-    times = [ASKED.time(stage) for _, stage in PATH]
+    assert TRIAL.cost(PATH[0][1], ROWS) == 0
+    times = [TRIAL.time(stage) for _, stage in PATH]
     assert times == sorted(times, reverse=True)
 
 
 def test_an_allowance_takes_the_fastest_point_that_keeps_it_and_more_allowance_is_no_slower() -> None:
     allowed = (0.0, 0.01, 0.03, 0.1, 5.0)
-    taken = [PATH[choose(ASKED, ROWS, PATH, Goal(max_loss=most))][1] for most in allowed]
-    times = [ASKED.time(stage) for stage in taken]
+    taken = [PATH[choose(TRIAL, ROWS, PATH, Goal(max_loss=most))][1] for most in allowed]
+    times = [TRIAL.time(stage) for stage in taken]
     assert times == sorted(times, reverse=True)
     assert times[-1] == pytest.approx(0.001)
     for stage, most in zip(taken, allowed, strict=True):
-        assert ASKED.cost(stage, ROWS) <= most + 0.005  # the smoothed loss is compared
+        assert TRIAL.cost(stage, ROWS) <= most + 0.005  # the smoothed loss is compared
 
 
 def test_a_lucky_point_beyond_a_bad_stretch_is_not_taken() -> None:
     answering = [np.repeat([1, 0], [600 - held, held]) for held in range(0, 601, 120)]
     path = [((place,), stage) for place, stage in enumerate(answering)]
     losses = np.repeat([0.001, 0.04, 0.06, 0.05, -0.149], 120)  # running mean: .0002, .0082, .0202, .0302, .0004
-    lucky = Lucky(ASKED.battles, ASKED.forecasts[:2], None, (0.001, 0.02), ASKED.clusters, losses[::-1])
+    lucky = Lucky(TRIAL.battles, TRIAL.predictions[:2], None, (0.001, 0.02), TRIAL.clusters, losses[::-1])
     assert choose(lucky, ROWS, path, Goal(max_loss=0.005)) == 1
 
 
 def test_a_budget_takes_the_best_point_within_it() -> None:
-    place = choose(ASKED, ROWS, PATH, Goal(budget=8.0))
-    assert ASKED.time(PATH[place][1]) <= 0.008
-    costs = [ASKED.cost(stage, ROWS) for _, stage in PATH if ASKED.time(stage) <= 0.008]
-    assert ASKED.cost(PATH[place][1], ROWS) <= min(costs) + 0.005
+    place = choose(TRIAL, ROWS, PATH, Goal(budget=8.0))
+    assert TRIAL.time(PATH[place][1]) <= 0.008
+    costs = [TRIAL.cost(stage, ROWS) for _, stage in PATH if TRIAL.time(stage) <= 0.008]
+    assert TRIAL.cost(PATH[place][1], ROWS) <= min(costs) + 0.005
     with pytest.raises(ConfigError, match=r"budget is 0\.5 s for 1,000 rows, and the first judge alone takes 1 s"):
-        choose(ASKED, ROWS, PATH, Goal(budget=0.5))
+        choose(TRIAL, ROWS, PATH, Goal(budget=0.5))
 
 
 def test_thresholds_are_those_of_a_judge_each() -> None:
     with pytest.raises(ConfigError, match="3 judges have 1 thresholds"):
         load_recipe({"family": "cascade", "model": {"judges": 3, "thresholds": [0.5]}})
-    assert Plan((None,)).goes_on(0, np.full((2, 3), 1 / 3)).tolist() == [False, False]
+    assert Plan((None,)).passes_on(0, np.full((2, 3), 1 / 3)).tolist() == [False, False]
 
 
 class Fast(TrainedJudge):

@@ -93,7 +93,7 @@ class Sociable(TrainedJudge):
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"), [(Leaning, "exchanging the answers"), (Loose, "sum to 1"), (Sociable, "rows beside it")]
+    ("broken", "message"), [(Leaning, "swapping the responses"), (Loose, "sum to 1"), (Sociable, "with the other rows")]
 )
 def test_a_broken_promise_is_named(broken, message, arena):
     with pytest.raises(AssertionError, match=message):

@@ -12,8 +12,7 @@ import pytest
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
-from votecast.judges.ensemble import EnsembleModel, EnsembleSettings
-from votecast.judges.ensembling import ensemble
+from votecast.judges.ensemble import EnsembleModel, EnsembleSettings, ensemble
 from votecast.judges.trained import TrainedJudge
 from votecast.models import registry
 from votecast.testing import check_judge
@@ -59,7 +58,7 @@ def test_torch_is_not_needed_where_the_judges_do_without(arena: Battles, tmp_pat
         "import sys, votecast; from votecast.data.simulation import simulate;"
         f"j = votecast.load_judge({str(tmp_path / 'e')!r});"
         "j.predict_proba(next(simulate(rows=5, seed=1, batch=5))[0]);"
-        "import votecast.judges.ensembling;"
+        "import votecast.judges.ensemble;"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

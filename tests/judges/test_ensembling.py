@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from votecast.data.battles import Battles
+from votecast.data.outputs import write_votes
 from votecast.data.simulation import simulate
-from votecast.data.writing import write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
-from votecast.judges.ensembling import ensemble
+from votecast.judges.ensemble import ensemble
 from votecast.judges.load import load_judge
 from votecast.judges.recalibrate import calibrate_judge
-from votecast.judges.sharing import shared_rows
+from votecast.judges.shared_rows import shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import group_folds, log_loss, paired_gain
 from votecast.models import registry
@@ -63,7 +63,7 @@ def test_an_ensemble_is_a_judge_folder_like_any_other(method: str, stacker: str,
 
 @pytest.mark.parametrize(("method", "stacker"), METHODS)
 def test_figures_come_from_combiners_of_other_prompts(method: str, stacker: str) -> None:
-    from votecast.judges.combining import combiner
+    from votecast.judges.combiners import combiner
 
     made = joined(method, stacker)
     each = {f"cheap {n}": one for n, one in enumerate((judge(0), judge(1, model__steps=0), judge(2, model__steps=9)))}
@@ -72,13 +72,13 @@ def test_figures_come_from_combiners_of_other_prompts(method: str, stacker: str)
     for fold in range(5):
         here = held.fold == fold
         parts = (rows.targets[~here], rows.weights[~here], rows.clusters[~here])
-        other = combiner(method, stacker)().fit(rows.forecasts[:, ~here], *parts, 42)  # type: ignore[arg-type]
-        assert np.array_equal(held.raw[here], other.predict(rows.forecasts[:, here]))
+        other = combiner(method, stacker)().fit(rows.predictions[:, ~here], *parts, 42)  # type: ignore[arg-type]
+        assert np.array_equal(held.raw[here], other.predict(rows.predictions[:, here]))
         assert not set(rows.clusters[here]) & set(rows.clusters[~here])
     assert made.figures["metrics"]["log_loss"]["value"] == pytest.approx(log_loss(rows.targets, held.raw, rows.weights))
     for place, member in enumerate(made.notes["ensemble"]["members"]):
-        assert member["metrics"]["log_loss"] == pytest.approx(log_loss(rows.targets, rows.forecasts[place]))
-        gain = paired_gain(rows.targets, held.raw, rows.forecasts[place], groups=rows.clusters, draws=50, seed=42)
+        assert member["metrics"]["log_loss"] == pytest.approx(log_loss(rows.targets, rows.predictions[place]))
+        gain = paired_gain(rows.targets, held.raw, rows.predictions[place], groups=rows.clusters, draws=50, seed=42)
         assert tuple(member["gain"].values()) == pytest.approx(gain)
 
 
@@ -86,7 +86,7 @@ def test_what_is_not_better_than_its_best_judge_says_so() -> None:
     made = ensemble([judge(0), judge(1)], method="mean", draws=50)
     found = made.notes["ensemble"]
     assert found["better"] is False
-    assert made.notes["limits"][0].startswith(f"not better than {found['best']}, its best judge alone")
+    assert made.notes["limits"][0].startswith(f"no better than {found['best']}, its best judge alone")
 
 
 def test_one_that_is_better_says_that() -> None:
@@ -138,7 +138,7 @@ def test_new_votes_take_the_place_of_shared_rows_and_become_training_prompts(tmp
     mean = ensemble(each, method="mean", votes=NEW, draws=50)
     assert mean.prompt_hashes is not None
     assert not len(mean.prompt_hashes.overlap(NEW))
-    with pytest.raises(DataError, match="holds no out-of-fold rows to calibrate on; give votes"):
+    with pytest.raises(DataError, match="has no out-of-fold rows to calibrate on; give votes"):
         calibrate_judge(mean)  # on votes that it would not know as seen
     with pytest.raises(LeakError, match=r"judge 'cheap \d' was trained"):
         ensemble(each, votes=VOTES[200:])
@@ -151,7 +151,7 @@ def test_judges_whose_prompts_are_not_known_are_named() -> None:
     two._fitted = type(two.fitted)(**{**vars(two.fitted), "prompt_hashes": None})
     made = ensemble([one, two], method="mean", draws=0)
     assert made.notes["unknown_prompts"] == ["cheap 1"]
-    assert any("on which prompts cheap 1 was trained is not known" in limit for limit in made.notes["limits"])
+    assert any("the training prompts of cheap 1 are unknown" in limit for limit in made.notes["limits"])
     assert made.prompt_hashes is not None
     nested = ensemble([made, judge(2)], method="mean", draws=0)
     assert nested.notes["unknown_prompts"] == ["ensemble"]
@@ -167,9 +167,9 @@ def test_ensembles_of_ensembles_that_see_the_order(tmp_path: Path) -> None:
     assert np.array_equal(again.predict_proba(NEW), outer.predict_proba(NEW))
     assert again.truncation(NEW).rows_cut == inner.truncation(NEW).rows_cut > 0  # type: ignore[union-attr]
     expected = shared_rows({"inner": inner, "other": judge(2)})
-    assert np.array_equal(expected.forecasts[0], inner.fitted.out_of_fold.raw)
+    assert np.array_equal(expected.predictions[0], inner.fitted.out_of_fold.raw)
     again.fitted.members[0].release()  # type: ignore[attr-defined]
-    with pytest.raises(ConfigError, match="none of the judges inside has settings of inference; drop precision"):
+    with pytest.raises(ConfigError, match="has no settings of inference; drop precision"):
         again.run_with(precision="bf16")
 
 
@@ -221,7 +221,7 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_cannot_be_trained_and_an_empty_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="made of judges that are trained already"):
+    with pytest.raises(ConfigError, match="made of fitted judges and cannot be trained itself"):
         TrainedJudge("ensemble").fit(VOTES)
     joined("mean", out=tmp_path / "e")
     config = json.loads((tmp_path / "e" / "config.json").read_text())

@@ -10,8 +10,8 @@ import pytest
 
 import votecast
 from votecast.data.battles import Battles
+from votecast.data.outputs import write_predictions, write_votes
 from votecast.data.simulation import simulate
-from votecast.data.writing import write_predictions, write_votes
 from votecast.errors import DataError, LeakError
 from votecast.judges.evaluate import Predictions, evaluate
 from votecast.metrics import METRICS, log_loss

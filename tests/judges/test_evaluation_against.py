@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from votecast.data.battles import Battles
+from votecast.data.outputs import write_predictions
 from votecast.data.simulation import simulate
-from votecast.data.writing import write_predictions
 from votecast.errors import ArtifactError, DataError, LeakError
 from votecast.judges.evaluate import evaluate
 from votecast.metrics import paired_gain

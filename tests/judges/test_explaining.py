@@ -5,18 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from votecast.calibration.grouped import Grouped
-from votecast.calibration.shift import Shift
+from votecast.calibration import Grouped
+from votecast.calibration.logit_scalers import Shift
+from votecast.calibration.tie_models import davidson_probabilities
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.features import extract
-from votecast.judges.explaining import Reason, explain
+from votecast.judges.explain import GROUPS, MEASURES, Reason, explain, group_of, looks
 from votecast.judges.load import load_judge
-from votecast.judges.measures import MEASURES
-from votecast.judges.reasons import GROUPS, group_of, looks
 from votecast.judges.trained import TrainedJudge
 from votecast.models.baseline import BaselineModel, PreparedFeatures
-from votecast.models.davidson import link
 
 PROMPT = "Give me three tips for sleeping better."
 LISTED = "# Sleep\n1. **Dark** room\n2. No screens\n3. Same hour every day"
@@ -82,7 +80,7 @@ def test_contributions_are_what_the_forecast_is_made_of(bundled: TrainedJudge) -
     model, prepared = bundled.fitted.members[0], PreparedFeatures(extract(Battles.from_rows(ROWS)))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
-    made = link(parts.strength.sum(axis=1), parts.base + parts.closeness.sum(axis=1))
+    made = davidson_probabilities(parts.strength.sum(axis=1), parts.base + parts.closeness.sum(axis=1))
     assert np.allclose(made, model.predict(prepared), atol=1e-9)
 
 
@@ -117,9 +115,9 @@ def test_reasons_are_told_in_plain_words(bundled: TrainedJudge) -> None:
     assert told[0]["Layout"].endswith("Answer A: 3 list items, 1 heading, 1 bold phrase; answer B: none of it.")
     assert told[0]["Refusals and cautions"].endswith("A: none of it; answer B: 2 phrases of refusal, 1 apology.")
     assert told[0]["The prompt"].startswith("The prompt has 7 words and seems to ask for list")
-    assert told[1]["Language"].endswith("The answers are too short to tell their languages.")
+    assert told[1]["Language"].endswith("The answers are too short to recognise their languages.")
     assert told[2]["Length"].endswith("Answer A has 10 characters, answer B has 30 characters.")
-    assert told[2]["Code and figures"].endswith("none of it; answer B: 1 code block, 2 backticks, 1 right sum.")
+    assert told[2]["Code and figures"].endswith("none of it; answer B: 1 code block, 2 backticks, 1 correct sum.")
     assert all(text.endswith(".") and "_" not in text for texts in told for text in texts.values())
 
 
@@ -138,9 +136,9 @@ def test_a_group_tells_first_of_the_feature_that_moved_most() -> None:
     closeness = next(group for group in GROUPS if group.name == "Closeness to the prompt")
     (shown,) = looks(extract(Battles.from_rows([SKY])))
     told = closeness.text(shown, {"prompt_words_in": 0.1, "prompt_long_words_in": 0.4, "on_topic": 0.2})
-    assert told.startswith("Of the longer words of the prompt, answer A takes up 100 in 100, answer B 0 in 100. Of the")
+    assert told.startswith("Answer A repeats 100% of the longer words of the prompt, answer B 0%. Answer A repeats")
     told = closeness.text(shown, {"prompt_words_in": 0.9, "on_topic": 0.2})
-    assert told.startswith("Of 100 sentences, 100 in answer A and 0 in answer B hold a word of the prompt.")
+    assert told.startswith("In answer A, 100% of the sentences share a word with the prompt; in answer B, 0%.")
 
 
 def test_languages_are_told_of_texts_that_are_long_enough(bundled: TrainedJudge) -> None:
@@ -152,7 +150,7 @@ def test_languages_are_told_of_texts_that_are_long_enough(bundled: TrainedJudge)
     told = [{r.name: r.text for r in reasons}["Language"] for reasons in reasons_of(bundled, Battles.from_rows(rows))]
     assert told[0].endswith("nswer A seems to be in English; answer B seems to be in Spanish.")
     assert told[1].endswith("Both answers seem to be in English.")
-    assert told[2].endswith("nswer A seems to be in English; answer B is too short to tell its language.")
+    assert told[2].endswith("nswer A seems to be in English; answer B is too short to recognise its language.")
 
 
 def test_every_feature_belongs_to_one_group() -> None:

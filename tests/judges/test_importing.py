@@ -19,12 +19,13 @@ from tests.judges.checkpoints import checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from votecast.data.battles import Battles
-from votecast.data.reading import read_votes
+from votecast.data.reader import read_votes
 from votecast.data.simulation import simulate
 from votecast.data.simulation.files import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
-from votecast.judges.evaluate import evaluate_out_of_fold, train
-from votecast.judges.importing import calibrate, check_apart, checked_labels, import_judge
+from votecast.judges.evaluate import evaluate_out_of_fold
+from votecast.judges.import_checkpoints import calibrate, check_apart, checked_labels, import_judge
+from votecast.judges.train import train
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural.backbone import LABELS
 from votecast.models.neural.checkpoint import read_checkpoint

@@ -16,7 +16,7 @@ from tests.judges.decoder_checkpoints import adapter, as_system_3, base, in_four
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
-from votecast.judges.importing import import_judge
+from votecast.judges.import_checkpoints import import_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.text.tiny import tiny_tokenizer
 

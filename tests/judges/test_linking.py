@@ -12,8 +12,8 @@ from tests.judges.scored import TRUE, scored_votes
 
 from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, fit_link
 from votecast.data.battles import Battles
-from votecast.data.scores import Scores, ScoreWriter
-from votecast.data.writing import write_votes
+from votecast.data.outputs import write_votes
+from votecast.data.outputs.score_files import Scores, ScoreWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.form import length_gap
 from votecast.judges.link import link, link_judge, match
@@ -75,7 +75,7 @@ def test_pipeline_measures_beside_what_was_not_fitted_and_saves(tmp_path: Path) 
     assert (again.hash, again.figures) == (judge.hash, figures)
     card = (tmp_path / "judge" / "README.md").read_text()
     assert "link fitted: yes; davidson on 240 votes: scale" in card
-    assert "bare numbers; it forecasts only rows that bring score_a and score_b" in card
+    assert "bare numbers; it predicts only rows that bring score_a and score_b" in card
     assert again.notes["link"]["fitted"] is True
     with pytest.raises(ArtifactError, match="already exists"):
         link(tmp_path / "absent.csv", VOTES, out=tmp_path / "judge")

@@ -12,8 +12,8 @@ import torch
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, JudgeError
-from votecast.judges import merging
-from votecast.judges.merging import TOLERANCE, merge_judge
+from votecast.judges import merge_adapters
+from votecast.judges.merge_adapters import TOLERANCE, merge_judge
 from votecast.judges.trained import TrainedJudge
 
 SHORT = {"folds.n": 2, "model.text.max_length": 64, "model.training.batch_size": 8, "model.adapter": {"rank": 2}}
@@ -66,7 +66,7 @@ def test_a_base_in_four_bits_becomes_bf16_unless_told_otherwise(arena: Battles) 
 
 def test_a_forecast_that_moves_is_an_error(arena: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge("decoder", arena, **{"folds.only": 0})
-    monkeypatch.setitem(merging.TOLERANCE, "bf16", 1e-9)
+    monkeypatch.setitem(merge_adapters.TOLERANCE, "bf16", 1e-9)
     with pytest.raises(JudgeError, match=r"merged into bf16, a probability moves by .*; merge into fp32"):
         merge_judge(found, "bf16")
 

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from votecast.calibration.identity import Identity
+from votecast.calibration.scalers import Identity
 from votecast.data.battles import Battles
 from votecast.judges.cascade import CascadeModel, CascadeSettings
-from votecast.judges.combining.pool import Mean
+from votecast.judges.cascade_thresholds import entropy
+from votecast.judges.combiners import Mean
 from votecast.judges.ensemble import EnsembleModel, EnsembleSettings
-from votecast.judges.orders import as_shown, both_orders, forecast, goes_by_shown
 from votecast.judges.out_of_fold import Fitted, OutOfFold
+from votecast.judges.response_order import predict_both_orders, predict_in_order, reads_shown_order
 from votecast.judges.trained import TrainedJudge
 from votecast.models.average import AverageModel, AverageSettings
-from votecast.models.routing import entropy
 from votecast.types import swap_columns
 
 TINY = {
@@ -45,38 +45,45 @@ def apart(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def test_both_is_what_a_judge_that_reads_both_says_by_itself(averaging: TrainedJudge, arena: Battles) -> None:
-    p, cut = forecast(averaging, arena[:12])
+    p, cut = predict_in_order(averaging, arena[:12])
     assert (p == averaging.predict_proba(arena[:12])).all() and cut is not None and len(cut) == 12
 
 
 def test_given_is_one_of_the_two_orders_it_reads(averaging: TrainedJudge, arena: Battles) -> None:
     rows = arena[:12]
-    given, exchanged = both_orders(averaging, rows)
-    assert apart(forecast(averaging, rows, "given")[0], given) == 0
-    assert apart(swap_columns(forecast(averaging, rows.swapped(), "given")[0]), exchanged) == 0
+    given, exchanged = predict_both_orders(averaging, rows)
+    assert apart(predict_in_order(averaging, rows, "given")[0], given) == 0
+    assert apart(swap_columns(predict_in_order(averaging, rows.swapped(), "given")[0]), exchanged) == 0
     assert apart(given, exchanged) > 1e-5
     member: Any = averaging.fitted.members[0]
     views = member.predict_views(member.prepare(rows))
-    raw = [as_shown(averaging).fitted.members[0].predict(member.prepare(part)) for part in (rows, rows.swapped())]
+    raw = [
+        averaging.with_shown_order().fitted.members[0].predict(member.prepare(part)) for part in (rows, rows.swapped())
+    ]
     assert apart(views[:, 0], raw[0]) < 1e-6 and apart(views[:, 1], swap_columns(raw[1])) < 1e-6
 
 
 def test_of_a_judge_that_goes_by_the_shown_order_both_is_the_mean(shown: TrainedJudge, arena: Battles) -> None:
     rows = arena[:12]
-    assert goes_by_shown(shown)
-    given, exchanged = both_orders(shown, rows)
-    assert (forecast(shown, rows, "given")[0] == shown.predict_proba(rows)).all()
-    both = forecast(shown, rows)[0]
+    assert reads_shown_order(shown)
+    given, exchanged = predict_both_orders(shown, rows)
+    assert (predict_in_order(shown, rows, "given")[0] == shown.predict_proba(rows)).all()
+    both = predict_in_order(shown, rows)[0]
     assert (both == (given + exchanged) / 2).all() and apart(given, exchanged) > 1e-5
-    assert (swap_columns(forecast(shown, rows.swapped())[0]) == both).all()
+    assert (swap_columns(predict_in_order(shown, rows.swapped())[0]) == both).all()
 
 
 def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, arena: Battles) -> None:
     expected = judge.predict_proba(arena[:20])
-    given, exchanged = both_orders(judge, arena[:20])
-    for found in (given, exchanged, forecast(judge, arena[:20])[0], forecast(judge, arena[:20], "given")[0]):
+    given, exchanged = predict_both_orders(judge, arena[:20])
+    for found in (
+        given,
+        exchanged,
+        predict_in_order(judge, arena[:20])[0],
+        predict_in_order(judge, arena[:20], "given")[0],
+    ):
         assert (found == expected).all()
-    assert as_shown(judge) is judge and not goes_by_shown(judge)
+    assert judge.with_shown_order() is judge and not reads_shown_order(judge)
 
 
 def of(model: Any, like: TrainedJudge) -> TrainedJudge:
@@ -90,9 +97,9 @@ def test_an_average_asks_its_members_for_the_shown_order(averaging: TrainedJudge
     model = AverageModel(AverageSettings.parse({"members": [tiny, tiny]}))
     model.members = [averaging.fitted.members[0], averaging.fitted.members[0]]
     pooled = of(model, averaging)
-    raw = as_shown(of(averaging.fitted.members[0], averaging)).predict_proba(rows)
-    assert apart(forecast(pooled, rows, "given")[0], raw) < 1e-7
-    assert (forecast(pooled, rows)[0] == pooled.predict_proba(rows)).all() and not goes_by_shown(pooled)
+    raw = of(averaging.fitted.members[0], averaging).with_shown_order().predict_proba(rows)
+    assert apart(predict_in_order(pooled, rows, "given")[0], raw) < 1e-7
+    assert (predict_in_order(pooled, rows)[0] == pooled.predict_proba(rows)).all() and not reads_shown_order(pooled)
     assert apart(pooled.predict_proba(rows), raw) > 1e-5
 
 
@@ -102,20 +109,20 @@ def test_an_ensemble_asks_its_judges_for_the_shown_order(
     rows = arena[:12]
     joined = Mean(np.array([0.5, 0.5]))
     made = of(EnsembleModel(EnsembleSettings(judges=2), judges=[averaging, judge], combiner=joined), averaging)
-    expected = joined.predict(np.stack([forecast(averaging, rows, "given")[0], judge.predict_proba(rows)]))
-    given, exchanged = both_orders(made, rows)
+    expected = joined.predict(np.stack([predict_in_order(averaging, rows, "given")[0], judge.predict_proba(rows)]))
+    given, exchanged = predict_both_orders(made, rows)
     assert (given == expected).all() and apart(given, exchanged) > 1e-5
-    assert (forecast(made, rows)[0] == made.predict_proba(rows)).all()
+    assert (predict_in_order(made, rows)[0] == made.predict_proba(rows)).all()
 
 
 def test_a_cascade_passes_on_what_is_uncertain_in_the_shown_order(
     averaging: TrainedJudge, judge: TrainedJudge, arena: Battles
 ) -> None:
     rows = arena[:12]
-    first, last = forecast(averaging, rows, "given")[0], judge.predict_proba(rows)
+    first, last = predict_in_order(averaging, rows, "given")[0], judge.predict_proba(rows)
     least = float(np.median(entropy(first)))
     model = CascadeModel(CascadeSettings(judges=2, thresholds=(least,)), judges=[averaging, judge])
-    p, cut = forecast(of(model, averaging), rows, "given")
+    p, cut = predict_in_order(of(model, averaging), rows, "given")
     goes_on = entropy(first) >= least
     assert 0 < goes_on.sum() < 12 and (p == np.where(goes_on[:, None], last, first)).all()
     assert cut is not None and len(cut) == 12
@@ -127,5 +134,5 @@ def test_where_one_judge_inside_goes_by_the_shown_order_both_is_the_mean(
     rows = arena[:12]
     joined = Mean(np.array([0.5, 0.5]))
     made = of(EnsembleModel(EnsembleSettings(judges=2), judges=[averaging, shown], combiner=joined), averaging)
-    both = forecast(made, rows)[0]
-    assert goes_by_shown(made) and (swap_columns(forecast(made, rows.swapped())[0]) == both).all()
+    both = predict_in_order(made, rows)[0]
+    assert reads_shown_order(made) and (swap_columns(predict_in_order(made, rows.swapped())[0]) == both).all()

@@ -12,11 +12,10 @@ from tests.judges.scored import scored_votes, with_scores
 
 from votecast.calibration import Chain, make_calibrator
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.scores import Scores
+from votecast.data.outputs.score_files import Scores
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError, LeakError
-from votecast.judges.card_calibrated import sections
-from votecast.judges.ensembling import ensemble
+from votecast.judges.ensemble import ensemble
 from votecast.judges.link import link_judge
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.trained import TrainedJudge
@@ -142,7 +141,7 @@ def test_votes_without_ties_teach_a_temperature_alone(judge: TrainedJudge, other
     decided = cast(others, names)
     with pytest.raises(DataError, match=r"none of the 300 votes is a tie.*method temperature"):
         calibrate_judge(judge, decided)
-    with pytest.raises(DataError, match=r"1 of the 300 votes are ties, all in one of the parts.*method temperature"):
+    with pytest.raises(DataError, match=r"1 of the 300 votes are ties, all in one fold.*method temperature"):
         calibrate_judge(judge, cast(others, [*names[:-1], "tie"]))
     made = calibrate_judge(judge, decided, method="temperature", draws=0)
     assert made.notes["calibration"][0]["binary"]
@@ -171,7 +170,7 @@ def test_what_does_not_suffice_is_said(judge: TrainedJudge, others: Battles) -> 
         calibrate_judge(judge, others, method="platt")
     with pytest.raises(ConfigError, match="cannot be grouped by 'model'"):
         calibrate_judge(judge, others, by="model")
-    with pytest.raises(ConfigError, match="hold no source; give votes"):
+    with pytest.raises(ConfigError, match="have no source; give votes"):
         calibrate_judge(judge, by="source")
     column = others.table.column_names.index("weight")
     idle = Battles(others.table.set_column(column, SCHEMA.field("weight"), pa.array(np.zeros(len(others)))))
@@ -215,17 +214,18 @@ def test_a_judge_made_of_judges_is_calibrated_like_any_other(
 @pytest.mark.parametrize(
     ("method", "gain", "said"),
     [
-        ("shift", (0.02, 0.03), "Its probabilities are now those for people like the ones who cast these votes"),
-        ("shift", (-0.02, 0.03), "The gain is not told apart from chance"),
-        ("shift", (-0.03, -0.02), "the calibration made the forecasts worse"),
+        ("shift", (0.02, 0.03), "Its probabilities are now calibrated to people like those who cast these votes"),
+        ("shift", (-0.02, 0.03), "The gain is within chance"),
+        ("shift", (-0.03, -0.02), "the calibration made the predictions worse"),
         ("none", (0.0, 0.0), "The probabilities were left as they were"),
     ],
 )
-def test_the_card_says_what_was_done_and_measured(
-    judge: TrainedJudge, others: Battles, method: str, gain: tuple[float, float], said: str
+def test_the_card_describes_what_was_done_and_measured(
+    judge: TrainedJudge, others: Battles, tmp_path: Path, method: str, gain: tuple[float, float], said: str
 ) -> None:
-    entry = dict(calibrate_judge(judge, others[:100], method=method, draws=0).notes["calibration"][-1])
-    entry["gain"] = {"value": sum(gain) / 2, "low": gain[0], "high": gain[1]}
-    (section,) = sections({"calibration": [entry]})
-    assert said in section
-    assert ("are now those for" in section) == (gain[0] > 0)
+    made = calibrate_judge(judge, others[:100], method=method, draws=0)
+    made.notes["calibration"][-1]["gain"] = {"value": sum(gain) / 2, "low": gain[0], "high": gain[1]}
+    made.save_pretrained(tmp_path / "judge")
+    card = (tmp_path / "judge" / "README.md").read_text()
+    assert said in card
+    assert ("are now calibrated" in card) == (gain[0] > 0)

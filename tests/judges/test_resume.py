@@ -18,11 +18,11 @@ from tests.judges.cheap import LOG, STEP
 import votecast
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
+from votecast.data.work_folder import hold_work_folder, work_folder
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges import cross_validation
 from votecast.judges import train as train_module
 from votecast.judges.trained import TrainedJudge
-from votecast.judges.unfinished import at_work, work_folder
 from votecast.models import registry
 from votecast.types import Run
 
@@ -133,7 +133,9 @@ def test_finished_folds_are_taken_as_they_are(
     monkeypatch.setattr(cross_validation, "write_part", torn)
     with pytest.raises(MemoryError) as caught:
         votecast.train("cheap", votes, out=out, overrides=SMALL)
-    assert caught.value.__notes__ == [f"the work so far is kept in {work}; the same command with --resume continues it"]
+    assert caught.value.__notes__ == [
+        f"partial output is kept in {work}; run the same command with --resume to continue it"
+    ]
     monkeypatch.setattr(cross_validation, "write_part", write)
     assert not (work / "fold_0" / "done" / "member").exists()  # a refit keeps none of its folds
     (work / "fold_1" / "done" / "predictions.safetensors").write_bytes(b"torn")
@@ -168,7 +170,7 @@ def test_leftover_work_is_never_taken_or_dropped_unasked(votes: Battles, tmp_pat
     with pytest.raises(KilledError):
         votecast.train("cheap", votes, out=out, overrides=SMALL, progress=die_at("training on all rows"))
     assert (work / "fold_1" / "done").is_dir()
-    with pytest.raises(ArtifactError, match=r"holds unfinished work on .*--resume.*--overwrite"):
+    with pytest.raises(ArtifactError, match=r"holds partial output for .*--resume.*--overwrite"):
         votecast.train("cheap", votes, out=out, overrides=SMALL)
     for overrides, rows, said in (
         (SMALL | {"model.steps": 4}, votes, r"recipe\.model\.steps is 4, there 3"),
@@ -177,7 +179,10 @@ def test_leftover_work_is_never_taken_or_dropped_unasked(votes: Battles, tmp_pat
         with pytest.raises(ConfigError, match=rf"of another recipe or other data: {said}.*drop --resume") as caught:
             votecast.train("cheap", rows, out=out, overrides=overrides, resume=True)
         assert not getattr(caught.value, "__notes__", [])
-    with at_work(out, resume=True, overwrite=False), pytest.raises(ArtifactError, match="another votecast is at work"):
+    with (
+        hold_work_folder(out, resume=True, overwrite=False),
+        pytest.raises(ArtifactError, match="another votecast is running"),
+    ):
         votecast.train("cheap", votes, out=out, overrides=SMALL, resume=True)
     assert not work.exists()
     with pytest.raises(KilledError):

@@ -9,13 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from votecast.calibration import crossfit_calibrate
-from votecast.calibration.chain import Chain
-from votecast.calibration.temperature import Temperature
+from votecast.calibration import Chain, crossfit_calibrate
+from votecast.calibration.scalers import Temperature
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import DataError, LeakError
-from votecast.judges.sharing import asked_rows, seen_prompts, shared_rows
+from votecast.judges.shared_rows import predict_rows, seen_prompts, shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.models import registry
 
@@ -57,7 +56,7 @@ def test_rows_are_matched_by_id_and_texts_whatever_their_order() -> None:
         held = each.fitted.out_of_fold
         found = {name: row for row, name in enumerate(held.ids)}
         p = crossfit_calibrate("temperature", held.raw, held.targets, held.weights, held.fold, clusters=held.clusters)
-        assert np.array_equal(shared.forecasts[place], p[[found[name] for name in shared.ids]])
+        assert np.array_equal(shared.predictions[place], p[[found[name] for name in shared.ids]])
 
 
 def test_rows_with_other_texts_under_one_id_are_not_the_same() -> None:
@@ -76,7 +75,7 @@ def test_rows_with_their_answers_exchanged_are_the_same() -> None:
         assert (len(shared), shared.about["other_labels"]) == (240, 0)
         assert np.array_equal(shared.targets, VOTES.targets())
         assert np.array_equal(straight.targets, turned.targets())
-        p, q = shared.forecasts[1], straight.forecasts[0]
+        p, q = shared.predictions[1], straight.predictions[0]
         assert np.array_equal(p[100:], q[100:])
         if overrides:
             assert shared.swapped is not None
@@ -89,7 +88,7 @@ def test_rows_with_their_answers_exchanged_are_the_same() -> None:
 
 def test_judges_of_older_folders_know_their_rows_in_one_order_only() -> None:
     one, other = judge(seed=1), judge(Battles.concat([VOTES[:100].swapped(), VOTES[100:]]))
-    one._fitted = replace(one.fitted, out_of_fold=replace(one.fitted.out_of_fold, turned=None))
+    one._fitted = replace(one.fitted, out_of_fold=replace(one.fitted.out_of_fold, swapped_content=None))
     assert len(shared_rows({"one": one, "other": other})) == 140
 
 
@@ -144,17 +143,17 @@ def test_clusters_that_any_judge_found_are_kept_together() -> None:
 
 def test_forecasts_are_those_of_the_judge_as_it_is_calibrated_now() -> None:
     one, two = judge(), judge(seed=1)
-    before = shared_rows({"one": one, "two": two}).forecasts
+    before = shared_rows({"one": one, "two": two}).predictions
     later = Temperature(0.5)
     two._fitted = replace(two.fitted, calibrator=Chain([two.fitted.calibrator, later]))
-    after = shared_rows({"one": one, "two": two}).forecasts
+    after = shared_rows({"one": one, "two": two}).predictions
     assert np.array_equal(after[0], before[0])
     assert np.array_equal(after[1], later.transform(before[1]))
     bare = judge(calibration__method="none")
-    assert np.array_equal(shared_rows({"bare": bare, "one": one}).forecasts[0], bare.fitted.out_of_fold.raw)
+    assert np.array_equal(shared_rows({"bare": bare, "one": one}).predictions[0], bare.fitted.out_of_fold.raw)
     bare._fitted = replace(bare.fitted, calibrator=later)
     expected = later.transform(bare.fitted.out_of_fold.raw)
-    assert np.array_equal(shared_rows({"bare": bare, "one": one}).forecasts[0], expected)
+    assert np.array_equal(shared_rows({"bare": bare, "one": one}).predictions[0], expected)
 
 
 def test_other_labels_and_soft_ones_are_taken_from_the_first_judge() -> None:
@@ -173,18 +172,18 @@ def test_judges_that_see_the_order_are_known_in_both_orders() -> None:
     held = leaning.fitted.out_of_fold
     arguments = ("temperature", held.raw, held.targets, held.weights, held.fold, held.swapped)
     assert np.array_equal(shared.swapped[0], crossfit_calibrate(*arguments, clusters=held.clusters))
-    assert np.array_equal(shared.swapped[1], shared.forecasts[1][:, [1, 0, 2]])
+    assert np.array_equal(shared.swapped[1], shared.predictions[1][:, [1, 0, 2]])
     assert shared_rows({"one": judge(), "two": judge(seed=1)}).swapped is None
-    asked = asked_rows({"leaning": leaning, "fair": judge(seed=1)}, NEW)
+    asked = predict_rows({"leaning": leaning, "fair": judge(seed=1)}, NEW)
     assert asked.swapped is not None
     assert np.array_equal(asked.swapped[0], leaning.predict_proba(NEW.swapped()))
 
 
 def test_new_votes_are_asked_about_and_exchanged_ones_are_forecast_alike() -> None:
     judges = {"one": judge(), "two": judge(seed=1)}
-    shared, turned = asked_rows(judges, NEW), asked_rows(judges, NEW.swapped())
-    assert np.array_equal(shared.forecasts[1], judges["two"].predict_proba(NEW))
-    assert np.array_equal(turned.forecasts, shared.forecasts[..., [1, 0, 2]])
+    shared, turned = predict_rows(judges, NEW), predict_rows(judges, NEW.swapped())
+    assert np.array_equal(shared.predictions[1], judges["two"].predict_proba(NEW))
+    assert np.array_equal(turned.predictions, shared.predictions[..., [1, 0, 2]])
     assert np.array_equal(turned.targets, shared.targets[:, [1, 0, 2]])
     assert shared.swapped is None
 
@@ -192,9 +191,9 @@ def test_new_votes_are_asked_about_and_exchanged_ones_are_forecast_alike() -> No
 def test_votes_that_a_judge_was_trained_on_are_refused_by_name() -> None:
     judges = {"one": judge(VOTES[:100]), "two": judge(VOTES[100:], seed=1)}
     with pytest.raises(LeakError, match=r"of 61 votes have prompts on which judge 'two' was trained \(first ids: "):
-        asked_rows(judges, Battles.concat([NEW, VOTES[150:151]]))
+        predict_rows(judges, Battles.concat([NEW, VOTES[150:151]]))
     with pytest.raises(DataError, match="there are no votes"):
-        asked_rows(judges, NEW[:0])
+        predict_rows(judges, NEW[:0])
 
 
 def test_validation_rows_like_training_rows_are_refused_and_all_are_known_as_seen() -> None:

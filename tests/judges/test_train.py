@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import votecast
+from votecast.data.outputs import read_predictions
 from votecast.data.simulation import write_simulation
-from votecast.data.writing import read_predictions
 from votecast.errors import ArtifactError, ConfigError, DataError
 
 

@@ -53,7 +53,7 @@ def calibrate(
         output: Where results go.
     """
     from votecast.artifacts import check_free
-    from votecast.calibration.names import describe
+    from votecast.calibration.description import describe
     from votecast.data.reader import read_votes
     from votecast.judges.load import load_judge
     from votecast.judges.predict_batch import reader_numbers
@@ -172,7 +172,7 @@ def _show_notes(found: Mapping[str, Any]) -> None:
 
 def show_outcome(found: Mapping[str, Any]) -> None:
     """Warn where the gain does not show that the judge has become better."""
-    from votecast.calibration.outcome import changes_nothing, off_before, outcome
+    from votecast.calibration.description import changes_nothing, off_before, outcome
 
     off = "its calibration error on these votes is beyond chance, and they are too few to correct it reliably"
     if changes_nothing(found) and found["on"] == "votes":

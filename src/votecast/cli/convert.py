@@ -50,7 +50,7 @@ def convert(
             for battles in votes:
                 yield battles
                 done += len(battles)
-                bars.rows(done)
+                bars.rows(done, votes.expected_rows)
 
         columns = None if format == "auto" else format
         written = write_votes(count_rows(), Path(out), overwrite=output.overwrite, format=columns)

@@ -58,7 +58,7 @@ def link(
         reading: How the votes are read.
         output: Where results go.
     """
-    from votecast.judges.link_scores import link as link_votes
+    from votecast.judges.link import link as link_votes
 
     output.check()
     options: dict[str, Any] = {"method": method, "length": length, "bare": bare, "name": name}

@@ -33,7 +33,7 @@ UNITS = {
 }
 """Meaning of the parameters of ties."""
 
-KINDS = {"voted": "votes", "forecast": "pairs predicted"}
+KINDS = {"voted": "votes", "predicted": "pairs predicted"}
 """Kinds of rows of a leaderboard."""
 
 _ELO = 100
@@ -114,7 +114,7 @@ def rank(
         show_reading(found)
     settings = {"input": input, "pairs": pairs, "reader": reader} | options
     if out is not None:
-        from votecast.leaderboard.writing import write_leaderboard
+        from votecast.leaderboard.board import write_leaderboard
 
         write_leaderboard(board, out, overwrite=output.overwrite)
         write_settings(out, "rank", settings, judge=board.judge)
@@ -134,8 +134,7 @@ def show(board: Leaderboard) -> None:
     found = board.ranking
     how = f"{found.method}, intervals by {found.intervals}" + f" of {found.draws} draws" * bool(found.draws)
     counts = ", ".join(f"{board.rows[kind]:,} {what}" for kind, what in KINDS.items() if board.rows[kind])
-    source = board.source.replace("forecasts", "predictions")
-    print_line(f"{len(found.models)} models by {source}: {counts}, {found.clusters:,} clusters of prompts")
+    print_line(f"{len(found.models)} models by {board.source}: {counts}, {found.clusters:,} clusters of prompts")
     print_line(f"{how}\n")
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]

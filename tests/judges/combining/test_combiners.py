@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.judges.combining.forecasts import world
+from tests.judges.combining.worlds import world
 
 from votecast.errors import ArtifactError, JudgeError
-from votecast.judges.combining import COMBINERS, Combiner, combiner
+from votecast.judges.combiners import COMBINERS, Combiner, combiner
 
 SWAP = [1, 0, 2]
 WORLD = world()
@@ -22,18 +22,18 @@ FITTED: dict[str, Combiner] = {name: kind().fit(*WORLD.parts, 0) for name, kind 
 
 @pytest.mark.parametrize("name", COMBINERS)
 def test_exchanging_the_answers_exchanges_a_and_b_to_the_last_bit(name: str) -> None:
-    p = FITTED[name].predict(WORLD.forecasts)
-    assert np.array_equal(FITTED[name].predict(WORLD.forecasts[..., SWAP])[:, SWAP], p)
+    p = FITTED[name].predict(WORLD.predictions)
+    assert np.array_equal(FITTED[name].predict(WORLD.predictions[..., SWAP])[:, SWAP], p)
     assert np.abs(p.sum(axis=1) - 1).max() < 1e-12
-    few = FITTED[name].predict(WORLD.forecasts[:, 5:8])
+    few = FITTED[name].predict(WORLD.predictions[:, 5:8])
     assert np.array_equal(few, p[5:8])
-    assert FITTED[name].predict(WORLD.forecasts[:, :0]).shape == (0, 3)
+    assert FITTED[name].predict(WORLD.predictions[:, :0]).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", COMBINERS)
 def test_what_is_learnt_does_not_depend_on_which_answer_is_called_a(name: str) -> None:
-    other = KINDS[name]().fit(WORLD.forecasts[..., SWAP], WORLD.targets[:, SWAP], WORLD.weights, WORLD.groups, 0)
-    p, q = FITTED[name].predict(WORLD.forecasts), other.predict(WORLD.forecasts)
+    other = KINDS[name]().fit(WORLD.predictions[..., SWAP], WORLD.targets[:, SWAP], WORLD.weights, WORLD.groups, 0)
+    p, q = FITTED[name].predict(WORLD.predictions), other.predict(WORLD.predictions)
     assert np.abs(p - q).max() < 1e-6
 
 
@@ -52,7 +52,7 @@ def test_any_forecasts_give_distributions(name: str, raw: np.ndarray) -> None:
 def test_saving_and_loading_change_nothing(name: str, tmp_path: Path) -> None:
     FITTED[name].save(tmp_path)
     again = KINDS[name].load(tmp_path)
-    assert np.array_equal(again.predict(WORLD.forecasts), FITTED[name].predict(WORLD.forecasts))
+    assert np.array_equal(again.predict(WORLD.predictions), FITTED[name].predict(WORLD.predictions))
     assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".txt"}
     for path in tmp_path.iterdir():
         path.write_text(path.read_text()[:-30] + "x")
@@ -66,20 +66,20 @@ def test_saving_and_loading_change_nothing(name: str, tmp_path: Path) -> None:
 def test_the_same_votes_and_seed_give_the_same_combiner(name: str) -> None:
     again = KINDS[name]().fit(*WORLD.parts, 0)
     assert again.described() == FITTED[name].described()
-    assert np.array_equal(again.predict(WORLD.forecasts), FITTED[name].predict(WORLD.forecasts))
+    assert np.array_equal(again.predict(WORLD.predictions), FITTED[name].predict(WORLD.predictions))
 
 
 @pytest.mark.parametrize("name", COMBINERS)
 def test_nothing_forecasts_before_it_has_learnt(name: str) -> None:
     with pytest.raises(JudgeError, match="call fit"):
-        KINDS[name]().predict(WORLD.forecasts)
+        KINDS[name]().predict(WORLD.predictions)
 
 
 @pytest.mark.parametrize("name", COMBINERS)
 @pytest.mark.parametrize("absent", [0, 2])
 def test_a_class_that_nobody_voted_for_keeps_some_probability(name: str, absent: int) -> None:
     kept = WORLD.targets[:, absent] == 0
-    parts = WORLD.forecasts[:, kept], WORLD.targets[kept], WORLD.weights[kept], WORLD.groups[kept]
-    p = KINDS[name]().fit(*parts, 0).predict(WORLD.forecasts)
+    parts = WORLD.predictions[:, kept], WORLD.targets[kept], WORLD.weights[kept], WORLD.groups[kept]
+    p = KINDS[name]().fit(*parts, 0).predict(WORLD.predictions)
     assert np.isfinite(p).all()
     assert p[:, absent].min() > 0

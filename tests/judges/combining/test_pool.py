@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from tests.judges.combining.forecasts import world
+from tests.judges.combining.worlds import world
 
-from votecast.judges.combining.base import logs
-from votecast.judges.combining.pool import GAP, Greedy, Mean, Weights, best_weights, pool
+from votecast.judges.combiners import GAP, Greedy, Mean, Weights, best_weights, logs, pool
 from votecast.metrics import log_loss
 
 WORLD = world(soft=True)
-LOGS, SHARE = logs(WORLD.forecasts), WORLD.weights / WORLD.weights.sum()
+LOGS, SHARE = logs(WORLD.predictions), WORLD.weights / WORLD.weights.sum()
 
 
 def loss(weights: np.ndarray) -> float:
@@ -22,13 +21,13 @@ def loss(weights: np.ndarray) -> float:
 
 
 def test_the_mean_is_the_geometric_one() -> None:
-    p = Mean().fit(*WORLD.parts, 0).predict(WORLD.forecasts)
-    bare = np.exp(np.log(WORLD.forecasts).mean(axis=0))
+    p = Mean().fit(*WORLD.parts, 0).predict(WORLD.predictions)
+    bare = np.exp(np.log(WORLD.predictions).mean(axis=0))
     assert np.allclose(p, bare / bare.sum(axis=1, keepdims=True), rtol=0, atol=1e-12)
 
 
 def test_the_pool_never_loses_more_than_the_judges_do_on_average() -> None:
-    each = [log_loss(WORLD.targets, p, WORLD.weights) for p in WORLD.forecasts]
+    each = [log_loss(WORLD.targets, p, WORLD.weights) for p in WORLD.predictions]
     for weights in np.random.default_rng(0).dirichlet(np.ones(3), 50):
         assert loss(weights) <= float(weights @ each) + 1e-12
 
@@ -51,16 +50,16 @@ def test_weights_are_those_of_a_search_over_the_simplex() -> None:
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_weights_are_proven_to_be_the_best(seed: int, judges: int) -> None:
     made = world(80, noise=tuple(np.linspace(0.2, 2, judges)), seed=seed)
-    found, gap = best_weights(logs(made.forecasts), made.targets, made.weights / made.weights.sum())
+    found, gap = best_weights(logs(made.predictions), made.targets, made.weights / made.weights.sum())
     assert gap <= GAP
     assert found.min() >= 0
     assert found.sum() == pytest.approx(1)
 
 
 def test_judges_that_are_alike_share_and_a_useless_one_is_left_out() -> None:
-    twice = WORLD.forecasts[[0, 0]]
+    twice = WORLD.predictions[[0, 0]]
     assert best_weights(logs(twice), WORLD.targets, SHARE)[0] == pytest.approx([0.5, 0.5], abs=1e-3)
-    against = np.stack([WORLD.targets * 0.9 + 0.1 / 3, WORLD.forecasts[0][:, [1, 0, 2]]])
+    against = np.stack([WORLD.targets * 0.9 + 0.1 / 3, WORLD.predictions[0][:, [1, 0, 2]]])
     kept = Weights().fit(against, *WORLD.parts[1:], 0)
     assert kept.shares() == [1.0, 0.0]
     assert np.array_equal(kept.only([0]).predict(against[:1]), kept.predict(against))
@@ -71,7 +70,7 @@ def test_greedy_selection_comes_close_to_the_best_weights_and_takes_judges_repea
     best, _ = best_weights(LOGS, WORLD.targets, SHARE)
     assert loss(np.array(found.shares())) <= loss(best) + 1e-4
     assert loss(np.array(found.shares())) <= min(loss(one) for one in np.eye(3))
-    only = Greedy().fit(np.stack([WORLD.targets * 0.9 + 0.1 / 3, WORLD.forecasts[2]]), *WORLD.parts[1:], 0)
+    only = Greedy().fit(np.stack([WORLD.targets * 0.9 + 0.1 / 3, WORLD.predictions[2]]), *WORLD.parts[1:], 0)
     assert only.shares() == [1.0, 0.0]
 
 
