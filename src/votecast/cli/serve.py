@@ -60,8 +60,8 @@ def serve(
 
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         need(package)
-    from votecast.serving.keys import read_key
-    from votecast.serving.naming import name_judges
+    from votecast.serving.auth import read_key
+    from votecast.serving.judge_names import name_judges
     from votecast.serving.server import serve as run
 
     given["workers"] = min(2, usable_cores()) if workers is None else workers
