@@ -58,12 +58,7 @@ def link(
         reading: How the votes are read.
         output: Where results go.
     """
-<<<<<<< HEAD
     from votecast.judges.link_scores import link as link_votes
-=======
-    check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    from votecast.judges.link_scores import link as link_votes
->>>>>>> main
 
     output.check()
     options: dict[str, Any] = {"method": method, "length": length, "bare": bare, "name": name}

@@ -39,41 +39,23 @@ def pack(
         no_index: Use no index; take wheels from --find-links alone.
         output: Where results go.
     """
-<<<<<<< HEAD
-    from votecast.packaging.pack import Sources
     from votecast.packaging.pack import pack as make_pack
-    from votecast.packaging.target import PLATFORM, RUNNING, Target
-
-    output.check()
-    target = Target(python or RUNNING, platform or PLATFORM)
-    sources = Sources(tuple(find_links or ()), no_index, tuple(without or ()), versions)
-    print_note(f"collecting wheels for Python {target.python} on {target.platform}")
-    made = make_pack(
-=======
-    from votecast.packaging.pack import pack as make
     from votecast.packaging.pip import PLATFORM, RUNNING, TargetMachine
 
-    check_outputs(json, settings_of_json(json), overwrite=overwrite)
+    output.check()
     target = TargetMachine(python or RUNNING, platform or PLATFORM)
-    remark(f"collecting wheels for Python {target.python} on {target.platform}")
-    made = make(
->>>>>>> main
+    print_note(f"collecting wheels for Python {target.python} on {target.platform}")
+    made = make_pack(
         judge,
         out,
         contest=contest,
         target=target,
-<<<<<<< HEAD
-        sources=sources,
-        bases=_parse_bases(base or ()),
-        overwrite=output.overwrite,
-=======
         find_links=find_links or (),
         no_index=no_index,
         without=without or (),
         versions=versions,
-        bases=_named(base or ()),
-        overwrite=overwrite,
->>>>>>> main
+        bases=_parse_bases(base or ()),
+        overwrite=output.overwrite,
     )
     settings = {"judge": judge, "out": str(out), "contest": contest}
     if output.write(made, "pack", settings, judge=made["judge"]):
@@ -94,13 +76,8 @@ def _parse_bases(given: Sequence[str]) -> dict[str, Path]:
     return named
 
 
-<<<<<<< HEAD
 def _summarise(made: Mapping[str, Any], out: Path) -> dict[str, str]:
-    from votecast.packaging.readme import megabytes
-=======
-def _told(made: Mapping[str, Any], out: Path) -> dict[str, str]:
     from votecast.packaging.pack import megabytes
->>>>>>> main
 
     sizes = {name: file["size"] for name, file in made["files"].items()}
     wheels, base = ([name for name in sizes if name.startswith(f"{top}/")] for top in ("wheels", "base"))
