@@ -127,19 +127,19 @@ def recipe(name: str, family: str, description: str) -> str:
     from votecast.config.describe import describe_settings
     from votecast.judges.recipe import load_recipe
 
-    lines = [f"# {name}\n", RECIPE.format(description=description, family=family)]
-    group = None
+    groups: dict[str, list[str]] = {}
     for row in describe_settings(load_recipe(name)):
         if row.name in {"name", "family", "description"}:
             continue
-        if (inner := row.name.rpartition(".")[0]) != group:
-            lines.append(f"\n## {inner or 'top level'}\n")
-            group = inner
         value = f"`{_yaml(row.value)}`" if row.value == row.default else f"**`{_yaml(row.value)}`**"
         facts = [row.type, row.allowed, "required" if row.required else f"default {_yaml(row.default)}"]
+        lines = groups.setdefault(row.name.rpartition(".")[0] or "top level", [])
         lines.append(f"- `{row.name}`: {value} *({_escape('; '.join(filter(None, facts)))})*  ")
         lines.append(f"    {_escape(row.meaning)}")
-    return "\n".join(lines) + "\n"
+    parts = [f"# {name}\n", RECIPE.format(description=description, family=family)]
+    for group, lines in groups.items():
+        parts += [f"\n## {group}\n", *lines]
+    return "\n".join(parts) + "\n"
 
 
 def repository_page(name: str) -> str:
