@@ -99,6 +99,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
     facts |= {"inputs": inputs} | fitter.truncation_facts()
     calibrator = _fit_calibrator(recipe, held)
     hashes = PromptHashes.of(battles, seed=recipe.seed)
+    # positions among the battles as they were given, before rows were drawn
     return Fitted(members, calibrator, replace(held, rows=drawn[held.rows]), hashes, facts, stored)
 
 
