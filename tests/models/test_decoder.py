@@ -12,7 +12,7 @@ from votecast.models.neural.backbone import Source
 from votecast.models.neural.settings import DecoderSettings
 from votecast.models.neural.tiny import DECODERS
 from votecast.testing import check_judge
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 from votecast.types import swap_columns
 
 FAST = {

@@ -11,7 +11,7 @@ from votecast.models.neural.offset_model import OffsetModel
 from votecast.models.neural.prepared import NeuralPrepared
 from votecast.models.neural.settings import SiameseSettings
 from votecast.text.encoder import Encoded
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 
 class SiameseModel(OffsetModel):

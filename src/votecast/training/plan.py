@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.errors import ConfigError
-from votecast.text.batches import bucketed_batches, group_sizes, length_groups, token_batches
+from votecast.text.batching import bucketed_batches, group_sizes, length_groups, token_batches
 
 Rows = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from votecast.models.cross_encoder import CrossEncoderModel
 from votecast.models.neural import minilm
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.settings import CrossEncoderSettings
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 
 @pytest.fixture

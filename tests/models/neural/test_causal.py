@@ -10,7 +10,7 @@ from tests.inference.decoders import adapted, backbone_of, rows
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from votecast.inference.causal import TYPES
+from votecast.inference.decoder_pass import TYPES
 from votecast.models.neural.causal import first_learning, last_states, padded_last_states, takes_packed
 
 pytestmark = pytest.mark.filterwarnings("ignore:`.*gradient_checkpointing.*` is deprecated:FutureWarning")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from votecast.features.form import FORM
+from votecast.features.style import FORM
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.networks import ConcatNetwork, CrossNetwork, LinkedNetwork, freeze, layers_of
 from votecast.models.neural.tiny import ENCODERS

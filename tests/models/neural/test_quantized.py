@@ -19,7 +19,7 @@ from votecast.models.neural.adapters import AdapterSettings, add_adapter, count_
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.networks import DecoderNetwork
 from votecast.models.neural.quantized import computing_in, is_quantized, load_options, stored_bits
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 PLAIN = SimpleNamespace()
 

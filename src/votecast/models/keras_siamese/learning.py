@@ -20,7 +20,7 @@ from votecast.models.keras_siamese.pairs import Frame, ReadBattles
 from votecast.models.keras_siamese.schedule import learning_rate
 from votecast.models.keras_siamese.settings import LearningSettings
 from votecast.models.keras_siamese.states import Arrays, State, States
-from votecast.text.batches import bucketed_batches
+from votecast.text.batching import bucketed_batches
 from votecast.training.history import History, Journal, Record
 from votecast.types import Probabilities, Run
 

@@ -34,8 +34,8 @@ from votecast.models.keras_siamese.states import Arrays
 from votecast.models.keras_siamese.tokenizers import KerasTokenizer, find_tokenizer, stored_tokenizer
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import TextEncoder
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Run
 
 WEIGHTS, BACKBONE, METRICS, TOKENIZER = "weights.safetensors", "backbone.json", "metrics.jsonl", "tokenizer"

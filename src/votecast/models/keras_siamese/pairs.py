@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.models.keras_siamese.settings import KerasSiameseSettings
-from votecast.text.batches import token_batches
-from votecast.text.report import Cut
+from votecast.text.batching import token_batches
 from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
 
 Ints = NDArray[np.int64]
 Inputs = dict[str, NDArray[Any]]

@@ -11,8 +11,7 @@ from votecast.config.extras import need
 from votecast.errors import ConfigError
 from votecast.models.keras_siamese.backbones import folder_of
 from votecast.models.keras_siamese.sentencepiece import MODEL_NAME, SentencePieceTokenizer, Special
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 KerasTokenizer = FastTokenizer | SentencePieceTokenizer
 Config = dict[str, Any]

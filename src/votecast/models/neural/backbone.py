@@ -23,8 +23,7 @@ from votecast.models.neural.quantized import in_memory
 from votecast.models.neural.quiet import quietly
 from votecast.models.neural.tiny import TINY, tiny_config
 from votecast.models.neural.weights import WEIGHTS, digest_of, weight_files
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 Kind = Literal["encoder", "classifier", "decoder"]
 """A bare encoder, an encoder with a classification head of three labels, or a bare causal model."""

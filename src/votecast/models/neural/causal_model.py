@@ -22,7 +22,7 @@ from votecast.models.neural.prepared import NeuralPrepared
 from votecast.models.neural.quantized import compute_type, computing_in, load_options
 from votecast.models.neural.starting import load_adapter
 from votecast.models.neural.stored import fill_head
-from votecast.text.tokenizer import Tokenizer, load_tokenizer
+from votecast.text.tokenization import Tokenizer, load_tokenizer
 from votecast.training.settings import TrainingSettings
 from votecast.types import Probabilities
 

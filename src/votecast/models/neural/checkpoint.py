@@ -15,7 +15,7 @@ from votecast.models.neural.backbone import LABELS, Source
 from votecast.models.neural.minilm import sha256_of
 from votecast.models.neural.quiet import quietly
 from votecast.models.neural.weights import WEIGHTS, read_weights, weight_files
-from votecast.text.tokenizer import FastTokenizer
+from votecast.text.tokenization import FastTokenizer
 
 TOKENIZERS = (
     "tokenizer.json",

@@ -19,7 +19,7 @@ from votecast.models.neural.peft_folder import HEAD, is_peft_folder, read_peft_f
 from votecast.models.neural.quantized import stored_bits
 from votecast.models.neural.quiet import quietly
 from votecast.models.neural.weights import read_weights, weight_files
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer
 
 _HELD = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 

@@ -14,8 +14,8 @@ from torch.nn import Parameter
 from torch.nn.functional import log_softmax
 
 from votecast.calibration.tie_models import prior_closeness
-from votecast.features.form import FORM
-from votecast.inference.spread import is_spread
+from votecast.features.style import FORM
+from votecast.inference.layers import is_spread
 from votecast.models.neural.causal import last_states
 from votecast.types import Probabilities
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 
-from votecast.text.tokenizer import FastTokenizer
+from votecast.text.tokenization import FastTokenizer
 
 _SHAPE = {
     "hidden_size": 32,

@@ -13,8 +13,8 @@ from votecast.errors import JudgeError
 from votecast.models.neural.prepared import NeuralPrepared
 from votecast.models.reward.scorer import Memo
 from votecast.text.encoder import Encoded
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
 
 Rows = NDArray[np.int64]
 Encode = Callable[[NeuralPrepared], tuple[Encoded, ...]]

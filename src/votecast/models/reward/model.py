@@ -16,8 +16,8 @@ from votecast.calibration.link import Link, fit_link
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError, UnscoredRowsError
-from votecast.features.form import length_gap
-from votecast.inference.replica import devices_of, dtype_of
+from votecast.features.style import length_gap
+from votecast.inference.engine import devices_of, dtype_of
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.causal_model import CausalModel
 from votecast.models.neural.model import BASE
@@ -32,9 +32,9 @@ from votecast.models.reward.settings import RewardSettings
 from votecast.models.reward.sources import Scored, load_scored, reward_source, tokenizer_of
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import Encoded, TextEncoder
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
-from votecast.text.tokenizer import Tokenizer
+from votecast.text.tokenization import Tokenizer
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Run
 
 LINK = "link.json"

@@ -18,7 +18,7 @@ from votecast.models.neural.internlm2 import is_reward, llama_config, read_confi
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
 from votecast.models.neural.quiet import quietly
 from votecast.models.neural.weights import digest_of, weight_files
-from votecast.text.tokenizer import Tokenizer
+from votecast.text.tokenization import Tokenizer
 
 REWARD = ("reward",)
 """The output of a reward model."""
