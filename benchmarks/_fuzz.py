@@ -15,7 +15,7 @@ from schemathesis.engine import events, from_schema
 BUSY = (429, 503, 504)
 """What a service says that has too much to do: no fault of the request, and none of the service."""
 UNSAID = (
-    "of an answer and",  # a prompt and its answers have as many turns
+    "of a response and",  # a prompt and its responses have as many turns
     "cannot meet itself",
     "neither winner nor probabilities",
     "winner and probabilities are both given",

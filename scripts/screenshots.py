@@ -42,7 +42,7 @@ PAGES = ("report", "votes", "leaderboard")
 """Those that are shown in the README."""
 
 VIEWS = ("service", "service_file")
-"""The views of the page of the service: answers compared, a file forecast."""
+"""The views of the page of the service: answers compared, a file predicted."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {},
@@ -137,7 +137,7 @@ def visit(browser: str, url: str, pictures: dict[Path, dict[str, Any]]) -> None:
             with chromium.new_context(**options) as context:
                 page = context.new_page()
                 page.goto(f"{url}/#file" if "file" in picture.name else url)
-                (forecast_file if "file" in picture.name else compare)(page)
+                (predict_file if "file" in picture.name else compare)(page)
                 page.mouse.move(0, 0)
                 page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0) }")
                 page.screenshot(path=picture, full_page=True)
@@ -152,11 +152,11 @@ def compare(page: Any) -> None:
     page.locator("#result").wait_for()
 
 
-def forecast_file(page: Any) -> None:
-    """Forecast the sample."""
+def predict_file(page: Any) -> None:
+    """Predict the sample."""
     page.get_by_role("button", name="Use the sample").click()
-    page.get_by_role("button", name="Forecast").click()
-    page.get_by_text("Leaderboard by forecasts").wait_for()
+    page.get_by_role("button", name="Predict").click()
+    page.get_by_text("Leaderboard by predictions").wait_for()
 
 
 def check(browser: str, page: Path, out: Path) -> None:

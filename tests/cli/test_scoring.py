@@ -56,7 +56,7 @@ def test_rows_that_cannot_be_scored_are_told_and_left_out(votecast: Callable, mo
     (told,) = map(json.loads, Path(f"{out}.unscored.jsonl").read_text().splitlines())
     assert (told["id"], told["row"]) == ("r1", 2) and "answer b: its reward is nan" in told["reason"]
     ran = votecast("score", "--model", model, "--input", pairs, "--out", out, *LENGTH, "--resume")
-    assert ran.code == 0 and "3 rows had been scored by an earlier run" in ran.err
+    assert ran.code == 0 and "3 rows were scored by an earlier run" in ran.err
     none = write(tmp_path / "none.jsonl", [("Z", "b")])
     ran = votecast("score", "--model", model, "--input", none, "--out", tmp_path / "n.csv", *LENGTH)
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
@@ -73,7 +73,7 @@ def test_a_killed_scoring_goes_on_and_ends_with_the_same_bytes(votecast: Callabl
     assert ran.code == 1 and "pass --resume to continue it" in ran.err
     ran = votecast(*words, out / "s.csv", "--resume")
     assert ran.code == 0, ran.err
-    assert "rows had been scored by an earlier run" in ran.err
+    assert "rows were scored by an earlier run" in ran.err
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}
 
 

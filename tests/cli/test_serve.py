@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from votecast.serving.keys import VARIABLE
+from votecast.serving.auth import VARIABLE
 
 
 @pytest.mark.parametrize(

@@ -19,26 +19,26 @@ URL = "http://127.0.0.1:8000"
 BUSY = httpx.Response(429, headers={"retry-after": "7"}, json={"error": {"type": "busy", "message": "come back"}})
 
 
-def forecast(id: str = "") -> dict[str, Any]:
+def prediction(id: str = "") -> dict[str, Any]:
     shares = {"a": 0.5, "b": 0.3, "tie": 0.2}
     return {"id": id, "probabilities": shares, "decision": "a", "judge": JUDGE, "cut": None}
 
 
 def service(request: httpx.Request) -> httpx.Response:
-    """A service that takes four battles at once, and calls each forecast by the prompt."""
+    """A service that takes four battles at once, and calls each prediction by the prompt."""
     if request.url.path == "/v1/judges":
         return httpx.Response(200, json={"judges": [JUDGE | {"family": "baseline"}], "limits": {"battles": 4}})
     asked = json.loads(request.content)
     if request.url.path == "/v1/compare":
-        return httpx.Response(200, json=forecast(asked["prompt"]))
+        return httpx.Response(200, json=prediction(asked["prompt"]))
     assert len(asked["battles"]) <= 4
     for place, battle in enumerate(asked["battles"]):
         if not battle["prompt"]:
             places = [{"path": f"battles.{place}.prompt", "message": "is empty"}]
             error = {"type": "unfit", "message": "a field cannot be used", "errors": places}
             return httpx.Response(422, json={"error": error})
-    found = [forecast(battle["prompt"]) for battle in asked["battles"]]
-    return httpx.Response(200, json={"judge": JUDGE, "forecasts": found})
+    found = [prediction(str(battle["prompt"])) for battle in asked["battles"]]
+    return httpx.Response(200, json={"judge": JUDGE, "predictions": found})
 
 
 class Script:
@@ -89,14 +89,14 @@ def call(request: pytest.FixtureRequest) -> Run:
     return waiting if request.param == "waiting" else concurrent
 
 
-def test_a_forecast_comes_back_in_the_shape_of_the_service(call: Run) -> None:
+def test_a_prediction_comes_back_in_the_shape_of_the_service(call: Run) -> None:
     found = call(service, "compare", "why?", "because", ["no"])
     assert found.probabilities["a"] == 0.5
-    assert found.to_dict() == forecast("why?")
+    assert found.to_dict() == prediction("why?")
 
 
 def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
-    explained = forecast() | {"orders": {"given": {}, "exchanged": {}}, "reasons": None}
+    explained = prediction() | {"orders": {"given": {}, "swapped": {}}, "reasons": None}
     script = Script(httpx.Response(200, json=explained))
     assert call(script, "compare", "p", "a", "b", explain=True, judge="j", order="given").to_dict() == explained
     sent = {"prompt": "p", "response_a": "a", "response_b": "b", "judge": "j", "order": "given", "explain": True}
@@ -111,7 +111,8 @@ def test_any_number_of_battles_comes_back_in_order(call: Run, rows: int) -> None
 
 def test_a_battle_is_sent_without_its_vote(call: Run) -> None:
     script = Script(
-        httpx.Response(200, json={"judges": []}), httpx.Response(200, json={"judge": JUDGE, "forecasts": [forecast()]})
+        httpx.Response(200, json={"judges": []}),
+        httpx.Response(200, json={"judge": JUDGE, "predictions": [prediction()]}),
     )
     battle = Battle(id="1", prompt="p", response_a="a", response_b="b", winner="a", model_a="m", model_b="n")
     call(script, "compare_batch", [battle])
@@ -154,13 +155,13 @@ def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:
     assert caught.value.errors == ({"path": "battles.6.prompt", "message": "is empty"},)
 
 
-def test_a_fault_that_the_message_tells_is_told_once(call: Run) -> None:
+def test_a_fault_in_the_message_is_shown_once(call: Run) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/judges" or b"bad" not in request.content:
             return service(request)
-        told = "the body cannot be used: battles.1.prompt: is empty (and 1 more, see errors)"
+        message = "the body cannot be used: battles.1.prompt: is empty (and 1 more, see errors)"
         places = [{"path": f"battles.{place}.prompt", "message": "is empty"} for place in (1, 2)]
-        return httpx.Response(422, json={"error": {"type": "unfit", "message": told, "errors": places}})
+        return httpx.Response(422, json={"error": {"type": "unfit", "message": message, "errors": places}})
 
     battles = [{"prompt": "bad" if n > 3 else "p", "response_a": "x", "response_b": "y"} for n in range(8)]
     with pytest.raises(ServiceError) as caught:
@@ -172,16 +173,16 @@ def test_a_fault_that_the_message_tells_is_told_once(call: Run) -> None:
 
 def test_models_are_ranked(call: Run) -> None:
     rows = [{"model": "x", "score": 1_020.0, "rank": 1}, {"model": "y", "score": 980.0, "rank": 2}]
-    said = {"models": rows, "method": "davidson", "games": 2, "notes": ["z left out"]}
-    script = Script(httpx.Response(200, json=said))
+    sent = {"models": rows, "method": "davidson", "games": 2, "notes": ["z left out"]}
+    script = Script(httpx.Response(200, json=sent))
     games = [{"model_a": "x", "model_b": "y", "winner": "a"}, {"model_a": "x", "model_b": "y", "winner": "tie"}]
     found = call(script, "leaderboard", iter(games), method="davidson")
     assert json.loads(script.asked[0].content) == {"games": games, "method": "davidson"}
-    assert found.to_dict() == said
+    assert found.to_dict() == sent
 
 
 def test_lone_surrogates_reach_the_service(call: Run) -> None:
-    script = Script(httpx.Response(200, json=forecast()))
+    script = Script(httpx.Response(200, json=prediction()))
     call(script, "compare", "p", "\ud800", "b")
     assert json.loads(script.asked[0].content)["response_a"] == "\ud800"
 
@@ -193,14 +194,14 @@ def test_what_is_no_json_is_refused_before_sending(call: Run, bad: Any) -> None:
 
 
 def test_a_busy_service_is_asked_again_when_it_says(call: Run, pauses: list[float]) -> None:
-    script = Script(BUSY, BUSY, httpx.Response(200, json=forecast()))
+    script = Script(BUSY, BUSY, httpx.Response(200, json=prediction()))
     assert call(script, "compare", "p", "a", "b").decision == "a"
     assert pauses == [7.0, 7.0]
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError])
 def test_a_broken_connection_is_tried_again(call: Run, pauses: list[float], error: Any) -> None:
-    script = Script(error("broken"), httpx.Response(200, json=forecast()))
+    script = Script(error("broken"), httpx.Response(200, json=prediction()))
     assert call(script, "compare", "p", "a", "b").decision == "a"
     assert pauses == [0.25]
 
@@ -212,9 +213,9 @@ def test_a_service_that_stays_busy_is_given_up(call: Run, pauses: list[float]) -
     assert (caught.value.status, len(script.asked), pauses) == (429, 3, [7.0, 7.0])
 
 
-@pytest.mark.parametrize("said", ["1e9", "nan", "inf", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", ""])
-def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float], said: str) -> None:
-    script = Script(httpx.Response(503, headers={"retry-after": said}))
+@pytest.mark.parametrize("sent", ["1e9", "nan", "inf", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", ""])
+def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float], sent: str) -> None:
+    script = Script(httpx.Response(503, headers={"retry-after": sent}))
     with pytest.raises(ServiceError, match="503"):
         call(script, "compare", "p", "a", "b")
     assert len(pauses) == 5 and all(0 < pause <= 30 for pause in pauses)
@@ -239,7 +240,7 @@ def test_a_timeout_is_not_tried_again(call: Run, pauses: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"<html>", b"[]", b"{}", b"null", b"[" * 100_000, b'{"forecasts": [1], "limits": 3}']
+    "content", [b"<html>", b"[]", b"{}", b"null", b"[" * 100_000, b'{"predictions": [1], "limits": 3}']
 )
 @pytest.mark.parametrize("method", ["compare", "compare_batch", "rerank", "judges"])
 def test_an_answer_of_something_else_is_an_error(call: Run, content: bytes, method: str) -> None:
@@ -282,13 +283,13 @@ def test_judges_and_rankings_come_back(call: Run) -> None:
     assert (judge.name, judge.facts["family"]) == ("baseline", "baseline")
     ranked = {"id": "7", "ranking": [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], "judge": JUDGE}
     found = call(Script(httpx.Response(200, json=ranked)), "rerank", "p", ["a", "b"], id="7")
-    assert (found.best, found.scores, found.to_dict()) == (1, [0.1, 0.9], ranked | {"cut": None})
+    assert (found.best, found.scores, found.to_dict()) == (1, [0.1, 0.9], ranked)
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "", "http://h/?q=1"])
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_an_address_that_is_none_is_refused(kind: Any, url: str) -> None:
-    with pytest.raises(ConfigError, match="no address of a service"):
+    with pytest.raises(ConfigError, match="not the address of a service"):
         kind(url)
 
 

@@ -21,7 +21,7 @@ import votecast
 from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
-from votecast.judges import ranking
+from votecast.judges import rank_candidates
 from votecast.text.truncation import Cut
 
 
@@ -52,7 +52,7 @@ class First(Longest):
         return p / p.sum(axis=1, keepdims=True)
 
 
-def best(answers: list[Any], judge: Any = None, **row: Any) -> ranking.Ranking:
+def best(answers: list[Any], judge: Any = None, **row: Any) -> rank_candidates.Ranking:
     (found,) = rerank(judge or Longest(), [{"prompt": "why", "candidates": answers} | row])
     return found
 
@@ -152,7 +152,7 @@ def test_pairs_of_many_prompts_are_asked_for_together_and_each_pair_once() -> No
 def test_a_prompt_with_very_many_candidates_is_asked_for_in_parts() -> None:
     judge = Longest()
     found = best(["x" * n for n in range(1, 61)], judge)
-    assert max(len(battles) for battles in judge.asked) == ranking.GROUP
+    assert max(len(battles) for battles in judge.asked) == rank_candidates.GROUP
     assert found.index == 59
 
 
@@ -290,7 +290,7 @@ def write_rows(path: Path, rows: int = 60, first: str = "why") -> Path:
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file whose pairs come in several groups."""
-    monkeypatch.setattr(ranking, "GROUP", 60)
+    monkeypatch.setattr(rank_candidates, "GROUP", 60)
     return write_rows(tmp_path / "rows.jsonl")
 
 
@@ -397,10 +397,10 @@ def test_work_of_other_rows_judges_and_options_is_refused(rows: Path, out: Path)
     with pytest.raises(ConfigError, match="reader.limit"):
         rerank_file(Longest(), rows, out, resume=True, reader={"limit": 20})
     write_rows(rows, first="what")
-    with pytest.raises(ArtifactError, match="holds forecasts of other rows: the input is not the one"):
+    with pytest.raises(ArtifactError, match="holds predictions of other rows: the input is not the one"):
         rerank_file(Longest(), rows, out, resume=True)
     write_rows(rows, rows=8)
-    with pytest.raises(ArtifactError, match="holds forecasts of other rows"):
+    with pytest.raises(ArtifactError, match="holds predictions of other rows"):
         rerank_file(Longest(), rows, out, resume=True)
     assert {name: each for name, each in bytes_of(out.parent).items() if name.endswith(".shard")} == {
         name: each for name, each in work.items() if name.endswith(".shard")

@@ -15,7 +15,7 @@ from votecast.cli import main
 
 
 @pytest.fixture(autouse=True)
-def _pip_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def _pip_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """pip without settings of the user."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)

@@ -15,12 +15,12 @@ WHEELS = Path(__file__).parents[2] / ".venv" / "wheels"
 
 
 def real_wheels() -> Path:
-    """The folder of real wheels; without one the test is skipped, or fails where it is told to be there."""
+    """The folder of real wheels; without one the test is skipped, or fails if it is required."""
     if not any(WHEELS.glob("*.whl")):
-        told = f"needs wheels to install from: make setup puts them into {WHEELS}"
+        message = f"needs wheels to install from: make setup puts them into {WHEELS}"
         if os.environ.get("VOTECAST_REQUIRE_PACK_TEST") == "1":
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(message)
+        pytest.skip(message)
     return WHEELS
 
 

@@ -18,8 +18,7 @@ from votecast.config.extras import PINNED
 from votecast.data import read_votes
 from votecast.judges.load import reward_judge
 from votecast.models.registry import FAMILIES
-from votecast.packaging.judge import copy_judge, find_bases
-from votecast.packaging.needs import EXTRAS, needs_of
+from votecast.packaging.packed_judge import EXTRAS, copy_judge, find_bases, needs_of
 
 SETTINGS = {"model.text.max_length": 96, "model.weights": "fp32"}
 
@@ -52,7 +51,7 @@ def neural_links(links: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def forecasts(judge: Path, arena: Path) -> np.ndarray:
+def predictions(judge: Path, arena: Path) -> np.ndarray:
     return load_judge(judge).predict_proba(read_votes(arena / "test.csv", limit=8))
 
 
@@ -64,7 +63,7 @@ def test_weights_of_a_folder_go_with_the_judge_and_the_pack_can_move(
     votecast: Callable, base: Path, neural_links: Path, arena: Path, tmp_path: Path
 ) -> None:
     judge = judge_on(base, tmp_path / "judge")
-    expected = forecasts(judge, arena)
+    expected = predictions(judge, arena)
     words = ["pack", "--judge", judge, "--find-links", neural_links, "--no-index", "--json", "-"]
     ran = votecast(*words, "--out", tmp_path / "pack", "--without", "torch")
     assert ran.code == 0, ran.err
@@ -72,7 +71,7 @@ def test_weights_of_a_folder_go_with_the_judge_and_the_pack_can_move(
     assert manifest["install"].startswith("votecast[neural]==")
     assert {"accelerate", "numpy"} <= set(manifest["packages"])
     assert not {"torch", "nvidia-cublas"} & set(manifest["packages"])
-    assert [told["name"] for told in manifest["bases"]] == [str(base)]
+    assert [listed["name"] for listed in manifest["bases"]] == [str(base)]
     assert manifest["judge"]["made_of"] == load_judge(judge).hash != manifest["judge"]["hash"]
 
     (tmp_path / "far").mkdir()
@@ -80,12 +79,12 @@ def test_weights_of_a_folder_go_with_the_judge_and_the_pack_can_move(
     shutil.rmtree(base)
     packed = tmp_path / "far" / "away" / "judge"
     assert load_judge(packed).hash == manifest["judge"]["hash"]
-    assert np.array_equal(forecasts(packed, arena), expected)
+    assert np.array_equal(predictions(packed, arena), expected)
 
     again = votecast(*[packed if word == judge else word for word in words], "--out", tmp_path / "again")
     assert again.code == 0, again.err
     shutil.rmtree(tmp_path / "far")
-    assert np.array_equal(forecasts(tmp_path / "again" / "judge", arena), expected)
+    assert np.array_equal(predictions(tmp_path / "again" / "judge", arena), expected)
 
 
 def test_weights_on_a_hub_need_a_local_copy(
@@ -93,19 +92,19 @@ def test_weights_on_a_hub_need_a_local_copy(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     judge = judge_on("nobody/reward", tmp_path / "judge")
-    expected = forecasts(judge_on(base, tmp_path / "same"), arena)
+    expected = predictions(judge_on(base, tmp_path / "same"), arena)
     words = ["pack", "--judge", judge, "--find-links", neural_links, "--no-index", "--out", tmp_path / "pack"]
     ran = votecast(*words)
     assert (ran.code, "--base nobody/reward=FOLDER" in ran.err) == (2, True)
     wrong = votecast(*words, "--base", f"somebody/else={base}")
-    assert (wrong.code, "it stands on nobody/reward" in wrong.err) == (2, True)
+    assert (wrong.code, "its bases are nobody/reward" in wrong.err) == (2, True)
     assert "allowed is NAME=FOLDER" in votecast(*words, "--base", base).err
     assert not (tmp_path / "pack").exists()
 
     ran = votecast(*words, "--base", f"nobody/reward={base}")
     assert ran.code == 0, ran.err
     shutil.rmtree(base)
-    assert np.array_equal(forecasts(tmp_path / "pack" / "judge", arena), expected)
+    assert np.array_equal(predictions(tmp_path / "pack" / "judge", arena), expected)
 
 
 def test_other_weights_than_those_of_the_judge_are_refused(

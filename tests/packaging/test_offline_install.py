@@ -15,8 +15,7 @@ import pytest
 from tests.packaging.fakes import real_wheels
 
 from votecast.cli import main
-from votecast.packaging.contests import CONTESTS
-from votecast.packaging.notebook import notebook
+from votecast.packaging.pack import render_notebook
 
 RUNNER = """
 import json, sys
@@ -86,7 +85,7 @@ def test_the_other_contest_is_found_read_and_answered_in_its_own_form(
     test = tmp_path / "input" / "wsdm-cup" / "test.parquet"
     pq.write_table(pa.Table.from_pylist(rows), test)
     manifest = json.loads((kaggle / "input" / "mine" / "manifest.json").read_text())
-    (tmp_path / "notebook.ipynb").write_text(notebook(manifest, CONTESTS["wsdm"]))
+    (tmp_path / "notebook.ipynb").write_text(render_notebook(manifest | {"contest": "wsdm"}))
     more = {"VOTECAST_TEST": str(test), "VOTECAST_PACK": str(kaggle / "input" / "mine")}
     ran = run(python, "-c", RUNNER, str(tmp_path / "notebook.ipynb"), cwd=tmp_path, **more)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -97,20 +96,20 @@ def test_the_other_contest_is_found_read_and_answered_in_its_own_form(
     assert (tmp_path / "submission.csv").read_bytes() == here.read_bytes()
 
 
-def test_inputs_that_are_absent_or_doubtful_are_told(kaggle: Path, python: Path, tmp_path: Path) -> None:
+def test_inputs_that_are_absent_or_doubtful_are_reported(kaggle: Path, python: Path, tmp_path: Path) -> None:
     words = ["-c", RUNNER, str(kaggle / "input" / "mine" / "notebook.ipynb")]
     ran = run(python, *words, cwd=tmp_path, VOTECAST_INPUTS=str(tmp_path))
-    assert f"folders of this pack below {tmp_path}: none; one is needed: add it, or set PACK" in ran.stderr
+    assert f"folders of this pack below {tmp_path}: none; exactly one is required: add it, or set PACK" in ran.stderr
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         shutil.copy(kaggle / "input" / "lmsys-chatbot-arena" / "test.csv", tmp_path / name)
     pack = str(kaggle / "input" / "mine")
     ran = run(python, *words, cwd=tmp_path, VOTECAST_INPUTS=str(tmp_path), VOTECAST_PACK=pack)
-    told = f"{tmp_path / 'one' / 'test.csv'}, {tmp_path / 'two' / 'test.csv'}"
-    assert f"files test.csv below {tmp_path}: {told}; one is needed: add it, or set TEST" in ran.stderr
+    listed = f"{tmp_path / 'one' / 'test.csv'}, {tmp_path / 'two' / 'test.csv'}"
+    assert f"files test.csv below {tmp_path}: {listed}; exactly one is required: add it, or set TEST" in ran.stderr
 
 
-def test_a_damaged_pack_and_another_python_are_told_before_anything_is_installed(
+def test_a_damaged_pack_and_another_python_are_refused_before_anything_is_installed(
     kaggle: Path, python: Path, tmp_path: Path
 ) -> None:
     damaged = tmp_path / "pack"
@@ -121,8 +120,8 @@ def test_a_damaged_pack_and_another_python_are_told_before_anything_is_installed
     words = ["-c", RUNNER, str(damaged / "notebook.ipynb")]
     test = str(kaggle / "input" / "lmsys-chatbot-arena" / "test.csv")
     ran = run(python, *words, cwd=damaged, VOTECAST_TEST=test)
-    told = "wheels/numpy-99.0-py3-none-any.whl, judge/calibration.safetensors"
-    assert f"2 files are missing, damaged or foreign: {told}; upload the pack again" in ran.stderr
+    listed = "wheels/numpy-99.0-py3-none-any.whl, judge/calibration.safetensors"
+    assert f"2 files are missing, damaged or foreign: {listed}; upload the pack again" in ran.stderr
     (damaged / "wheels" / "numpy-99.0-py3-none-any.whl").unlink()
 
     manifest = json.loads((damaged / "manifest.json").read_text())

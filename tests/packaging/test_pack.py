@@ -31,10 +31,10 @@ def test_a_pack_holds_the_judge_what_it_needs_and_a_manifest_of_every_file(
     assert str(tmp_path / "pack") in ran.out
     found = files(tmp_path / "pack")
     manifest = json.loads(found.pop("manifest.json"))
-    assert {name: told["sha256"] for name, told in manifest["files"].items()} == {
+    assert {name: listed["sha256"] for name, listed in manifest["files"].items()} == {
         name: hashlib.sha256(data).hexdigest() for name, data in found.items()
     }
-    assert {name: told["size"] for name, told in manifest["files"].items()} == {k: len(v) for k, v in found.items()}
+    assert {name: listed["size"] for name, listed in manifest["files"].items()} == {k: len(v) for k, v in found.items()}
     assert {k.removeprefix("judge/"): v for k, v in found.items() if k.startswith("judge/")} == files(arena / "judge")
     wheels = {name.split("/")[1].split("-")[0] for name in found if name.startswith("wheels/")}
     assert {"votecast", "numpy", "scikit_learn", "joblib"} <= wheels
@@ -93,15 +93,15 @@ def test_a_pack_replaces_a_pack_and_nothing_else(votecast: Callable, arena: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
     kept = votecast(*words, "--out", tmp_path / "mine", "--overwrite")
-    assert (kept.code, "is not a pack; it is left alone" in kept.err) == (1, True)
+    assert (kept.code, "already exists and is not a pack" in kept.err) == (1, True)
     assert files(tmp_path / "mine") == {"diary.txt": b"dear"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "pack"]
 
 
-def test_what_was_packed_is_told_as_json(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
+def test_what_was_packed_is_printed_as_json(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
     words = ["pack", "--judge", arena / "judge", "--out", tmp_path / "pack", "--find-links", links, "--no-index"]
-    told = json.loads(votecast(*words, "--json", "-").out)
-    assert told == json.loads((tmp_path / "pack" / "manifest.json").read_text())
+    listed = json.loads(votecast(*words, "--json", "-").out)
+    assert listed == json.loads((tmp_path / "pack" / "manifest.json").read_text())
 
 
 def test_a_package_that_the_target_has_stays_away(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def words(arena: Path, tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         ("--python 3.9", 2, "votecast needs >=3.11; name a newer one"),
         ("--python three", 2, "allowed is a version of CPython such as 3.11"),
@@ -34,33 +34,33 @@ def words(arena: Path, tmp_path: Path) -> list[str]:
         ("--contest chess", 2, "chess"),
     ],
 )
-def test_wrong_words_are_told_before_any_work(
-    votecast: Callable, words: list[str], links: Path, tmp_path: Path, options: str, code: int, said: str
+def test_wrong_words_are_refused_before_any_work(
+    votecast: Callable, words: list[str], links: Path, tmp_path: Path, options: str, code: int, message: str
 ) -> None:
     option, value = options.split()
     given = [*words, option, value] if option not in words else [value if w == words[2] else w for w in words]
     ran = votecast(*given, "--find-links", links, "--no-index")
     assert ran.code == code
-    assert said in ran.err
+    assert message in ran.err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("--no-index", "name a folder that holds them: --find-links FOLDER"),
         ("--find-links nowhere", "--find-links nowhere does not exist"),
         ("--find-links empty --no-index", "--find-links empty holds no wheel"),
     ],
 )
-def test_places_that_hold_no_wheel_are_told_before_any_work(
-    votecast: Callable, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, said: str
+def test_places_that_hold_no_wheel_are_refused_before_any_work(
+    votecast: Callable, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     ran = votecast(*words, *options.split())
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
@@ -85,7 +85,7 @@ def test_a_package_without_a_wheel_for_the_platform_is_named(
     assert ran.code == 1
     assert "there is no wheel of rensa" in ran.err
     assert "for Python 3.11 on manylinux_2_28_x86_64" in ran.err
-    assert f"all that pip said is in {tmp_path / 'pack.pip.log'}" in ran.err
+    assert f"the output of pip is in {tmp_path / 'pack.pip.log'}" in ran.err
     assert ran.err.count("\n") <= 2
     kept = (tmp_path / "pack.pip.log").read_text()
     assert "rensa" in kept
@@ -93,7 +93,7 @@ def test_a_package_without_a_wheel_for_the_platform_is_named(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["links", "pack.pip.log"]
 
 
-def test_packages_that_do_not_fit_together_are_told(
+def test_packages_that_do_not_fit_together_are_reported(
     votecast: Callable, words: list[str], links: Path, tmp_path: Path
 ) -> None:
     mine = tmp_path / "links"
@@ -105,7 +105,7 @@ def test_packages_that_do_not_fit_together_are_told(
     assert "numpy<1" in ran.err
 
 
-def test_an_index_that_cannot_be_reached_is_told_and_how_to_do_without(
+def test_an_index_that_cannot_be_reached_is_reported_with_the_cure(
     votecast: Callable, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
@@ -117,7 +117,7 @@ def test_an_index_that_cannot_be_reached_is_told_and_how_to_do_without(
     assert [path.name for path in tmp_path.iterdir()] == ["pack.pip.log"]
 
 
-def test_a_python_without_pip_is_told(
+def test_a_python_without_pip_is_reported(
     votecast: Callable, words: list[str], links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     venv.create(tmp_path / "bare", with_pip=False)

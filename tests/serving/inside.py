@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
+from votecast.client.service_responses import ServedJudge
 from votecast.serving.app import build_app
-from votecast.serving.facts import JudgeFacts
 from votecast.serving.settings import ServiceSettings
 
 BATTLE = {"prompt": "Why?", "response_a": "Because of gravity.", "response_b": "So."}
@@ -17,11 +17,14 @@ SHARES = {"a": 0.5, "b": 0.25, "tie": 0.25}
 
 
 class StillPool:
-    """Stands where `votecast.serving.pool.Pool` does; every battle gets the same forecast."""
+    """Stands where `votecast.serving.pool.Pool` does; every battle gets the same prediction."""
 
     def __init__(self) -> None:
         self.state, self.workers_ready = "ready", 1
-        self.judges = {name: JudgeFacts(name, "baseline", "0a1b", "baseline") for name in ("first", "second")}
+        self.judges = {
+            name: ServedJudge(name=name, title="baseline", hash="0a1b", family="baseline")
+            for name in ("first", "second")
+        }
         self.asked: list[tuple[str, list[dict[str, Any]], str, bool]] = []
         self.error: Exception | None = None
         self.hold: asyncio.Event | None = None
@@ -30,7 +33,7 @@ class StillPool:
     def queued(self, judge: str) -> int:
         return 0
 
-    async def forecast(
+    async def predict(
         self, judge: str, battles: Sequence[dict[str, Any]], *, order: str = "both", explain: bool = False
     ) -> list[dict[str, Any]]:
         self.asked.append((judge, list(battles), order, explain))

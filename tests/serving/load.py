@@ -12,9 +12,9 @@ from tests.serving.running import Service
 
 
 class Load:
-    """Connections that each send one request after another until told to stop.
+    """Connections that each send one request after another until stopped.
 
-    What is asked is told from the other requests by its id, and the answer's id is compared.
+    Each request has an id, and the id of the answer is compared.
 
     Args:
         service: Whom to ask.

@@ -15,6 +15,7 @@ from typing import Any
 from votecast.data.simulation import simulate
 from votecast.serving.pool import Pool
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.telemetry import Metrics
 
 PATIENCE = 120.0
 """Seconds after which something is taken for broken; machines are shared."""
@@ -27,20 +28,21 @@ def rows(count: int, seed: int = 5) -> list[dict[str, Any]]:
     return [{name: getattr(battle, name) for name in names} for battle in battles]
 
 
-class Watch:
-    """Counts what a pool tells."""
+class Watch(Metrics):
+    """Counts what a pool reports."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.batches: list[int] = []
         self.restarts = self.retries = 0
 
-    def batch(self, judge: str, rows: int, tokens: int, seconds: float) -> None:
+    def count_batch(self, judge: str, rows: int, tokens: int, seconds: float) -> None:
         self.batches.append(rows)
 
-    def restarted(self) -> None:
+    def count_restart(self) -> None:
         self.restarts += 1
 
-    def retried(self, rows: int) -> None:
+    def count_retries(self, rows: int) -> None:
         self.retries += rows
 
 
@@ -52,7 +54,7 @@ class RunningPool:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.pool = Pool(judges, ServiceSettings.parse({"workers": 1} | settings), watch=self.watch)
+        self.pool = Pool(judges, ServiceSettings.parse({"workers": 1} | settings), metrics=self.watch)
         self.do(self.pool.start())
         self.do(self.pool.settled())
 
@@ -63,14 +65,14 @@ class RunningPool:
         return self.begin(work).result(PATIENCE)
 
     def ask(self, battles: Any, judge: str = "it", **how: Any) -> Any:
-        return self.do(self.pool.forecast(judge, battles, **how))
+        return self.do(self.pool.predict(judge, battles, **how))
 
     def asked(self, battles: Any, judge: str = "it", **how: Any) -> Future[Any]:
-        return self.begin(self.pool.forecast(judge, battles, **how))
+        return self.begin(self.pool.predict(judge, battles, **how))
 
     def given(self) -> bool:
         """Whether a worker is at something, and nothing waits."""
-        return any(worker.batches for worker in self.pool._crew.ready) and not self.pool.queued("it")
+        return any(worker.batch for worker in self.pool._workers.ready) and not self.pool.queued("it")
 
     def kill(self, number: int = 0, sign: signal.Signals = signal.SIGKILL) -> int:
         pid = self.pool.pids[number]

@@ -68,7 +68,7 @@ class Service:
             self.lines.append(line.rstrip("\n"))
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """Everything on its standard error so far."""
         return "\n".join(self.lines)
 
@@ -86,8 +86,8 @@ class Service:
         """Wait until it listens."""
 
         def found() -> re.Match[str] | None:
-            assert self.process.poll() is None, f"votecast serve ended with {self.process.poll()}: {self.said}"
-            return _LISTENING.search(self.said)
+            assert self.process.poll() is None, f"votecast serve ended with {self.process.poll()}: {self.output}"
+            return _LISTENING.search(self.output)
 
         self.port = int(wait_for(found, "listening")[1])
         self.url = f"http://127.0.0.1:{self.port}"
@@ -99,7 +99,7 @@ class Service:
         with self.client() as client:
 
             def answers() -> bool:
-                assert self.process.poll() is None, f"votecast serve ended with {self.process.poll()}: {self.said}"
+                assert self.process.poll() is None, f"votecast serve ended with {self.process.poll()}: {self.output}"
                 with contextlib.suppress(httpx.TransportError):
                     return client.get("/ready").status_code == 200
                 return False

@@ -52,8 +52,8 @@ def test_a_batch_as_predict_says(service: Service, tmp_path: Path) -> None:
         expected = [[float(row[f"p_{name}"]) for name in ("a", "b", "tie")] for row in csv.DictReader(file)]
     with Client(service.url) as client:
         found = client.compare_batch(rows)
-    assert [forecast.id for forecast in found] == [row["id"] for row in rows]
-    assert [list(forecast.probabilities.values()) for forecast in found] == expected
+    assert [prediction.id for prediction in found] == [row["id"] for row in rows]
+    assert [list(prediction.probabilities.values()) for prediction in found] == expected
 
 
 def test_one_at_a_time_as_in_a_batch(service: Service) -> None:
@@ -67,18 +67,18 @@ def test_one_at_a_time_as_in_a_batch(service: Service) -> None:
     assert [each.probabilities for each in asyncio.run(one_by_one())] == [each.probabilities for each in together]
 
 
-def test_exchanged_answers_have_exchanged_forecasts(http: httpx.Client) -> None:
+def test_swapped_responses_have_swapped_predictions(http: httpx.Client) -> None:
     there = http.post("/v1/compare", json=BATTLE).json()["probabilities"]
-    exchanged = BATTLE | {"response_a": BATTLE["response_b"], "response_b": BATTLE["response_a"]}
-    back = http.post("/v1/compare", json=exchanged).json()["probabilities"]
+    swapped = BATTLE | {"response_a": BATTLE["response_b"], "response_b": BATTLE["response_a"]}
+    back = http.post("/v1/compare", json=swapped).json()["probabilities"]
     assert (back["b"], back["a"], back["tie"]) == (there["a"], there["b"], there["tie"])
 
 
-def test_an_explained_forecast_is_the_same_forecast(service: Service) -> None:
+def test_an_explained_prediction_is_the_same_prediction(service: Service) -> None:
     with Client(service.url) as client:
         plain, explained = client.compare_batch([BATTLE]), client.compare_batch([BATTLE], explain=True)
     assert explained[0].probabilities == plain[0].probabilities
-    assert explained[0].orders is not None and set(explained[0].orders) == {"given", "exchanged"}
+    assert explained[0].orders is not None and set(explained[0].orders) == {"given", "swapped"}
     assert explained[0].reasons and all({"name", "text", "effect"} <= set(reason) for reason in explained[0].reasons)
 
 
@@ -131,7 +131,7 @@ def test_the_service_tells_what_a_request_may_hold(http: httpx.Client) -> None:
     assert limits == {"body_bytes": 2_000_000, "battles": 32, "candidates": 32, "games": 10_000}
 
 
-def test_a_client_of_nobody_says_so() -> None:
+def test_a_service_that_cannot_be_reached() -> None:
     with Client("http://127.0.0.1:9", retries=1) as client:
         assert not client.ready()
         with pytest.raises(ServiceError, match="gave no answer") as caught:

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from tests.serving.inside import BATTLE, SHARES, StillPool, ask, get, post
 
-from votecast.serving import errors
+from votecast.serving import request_errors as errors
 from votecast.serving.app import build_app
-from votecast.serving.logs import JsonLog
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.telemetry import RequestLog
 
 KEY = "0123456789abcdef"
 
@@ -31,7 +31,7 @@ def test_a_battle_reaches_the_judge_it_names_as_it_was_sent() -> None:
 
 def test_battles_without_names_are_called_by_their_places() -> None:
     answer = post(pool := StillPool(), "/v1/compare/batch", {"battles": [BATTLE, BATTLE | {"id": "x"}, BATTLE]})
-    assert [each["id"] for each in answer.json()["forecasts"]] == ["0", "x", "2"]
+    assert [each["id"] for each in answer.json()["predictions"]] == ["0", "x", "2"]
     assert answer.json()["judge"] == {"name": "first", "hash": "0a1b"}
     assert pool.asked[0][0] == "first"
 
@@ -47,7 +47,7 @@ def test_equal_candidates_share_a_place_and_one_alone_needs_no_judge() -> None:
     assert (alone.json()["id"], pool.asked) == ("me", [])
 
 
-def test_forecasts_count_in_a_leaderboard_as_votes_do() -> None:
+def test_predictions_count_in_a_leaderboard_as_votes_do() -> None:
     games = [{"model_a": "old", "model_b": "new", "winner": "b"}] * 5
     games += [{"model_a": "new", "model_b": "old", "probabilities": {"a": 0.6667, "b": 0.1667, "tie": 0.1667}}]
     answer = post(StillPool(), "/v1/leaderboard", {"games": games, "method": "davidson"}).json()
@@ -60,7 +60,7 @@ def test_forecasts_count_in_a_leaderboard_as_votes_do() -> None:
     ("error", "status", "kind", "retry"),
     [
         (errors.QueueFullError(3), 429, "busy", "3"),
-        (errors.TimeoutError(), 504, "timeout", None),
+        (errors.RequestTimeoutError(), 504, "timeout", None),
         (errors.WorkerLostError(), 503, "worker_lost", "1"),
         (errors.UnscoredError({1: "too long"}), 422, "unscored", None),
         (ZeroDivisionError("the user's secret"), 500, "internal", None),
@@ -92,7 +92,7 @@ def test_a_service_whose_workers_are_all_being_replaced_is_not_ready() -> None:
     assert get(pool, "/ready").status_code == 503
 
 
-def test_as_many_as_allowed_are_inside_and_the_next_is_told_to_come_back() -> None:
+def test_as_many_as_allowed_are_inside_and_the_next_is_refused() -> None:
     pool = StillPool()
 
     async def talk(client: httpx.AsyncClient) -> list[int]:
@@ -124,7 +124,7 @@ def test_a_request_without_an_answer_is_given_up_in_time() -> None:
 
 def test_work_for_a_client_that_left_is_not_done() -> None:
     pool, log = StillPool(), io.StringIO()
-    app = build_app(pool, ServiceSettings(), key=None, log=JsonLog(log))  # type: ignore[arg-type]
+    app = build_app(pool, ServiceSettings(), key=None, log=RequestLog(log))  # type: ignore[arg-type]
     sent: list[Any] = []
 
     async def run() -> None:
@@ -151,7 +151,7 @@ def test_work_for_a_client_that_left_is_not_done() -> None:
 def test_the_log_and_the_answer_to_a_fault_hold_no_text() -> None:
     pool, log = StillPool(), io.StringIO()
     pool.error = ValueError("could not use 'my secret'")
-    app = build_app(pool, ServiceSettings(), key=None, log=JsonLog(log))  # type: ignore[arg-type]
+    app = build_app(pool, ServiceSettings(), key=None, log=RequestLog(log))  # type: ignore[arg-type]
 
     async def run() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -168,7 +168,7 @@ def test_the_log_and_the_answer_to_a_fault_hold_no_text() -> None:
 
 def test_pages_are_asked_for_once() -> None:
     pool = StillPool()
-    for path in ("/docs", "/docs.css", "/openapi.json"):
+    for path in ("/static/main.js", "/static/docs.css"):
         first = get(pool, path)
         assert first.status_code == 200
         again = get(pool, path, {"if-none-match": f'"other", {first.headers["etag"]}'})
@@ -187,7 +187,7 @@ def test_the_page_of_the_routes_names_all_and_loads_nothing_from_elsewhere() -> 
 
 def test_the_description_tells_the_limits_and_who_may_ask() -> None:
     guarded = get(StillPool(), "/openapi.json", {"authorization": f"Bearer {KEY}"}, key=KEY, battles=5).json()
-    assert guarded["components"]["schemas"]["BatchBody"]["properties"]["battles"]["maxItems"] == 5
+    assert guarded["components"]["schemas"]["BatchRequest"]["properties"]["battles"]["maxItems"] == 5
     compare = guarded["paths"]["/v1/compare"]["post"]
     assert "401" in compare["responses"]
     assert "403" not in compare["responses"]
@@ -228,7 +228,7 @@ def test_what_cannot_be_scored_is_named_by_a_place_that_is_in_the_body(route: st
         ("/v1/leaderboard", {"games": [{"model_a": "x", "model_b": 3}] * 500}, "games.0.model_b"),
     ],
 )
-def test_of_very_many_faults_the_first_is_told_and_the_rest_is_not_looked_for(route: str, body: Any, path: str) -> None:
+def test_of_very_many_faults_the_first_is_reported(route: str, body: Any, path: str) -> None:
     answer = post(StillPool(), route, body)
     assert answer.status_code == 422
     assert [fault["path"] for fault in answer.json()["error"]["errors"]] == [path]
@@ -242,7 +242,7 @@ def test_pairs_of_candidates_that_hold_many_times_what_the_request_holds_are_ref
     assert post(StillPool(), "/v1/rerank", body).status_code == 200
 
 
-def test_a_leaderboard_that_nobody_waits_for_holds_up_no_other() -> None:
+def test_a_leaderboard_of_a_client_that_left_holds_up_no_other() -> None:
     games = {"games": [{"model_a": "old", "model_b": "new", "winner": "b"}] * 5}
 
     async def talk(client: httpx.AsyncClient) -> list[int]:

@@ -6,8 +6,8 @@ from functools import wraps
 
 import pytest
 
-from votecast.serving.batching import Queue, Request, Row, next_due
-from votecast.serving.errors import UnscoredError
+from votecast.serving.request_errors import UnscoredError
+from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, next_due
 
 
 def in_loop(test: Callable[[], None]) -> Callable[[], None]:
@@ -21,14 +21,14 @@ def in_loop(test: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def requested(rows: int = 1, tokens: int = 10, since: float = 0.0) -> list[Row]:
-    request = Request("it", rows)
-    return [Row(request, place, b"", tokens, since) for place in range(rows)]
+def requested(rows: int = 1, tokens: int = 10, since: float = 0.0) -> list[QueuedRow]:
+    request = PendingRequest("it", rows)
+    return [QueuedRow(request, place, b"", tokens, since) for place in range(rows)]
 
 
 @in_loop
 def test_a_batch_has_as_many_rows_as_fit_its_budget_and_at_least_one() -> None:
-    queue = Queue(budget=35, wait=0.0)
+    queue = RowQueue(budget=35, wait=0.0)
     small, large = requested(5), requested(1, tokens=1000)
     queue.put([*small, *large, *requested(1)])
     assert [len(queue.take()) for _ in range(4)] == [3, 2, 1, 1]
@@ -37,7 +37,7 @@ def test_a_batch_has_as_many_rows_as_fit_its_budget_and_at_least_one() -> None:
 
 @in_loop
 def test_a_row_waits_for_others_unless_the_batch_is_whole() -> None:
-    queue = Queue(budget=25, wait=0.5)
+    queue = RowQueue(budget=25, wait=0.5)
     queue.put(requested(since=7.0))
     assert queue.due == 7.5
     queue.put(requested(2, since=7.1))
@@ -46,7 +46,7 @@ def test_a_row_waits_for_others_unless_the_batch_is_whole() -> None:
 
 @in_loop
 def test_the_judge_whose_rows_came_first_is_served_first() -> None:
-    queues = {name: Queue(budget=10, wait=0.0) for name in "abc"}
+    queues = {name: RowQueue(budget=10, wait=0.0) for name in "abc"}
     queues["a"].put(requested(since=3.0))
     queues["b"].put(requested(since=2.0))
     assert next_due(queues, "abc") == ("b", 2.0)
@@ -56,7 +56,7 @@ def test_the_judge_whose_rows_came_first_is_served_first() -> None:
 
 @in_loop
 def test_rows_that_are_put_back_come_first_and_each_request_by_itself() -> None:
-    queue = Queue(budget=100, wait=1.0)
+    queue = RowQueue(budget=100, wait=1.0)
     one, two, new = requested(2), requested(1), requested(1, since=9.0)
     queue.put([*one, *two])
     taken = queue.take()
@@ -71,7 +71,7 @@ def test_rows_that_are_put_back_come_first_and_each_request_by_itself() -> None:
 
 @in_loop
 def test_rows_of_requests_that_are_over_are_not_put_back_and_can_be_dropped() -> None:
-    queue = Queue(budget=100, wait=0.0)
+    queue = RowQueue(budget=100, wait=0.0)
     over, gone, kept = requested(2), requested(2), requested(1)
     over[0].request.done.cancel()
     queue.put_back([*over, *gone, *kept])
@@ -81,8 +81,8 @@ def test_rows_of_requests_that_are_over_are_not_put_back_and_can_be_dropped() ->
 
 @in_loop
 def test_batches_of_a_slow_judge_are_small_and_grow_with_what_waits() -> None:
-    queue = Queue(budget=1000, wait=0.0)
-    queue.measured(tokens=100, seconds=1.0)
+    queue = RowQueue(budget=1000, wait=0.0)
+    queue.measure(tokens=100, seconds=1.0)
     queue.put(requested(4))
     assert len(queue.take()) == 1
     queue.put(requested(77))
@@ -93,17 +93,17 @@ def test_batches_of_a_slow_judge_are_small_and_grow_with_what_waits() -> None:
 
 @in_loop
 def test_short_rows_alone_do_not_tell_how_long_others_wait() -> None:
-    queue = Queue(budget=1000, wait=0.0)
+    queue = RowQueue(budget=1000, wait=0.0)
     queue.put(requested(100))
-    queue.measured(tokens=20, seconds=1.0)
+    queue.measure(tokens=20, seconds=1.0)
     assert queue.seconds == 0.0
-    queue.measured(tokens=20_000, seconds=1.0)
+    queue.measure(tokens=20_000, seconds=1.0)
     assert 0.05 < queue.seconds < 0.2
 
 
 def test_a_request_is_answered_when_its_last_row_is() -> None:
     async def ask() -> None:
-        request = Request("it", 2)
+        request = PendingRequest("it", 2)
         request.answer(1, {"p": 1})
         assert not request.is_over
         request.answer(0, {"p": 0})
@@ -114,7 +114,7 @@ def test_a_request_is_answered_when_its_last_row_is() -> None:
 
 def test_rows_that_cannot_be_scored_fail_their_own_request_with_every_reason() -> None:
     async def ask() -> None:
-        request = Request("it", 3)
+        request = PendingRequest("it", 3)
         request.refuse(2, "too long")
         request.answer(1, {})
         request.refuse(0, "too odd")

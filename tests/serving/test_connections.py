@@ -103,9 +103,9 @@ def test_requests_without_an_end_are_not_kept(service: Service) -> None:
 def test_what_is_no_http_is_refused_as_everything_else(service: Service) -> None:
     with line(service) as opened:
         opened.sendall(b"VOTE / HTTP/1.1\r\n\r\n")
-        told = opened.makefile("rb").read()
-    assert told.startswith(b"HTTP/1.1 400 ") and b"content-security-policy: default-src 'none'" in told
-    assert json.loads(told.partition(b"\r\n\r\n")[2])["error"]["type"] == "no_http"
+        message = opened.makefile("rb").read()
+    assert message.startswith(b"HTTP/1.1 400 ") and b"content-security-policy: default-src 'none'" in message
+    assert json.loads(message.partition(b"\r\n\r\n")[2])["error"]["type"] == "no_http"
 
 
 @pytest.mark.parametrize("sent", CUT_OFF, ids=len)
@@ -135,7 +135,7 @@ def test_a_connection_closed_in_the_middle_of_an_answer(service: Service, http: 
     assert http.get("/ready").status_code == 200
 
 
-def test_a_slow_body_holds_up_nobody_and_is_answered(service: Service, http: httpx.Client) -> None:
+def test_a_slow_body_blocks_no_other_and_is_answered(service: Service, http: httpx.Client) -> None:
     with line(service) as slow:
         slow.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY))
         for place in range(0, len(BODY), 8):

@@ -63,10 +63,10 @@ def test_wrong_keys(stranger: httpx.Client, value: str) -> None:
     refused(stranger.post("/v1/compare", json=BATTLE, headers={"authorization": value}), 401)
 
 
-def test_a_key_in_another_form_is_told_which_forms_are_taken(stranger: httpx.Client) -> None:
+def test_a_key_in_another_form_is_answered_with_the_supported_ones(stranger: httpx.Client) -> None:
     for value in (KEY, f"Digest {KEY}"):
         message = refused(stranger.get("/v1/judges", headers={"authorization": value}), 401)["message"]
-        assert "no form that is taken; send Authorization: Bearer KEY, or Basic" in message
+        assert "the scheme is unsupported; send Authorization: Bearer KEY, or Basic" in message
 
 
 def test_a_wrong_key_as_a_password(stranger: httpx.Client) -> None:
@@ -91,8 +91,8 @@ def test_the_right_key_opens(guarded: Service, stranger: httpx.Client) -> None:
 
 
 def test_the_key_stands_in_no_answer_and_no_log(guarded: Service, stranger: httpx.Client) -> None:
-    said = [stranger.get(route, auth=("", KEY)).text for route in READ]
-    assert KEY not in "".join(said) + guarded.said
+    answer = [stranger.get(route, auth=("", KEY)).text for route in READ]
+    assert KEY not in "".join(answer) + guarded.output
 
 
 @pytest.mark.parametrize("host", FOREIGN)
@@ -107,7 +107,7 @@ def test_without_a_key_names_of_this_machine_are_answered(http: httpx.Client, ho
     assert http.get("/v1/judges", headers={"host": host}).status_code == 200
 
 
-def test_pages_of_other_sites_are_told_nothing(http: httpx.Client) -> None:
+def test_pages_of_other_sites_learn_nothing(http: httpx.Client) -> None:
     asked = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     for answer in (http.options("/v1/compare", headers=asked), http.post("/v1/compare", json=BATTLE, headers=asked)):
         assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -138,11 +138,11 @@ def test_a_key_file_that_holds_no_key_stops_the_start(start: Start, tmp_path: Pa
         path.write_bytes(held)
     service = start("--judge", "bundled:baseline", "--api-key-file", path)
     assert service.wait() == 2
-    assert len(service.lines) == 1 and str(path) in service.said
+    assert len(service.lines) == 1 and str(path) in service.output
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_a_host_that_others_reach_needs_a_key(start: Start, host: str) -> None:
     service = start("--judge", "bundled:baseline", "--host", host)
     assert service.wait() == 2
-    assert len(service.lines) == 1 and "--api-key-file" in service.said
+    assert len(service.lines) == 1 and "--api-key-file" in service.output

@@ -1,4 +1,4 @@
-"""Bodies are bounded while they come, whatever the client says of them."""
+"""Bodies are bounded while they come, whatever length the client announces."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from votecast.serving.errors import SlowBodyError, TooLargeError
-from votecast.serving.limits import ClientLeftError, read_all
+from votecast.serving.request_errors import RequestError
+from votecast.serving.request_limits import ClientDisconnectedError, read_body
 
 
 class Parts:
-    """A body that comes in parts, and how much of it was read."""
+    """A body that comes in parts; `read` counts the bytes that were taken."""
 
     def __init__(self, *parts: bytes, pause: bool = False, left: bool = False) -> None:
         self.parts, self.pause, self.left, self.read = list(parts), pause, left, 0
@@ -28,42 +28,30 @@ class Parts:
 
 
 def read(parts: Parts, headers: list[tuple[bytes, bytes]] | None = None, seconds: float = 30) -> bytes:
-    return asyncio.run(read_all(parts, headers or [], 100, seconds))
+    return asyncio.run(read_body(parts, headers or [], 100, seconds))
 
 
-def test_parts_are_put_together() -> None:
+def test_parts_are_joined() -> None:
     assert read(Parts(b"a" * 50, b"b" * 50)) == b"a" * 50 + b"b" * 50
     assert read(Parts(b"")) == b""
 
 
-@pytest.mark.parametrize("headers", [[], [(b"content-length", b"300")], [(b"content-length", b"5")]])
-def test_a_longer_body_is_read_to_its_end_and_refused(headers: list[tuple[bytes, bytes]]) -> None:
-    parts = Parts(*[b"a" * 60] * 5)
-    with pytest.raises(TooLargeError) as error:
-        read(parts, headers)
-    assert (parts.read, error.value.closes) == (300, False)
-
-
-def test_a_body_without_an_end_is_cut_off() -> None:
+@pytest.mark.parametrize(
+    ("headers", "taken"), [([], 120), ([(b"content-length", b"300")], 0), ([(b"content-length", b"5")], 120)]
+)
+def test_a_longer_body_is_refused_as_soon_as_it_is_too_long(headers: list[tuple[bytes, bytes]], taken: int) -> None:
     parts = Parts(*[b"a" * 60] * 1000)
-    with pytest.raises(TooLargeError) as error:
-        read(parts)
-    assert error.value.closes
-    assert parts.read < 2000
+    with pytest.raises(RequestError, match="longer than 100 bytes") as error:
+        read(parts, headers)
+    assert (parts.read, error.value.status) == (taken, 413)
 
 
-def test_a_client_that_waits_to_be_allowed_is_told_without_its_body() -> None:
-    parts = Parts(pause=True)
-    with pytest.raises(TooLargeError) as error:
-        read(parts, [(b"content-length", b"101"), (b"expect", b"100-continue")])
-    assert (parts.read, error.value.closes) == (0, True)
-
-
-def test_a_body_that_does_not_come() -> None:
-    with pytest.raises(SlowBodyError):
+def test_a_body_that_does_not_come_times_out() -> None:
+    with pytest.raises(RequestError, match=r"incomplete after 0.05 s") as error:
         read(Parts(b"a", pause=True), seconds=0.05)
+    assert (error.value.status, error.value.closes) == (408, True)
 
 
-def test_a_client_that_leaves_in_the_middle() -> None:
-    with pytest.raises(ClientLeftError):
+def test_a_client_that_disconnects_in_the_middle() -> None:
+    with pytest.raises(ClientDisconnectedError):
         read(Parts(b"a", left=True))

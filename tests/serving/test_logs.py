@@ -33,7 +33,7 @@ def test_logs_and_metrics_tell_what_happened(start: Start) -> None:
     assert counted(text, "other", 404) == 1
     assert not re.search(r'route="/v1/[a-z/]*",status="5', text)
     wait_for(lambda: len([line for line in service.log if line.get("route") == "/metrics"]) >= 1, "the log")
-    assert SECRET not in service.said + text
+    assert SECRET not in service.output + text
     asked = [line for line in service.log if line["route"].startswith("/v1/compare") and line["status"] == 200]
     assert [line["rows"] for line in asked] == [1, 5, 1]
     assert {line["judge"] for line in asked} == {"mine"}

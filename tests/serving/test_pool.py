@@ -9,8 +9,8 @@ import pytest
 from tests.serving.pools import RunningPool, rows, running
 
 from votecast.judges.load import load_judge
-from votecast.serving.errors import DrainingError, UnfitError
 from votecast.serving.pool import Pool
+from votecast.serving.request_errors import DrainingError, InvalidRequestError
 from votecast.serving.settings import ServiceSettings
 
 
@@ -49,7 +49,7 @@ def test_every_request_gets_its_own_answers_whatever_shares_its_batch(pool: Runn
 def test_a_request_to_explain_gets_both_orders_and_reasons(pool: RunningPool) -> None:
     (answer,) = pool.ask(rows(1), explain=True)
     p = answer["probabilities"]
-    assert answer["orders"] == {"given": p, "exchanged": p}
+    assert answer["orders"] == {"given": p, "swapped": p}
     assert sum(reason["effect"] for reason in answer["reasons"]) == pytest.approx(p["a"] - p["b"])
 
 
@@ -72,7 +72,7 @@ def test_facts_are_those_of_the_judge(pool: RunningPool) -> None:
 
 
 def test_an_unknown_judge_is_refused(pool: RunningPool) -> None:
-    with pytest.raises(UnfitError, match="allowed are it, other"):
+    with pytest.raises(InvalidRequestError, match="allowed are it, other"):
         pool.ask(rows(1), judge="nobody")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.serving.pools import rows, running, until
 
-from votecast.serving.errors import QueueFullError, TimeoutError, WorkerLostError  # noqa: A004
+from votecast.serving.request_errors import QueueFullError, RequestTimeoutError, WorkerLostError
 
 
 def is_alive(pid: int) -> bool:
@@ -51,14 +51,14 @@ def test_what_kills_two_workers_is_not_tried_a_third_time() -> None:
 def test_a_worker_that_hangs_is_replaced_and_its_request_times_out() -> None:
     with running(timeout=2) as pool:
         hung = pool.kill(sign=signal.SIGSTOP)
-        with pytest.raises(TimeoutError, match="no answer in time"):
+        with pytest.raises(RequestTimeoutError, match="no answer in time"):
             pool.ask(rows(1))
         until(lambda: hung not in pool.pool.pids and pool.pool.workers_ready == 1)
         assert len(pool.ask(rows(1))) == 1
         assert pool.watch.retries == 0
 
 
-def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -> None:
+def test_too_much_that_waits_is_refused_and_abandoned_requests_are_dropped() -> None:
     with running(in_flight=1) as pool:
         pool.kill(sign=signal.SIGSTOP)
         first = pool.asked(rows(1))
@@ -76,7 +76,7 @@ def test_too_much_that_waits_is_refused_and_what_nobody_waits_for_is_dropped() -
 
 
 def test_open_requests_hold_so_much_text_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("votecast.serving.pool._HELD", 1_000)
+    monkeypatch.setattr("votecast.serving.pool._HELD_CHARACTERS", 1_000)
     long = [rows(1)[0] | {"response_a": "word " * 300}]
     with running() as pool:
         pool.kill(sign=signal.SIGSTOP)

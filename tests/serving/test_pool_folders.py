@@ -8,7 +8,7 @@ import pytest
 from tests.serving.pools import rows, running, until
 
 from votecast.judges.load import load_judge
-from votecast.serving.errors import WorkerLostError
+from votecast.serving.request_errors import WorkerLostError
 
 
 def test_a_folder_that_changes_is_not_taken_up_and_what_runs_is_kept(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.judges.load import load_judge
 from votecast.judges.out_of_fold import Fitted
 from votecast.judges.trained import TrainedJudge
-from votecast.serving.scoring import ServedJudge, battles_of
+from votecast.serving.judge_runner import JudgeRunner, battles_of
 
 
 class Picky(TrainedJudge):
@@ -30,25 +30,25 @@ class Picky(TrainedJudge):
 
 
 @pytest.fixture
-def picky() -> ServedJudge:
+def picky() -> JudgeRunner:
     judge = Picky("baseline")
     judge._fitted = Fitted([], None, None, None)  # type: ignore[arg-type]
-    return ServedJudge(judge, "it")
+    return JudgeRunner(judge, "it")
 
 
 def asked(*prompts: str) -> list[dict[str, Any]]:
     return [{"battle": {"prompt": prompt, "response_a": "a", "response_b": "b"}} for prompt in prompts]
 
 
-def test_a_row_that_cannot_be_scored_does_not_touch_the_others(picky: ServedJudge) -> None:
-    found = picky.answers(asked("fine", "unscored", "fine"))
+def test_a_row_that_cannot_be_scored_does_not_touch_the_others(picky: JudgeRunner) -> None:
+    found = picky.score(asked("fine", "unscored", "fine"))
     assert found[0] == found[2] == {"p": [0.5, 0.25, 0.25], "decision": "a", "cut": None}
     assert found[1] == {"unscored": "it says so"}
-    assert picky.answers(asked("unscored")) == [{"unscored": "it says so"}]
+    assert picky.score(asked("unscored")) == [{"unscored": "it says so"}]
 
 
-def test_a_row_on_which_the_judge_fails_does_not_touch_the_others(picky: ServedJudge) -> None:
-    found = picky.answers(asked("fine", "break", "refuse", "unscored"))
+def test_a_row_on_which_the_judge_fails_does_not_touch_the_others(picky: JudgeRunner) -> None:
+    found = picky.score(asked("fine", "break", "refuse", "unscored"))
     assert "p" in found[0] and "failed on this battle (RuntimeError)" in found[1]["failed"]
     assert found[2:] == [{"unscored": "this is refused"}, {"unscored": "it says so"}]
 
@@ -69,9 +69,9 @@ def load(battles: list[dict[str, Any]]) -> Any:
 
 @pytest.mark.slow
 def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() -> None:
-    served, battles = ServedJudge.load("it", "bundled:encoder"), rows(6)
-    alone = [served.answers([{"battle": battle}])[0] for battle in battles]
-    together = served.answers(
+    served, battles = JudgeRunner.load("it", "bundled:encoder"), rows(6)
+    alone = [served.score([{"battle": battle}])[0] for battle in battles]
+    together = served.score(
         [{"battle": battle, "order": order} for battle, order in zip(battles, ["both", "given"] * 3, strict=True)]
     )
     judge = load_judge("bundled:encoder")
@@ -85,6 +85,6 @@ def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() 
 
 
 def test_precision_is_for_judges_that_have_a_choice() -> None:
-    assert ServedJudge.load("it", "bundled:baseline", precision="bf16").facts().family == "baseline"
+    assert JudgeRunner.load("it", "bundled:baseline", precision="bf16").facts().family == "baseline"
     with pytest.raises(ConfigError):
-        ServedJudge.load("it", "bundled:encoder", precision="half")
+        JudgeRunner.load("it", "bundled:encoder", precision="half")

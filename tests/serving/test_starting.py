@@ -15,7 +15,7 @@ from tests.serving.running import Service, Start, wait_for
 
 from votecast.cli import main
 from votecast.judges.load import load_judge
-from votecast.serving import naming
+from votecast.serving import judge_names
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -29,12 +29,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stopped(service: Service, code: int, *words: str) -> None:
-    """The service has ended with this code and one line that holds these words, and has left nobody behind."""
-    assert service.wait() == code, service.said
-    told = [line for line in service.lines if not line.startswith("listening on ")]
-    assert len(told) == 1, service.said
-    assert told[0].startswith("error: ")
-    assert all(word in told[0] for word in words), told[0]
+    """The service has ended with this code and one line that holds these words, and has left no worker behind."""
+    assert service.wait() == code, service.output
+    listed = [line for line in service.lines if not line.startswith("listening on ")]
+    assert len(listed) == 1, service.output
+    assert listed[0].startswith("error: ")
+    assert all(word in listed[0] for word in words), listed[0]
     assert not service.orphans()
 
 
@@ -60,7 +60,7 @@ def test_two_judges_of_one_name(start: Start, folder: Path, tmp_path: Path) -> N
     shutil.copytree(folder, tmp_path / "mine")
     service = start("--judge", folder, "--judge", tmp_path / "mine")
     assert service.wait() in (1, 2)
-    assert len(service.lines) == 1 and "mine" in service.said
+    assert len(service.lines) == 1 and "mine" in service.output
 
 
 @pytest.mark.parametrize("words", ["--judge a/b=bundled:baseline", "--workers 0", "--no 1"])
@@ -68,7 +68,7 @@ def test_options_that_cannot_work(start: Start, words: str) -> None:
     service = start(*words.split())
     assert service.wait() in (1, 2)
     assert service.lines[0].startswith("error: ")
-    assert "Traceback" not in service.said
+    assert "Traceback" not in service.output
 
 
 def test_a_port_in_use(start: Start) -> None:
@@ -81,7 +81,7 @@ def test_a_port_in_use(start: Start) -> None:
 def test_an_address_of_another_machine(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--host", "192.0.2.1", env={"VOTECAST_API_KEY": "k" * 20})
     assert service.wait() == 2
-    assert len(service.lines) == 1 and "192.0.2.1" in service.said
+    assert len(service.lines) == 1 and "192.0.2.1" in service.output
 
 
 def test_while_judges_load_the_service_says_so(start: Start) -> None:
@@ -98,15 +98,15 @@ def test_while_judges_load_the_service_says_so(start: Start) -> None:
         os.kill(worker, signal.SIGCONT)
         wait_for(lambda: client.get("/ready").status_code == 200, "ready")
         assert client.post("/v1/compare", json=BATTLE).status_code == 200
-    assert "ready" in service.said
+    assert "ready" in service.output
 
 
-def test_stopping_while_judges_load_leaves_nobody(start: Start) -> None:
+def test_stopping_while_judges_load_leaves_no_worker(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "2").listening()
     wait_for(service.workers, "workers")
     service.terminate()
     assert service.wait() == 0
-    assert service.lines[-1] == "stopped" and "half-written" not in service.said
+    assert service.lines[-1] == "stopped" and "half-written" not in service.output
     assert not service.orphans()
 
 
@@ -114,7 +114,7 @@ def test_ctrl_c_before_anything_listens_says_stopped(monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(naming, "name_judges", interrupted)
+    monkeypatch.setattr(judge_names, "name_judges", interrupted)
     assert main(["serve", "--judge", "bundled:baseline"]) == 130
     assert capsys.readouterr().err == "stopped\n"
 
@@ -122,10 +122,10 @@ def test_ctrl_c_before_anything_listens_says_stopped(monkeypatch: pytest.MonkeyP
 def test_judges_go_by_their_names(start: Start, folder: Path) -> None:
     service = start("--judge", folder, "--judge", "other=bundled:baseline", "--workers", "1").ready()
     with service.client() as client:
-        told = client.get("/v1/judges").json()["judges"]
-        assert [judge["name"] for judge in told] == ["mine", "other"]
-        assert [judge["title"] for judge in told] == ["baseline", "baseline"]
-        for judge in told:
+        listed = client.get("/v1/judges").json()["judges"]
+        assert [judge["name"] for judge in listed] == ["mine", "other"]
+        assert [judge["title"] for judge in listed] == ["baseline", "baseline"]
+        for judge in listed:
             for route in ("/v1/compare", "/v1/compare/batch", "/v1/rerank"):
                 answer = client.post(route, json=GOOD[route] | {"judge": judge["name"]})
                 assert answer.json()["judge"] == {"name": judge["name"], "hash": judge["hash"]}

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from votecast.serving.frames import pack, pack_list, receive, send, unpack
-from votecast.serving.scoring import ServedJudge
-from votecast.serving.worker import _load
+from votecast.serving.judge_runner import JudgeRunner
+from votecast.serving.worker import load_judges
+from votecast.serving.worker_messages import pack, pack_list, receive, send, unpack
 
 BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
 
@@ -46,8 +46,8 @@ def line() -> Iterator[Line]:
 def test_it_tells_of_its_judges_answers_batches_and_ends_with_its_front(line: Line, tmp_path: Path) -> None:
     line.say(pack({"modules": ["json", "no_such_module"]}))
     line.say(pack({"judges": {"good": "bundled:baseline", "bad": str(tmp_path)}, "precision": None}))
-    told = line.hear()["judges"]
-    assert told["good"]["family"] == "baseline" and str(tmp_path) in told["bad"]["failed"]
+    listed = line.hear()["judges"]
+    assert listed["good"]["family"] == "baseline" and str(tmp_path) in listed["bad"]["failed"]
     asked = [pack({"battle": BATTLE}), pack({"battle": BATTLE, "order": "given", "explain": True})]
     line.say(pack_list("rows", asked, judge="good"))
     line.say(pack_list("rows", asked[:1], judge="good"))
@@ -67,8 +67,8 @@ def test_why_a_judge_cannot_be_loaded_is_one_line_whatever_it_is(monkeypatch: py
     def load(*_: object, **__: object) -> None:
         raise RuntimeError("Error(s) in loading:\n\tsize mismatch\n\tmissing keys")
 
-    monkeypatch.setattr(ServedJudge, "load", load)
-    said: list[Any] = []
-    assert _load({"judges": {"it": "folder"}, "precision": None}, said.append) == {}
+    monkeypatch.setattr(JudgeRunner, "load", load)
+    sent: list[Any] = []
+    assert load_judges({"judges": {"it": "folder"}, "precision": None}, sent.append) == {}
     line = "folder: RuntimeError: Error(s) in loading: size mismatch missing keys"
-    assert said[0]["judges"] == {"it": {"failed": line}}
+    assert sent[0]["judges"] == {"it": {"failed": line}}

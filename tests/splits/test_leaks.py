@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, DataError, LeakError
-from votecast.splits import PromptHashes, check_leak
+from votecast.splits import PromptHashes
 
 
 def battles(*prompts: list[str | None] | str) -> Battles:
@@ -47,7 +47,7 @@ def test_a_leak_is_refused_with_its_count_its_ids_and_the_way_on() -> None:
     hashes = PromptHashes.of(SEEN)
     asked = battles(*["why is the sky blue"] * 12, "new")
     with pytest.raises(LeakError) as caught:
-        check_leak(hashes, asked)
+        hashes.check(asked)
     assert "12 of 13 rows" in str(caught.value)
     assert "first ids: '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')" in str(caught.value)
     assert "--allow-leak" in str(caught.value)
@@ -55,14 +55,14 @@ def test_a_leak_is_refused_with_its_count_its_ids_and_the_way_on() -> None:
 
 
 def test_a_leak_may_be_allowed_and_is_still_told() -> None:
-    assert check_leak(PromptHashes.of(SEEN), SEEN, allow=True).tolist() == [0, 1, 2, 4]
-    assert check_leak(PromptHashes.of(SEEN), battles("new")).tolist() == []
+    assert PromptHashes.of(SEEN).check(SEEN, allow=True).tolist() == [0, 1, 2, 4]
+    assert PromptHashes.of(SEEN).check(battles("new")).tolist() == []
 
 
 def test_hashes_depend_on_the_prompts_and_the_seed_and_on_nothing_else() -> None:
     hashes = PromptHashes.of(SEEN)
     again = PromptHashes.of(SEEN.take([4, 1, 0, 2, 3, 0]).swapped())
-    assert hashes.to_bytes() == again.to_bytes()
+    assert hashes.to_dict() == again.to_dict()
     assert len(hashes) == 4
     for other in (PromptHashes.of(SEEN, seed=1), PromptHashes.of(SEEN[:4])):
         assert not np.isin(other.hashes, hashes.hashes).any()
@@ -72,8 +72,8 @@ def test_hashes_depend_on_the_prompts_and_the_seed_and_on_nothing_else() -> None
 @given(st.lists(st.text(max_size=8), max_size=8), st.lists(st.text(max_size=8), max_size=8))
 def test_kept_hashes_find_the_same_rows(seen: list[str], asked: list[str]) -> None:
     hashes = PromptHashes.of(battles(*seen))
-    kept = PromptHashes.from_bytes(hashes.to_bytes())
-    assert kept.to_bytes() == hashes.to_bytes()
+    kept = PromptHashes.from_arrays(load(save(hashes.to_arrays())))
+    assert kept.to_dict() == hashes.to_dict()
     assert kept.overlap(battles(*asked)).tolist() == hashes.overlap(battles(*asked)).tolist()
     assert (
         PromptHashes(kept.hashes[::-1].copy(), kept.salt).overlap(battles(*seen)).tolist()
@@ -82,7 +82,7 @@ def test_kept_hashes_find_the_same_rows(seen: list[str], asked: list[str]) -> No
 
 
 def test_hashes_hold_no_text() -> None:
-    kept = PromptHashes.of(SEEN).to_bytes()
+    kept = save(PromptHashes.of(SEEN).to_arrays())
     for word in ("sky", "prime", "世界"):
         assert word.encode() not in kept
 
@@ -91,16 +91,14 @@ SALT = np.zeros(16, dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
-    "data",
+    "arrays",
     [
-        b"",
-        b"not safetensors",
-        save({"salt": SALT}),
-        save({"hashes": np.zeros(3), "salt": SALT}),
-        save({"hashes": np.zeros((2, 2), dtype=np.uint64), "salt": SALT}),
-        save({"hashes": np.zeros(3, dtype=np.uint64), "salt": SALT[:5]}),
+        {"salt": SALT},
+        {"hashes": np.zeros(3), "salt": SALT},
+        {"hashes": np.zeros((2, 2), dtype=np.uint64), "salt": SALT},
+        {"hashes": np.zeros(3, dtype=np.uint64), "salt": SALT[:5]},
     ],
 )
-def test_damaged_hashes_are_refused(data: bytes) -> None:
+def test_damaged_hashes_are_refused(arrays: dict[str, np.ndarray]) -> None:
     with pytest.raises(ArtifactError, match="copy or train the judge again"):
-        PromptHashes.from_bytes(data)
+        PromptHashes.from_arrays(arrays)

@@ -1,10 +1,10 @@
 """The Python client of `votecast serve`."""
 
-from votecast.client.answers import Forecast as Forecast
-from votecast.client.answers import Leaderboard as Leaderboard
-from votecast.client.answers import Reranked as Reranked
-from votecast.client.answers import ServedJudge as ServedJudge
-from votecast.client.blocking import Client as Client
-from votecast.client.concurrent import AsyncClient as AsyncClient
+from votecast.client.async_client import AsyncClient as AsyncClient
+from votecast.client.service_responses import Prediction as Prediction
+from votecast.client.service_responses import Reranked as Reranked
+from votecast.client.service_responses import ServedJudge as ServedJudge
+from votecast.client.service_responses import ServedLeaderboard as ServedLeaderboard
+from votecast.client.sync_client import Client as Client
 
-__all__ = ["AsyncClient", "Client", "Forecast", "Leaderboard", "Reranked", "ServedJudge"]
+__all__ = ["AsyncClient", "Client", "Prediction", "Reranked", "ServedJudge", "ServedLeaderboard"]

@@ -1,9 +1,12 @@
-"""A table of battles: an Arrow table with a checked schema."""
+"""`Battles`: a table of battles, an Arrow table with a checked schema.
+
+Readers return it, and judges, splits, metrics and reports take it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -37,12 +40,12 @@ SCHEMA = pa.schema(
 """Columns of every table of battles; further columns may follow them."""
 
 TEXT_COLUMNS = ("prompt", "response_a", "response_b")
-_EXCHANGED = {"response_a": "response_b", "response_b": "response_a", "model_a": "model_b", "model_b": "model_a"}
-_EXCHANGED |= {"score_a": "score_b", "score_b": "score_a"}
+_PAIRED = ("response", "model", "score")
+_SIDES = {f"{name}_{side}": f"{name}_{other}" for name in _PAIRED for side, other in ("ab", "ba")}
 
 
 class Battles:
-    """Battles as an Arrow table: cheap to slice, to exchange and to write.
+    """Battles as an Arrow table: cheap to slice, to swap and to write.
 
     Args:
         table: Table whose first columns are those of `SCHEMA`, in that order.
@@ -64,6 +67,10 @@ class Battles:
             table = _conform(table)
         self.table = table
         self.report = report
+        self._known: dict[str, list[str]] = {}
+
+    def __reduce__(self) -> tuple[type[Battles], tuple[pa.Table, ReadReport | None]]:
+        return Battles, (self.table, self.report)  # what was computed from the rows stays behind
 
     @classmethod
     def from_rows(cls, rows: Sequence[Battle | Mapping[str, Any]]) -> Battles:
@@ -77,7 +84,7 @@ class Battles:
 
     @classmethod
     def concat(cls, parts: Sequence[Battles]) -> Battles:
-        """Put tables one after the other, without copying."""
+        """Concatenate tables, without copying."""
         return cls(pa.concat_tables([part.table for part in parts])) if parts else cls(SCHEMA.empty_table())
 
     def __len__(self) -> int:
@@ -108,11 +115,15 @@ class Battles:
         return f"Battles({len(self)} rows)"
 
     def take(self, indices: ArrayLike) -> Battles:
-        """The rows at these positions, in this order."""
+        """Return the rows at these positions, in this order."""
         return Battles(self.table.take(pa.array(np.asarray(indices, dtype=np.int64))))
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column as Arrow holds it."""
+        """Return one column as Arrow holds it.
+
+        Raises:
+            DataError: If there is no such column.
+        """
         if name not in self.table.column_names:
             raise DataError(f"there is no column {name!r}; the battles have {', '.join(self.table.column_names)}")
         return self.table.column(name)
@@ -123,9 +134,9 @@ class Battles:
         return self.column("id").to_pylist()  # type: ignore[no-any-return]
 
     def swapped(self) -> Battles:
-        """The same battles with their answers exchanged: a becomes b, in texts, votes, models and scores."""
+        """Swap the responses: a becomes b, in texts, votes, models and scores."""
         names = self.table.column_names
-        other = {name: _EXCHANGED[name] for name in names if _EXCHANGED.get(name) in names}
+        other = {name: _SIDES[name] for name in names if _SIDES.get(name) in names}
         columns = {name: self.table.column(other.get(name, name)) for name in names}
         winner = columns["winner"]
         is_a, is_b = pc.equal(winner, "a"), pc.equal(winner, "b")
@@ -142,7 +153,7 @@ class Battles:
         return np.asarray(known.to_numpy(), dtype=bool)
 
     def targets(self) -> Probabilities:
-        """The votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
+        """Return the votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
 
         Raises:
             DataError: If a row has neither.
@@ -163,20 +174,35 @@ class Battles:
         return out
 
     def weights(self) -> NDArray[np.float64]:
-        """How much each row counts, shape (n,)."""
+        """Return how much each row counts, shape (n,)."""
         return np.asarray(self.column("weight").to_numpy(), dtype=np.float64)
 
     def text(self, column: str, separator: str = "\n\n") -> list[str]:
-        """The turns of one text column joined, one string a row; turns that are None are left out."""
+        """Join the turns of one text column, one string a row; turns that are None are left out."""
         return [separator.join(turn for turn in turns if turn is not None) for turns in self.column(column).to_pylist()]
 
     def content_hashes(self) -> list[str]:
-        """One SHA-256 a row over prompt and both answers: the key, beside the id, of out-of-fold rows."""
-        columns = [self.column(name).to_pylist() for name in TEXT_COLUMNS]
-        return [
-            hashlib.sha256(repr(row).encode("utf-8", "backslashreplace")).hexdigest()[:32]
-            for row in zip(*columns, strict=True)
-        ]
+        """Hash prompt and both answers of every row: the key, beside the id, of out-of-fold rows."""
+        return self.remembered("content", _hash_contents)
+
+    def remembered(self, key: str, compute: Callable[[Battles], list[str]]) -> list[str]:
+        """Return a value for every row that is computed once for this table.
+
+        Args:
+            key: Name of the value.
+            compute: Computes it at the first call.
+        """
+        if key not in self._known:
+            self._known[key] = compute(self)
+        return self._known[key]
+
+
+def _hash_contents(battles: Battles) -> list[str]:
+    columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
+    return [
+        hashlib.sha256(repr(row).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -188,28 +214,21 @@ def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
             if isinstance(error, ValidationError)
             else str(error)
         )
-        raise DataError(f"row {number} is not a battle: {detail}{_other_keys(row)}") from error
+        other = [str(key) for key in row if key not in Battle.model_fields] if isinstance(row, Mapping) else []
+        cure = (
+            f"; a battle has no {', '.join(other)} but {', '.join(Battle.model_fields)}; rows of other formats are "
+            "read from a data frame or a file"
+        )
+        raise DataError(f"row {number} is not a battle: {detail}{cure if other else ''}") from error
     return battle.model_dump() | {"id": battle.id or str(number - 1)}
 
 
-def _other_keys(row: Any) -> str:
-    other = [str(key) for key in row if key not in Battle.model_fields] if isinstance(row, Mapping) else []
-    if not other:
-        return ""
-    return (
-        f"; a battle has no {', '.join(other)} but {', '.join(Battle.model_fields)}; rows of other formats are read "
-        "from a data frame or a file"
-    )
-
-
 def _conform(table: pa.Table) -> pa.Table:
-    """Cast to the schema: absent optional columns are filled, further columns are kept behind it."""
+    """Cast to the schema: missing optional columns are filled, further columns are kept behind it."""
     missing = [name for name in TEXT_COLUMNS if name not in table.column_names]
     if missing:
         raise DataError(f"the columns {', '.join(missing)} are missing; battles need {', '.join(TEXT_COLUMNS)}")
-    columns: dict[str, Any] = {}
-    for field in SCHEMA:
-        columns[field.name] = _column(table, field)
+    columns = {field.name: _column(table, field) for field in SCHEMA}
     extra = [name for name in table.column_names if name not in columns]
     schema = pa.schema(list(SCHEMA) + [table.schema.field(name) for name in extra])
     return pa.table(columns | {name: table.column(name) for name in extra}, schema=schema)

@@ -1,8 +1,12 @@
-"""Clusters of prompts that are the same or nearly so: MinHash, locality-sensitive hashing, exact verification."""
+"""Cluster prompts that are the same or nearly so: MinHash, locality-sensitive hashing, exact verification.
+
+Folds keep such clusters together, and the inspection counts them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,10 +14,11 @@ from numpy.typing import NDArray
 
 from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
-from votecast.data.prompts import normalise_prompt, normalised_prompts, shingle_sets
+from votecast.data.prompts import normalised_prompts, shingle_sets
+from votecast.data.text_columns import Ints
 from votecast.errors import ConfigError
 
-__all__ = ["normalise_prompt", "normalised_prompts", "prompt_clusters", "text_clusters"]
+__all__ = ["prompt_clusters", "text_clusters"]
 
 _PERMUTATIONS = 128
 _RECALL = 0.999
@@ -23,23 +28,16 @@ _STEPS = (range(1, 2), range(2, 65))  # neighbours in order first: they settle m
 _SHINGLES_AT_ONCE = 1 << 22
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
-Ints = NDArray[np.int64]
 Sets = tuple[NDArray[np.uint64], Ints]
+"""Shingle hashes of all texts one after the other, and where each begins, shape (n + 1,)."""
 
 
-def prompt_clusters(
-    battles: Battles,
-    *,
-    similarity: float = 0.8,
-    seed: int = 0,
-    first_turn: bool = True,
-    prompts: Sequence[str] | None = None,
-) -> Ints:
+def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0, first_turn: bool = True) -> Ints:
     """Number the clusters of rows whose prompts are the same or nearly so.
 
     Rows belong together when their normalised prompts (all turns joined) are equal or `text_clusters` finds them
-    similar, or, with `first_turn`, when their first turns are equal: a conversation and its continuation share what was
-    said before. Clusters are closed under these links. A row without a prompt shares its cluster only with rows that
+    similar, or, with `first_turn`, when their first turns are equal: a conversation and its continuation share their
+    beginning. Clusters are closed under these links. A row without a prompt shares its cluster only with rows that
     show the same two answers, in either order.
 
     Args:
@@ -47,7 +45,6 @@ def prompt_clusters(
         similarity: Jaccard similarity of the shingles from which two prompts count as one, above 0 and at most 1.
         seed: Seed of the hash functions.
         first_turn: Whether equal first turns join rows.
-        prompts: The `normalised_prompts` of the rows, where they are known already.
 
     Returns:
         Cluster numbers of shape (n,), counted from 0 in the order of first appearance. The partition does not depend on
@@ -62,22 +59,39 @@ def prompt_clusters(
         >>> prompt_clusters(Battles.from_rows(rows)).tolist()
         [0, 0, 1]
     """
-    prompts = normalised_prompts(battles) if prompts is None else prompts
+    prompts = normalised_prompts(battles)
     distinct, inverse = _distinct(prompts)
     cluster = text_clusters(distinct, similarity=similarity, seed=seed)[inverse]
     empty = np.array([not prompt for prompt in prompts], dtype=bool)
     if empty.any():
-        cluster = np.where(empty, cluster.max(initial=0) + 1 + _pair_numbers(battles, empty), cluster)
+        pairs = AnswerPairs.of(battles.take(np.flatnonzero(empty)))
+        cluster[empty] = cluster.max(initial=0) + 1 + pairs.numbers(ordered=False)
     if first_turn:
-        cluster = _join(cluster, _first_turns(battles, ~empty, prompts))
+        keys = _first_turns(battles, prompts)
+        rows = np.flatnonzero(keys >= 0)
+        order = rows[np.argsort(keys[rows], kind="stable")]
+        same = keys[order[1:]] == keys[order[:-1]]
+        cluster = _linked(cluster, order[:-1][same], order[1:][same])
     return by_appearance(cluster)
+
+
+def _first_turns(battles: Battles, prompts: Sequence[str]) -> Ints:
+    """Number the normalised first turns; -1 where there is none, and everywhere if no prompt has several turns."""
+    lengths = pc.list_value_length(battles.column("prompt")).fill_null(0).to_numpy()
+    several = np.flatnonzero(lengths > 1)
+    if not len(several):
+        return np.full(len(battles), -1, dtype=np.int64)
+    turns = list(prompts)  # of one turn, the prompt is the first turn
+    for row, turn in zip(several.tolist(), normalised_prompts(battles.take(several), first_turn=True), strict=True):
+        turns[row] = turn if prompts[row] else ""
+    return np.where([bool(turn) for turn in turns], _distinct(turns)[1], -1)
 
 
 def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 0) -> Ints:
     """Number the clusters of similar texts.
 
-    Signatures of 128 values (rensa's R-MinHash) are cut into bands such that a pair of exactly the wanted similarity
-    meets in at least one band with probability 0.999; pairs that meet are compared on their shingle sets themselves.
+    Signatures of 128 values (rensa's R-MinHash) are divided into bands such that a pair of exactly the wanted
+    similarity meets in at least one band with probability 0.999; pairs that meet are compared on their shingle sets.
     MinHash: Broder (1997); banding: Leskovec, Rajaraman and Ullman (2014), "Mining of Massive Datasets", section 3.4.
 
     Args:
@@ -104,13 +118,16 @@ def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 
     cluster: Ints = np.arange(len(distinct), dtype=np.int64)
     if similarity < 1 and len(distinct) > 1:
         sets = shingle_sets(distinct)
-        width = _band_width(similarity)
-        signatures = _signatures(sets, seed)
+        signatures = _signatures(sets, seed)  # (n, 128)
+        # The widest band in which a pair of this similarity still meets often enough; 1 - (1 - s^w)^(128 / w).
+        meets = [w for w in range(1, _PERMUTATIONS + 1) if (1 - similarity**w) ** (_PERMUTATIONS // w) <= 1 - _RECALL]
+        width = max(meets, default=1)
         for start in range(0, _PERMUTATIONS - width + 1, width):
             order, bucket = _buckets(signatures[:, start : start + width])
             for steps in _STEPS:
-                pairs = _promising(_candidates(order, bucket, cluster, steps), signatures, similarity)
-                cluster = _linked(cluster, *_verified(pairs, sets, similarity))
+                left, right = _candidates(order, bucket, cluster, steps)
+                left, right = _promising(left, right, signatures, similarity)
+                cluster = _linked(cluster, *_similar(left, right, sets, similarity))
     return by_appearance(cluster[inverse])
 
 
@@ -118,12 +135,6 @@ def _distinct(texts: Sequence[str]) -> tuple[list[str], Ints]:
     distinct = sorted(set(texts))
     place = {text: number for number, text in enumerate(distinct)}
     return distinct, np.fromiter((place[text] for text in texts), dtype=np.int64, count=len(texts))
-
-
-def _band_width(similarity: float) -> int:
-    """The widest band with which a pair of this similarity still meets with the wanted probability."""
-    widths = [w for w in range(1, _PERMUTATIONS + 1) if (1 - similarity**w) ** (_PERMUTATIONS // w) <= 1 - _RECALL]
-    return max(widths, default=1)
 
 
 def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
@@ -141,10 +152,10 @@ def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
 
 
 def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
-    """The texts in the order of their buckets, and the bucket of each in that order.
+    """Return the texts in the order of their buckets, and the bucket of each in that order.
 
-    A bucket is known by 64 bits of its values: two that share them by chance only make candidates more, which are
-    verified like all others.
+    A bucket is known by 64 bits of its values: two that share them by chance only add candidates, which are verified
+    like all others.
     """
     keys = np.zeros(len(band), dtype=np.uint64)
     for values in band.T:
@@ -155,8 +166,8 @@ def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
 
 
 def _candidates(order: Ints, bucket: Ints, cluster: Ints, steps: range) -> tuple[Ints, Ints]:
-    """Pairs that share a bucket, stand so many steps apart in it and are not together yet."""
-    left, right = [], []
+    """Find pairs that share a bucket, stand so many steps apart in it and are not together yet."""
+    left, right = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for step in steps:
         same = np.flatnonzero(bucket[:-step] == bucket[step:])
         if not len(same):
@@ -165,13 +176,11 @@ def _candidates(order: Ints, bucket: Ints, cluster: Ints, steps: range) -> tuple
         fresh = cluster[one] != cluster[two]
         left.append(one[fresh])
         right.append(two[fresh])
-    none = np.zeros(0, dtype=np.int64)
-    return np.concatenate([none, *left]), np.concatenate([none, *right])
+    return np.concatenate(left), np.concatenate(right)
 
 
-def _promising(pairs: tuple[Ints, Ints], signatures: NDArray[np.uint32], similarity: float) -> tuple[Ints, Ints]:
-    """Leave out pairs whose estimated similarity lies more than four standard errors too low."""
-    left, right = pairs
+def _promising(left: Ints, right: Ints, signatures: NDArray[np.uint32], similarity: float) -> tuple[Ints, Ints]:
+    """Drop pairs whose estimated similarity is more than four standard errors too low."""
     agree = np.empty(len(left), dtype=np.int64)
     for start in range(0, len(left), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
@@ -181,42 +190,35 @@ def _promising(pairs: tuple[Ints, Ints], signatures: NDArray[np.uint32], similar
     return left[keep], right[keep]
 
 
-def _verified(pairs: tuple[Ints, Ints], sets: Sets, similarity: float) -> tuple[Ints, Ints]:
-    left, right = pairs
+def _similar(left: Ints, right: Ints, sets: Sets, similarity: float) -> tuple[Ints, Ints]:
+    """Keep the pairs whose sets of shingles are similar enough, by exact Jaccard similarity."""
     sizes = np.diff(sets[1])
     possible = np.minimum(sizes[left], sizes[right]) >= similarity * np.maximum(sizes[left], sizes[right])
     left, right = left[possible], right[possible]
-    keep = [_jaccard(left[part], right[part], sets) >= similarity for part in _parts(sizes[left] + sizes[right])]
-    mask = np.concatenate([np.zeros(0, dtype=bool), *keep])
+    # Each part of the pairs holds a bounded number of shingles.
+    edges = np.flatnonzero(np.diff(np.cumsum(sizes[left] + sizes[right]) // _SHINGLES_AT_ONCE, prepend=-1))
+    keep = [np.zeros(0, dtype=bool)]
+    for start, stop in itertools.pairwise([*edges, len(left)]):
+        keep.append(_jaccard(left[start:stop], right[start:stop], sets) >= similarity)
+    mask = np.concatenate(keep)
     return left[mask], right[mask]
-
-
-def _parts(sizes: Ints) -> Iterator[slice]:
-    """Cut a run of pairs so that each part holds a bounded number of shingles."""
-    if len(sizes):
-        part = np.cumsum(sizes) // _SHINGLES_AT_ONCE
-        edges = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]]))
-        for start, stop in zip(edges, [*edges[1:], len(sizes)], strict=True):
-            yield slice(int(start), int(stop))
 
 
 def _jaccard(left: Ints, right: Ints, sets: Sets) -> NDArray[np.float64]:
     hashes, offsets = sets
     sizes = np.diff(offsets)
     owner = np.concatenate([np.repeat(np.arange(len(side)), sizes[side]) for side in (left, right)])
-    values = np.concatenate([hashes[_ranges(offsets[side], sizes[side])] for side in (left, right)])
-    order = np.argsort(values ^ (owner.astype(np.uint64) * _ODD))  # equal shingles of one pair come to stand together
-    owner, values = owner[order], values[order]
-    twice = (owner[1:] == owner[:-1]) & (values[1:] == values[:-1])
+    values = []
+    for side in (left, right):
+        ends = np.cumsum(sizes[side])
+        places = np.arange(ends[-1]) + np.repeat(offsets[side] - ends + sizes[side], sizes[side])
+        values.append(hashes[places])
+    shingles = np.concatenate(values)
+    order = np.argsort(shingles ^ (owner.astype(np.uint64) * _ODD))  # equal shingles of one pair become neighbours
+    owner, shingles = owner[order], shingles[order]
+    twice = (owner[1:] == owner[:-1]) & (shingles[1:] == shingles[:-1])
     shared = np.bincount(owner[1:][twice], minlength=len(left))
     out: NDArray[np.float64] = shared / (sizes[left] + sizes[right] - shared)
-    return out
-
-
-def _ranges(starts: Ints, sizes: Ints) -> Ints:
-    """The indices of several ranges one after the other."""
-    ends = np.cumsum(sizes)
-    out: Ints = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
     return out
 
 
@@ -231,32 +233,4 @@ def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
     graph = coo_array((np.ones(len(left), dtype=np.int8), (cluster[left], cluster[right])), shape=(size, size))
     merged = connected_components(graph, directed=False)[1]
     out: Ints = merged[cluster].astype(np.int64)
-    return out
-
-
-def _join(cluster: Ints, keys: Ints) -> Ints:
-    """Merge clusters whose rows share a key; key -1 joins nothing."""
-    rows = np.flatnonzero(keys >= 0)
-    order = rows[np.argsort(keys[rows], kind="stable")]
-    same = keys[order[1:]] == keys[order[:-1]]
-    return _linked(cluster, order[:-1][same], order[1:][same])
-
-
-def _first_turns(battles: Battles, rows: NDArray[np.bool_], prompts: Sequence[str]) -> Ints:
-    """A number for each normalised first turn that has text; -1 for the other rows."""
-    lengths = pc.list_value_length(battles.column("prompt")).fill_null(0).to_numpy()
-    several = np.flatnonzero(lengths > 1)
-    if not len(several):
-        return np.full(len(battles), -1, dtype=np.int64)
-    turns = list(prompts)  # of one turn, the prompt is the first turn
-    for row, turn in zip(several.tolist(), normalised_prompts(battles.take(several), first_turn=True), strict=True):
-        turns[row] = turn
-    said = rows & np.array([bool(turn) for turn in turns], dtype=bool)
-    return np.where(said, _distinct(turns)[1], -1)
-
-
-def _pair_numbers(battles: Battles, rows: NDArray[np.bool_]) -> Ints:
-    """A number for each pair of answers among these rows; 0 for the other rows."""
-    out = np.zeros(len(battles), dtype=np.int64)
-    out[rows] = AnswerPairs.of(battles.take(np.flatnonzero(rows))).numbers(ordered=False)
     return out

@@ -27,7 +27,7 @@ UNDETERMINED: Final = "und"
 _MANY_TURNS: Final = 5
 _CHARACTERS: Final = 300
 _CONFIDENCE: Final = 0.3
-_CHINESE: Final = frozenset({"yue", "wuu"})  # written Chinese is told apart no further than zh, their macrolanguage
+_CHINESE: Final = frozenset({"yue", "wuu"})  # in writing they count as zh, their macrolanguage
 
 
 def group_values(battles: Battles, by: str) -> list[str]:

@@ -1,10 +1,13 @@
-"""When two prompts count as the same text, and the shingles by which they count as nearly the same."""
+"""Normalise prompts, so that equal prompts are equal texts, and hash their shingles, to find similar ones.
+
+Clusters of duplicates, folds and the leak check call these.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +29,7 @@ _BLOCK_CHARACTERS = 1 << 22
 
 
 class _Folding(dict[int, str | int | None]):
-    """What becomes of a code point: punctuation, spaces and controls a space; invisible format characters nothing."""
+    """Maps punctuation, spaces and control characters to a space, and invisible format characters to nothing."""
 
     def __missing__(self, code: int) -> str | int | None:
         kind = unicodedata.category(chr(code))
@@ -58,27 +61,28 @@ def normalise_prompt(text: str) -> str:
         >>> normalise_prompt("???"), normalise_prompt(" \n ")
         ('???', '')
     """
-    folded = text.lower() if text.isascii() else _nfkc(_nfkc(text).casefold())
+    if text.isascii():
+        folded = text.lower()
+    else:  # case folding can undo NFKC, so that it is applied again
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     words = folded.translate(_FOLDING).split()
     return " ".join(words or folded.split())
 
 
-def _nfkc(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
-
-
 def normalised_prompts(battles: Battles, *, first_turn: bool = False) -> list[str]:
-    """The normalised prompt of every row, empty where there is none.
+    """Return the normalised prompt of every row, empty where there is none; computed once for a table.
 
     Args:
         battles: The rows.
         first_turn: Take the first turn alone, not all turns joined.
     """
     last = 1 if first_turn else None
-    return [
-        normalise_prompt("\n".join(turn for turn in turns[:last] if turn))
-        for turns in rows_of(battles.column("prompt"))
-    ]
+
+    def normalise(rows: Battles) -> list[str]:
+        turns = rows_of(rows.column("prompt"))
+        return [normalise_prompt("\n".join(turn for turn in each[:last] if turn)) for each in turns]
+
+    return battles.remembered("first turn" if first_turn else "prompt", normalise)
 
 
 def shingle_sets(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -101,34 +105,32 @@ def shingle_sets(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.i
         >>> offsets.tolist()
         [0, 5, 5, 8]
     """
-    parts: list[NDArray[np.uint64]] = []
-    sizes: list[NDArray[np.int64]] = []
-    for block in _blocks(texts):
-        hashes, counts = _block_shingles(block)
-        parts.append(hashes)
-        sizes.append(counts)
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, dtype=np.int64), *sizes]))]).astype(np.int64)
-    return np.concatenate([np.zeros(0, dtype=np.uint64), *parts]), offsets
-
-
-def _blocks(texts: Sequence[str]) -> Iterable[Sequence[str]]:
+    hashes = [np.zeros(0, dtype=np.uint64)]
+    counts = [np.zeros(1, dtype=np.int64)]
     start, size = 0, 0
     for stop, text in enumerate(texts, start=1):
         size += len(text)
-        if size > _BLOCK_CHARACTERS:
-            yield texts[start:stop]
+        if size > _BLOCK_CHARACTERS or stop == len(texts):  # blocks bound the memory
+            found = _block_shingles(texts[start:stop])
+            hashes.append(found[0])
+            counts.append(found[1])
             start, size = stop, 0
-    yield texts[start:]
+    return np.concatenate(hashes), np.cumsum(np.concatenate(counts))
 
 
 def _block_shingles(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the sorted distinct shingle hashes of each text one after the other, and their counts, shape (n,)."""
+    from rensa import RMinHash
+
     tokens = [text.split() if text.isascii() else _TOKEN.findall(text) for text in texts]
     counts = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
     rows = np.repeat(np.arange(len(tokens)), counts)
-    hashes = _token_hashes([token for row in tokens for token in row])
+    encoded = pa.array([token for row in tokens for token in row], pa.large_string()).dictionary_encode()
+    distinct = RMinHash.hash_token_sets([encoded.dictionary.to_pylist()])[0]
+    hashes = np.array(distinct, dtype=np.uint64)[encoded.indices.to_numpy()]  # (tokens,)
     first = np.concatenate([[True], rows[1:] != rows[:-1]])[: len(rows)]
     last = np.concatenate([rows[1:] != rows[:-1], [True]])[: len(rows)]
-    before = np.where(first, np.uint64(1), np.roll(hashes, 1))
+    before = np.where(first, np.uint64(1), np.roll(hashes, 1))  # 1 and 2 stand for the start and the end of a text
     after = np.where(last, np.uint64(2), np.roll(hashes, -1))
     shingles = _mix(_mix(_mix(before) ^ hashes) ^ after)
     order = np.lexsort((shingles, rows))
@@ -137,17 +139,8 @@ def _block_shingles(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[n
     return shingles[fresh], np.bincount(rows[fresh], minlength=len(texts)).astype(np.int64)
 
 
-def _token_hashes(tokens: list[str]) -> NDArray[np.uint64]:
-    from rensa import RMinHash
-
-    encoded = pa.array(tokens, pa.large_string()).dictionary_encode()
-    distinct = RMinHash.hash_token_sets([encoded.dictionary.to_pylist()])[0]
-    out: NDArray[np.uint64] = np.array(distinct, dtype=np.uint64)[encoded.indices.to_numpy()]
-    return out
-
-
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): spreads every bit over all others."""
+    """Spread every bit over all others, as the finaliser of SplitMix64 does (Steele, Lea and Flood, 2014)."""
     mixed: NDArray[np.uint64] = values + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,4 +1,7 @@
-"""Draw a part of a stream of rows, stratified by label, in the order of the file."""
+"""Sample rows of a stream, stratified by label, in the order of the file.
+
+`VoteReader` calls it for `sample`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from votecast.errors import ConfigError
 class StratifiedSample:
     """Choose a fraction of the rows of each label while they pass by.
 
-    The rows of one label are cut into intervals of 1 / fraction rows, and one row is drawn at random from each. Every
-    label keeps its share to within one row, the order stays, and the choice does not depend on how rows are batched.
+    The rows of one label are divided into intervals of 1 / fraction rows, and one row is drawn at random from each.
+    Every label keeps its share to within one row, the order stays, and the choice does not depend on the batches.
 
     Args:
         fraction: Share of the rows to keep, above 0 and at most 1.
@@ -38,7 +41,7 @@ class StratifiedSample:
         self._strata: dict[str | None, _Stratum] = {}
 
     def choose(self, labels: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-        """Which of the next rows are drawn.
+        """Return which of the next rows are drawn.
 
         Args:
             labels: Their labels; null is a stratum of its own.
@@ -66,7 +69,7 @@ class _Stratum:
         self._next = self._target(-1)
 
     def draw(self, count: int) -> list[int]:
-        """Positions drawn among the next `count` rows of this stratum."""
+        """Draw among the next `count` rows of this stratum; return their positions."""
         drawn = []
         while self._next < self._seen + count:
             drawn.append(self._next - self._seen)

@@ -1,4 +1,7 @@
-"""Forecasts of a long file on their way: kept in shards, so that a killed run goes on where it was."""
+"""Keep the predictions of a long file in shards, so that a killed run can resume.
+
+The jobs behind predict, score and rerank write and read them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from votecast.errors import ArtifactError
 from votecast.types import Probabilities
 
 SHARD_ROWS = 1024
-"""Rows of the input that are forecast at once and kept as one file; which rows come together depends on it alone."""
+"""Rows of the input that are predicted together and kept as one file; the division depends on it alone."""
 
 _HASHED_ROWS = 64
 _SUFFIX = ".shard"
@@ -27,12 +30,12 @@ _CUT = "cut"
 
 @dataclass(frozen=True)
 class Shard:
-    """What a judge says of some rows.
+    """The predictions of some rows.
 
     Args:
         ids: Names of the rows.
         probabilities: Shape (n, 3).
-        cut: Sums over the rows of what the judge did not get to see, if it cuts long texts.
+        cut: Sums over the rows of what was truncated, for judges that truncate texts.
     """
 
     ids: list[str]
@@ -41,10 +44,10 @@ class Shard:
 
 
 class Shards:
-    """The forecasts that are already on disk, one file for each `SHARD_ROWS` rows of the input.
+    """The predictions that are already on disk, one file for each `SHARD_ROWS` rows of the input.
 
     A shard names the judge and the rows it is of by their hashes, and its own bytes by another. One that is torn counts
-    as absent; one of other rows is an error.
+    as missing; one of other rows is an error.
 
     Args:
         folder: Where they lie.
@@ -65,11 +68,11 @@ class Shards:
         self._rows = rows
 
     def find(self, number: int, rows: str) -> Shard | None:
-        """A shard, if it is whole.
+        """Read a shard; None if it is missing or torn.
 
         Args:
             number: Its place, from 0.
-            rows: Fingerprint of the rows it should be of.
+            rows: Fingerprint of its rows.
 
         Raises:
             ArtifactError: If it is whole but of other rows, or of another judge.
@@ -80,7 +83,7 @@ class Shards:
         return _unpack(found[1]) if found else None
 
     def write(self, number: int, rows: str, shard: Shard) -> None:
-        """Keep a shard, whole or not at all.
+        """Write a shard atomically.
 
         Raises:
             ArtifactError: If the disk refuses.
@@ -91,10 +94,10 @@ class Shards:
             part.write_bytes(json.dumps(head).encode() + b"\n" + payload)
 
     def read(self, number: int) -> Shard:
-        """A shard that is whole.
+        """Read a shard that was written before.
 
         Raises:
-            ArtifactError: If it is absent or torn.
+            ArtifactError: If it is missing or torn.
         """
         found = self._load(number)
         if found is None:
@@ -102,7 +105,7 @@ class Shards:
         return _unpack(found[1])
 
     def end(self, count: int) -> None:
-        """Refuse shards beyond the last row of the input.
+        """Raise if there are shards beyond the last row of the input.
 
         Raises:
             ArtifactError: If there is one: an earlier input was longer.
@@ -117,26 +120,26 @@ class Shards:
     def _load(self, number: int) -> tuple[dict[str, str], bytes] | None:
         try:
             head, _, payload = self._path(number).read_bytes().partition(b"\n")
-            said = json.loads(head)
+            facts = json.loads(head)
         except (FileNotFoundError, ValueError, RecursionError):
             return None
         except OSError as error:
             raise ArtifactError(
                 f"{self._path(number)} cannot be read: {error}; pass --overwrite to start anew"
             ) from error
-        is_whole = isinstance(said, dict) and said.get("sha256") == hashlib.sha256(payload).hexdigest()
-        return (said, payload) if is_whole else None
+        is_whole = isinstance(facts, dict) and facts.get("sha256") == hashlib.sha256(payload).hexdigest()
+        return (facts, payload) if is_whole else None
 
     def _of_other_rows(self, number: int) -> ArtifactError:
         place = f" (from row {number * self._rows + 1} on)" if self._rows else ""
         return ArtifactError(
-            f"{self._folder} holds forecasts of other rows{place}: the input is not the one the work "
+            f"{self._folder} holds predictions of other rows{place}: the input is not the one the work "
             "began with; give that one, or drop --resume and pass --overwrite to start anew"
         )
 
 
 def in_shards(parts: Iterable[Battles], rows: int) -> Iterator[Battles]:
-    """The same battles, in tables of exactly `rows` rows and a last one of what is left.
+    """Divide battles into tables of exactly `rows` rows and a last one of what is left.
 
     Example:
         >>> battle = {"prompt": "p", "response_a": "x", "response_b": "y"}
@@ -146,7 +149,7 @@ def in_shards(parts: Iterable[Battles], rows: int) -> Iterator[Battles]:
     waiting: list[Battles] = []
     for part in parts:
         waiting.append(part)
-        del part  # what is handed on should be all that is held
+        del part  # what is yielded should be all that is held
         while sum(map(len, waiting)) >= rows:
             whole = Battles.concat(waiting)
             waiting = [whole[rows:]] if len(whole) > rows else []
@@ -156,7 +159,7 @@ def in_shards(parts: Iterable[Battles], rows: int) -> Iterator[Battles]:
 
 
 def fingerprint(battles: Battles) -> str:
-    """SHA-256 over everything that stands in the rows.
+    """Hash everything in the rows with SHA-256.
 
     Example:
         >>> rows = [{"prompt": "p", "response_a": "x", "response_b": "y"}]

@@ -1,17 +1,32 @@
-"""pip, asked in a process of its own: its long output becomes one clear error, and is kept whole beside the pack."""
+"""pip in a process of its own, for the Python and platform of a pack; its long output becomes one clear error."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.packaging.target import Target
+
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The version of this Python."""
+
+PLATFORM = "manylinux_2_28_x86_64"
+"""The default platform: glibc 2.28 or later, as the notebooks of contests have."""
+
+_PLATFORM = re.compile(r"manylinux(?:_2_([0-9]{1,2})|(1|2010|2014))_(x86_64|aarch64)")
+_OLD_NAMES = {"1": 5, "2010": 12, "2014": 17}  # name -> version of glibc 2
+_OLDEST = 5
 
 _UNREACHABLE = re.compile(
     r"Could not fetch URL \S+: (?!404)(?:connection error|timed out|There was a problem confirming the ssl)|"
@@ -19,7 +34,7 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
-_ABSENT = (
+_NO_WHEEL = (
     re.compile(r"No matching distribution found for ([^\s;(]+)"),
     re.compile(r"no matching distributions available for your environment:\n((?:[ ]+\S+\n)+)"),
     re.compile(r"Given no hashes to check 0 links for project '([^']+)'"),  # all that older releases of pip say
@@ -30,59 +45,133 @@ _ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
+class TargetMachine:
+    """A machine without a network.
+
+    Args:
+        python: Its version of CPython, such as "3.11".
+        platform: The newest manylinux that it runs.
+
+    Raises:
+        ConfigError: If votecast does not run there, or a name is invalid.
+
+    Example:
+        >>> TargetMachine("3.12", "manylinux2014_x86_64").platforms[:3]
+        ['manylinux_2_17_x86_64', 'manylinux2014_x86_64', 'manylinux_2_16_x86_64']
+    """
+
+    python: str = RUNNING
+    platform: str = PLATFORM
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"3\.[0-9]{1,2}", self.python):
+            raise ConfigError(f"--python is {self.python!r}; allowed is a version of CPython such as 3.11")
+        allowed = metadata.metadata("votecast")["Requires-Python"]
+        if not SpecifierSet(allowed).contains(self.python):
+            raise ConfigError(f"--python is {self.python}, and votecast needs {allowed}; name a newer one")
+        if not _PLATFORM.fullmatch(self.platform) or self._glibc_and_machine[0] < _OLDEST:
+            raise ConfigError(
+                f"--platform is {self.platform!r}; allowed are manylinux_2_N_x86_64, manylinux_2_N_aarch64 and "
+                f"manylinux2014 of either, N from {_OLDEST} to 99, such as manylinux_2_28_x86_64: `ldd --version` "
+                "there prints 2.N"
+            )
+
+    @property
+    def platforms(self) -> list[str]:
+        """All platforms whose wheels it runs, newest first."""
+        newest, machine = self._glibc_and_machine
+        found = []
+        for minor in range(newest, _OLDEST - 1, -1):
+            old = [f"manylinux{name}_{machine}" for name, same in _OLD_NAMES.items() if same == minor]
+            found += [f"manylinux_2_{minor}_{machine}", *old]
+        return found
+
+    def environment(self, extra: str) -> dict[str, str]:
+        """Return the values of environment markers on it."""
+        values = {"implementation_version": f"{self.python}.0", "python_full_version": f"{self.python}.0"}
+        values |= {"python_version": self.python, "platform_machine": self._glibc_and_machine[1], "extra": extra}
+        values |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
+        return values | {"os_name": "posix", "platform_system": "Linux", "sys_platform": "linux"}
+
+    @property
+    def _glibc_and_machine(self) -> tuple[int, str]:
+        found = _PLATFORM.fullmatch(self.platform)
+        assert found is not None
+        return int(found[1] or _OLD_NAMES[found[2]]), found[3]
+
+
+@dataclass(frozen=True)
 class Pip:
-    """pip of this Python, for one target.
+    """pip of this Python, for a target.
 
     Args:
         target: What the wheels are for.
-        work: A folder for what is in between.
-        log: Where all that it said is kept when it fails.
+        scratch: Folder for temporary files.
+        log: File that keeps the whole output of a failure.
         find_links: Folders or pages to look for wheels in, beside the index.
-        no_index: Whether to ask no index at all.
+        no_index: Whether to ask no index.
+
+    Raises:
+        ConfigError: If the places cannot hold a wheel.
     """
 
-    target: Target
-    work: Path
+    target: TargetMachine
+    scratch: Path
     log: Path
     find_links: Sequence[str] = ()
     no_index: bool = False
 
-    def resolve(self, requirements: Sequence[str], constraints: Path, report: Path) -> None:
-        """Find what satisfies some requirements; nothing is installed.
+    def __post_init__(self) -> None:
+        if self.no_index and not self.find_links and "PIP_FIND_LINKS" not in os.environ:
+            raise ConfigError(
+                "--no-index asks no index for wheels, so name a folder that holds them: --find-links FOLDER"
+            )
+        for place in self.find_links:
+            path = Path(place).expanduser()
+            if "://" not in place and not path.exists():
+                raise ConfigError(f"--find-links {place} does not exist; name a folder of wheels or the URL of a page")
+            if self.no_index and path.is_dir() and not any(path.glob("*.whl")):
+                raise ConfigError(
+                    f"--find-links {place} holds no wheel; name a folder that does, filled with pip download or by an "
+                    "earlier pack (its folder wheels)"
+                )
+
+    def resolve(self, requirements: Sequence[str], constraints: str) -> dict[str, dict[str, Any]]:
+        """Return the metadata of the packages that satisfy some requirements, by name, without a download.
 
         Args:
-            requirements: What is wanted.
-            constraints: File of versions to keep to.
-            report: Where pip writes what it has found, as JSON.
+            requirements: The requirements.
+            constraints: Lines of versions to keep to.
 
         Raises:
             ConfigError: If there is no pip.
-            ArtifactError: If a package cannot be had.
+            ArtifactError: If a package cannot be found.
         """
-        words = ["install", "--dry-run", "--ignore-installed", "--target", str(report.parent / "nowhere")]
-        words += ["--report", str(report), "--constraint", str(constraints)]
-        self._run([*words, *self.target.options, *self._sources, *requirements])
+        file, report = self.scratch / "constraints.txt", self.scratch / "report.json"
+        file.write_text(constraints, "utf-8")
+        words = ["install", "--dry-run", "--ignore-installed", "--target", str(self.scratch / "nowhere")]
+        self._run([*words, "--report", str(report), "--constraint", str(file)], requirements)
+        found = json.loads(report.read_text("utf-8"))["install"]
+        return {canonicalize_name(each["metadata"]["name"]): each["metadata"] for each in found}
 
     def download(self, pins: Sequence[str], folder: Path) -> None:
-        """Fetch the wheels of some pinned packages, and of nothing they need.
+        """Download the wheels of some pinned packages, without their dependencies.
 
         Raises:
             ConfigError: If there is no pip.
-            ArtifactError: If a wheel cannot be had.
+            ArtifactError: If a wheel cannot be found.
         """
-        words = ["download", "--no-deps", "--dest", str(folder)]
-        self._run([*words, *self.target.options, *self._sources, *pins])
+        self._run(["download", "--no-deps", "--dest", str(folder)], pins)
 
-    @property
-    def _sources(self) -> list[str]:
-        links = [word for place in self.find_links for word in ("--find-links", place)]
-        return (["--no-index"] if self.no_index else []) + links
-
-    def _run(self, words: Sequence[str]) -> None:
-        whole = self.work / "pip.log"
+    def _run(self, words: Sequence[str], requirements: Sequence[str]) -> None:
+        output = self.scratch / "pip.log"
         command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
-        ran = subprocess.run(  # -P: what is called pip in the working folder is not run
-            [*command, "--log", str(whole), *words],
+        target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", self.target.python]
+        target += [word for name in self.target.platforms for word in ("--platform", name)]
+        target += [word for place in self.find_links for word in ("--find-links", place)]
+        target += ["--no-index"] if self.no_index else []
+        ran = subprocess.run(  # -P: a module called pip in the working folder is not run
+            [*command, "--log", str(output), *words, *target, *requirements],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -94,40 +183,39 @@ class Pip:
             return
         if "No module named pip" in ran.stdout:
             raise ConfigError(
-                f"packs are made with pip, and {sys.executable} has none; install it with: {sys.executable} -m "
+                f"votecast pack needs pip, and {sys.executable} has none; install it with: {sys.executable} -m "
                 "ensurepip, or run votecast pack from an environment that has pip"
             )
-        told = whole.read_text("utf-8", "replace") if whole.exists() else ""
-        raise ArtifactError(f"{self._reason(ran.stdout, told)}{self._kept(told or ran.stdout)}")
-
-    def _kept(self, told: str) -> str:
+        whole = output.read_text("utf-8", "replace") if output.exists() else ""
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            self.log.write_text(_TRACE.split(told)[0], "utf-8")
+            self.log.write_text(_TRACE.split(whole or ran.stdout)[0], "utf-8")
+            kept = f"; the output of pip is in {self.log}"
         except OSError as error:
             self.log.unlink(missing_ok=True)
-            return f" (all that pip said could not be kept: {error})"
-        return f"; all that pip said is in {self.log}"
+            kept = f" (the output of pip could not be kept: {error})"
+        raise ArtifactError(self._reason(ran.stdout, whole) + kept)
 
-    def _reason(self, said: str, told: str) -> str:
+    def _reason(self, shown: str, whole: str) -> str:
+        """Return why pip has failed, from what it has shown and logged."""
         where = f"Python {self.target.python} on {self.target.platform}"
-        if any(words in said for words in _NO_ROOM):
+        if any(words in shown for words in _NO_ROOM):
             return "the disk has no room for the wheels; make room, name another --out, or set TMPDIR"
-        if _UNREACHABLE.search(told):
+        if _UNREACHABLE.search(whole):
             return (
                 "the package index cannot be reached; check the network and pip's settings (pip config list), or give "
                 "a folder of wheels with --find-links FOLDER --no-index"
             )
-        conflict = _CONFLICT.search(said)
+        conflict = _CONFLICT.search(shown)
         causes = [line.strip() for line in conflict[1].splitlines()] if conflict else []
-        if len(causes) > 2:  # more than one wish and the version installed here
-            told_of = "; ".join(causes[:4]).replace("The user requested (constraint)", "installed here is")
-            return f"no versions fit together for {where}: {told_of}; --versions newest does not keep to those here"
-        if absent := next((found[1].split() for form in _ABSENT if (found := form.search(said + told))), None):
+        if len(causes) > 2:  # more than one requirement and the version installed here
+            listed = "; ".join(causes[:4]).replace("The user requested (constraint)", "installed here is")
+            return f"no versions fit together for {where}: {listed}; --versions newest does not keep to those here"
+        if missing := next((found[1].split() for form in _NO_WHEEL if (found := form.search(shown + whole))), None):
             return (
-                f"there is no wheel of {', '.join(absent)} for {where}, at least none of the version installed here; "
+                f"there is no wheel of {', '.join(missing)} for {where}, at least none of the version installed here; "
                 "name another --python or --platform, try --versions newest, or give a folder that holds one with "
                 "--find-links"
             )
-        errors = _ERROR.findall(said) or said.strip().splitlines() or ["it said nothing"]
+        errors = _ERROR.findall(shown) or shown.strip().splitlines() or ["no output"]
         return f"pip failed: {errors[-1][:300]}"

@@ -1,11 +1,12 @@
-"""The wheels of a pack: what a judge needs on the target, without what the user leaves out."""
+"""The wheels of a pack: votecast's own, and those of the packages that a judge needs on the target."""
 
 from __future__ import annotations
 
-import json
+import base64
+import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -13,87 +14,70 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import votecast
+from votecast import __version__
 from votecast.errors import ArtifactError, ConfigError
-from votecast.packaging.pip import Pip
-from votecast.packaging.target import Target
+from votecast.packaging.packed_judge import Needs
+from votecast.packaging.pip import Pip, TargetMachine
 
 Versions = Literal["here", "newest"]
+
 _OWN = "votecast"
 _ROUNDS = 5
+_TIME = (1980, 1, 1, 0, 0, 0)
+_WHEEL = "Wheel-Version: 1.0\nGenerator: votecast\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+_DIST_INFO = ("METADATA", "entry_points.txt", "licenses/LICENSE", "licenses/NOTICE")
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be installed on the target.
+def own_requirement(extras: Sequence[str]) -> str:
+    """Return votecast with its extras, as a requirement.
 
-    Args:
-        extras: Extras of votecast.
-        no_deps: Pinned packages that are installed without what they name.
-        without: Packages that the target has already; what only they need stays away too.
-        versions: Whether to keep to the versions installed here, with which the judge was tried.
+    Example:
+        >>> own_requirement(["neural", "keras"])
+        'votecast[keras,neural]'
     """
-
-    extras: Sequence[str] = ()
-    no_deps: Sequence[str] = ()
-    without: Sequence[str] = ()
-    versions: Versions = "here"
-
-    @property
-    def own(self) -> str:
-        """The package votecast with its extras, as a requirement names it."""
-        return f"{_OWN}[{','.join(sorted(self.extras))}]" if self.extras else _OWN
+    return f"{_OWN}[{','.join(sorted(extras))}]" if extras else _OWN
 
 
-def collect(wanted: Wanted, own_wheel: Path, pip: Pip, folder: Path) -> dict[str, str]:
-    """Put the wheels into a folder; votecast's own is there already.
+def collect_wheels(
+    folder: Path, needs: Needs, pip: Pip, *, without: Sequence[str] = (), versions: Versions = "here"
+) -> dict[str, str]:
+    """Fill a folder with votecast's own wheel and all that a judge needs beside it.
 
     Args:
-        wanted: What is to be installed.
-        own_wheel: votecast's own wheel.
-        pip: What fetches the others.
-        folder: Where the wheels go.
+        folder: The folder.
+        needs: What the judge needs.
+        pip: Resolves and downloads.
+        without: Packages that the target has; what only they need is left out too.
+        versions: Whether to keep to the versions installed here, with which the judge was tested.
 
     Returns:
-        Package -> version, of all that were fetched.
+        Package -> version, of all that were downloaded.
 
     Raises:
-        ConfigError: If nothing of a name in `without` is needed, or there is no pip.
-        ArtifactError: If a wheel cannot be had.
+        ConfigError: If a name in `without` is not needed, or there is no pip.
+        ArtifactError: If a wheel cannot be found.
     """
-    found = _resolved(wanted, own_wheel, pip)
-    chosen, _ = _reached(found, wanted, pip.target)
-    if unknown := [name for name in wanted.without if canonicalize_name(name) not in found]:
+    asked = [f"{own_requirement(needs.extras)} @ {write_own_wheel(folder).resolve().as_uri()}"]
+    constraints = _installed_versions() if versions == "here" else ""
+    for _ in range(_ROUNDS):  # pip evaluates markers for the running Python, so requirements may be missing
+        found = pip.resolve(asked, constraints)
+        needed, missing = _walk(found, needs.extras, without, pip.target)
+        if not missing:
+            break
+        asked += sorted(missing)
+    if unknown := [name for name in without if canonicalize_name(name) not in found]:
         raise ConfigError(
             f"--without {', '.join(unknown)}: the judge does not need it; needed are {', '.join(sorted(found))}"
         )
-    pins = {name: found[name]["version"] for name in sorted(chosen)}
-    for pin in wanted.no_deps:
-        name, _, version = pin.partition("==")
-        pins[canonicalize_name(name)] = version
+    pins = {name: str(found[name]["version"]) for name in sorted(needed)}
+    pins |= {canonicalize_name(name): version for name, _, version in (pin.partition("==") for pin in needs.no_deps)}
     pip.download([f"{name}=={version}" for name, version in pins.items()], folder)
-    _check_all_there(pins, folder)
     return pins
 
 
-def _resolved(wanted: Wanted, own_wheel: Path, pip: Pip) -> dict[str, dict[str, Any]]:
-    """Package -> what its wheel tells; pip takes markers for those of the running Python, so it is asked again."""
-    constraints, report = pip.work / "constraints.txt", pip.work / "report.json"
-    constraints.write_text(_installed() if wanted.versions == "here" else "", "utf-8")
-    asked = [f"{wanted.own} @ {own_wheel.resolve().as_uri()}"]
-    found: dict[str, dict[str, Any]] = {}
-    for _ in range(_ROUNDS):
-        pip.resolve(asked, constraints, report)
-        told = json.loads(report.read_text("utf-8"))["install"]
-        found = {canonicalize_name(one["metadata"]["name"]): one["metadata"] for one in told}
-        _, absent = _reached(found, wanted, pip.target)
-        if not absent:
-            break
-        asked += sorted(absent)
-    return found
-
-
-def _installed() -> str:
-    """The versions installed here, as constraints; a build of this machine, such as +cpu, is no part of them."""
+def _installed_versions() -> str:
+    """Return the versions installed here as constraints, without the build of this machine, such as +cpu."""
     lines = set()
     for each in metadata.distributions():
         name = each.metadata["Name"]
@@ -102,42 +86,72 @@ def _installed() -> str:
     return "".join(sorted(lines))
 
 
-def _reached(found: Mapping[str, Mapping[str, Any]], wanted: Wanted, target: Target) -> tuple[set[str], set[str]]:
-    """Packages that the target needs, votecast itself aside; and requirements that nothing satisfies yet."""
-    left_out = {canonicalize_name(name) for name in wanted.without}
+def _walk(
+    found: Mapping[str, Mapping[str, Any]], extras: Sequence[str], without: Sequence[str], target: TargetMachine
+) -> tuple[set[str], set[str]]:
+    """Follow requirements from votecast; return the packages that are reached, and requirements that are missing."""
+    left_out = {canonicalize_name(name) for name in without}
     seen: set[tuple[str, str]] = set()
-    absent: set[str] = set()
-    waiting: list[tuple[str, str]] = [(_OWN, extra) for extra in ("", *wanted.extras)]
+    missing: set[str] = set()
+    waiting: list[tuple[str, str]] = [(_OWN, extra) for extra in ("", *extras)]
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in seen:
             continue
         seen.add((name, extra))
-        for requirement in _requirements(found[name], target, extra):
+        environment = target.environment(extra)
+        for requirement in map(Requirement, found[name].get("requires_dist") or []):
             needed = canonicalize_name(requirement.name)
-            if needed in left_out:
+            is_used = requirement.marker is None or requirement.marker.evaluate(environment)
+            if not is_used or needed in left_out:
                 continue
-            if needed not in found:
-                absent.add(_bare(requirement))
-                continue
-            waiting += [(needed, each) for each in ("", *requirement.extras)]
-    return {name for name, _ in seen} - {_OWN}, absent
+            if needed in found:
+                waiting += [(needed, each) for each in ("", *requirement.extras)]
+            else:
+                requirement.marker = None
+                missing.add(str(requirement))
+    return {name for name, _ in seen} - {_OWN}, missing
 
 
-def _requirements(told: Mapping[str, Any], target: Target, extra: str) -> Iterator[Requirement]:
-    environment = target.environment(extra)
-    for line in told.get("requires_dist") or []:
-        requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate(environment):
-            yield requirement
+def write_own_wheel(folder: Path) -> Path:
+    """Write the wheel of the running votecast: the same bytes from a checkout and from an installed wheel.
 
+    Args:
+        folder: The folder of the wheel.
 
-def _bare(requirement: Requirement) -> str:
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{requirement.name}{extras}{requirement.specifier}"
-
-
-def _check_all_there(pins: Mapping[str, str], folder: Path) -> None:
-    there = {canonicalize_name(path.name.split("-")[0]) for path in folder.glob("*.whl")}
-    if absent := [name for name in pins if canonicalize_name(name) not in there]:
-        raise ArtifactError(f"pip fetched no wheel of {', '.join(absent)}; give a folder that holds it: --find-links")
+    Raises:
+        ArtifactError: If votecast is not installed, or as another version.
+    """
+    try:
+        installed = metadata.distribution(_OWN)
+    except metadata.PackageNotFoundError as error:
+        raise ArtifactError(
+            "votecast runs from a folder and is not installed, so its wheel cannot be made; install it with: "
+            "pip install --editable FOLDER"
+        ) from error
+    if installed.version != __version__:
+        raise ArtifactError(
+            f"votecast is {__version__}, and was installed as {installed.version}; install it again, so that its "
+            "wheel has the right version"
+        )
+    info = f"votecast-{__version__}.dist-info"
+    texts = {name: installed.read_text(name) for name in _DIST_INFO} | {"WHEEL": _WHEEL}
+    files = {f"{info}/{name}": text.encode() for name, text in texts.items() if text is not None}
+    root = Path(votecast.__file__).parent
+    for path in root.rglob("*"):
+        inside = path.relative_to(root.parent)
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
+        if path.is_file() and not hidden and path.suffix not in {".pyc", ".part"}:
+            files[inside.as_posix()] = path.read_bytes()
+    lines = []
+    for name, data in sorted(files.items()):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        lines.append(f"{name},sha256={digest},{len(data)}\n")
+    files[f"{info}/RECORD"] = "".join([*lines, f"{info}/RECORD,,\n"]).encode()
+    wheel = folder / f"votecast-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files, key=lambda name: (name.startswith(info), name)):
+            entry = zipfile.ZipInfo(name, _TIME)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
+            archive.writestr(entry, files[name])
+    return wheel

@@ -1,28 +1,79 @@
-"""The application: all routes behind one gate."""
+"""The FastAPI application: its routes, the OpenAPI description made from their models, and the pages.
+
+`server` runs it over a pool of workers; tests run it over a stand-in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
-from fastapi import FastAPI
+import jinja2
+from fastapi import FastAPI, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBasic, HTTPBearer
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from votecast import __version__
-from votecast.serving.documentation import documentation
-from votecast.serving.gate import Gate, http_error
-from votecast.serving.keys import Guard
-from votecast.serving.limits import Doors
-from votecast.serving.logs import Log, NoLog
-from votecast.serving.metrics import Metrics
-from votecast.serving.openapi import description
-from votecast.serving.operations import OPERATIONS
-from votecast.serving.pages import read_pages
-from votecast.serving.routes import Routes
+from votecast.client.service_responses import BatchResponse, Judges, Prediction, Reranked, ServedLeaderboard
+from votecast.serving.auth import Guard
+from votecast.serving.middleware import HEALTH, RECORD, STATIC, ServiceMiddleware, http_error
+from votecast.serving.rankings import check_pair_sizes, pairs_of, rank_candidates, rank_games
+from votecast.serving.request_errors import (
+    DrainingError,
+    Fault,
+    InvalidRequestError,
+    LoadingError,
+    UnavailableError,
+    UnscoredError,
+    json_response,
+)
+from votecast.serving.request_limits import InFlight, check_media_type, read_body, run_while_connected
+from votecast.serving.request_validation import parse_body
+from votecast.serving.schemas import (
+    BatchRequest,
+    BattleRequest,
+    CompareRequest,
+    ErrorResponse,
+    Health,
+    LeaderboardRequest,
+    Ready,
+    RerankRequest,
+)
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.telemetry import CONTENT_TYPE, Metrics, RequestLog, RequestRecord
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool
+
+B = TypeVar("B", bound=BaseModel)
+
+_FOLDER: Final = Path(__file__).with_name("static")
+_LONG_BODY: Final = 1 << 18  # bytes that are parsed in a thread, so that the event loop is not blocked
+_PAIR_CHARACTERS: Final = 16  # that the pairs of candidates may hold, for each byte of the longest body
+
+_LISTS: Final = {"BatchRequest": "battles", "RerankRequest": "candidates", "LeaderboardRequest": "games"}
+_STATUSES: Final = {
+    400: "The body is not JSON, not UTF-8 or nested too deeply",
+    401: "The key is missing or wrong",
+    403: "The service has no key and was called by a name other than localhost",
+    408: "The body was not complete in time",
+    413: "The body is too long",
+    415: "The body is not declared as JSON",
+    422: "A field is invalid; errors holds the places",
+    429: "The service is busy",
+    500: "The service failed; see its log",
+    503: "The judges are being loaded, the service is shutting down, or workers died",
+    504: "The deadline of the request has passed",
+}
+_OF_POSTS: Final = (400, 408, 413, 415, 422, 429, 500, 503, 504)
 
 
 def build_app(
@@ -30,34 +81,234 @@ def build_app(
     settings: ServiceSettings,
     *,
     key: str | None,
-    doors: Doors | None = None,
+    in_flight: InFlight | None = None,
     metrics: Metrics | None = None,
-    log: Log | None = None,
+    log: RequestLog | None = None,
     judges: Sequence[str] = (),
 ) -> FastAPI:
-    """The ASGI application over a pool, which whoever calls this starts and stops.
+    """Build the ASGI application over a pool, which the caller starts and stops.
 
     Args:
-        pool: The judges at work.
-        settings: What is allowed.
-        key: What requests must bring; None lets in whoever calls the service by a name of loopback.
-        doors: How many are inside.
-        metrics: What is counted.
-        log: Is told of every request.
-        judges: Names of the judges, for the description of the routes.
+        pool: The judges.
+        settings: The limits.
+        key: The API key of requests; None admits every caller that uses a name of loopback.
+        in_flight: Counts the requests in flight.
+        metrics: Counts requests.
+        log: Writes a line for each request.
+        judges: Names of the judges, for the OpenAPI description.
     """
-    doors, metrics = doors or Doors(settings.in_flight), metrics or Metrics()
-    routes = Routes(pool, settings, doors, metrics)
-    told = description(settings, guarded=key is not None, judges=judges)
-    app = FastAPI(title="votecast", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    in_flight, metrics = in_flight or InFlight(settings.in_flight), metrics or Metrics()
+    app = FastAPI(
+        title="votecast",
+        version=__version__,
+        description="Predicts how people vote between two responses to a prompt.",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.router.redirect_slashes = False
-    for each in OPERATIONS:
-        app.add_route(each.path, getattr(routes, each.name), methods=[each.method], include_in_schema=False)
-    pages = read_pages() | documentation(told)
-    for path, page in pages.items():
-        app.add_route(path, page.answer, methods=["GET"], include_in_schema=False)
-    app.openapi = lambda: told  # type: ignore[method-assign]
+    _add_routes(app, Routes(pool, settings, in_flight, metrics), guarded=key is not None)
     app.add_exception_handler(HTTPException, http_error)
-    known = {*(each.path for each in OPERATIONS), *pages}
-    app.add_middleware(Gate, routes=known, guard=Guard(key), doors=doors, metrics=metrics, log=log or NoLog())
+    described = _describe(app, settings, judges)
+    app.openapi = lambda: described  # type: ignore[method-assign]
+    docs = _docs_page(described)
+    app.add_api_route("/docs", lambda: HTMLResponse(docs), include_in_schema=False)
+    app.add_api_route("/", lambda: FileResponse(_FOLDER / "index.html"), include_in_schema=False)
+    app.mount(STATIC, StaticFiles(directory=_FOLDER))
+    known = {route.path for route in app.routes if route.path != STATIC}  # type: ignore[attr-defined]
+    app.add_middleware(ServiceMiddleware, routes=known, guard=Guard(key), in_flight=in_flight, metrics=metrics, log=log)
     return app
+
+
+class Routes:
+    """The routes of one service; FastAPI takes their summaries from the docstrings.
+
+    Args:
+        pool: The judges.
+        settings: The limits.
+        in_flight: Counts the requests in flight.
+        metrics: The metrics to show.
+    """
+
+    def __init__(self, pool: Pool, settings: ServiceSettings, in_flight: InFlight, metrics: Metrics) -> None:
+        self._pool, self._settings, self._in_flight, self._metrics = pool, settings, in_flight, metrics
+        self._ranking = ThreadPoolExecutor(1)
+        self._most = {name: int(getattr(settings, name)) for name in _LISTS.values()}
+
+    async def compare(self, body: CompareRequest, request: Request) -> object:
+        """Predict the vote between two responses."""
+        judge = self._choose(body.judge, request, 1)
+        try:
+            found = await self._pool.predict(judge, [_as_row(body, 0)], order=body.order, explain=body.explain)
+        except UnscoredError as error:
+            raise _unscored(error, "") from None
+        return found[0]
+
+    async def batch(self, body: BatchRequest, request: Request) -> object:
+        """Predict the votes of several battles."""
+        judge = self._choose(body.judge, request, len(body.battles))
+        rows = [_as_row(battle, row) for row, battle in enumerate(body.battles)]
+        found = await self._pool.predict(judge, rows, order=body.order, explain=body.explain)
+        return {"judge": self._cite(judge), "predictions": found}
+
+    async def rerank(self, body: RerankRequest, request: Request) -> object:
+        """Rank several responses to one prompt, best first."""
+        candidates, pairs = pairs_of(body)
+        check_pair_sizes(pairs, _PAIR_CHARACTERS * self._settings.body_bytes)
+        judge = self._choose(body.judge, request, len(pairs))
+        try:
+            found = await self._pool.predict(judge, pairs) if pairs else []
+        except UnscoredError as error:
+            raise _unscored(error, "candidates") from None
+        return rank_candidates(candidates, found) | {"judge": self._cite(judge)}
+
+    async def leaderboard(self, body: LeaderboardRequest, request: Request) -> object:
+        """Rank models by votes, or by predictions of votes."""
+        request.scope[RECORD].rows = len(body.games)
+        return await asyncio.get_running_loop().run_in_executor(self._ranking, rank_games, body)
+
+    async def judges(self) -> Response:
+        """List the judges, the default first, and the limits of a request."""
+        self._check_ready()
+        judges = [judge.to_dict() | {"default": n == 0} for n, judge in enumerate(self._pool.judges.values())]
+        return json_response({"judges": judges, "limits": self._most | {"body_bytes": self._settings.body_bytes}})
+
+    async def health(self) -> Response:
+        """Check whether the service is running; needs no key."""
+        return json_response({"status": "ok", "version": __version__})
+
+    async def ready(self) -> Response:
+        """Check whether the service takes requests."""
+        self._check_ready()
+        if not self._pool.workers_ready:
+            raise UnavailableError("no worker is ready; they are being replaced")
+        return json_response(
+            {"status": "ready", "workers": self._pool.workers_ready, "judges": list(self._pool.judges)}
+        )
+
+    async def metrics(self) -> Response:
+        """Return metrics in the format of Prometheus."""
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def answer(
+        self, request: Request, kind: type[B], endpoint: Callable[[B, Request], Awaitable[object]]
+    ) -> Response:
+        """Answer a POST within the limits: read and check its body, and run its endpoint until the deadline."""
+        scope, receive, settings = request.scope, request.receive, self._settings
+        self._check_ready()
+        check_media_type(scope["headers"])
+        with self._in_flight.admit():
+            data = await read_body(receive, scope["headers"], settings.body_bytes, settings.timeout)
+            if len(data) < _LONG_BODY:
+                body = parse_body(kind, data, self._most)
+            else:
+                body = await asyncio.to_thread(parse_body, kind, data, self._most)
+            work = endpoint(body, request)
+            return json_response(await run_while_connected(work, receive, settings.timeout))  # type: ignore[arg-type]
+
+    def _choose(self, name: str | None, request: Request, rows: int) -> str:
+        """Return the name of the judge that a request asks."""
+        judges = self._pool.judges
+        found = next(iter(judges)) if name is None else name
+        if found not in judges:
+            message = f"this service has no judge of that name; allowed are {', '.join(judges)}"
+            raise InvalidRequestError(f"the body is invalid: judge: {message}", [Fault("judge", message)])
+        record: RequestRecord = request.scope[RECORD]
+        record.judge, record.rows = found, rows
+        return found
+
+    def _cite(self, judge: str) -> dict[str, str]:
+        return {"name": judge, "hash": self._pool.judges[judge].hash}
+
+    def _check_ready(self) -> None:
+        if self._pool.state == "loading":
+            raise LoadingError
+        if self._pool.state != "ready":
+            raise DrainingError
+
+
+def _as_row(body: BattleRequest, row: int) -> dict[str, object]:
+    """Return the fields of a battle that a worker reads."""
+    battle: dict[str, object] = {"id": body.id or str(row), "prompt": body.prompt}
+    battle |= {"response_a": body.response_a, "response_b": body.response_b}
+    return battle | {name: value for name in ("language", "source") if (value := getattr(body, name)) is not None}
+
+
+def _unscored(error: UnscoredError, path: str) -> InvalidRequestError:
+    """Return the error for a battle that cannot be scored, at a place of a body that lists no battles."""
+    reason = next(iter(error.rows.values()))
+    where = f"{path}: " if path else ""
+    return InvalidRequestError(f"the judge cannot score this: {where}{reason}", [Fault(path, reason)])
+
+
+def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
+    """Register the routes with their models, from which FastAPI makes the OpenAPI description."""
+
+    class BodyRoute(APIRoute):
+        """A route whose body is read within the limits of the service; FastAPI would read any number of bytes."""
+
+        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+            endpoint, kind = self.endpoint, get_type_hints(self.endpoint)["body"]
+
+            async def handle(request: Request) -> Response:
+                return await routes.answer(request, kind, endpoint)
+
+            return handle
+
+    # for the description alone: the middleware checks the key
+    schemes = [
+        Security(HTTPBearer(scheme_name="bearer", auto_error=False)),
+        Security(HTTPBasic(scheme_name="basic", auto_error=False)),
+    ]
+    security: Any = {"dependencies": schemes if guarded else []}
+    refusal = 401 if guarded else 403
+    for path, post, response in (
+        ("/v1/compare", routes.compare, Prediction),
+        ("/v1/compare/batch", routes.batch, BatchResponse),
+        ("/v1/rerank", routes.rerank, Reranked),
+        ("/v1/leaderboard", routes.leaderboard, ServedLeaderboard),
+    ):
+        app.router.add_api_route(
+            path,
+            post,
+            methods=["POST"],
+            response_model=response,
+            responses=_errors(*_OF_POSTS, refusal),
+            route_class_override=BodyRoute,
+            **security,
+        )
+    app.add_api_route(
+        "/v1/judges", routes.judges, response_model=Judges, responses=_errors(refusal, 500, 503), **security
+    )
+    app.add_api_route(HEALTH, routes.health, response_model=Health, responses=_errors(500))
+    app.add_api_route("/ready", routes.ready, response_model=Ready, responses=_errors(refusal, 500, 503), **security)
+    app.add_api_route(
+        "/metrics", routes.metrics, response_class=PlainTextResponse, responses=_errors(refusal, 500), **security
+    )
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of error responses."""
+    seconds = {"description": "Seconds to wait", "required": True, "schema": {"type": "integer", "minimum": 1}}
+    return {
+        status: {"model": ErrorResponse, "description": _STATUSES[status]}
+        | ({"headers": {"Retry-After": seconds}} if status in (429, 503) else {})
+        for status in sorted(statuses)
+    }
+
+
+def _describe(app: FastAPI, settings: ServiceSettings, judges: Sequence[str]) -> dict[str, Any]:
+    """Complete the OpenAPI description with the limits and judges of this service."""
+    described = app.openapi()
+    schemas = described["components"]["schemas"]
+    for name, field in _LISTS.items():
+        schemas[name]["properties"][field]["maxItems"] = getattr(settings, field)
+    for name in ("CompareRequest", "BatchRequest", "RerankRequest") if judges else ():
+        schemas[name]["properties"]["judge"]["anyOf"][0]["enum"] = list(judges)
+    return described
+
+
+def _docs_page(described: dict[str, Any]) -> str:
+    """Render the page /docs from the OpenAPI description; it loads nothing from elsewhere, unlike FastAPI's."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True)
+    return environment.get_template("docs.html.j2").render(api=described)

@@ -1,77 +1,56 @@
-"""The judges at work: a queue for each, and worker processes that share the rows among them."""
+"""The pool: a queue for each judge, and worker processes that share the rows among them.
+
+The routes of `app` ask it for predictions; `server` starts, drains and stops it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import builtins
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from votecast.serving.batching import Queue, Request, Row, next_due, tokens_of
-from votecast.serving.crew import Crew
-from votecast.serving.errors import (
+from votecast.client.service_responses import ServedJudge
+from votecast.serving.request_errors import (
     DrainingError,
+    InvalidRequestError,
     LoadingError,
     QueueFullError,
     RequestError,
-    TimeoutError,  # noqa: A004 - the built-in one, with a status
-    UnfitError,
+    RequestTimeoutError,
     WorkerLostError,
 )
-from votecast.serving.facts import JudgeFacts
-from votecast.serving.frames import pack
-from votecast.serving.process import Batch, WorkerProcess
+from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, count_tokens, next_due
 from votecast.serving.settings import ServiceSettings
+from votecast.serving.worker_messages import pack
+from votecast.serving.worker_processes import Batch, WorkerGroup, WorkerProcess
 from votecast.types import CLASSES
+
+if TYPE_CHECKING:
+    from votecast.serving.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "draining", "failed"]
 
-_AT_ONCE: Final = 1
-"""Batches that a worker holds at once."""
-
-_ROWS: Final = 4
-"""Rows that may wait, for each request that may be in flight."""
-
-_PATIENCE: Final = 0.5
-"""Share of the timeout for which rows may wait."""
-
-_HELD: Final = 1 << 28
-"""Characters of the requests that are open at once."""
-
-_LATE: Final = 0.002
-"""Seconds by which a timer may be late; after more, the event loop has yet to hear what came in the meantime."""
-
-_LONG: Final = 1 << 18
-"""Characters of several battles that are not packed within the event loop."""
-
-
-class PoolWatch(Protocol):
-    """Is told what happens; must be quick."""
-
-    def batch(self, judge: str, rows: int, tokens: int, seconds: float) -> None:
-        """A batch was answered."""
-
-    def restarted(self) -> None:
-        """A worker took the place of one that died."""
-
-    def retried(self, rows: int) -> None:
-        """Rows were put back because their worker died."""
+_QUEUED_ROWS: Final = 4  # rows that may wait, for each request that may be in flight
+_QUEUED_SHARE: Final = 0.5  # of the timeout for which rows may wait
+_HELD_CHARACTERS: Final = 1 << 28  # of all open requests
+_LATE: Final = 0.002  # seconds; if a timer is later, the event loop has yet to read what came in the meantime
+_LONG: Final = 1 << 18  # characters of a batch that are packed in a thread, so that the event loop is not blocked
 
 
 class Pool:
     """Worker processes that hold all judges, and the rows that wait for them.
 
-    Lives in one event loop, and never blocks it: judges are loaded and asked in the workers alone.
+    Lives in one event loop and never blocks it.
 
     Args:
         judges: Name of each judge, and its folder or name.
-        settings: How many workers, and what they are given at once.
-        watch: Told of batches and of workers that died.
+        settings: How many workers, and the sizes of batches.
+        metrics: Counts batches and lost workers.
 
     Example:
         >>> async def ask() -> str:
@@ -79,53 +58,55 @@ class Pool:
         ...     await pool.start()
         ...     await pool.settled()
         ...     battle = {"prompt": "Why?", "response_a": "Because.", "response_b": "Because of gravity."}
-        ...     (answer,) = await pool.forecast("mine", [battle])
+        ...     (answer,) = await pool.predict("mine", [battle])
         ...     await pool.stop()
         ...     return answer["decision"]
         >>> asyncio.run(ask()) in ("a", "b", "tie")
         True
     """
 
-    def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, *, watch: PoolWatch | None = None) -> None:
+    def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, *, metrics: Metrics | None = None) -> None:
         self.state: State = "loading"
         self.failure: str | None = None
-        self._settings, self._watch = settings, watch
-        self._crew = Crew(judges, settings, self)
-        self._queues = {name: Queue(settings.batch_tokens, settings.batch_wait) for name in judges}
-        self._open: set[Request] = set()
+        """Why the judges cannot be loaded, in one line."""
+        self._settings, self._metrics = settings, metrics
+        self._workers = WorkerGroup(judges, settings, self)
+        self._queues = {name: RowQueue(settings.batch_tokens, settings.batch_wait) for name in judges}
+        self._open: set[PendingRequest] = set()
         self._held = 0
-        self._guards: dict[WorkerProcess, asyncio.TimerHandle] = {}
+        self._deadlines: dict[WorkerProcess, asyncio.TimerHandle] = {}
         self._timer: asyncio.Handle | None = None
         self._due = math.inf
         self._changed = asyncio.Event()
 
     @property
-    def judges(self) -> Mapping[str, JudgeFacts]:
-        """The judges by name; the first is the default. Empty before all are loaded."""
-        return MappingProxyType({name: self._crew.facts[name] for name in self._queues if name in self._crew.facts})
+    def judges(self) -> Mapping[str, ServedJudge]:
+        """The judges by name, the default first; empty before all are loaded."""
+        facts = self._workers.facts
+        return MappingProxyType({name: facts[name] for name in self._queues if name in facts})
 
     @property
     def workers_ready(self) -> int:
-        """Workers that can be asked."""
-        return len(self._crew.ready)
+        """Number of workers that are ready."""
+        return len(self._workers.ready)
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the workers, in one line; None where nothing is."""
-        return self._crew.trouble
+        """What is wrong with the workers, in one line; None if nothing is."""
+        return self._workers.trouble
 
     @property
     def pids(self) -> list[int]:
-        """The processes of the workers that can be asked."""
-        return [worker.pid for worker in self._crew.ready]
+        """Process ids of the workers that are ready."""
+        return [worker.pid for worker in self._workers.ready]
 
     def queued(self, judge: str) -> int:
-        """Rows that wait for a judge."""
+        """Return the number of rows that wait for a judge."""
         return len(self._queues[judge])
 
     async def start(self) -> None:
-        """Start the workers; they load the judges while this returns."""
-        self._crew.start()
+        """Start the workers, which load the judges after this returns."""
+        self._workers.start()
 
     async def settled(self) -> State:
         """Wait until the judges are loaded, or cannot be."""
@@ -133,11 +114,11 @@ class Pool:
         return self.state
 
     async def failed(self) -> str:
-        """Wait until the judges cannot be loaded, which may never be; why, in one line."""
+        """Wait until the judges cannot be loaded; return the reason."""
         await self._until(lambda: self.failure is not None)
         return self.failure or ""
 
-    async def forecast(
+    async def predict(
         self,
         judge: str,
         battles: Sequence[Mapping[str, Any]],
@@ -145,34 +126,39 @@ class Pool:
         order: Literal["both", "given"] = "both",
         explain: bool = False,
     ) -> list[dict[str, Any]]:
-        """Forecast battles.
+        """Predict battles.
 
         Args:
             judge: Name of the judge.
             battles: Checked battles, as JSON has them.
-            order: "both", or the shown order alone.
-            explain: Also say what each order brings by itself, and what spoke for either answer.
+            order: Average over both orders, or predict for the given order alone.
+            explain: Whether to return the predictions of both orders, and reasons.
 
         Returns:
-            The answers in the order of the battles.
+            The predictions, in the order of the battles.
 
         Raises:
-            RequestError: If there is no answer: too much waits, nobody can answer, or the judge cannot score a row.
+            RequestError: If too much waits, no worker can answer, or the judge cannot score a row.
         """
         size = sum(map(size_of, battles))
         queue = self._admit(judge, len(battles), size)
         if not battles:
             return []
         loop = asyncio.get_running_loop()
-        request = Request(judge, len(battles))
+        request = PendingRequest(judge, len(battles))
         self._open.add(request)
         self._held += size
-        timer = loop.call_later(self._settings.timeout, request.fail, TimeoutError())
+        timer = loop.call_later(self._settings.timeout, request.fail, RequestTimeoutError())
         try:
-            bodies = await _packed(battles, size, order, explain=explain)
-            now = loop.time()
-            queue.put(Row(request, place, body, tokens_of(body, queue.most), now) for place, body in enumerate(bodies))
-            self._pump()
+            asked = [{"battle": battle, "order": order, "explain": explain} for battle in battles]
+            if len(battles) == 1 or size < _LONG:
+                bodies = [pack(row) for row in asked]
+            else:
+                bodies = await asyncio.to_thread(lambda: [pack(row) for row in asked])
+            now, most = loop.time(), queue.most
+            rows = enumerate(bodies)
+            queue.put(QueuedRow(request, place, body, count_tokens(body, most), now) for place, body in rows)
+            self._dispatch()
             answers = await request.done
         except BaseException:
             queue.drop(request)
@@ -182,175 +168,150 @@ class Pool:
             self._held -= size
             self._open.discard(request)
             if not self._open:
-                self._tell()
-        facts = self._crew.facts[judge]
-        judged = {"name": judge, "hash": facts.hash}
+                self._wake()
+        cited = {"name": judge, "hash": self._workers.facts[judge].hash}
         named = enumerate(zip(answers, battles, strict=True))
-        return [_whole(str(battle.get("id") or place), answer, judged) for place, (answer, battle) in named]
+        return [_as_prediction(str(battle.get("id") or place), answer, cited) for place, (answer, battle) in named]
 
     async def drain(self, seconds: float) -> bool:
-        """Take nothing more, finish what was taken, and stop.
+        """Refuse new requests, finish those that were accepted, and stop.
 
         Returns:
-            Whether all was finished in time.
+            Whether all were finished in time.
         """
         if self.state != "failed":
             self.state = "draining"
-        self._tell()
+        self._wake()
         try:
             async with asyncio.timeout(seconds):
                 await self._until(lambda: not self._open)
-        except builtins.TimeoutError:
+        except TimeoutError:
             return False
         finally:
             await self.stop()
         return True
 
     async def stop(self) -> None:
-        """End the workers; what still waits is given up."""
+        """End the workers; requests that still wait fail."""
         if self.state != "failed":
             self.state = "draining"
         if self._timer is not None:
             self._timer.cancel()
         for request in list(self._open):
             request.fail(DrainingError())
-        await self._crew.stop()
-        self._tell()
+        await self._workers.stop()
+        self._wake()
 
-    # What the crew tells.
+    # Events of the worker group.
 
-    def came(self) -> None:
-        """A worker can be asked now."""
-        if self.state == "loading" and self._crew.is_whole:
+    def on_ready(self) -> None:
+        """Take up a worker that has loaded the judges."""
+        if self.state == "loading" and self._workers.is_complete:
             self.state = "ready"
-            for name, facts in self._crew.facts.items():
+            for name, facts in self._workers.facts.items():
                 self._queues[name].most = facts.reads
-            self._tell()
-        elif self.state != "loading" and self._watch is not None:
-            self._watch.restarted()
-        self._pump()
+            self._wake()
+        elif self.state != "loading" and self._metrics is not None:
+            self._metrics.count_restart()
+        self._dispatch()
 
-    def answered(self, worker: WorkerProcess, rows: list[dict[str, Any]]) -> None:
-        """A worker has answered its first batch."""
-        now = asyncio.get_running_loop().time()
-        batch = worker.batches.popleft()
-        self._watch_over(worker)
-        tokens, seconds = batch.tokens, now - batch.begun
-        self._queues[batch.judge].measured(tokens, seconds)
-        self._pump()
-        for row, answer in zip(batch.rows, rows, strict=True):
-            self._settle(row, answer)
-        if self._watch is not None:
-            self._watch.batch(batch.judge, len(rows), tokens, seconds)
+    def on_scored(self, worker: WorkerProcess, answers: list[dict[str, Any]]) -> None:
+        """Return the answers of a worker's batch to their requests."""
+        batch, seconds = self._finish(worker)
+        self._queues[batch.judge].measure(batch.tokens, seconds)
+        self._dispatch()
+        for row, answer in zip(batch.rows, answers, strict=True):
+            if "unscored" in answer:
+                row.request.refuse(row.place, answer["unscored"])
+            elif "failed" in answer:
+                row.request.fail(RequestError(answer["failed"]))
+            else:
+                row.request.answer(row.place, answer)
+        if self._metrics is not None:
+            self._metrics.count_batch(batch.judge, len(answers), batch.tokens, seconds)
 
-    def went(self, worker: WorkerProcess) -> None:
-        """A worker is gone: what it was at is tried once more, and what it had not begun is as it was."""
-        for batch in reversed(worker.batches):
-            if batch is worker.batches[0]:
-                self._blame(batch, is_hung=worker.is_hung)
+    def on_lost(self, worker: WorkerProcess) -> None:
+        """Retry the batch of a worker that is gone, once."""
+        if worker.batch is not None:
+            batch, _ = self._finish(worker)
+            for row in batch.rows:
+                row.tries += 1
+                if worker.is_hung:
+                    row.request.fail(RequestTimeoutError())
+                elif row.tries > 1:
+                    row.request.fail(WorkerLostError())
+            retried = sum(not row.request.is_over for row in batch.rows)
+            if retried and self._metrics is not None:
+                self._metrics.count_retries(retried)
             self._queues[batch.judge].put_back(batch.rows)
-        worker.batches.clear()
-        self._watch_over(worker)
-        self._pump()
+        self._dispatch()
 
-    def gave_up(self, reason: str) -> None:
-        """The judges cannot be loaded."""
+    def on_start_failed(self, reason: str) -> None:
+        """Fail: the judges cannot be loaded."""
         self.state, self.failure = "failed", reason
-        self._tell()
+        self._wake()
 
-    def lost_hope(self) -> None:
-        """Give up what waits for judges for which no worker can be had."""
+    def on_restart_failed(self) -> None:
+        """Fail the rows of judges for which no worker can be started."""
         for name, queue in self._queues.items():
-            if len(queue) and not self._crew.may_serve(name):
+            if len(queue) and not self._workers.may_serve(name):
                 for row in queue.clear():
-                    row.request.fail(self._nobody(name))
+                    row.request.fail(_no_worker(name))
 
-    def _settle(self, row: Row, answer: dict[str, Any]) -> None:
-        if "unscored" in answer:
-            row.request.refuse(row.place, answer["unscored"])
-        elif "failed" in answer:
-            row.request.fail(RequestError(answer["failed"]))
-        else:
-            row.request.answer(row.place, answer)
+    # Dispatching.
 
-    def _blame(self, batch: Batch, *, is_hung: bool) -> None:
-        for row in batch.rows:
-            row.tries += 1
-            if is_hung:
-                row.request.fail(TimeoutError())
-            elif row.tries > 1:
-                row.request.fail(WorkerLostError())
-        again = sum(not row.request.is_over for row in batch.rows)
-        if again and self._watch is not None:
-            self._watch.retried(again)
-
-    # What goes to the workers.
-
-    def _admit(self, judge: str, rows: int, size: int) -> Queue:
+    def _admit(self, judge: str, rows: int, size: int) -> RowQueue:
+        """Return the queue of a judge, if it takes so many more rows."""
         if judge not in self._queues:
-            raise UnfitError(f"there is no such judge; allowed are {', '.join(self._queues)}")
+            raise InvalidRequestError(f"there is no such judge; allowed are {', '.join(self._queues)}")
         if self.state == "draining":
             raise DrainingError
         if self.state != "ready":
             raise LoadingError
-        if not self._crew.may_serve(judge):
-            raise self._nobody(judge)
+        if not self._workers.may_serve(judge):
+            raise _no_worker(judge)
         waiting = sum(map(len, self._queues.values()))
-        seconds = self._seconds_waiting()
-        is_long = seconds > _PATIENCE * self._settings.timeout or waiting + rows > _ROWS * self._settings.in_flight
-        if (waiting and is_long) or (self._held and self._held + size > _HELD):
+        seconds = sum(queue.seconds for queue in self._queues.values()) / max(1, self.workers_ready)
+        is_long = seconds > _QUEUED_SHARE * self._settings.timeout
+        is_long = is_long or waiting + rows > _QUEUED_ROWS * self._settings.in_flight
+        if (waiting and is_long) or (self._held and self._held + size > _HELD_CHARACTERS):
             raise QueueFullError(max(1.0, math.ceil(seconds)))
         return self._queues[judge]
 
-    def _seconds_waiting(self) -> float:
-        """How long what waits will take, as far as is known."""
-        return sum(queue.seconds for queue in self._queues.values()) / max(1, self.workers_ready)
-
-    def _nobody(self, judge: str) -> WorkerLostError:
-        return WorkerLostError(
-            f"there is no worker for judge {judge!r} now, and several could not be started; see the service's log"
-        )
-
-    def _pump(self) -> None:
-        """Give every worker that is free what is due."""
+    def _dispatch(self) -> None:
+        """Give each free worker the batch that is due, and set a timer for the next."""
         loop = asyncio.get_running_loop()
         now, later = loop.time(), math.inf
-        for worker in sorted(self._crew.ready, key=lambda worker: len(worker.batches)):
-            while len(worker.batches) < _AT_ONCE:
-                found = next_due(self._queues, worker.serves)
-                if found is None:
-                    break
-                name, due = found
-                if due > now:
-                    later = min(later, due)
-                    break
-                rows = self._queues[name].take()
-                worker.give(Batch(name, rows, now))
-                if len(worker.batches) == 1:
-                    self._watch_over(worker)
+        for worker in self._workers.ready:
+            if worker.batch is not None or (found := next_due(self._queues, worker.serves)) is None:
+                continue
+            name, due = found
+            if due > now:
+                later = min(later, due)
+                continue
+            worker.score(Batch(name, self._queues[name].take(), now))
+            self._deadlines[worker] = loop.call_later(self._settings.timeout, self._kill_hung, worker)
         if self._timer is not None:
             self._timer.cancel()
         self._due = later
-        self._timer = loop.call_at(later, self._pump_in_time) if later < math.inf else None
+        self._timer = loop.call_at(later, self._dispatch_due) if later < math.inf else None
 
-    def _pump_in_time(self) -> None:
-        """Give out what is due; where the front itself was held up, together with what came meanwhile."""
+    def _dispatch_due(self) -> None:
+        """Dispatch; if the front itself was held up, together with what came meanwhile."""
         loop = asyncio.get_running_loop()
-        if self._timer is not None and loop.time() > self._due + _LATE:  # uvloop's handles do not all tell when
-            self._timer = loop.call_later(_LATE / 2, self._pump)
+        if self._timer is not None and loop.time() > self._due + _LATE:  # uvloop's handles do not all have when()
+            self._timer = loop.call_later(_LATE / 2, self._dispatch)
         else:
-            self._pump()
+            self._dispatch()
 
-    def _watch_over(self, worker: WorkerProcess) -> None:
-        """Give a worker time for the batch it begins with, and no more."""
-        if (guard := self._guards.pop(worker, None)) is not None:
-            guard.cancel()
-        if worker.batches:
-            loop = asyncio.get_running_loop()
-            worker.batches[0].begun = loop.time()
-            self._guards[worker] = loop.call_later(self._settings.timeout, self._hung, worker)
+    def _finish(self, worker: WorkerProcess) -> tuple[Batch, float]:
+        """Free a worker; return its batch, and the seconds since it was given."""
+        batch, worker.batch = worker.batch, None
+        assert batch is not None
+        self._deadlines.pop(worker).cancel()
+        return batch, asyncio.get_running_loop().time() - batch.begun
 
-    def _hung(self, worker: WorkerProcess) -> None:
+    def _kill_hung(self, worker: WorkerProcess) -> None:
         logger.error("worker %d gave no answer within %g s and is replaced", worker.pid, self._settings.timeout)
         worker.is_hung = True
         worker.kill()
@@ -359,21 +320,13 @@ class Pool:
         while not holds():
             await self._changed.wait()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
 
-async def _packed(battles: Sequence[Mapping[str, Any]], size: int, order: str, *, explain: bool) -> list[bytes]:
-    """What is asked of each row, as workers read it; away from the event loop where there is much of it."""
-    asked = [{"battle": battle, "order": order, "explain": explain} for battle in battles]
-    if len(battles) == 1 or size < _LONG:
-        return [pack(row) for row in asked]
-    return await asyncio.to_thread(lambda: [pack(row) for row in asked])
-
-
 def size_of(battle: Mapping[str, Any]) -> int:
-    """Characters of a battle.
+    """Count the characters of a battle.
 
     Example:
         >>> size_of({"prompt": ("Hi", None), "response_a": "Hello", "response_b": ["a", "b"]})
@@ -385,8 +338,14 @@ def size_of(battle: Mapping[str, Any]) -> int:
     )
 
 
-def _whole(name: str, answer: Mapping[str, Any], judge: Mapping[str, str]) -> dict[str, Any]:
-    """The one prediction shape, and what explains it."""
+def _no_worker(judge: str) -> WorkerLostError:
+    return WorkerLostError(
+        f"there is no worker for judge {judge!r} now, and several could not be started; see the service's log"
+    )
+
+
+def _as_prediction(name: str, answer: Mapping[str, Any], judge: Mapping[str, str]) -> dict[str, Any]:
+    """Return the answer of a worker in the shape of `votecast.client.service_responses.Prediction`."""
     found: dict[str, Any] = {
         "id": name,
         "probabilities": dict(zip(CLASSES, answer["p"], strict=True)),

@@ -21,9 +21,9 @@ class ServiceSettings(Settings):
         battles: Most battles in one request.
         candidates: Most candidates in one request.
         games: Most games in one request for a leaderboard.
-        in_flight: Most requests that are answered at once; further ones are told to come back.
+        in_flight: Most requests that are answered at once; further ones get 429.
         timeout: Seconds until a request that has no answer yet is given up.
-        drain: Seconds that accepted requests have to finish once the service is told to stop.
+        drain: Seconds that accepted requests have to finish once the service shuts down.
         batch_tokens: About how many tokens are scored at once.
         batch_wait: Seconds that a battle waits for others to be scored with.
         precision: How exactly neural judges compute; None leaves it to the judge.

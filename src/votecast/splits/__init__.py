@@ -1,7 +1,7 @@
-"""Folds, and the check that a test shares no prompt with the training."""
+"""Divide votes into folds, and check that tests share no prompt with the training."""
 
 from votecast.splits.folds import TRAIN_ONLY, Folds, HeldOut, folds_from_table, make_folds
-from votecast.splits.leaks import PromptHashes, check_leak, union_hashes
+from votecast.splits.leaks import PromptHashes, SharedPrompts, union_hashes
 from votecast.splits.settings import FoldMethod, FoldSettings
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Folds",
     "HeldOut",
     "PromptHashes",
-    "check_leak",
+    "SharedPrompts",
     "folds_from_table",
     "make_folds",
     "union_hashes",

@@ -1,4 +1,7 @@
-"""The ways to give each row its fold."""
+"""Assign each row its fold, for every method of `FoldSettings`.
+
+`make_folds` calls these.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ _NAMED = 3
 def assign_grouped(
     battles: Battles, targets: Probabilities, settings: FoldSettings, clusters: Ints | None = None
 ) -> tuple[Ints, list[str]]:
-    """Give whole clusters to folds such that sizes and votes are balanced.
+    """Assign whole clusters to folds such that sizes and votes are balanced.
 
-    A cluster with more rows than a fold is taken apart no further than needed: first into prompts that are equal after
+    A cluster with more rows than a fold is split no further than needed: first into prompts that are equal after
     normalisation, then into pairs of answers, then into rows.
 
     Args:
@@ -35,7 +38,7 @@ def assign_grouped(
         clusters: Cluster of each row, shape (n,); found by `prompt_clusters` when None.
 
     Returns:
-        Fold of each row, shape (n,), and a note for each cluster that was taken apart.
+        Fold of each row, shape (n,), and a note for each cluster that was split.
 
     Raises:
         ConfigError: If there is not one cluster number a row.
@@ -49,7 +52,7 @@ def assign_grouped(
 
 
 def assign_stratified(targets: Probabilities, n: int, seed: int) -> Ints:
-    """Deal the rows of each class out to folds in shuffled order, starting each class where the last one stopped.
+    """Assign the rows of each class to folds in turn, shuffled, starting each class where the last one stopped.
 
     Folds differ by at most one row in size and in each class. A soft label counts for its largest class.
 
@@ -76,7 +79,7 @@ def assign_stratified(targets: Probabilities, n: int, seed: int) -> Ints:
 
 
 def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
-    """Set a share of the rows aside as fold 0; the others get -1.
+    """Hold out a share of the rows as fold 0; the others get -1.
 
     Args:
         targets: Votes of shape (n, 3); zeros where there is none.
@@ -104,7 +107,7 @@ def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
 
 
 def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> Ints:
-    """Give each group to the fold where rows and votes are then spread most evenly.
+    """Assign each group to the fold where rows and votes are then spread most evenly.
 
     The largest groups come first, those of one size class by class. Minimises the sum over folds of squared counts,
     each count (rows and the three classes) divided by its total, one group at a time: the greedy idea of scikit-learn's
@@ -134,7 +137,7 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
 
 
 def _kinds(targets: Probabilities) -> Ints:
-    """The largest class of each row; 3 where there is no vote."""
+    """Return the largest class of each row; 3 where there is no vote."""
     out: Ints = np.where(targets.sum(axis=1) > 0, targets.argmax(axis=1), targets.shape[1])
     return out
 
@@ -155,7 +158,7 @@ def _split_large(battles: Battles, groups: Ints, capacity: int) -> tuple[Ints, l
 
 
 def _pieces(battles: Battles, capacity: int) -> tuple[Ints, str]:
-    """Take one cluster apart, level by level, until no piece is larger than a fold; also name the last level used."""
+    """Split one cluster, level by level, until no piece is larger than a fold; also return the last level used."""
     levels: dict[str, Callable[[], Ints]] = {
         "prompt": lambda: np.unique(normalised_prompts(battles), return_inverse=True)[1].reshape(-1),
         "pair of answers": lambda: AnswerPairs.of(battles).numbers(ordered=False),

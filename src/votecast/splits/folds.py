@@ -1,4 +1,7 @@
-"""Folds: which rows a model is fitted on and which it is measured on."""
+"""Divide rows into folds: which rows a model is fitted on and which it is measured on.
+
+Training and cross-fitting call `make_folds`; judges rebuild the folds they were trained on with `folds_from_table`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _NAMED = 5
 
 
 class HeldOut(Protocol):
-    """What is known of the out-of-fold rows of a judge: `ids`, `content` hashes and `fold` numbers, n of each."""
+    """The out-of-fold rows of a judge: `ids`, `content` hashes and `fold` numbers, n of each."""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -67,7 +70,7 @@ class Folds:
         return len(self.assignment)
 
     def parts(self) -> Iterator[tuple[Ints, Ints]]:
-        """For each fold the rows to fit on and the rows held out, as sorted positions."""
+        """Yield for each fold the rows to fit on and the rows held out, as sorted positions."""
         for fold in range(self.n):
             held_out = self.assignment == fold
             yield np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -78,14 +81,14 @@ class Folds:
         return np.bincount(self.assignment[self.assignment >= 0], minlength=self.n).tolist()  # type: ignore[no-any-return]
 
     def to_dict(self) -> dict[str, Any]:
-        """Method, sizes and notes as JSON-able values, without the assignment."""
+        """Return method, sizes and notes as JSON-able values, without the assignment."""
         return {"method": self.method, "n": self.n, "sizes": self.sizes, "notes": list(self.notes)}
 
 
 def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters: Ints | None = None) -> Folds:
     """Divide battles into folds.
 
-    Rows without a vote are dealt out by number alone.
+    Rows without a vote are divided by number alone.
 
     Args:
         battles: The rows.
@@ -128,7 +131,7 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
 
 
 def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out: HeldOut) -> Folds:
-    """Give rows the folds they had when a judge was trained.
+    """Rebuild the folds that rows had when a judge was trained.
 
     Rows are recognised by id and content; those that occur several times are matched in order. After a single split,
     the rows that the judge does not list are those it was fitted on.
@@ -149,8 +152,13 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
         known[row_id, content].append(fold)
     keys = list(zip(ids, content_hashes, strict=True))
     n = int(held_out.fold.max(initial=0)) + 1
-    if n > 1:
-        _refuse_unknown([row_id for row_id, content in keys if (row_id, content) not in known], len(keys))
+    unknown = [row_id for row_id, content in keys if (row_id, content) not in known] if n > 1 else []
+    if unknown:
+        first = ", ".join(repr(row_id) for row_id in unknown[:_NAMED])
+        raise DataError(
+            f"{len(unknown)} of {len(keys)} rows are not in the judge's folds, by id and content (first ids: {first}); "
+            "give the votes that the judge was trained on, cleaned in the same way, or make new folds"
+        )
     assignment = np.array([_next_fold(known.get(key)) for key in keys], dtype=np.int64)
     idle = sorted(set(range(n)) - set(assignment.tolist()))
     if idle:
@@ -159,18 +167,8 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
             "or make new folds"
         )
     unused = len(held_out.ids) - int((assignment >= 0).sum())
-    return Folds(
-        assignment, n, "reused", (f"{unused} rows of the judge's folds do not occur here",) if unused > 0 else ()
-    )
-
-
-def _refuse_unknown(unknown: list[str], rows: int) -> None:
-    if unknown:
-        first = ", ".join(repr(row_id) for row_id in unknown[:_NAMED])
-        raise DataError(
-            f"{len(unknown)} of {rows} rows are not in the judge's folds, by id and content (first ids: {first}); "
-            "give the votes that the judge was trained on, cleaned in the same way, or make new folds"
-        )
+    notes = (f"{unused} rows of the judge's folds do not occur here",) if unused > 0 else ()
+    return Folds(assignment, n, "reused", notes)
 
 
 def _next_fold(folds: deque[int] | None) -> int:
@@ -201,14 +199,14 @@ def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
     return fold[encoded.indices.to_numpy()], [f"folds by {column}: {names}"]
 
 
-def _natural(value: Any) -> tuple[int, float, str]:
-    """Sort key that puts "10" behind "9" and names behind numbers."""
+def _natural(value: object) -> tuple[int, float, str]:
+    """Return a sort key that puts "10" behind "9" and names behind numbers."""
     text = str(value)
     return (0, float(text), "") if text.isdecimal() or isinstance(value, float) else (1, 0.0, text)
 
 
 def _check_classes(assignment: Ints, n: int, targets: Probabilities) -> list[str]:
-    """Refuse folds from which a class cannot be learnt; note those on which it cannot be measured."""
+    """Raise if a class cannot be learnt from a fold; note folds on which one cannot be measured."""
     notes = []
     total = targets.sum(axis=0)
     for fold in range(n):

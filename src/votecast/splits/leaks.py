@@ -1,4 +1,7 @@
-"""The leak check: do these votes share prompts with what a judge was trained on?"""
+"""Check that votes share no prompt with what a judge was trained on.
+
+Judges store `PromptHashes`; `evaluate`, `calibrate`, `ensemble` and `decide` check their votes against them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from votecast.data.battles import Battles
 from votecast.data.prompts import normalised_prompts
@@ -68,7 +69,7 @@ class PromptHashes:
         return sum(len(part.hashes) for part in self.parts())
 
     def parts(self) -> Iterator[PromptHashes]:
-        """The hashes under each salt by themselves."""
+        """Yield the hashes under each salt by themselves."""
         yield replace(self, others=()) if self.others else self
         for other in self.others:
             yield from other.parts()
@@ -84,12 +85,12 @@ class PromptHashes:
         prompts = sorted(set(normalised_prompts(battles)) - {""})
         digest = hashlib.blake2b(str(seed).encode(), digest_size=_SALT_BYTES)
         for prompt in prompts:
-            digest.update(hashlib.blake2b(_encoded(prompt), digest_size=_SALT_BYTES).digest())
+            digest.update(hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=_SALT_BYTES).digest())
         salt = digest.digest()
         return cls(np.unique(_hashes(prompts, salt)), np.frombuffer(salt, dtype=np.uint8))
 
     def overlap(self, battles: Battles) -> NDArray[np.int64]:
-        """Positions of the rows whose prompt is among the training prompts, in order."""
+        """Return the positions of the rows whose prompt is among the training prompts, in order."""
         prompts = normalised_prompts(battles)
         asked = np.array([bool(prompt) for prompt in prompts], dtype=bool)
         found = np.zeros(len(prompts), dtype=bool)
@@ -98,11 +99,11 @@ class PromptHashes:
         return np.flatnonzero(found & asked)
 
     def check(self, battles: Battles, *, allow: bool = False) -> NDArray[np.int64]:
-        """Refuse rows that share prompts with the training data.
+        """Raise if rows share prompts with the training data.
 
         Args:
             battles: The rows a judge is to be tested or calibrated on.
-            allow: Go on all the same.
+            allow: Whether to return the rows instead.
 
         Returns:
             Positions of the offending rows; empty unless `allow`.
@@ -115,22 +116,22 @@ class PromptHashes:
             first = ", ".join(repr(row_id) for row_id in battles.take(rows[:_NAMED]).ids)
             raise LeakError(
                 f"{len(rows)} of {len(battles)} rows have prompts on which the judge was trained (first ids: {first}), "
-                "so that figures on them would flatter it; remove them, or pass --allow-leak (allow_leak=True) to go on"
+                "so that figures on them would flatter it; remove them, or pass --allow-leak (allow_leak=True)"
             )
         return rows
 
     def joined(self, battles: Battles) -> Self:
-        """The same hashes and those of further training prompts, under the same salt."""
+        """Return these hashes and those of further training prompts, under the same salt."""
         prompts = sorted(set(normalised_prompts(battles)) - {""})
         return replace(self, hashes=np.union1d(self.hashes, _hashes(prompts, self.salt.tobytes())))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The hashes as JSON-able values."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the hashes as JSON-able values."""
         first, *others = map(_packed, self.parts())
-        return {**first, "others": others} if others else first
+        return dict(first) | ({"others": others} if others else {})
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The hashes as arrays by name, as a safetensors file holds them."""
+        """Return the hashes as arrays by name, as a safetensors file holds them."""
         arrays: dict[str, NDArray[Any]] = {}
         for number, part in enumerate(self.parts()):
             end = f"_{number}" if number else ""
@@ -139,7 +140,7 @@ class PromptHashes:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave.
+        """Read what `to_dict` returned.
 
         Raises:
             ArtifactError: If the values are something else.
@@ -152,7 +153,7 @@ class PromptHashes:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Read what `to_arrays` gave.
+        """Read what `to_arrays` returned.
 
         Raises:
             ArtifactError: If the arrays are others.
@@ -163,30 +164,13 @@ class PromptHashes:
         except KeyError as error:
             raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
 
-    def to_bytes(self) -> bytes:
-        """The hashes as a safetensors file."""
-        out: bytes = save(self.to_arrays())
-        return out
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` gave.
-
-        Raises:
-            ArtifactError: If the bytes are something else.
-        """
-        try:
-            return cls.from_arrays(load(data))
-        except (SafetensorError, ValueError) as error:
-            raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
-
 
 def union_hashes(parts: Iterable[PromptHashes | None]) -> PromptHashes | None:
-    """The prompts of several judges, each under its own salt; those under one salt are put together.
+    """Join the prompt hashes of several judges, each under its own salt; those under one salt are merged.
 
     Args:
-        parts: Hashes of each judge; None for a judge whose training prompts are not known. Such a judge takes nothing
-            from what the others know: its prompts are simply not looked for, and whoever makes the union says so.
+        parts: Hashes of each judge; None for a judge whose training prompts are not known. Its prompts cannot be
+            checked, and the caller must warn of it.
 
     Returns:
         All hashes that are known; None where none are.
@@ -205,30 +189,6 @@ def union_hashes(parts: Iterable[PromptHashes | None]) -> PromptHashes | None:
         return None
     first, *others = known.values()
     return replace(first, others=tuple(others))
-
-
-def check_leak(hashes: PromptHashes, battles: Battles, *, allow: bool = False) -> NDArray[np.int64]:
-    """`PromptHashes.check` as a function."""
-    return hashes.check(battles, allow=allow)
-
-
-def _packed(part: PromptHashes) -> dict[str, str]:
-    packed = base64.b64encode(np.ascontiguousarray(part.hashes, "<u8").tobytes()).decode("ascii")
-    return {"hashes": packed, "salt": part.salt.tobytes().hex()}
-
-
-def _unpacked(values: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    hashes = np.frombuffer(base64.b64decode(values["hashes"], validate=True), dtype="<u8").astype(np.uint64)
-    return hashes, np.frombuffer(bytes.fromhex(values["salt"]), dtype=np.uint8)
-
-
-def _hashes(prompts: Iterable[str], salt: bytes) -> NDArray[np.uint64]:
-    digests = b"".join(hashlib.blake2b(_encoded(prompt), digest_size=8, key=salt).digest() for prompt in prompts)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-
-
-def _encoded(prompt: str) -> bytes:
-    return prompt.encode("utf-8", "surrogatepass")
 
 
 class SharedPrompts:
@@ -258,21 +218,34 @@ class SharedPrompts:
             hashes = self._hashes[kind]
             self._found[kind] += 0 if hashes is None else len(hashes.overlap(battles))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the counts, None where prompts are not known, and notes on what they mean."""
         counts = {f"on_{kind}_prompts": self._found.get(kind) for kind in self._hashes}
-        return {"pairs": self._pairs, **counts, "notes": self._notes()}
-
-    def _notes(self) -> list[str]:
         notes = []
         if trained := self._found.get("training"):
             notes.append(
-                f"{trained:,} of {self._pairs:,} pairs are on prompts the judge was trained on: the promise does not "
+                f"{trained:,} of {self._pairs:,} pairs are on prompts the judge was trained on: the guarantee does not "
                 "hold for them"
             )
         if calibrated := self._found.get("calibration"):
             notes.append(
-                f"{calibrated:,} of {self._pairs:,} pairs are on prompts of the calibration votes, which are no new "
-                "draws: the promise is for new prompts"
+                f"{calibrated:,} of {self._pairs:,} pairs are on prompts of the calibration votes, which are not new "
+                "draws: the guarantee is for new prompts"
             )
-        return notes
+        return {"pairs": self._pairs, **counts, "notes": notes}
+
+
+def _packed(part: PromptHashes) -> dict[str, str]:
+    packed = base64.b64encode(np.ascontiguousarray(part.hashes, "<u8").tobytes()).decode("ascii")
+    return {"hashes": packed, "salt": part.salt.tobytes().hex()}
+
+
+def _unpacked(values: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    hashes = np.frombuffer(base64.b64decode(values["hashes"], validate=True), dtype="<u8").astype(np.uint64)
+    return hashes, np.frombuffer(bytes.fromhex(values["salt"]), dtype=np.uint8)
+
+
+def _hashes(prompts: Iterable[str], salt: bytes) -> NDArray[np.uint64]:
+    texts = (prompt.encode("utf-8", "surrogatepass") for prompt in prompts)
+    digests = b"".join(hashlib.blake2b(text, digest_size=8, key=salt).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)

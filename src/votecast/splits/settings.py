@@ -1,4 +1,4 @@
-"""How votes are divided into folds: the settings."""
+"""The settings of folds, in recipes and on the command line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class FoldSettings(Settings):
 
     Args:
         method: "grouped" keeps near-duplicate prompts together and balances votes and sizes, "stratified" balances
-            votes alone, "modulo" takes the row's index modulo `n`, "single" sets a share of the rows aside once,
+            votes alone, "modulo" takes the row's index modulo `n`, "single" holds out a share of the rows once,
             "column" makes one fold of each value of a column.
         n: Number of folds, at least 2; read by grouped, stratified and modulo.
-        seed: Seed of the shuffling; a recipe hands its own down where this one is not given.
+        seed: Seed of the shuffling; by default that of the recipe.
         similarity: Jaccard similarity from which two prompts are kept together; read by grouped.
         column: Name of the column; read by column.
-        fraction: Share of the rows set aside; read by single.
-        stratify: Whether the rows set aside have the same shares of votes as the others; read by single.
+        fraction: Share of the rows held out; read by single.
+        stratify: Whether the rows held out have the same shares of votes as the others; read by single.
         only: Number of the one fold to train and measure, from 0; None takes every fold. With `n` 10 it is a grouped
             tenth held out.
 
@@ -56,5 +56,5 @@ class FoldSettings(Settings):
 
 
 def only_beyond(only: int, folds: int) -> str:
-    """What to say of a fold that there is not."""
+    """Compose the error for a fold that does not exist."""
     return f"folds.only is {only}, and there are {folds} folds, numbered from 0; allowed is 0 to {folds - 1}"

@@ -30,17 +30,17 @@ def test_a_comparison_is_typed_and_shown_as_the_service_says(visit: Open, http: 
     page.write("Name a colour.", "Blue, like the sea.", "I cannot say.")
     shown = page.compare()
     body = {"prompt": "Name a colour.", "response_a": "Blue, like the sea.", "response_b": "I cannot say."}
-    said = http.post("/v1/compare", json=body | {"explain": True}).json()
-    p = said["probabilities"]
-    assert "Answer A is" in shown and said["decision"] == "a"
+    answer = http.post("/v1/compare", json=body | {"explain": True}).json()
+    p = answer["probabilities"]
+    assert "Answer A is" in shown and answer["decision"] == "a"
     for key in ("a", "b", "tie"):
         share = page[f".verdict .shares .{key} dd"].inner_text()
         assert abs(int(share.rstrip("%")) - 100 * p[key]) < 1
     assert sum(int(text.rstrip("%")) for text in page[".verdict .shares dd"].all_inner_texts()) == 100
-    assert said["judge"]["hash"] in shown
-    assert said["reasons"][0]["name"] in shown and said["reasons"][0]["text"] in shown
-    assert "plays no part" in shown and "reads texts whole" in shown
-    assert page["#told"].inner_text().startswith("Answer A is")
+    assert answer["judge"]["hash"] in shown
+    assert answer["reasons"][0]["name"] in shown and answer["reasons"][0]["text"] in shown
+    assert "does not affect this judge" in shown and "reads whole texts" in shown
+    assert page["#announcement"].inner_text().startswith("Answer A is")
     assert page["#stale"].is_hidden()
     page["#a-1"].fill("Red.")
     assert page["#stale"].is_visible()
@@ -81,7 +81,7 @@ def test_turns_are_added_and_removed(visit: Open) -> None:
     assert page[":focus"].get_attribute("id") == "prompt-2"
     page.write("Two?", "Second a", "Second b", turn=2)
     assert request_of(page)["response_a"] == ["First a", "Second a"]
-    page.button("Exchange A and B").click()
+    page.button("Swap A and B").click()
     assert page["#a-2"].input_value() == "Second b"
     assert page["#result"].is_hidden()
     page.button("Remove turn 1").click()
@@ -127,9 +127,9 @@ def test_an_error_of_the_service_stands_beside_its_field(visit: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(413, "longer than a request may be"), (504, "took too long"), (401, "wants its key")]
+    ("status", "words"), [(413, "longer than a request may be"), (504, "took too long"), (401, "needs its key")]
 )
-def test_other_refusals_are_told_kindly(visit: Open, status: int, words: str) -> None:
+def test_other_refusals_are_explained(visit: Open, status: int, words: str) -> None:
     page = visit()
     page.answer("v1/compare", {"status": status, "json": {"error": {"message": "x", "errors": []}}})
     page.write("Why?", "So.", "No.")
@@ -159,7 +159,7 @@ def test_judges_that_load_are_waited_for(visit: Open, service: Service) -> None:
     page["#banner"].wait_for(state="hidden")
 
 
-def test_a_service_that_is_gone_is_told(visit: Open, start: Callable[..., Service]) -> None:
+def test_a_service_that_is_gone_is_reported(visit: Open, start: Callable[..., Service]) -> None:
     gone = start("--judge", "bundled:baseline", "--workers", "1").ready()
     page = visit(url=gone.url)
     page.write("Why?", "So.", "No.")
@@ -189,9 +189,9 @@ def test_a_name_of_a_judge_is_shown_as_text(visit: Open) -> None:
     assert page.page.evaluate("window.hit") is None
 
 
-def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
+def test_the_lead_is_put_in_words(visit: Open) -> None:
     page = visit()
-    forecast = {
+    prediction = {
         "id": "0",
         "probabilities": {"a": 0.43, "b": 0.19, "tie": 0.38},
         "decision": "a",
@@ -205,33 +205,33 @@ def test_who_is_ahead_of_what_is_said(visit: Open) -> None:
     }
     judge = {"name": "baseline", "title": "my own <b>", "hash": "ab" * 32, "family": "baseline", "figures": {}}
     page.answer("v1/judges", {"status": 200, "json": {"judges": [judge]}})
-    page.answer("v1/compare", {"status": 200, "json": forecast})
+    page.answer("v1/compare", {"status": 200, "json": prediction})
     page.page.reload()
     page.write("Why?", "So.", "No.")
     shown = page.compare()
     assert "Answer A is narrowly ahead of a tie" in shown
-    assert "answer A is 24.0 points ahead of answer B, ties left aside." in shown
+    assert "answer A is 24.0 points ahead of answer B, without ties." in shown
     assert f"Judge baseline (my own <b>), hash {'ab' * 32}" in shown
 
 
-def test_what_was_cut_and_what_the_order_did_is_said(visit: Open) -> None:
+def test_truncation_and_position_bias_are_shown(visit: Open) -> None:
     page = visit()
-    forecast = {
+    prediction = {
         "id": "0",
         "probabilities": {"a": 0.2, "b": 0.2, "tie": 0.6},
         "decision": "tie",
         "judge": {"name": "mine", "hash": "ab" * 32},
         "cut": {"rows": 1, "rows_cut": 1, "kept": {"prompt": 1.0, "a": 0.999, "b": 0.25}},
-        "orders": {"given": {"a": 0.3, "b": 0.1, "tie": 0.6}, "exchanged": {"a": 0.1, "b": 0.3, "tie": 0.6}},
+        "orders": {"given": {"a": 0.3, "b": 0.1, "tie": 0.6}, "swapped": {"a": 0.1, "b": 0.3, "tie": 0.6}},
         "reasons": None,
     }
-    page.answer("v1/compare", {"status": 200, "json": forecast})
+    page.answer("v1/compare", {"status": 200, "json": prediction})
     page.write("Why?", "So.", "No.")
     shown = page.compare()
     assert "A tie is expected" in shown
     assert "all of the prompt, 99% of answer A and 25% of answer B" in shown
     assert "matters by up to 20.0 points" in shown
-    assert "cannot say what spoke" in shown
+    assert "gives no reasons" in shown
 
 
 def test_a_service_with_a_key_asks_for_it_as_a_password(
@@ -244,5 +244,5 @@ def test_a_service_with_a_key_asks_for_it_as_a_password(
     page.button("Código").click()
     assert "100 voters" in page.compare()
     page.context.close()
-    page.trouble = [said for said in page.trouble if "status of 401" not in said]
+    page.trouble = [answer for answer in page.trouble if "status of 401" not in answer]
     page.check()

@@ -33,11 +33,11 @@ def records(path: Path) -> list[dict[str, str]]:
 
 
 def run(page: Visit, n: int) -> None:
-    page.button(f"Forecast {n:,} pair{'s' * (n != 1)}").click()
+    page.button(f"Predict {n:,} pair{'s' * (n != 1)}").click()
     page.page.get_by_role("heading", name="Results").wait_for()
 
 
-def test_a_dropped_file_is_forecast_as_the_service_says(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
+def test_a_dropped_file_is_predicted_as_by_the_service(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
     page = visit("#file")
     text = 'response_b,id,prompt,response_a\r\nno,"1","Say ""yes"", please","yes,\nyes"\r\n"; no",,=1+1,ja\r\n'
     page.page.evaluate(DROP, text)
@@ -47,14 +47,16 @@ def test_a_dropped_file_is_forecast_as_the_service_says(visit: Open, http: httpx
         {"prompt": 'Say "yes", please', "response_a": "yes,\nyes", "response_b": "no"},
         {"prompt": "=1+1", "response_a": "ja", "response_b": "; no"},
     ]
-    said = http.post("/v1/compare/batch", json={"battles": battles}).json()["forecasts"]
+    answer = http.post("/v1/compare/batch", json={"battles": battles}).json()["predictions"]
     path = page.download("Download CSV", tmp_path)
-    assert path.name == "mine-forecasts.csv"
-    for row, forecast, name in zip(records(path), said, ("1", "2"), strict=True):
-        assert row["id"] == name and row["decision"] == forecast["decision"]
-        assert [float(row[f"p_{key}"]) for key in ("a", "b", "tie")] == list(forecast["probabilities"].values())
+    assert path.name == "mine-predictions.csv"
+    for row, prediction, name in zip(records(path), answer, ("1", "2"), strict=True):
+        assert row["id"] == name and row["decision"] == prediction["decision"]
+        assert [float(row[f"p_{key}"]) for key in ("a", "b", "tie")] == list(prediction["probabilities"].values())
     lines = page.download("Download JSON lines", tmp_path).read_text("utf-8").splitlines()
-    assert [json.loads(line)["probabilities"] for line in lines] == [forecast["probabilities"] for forecast in said]
+    assert [json.loads(line)["probabilities"] for line in lines] == [
+        prediction["probabilities"] for prediction in answer
+    ]
 
 
 def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, http: htt
     figures = page[".figures"].inner_text()
     assert f"{log_loss(battles.targets(), p):.4f}" in figures
     assert f"{100 * np.mean(p.argmax(axis=1) == battles.targets().argmax(axis=1)):.1f}%" in figures
-    page.page.get_by_text("Leaderboard by forecasts: 70 battles").wait_for()
+    page.page.get_by_text("Leaderboard by predictions: 70 battles").wait_for()
     page.page.get_by_label("by votes").check()
     page.page.get_by_text("Leaderboard by votes: 70 battles").wait_for()
     columns = [battles.column(name).to_pylist() for name in ("model_a", "model_b", "winner")]
@@ -93,7 +95,7 @@ def test_json_lines_hold_texts_or_turns(visit: Open, tmp_path: Path) -> None:
     page.choose("pairs.jsonl", "\ufeff" + text)
     page.says("#file-status", "3 pairs; 1 vote; no models named; 5 rows cannot be used.")
     run(page, 3)
-    page.says("#file-status", "2 forecasts; 6 rows without one.")
+    page.says("#file-status", "2 predictions; 6 rows without one.")
     failed = {row["row"]: row["reason"] for row in records(page.download("Download failed rows", tmp_path))}
     assert "turn" in failed["3"] and failed["4"] == "response_a holds no text"
     assert "neither a text nor" in failed["5"] and "not JSON" in failed["6"] and "no JSON object" in failed["7"]
@@ -138,11 +140,11 @@ def test_a_file_that_does_not_fit_gets_one_clear_message(visit: Open, name: str,
     assert name in page["#file-problem"].inner_text() or "line 2" in words or "Two" in words
     assert page["#file-status"].inner_text() == "" and page["#file-body"].inner_text() == ""
     page.choose("good.csv", table(1))
-    page.button("Forecast 1 pair").wait_for()
+    page.button("Predict 1 pair").wait_for()
     assert page["#file-problem"].inner_text() == ""
 
 
-def test_rows_of_another_length_are_told_and_not_guessed(visit: Open) -> None:
+def test_rows_of_another_length_are_reported(visit: Open) -> None:
     page = visit("#file")
     page.choose("torn.csv", table(2) + "r2,only two\r\n,,,\r\n")
     run(page, 2)
@@ -154,7 +156,7 @@ def test_rows_of_another_length_are_told_and_not_guessed(visit: Open) -> None:
 def test_ten_thousand_pairs_are_cancelled_and_gone_on_with(visit: Open) -> None:
     page = visit("#file")
     page.choose("many.csv", table(10_000))
-    page.button("Forecast 10,000 pairs").click()
+    page.button("Predict 10,000 pairs").click()
     page.page.locator(".progress p", has_text="of 10,000 pairs").wait_for()
     assert page[":focus"].inner_text() == "Cancel"
     page.page.locator(".progress p", has_text="left").wait_for()
@@ -165,7 +167,7 @@ def test_ten_thousand_pairs_are_cancelled_and_gone_on_with(visit: Open) -> None:
     asked = len(page.asked)
     page.page.wait_for_timeout(500)
     assert len(page.asked) == asked, done
-    page.button("Go on with the other", exact=False).click()
+    page.button("Continue with the other", exact=False).click()
     page["#cancel"].wait_for()
     page["#cancel"].click()
     page.says("#file-status", "Cancelled:")
@@ -174,11 +176,11 @@ def test_ten_thousand_pairs_are_cancelled_and_gone_on_with(visit: Open) -> None:
 def test_what_was_done_before_a_cancel_is_ranked(visit: Open) -> None:
     page = visit("#file")
     page.choose("some.csv", f"{HEAD},model_a,model_b\n" + "1,Why?,Because.,No.,one,two\n" * 6000)
-    page.button("Forecast 6,000 pairs").click()
+    page.button("Predict 6,000 pairs").click()
     page.page.locator(".progress p", has_text="left").wait_for()
     page["#cancel"].click()
     page.says("#file-status", "Cancelled:")
-    page.page.get_by_text("Leaderboard by forecasts").wait_for()
+    page.page.get_by_text("Leaderboard by predictions").wait_for()
 
 
 def test_a_busy_service_sets_the_pace(visit: Open) -> None:
@@ -186,9 +188,9 @@ def test_a_busy_service_sets_the_pace(visit: Open) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "1"}, "json": {"error": {"message": "later", "errors": []}}}
     page.answer("v1/compare/batch", *[busy] * 4)
     page.choose("some.csv", table(100))
-    page.button("Forecast 100 pairs").click()
+    page.button("Predict 100 pairs").click()
     page.page.locator(".progress p", has_text="the service is busy").wait_for()
-    page.says("#file-status", "100 forecasts.")
+    page.says("#file-status", "100 predictions.")
 
 
 def test_rows_that_a_judge_refuses_fail_alone(visit: Open) -> None:
@@ -198,7 +200,7 @@ def test_rows_that_a_judge_refuses_fail_alone(visit: Open) -> None:
     page.answer("v1/compare/batch", refused)
     page.choose("some.csv", table(10))
     run(page, 10)
-    page.says("#file-status", "9 forecasts; 1 row without one.")
+    page.says("#file-status", "9 predictions; 1 row without one.")
     assert "is longer than the judge reads" in page[".failed"].inner_text()
 
 
@@ -207,7 +209,7 @@ def test_batches_too_large_for_the_service_are_halved(visit: Open) -> None:
     page.answer("v1/compare/batch", {"status": 413, "json": {"error": {"message": "x", "errors": []}}})
     page.choose("some.csv", table(5, answer="x" * 10_000 + "{}") + f"r5,Why?,{'y' * 2_000_000},No.\r\n")
     run(page, 6)
-    page.says("#file-status", "5 forecasts; 1 row without one.")
+    page.says("#file-status", "5 predictions; 1 row without one.")
     assert "2.0 MB long" in page[".failed"].inner_text()
 
 
@@ -216,12 +218,12 @@ def test_a_service_that_fails_leaves_what_is_done(visit: Open) -> None:
     error = {"status": 500, "json": {"error": {"message": "something broke", "errors": []}}}
     page.answer("v1/compare/batch", *[error] * 4)
     page.choose("some.csv", table(40))
-    page.button("Forecast 40 pairs").click()
+    page.button("Predict 40 pairs").click()
     page.says("#file-problem", "something broke")
-    assert "40 pairs not forecast yet" in page["#file-status"].inner_text()
+    assert "40 pairs not predicted yet" in page["#file-status"].inner_text()
     page.page.unroute_all()
-    page.button("Go on with", exact=False).click()
-    page.says("#file-status", "40 forecasts.")
+    page.button("Continue with", exact=False).click()
+    page.says("#file-status", "40 predictions.")
 
 
 def test_hostile_cells_and_names_are_shown_as_text(visit: Open) -> None:
@@ -240,7 +242,7 @@ def test_hostile_cells_and_names_are_shown_as_text(visit: Open) -> None:
 def test_the_sample_is_one_click_away(visit: Open) -> None:
     page = visit()
     page.page.get_by_role("link", name="File").click()
-    assert page[":focus"].inner_text() == "Forecast a file"
+    assert page[":focus"].inner_text() == "Predict a file"
     page.button("Use the sample").click()
     run(page, 16)
-    page.page.get_by_text("Leaderboard by forecasts").wait_for()
+    page.page.get_by_text("Leaderboard by predictions").wait_for()

@@ -20,7 +20,7 @@ def show_errors(page: Visit) -> None:
 def offered(page: Visit) -> None:
     page["#view-file summary"].click()
     page.button("Use the sample").click()
-    page.button("Forecast 16 pairs").wait_for()
+    page.button("Predict 16 pairs").wait_for()
 
 
 def refused(page: Visit) -> None:
@@ -30,8 +30,8 @@ def refused(page: Visit) -> None:
 
 def finished(page: Visit) -> None:
     page.choose("torn.csv", "prompt,response_a,response_b,model_a,model_b,winner\n" + "Hi,a,b,m,n,a\n" * 3 + "Hi,a\n")
-    page.button("Forecast 3 pairs").click()
-    page.page.get_by_text("Leaderboard by forecasts").wait_for()
+    page.button("Predict 3 pairs").click()
+    page.page.get_by_text("Leaderboard by predictions").wait_for()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -56,12 +56,12 @@ def test_axe_finds_nothing_in_the_file_view(visit: Open, axe: str, scheme: str) 
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing_while_a_file_is_forecast(visit: Open, axe: str, scheme: str) -> None:
+def test_axe_finds_nothing_while_a_file_is_predicted(visit: Open, axe: str, scheme: str) -> None:
     page = visit("#file", color_scheme=scheme)
     busy = {"status": 429, "headers": {"Retry-After": "20"}, "json": {"error": {"message": "later", "errors": []}}}
     page.answer("v1/compare/batch", busy)
     page.choose("one.csv", "prompt,response_a,response_b\nHi,a,b\n")
-    page.button("Forecast 1 pair").click()
+    page.button("Predict 1 pair").click()
     page.page.locator(".progress p", has_text="busy").wait_for()
     assert page.violations(axe) == []
 

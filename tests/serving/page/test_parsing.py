@@ -16,8 +16,8 @@ READ = """async ([texts, size]) => {
         return [...rows, ...reader.end()];
     });
 }"""
-FORECAST = """async ([file, parallel]) => {
-    const { LIMITS, forecastAll } = await import("/static/batches.js");
+PREDICT = """async ([file, parallel]) => {
+    const { LIMITS, predictAll } = await import("/static/batches.js");
     const { readFile } = await import("/static/reading.js");
     const { rows } = await readFile(new File([file], "x.csv"), () => {});
     let now = 0, most = 0, large = 0;
@@ -28,7 +28,7 @@ FORECAST = """async ([file, parallel]) => {
         try { return await real(path, options); } finally { now -= 1; }
     };
     const on = { done: () => {}, failed: () => {}, judged: () => {}, waiting: () => {} };
-    await forecastAll(rows, null, on, new AbortController().signal);
+    await predictAll(rows, null, on, new AbortController().signal);
     return [most, large];
 }"""
 
@@ -67,7 +67,7 @@ def test_quotes_after_the_end_of_a_quoted_cell_are_read_as_python_reads_them(vis
         assert page.page.evaluate(READ, [texts, size]) == expected
 
 
-def test_semicolons_and_tabs_are_told_by_the_first_row(visit: Open) -> None:
+def test_semicolons_and_tabs_are_detected_in_the_first_row(visit: Open) -> None:
     texts = ['a;b\n1,5;"x;y"\n', "a\tb\n1,5\tx\n", '"a,b";c\n1;2\n']
     expected = [[["a", "b"], ["1,5", "x;y"]], [["a", "b"], ["1,5", "x"]], [["a,b", "c"], ["1", "2"]]]
     assert visit().page.evaluate(READ, [texts, 4]) == expected
@@ -75,5 +75,5 @@ def test_semicolons_and_tabs_are_told_by_the_first_row(visit: Open) -> None:
 
 def test_a_few_batches_of_at_most_32_are_on_their_way(visit: Open) -> None:
     rows = "\n".join(f"Why {i}?,a{i},b" for i in range(300))
-    most, large = visit().page.evaluate(FORECAST, [f"prompt,response_a,response_b\n{rows}", 4])
+    most, large = visit().page.evaluate(PREDICT, [f"prompt,response_a,response_b\n{rows}", 4])
     assert 1 < most <= 4 and large == 32

@@ -1,4 +1,4 @@
-"""One visit to the page, watched: what it asked for, what it said on the console, and what axe-core finds in it."""
+"""One visit to the page, watched: what it asked for, its console, and what axe-core finds in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Visit:
         self.trouble: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
-        self.page.on("console", lambda said: self._note(said.type, said.text))
+        self.page.on("console", lambda answer: self._note(answer.type, answer.text))
         self.page.add_init_script(
             "addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective))"
         )

@@ -68,7 +68,7 @@ class Votecast(_Plain):
         return super().convert(batch) | ({"weight": read_weight(batch)} if "weight" in batch else {})
 
     def labels(self, batch: RowBatch) -> Columns:
-        """Return the votes of the rows; one without is a battle nobody voted on, unless votes are required."""
+        """Return the votes of the rows; one without is a battle without a label, unless votes are required."""
         columns = {"winner": read_winner(batch, required=False)}
         labelled = pc.is_valid(columns["winner"])
         if "probabilities" in batch:

@@ -76,7 +76,7 @@ class CsvReader:
         try:
             str(block, "utf-8")
             is_utf8 = True
-        except UnicodeDecodeError:  # each byte becomes one character, so that records can be told apart
+        except UnicodeDecodeError:  # each byte becomes one character, so that records can be found
             block, is_utf8 = memoryview(str(block, "latin-1").encode("utf-8")), False
         table = self._parse(block, note)
         count = table.num_rows + len(bad)

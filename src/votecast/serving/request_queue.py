@@ -1,0 +1,199 @@
+"""The queues of rows that wait for a worker, one for each judge, from which the pool takes batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from votecast.serving.request_errors import UnscoredError
+
+_ROW_TOKENS: Final = 8  # that every row costs beside its texts
+_GOOD_BATCH: Final = 0.15  # seconds of work: larger batches would not be faster, and others would wait
+_LONGEST_BATCH: Final = 3.0  # seconds of work of a batch of several rows
+_MEASURED: Final = 8_192  # tokens after which the speed of a judge is known; single short rows do not show it
+_GATHERING: Final = 2  # times `wait` that a row waits at most while others keep coming
+_PARTS: Final = 4  # batches made of all that waits for a slow judge: a late row waits for all of it anyway
+
+
+class PendingRequest:
+    """The rows of one request, whose answers are returned together.
+
+    Args:
+        judge: Name of the judge.
+        rows: Number of battles.
+    """
+
+    def __init__(self, judge: str, rows: int) -> None:
+        self.judge = judge
+        self.done: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        self._answers: list[dict[str, Any]] = [{}] * rows
+        self._reasons: dict[int, str] = {}
+        self._open = rows
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more answers are expected."""
+        return self.done.done()
+
+    def answer(self, place: int, answer: dict[str, Any]) -> None:
+        """Set the answer of one row."""
+        self._answers[place] = answer
+        self._close_row()
+
+    def refuse(self, place: int, reason: str) -> None:
+        """Note that the judge cannot score a row."""
+        self._reasons[place] = reason
+        self._close_row()
+
+    def fail(self, error: Exception) -> None:
+        """Fail the whole request."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def _close_row(self) -> None:
+        self._open -= 1
+        if self._open or self.done.done():
+            return
+        if self._reasons:
+            self.done.set_exception(UnscoredError(dict(sorted(self._reasons.items()))))
+        else:
+            self.done.set_result(self._answers)
+
+
+@dataclass(eq=False, slots=True)
+class QueuedRow:
+    """One battle of a request.
+
+    Args:
+        request: The request.
+        place: Its position in the request.
+        body: The battle and its options, packed for a worker.
+        tokens: About how many tokens the judge reads of it.
+        since: When it came, by the clock of the event loop.
+        tries: Workers that died over it.
+    """
+
+    request: PendingRequest
+    place: int
+    body: bytes
+    tokens: int
+    since: float
+    tries: int = 0
+
+
+def count_tokens(body: bytes, most: int | None = None) -> int:
+    """Estimate the tokens that a judge reads of a packed row.
+
+    Example:
+        >>> count_tokens(b"x" * 400), count_tokens(b"x" * 400, 64)
+        (108, 72)
+    """
+    found = len(body) // (4 if body.isascii() else 3)
+    return _ROW_TOKENS + (found if most is None else min(found, most))
+
+
+class RowQueue:
+    """The rows that wait for one judge, first come, first served.
+
+    Args:
+        budget: Most tokens of one batch.
+        wait: Seconds that a row waits for others before a smaller batch is made.
+        most: Tokens that the judge reads of a row; None if it reads all.
+    """
+
+    def __init__(self, budget: int, wait: float, most: int | None = None) -> None:
+        self.budget, self.wait, self.most = budget, wait, most
+        self.tokens = 0
+        self._done, self._spent = 0.0, 0.0
+        self._rows: deque[QueuedRow] = deque()
+        self._last = 0.0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def speed(self) -> float:
+        """Tokens per second of one worker; 0 before the first batch."""
+        return self._done / self._spent if self._spent else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that one worker needs for what waits; 0 until the speed is known."""
+        return self.tokens / self.speed if self._done > _MEASURED else 0.0
+
+    @property
+    def since(self) -> float:
+        """When the oldest row came; there must be one."""
+        return self._rows[0].since
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a full batch: the budget, or less if the judge is slow and little waits."""
+        if not (speed := self.speed):
+            return self.budget
+        share = min(self.tokens // _PARTS, int(speed * _LONGEST_BATCH))
+        return min(self.budget, max(1, int(speed * _GOOD_BATCH), share))
+
+    @property
+    def due(self) -> float:
+        """When a free worker should take a batch; there must be a row."""
+        if self.tokens >= self.batch_tokens or self._rows[0].tries:
+            return self.since
+        return min(self.since + _GATHERING * self.wait, self._last + self.wait)
+
+    def put(self, rows: Iterable[QueuedRow]) -> None:
+        """Append rows."""
+        for row in rows:
+            self._rows.append(row)
+            self._last = row.since
+            self.tokens += row.tokens
+
+    def put_back(self, rows: Iterable[QueuedRow]) -> None:
+        """Put the rows of a lost worker before all others."""
+        self._replace([*(row for row in rows if not row.request.is_over), *self._rows])
+
+    def take(self) -> list[QueuedRow]:
+        """Take the rows of the next batch; a request over which a worker died gets a batch of its own."""
+        taken: list[QueuedRow] = []
+        tokens, full = 0, self.batch_tokens
+        while self._rows:
+            row = self._rows[0]
+            if taken:
+                is_apart = bool(taken[0].tries or row.tries) and taken[0].request is not row.request
+                if is_apart or tokens + row.tokens > full:
+                    break
+            taken.append(self._rows.popleft())
+            tokens += row.tokens
+        self.tokens -= tokens
+        return taken
+
+    def drop(self, request: PendingRequest) -> None:
+        """Forget the rows of a request."""
+        self._replace(row for row in self._rows if row.request is not request)
+
+    def clear(self) -> list[QueuedRow]:
+        """Take all rows."""
+        rows = list(self._rows)
+        self._replace(())
+        return rows
+
+    def measure(self, tokens: int, seconds: float) -> None:
+        """Learn the speed of a worker from a batch; recent and large batches count more."""
+        self._done = 0.9 * self._done + tokens
+        self._spent = 0.9 * self._spent + max(seconds, 1e-4)
+
+    def _replace(self, rows: Iterable[QueuedRow]) -> None:
+        self._rows = deque(rows)
+        self.tokens = sum(row.tokens for row in self._rows)
+
+
+def next_due(queues: Mapping[str, RowQueue], names: Iterable[str]) -> tuple[str, float] | None:
+    """Return which of some judges is first due, and when; None if no row waits for them."""
+    waiting = [(queues[name].due, queues[name].since, name) for name in names if len(queues[name])]
+    if not waiting:
+        return None
+    due, _, name = min(waiting)
+    return name, due

@@ -1,0 +1,161 @@
+"""From the bytes of a body to a checked request, or to errors that name the invalid places without the user's text.
+
+`app` parses the body of every POST with `parse_body`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn, TypeVar
+
+import pydantic_core
+from pydantic import BaseModel, ValidationError
+
+from votecast.data.cells import json_kind
+from votecast.serving.request_errors import Fault, InvalidRequestError, RequestError
+from votecast.serving.schemas import CUSTOM, BatchRequest, BattleRequest, GameRequest, LeaderboardRequest
+
+B = TypeVar("B", bound=BaseModel)
+
+MOST_FAULTS: Final = 20
+"""Faults that one response names."""
+
+_MOST_FIELDS: Final = 100  # to report each of very many unknown fields would take seconds
+_LONGEST_NAME: Final = 60
+_TOO_DEEP: Final = "recursion limit"
+_ITEMS: Final[Mapping[type[BaseModel], type[BaseModel]]] = {
+    BatchRequest: BattleRequest,
+    LeaderboardRequest: GameRequest,
+}
+
+
+def parse_body(kind: type[B], body: bytes, most: Mapping[str, int]) -> B:
+    """Parse and check a body.
+
+    Args:
+        kind: The model of the body.
+        body: Its bytes.
+        most: Most items of each of its lists.
+
+    Raises:
+        RequestError: With status 400 if it is not JSON, 422 if a field is invalid.
+
+    Example:
+        >>> body = b'{"battles": [{"prompt": "Why?", "response_a": ["So."], "response_b": "Because."}]}'
+        >>> parse_body(BatchRequest, body, {"battles": 32}).battles[0].response_b
+        ('Because.',)
+    """
+    values = parse_json(body)
+    if isinstance(values, dict):
+        _check_counts(values, most)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _refused(*_faults(error, kind)) from None
+
+
+def parse_json(body: bytes) -> Any:
+    r"""Parse JSON; of duplicate keys the last counts, and lone surrogates are left to the fields.
+
+    Raises:
+        RequestError: With status 400 if it is empty, not UTF-8, not JSON, nested too deeply, or holds NaN or a number
+            that is too long.
+
+    Example:
+        >>> parse_json(b'{"prompt": "\\ud800"}')
+        {'prompt': '\ud800'}
+    """
+    try:
+        try:
+            return pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            if "hex escape" not in str(error):  # a lone surrogate, which the json module takes
+                raise
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
+    except RecursionError:
+        reason = _TOO_DEEP
+    except ValueError as error:
+        reason = str(error)
+    raise RequestError(_why_not_json(body, reason), status=400, type="bad_body")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _why_not_json(body: bytes, reason: str) -> str:
+    if not body.strip():
+        return "the body is empty; send a JSON object"
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"the body is not UTF-8 (byte {error.start}); send JSON in UTF-8"
+    if _TOO_DEEP in reason:
+        return "the body is nested too deeply; send a JSON object of texts and lists"
+    if "number out of range" in reason or "integer string conversion" in reason:
+        return "the body holds a number that is too long; send shorter numbers"
+    return f"the body is not JSON: {reason.partition(':')[0]}; send a JSON object, without NaN or Infinity"
+
+
+def _check_counts(values: dict[str, Any], most: Mapping[str, int]) -> None:
+    """Refuse lists and objects that are far too long before all of their items are checked."""
+    objects: dict[str, object] = {"": values}
+    for name, limit in most.items():
+        given = values.get(name)
+        if not isinstance(given, list):
+            continue
+        if len(given) > limit:
+            message = f"{len(given):,} {name} are given; at most {limit:,} are allowed: send several requests"
+            raise _refused(Fault(name, message))
+        objects |= {f"{name}.{place}": each for place, each in enumerate(given)}
+    for path, value in objects.items():
+        if isinstance(value, dict) and len(value) > _MOST_FIELDS:
+            raise _refused(Fault(path, f"{len(value):,} fields are given; GET /docs lists the allowed ones"))
+
+
+def _faults(error: ValidationError, kind: type[BaseModel]) -> list[Fault]:
+    """Return the faults that pydantic has found, one for each place."""
+    found: dict[str, Fault] = {}
+    for fault in error.errors(include_url=False):
+        at = fault.get("ctx", {}).get("at") if fault["type"] == CUSTOM else None
+        place = [*fault["loc"], *([] if at is None else [at])]
+        path = ".".join(map(_shown, place))
+        known: type[BaseModel] = _ITEMS.get(kind, kind) if len(place) > 1 else kind
+        found.setdefault(path, Fault(path, _message(fault, list(known.model_fields))))
+        if len(found) == MOST_FAULTS:
+            break
+    return list(found.values())
+
+
+def _message(fault: Mapping[str, Any], known: list[str]) -> str:
+    if fault["type"] == CUSTOM:
+        return str(fault["msg"])
+    if fault["type"] == "extra_forbidden":
+        by_plain = {_plain(name): name for name in known}
+        near = difflib.get_close_matches(_plain(str(fault["loc"][-1])[:_LONGEST_NAME]), by_plain, n=1)
+        hint = f"did you mean {by_plain[near[0]]}? " if near else ""
+        return f"there is no such field; {hint}allowed are {', '.join(known)}"
+    if fault["type"] == "missing":
+        return "the field is missing; GET /docs lists what it takes"
+    rule = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{json_kind(fault['input'])} is given; {rule}"
+
+
+def _plain(name: str) -> str:
+    """Drop the case and signs of a name: responseA, response-a and response_a are one."""
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+def _shown(part: int | str) -> str:
+    """Shorten a part of a path; the names of unknown fields are the user's own."""
+    text = str(part)
+    return (text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…").encode("utf-8", "replace").decode()
+
+
+def _refused(*faults: Fault) -> InvalidRequestError:
+    first = faults[0]
+    where = f"{first.path}: " if first.path else ""
+    more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
+    return InvalidRequestError(f"the body is invalid: {where}{first.message}{more}", faults)

@@ -1,0 +1,325 @@
+"""The worker processes as the front sees them: started, watched, and replaced when they die, all with the same judges.
+
+`pool` owns a `WorkerGroup` and gives batches to its processes; `worker` is what runs in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from votecast.client.service_responses import ServedJudge
+from votecast.config.machine import usable_cores
+from votecast.serving.request_queue import QueuedRow
+from votecast.serving.settings import ServiceSettings
+from votecast.serving.worker_messages import pack, pack_list, read_frame, unpack, write_frame
+
+if TYPE_CHECKING:
+    from votecast.serving.pool import Pool
+
+logger = logging.getLogger(__name__)
+
+_MOST_STARTS: Final = 5  # deaths in a row after which the first start fails
+_MOST_RESTARTS: Final = 3  # deaths in a row after which requests no longer wait for a worker
+_LONG_LIFE: Final = 5.0  # seconds after which a death is not counted with those before
+_LONGEST_PAUSE: Final = 5.0
+_THREADS: Final = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS",
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class Batch:
+    """Rows that a worker scores.
+
+    Args:
+        judge: Name of the judge.
+        rows: The rows.
+        begun: When the worker got them, by the clock of the event loop.
+    """
+
+    judge: str
+    rows: list[QueuedRow]
+    begun: float
+
+    @property
+    def tokens(self) -> int:
+        """About how many tokens the judge reads."""
+        return sum(row.tokens for row in self.rows)
+
+
+@dataclass(eq=False)
+class WorkerProcess:
+    """One worker process.
+
+    Args:
+        process: The process.
+        reader: Reads its messages.
+        writer: Writes messages to it.
+        serves: Names of the judges it has loaded.
+        batch: The batch it scores.
+        is_hung: Whether it was killed because it gave no answer in time.
+    """
+
+    process: subprocess.Popen[bytes]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    serves: tuple[str, ...] = ()
+    batch: Batch | None = None
+    is_hung: bool = False
+
+    @classmethod
+    async def start(cls, threads: int) -> Self:
+        """Start a process, which waits for the names of the judges.
+
+        Args:
+            threads: Threads it computes with.
+
+        Raises:
+            OSError: If the system has no room for a process.
+        """
+        ours, theirs = socket.socketpair()
+        limits = dict.fromkeys(_THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "votecast.serving.worker", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    env=os.environ | limits,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,  # Ctrl-C is for the front, which ends its workers when their work is done
+                )
+            except OSError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self.process.poll() is None
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield its messages until it is gone."""
+        while (body := await read_frame(self.reader)) is not None:
+            yield unpack(body)
+
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Let it import what judges need, before it loads any."""
+        write_frame(self.writer, pack({"modules": list(modules)}))
+
+    def load(self, judges: Mapping[str, str], precision: str | None) -> None:
+        """Let it load judges.
+
+        Args:
+            judges: Name of each judge, and its folder or name.
+            precision: Precision of neural judges; None for that of each judge.
+        """
+        write_frame(self.writer, pack({"judges": dict(judges), "precision": precision}))
+
+    def score(self, batch: Batch) -> None:
+        """Give it a batch."""
+        self.batch = batch
+        write_frame(self.writer, pack_list("rows", [row.body for row in batch.rows], judge=batch.judge))
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        if self.process.returncode is None:
+            self.process.kill()
+
+    async def end(self) -> int:
+        """Kill it and wait until it is gone; return its exit code."""
+        self.kill()
+        self.writer.transport.abort()
+        return await asyncio.to_thread(self.process.wait)
+
+
+@dataclass(eq=False)
+class _Slot:
+    """A place for one worker.
+
+    Args:
+        misses: Workers in a row that died early or could not serve.
+        was_ready: Whether a worker was ever ready here.
+    """
+
+    misses: int = 0
+    was_ready: bool = False
+
+
+class WorkerGroup:
+    """Workers that are started, watched and replaced.
+
+    Args:
+        judges: Name of each judge, and its folder or name.
+        settings: How many workers, and how they compute.
+        pool: Gets the events of the workers.
+    """
+
+    def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, pool: Pool) -> None:
+        self.ready: list[WorkerProcess] = []
+        self.facts: dict[str, ServedJudge] = {}
+        self.trouble: str | None = None
+        self._judges, self._settings, self._pool = dict(judges), settings, pool
+        self._threads = settings.threads or max(1, usable_cores() // settings.workers)
+        self._slots = [_Slot() for _ in range(settings.workers)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending: set[asyncio.Task[int]] = set()
+        self._refused: set[str] = set()
+        self._spare: WorkerProcess | None = None
+        self._spare_lock = asyncio.Lock()
+        self._has_failed = self._is_stopped = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every worker has been ready once."""
+        return all(slot.was_ready for slot in self._slots)
+
+    def start(self) -> None:
+        """Start all workers; they load at the same time."""
+        self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+
+    async def stop(self) -> None:
+        """End all workers at once."""
+        self._is_stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._spare is not None:
+            await self._spare.end()
+        await asyncio.gather(*self._ending)
+
+    def may_serve(self, judge: str) -> bool:
+        """Return whether a worker has a judge, or one may come soon."""
+        if any(judge in worker.serves for worker in self.ready):
+            return True
+        some_start = len(self.ready) < len(self._slots)
+        return judge not in self._refused and some_start and any(slot.misses < _MOST_RESTARTS for slot in self._slots)
+
+    async def _keep(self, slot: _Slot) -> None:
+        """Keep a worker at a slot."""
+        clock = asyncio.get_running_loop().time
+        while not self._has_failed:
+            began = clock()
+            reason = await self._run_worker(slot)
+            slot.misses = 0 if clock() - began > _LONG_LIFE and not reason else slot.misses + 1
+            if reason:
+                self._note(reason)
+            if not self.is_complete and slot.misses >= _MOST_STARTS:
+                self._fail(f"{reason or 'a worker died'}, {slot.misses} times in a row")
+            self._pool.on_restart_failed()
+            await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (slot.misses - 2)) if slot.misses > 1 else 0)
+
+    async def _run_worker(self, slot: _Slot) -> str:
+        """Start a worker and read its messages until it is gone; return why it could not serve, or nothing."""
+        try:
+            worker = await self._start_worker()
+        except OSError as error:
+            return f"a worker could not be started: {error}"
+        code, reason = 0, "a worker died while it loaded the judges"
+        try:
+            async for message in worker.messages():
+                if "log" in message:
+                    logger.log(message["level"], "worker %d: %s", worker.pid, message["log"])
+                elif "judges" in message:
+                    reason = self._take_up(slot, worker, message["judges"])
+                    if reason:
+                        return reason
+                    if self.is_complete:
+                        await self._start_spare(message["modules"])
+                else:
+                    self._pool.on_scored(worker, message["rows"])
+        except Exception as error:
+            logger.exception("worker %d sent an invalid message and is replaced", worker.pid)
+            reason = f"a worker sent an invalid message: {type(error).__name__}"
+        finally:
+            was_ready = worker in self.ready
+            if was_ready:
+                self.ready.remove(worker)
+            code = await asyncio.shield(self._end(worker))
+            ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            if was_ready and not self._is_stopped:
+                logger.warning("worker %d is gone (%s)", worker.pid, ending)
+                self._pool.on_lost(worker)
+        return reason and f"{reason} ({ending})"
+
+    async def _start_worker(self) -> WorkerProcess:
+        """Let the spare process, or a new one, load the judges."""
+        worker, self._spare = self._spare, None
+        if worker is not None and not worker.is_alive:
+            await self._end(worker)
+            worker = None
+        worker = worker or await WorkerProcess.start(self._threads)
+        worker.load(self._judges, self._settings.precision)
+        return worker
+
+    async def _start_spare(self, modules: Sequence[str]) -> None:
+        """Keep a process that has imported what judges need, so that a dead worker is soon replaced."""
+        with suppress(OSError):
+            async with self._spare_lock:
+                if self._spare is None:
+                    self._spare = await WorkerProcess.start(self._threads)
+                    self._spare.prepare(modules)
+
+    def _end(self, worker: WorkerProcess) -> asyncio.Task[int]:
+        """End a worker in a task of its own, which also runs on if its caller is cancelled."""
+        task = asyncio.create_task(worker.end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    def _take_up(self, slot: _Slot, worker: WorkerProcess, loaded: dict[str, dict[str, Any]]) -> str:
+        """Make a worker ready for the judges it has loaded; return why it cannot serve any, or nothing."""
+        wrong: list[str] = [facts["failed"] for facts in loaded.values() if "failed" in facts]
+        known = {name: ServedJudge.model_validate(facts) for name, facts in loaded.items() if "failed" not in facts}
+        if not self.facts and not wrong:
+            self.facts = known
+        changed = [name for name, facts in known.items() if name in self.facts and facts.hash != self.facts[name].hash]
+        wrong += [
+            f"the folder of judge {name!r} holds another judge now ({known[name].hash[:12]}, and the service was "
+            f"started with {self.facts[name].hash[:12]}); put the old one back, or start the service again"
+            for name in changed
+        ]
+        if wrong and not self.is_complete:
+            self._fail("; ".join(wrong))
+            return wrong[0]
+        worker.serves = tuple(name for name in known if name not in changed)
+        self._refused = set(loaded) - set(worker.serves)
+        if not worker.serves:
+            return "; ".join(wrong)
+        self._note("; ".join(wrong) or None)
+        slot.was_ready = True
+        self.ready.append(worker)
+        self._pool.on_ready()
+        return ""
+
+    def _note(self, trouble: str | None) -> None:
+        if trouble and trouble != self.trouble and not self._has_failed:  # a failed start is reported as an error
+            logger.error("%s", trouble)
+        self.trouble = trouble
+
+    def _fail(self, reason: str) -> None:
+        self._has_failed = True
+        self._pool.on_start_failed(reason)

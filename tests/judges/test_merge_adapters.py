@@ -1,0 +1,81 @@
+"""Merged judges: the same predictions without a base, found out before anything is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from votecast.data.battles import Battles
+from votecast.errors import ConfigError, JudgeError
+from votecast.judges import merge_adapters
+from votecast.judges.merge_adapters import TOLERANCE, merge_judge
+from votecast.judges.trained import TrainedJudge
+
+SHORT = {"folds.n": 2, "model.text.max_length": 64, "model.training.batch_size": 8, "model.adapter": {"rank": 2}}
+
+
+def judge(family: str, arena: Battles, name: str = "tiny:llama", **settings: Any) -> TrainedJudge:
+    learning = {"model.name": name, "model.training.learning_rate": 1e-2}
+    return TrainedJudge(family, SHORT | learning | settings).fit(arena[:48])
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "weights"),
+    [
+        ("decoder", {"final": "average"}, "fp32"),
+        ("decoder", {"name": "tiny:qwen2", "model.adapter.bias": "all", "folds.only": 0}, "fp32"),
+        ("decoder", {"model.weights": "nf4", "model.compute": "fp32", "folds.only": 0}, "fp32"),
+        ("decoder", {"model.weights": "bf16", "folds.only": 0}, "bf16"),
+        ("cross_encoder", {"name": "tiny:bert", "folds.only": 0}, "fp32"),
+        ("siamese", {"name": "tiny:bert", "folds.only": 0, "model.head": "rao_kupper"}, "fp32"),
+    ],
+    ids=str,
+)
+def test_a_merged_judge_predictions_the_same_out_of_its_own_folder(
+    family: str, settings: dict[str, Any], weights: Any, arena: Battles, tmp_path: Path
+) -> None:
+    before = judge(family, arena, **settings)
+    after = merge_judge(before, weights)
+    note = after.notes["merged"]
+    assert note["weights"] == weights
+    assert note["of"] == before.hash
+    assert note["largest_difference"] <= TOLERANCE[weights]
+    gap = np.abs(after.predict_proba(arena[:20]) - before.predict_proba(arena[:20])).max()
+    assert gap <= TOLERANCE[weights]
+    after.save_pretrained(tmp_path / "judge")
+    member = tmp_path / "judge" / "members" / "0"
+    assert not (member / "delta.safetensors").exists()
+    assert "quantization_config" not in json.loads((member / "config.json").read_text())
+    again = TrainedJudge.from_pretrained(tmp_path / "judge")
+    assert np.array_equal(again.predict_proba(arena[:20]), after.predict_proba(arena[:20]))
+    assert len(again.fitted.members) == len(before.fitted.members)
+    kinds = {p.dtype for p in again.fitted.members[0].network.backbone.parameters()}
+    assert kinds == {torch.bfloat16 if weights == "bf16" else torch.float32}
+
+
+def test_a_base_in_four_bits_becomes_bf16_unless_told_otherwise(arena: Battles) -> None:
+    found = judge("decoder", arena, **{"model.weights": "nf4", "model.compute": "bf16", "folds.only": 0})
+    made = merge_judge(found)
+    assert made.notes["merged"]["weights"] == made.recipe.dump()["model"]["weights"] == "bf16"
+
+
+def test_a_prediction_that_moves_is_an_error(arena: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = judge("decoder", arena, **{"folds.only": 0})
+    monkeypatch.setitem(merge_adapters.TOLERANCE, "bf16", 1e-9)
+    with pytest.raises(JudgeError, match=r"merged into bf16, a probability moves by .*; merge into fp32"):
+        merge_judge(found, "bf16")
+
+
+def test_what_has_no_adapters_cannot_be_merged(arena: Battles) -> None:
+    with pytest.raises(JudgeError, match="family baseline, which has no adapters to merge"):
+        merge_judge(TrainedJudge("baseline", {"folds.n": 2}).fit(arena[:80]))
+    merged = merge_judge(judge("decoder", arena, **{"folds.only": 0}))
+    with pytest.raises(JudgeError, match="its folder holds all its weights"):
+        merge_judge(merged)
+    with pytest.raises(ConfigError, match=r"weights is bf16, and judges of the family cross_encoder"):
+        merge_judge(judge("cross_encoder", arena, "tiny:bert", **{"folds.only": 0}), "bf16")
