@@ -21,7 +21,7 @@ import votecast
 from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
-from votecast.judges import ranking
+from votecast.judges import rank_candidates
 from votecast.text.report import Cut
 
 
@@ -52,7 +52,7 @@ class First(Longest):
         return p / p.sum(axis=1, keepdims=True)
 
 
-def best(answers: list[Any], judge: Any = None, **row: Any) -> ranking.Ranking:
+def best(answers: list[Any], judge: Any = None, **row: Any) -> rank_candidates.Ranking:
     (found,) = rerank(judge or Longest(), [{"prompt": "why", "candidates": answers} | row])
     return found
 
@@ -152,7 +152,7 @@ def test_pairs_of_many_prompts_are_asked_for_together_and_each_pair_once() -> No
 def test_a_prompt_with_very_many_candidates_is_asked_for_in_parts() -> None:
     judge = Longest()
     found = best(["x" * n for n in range(1, 61)], judge)
-    assert max(len(battles) for battles in judge.asked) == ranking.GROUP
+    assert max(len(battles) for battles in judge.asked) == rank_candidates.GROUP
     assert found.index == 59
 
 
@@ -290,7 +290,7 @@ def write_rows(path: Path, rows: int = 60, first: str = "why") -> Path:
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file whose pairs come in several groups."""
-    monkeypatch.setattr(ranking, "GROUP", 60)
+    monkeypatch.setattr(rank_candidates, "GROUP", 60)
     return write_rows(tmp_path / "rows.jsonl")
 
 

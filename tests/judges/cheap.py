@@ -18,7 +18,7 @@ from votecast.types import Run
 
 STEP = "step.json"
 LOG = "CHEAP_LOG"
-"""Environment variable: a file that gets a line for every step learnt."""
+"""Environment variable: a file that gets a line for every step."""
 
 
 class CheapSettings(Settings):

@@ -17,7 +17,7 @@ from votecast.data.battles import Battles
 from votecast.errors import ConfigError, DataError, UnscoredRowsError
 from votecast.jobs.decide import fit_rule
 from votecast.judges.cascade import CascadeModel, CascadeSettings, cascade
-from votecast.judges.cascade_thresholds import NOTCHES, Goal, Plan, Trial, choose, entropy, fit_plan, frontier
+from votecast.judges.cascade_thresholds import NOTCHES, Goal, Routing, Trial, choose, entropy, fit_routing, frontier
 from votecast.judges.recipe import load_recipe
 from votecast.models import registry
 from votecast.testing import check_judge
@@ -29,7 +29,7 @@ FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elemen
 
 
 class Inside:
-    """A judge inside that says what it is told to, and remembers what it was asked for."""
+    """A judge inside that returns what it is given, and remembers what it was asked for."""
 
     numbers = ()
 
@@ -88,9 +88,9 @@ def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
 @given(FORECASTS)
 def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) -> None:
     assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
-    plan = fit_plan(np.stack([p, p]), [NOTCHES // 2])
+    routing = fit_routing(np.stack([p, p]), [NOTCHES // 2])
     turned = np.ascontiguousarray(p[:, [1, 0, 2]])
-    assert np.array_equal(plan.passes_on(0, p), plan.passes_on(0, turned))
+    assert np.array_equal(routing.passes_on(0, p), routing.passes_on(0, turned))
 
 
 @given(FORECASTS)
@@ -101,7 +101,7 @@ def test_who_answers_a_row_does_not_depend_on_the_rows_beside_it(p: np.ndarray) 
 
 @given(FORECASTS, st.integers(0, NOTCHES))
 def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: int) -> None:
-    on = fit_plan(np.stack([p, p]), [notch]).passes_on(0, p)
+    on = fit_routing(np.stack([p, p]), [notch]).passes_on(0, p)
     distinct = len(np.unique(entropy(p)))
     assert on.all() if notch == 0 else not on.all()
     assert not on.any() if notch == NOTCHES else True
@@ -114,16 +114,16 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(rows, 3)) * 1.5
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    forecasts = []
+    predictions = []
     for known in quality:
         seen = logits * known + rng.normal(size=logits.shape) * (1 - known)
         p = np.exp(seen * known)
-        forecasts.append(p / p.sum(axis=1, keepdims=True))
+        predictions.append(p / p.sum(axis=1, keepdims=True))
     votes = [("a", "b", "tie")[rng.choice(3, p=p)] for p in true]
     texts = [
         {"prompt": f"{row}", "response_a": "x", "response_b": "y", "winner": vote} for row, vote in enumerate(votes)
     ]
-    return Trial(Battles.from_rows(texts), np.stack(forecasts), None, seconds, np.arange(rows))
+    return Trial(Battles.from_rows(texts), np.stack(predictions), None, seconds, np.arange(rows))
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def test_a_budget_takes_the_best_point_within_it() -> None:
 def test_thresholds_are_those_of_a_judge_each() -> None:
     with pytest.raises(ConfigError, match="3 judges have 1 thresholds"):
         load_recipe({"family": "cascade", "model": {"judges": 3, "thresholds": [0.5]}})
-    assert Plan((None,)).passes_on(0, np.full((2, 3), 1 / 3)).tolist() == [False, False]
+    assert Routing((None,)).passes_on(0, np.full((2, 3), 1 / 3)).tolist() == [False, False]
 
 
 class Fast(TrainedJudge):
@@ -211,7 +211,7 @@ def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
     return [TrainedJudge("cheap", leaning).fit(votes), TrainedJudge("cheap", {"folds.n": 2, "seed": 1}).fit(votes)]
 
 
-def test_exchanged_battles_go_where_their_own_forecasts_send_them(judges: list[TrainedJudge]) -> None:
+def test_swapped_battles_go_where_their_own_predictions_send_them(judges: list[TrainedJudge]) -> None:
     votes, _ = next(simulate(rows=100, seed=2, batch=100))
     both = Battles.concat([votes, votes.swapped()])
     held = cascade(judges, both, max_loss=0.02, seconds=[0.001, 0.01], draws=0).fitted.out_of_fold

@@ -28,7 +28,7 @@ def arena():
 
 @dataclass
 class Longer:
-    """A judge that prefers the longer answer and, if told to, the first one."""
+    """A judge that prefers the longer answer and, if asked to, the first one."""
 
     name: str = "longer"
     hash: str = "abc"

@@ -16,7 +16,7 @@ from votecast.data.outputs.score_files import Scores
 from votecast.data.simulation import simulate
 from votecast.errors import ConfigError, DataError, LeakError
 from votecast.judges.ensemble import ensemble
-from votecast.judges.link import link_judge
+from votecast.judges.link_scores import link_judge
 from votecast.judges.recalibrate import calibrate_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import log_loss
@@ -102,7 +102,7 @@ def test_a_judge_of_unknown_training_prompts_stays_one(judge: TrainedJudge, othe
 
 
 @pytest.mark.parametrize("by", [None, "turns", "language", "source"])
-def test_what_is_read_back_forecasts_the_same_bits(
+def test_what_is_read_back_predictions_the_same_bits(
     judge: TrainedJudge, others: Battles, tmp_path: Path, by: str | None
 ) -> None:
     once = calibrate_judge(judge, others[:200], by=by, draws=0)
@@ -212,7 +212,7 @@ def test_a_judge_made_of_judges_is_calibrated_like_any_other(
 
 
 @pytest.mark.parametrize(
-    ("method", "gain", "said"),
+    ("method", "gain", "message"),
     [
         ("shift", (0.02, 0.03), "Its probabilities are now calibrated to people like those who cast these votes"),
         ("shift", (-0.02, 0.03), "The gain is within chance"),
@@ -221,11 +221,11 @@ def test_a_judge_made_of_judges_is_calibrated_like_any_other(
     ],
 )
 def test_the_card_describes_what_was_done_and_measured(
-    judge: TrainedJudge, others: Battles, tmp_path: Path, method: str, gain: tuple[float, float], said: str
+    judge: TrainedJudge, others: Battles, tmp_path: Path, method: str, gain: tuple[float, float], message: str
 ) -> None:
     made = calibrate_judge(judge, others[:100], method=method, draws=0)
     made.notes["calibration"][-1]["gain"] = {"value": sum(gain) / 2, "low": gain[0], "high": gain[1]}
     made.save_pretrained(tmp_path / "judge")
     card = (tmp_path / "judge" / "README.md").read_text()
-    assert said in card
+    assert message in card
     assert ("are now calibrated" in card) == (gain[0] > 0)

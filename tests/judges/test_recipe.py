@@ -83,13 +83,13 @@ def test_a_small_form_lies_between_the_recipe_and_the_overrides(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "message"),
     [("small: 3", "small holds int"), ("small: {fols: {n: 2}}", r"mine\.yaml, small form: fols.*did you mean folds")],
 )
-def test_faults_of_a_small_form_are_found_whichever_form_is_wanted(tmp_path, block, said):
+def test_faults_of_a_small_form_are_found_whichever_form_is_wanted(tmp_path, block, message):
     (tmp_path / "mine.yaml").write_text(f"family: baseline\n{block}\n")
     for small in (False, True):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             load_recipe(tmp_path / "mine.yaml", small=small)
 
 

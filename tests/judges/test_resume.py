@@ -41,7 +41,7 @@ def votes() -> Battles:
 
 
 class Figures:
-    """Figures that cost nothing: the mean forecast."""
+    """Figures that cost nothing: the mean prediction."""
 
     def __init__(self, judge: TrainedJudge, *_: object) -> None:
         self.mean = judge.fitted.out_of_fold.raw.mean(axis=0).tolist()
@@ -172,11 +172,11 @@ def test_leftover_work_is_never_taken_or_dropped_unasked(votes: Battles, tmp_pat
     assert (work / "fold_1" / "done").is_dir()
     with pytest.raises(ArtifactError, match=r"holds partial output for .*--resume.*--overwrite"):
         votecast.train("cheap", votes, out=out, overrides=SMALL)
-    for overrides, rows, said in (
+    for overrides, rows, message in (
         (SMALL | {"model.steps": 4}, votes, r"recipe\.model\.steps is 4, there 3"),
         (SMALL, votes[:50], r"data\.battles is .*, there "),
     ):
-        with pytest.raises(ConfigError, match=rf"of another recipe or other data: {said}.*drop --resume") as caught:
+        with pytest.raises(ConfigError, match=rf"of another recipe or other data: {message}.*drop --resume") as caught:
             votecast.train("cheap", rows, out=out, overrides=overrides, resume=True)
         assert not getattr(caught.value, "__notes__", [])
     with (

@@ -56,7 +56,7 @@ def link(
         overwrite: Replace an existing judge folder.
     """
     check_outputs(json, settings_of_json(json), overwrite=overwrite)
-    from votecast.judges.link import link as link_votes
+    from votecast.judges.link_scores import link as link_votes
 
     options: dict[str, Any] = {"method": method, "length": length, "bare": bare, "name": name}
     options |= {} if reading.seed is None else {"seed": reading.seed}
@@ -100,7 +100,7 @@ def show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
 
 def show_link(found: Mapping[str, Any]) -> None:
     """Show the parameters of a link, with their intervals."""
-    from votecast.calibration.link import Link
+    from votecast.calibration.score_link import Link
 
     fitted = f"fitted on {found['votes']:,} votes" if found["fitted"] else "not fitted"
     say(f"Link: {found['method']}, {fitted}; {Link.from_dict(found).tie_at_zero:.1%} ties where nothing is ahead\n")

@@ -21,7 +21,14 @@ from votecast.data.work_folder import work_folder
 from votecast.errors import ConfigError, JudgeError
 from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values, read_side_file
 from votecast.judges.predict_batch import add_truncations, cite, set_inference, truncation_shares, unscored_path
-from votecast.judges.ranking import GROUP, Asker, Forecast, Ranking, in_groups, ranked
+from votecast.judges.rank_candidates import (
+    GROUP,
+    PairPredictions,
+    PairPredictor,
+    Ranking,
+    group_candidates,
+    rank_group,
+)
 from votecast.types import Judge
 
 Top = int | str | None
@@ -56,9 +63,9 @@ def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
         >>> ranking.index, ranking.scores[0] == ranking.scores[2], round(sum(ranking.scores), 9)
         (1, True, 1.5)
     """
-    asker, found = Asker(judge), list[Ranking]()
-    for group in in_groups(candidates_of(rows)):
-        for row, ranking in zip(group, ranked(group, asker.forecast(group)), strict=True):
+    predictor, found = PairPredictor(judge), list[Ranking]()
+    for group in group_candidates(candidates_of(rows)):
+        for row, ranking in zip(group, rank_group(group, predictor.predict(group)), strict=True):
             if isinstance(ranking, str):
                 raise JudgeError(f"row {row.id!r} cannot be ranked: {ranking}; leave out what cannot be scored")
             found.append(ranking)
@@ -111,7 +118,7 @@ def rerank_file(
     container_of(out)  # an unknown suffix is an error before any work
     set_inference(judge, inference or {})
     run = _RerankRun(source, out, reader, progress)
-    run.judge, run.top, run.inference, run.asker = judge, top, dict(inference or {}), Asker(judge)
+    run.judge, run.top, run.inference, run.predictor = judge, top, dict(inference or {}), PairPredictor(judge)
     report = run.run(resume=resume, overwrite=overwrite).report
     return {
         "rows": run.rows,
@@ -130,7 +137,7 @@ def rerank_file(
 class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
     shard_rows = None
     judge: Judge
-    asker: Asker
+    predictor: PairPredictor
     top: Top
     inference: dict[str, object]
     candidates = 0
@@ -171,7 +178,7 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
     def batches(self, rows: CandidateReader) -> Iterator[list[Candidates]]:
         self.kinds = {"prompt": "text", "best": "text"}
         with (work_folder(self.out) / _LINES).open("w", encoding="utf-8") as self.lines:
-            yield from in_groups(rows)
+            yield from group_candidates(rows)
 
     def fingerprint(self, batch: list[Candidates]) -> str:
         digest = hashlib.sha256()
@@ -187,14 +194,14 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
         self._digest.update(bytes.fromhex(fingerprint))
 
     def compute(self, batch: list[Candidates], before: int) -> Shard:  # noqa: ARG002 - places are counted in pairs
-        return self.asker.forecast(batch, after=self.pairs).shard()
+        return self.predictor.predict(batch, after=self.pairs).shard()
 
     def keep(self, batch: list[Candidates], shard: Shard, before: int) -> None:
         """Rank the candidates, a line for each row that can be ranked."""
-        found = Forecast.of(shard)
+        found = PairPredictions.of(shard)
         self.pairs += len(found.ids)
         self.truncations = add_truncations(self.truncations, found.cut)
-        for place, (row, ranking) in enumerate(zip(batch, ranked(batch, found), strict=True), start=before + 1):
+        for place, (row, ranking) in enumerate(zip(batch, rank_group(batch, found), strict=True), start=before + 1):
             if isinstance(ranking, str):
                 self.unscored.append({"id": row.id, "row": place, "reason": ranking})
             else:

@@ -20,7 +20,7 @@ from votecast.calibration import make_calibrator
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, DataError, JudgeError, LeakError, UnscoredRowsError
-from votecast.judges.cascade_thresholds import Goal, Ints, Plan, Trial, choose, fit_plan, frontier
+from votecast.judges.cascade_thresholds import Goal, Ints, Routing, Trial, choose, fit_routing, frontier
 from votecast.judges.composite import CompositeModel, CompositeSettings
 from votecast.judges.ensemble import joint_notes
 from votecast.judges.evaluate import evaluate, vote_clusters
@@ -60,9 +60,9 @@ class CascadeSettings(CompositeSettings):
         return self
 
     @property
-    def plan(self) -> Plan:
+    def routing(self) -> Routing:
         """Which rows are passed on."""
-        return Plan(self.thresholds)
+        return Routing(self.thresholds)
 
 
 class CascadeModel(CompositeModel):
@@ -88,7 +88,7 @@ class CascadeModel(CompositeModel):
         """
         if not self.judges:
             raise JudgeError("this cascade holds no judges yet; make one with votecast cascade")
-        plan, n, rows = self.settings.plan, len(prepared), np.arange(len(prepared))
+        routing, n, rows = self.settings.routing, len(prepared), np.arange(len(prepared))
         out, truncation = np.empty((n, 3)), None  # of every row, that of the judge that answers it
         for stage, judge in enumerate(self.judges):
             try:
@@ -101,7 +101,7 @@ class CascadeModel(CompositeModel):
             if truncation is not None:  # nothing is counted of rows that were read whole
                 truncation.kept[rows], truncation.full[rows] = (0, 0) if cut is None else (cut.kept, cut.full)
             if stage + 1 < len(self.judges):
-                rows = rows[plan.passes_on(stage, out[rows])]
+                rows = rows[routing.passes_on(stage, out[rows])]
             if not len(rows):
                 break
         self._truncation = prepared, truncation
@@ -183,20 +183,14 @@ def cascade(
     rows = np.arange(len(battles))
     path = frontier(trial, rows, seed)
     chosen = choose(trial, rows, path, goal)
-    plan = fit_plan(trial.predictions, path[chosen][0])
-    # how good the whole procedure is, choice and all: run on the other folds for each fold
+    routing = fit_routing(trial.predictions, path[chosen][0])
     folds = trial.folds(rows, seed)
-    plans = []
-    for fold in range(int(folds.max()) + 1):
-        others = rows[folds != fold]
-        path_there = frontier(trial, others, seed)
-        notches = path_there[choose(trial, others, path_there, goal)][0]
-        plans.append(fit_plan(trial.predictions[:, others], notches))
-    stage = _answering(plans, folds, trial.predictions)
+    routings = _fit_routings(trial, folds, goal, seed)
+    stage = _answering(routings, folds, trial.predictions)
     p = trial.predictions[stage, rows]
     swapped = None
     if trial.swapped is not None:
-        swapped = trial.swapped[_answering(plans, folds, trial.swapped), rows]
+        swapped = trial.swapped[_answering(routings, folds, trial.swapped), rows]
 
     recipe = load_recipe(
         {
@@ -204,7 +198,7 @@ def cascade(
             "name": name or "cascade",
             "seed": seed,
             "calibration": {"method": "none"},
-            "model": {"judges": len(named), "thresholds": plan.thresholds},
+            "model": {"judges": len(named), "thresholds": routing.thresholds},
         }
     )
     model = CascadeModel(recipe.model, seed=seed, judges=list(named.values()))
@@ -212,7 +206,7 @@ def cascade(
     hashes = PromptHashes.of(battles, seed=seed) if hashes is None else hashes.joined(battles)
     held = OutOfFold.of_battles(battles, p, fold=folds, clusters=trial.clusters, swapped=swapped)
     facts = describe_votes(battles, trial.targets) | {
-        "folds": {"method": "grouped", "n": len(plans), "sizes": np.bincount(folds).tolist()},
+        "folds": {"method": "grouped", "n": len(routings), "sizes": np.bincount(folds).tolist()},
         "prompt_clusters": int(trial.clusters.max()) + 1,
     }
     judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts))
@@ -222,17 +216,8 @@ def cascade(
     remarks += _remarks(list(named), trial, points[chosen])
     found = {
         "goal": str(goal),
-        "judges": [
-            {
-                "label": label,
-                "name": one.name,
-                "hash": one.hash,
-                "seconds_per_1000": 1000 * took,
-                "log_loss": log_loss(trial.targets, own, trial.weights),
-            }
-            for (label, one), took, own in zip(named.items(), trial.seconds, trial.predictions, strict=True)
-        ],
-        "thresholds": list(plan.thresholds),
+        "judges": _describe_judges(named, trial),
+        "thresholds": list(routing.thresholds),
         "frontier": points,
         "chosen": chosen,
         "measured": _describe_point(trial, stage, options),
@@ -247,13 +232,37 @@ def cascade(
     return judge
 
 
-def _answering(plans: Sequence[Plan], folds: Ints, predictions: NDArray[np.float64]) -> Ints:
-    """Return which judge answers each row, under the plan of its fold."""
+def _fit_routings(trial: Trial, folds: Ints, goal: Goal, seed: int) -> list[Routing]:
+    """Run the whole procedure, choice and all, on the other folds of each fold, to measure how good it is."""
+    rows, routings = np.arange(len(folds)), []
+    for fold in range(int(folds.max()) + 1):
+        others = rows[folds != fold]
+        path = frontier(trial, others, seed)
+        notches = path[choose(trial, others, path, goal)][0]
+        routings.append(fit_routing(trial.predictions[:, others], notches))
+    return routings
+
+
+def _answering(routings: Sequence[Routing], folds: Ints, predictions: NDArray[np.float64]) -> Ints:
+    """Return which judge answers each row, under the routing of its fold."""
     stage = np.zeros(len(folds), dtype=np.int64)
-    for fold, plan in enumerate(plans):
+    for fold, routing in enumerate(routings):
         here = folds == fold
-        stage[here] = plan.answering(predictions[:, here])
+        stage[here] = routing.answering(predictions[:, here])
     return stage
+
+
+def _describe_judges(judges: Mapping[str, TrainedJudge], trial: Trial) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": label,
+            "name": judge.name,
+            "hash": judge.hash,
+            "seconds_per_1000": 1000 * took,
+            "log_loss": log_loss(trial.targets, p, trial.weights),
+        }
+        for (label, judge), took, p in zip(judges.items(), trial.seconds, trial.predictions, strict=True)
+    ]
 
 
 def _describe_point(trial: Trial, stage: Ints, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,8 +31,8 @@ Notches = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which rows each judge passes on.
+class Routing:
+    """The thresholds of a cascade: which rows each judge passes on.
 
     A row is passed on where the entropy of the prediction reaches the threshold of the judge that made it. Confidence
     alone is what a cascade of calibrated judges needs, where no judge is better on some kinds of rows and worse on
@@ -44,7 +44,7 @@ class Plan:
 
     Example:
         >>> cheap, dear = np.array([[0.9, 0.05, 0.05], [0.3, 0.3, 0.4]]), np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-        >>> Plan((1.0,)).answering(np.stack([cheap, dear])).tolist()
+        >>> Routing((1.0,)).answering(np.stack([cheap, dear])).tolist()
         [0, 1]
     """
 
@@ -76,7 +76,7 @@ def entropy(p: Probabilities) -> Floats:
     return np.maximum(-row_sum(clipped * np.log(clipped)), 0.0)
 
 
-def fit_plan(predictions: Floats, notches: Sequence[int]) -> Plan:
+def fit_routing(predictions: Floats, notches: Sequence[int]) -> Routing:
     """Fit thresholds that hold back given twentieths of these rows, each halfway between the scores of two rows.
 
     Args:
@@ -85,7 +85,7 @@ def fit_plan(predictions: Floats, notches: Sequence[int]) -> Plan:
 
     Example:
         >>> p = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.5, 0.3, 0.2], [0.4, 0.3, 0.3]])
-        >>> fit_plan(np.stack([p, p]), [10]).passes_on(0, p).tolist()
+        >>> fit_routing(np.stack([p, p]), [10]).passes_on(0, p).tolist()
         [False, False, True, True]
     """
     thresholds: list[float | None] = []
@@ -98,7 +98,7 @@ def fit_plan(predictions: Floats, notches: Sequence[int]) -> Plan:
         above = scores[scores > scores[held - 1]]
         is_between = len(above) and notch < NOTCHES
         thresholds.append(float((scores[held - 1] + above[0]) / 2) if is_between else None)
-    return Plan(tuple(thresholds))
+    return Routing(tuple(thresholds))
 
 
 @dataclass(frozen=True)
@@ -182,8 +182,8 @@ def route(trial: Trial, rows: Ints, notches: Notches, seed: int) -> Ints:
     folds, stage = trial.folds(rows, seed), np.zeros(len(rows), dtype=np.int64)
     for fold in np.unique(folds):
         here = folds == fold
-        plan = fit_plan(trial.predictions[:, rows[~here]], notches)
-        stage[here] = plan.answering(trial.predictions[:, rows[here]])
+        routing = fit_routing(trial.predictions[:, rows[~here]], notches)
+        stage[here] = routing.answering(trial.predictions[:, rows[here]])
     return stage
 
 

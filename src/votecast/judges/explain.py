@@ -260,14 +260,6 @@ def _layout(a: Look, b: Look, _: Look) -> str:
     return _counts(a, b, "layout", f"Plain text: {one} in answer A, {two} in answer B.")
 
 
-def _code(a: Look, b: Look, _: Look) -> str:
-    return _counts(a, b, "code", "Neither answer shows code or sums; what is left are digits and signs.")
-
-
-def _refusal(a: Look, b: Look, _: Look) -> str:
-    return _counts(a, b, "refusal", "Neither answer declines, apologises or warns.")
-
-
 def _counts(a: Look, b: Look, group: str, neither: str) -> str:
     """Count what a group counts in both answers."""
     found = []
@@ -328,10 +320,6 @@ def _sentences(a: Look, b: Look, _: Look) -> str:
     )
 
 
-def _vocabulary(_: Look, __: Look, ___: Look) -> str:
-    return "Words and word beginnings, weighted by how answers with such words fared in the votes."
-
-
 def _likeness(_: Look, __: Look, shared: Look) -> str:
     return f"The answers share {round(100 * shared['likeness_words'])}% of their words; the more, the closer the vote."
 
@@ -355,13 +343,10 @@ def _as_sentence(text: str) -> str:
 _SENTENCES: Final[dict[str, Callable[[Look, Look, Look], str]]] = {
     "length": _length,
     "layout": _layout,
-    "code": _code,
     "closeness": _closeness,
     "language": _language,
-    "refusal": _refusal,
     "phrases": _phrases,
     "sentences": _sentences,
-    "vocabulary": _vocabulary,
     "likeness": _likeness,
     "prompt": _prompt,
 }
@@ -373,10 +358,15 @@ MEASURES: Final = {
 }
 """The features that can be put into words by a number."""
 
-GROUPS: Final = tuple(
-    Group(entry["name"], tuple(entry["features"]), _SENTENCES[entry["sentence"]], tuple(entry.get("covered", ())))
-    for entry in _DATA["groups"]
-)
+
+def _group(entry: Mapping[str, Any]) -> Group:
+    """Make a group; its sentence is a function, a count with a text for no counts, or a text."""
+    name, text = entry["sentence"], entry.get("text", "")
+    sentence = _SENTENCES.get(name) or (lambda a, b, _: _counts(a, b, name, text) if name in _DATA["counted"] else text)
+    return Group(entry["name"], tuple(entry["features"]), sentence, tuple(entry.get("covered", ())))
+
+
+GROUPS: Final = tuple(map(_group, _DATA["groups"]))
 """Every column that a baseline reads belongs to exactly one."""
 
 _GROUP_OF: Final = {name: place for place, group in enumerate(GROUPS) for name in group.features}

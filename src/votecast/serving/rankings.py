@@ -11,7 +11,7 @@ import numpy as np
 
 from votecast.data.candidates import Candidates
 from votecast.errors import DataError
-from votecast.judges.ranking import Forecast, ranked
+from votecast.judges.rank_candidates import PairPredictions, rank_group
 from votecast.serving.pool import size_of
 from votecast.serving.request_errors import Fault, InvalidRequestError
 from votecast.serving.schemas import LeaderboardRequest, RerankRequest
@@ -66,7 +66,7 @@ def rank_candidates(row: Candidates, predictions: Sequence[dict[str, Any]]) -> d
     """
     p = np.array([[each["probabilities"][name] for name in CLASSES] for each in predictions])
     p = p.reshape(-1, len(CLASSES))  # (pairs, 3), also without a pair
-    (ranking,) = ranked([row], Forecast([str(place) for place in range(len(p))], p, {}))
+    (ranking,) = rank_group([row], PairPredictions([str(place) for place in range(len(p))], p, {}))
     assert not isinstance(ranking, str)
     order = [{"index": place, "score": ranking.scores[place]} for place in ranking.order]
     cuts = [each["cut"] for each in predictions]

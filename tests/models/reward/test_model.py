@@ -15,7 +15,7 @@ from tests.models.internlm2 import checkpoint as internlm2_checkpoint
 from tests.models.internlm2 import reward as internlm2_reward
 from transformers import AutoModelForSequenceClassification
 
-from votecast.calibration.link import DEFAULT_LINK
+from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError
 from votecast.inference.engine import Engine

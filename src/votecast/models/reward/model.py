@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from votecast.calibration.link import Link, fit_link
+from votecast.calibration.score_link import Link, fit_link
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError, UnscoredRowsError
@@ -59,8 +59,8 @@ class RewardModel(CausalModel):
     """Any reward model, under a link that makes three probabilities of the gap between two rewards.
 
     Without an adapter nothing is trained but the link, and the model is usable with a link that was not fitted, such as
-    `votecast.calibration.link.DEFAULT_LINK`, as soon as `link` is set. Its folder then names the weights by their hash
-    and does not hold them. The order of the answers plays no part, by construction.
+    `votecast.calibration.score_link.DEFAULT_LINK`, as soon as `link` is set. Its folder then names the weights by their
+    hash and does not hold them. The order of the answers plays no part, by construction.
 
     Args:
         settings: Settings of the family.

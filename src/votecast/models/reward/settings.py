@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from votecast.calibration.link import LinkSettings
+from votecast.calibration.score_link import LinkSettings
 from votecast.models.neural.settings import CausalSettings
 from votecast.text.settings import TextSettings
 

@@ -1,4 +1,4 @@
-"""Merged judges: the same forecasts without a base, found out before anything is written."""
+"""Merged judges: the same predictions without a base, found out before anything is written."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def judge(family: str, arena: Battles, name: str = "tiny:llama", **settings: Any
     ],
     ids=str,
 )
-def test_a_merged_judge_forecasts_the_same_out_of_its_own_folder(
+def test_a_merged_judge_predictions_the_same_out_of_its_own_folder(
     family: str, settings: dict[str, Any], weights: Any, arena: Battles, tmp_path: Path
 ) -> None:
     before = judge(family, arena, **settings)
     after = merge_judge(before, weights)
-    told = after.notes["merged"]
-    assert told["weights"] == weights
-    assert told["of"] == before.hash
-    assert told["largest_difference"] <= TOLERANCE[weights]
+    note = after.notes["merged"]
+    assert note["weights"] == weights
+    assert note["of"] == before.hash
+    assert note["largest_difference"] <= TOLERANCE[weights]
     gap = np.abs(after.predict_proba(arena[:20]) - before.predict_proba(arena[:20])).max()
     assert gap <= TOLERANCE[weights]
     after.save_pretrained(tmp_path / "judge")
@@ -64,7 +64,7 @@ def test_a_base_in_four_bits_becomes_bf16_unless_told_otherwise(arena: Battles) 
     assert made.notes["merged"]["weights"] == made.recipe.dump()["model"]["weights"] == "bf16"
 
 
-def test_a_forecast_that_moves_is_an_error(arena: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prediction_that_moves_is_an_error(arena: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge("decoder", arena, **{"folds.only": 0})
     monkeypatch.setitem(merge_adapters.TOLERANCE, "bf16", 1e-9)
     with pytest.raises(JudgeError, match=r"merged into bf16, a probability moves by .*; merge into fp32"):

@@ -56,7 +56,7 @@ def imported(folder: Path, **options: Any) -> TrainedJudge:
     ],
     ids=str,
 )
-def test_adapters_of_peft_forecast_what_they_did(lora: dict[str, Any], bare: Path, tmp_path: Path) -> None:
+def test_adapters_of_peft_prediction_what_they_did(lora: dict[str, Any], bare: Path, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "checkpoint-10", bare, **lora)
     judge = imported(folder)
     expected = as_system_3(ROWS, base=bare, adapter=folder, length=LENGTH)
@@ -83,7 +83,7 @@ def test_outputs_are_put_into_one_order(bare: Path, tuned: Path) -> None:
     assert np.abs(found - expected[:, [1, 2, 0]]).max() < 1e-5
 
 
-def test_whole_classifiers_and_those_in_four_bits_forecast_what_they_did(bare: Path, tmp_path: Path) -> None:
+def test_whole_classifiers_and_those_in_four_bits_prediction_what_they_did(bare: Path, tmp_path: Path) -> None:
     battles = Battles.from_rows(ROWS)
     plain = imported(bare)
     assert np.abs(plain.predict_proba(battles) - as_system_3(ROWS, base=bare, length=LENGTH)).max() < 1e-5
@@ -199,24 +199,26 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_adapter_that_cannot_be_used_is_one_clear_error(fault: str, tuned: Path, tmp_path: Path) -> None:
-    breaks, said = FAULTS[fault]
+    breaks, message = FAULTS[fault]
     folder = Path(shutil.copytree(tuned, tmp_path / "checkpoint"))
     breaks(folder)
-    with pytest.raises(ArtifactError, match=said):
+    with pytest.raises(ArtifactError, match=message):
         imported(folder)
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"hidden_size": 64, "head_dim": 16}, "its head reads 32 numbers, and .* gives 64; pass --base"),
         ({"num_hidden_layers": 1}, "it has layers 1 to 1, and the base has 1"),
         ({"intermediate_size": 48}, r"another base: .*up_proj.lora_B.* \(64, 4\).* \(48, 4\)"),
     ],
 )
-def test_an_adapter_for_another_base_is_refused(config: dict[str, Any], said: str, bare: Path, tmp_path: Path) -> None:
+def test_an_adapter_for_another_base_is_refused(
+    config: dict[str, Any], message: str, bare: Path, tmp_path: Path
+) -> None:
     folder = adapter(tmp_path / "checkpoint", bare, layers_to_transform=[1], target_modules=["up_proj"])
-    with pytest.raises(ArtifactError, match=said):
+    with pytest.raises(ArtifactError, match=message):
         imported(folder, base=str(base(tmp_path / "other", **config)))
 
 
@@ -250,13 +252,13 @@ def test_a_tokenizer_without_padding_and_end_of_text_is_refused(bare: Path, tmp_
         imported(folder)
 
 
-def test_labels_that_nobody_knows_have_to_be_told(tuned: Path) -> None:
+def test_unknown_labels_have_to_be_given(tuned: Path) -> None:
     with pytest.raises(ConfigError, match="does not say which of its outputs is a, b or tie; pass --labels"):
         imported(tuned, labels=None)
 
 
 def test_folds_that_do_not_belong_together_are_refused(bare: Path, tuned: Path, tmp_path: Path) -> None:
     other = adapter(tmp_path / "wide", bare, r=8, layers_to_transform=[1])
-    for folders, said in (([tuned, other], "of another make"), ([tuned, tuned], "hold the same weights")):
-        with pytest.raises(VotecastError, match=said):
+    for folders, message in (([tuned, other], "is another architecture"), ([tuned, tuned], "hold the same weights")):
+        with pytest.raises(VotecastError, match=message):
             import_judge(folders, family="decoder", labels=["a", "b", "tie"], settings=SHOWN)

@@ -91,8 +91,8 @@ def test_raw_cells_in_the_shown_order_give_what_system_1_gave(folds: list[Path],
 
 def test_both_orders_are_averaged_unless_one_is_asked_for(folds: list[Path], battles: Battles) -> None:
     both, shown = (import_judge(folds[:1], settings=SHORT | {"model.orders": o}) for o in ("both", "shown"))
-    exchanged = [1, 0, 2]
-    one, two = shown.predict_proba(battles), shown.predict_proba(battles.swapped())[:, exchanged]
+    swapped = [1, 0, 2]
+    one, two = shown.predict_proba(battles), shown.predict_proba(battles.swapped())[:, swapped]
     assert np.abs(one - two).max() > 1e-4
     assert np.abs(both.predict_proba(battles) - (one + two) / 2).max() < 1e-6
 
@@ -118,14 +118,16 @@ def test_names_in_the_config_say_what_the_outputs_are_and_labels_overrule_them(
     named = checkpoint(tmp_path / "named", names={0: "Model_B", 1: "model_a", 2: "tie"})
     with pytest.raises(ConfigError, match="'LABEL_0', 'LABEL_1', 'LABEL_2'.*--labels a,b,tie"):
         import_judge([plain])
-    said = import_judge([named], settings=SHORT).predict_proba(battles)
-    assert np.array_equal(said, import_judge([plain], labels=["b", "a", "tie"], settings=SHORT).predict_proba(battles))
-    assert not caplog.records
-    told = import_judge([named], labels=["a", "b", "tie"], settings=SHORT)
+    message = import_judge([named], settings=SHORT).predict_proba(battles)
     assert np.array_equal(
-        told.predict_proba(battles), import_judge([plain], labels=LABELS, settings=SHORT).predict_proba(battles)
+        message, import_judge([plain], labels=["b", "a", "tie"], settings=SHORT).predict_proba(battles)
     )
-    assert "taken is what was given" in caplog.text
+    assert not caplog.records
+    given = import_judge([named], labels=["a", "b", "tie"], settings=SHORT)
+    assert np.array_equal(
+        given.predict_proba(battles), import_judge([plain], labels=LABELS, settings=SHORT).predict_proba(battles)
+    )
+    assert "the given labels win" in caplog.text
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], ["a", "b", "c"], ["a", "a", "tie"], [""]])
@@ -143,7 +145,7 @@ def test_nothing_is_changed_and_the_same_folders_give_the_same_judge(folds: list
     assert not list((tmp_path / "one").rglob("*.bin"))
 
 
-def test_a_saved_judge_says_where_it_is_from_and_what_nobody_knows(
+def test_a_saved_judge_says_where_it_is_from_and_what_is_unknown(
     folds: list[Path], tmp_path: Path, battles: Battles
 ) -> None:
     judge = import_judge(folds, name="old", settings=SHORT)
@@ -156,8 +158,8 @@ def test_a_saved_judge_says_where_it_is_from_and_what_nobody_knows(
     digest = hashlib.sha256((folds[0] / "model.safetensors").read_bytes()).hexdigest()
     assert members[0]["sha256"] == {"model.safetensors": digest}
     card = (tmp_path / "judge" / "README.md").read_text()
-    for said in ("# old", "trained elsewhere", digest, "no leak check is possible", "calibration: none", "3 models"):
-        assert said in card
+    for message in ("# old", "trained elsewhere", digest, "no leak check is possible", "calibration: none", "3 models"):
+        assert message in card
     assert "trained on all rows" not in card
     with pytest.raises(ConfigError, match="trained elsewhere and has no folds"):
         train("baseline", battles, folds_from=tmp_path / "judge")
@@ -280,7 +282,7 @@ BROKEN = {
     ),
     "no numbers": (
         weights(lambda found: found | {"classifier.bias": torch.full((3,), torch.nan)}),
-        "forecast .nan, nan, nan. for row 1",
+        "predicted .nan, nan, nan. for row 1",
     ),
     "an unknown type": (configured(model_type="unheard-of"), "cannot be loaded"),
     "a model of pictures": (configured(model_type="vit"), "no sequence classifier of the type 'vit'"),
@@ -290,17 +292,17 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list[Path], tmp_path: Path) -> None:
-    harm, said = BROKEN[fault]
+    harm, message = BROKEN[fault]
     folder = Path(shutil.copytree(folds[0], tmp_path / "fold"))
     harm(folder)
-    with pytest.raises(VotecastError, match=said) as error:
+    with pytest.raises(VotecastError, match=message) as error:
         import_judge([folder], labels=LABELS)
     assert str(folder) in str(error.value)
     assert not (folder / "ran").exists()
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("made", "message"),
     [
         ({"outputs": 2}, "has 2 outputs; a judge has three, a, b and tie"),
         ({"sep_token": None}, "has no separator"),
@@ -310,15 +312,15 @@ def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list
         ({"config": {"vocab_size": 100}}, "the tokenizer has 261 tokens and the model 100"),
     ],
 )
-def test_a_model_that_cannot_be_a_judge_is_one_clear_error(made: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_a_judge_is_one_clear_error(made: dict[str, Any], message: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "fold", **made)
-    with pytest.raises(VotecastError, match=said) as error:
+    with pytest.raises(VotecastError, match=message) as error:
         import_judge([folder], labels=LABELS, settings=SHORT)
     assert str(folder) in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         ({"kind": "bert"}, "another architecture .BertForSequenceClassification.* than"),
         ({"config": {"num_hidden_layers": 1}}, "another architecture"),
@@ -327,16 +329,16 @@ def test_a_model_that_cannot_be_a_judge_is_one_clear_error(made: dict[str, Any],
     ],
 )
 def test_folds_that_do_not_belong_together_are_refused(
-    other: dict[str, Any], said: str, folds: list[Path], tmp_path: Path
+    other: dict[str, Any], message: str, folds: list[Path], tmp_path: Path
 ) -> None:
     folder = checkpoint(tmp_path / "other", **({"seed": 9} | other))
-    with pytest.raises(ArtifactError, match=said):
+    with pytest.raises(ArtifactError, match=message):
         import_judge([folds[0], folder], settings=SHORT)
 
 
 def test_an_output_never_covers_a_checkpoint(tmp_path: Path) -> None:
     for out in ("folds", "folds/0", "folds/0/judge", "folds/../folds/0"):
-        with pytest.raises(ArtifactError, match="is left alone; name another output"):
+        with pytest.raises(ArtifactError, match="name an output apart from it"):
             check_apart(tmp_path / out, [tmp_path / "folds" / "0"])
     check_apart(tmp_path / "judge", [tmp_path / "folds" / "0"])
 

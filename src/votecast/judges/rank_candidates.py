@@ -1,4 +1,7 @@
-"""Candidates of a prompt against each other: which pairs to ask a judge for, and what follows from its forecasts."""
+"""Rank the candidate responses of a prompt: the pairs to predict, and the ranking that follows.
+
+`votecast rerank` and the service call it.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,13 @@ from votecast.types import Judge, Probabilities, swap_columns
 Wins = NDArray[np.float64]
 
 GROUP = 1024
-"""Pairs that are asked for at once, of as many prompts as they come from; a prompt with more is a group of its own."""
+"""Pairs that are predicted at once, from as many prompts as fill them; a prompt with more is a group of its own."""
 
 _EVEN = 0.5
 _CUT, _REASONS = "cut", "reasons"
 _SAME = 1e-3
+"""Probabilities that move by no more when the responses are swapped are taken as equal."""
+
 _PROBES = (
     ("Name the capital of France.", "Paris.", "I am not sure; it may be London, or perhaps Berlin."),
     ("Write a line about rain.", "Rain drums softly on the roof of the old barn.", "rain rain rain"),
@@ -53,14 +58,14 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What a judge says of pairs.
+class PairPredictions:
+    """Predictions for pairs of candidates.
 
     Args:
         ids: Names of the pairs.
-        p: Probabilities, shape (n, 3); not numbers where a pair cannot be scored.
+        p: Probabilities, shape (n, 3); NaN where a pair cannot be scored.
         reasons: Why, for each of these.
-        cut: Sums of what the judge did not get to see.
+        cut: Sums of the truncation.
     """
 
     ids: list[str]
@@ -69,20 +74,20 @@ class Forecast:
     cut: Truncations = None
 
     def shard(self) -> Shard:
-        """The form in which it is kept."""
+        """Return the form in which a resumable run keeps them."""
         reasons = {str(row): reason for row, reason in self.reasons.items()}
         return Shard(self.ids, self.p, {_CUT: self.cut, _REASONS: reasons})
 
     @classmethod
-    def of(cls, shard: Shard) -> Forecast:
-        """What was kept."""
+    def of(cls, shard: Shard) -> PairPredictions:
+        """Read what `shard` returned."""
         kept = shard.cut or {}
         reasons = {int(row): reason for row, reason in kept[_REASONS].items()}
         return cls(shard.ids, shard.probabilities, reasons, kept[_CUT])
 
 
-class Asker:
-    """Asks a judge for all pairs of candidates, in both orders if it goes by the order.
+class PairPredictor:
+    """Predict all pairs of candidates, in both orders where the judge depends on the order.
 
     Args:
         judge: Any judge.
@@ -92,40 +97,36 @@ class Asker:
         self._judge = judge
         self._orders = 0
 
-    def forecast(self, group: list[Candidates], *, after: int = 0) -> Forecast:
-        """What the judge says of every pair of each prompt's different answers.
+    def predict(self, group: list[Candidates], *, after: int = 0) -> PairPredictions:
+        """Predict every pair of each prompt's distinct candidates.
 
         Args:
             group: The prompts.
             after: Pairs that came before, for messages.
 
         Raises:
-            DataError: If it is no distribution.
+            DataError: If a prediction is no probability distribution.
         """
         ids, parts, reasons, cut = list[str](), [np.empty((0, 3))], dict[int, str](), None
-        for battles in _battles(group):
-            found = self._ask(battles, after)
+        for battles in _pair_battles(group):
+            found = self._predict(battles, after)
             reasons |= {len(ids) + row: reason for row, reason in found.reasons.items()}
             ids += battles.ids
             parts.append(found.p)
             cut = add_truncations(cut, found.cut)
-        return Forecast(ids, np.concatenate(parts), reasons, cut)
+        return PairPredictions(ids, np.concatenate(parts), reasons, cut)
 
-    def _ask(self, battles: Battles, after: int) -> Forecast:
-        self._orders = self._orders or (1 if self._is_fair() else 2)
-        shown = self._ask_as_shown(battles, after)
+    def _predict(self, battles: Battles, after: int) -> PairPredictions:
+        self._orders = self._orders or (1 if self._is_symmetric() else 2)
+        shown, reasons = predict_scorable(self._judge, battles, after=after)
         if self._orders == 1:
-            return shown
-        swapped = self._ask_as_shown(battles.swapped(), after)
-        p = (shown.p + swap_columns(swapped.p)) / 2
-        return Forecast(shown.ids, p, swapped.reasons | shown.reasons, add_truncations(shown.cut, swapped.cut))
+            return PairPredictions(battles.ids, shown.probabilities, reasons, shown.cut)
+        swapped, others = predict_scorable(self._judge, battles.swapped(), after=after)
+        p = (shown.probabilities + swap_columns(swapped.probabilities)) / 2
+        return PairPredictions(battles.ids, p, others | reasons, add_truncations(shown.cut, swapped.cut))
 
-    def _ask_as_shown(self, battles: Battles, after: int) -> Forecast:
-        found, reasons = predict_scorable(self._judge, battles, after=after)
-        return Forecast(battles.ids, found.probabilities, reasons, found.cut)
-
-    def _is_fair(self) -> bool:
-        """Whether the order of the answers plays no part: as the family says, or as a few pairs show."""
+    def _is_symmetric(self) -> bool:
+        """Return whether swapping the responses only swaps a and b: by its family, or on a few probes."""
         members = getattr(getattr(self._judge, "fitted", None), "members", None)
         if members and not any(member.order_matters for member in members):
             return True
@@ -135,12 +136,12 @@ class Asker:
         return bool(np.abs(shown.probabilities - swap_columns(swapped.probabilities)).max() <= _SAME)
 
 
-def in_groups(rows: Iterable[Candidates]) -> Iterator[list[Candidates]]:
-    """As many rows together as make `GROUP` pairs, at least one and at most `GROUP`.
+def group_candidates(rows: Iterable[Candidates]) -> Iterator[list[Candidates]]:
+    """Group rows so that each group has up to `GROUP` pairs, and at least one and at most `GROUP` rows.
 
     Example:
         >>> rows = [Candidates.of({"prompt": "?", "candidates": list("abcdefgh")[:n]}) for n in (8, 1, 8)]
-        >>> [len(group) for group in in_groups(rows * 30)]
+        >>> [len(group) for group in group_candidates(rows * 30)]
         [54, 36]
     """
     group: list[Candidates] = []
@@ -160,13 +161,13 @@ def _pairs(row: Candidates) -> int:
     return len(row.distinct) * (len(row.distinct) - 1) // 2
 
 
-def _battles(group: list[Candidates]) -> Iterator[Battles]:
-    """Every pair of different answers of each prompt, that whose hash comes first as a; at most `GROUP` at a time."""
+def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
+    """Yield every pair of distinct candidates, at most `GROUP` at a time; the one whose hash comes first is a."""
     pairs = [(row, one, other) for row in group for one, other in combinations(range(len(row.distinct)), 2)]
     for start in range(0, len(pairs), GROUP):
         part = pairs[start : start + GROUP]
         columns = {
-            "id": pa.array([_name(*each) for each in part], SCHEMA.field("id").type),
+            "id": pa.array([_pair_name(*each) for each in part], SCHEMA.field("id").type),
             "prompt": pa.array([row.prompt for row, _, _ in part], TURNS),
             "response_a": pa.array([row.distinct[one] for row, one, _ in part], TURNS),
             "response_b": pa.array([row.distinct[other] for row, _, other in part], TURNS),
@@ -174,16 +175,16 @@ def _battles(group: list[Candidates]) -> Iterator[Battles]:
         yield Battles(pa.table(columns))
 
 
-def _name(row: Candidates, one: int, other: int) -> str:
+def _pair_name(row: Candidates, one: int, other: int) -> str:
     return f"{row.id}: candidates {row.places.index(one) + 1} and {row.places.index(other) + 1}"
 
 
-def ranked(group: list[Candidates], found: Forecast) -> Iterator[Ranking | str]:
-    """Rankings of the rows of a group; for a row of which a pair cannot be scored, the reason instead.
+def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Ranking | str]:
+    """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead.
 
     Args:
         group: The rows.
-        found: What `Asker.forecast` says of them.
+        found: The predictions of `PairPredictor.predict` for them.
     """
     wins, start = found.p[:, 0] + found.p[:, 2] / 2, 0
     for row in group:
@@ -197,9 +198,9 @@ def ranked(group: list[Candidates], found: Forecast) -> Iterator[Ranking | str]:
 
 
 def _ranking(row: Candidates, wins: Wins) -> Ranking:
-    """A ranking from the chance that the first of each pair of different answers wins."""
+    """Rank from the probability that the first of each pair of distinct candidates wins."""
     different, places, n = len(row.distinct), np.array(row.places), len(row.places)
-    rates = np.full((different, different), _EVEN)
+    rates = np.full((different, different), _EVEN)  # (candidates, candidates): win rate of row against column
     first, second = np.triu_indices(different, 1)
     rates[first, second], rates[second, first] = wins, 1 - wins
     beaten = rates @ np.bincount(places, minlength=different) - _EVEN  # but not itself

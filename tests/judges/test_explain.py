@@ -52,7 +52,7 @@ def effects(reasons: list[Reason]) -> dict[str, float]:
     return {reason.name: reason.effect for reason in reasons}
 
 
-def check_sums_and_exchange(judge: TrainedJudge, battles: Battles) -> None:
+def check_sums_and_swap(judge: TrainedJudge, battles: Battles) -> None:
     p, found = judge.predict_proba(battles), reasons_of(judge, battles)
     for row, reasons, turned in zip(p, found, reasons_of(judge, battles.swapped()), strict=True):
         assert sum(effects(reasons).values()) == pytest.approx(row[0] - row[1], abs=1e-9)
@@ -60,23 +60,23 @@ def check_sums_and_exchange(judge: TrainedJudge, battles: Battles) -> None:
 
 
 def test_effects_add_up_to_the_lead_and_change_sides_with_the_answers(bundled: TrainedJudge) -> None:
-    check_sums_and_exchange(bundled, Battles.from_rows(ROWS))
+    check_sums_and_swap(bundled, Battles.from_rows(ROWS))
 
 
 def test_effects_go_through_folds_and_calibration_by_groups() -> None:
     battles, _ = next(simulate(rows=200, seed=3, batch=200))
     overrides = {"folds.n": 2, "model.inner_folds": 2, "model.trees.rounds": 20, "calibration.method": "isotonic"}
     fitted = TrainedJudge("baseline", overrides).fit(battles)
-    check_sums_and_exchange(fitted, battles[:30])
+    check_sums_and_swap(fitted, battles[:30])
     grouped = Grouped(
         "turns", fitted.fitted.calibrator, {"1": Shift().fit(fitted.fitted.out_of_fold.raw, battles.targets())}
     )
     judge = TrainedJudge.of(fitted.recipe, replace(fitted.fitted, calibrator=grouped))
     assert not np.array_equal(judge.predict_proba(battles), fitted.predict_proba(battles))
-    check_sums_and_exchange(judge, battles[:30])
+    check_sums_and_swap(judge, battles[:30])
 
 
-def test_contributions_are_what_the_forecast_is_made_of(bundled: TrainedJudge) -> None:
+def test_contributions_are_what_the_prediction_is_made_of(bundled: TrainedJudge) -> None:
     model, prepared = bundled.fitted.members[0], PreparedFeatures(extract(Battles.from_rows(ROWS)))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
@@ -88,7 +88,7 @@ def test_a_model_without_trees_or_rows_is_explained_too() -> None:
     rows = [{"prompt": str(i), "response_a": "No.", "response_b": "Yes, " * i, "winner": "b"} for i in range(12)]
     battles = Battles.from_rows(rows)
     judge = TrainedJudge("baseline", {"folds.n": 2, "calibration.method": "none"}).fit(battles)
-    check_sums_and_exchange(judge, battles)
+    check_sums_and_swap(judge, battles)
     assert explain(judge, battles[:0]) == []
 
 
@@ -110,15 +110,15 @@ def test_the_strongest_reason_comes_first(bundled: TrainedJudge) -> None:
 
 def test_reasons_are_told_in_plain_words(bundled: TrainedJudge) -> None:
     first, second, third, *_ = reasons_of(bundled, Battles.from_rows(ROWS))
-    told = [{reason.name: reason.text for reason in reasons} for reasons in (first, second, third)]
-    assert told[0]["Length"].endswith("Answer A has 12 words, answer B has 6 words.")
-    assert told[0]["Layout"].endswith("Answer A: 3 list items, 1 heading, 1 bold phrase; answer B: none of it.")
-    assert told[0]["Refusals and cautions"].endswith("A: none of it; answer B: 2 phrases of refusal, 1 apology.")
-    assert told[0]["The prompt"].startswith("The prompt has 7 words and seems to ask for list")
-    assert told[1]["Language"].endswith("The answers are too short to recognise their languages.")
-    assert told[2]["Length"].endswith("Answer A has 10 characters, answer B has 30 characters.")
-    assert told[2]["Code and figures"].endswith("none of it; answer B: 1 code block, 2 backticks, 1 correct sum.")
-    assert all(text.endswith(".") and "_" not in text for texts in told for text in texts.values())
+    sentences = [{reason.name: reason.text for reason in reasons} for reasons in (first, second, third)]
+    assert sentences[0]["Length"].endswith("Answer A has 12 words, answer B has 6 words.")
+    assert sentences[0]["Layout"].endswith("Answer A: 3 list items, 1 heading, 1 bold phrase; answer B: none of it.")
+    assert sentences[0]["Refusals and cautions"].endswith("A: none of it; answer B: 2 phrases of refusal, 1 apology.")
+    assert sentences[0]["The prompt"].startswith("The prompt has 7 words and seems to ask for list")
+    assert sentences[1]["Language"].endswith("The answers are too short to recognise their languages.")
+    assert sentences[2]["Length"].endswith("Answer A has 10 characters, answer B has 30 characters.")
+    assert sentences[2]["Code and figures"].endswith("none of it; answer B: 1 code block, 2 backticks, 1 correct sum.")
+    assert all(text.endswith(".") and "_" not in text for texts in sentences for text in texts.values())
 
 
 def test_equal_numbers_explain_no_large_effect(bundled: TrainedJudge) -> None:
@@ -135,10 +135,12 @@ def test_equal_numbers_explain_no_large_effect(bundled: TrainedJudge) -> None:
 def test_a_group_tells_first_of_the_feature_that_moved_most() -> None:
     closeness = next(group for group in GROUPS if group.name == "Closeness to the prompt")
     (shown,) = looks(extract(Battles.from_rows([SKY])))
-    told = closeness.text(shown, {"prompt_words_in": 0.1, "prompt_long_words_in": 0.4, "on_topic": 0.2})
-    assert told.startswith("Answer A repeats 100% of the longer words of the prompt, answer B 0%. Answer A repeats")
-    told = closeness.text(shown, {"prompt_words_in": 0.9, "on_topic": 0.2})
-    assert told.startswith("In answer A, 100% of the sentences share a word with the prompt; in answer B, 0%.")
+    sentences = closeness.text(shown, {"prompt_words_in": 0.1, "prompt_long_words_in": 0.4, "on_topic": 0.2})
+    assert sentences.startswith(
+        "Answer A repeats 100% of the longer words of the prompt, answer B 0%. Answer A repeats"
+    )
+    sentences = closeness.text(shown, {"prompt_words_in": 0.9, "on_topic": 0.2})
+    assert sentences.startswith("In answer A, 100% of the sentences share a word with the prompt; in answer B, 0%.")
 
 
 def test_languages_are_told_of_texts_that_are_long_enough(bundled: TrainedJudge) -> None:
@@ -147,10 +149,12 @@ def test_languages_are_told_of_texts_that_are_long_enough(bundled: TrainedJudge)
     rows = [
         {"prompt": "Why?", "response_a": english, "response_b": b} for b in (spanish, english + " It is.", "Sí, claro.")
     ]
-    told = [{r.name: r.text for r in reasons}["Language"] for reasons in reasons_of(bundled, Battles.from_rows(rows))]
-    assert told[0].endswith("nswer A seems to be in English; answer B seems to be in Spanish.")
-    assert told[1].endswith("Both answers seem to be in English.")
-    assert told[2].endswith("nswer A seems to be in English; answer B is too short to recognise its language.")
+    sentences = [
+        {r.name: r.text for r in reasons}["Language"] for reasons in reasons_of(bundled, Battles.from_rows(rows))
+    ]
+    assert sentences[0].endswith("nswer A seems to be in English; answer B seems to be in Spanish.")
+    assert sentences[1].endswith("Both answers seem to be in English.")
+    assert sentences[2].endswith("nswer A seems to be in English; answer B is too short to recognise its language.")
 
 
 def test_every_feature_belongs_to_one_group() -> None:

@@ -1,4 +1,4 @@
-"""What every way of joining judges promises, whatever it has learnt."""
+"""What every way of joining judges promises, whatever it was fitted on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.judges.combining.worlds import world
+from tests.judges.worlds import world
 
 from votecast.errors import ArtifactError, JudgeError
 from votecast.judges.combiners import COMBINERS, Combiner, combiner
@@ -21,7 +21,7 @@ FITTED: dict[str, Combiner] = {name: kind().fit(*WORLD.parts, 0) for name, kind 
 
 
 @pytest.mark.parametrize("name", COMBINERS)
-def test_exchanging_the_answers_exchanges_a_and_b_to_the_last_bit(name: str) -> None:
+def test_swapping_the_responses_swaps_a_and_b_to_the_last_bit(name: str) -> None:
     p = FITTED[name].predict(WORLD.predictions)
     assert np.array_equal(FITTED[name].predict(WORLD.predictions[..., SWAP])[:, SWAP], p)
     assert np.abs(p.sum(axis=1) - 1).max() < 1e-12
@@ -31,7 +31,7 @@ def test_exchanging_the_answers_exchanges_a_and_b_to_the_last_bit(name: str) -> 
 
 
 @pytest.mark.parametrize("name", COMBINERS)
-def test_what_is_learnt_does_not_depend_on_which_answer_is_called_a(name: str) -> None:
+def test_what_is_fitted_does_not_depend_on_which_answer_is_called_a(name: str) -> None:
     other = KINDS[name]().fit(WORLD.predictions[..., SWAP], WORLD.targets[:, SWAP], WORLD.weights, WORLD.groups, 0)
     p, q = FITTED[name].predict(WORLD.predictions), other.predict(WORLD.predictions)
     assert np.abs(p - q).max() < 1e-6
@@ -39,13 +39,13 @@ def test_what_is_learnt_does_not_depend_on_which_answer_is_called_a(name: str) -
 
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(sorted(COMBINERS)), arrays.arrays(float, (3, 4, 3), elements=st.floats(0, 1)))
-def test_any_forecasts_give_distributions(name: str, raw: np.ndarray) -> None:
-    forecasts = (raw + 1e-12) / (raw + 1e-12).sum(axis=-1, keepdims=True)
-    p = FITTED[name].predict(forecasts)
+def test_any_predictions_give_distributions(name: str, raw: np.ndarray) -> None:
+    predictions = (raw + 1e-12) / (raw + 1e-12).sum(axis=-1, keepdims=True)
+    p = FITTED[name].predict(predictions)
     assert np.isfinite(p).all()
     assert (p >= 0).all()
     assert np.abs(p.sum(axis=1) - 1).max() < 1e-9
-    assert np.array_equal(FITTED[name].predict(forecasts[..., SWAP])[:, SWAP], p)
+    assert np.array_equal(FITTED[name].predict(predictions[..., SWAP])[:, SWAP], p)
 
 
 @pytest.mark.parametrize("name", COMBINERS)
@@ -70,14 +70,14 @@ def test_the_same_votes_and_seed_give_the_same_combiner(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMBINERS)
-def test_nothing_forecasts_before_it_has_learnt(name: str) -> None:
+def test_nothing_is_predicted_before_fitting(name: str) -> None:
     with pytest.raises(JudgeError, match="call fit"):
         KINDS[name]().predict(WORLD.predictions)
 
 
 @pytest.mark.parametrize("name", COMBINERS)
 @pytest.mark.parametrize("absent", [0, 2])
-def test_a_class_that_nobody_voted_for_keeps_some_probability(name: str, absent: int) -> None:
+def test_a_class_without_votes_keeps_some_probability(name: str, absent: int) -> None:
     kept = WORLD.targets[:, absent] == 0
     parts = WORLD.predictions[:, kept], WORLD.targets[kept], WORLD.weights[kept], WORLD.groups[kept]
     p = KINDS[name]().fit(*parts, 0).predict(WORLD.predictions)

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.stats import logistic
 from sklearn.linear_model import LogisticRegression
 
-from votecast.calibration.link import (
+from votecast.calibration.score_link import (
     DEFAULT_LINK,
     FIXED_LINK,
     METHODS,

@@ -1,4 +1,4 @@
-"""The rows that judges share: matched, refused where a prompt was trained on, forecast as each judge would."""
+"""The rows that judges share: matched, refused where a prompt was trained on, prediction as each judge would."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_rows_with_other_texts_under_one_id_are_not_the_same() -> None:
         shared_rows({"one": judge(), "two": judge(other, seed=1)})
 
 
-def test_rows_with_their_answers_exchanged_are_the_same() -> None:
+def test_rows_with_their_answers_swapped_are_the_same() -> None:
     turned = Battles.concat([VOTES[:100].swapped(), VOTES[100:]])
     assert np.array_equal(turned.targets()[:100], VOTES.targets()[:100, [1, 0, 2]])
     for overrides in ({}, {"model__kind_to_a": 0.3}):
@@ -141,7 +141,7 @@ def test_clusters_that_any_judge_found_are_kept_together() -> None:
         assert shared.clusters[again[name]] == shared.clusters[again[f"{name} again"]]
 
 
-def test_forecasts_are_those_of_the_judge_as_it_is_calibrated_now() -> None:
+def test_predictions_are_those_of_the_judge_as_it_is_calibrated_now() -> None:
     one, two = judge(), judge(seed=1)
     before = shared_rows({"one": one, "two": two}).predictions
     later = Temperature(0.5)
@@ -179,7 +179,7 @@ def test_judges_that_see_the_order_are_known_in_both_orders() -> None:
     assert np.array_equal(asked.swapped[0], leaning.predict_proba(NEW.swapped()))
 
 
-def test_new_votes_are_asked_about_and_exchanged_ones_are_forecast_alike() -> None:
+def test_new_votes_are_asked_about_and_swapped_ones_are_prediction_alike() -> None:
     judges = {"one": judge(), "two": judge(seed=1)}
     shared, turned = predict_rows(judges, NEW), predict_rows(judges, NEW.swapped())
     assert np.array_equal(shared.predictions[1], judges["two"].predict_proba(NEW))

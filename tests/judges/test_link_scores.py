@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tests.judges.scored import TRUE, scored_votes
 
-from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, fit_link
 from votecast.data.battles import Battles
 from votecast.data.outputs import write_votes
 from votecast.data.outputs.score_files import Scores, ScoreWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.form import length_gap
-from votecast.judges.link import link, link_judge, match
+from votecast.judges.link_scores import link, link_judge, match
 from votecast.judges.trained import TrainedJudge
 from votecast.splits import PromptHashes
 
@@ -94,7 +94,7 @@ def test_a_rule_with_nothing_to_fit_is_marked_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "votes", "options", "error", "said"),
+    ("scores", "votes", "options", "error", "message"),
     [
         (
             parts(SCORES, range(5), ids=["1", "2", "3", "4", "5"]),
@@ -119,9 +119,9 @@ def test_a_rule_with_nothing_to_fit_is_marked_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_linked_is_one_clear_error(
-    scores: Scores, votes: Battles, options: dict, error: type[Exception], said: str
+    scores: Scores, votes: Battles, options: dict, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         link_judge(scores, votes, **options)
 
 

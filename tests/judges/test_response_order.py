@@ -51,10 +51,10 @@ def test_both_is_what_a_judge_that_reads_both_says_by_itself(averaging: TrainedJ
 
 def test_given_is_one_of_the_two_orders_it_reads(averaging: TrainedJudge, arena: Battles) -> None:
     rows = arena[:12]
-    given, exchanged = predict_both_orders(averaging, rows)
+    given, swapped = predict_both_orders(averaging, rows)
     assert apart(predict_in_order(averaging, rows, "given")[0], given) == 0
-    assert apart(swap_columns(predict_in_order(averaging, rows.swapped(), "given")[0]), exchanged) == 0
-    assert apart(given, exchanged) > 1e-5
+    assert apart(swap_columns(predict_in_order(averaging, rows.swapped(), "given")[0]), swapped) == 0
+    assert apart(given, swapped) > 1e-5
     member: Any = averaging.fitted.members[0]
     views = member.predict_views(member.prepare(rows))
     raw = [
@@ -66,19 +66,19 @@ def test_given_is_one_of_the_two_orders_it_reads(averaging: TrainedJudge, arena:
 def test_of_a_judge_that_goes_by_the_shown_order_both_is_the_mean(shown: TrainedJudge, arena: Battles) -> None:
     rows = arena[:12]
     assert reads_shown_order(shown)
-    given, exchanged = predict_both_orders(shown, rows)
+    given, swapped = predict_both_orders(shown, rows)
     assert (predict_in_order(shown, rows, "given")[0] == shown.predict_proba(rows)).all()
     both = predict_in_order(shown, rows)[0]
-    assert (both == (given + exchanged) / 2).all() and apart(given, exchanged) > 1e-5
+    assert (both == (given + swapped) / 2).all() and apart(given, swapped) > 1e-5
     assert (swap_columns(predict_in_order(shown, rows.swapped())[0]) == both).all()
 
 
 def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, arena: Battles) -> None:
     expected = judge.predict_proba(arena[:20])
-    given, exchanged = predict_both_orders(judge, arena[:20])
+    given, swapped = predict_both_orders(judge, arena[:20])
     for found in (
         given,
-        exchanged,
+        swapped,
         predict_in_order(judge, arena[:20])[0],
         predict_in_order(judge, arena[:20], "given")[0],
     ):
@@ -110,8 +110,8 @@ def test_an_ensemble_asks_its_judges_for_the_shown_order(
     joined = Mean(np.array([0.5, 0.5]))
     made = of(EnsembleModel(EnsembleSettings(judges=2), judges=[averaging, judge], combiner=joined), averaging)
     expected = joined.predict(np.stack([predict_in_order(averaging, rows, "given")[0], judge.predict_proba(rows)]))
-    given, exchanged = predict_both_orders(made, rows)
-    assert (given == expected).all() and apart(given, exchanged) > 1e-5
+    given, swapped = predict_both_orders(made, rows)
+    assert (given == expected).all() and apart(given, swapped) > 1e-5
     assert (predict_in_order(made, rows)[0] == made.predict_proba(rows)).all()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from tests.judges.combining.worlds import world
+from tests.judges.worlds import world
 
 from votecast.judges.combiners import Mean, Weights, logs
 from votecast.judges.stackers import PULLS, LogisticStack, TreeStack

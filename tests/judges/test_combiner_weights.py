@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from tests.judges.combining.worlds import world
+from tests.judges.worlds import world
 
 from votecast.judges.combiners import GAP, Greedy, Mean, Weights, best_weights, logs, pool
 from votecast.metrics import log_loss
