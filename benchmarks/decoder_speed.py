@@ -54,7 +54,7 @@ def padded(network: Any, sequences: Any, precision: str, *, ordered: bool) -> Fl
     """What transformers computes, batch by batch."""
     import torch
 
-    from votecast.models.neural.causal import padded_last_states
+    from votecast.models.neural.last_states import padded_last_states
 
     order = np.random.default_rng(1).permutation(len(sequences))
     if ordered:
@@ -126,8 +126,8 @@ def main() -> int:
     import torch
 
     from votecast.errors import MissingExtraError
+    from votecast.models.decoder import DecoderNetwork
     from votecast.models.neural.backbone import Source
-    from votecast.models.neural.networks import DecoderNetwork
 
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
 
-from votecast.models.neural.tiny import tiny_config
+from votecast.models.neural.backbone import tiny_config
 from votecast.text.tiny import tiny_tokenizer
 
 

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from votecast.data.battles import Battles
-from votecast.models.neural.tiny import tiny_config
+from votecast.models.neural.backbone import tiny_config
 from votecast.models.reward import RewardModel, RewardSettings
 from votecast.text.tiny import tiny_tokenizer
 

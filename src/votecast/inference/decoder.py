@@ -21,7 +21,7 @@ PACKED_BYTES = 4 << 30
 
 
 class DecoderStack(nn.Module):
-    """Computes what `votecast.models.neural.causal.last_states` computes, without a backward pass.
+    """Computes what `votecast.models.neural.last_states.last_states` computes, without a backward pass.
 
     Adapters of peft stay beside the weights, so that nothing is rounded into them.
 
