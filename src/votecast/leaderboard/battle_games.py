@@ -20,7 +20,7 @@ from votecast.data.formats.textless import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
 from votecast.errors import ConfigError, DataError
-from votecast.features.styling import STYLING, styling_gap
+from votecast.features.arena_style import STYLING, styling_gap
 from votecast.leaderboard.connectivity import join_names
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import Bools, Floats, Ints, Probabilities
