@@ -13,7 +13,7 @@ import numpy as np
 
 from _votes import data_parser, folder_or_leave
 from votecast import load_judge
-from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK
 from votecast.data import read_votes
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
 

@@ -90,8 +90,8 @@ def test_a_judge_too_bold_or_too_modest_is_put_right(method, power):
 
 
 def test_temperature_finds_the_power_that_was_put_in():
-    assert make_calibrator("temperature").fit(BOLD, VOTES).temperature == pytest.approx(2.5, rel=0.05)
-    expected = make_calibrator("temperature").fit(TRUE, TRUE).temperature
+    assert make_calibrator("temperature").fit(BOLD, VOTES).numbers[0] == pytest.approx(2.5, rel=0.05)
+    expected = make_calibrator("temperature").fit(TRUE, TRUE).numbers[0]
     assert expected == pytest.approx(1, abs=1e-6)
 
 
@@ -105,9 +105,9 @@ def test_temperature_is_the_least_log_loss_of_a_fine_grid(power):
 
 def test_temperature_stays_in_bounds_when_the_judge_knows_everything_or_less_than_nothing():
     sure = np.full((9, 3), 0.3) + 0.1 * VOTES[:9]
-    assert make_calibrator("temperature").fit(sure, VOTES[:9]).temperature == pytest.approx(0.01)
+    assert make_calibrator("temperature").fit(sure, VOTES[:9]).numbers[0] == pytest.approx(0.01)
     upside_down = np.full((9, 3), 0.45) - 0.35 * VOTES[:9]
-    assert make_calibrator("temperature").fit(upside_down, VOTES[:9]).temperature == pytest.approx(100)
+    assert make_calibrator("temperature").fit(upside_down, VOTES[:9]).numbers[0] == pytest.approx(100)
 
 
 def test_vector_is_the_least_log_loss_that_another_solver_finds():
@@ -123,9 +123,9 @@ def test_vector_is_the_least_log_loss_that_another_solver_finds():
     other = minimize(
         loss, [0.5, 0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000}
     )
-    assert [fitted.scale, fitted.tie_scale, fitted.tie_bias] == pytest.approx(other.x, abs=1e-3)
-    assert loss([fitted.scale, fitted.tie_scale, fitted.tie_bias]) <= other.fun + 1e-10
-    assert fitted.tie_bias > 0.3
+    assert fitted.numbers == pytest.approx(other.x, abs=1e-3)
+    assert loss(fitted.numbers) <= other.fun + 1e-10
+    assert fitted.numbers[2] > 0.3
 
 
 def test_vector_on_decided_rows_is_a_logistic_regression_without_intercept():
@@ -133,10 +133,10 @@ def test_vector_on_decided_rows_is_a_logistic_regression_without_intercept():
     p /= p.sum(axis=1, keepdims=True)
     kept = VOTES[:, 2] == 0
     tie = np.array([[1 / 3, 1 / 3, 1 / 3]])
-    votes, forecast = np.concatenate([VOTES[kept], [[0, 0, 1.0]]]), np.concatenate([p[kept], tie])
-    x = (np.log(forecast[:-1, 0]) - np.log(forecast[:-1, 1]))[:, None]
+    votes, p = np.concatenate([VOTES[kept], [[0, 0, 1.0]]]), np.concatenate([p[kept], tie])
+    x = (np.log(p[:-1, 0]) - np.log(p[:-1, 1]))[:, None]
     oracle = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(x, votes[:-1, 0])
-    assert make_calibrator("vector").fit(forecast, votes).scale == pytest.approx(oracle.coef_[0, 0], rel=0.02)
+    assert make_calibrator("vector").fit(p, votes).numbers[0] == pytest.approx(oracle.coef_[0, 0], rel=0.02)
 
 
 def test_isotonic_curves_are_scikit_learns():
@@ -151,7 +151,7 @@ def test_isotonic_curves_are_scikit_learns():
         assert curve == pytest.approx(oracle.predict(grid), abs=1e-9)
 
 
-def test_isotonic_never_says_never():
+def test_isotonic_never_predicts_0():
     p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.15, 0.15, 0.7], [0.7, 0.2, 0.1]])
     q = make_calibrator("isotonic").fit(p, one_hot(np.array([0, 1, 2, 0]))).transform(np.eye(3))
     assert q.min() > 0.01
@@ -182,7 +182,7 @@ def test_none_changes_nothing():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_forecasts_that_are_none_are_refused(method):
+def test_invalid_predictions_raise(method):
     broken = BOLD.copy()
     broken[3, 1] = np.nan
     with pytest.raises(DataError, match="row 4 of the probabilities"):
@@ -210,7 +210,7 @@ def test_most_need_ties(method):
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
-def test_a_calibrator_that_has_learnt_nothing_says_so(method):
+def test_a_calibrator_that_is_not_fitted_raises(method):
     with pytest.raises(JudgeError, match="has not been fitted"):
         make_calibrator(method).transform(BOLD)
     with pytest.raises(JudgeError, match="has not been fitted"):
@@ -231,7 +231,7 @@ def test_a_calibrator_that_has_learnt_nothing_says_so(method):
         ("isotonic", {}, {k: np.array([0.5, 0.4]) for k in ("answer_x", "answer_y", "tie_x", "tie_y")}),
     ],
 )
-def test_a_damaged_state_is_refused(method, config, arrays):
+def test_a_damaged_state_raises(method, config, arrays):
     with pytest.raises((ValueError, KeyError)):
         make_calibrator(method).from_state(config, arrays)
 

@@ -34,13 +34,9 @@ def test_matrix_is_the_multinomial_logistic_regression_on_both_orders():
     assert Matrix().fit(P, VOTES).transform(P) == pytest.approx(oracle, abs=2e-4)
 
 
-def test_matrix_finds_what_was_put_in_and_its_matrix_says_so():
+def test_matrix_finds_what_was_put_in():
     fitted = Matrix().fit(P, put(P, FAR))
     assert fitted.numbers == pytest.approx(FAR, abs=1e-3)
-    z = np.column_stack([np.log(P), np.ones(len(P))]) @ fitted.matrix.T
-    assert np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) == pytest.approx(fitted.transform(P), abs=1e-12)
-    exchange = np.eye(4)[[1, 0, 2, 3]]
-    assert np.array_equal(fitted.matrix[[1, 0, 2]], fitted.matrix @ exchange)
 
 
 def test_dirichlet_is_the_least_penalised_log_loss_that_another_solver_finds():

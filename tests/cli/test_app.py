@@ -35,9 +35,9 @@ def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
     [
         (["trian"], 'Did you mean "train"'),
         (["predict", "--inptu", "x", "--out", "y"], "Did you mean --input"),
-        (["predict", "--input", "x"], "--out is missing; votecast predict cannot do without it"),
+        (["predict", "--input", "x"], "--out is required"),
         (["predict", "--input", "x", "--out", "y", "--format", "kaggle"], "lmsys"),
-        (["inspect"], "SOURCE is missing"),
+        (["inspect"], "SOURCE is required"),
         (["predict", "--input", "x", "--out"], "--out requires an argument"),
         (["inspect", "x", "--limit", "many"], "many"),
         (["inspect", "x", "--limit", "0"], "--limit"),
@@ -95,7 +95,7 @@ def test_work_that_fails_is_one_clear_error_and_exit_code_1(
     assert ran.out == ""
     assert ran.err.startswith("error: ")
     assert "absent" in ran.err
-    assert "fault in votecast" not in ran.err
+    assert "bug in votecast" not in ran.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,7 +106,7 @@ def test_a_fault_of_votecast_says_so(votecast: Callable, monkeypatch: pytest.Mon
     monkeypatch.setattr("votecast.recipes.list_recipes", broken)
     ran = votecast("recipes")
     assert ran.code == 1
-    assert "fault in votecast" in ran.err
+    assert "bug in votecast" in ran.err
     assert "ZeroDivisionError: by design" in ran.err
     monkeypatch.setenv("VOTECAST_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
@@ -130,6 +130,12 @@ def test_what_stops_a_command_has_its_exit_code(
 
 def test_recipes_and_env_as_text_and_json(votecast: Callable) -> None:
     assert "baseline" in votecast("recipes").out
+    shown = votecast("recipes", "baseline", "--folds.n", 3).out
+    assert "folds.n (int; >= 2; default 5, here 3)" in shown and "Number of folds" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    settings = json.loads(votecast("recipes", "baseline", "--json", "-").out)["settings"]
+    assert {"name", "type", "default", "value", "allowed", "meaning"} <= settings[0].keys()
+    assert votecast("recipes", "--folds.n", 3).code == 2
     assert json.loads(votecast("recipes", "--json", "-").out)["recipes"][0]["name"] == "baseline"
     assert "lightgbm" in votecast("env").out
     found = json.loads(votecast("env", "--json", "-").out)
@@ -165,6 +171,15 @@ def test_a_reader_that_stops_listening_is_no_fault() -> None:
             [sys.executable, "-m", "votecast", "recipes"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (ran.returncode, ran.stderr) == (141, "")
+
+
+def test_completion_is_installed(tmp_path: Path) -> None:
+    home = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
+    words = [sys.executable, "-m", "votecast", "--install-completion"]
+    ran = subprocess.run(words, env=home, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    scripts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("calibrate" in script and "simulate" in script for script in scripts)
 
 
 def test_help_and_version_import_no_verb() -> None:

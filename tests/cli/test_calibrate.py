@@ -39,12 +39,12 @@ def test_a_judge_is_calibrated_predicts_and_is_calibrated_again(
     out, table = tmp_path / "judge", tmp_path / "p.csv"
     ran = votecast("calibrate", "--judge", arena / "judge", "--input", votes, "--out", out, "--draws", 50)
     assert ran.code == 0, ran.err
-    assert "calibrated on 260 votes" in ran.out and "tried (* taken)" in ran.out
+    assert "calibrated on 260 votes" in ran.out and "candidate (* chosen)" in ran.out
     for said in (
         "log loss",
         "ECE",
-        "perfect judge's",
-        "less log loss",
+        "by chance",
+        "gain in log loss",
         "95 % interval",
         "calibration  temperature, then",
     ):
@@ -60,10 +60,10 @@ def test_a_judge_is_calibrated_predicts_and_is_calibrated_again(
     words = ("--method", "isotonic", "--allow-leak", "--draws", 0)
     ran = votecast("calibrate", "--judge", out, "--input", votes, "--out", tmp_path / "again", *words)
     assert ran.code == 0, ran.err
-    assert "told apart from chance" not in ran.err  # without intervals nothing is
+    assert "within chance" not in ran.err  # without intervals nothing is
     train = votecast("calibrate", "--judge", arena / "judge", "--input", arena / "train.csv", "--out", tmp_path / "no")
     assert train.code == 1 and "leave --input out" in train.err
-    assert "260 votes have prompts on which the judge was trained" in ran.err
+    assert "260 votes have training prompts of the judge" in ran.err
     ran = votecast("evaluate", "--judge", tmp_path / "again", "--input", votes, "--draws", 20)
     assert ran.code == 1 and "prompts on which the judge was trained" in ran.err
 
@@ -74,7 +74,7 @@ def test_groups_are_shown_beside_what_all_have_in_common(
     words = ("--by", "source", "--method", "shift", "--draws", 50, "--json", tmp_path / "found.json")
     ran = votecast("calibrate", "--judge", arena / "judge", "--input", votes, "--out", tmp_path / "judge", *words)
     assert ran.code == 0, ran.err
-    assert "log loss by source" in ran.out and "all alike" in ran.out
+    assert "log loss by source" in ran.out and "common" in ran.out
     found = json.loads((tmp_path / "found.json").read_text())
     assert {name: group["votes"] for name, group in found["calibration"]["groups"]["values"].items()} == {
         "first": 173,
@@ -88,7 +88,7 @@ def test_few_votes_are_followed_without_a_choice(votecast: Callable, arena: Path
     words = ("--limit", 100, "--draws", 20)
     ran = votecast("calibrate", "--judge", arena / "judge", "--input", votes, "--out", tmp_path / "judge", *words)
     assert ran.code == 0, ran.err
-    assert "shift is taken without a choice: 100 votes" in ran.out
+    assert "shift is used without a choice: 100 votes" in ran.out
 
 
 def test_without_votes_the_judges_own_rows_serve(votecast: Callable, arena: Path, tmp_path: Path) -> None:
@@ -150,10 +150,15 @@ def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, vote
     ("method", "gain", "ece", "said"),
     [
         ("vector", (0.01, 0.03), 0.17, ""),
-        ("vector", (-0.01, 0.03), 0.05, "the gain is not told apart from chance\n"),
-        ("vector", (-0.01, 0.03), 0.17, "not told apart from chance: its probabilities are off on these votes"),
-        ("vector", (-0.03, -0.01), 0.17, "warning: the calibration made the forecasts worse"),
-        ("none", (0.0, 0.0), 0.05, "the judge is left as it is"),
+        ("vector", (-0.01, 0.03), 0.05, "the gain is within chance\n"),
+        (
+            "vector",
+            (-0.01, 0.03),
+            0.17,
+            "the gain is within chance: its calibration error on these votes",
+        ),
+        ("vector", (-0.03, -0.01), 0.17, "warning: predictions on these votes became worse"),
+        ("none", (0.0, 0.0), 0.05, "method none: predictions are unchanged"),
         ("vector", (None, None), 0.17, ""),
     ],
 )

@@ -49,13 +49,13 @@ def test_the_frontier_is_shown_with_what_the_cascade_costs_and_saves(
     said = " ".join(ran.out.split())
     assert "Frontier on 200 votes, thresholds fitted on other prompts" in said
     assert "bundled:baseline" in said
-    assert "Asked to take at most 1000 s for 1,000 rows." in said
+    assert "Goal: take at most 1000 s for 1,000 rows." in said
     assert "times as fast" in said
     assert "quick (" in said
     saved, anew = said.split("The saved cascade (> above): ")[1].split(
-        "Chosen anew on other prompts, the procedure costs"
+        "Cross-fitted, with the point of the frontier and its thresholds chosen on other prompts:"
     )
-    assert "log loss above judge alone" in saved and "the honest cost" in anew
+    assert "log loss above judge alone" in saved and "the unbiased estimate" in anew
 
 
 def test_a_cascade_that_saves_nothing_warns_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,10 +65,10 @@ def test_a_cascade_that_saves_nothing_warns_on_the_screen(capsys: pytest.Capture
     about = {"rows": 90, "goal": "lose at most 0.1", "chosen": 0, "frontier": [point]}
     show(about | {"judges": judges, "measured": point | {"goes_on": [0.22]}})
     said = " ".join(capsys.readouterr().out.split())
-    assert "0.76 times as fast; no row goes on from quick. Chosen anew" in said
-    assert "22.0% of the rows go on from quick (the honest cost" in said
+    assert "0.76 times as fast; no row is passed on from quick. Cross-fitted" in said
+    assert "22.0% of rows are passed on from quick. This is the unbiased estimate" in said
     assert "warning: the saved cascade is not faster than slow alone" in said
-    assert "warning: no row goes on from quick" in said
+    assert "warning: no row is passed on from quick" in said
 
 
 def test_figures_and_page_say_the_same(made: Path) -> None:
@@ -83,7 +83,7 @@ def test_figures_and_page_say_the_same(made: Path) -> None:
         assert point["seconds_per_1000"] == pytest.approx(seconds[0] + point["goes_on"][0] * seconds[1])
         assert point["speed_up"] == pytest.approx(seconds[1] / point["seconds_per_1000"])
     page = (made / "page.html").read_text()
-    assert "A cascade of 2 judges" in page
+    assert "Cascade fast" in page
     assert f"{points[found['chosen']]['log_loss']:.4f}" in page
     assert "<script" not in page
     card = (made / "fast" / "README.md").read_text()

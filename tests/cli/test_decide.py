@@ -37,7 +37,7 @@ def test_decisions_are_written_and_the_promise_is_said(votecast: Any, words: lis
     assert ran.code == 0, ran.err
     said = " ".join(ran.out.split())
     assert "with confidence 0.8, a vote on a decided pair differs from the decision" in said
-    assert "one for each prompt" in said and "a fifth of the prompts chose the thresholds" in said
+    assert "one for each prompt" in said and "a separate fifth of the prompts chose the thresholds" in said
     rows, found = rows_of(tmp_path / "d.csv"), json.loads((tmp_path / "d.json").read_text())
     assert list(rows[0]) == ["id", "p_a", "p_b", "p_tie", "decision", "confidence"]
     assert len(rows) == 60
@@ -128,7 +128,7 @@ def test_votes_that_will_not_do_are_refused(votecast: Any, arena: Path, words: l
     words[words.index("--input") + 1] = "-"
     ran = votecast(*words)
     assert ran.code == 2
-    assert "both are standard input" in ran.err
+    assert "are both standard input" in ran.err
 
 
 def test_an_existing_file_is_left_alone(votecast: Any, words: list[object], tmp_path: Path) -> None:

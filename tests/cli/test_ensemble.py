@@ -56,7 +56,7 @@ def test_judges_stand_beside_the_ensemble(votecast: Callable, folder: Path, tmp_
         "one",
         "two",
         "ensemble, by weights",
-        "the best judge by",
+        "the best single judge",
     ):
         assert said in ran.out
     assert "warning: the ensemble is not better than" in ran.out

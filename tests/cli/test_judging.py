@@ -28,7 +28,7 @@ def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
     assert ran.code == 0, ran.err
     judge = load_judge(tmp_path / "judge")
     assert f"baseline ({judge.hash[:12]})" in ran.out
-    for said in ("log loss", "uniform", "prior", "longer", "95 % interval", "perfect judge's", "flip rate"):
+    for said in ("log loss", "uniform", "prior", "longer", "95 % interval", "by chance", "flip rate"):
         assert said in ran.out
     assert "agreement decided" in ran.out
     assert "length quartiles" not in ran.out  # no slices are shown

@@ -51,6 +51,6 @@ def test_two_kills_and_the_same_bytes(votecast: Callable, arena: Path, votes: Pa
     kill_when([*words, str(out / "p.csv"), "--resume"], out / ".p.csv.work", 2)
     ran = votecast(*words, out / "p.csv", "--resume", "--json", "-")
     assert ran.code == 0, ran.err
-    assert "rows had been forecast by an earlier run" in ran.err
+    assert "rows were predicted by an earlier run" in ran.err
     assert "reused" not in json.loads(ran.out)
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}

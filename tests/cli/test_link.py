@@ -106,7 +106,7 @@ def test_it_says_that_it_cannot_score_texts(votecast: Callable, files: Path, tmp
 
 
 def test_what_nobody_hoped_for_is_said(votecast: Callable, files: Path, tmp_path: Path) -> None:
-    for name, gap, said in [("noise", np.random.default_rng(99).normal(size=150), "chance could not"),
+    for name, gap, said in [("noise", np.random.default_rng(99).normal(size=150), "no effect of the scores"),
                             ("turned", -SCORES.gap[:150], "the scores run against the votes")]:  # fmt: skip
         with ScoreWriter(tmp_path / f"{name}.csv") as writer:
             writer.add(SCORES.ids[:150], gap, np.zeros(150))

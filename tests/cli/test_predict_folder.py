@@ -53,7 +53,7 @@ def test_files_by_name_a_folder_and_an_existing_folder(votecast: Callable) -> No
         assert (json.loads(ran.out)["rows"], json.loads(ran.out)["parts"]) == (61, 2)
     ran = votecast("predict", "--input", "pairs", "--out", "there", "--resume")
     assert ran.code == 0
-    assert "61 rows had been forecast by an earlier run" in ran.err
+    assert "61 rows were predicted by an earlier run" in ran.err
 
 
 @pytest.mark.parametrize(

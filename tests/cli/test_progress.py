@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from votecast.cli import progress, screen
-from votecast.cli.progress import Bars
-from votecast.cli.reading import about_rows
+from votecast.cli import screen
+from votecast.cli.screen import Bars
 
 
 @pytest.fixture
@@ -18,8 +15,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a bar writes to a terminal, shown without delay."""
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, legacy_windows=False)
-    monkeypatch.setattr(progress, "remarks", lambda: console)
-    monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.setattr(screen, "notes_console", lambda: console)
+    monkeypatch.setattr(screen, "DELAY", 0.0)
     return shown
 
 
@@ -66,14 +63,14 @@ def test_only_the_present_step_is_shown(terminal: io.StringIO) -> None:
 
 
 def test_what_is_quick_needs_no_bar(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "DELAY", 60.0)
+    monkeypatch.setattr(screen, "DELAY", 60.0)
     with Bars() as bars:
         bars.rows(10)
     assert "rows" not in terminal.getvalue()
 
 
 def test_a_pipe_gets_no_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.setattr(screen, "DELAY", 0.0)
     with Bars() as bars:
         bars.rows(10)
         time.sleep(0.05)
@@ -81,7 +78,7 @@ def test_a_pipe_gets_no_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_a_pipe_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress, "MINUTE", 0.02)
+    monkeypatch.setattr(screen, "MINUTE", 0.02)
     with Bars() as bars:
         bars.steps("reading votes", 0, 1)
         bars.steps("training", 1, 5)
@@ -109,20 +106,8 @@ def test_a_bar_is_taken_down_when_the_work_fails(terminal: io.StringIO) -> None:
     assert terminal.getvalue() == before
 
 
-def test_about_how_many_rows_a_file_has(votecast: Callable, tmp_path: Path) -> None:
-    votes, columns = tmp_path / "votes.csv", tmp_path / "votes.parquet"
-    votecast("simulate", "--rows", 200, "--out", votes)
-    votecast("convert", votes, columns)
-    assert about_rows(str(columns), {}) == 200
-    assert about_rows(str(votes), {}) == pytest.approx(200, rel=0.5)
-    assert about_rows(str(columns), {"sample": 0.5}) == 100
-    assert about_rows(str(columns), {"limit": 7}) == 7
-    columns.write_bytes(b"PAR1 no more")
-    assert [about_rows(path, {}) for path in (str(columns), "-", str(tmp_path), str(tmp_path / "absent"))] == [None] * 4
-
-
 def test_control_characters_and_markup_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.say("\x1b[2J [bold]x[/bold] :smile: \u202e")
+    screen.print_line("\x1b[2J [bold]x[/bold] :smile: \u202e")
     assert capsys.readouterr().out == "\\x1b[2J [bold]x[/bold] :smile: \\x202e\n"
-    screen.facts({"a": "word " * 30})
+    screen.print_facts({"a": "word " * 30})
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

@@ -65,7 +65,7 @@ def refused(votecast: Callable, *words: Any) -> str:
 def test_votes_become_a_table_a_file_and_settings(votecast: Callable, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "board.csv"
     ran = ranked(votecast, "--input", files / "votes.csv", "--out", out)
-    assert "6 models by votes: " in ran.out and "of the pairs of models are told apart" in ran.out
+    assert "6 models by votes: " in ran.out and "of the pairs of models are separated" in ran.out
     assert "votes of a model against itself are left out" in ran.out
     rows = board(out)
     assert list(rows[0]) == COLUMNS
@@ -154,7 +154,7 @@ def test_votes_and_forecasts_rank_together(votecast: Callable, files: Path, tmp_
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl", "--json", tmp_path / "board.json")
     ran = ranked(votecast, "--input", files / "votes.csv", *words)
     said = " ".join(ran.out.split())
-    assert "6 models by votes and predictions: " in said and "the forecasts are trusted to" in said
+    assert "6 models by votes and predictions: " in said and "the predictions have weight" in said
     assert "out-of-fold predictions are used, matched by id and texts" in said
     found = json.loads((tmp_path / "board.json").read_text())
     assert found["ranking"]["tuning"] is not None and found["rows"]["predicted"] > 400

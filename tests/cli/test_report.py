@@ -77,7 +77,7 @@ def test_some_rows_make_the_same_page_twice(votecast: Callable, votes: Path, tmp
         (["--out", "report.html", "--judge", "default", "--predictions", "p.csv"], "--predictions"),
         (["--out", "report.html", "--judge", "nowhere"], "nowhere"),
         (["--out", "report.html", "--draws", "-1"], "--draws"),
-        ([], "--out is missing"),
+        ([], "--out is required"),
     ],
 )
 def test_wrong_use_is_refused_at_once(

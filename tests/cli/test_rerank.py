@@ -96,7 +96,7 @@ def test_bad_rows_stop_with_their_place_or_are_set_aside(
     assert not Path("best.jsonl").exists()
     ran = votecast(*words, "--bad-rows", "quarantine")
     assert ran.code == 0, ran.err
-    assert "set aside 1 bad rows in answers.jsonl.quarantine.jsonl" in ran.err
+    assert "quarantined 1 invalid rows in answers.jsonl.quarantine.jsonl" in ran.err
     assert message in json.loads(Path("answers.jsonl.quarantine.jsonl").read_text())["reason"]
     assert len(Path("best.jsonl").read_text().splitlines()) == 3
 
@@ -130,5 +130,5 @@ def test_two_kills_and_the_same_bytes(votecast: Callable, arena: Path, tmp_path:
     kill_when([*words, str(out / "best.jsonl"), "--resume"], out / ".best.jsonl.work", 2)
     ran = votecast(*words, out / "best.jsonl", "--resume")
     assert ran.code == 0, ran.err
-    assert "rows had been ranked by an earlier run" in ran.err
+    assert "rows were ranked by an earlier run" in ran.err
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}

@@ -41,7 +41,7 @@ def test_scores_say_what_made_them_and_a_cache_is_asked_first(
     assert scores.ids == ["r0", "r1"] and scores.a[0] == scores.a[1] and scores.b[0] != scores.b[1]
     about = scores.described
     assert about["model"] == str(model) and len(about["sha256"]) == 64 and about["cut"] == "drop_turns"
-    monkeypatch.setattr("votecast.models.reward.model.RewardModel._encode", None)
+    monkeypatch.setattr("votecast.models.reward.reward_model.RewardModel._encode", None)
     ran = votecast(*words, "--out", tmp_path / "s.csv")
     assert ran.code == 0, ran.err
     assert read_scores(tmp_path / "s.csv").gap.tolist() == scores.gap.tolist()
@@ -56,7 +56,7 @@ def test_rows_that_cannot_be_scored_are_told_and_left_out(votecast: Callable, mo
     (told,) = map(json.loads, Path(f"{out}.unscored.jsonl").read_text().splitlines())
     assert (told["id"], told["row"]) == ("r1", 2) and "answer b: its reward is nan" in told["reason"]
     ran = votecast("score", "--model", model, "--input", pairs, "--out", out, *LENGTH, "--resume")
-    assert ran.code == 0 and "3 rows had been scored by an earlier run" in ran.err
+    assert ran.code == 0 and "3 rows were scored by an earlier run" in ran.err
     none = write(tmp_path / "none.jsonl", [("Z", "b")])
     ran = votecast("score", "--model", model, "--input", none, "--out", tmp_path / "n.csv", *LENGTH)
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
@@ -73,7 +73,7 @@ def test_a_killed_scoring_goes_on_and_ends_with_the_same_bytes(votecast: Callabl
     assert ran.code == 1 and "pass --resume to continue it" in ran.err
     ran = votecast(*words, out / "s.csv", "--resume")
     assert ran.code == 0, ran.err
-    assert "rows had been scored by an earlier run" in ran.err
+    assert "rows were scored by an earlier run" in ran.err
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}
 
 

@@ -55,7 +55,14 @@ def test_inspect_says_how_the_file_was_read_and_what_is_in_it(votecast: Callable
     ran = votecast("inspect", votes)
     assert ran.code == 0
     assert "2 rows, 2 with votes (votecast format, csv, text plain)" in ran.out
-    for said in ("a 50.0%", "longer answer wins", "languages", "near-duplicates", "exact repeats", "identical answers"):
+    for said in (
+        "a 50.0%",
+        "longer answer wins",
+        "languages",
+        "near-duplicates",
+        "exact duplicates",
+        "identical answers",
+    ):
         assert said in ran.out
     assert max(map(len, ran.out.splitlines()[1:])) <= 80
 
@@ -142,7 +149,7 @@ def test_a_bad_row_is_an_error_that_names_its_place_or_is_set_aside(votecast: Ca
     assert not out.exists()
     ran = votecast("convert", source, out, "--bad-rows", "quarantine", "--quarantine", aside)
     assert ran.code == 0
-    assert "1 bad rows" in ran.err
+    assert "1 invalid rows" in ran.err
     assert len(read_votes(out)) == 2
     assert json.loads(aside.read_text().splitlines()[0])["row"] == 3
 

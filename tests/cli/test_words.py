@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from votecast.cli.words import STANDARD_INPUT, prepare
+from votecast.cli.options import prepare_words
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,12 @@ from votecast.cli.words import STANDARD_INPUT, prepare
         (["train", "x", "--model.text=a=b"], ["train", "x", "--dotted.key=model.text=a=b"]),
         (["evaluate", "--folds.n", "3"], ["evaluate", "--folds.n", "3"]),
         (["predict", "--input", "-", "--out", "o"], ["predict", "--input=-", "--out", "o"]),
-        (["inspect", "-", "--json", "-"], ["inspect", STANDARD_INPUT, "--json=-"]),
+        (["inspect", "-", "--json", "-"], ["inspect", "standard-input:", "--json=-"]),
         (["compare", "--a", "--b", "--b", "- x"], ["compare", "--a=--b", "--b=- x"]),
-        (["convert", "-", "x.csv"], ["convert", STANDARD_INPUT, "x.csv"]),
+        (["convert", "-", "x.csv"], ["convert", "standard-input:", "x.csv"]),
         (["compare", "--prompt"], ["compare", "--prompt"]),
         ([], []),
     ],
 )
 def test_words_that_belong_together_are_joined(words: list[str], expected: list[str]) -> None:
-    assert prepare(words) == expected
+    assert prepare_words(words) == expected

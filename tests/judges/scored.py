@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from votecast.calibration.link import Link
+from votecast.calibration.score_link import Link
 from votecast.data.battles import Battles
 from votecast.data.outputs.score_files import Scores
 

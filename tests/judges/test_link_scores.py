@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from tests.judges.scored import TRUE, scored_votes
 
-from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, fit_link
 from votecast.data.battles import Battles
 from votecast.data.outputs import write_votes
 from votecast.data.outputs.score_files import Scores, ScoreWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.judges.link_scores import link, link_judge, match
 from votecast.judges.trained import TrainedJudge
 from votecast.splits import PromptHashes

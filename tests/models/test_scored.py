@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.judges.scored import scored_votes, with_scores
 
-from votecast.calibration.link import DEFAULT_LINK
+from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, DataError, JudgeError
 from votecast.judges.trained import TrainedJudge

@@ -136,11 +136,12 @@ def _choose(losses: dict[str, Floats], tried: list[dict[str, Any]], w: Floats, c
     for entry in tried:
         name = entry["method"]
         if name in losses:
+            # standard error of a mean from sums over G clusters, times G / (G - 1)
             gap = losses[name] - losses[best]  # (n,)
             mean = float(w @ gap / w.sum())
             sums = np.bincount(clusters, w * (gap - mean))
-            correction = len(sums) / max(len(sums) - 1, 1)
-            entry["behind"], entry["error"] = mean, float(np.sqrt(np.square(sums).sum() * correction) / w.sum())
+            variance = np.square(sums).sum() * len(sums) / max(len(sums) - 1, 1)
+            entry["behind"], entry["error"] = mean, float(np.sqrt(variance) / w.sum())
             if not chosen and entry["behind"] <= entry["error"]:
                 chosen = name
     return chosen or best

@@ -141,6 +141,39 @@ class Scaler(Calibrator):
         """Calibrate checked predictions, or raise JudgeError before the fit."""
 
 
+class NumberScaler(Scaler):
+    """A scaler whose whole state is a few finite numbers.
+
+    Args:
+        *numbers: As many as `names`; none before `fit`.
+
+    Attributes:
+        names: Names of the numbers in a judge folder.
+        above: All numbers are above this.
+        numbers: The fitted numbers, shape (k,); None before `fit`.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    above: ClassVar[float] = -np.inf
+
+    def __init__(self, *numbers: float) -> None:
+        self.numbers: Floats | None = np.array(numbers) if numbers else None
+
+    def state(self) -> State:
+        """Return the numbers by name; no arrays."""
+        numbers = require_fitted(self.numbers, self.method).tolist()
+        return {"method": self.method} | dict(zip(self.names, numbers, strict=True)), {}
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
+        """Return the calibrator with these numbers; ValueError if one of them is not allowed."""
+        numbers = [float(config[name]) for name in cls.names]
+        if not all(cls.above < number < np.inf for number in numbers):
+            least = "" if cls.above == -np.inf else f" above {cls.above:g}"
+            raise ValueError(f"{', '.join(cls.names)}: {numbers}; allowed are finite numbers{least}")
+        return cls(*numbers)
+
+
 CALIBRATORS: Final = {
     "temperature": "votecast.calibration.scalers:Temperature",
     "vector": "votecast.calibration.scalers:Vector",

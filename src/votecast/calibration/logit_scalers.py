@@ -11,15 +11,12 @@ The log loss is convex in them. `votecast.calibration.base.make_calibrator` find
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 
 from votecast.calibration.base import (
-    Arrays,
-    Scaler,
-    State,
+    NumberScaler,
     log_probabilities,
     require_fitted,
     require_ties,
@@ -29,7 +26,6 @@ from votecast.metrics.checks import Checked
 from votecast.metrics.scores import row_sum
 from votecast.types import Floats, Probabilities
 
-NAMES: Final = ("scale", "tie_scale", "tie_bias", "cross")
 UNCHANGED: Final = np.array([1.0, 1.0, 0.0, 0.0])
 """The numbers that leave every prediction as it is."""
 
@@ -45,7 +41,7 @@ def logits(z: Floats, numbers: Floats) -> Floats:
     return np.column_stack([scale * z[:, 0], scale * z[:, 1], tie])
 
 
-class Solution(NamedTuple):
+class LeastLoss(NamedTuple):
     """Where the log loss, with its priors, is least.
 
     Args:
@@ -80,7 +76,7 @@ class PenalisedLogLoss:
         self.mass = row_sum(rows.targets)
         self.moves: Floats = np.einsum("ncj,jk->nck", np.stack(moved_by, axis=2), directions)  # (n, 3, k)
 
-    def minimise(self, spread: Floats) -> Solution:
+    def minimise(self, spread: Floats) -> LeastLoss:
         """Minimise by Newton's method from no change, with steps that are halved until they help.
 
         Args:
@@ -92,6 +88,7 @@ class PenalisedLogLoss:
         for _ in range(_STEPS):
             slope, bend = self._derivatives(theta, p, precision)
             step = np.linalg.solve(bend, slope)
+            # slope @ step is twice what the step is expected to gain (the Newton decrement, squared)
             if slope @ step <= _CLOSE * max(1.0, value):
                 break
             further, q = self._loss(theta - step, precision)
@@ -101,8 +98,9 @@ class PenalisedLogLoss:
             if further >= value:
                 break
             theta, value, p = theta - step, further, q
+        # Laplace: the posterior is a normal around theta, whose volume is that of the inverse second derivatives
         volume = float(np.linalg.slogdet(self._derivatives(theta, p, precision)[1])[1])
-        return Solution(theta, -value + 0.5 * float(np.log(precision).sum()) - 0.5 * volume)
+        return LeastLoss(theta, -value + 0.5 * float(np.log(precision).sum()) - 0.5 * volume)
 
     def _loss(self, theta: Floats, precision: Floats) -> tuple[float, Probabilities]:
         at = self.start + np.einsum("nck,k->nc", self.moves, theta)
@@ -114,6 +112,7 @@ class PenalisedLogLoss:
     def _derivatives(self, theta: Floats, p: Probabilities, precision: Floats) -> tuple[Floats, Floats]:
         """Return the first and second derivatives, shapes (k,) and (k, k)."""
         w = self.rows.weights
+        # of log-softmax: E[moves] - moves of the vote, and the covariance of the moves under p
         off = self.mass[:, None] * p - self.rows.targets
         mean = np.einsum("nc,nck->nk", p, self.moves)
         whole = np.einsum("nc,nck,ncl->kl", (w * self.mass)[:, None] * p, self.moves, self.moves)
@@ -121,23 +120,11 @@ class PenalisedLogLoss:
         return np.einsum("n,nc,nck->k", w, off, self.moves) + precision * theta, bend
 
 
-class LogitScaler(Scaler):
-    """A scaler of four numbers.
+class LogitScaler(NumberScaler):
+    """A scaler of the four numbers scale, tie_scale, tie_bias and cross."""
 
-    Attributes:
-        numbers: scale, tie_scale, tie_bias and cross, shape (4,); None before `fit`.
-    """
-
-    parameters: ClassVar[int] = len(NAMES)
-
-    def __init__(self, numbers: Floats | None = None) -> None:
-        self.numbers = numbers
-
-    @property
-    def matrix(self) -> Floats:
-        """The matrix on the log-probabilities of a, b and tie, and the biases, shape (3, 4)."""
-        scale, tie_scale, bias, cross = require_fitted(self.numbers, self.method)
-        return np.array([[scale, 0, 0, 0], [0, scale, 0, 0], [cross, cross, tie_scale, bias]])
+    parameters: ClassVar[int] = 4
+    names: ClassVar[tuple[str, ...]] = ("scale", "tie_scale", "tie_bias", "cross")
 
     @abstractmethod
     def _fit_numbers(self, rows: Checked) -> Floats:
@@ -149,19 +136,6 @@ class LogitScaler(Scaler):
 
     def _transform(self, p: Probabilities) -> Probabilities:
         return softmax(logits(log_probabilities(p), require_fitted(self.numbers, self.method)))
-
-    def state(self) -> State:
-        """Return the four numbers; no arrays."""
-        numbers = require_fitted(self.numbers, self.method).tolist()
-        return {"method": self.method} | dict(zip(NAMES, numbers, strict=True)), {}
-
-    @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
-        """Return the calibrator with these numbers; ValueError if one of them is not finite."""
-        numbers = np.array([float(config[name]) for name in NAMES])
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"{', '.join(NAMES)} are {numbers.tolist()}; allowed are finite numbers")
-        return cls(numbers)
 
 
 class Matrix(LogitScaler):
@@ -235,6 +209,7 @@ class Shift(LogitScaler):
         for place, free in enumerate(self.models):
             found = PenalisedLogLoss(rows, self.directions[:, :free]).minimise(self.spread[:free])
             theta[place, :free], evidence[place] = found.theta, found.evidence
+        # weights of the models: their posterior probabilities, numbers that a model lacks being at no change
         evidence[0] += np.log(no_change)
         likely = np.exp(evidence - evidence.max())
         mean = np.einsum("m,mk->k", likely / likely.sum(), theta)
@@ -248,4 +223,4 @@ class Shift(LogitScaler):
             rows: Predictions, votes and weights.
             no_change: How much likelier "no change" is than any other model before the votes are seen.
         """
-        return cls(cls()._fit_numbers(rows, no_change))
+        return cls(*cls()._fit_numbers(rows, no_change))

@@ -15,6 +15,7 @@ from scipy.optimize import brentq, isotonic_regression, minimize
 from votecast.calibration.base import (
     Arrays,
     Groups,
+    NumberScaler,
     Scaler,
     State,
     log_probabilities,
@@ -69,14 +70,13 @@ class Identity(Scaler):
         return cls()
 
 
-class Temperature(Scaler):
+class Temperature(NumberScaler):
     """Divide the logits by one temperature, which keeps the order of the classes (Guo et al. 2017, eq. 9).
 
     The log loss is convex in the inverse temperature, and least where its derivative vanishes; the temperature is kept
     within 1/100 and 100, which predictions that know nothing, or everything, would leave.
 
-    Attributes:
-        temperature: Above 1 where predictions were overconfident, below 1 where underconfident; None before `fit`.
+    It is above 1 where predictions were overconfident, below 1 where they were underconfident.
 
     Example:
         >>> votes = np.eye(3)[[0, 0, 1, 2]]
@@ -87,10 +87,9 @@ class Temperature(Scaler):
 
     method: ClassVar[str] = "temperature"
     parameters: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = ("temperature",)
+    above: ClassVar[float] = 0.0
     hottest: ClassVar[float] = 100.0
-
-    def __init__(self, temperature: float | None = None) -> None:
-        self.temperature = temperature
 
     def _fit(self, rows: Checked) -> None:
         t, p, w = rows
@@ -101,41 +100,26 @@ class Temperature(Scaler):
             """Return the derivative of the log loss by the inverse temperature."""
             return float(w @ (row_sum(softmax(inverse * z) * z) - voted))
 
+        # the slope rises with the inverse temperature: a root lies inside unless both ends have one sign
         if slope(1 / self.hottest) >= 0:
             inverse = 1 / self.hottest
         elif slope(self.hottest) <= 0:
             inverse = self.hottest
         else:
             inverse = brentq(slope, 1 / self.hottest, self.hottest, xtol=1e-12)
-        self.temperature = float(1 / inverse)
+        self.numbers = np.array([1 / inverse])
 
     def _transform(self, p: Probabilities) -> Probabilities:
-        return softmax(log_probabilities(p) / require_fitted(self.temperature, self.method))
-
-    def state(self) -> State:
-        """Return the temperature; no arrays."""
-        return {"method": self.method, "temperature": require_fitted(self.temperature, self.method)}, {}
-
-    @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
-        """Return the calibrator with this temperature; ValueError if it is not a number above 0."""
-        temperature = float(config["temperature"])
-        if not 0 < temperature < np.inf:
-            raise ValueError(f"the temperature is {temperature}; allowed are numbers above 0")
-        return cls(temperature)
+        return softmax(log_probabilities(p) / float(require_fitted(self.numbers, self.method)[0]))
 
 
-class Vector(Scaler):
+class Vector(NumberScaler):
     """A scale for each logit and a bias for each class, tied between a and b (Guo et al. 2017, vector scaling).
 
     Since a and b swap when the responses do, they share scale and bias; since a bias common to all classes changes
-    nothing, theirs is 0. Left are three numbers: logits s·log(a), s·log(b), u·log(tie) + c, at the least log loss,
+    nothing, theirs is 0. Left are three numbers: logits scale·log(a), scale·log(b), tie_scale·log(tie) +
+    tie_bias, at the least log loss,
     which is convex in them. Scales are kept within 0 and 100, the bias within -20 and 20.
-
-    Attributes:
-        scale: Scale of a and b; None before `fit`.
-        tie_scale: Scale of the tie.
-        tie_bias: Bias of the tie: above 0 where ties were predicted too rarely.
 
     Example:
         >>> votes = np.eye(3)[[0, 1, 2, 2]]
@@ -146,9 +130,7 @@ class Vector(Scaler):
 
     method: ClassVar[str] = "vector"
     parameters: ClassVar[int] = 3
-
-    def __init__(self, scale: float | None = None, tie_scale: float = 1.0, tie_bias: float = 0.0) -> None:
-        self.scale, self.tie_scale, self.tie_bias = scale, tie_scale, tie_bias
+    names: ClassVar[tuple[str, ...]] = ("scale", "tie_scale", "tie_bias")
 
     def _fit(self, rows: Checked) -> None:
         t, p, w = rows
@@ -167,32 +149,18 @@ class Vector(Scaler):
         bounds = [(0.0, 100.0), (0.0, 100.0), (-20.0, 20.0)]
         options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-9}
         found = minimize(loss, [1.0, 1.0, 0.0], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        self.scale, self.tie_scale, self.tie_bias = (float(value) for value in found.x)
+        self.numbers = np.asarray(found.x, dtype=np.float64)
 
     def _transform(self, p: Probabilities) -> Probabilities:
-        scale = require_fitted(self.scale, self.method)
-        return softmax(self._logits(log_probabilities(p), scale, self.tie_scale, self.tie_bias))
+        scale, tie_scale, tie_bias = (float(number) for number in require_fitted(self.numbers, self.method))
+        return softmax(self._logits(log_probabilities(p), scale, tie_scale, tie_bias))
 
     @staticmethod
     def _logits(z: Floats, scale: float, tie_scale: float, tie_bias: float) -> Floats:
         return np.column_stack([scale * z[:, 0], scale * z[:, 1], tie_scale * z[:, 2] + tie_bias])
 
-    def state(self) -> State:
-        """Return the three numbers; no arrays."""
-        scale = require_fitted(self.scale, self.method)
-        numbers = {"scale": scale, "tie_scale": self.tie_scale, "tie_bias": self.tie_bias}
-        return {"method": self.method} | numbers, {}
 
-    @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
-        """Return the calibrator with these numbers; ValueError if one of them is not finite."""
-        numbers = [float(config[name]) for name in ("scale", "tie_scale", "tie_bias")]
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"scale, tie_scale and tie_bias are {numbers}; allowed are finite numbers")
-        return cls(*numbers)
-
-
-class TieLink(Scaler):
+class TieLink(NumberScaler):
     """Read a prediction as a lead and a readiness for ties, and move both on a curve of `tie_models`.
 
     Where a prediction lies on a curve, it has a lead d in log odds and a number t for ties; the calibrated prediction
@@ -222,7 +190,8 @@ class TieLink(Scaler):
     """Smallest and largest numbers of each curve."""
 
     def __init__(self, curve: str = "davidson", numbers: Floats | None = None) -> None:
-        self.curve, self.numbers = curve, numbers
+        super().__init__(*([] if numbers is None else numbers))
+        self.curve = curve
 
     def _fit(self, rows: Checked) -> None:
         require_ties(self.method, rows)
@@ -269,8 +238,7 @@ class TieLink(Scaler):
 
     def state(self) -> State:
         """Return the curve and the three numbers; no arrays."""
-        numbers = dict(zip(self.names, require_fitted(self.numbers, self.method).tolist(), strict=True))
-        return {"method": self.method, "curve": self.curve} | numbers, {}
+        return {"method": self.method, "curve": self.curve} | super().state()[0], {}
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
@@ -310,6 +278,7 @@ class Isotonic(Scaler):
 
     def _fit(self, rows: Checked) -> None:
         t, p, w = rows
+        # a and b as one column of 2n rows, so that both get the same curve
         end = 1 / (len(w) + 3)
         sides = np.concatenate([p[:, 0], p[:, 1]]), np.concatenate([t[:, 0], t[:, 1]]), np.concatenate([w, w])
         curves = (*_rising_curve(*sides, end), *_rising_curve(p[:, 2], t[:, 2], w, end))
@@ -341,6 +310,7 @@ def _rising_curve(p: Floats, hit: Floats, weights: Floats, end: float) -> tuple[
     mass = np.bincount(place, weights)
     mean = np.bincount(place, weights * hit) / mass
     y = np.clip(isotonic_regression(mean, weights=mass).x, end, 1 - end)
+    # points inside a flat stretch are no corners, and np.interp draws the line without them
     corner = np.ones(len(x), dtype=bool)
     corner[1:-1] = (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:])
     return x[corner], y[corner]

@@ -1,8 +1,8 @@
-"""Thresholds on how sure a decision is, above which decisions are wrong no more often than was asked for.
+"""Selective prediction: thresholds of confidence above which predictions are wrong no more often than allowed.
 
-Each test is of the hypothesis that decisions at or above a threshold are wrong more often than allowed. Given how many
-rows reach the threshold, the number of wrong ones among them is binomial as long as rows are independent, so that the
-lower tail is a p-value without any approximation, whatever the scores are worth.
+Each test is of the hypothesis that predictions at or above a threshold are wrong more often than allowed. Given how
+many rows reach the threshold, the number of wrong ones is binomial as long as rows are independent, so that the lower
+tail is an exact p-value, whatever the scores are worth. Called by `votecast decide`.
 """
 
 from __future__ import annotations
@@ -12,31 +12,29 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import bdtr
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+from votecast.types import Bools, Floats, Ints
 
 Method = Literal["ltt", "sgr"]
 
 PILOT: Final = 0.2
-"""Share of the rows that chooses which thresholds are tested, and tests none."""
+"""Share of the rows that chooses the thresholds to test, and tests none."""
 STEPS: Final = 50
 """Thresholds are shares of the pilot rows: 1/50, 2/50, ..., all of them."""
 
 _ABOUT: Final = 0.9
+"""A threshold is about as likely to pass as the best where its chance is this share of the best chance."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A threshold and what was seen above it.
+    """A threshold and the rows above it.
 
     Args:
-        threshold: Scores from here on are decided; None where nothing can be.
+        threshold: Scores from here on are decided; None where every row is abstained on.
         rows: Rows that tested thresholds, decided or not.
-        decided: Of these, the ones at or above the threshold; where none holds, above the one that came nearest.
+        decided: Of these, the ones at or above the threshold; where none passes, above the one that came nearest.
         wrong: Of these, the wrong ones.
         tests: How many thresholds were tested.
     """
@@ -49,7 +47,7 @@ class Selection:
 
 
 def fewest_rows(error: float, confidence: float) -> int:
-    """How many rows must be decided, all of them rightly, before an error above the allowed one can be ruled out.
+    """Return how many rows must be decided, all rightly, to rule out an error above the allowed one.
 
     Example:
         >>> fewest_rows(0.10, 0.90)
@@ -59,20 +57,20 @@ def fewest_rows(error: float, confidence: float) -> int:
 
 
 def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: float, seed: int = 0) -> Selection:
-    """The lowest threshold that fixed-sequence testing accepts.
+    """Return the lowest threshold that fixed-sequence testing accepts.
 
-    Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021), with the sequence chosen on a part of the rows
-    of its own (their split fixed-sequence testing): a pilot of a fifth of the rows gives the thresholds, as quantiles
+    Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021), with the sequence chosen on rows of its own
+    (their split fixed-sequence testing): a pilot of a fifth of the rows gives the thresholds, as quantiles
     of its scores, and the one to begin with, the highest that is about as likely to pass as any. The others test it,
     and then ever lower ones, each at the full level, until one fails. That the error exceeds the allowed one at the
     threshold given has at most the probability 1 - confidence, if rows are independent draws; nothing is assumed of
     the scores.
 
     Args:
-        scores: How sure each decision is, shape (n,); minus infinity is never decided.
+        scores: Confidence of each prediction, shape (n,); minus infinity is never decided.
         wrong: Whether each is wrong, shape (n,).
-        error: Allowed share of wrong decisions among the decided.
-        confidence: How surely it is kept.
+        error: Allowed share of wrong predictions among the decided.
+        confidence: Probability that the error is kept.
         seed: Seed of the draw of the pilot.
 
     Example:
@@ -83,10 +81,17 @@ def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: f
     """
     order = np.random.default_rng(seed).permutation(len(scores))
     pilot, rest = order[: round(PILOT * len(order))], order[round(PILOT * len(order)) :]
-    thresholds = _quantiles(scores[pilot])
-    reached, missed = _above(scores[rest], wrong[rest], thresholds)
+    known = np.sort(scores[pilot][np.isfinite(scores[pilot])])[::-1]
+    places = np.ceil(np.arange(1, STEPS + 1) * len(known) / STEPS).astype(np.int64) - 1
+    thresholds = np.unique(known[places[places >= 0]])[::-1] if len(known) else known  # from the highest on
+    reached, missed = _count_above(scores[rest], wrong[rest], thresholds)
     passed = np.asarray(bdtr(missed, reached, error)) <= 1 - confidence
-    first = _first(*_above(scores[pilot], wrong[pilot], thresholds), len(rest) / max(len(pilot), 1), error, confidence)
+    first = 0
+    if len(thresholds):  # the highest threshold about as likely to pass as any, if the error is that of the pilot
+        counts, scale = _count_above(scores[pilot], wrong[pilot], thresholds), len(rest) / max(len(pilot), 1)
+        pairs = zip(*(each.tolist() for each in counts), strict=True)
+        chances = np.array([_power(round(n * scale), (bad + 0.5) / (n + 1), error, confidence) for n, bad in pairs])
+        first = int(np.argmax(chances >= _ABOUT * chances.max())) if chances.any() else len(chances) - 1
     steps = int(np.argmin(np.append(passed[first:], False)))  # the first that fails
     last = first + max(steps - 1, 0)
     seen = (int(reached[last]), int(missed[last])) if len(thresholds) else (0, 0)
@@ -95,16 +100,16 @@ def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: f
 
 
 def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float, confidence: float) -> Selection:
-    """The lowest threshold that a search by halves accepts (Geifman and El-Yaniv 2017, algorithm 1).
+    """Return the lowest threshold that a binary search accepts (Geifman and El-Yaniv 2017, algorithm 1).
 
     All rows take part; each of the about log2(n) steps is tested at its share of the level. Rows of one score are taken
     together, so that a threshold decides exactly the rows that tested it.
 
     Args:
-        scores: How sure each decision is, shape (n,); minus infinity is never decided.
+        scores: Confidence of each prediction, shape (n,); minus infinity is never decided.
         wrong: Whether each is wrong, shape (n,).
-        error: Allowed share of wrong decisions among the decided.
-        confidence: How surely it is kept.
+        error: Allowed share of wrong predictions among the decided.
+        confidence: Probability that the error is kept.
 
     Example:
         >>> scores = np.linspace(0, 1, 1000)
@@ -113,7 +118,7 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
         True
     """
     thresholds = np.unique(scores[np.isfinite(scores)])[::-1]
-    reached, missed = _above(scores, wrong, thresholds)
+    reached, missed = _count_above(scores, wrong, thresholds)
     steps = max(math.ceil(math.log2(max(len(thresholds), 2))), 1)
     low, high = -1, len(thresholds)  # the last that passed, the first that failed
     tested: dict[int, float] = {}
@@ -126,35 +131,16 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     return Selection(float(thresholds[low]) if low >= 0 else None, len(scores), *seen, len(tested))
 
 
-def _quantiles(scores: Floats) -> Floats:
-    """Scores of the pilot by which 1/50, 2/50, ... of it are decided, from the highest on."""
-    known = np.sort(scores[np.isfinite(scores)])[::-1]
-    places = np.ceil(np.arange(1, STEPS + 1) * len(known) / STEPS).astype(np.int64) - 1
-    return np.unique(known[places[places >= 0]])[::-1] if len(known) else known
-
-
-def _above(scores: Floats, wrong: Bools, thresholds: Floats) -> tuple[Ints, Ints]:
-    """How many rows reach each threshold, and how many of them are wrong."""
+def _count_above(scores: Floats, wrong: Bools, thresholds: Floats) -> tuple[Ints, Ints]:
+    """Count the rows that reach each threshold, and the wrong ones among them."""
     order = np.argsort(scores)
     reached = len(scores) - np.searchsorted(scores[order], thresholds)
     missed = np.append(0, np.cumsum(wrong[order][::-1]))[reached]
     return reached.astype(np.int64), missed.astype(np.int64)
 
 
-def _first(reached: Ints, missed: Ints, scale: float, error: float, confidence: float) -> int:
-    """The highest threshold that is about as likely to pass as any, if decisions are wrong as often as in the pilot."""
-    chances = np.array(
-        [
-            _power(round(rows * scale), (bad + 0.5) / (rows + 1), error, confidence)
-            for rows, bad in zip(reached.tolist(), missed.tolist(), strict=True)
-        ]
-    )
-    best = float(chances.max(initial=0.0))
-    return int(np.argmax(chances >= _ABOUT * best)) if best > 0 else max(len(chances) - 1, 0)
-
-
 def _power(rows: int, share: float, error: float, confidence: float) -> float:
-    """The chance that so many decisions, wrong at this share, pass the test."""
+    """Return the chance that so many predictions, wrong at this share, pass the test."""
     allowed = np.arange(int(rows * error) + 1)
     passing = int((bdtr(allowed, rows, error) <= 1 - confidence).sum())
     return float(bdtr(passing - 1, rows, share)) if passing else 0.0

@@ -1,4 +1,7 @@
-"""The command line: one file per verb. The only room that prints, and the only one that reads argv."""
+"""The command line: one file per verb.
+
+The only package that prints, and the only one that reads argv.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `votecast`; None takes them from the shell.
 
     Returns:
-        0 fine, 1 the work failed, 2 wrong use, 130 interrupted.
+        0 success, 1 failure, 2 wrong use, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:

@@ -1,4 +1,7 @@
-"""The table of verbs, and what becomes of their errors: a verb's module is imported when it is called."""
+"""The table of verbs, and their errors as one line and an exit code.
+
+Called by `votecast.cli.main`; the module of a verb is imported when the verb is called.
+"""
 
 from __future__ import annotations
 
@@ -8,55 +11,59 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from votecast import __version__
-from votecast.cli.together import await_end, speaker
-from votecast.cli.words import prepare
+from votecast.cli.options import prepare_words
+from votecast.cli.screen import print_error, print_note
 from votecast.errors import ConfigError, VotecastError
 
 VERBS = {
-    "train": "Train a judge on a file of votes: folds, out-of-fold figures, calibration, judge folder.",
-    "predict": "Forecast a file of battles: probabilities, or a submission.",
-    "evaluate": "Measure a judge, or a file of its predictions, on votes.",
-    "calibrate": "Make a judge's probabilities true for those who cast some votes; 100 votes do much already.",
-    "ensemble": "Make one judge of several, fitted on rows that none of them had seen.",
-    "cascade": "Make one judge of several: the fast one first, the slow ones only where it is not sure.",
-    "decide": "Decide the battles of a file, as far as the error stays under a level; leave the others open.",
-    "report": "Write a page about votes, or the audit of a judge on them: one HTML file that needs no network.",
-    "rank": "Rank models by votes, by a judge's forecasts, or by both: a leaderboard with intervals.",
-    "compare": "Forecast the vote between two answers given on the command line.",
-    "rerank": "Choose the best of several answers to each prompt of a file, as a judge forecasts the votes.",
+    "train": "Train a judge on a file of votes: cross-validation, calibration, judge folder.",
+    "predict": "Predict a file of battles: probabilities, or a submission.",
+    "evaluate": "Evaluate a judge, or a file of its predictions, on votes.",
+    "calibrate": "Recalibrate a judge on new votes (100 or more recommended).",
+    "ensemble": "Combine judges into one, fitted on rows that none of them was trained on.",
+    "cascade": "Combine judges into a cascade: the fast one first, slow ones for uncertain rows.",
+    "decide": "Decide the battles of a file with a bounded error rate; abstain on the others.",
+    "report": "Write a report about votes, or the audit of a judge, as one offline HTML file.",
+    "rank": "Rank models by votes, by a judge's predictions, or by both, with intervals.",
+    "compare": "Predict the vote between two answers given on the command line.",
+    "rerank": "Choose the best of several answers to each prompt of a file.",
     "serve": "Serve judges over HTTP, with a page to try them.",
-    "pack": "Put a judge, the wheels it needs and a notebook into a folder for machines without a network.",
-    "import": "Make a judge of Hugging Face checkpoints that were trained elsewhere.",
-    "merge": "Add the adapters of a judge to the weights they stand beside, checked against the unmerged.",
-    "export": "Write the networks of a judge as ONNX files, each checked against torch.",
+    "pack": "Pack a judge, its wheels and a notebook for machines without a network.",
+    "import": "Import Hugging Face checkpoints that were trained elsewhere as a judge.",
+    "merge": "Merge the adapters of a judge into their base weights.",
+    "export": "Export the networks of a judge to ONNX, each checked against torch.",
     "score": "Score both answers of every row with a reward model: id, score_a, score_b.",
-    "link": "Fit a link from scores of answers to votes, and make a judge of it.",
-    "inspect": "Show what is in a file of votes, and what is wrong with it.",
-    "convert": "Turn a file of votes into another format.",
-    "simulate": "Write votes of an arena whose true probabilities are known.",
-    "recipes": "List the recipes that ship with votecast.",
-    "env": "Show versions, machine and settings, for a bug report.",
+    "link": "Fit a link from scores of answers to votes, and save it as a judge.",
+    "inspect": "Show the contents and the problems of a file of votes.",
+    "convert": "Convert a file of votes to another format.",
+    "simulate": "Simulate votes of an arena whose true probabilities are known.",
+    "recipes": "List the recipes, or show every setting of one.",
+    "env": "Show versions, machine and settings for a bug report.",
 }
 """Each verb `x` is the function `x` of the module `votecast.cli.x`; a keyword of Python gets a `_`."""
 
 VERB_MODULES = "votecast.cli."
 
 DEBUG = "VOTECAST_DEBUG"
-"""Environment variable that shows the traceback of a fault in votecast itself."""
+"""Environment variable that shows the traceback of a bug in votecast itself."""
+
+LAUNCHER_GRACE = 5.0
+"""Seconds in which a launcher ends the other processes once one has failed."""
 
 FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 2, 130, 141, 143
 
 
 def build() -> App:
-    """The application with its verbs, none of them imported yet."""
+    """Build the application with its verbs, none of them imported yet."""
     app = App(
         name="votecast",
-        help="Forecast how people vote between two answers.",
+        help="Predict how people vote between two answers.",
         help_format="plaintext",
         version=f"votecast {__version__}",
         version_flags=["--version"],
@@ -64,11 +71,12 @@ def build() -> App:
     )
     for place, (verb, text) in enumerate(VERBS.items()):
         app.command(f"{VERB_MODULES}{python_name(verb)}:{python_name(verb)}", name=verb, help=text, sort_key=place)
+    app.register_install_completion_command(help="Install completion for bash, zsh or fish.")
     return app
 
 
 def python_name(verb: str) -> str:
-    """What a verb's module and function are called.
+    """Return the name of a verb's module and function.
 
     Example:
         >>> python_name("train"), python_name("import")
@@ -78,7 +86,7 @@ def python_name(verb: str) -> str:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command and turn what goes wrong into one clear line and an exit code.
+    """Run one command and turn errors into one line and an exit code.
 
     Args:
         words: The words after `votecast`.
@@ -86,100 +94,86 @@ def run(words: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    level = logging.CRITICAL if speaker() else logging.WARNING
+    level = logging.CRITICAL if _process_prefix() else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could download
-    with _terminated_cleanly():
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it could download
+    with _sigterm_unwinds():
         try:
-            command, bound, _ = build().parse_args(prepare(words), print_error=False, exit_on_error=False)
+            command, bound, _ = build().parse_args(prepare_words(words), print_error=False, exit_on_error=False)
             if command.__module__.startswith(VERB_MODULES):
-                _hear_signals()
+                import pyarrow as pa
+
+                pa.enable_signal_handlers(False)  # pyarrow forgets a Ctrl-C that arrives while it ends a block
             command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
         except CycloptsError as error:
             verb = error.command_chain[0] + " " if error.command_chain else ""
-            return _fail(f"{_missing(error) or _unused(error) or error}\nSee: votecast {verb}--help", WRONG_USE)
+            return _fail(f"{_describe_wrong_use(error)}\nSee: votecast {verb}--help", WRONG_USE)
         except ConfigError as error:
             return _fail(str(error), WRONG_USE)
-        except VotecastError as error:
+        except (VotecastError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return BROKEN_PIPE
             return _fail(str(error), FAILED)
         except KeyboardInterrupt:
             if list(words[:1]) == ["serve"]:
-                return _stopped()
-            return _fail("interrupted; no half-written file was left behind", INTERRUPTED)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return BROKEN_PIPE
-        except OSError as error:
-            return _fail(str(error), FAILED)
+                print_note("stopped")
+                return INTERRUPTED
+            return _fail("interrupted; no partial file was left at the output", INTERRUPTED)
         except MemoryError:
-            return _fail(
-                "the memory of this machine does not suffice; --limit N or --sample FRACTION reads less", FAILED
-            )
+            return _fail("out of memory; --limit N or --sample FRACTION reads less", FAILED)
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
-            return _fail(_fault(error), FAILED, error)
+            report = f"Set {DEBUG}=1 for the traceback, and report it with the output of `votecast env`."
+            bug = f"votecast failed with {type(error).__name__}: {error}\nThis is a bug in votecast. {report}"
+            return _fail(bug, FAILED, error)
     return 0
 
 
-def _missing(error: CycloptsError) -> str | None:
-    """What to say of an option or argument that was not given at all; None for every other wrong use."""
-    if not isinstance(error, MissingArgumentError) or error.argument is None or error.argument.tokens:
-        return None
-    if error.keyword is not None or "Did you mean" in str(error):
-        return None
-    return f"{error.argument.name} is missing; votecast {' '.join(error.command_chain or ())} cannot do without it"
+def _describe_wrong_use(error: CycloptsError) -> str:
+    """Write the message for a missing option and for a judge that `serve` takes by option only."""
+    verb = " ".join(error.command_chain or ())
+    if isinstance(error, MissingArgumentError) and error.argument is not None and not error.argument.tokens:
+        if error.keyword is None and "Did you mean" not in str(error):
+            return f"{error.argument.name} is required"
+    elif isinstance(error, UnusedCliTokensError) and verb == "serve" and error.unused_tokens:
+        extra = error.unused_tokens[0]
+        return f"{extra} is not an option, and serve takes options only; name a judge with --judge {extra}"
+    return str(error)
 
 
-def _unused(error: CycloptsError) -> str | None:
-    """What to say of a judge that stands where only options are taken; None for every other wrong use."""
-    if not isinstance(error, UnusedCliTokensError) or (error.command_chain or ())[:1] != ("serve",):
-        return None
-    if not error.unused_tokens:
-        return None
-    extra = error.unused_tokens[0]
-    return f"{extra} stands alone, and serve takes options only; name a judge by its option: --judge {extra}"
+def _process_prefix() -> str:
+    """Return how errors of this process begin: "" for the main one among those that a launcher started."""
+    if "RANK" not in os.environ:  # before anything is imported
+        return ""
+    from votecast.config import current_launch
 
-
-def _stopped() -> int:
-    from votecast.cli.screen import remark
-
-    remark("stopped")
-    return INTERRUPTED
+    launch = current_launch()
+    return "" if launch.is_main else f"process {launch.rank} of {launch.processes}: "
 
 
 def _fail(message: str, code: int, unforeseen: Exception | None = None) -> int:
-    from votecast.cli.screen import error
+    """Print an error, unless a launcher ends this process because another one has failed first.
 
-    await_end(unforeseen)
-    error(f"{speaker()}{message}")
+    The main process waits only where its own error may be that another process is gone: torch raises a RuntimeError.
+    The others wait longer, because the main one prints what has failed in all of them.
+    """
+    prefix = _process_prefix()
+    if prefix:
+        time.sleep(2 * LAUNCHER_GRACE)
+    elif "RANK" in os.environ and isinstance(unforeseen, RuntimeError):
+        time.sleep(LAUNCHER_GRACE)
+    print_error(f"{prefix}{message}")
     return code
 
 
-def _hear_signals() -> None:
-    """Keep pyarrow from taking Ctrl-C while it parses a block, and forgetting it if the block was just done."""
-    import pyarrow as pa
-
-    pa.enable_signal_handlers(False)
-
-
-def _fault(error: Exception) -> str:
-    return (
-        f"votecast failed with {type(error).__name__}: {error}\nThis is a fault in votecast, not in how you used it. "
-        f"{DEBUG}=1 shows where; please report that together with what `votecast env` prints."
-    )
-
-
 @contextlib.contextmanager
-def _terminated_cleanly() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that half-written files are removed."""
-
-    def _leave(*_: object) -> None:
-        sys.exit(TERMINATED)
-
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that partial files are removed."""
     try:
-        before = signal.signal(signal.SIGTERM, _leave)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     except ValueError:  # not in the main thread: the embedding program handles signals
         yield
         return

@@ -1,21 +1,17 @@
-"""votecast cascade: a judge made of judges from fast to slow, of which the slow ones see only what they must."""
+"""votecast cascade: judges from fast to slow, of which the slow ones predict uncertain rows only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter, validators
-
-from votecast.cli.options import JsonPath, Reading
-from votecast.cli.output import STANDARD, check_outputs, settings_of_json, write_json, write_settings
-from votecast.cli.progress import Bars
-from votecast.cli.reading import show_reading
-from votecast.cli.screen import cite, facts, prose, remark, say, table
+from votecast.cli.options import Count, Flag, Output, Reading
+from votecast.cli.screen import Bars, cite, print_facts, print_line, print_note, print_prose, print_table
+from votecast.cli.summaries import show_reading
 
 _SHOWN = 2
-"""Every how many-th point of the frontier is shown, besides the one that is chosen."""
+"""One in this many points of the frontier is shown, besides the chosen one."""
 
 
 def cascade(
@@ -27,95 +23,88 @@ def cascade(
     max_loss: float | None = None,
     budget: float | None = None,
     name: str | None = None,
-    reading: Reading = Reading(),  # noqa: B008 - frozen
-    allow_leak: Annotated[bool, Parameter(negative=())] = False,
-    draws: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 1000,
+    reading: Reading = Reading(),
+    allow_leak: Flag = False,
+    draws: Count = 1000,
     html: Path | None = None,
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    output: Output = Output(),
 ) -> None:
-    """Make one judge of several: the fast one is asked first, and passes on the rows of which it is not sure enough.
+    """Combine judges into a cascade: the fast one first, slow ones for the rows of which it is not sure.
 
     Args:
         judges: Judge folders or names, from fast to slow; at least two.
         calibration: File of votes that none of the judges was trained on.
         out: Folder to write the cascade to.
-        max_loss: How much log loss it may lose against the last judge; the fastest such cascade is made.
-        budget: Or the seconds that 1,000 rows may take; the best such cascade is made.
-        name: What it is called.
+        max_loss: Largest log loss above that of the last judge; the fastest such cascade is chosen.
+        budget: Or the seconds that 1,000 rows may take; the best such cascade is chosen.
+        name: Name of the cascade.
         reading: How the votes are read.
-        allow_leak: Go on although votes share prompts with a judge's training data.
-        draws: Bootstrap draws for the 95 % intervals; 0 leaves them out.
+        allow_leak: Continue although votes share prompts with a judge's training data.
+        draws: Bootstrap samples for the 95 % intervals; 0 omits them.
         html: Write the frontier as a page.
-        json: Write the figures as JSON ("-" is standard output).
-        overwrite: Replace existing outputs.
+        output: Where results go.
     """
-    check_outputs(html, json, settings_of_json(json), overwrite=overwrite)
     from votecast.judges.cascade import cascade as make_cascade
 
+    output.check(html)
     options: dict[str, Any] = {"max_loss": max_loss, "budget": budget, "draws": draws, "allow_leak": allow_leak}
     options |= {} if reading.seed is None else {"seed": reading.seed}
-    reader = reading.reader(overwrite=overwrite)
+    settings = options | {"out": out, "name": name, "overwrite": output.overwrite}
     with Bars() as bars:
-        judge = make_cascade(
-            judges, calibration, out=out, name=name, overwrite=overwrite, reader=reader, progress=bars.steps, **options
-        )
+        reader = reading.reader(overwrite=output.overwrite)
+        judge = make_cascade(judges, calibration, reader=reader, progress=bars.steps, **settings)
     found, cited = judge.notes["cascade"], {"name": judge.name, "hash": judge.hash}
     if html is not None:
         from votecast.reports.cascade_page import cascade_page
         from votecast.reports.html import write_page
 
-        write_page(cascade_page(found, name=out.name, hash=judge.hash), html, overwrite=overwrite)
+        write_page(cascade_page(found, name=out.name, hash=judge.hash), html, overwrite=output.overwrite)
     show_reading(judge.notes["reading"])
     for text in found["remarks"]:
-        remark(f"note: {text}")
-    if json is not None:
-        results = judge.figures | {"judge": cited | {"folder": str(out)}, "cascade": found}
-        write_json(results, json, overwrite=overwrite)
-        write_settings(json, "cascade", {"judges": judges, "calibration": calibration, **options}, judge=cited)
-    if json != STANDARD:
+        print_note(f"note: {text}")
+    results = judge.figures | {"judge": cited | {"folder": str(out)}, "cascade": found}
+    if output.write(results, "cascade", {"judges": judges, "calibration": calibration, **options}, judge=cited):
         show(found)
-        facts({"judge": cite(cited), "folder": out} | ({"page": html} if html else {}))
+        print_facts({"judge": cite(cited), "folder": out} | ({"page": html} if html else {}))
 
 
 def show(found: Mapping[str, Any]) -> None:
     """Show the judges, the frontier, and what the cascade costs and saves."""
     judges, points, chosen = found["judges"], found["frontier"], found["chosen"]
-    table(
-        ["judge", "log loss", "s for 1,000 rows"],
-        [
-            [f"{number} {judge['label']}", f"{judge['log_loss']:.4f}", f"{judge['seconds_per_1000']:.3g}"]
-            for number, judge in enumerate(judges, start=1)
-        ],
-    )
-    say(f"\nFrontier on {found['rows']:,} votes, thresholds fitted on other prompts:\n")
+    first, last = judges[0]["label"], judges[-1]["label"]
+    rows = [
+        [f"{number} {judge['label']}", f"{judge['log_loss']:.4f}", f"{judge['seconds_per_1000']:.3g}"]
+        for number, judge in enumerate(judges, start=1)
+    ]
+    print_table(["judge", "log loss", "s for 1,000 rows"], rows)
+    print_line(f"\nFrontier on {found['rows']:,} votes, thresholds fitted on other prompts:\n")
     shares = [f"on from {number}" for number in range(1, len(judges))]
     rows = [
         [">" if place == chosen else "", *_cells(point)]
         for place, point in enumerate(points)
         if place == chosen or not place % _SHOWN
     ]
-    table(["", *shares, "log loss", f"above {len(judges)} alone (95 %)", "times as fast"], rows)
-    say("")
-    first, last = judges[0]["label"], judges[-1]["label"]
-    prose(f"Asked to {found['goal']}. The saved cascade (> above): {_told(points[chosen], first, last)}.")
-    prose(
-        f"Chosen anew on other prompts, the procedure costs {_told(found['measured'], first, last)} (the honest cost: "
-        "neither the point of the frontier nor its thresholds were chosen on the prompts that measure it). Times are "
-        "medians over parts of these votes, in this run."
+    print_table(["", *shares, "log loss", f"above {len(judges)} alone (95 %)", "times as fast"], rows)
+    print_line("")
+    print_prose(f"Goal: {found['goal']}. The saved cascade (> above): {_describe(points[chosen], first, last)}.")
+    print_prose(
+        f"Cross-fitted, with the point of the frontier and its thresholds chosen on other prompts: "
+        f"{_describe(found['measured'], first, last)}. This is the unbiased estimate. Times are medians over parts of "
+        "these votes, in this run."
     )
-    if points[chosen]["speed_up"] <= 1:
-        prose(f"warning: the saved cascade is not faster than {last} alone ({points[chosen]['speed_up']:.2f} times)")
+    speed = points[chosen]["speed_up"]
+    if speed <= 1:
+        print_prose(f"warning: the saved cascade is not faster than {last} alone ({speed:.2f} times)")
     if not points[chosen]["goes_on"][0]:
-        prose(f"warning: no row goes on from {first}: the saved cascade forecasts as {first} alone does")
-    say("")
+        print_prose(f"warning: no row is passed on from {first}: the saved cascade predicts as {first} alone does")
+    print_line("")
 
 
-def _told(point: Mapping[str, Any], first: str, last: str) -> str:
+def _describe(point: Mapping[str, Any], first: str, last: str) -> str:
     on, *_ = cells = _cells(point)
     *_, loss, cost, speed = cells
-    goes = f"{on} of the rows go on from {first}" if point["goes_on"][0] else f"no row goes on from {first}"
-    return f"{cost} log loss above {last} alone (log loss {loss}), {speed} times as fast; {goes}"
+    passed = f"{on} of rows are passed on from {first}" if point["goes_on"][0] else f"no row is passed on from {first}"
+    return f"{cost} log loss above {last} alone (log loss {loss}), {speed} times as fast; {passed}"
 
 
 def _cells(point: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""votecast compare: the forecast for two answers given on the command line."""
+"""votecast compare: the prediction for two answers given on the command line."""
 
 from __future__ import annotations
 
@@ -6,56 +6,44 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, settings_of_json, write_json, write_settings
-from votecast.cli.reading import show_cut
-from votecast.cli.screen import cite, facts, say, table
+from votecast.cli.options import Output
+from votecast.cli.screen import cite, print_facts, print_line, print_table
+from votecast.cli.summaries import show_truncation
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
 
 Turns = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
 
 
-def compare(
-    *,
-    prompt: Turns,
-    a: Turns,
-    b: Turns,
-    judge: str = "default",
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-) -> None:
-    """Forecast the vote between two answers given on the command line.
+def compare(*, prompt: Turns, a: Turns, b: Turns, judge: str = "default", output: Output = Output()) -> None:
+    """Predict the vote between two answers given on the command line.
 
     Args:
         prompt: The prompt; given several times, the turns of a conversation.
         a: The first answer, one for each turn.
         b: The second answer, one for each turn.
         judge: A judge folder, bundled:baseline, bundled:encoder, or default.
-        json: Write the forecast as JSON ("-" is standard output).
-        overwrite: Replace an existing file.
+        output: Where results go.
     """
     from votecast.data.outputs.prediction_files import decide
     from votecast.judges.load import load_judge
     from votecast.types import CLASSES
 
-    check_outputs(json, settings_of_json(json), overwrite=overwrite)
+    output.check()
     loaded = load_judge(judge)
     p, cut = loaded.predict_with_truncation([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
-    chances = dict(zip(CLASSES, map(float, p[0]), strict=True))
     name = {"name": loaded.name, "hash": loaded.hash}
-    forecast: dict[str, Any] = {
+    prediction: dict[str, Any] = {
         "id": "0",
-        "probabilities": chances,
+        "probabilities": dict(zip(CLASSES, map(float, p[0]), strict=True)),
         "decision": decide(p)[0],
         "judge": name,
         "cut": cut.to_dict() if cut is not None and cut.rows_cut else None,
     }
-    if json is not None:
-        write_json(forecast, json, overwrite=overwrite)
-        write_settings(json, "compare", {"judge": judge, "prompt": prompt, "a": a, "b": b}, judge=name)
-    if json != "-":
-        show_cut(forecast["cut"])
-        table(["outcome", "probability"], [[SHOWN[key], f"{chance:.1%}"] for key, chance in chances.items()])
-        say("")
-        facts({"decision": SHOWN[forecast["decision"]], "judge": cite(name)})
+    settings = {"judge": judge, "prompt": prompt, "a": a, "b": b}
+    if output.write(prediction, "compare", settings, judge=name):
+        show_truncation(prediction["cut"])
+        shares = [[SHOWN[key], f"{share:.1%}"] for key, share in prediction["probabilities"].items()]
+        print_table(["outcome", "probability"], shares)
+        print_line("")
+        print_facts({"top choice": SHOWN[prediction["decision"]], "judge": cite(name)})

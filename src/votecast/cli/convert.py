@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import Parameter
-
-from votecast.cli.options import JsonPath, ReadingInput, Source
-from votecast.cli.output import check_outputs, settings_path, write_json, write_settings
-from votecast.cli.progress import Bars
-from votecast.cli.reading import about_rows, show_reading
-from votecast.cli.screen import facts, remark
-from votecast.cli.words import STANDARD_INPUT
+from votecast.cli.options import STANDARD, Output, ReadingInput, Source, settings_path, write_settings
+from votecast.cli.screen import Bars, print_facts, print_note
+from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,59 +17,47 @@ if TYPE_CHECKING:
 
 def convert(
     source: Source,
-    out: Path,
+    out: Source,
     /,
     *,
     format: Literal["auto", "lmsys", "wsdm", "votecast"] = "auto",
-    reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    reading: ReadingInput = ReadingInput(),
+    output: Output = Output(),
 ) -> None:
-    """Turn a file of votes into another format.
+    """Convert a file of votes to another format.
 
     Args:
         source: File of votes, "-" for standard input.
         out: File to write; its ending chooses csv, parquet, jsonl or arrow.
         format: Columns to write; auto takes lmsys for csv and votecast's own otherwise.
         reading: How the file is read.
-        json: Write what was read and repaired as JSON ("-" is standard output).
-        overwrite: Replace existing outputs.
+        output: Where results go.
     """
     from votecast.data.outputs import write_votes
     from votecast.data.reader import VoteReader
 
-    if str(out) == STANDARD_INPUT:
+    if out == STANDARD:
         raise ConfigError(
             "convert does not write to standard output; name a file that ends in .csv, .parquet, .jsonl or .arrow"
         )
-    check_outputs(out, settings_path(out), json, overwrite=overwrite)
-    reader = reading.reader(overwrite=overwrite)
-    votes, expected = VoteReader(source, **reader), about_rows(source, reader)
+    output.check(out, settings_path(out), settings=False)
+    reader = reading.reader(overwrite=output.overwrite)
+    votes = VoteReader(source, **reader)
     with Bars() as bars:
 
-        def _counted() -> Iterator[Battles]:
+        def count_rows() -> Iterator[Battles]:
             done = 0
             for battles in votes:
                 yield battles
                 done += len(battles)
-                bars.rows(done, expected)
+                bars.rows(done, votes.expected_rows)
 
-        written = write_votes(_counted(), out, overwrite=overwrite, format=None if format == "auto" else format)
+        columns = None if format == "auto" else format
+        written = write_votes(count_rows(), Path(out), overwrite=output.overwrite, format=columns)
     report = votes.report.to_dict()
-    write_settings(
-        out,
-        "convert",
-        {"source": source, "format": format, "reader": reader},
-        reading=report,
-    )
+    write_settings(out, "convert", {"source": source, "format": format, "reader": reader}, reading=report)
     show_reading(report)
     for note in written.notes:
-        remark(f"  note: {note}")
-    if json is not None:
-        write_json(
-            {"out": str(out), "format": written.format, "notes": written.notes, "reading": report},
-            json,
-            overwrite=overwrite,
-        )
-    if json != "-":
-        facts({"rows": f"{written.rows:,}", "written": f"{out} ({written.format} format)"})
+        print_note(f"  note: {note}")
+    if output.write({"out": out, "format": written.format, "notes": written.notes, "reading": report}):
+        print_facts({"rows": f"{written.rows:,}", "written": f"{out} ({written.format} format)"})

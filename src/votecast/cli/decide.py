@@ -1,18 +1,14 @@
-"""votecast decide: decisions on a file of battles that are wrong no more often than was asked for."""
+"""votecast decide: decisions on a file of battles with a bounded error rate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import Parameter
-
-from votecast.cli.options import JsonPath, ReadingInput, VoteFormat
-from votecast.cli.output import STANDARD, check_outputs, settings_path, write_json
-from votecast.cli.progress import Bars
-from votecast.cli.reading import about_rows, show_cut, show_reading
-from votecast.cli.screen import cite, facts, prose, remark, saying_how_to_go_on
+from votecast.cli.options import STANDARD, Flag, Output, Precision, ReadingInput, VoteFormat, settings_path
+from votecast.cli.screen import Bars, cite, print_facts, print_note, print_prose
+from votecast.cli.summaries import show_reading, show_truncation
 from votecast.errors import ConfigError
 
 
@@ -25,111 +21,99 @@ def decide(
     error: float = 0.10,
     confidence: float = 0.90,
     method: Literal["ltt", "sgr"] = "ltt",
-    reading: ReadingInput = ReadingInput(),  # noqa: B008 - frozen
+    reading: ReadingInput = ReadingInput(),
     calibration_format: VoteFormat = "auto",
-    allow_leak: Annotated[bool, Parameter(negative=())] = False,
-    precision: Literal["auto", "fp32", "bf16", "int8"] | None = None,
+    allow_leak: Flag = False,
+    precision: Precision | None = None,
     unscored: Literal["error", "prior"] = "error",
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    resume: Flag = False,
+    output: Output = Output(),
 ) -> None:
-    """Decide a file of battles as far as the error among the decided stays under a level; the others are left open.
+    """Decide the battles of a file with a bounded error rate; abstain on the others.
 
     Args:
-        input: File of battles, "-" for standard input; votes in it are not looked at.
+        input: File of battles, "-" for standard input; votes in it are ignored.
         calibration: File of votes that the judge was not trained on, drawn like the battles; a few hundred prompts.
         out: File of decisions (id, p_a, p_b, p_tie, decision, confidence); its ending chooses csv, parquet, jsonl or
             arrow.
         judge: A judge folder, bundled:baseline, or default.
-        error: How often a vote may be another than the decision, among the decided pairs; a tie is another vote.
-        confidence: How surely that is kept.
+        error: Largest share of decided pairs whose vote is another than the decision; a tie is another vote.
+        confidence: Confidence with which the bound holds.
         method: Learn then Test (ltt), or selection with guaranteed risk (sgr).
         reading: How the file is read.
-        calibration_format: Format of the calibration votes; auto finds it by their columns.
-        allow_leak: Go on although calibration votes share prompts with the judge's training data.
-        precision: How exactly a neural judge computes.
-        unscored: What becomes of rows that the judge cannot score: an error once all others are done, or left open
-            (prior); either way <out>.unscored.jsonl tells which, and why.
-        resume: Go on with what a killed run of the same command has left beside the output.
-        json: Write a summary as JSON ("-" is standard output).
-        overwrite: Replace existing outputs, and discard unfinished work on them.
+        calibration_format: Format of the calibration votes; auto detects it by their columns.
+        allow_leak: Continue although calibration votes share prompts with the judge's training data.
+        precision: Precision of a neural judge.
+        unscored: Rows that the judge cannot score: fail once all others are done, or abstain (prior); either way
+            <out>.unscored.jsonl lists them with reasons.
+        resume: Continue from the partial output of an interrupted run of the same command.
+        output: Where results go.
     """
     from votecast.data.outputs.table_writer import container_of
+    from votecast.data.reader import read_votes
     from votecast.jobs.decide import check_asked, decide_file, fit_rule
     from votecast.judges.load import load_judge
-    from votecast.judges.predict_batch import set_inference
+    from votecast.judges.predict_batch import reader_numbers, set_inference
 
     check_asked(error, confidence, method)
     container_of(out)
     if input == calibration == STANDARD:
-        raise ConfigError("--input and --calibration both are standard input; name a file for one of them")
-    check_outputs(json, overwrite=overwrite)
+        raise ConfigError("--input and --calibration are both standard input; name a file for one of them")
+    output.check(settings=False)
     if not resume:
-        check_outputs(out, settings_path(out), overwrite=overwrite)
+        output.check(out, settings_path(out), settings=False)
     loaded = load_judge(judge)
     inference = {"precision": precision} if precision else {}
     set_inference(loaded, inference)
-    reader = reading.reader(overwrite=overwrite)
-    expected = about_rows(input, reader)
-    with saying_how_to_go_on(), Bars() as bars:
+    with Bars() as bars:
         bars.steps("calibrating", 0, 1)
-        votes = _votes(calibration, calibration_format, loaded)
-        asked: dict[str, Any] = {"error": error, "confidence": confidence, "method": method, "allow_leak": allow_leak}
-        rule = fit_rule(loaded, votes, seed=reading.seed or 0, **asked)
+        votes = read_votes(calibration, labels="required", format=calibration_format, **reader_numbers(loaded))
+        options: dict[str, Any] = {"error": error, "confidence": confidence, "method": method, "allow_leak": allow_leak}
+        rule = fit_rule(loaded, votes, seed=reading.seed or 0, **options)
         summary = decide_file(
             loaded,
             rule,
             input,
             out,
-            overwrite=overwrite,
+            overwrite=output.overwrite,
             resume=resume,
-            reader=reader,
+            reader=reading.reader(overwrite=output.overwrite),
             about={"calibration": calibration},
             votes=votes,
             inference=inference or None,
             unscored="prior" if unscored == "prior" else None,
-            progress=lambda done: bars.pairs(done, expected),
+            progress=bars.pairs,
         )
+    assert votes.report is not None  # they come from a file
     summary["calibration"] = votes.report.to_dict()
     show_reading(summary["calibration"])
     show_reading(summary["reading"])
-    show_cut(summary["cut"])
-    if json is not None:
-        write_json(summary, json, overwrite=overwrite)
-    if json != STANDARD:
+    show_truncation(summary["cut"])
+    if output.write(summary):
         show(summary, out)
 
 
-def _votes(path: str, format: str, judge: Any) -> Any:
-    from votecast.data.reader import read_votes
-    from votecast.judges.predict_batch import reader_numbers
-
-    return read_votes(path, labels="required", format=format, **reader_numbers(judge))
-
-
 def show(summary: Mapping[str, Any], out: Path) -> None:
-    """Show what was decided, and what is promised of it."""
+    """Show what was decided, and what is guaranteed."""
     rule, counts, total = summary["rule"], summary["decisions"], summary["rows"]
-    found, decided = rule["found"], counts["a"] + counts["b"]
+    found, threshold = rule["found"], rule["found"]["threshold"]
     for note in (*rule["notes"], *summary["shared"]["notes"]):
-        remark(f"note: {note}")
-    above = f"; above the threshold {found['wrong']:,} of {found['decided']:,} were wrong"
+        print_note(f"note: {note}")
     tested = f"{found['rows']:,} of {rule['votes']:,} votes, one for each prompt, of {rule['prompts']:,} prompts"
     if rule["method"] == "ltt":
-        tested += "; a fifth of the prompts chose the thresholds to be tested, and tests none"
-    is_found = found["threshold"] is not None
-    facts(
+        tested += "; a separate fifth of the prompts chose the thresholds to be tested"
+    above = f"; above the threshold {found['wrong']:,} of {found['decided']:,} were wrong"
+    print_facts(
         {
-            "decided": f"{_share(decided, total)}: {counts['a']:,} for a, {counts['b']:,} for b",
-            "left open": _share(counts["open"], total),
-            "threshold": f"max(p_a, p_b) of at least {found['threshold']:.4f}" if is_found else "none",
-            "tested on": f"{tested} ({rule['method']}){above if is_found else ''}",
+            "decided": f"{_share(counts['a'] + counts['b'], total)}: {counts['a']:,} for a, {counts['b']:,} for b",
+            "abstained": _share(counts["open"], total),
+            "threshold": "none" if threshold is None else f"max(p_a, p_b) of at least {threshold:.4f}",
+            "tested on": f"{tested} ({rule['method']}){'' if threshold is None else above}",
             "judge": cite(summary["judge"]),
             "written": out,
         }
     )
-    prose(f"promise    {rule['promise']}", indent=11)
+    print_prose(f"guarantee  {rule['promise']}", indent=11)
 
 
 def _share(count: int, of: int) -> str:

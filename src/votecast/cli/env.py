@@ -1,4 +1,4 @@
-"""votecast env: what a bug report needs to say about the machine."""
+"""votecast env: versions, machine and settings for a bug report."""
 
 from __future__ import annotations
 
@@ -6,55 +6,33 @@ import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from votecast import __version__
-from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, write_json
-from votecast.cli.screen import facts
+from votecast.cli.options import Output
+from votecast.cli.screen import print_facts
 from votecast.config.extras import PINNED, how_to_install, need
 from votecast.errors import MissingExtraError
 
 
-def env(*, json: JsonPath = None, overwrite: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """Show versions, machine and settings, for a bug report.
+def env(*, output: Output = Output()) -> None:
+    """Show versions, machine and settings for a bug report.
 
     Args:
-        json: Write them as JSON ("-" is standard output).
-        overwrite: Replace an existing file.
+        output: Where results go.
     """
-    check_outputs(json, overwrite=overwrite)
-    found = describe()
-    if json is not None:
-        write_json(found, json, overwrite=overwrite)
-    if json != "-":
+    output.check(settings=False)
+    found = describe_environment()
+    if output.write(found):
         packages, extras = found.pop("packages"), found.pop("extras")
-        facts(found | packages | extras)
+        print_facts(found | packages | extras)
 
 
-def describe() -> dict[str, Any]:
-    """Versions, machine and settings as JSON-able values."""
+def describe_environment() -> dict[str, Any]:
+    """Return versions, machine and settings as JSON values."""
     from votecast.config import user_settings
     from votecast.judges.load import bundled_names
 
-    core, extras = _required()
-    return {
-        "votecast": __version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "default judge": user_settings().get("default_judge", "bundled:baseline"),
-        "bundled judges": ", ".join(bundled_names()) or "none",
-        "neural judges": _neural(),
-        "packages": {name: _version(name) or "missing" for name in core},
-        "extras": {name: found for name in extras if (found := _version(name))},
-    }
-
-
-def _required() -> tuple[list[str], list[str]]:
-    """The packages that votecast cannot do without, and those that its extras bring."""
     core, extras = set(), set()
     for requirement in requires("votecast") or []:
         bare, _, marker = requirement.partition(";")
@@ -63,8 +41,18 @@ def _required() -> tuple[list[str], list[str]]:
             core.add(name)
         elif re.search(r"extra == .(neural|keras|onnx|plot|quant)\b", marker):
             extras.add(name)
-    pinned = {pin.partition("==")[0] for _, pin in PINNED.values()}
-    return sorted(core), sorted((extras | pinned) - core - {"votecast"})
+    extras |= {pin.partition("==")[0] for _, pin in PINNED.values()}
+    return {
+        "votecast": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "default judge": user_settings().get("default_judge", "bundled:baseline"),
+        "bundled judges": ", ".join(bundled_names()) or "none",
+        "neural judges": _describe_torch(),
+        "packages": {name: _version(name) or "missing" for name in sorted(core)},
+        "extras": {name: found for name in sorted(extras - core - {"votecast"}) if (found := _version(name))},
+    }
 
 
 def _version(name: str) -> str | None:
@@ -74,8 +62,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _neural() -> str:
-    """What neural judges would run on."""
+def _describe_torch() -> str:
+    """Describe the device and precision of neural judges."""
     try:
         torch = need("torch")
     except MissingExtraError:

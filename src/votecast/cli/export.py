@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, settings_of_json, write_json, write_settings
-from votecast.cli.progress import Bars
-from votecast.cli.screen import cite, facts, remark
+from cyclopts import Parameter
+
+from votecast.cli.options import Output
+from votecast.cli.screen import Bars, cite, print_facts, print_note
 
 
-def export(*, judge: str, out: Path, json: JsonPath = None) -> None:
-    """Write the networks of a judge as ONNX files, each checked against torch.
+def export(*, judge: str, out: Path, json: Annotated[str | None, Parameter(name="--json")] = None) -> None:
+    """Export the networks of a judge to ONNX, each checked against torch.
 
     Args:
         judge: A judge folder, or bundled:encoder.
-        out: New folder for the networks, their tokenizers and export.json, which says what they read and give.
+        out: New folder for the networks, their tokenizers and export.json, which lists their inputs and outputs.
         json: Write what was exported as JSON ("-" is standard output).
     """
     from votecast.artifacts import check_free
     from votecast.judges.export_networks import export_judge
     from votecast.judges.load import load_judge
 
-    check_outputs(json, settings_of_json(json), overwrite=False)
+    output = Output(json)
+    output.check()
     check_free(out, is_folder=True)
     loaded = load_judge(judge)
     with Bars() as bars:
         description = export_judge(loaded, out, progress=bars.steps)
-    if json is not None:
-        write_json(description | {"folder": str(out)}, json, overwrite=False)
-        write_settings(json, "export", {"judge": judge, "out": str(out)}, judge=description["judge"])
-    if json != "-":
-        remark("the files hold networks alone: templates, links and calibration are told in export.json")
-        networks = description["networks"]
-        facts({f"network {n}": one["file"] for n, one in enumerate(networks)})
-        facts({"judge": cite(description["judge"]), "folder": out})
+    settings = {"judge": judge, "out": str(out)}
+    if output.write(description | {"folder": str(out)}, "export", settings, judge=description["judge"]):
+        print_note("the files hold networks alone; templates, links and calibration are in export.json")
+        print_facts({f"network {n}": one["file"] for n, one in enumerate(description["networks"])})
+        print_facts({"judge": cite(description["judge"]), "folder": out})

@@ -1,15 +1,22 @@
-"""Options that several verbs share, so that they mean the same everywhere."""
+"""Options that several verbs share, outputs as JSON, and the words of a command before they are parsed.
+
+Used by every verb and by `votecast.cli.app`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json as json_module
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token, validators
 
-from votecast.cli.words import STANDARD_INPUT
+from votecast import __version__
+from votecast.artifacts import atomic_file, check_free
 from votecast.config.extras import need
 from votecast.errors import ConfigError
 
@@ -17,36 +24,55 @@ if TYPE_CHECKING:
     from votecast.jobs.parts import Engine
     from votecast.judges.trained import TrainedJudge
 
+STANDARD = "-"
+"""Standard input or output, as a path."""
+
+_OVERRIDE = "--dotted.key"
+_STANDARD_INPUT = "standard-input:"
+"""What a lone "-" becomes, which the parser would take for an option."""
+
+_DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
+_TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
+_OVERRIDABLE = frozenset({"import", "predict", "recipes", "rerank", "score", "train"})
+
 VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+Flag = Annotated[bool, Parameter(negative=())]
+Words = Annotated[list[str] | None, Parameter(negative=())]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Overrides = Annotated[list[str] | None, Parameter(name=_OVERRIDE, negative=())]
+"""KEY=VALUE of every dotted option, for `parse_overrides`."""
 
 
-def _source(_: type, tokens: Sequence[Token]) -> str:
-    return "-" if tokens[0].value == STANDARD_INPUT else tokens[0].value
+def _parse_source(_: type, tokens: Sequence[Token]) -> str:
+    return STANDARD if tokens[0].value == _STANDARD_INPUT else tokens[0].value
 
 
-Source = Annotated[str, Parameter(converter=_source)]
+Source = Annotated[str, Parameter(converter=_parse_source)]
 """A file given by its place on the command line; "-" is standard input."""
-
-JsonPath = Annotated[str | None, Parameter(name="--json")]
-"""Where to write results as JSON; "-" is standard output."""
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """How a file is read."""
-
     text: Literal["auto", "json", "plain"] = "auto"
     """Whether text columns hold JSON lists of turns or plain text; auto decides once per column."""
     bad_rows: Literal["error", "quarantine"] = "error"
-    """Stop at a row that cannot be read, or set such rows aside with their reasons."""
+    """Stop at an invalid row, or quarantine such rows with their reasons."""
     quarantine: Path | None = None
-    """Where to set bad rows aside; by default <name of the file>.quarantine.jsonl in this folder."""
-    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    """Side file for invalid rows; by default <name of the file>.quarantine.jsonl in this folder."""
+    limit: Positive | None = None
     """Read at most this many rows."""
     sample: Annotated[float | None, Parameter(validator=validators.Number(gt=0, lte=1))] = None
-    """Read this share of the rows, drawn with equal shares of every label before anything is sorted."""
-    seed: Annotated[int | None, Parameter(validator=validators.Number(gte=0))] = None
+    """Read this share of the rows, drawn with equal shares of every label."""
+    seed: Count | None = None
     """Seed of everything random."""
+
+    def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
+        """Return the options as keywords of `read_votes`."""
+        values = {name.removeprefix("input_"): value for name, value in vars(self).items()} | {"overwrite": overwrite}
+        values["quarantine"] = self.quarantine and str(self.quarantine)
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @Parameter(name="*")
@@ -55,11 +81,7 @@ class Reading(_Reading):
     """How a file is read, for verbs that only read."""
 
     format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
-    """Format of the file; auto finds it by its columns. names (models and votes alone) is for rank."""
-
-    def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
-        """The options as keywords of `read_votes`."""
-        return _keywords(self, self.format, overwrite)
+    """Format of the file; auto detects it by its columns. names (models and votes alone) is for rank."""
 
 
 @Parameter(name="*")
@@ -68,31 +90,120 @@ class ReadingInput(_Reading):
     """How a file is read, for verbs whose --format is that of the output."""
 
     input_format: VoteFormat = "auto"
-    """Format of the input; auto finds it by its columns."""
+    """Format of the input; auto detects it by its columns."""
 
-    def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
-        """The options as keywords of `read_votes`."""
-        return _keywords(self, self.input_format, overwrite)
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """Results as JSON, and whether files may be replaced."""
+
+    json: str | None = None
+    """Write the results as JSON; "-" is standard output."""
+    overwrite: Flag = False
+    """Replace existing outputs."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether results go to the screen: standard output is not taken by JSON."""
+        return self.json != STANDARD
+
+    def check(self, *paths: str | Path | None, settings: bool = True, overwrite: bool | None = None) -> None:
+        """Refuse outputs that already exist before any work is done.
+
+        Args:
+            *paths: Outputs beside the JSON.
+            settings: Whether settings are written beside the JSON.
+            overwrite: In place of the option.
+
+        Raises:
+            ArtifactError: If one exists and may not be replaced.
+        """
+        beside = settings_path(self.json) if settings and self.json not in (None, STANDARD) else None
+        for path in (*paths, self.json, beside):
+            if path is not None and str(path) != STANDARD:
+                check_free(path, overwrite=self.overwrite if overwrite is None else overwrite)
+
+    def write(
+        self,
+        results: Mapping[str, Any],
+        verb: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool | None = None,
+        **facts: Any,
+    ) -> bool:
+        """Write results as JSON if that was asked for, with their settings beside the file.
+
+        Args:
+            results: The results.
+            verb: The command; without one no settings are written.
+            settings: Every option it ran with.
+            overwrite: In place of the option.
+            **facts: What else belongs beside the output, such as the judge.
+
+        Returns:
+            Whether the results go to the screen too.
+        """
+        if self.json is not None:
+            write_json(results, self.json, overwrite=self.overwrite if overwrite is None else overwrite)
+            if verb is not None:
+                write_settings(self.json, verb, settings or {}, **facts)
+        return self.is_shown
+
+
+def settings_path(out: str | Path | None) -> Path:
+    """Return the file of settings beside an output.
+
+    Example:
+        >>> settings_path("runs/votes.parquet").name
+        'votes.parquet.settings.json'
+    """
+    return Path(f"{out}.settings.json")
+
+
+def write_json(values: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> None:
+    """Write results as JSON to a file, or to standard output where the path is "-"."""
+    text = json_module.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    if str(path) == STANDARD:
+        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        return
+    with atomic_file(path, overwrite=overwrite) as part:
+        part.write_text(text, "utf-8", errors="backslashreplace")
+
+
+def write_settings(out: str | Path, verb: str, settings: Mapping[str, Any], **facts: Any) -> None:
+    """Write the resolved settings of a command beside its output, unless that is standard output.
+
+    Args:
+        out: The output.
+        verb: The command.
+        settings: Every option it ran with.
+        **facts: What else belongs beside the output, such as the judge.
+    """
+    if str(out) != STANDARD:
+        whole = {"votecast": __version__, "command": verb, "settings": dict(settings)} | facts
+        write_json(whole, settings_path(out), overwrite=True)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Cluster:
-    """Where Ray works, and with how much."""
+    """Where Ray runs, and with how much."""
 
     address: str | None = None
     """A running cluster: auto, HOST:PORT or ray://HOST:PORT; by default Ray is started on this machine, and stopped."""
-    num_actors: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
+    num_actors: Positive | None = None
     """Actors, each with one judge; by default as many as fit the CPUs, or the GPUs if they need one."""
     cpus_per_actor: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 0.5
-    """CPUs of each actor; what the actors leave reads the inputs."""
+    """CPUs of each actor; the remaining ones read the inputs."""
     gpus_per_actor: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0
     """GPUs, or the share of one, of each actor."""
-    threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
-    """Threads that the judge of each actor computes with; by default the cores of a machine shared among actors."""
+    threads: Positive | None = None
+    """Threads of the judge of each actor; by default the cores of a machine shared among actors."""
 
     def check(self, engine: str, *, to_folder: bool, part_rows: int | None) -> None:
-        """Refuse options that would do nothing.
+        """Refuse options that would have no effect.
 
         Raises:
             ConfigError: If there is one.
@@ -100,17 +211,14 @@ class Cluster:
         given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value != vars(Cluster())[name]]
         if engine != "ray" and given:
             raise ConfigError(f"{', '.join(given)} is for --engine ray; pass that, or drop it")
+        trailing = "name one with a trailing slash, such as --out out/"
         if engine == "ray" and not to_folder:
-            raise ConfigError(
-                "--engine ray writes a folder of parts; name one with a trailing slash, such as --out out/"
-            )
+            raise ConfigError(f"--engine ray writes a folder of parts; {trailing}")
         if part_rows is not None and not to_folder:
-            raise ConfigError(
-                "--part-rows is for a folder of parts; name one with a trailing slash, such as --out out/"
-            )
+            raise ConfigError(f"--part-rows is for a folder of parts; {trailing}")
 
     def engine(self, engine: str, name: str, judge: TrainedJudge) -> Engine | None:
-        """What does the work; None for this process."""
+        """Return the engine that does the work; None for this process."""
         if engine != "ray":
             return None
         need("ray.data")
@@ -119,15 +227,64 @@ class Cluster:
         return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))
 
 
-def _keywords(reading: _Reading, format: str, overwrite: bool) -> dict[str, Any]:
-    values = {
-        "overwrite": overwrite,
-        "format": format,
-        "text": reading.text,
-        "bad_rows": reading.bad_rows,
-        "quarantine": reading.quarantine and str(reading.quarantine),
-        "limit": reading.limit,
-        "sample": reading.sample,
-        "seed": reading.seed,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+def parse_overrides(given: Sequence[str] | None) -> dict[str, str]:
+    """Turn KEY=VALUE into settings.
+
+    Raises:
+        ConfigError: If a key has no value or is given twice.
+
+    Example:
+        >>> parse_overrides(["folds.n=3"])
+        {'folds.n': '3'}
+    """
+    settings: dict[str, str] = {}
+    for word in given or ():
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--{key} has no value; give one, as in --{key} VALUE")
+        if key in settings:
+            raise ConfigError(f"--{key} is given twice, as {settings[key]!r} and {value!r}; give it once")
+        settings[key] = value
+    return settings
+
+
+def prepare_words(words: Sequence[str]) -> list[str]:
+    """Join the words that belong together before they are parsed.
+
+    `--folds.n 3` becomes one override. A `-` after an option (standard input or output) becomes its value, and so does
+    a text that starts with a hyphen, such as an answer that is a list. A `-` by itself is standard input.
+
+    Args:
+        words: The words after `votecast`.
+
+    Returns:
+        Words for the parser.
+
+    Example:
+        >>> prepare_words(["train", "baseline", "--folds.n", "3", "--json", "-"])
+        ['train', 'baseline', '--dotted.key=folds.n=3', '--json=-']
+        >>> prepare_words(["compare", "--a", "- one"])
+        ['compare', '--a=- one']
+    """
+    verb = words[0] if words else ""
+    return list(_join_words(list(words), _TEXT_OPTIONS.get(verb, set()), verb in _OVERRIDABLE))
+
+
+def _join_words(words: list[str], text_options: set[str], is_overridable: bool) -> Iterator[str]:
+    places = iter(range(len(words)))
+    for place in places:
+        word = words[place]
+        follower = words[place + 1] if place + 1 < len(words) else None
+        dotted = _DOTTED.fullmatch(word) if is_overridable else None
+        if dotted and dotted[2] is not None:
+            yield f"{_OVERRIDE}={dotted[1]}={dotted[2]}"
+        elif dotted and follower is not None and not follower.startswith("--"):
+            next(places)
+            yield f"{_OVERRIDE}={dotted[1]}={follower}"
+        elif dotted:
+            yield f"{_OVERRIDE}={dotted[1]}"
+        elif follower is not None and (word in text_options or (word.startswith("--") and follower == STANDARD)):
+            next(places)
+            yield f"{word}={follower}"
+        else:
+            yield _STANDARD_INPUT if word == STANDARD else word

@@ -1,4 +1,4 @@
-"""votecast rank: a leaderboard of models from votes, from a judge's forecasts, or from both."""
+"""votecast rank: a leaderboard of models from votes, from a judge's predictions, or from both."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import JsonPath, Reading
-from votecast.cli.output import STANDARD, check_outputs, settings_of_json, settings_path, write_json, write_settings
-from votecast.cli.progress import Bars
-from votecast.cli.reading import show_reading
-from votecast.cli.screen import cite, facts, prose, say, table
+from votecast.cli.options import Count, Flag, Output, Reading, settings_path, write_settings
+from votecast.cli.screen import Bars, cite, print_facts, print_line, print_prose, print_table
+from votecast.cli.summaries import show_reading
 
 if TYPE_CHECKING:
     from votecast.leaderboard import Leaderboard
@@ -33,10 +31,10 @@ UNITS = {
     "nu": "weight of a tie, where each of two equal models weighs 1",
     "theta": "how many times as strong a model must be to be noticed",
 }
-"""What the parameters of ties are."""
+"""Meaning of the parameters of ties."""
 
 KINDS = {"voted": "votes", "predicted": "pairs predicted"}
-"""What the rows of a leaderboard are."""
+"""Kinds of rows of a leaderboard."""
 
 _ELO = 100
 """Scores as large as this are on the scale of chess ratings."""
@@ -52,23 +50,22 @@ def rank(
     out: Path | None = None,
     html: Path | None = None,
     method: Method = "bradley_terry",
-    style_control: Annotated[bool, Parameter(negative=())] = False,
+    style_control: Flag = False,
     both_bad: Literal["tie", "drop", "own"] = "tie",
     intervals: Literal["sandwich", "bootstrap"] = "sandwich",
     draws: Annotated[int, Parameter(validator=validators.Number(gte=20))] = 200,
-    min_battles: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    min_battles: Count = 0,
     anchor: str | None = None,
     disconnected: Literal["refuse", "largest"] = "refuse",
     clusters: Literal["auto", "near", "identical"] = "auto",
-    reading: Reading = Reading(),  # noqa: B008 - frozen
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    reading: Reading = Reading(),
+    output: Output = Output(),
 ) -> None:
-    """Rank models by votes, by a judge's forecasts of votes, or by both.
+    """Rank models by votes, by a judge's predictions of votes, or by both.
 
-    With --input alone the votes count. With --judge and --pairs alone the forecasts count, and the ranking is that of
-    the judge. With all three the ranking is prediction-powered: the votes keep it unbiased, and the forecasts of pairs
-    that nobody voted on make it surer as far as the judge is right.
+    With --input alone the votes count. With --judge and --pairs alone the predictions count, and the ranking is that of
+    the judge. With all three the ranking is prediction-powered: the votes keep it unbiased, and the predictions of
+    pairs without a vote narrow its intervals as far as they agree with the votes.
 
     Args:
         input: File of votes with the columns model_a and model_b, "-" for standard input; without a judge it needs no
@@ -77,25 +74,27 @@ def rank(
         pairs: File of answers without votes for the judge; by default the rows of --input without a vote.
         out: File to write: rank, model, score, interval, counts; its ending chooses csv, tsv, jsonl, parquet or arrow.
         html: Page to write: the leaderboard with its plots.
-        method: How strengths are fitted; elo and what follows it are those of evalica.
-        style_control: Score answers as if all were equally long and dressed up: with headings, lists, bold words, code
-            and links.
+        method: How strengths are fitted; elo and those after it are evalica's.
+        style_control: Score answers as if all had the same length and layout: headings, lists, bold words, code and
+            links.
         both_bad: Votes against both answers count as ties, are left out, or are an outcome of their own, shown beside
             the scores.
-        intervals: From the fit, or from votes drawn again; both by clusters of prompts.
-        draws: Bootstrap draws.
+        intervals: From the fit, or by bootstrap; both by clusters of prompts.
+        draws: Bootstrap samples.
         min_battles: Leave out models with fewer battles in the file, and their votes; others may have fewer left.
         anchor: The model whose score is 1000; by default the mean of all is.
         disconnected: Where models were never compared with the others: refuse, or rank the largest group.
-        clusters: Whether prompts that are nearly the same are one unit, or only the same; auto goes by the rows.
+        clusters: Whether near-duplicate prompts are one unit, or only identical ones; auto goes by the rows.
         reading: How the files are read.
-        json: Write everything as JSON ("-" is standard output).
-        overwrite: Replace existing outputs.
+        output: Where results go.
     """
     from votecast.leaderboard import leaderboard
 
-    check_outputs(out, out and settings_path(out), html, json, settings_of_json(json), overwrite=overwrite)
-    _check_kind(out)
+    output.check(out, out and settings_path(out), html)
+    if out is not None:
+        from votecast.data.outputs.table_writer import container_of
+
+        container_of(out)  # refuses an unknown ending before the work
     options: dict[str, Any] = {
         "method": method,
         "style_control": style_control,
@@ -108,68 +107,52 @@ def rank(
         "clusters": clusters,
         "seed": reading.seed or 0,
     }
-    reader = reading.reader(overwrite=overwrite)
+    reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
         board = leaderboard(input, pairs=pairs, judge=judge, reader=reader, progress=bars.steps, **options)
     for found in board.reading:
         show_reading(found)
-    asked = {"input": input, "pairs": pairs, "reader": reader} | options
-    _write(board, asked, out, html, json, overwrite=overwrite)
-    if json != STANDARD:
-        show(board)
-        written = ", ".join(str(path) for path in (out, html, json) if path is not None)
-        facts({"written": written} if written else {})
-
-
-def _check_kind(out: Path | None) -> None:
-    """Refuse at once what could not be written in the end."""
-    if out is not None:
-        from votecast.data.outputs.table_writer import container_of
-
-        container_of(out)
-
-
-def _write(
-    board: Leaderboard, asked: dict[str, Any], out: Path | None, html: Path | None, json: str | None, *, overwrite: bool
-) -> None:
-    judge = board.judge
+    settings = {"input": input, "pairs": pairs, "reader": reader} | options
     if out is not None:
         from votecast.leaderboard.board import write_leaderboard
 
-        write_leaderboard(board, out, overwrite=overwrite)
-        write_settings(out, "rank", asked, judge=judge)
+        write_leaderboard(board, out, overwrite=output.overwrite)
+        write_settings(out, "rank", settings, judge=board.judge)
     if html is not None:
         from votecast.reports.html import write_page
         from votecast.reports.leaderboard_page import leaderboard_page
 
-        write_page(leaderboard_page(board), html, overwrite=overwrite)
-    if json is not None:
-        write_json(board.to_dict(), json, overwrite=overwrite)
-        write_settings(json, "rank", asked, judge=judge)
+        write_page(leaderboard_page(board), html, overwrite=output.overwrite)
+    if output.write(board.to_dict(), "rank", settings, judge=board.judge):
+        show(board)
+        written = ", ".join(str(path) for path in (out, html, output.json) if path is not None)
+        print_facts({"written": written} if written else {})
 
 
 def show(board: Leaderboard) -> None:
     """Show a leaderboard."""
     found = board.ranking
     how = f"{found.method}, intervals by {found.intervals}" + f" of {found.draws} draws" * bool(found.draws)
-    counts = [f"{board.rows[kind]:,} {what}" for kind, what in KINDS.items() if board.rows[kind]]
-    say(f"{len(found.models)} models by {board.source}: {', '.join(counts)}, {found.clusters:,} clusters of prompts")
-    say(f"{how}\n")
+    counts = ", ".join(f"{board.rows[kind]:,} {what}" for kind, what in KINDS.items() if board.rows[kind])
+    print_line(f"{len(found.models)} models by {board.source}: {counts}, {found.clusters:,} clusters of prompts")
+    print_line(f"{how}\n")
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]
     digits = ".0f" if max(abs(found.score), default=0) >= _ELO else ".4g"
-    rows = [_row(columns, place, digits) for place in range(len(found.models))]
-    table([*heads, "both bad (95%)"] if board.both_bad is not None else heads, rows, text_columns=2)
-    say("")
-    show_parameters(board)
+    rows = [
+        _row({name: values[place] for name, values in columns.items()}, digits) for place in range(len(found.models))
+    ]
+    print_table([*heads, "both bad (95%)"] if board.both_bad is not None else heads, rows, text_columns=2)
+    print_line("")
+    _show_parameters(board)
     for note in board.notes:
-        prose(f"note: {note}", indent=6)
+        print_prose(f"note: {note}", indent=6)
     if board.judge is not None:
-        facts({"judge": cite(board.judge)})
+        print_facts({"judge": cite(board.judge)})
 
 
-def _row(columns: dict[str, list[Any]], place: int, digits: str) -> list[str]:
-    at = {name: values[place] for name, values in columns.items()}
+def _row(at: dict[str, Any], digits: str) -> list[str]:
+    """Format one row of the leaderboard, from its values by column."""
     low, high = at["rank_low"], at["rank_high"]
     cells = [
         str(at["rank"]),
@@ -181,38 +164,34 @@ def _row(columns: dict[str, list[Any]], place: int, digits: str) -> list[str]:
         "" if at["win_rate"] is None else f"{at['win_rate']:.1%}",
     ]
     if "both_bad_share" in at:
-        cells.append(_share(at["both_bad_share"], at["both_bad_low"], at["both_bad_high"]))
+        share, low, high = (at[f"both_bad_{end}"] for end in ("share", "low", "high"))
+        ends = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
+        cells.append("" if share is None else f"{share:.1%}{ends}")
     return cells
 
 
-def _share(share: float | None, low: float | None, high: float | None) -> str:
-    if share is None:
-        return ""
-    return f"{share:.1%}" + ("" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})")
-
-
-def show_parameters(board: Leaderboard) -> None:
-    """Show what ties and style are worth, how far predictions helped, and how many pairs of models are told apart."""
+def _show_parameters(board: Leaderboard) -> None:
+    """Show the parameters of ties and style, the weight of predictions, and the separated pairs of models."""
     from votecast.leaderboard.board import HELPS
 
     found = board.ranking
     estimates = [*([] if found.tie is None else [found.tie]), *found.style]
     if estimates:
-        rows = [[each.name, f"{each.value:.4g}", _interval(each.low, each.high)] for each in estimates]
-        table(["", "value", f"{found.level:.0%} interval"], rows)
-        for name in [each.name for each in estimates if each.name in UNITS]:
-            prose(f"{name}: {UNITS[name]}", indent=2)
+        rows = []
+        for each in estimates:
+            ends = f"{each.low:.4g} to {each.high:.4g}" if math.isfinite(each.low) and math.isfinite(each.high) else ""
+            rows.append([each.name, f"{each.value:.4g}", ends])
+        print_table(["", "value", f"{found.level:.0%} interval"], rows)
+        for each in estimates:
+            if each.name in UNITS:
+                print_prose(f"{each.name}: {UNITS[each.name]}", indent=2)
         if found.style:
-            prose(f"style: {STYLE_UNIT}", indent=2)
-        say("")
+            print_prose(f"style: {STYLE_UNIT}", indent=2)
+        print_line("")
     if found.tuning is not None:
-        helped = "" if found.worth is None or found.worth >= HELPS else ": next to nothing"
-        gained = "" if found.worth is None else f"; that is worth {found.worth:.2f} times the votes{helped}"
-        prose(f"the forecasts are trusted to {found.tuning:.0%}{gained}")
+        little = "" if found.worth is None or found.worth >= HELPS else " (next to nothing)"
+        worth = "" if found.worth is None else f", which is worth {found.worth:.2f} times the votes{little}"
+        print_prose(f"the predictions have weight {found.tuning:.0%}{worth}")
     if math.isfinite(found.separability):
-        apart = f"{found.separability:.1%} of the pairs of models are told apart"
-        prose(f"{apart}: 0 lies outside the interval of their difference")
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:.4g} to {high:.4g}" if math.isfinite(low) and math.isfinite(high) else ""
+        separated = f"{found.separability:.1%} of the pairs of models are separated"
+        print_prose(f"{separated}: the interval of their difference excludes 0")

@@ -1,17 +1,11 @@
-"""votecast recipes: what can be trained by name, and how its learning rate runs."""
+"""votecast recipes: the recipes, every setting of one, and its learning rate."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, write_json
-from votecast.cli.screen import say, table
-from votecast.cli.train import parse_overrides
-from votecast.cli.words import OVERRIDE
+from votecast.cli.options import Output, Overrides, parse_overrides
+from votecast.cli.screen import print_line, print_prose, print_table
 from votecast.errors import ConfigError
 
 
@@ -21,64 +15,62 @@ def recipes(
     *,
     plot: Path | None = None,
     accelerate: str | None = None,
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-    overrides: Annotated[list[str] | None, Parameter(name=OVERRIDE, negative=())] = None,
+    output: Output = Output(),
+    overrides: Overrides = None,
 ) -> None:
-    """List the recipes that ship with votecast, draw the learning rate of one, or find a file for accelerate launch.
+    """List the recipes, or show every setting of one with its meaning, type and default.
 
     Args:
-        recipe: The recipe whose learning rate is drawn, or the path of a YAML file.
-        plot: Draw its learning rate over the epochs to this file: .svg, .png or .pdf.
-        accelerate: Print where this file for accelerate launch --config_file lies: deepspeed_zero2, deepspeed_zero3,
+        recipe: A shipped recipe or family, or the path of a YAML file.
+        plot: Draw the learning rate of the recipe over the epochs to this file: .svg, .png or .pdf.
+        accelerate: Print the path of this file for accelerate launch --config_file: deepspeed_zero2, deepspeed_zero3,
             fsdp, multi_cpu or multi_gpu.
-        json: Write the list as JSON ("-" is standard output).
-        overwrite: Replace an existing file.
+        output: Where results go.
         overrides: Override any setting of the recipe by its dotted key, such as --model.training.epochs 5.
     """
+    from votecast.recipes import launch_names, launch_path, list_recipes
+
     if accelerate is not None:
-        if recipe is not None or plot is not None or json is not None or overrides:
-            raise ConfigError("--accelerate NAME prints a path and nothing else; leave the other words away")
-        say(str(_launch_file(accelerate)))
+        if recipe is not None or plot is not None or output.json is not None or overrides:
+            raise ConfigError("--accelerate NAME prints a path and nothing else; remove the other options")
+        if accelerate not in launch_names():
+            allowed = ", ".join(launch_names())
+            raise ConfigError(f"there is no file {accelerate!r} for accelerate; allowed are {allowed}")
+        print_line(str(launch_path(accelerate)))
         return
-    if (recipe is None) != (plot is None) or (recipe is None and overrides):
-        raise ConfigError(
-            "a recipe and --plot go together: votecast recipes siamese_keras --plot rate.svg draws its learning rate; "
-            "votecast recipes alone lists what there is"
-        )
-    check_outputs(json, plot, overwrite=overwrite)
-    if recipe is not None and plot is not None:
-        _draw(recipe, plot, overrides or [], overwrite=overwrite)
-    if recipe is None or json is not None:
-        _list(json, overwrite=overwrite)
-
-
-def _launch_file(name: str) -> Path:
-    from votecast.recipes import launch_names, launch_path
-
-    if name not in launch_names():
-        raise ConfigError(f"there is no file {name!r} for accelerate; allowed are {', '.join(launch_names())}")
-    return launch_path(name)
-
-
-def _draw(recipe: str, plot: Path, overrides: list[str], *, overwrite: bool) -> None:
-    from votecast.judges.recipe import load_recipe
-    from votecast.models.registry import family
-
-    settings = load_recipe(recipe, parse_overrides(overrides))
-    family(settings.family).plot_schedule(settings.model, plot, overwrite=overwrite)
-    say(f"the learning rate of {settings.name}: {plot}")
-
-
-def _list(json: str | None, *, overwrite: bool) -> None:
-    from votecast.recipes import list_recipes
-
+    if recipe is None and (plot is not None or overrides):
+        raise ConfigError("--plot and overrides need a recipe, as in votecast recipes siamese_keras --plot rate.svg")
+    output.check(plot, settings=False)
+    if recipe is not None:
+        _show_recipe(recipe, plot, parse_overrides(overrides), output)
+        return
     found = list_recipes()
-    if json is not None:
-        write_json({"recipes": found}, json, overwrite=overwrite)
-    if json != "-":
+    if output.write({"recipes": found}):
         rows = [
             [entry["name"], entry["family"], "--small" if entry["small"] else "", entry["description"]]
             for entry in found
         ]
-        table(["recipe", "family", "small form", "what it is"], rows, text_columns=4)
+        print_table(["recipe", "family", "small form", "description"], rows, text_columns=4)
+
+
+def _show_recipe(recipe: str, plot: Path | None, overrides: dict[str, str], output: Output) -> None:
+    from votecast.config.describe import describe_settings
+    from votecast.judges.recipe import load_recipe
+
+    settings = load_recipe(recipe, overrides)
+    if plot is not None:
+        from votecast.models.registry import family
+
+        family(settings.family).plot_schedule(settings.model, plot, overwrite=output.overwrite)
+        print_line(f"the learning rate of {settings.name}: {plot}")
+        return
+    found = list(describe_settings(settings))
+    if not output.write({"recipe": settings.name, "settings": [vars(setting) for setting in found]}):
+        return
+    print_line(f"{settings.name}, of the family {settings.family}; override with --KEY VALUE\n")
+    for setting in found:
+        default = "required" if setting.required else f"default {setting.default}"
+        changed = "" if setting.value == setting.default else f", here {setting.value}"
+        allowed = f"; {setting.allowed}" if setting.allowed else ""
+        print_prose(f"{setting.name} ({setting.type}{allowed}; {default}{changed})", indent=4)
+        print_prose(f"    {setting.meaning}", indent=4)

@@ -1,98 +1,239 @@
-"""What the user sees: results on standard output, everything else on standard error."""
+"""What the user sees: results on standard output, notes, errors and progress on standard error.
+
+Used by every verb.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+DELAY = 2.0
+"""Seconds before a bar appears."""
+
+MINUTE = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
+
 
 class _Results(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to the command line to end quietly when nobody reads on."""
+        """Let the command line end quietly when nobody reads the output."""
         raise BrokenPipeError
 
 
-def results() -> Console:
-    """The console for results; text is shown as it is, without markup or emoji codes."""
+def results_console() -> Console:
+    """Return the console for results; text is shown as it is, without markup or emoji codes."""
     return _Results(highlight=False, markup=False, emoji=False)
 
 
-def remarks() -> Console:
-    """The console for everything that is not a result."""
+def notes_console() -> Console:
+    """Return the console for everything that is not a result."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def error(message: str) -> None:
-    """Show one error."""
-    line = Text.assemble(("error: ", "bold red"), _visible(message))
-    remarks().print(line, soft_wrap=True)
+def print_line(message: str) -> None:
+    """Print one line of results."""
+    results_console().print(Text(_make_safe(message)), soft_wrap=True)
 
 
-def remark(message: str) -> None:
-    """Show a remark that is not a result."""
-    remarks().print(Text(_visible(message)), soft_wrap=True)
+def print_note(message: str) -> None:
+    """Print a note that is not a result."""
+    notes_console().print(Text(_make_safe(message)), soft_wrap=True)
 
 
-@contextlib.contextmanager
-def saying_how_to_go_on() -> Iterator[None]:
-    """Show what an error knows about the work that is kept."""
-    try:
-        yield
-    except BaseException as error:
-        for note in getattr(error, "__notes__", []):
-            remark(note)
-        raise
+def print_error(message: str) -> None:
+    """Print one error."""
+    notes_console().print(Text.assemble(("error: ", "bold red"), _make_safe(message)), soft_wrap=True)
 
 
-def say(message: str) -> None:
-    """Show one line of results."""
-    results().print(Text(_visible(message)), soft_wrap=True)
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1, whole: str = ""
+) -> None:
+    """Print a table that fits 80 columns.
 
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1, whole: str = "") -> None:
-    """Show a table that fits 80 columns; those after the first `text_columns` are numbers, `whole` is never wrapped."""
+    Args:
+        columns: Headings.
+        rows: Cells.
+        text_columns: How many columns hold text; the others are numbers.
+        whole: The heading of a column that is never wrapped.
+    """
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
-        drawn.add_column(
-            name,
-            justify="left" if place < text_columns else "right",
-            overflow="fold",
-            no_wrap=bool(whole) and name == whole,
-        )
+        justify: Any = "left" if place < text_columns else "right"
+        drawn.add_column(name, justify=justify, overflow="fold", no_wrap=bool(whole) and name == whole)
     for row in rows:
-        drawn.add_row(*(Text(_visible(cell)) for cell in row))
-    results().print(drawn)
+        drawn.add_row(*(Text(_make_safe(cell)) for cell in row))
+    results_console().print(drawn)
 
 
-def prose(text: str, *, indent: int = 0) -> None:
-    """Show text wrapped to the width of the screen; lines after the first are indented."""
-    width = max(results().width, indent + 20)
-    say(textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False))
+def print_prose(text: str, *, indent: int = 0) -> None:
+    """Print text wrapped to the width of the screen; lines after the first are indented."""
+    width = max(results_console().width, indent + 20)
+    wrapped = textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    print_line(wrapped)
 
 
-def facts(pairs: Mapping[str, Any]) -> None:
-    """Show names and values, a pair a line."""
+def print_facts(pairs: Mapping[str, object]) -> None:
+    """Print names and values, a pair a line."""
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        prose(f"{name:<{width}}  {value}", indent=width + 2)
+        print_prose(f"{name:<{width}}  {value}", indent=width + 2)
 
 
-def cite(judge: Mapping[str, str | None]) -> str:
+def cite(judge: Mapping[str, Any]) -> str:
     """Name a judge and its hash, as every output does."""
     if not judge.get("name"):
         return "unknown: the predictions do not name it"
     return f"{judge['name']} ({(judge.get('hash') or 'no hash')[:12]})"
 
 
-def _visible(text: str) -> str:
-    """Text that a terminal cannot mistake for commands, and that standard output can encode."""
+def number_text(figure: Mapping[str, float | None] | None) -> str:
+    """Format the value of a figure for JSON; "" where it is not defined.
+
+    Example:
+        >>> number_text({"value": 0.51234}), number_text({"value": None}), number_text(None)
+        ('0.5123', '', '')
+    """
+    value = figure["value"] if figure else None
+    return "" if value is None else f"{value:.4f}"
+
+
+def interval_text(figure: Mapping[str, float | None], sign: str = "") -> str:
+    """Format the interval of a figure for JSON; "" where it is not defined.
+
+    Example:
+        >>> interval_text({"low": -0.5, "high": 0.25}, "+")
+        '-0.5000 to +0.2500'
+    """
+    low, high = figure["low"], figure["high"]
+    return "" if low is None or high is None else f"{low:{sign}.4f} to {high:{sign}.4f}"
+
+
+def gain_text(gain: Mapping[str, float | None]) -> str:
+    """Format a difference with its interval.
+
+    Example:
+        >>> gain_text({"value": 0.1, "low": 0.05, "high": None})
+        '+0.1000 (+0.0500 to ?)'
+    """
+    value, low, high = ("?" if gain[end] is None else f"{gain[end]:+.4f}" for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _make_safe(text: str) -> str:
+    """Escape what a terminal could take for commands, and what standard output cannot encode."""
     shown = "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
     encoding = sys.stdout.encoding or "utf-8"
     return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+class Bars:
+    """Progress of the work inside a `with` block, and the notes of its error.
+
+    A terminal gets bars after two seconds, a file or pipe a line a minute. Where the work fails, the notes of the error
+    (such as how to resume) are printed.
+
+    Example:
+        >>> with Bars() as bars:
+        ...     bars.rows(10)
+    """
+
+    def __init__(self) -> None:
+        console = notes_console()
+        self._progress: Progress | None = _new_progress(console) if console.is_terminal else None
+        self._timer: threading.Timer | None = None
+        self._done = threading.Event()
+        self._now = ""
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if self._progress is not None:
+            self._timer = threading.Timer(DELAY, self._progress.start)
+            self._timer.daemon = True
+            self._timer.start()
+        else:
+            threading.Thread(target=self._print_every_minute, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._timer is not None and self._progress is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._progress.stop()
+        for note in getattr(error, "__notes__", ()):
+            print_note(note)
+
+    def steps(self, doing: str, done: int, steps: int) -> None:
+        """Show the current step, how many are done, and how many there are."""
+        self._update(doing, done, steps if steps > 1 else None, f"{done}/{steps}" if steps > 1 else "")
+
+    def rows(self, done: int, total: int | None = None) -> None:
+        """Show how many rows are done, of how many if that is known."""
+        self._count("rows", done, total)
+
+    def pairs(self, done: int, total: int | None = None) -> None:
+        """Show how many pairs are predicted; the rate is that of this run, without rows of an earlier one."""
+        self._count("pairs", done, total)
+
+    def _count(self, name: str, done: int, total: int | None) -> None:
+        total = max(done, total) if total else None
+        self._update(name, done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
+
+    def _print_every_minute(self) -> None:
+        while not self._done.wait(MINUTE):
+            if self._now:
+                print_note(self._now)
+
+    def _update(self, name: str, done: int, total: int | None, count: str) -> None:
+        self._now = f"{name} {count}".strip()
+        if self._progress is None:
+            return
+        if name not in self._tasks:
+            for earlier in self._tasks.values():
+                self._progress.update(earlier, visible=False)
+            self._tasks[name] = self._progress.add_task(name, total=total, count=count)
+        self._progress.update(self._tasks[name], completed=done, total=total, count=count)
+
+
+def _new_progress(console: Console) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    class RateColumn(ProgressColumn):
+        """Steps, rows or pairs a second."""
+
+        def render(self, task: Task) -> Text:
+            what = " pairs" if task.description == "pairs" else ""
+            return Text(f"{task.speed:,.1f}{what}/s" if task.speed else "", style="dim")
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

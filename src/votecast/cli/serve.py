@@ -29,30 +29,31 @@ def serve(
 ) -> None:
     """Serve judges over HTTP, with a page to try them.
 
-    The page is at /, the description of the routes at /docs. One line of JSON tells of every request on standard error,
-    without its texts. SIGTERM or Ctrl-C finishes what was accepted; a second one ends at once.
+    The page is at /, the description of the routes at /docs. Every request is logged as one line of JSON on standard
+    error, without its texts. SIGTERM or Ctrl-C shuts down gracefully; a second one ends at once.
 
     Args:
-        judge: A judge folder, bundled:baseline, bundled:encoder or default, perhaps as NAME=FOLDER; given several
-            times, several judges. The first is asked where a request names none.
+        judge: A judge folder, bundled:baseline, bundled:encoder or default, optionally as NAME=FOLDER; given several
+            times, several judges. The first is used for requests that name none.
         host: Address to listen on; any but loopback needs a key.
         port: Port to listen on; 0 takes a free one.
-        workers: Processes that score, each with all judges; by default 2, or 1 on a machine with one core.
+        workers: Worker processes, each with all judges; by default 2, or 1 on a machine with one core.
         threads: Threads of each worker; by default the cores are shared among the workers.
-        api_key_file: File with the key that requests must bring (Authorization: Bearer KEY); without it the key is
+        api_key_file: File with the key that requests must send (Authorization: Bearer KEY); without it the key is
             taken from VOTECAST_API_KEY, if that is set.
         body_bytes: Longest body of a request.
         battles: Most battles in one request.
         candidates: Most candidates in one request.
         games: Most games in one request for a leaderboard.
-        in_flight: Most requests that are answered at once; further ones get 429.
-        timeout: Seconds until a request without an answer is given up.
-        drain: Seconds that accepted requests have to finish once the service is told to stop.
+        in_flight: Most requests at once; further ones get 429.
+        timeout: Deadline of a request in seconds.
+        drain: Seconds that accepted requests have to finish at a shutdown.
         batch_tokens: About how many tokens are scored at once.
         batch_wait: Seconds that a battle waits for others to be scored with.
-        precision: How exactly neural judges compute; by default as each judge says.
+        precision: Precision of neural judges; by default that of each judge.
     """
-    from votecast.cli.screen import remark
+    given = {name: value for name, value in locals().items() if name not in ("judge", "api_key_file")}
+    from votecast.cli.screen import print_note
     from votecast.config.extras import need
     from votecast.config.machine import usable_cores
     from votecast.serving.settings import ServiceSettings
@@ -63,23 +64,7 @@ def serve(
     from votecast.serving.judge_names import name_judges
     from votecast.serving.server import serve as run
 
-    given = {
-        "host": host,
-        "port": port,
-        "workers": min(2, usable_cores()) if workers is None else workers,
-        "threads": threads,
-        "body_bytes": body_bytes,
-        "battles": battles,
-        "candidates": candidates,
-        "games": games,
-        "in_flight": in_flight,
-        "timeout": timeout,
-        "drain": drain,
-        "batch_tokens": batch_tokens,
-        "batch_wait": batch_wait,
-        "precision": precision,
-    }
-    settings = ServiceSettings.parse(
-        {name: value for name, value in given.items() if value is not None}, origin="votecast serve", options=True
-    )
-    run(name_judges(judge or []), settings, key=read_key(api_key_file), announce=remark)
+    given["workers"] = min(2, usable_cores()) if workers is None else workers
+    values = {name: value for name, value in given.items() if value is not None}
+    settings = ServiceSettings.parse(values, origin="votecast serve", options=True)
+    run(name_judges(judge or []), settings, key=read_key(api_key_file), announce=print_note)

@@ -1,54 +1,43 @@
-"""votecast simulate: an arena whose true probabilities are known."""
+"""votecast simulate: votes of an arena whose true probabilities are known."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
 
-from cyclopts import Parameter, validators
-
-from votecast.cli.options import JsonPath
-from votecast.cli.output import check_outputs, settings_path, write_json, write_settings
-from votecast.cli.progress import Bars
-from votecast.cli.screen import facts
+from votecast.cli.options import Count, Output, Positive, settings_path, write_settings
+from votecast.cli.screen import Bars, print_facts
 
 
 def simulate(
     *,
-    rows: Annotated[int, Parameter(validator=validators.Number(gte=1))],
+    rows: Positive,
     out: Path,
-    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
-    start: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    seed: Count = 0,
+    start: Count = 0,
     votes: bool = True,
     truth: Path | None = None,
-    json: JsonPath = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    output: Output = Output(),
 ) -> None:
-    """Write votes of an arena whose true probabilities are known.
+    """Simulate votes of an arena whose true probabilities are known.
 
     Args:
         rows: Number of battles.
         out: File to write, a CSV in the columns of the LMSYS contest.
         seed: Which arena; another seed is another set of prompts.
-        start: Number of the first row: rows from here on are a fresh part of the same arena.
+        start: Number of the first row: rows from here on are a new part of the same arena.
         votes: Whether to write models and votes; without them the file looks like the contest's test file.
-        truth: Where the true probabilities go; by default beside the output.
-        json: Write a summary as JSON ("-" is standard output).
-        overwrite: Replace existing outputs.
+        truth: File of the true probabilities; by default beside the output.
+        output: Where results go.
     """
     from votecast.data.simulation import bayes_log_loss, truth_path, write_simulation
 
     side = truth or truth_path(out)
-    check_outputs(out, side, settings_path(out), json, overwrite=overwrite)
+    output.check(out, side, settings_path(out), settings=False)
     with Bars() as bars:
         known = write_simulation(
-            out, rows, seed, start=start, labels=votes, truth=side, overwrite=overwrite, progress=bars.rows
+            out, rows, seed, start=start, labels=votes, truth=side, overwrite=output.overwrite, progress=bars.rows
         )
     best = bayes_log_loss(known, known.probabilities)
-    options = {"rows": rows, "seed": seed, "start": start, "votes": votes, "truth": side}
-    write_settings(out, "simulate", options)
-    summary: dict[str, Any] = {"rows": rows, "written": str(out), "truth": str(side), "bayes_log_loss": best}
-    if json is not None:
-        write_json(summary, json, overwrite=overwrite)
-    if json != "-":
-        facts({"rows": f"{rows:,}", "written": out, "truth": side, "Bayes-optimal log loss": f"{best:.4f}"})
+    write_settings(out, "simulate", {"rows": rows, "seed": seed, "start": start, "votes": votes, "truth": side})
+    if output.write({"rows": rows, "written": str(out), "truth": str(side), "bayes_log_loss": best}):
+        print_facts({"rows": f"{rows:,}", "written": out, "truth": side, "Bayes-optimal log loss": f"{best:.4f}"})

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -48,11 +47,11 @@ class Candidates:
     id: str
     prompt: Turns
     answers: tuple[Turns, ...]
-    given_prompt: Any
-    given: tuple[Any, ...]
+    given_prompt: object
+    given: tuple[object, ...]
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], name: str = "0", repairs: set[str] | None = None) -> Candidates:
+    def of(cls, row: Mapping[str, object], name: str = "0", repairs: set[str] | None = None) -> Candidates:
         """Read one row.
 
         Args:
@@ -105,7 +104,7 @@ class FieldError(CellError):
         self.column = column
 
 
-def candidates_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidates]:
+def candidates_of(rows: Iterable[Mapping[str, object]]) -> Iterator[Candidates]:
     """Read rows from memory.
 
     Args:
@@ -123,7 +122,7 @@ def candidates_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidates]:
             raise DataError(f"row {number + 1}, column {error.column!r}: {error}") from None
 
 
-def _prompt(value: Any, repairs: set[str]) -> tuple[Turns, list[str | None]]:
+def _prompt(value: object, repairs: set[str]) -> tuple[Turns, list[str | None]]:
     """Return the user's turns, and the answers to all but the last."""
     if value is None:
         raise CellError("the value is missing; every row needs a prompt")
@@ -140,7 +139,7 @@ def _prompt(value: Any, repairs: set[str]) -> tuple[Turns, list[str | None]]:
     return tuple(turns), [*history[:before], *[None] * (before - len(history))]
 
 
-def _listed(value: Any, repairs: set[str]) -> list[Any]:
+def _listed(value: object, repairs: set[str]) -> list[object]:
     """Return the candidates as a list."""
     if value is None:
         raise CellError("the value is missing; every row needs candidates, a list of answers")
@@ -157,7 +156,7 @@ def _listed(value: Any, repairs: set[str]) -> list[Any]:
     return list(value)
 
 
-def _answer(value: Any, number: int, prompt: Turns, history: list[str | None], repairs: set[str]) -> Turns:
+def _answer(value: object, number: int, prompt: Turns, history: list[str | None], repairs: set[str]) -> Turns:
     """Return the turns of one candidate."""
     place = f"candidate {number}"
     if value is None:
@@ -176,11 +175,11 @@ def _answer(value: Any, number: int, prompt: Turns, history: list[str | None], r
     return tuple([*history, *turns] if answers_last and len(prompt) > 1 else turns)
 
 
-def _are_messages(value: Any) -> bool:
+def _are_messages(value: object) -> bool:
     return isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value)
 
 
-def _turns(value: Any, place: str, repairs: set[str]) -> list[str | None]:
+def _turns(value: object, place: str, repairs: set[str]) -> list[str | None]:
     if isinstance(value, str):
         return [mend(value, repairs)]
     if not isinstance(value, list | tuple):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +71,7 @@ def parse_cells(cells: pa.LargeStringArray) -> Cells:
     return found
 
 
-def load_json(text: str) -> tuple[Any, set[str]]:
+def load_json(text: str) -> tuple[object, set[str]]:
     """Decode one JSON text; bare control characters inside strings are allowed.
 
     Lone surrogates are left to `mend`.
@@ -130,7 +129,7 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
         value: The turns.
         repairs: Receives the kinds of repair that were made.
         allowed: What to say is allowed.
-        where: Where the turns stand, as in " of candidate 3".
+        where: Where the turns are, as in " of candidate 3".
 
     Raises:
         CellError: If a turn is of another kind.

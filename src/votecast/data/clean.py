@@ -122,7 +122,7 @@ def _keep(battles: Battles, rows: Bools) -> Battles:
 def aggregate_votes(battles: Battles) -> Battles:
     """Aggregate the votes on each pair (same prompt, same two answers, in either order) into one row.
 
-    The joined row stands where the first of its rows stood and looks like it (id, order of the answers, models and
+    The joined row takes the place of the first of its rows and looks like it (id, order of the answers, models and
     further columns); votes on the pair in the other order are swapped first. Its probabilities are the shares of the
     votes, each counted with its weight, its weight is their sum, and its winner is the class with the largest share,
     none where two classes share it. Sums are rounded once (`math.fsum`): swapping or reordering rows changes no bit of

@@ -6,7 +6,6 @@ The formats call these on every batch. There is no default label: an unknown one
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -146,7 +145,7 @@ def _unknown(known: pa.Array, given: pa.Array) -> NDArray[np.int64]:
     return np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False))
 
 
-def _soft_label(value: Any) -> list[float]:
+def _soft_label(value: object) -> list[float]:
     if isinstance(value, dict):
         if set(value) != set(CLASSES):
             raise ValueError(f"the keys are {', '.join(map(str, value)) or 'none'}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from votecast.data.cells import CellError, json_kind, mend
 
@@ -30,7 +29,7 @@ _ROLES = {
 _SPEAKER = re.compile(r"(?:^\s*|\n\n)(Human|Assistant):(?: |(?=\n|$))")
 
 
-def read_messages(value: Any, repairs: set[str]) -> list[Message]:
+def read_messages(value: object, repairs: set[str]) -> list[Message]:
     """Read a conversation given as a list of objects with role and content.
 
     Args:
@@ -115,7 +114,7 @@ def first_turns(messages: Sequence[Message], count: int) -> list[Message]:
     return list(messages)
 
 
-def _content(content: Any, number: int, repairs: set[str]) -> str | None:
+def _content(content: object, number: int, repairs: set[str]) -> str | None:
     if content is None:
         return None
     if isinstance(content, str):

@@ -142,7 +142,7 @@ class VoteReader:
             def convert(batch: RowBatch) -> Battles:
                 return self._convert(batch, source, checks, release=not large)
 
-            # `map` lets go of each batch when it is converted; a generator expression would hold it.
+            # `map` releases each batch when it is converted; a generator expression would hold it.
             row_batches = map(begin, itertools.chain(head.batches(), batches))
             yield from self._choose_rows(map(convert, _one_ahead(row_batches) if large else row_batches))
             if self._limit is None or self.report.rows < self._limit:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,14 +109,14 @@ class RowBatch:
             self.fault(int(position), name, value, "the value must be a finite number; leave out rows without one")
         return pa.array(found)
 
-    def values(self, name: str) -> list[Any]:
+    def values(self, name: str) -> list[object]:
         """Return a column as Python values, None where they are missing or cannot be read."""
         values = self._column(name).to_pylist()
         if name in self.encoded:
             values = [self.decoded(position, name, value) for position, value in enumerate(values)]
         return [None if value == "" and self._empty_is_missing else value for value in values]
 
-    def decoded(self, position: int, name: str, text: Any) -> Any:
+    def decoded(self, position: int, name: str, text: object) -> object:
         """Decode a JSON text; None, and a fault, where it is not JSON. Other values stay as they are."""
         if not isinstance(text, str):
             return text
@@ -253,10 +252,10 @@ def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None)
     return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     try:
-        return float("nan" if value is None or isinstance(value, bool) else value)
-    except (TypeError, ValueError):
+        return float("nan" if value is None or isinstance(value, bool) else str(value))
+    except ValueError:
         return float("nan")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +80,7 @@ class ReadReport:
             if len(first) < FIRST_ROWS and row not in first:
                 first.append(row)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
@@ -116,7 +116,7 @@ class BadRows:
         self._open = contextlib.ExitStack()
         self._file: IO[str] | None = None
 
-    def add(self, bad: BadRow, cells: dict[str, Any] | None = None) -> None:
+    def add(self, bad: BadRow, cells: dict[str, object] | None = None) -> None:
         """Write one row to the side file.
 
         Args:
@@ -128,7 +128,7 @@ class BadRows:
         """
         if self._side_file is None:
             raise DataError(
-                f"{bad.message(self._path)}; mend the row, or pass --bad-rows quarantine to set such rows aside"
+                f"{bad.message(self._path)}; mend the row, or write such rows to a side file with --bad-rows quarantine"
             )
         if self._file is None:
             part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
@@ -244,7 +244,7 @@ class RowChecks:
         for bad in self.waiting:
             self._add(bad, None)
 
-    def _add(self, bad: BadRow, cells: dict[str, Any] | None) -> None:
+    def _add(self, bad: BadRow, cells: dict[str, object] | None) -> None:
         self._bad.add(bad, cells)
         self._report.quarantined = self._bad.count
         self._report.quarantine = str(self._side_file)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
-from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK, LinkSettings, crossfit_link, fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, LinkSettings, crossfit_link, fit_link
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.outputs.score_files import Scores, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.judges.evaluate import evaluate, evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
 from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
@@ -170,7 +170,7 @@ def link_judge(
     Args:
         scores: Scores of both answers; rows without a vote are ignored.
         votes: Votes; rows without scores are ignored.
-        method: A name in `votecast.calibration.link.METHODS`.
+        method: A name in `votecast.calibration.score_link.METHODS`.
         length: Whether the link reads the difference in length, which removes a length bias of the scores.
         bare: Take the scores as bare numbers, although the model that made them is known.
         name: What the judge is called; "reward" or "scores" where None.

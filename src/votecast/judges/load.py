@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from votecast.calibration import make_calibrator
-from votecast.calibration.link import DEFAULT_LINK, FIXED_LINK
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK
 from votecast.config import user_settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
@@ -117,7 +117,7 @@ def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[
 def reward_judge(name: str, overrides: Mapping[str, Any] | None = None, *, small: bool = False) -> TrainedJudge:
     """Make a judge of a reward model without any votes.
 
-    Its link is `votecast.calibration.link.DEFAULT_LINK`, or the fixed rule where the recipe names it.
+    Its link is `votecast.calibration.score_link.DEFAULT_LINK`, or the fixed rule where the recipe names it.
 
     Args:
         name: A recipe of the family reward whose network is not trained, or the path of one.

@@ -23,8 +23,8 @@ from votecast.types import Probabilities, Run
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
-    from votecast.calibration.link import Link
-    from votecast.text.report import Cut
+    from votecast.calibration.score_link import Link
+    from votecast.text.truncation import Cut
 
     P = TypeVarWithDefault("P", default=Any)
 else:

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from votecast.calibration.link import Link, LinkSettings, fit_link
+from votecast.calibration.score_link import Link, LinkSettings, fit_link
 from votecast.config import Settings
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.outputs.score_files import SCORES, check_finite
 from votecast.errors import DataError, JudgeError
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.models.base import Model
 from votecast.types import Probabilities, Run
 
@@ -67,7 +67,7 @@ class ScoredModel(Model[ScoredRows]):
         seed: Not used; nothing here is random.
 
     Example:
-        >>> from votecast.calibration.link import DEFAULT_LINK
+        >>> from votecast.calibration.score_link import DEFAULT_LINK
         >>> model = ScoredModel()
         >>> model.link = DEFAULT_LINK
         >>> table = pa.table({"prompt": [["?"]], "response_a": [["x"]], "response_b": [["y"]]})

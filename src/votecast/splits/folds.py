@@ -199,7 +199,7 @@ def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
     return fold[encoded.indices.to_numpy()], [f"folds by {column}: {names}"]
 
 
-def _natural(value: Any) -> tuple[int, float, str]:
+def _natural(value: object) -> tuple[int, float, str]:
     """Return a sort key that puts "10" behind "9" and names behind numbers."""
     text = str(value)
     return (0, float(text), "") if text.isdecimal() or isinstance(value, float) else (1, 0.0, text)

@@ -125,10 +125,10 @@ class PromptHashes:
         prompts = sorted(set(normalised_prompts(battles)) - {""})
         return replace(self, hashes=np.union1d(self.hashes, _hashes(prompts, self.salt.tobytes())))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the hashes as JSON-able values."""
         first, *others = map(_packed, self.parts())
-        return {**first, "others": others} if others else first
+        return dict(first) | ({"others": others} if others else {})
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the hashes as arrays by name, as a safetensors file holds them."""
@@ -218,7 +218,7 @@ class SharedPrompts:
             hashes = self._hashes[kind]
             self._found[kind] += 0 if hashes is None else len(hashes.overlap(battles))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the counts, None where prompts are not known, and notes on what they mean."""
         counts = {f"on_{kind}_prompts": self._found.get(kind) for kind in self._hashes}
         notes = []

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.judges.rewards import AT_MOST_TWO_TURNS, pairs, reward_folder, reward_model
 
-from votecast.calibration.link import DEFAULT_LINK
+from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.inference.engine import Engine
 from votecast.judges.trained import TrainedJudge

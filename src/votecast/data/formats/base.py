@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -120,7 +120,7 @@ def text_cells(name: str, head: Sequence[pa.Table]) -> Iterator[memoryview]:
                     yield memoryview(buffer)
 
 
-def list_of(turns: Sequence[Any]) -> pa.Array:
+def list_of(turns: Sequence[object]) -> pa.Array:
     """Build a column of turns."""
     return pa.array(turns, TURNS)
 

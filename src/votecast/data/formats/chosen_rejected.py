@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from votecast.data.cells import CellError, json_kind, looks_like_list, mend
-from votecast.data.formats.base import JSON, LIST, PLAIN, Columns, VoteFormat, join_ids, list_of, text_cells
+from votecast.data.formats.base import (
+    JSON,
+    LIST,
+    PLAIN,
+    Columns,
+    FormatOptions,
+    VoteFormat,
+    join_ids,
+    list_of,
+    text_cells,
+)
 from votecast.data.messages import Message, looks_like_transcript, read_messages, read_transcript, turns_of
 from votecast.data.row_batch import RowBatch
 
@@ -41,8 +51,8 @@ class ChosenRejected(VoteFormat):
     text_columns: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS)
     has_labels = True  # a pair is a vote
 
-    def __init__(self, names: Sequence[str], *args: Any) -> None:
-        super().__init__(names, *args)
+    def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
+        super().__init__(names, head, options)
         self.notes.append(
             f"chosen and rejected are put on sides a and b by a hash of their texts and the seed {self.options.seed}"
         )
@@ -80,7 +90,7 @@ class ChosenRejected(VoteFormat):
         winner = pc.if_else(first, "a", "b").cast(pa.large_string())
         return columns | self.ids(batch) | ({"winner": winner} if self.reads_labels else {})
 
-    def _row(self, batch: RowBatch, position: int, prompt: Any, chosen: Any, rejected: Any) -> _Sides:
+    def _row(self, batch: RowBatch, position: int, prompt: object, chosen: object, rejected: object) -> _Sides:
         talks: list[list[Message]] = []
         for name, value in zip(self.text_columns, (prompt, chosen, rejected), strict=True):
             talk = self._messages(batch, position, name, value)
@@ -100,7 +110,7 @@ class ChosenRejected(VoteFormat):
         first, second = answers if chosen_is_a else answers[::-1]
         return _Sides(turns, first, second, chosen_is_a)
 
-    def _messages(self, batch: RowBatch, position: int, name: str, value: Any) -> list[Message] | None:
+    def _messages(self, batch: RowBatch, position: int, name: str, value: object) -> list[Message] | None:
         if value is None:
             batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
             return None
@@ -126,8 +136,8 @@ class RewardBench(ChosenRejected):
     needs: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS, "chosen_model", "rejected_model", "subset")
     takes: ClassVar[tuple[str, ...]] = ("id", "language")
 
-    def __init__(self, names: Sequence[str], *args: Any) -> None:
-        super().__init__(names, *args)
+    def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
+        super().__init__(names, head, options)
         self.notes.append("ids are subset-id, as ids repeat between subsets")
 
     def convert(self, batch: RowBatch) -> Columns:
@@ -145,7 +155,7 @@ def _looks_like_json(cell: memoryview) -> bool:
     return looks_like_list(cell) or (bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096]))
 
 
-def _read_cell(value: Any, role: str, mode: str, repairs: set[str]) -> list[Message]:
+def _read_cell(value: object, role: str, mode: str, repairs: set[str]) -> list[Message]:
     """Read one cell as messages; what is not a conversation is a turn, or turns, of this role."""
     if isinstance(value, str) and mode == JSON:
         raise CellError("the cell is a string; allowed is a JSON list")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.cells import CellError
-from votecast.data.formats.base import JSON, LIST, Columns, VoteFormat, join_ids, list_of
+from votecast.data.formats.base import JSON, LIST, Columns, FormatOptions, VoteFormat, join_ids, list_of
 from votecast.data.labels import read_winner
 from votecast.data.messages import Message, first_turns, read_messages, turns_of
 from votecast.data.row_batch import RowBatch
@@ -53,7 +53,7 @@ class Arena(VoteFormat):
         name = next((name for name in ("id", "question_id") if name in self.uses), None)
         return {"id": batch.text(name, required=True)} if name else {}
 
-    def messages(self, batch: RowBatch, position: int, name: str, value: Any) -> list[Message] | None:
+    def messages(self, batch: RowBatch, position: int, name: str, value: object) -> list[Message] | None:
         """Return the messages of one cell, given as a list or as JSON; None, and a fault, where it holds none."""
         if value is None:
             batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
@@ -78,8 +78,8 @@ class MtBench(Arena):
     needs: ClassVar[tuple[str, ...]] = (*_SIDES, "question_id", "judge", "turn")
     takes: ClassVar[tuple[str, ...]] = ("model_a", "model_b")
 
-    def __init__(self, names: Sequence[str], *args: Any) -> None:
-        super().__init__(names, *args)
+    def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
+        super().__init__(names, head, options)
         self.notes.append("ids are question_id-model_a-model_b-judge-turn-row, as questions are judged many times")
         self.notes.append("of each conversation the first `turn` exchanges are read, as they were judged")
 
@@ -92,7 +92,7 @@ class MtBench(Arena):
         pieces = [batch.text(name) for name in ("question_id", "model_a", "model_b", "judge", "turn")]
         return {"id": join_ids(*pieces, pa.array(batch.rows).cast(pa.large_string()))}
 
-    def messages(self, batch: RowBatch, position: int, name: str, value: Any) -> list[Message] | None:
+    def messages(self, batch: RowBatch, position: int, name: str, value: object) -> list[Message] | None:
         """Return the messages up to the exchange that was judged."""
         found = super().messages(batch, position, name, value)
         given = batch.table.column("turn")[position].as_py() if "turn" in batch else None

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 
@@ -21,6 +21,14 @@ HEAD_BYTES = 1 << 16
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Read at most so many bytes."""
+
+    def close(self) -> None:
+        """Close what is read from."""
 
 
 class ByteSource:
@@ -43,10 +51,10 @@ class ByteSource:
         self.lean = lean
         self.path = name or ("standard input" if str(path) == "-" else str(path))
         self.compression: str | None = None
-        self._closing: list[Any] = []
+        self._closing: list[_Readable] = []
         self._position = 0
         self._opened: IO[bytes] = _open(path, self.path)
-        self._rest: Any = self._opened
+        self._rest: _Readable = self._opened
         self._file = None if str(path) == "-" or not self._opened.seekable() else str(path)
         if str(path) != "-":
             self._closing.append(self._opened)
@@ -134,7 +142,7 @@ class ByteSource:
 class _Joined(io.RawIOBase):
     """A head that was read already, followed by the rest of its file."""
 
-    def __init__(self, head: bytes, rest: Any) -> None:
+    def __init__(self, head: bytes, rest: _Readable) -> None:
         self._head = head
         self._rest = rest
 
@@ -150,7 +158,7 @@ class _Joined(io.RawIOBase):
         return len(part)
 
 
-def _open(path: str | Path, name: str) -> Any:
+def _open(path: str | Path, name: str) -> IO[bytes]:
     if str(path) == "-":
         if not hasattr(sys.stdin, "buffer"):
             raise DataError("standard input is not a stream of bytes; name a file instead of '-'")
@@ -167,7 +175,7 @@ def _open(path: str | Path, name: str) -> Any:
         raise DataError(f"{name} cannot be opened: {error}; name a file that can be read") from error
 
 
-def _read(file: Any, size: int) -> bytes:
+def _read(file: _Readable, size: int) -> bytes:
     """Read exactly `size` bytes, or all there are; one system call at a time, so that signals arrive in between."""
     parts: list[bytes] = []
     take = getattr(file, "read1", file.read)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +34,7 @@ class RowError(ValueError):
         self.column = column
 
 
-def decode_line(line: bytes) -> tuple[dict[str, Any], list[str]]:
+def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
     """Decode one object.
 
     Returns:
@@ -75,7 +74,7 @@ def decode_line(line: bytes) -> tuple[dict[str, Any], list[str]]:
 
 
 def tables_of(
-    values: Sequence[dict[str, Any]], rows: NDArray[np.int64], repairs: Mapping[str, list[int]]
+    values: Sequence[dict[str, object]], rows: NDArray[np.int64], repairs: Mapping[str, list[int]]
 ) -> Iterator[RawBatch]:
     """Build tables of consecutive rows; a key that turns from text or number to list or object begins a new one."""
     start, kinds = 0, dict[str, type]()
@@ -91,7 +90,7 @@ def tables_of(
         yield _batch(values[start:], rows[start:], repairs)
 
 
-def _batch(values: Sequence[dict[str, Any]], rows: NDArray[np.int64], repairs: Mapping[str, list[int]]) -> RawBatch:
+def _batch(values: Sequence[dict[str, object]], rows: NDArray[np.int64], repairs: Mapping[str, list[int]]) -> RawBatch:
     columns, encoded = {}, set()
     for name in dict.fromkeys(key for value in values for key in value):
         cells = [value.get(name) for value in values]
@@ -117,7 +116,7 @@ def _integer(digits: str) -> int | str:
     return digits
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -148,7 +147,7 @@ def _depth(text: str) -> int:
     return int(np.cumsum(steps).max(initial=0))
 
 
-def _repaired(value: Any) -> Any:
+def _repaired(value: object) -> object:
     """Replace lone surrogates at any depth, in keys too."""
     if isinstance(value, str):
         return SURROGATE.sub("\ufffd", value)

@@ -22,7 +22,7 @@ _EXACT_IN_FLOAT = 2.0**53
 class JsonLinesReader:
     """Objects, one a line, or all in one array; empty lines are skipped.
 
-    Columns may differ from batch to batch: a key that no row of a batch has may be absent from it, and a key that holds
+    Columns may differ from batch to batch: a key that no row of a batch has may be missing in it, and a key that holds
     texts in one and lists in another has the type of each. Integers that no 64-bit integer holds come as text.
 
     Args:

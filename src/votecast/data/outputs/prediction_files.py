@@ -66,7 +66,7 @@ class PredictionWriter(ResultWriter):
         *,
         format: str = "votecast",
         judge: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
         overwrite: bool = False,
     ) -> None:
         if format not in (*COLUMNS, "wsdm"):
@@ -137,7 +137,7 @@ class DecisionWriter(PredictionWriter):
         path: str | Path,
         *,
         decide: Callable[[Probabilities], tuple[list[str], NDArray[np.float64]]],
-        beside: Callable[[], Mapping[str, Any]] = dict,
+        beside: Callable[[], Mapping[str, object]] = dict,
         **options: Any,
     ) -> None:
         super().__init__(path, **options)
@@ -278,7 +278,7 @@ def decide(p: Probabilities) -> list[str]:
     return [str(each) for each in decided]
 
 
-def _dump(value: Mapping[str, Any]) -> str:
+def _dump(value: Mapping[str, object]) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -31,7 +31,7 @@ def write_rankings(
     kinds: Mapping[str, str],
     *,
     judge: Mapping[str, str],
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     rows: int,
 ) -> None:
     """Write rankings atomically; `<path>.settings.json` names judge, settings and SHA-256.

@@ -116,7 +116,7 @@ class ScoreWriter(ResultWriter):
     """
 
     def __init__(
-        self, path: str | Path, described: Mapping[str, Any] | None = None, *, overwrite: bool = False
+        self, path: str | Path, described: Mapping[str, object] | None = None, *, overwrite: bool = False
     ) -> None:
         self._described = None if described is None else dict(described)
         known = {} if described is None else {KEY: json.dumps(self._described, sort_keys=True, ensure_ascii=True)}

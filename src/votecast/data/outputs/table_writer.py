@@ -299,7 +299,7 @@ class ResultWriter:
                 write_settings(self._side, self.settings(), self._part, ensure_ascii=self.ensure_ascii)
 
 
-def write_settings(side: Path, settings: Mapping[str, Any], file: Path, *, ensure_ascii: bool = True) -> None:
+def write_settings(side: Path, settings: Mapping[str, object], file: Path, *, ensure_ascii: bool = True) -> None:
     """Write settings as JSON, with the SHA-256 of the file they belong to."""
     whole = dict(settings) | {"sha256": digest_of(file)}
     text = json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=ensure_ascii) + "\n"

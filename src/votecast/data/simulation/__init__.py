@@ -1,6 +1,6 @@
 """Simulate an arena whose true probabilities are known, so that the score of a perfect judge can be computed.
 
-Texts are put together from templates in six languages; their virtues and faults are counted while they are written;
+Texts are composed from templates in six languages; their virtues and faults are counted while they are written;
 votes follow from what was counted through Davidson's model with ties, plus noise by position and rater.
 """
 

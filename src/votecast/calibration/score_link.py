@@ -1,0 +1,403 @@
+"""The link: from the gap between two scores to the probabilities that people prefer a, prefer b, or call a tie.
+
+A reward model scores each response, and the gap is no probability. The link reads it as a lead in log odds, d = scale *
+gap (+ length * form), and a tie model fitted on votes turns it into three probabilities. Called by `votecast link` and
+the reward models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import model_validator
+from scipy.special import stdtrit
+from threadpoolctl import threadpool_limits
+
+from votecast.calibration.tie_models import TIE_MODELS, LinearLikelihood, TieModel, maximise
+from votecast.config import Settings
+from votecast.errors import ConfigError, DataError
+from votecast.metrics.checks import check_groups, check_probabilities, check_weights
+from votecast.metrics.intervals import NORMAL_95
+from votecast.metrics.scores import row_sum
+from votecast.types import CLASSES, Bools, Floats, Ints, Probabilities
+
+FIXED: Final = "fixed"
+METHODS: Final = (*TIE_MODELS, FIXED)
+
+LEAST_VOTES: Final = 30
+"""A link is not fitted on fewer votes."""
+
+WIDTH: Final = 30.0
+"""Standard deviation of the prior of each slope, in log odds for a column of mean square 1.
+
+It moves nothing that votes can tell, and keeps the slope finite where the scores separate the votes without a fault.
+"""
+
+_SLOPES: Final = ("scale", "length")
+
+
+class LinkSettings(Settings):
+    """How scores become votes.
+
+    Args:
+        method: davidson, rao_kupper or ordered_logit, fitted on votes; fixed is a rule with nothing to fit.
+        length: Whether the difference in length takes part, which removes a length bias of the scores.
+    """
+
+    method: Literal["davidson", "rao_kupper", "ordered_logit", "fixed"] = "davidson"
+    length: bool = False
+
+    @model_validator(mode="after")
+    def _fixed_has_no_length(self) -> Self:
+        if self.method == FIXED and self.length:
+            raise ValueError("the fixed rule has no place for the length; choose another method or drop length")
+        return self
+
+
+@dataclass(frozen=True)
+class Link:
+    """From the gap between two scores to three probabilities.
+
+    Args:
+        method: davidson: odds exp(d/2) : exp(-d/2) : nu. rao_kupper: a wins with probability s(d - log theta), s being
+            the logistic function, b with s(-d - log theta). ordered_logit: the same curve by its cut point, which is
+            log theta. fixed: a rule without parameters (see `fixed_rule`).
+        parameters: scale (log odds for each unit of the gap), length (log odds for each unit of the form, if the link
+            has it), and nu, theta or cut for ties.
+        intervals: 95 % interval of each parameter; none for a link that was not fitted.
+        fitted: Whether the parameters were fitted on votes.
+        votes: On how many.
+
+    Raises:
+        ValueError: If the method is unknown, or its parameters are others or not numbers that it can have.
+
+    Example:
+        >>> link = Link("davidson", {"scale": 1.0, "nu": 1.0})
+        >>> link.predict(np.array([0.0, 2.0])).round(3)
+        array([[0.333, 0.333, 0.333],
+               [0.665, 0.09 , 0.245]])
+    """
+
+    method: str
+    parameters: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    fitted: bool = False
+    votes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"there is no link {self.method!r}; known are {', '.join(METHODS)}")
+        if self.method == FIXED:
+            return
+        model, names = TIE_MODELS[self.method], set(self.parameters)
+        if names - {"length"} != {"scale", model.tie} or not all(map(np.isfinite, self.parameters.values())):
+            raise ValueError(f"the parameters {self.parameters} are not scale, {model.tie} and perhaps length")
+        with np.errstate(all="ignore"):
+            t = model.hidden(self.parameters[model.tie])
+        if not model.bounds[0] <= t <= model.bounds[1]:
+            raise ValueError(f"{model.tie} is {self.parameters[model.tie]}, which a {self.method} link cannot have")
+
+    @property
+    def has_length(self) -> bool:
+        """Whether the link needs the difference in length beside the gap."""
+        return "length" in self.parameters
+
+    @property
+    def tie_at_zero(self) -> float:
+        """The probability of a tie where neither score nor length is ahead."""
+        none = np.zeros(1)
+        return float(self.predict(none, none)[0, 2])
+
+    def predict(self, gap: ArrayLike, form: ArrayLike | None = None) -> Probabilities:
+        """Return probabilities of shape (n, 3).
+
+        Args:
+            gap: Score of a minus score of b, shape (n,).
+            form: Log length of a minus log length of b, shape (n,); read by a link that has the length.
+
+        Raises:
+            DataError: If a gap is not a finite number, or the form is needed and missing.
+        """
+        x = _check_column(gap, "gap")
+        if self.method == FIXED:
+            return fixed_rule(x)
+        model = TIE_MODELS[self.method]
+        with np.errstate(over="ignore"):
+            d = self.parameters["scale"] * x
+            if self.has_length:
+                if form is None:
+                    raise DataError("this link uses the difference in length, and no lengths are given; give the form")
+                d = d + self.parameters["length"] * _check_column(form, "form", len(x))
+        return model.probabilities(d, model.hidden(self.parameters[model.tie]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the link as JSON-able values."""
+        intervals = {name: list(ends) for name, ends in self.intervals.items()}
+        kept = {"method": self.method, "parameters": dict(self.parameters), "intervals": intervals}
+        return kept | {"fitted": self.fitted, "votes": self.votes}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the link whose `to_dict` this is; ValueError if it is not one."""
+        try:
+            parameters = {str(name): float(value) for name, value in values["parameters"].items()}
+            ends = {str(name): (float(low), float(high)) for name, (low, high) in values["intervals"].items()}
+            return cls(str(values["method"]), parameters, ends, bool(values["fitted"]), int(values["votes"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is not a link: {type(error).__name__}: {error}") from error
+
+
+_BAND: Final = 0.08
+
+
+def fixed_rule(gap: Floats) -> Probabilities:
+    """Return the probabilities of a contest rule for reward models, not fitted on votes, shape (n, 3).
+
+    A gap below 0.08 is a tie, (0.00005, 0.00005, 0.9999); beyond it the softmax of both rewards, each minus 0.0001,
+    with 0.0002 for a tie. Beyond a gap of 9.2 the rule as published gives the loser less than nothing; here it is
+    clipped at 1e-15, as log loss is counted at the contest, and the row is divided by its sum.
+
+    Example:
+        >>> fixed_rule(np.array([0.0, 2.0])).round(5)
+        array([[5.000e-05, 5.000e-05, 9.999e-01],
+               [8.807e-01, 1.191e-01, 2.000e-04]])
+    """
+    bounded = np.clip(gap, -700.0, 700.0)
+    sides = [np.maximum(1 / (1 + np.exp(-side)) - 0.0001, 1e-15) for side in (bounded, -bounded)]
+    p = np.stack([*sides, np.full(len(gap), 0.0002)], axis=1)
+    p[np.abs(gap) < _BAND] = (0.00005, 0.00005, 0.9999)
+    return np.asarray(p / row_sum(p)[:, None])
+
+
+_ARENA_TIES: Final = 0.31
+
+DEFAULT_LINK: Final = Link("davidson", {"scale": 1.0, "nu": 2 * _ARENA_TIES / (1 - _ARENA_TIES)})
+"""The link for reward models without votes: how they were trained, and the ties of an arena. Not fitted.
+
+Reward models are commonly trained with Bradley and Terry's likelihood (Ouyang et al. 2022, eq. 1), under which the gap
+is the log odds of a decided vote: scale 1. Of votes on a public arena 31 % are ties, and so many are predicted where
+the gap is 0. A model whose scores are on another scale is over- or underconfident under it; votes correct that.
+"""
+
+FIXED_LINK: Final = Link(FIXED, {"band": _BAND})
+"""A contest rule that is not fitted on votes, for comparison: see `fixed_rule`."""
+
+
+def fit_link(
+    gap: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    method: str = "davidson",
+    form: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    least: int = LEAST_VOTES,
+) -> Link:
+    """Fit a link on votes by maximum likelihood.
+
+    Where no vote is a tie, half a vote for one is added, spread over all rows, so that none is predicted at 0.
+
+    Args:
+        gap: Score of a minus score of b, shape (n,); the scorer must not have been trained on these votes.
+        targets: Votes, one-hot or soft, shape (n, 3).
+        weights: How much each row counts, shape (n,); every row once where None.
+        method: A name in `METHODS`; for fixed there is nothing to fit, and the rule itself is returned.
+        form: Log length of a minus log length of b, shape (n,): removes the part of the gap that length explains.
+        groups: Group of each row (its prompt), shape (n,): intervals are then those of the sandwich estimator over
+            groups, with Student's quantile; without groups, those of Fisher's information.
+        least: With fewer rows that count, DataError is raised.
+
+    Raises:
+        ConfigError: If there is no such method.
+        DataError: If there are too few votes, votes of one class only, a gap that is the same in every row, or a value
+            that is not finite.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> gap = rng.normal(size=400) * 2
+        >>> true = Link("davidson", {"scale": 1.0, "nu": 0.8})
+        >>> votes = np.eye(3)[[rng.choice(3, p=p) for p in true.predict(gap)]]
+        >>> link = fit_link(gap, votes)
+        >>> low, high = link.intervals["scale"]
+        >>> low < 1.0 < high
+        True
+    """
+    if method not in METHODS:
+        raise ConfigError(f"there is no link {method!r}; allowed are {', '.join(METHODS)}")
+    if method == FIXED:
+        return FIXED_LINK
+    model = TIE_MODELS[method]
+    columns, y, w, counts = _check_votes(gap, targets, weights, form, least=least)
+    group = None if groups is None else check_groups(check_groups(groups, len(counts))[counts], len(columns))
+    if not np.any(y[:, 2] > 0):
+        half = 0.5 / len(w)
+        y, w = (y + np.array([0.0, 0.0, half])) / (1 + half), w * (1 + half)
+    # columns in units of their root mean square, so that the prior does not depend on the scale of the scores;
+    # divided by the largest first, for squares of large scores would overflow
+    largest = np.abs(columns).max(axis=0)
+    unit = largest * np.sqrt(np.average((columns / largest) ** 2, axis=0, weights=w))  # root mean square, (m,)
+    m = len(unit)
+    likelihood = LinearLikelihood(
+        model,
+        np.column_stack([columns / unit, np.zeros(len(w))]),
+        np.tile(np.append(np.zeros(m), 1.0), (len(w), 1)),
+        w[:, None] * y,
+        penalty=np.append(np.full(m, 1 / WIDTH**2), 0.0),
+        lower=np.append(np.full(m, -np.inf), model.bounds[0]),
+        upper=np.append(np.full(m, np.inf), model.bounds[1]),
+    )
+    share = float(np.clip(np.average(y[:, 2], weights=w), 1e-3, 1 - 1e-3))
+    with threadpool_limits(1):  # several threads for a handful of numbers would only wait for each other
+        point = maximise(likelihood, np.append(np.zeros(m), model.start(share)), steps=200)
+        if point is None:
+            raise DataError(
+                f"the {method} link finds no finite parameters on {len(w)} votes; give more votes, or scores that "
+                "differ more evenly"
+            )
+        units = np.append(unit, 1.0)
+        covariance = _covariance(likelihood, point, w, group) / np.outer(units, units)
+    slopes, t = point[:-1] / unit, float(point[-1])
+    parameters = dict(zip(_SLOPES[:m], slopes.tolist(), strict=True)) | {model.tie: model.shown(t)}
+    alone = group is not None and not group.any()  # one group says nothing about the spread over groups
+    intervals = {} if alone else _intervals(model, slopes, t, covariance, group)
+    return Link(method, parameters, intervals, fitted=True, votes=len(w))
+
+
+def _covariance(likelihood: LinearLikelihood, point: Floats, w: Floats, group: Ints | None) -> Floats:
+    """Return the covariance of slopes and the number for ties, shape (m + 1, m + 1).
+
+    With groups it is the sandwich over them (Liang & Zeger 1986, eq. 6), times G / (G - 1); without, the inverse Fisher
+    information, weights being scaled so that their sum is Kish's effective number of rows.
+    """
+    if group is None:
+        return np.asarray(np.linalg.pinv(likelihood.fisher(point, w * (w.sum() / np.sum(w**2))), hermitian=True))
+    scores = likelihood.scores(likelihood.terms(point))  # (n, m + 1)
+    sums = np.stack([np.bincount(group, column) for column in scores.T], axis=1)  # (G, m + 1)
+    bread = np.linalg.pinv(likelihood.fisher(point, w), hermitian=True)
+    return np.asarray(bread @ (sums.T @ sums) @ bread) * (len(sums) / max(len(sums) - 1, 1))
+
+
+def _intervals(
+    model: TieModel, slopes: Floats, t: float, covariance: Floats, group: Ints | None
+) -> dict[str, tuple[float, float]]:
+    """Return Wald intervals; that of a number for ties above 0 is taken on the scale of its logarithm."""
+    width = NORMAL_95 if group is None else float(stdtrit(int(group.max()), 0.975))
+    errors = width * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    out = {
+        name: (float(slope - error), float(slope + error))
+        for name, slope, error in zip(_SLOPES, slopes, errors[:-1], strict=False)
+    }
+    if model.bounds[0] > 0:
+        ends = t * np.exp(np.clip([-errors[-1] / t, errors[-1] / t], -700, 700))
+    else:
+        ends = t + np.array([-errors[-1], errors[-1]])
+    low, high = np.clip(ends, *model.bounds)
+    return out | {model.tie: (model.shown(float(low)), model.shown(float(high)))}
+
+
+def crossfit_link(
+    gap: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike,
+    folds: Ints,
+    *,
+    method: str = "davidson",
+    form: ArrayLike | None = None,
+) -> Probabilities:
+    """Predict each fold by a link fitted on the other folds, for honest figures of a link.
+
+    Args:
+        gap: Score of a minus score of b, shape (n,).
+        targets: Votes, shape (n, 3).
+        weights: How much each row counts, shape (n,).
+        folds: Fold of each row, shape (n,); rows of one prompt belong in one fold.
+        method: A name in `METHODS`.
+        form: Log length of a minus log length of b, shape (n,).
+
+    Returns:
+        Probabilities of shape (n, 3).
+
+    Raises:
+        DataError: If there is a single fold, or the other folds of some fold are not enough; the message names it.
+    """
+    x, y, w = np.asarray(gap, np.float64), np.asarray(targets, np.float64), np.asarray(weights, np.float64)
+    names = np.unique(folds)
+    if len(names) < 2:
+        raise DataError(
+            f"all {len(x)} votes are in one fold, and a link is measured on votes it was not fitted on; give votes on "
+            "at least two different prompts"
+        )
+    out = np.empty_like(y)
+    for name in names:
+        here = folds == name
+        forms = (None, None) if form is None else (np.asarray(form)[~here], np.asarray(form)[here])
+        try:
+            link = fit_link(x[~here], y[~here], w[~here], method=method, form=forms[0], least=2)
+        except DataError as error:
+            raise DataError(f"fold {name}: the other folds are not enough: {error}") from error
+        out[here] = link.predict(x[here], forms[1])
+    return out
+
+
+def _check_votes(
+    gap: ArrayLike, targets: ArrayLike, weights: ArrayLike | None, form: ArrayLike | None, *, least: int
+) -> tuple[Floats, Probabilities, Floats, Bools]:
+    """Return the columns of the lead (n, m), votes and weights of the rows that count, and which rows these are.
+
+    Raises DataError, with a message of its own for each fault.
+    """
+    x = _check_column(gap, "gap")
+    if not len(x):
+        raise DataError(_too_few(0, least))
+    y = check_probabilities(targets, "votes")
+    if len(y) != len(x):
+        raise DataError(f"{len(x)} gaps are given for {len(y)} votes; give one for each")
+    w = check_weights(weights, len(x))
+    columns = [x] if form is None else [x, _check_column(form, "form", len(x))]
+    counts = w > 0
+    if int(counts.sum()) < least:
+        raise DataError(_too_few(int(counts.sum()), least))
+    table, y, w = np.stack(columns, axis=1)[counts], y[counts], w[counts]
+    voted = [name for name, total in zip(CLASSES, y.sum(axis=0), strict=True) if total > 0]
+    if len(voted) == 1:
+        what = "calls a tie" if voted[0] == "tie" else f"is for {voted[0]}"
+        raise DataError(
+            f"every one of the {len(y)} votes {what}, and a link is fitted on how outcomes change with the gap; "
+            "give votes of at least two classes"
+        )
+    for column, name, what in zip(table.T, ("gap", "form"), ("scores", "lengths"), strict=False):
+        if np.all(column == column[0]):
+            raise DataError(
+                f"the {name} is {column[0]:g} in all {len(column)} rows, so that these {what} cannot tell responses "
+                f"apart; give {what} that differ" + ("" if name == "gap" else ", or leave the length out")
+            )
+    return table, y, w, counts
+
+
+def _check_column(values: ArrayLike, name: str, rows: int | None = None) -> Floats:
+    """Return finite float64 numbers of shape (n,), or raise DataError that names the first row at fault."""
+    try:
+        x = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the {name} does not hold numbers ({error}); give one number for each row") from error
+    if x.ndim != 1 or (rows is not None and len(x) != rows):
+        raise DataError(f"the {name} has shape {x.shape}; allowed is ({'n' if rows is None else rows},)")
+    bad = ~np.isfinite(x)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"the {name} of row {first + 1} is {x[first]} (rows like it: {int(bad.sum())}); every score must be a "
+            "finite number: leave out the rows that could not be scored"
+        )
+    return x
+
+
+def _too_few(rows: int, least: int) -> str:
+    return (
+        f"a link is to be fitted on {rows} votes that have scores, and at least {least} are needed (200 make a good "
+        "start); give more votes, or use a link without votes: recipe:NAME of a reward recipe"
+    )

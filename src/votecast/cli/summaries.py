@@ -1,0 +1,196 @@
+"""Summaries that several verbs print: what was read, truncated and cleaned, metrics, and comparisons.
+
+All take the values that also go into the JSON of the verb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from votecast.cli.screen import interval_text, number_text, print_line, print_note, print_prose, print_table
+
+LABELS = {
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "ece_perfect": "  by chance",
+    "ece_perfect_a": "  by chance",
+    "ece_perfect_b": "  by chance",
+    "ece_perfect_tie": "  by chance",
+    "ece_a": "ECE, a wins",
+    "ece_b": "ECE, b wins",
+    "ece_tie": "ECE, tie",
+    "macro_f1": "macro F1",
+    "auc": "AUC, a against b",
+    "agreement": "agreement decided",
+}
+"""Names that are not simply the key with its underscores as spaces."""
+
+COMPARED = ("log_loss", "accuracy", "brier", "ece", "agreement_decided", "auc")
+"""Metrics by which two judges are compared on the screen; the JSON has all of them."""
+
+_LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+_SLICED = ("log_loss", "accuracy")
+_INTERVAL = "95 % interval"
+_FEW_FILES = 5
+
+Found = Mapping[str, Any]
+
+
+def label_of(metric: str) -> str:
+    """Return the name of a metric on the screen.
+
+    Example:
+        >>> label_of("ece_tie"), label_of("flip_rate")
+        ('ECE, tie', 'flip rate')
+    """
+    return LABELS.get(metric, metric.replace("_", " "))
+
+
+def show_reading(report: Found, show: Callable[[str], None] = print_note) -> None:
+    """Show what was read, in which format, and what was repaired or quarantined.
+
+    Args:
+        report: A `ReadReport` as a dict.
+        show: Prints a line; to standard error, unless the reading is a result.
+    """
+    text = report.get("text") or {}
+    modes = f", text {'/'.join(sorted(set(text.values())))}" if text else ""
+    sampling = f", {report['sampling']}" if report.get("sampling") else ""
+    labelled = f", {report['labelled']:,} with votes" if report.get("labelled") else ""
+    source = f"{report['format']} format, {report['container']}{modes}{sampling}"
+    show(f"read {report['path']}: {report['rows']:,} rows{labelled} ({source})")
+    for kind, count in (report.get("repairs") or {}).items():
+        first = ", ".join(map(str, (report.get("examples") or {}).get(kind, [])[:3]))
+        show(f"  repaired {count:,}: {kind}" + (f" (first rows: {first})" if first else ""))
+    if report.get("quarantined"):
+        show(f"  quarantined {report['quarantined']:,} invalid rows in {report['quarantine']}")
+    for note in report.get("notes") or []:
+        show(f"  note: {note}")
+
+
+def show_readings(reports: Sequence[Found]) -> None:
+    """Show what was read from several files, file by file while they are few.
+
+    Args:
+        reports: A `ReadReport` of each as a dict.
+    """
+    if len(reports) <= _FEW_FILES:
+        for report in reports:
+            show_reading(report)
+        return
+    rows = sum(report["rows"] for report in reports)
+    kinds = ", ".join(sorted({f"{report['format']} format, {report['container']}" for report in reports}))
+    print_note(f"read {len(reports):,} files: {rows:,} rows ({kinds})")
+    if repaired := sum(sum((report.get("repairs") or {}).values()) for report in reports):
+        print_note(f"  repaired {repaired:,}; see manifest.json")
+    if quarantined := sum(report.get("quarantined") or 0 for report in reports):
+        print_note(f"  quarantined {quarantined:,} invalid rows in quarantine-*.jsonl of the output")
+
+
+def show_truncation(cut: Found | None) -> None:
+    """Show how many rows were truncated.
+
+    Args:
+        cut: A `Cut` as a dict; None for a judge that reads texts whole.
+    """
+    if cut is not None:
+        kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
+        count = f"{cut['rows_cut']:,} of {cut['rows']:,}"
+        print_note(f"truncated: {count} rows are longer than the model reads; tokens kept: {kept}")
+
+
+def show_cleaning(report: Found) -> None:
+    """Show what was removed from the votes, if anything was.
+
+    Args:
+        report: A `CleaningReport` as a dict.
+    """
+    joined = "joined to an earlier vote" if report["duplicates_as"] == "aggregate" else "dropped as duplicates"
+    counts = {"without a text": report["missing"], "with identical answers": report["identical"]}
+    removed = [f"{count:,} {what}" for what, count in (counts | {joined: report["duplicates"]}).items() if count]
+    if removed:
+        print_note(f"cleaned: {', '.join(removed)}; {report['kept']:,} of {report['rows']:,} rows are left")
+
+
+def show_metrics(figures: Found, name: str = "judge") -> None:
+    """Show every metric that the votes define, with its interval, beside the null baselines.
+
+    Args:
+        figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
+        name: Name of the judge.
+    """
+    baselines = figures.get("baselines", {})
+    rows = [
+        [
+            label_of(key),
+            number_text(entry),
+            interval_text(entry),
+            *(number_text(each.get(key)) for each in baselines.values()),
+        ]
+        for key, entry in figures["metrics"].items()
+        if entry["value"] is not None
+    ]
+    print_table(["", _head(name), _INTERVAL, *baselines], rows, whole=_INTERVAL)
+
+
+def show_out_of_fold(figures: Found, title: str) -> None:
+    """Show the metrics of a judge that was just made, under a title, and the notes on them."""
+    print_line(f"{title}:\n")
+    show_metrics(figures)
+    print_line("")
+    show_notes(figures, slices=False)
+
+
+def show_comparison(figures: Found, names: tuple[str, str]) -> None:
+    """Show two judges, with the differences and whether they are beyond chance.
+
+    Args:
+        figures: The figures of an evaluation that has an "against".
+        names: Names of the judge and of the other one.
+    """
+    other, rows = figures["against"], []
+    for key in COMPARED:
+        gap = other["differences"][key]
+        if gap["value"] is None:
+            continue
+        verdict = ""
+        if gap["low"] is not None and gap["high"] is not None and not gap["low"] <= 0 <= gap["high"]:
+            verdict = "better" if (gap["high"] < 0) == (key in _LOWER_IS_BETTER) else "worse"
+        values = [number_text(metrics[key]) for metrics in (figures["metrics"], other["metrics"])]
+        rows.append([label_of(key), *values, f"{gap['value']:+.4f}", interval_text(gap, "+"), verdict])
+    print_table(["", *map(_head, names), "difference", _INTERVAL, ""], rows, whole=_INTERVAL)
+    for note in other["notes"]:
+        print_prose(f"note: {names[1]}: {note}", indent=6)
+    if (digest := other["judge"]["hash"]) and digest == figures["judge"]["hash"]:
+        print_prose(f"note: {names[0]} and {names[1]} are the same judge ({digest[:12]})", indent=6)
+
+
+def _head(name: str) -> str:
+    """Break the name of a judge over a column of numbers, for which bundled:baseline is too wide."""
+    return name.replace(":", ":\n")
+
+
+def show_slices(figures: Found) -> None:
+    """Show rows, log loss and accuracy of each slice."""
+    for name, parts in figures["slices"].items():
+        rows = [
+            [f"  {part}", f"{entry['rows']:,}", *(number_text(entry["metrics"].get(key)) for key in _SLICED)]
+            for part, entry in parts.items()
+        ]
+        print_table([f"by {name}", "rows", *map(label_of, _SLICED)], rows)
+        print_line("")
+
+
+def show_notes(figures: Found, *, slices: bool = True) -> None:
+    """Show the notes of an evaluation.
+
+    Args:
+        figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
+        slices: Whether slices are shown; without them, notes about them would confuse.
+    """
+    about_slices = tuple(f"{name} " for name in figures["slices"])
+    for note in figures["notes"]:
+        if slices or not note.startswith(about_slices):
+            print_prose(f"note: {note}", indent=6)
