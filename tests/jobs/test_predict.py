@@ -201,7 +201,7 @@ def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
 def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: Path) -> None:
     interrupted(votes, out)
     told: list[int] = []
-    predict_file(Lengths(), votes, out, resume=True, progress=told.append)
+    predict_file(Lengths(), votes, out, resume=True, progress=lambda done, _: told.append(done))
     assert told == [2048, 2500]
 
 
