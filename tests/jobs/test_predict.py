@@ -16,7 +16,7 @@ from votecast.data.outputs import PredictionWriter
 from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
 from votecast.jobs import predict as predicting
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 ROWS, SHARDS = 2500, [1024, 1024, 452]
 

@@ -22,7 +22,7 @@ from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
 from votecast.judges import rank_candidates
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 
 class Longest:

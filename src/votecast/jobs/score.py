@@ -197,7 +197,7 @@ class _ScoreRun(FileRun[VoteReader, Battles]):
 
     def compute(self, batch: Battles, before: int) -> Shard:  # noqa: ARG002 - reasons are kept by their row in the batch
         if self.cache is not None and self.model.cache is None:
-            from votecast.models.reward.cache import ScoreCache
+            from votecast.models.reward.score_cache import ScoreCache
 
             self.model.cache = ScoreCache(self.cache, self._settled())
         found = self.model.answers(self.model.prepare(batch))

@@ -26,7 +26,7 @@ from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
 if TYPE_CHECKING:
-    from votecast.text.report import Cut
+    from votecast.text.truncation import Cut
 
 BATCH_ROWS = 1024
 """Rows that are predicted at once: memory stays flat whatever the number of rows."""
