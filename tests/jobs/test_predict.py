@@ -156,7 +156,7 @@ def test_unfinished_work_is_neither_taken_nor_thrown_away_unasked(votes: Path, o
 def test_an_input_that_has_changed_is_refused(votes: Path, out: Path, rows: int, first: str) -> None:
     work = bytes_of(interrupted(votes, out))
     write_votes(votes, rows, first)
-    with pytest.raises(ArtifactError, match="forecasts of other rows"):
+    with pytest.raises(ArtifactError, match="predictions of other rows"):
         predict_file(Lengths(), votes, out, resume=True)
     assert bytes_of(out.parent / ".p.csv.work") == work
 
