@@ -54,7 +54,7 @@ def padded(network: Any, sequences: Any, precision: str, *, ordered: bool) -> Fl
     """What transformers computes, batch by batch."""
     import torch
 
-    from votecast.models.neural.causal import padded_last_states
+    from votecast.models.neural.last_states import padded_last_states
 
     order = np.random.default_rng(1).permutation(len(sequences))
     if ordered:
@@ -88,7 +88,7 @@ def contenders(network: Any, sequences: Any, precision: Any, threads: int) -> di
 
 def measure(network: Any, kind: str, precision: str, asked: argparse.Namespace) -> bool:
     """Print how the contenders do on one kind of sequences; whether outputs agree and packing pays."""
-    from votecast.text.prefixes import shared_prefixes
+    from votecast.text.batching import shared_prefixes
 
     sequences = sequences_of(kind, asked.rows, network.backbone.config.vocab_size)
     ready = contenders(network, sequences, precision, asked.threads)
@@ -126,8 +126,8 @@ def main() -> int:
     import torch
 
     from votecast.errors import MissingExtraError
+    from votecast.models.decoder import DecoderNetwork
     from votecast.models.neural.backbone import Source
-    from votecast.models.neural.networks import DecoderNetwork
 
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)

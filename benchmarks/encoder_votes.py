@@ -19,7 +19,7 @@ from votecast import load_judge
 from votecast.data import Battles, read_votes
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import accuracy, calibration_error, log_loss, paired_gain
-from votecast.models.neural.offset_model import OffsetModel
+from votecast.models.neural.neural_model import NeuralModel
 from votecast.types import Probabilities
 
 Flags = NDArray[np.bool_]
@@ -55,8 +55,8 @@ def forecasts(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]
     found = {f"{judge.name} {judge.hash[:8]}": judge.predict_proba(battles)}
     found["bundled:baseline"] = baseline.predict_proba(battles)
     member = judge.fitted.members[0]
-    if isinstance(member, OffsetModel) and member.start is not None:
-        found["the baseline it adds to"] = member.start.predict(member.start.prepare(battles))
+    if isinstance(member, NeuralModel) and member.offset_judge is not None:
+        found["the baseline it adds to"] = member.offset_judge.predict(member.offset_judge.prepare(battles))
     return found
 
 

@@ -54,7 +54,7 @@ def network_of(shape: dict[str, Any], device: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    from votecast.models.neural.networks import DecoderNetwork
+    from votecast.models.decoder import DecoderNetwork
 
     torch.manual_seed(0)
     config = AutoConfig.for_model("gemma2", max_position_embeddings=8192, pad_token_id=0, use_cache=False, **shape)
@@ -102,7 +102,7 @@ def padded_scores(network: Any, sequences: Any, device: str) -> NDArray[np.float
     """What transformers computes, rows in random order."""
     import torch
 
-    from votecast.models.neural.causal import padded_last_states
+    from votecast.models.neural.last_states import padded_last_states
 
     order = np.random.default_rng(1).permutation(len(sequences))
     out = np.zeros((len(sequences), 3), np.float32)
@@ -147,10 +147,10 @@ def adapted(network: Any, layers: int) -> Any:
 
 def our_training(network: Any, sequences: Any) -> float:
     """Seconds of all steps but the first ones."""
-    from votecast.models.neural.prepared import PairExamples
-    from votecast.training.data import Data
-    from votecast.training.engine import train_network
+    from votecast.models.neural.examples import PairExamples
+    from votecast.training.loop import train_network
     from votecast.training.settings import TrainingSettings
+    from votecast.training.training_rows import Data
     from votecast.types import Run
 
     targets = np.eye(3)[np.arange(len(sequences)) % 3]
@@ -168,7 +168,7 @@ def peer_training(network: Any, sequences: Any, device: str) -> float:
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    from votecast.models.neural.causal import padded_last_states
+    from votecast.models.neural.last_states import padded_last_states
 
     ends: list[float] = []
 

@@ -32,7 +32,7 @@ def network_of(shape: dict[str, int], vocabulary: int, device: str) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification, DebertaV2Config
 
-    from votecast.models.neural.networks import CrossNetwork
+    from votecast.models.cross_encoder import CrossNetwork
 
     torch.manual_seed(0)
     config = DebertaV2Config(

@@ -91,8 +91,8 @@ def votecast(work: Path, sequences: Any, precision: Any) -> Callable[[int | None
     """The engine of votecast, made ready anew in every call."""
     from votecast.inference.engine import encode_sequences
     from votecast.inference.settings import InferenceSettings
+    from votecast.models.cross_encoder import CrossNetwork
     from votecast.models.neural.backbone import Source
-    from votecast.models.neural.networks import CrossNetwork
 
     network = CrossNetwork(Source.of(str(work / "model")).load("classifier"), both_orders=False)
     settings = InferenceSettings(precision=precision)

@@ -45,7 +45,7 @@ def prepare(work: Path, data: Path, asked: argparse.Namespace) -> None:
     from votecast.models.neural.backbone import Source
     from votecast.text.encoder import TextEncoder
     from votecast.text.settings import TextSettings
-    from votecast.training.plan import Plan
+    from votecast.training.training_rows import StepPlan
 
     source = Source.of(asked.model)
     votes, count = training_votes(data), asked.steps * asked.rows
@@ -53,7 +53,7 @@ def prepare(work: Path, data: Path, asked: argparse.Namespace) -> None:
     settings = TextSettings(template="tags", cut="balanced", max_length=asked.length, eos=True)
     text = TextEncoder(source.tokenizer(eos_as_padding=True), settings)
     made = text.pairs(text.tokenize(battles)).sequences
-    order = np.concatenate(Plan(made.lengths, rows=asked.rows, epochs=1, bucketing=1, seed=0).epoch(0))
+    order = np.concatenate(StepPlan(made.lengths, rows=asked.rows, epochs=1, bucketing=1, seed=0).epoch(0))
     np.savez(work / "rows.npz", ids=made.ids, offsets=made.offsets, targets=battles.targets(), order=order)
     torch.manual_seed(0)
     network = our_network(source.path)
@@ -66,8 +66,8 @@ def our_network(path: str) -> Any:
     import torch
     from transformers import AutoModel
 
+    from votecast.models.decoder import DecoderNetwork
     from votecast.models.neural.adapters import add_adapter
-    from votecast.models.neural.networks import DecoderNetwork
     from votecast.models.neural.settings import AdapterSettings
 
     backbone = AutoModel.from_pretrained(path, dtype=torch.bfloat16)
@@ -108,10 +108,10 @@ def figures(losses: list[float], ends: list[float], sequences: Any, order: Any, 
 
 def votecast(work: Path) -> dict[str, Any]:
     """Train with the engine of votecast."""
-    from votecast.models.neural.prepared import PairExamples
-    from votecast.training.data import Data
-    from votecast.training.engine import train_network
+    from votecast.models.neural.examples import PairExamples
+    from votecast.training.loop import train_network
     from votecast.training.settings import TrainingSettings
+    from votecast.training.training_rows import Data
     from votecast.types import Run
 
     network = our_network(json.loads((work / "asked.json").read_text())["path"])

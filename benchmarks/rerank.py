@@ -64,7 +64,7 @@ def write_model(name: str, folder: Path) -> str:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from votecast.models.neural.backbone import Source
-    from votecast.models.neural.quiet import quietly
+    from votecast.models.neural.hub import silence_transformers
 
     if name not in ("small", "smollm2"):
         return name
@@ -77,7 +77,7 @@ def write_model(name: str, folder: Path) -> str:
     else:
         model = source.load("classifier", labels=("reward",))
     torch.nn.init.normal_(model.score.weight, std=1.0)
-    with quietly():
+    with silence_transformers():
         model.save_pretrained(folder)
     tokenizer.save(folder)
     return str(folder)
@@ -106,7 +106,7 @@ class Anew:
         """Probabilities of shape (n, 3)."""
         from votecast.text.sequences import Sequences
 
-        views = [part.sequences for part in self.model.encoded(self.model.prepare(battles))]
+        views = [part.sequences for part in self.model.encode_battles(self.model.prepare(battles))]
         found = self.engine.encode(Sequences.concat(views), pad_id=self.model.pad_id)[:, 0].astype(np.float64)
         return self.model.link.predict(found[: len(battles)] - found[len(battles) :])
 

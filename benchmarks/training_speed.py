@@ -37,7 +37,7 @@ def prepare(work: Path, data: Path, rows: int) -> None:
     import torch
 
     from votecast.models.neural.backbone import Source
-    from votecast.models.neural.quiet import quietly
+    from votecast.models.neural.hub import silence_transformers
     from votecast.text.encoder import TextEncoder
     from votecast.text.settings import TextSettings
 
@@ -45,7 +45,7 @@ def prepare(work: Path, data: Path, rows: int) -> None:
     tokenizer = source.tokenizer()
     torch.manual_seed(0)
     model = source.load("classifier", dropout=0.0)
-    with quietly():
+    with silence_transformers():
         model.save_pretrained(work / "model")
     votes = training_votes(data)
     battles = votes.take(np.sort(np.random.default_rng(0).permutation(len(votes))[:rows]))
@@ -70,14 +70,14 @@ def load(work: Path) -> tuple[Any, Any, Any]:
 
 def votecast(work: Path, precision: Any) -> dict[str, float]:
     """Train one epoch with the engine of votecast."""
-    from votecast.models.neural.networks import CrossNetwork
-    from votecast.models.neural.prepared import PairExamples
-    from votecast.training import engine
-    from votecast.training.data import Data
-    from votecast.training.forward import evaluate
+    from votecast.models.cross_encoder import CrossNetwork
+    from votecast.models.neural.examples import PairExamples
+    from votecast.training import loop
     from votecast.training.precision import choose_precision
     from votecast.training.processes import Processes
     from votecast.training.settings import TrainingSettings
+    from votecast.training.step import evaluate
+    from votecast.training.training_rows import Data
     from votecast.types import Run
 
     model, sequences, targets = load(work)
@@ -92,8 +92,8 @@ def votecast(work: Path, precision: Any) -> dict[str, float]:
     )
     ends: list[tuple[int, float]] = []
     run = Run(progress=lambda _, done, __: ends.append((done, time.perf_counter())))
-    engine.train_network(network, data, None, settings, seed=0, run=run)
-    plan = engine.Plan(costs=examples.costs, rows=BATCH, epochs=1, bucketing=settings.bucketing, seed=0)
+    loop.train_network(network, data, None, settings, seed=0, run=run)
+    plan = loop.StepPlan(costs=examples.costs, rows=BATCH, epochs=1, bucketing=settings.bucketing, seed=0)
     timed = np.concatenate(plan.epoch(0)[WARM:])
     seconds = ends[-1][1] - ends[WARM - 1][1]
     return {"loss": before["log_loss"], "rate": float(sequences.lengths[timed].sum()) / seconds}

@@ -41,7 +41,7 @@ def test_scores_say_what_made_them_and_a_cache_is_asked_first(
     assert scores.ids == ["r0", "r1"] and scores.a[0] == scores.a[1] and scores.b[0] != scores.b[1]
     about = scores.described
     assert about["model"] == str(model) and len(about["sha256"]) == 64 and about["cut"] == "drop_turns"
-    monkeypatch.setattr("votecast.models.reward.model.RewardModel._encode", None)
+    monkeypatch.setattr("votecast.models.reward.reward_model.RewardModel._encode", None)
     ran = votecast(*words, "--out", tmp_path / "s.csv")
     assert ran.code == 0, ran.err
     assert read_scores(tmp_path / "s.csv").gap.tolist() == scores.gap.tolist()

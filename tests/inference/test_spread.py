@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from votecast.inference.engine import Engine
+from votecast.inference.layers import is_spread
 from votecast.inference.settings import InferenceSettings
-from votecast.inference.spread import is_spread
+from votecast.models.decoder import DecoderNetwork
 from votecast.models.neural.backbone import Source
-from votecast.models.neural.networks import DecoderNetwork
 from votecast.text.sequences import Sequences
 
 
@@ -47,12 +47,11 @@ def test_a_spread_backbone_forecasts_as_one_that_is_not(network: DecoderNetwork)
 
 
 def test_device_map_is_handed_over_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from votecast.models.decoder import DecoderModel
-    from votecast.models.neural.settings import DecoderSettings
+    from votecast.models.decoder import DecoderModel, DecoderSettings
 
     asked: list[Any] = []
     load = Source.load
     monkeypatch.setattr(Source, "load", lambda self, *args, **kwargs: (asked.append(kwargs), load(self, *args))[1])
     for device_map in (None, "auto"):
-        DecoderModel(DecoderSettings(name="tiny:llama", device_map=device_map)).backbone()
+        DecoderModel(DecoderSettings(name="tiny:llama", device_map=device_map)).load_backbone()
     assert [found["options"].get("device_map") for found in asked] == [None, "auto"]

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from votecast.models.neural.tiny import tiny_config
-from votecast.text.tiny import tiny_tokenizer
+from votecast.models.neural.backbone import tiny_config
+from votecast.text.tokenization import tiny_tokenizer
 
 NAMES = {0: "winner_model_a", 1: "winner_model_b", 2: "winner_tie"}
 

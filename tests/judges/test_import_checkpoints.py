@@ -27,9 +27,9 @@ from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.import_checkpoints import calibrate, check_apart, checked_labels, import_judge
 from votecast.judges.train import train
 from votecast.judges.trained import TrainedJudge
-from votecast.models.neural.backbone import LABELS
-from votecast.models.neural.checkpoint import read_checkpoint
-from votecast.models.neural.tiny import ENCODERS
+from votecast.models.neural.backbone import TINY_ENCODERS
+from votecast.models.neural.classifier_checkpoint import read_classifier
+from votecast.types import CLASSES
 
 SHORT = {"model.text.max_length": 64}
 
@@ -97,15 +97,15 @@ def test_both_orders_are_averaged_unless_one_is_asked_for(folds: list[Path], bat
     assert np.abs(both.predict_proba(battles) - (one + two) / 2).max() < 1e-6
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", TINY_ENCODERS)
 def test_outputs_are_put_into_one_order_in_every_architecture(kind: str, tmp_path: Path) -> None:
     order = ("tie", "a", "b")
     folder = checkpoint(tmp_path / "it", kind=kind, names=None)
     before = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    found = read_checkpoint(folder, order)
+    found = read_classifier(folder, order)
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():
-        expected = before(ids).logits[:, [order.index(name) for name in LABELS]]
+        expected = before(ids).logits[:, [order.index(name) for name in CLASSES]]
         assert torch.allclose(found.model(ids).logits, expected, atol=1e-5)
     assert len({round(float(value), 3) for value in expected[0]}) == 3
     assert found.model.config.id2label == {0: "a", 1: "b", 2: "tie"}
@@ -125,7 +125,7 @@ def test_names_in_the_config_say_what_the_outputs_are_and_labels_overrule_them(
     assert not caplog.records
     given = import_judge([named], labels=["a", "b", "tie"], settings=SHORT)
     assert np.array_equal(
-        given.predict_proba(battles), import_judge([plain], labels=LABELS, settings=SHORT).predict_proba(battles)
+        given.predict_proba(battles), import_judge([plain], labels=CLASSES, settings=SHORT).predict_proba(battles)
     )
     assert "the given labels win" in caplog.text
 
@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list
     folder = Path(shutil.copytree(folds[0], tmp_path / "fold"))
     harm(folder)
     with pytest.raises(VotecastError, match=message) as error:
-        import_judge([folder], labels=LABELS)
+        import_judge([folder], labels=CLASSES)
     assert str(folder) in str(error.value)
     assert not (folder / "ran").exists()
 
@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list
 def test_a_model_that_cannot_be_a_judge_is_one_clear_error(made: dict[str, Any], message: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "fold", **made)
     with pytest.raises(VotecastError, match=message) as error:
-        import_judge([folder], labels=LABELS, settings=SHORT)
+        import_judge([folder], labels=CLASSES, settings=SHORT)
     assert str(folder) in str(error.value)
 
 

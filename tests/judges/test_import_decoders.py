@@ -18,7 +18,7 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
 from votecast.judges.import_checkpoints import import_judge
 from votecast.judges.trained import TrainedJudge
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 ROWS = [
     {"prompt": "Name a fruit.", "response_a": "An apple.", "response_b": "A stone, perhaps."},
@@ -191,7 +191,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "no base named": (changed(CONFIG, without("base_model_name_or_path")), "pass --base"),
     "a base that is gone": (
         changed(CONFIG, lambda found: found | {"base_model_name_or_path": "/nowhere/at/all"}),
-        "is an adapter for '/nowhere/at/all', which is not there.*pass --base",
+        "is an adapter for '/nowhere/at/all', which is not found.*pass --base",
     ),
     "nothing of peft": (lambda folder: (folder / CONFIG).unlink(), "neither adapter_config.json nor config.json"),
 }

@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from tests.tolerances import assert_rounds_to, rounding
 
 from votecast.errors import ConfigError
 from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
-from votecast.models.decoder import DecoderModel
-from votecast.models.neural.backbone import Source
-from votecast.models.neural.settings import DecoderSettings
-from votecast.models.neural.tiny import DECODERS
+from votecast.models.decoder import DecoderModel, DecoderSettings
+from votecast.models.neural.backbone import TINY_DECODERS, Source
 from votecast.testing import check_judge
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 from votecast.types import swap_columns
 
 FAST = {
@@ -46,7 +45,7 @@ def test_one_order_alone_depends_on_it(arena):
     assert np.abs(shown - swap_columns(turned)).max() > 1e-4
 
 
-@pytest.mark.parametrize("kind", DECODERS)
+@pytest.mark.parametrize("kind", TINY_DECODERS)
 def test_every_architecture_learns(kind, arena):
     more = {"model.name": f"tiny:{kind}", "model.training.epochs": 8, "model.training.valid_share": 0}
     records = fit(arena, **more).fitted.members[0].records
@@ -57,15 +56,15 @@ def test_every_architecture_learns(kind, arena):
 def test_what_follows_the_last_token_plays_no_part(arena):
     """The same sequence beside a longer one, which it is padded to, gets the same logits."""
     model = DecoderModel(small())
-    network = model._unfitted().eval()
+    network = model.initial_network().eval()
     torch.nn.init.normal_(network.score.weight)
     part = model.prepare(arena[:6])
-    rows = model.encoded(part)[0].sequences
+    rows = model.encode_battles(part)[0].sequences
     together, alone = rows.padded(np.arange(6), pad_id=0), [rows.padded([i], pad_id=0) for i in range(6)]
     with torch.no_grad():
         wanted = [network.encode(torch.from_numpy(x.ids), torch.from_numpy(x.mask), None) for x in alone]
         found = network.encode(torch.from_numpy(together.ids), torch.from_numpy(together.mask), None)
-    assert torch.allclose(found, torch.cat(wanted), atol=1e-5)
+    assert_rounds_to(found, torch.cat(wanted), rounding(width=32, layers=2))
 
 
 def test_without_a_step_the_forecast_is_that_of_the_start(arena):
@@ -74,7 +73,7 @@ def test_without_a_step_the_forecast_is_that_of_the_start(arena):
     more = {"model.offset": offset, "model.training.max_steps": 1, "model.training.learning_rate": 1e-12}
     judge = fit(arena, **more, **{"calibration.method": "none"})
     member = judge.fitted.members[0]
-    start = member.start.predict(member.start.prepare(arena[:30]))
+    start = member.offset_judge.predict(member.offset_judge.prepare(arena[:30]))
     assert np.abs(judge.predict_proba(arena[:30]) - start).max() < 1e-5
 
 

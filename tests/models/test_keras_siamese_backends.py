@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from votecast.artifacts import atomic_file
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.keras_siamese import states as states_module
-from votecast.models.keras_siamese.states import State, States
+from votecast.models.keras_siamese import keras_training
+from votecast.models.keras_siamese.keras_training import TrainingStates
 
 BACKENDS = [
     pytest.param(name, marks=pytest.mark.skipif(not (find_spec("keras_hub") and find_spec(name)), reason=f"no {name}"))
@@ -57,49 +57,49 @@ def test_every_promise_is_kept_exactly(backend, tmp_path):
 
 
 def state(value):
-    return State({"state/00000": np.full(3, value)}, {"epochs": value})
+    return {"state/00000": np.full(3, value)}, {"epochs": value}
 
 
 def test_a_torn_state_is_passed_over_and_an_older_whole_one_taken(tmp_path):
-    states = States(tmp_path, {"seed": 1})
-    states.save(1, state(1))
-    first = next(tmp_path.glob("epoch-00001-*"))
-    kept = first.read_bytes()
-    states.save(2, state(2))
-    assert [path.name[:11] for path in tmp_path.iterdir()] == ["epoch-00002"]
-    second = next(tmp_path.glob("epoch-00002-*"))
-    first.write_bytes(kept)
+    states = TrainingStates(tmp_path, {"seed": 1})
+    states.save(1, *state(1))
+    first = tmp_path / "epoch-00001"
+    shutil.copytree(first, tmp_path / "kept")
+    states.save(2, *state(2))
+    assert not first.exists()
+    second = tmp_path / "epoch-00002" / "arrays.safetensors"
+    (tmp_path / "kept").rename(first)
     for damaged in (second.read_bytes()[:-1], second.read_bytes()[:-1] + b"\x01", b""):
         second.write_bytes(damaged)
         found = states.latest()
         assert found is not None
-        assert found.facts["epochs"] == 1
-        assert np.array_equal(found.arrays["state/00000"], np.full(3, 1))
+        assert found[1]["epochs"] == 1
+        assert np.array_equal(found[0]["state/00000"], np.full(3, 1))
 
 
 def test_a_state_of_other_settings_is_refused(tmp_path):
-    States(tmp_path, {"seed": 1}).save(1, state(1))
+    TrainingStates(tmp_path, {"seed": 1}).save(1, *state(1))
     with pytest.raises(ConfigError, match="other settings or rows"):
-        States(tmp_path, {"seed": 2}).latest()
+        TrainingStates(tmp_path, {"seed": 2}).latest()
 
 
 def test_a_full_disk_keeps_the_earlier_state(tmp_path, monkeypatch):
-    states = States(tmp_path, {})
-    states.save(1, state(1))
+    states = TrainingStates(tmp_path, {})
+    states.save(1, *state(1))
 
-    def full(path, **options):
+    def full(path, write):
         raise ArtifactError(f"{path} could not be written: No space left on device; nothing was left behind")
 
-    monkeypatch.setattr(states_module, "atomic_file", full)
+    monkeypatch.setattr(keras_training, "write_part", full)
     with pytest.raises(ArtifactError, match=r"after epoch 2.*No space left.*--resume"):
-        states.save(2, state(2))
-    monkeypatch.setattr(states_module, "atomic_file", atomic_file)
+        states.save(2, *state(2))
+    monkeypatch.undo()
     found = states.latest()
     assert found is not None
-    assert found.facts["epochs"] == 1
+    assert found[1]["epochs"] == 1
 
 
 def test_without_a_folder_nothing_is_kept():
-    states = States(None, {})
-    states.save(1, state(1))
+    states = TrainingStates(None, {})
+    states.save(1, *state(1))
     assert states.latest() is None

@@ -7,7 +7,7 @@ import pytest
 from votecast.cli import main
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.recipe import load_recipe
-from votecast.models.keras_siamese.schedule import learning_rate, plot_schedule
+from votecast.models.keras_siamese.learning_rate import learning_rate, plot_schedule
 from votecast.models.keras_siamese.settings import KerasSiameseSettings, LearningSettings
 
 

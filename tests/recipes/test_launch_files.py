@@ -67,8 +67,8 @@ def test_accelerate_reads_every_file_and_knows_every_word(name: str) -> None:
 )
 def test_processes_divide_the_network_as_the_file_says(name: str, reshard: bool | None, told: Callable) -> None:
     told(environment(name))
-    division = sharding.asked_for()
-    assert division == (None if reshard is None else sharding.Division(reshard=reshard))
+    found = sharding.requested_sharding()
+    assert found == (None if reshard is None else sharding.Sharding(reshard=reshard))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_processes_divide_the_network_as_the_file_says(name: str, reshard: bool 
 def test_what_is_not_supported_is_refused(values: dict[str, str], said: str, told: Callable) -> None:
     told(values)
     with pytest.raises(ConfigError, match=said):
-        sharding.asked_for()
+        sharding.requested_sharding()
 
 
 def test_the_command_line_prints_where_a_file_lies(capsys: pytest.CaptureFixture[str]) -> None:

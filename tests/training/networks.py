@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from votecast.training.data import Batch, Data
+from votecast.training.network import TrainableNetwork
+from votecast.training.training_rows import Batch, Data
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Numbers:
         return {"ids": ids, "mask": mask}
 
 
-class Small(nn.Module):
+class Small(TrainableNetwork):
     """Two views of the mean embedding, the second with the answers exchanged back."""
 
     def __init__(self, *, dropout: float = 0.0, seed: int = 0, views: int = 2, width: int = 8) -> None:

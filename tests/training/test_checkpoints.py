@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from tests.training.networks import Small, numbers
 from torch import nn
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.training import disk
-from votecast.training.engine import train_network
+from votecast.training import checkpoints
+from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
 from votecast.types import Run
 
@@ -60,12 +61,12 @@ class Killed(BaseException):
 def faulty_disk(fail: Callable[[], None], *, fails_removal: bool = True) -> Iterator[None]:
     """Call `fail` in the middle of every write and before every flush, rename and removal."""
     save_file, write_text, fsync, rename, replace, rmtree = (
-        disk.save_file,
+        checkpoints.save_file,
         Path.write_text,
         os.fsync,
         os.rename,
         Path.replace,
-        disk.shutil.rmtree,
+        shutil.rmtree,
     )
 
     def half_saved(tensors: Any, path: Path) -> None:
@@ -86,13 +87,13 @@ def faulty_disk(fail: Callable[[], None], *, fails_removal: bool = True) -> Iter
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disk, "save_file", half_saved)
+        patch.setattr(checkpoints, "save_file", half_saved)
         patch.setattr(Path, "write_text", half_written)
         patch.setattr(os, "fsync", failing(fsync))
         patch.setattr(os, "rename", failing(rename))
         patch.setattr(Path, "replace", failing(replace))
         if fails_removal:
-            patch.setattr(disk.shutil, "rmtree", failing(rmtree))
+            patch.setattr(shutil, "rmtree", failing(rmtree))
         yield
 
 
@@ -195,7 +196,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     else:
         file.write_bytes(content[:-7] if damage == "torn" else content[:-7] + bytes(7))
     network, records = train(unfinished)
-    assert "step-000000012 is not whole" in caplog.text
+    assert "step-000000012 is damaged" in caplog.text
     assert torch.equal(weights(network), undisturbed[0])
     assert records == undisturbed[1]
 

@@ -13,10 +13,10 @@ from tests.training.test_processes import train as train_in_processes
 
 from votecast.errors import ConfigError
 from votecast.training.checkpoints import Checkpoints
-from votecast.training.engine import train_network
-from votecast.training.history import History
-from votecast.training.plan import Plan
+from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
+from votecast.training.tracking import History
+from votecast.training.training_rows import StepPlan
 from votecast.types import Run
 
 CURRICULUM: dict[str, Any] = {
@@ -49,7 +49,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_no_step_mixes_groups_and_the_schedule_is_one() -> None:
     costs = np.random.default_rng(0).integers(1, 500, 450)
-    plan = Plan(costs, rows=16, epochs=2, group=200)
+    plan = StepPlan(costs, rows=16, epochs=2, group=200)
     assert (plan.epoch_steps, plan.steps) == (13 + 13 + 4, 60)
     ordered = np.sort(costs)
     for epoch in (0, 1):

@@ -12,7 +12,7 @@ from tests.training.networks import Small, numbers
 
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.training.checkpoints import Checkpoints
-from votecast.training.engine import train_network
+from votecast.training.loop import train_network
 from votecast.training.optimizer import make_optimizer, moments_of
 from votecast.training.settings import TrainingSettings
 from votecast.training.step import Stepper

@@ -12,8 +12,7 @@ import yaml
 from safetensors.torch import save_file
 from tests.training.networks import Small, numbers
 
-from votecast.training import disk
-from votecast.training.engine import train_network
+from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
 from votecast.types import Run
 
@@ -38,8 +37,8 @@ def die_at(point: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if kind == "fsync":
-        inner = disk.sync
-        disk.sync = lambda path: (tick(), inner(path))[1]
+        inner = os.fsync
+        os.fsync = lambda handle: (tick(), inner(handle))[1]
     else:
         inner = torch.optim.AdamW.step
         torch.optim.AdamW.step = lambda self, *args, **kwargs: (tick(), inner(self, *args, **kwargs))[1]

@@ -18,7 +18,7 @@ from votecast.types import Progress, no_progress
 
 if TYPE_CHECKING:
     from votecast.judges.trained import TrainedJudge
-    from votecast.models.neural.model import NeuralModel
+    from votecast.models.neural.neural_model import NeuralModel
 
 DESCRIPTION = "export.json"
 

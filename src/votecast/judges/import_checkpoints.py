@@ -23,11 +23,16 @@ from votecast.judges.trained import TrainedJudge
 from votecast.models.base import Model
 from votecast.models.cross_encoder import CrossEncoderModel
 from votecast.models.decoder import DecoderModel
-from votecast.models.neural.alike import architecture, check_alike, spelling
-from votecast.models.neural.backbone import LABELS, check_positions
-from votecast.models.neural.checkpoint import Checkpoint, read_checkpoint
+from votecast.models.neural.backbone import check_positions
+from votecast.models.neural.classifier_checkpoint import (
+    ClassifierCheckpoint,
+    architecture,
+    check_folds_match,
+    read_classifier,
+    tokenizer_key,
+)
 from votecast.models.neural.decoder_checkpoint import DecoderCheckpoint, read_decoder
-from votecast.types import Progress, no_progress
+from votecast.types import CLASSES, Progress, no_progress
 
 NAME: Final = "imported"
 DECODER_TEXT: Final = {"template": "tags", "cut": "right", "whole": True, "max_length": 1024}
@@ -132,7 +137,7 @@ def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
         ('b', 'a', 'tie')
     """
     found = tuple(label.strip().lower() for label in labels)
-    if sorted(found) != sorted(LABELS):
+    if sorted(found) != sorted(CLASSES):
         raise ConfigError(
             f"labels is {','.join(labels)!r}; allowed are a, b and tie, each once, in the order of the models' "
             "outputs, such as a,b,tie"
@@ -164,11 +169,11 @@ def _import_encoders(
     recipe = _recipe("cross_encoder", name, {"name": str(folders[0])}, settings)
     if cast("Any", recipe.model).adapter is not None:
         raise ConfigError("model.adapter is set; imported members hold all their weights: leave it out")
-    found: list[Checkpoint] = []
+    found: list[ClassifierCheckpoint] = []
     members: list[Model] = []
     for number, folder in enumerate(folders):
         progress("importing", number, len(folders))
-        checkpoint = read_checkpoint(folder, order)
+        checkpoint = read_classifier(folder, order)
         member = CrossEncoderModel(recipe.model, seed=recipe.seed)
         member.tokenizer = checkpoint.tokenizer
         check_positions(checkpoint.model.config, member.settings.text.max_length, str(folder))
@@ -176,7 +181,7 @@ def _import_encoders(
         _check_member(member, recipe, checkpoint)
         found.append(checkpoint)
         members.append(member)
-        check_alike(found[0], checkpoint, found[1:-1])
+        check_folds_match(found[0], checkpoint, found[1:-1])
     return recipe, members, [_describe(checkpoint, architecture(checkpoint)) for checkpoint in found]
 
 
@@ -210,9 +215,9 @@ def _import_decoders(
             own = own.model_copy(update={"name": checkpoint.name})
         member = DecoderModel(own, seed=recipe.seed)
         if checkpoint.brings_tokenizer:
-            member.brings_tokenizer = spelling(member.tokenizer) != spelling(checkpoint.tokenizer)
+            member.brings_tokenizer = tokenizer_key(member.tokenizer) != tokenizer_key(checkpoint.tokenizer)
             member.tokenizer = checkpoint.tokenizer
-        members.append(member.adopt(checkpoint.tensors, place=str(checkpoint.folder)))
+        members.append(member.set_weights(checkpoint.tensors, place=str(checkpoint.folder)))
     for made, checkpoint in zip(members, found, strict=True):
         _check_member(made, recipe, checkpoint)
     described = [
@@ -233,7 +238,7 @@ def _recipe(family: str, name: str, model: Mapping[str, Any], settings: Mapping[
     return recipe
 
 
-def _check_member(member: Model, recipe: Recipe, checkpoint: Checkpoint | DecoderCheckpoint) -> None:
+def _check_member(member: Model, recipe: Recipe, checkpoint: ClassifierCheckpoint | DecoderCheckpoint) -> None:
     """Check that a member predicts probabilities; warn where its labels are not those of its config.json."""
     if checkpoint.named not in (None, checkpoint.labels):
         _log.warning("%s: config.json names the outputs %s; the given labels win", checkpoint.folder, checkpoint.named)
@@ -252,7 +257,7 @@ def _check_decoders_alike(found: Sequence[DecoderCheckpoint]) -> None:
             f"({first.kind}, on {first.name}, {first.adapter}); the members of a judge are folds of one model: import "
             "them apart"
         )
-    if spelling(first.tokenizer) != spelling(last.tokenizer):
+    if tokenizer_key(first.tokenizer) != tokenizer_key(last.tokenizer):
         raise ArtifactError(
             f"{last.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
             "import them apart"
@@ -262,7 +267,7 @@ def _check_decoders_alike(found: Sequence[DecoderCheckpoint]) -> None:
             raise ArtifactError(f"{earlier.folder} and {last.folder} hold the same weights; name each fold once")
 
 
-def _describe(checkpoint: Checkpoint | DecoderCheckpoint, kind: str) -> dict[str, Any]:
+def _describe(checkpoint: ClassifierCheckpoint | DecoderCheckpoint, kind: str) -> dict[str, Any]:
     return {
         "folder": "/".join(checkpoint.folder.absolute().parts[-2:]),
         "architecture": kind,

@@ -18,7 +18,7 @@ from votecast.types import Progress, no_progress
 
 if TYPE_CHECKING:
     from votecast.models.base import Model
-    from votecast.models.neural.model import NeuralModel
+    from votecast.models.neural.neural_model import NeuralModel
 
 Weights = Literal["bf16", "fp32"]
 
@@ -52,11 +52,11 @@ def merge_judge(
 
     Args:
         judge: A judge whose members hold adapters.
-        weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16.
+        weights: Type of the merge_member weights; None takes fp32 for a base in fp32, else bf16.
         progress: Progress callback.
 
     Returns:
-        A judge of the same predictions without any base outside its folder. Its note `merged` has the largest
+        A judge of the same predictions without any base outside its folder. Its note `merge_member` has the largest
         difference of a probability on the battles that both predicted.
 
     Raises:
@@ -75,7 +75,7 @@ def merge_judge(
         )
     import torch
 
-    from votecast.models.neural.merged import forecast_in_full, has_adapter, merged, unmerged
+    from votecast.models.neural.adapter_merge import has_adapter, merge_member, predict_in_fp32, unmerged_member
 
     if not all(has_adapter(member) for member in members):
         raise JudgeError(f"judge {judge.name!r} has no adapters: its folder holds all its weights; use it as it is")
@@ -100,11 +100,11 @@ def merge_judge(
     largest = 0.0
     for number, member in enumerate(members):
         progress("merging", number, len(members))
-        prepared, apart = member.prepare(probes), unmerged(cast("NeuralModel", member))
-        before = forecast_in_full(apart, prepared)
+        prepared, apart = member.prepare(probes), unmerged_member(cast("NeuralModel", member))
+        before = predict_in_fp32(apart, prepared)
         apart.release()
-        done = merged(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
-        moved = np.abs(before - forecast_in_full(done, prepared))
+        done = merge_member(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
+        moved = np.abs(before - predict_in_fp32(done, prepared))
         done.release()
         made.append(done)
         largest = max(largest, float(moved.max()) if np.isfinite(moved).all() else float("inf"))

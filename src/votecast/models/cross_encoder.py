@@ -1,34 +1,72 @@
-"""The cross-encoder: prompt and both answers in one sequence, read by an encoder with three labels."""
+"""The cross-encoder family: an encoder such as DeBERTa reads prompt and both answers in one sequence."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
+
+from torch import Tensor
 
 from votecast.config import Settings
 from votecast.models.neural.backbone import Kind
-from votecast.models.neural.model import NeuralModel
-from votecast.models.neural.networks import CrossNetwork
-from votecast.models.neural.prepared import NeuralPrepared
-from votecast.models.neural.settings import CrossEncoderSettings
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.neural_model import NeuralModel
+from votecast.models.neural.pair_network import PairNetwork, order_views, type_inputs
+from votecast.models.neural.settings import NeuralSettings
 from votecast.text.encoder import Encoded
+
+
+class CrossEncoderSettings(NeuralSettings):
+    """Settings of the cross-encoder, which reads the prompt and both answers at once.
+
+    Args:
+        orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `shown`
+            takes the answers in the order given, so that predictions depend on it.
+    """
+
+    name: str = "minilm"
+    orders: Literal["both", "shown"] = "both"
+
+
+class CrossNetwork(PairNetwork):
+    """Classify prompt and both answers in one sequence; with both orders, each is a view.
+
+    Args:
+        model: A sequence classifier of transformers with the labels a, b and tie in this order.
+        both_orders: Whether a battle is read in both orders.
+    """
+
+    def __init__(self, model: Any, *, both_orders: bool) -> None:
+        super().__init__()
+        self.backbone = model
+        self.per_battle = 1 + both_orders
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        """Compute logits of shape (m, 3), in the order in which the sequence shows the answers."""
+        return cast(
+            "Tensor", self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).logits
+        ).float()
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Compute log-probabilities of shape (n, k, 3), each view in the battle's own order."""
+        return order_views(outputs, offset)
 
 
 class CrossEncoderModel(NeuralModel):
     """Any encoder of transformers with a sequence-classification head, over `[CLS] P [SEP] A [SEP] B`.
 
-    Both orders of the answers are trained on, in the same batch, and averaged in forecasts.
+    Both orders of the answers are trained on, in the same batch, and averaged in predictions.
     """
 
     settings_type: ClassVar[type[Settings]] = CrossEncoderSettings
     kind: ClassVar[Kind] = "classifier"
     order_matters = True
 
-    def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
-        """One sequence a battle, or one for each order of the answers."""
+    def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
+        """Return one sequence a battle, or one for each order of the answers."""
         shown = self.text.pairs(prepared.tokens)
         both = self.settings.orders == "both"
         return (shown, self.text.pairs(prepared.tokens, swapped=True)) if both else (shown,)
 
     def wrap(self, backbone: Any) -> CrossNetwork:
-        """The classifier, seen as a pair network."""
+        """Make the network around a classifier."""
         return CrossNetwork(backbone, both_orders=self.settings.orders == "both")

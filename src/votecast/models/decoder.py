@@ -1,51 +1,116 @@
-"""The decoder judge: a causal language model reads prompt and both answers, and a head on the last token decides."""
+"""The decoder family: a causal language model reads prompt and both answers, and a head reads its last token."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from votecast.config import Settings
 from votecast.models.neural.causal_model import CausalModel
-from votecast.models.neural.networks import DecoderNetwork, PairNetwork
-from votecast.models.neural.prepared import NeuralPrepared, PairExamples
-from votecast.models.neural.settings import DecoderSettings
+from votecast.models.neural.examples import NeuralPrepared, PairExamples
+from votecast.models.neural.last_states import last_states
+from votecast.models.neural.pair_network import PairNetwork, head_in_fp32, last_token_head, order_views
+from votecast.models.neural.settings import CausalSettings, OffsetSettings
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
-from votecast.training.data import Data
-from votecast.types import Probabilities, swap_columns
+from votecast.text.settings import CutName, TemplateName, TextSettings
+from votecast.training.training_rows import Data
+from votecast.types import Probabilities, Run, swap_columns
+
+
+class DecoderText(TextSettings):
+    """How battles become the sequences a decoder reads: with tags, unless settings say otherwise."""
+
+    template: TemplateName = "tags"
+    cut: CutName = "balanced"
+
+
+class DecoderSettings(CausalSettings):
+    """Settings of the decoder judge: a causal model reads the prompt and both answers at once.
+
+    Args:
+        orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `either`
+            trains on one order of each row, drawn by seed, at half the cost, and averages both in predictions; `shown`
+            takes the answers in the order given, so that predictions depend on it.
+        offset: Start from the predictions of a judge of another family, and learn what it misses.
+    """
+
+    name: str = "smollm2"
+    orders: Literal["both", "either", "shown"] = "both"
+    offset: OffsetSettings | None = None
+    text: DecoderText = DecoderText()
+
+
+class DecoderNetwork(PairNetwork):
+    """Classify prompt and both answers in one sequence by the state of its last token.
+
+    Args:
+        backbone: A bare causal model.
+        both_orders: Whether a battle is read in both orders.
+    """
+
+    def __init__(self, backbone: Any, *, both_orders: bool) -> None:
+        super().__init__()
+        self.backbone, self.per_battle = backbone, 1 + both_orders
+        self.score = last_token_head(backbone, 3)
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Compute logits of shape (m, 3), in the order in which the sequence shows the answers."""
+        return head_in_fp32(self.score, last_states(self.backbone, ids, mask))
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Compute log-probabilities of shape (n, k, 3), each view in the battle's own order."""
+        return order_views(outputs, offset)
 
 
 class DecoderModel(CausalModel):
     """Any causal model of transformers with a head of three labels on the last token, over both answers at once.
 
-    With `orders` both or either, forecasts are the mean over both orders of the answers.
+    With `orders` both or either, predictions are the mean over both orders of the answers.
     """
 
     settings_type: ClassVar[type[Settings]] = DecoderSettings
+    settings: DecoderSettings
     order_matters = True
 
-    def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
-        """One sequence a battle, or one for each order of the answers."""
+    @property
+    def offset_settings(self) -> OffsetSettings | None:
+        """Settings of the judge whose predictions the network starts from."""
+        return self.settings.offset
+
+    def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
+        """Return one sequence a battle, or one for each order of the answers."""
         shown = self.text.pairs(prepared.tokens)
         one = self.settings.orders == "shown"
         return (shown,) if one else (shown, self.text.pairs(prepared.tokens, swapped=True))
 
     def wrap(self, backbone: Any) -> DecoderNetwork:
-        """The backbone under a head of three labels."""
+        """Make the network around a causal model."""
         return DecoderNetwork(backbone, both_orders=self.settings.orders != "shown")
 
-    def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
-        network = super()._fresh(prepared, targets, weights)
+    def new_network(
+        self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]
+    ) -> PairNetwork:
+        """Make the network as it is before the first step."""
+        network = super().new_network(prepared, targets, weights)
         if self.settings.orders == "either":
             network.per_battle = 1
         return network
 
-    def _keep(self, network: PairNetwork) -> DecoderModel:
-        network.per_battle = 1 + (self.settings.orders != "shown")
-        super()._keep(network)
+    def fit(
+        self,
+        prepared: NeuralPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: NDArray[np.int64] | None = None,
+        run: Run = Run(),
+    ) -> Self:
+        """Train a new network; see `NeuralModel.fit`."""
+        super().fit(prepared, targets, weights, groups, run)
+        self.fitted.per_battle = 1 + (self.settings.orders != "shown")
         return self
 
     def _data(
@@ -55,14 +120,15 @@ class DecoderModel(CausalModel):
         weights: NDArray[np.float64],
         offset: NDArray[np.float32] | None,
         rows: NDArray[np.int64],
-    ) -> Data | None:
-        if self.settings.orders != "either" or not len(rows):
+    ) -> Data:
+        if self.settings.orders != "either":
             return super()._data(prepared, targets, weights, offset, rows)
         flipped = np.random.default_rng(self.seed).random(len(prepared))[rows] < 0.5
         part = prepared.take(rows)
-        shown, swapped = (encoded.sequences for encoded in self.encoded(part))
-        order = np.arange(len(rows)) + len(rows) * flipped
+        shown, swapped = (encoded.sequences for encoded in self.encode_battles(part))
+        order = np.arange(len(rows)) + len(rows) * flipped  # rows of `swapped` follow those of `shown`
         drawn = Sequences.concat([shown, swapped]).take(order)
         targets = np.where(flipped[:, None], swap_columns(targets[rows]), targets[rows])
+        # swapping the answers changes the sign of the strength and leaves the closeness
         start = None if offset is None else offset[rows] * np.where(flipped[:, None], [[-1, 1]], 1).astype(np.float32)
         return Data(PairExamples((drawn,), part.form, start, self.pad_id), targets, weights[rows])

@@ -1,44 +1,189 @@
-"""The siamese encoder: one backbone reads (prompt, A) and (prompt, B); a small head compares."""
+"""The siamese family: one encoder reads (prompt, A) and (prompt, B), and a small head compares."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self, cast
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn.functional import log_softmax
+
+from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
+from votecast.features.style import FORM
 from votecast.models.neural.backbone import Kind
-from votecast.models.neural.networks import ConcatNetwork, LinkedNetwork, PairNetwork
-from votecast.models.neural.offset_model import OffsetModel
-from votecast.models.neural.prepared import NeuralPrepared
-from votecast.models.neural.settings import SiameseSettings
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.neural_model import NeuralModel
+from votecast.models.neural.pair_network import SWAPPED, PairNetwork, Pooling, pool, type_inputs
+from votecast.models.neural.settings import NeuralSettings, OffsetSettings
 from votecast.text.encoder import Encoded
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
+from votecast.types import Probabilities
 
 
-class SiameseModel(OffsetModel):
-    """One score an answer, linked by Davidson or Rao and Kupper; or system 5's concatenation.
+class SiameseSettings(NeuralSettings):
+    """Settings of the siamese encoder, which reads (prompt, answer) twice with one backbone.
 
-    The order of the answers plays no part: by construction with a link, by averaging both orders with `concat`.
+    Args:
+        head: `davidson` and `rao_kupper` give every answer a score and the pair a closeness, so that the order of the
+            answers does not matter; `concat` is a dense layer over both pooled outputs, averaged over both orders.
+        pooling: How the backbone's outputs are pooled: their mean, or the first token.
+        form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
+        form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
+        offset: Start from the predictions of a judge of another family, and learn what it misses; for linked heads.
+    """
+
+    name: str = "minilm"
+    head: Literal["davidson", "rao_kupper", "concat"] = "davidson"
+    pooling: Literal["mean", "cls"] = "mean"
+    form: bool = True
+    form_bound: float | None = Field(None, gt=0)
+    offset: OffsetSettings | None = None
+
+    @model_validator(mode="after")
+    def _offset_is_linked(self) -> Self:
+        if self.offset is not None and self.head == "concat":
+            raise ValueError("offset adds to scores, and head concat has none; allowed are davidson and rao_kupper")
+        return self
+
+
+class LinkedNetwork(PairNetwork):
+    """Link one score an answer and one closeness a pair so that the order of the answers does not matter.
+
+    With d = s(A) - s(B) and closeness t = c + t(A) + t(B) + u |form(A) - form(B)|:
+    Davidson (1970), eq. 2: a : b : tie = exp(d / 2) : exp(-d / 2) : exp(t);
+    Rao and Kupper (1967), eq. 2.3: P(a) = sigma(d - e), P(b) = sigma(-d - e), the rest is a tie, with e = softplus(t).
+
+    Args:
+        backbone: A bare encoder.
+        pooling: `mean` over the tokens of the sequence, or `cls` for its first.
+        link: `davidson` or `rao_kupper`.
+        form: Whether length and layout add to the score.
+        form_bound: The largest part of d that the form can make up, in log odds.
+        starts_at_ties: Whether the closeness starts at the share of ties, and not at that of an offset.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        *,
+        pooling: Pooling,
+        link: Literal["davidson", "rao_kupper"],
+        form: bool,
+        form_bound: float | None,
+        starts_at_ties: bool = True,
+    ) -> None:
+        super().__init__()
+        self.per_battle, self.backbone = 2, backbone
+        self.pooling, self.link, self.form_bound = pooling, link, form_bound
+        self.starts_at_ties = starts_at_ties
+        self.head = nn.Linear(backbone.config.hidden_size, 2)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.constant = Parameter(torch.zeros(1))
+        self.form_score = Parameter(torch.zeros(len(FORM))) if form else None
+        self.form_closeness = Parameter(torch.zeros(len(FORM))) if form else None
+        self.form_mean: Tensor
+        self.form_scale: Tensor
+        self.register_buffer("form_mean", torch.zeros(len(FORM)))
+        self.register_buffer("form_scale", torch.ones(len(FORM)))
+
+    def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
+        """Start at the share of ties, with forms of mean 0 and deviation 1."""
+        with torch.no_grad():
+            if self.starts_at_ties:
+                self.constant.fill_(prior_closeness(targets, weights))
+            if form is not None and len(form):
+                flat = form.reshape(-1, form.shape[-1]).astype(np.float64)
+                self.form_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
+                self.form_scale.copy_(torch.from_numpy(np.maximum(flat.std(axis=0), 0.1)))
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        """Compute score and closeness of each answer, shape (m, 2)."""
+        states = self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).last_hidden_state
+        return cast("Tensor", self.head(pool(states, mask, self.pooling)))
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:
+        """Compute log-probabilities of shape (n, 1, 3)."""
+        d = outputs[:, 0, 0] - outputs[:, 1, 0]  # (n,)
+        t = self.constant.to(outputs.dtype) + (outputs[:, 0, 1] + outputs[:, 1, 1])
+        if self.form_score is not None and self.form_closeness is not None and form is not None:
+            form = ((form - self.form_mean) / self.form_scale).to(outputs.dtype)
+            gap = form[:, 0] - form[:, 1]  # (n, 6)
+            lean = gap @ self.form_score.to(outputs.dtype)
+            d = d + (lean if self.form_bound is None else self.form_bound * torch.tanh(lean / self.form_bound))
+            t = t + gap.abs() @ self.form_closeness.to(outputs.dtype)
+        if offset is not None:
+            d, t = d + offset[:, 0].to(d.dtype), t + offset[:, 1].to(t.dtype)
+        if self.link == "davidson":
+            return log_softmax(torch.stack([d / 2, -d / 2, t], dim=1), dim=1).unsqueeze(1)
+        e = nn.functional.softplus(t)
+        a, b = nn.functional.logsigmoid(d - e), nn.functional.logsigmoid(-d - e)
+        # 1 - sigma(d - e) - sigma(-d - e) = (exp(2 e) - 1) sigma(d - e) sigma(-d - e)
+        tie = torch.log(torch.expm1(2 * e).clamp(min=1e-30)) + (a + b)
+        return torch.stack([a, b, tie], dim=1).unsqueeze(1)
+
+
+class ConcatNetwork(PairNetwork):
+    """Classify both pooled outputs, concatenated, by one dense layer; both orders cost one pass of the backbone.
+
+    Args:
+        backbone: A bare encoder.
+        pooling: `mean` over the tokens of the sequence, or `cls` for its first.
+    """
+
+    def __init__(self, backbone: Any, *, pooling: Pooling) -> None:
+        super().__init__()
+        self.per_battle, self.backbone, self.pooling = 2, backbone, pooling
+        self.head = nn.Linear(2 * backbone.config.hidden_size, 3)
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        """Compute pooled states of each answer, shape (m, h)."""
+        states = self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).last_hidden_state
+        return pool(states, mask, self.pooling)
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Compute log-probabilities of shape (n, 2, 3)."""
+        outputs = outputs.to(self.head.weight.dtype)
+        one, two = (log_softmax(self.head(halves.flatten(1)), dim=-1) for halves in (outputs, outputs.flip(1)))
+        return torch.stack([one, two[:, SWAPPED]], dim=1)
+
+
+class SiameseModel(NeuralModel):
+    """One score an answer, linked by Davidson or Rao and Kupper; or both pooled outputs, concatenated.
+
+    The order of the answers does not matter: by construction with a link, by averaging both orders with `concat`.
     """
 
     settings_type: ClassVar[type[Settings]] = SiameseSettings
+    settings: SiameseSettings
     kind: ClassVar[Kind] = "encoder"
 
     @property
     def uses_form(self) -> bool:
         """Whether length and layout add to the score."""
-        return bool(self.settings.form) and self.settings.head != "concat"
+        return self.settings.form and self.settings.head != "concat"
 
-    def encoded(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
-        """(prompt, A) and (prompt, B) of each battle."""
+    @property
+    def offset_settings(self) -> OffsetSettings | None:
+        """Settings of the judge whose predictions the network starts from."""
+        return self.settings.offset
+
+    def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
+        """Return (prompt, A) and (prompt, B) of each battle."""
         return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
 
     def truncation(self, prepared: NeuralPrepared) -> Cut:
-        """What the cuts leave of the prompt beside A, of A and of B."""
-        one, two = (part.cut for part in self.encoded(prepared))
+        """Return what was truncated of the prompt beside A, of A and of B."""
+        one, two = (part.cut for part in self.encode_battles(prepared))
         return Cut.of_answers(one, two)
 
     def wrap(self, backbone: Any) -> PairNetwork:
-        """The backbone under the head that the settings name."""
+        """Make the network with the head that the settings name."""
         if self.settings.head == "concat":
             return ConcatNetwork(backbone, pooling=self.settings.pooling)
         return LinkedNetwork(
@@ -47,5 +192,5 @@ class SiameseModel(OffsetModel):
             link=self.settings.head,
             form=self.uses_form,
             form_bound=self.settings.form_bound,
-            from_nothing=self.settings.offset is None,
+            starts_at_ties=self.settings.offset is None,
         )

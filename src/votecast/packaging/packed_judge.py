@@ -107,7 +107,7 @@ def find_bases(named: Mapping[str, str], given: Mapping[str, Path]) -> list[Base
         ConfigError: If one is on a hub alone, or a copy is given that is not needed.
         ArtifactError: If a folder holds no weights.
     """
-    from votecast.models.neural.weights import digest_of, weight_files
+    from votecast.models.neural.weight_files import weight_files, weights_digest
 
     if unknown := [name for name in given if name not in named]:
         needed = ", ".join(named) or "none: it holds all its weights"
@@ -120,7 +120,7 @@ def find_bases(named: Mapping[str, str], given: Mapping[str, Path]) -> list[Base
                 f"the judge needs the base weights {name}, and {folder} is no folder here; download them from the hub "
                 f"(hf download {name} --local-dir FOLDER) and pass --base {name}=FOLDER"
             )
-        found.append(Base(name, folder, f"{BASE}/{number}", digest_of(weight_files(folder))))
+        found.append(Base(name, folder, f"{BASE}/{number}", weights_digest(weight_files(folder))))
     return found
 
 
@@ -190,6 +190,7 @@ def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Base]) -> None
     folder.rename(kept)
 
     def write(part: Path) -> None:
+        """Copy everything but the settings, and complete the hashes of the bases."""
         shutil.copytree(kept, part, dirs_exist_ok=True)
         (part / CONFIG_NAME).unlink()
         for path in part.rglob("base.json"):  # which weights a member was made from; a hub has given no hash

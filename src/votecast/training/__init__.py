@@ -1,1 +1,1 @@
-"""The training engine that all neural judges share."""
+"""Train a network on votes: the loop, its steps and checkpoints, on one process or several."""

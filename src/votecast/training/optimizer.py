@@ -1,4 +1,4 @@
-"""AdamW over groups of parameters, and what its learning rate does over the steps."""
+"""AdamW over groups of parameters, its state in checkpoints, and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import Parameter
 
 from votecast.errors import ConfigError, JudgeError
-from votecast.training.bits import bitsandbytes
+from votecast.training.network import TrainableNetwork
+from votecast.training.precision import bitsandbytes
 from votecast.training.settings import TrainingSettings
-from votecast.training.sharding import like
+from votecast.training.sharding import match_placement
 
 _IN_BITS = {"adamw_8bit": "AdamW8bit", "paged_adamw": "PagedAdamW", "paged_adamw_8bit": "PagedAdamW8bit"}
 
@@ -21,8 +22,8 @@ _CONSTANT = {"qmap1", "qmap2"}
 """What bitsandbytes keeps beside the moments, the same for all parameters."""
 
 
-def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
+def make_optimizer(network: TrainableNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Make AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
 
     Args:
         network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1 or the head has a
@@ -30,7 +31,7 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.O
         settings: Learning rate, decays, moments, and the bits in which these are kept.
 
     Raises:
-        ConfigError: If layers are to be treated differently and the network does not name them.
+        ConfigError: If layers have different learning rates and the network does not name them.
         JudgeError: If no parameter is to be trained.
         MissingExtraError: If it needs bitsandbytes, and that is not installed.
     """
@@ -56,7 +57,7 @@ def make_optimizer(network: Module, settings: TrainingSettings) -> torch.optim.O
 
 
 def moments_of(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All that an optimizer remembers of parameters, for a checkpoint.
+    """Return the state of an optimizer, for a checkpoint.
 
     Args:
         optimizer: What `make_optimizer` made.
@@ -74,10 +75,15 @@ def moments_of(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) 
 def restore_moments(
     optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
 ) -> None:
-    """Let an optimizer go on with what `moments_of` gave."""
+    """Restore the state of an optimizer from what `moments_of` gave."""
     in_bits = not isinstance(optimizer, torch.optim.AdamW)
-    if in_bits:
-        _begin(optimizer, {id(weights[key.partition(".")[2]]) for key in moments})
+    if in_bits:  # bitsandbytes makes room for moments at the first step, which has not come yet
+        known = {id(weights[key.partition(".")[2]]) for key in moments}
+        unknown: Any = optimizer
+        for at, group in enumerate(optimizer.param_groups):
+            for place, parameter in enumerate(group["params"]):
+                if id(parameter) in known:
+                    unknown.init_state(group, parameter, at, place)
     for key, value in moments.items():
         kind, _, name = key.partition(".")
         parameter = weights[name]
@@ -87,12 +93,15 @@ def restore_moments(
         elif in_bits:
             state[kind].copy_(value)
         else:
-            stays = kind == "step" and not optimizer.defaults["fused"]
-            state[kind] = value if stays else like(value, parameter) if value.ndim else value.to(parameter.device)
+            if value.ndim:
+                value = match_placement(value, parameter)
+            elif kind != "step" or optimizer.defaults["fused"]:
+                value = value.to(parameter.device)
+            state[kind] = value
 
 
 def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], float]:
-    """The factor on the peak learning rate as a function of the steps done; it keeps no state.
+    """Make the factor on the peak learning rate, a function of the steps done.
 
     The same numbers as `transformers.get_scheduler` gives, whose import takes longer than that of torch.
 
@@ -120,25 +129,17 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
     return factor
 
 
-def _begin(optimizer: Any, known: set[int]) -> None:
-    """Let an optimizer of bitsandbytes make room for the moments of parameters that it has not seen yet."""
-    for at, group in enumerate(optimizer.param_groups):
-        for place, parameter in enumerate(group["params"]):
-            if id(parameter) in known:
-                optimizer.init_state(group, parameter, at, place)
-
-
-def _layers(network: Module, settings: TrainingSettings) -> list[list[Parameter]]:
+def _layers(network: TrainableNetwork, settings: TrainingSettings) -> list[list[Parameter]]:
     free = [p for p in network.parameters() if p.requires_grad]
     if settings.layer_decay == 1 and settings.head_learning_rate is None:
         return [free]
-    named: Any = getattr(network, "layer_groups", None)
+    named = network.layer_groups()
     if named is None:
         raise ConfigError(
             f"layer_decay is {settings.layer_decay} and head_learning_rate {settings.head_learning_rate}, but this "
             "network does not name its layers; allowed are 1 and null"
         )
-    layers: list[list[Parameter]] = [[p for p in layer if p.requires_grad] for layer in named()]
+    layers: list[list[Parameter]] = [[p for p in layer if p.requires_grad] for layer in named]
     known = {id(p) for layer in layers for p in layer}
     layers.append([p for p in free if id(p) not in known] + (layers.pop() if layers else []))
     return layers

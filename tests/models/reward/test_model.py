@@ -129,8 +129,8 @@ def test_the_link_is_never_fitted_on_rows_that_the_network_was_trained_on(
 ) -> None:
     trained: list[np.ndarray] = []
     linked: list[int] = []
-    from votecast.models.neural.model import NeuralModel
-    from votecast.models.reward import model as module
+    from votecast.models.neural.neural_model import NeuralModel
+    from votecast.models.reward import reward_model as module
 
     fit, fit_link = NeuralModel.fit, module.fit_link
 
@@ -183,7 +183,7 @@ def test_what_the_template_writes_is_the_whole_chat(tmp_path: Path) -> None:
     own, none = (reward_folder(tmp_path / str(n), chat_template=t) for n, t in enumerate((TEMPLATE, None)))
     for folder, ends in ((own, False), (none, True)):
         model = reward_model(folder, text={"max_length": 256})
-        sequence = model.encoded(model.prepare(pairs(("p", "a", "b"))))[0].sequences[0].tolist()
+        sequence = model.encode_battles(model.prepare(pairs(("p", "a", "b"))))[0].sequences[0].tolist()
         assert (sequence[-1] == model.tokenizer.sep_id) is ends
 
 
@@ -198,7 +198,7 @@ def test_weights_that_changed_since_the_judge_was_made(tmp_path: Path) -> None:
     assert np.array_equal(again.predict(again.prepare(battles)), made.predict(made.prepare(battles)))
     reward_folder(folder, seed=1)
     other = RewardModel.load(tmp_path / "member", made.settings, seed=0)
-    with pytest.raises(ArtifactError, match="was made with weights of SHA-256"):
+    with pytest.raises(ArtifactError, match="was made from weights with SHA-256"):
         other.predict(other.prepare(battles))
 
 

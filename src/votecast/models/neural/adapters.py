@@ -1,4 +1,4 @@
-"""Low-rank adapters through peft: added before training, kept by themselves, merged for forecasts."""
+"""Low-rank adapters through peft: added before training, saved by themselves, merged before predictions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import nn
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.networks import PairNetwork, base_encoder, layers_of
+from votecast.models.neural.pair_network import PairNetwork, base_encoder, layers_of
 from votecast.models.neural.settings import AdapterSettings
-from votecast.training.bits import quieten
+from votecast.training.precision import silence_bitsandbytes
 
 Tensors = dict[str, torch.Tensor]
 
@@ -21,7 +21,7 @@ _DOWN = ".lora_A.default.weight"
 
 
 def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | None = None) -> PairNetwork:
-    """Freeze the backbone and put adapters beside its linear layers; the head goes on learning.
+    """Freeze the backbone and add adapters beside its linear layers; the head stays trainable.
 
     Args:
         network: Its backbone is bare, or a classifier of transformers.
@@ -32,10 +32,11 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
         ConfigError: If no layer of the backbone has one of the names, it has fewer layers than the range says, or
             biases are to be trained that are not held in fp32.
     """
-    quieten()
+    silence_bitsandbytes()
     peft = need("peft")
     targets = adapted_modules(network.backbone, settings)
-    heads = _heads(network.backbone)
+    inside = {id(parameter) for parameter in base_encoder(network.backbone).parameters()}
+    heads = [parameter for parameter in network.backbone.parameters() if id(parameter) not in inside]
     config = peft.LoraConfig(
         r=rank or settings.rank,
         lora_alpha=settings.alpha,
@@ -48,12 +49,17 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
         network.backbone = peft.get_peft_model(network.backbone, config)
     for parameter in heads:
         parameter.requires_grad_(True)
-    _check_biases(network, settings)
+    biases = (p for name, p in network.named_parameters() if p.requires_grad and name.endswith("base_layer.bias"))
+    if settings.bias != "none" and any(p.dtype != torch.float32 for p in biases):
+        raise ConfigError(
+            f"model.adapter.bias is {settings.bias!r}, and the biases of this model are not held in fp32, in which "
+            "alone they can learn small steps; set bias to none, or weights to fp32"
+        )
     return network
 
 
 def adapted_modules(backbone: Any, settings: AdapterSettings) -> list[str]:
-    """The full names of the linear layers that get an adapter.
+    """Return the full names of the linear layers that get an adapter.
 
     Args:
         backbone: Bare, or a classifier of transformers, whose head gets none.
@@ -77,7 +83,14 @@ def adapted_modules(backbone: Any, settings: AdapterSettings) -> list[str]:
     found = [full for full, name in names.items() if any(_ends(name, target) for target in wanted)]
     if settings.layers is None:
         return found
-    within = _within(base, settings.layers)
+    first, last = settings.layers
+    layers = list(layers_of(base))
+    if last >= len(layers):
+        raise ConfigError(
+            f"model.adapter.layers is {[first, last]}, and this {base.config.model_type} model has {len(layers)} "
+            f"layers, 0 to {len(layers) - 1}; name a range within"
+        )
+    within = {id(module) for layer in layers[first : last + 1] for module in layer.modules()}
     found = [full for full in found if id(backbone.get_submodule(full)) in within]
     if not found:
         raise ConfigError(
@@ -88,24 +101,24 @@ def adapted_modules(backbone: Any, settings: AdapterSettings) -> list[str]:
 
 
 def count_parameters(network: nn.Module) -> tuple[int, int]:
-    """How many parameters are trained, and how many there are, each of 4 bits counted as one."""
+    """Count the parameters that are trained, and all parameters, each of 4 bits counted as one."""
     trained = total = 0
     for parameter in network.parameters():
-        shape = getattr(getattr(parameter, "quant_state", None), "shape", None)
-        size = parameter.numel() if shape is None else int(torch.Size(shape).numel())
+        packed = getattr(parameter, "quant_state", None)  # of bitsandbytes
+        size = parameter.numel() if packed is None else int(torch.Size(packed.shape).numel())
         total += size
         trained += size if parameter.requires_grad else 0
     return trained, total
 
 
 def merge_adapter(network: PairNetwork) -> PairNetwork:
-    """Add the adapters to the weights they stand beside; forecasts no longer pay for them."""
+    """Add the adapters to the weights beside them, so that predictions cost no more than without."""
     network.backbone = network.backbone.merge_and_unload()
     return network
 
 
 def trained_tensors(network: PairNetwork) -> Tensors:
-    """What training has changed: adapters in half precision; biases, head and the numbers of its constants in full."""
+    """Return what training has changed: adapters in half precision; biases, head and its buffers in full."""
     return {
         name: (tensor.detach().half() if "lora_" in name else tensor.detach().clone()).cpu().contiguous()
         for name, tensor in _trained(network).items()
@@ -113,7 +126,7 @@ def trained_tensors(network: PairNetwork) -> Tensors:
 
 
 def fill_adapter(network: PairNetwork, tensors: Mapping[str, torch.Tensor], *, place: str) -> None:
-    """Put what `trained_tensors` gave into a network with adapters: all of it, or an error.
+    """Write what `trained_tensors` gave into a network with adapters.
 
     Args:
         network: What `add_adapter` made.
@@ -126,7 +139,7 @@ def fill_adapter(network: PairNetwork, tensors: Mapping[str, torch.Tensor], *, p
     """
     expected = _trained(network)
     missing = [name for name in expected if name not in tensors]
-    if heads := [name for name in missing if not _is_adapters(name)]:
+    if heads := [name for name in missing if "lora_" not in name and not name.endswith("base_layer.bias")]:
         raise ArtifactError(
             f"{place} holds an adapter without its head ({_some(heads)}), which would be random; give the folder in "
             "which both were saved, or train again"
@@ -153,12 +166,12 @@ def fill_adapter(network: PairNetwork, tensors: Mapping[str, torch.Tensor], *, p
 
 
 def rank_of(tensors: Mapping[str, torch.Tensor]) -> int | None:
-    """The rank of the adapters among tensors by the names of `trained_tensors`; None without adapters."""
+    """Return the rank of the adapters among tensors by the names of `trained_tensors`; None without adapters."""
     return next((len(value) for name, value in tensors.items() if name.endswith(_DOWN)), None)
 
 
 def averaged_adapters(parts: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
-    """Tensors of one adapter whose products B A are exactly the mean of those of k adapters.
+    """Return one adapter whose products B A are exactly the mean of those of k adapters.
 
     The mean of the factors is not the mean of the products, whose rank is up to k times as large. So the factors are
     joined: rank k r with the alpha of before scales each by alpha / (k r), which is a k-th of alpha / r.
@@ -187,43 +200,10 @@ def averaged_adapters(parts: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
 
 
 def _trained(network: PairNetwork) -> Tensors:
-    """What learns, and the buffers that lie outside the backbone."""
+    """Trainable parameters, and the buffers outside the backbone."""
     inside = {f"backbone.{name}" for name, _ in network.backbone.named_buffers()}
     kept: Tensors = {name: p for name, p in network.named_parameters() if p.requires_grad}
     return kept | {name: value for name, value in network.named_buffers() if name not in inside}
-
-
-def _is_adapters(name: str) -> bool:
-    return "lora_" in name or name.endswith("base_layer.bias")
-
-
-def _heads(backbone: Any) -> list[nn.Parameter]:
-    """Parameters of a classifier that are not its encoder's."""
-    inside = {id(parameter) for parameter in base_encoder(backbone).parameters()}
-    return [parameter for parameter in backbone.parameters() if id(parameter) not in inside]
-
-
-def _within(base: Any, layers: tuple[int, int]) -> set[int]:
-    """Identities of the modules in a range of layers."""
-    all_layers = list(layers_of(base))
-    first, last = layers
-    if last >= len(all_layers):
-        raise ConfigError(
-            f"model.adapter.layers is {[first, last]}, and this {base.config.model_type} model has {len(all_layers)} "
-            f"layers, 0 to {len(all_layers) - 1}; name a range within"
-        )
-    return {id(module) for layer in all_layers[first : last + 1] for module in layer.modules()}
-
-
-def _check_biases(network: PairNetwork, settings: AdapterSettings) -> None:
-    if settings.bias == "none":
-        return
-    held = {p.dtype for name, p in network.named_parameters() if p.requires_grad and name.endswith("base_layer.bias")}
-    if held - {torch.float32}:
-        raise ConfigError(
-            f"model.adapter.bias is {settings.bias!r}, and the biases of this model are not held in fp32, in which "
-            "alone they can learn small steps; set bias to none, or weights to fp32"
-        )
 
 
 def _ends(name: str, target: str) -> bool:

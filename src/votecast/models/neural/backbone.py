@@ -1,9 +1,11 @@
-"""Backbones of transformers: found by name, built small for tests, refused with a reason."""
+"""Backbones of transformers: found by folder or name, small random ones for tests, and errors with a reason.
+
+The families in torch load their encoders and decoders through `Source`.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,20 +19,74 @@ from transformers import (
     PretrainedConfig,
 )
 
-from votecast.errors import ConfigError, JudgeError
-from votecast.models.neural import minilm, smollm2
-from votecast.models.neural.quantized import in_memory
-from votecast.models.neural.quiet import quietly
-from votecast.models.neural.tiny import TINY, tiny_config
-from votecast.models.neural.weights import WEIGHTS, digest_of, weight_files
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.errors import ConfigError
+from votecast.models.neural.hub import loading_model, silence_transformers
+from votecast.models.neural.packaged_weights import MINILM, SMOLLM2, minilm_folder, smollm2_folder
+from votecast.models.neural.quantization import convert_in_memory
+from votecast.models.neural.weight_files import WEIGHTS, weight_files, weights_digest
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
+from votecast.types import CLASSES
 
 Kind = Literal["encoder", "classifier", "decoder"]
 """A bare encoder, an encoder with a classification head of three labels, or a bare causal model."""
 
-LABELS = ("a", "b", "tie")
 _HEADS = ("classifier", "pooler", "score", "head.")
+
+_TINY_SHAPE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 1026,
+}
+_TINY_CAUSAL = {"num_key_value_heads": 1, "head_dim": 16}
+TINY: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "roberta": {"type_vocab_size": 1},
+    "xlm-roberta": {"type_vocab_size": 1},
+    "electra": {"embedding_size": 32},
+    "deberta-v2": {
+        "relative_attention": True,
+        "position_biased_input": False,
+        "pos_att_type": ["p2c", "c2p"],
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "position_buckets": 16,
+        "max_relative_positions": -1,
+        "type_vocab_size": 0,
+        "pooler_hidden_size": 32,
+    },
+    "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 32, "reference_compile": False},
+    "llama": _TINY_CAUSAL,
+    "mistral": _TINY_CAUSAL | {"sliding_window": None},
+    "qwen2": {"num_key_value_heads": 1},
+    "qwen3": _TINY_CAUSAL,
+    "gemma2": _TINY_CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32, "attn_logit_softcapping": 5.0},
+    "gemma3_text": _TINY_CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32},
+}
+"""Architecture of a small random model -> its settings beside the common shape."""
+
+TINY_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
+TINY_ENCODERS = tuple(kind for kind in TINY if kind not in TINY_DECODERS)
+
+
+def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
+    """Return the configuration of a small random model.
+
+    Args:
+        kind: One of `TINY`.
+        tokenizer: Gives the number of tokens and the special ones.
+    """
+    special = {
+        "pad_token_id": tokenizer.pad_id,
+        "cls_token_id": tokenizer.cls_id,
+        "sep_token_id": tokenizer.sep_id,
+        "bos_token_id": tokenizer.cls_id,
+        "eos_token_id": tokenizer.sep_id,
+    }
+    values = _TINY_SHAPE | {"vocab_size": len(tokenizer)} | special | TINY[kind]
+    config: PretrainedConfig = AutoConfig.for_model(kind, **values)
+    return config
 
 
 @dataclass(frozen=True)
@@ -38,7 +94,7 @@ class Source:
     """Where a backbone comes from.
 
     Args:
-        path: A folder or a hub name; empty for tiny models.
+        path: A folder or a name on the Hugging Face hub; empty for tiny models.
         revision: Commit, branch or tag on the hub.
         tiny: Architecture of a small random model; empty for all others.
         base: Name, revision, SHA-256 and licence, for judges that do not hold these weights themselves.
@@ -54,7 +110,7 @@ class Source:
         """Resolve the setting `model.name`.
 
         Raises:
-            ConfigError: If it is a path where nothing lies, or a tiny model of an unknown architecture.
+            ConfigError: If it is a path that does not exist, or a tiny model of an unknown architecture.
             MissingExtraError: If it is `minilm` or `smollm2` and its package is not installed.
         """
         if name.startswith("tiny:"):
@@ -62,38 +118,33 @@ class Source:
             if kind not in TINY:
                 raise ConfigError(f"there is no tiny model {kind!r}; allowed are {', '.join(TINY)}")
             return cls("", tiny=kind)
-        if name == minilm.NAME:
-            return cls(
-                str(minilm.minilm_folder()),
-                base={
-                    "name": minilm.HUB_NAME,
-                    "revision": None,
-                    "sha256": minilm.SHA256,
-                    "licence": minilm.LICENCE,
-                },
-            )
-        if name == smollm2.NAME:
-            return cls(str(smollm2.smollm2_folder()), base=smollm2.BASE)
+        if name == "minilm":
+            return cls(str(minilm_folder()), base=MINILM.base)
+        if name == "smollm2":
+            return cls(str(smollm2_folder()), base=SMOLLM2.base)
         folder = Path(name).expanduser()
         if folder.is_dir():
-            return cls(str(folder), base=_base(name, None, folder))
+            has_weights = any((folder / file).is_file() for file in WEIGHTS)
+            digest = weights_digest(weight_files(folder)) if has_weights else None
+            return cls(str(folder), base={"name": name, "revision": None, "sha256": digest, "licence": None})
         if name.count("/") > 1 or name.startswith((".", "~", "/")) or folder.exists():
             raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder with weights")
-        return cls(name, revision, base=_base(name, revision, None))
+        return cls(name, revision, base={"name": name, "revision": revision, "sha256": None, "licence": None})
 
     def tokenizer(self, *, eos_as_padding: bool = False) -> FastTokenizer:
-        """The tokenizer that belongs to it; decoders may fill up with the end of a text."""
+        """Load the tokenizer of the backbone; with `eos_as_padding`, the end of a text pads where no token does."""
         if self.tiny:
             return tiny_tokenizer()
-        self.config()  # a name that nobody knows is told once, and as a model
-        with quietly():
+        self.config()  # an unknown name is reported as that of a model, not of a tokenizer
+        with silence_transformers():
             return load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding)
 
     def config(self) -> PretrainedConfig:
-        """Its configuration, without weights."""
+        """Load the configuration, without weights."""
         if self.tiny:
             return tiny_config(self.tiny, tiny_tokenizer())
-        return _guarded(self, lambda: AutoConfig.from_pretrained(self.path, **self._options()))
+        with loading_model(self.path):
+            return AutoConfig.from_pretrained(self.path, **self._options())
 
     def load(
         self,
@@ -101,10 +152,10 @@ class Source:
         *,
         dropout: float | None = None,
         options: Mapping[str, Any] | None = None,
-        labels: Sequence[str] = LABELS,
+        labels: Sequence[str] = CLASSES,
         head_given: bool = False,
     ) -> Any:
-        """The model, in fp32 unless options say otherwise; what it does not hold is drawn from torch's generator.
+        """Load the model, in fp32 unless options say otherwise; missing heads are drawn from torch's generator.
 
         Args:
             kind: Which part of it, under which head.
@@ -114,10 +165,13 @@ class Source:
             head_given: Whether the head of a classifier must be among the weights.
 
         Raises:
-            ConfigError: If there is no such model, a folder holds no weights, or the head is not there.
+            ConfigError: If there is no such model, a folder holds no weights, or a required head is missing.
         """
         config = self.config()
-        _set_dropout(config, dropout)
+        if dropout is not None:
+            for key, value in vars(config).items():
+                if key.endswith(("dropout", "dropout_prob")) and isinstance(value, int | float):
+                    setattr(config, key, dropout)
         factory = AutoModelForSequenceClassification if kind == "classifier" else AutoModel
         if kind == "decoder":
             _check_causal(config, self.path or f"tiny:{self.tiny}")
@@ -128,39 +182,31 @@ class Source:
             config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
         keywords = {"dtype": "float32"} | dict(options or {})
         if self.tiny:
-            return in_memory(factory.from_config(config, dtype="float32"), keywords)
-        if Path(self.path).is_dir():
-            _check_weights_present(Path(self.path))
-        model, found = _guarded(
-            self,
-            lambda: factory.from_pretrained(
-                self.path,
-                config=config,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **keywords,
-                **self._options(),
-            ),
-        )
-        _refuse_random(self.path, found)
-        if head_given:
-            _refuse_random_head(self.path, found, len(labels))
+            return convert_in_memory(factory.from_config(config, dtype="float32"), keywords)
+        folder = Path(self.path)
+        if folder.is_dir() and not any((folder / name).is_file() for name in WEIGHTS):
+            raise ConfigError(
+                f"{folder} holds no weights; allowed are {', '.join(WEIGHTS)} beside its config.json: give the folder "
+                "of a model saved with save_pretrained"
+            )
+        keywords |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
+        with loading_model(self.path):
+            model, found = factory.from_pretrained(self.path, config=config, **keywords, **self._options())
+        _check_loaded(self.path, found, len(labels) if head_given else None)
         return model
 
     def _options(self) -> dict[str, Any]:
-        return (
-            {"revision": self.revision, "trust_remote_code": False} if self.revision else {"trust_remote_code": False}
-        )
+        return ({"revision": self.revision} if self.revision else {}) | {"trust_remote_code": False}
 
 
 def check_positions(config: Any, max_length: int, name: str) -> None:
-    """Refuse sequences that are longer than what the model has positions for.
+    """Check that a model has positions for sequences of some length.
 
     Raises:
         ConfigError: Stating both numbers.
     """
     if getattr(config, "position_biased_input", True) is False:
-        return  # DeBERTa-v3 knows relative positions only
+        return  # DeBERTa-v3 has relative positions only
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return
@@ -182,64 +228,18 @@ def _check_causal(config: Any, name: str) -> None:
         )
 
 
-def _base(name: str, revision: str | None, folder: Path | None) -> dict[str, Any]:
-    holds_weights = folder is not None and any((folder / file).is_file() for file in WEIGHTS)
-    known = digest_of(weight_files(folder)) if folder is not None and holds_weights else None
-    return {"name": name, "revision": revision, "sha256": known, "licence": None}
-
-
-def _set_dropout(config: Any, dropout: float | None) -> None:
-    if dropout is None:
-        return
-    for key in vars(config):
-        if key.endswith(("dropout", "dropout_prob")) and isinstance(getattr(config, key), int | float):
-            setattr(config, key, dropout)
-
-
-def _check_weights_present(folder: Path) -> None:
-    names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-    if not any((folder / name).is_file() for name in names):
+def _check_loaded(path: str, found: Mapping[str, Any], outputs: int | None) -> None:
+    """Check that no part of the model is random, but for a head that may be new where `outputs` is None."""
+    absent, mismatched = sorted(found["missing_keys"]), sorted(found["mismatched_keys"])
+    below = sorted(n for n in [*absent, *(n for n, *_ in mismatched)] if not any(word in n for word in _HEADS))
+    if below:
         raise ConfigError(
-            f"{folder} holds no weights; allowed are {', '.join(names)} beside its config.json: give the folder of a "
-            "model saved with save_pretrained"
+            f"the weights in {path} are not those of its config.json: {len(below)} tensors are missing or of another "
+            f"shape, such as {below[0]}; give a folder whose config.json and weights were saved together"
         )
-
-
-def _refuse_random(path: str, found: dict[str, Any]) -> None:
-    """A head may be new; an encoder of which a part is missing would forecast from random numbers."""
-    absent = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
-    absent = sorted(name for name in absent if not any(word in name for word in _HEADS))
-    if absent:
-        raise ConfigError(
-            f"the weights in {path} are not those of its config.json: {len(absent)} tensors are missing or of another "
-            f"shape, such as {absent[0]}; give a folder whose config.json and weights were saved together"
-        )
-
-
-def _refuse_random_head(path: str, found: dict[str, Any], outputs: int) -> None:
-    absent = sorted(found["missing_keys"])
-    shapes = [f"{name} has shape {list(shape)}" for name, shape, *_ in sorted(found["mismatched_keys"])]
-    if absent or shapes:
-        wrong = f"{absent[0]} is missing" if absent else shapes[0]
+    if outputs is not None and (absent or mismatched):
+        wrong = f"{absent[0]} is missing" if absent else f"{mismatched[0][0]} has shape {list(mismatched[0][1])}"
         raise ConfigError(
             f"{path} has no head of {outputs} output{'s' if outputs > 1 else ''}: {wrong}; give a model trained "
             f"with num_labels={outputs}"
         )
-
-
-def _guarded(source: Source, load: Callable[[], Any]) -> Any:
-    try:
-        with quietly():
-            return load()
-    except (OSError, ValueError, KeyError) as error:
-        offline = " (offline: HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-        raise ConfigError(
-            f"the model {source.path!r} cannot be loaded{offline}: {_first_line(error)}; give a folder with "
-            "config.json and weights, or the name of a public model on the Hugging Face hub"
-        ) from error
-    except RuntimeError as error:
-        raise JudgeError(f"the weights of {source.path!r} do not fit its config.json: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

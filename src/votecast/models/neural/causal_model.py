@@ -1,4 +1,4 @@
-"""What the judges on causal models share: how their weights are held, adapters that stay beside them, and padding."""
+"""What the judges on causal models share: precision of the weights, adapters that stay beside them, and padding."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ from torch import Tensor
 from votecast.errors import ConfigError
 from votecast.models.neural.adapters import count_parameters
 from votecast.models.neural.backbone import Kind
-from votecast.models.neural.model import DELTA
-from votecast.models.neural.networks import PairNetwork
-from votecast.models.neural.offset_model import OffsetModel
-from votecast.models.neural.prepared import NeuralPrepared
-from votecast.models.neural.quantized import compute_type, computing_in, load_options
-from votecast.models.neural.starting import load_adapter
-from votecast.models.neural.stored import fill_head
-from votecast.text.tokenizer import Tokenizer, load_tokenizer
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.neural_model import DELTA, NeuralModel
+from votecast.models.neural.pair_network import PairNetwork
+from votecast.models.neural.peft_checkpoint import load_adapter
+from votecast.models.neural.quantization import compute_type, load_options, set_compute_type
+from votecast.text.tokenization import Tokenizer, load_tokenizer
 from votecast.training.settings import TrainingSettings
 from votecast.types import Probabilities
 
 logger = logging.getLogger(__name__)
 
 
-class CausalModel(OffsetModel):
+class CausalModel(NeuralModel):
     """A member of a judge on a causal language model."""
 
     kind: ClassVar[Kind] = "decoder"
@@ -37,41 +35,53 @@ class CausalModel(OffsetModel):
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The backbone's tokenizer; the end of a text fills up where it has no padding token."""
+        """The backbone's tokenizer; the end of a text pads where it has no padding token."""
         return self.source.tokenizer(eos_as_padding=True)
 
     @property
     def merges(self) -> bool:
-        """Whether adapters are added to the weights for forecasts: exact in fp32 alone."""
+        """Whether adapters are added to the weights of the base before predictions: exact in fp32 alone."""
         return bool(self.settings.adapter is not None and self.settings.weights == "fp32")
 
     @property
     def training(self) -> TrainingSettings:
-        """How the network learns: with a scaled loss where its few bits are computed in fp16."""
+        """How the network is trained: with a scaled loss where its few bits are computed in fp16."""
         found = super().training
         few = self.settings.weights in ("nf4", "int8") and compute_type(self.settings.compute) == "fp16"
         return found.model_copy(update={"precision": "fp16"}) if few and found.precision == "auto" else found
 
     @property
     def load_options(self) -> dict[str, Any]:
-        """Keywords with which transformers loads the weights as the settings say: how they are held, and where."""
+        """Keywords with which transformers loads the weights: their precision, and their devices."""
         held = self.settings
         options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
         return options | ({} if held.device_map is None else {"device_map": held.device_map})
 
-    def backbone(self) -> Any:
-        """The bare model, its weights held as the settings say."""
+    def load_backbone(self) -> Any:
+        """Load the bare model, with weights in the precision that the settings say."""
         held = self.settings
-        return computing_in(held.compute, self.source.load(self.kind, dropout=held.dropout, options=self.load_options))
+        model = self.source.load(self.kind, dropout=held.dropout, options=self.load_options)
+        return set_compute_type(held.compute, model)
 
-    def begin(self, network: PairNetwork) -> PairNetwork:
-        """The network with the adapter that training is to begin with."""
+    def new_network(
+        self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]
+    ) -> PairNetwork:
+        """Make the network as it is before the first step, with the adapter that `model.start` names."""
+        held = self.settings.weights
+        if self.settings.adapter is None and held not in ("fp32", "bf16"):
+            raise ConfigError(
+                f"weights is {held}, and without adapter the weights themselves are trained, in fp32 or bf16; "
+                "set adapter, such as {rank: 16}, or weights fp32"
+            )
+        network = super().new_network(prepared, targets, weights)
         if self.settings.start is not None:
             load_adapter(network, self.settings.start)
+        trained, total = count_parameters(network)
+        logger.info("%s of %s parameters are trained (%.3f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
         return network
 
-    def adopt(self, tensors: Mapping[str, Tensor], *, place: str) -> Self:
-        """The member with weights made elsewhere, on the backbone that the settings name.
+    def set_weights(self, tensors: Mapping[str, Tensor], *, place: str) -> Self:
+        """Set weights made elsewhere, on the backbone that the settings name.
 
         Args:
             tensors: Adapter and head by the names of the network; the head alone where there is no adapter.
@@ -81,14 +91,14 @@ class CausalModel(OffsetModel):
             ArtifactError: If they are those of another network.
         """
         if self.settings.adapter is not None:
-            return self._with_delta(dict(tensors), place=place)
-        network = self.wrap(self.backbone())
-        fill_head(network, tensors)
+            return self.set_delta(dict(tensors), place=place)
+        network = self.wrap(self.load_backbone())
+        network.fill_head(tensors)
         self.network, self._engine = network.eval(), None
         return self
 
     def save(self, folder: Path) -> None:
-        """Write weights and the record of the training, and a tokenizer that is not the base's."""
+        """Write weights and the records of the training, and a tokenizer that is not the base's."""
         super().save(folder)
         if self.brings_tokenizer:
             self.tokenizer.save(folder)
@@ -97,15 +107,3 @@ class CausalModel(OffsetModel):
         super()._restore(folder)
         if (folder / DELTA).is_file() and (folder / "tokenizer.json").is_file():
             self.tokenizer, self.brings_tokenizer = load_tokenizer(folder, eos_as_padding=True), True
-
-    def _fresh(self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]) -> PairNetwork:
-        held = self.settings.weights
-        if self.settings.adapter is None and held not in ("fp32", "bf16"):
-            raise ConfigError(
-                f"weights is {held}, and without adapter the weights themselves are trained, in fp32 or bf16; "
-                "set adapter, such as {rank: 16}, or weights fp32"
-            )
-        network = super()._fresh(prepared, targets, weights)
-        trained, total = count_parameters(network)
-        logger.info("%s of %s parameters are trained (%.3f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
-        return network

@@ -1,4 +1,7 @@
-"""Decoders trained elsewhere: adapters of peft with the model they stand on, and whole sequence classifiers."""
+"""Decoders trained elsewhere: adapters of peft on their base, and whole sequence classifiers.
+
+The import of judges reads them; no code from their folders runs.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors
-from votecast.models.neural.backbone import LABELS, Source
-from votecast.models.neural.checkpoint import TOKENIZERS, named_labels
-from votecast.models.neural.minilm import sha256_of
-from votecast.models.neural.peft_folder import HEAD, is_peft_folder, read_peft_folder
-from votecast.models.neural.quantized import stored_bits
-from votecast.models.neural.quiet import quietly
-from votecast.models.neural.weights import read_weights, weight_files
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.models.neural.backbone import Source
+from votecast.models.neural.classifier_checkpoint import check_tokenizer, check_vocabulary, has_tokenizer, named_labels
+from votecast.models.neural.hub import silence_transformers
+from votecast.models.neural.peft_checkpoint import HEAD, is_peft_checkpoint, read_peft_checkpoint
+from votecast.models.neural.quantization import stored_bits
+from votecast.models.neural.weight_files import read_weights, weight_files
+from votecast.text.tokenization import FastTokenizer, load_tokenizer
+from votecast.types import CLASSES
 
 _HELD = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
@@ -31,14 +35,14 @@ class DecoderCheckpoint:
     Args:
         folder: Where it was read from.
         name: The setting `model.name`: the base of an adapter, or the folder itself.
-        weights: How the weights are held.
+        weights: Precision of the weights.
         adapter: The settings of its adapter; None where all its weights are its own.
         tensors: Adapter and head, or the head alone, by the names of the network.
         tokenizer: Its tokenizer.
-        brings_tokenizer: Whether that lies beside an adapter.
+        brings_tokenizer: Whether the folder holds it.
         kind: The architecture.
-        labels: What its outputs stood for in the folder.
-        named: What its config.json calls them, where that is clear.
+        labels: Meaning of its outputs in the folder, in their order.
+        named: Their names in config.json, where these are clear.
         files: SHA-256 of each file of weights.
     """
 
@@ -65,28 +69,28 @@ def read_decoder(folder: Path, labels: Sequence[str] | None = None, *, base: str
         base: The model under an adapter; None takes what the adapter says.
 
     Raises:
-        ArtifactError: If a part is absent, damaged, unsafe, or does not fit the others.
-        ConfigError: If it is not known what the outputs are.
-        JudgeError: If the tokenizer has no token that fills up, and none for the end of a text.
+        ArtifactError: If a part is missing, damaged, unsafe, or does not fit the others.
+        ConfigError: If the meaning of the outputs is unknown.
+        JudgeError: If the tokenizer has no padding token, and none for the end of a text.
     """
     if not folder.is_dir():
         raise ArtifactError(f"{folder} is not a folder; give an adapter that peft saved, or a model with its tokenizer")
     if (folder / "members").is_dir():
         raise ArtifactError(f"{folder} is a judge of votecast already; it needs no import")
-    return _adapter(folder, labels, base) if is_peft_folder(folder) else _whole(folder, labels, base)
+    return _read_adapter(folder, labels, base) if is_peft_checkpoint(folder) else _read_whole(folder, labels, base)
 
 
-def _adapter(folder: Path, labels: Sequence[str] | None, base: str | None) -> DecoderCheckpoint:
-    found = read_peft_folder(folder)
+def _read_adapter(folder: Path, labels: Sequence[str] | None, base: str | None) -> DecoderCheckpoint:
+    found = read_peft_checkpoint(folder)
     name = base or found.base
     if name is None:
-        raise ArtifactError(f"{folder} does not say what it stands on; pass --base with the model it was trained on")
+        raise ArtifactError(f"{folder} does not name its base model; pass --base with the model it was trained on")
     try:
         source = Source.of(name)
         config = source.config()
     except ConfigError as error:
         raise ArtifactError(
-            f"{folder} is an adapter for {name!r}, which is not there: {error}; pass --base with its folder"
+            f"{folder} is an adapter for {name!r}, which is not found: {error}; pass --base with its folder"
         ) from error
     text = config.get_text_config()
     head = found.tensors[HEAD]
@@ -98,9 +102,9 @@ def _adapter(folder: Path, labels: Sequence[str] | None, base: str | None) -> De
     own = Source(str(folder)).config() if (folder / "config.json").is_file() else config
     named = named_labels(own.id2label)
     order = _order(folder, labels, named)
-    brings = _has_tokenizer(folder)
+    brings = has_tokenizer(folder)
     tokenizer = _tokenizer(folder) if brings else source.tokenizer(eos_as_padding=True)
-    _check_size(folder, tokenizer, text)
+    check_vocabulary(folder, tokenizer, text.vocab_size)
     return DecoderCheckpoint(
         folder,
         name,
@@ -116,9 +120,9 @@ def _adapter(folder: Path, labels: Sequence[str] | None, base: str | None) -> De
     )
 
 
-def _whole(folder: Path, labels: Sequence[str] | None, base: str | None) -> DecoderCheckpoint:
+def _read_whole(folder: Path, labels: Sequence[str] | None, base: str | None) -> DecoderCheckpoint:
     if base is not None:
-        raise ConfigError(f"{folder} holds no adapter (adapter_config.json), so that it stands on nothing; drop --base")
+        raise ConfigError(f"{folder} holds no adapter (adapter_config.json), and needs no base; drop --base")
     if not (folder / "config.json").is_file():
         raise ArtifactError(
             f"{folder} has neither adapter_config.json nor config.json; give a folder of peft's save_pretrained, or of "
@@ -129,13 +133,9 @@ def _whole(folder: Path, labels: Sequence[str] | None, base: str | None) -> Deco
     head = _head(folder, files)
     named = named_labels(config.id2label)
     order = _order(folder, labels, named)
-    if not _has_tokenizer(folder):
-        raise ArtifactError(
-            f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
-            "tokenizer.save_pretrained writes"
-        )
+    check_tokenizer(folder)
     tokenizer = _tokenizer(folder)
-    _check_size(folder, tokenizer, config.get_text_config())
+    check_vocabulary(folder, tokenizer, config.get_text_config().vocab_size)
     held = _held(config)
     return DecoderCheckpoint(
         folder,
@@ -148,18 +148,18 @@ def _whole(folder: Path, labels: Sequence[str] | None, base: str | None) -> Deco
         f"{config.model_type}, whole",
         order,
         named,
-        {file.name: sha256_of(file) for file in files},
+        {file.name: digest_of(file) for file in files},
     )
 
 
 def _head(folder: Path, files: Sequence[Path]) -> torch.Tensor:
-    found = [value for file in files for value in _named(file, HEAD)]
+    found = [value for file in files for value in _tensors_named(file, HEAD)]
     if not found:
         raise ArtifactError(
             f"{folder} has no head ({HEAD}), which would be random; give the folder of a model that was trained and "
             "saved as a sequence classifier"
         )
-    if found[0].ndim != 2 or len(found[0]) != len(LABELS):
+    if found[0].ndim != 2 or len(found[0]) != len(CLASSES):
         raise ArtifactError(
             f"{folder}: the head has shape {tuple(found[0].shape)}; a judge has three outputs, a, b and tie: give "
             "checkpoints that were trained with num_labels=3"
@@ -167,8 +167,8 @@ def _head(folder: Path, files: Sequence[Path]) -> torch.Tensor:
     return found[0].float()
 
 
-def _named(file: Path, name: str) -> list[torch.Tensor]:
-    """The tensor of a name in a file of weights, if it is there; files of safetensors are not read whole."""
+def _tensors_named(file: Path, name: str) -> list[torch.Tensor]:
+    """The tensor of a name in a file of weights, if it exists; files of safetensors are not read whole."""
     if file.suffix != ".safetensors":
         return [value for key, value in read_weights([file]).items() if key == name]
     try:
@@ -189,7 +189,7 @@ def _order(folder: Path, labels: Sequence[str] | None, named: tuple[str, ...] | 
 
 
 def _in_order(head: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
-    return head[[list(labels).index(name) for name in LABELS]].contiguous()
+    return head[[list(labels).index(name) for name in CLASSES]].contiguous()
 
 
 def _held(config: Any) -> str:
@@ -199,18 +199,6 @@ def _held(config: Any) -> str:
     return _HELD.get(str(getattr(config, "dtype", None)).removeprefix("torch."), "fp32")
 
 
-def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in TOKENIZERS)
-
-
 def _tokenizer(folder: Path) -> FastTokenizer:
-    with quietly():
+    with silence_transformers():
         return load_tokenizer(folder, eos_as_padding=True)
-
-
-def _check_size(folder: Path, tokenizer: FastTokenizer, config: Any) -> None:
-    if len(tokenizer) > config.vocab_size:
-        raise ArtifactError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {config.vocab_size}; "
-            "put the tokenizer there with which the model was trained"
-        )

@@ -1,11 +1,10 @@
-"""InternLM2 reward checkpoints, read into the Llama classes of transformers; no code that lies beside them is run."""
+"""InternLM2 reward checkpoints, read into the Llama classes of transformers; no code from their folders runs."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.quiet import quietly
-from votecast.models.neural.weights import read_weights, weight_files
+from votecast.models.neural.hub import silence_transformers
+from votecast.models.neural.weight_files import read_weights, weight_files
 
 KIND, CLASS, REWARD_TOKEN = "internlm2", "InternLM2ForRewardModel", 92527
 
@@ -29,30 +28,17 @@ _RENAMED = {
     "ffn_norm": "post_attention_layernorm",
 }
 _PACKED = "attention.wqkv"
-_ALIKE = (
+_SHARED = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act",
     "max_position_embeddings", "initializer_range", "rms_norm_eps", "pad_token_id", "bos_token_id", "eos_token_id",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Reward:
-    """A reward model.
-
-    Args:
-        backbone: The bare Llama model.
-        head: From its last state to the reward, shape (1, h).
-    """
-
-    backbone: Any
-    head: Tensor
-
-
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a folder, as it stands there.
+    """Read the config.json of a folder.
 
     Raises:
-        ArtifactError: If it is absent or damaged.
+        ArtifactError: If it is missing or damaged.
     """
     try:
         values = json.loads((folder / "config.json").read_text("utf-8"))
@@ -63,21 +49,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def is_reward(values: Mapping[str, Any]) -> bool:
-    """Whether a config.json is that of an InternLM2 model.
+def is_internlm2(values: Mapping[str, Any]) -> bool:
+    """Return whether a config.json is that of an InternLM2 model.
 
     Example:
-        >>> is_reward({"model_type": "internlm2"}), is_reward({"model_type": "llama"})
+        >>> is_internlm2({"model_type": "internlm2"}), is_internlm2({"model_type": "llama"})
         (True, False)
     """
     return values.get("model_type") == KIND
 
 
 def llama_config(values: Mapping[str, Any]) -> LlamaConfig:
-    """The same architecture in the words of Llama.
+    """Return the configuration of the same architecture as Llama.
 
     Raises:
-        ConfigError: If it is not the reward model, or says something that Llama has no word for.
+        ConfigError: If it is not the reward model, or has a setting that Llama does not have.
     """
     classes = values.get("architectures") or []
     if CLASS not in classes:
@@ -99,40 +85,43 @@ def llama_config(values: Mapping[str, Any]) -> LlamaConfig:
         mlp_bias=False,
         tie_word_embeddings=False,
         use_cache=False,
-        **{name: values[name] for name in _ALIKE if values.get(name) is not None},
+        **{name: values[name] for name in _SHARED if values.get(name) is not None},
     )
 
 
 def llama_weights(tensors: Mapping[str, Tensor], config: LlamaConfig) -> tuple[dict[str, Tensor], Tensor]:
-    """The weights under Llama's names, and those of the head.
+    """Rename the weights to Llama's names; return them, and those of the head.
 
     Raises:
-        ArtifactError: If the head is absent, or a tensor is none of this architecture or of another shape.
+        ArtifactError: If the head is missing, or a tensor is unknown or of another shape.
     """
     if packed := [name for name in tensors if ".absmax" in name or "quant_state" in name or name.endswith(".SCB")]:
         raise ArtifactError(
             f"this InternLM2 checkpoint is stored in 4 or 8 bits already ({packed[0]}), and its packed attention can "
-            "only be taken apart in full; give the original, and set model.weights to nf4"
+            "only be split in full precision; give the original, and set model.weights to nf4"
         )
     if _HEAD not in tensors:
         raise ArtifactError(f"this InternLM2 checkpoint has no {_HEAD}; give one of a reward model")
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name != _HEAD and not name.endswith("rotary_emb.inv_freq"):
-            found |= _renamed(name.removeprefix("model."), tensor, config)
+            found |= _rename_tensor(name.removeprefix("model."), tensor, config)
     return found, tensors[_HEAD]
 
 
-def read_reward(folder: Path, options: Mapping[str, Any]) -> Reward:
+def read_reward(folder: Path, options: Mapping[str, Any]) -> tuple[LlamaModel, Tensor]:
     """Read a checkpoint.
 
     Args:
         folder: Holds config.json and weights: safetensors, or .bin read with `weights_only=True`, whole or in shards.
         options: Keywords of `from_pretrained`, such as dtype.
 
+    Returns:
+        The bare Llama model, and the head from its last state to the reward, shape (1, h).
+
     Raises:
-        ConfigError: If it is no reward model.
-        ArtifactError: If weights are absent, damaged, or do not fit config.json.
+        ConfigError: If it is not a reward model.
+        ArtifactError: If weights are missing, damaged, or do not fit config.json.
     """
     try:
         config = llama_config(read_config(folder))
@@ -144,8 +133,8 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> Reward:
     if head.shape != (1, config.hidden_size):
         raise ArtifactError(f"{folder}: {_HEAD} has shape {tuple(head.shape)}; expected is (1, {config.hidden_size})")
     try:
-        with quietly():
-            model, said = LlamaModel.from_pretrained(
+        with silence_transformers():
+            model, loaded = LlamaModel.from_pretrained(
                 None,
                 config=config,
                 state_dict=weights,
@@ -155,33 +144,33 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> Reward:
             )
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
-    wrong = sorted(said["missing_keys"]) + sorted(str(name) for name, *_ in said["mismatched_keys"])
+    wrong = sorted(loaded["missing_keys"]) + sorted(str(name) for name, *_ in loaded["mismatched_keys"])
     if wrong:
         raise ArtifactError(
             f"{folder}: {len(wrong)} weights are missing or of another shape ({', '.join(wrong[:3])}); copy it again"
         )
-    return Reward(model.eval(), head.float())
+    return model.eval(), head.float()
 
 
-def _renamed(name: str, tensor: Tensor, config: LlamaConfig) -> dict[str, Tensor]:
+def _rename_tensor(name: str, tensor: Tensor, config: LlamaConfig) -> dict[str, Tensor]:
     if name == "tok_embeddings.weight":
         return {"embed_tokens.weight": tensor}
     if name == "norm.weight":
         return {name: tensor}
     place = _LAYER.fullmatch(name)
     if place is None or place[2] not in (*_RENAMED, _PACKED):
-        raise ArtifactError(f"it holds {name}, which InternLM2 has not; give a checkpoint of that architecture")
+        raise ArtifactError(f"it holds {name}, which InternLM2 does not have; give a checkpoint of that architecture")
     layer, part, kind = place.groups()
     if part != _PACKED:
         return {f"{layer}.{_RENAMED[part]}.{kind}": tensor}
-    parts = unpacked(tensor, config.num_attention_heads, config.num_key_value_heads)
+    parts = split_packed(tensor, config.num_attention_heads, config.num_key_value_heads)
     return {
         f"{layer}.self_attn.{which}_proj.{kind}": found.contiguous() for which, found in zip("qkv", parts, strict=True)
     }
 
 
-def unpacked(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of a packed projection: for each key/value head its queries, then key, then value.
+def split_packed(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Split a packed projection: for each key/value head its queries, then key, then value.
 
     Args:
         tensor: Weight of shape (rows, h) or bias of shape (rows,), with rows = (heads + 2 key_value_heads) d.
@@ -189,11 +178,11 @@ def unpacked(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tensor, 
         key_value_heads: Heads of keys and of values.
 
     Raises:
-        ArtifactError: If the rows cannot be dealt out.
+        ArtifactError: If the rows cannot be split.
 
     Example:
         >>> import torch
-        >>> [part.tolist() for part in unpacked(torch.arange(8), heads=4, key_value_heads=2)]
+        >>> [part.tolist() for part in split_packed(torch.arange(8), heads=4, key_value_heads=2)]
         [[0, 1, 4, 5], [2, 6], [3, 7]]
     """
     rows, together = tensor.shape[0], heads + 2 * key_value_heads

@@ -1,14 +1,11 @@
-"""Another judge's forecasts as the starting point of a network, which then learns only what that judge overlooks."""
+"""Another judge's predictions as the starting point of a network, which then learns only what that judge misses."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.config import Settings
-from votecast.models.base import Model
+from votecast.models.base import Model, Prepared
 from votecast.models.neural.settings import OffsetSettings
 from votecast.models.registry import family
 from votecast.models.stacking import inner_folds
@@ -18,28 +15,24 @@ _LEAST = 1e-6
 
 
 def offset_model(settings: OffsetSettings, seed: int) -> Model:
-    """A fresh model of the family that the network starts from."""
-    return family(settings.family)(offset_settings(settings), seed=seed)
-
-
-def offset_settings(settings: OffsetSettings) -> Settings:
-    """The checked settings of that family."""
-    return family(settings.family).settings_type.parse(settings.model, origin="model.offset.model")
+    """Make an unfitted model of the family that the network starts from."""
+    kind = family(settings.family)
+    return kind(kind.settings_type.parse(settings.model, origin="model.offset.model"), seed=seed)
 
 
 def fit_offset(
     settings: OffsetSettings,
-    prepared: Any,
+    prepared: Prepared,
     targets: Probabilities,
     weights: NDArray[np.float64],
     groups: NDArray[np.int64],
     seed: int,
 ) -> tuple[Model, NDArray[np.float32]]:
-    """Fit the other judge, and forecast every row by models that have not seen its prompt.
+    """Fit the other judge, and predict every row by models that were not trained on its prompt.
 
     Args:
         settings: The family, its settings, and how many inner folds.
-        prepared: Battles as that family wants them, n rows.
+        prepared: Battles prepared for that family, n rows.
         targets: Soft labels, shape (n, 3).
         weights: Shape (n,).
         groups: Rows of one group share a prompt, shape (n,).
@@ -48,23 +41,23 @@ def fit_offset(
     Returns:
         The judge fitted on all rows, and strengths and closenesses of shape (n, 2) from the inner folds.
     """
-    forecasts = np.zeros_like(targets)
+    predictions = np.zeros_like(targets)
     fold = inner_folds(groups, settings.folds, seed)
     for number in range(int(fold.max()) + 1):
         inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         model = offset_model(settings, seed)
         model.fit(prepared.take(inside), targets[inside], weights[inside], groups[inside])
-        forecasts[outside] = model.predict(prepared.take(outside))
+        predictions[outside] = model.predict(prepared.take(outside))
     whole = offset_model(settings, seed)
     whole.fit(prepared, targets, weights, groups)
-    return whole, scores_of(forecasts)
+    return whole, offset_scores(predictions)
 
 
-def scores_of(p: Probabilities) -> NDArray[np.float32]:
-    """Strength and closeness (see `votecast.calibration.tie_models`) of forecasts of shape (n, 3), shape (n, 2).
+def offset_scores(p: Probabilities) -> NDArray[np.float32]:
+    """Return strength and closeness (Davidson 1970) of predictions of shape (n, 3), shape (n, 2).
 
     Example:
-        >>> scores_of(np.array([[0.25, 0.25, 0.5]])).round(2)
+        >>> offset_scores(np.array([[0.25, 0.25, 0.5]])).round(2)
         array([[0.  , 0.69]], dtype=float32)
     """
     a, b, tie = np.log(np.maximum(p, _LEAST)).T

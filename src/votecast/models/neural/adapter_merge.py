@@ -1,0 +1,135 @@
+"""Merge the adapters of a member into the weights of its base, summed in fp32 and rounded once.
+
+`votecast merge` calls it and compares both networks.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from votecast.config import Settings
+from votecast.config.extras import need
+from votecast.models.base import Model
+from votecast.models.neural.adapters import fill_adapter, rank_of
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.neural_model import NeuralModel
+from votecast.models.neural.pair_network import PairNetwork
+from votecast.types import Probabilities
+
+QUANTIZED = ("quantization_config", "_pre_quantization_dtype")
+
+
+def has_adapter(member: Model) -> bool:
+    """Return whether a member holds adapters beside a base that its folder does not hold."""
+    return isinstance(member, NeuralModel) and member.delta is not None
+
+
+def unmerged_member(member: NeuralModel) -> NeuralModel:
+    """Return the same member with its adapters beside the weights of its base."""
+    delta = member.delta or {}
+    network = member.initial_network(rank=rank_of(delta))
+    fill_adapter(network, delta, place="this judge")
+    return member.with_network(network)
+
+
+@torch.no_grad()
+def predict_in_fp32(member: NeuralModel, prepared: NeuralPrepared) -> Probabilities:
+    """Predict in fp32 without the engine, so that two networks differ by their weights alone; shape (n, 3)."""
+    start = member.offset(prepared)
+    batch = member.examples(prepared, start).batch(np.arange(len(prepared)))
+    network = member.fitted
+    device = next(network.backbone.parameters()).device
+    with _in_fp32(network.to(device)):
+        logs = network(**{name: value.to(device) for name, value in batch.items()})
+    found: Probabilities = logs.double().exp().mean(1).cpu().numpy()
+    return found
+
+
+@contextmanager
+def _in_fp32(network: nn.Module) -> Iterator[None]:
+    """Hold half precision in fp32, which is exact, and compute few bits in it within this context."""
+    halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
+    kinds = [p.dtype for p in halves]
+    few: list[Any] = [
+        module for module in network.modules() if hasattr(module, "quant_state") and hasattr(module, "compute_dtype")
+    ]
+    computed = [layer.compute_dtype for layer in few]
+    for p in halves:
+        p.data = p.data.float()
+    for layer in few:
+        layer.compute_dtype = torch.float32
+    try:
+        yield
+    finally:
+        for p, kind in zip(halves, kinds, strict=True):
+            p.data = p.data.to(kind)
+        for layer, kind in zip(few, computed, strict=True):
+            layer.compute_dtype = kind
+
+
+def merge_member(member: NeuralModel, settings: Settings, dtype: torch.dtype) -> NeuralModel:
+    """Return the member without adapters.
+
+    Args:
+        member: What `unmerged_member` gave.
+        settings: Its settings without adapters.
+        dtype: Of the weights. Sums are taken in fp32, from weights of 4 or 8 bits as they stand, and rounded once.
+    """
+    network = member.fitted
+    inner = network.backbone
+    try:
+        network.backbone = nn.Identity()
+        made = copy.deepcopy(network)  # heads and all
+    finally:
+        network.backbone = inner
+    made.backbone = plain_backbone(network, dtype)
+    found = member.with_network(made)
+    found.settings, found.delta = settings, None
+    return found
+
+
+def plain_backbone(network: PairNetwork, dtype: torch.dtype) -> Any:
+    """Return a model of transformers with the weights of a backbone and of the adapters beside them.
+
+    Args:
+        network: With adapters of peft.
+        dtype: Of the weights.
+    """
+    base: Any = network.backbone.get_base_model()
+    config = copy.deepcopy(base.config)
+    for name in QUANTIZED:
+        if hasattr(config, name):
+            delattr(config, name)
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in _weights(base).items()}
+    with torch.random.fork_rng(devices=[]):
+        plain = type(base)._from_config(config, dtype=dtype)
+    plain.load_state_dict(state, assign=True)
+    return plain
+
+
+@torch.no_grad()
+def _weights(base: nn.Module) -> dict[str, torch.Tensor]:
+    """Every weight by its name without adapters, in fp32 where an adapter was added or bits were few."""
+    full = need("peft.utils.integrations").dequantize_module_weight
+    state: dict[str, torch.Tensor] = {}
+    for name, module in base.named_modules():
+        if ".lora_" in name or name.endswith(".base_layer"):
+            continue
+        adapted = hasattr(module, "get_base_layer")
+        inner: Any = module.get_base_layer() if adapted else module
+        passing = inner._non_persistent_buffers_set
+        own = dict(inner.named_parameters(recurse=False))
+        own |= {key: value for key, value in inner.named_buffers(recurse=False) if key not in passing}
+        for key, value in own.items():
+            state[f"{name}.{key}" if name else key] = full(inner) if key == "weight" else value
+        if adapted:
+            up, down = module.lora_B["default"].weight.float(), module.lora_A["default"].weight.float()
+            state[f"{name}.weight"] = state[f"{name}.weight"].float() + up @ down * float(module.scaling["default"])
+    return {name: value.detach().cpu() for name, value in state.items()}

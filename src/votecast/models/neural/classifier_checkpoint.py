@@ -1,0 +1,252 @@
+"""Classifiers trained elsewhere: read without running code from their folders, with outputs in the order a, b, tie.
+
+The import of judges reads folds of one model with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig
+
+from votecast.artifacts import digest_of
+from votecast.errors import ArtifactError, ConfigError
+from votecast.models.neural.backbone import Source
+from votecast.models.neural.hub import silence_transformers
+from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
+from votecast.text.tokenization import FastTokenizer
+from votecast.types import CLASSES
+
+TOKENIZERS = (
+    "tokenizer.json",
+    "spm.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "vocab.txt",
+    "vocab.json",
+)
+"""Files of which a tokenizer has at least one."""
+
+_SPELLINGS = {
+    name: outcome
+    for outcome, names in {
+        "a": ("a", "model_a", "response_a", "winner_a", "winner_model_a"),
+        "b": ("b", "model_b", "response_b", "winner_b", "winner_model_b"),
+        "tie": ("tie", "winner_tie"),
+    }.items()
+    for name in names
+}
+
+
+@dataclass(frozen=True)
+class ClassifierCheckpoint:
+    """A classifier with the outputs a, b and tie, in this order.
+
+    Args:
+        folder: Where it was read from.
+        model: The model of transformers, in fp32.
+        tokenizer: Its tokenizer.
+        labels: Meaning of its outputs in the folder, in their order.
+        named: Their names in config.json, where these are clear.
+        files: SHA-256 of each file of weights.
+    """
+
+    folder: Path
+    model: Any
+    tokenizer: FastTokenizer
+    labels: tuple[str, ...]
+    named: tuple[str, ...] | None
+    files: dict[str, str]
+
+
+def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> ClassifierCheckpoint:
+    """Read a folder that `save_pretrained` of transformers, or its `Trainer`, has written.
+
+    Args:
+        folder: Holds config.json, weights (safetensors, or .bin read with `weights_only=True`; whole or in shards)
+            and a tokenizer. Nothing in it is changed.
+        labels: Which of a, b and tie each output is; None takes it from config.json, if its names are clear.
+
+    Raises:
+        ArtifactError: If a part is missing, damaged, unsafe, or does not fit the others.
+        ConfigError: If the meaning of the outputs is unknown.
+    """
+    config = _config(folder)
+    named = named_labels(config.id2label)
+    order = tuple(labels) if labels is not None else named
+    if order is None:
+        raise ConfigError(
+            f"{folder}: config.json calls the outputs {', '.join(map(repr, config.id2label.values()))}, which does not "
+            "say which of them is a, b or tie; pass --labels, such as --labels a,b,tie, in the order of the outputs"
+        )
+    check_tokenizer(folder)
+    files = weight_files(folder)
+    model = classifier(folder, config, read_weights(files))
+    tokenizer = Source(str(folder)).tokenizer()
+    check_vocabulary(folder, tokenizer, model.get_input_embeddings().num_embeddings)
+    reorder_outputs(model, order)
+    return ClassifierCheckpoint(folder, model, tokenizer, order, named, {file.name: digest_of(file) for file in files})
+
+
+def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
+    """Return which of a, b and tie each output is, if its name is clear.
+
+    Example:
+        >>> named_labels({0: "winner_model_b", 1: "winner_model_a", 2: "winner_tie"})
+        ('b', 'a', 'tie')
+        >>> named_labels({0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}) is None
+        True
+    """
+    found = [_SPELLINGS.get(str(names[place]).strip().lower(), "") for place in sorted(names)]
+    return tuple(found) if sorted(found) == sorted(CLASSES) else None
+
+
+def classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.Tensor]) -> Any:
+    """Make the classifier of a configuration with these weights; none of them is random.
+
+    Raises:
+        ArtifactError: If it is not a classifier of three outputs, or weights are missing or of other shapes.
+    """
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ArtifactError(f"{folder}: transformers has no sequence classifier of the type {config.model_type!r}")
+    if config.num_labels != len(CLASSES):
+        raise ArtifactError(
+            f"{folder} has {config.num_labels} outputs; a judge has three, a, b and tie: "
+            "give checkpoints that were trained with num_labels=3"
+        )
+    kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    try:
+        with silence_transformers():
+            model, found = kind.from_pretrained(
+                None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
+            )
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
+    if missing := sorted(found["missing_keys"]):
+        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise ArtifactError(
+            f"{folder}: {len(missing)} weights are missing ({shown}) and would be random; give the folder of a model "
+            "that was trained and saved as a sequence classifier"
+        )
+    return model.eval()
+
+
+def reorder_outputs(model: Any, labels: Sequence[str]) -> None:
+    """Reorder the outputs of a classifier to a, b and tie.
+
+    Args:
+        model: A sequence classifier of transformers, whose last linear layer is `classifier` (BERT, DeBERTa,
+            ModernBERT) or `classifier.out_proj` (RoBERTa, XLM-R, Electra).
+        labels: Its outputs as they are now.
+
+    Raises:
+        ArtifactError: If it has neither.
+    """
+    last: Any = model.classifier if hasattr(model, "classifier") else None
+    last = last.out_proj if hasattr(last, "out_proj") else last
+    if not isinstance(last, torch.nn.Linear) or last.out_features != len(CLASSES):
+        raise ArtifactError(
+            f"{type(model).__name__} has no linear layer `classifier` or `classifier.out_proj`; "
+            "allowed are BERT, DeBERTa, ModernBERT, RoBERTa, XLM-R, Electra and models built like them"
+        )
+    rows = [list(labels).index(name) for name in CLASSES]
+    with torch.no_grad():
+        last.weight.copy_(last.weight[rows])
+        if last.bias is not None:
+            last.bias.copy_(last.bias[rows])
+    model.config.id2label = dict(enumerate(CLASSES))
+    model.config.label2id = {name: place for place, name in enumerate(CLASSES)}
+
+
+def _config(folder: Path) -> PretrainedConfig:
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is not a folder; give folders with config.json, weights and a tokenizer")
+    if (folder / "adapter_config.json").is_file() and not any((folder / name).is_file() for name in WEIGHTS):
+        raise ArtifactError(f"{folder} holds an adapter only; merge it into its model (merge_and_unload) and save that")
+    if not (folder / "config.json").is_file():
+        raise ArtifactError(f"{folder} has no config.json; give the folder of a model saved with save_pretrained")
+    if (folder / "members").is_dir():
+        raise ArtifactError(
+            f"{folder} is a judge of votecast already; to take a member out of it, give {folder}/members/0"
+        )
+    return Source(str(folder)).config()
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether a folder holds the files of a tokenizer."""
+    return any((folder / name).is_file() for name in TOKENIZERS)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Check that a folder holds a tokenizer.
+
+    Raises:
+        ArtifactError: Naming the files that are allowed.
+    """
+    if not has_tokenizer(folder):
+        raise ArtifactError(
+            f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
+            "tokenizer.save_pretrained writes"
+        )
+
+
+def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> None:
+    """Check that a model knows all tokens of a tokenizer.
+
+    Raises:
+        ArtifactError: Stating both numbers.
+    """
+    if len(tokenizer) > tokens:
+        raise ArtifactError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {tokens}; "
+            "put the tokenizer there with which the model was trained"
+        )
+
+
+def check_folds_match(
+    first: ClassifierCheckpoint, other: ClassifierCheckpoint, between: Sequence[ClassifierCheckpoint] = ()
+) -> None:
+    """Check that checkpoints are folds of one model.
+
+    Args:
+        first: The first member.
+        other: The last one.
+        between: Members between them, for the search for one that occurs twice.
+
+    Raises:
+        ArtifactError: If their tokenizers or architectures differ, or the weights are those of another member.
+    """
+    if other is first:
+        return
+    shapes, expected = (
+        {name: value.shape for name, value in each.model.state_dict().items()} for each in (other, first)
+    )
+    if first.model.config.model_type != other.model.config.model_type or shapes != expected:
+        raise ArtifactError(
+            f"{other.folder} is another architecture ({architecture(other)}) than {first.folder} "
+            f"({architecture(first)}); the members of a judge are folds of one model: import them apart"
+        )
+    if tokenizer_key(first.tokenizer) != tokenizer_key(other.tokenizer):
+        raise ArtifactError(
+            f"{other.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
+            "import them apart"
+        )
+    for earlier in (first, *between):
+        if sorted(earlier.files.values()) == sorted(other.files.values()):
+            raise ArtifactError(f"{earlier.folder} and {other.folder} hold the same weights; name each fold once")
+
+
+def architecture(checkpoint: ClassifierCheckpoint) -> str:
+    """Return the class of a model and its size, for messages."""
+    weights = sum(tensor.numel() for tensor in checkpoint.model.parameters())
+    return f"{type(checkpoint.model).__name__}, {weights:,} weights"
+
+
+def tokenizer_key(known: Any) -> tuple[object, ...]:
+    """Return a key that is equal for two tokenizers that give the same ids for every text."""
+    return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types

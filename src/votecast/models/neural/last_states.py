@@ -1,0 +1,80 @@
+"""The state of the last token of each sequence, which is all that a judge reads of a causal model."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from votecast.inference.attention import Packed
+from votecast.inference.decoder_pass import CausalLayer, knows, rotations
+from votecast.inference.layers import is_spread
+
+
+def last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    """Compute the states of a causal backbone at the last token of each sequence.
+
+    The tokens of all sequences go through the layers end to end in one row, without padding; positions begin again with
+    each sequence, and no token attends to another sequence's. Layers below the first that learns keep nothing for a
+    backward pass, and the last layer computes only the states that are read.
+
+    Args:
+        backbone: A bare model of transformers, perhaps with adapters of peft; no language-model head is computed. Or a
+            model for inference that has this method itself.
+        ids: Token ids, padded on the right, shape (m, L).
+        mask: 1 for a token and 0 for padding, shape (m, L).
+
+    Returns:
+        States after the final norm, shape (m, h).
+    """
+    if hasattr(backbone, "last_states"):
+        return cast("Tensor", backbone.last_states(ids, mask))
+    base = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    if not can_pack(base):
+        return padded_last_states(backbone, ids, mask)
+    packed = Packed.of(mask.sum(1).tolist(), ids.device)
+    tokens = ids[mask.bool()]  # (T,), all sequences end to end
+    lowest = first_trained_layer(base) if torch.is_grad_enabled() else 0
+    with nullcontext() if lowest < 0 else torch.no_grad():
+        x: Tensor = base.embed_tokens(tokens)  # (T, h)
+    turns, top = rotations(base, x, packed.positions), len(base.layers) - 1
+    for i, module in enumerate(base.layers):
+        layer, read = CausalLayer(module, base.config, i), packed.last.to(_device(module)) if i == top else None
+        x, cos, sin = (part.to(_device(module)) for part in (x, *turns[i]))
+        arguments = (x, (cos, sin), packed if read is None else packed.of_last(), read)
+        with torch.no_grad() if i < lowest else nullcontext():
+            # transformers sets `gradient_checkpointing` on layers that support it, once it is enabled
+            if torch.is_grad_enabled() and module.training and getattr(module, "gradient_checkpointing", False):
+                x = cast("Tensor", checkpoint(layer, *arguments, use_reentrant=False))
+            else:
+                x = layer(*arguments)
+    return cast("Tensor", base.norm(x.to(_device(base.norm))))  # (m, h)
+
+
+def padded_last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    """Compute the same as transformers does: padding goes through every layer."""
+    states = backbone(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state  # (m, L, h)
+    last = mask.sum(1) - 1
+    return cast("Tensor", states[torch.arange(len(ids), device=states.device), last.to(states.device)])
+
+
+def can_pack(base: Any) -> bool:
+    """Return whether sequences can go through a bare model end to end: its layers are known, and all in this memory."""
+    if is_spread(base) or any(p.is_meta or hasattr(p, "full_tensor") for p in base.parameters()):
+        return False
+    return knows(base.config) and hasattr(base, "layers")
+
+
+def first_trained_layer(base: Any) -> int:
+    """Return the lowest layer that learns; -1 where the embeddings learn, the number of layers if none does."""
+    if any(p.requires_grad for p in base.embed_tokens.parameters()):
+        return -1
+    learns = (any(p.requires_grad for p in layer.parameters()) for layer in base.layers)
+    return next((i for i, yes in enumerate(learns) if yes), len(base.layers))
+
+
+def _device(module: Any) -> torch.device:
+    return cast("torch.device", next(module.parameters()).device)

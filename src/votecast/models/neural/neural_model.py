@@ -1,0 +1,407 @@
+"""The member around a pair network: tokenize, hold rows back to choose weights by, train, predict, save, load.
+
+The families `cross_encoder`, `siamese`, `decoder` and `reward` derive from it and name their sequences and network.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from votecast.config import Settings
+from votecast.data.battles import Battles
+from votecast.errors import ArtifactError, JudgeError
+from votecast.features.style import answer_form
+from votecast.inference.engine import Engine
+from votecast.models.base import Model
+from votecast.models.neural import adapters
+from votecast.models.neural.backbone import Kind, Source, check_positions
+from votecast.models.neural.examples import NeuralPrepared, PairExamples, sample_by_weight, sample_per_group
+from votecast.models.neural.hub import silence_transformers
+from votecast.models.neural.offset import fit_offset, offset_model, offset_scores
+from votecast.models.neural.pair_network import PairNetwork, freeze
+from votecast.models.neural.settings import OffsetSettings
+from votecast.models.stacking import inner_folds
+from votecast.text.encoder import Encoded, TextEncoder
+from votecast.text.sequences import Sequences
+from votecast.text.tokenization import Tokenizer
+from votecast.text.truncation import Cut
+from votecast.training.loop import train_network
+from votecast.training.settings import TrainingSettings
+from votecast.training.tracking import Record
+from votecast.training.training_rows import Data
+from votecast.types import Probabilities, Run
+
+HEAD, DELTA, BASE, METRICS, OFFSET = "head.safetensors", "delta.safetensors", "base.json", "metrics.jsonl", "offset"
+
+Tensors = dict[str, torch.Tensor]
+Ints = NDArray[np.int64]
+
+
+class NeuralModel(Model[NeuralPrepared]):
+    """A member of a neural judge.
+
+    Args:
+        settings: Settings of the family.
+        seed: Seed of every draw.
+
+    Attributes:
+        network: The trained network; None before `fit` and `load`.
+        records: The lines of metrics.jsonl.
+        delta: Adapters, biases and head, for a member whose folder does not hold its backbone.
+        offset_judge: The fitted judge whose predictions the network starts from; None without the setting `offset`.
+    """
+
+    kind: ClassVar[Kind]
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers", "peft")
+
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
+        self.network: PairNetwork | None = None
+        self.records: list[Record] = []
+        self.delta: Tensors | None = None
+        self.offset_judge: Model | None = None
+        self._engine: Engine | None = None
+
+    @abstractmethod
+    def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
+        """Return the k sequences of each battle: k tables of n rows."""
+
+    @abstractmethod
+    def wrap(self, backbone: Any) -> PairNetwork:
+        """Make the network around a backbone."""
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the backbone comes from."""
+        return Source.of(self.settings.name, self.settings.revision)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The backbone's tokenizer."""
+        return self.source.tokenizer()
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """The encoder of battles as sequences."""
+        return TextEncoder(self.tokenizer, self.settings.text)
+
+    @property
+    def pad_id(self) -> int:
+        """The token that pads shorter sequences.
+
+        Raises:
+            JudgeError: If the tokenizer has none.
+        """
+        if self.tokenizer.pad_id is None:
+            raise JudgeError(
+                f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens "
+                "(tokenizer.add_special_tokens and save_pretrained) and name that folder"
+            )
+        return self.tokenizer.pad_id
+
+    @property
+    def uses_form(self) -> bool:
+        """Whether the network reads length and layout of the answers."""
+        return False
+
+    @property
+    def offset_settings(self) -> OffsetSettings | None:
+        """Settings of the judge whose predictions the network starts from."""
+        return None
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How the network is trained."""
+        found: TrainingSettings = self.settings.training
+        return found
+
+    @property
+    def merges(self) -> bool:
+        """Whether adapters are added to the weights of the base before predictions."""
+        return self.settings.adapter is not None
+
+    @property
+    def can_be_averaged(self) -> bool:
+        """Whether the mean of the weights of several members is a member; judges they start from have no mean."""
+        return self.offset_settings is None
+
+    @property
+    def averages_orders(self) -> bool:
+        """Whether predictions are the mean over both orders of the answers."""
+        return self.order_matters and self.settings.orders != "shown"
+
+    @property
+    def base(self) -> dict[str, Any] | None:
+        """Name and hash of weights that the folder of this member does not hold."""
+        return self.source.base if self.settings.adapter is not None else None
+
+    @property
+    def fitted(self) -> PairNetwork:
+        """The trained network.
+
+        Raises:
+            JudgeError: Before the first `fit`.
+        """
+        if self.network is None:
+            raise JudgeError(f"this {type(self).__name__} has not been fitted; call fit first, or load a judge")
+        return self.network
+
+    def prepare(self, battles: Battles) -> NeuralPrepared:
+        """Tokenize battles once, for both orders and all folds."""
+        prepared = NeuralPrepared(self.text.tokenize(battles), answer_form(battles) if self.uses_form else None)
+        if self.offset_settings is None:
+            return prepared
+        return replace(prepared, for_offset=offset_model(self.offset_settings, self.seed).prepare(battles))
+
+    def truncation(self, prepared: NeuralPrepared) -> Cut:
+        """Return what was truncated of each battle."""
+        return self.encode_battles(prepared)[0].cut
+
+    def fit(
+        self,
+        prepared: NeuralPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: Ints | None = None,
+        run: Run = Run(),
+    ) -> Self:
+        """Train a new network.
+
+        Args:
+            prepared: What `prepare` made of n battles.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt; whole groups are held back to choose the best weights by.
+            run: Folder of checkpoints; those of a killed run are resumed.
+
+        Raises:
+            ConfigError: If the backbone cannot be loaded or has too few positions for the text.
+            JudgeError: If a loss is not finite; the message names the step and the rows.
+        """
+        settings = self.settings
+        network = self.new_network(prepared, targets, weights)
+        groups = groups if groups is not None else np.arange(len(prepared))
+        offset: NDArray[np.float32] | None = None
+        if self.offset_settings is not None and prepared.for_offset is not None:
+            self.offset_judge, offset = fit_offset(
+                self.offset_settings, prepared.for_offset, targets, weights, groups, self.seed
+            )
+        train, valid = self._split(groups)
+        if settings.thin:
+            train, weights = sample_by_weight(train, weights, self.seed)
+        if settings.per_prompt is not None:
+            train = sample_per_group(train, groups, settings.per_prompt, self.seed)
+        if not len(train):
+            raise JudgeError("there are no rows to train on; give at least one battle with a vote")
+        data = self._data(prepared, targets, weights, offset, train)
+        held = self._data(prepared, targets, weights, offset, valid) if len(valid) else None
+        self.records = train_network(network, data, held, self.training, seed=self.seed, run=run).records
+        if settings.adapter is not None:
+            self.delta = adapters.trained_tensors(network)
+            adapters.fill_adapter(network, self.delta, place="this training")
+            network = adapters.merge_adapter(network) if self.merges else network
+        self.network, self._engine = network.eval(), None
+        return self
+
+    def new_network(
+        self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]
+    ) -> PairNetwork:
+        """Make the network as it is before the first step."""
+        network = self.initial_network()
+        network.start(targets, weights, prepared.form)
+        return network
+
+    def initial_network(self, rank: int | None = None) -> PairNetwork:
+        """Make the network with new heads and adapters.
+
+        Args:
+            rank: Rank of the adapters where it is another than the settings'.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            backbone = self.load_backbone()
+            check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
+            freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
+            network = self.wrap(backbone)
+            adapter = self.settings.adapter
+            return network if adapter is None else adapters.add_adapter(network, adapter, rank=rank)
+
+    def load_backbone(self) -> Any:
+        """Load the backbone as it is before training."""
+        return self.source.load(self.kind, dropout=self.settings.dropout)
+
+    def _data(
+        self,
+        prepared: NeuralPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        offset: NDArray[np.float32] | None,
+        rows: Ints,
+    ) -> Data:
+        examples = self.examples(prepared.take(rows), None if offset is None else offset[rows])
+        return Data(examples, targets[rows], weights[rows])
+
+    def examples(self, prepared: NeuralPrepared, offset: NDArray[np.float32] | None = None) -> PairExamples:
+        """Return the inputs of the network, n rows."""
+        views = tuple(part.sequences for part in self.encode_battles(prepared))
+        return PairExamples(views, prepared.form, offset, self.pad_id)
+
+    def _split(self, groups: Ints) -> tuple[Ints, Ints]:
+        """Split rows into those to learn from and those to choose the weights by."""
+        share = self.settings.training.valid_share
+        if not share or len(np.unique(groups)) < 2:
+            return np.arange(len(groups)), np.zeros(0, dtype=np.int64)
+        held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+    def predict(self, prepared: NeuralPrepared) -> Probabilities:
+        """Return uncalibrated probabilities of shape (n, 3): the mean over the views of each battle."""
+        return np.asarray(np.mean(self.predict_views(prepared), axis=1))
+
+    def predict_views(self, prepared: NeuralPrepared) -> NDArray[np.float64]:
+        """Return uncalibrated probabilities by view, in each battle's own order of answers, shape (n, views, 3)."""
+        network = self.fitted
+        if not len(prepared):
+            return np.zeros((0, 1, 3))
+        views = [part.sequences for part in self.encode_battles(prepared)]
+        outputs = self.start_engine().encode(Sequences.concat(views), pad_id=self.pad_id)  # (k * n, d)
+        stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
+        form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
+        start = self.offset(prepared)
+        offset = None if start is None else torch.from_numpy(start).double()
+        with torch.no_grad():
+            p = network.without_backbone().decide(stacked, form, offset).double().exp().numpy()
+        return np.asarray(p / p.sum(axis=2, keepdims=True))
+
+    def offset(self, prepared: NeuralPrepared) -> NDArray[np.float32] | None:
+        """Return strengths and closenesses to start from, shape (n, 2), or None."""
+        return None if self.offset_judge is None else offset_scores(self.offset_judge.predict(prepared.for_offset))
+
+    def start_engine(self) -> Engine:
+        """Return the engine that runs the network in predictions."""
+        if self._engine is None:
+            self._engine = Engine(self.fitted, self.settings.inference)
+        return self._engine
+
+    def with_shown_order(self) -> Self:
+        """Return a copy that predicts from the shown order alone, on the same network and engine."""
+        if not self.averages_orders:
+            return self
+        self.start_engine()
+        made = copy.copy(self)
+        made.settings = self.settings.model_copy(update={"orders": "shown"})
+        return made
+
+    def with_network(self, network: PairNetwork) -> Self:
+        """Return a copy of this member with another network."""
+        made = copy.copy(self)
+        made.network, made._engine = network.eval(), None
+        return made
+
+    def run_with(self, **inference: object) -> bool:
+        """Change settings of `inference` from now on; what was learnt stays.
+
+        Raises:
+            ConfigError: If a setting is unknown or invalid.
+        """
+        changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
+        self.settings = self.settings.model_copy(update={"inference": changed})
+        self._engine = None
+        return True
+
+    def release(self) -> None:
+        """Free the accelerator; the model still predicts."""
+        self._engine = None
+        if self.network is not None:
+            self.network.to("cpu")
+
+    def save(self, folder: Path) -> None:
+        """Write weights, tokenizer and the records of the training into an existing folder."""
+        network = self.fitted
+        if self.delta is None:
+            with silence_transformers():
+                network.backbone.save_pretrained(folder, save_original_format=False)
+            self.tokenizer.save(folder)
+            _save_tensors(network.head_tensors(), folder / HEAD)
+        else:
+            _save_tensors(self.delta, folder / DELTA)
+            (folder / BASE).write_text(json.dumps(self.base, indent=2) + "\n", "utf-8")
+        lines = [json.dumps(record, sort_keys=True) + "\n" for record in self.records]
+        (folder / METRICS).write_text("".join(lines), "utf-8")
+        if self.offset_judge is not None:
+            (folder / OFFSET).mkdir()
+            self.offset_judge.save(folder / OFFSET)
+
+    def _restore(self, folder: Path) -> None:
+        self.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
+        if (folder / DELTA).is_file():
+            recorded = json.loads((folder / BASE).read_text("utf-8")) or {}
+            self.check_base(recorded)
+            self.set_delta(load_file(folder / DELTA), place=str(folder))
+        else:
+            self.source = Source(str(folder))
+            network = self.wrap(self.load_backbone())
+            network.fill_head(load_file(folder / HEAD))
+            self.network = network.eval()
+        if self.offset_settings is not None:
+            made = offset_model(self.offset_settings, self.seed)
+            self.offset_judge = type(made).load(folder / OFFSET, made.settings, seed=self.seed)
+
+    def check_base(self, recorded: dict[str, Any]) -> None:
+        """Check that the weights of the base are those the judge was made from.
+
+        Raises:
+            ArtifactError: Stating both hashes.
+        """
+        expected, found = recorded.get("sha256"), (self.source.base or {}).get("sha256")
+        if expected != found:
+            raise ArtifactError(
+                f"this judge was made from weights with SHA-256 {expected}, and {self.settings.name} has {found}; "
+                "install or name the weights it was made from"
+            )
+
+    def set_delta(self, delta: Tensors, *, place: str) -> Self:
+        """Set adapters, biases and head made elsewhere, on the backbone that the settings name.
+
+        Raises:
+            ArtifactError: If they are those of another network.
+        """
+        self.delta = delta
+        network = self.initial_network(rank=adapters.rank_of(delta))
+        adapters.fill_adapter(network, delta, place=place)
+        self.network, self._engine = (adapters.merge_adapter(network) if self.merges else network).eval(), None
+        return self
+
+    @classmethod
+    def averaged(cls, members: Sequence[Self]) -> Self:
+        """Return one member with the mean of the weights of several (Wortsman et al. 2022, "Model soups").
+
+        Adapters are joined so that the mean is exact: k of rank r become one of rank k r.
+        """
+        first = members[0]
+        first.records = []
+        if deltas := [member.delta for member in members if member.delta is not None]:
+            return first.set_delta(adapters.averaged_adapters(deltas), place="the mean of the members")
+        states = [member.fitted.state_dict() for member in members]
+        mean = {
+            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[0].items()
+        }
+        first.fitted.load_state_dict(mean)
+        return first
+
+
+def _save_tensors(tensors: Tensors, file: Path) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)

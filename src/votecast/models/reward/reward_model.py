@@ -1,0 +1,357 @@
+"""The reward family: a reward model scores each answer, and a link turns the gap between two scores into votes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+
+from votecast.calibration.score_link import Link, LinkSettings, fit_link
+from votecast.config import Settings
+from votecast.data.battles import Battles
+from votecast.errors import JudgeError, UnscoredRowsError
+from votecast.features.style import length_gap
+from votecast.inference.engine import devices_of, dtype_of
+from votecast.models.neural.backbone import Source
+from votecast.models.neural.causal_model import CausalModel
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.neural_model import BASE
+from votecast.models.neural.pair_network import PairNetwork
+from votecast.models.neural.quantization import compute_type, set_compute_type
+from votecast.models.neural.settings import CausalSettings
+from votecast.models.reward.reward_network import (
+    ClassifierReward,
+    RewardNetwork,
+    load_reward,
+    reward_source,
+    tokenizer_of,
+)
+from votecast.models.reward.reward_scores import AnswerScores, Memo, RewardPrepared, Rows, score_answers
+from votecast.models.reward.score_cache import ScoreCache
+from votecast.models.stacking import inner_folds
+from votecast.text.encoder import Encoded, TextEncoder
+from votecast.text.sequences import Sequences
+from votecast.text.settings import TextSettings
+from votecast.text.tokenization import Tokenizer
+from votecast.text.truncation import Cut
+from votecast.types import Probabilities, Run
+
+LINK = "link.json"
+
+
+_TEXT = {"template": "chat", "cut": "drop_turns", "max_length": 2048}
+
+
+class RewardSettings(CausalSettings):
+    """Settings of the reward judge, which reads (prompt, answer) and gives it one number.
+
+    Args:
+        name: Besides what every family in torch takes, the folder or name of an InternLM2 reward model.
+        adapter: None takes the model as it is, which must be a reward model; only the link learns from votes. If set,
+            low-rank adapters and the head are trained on decided votes, by the likelihood of Bradley and Terry (1952).
+        link: From the gap between two rewards to three probabilities.
+        link_share: With an adapter, about the share of the rows, by whole groups of one prompt, that the network is not
+            trained on and on which the link is fitted; without one, the link is fitted on all rows.
+        text: With template chat, the tokenizer's own chat template writes the whole sequence; where it has none,
+            ChatML does, between the tokenizer's beginning and end of a text.
+    """
+
+    name: str = "smollm2"
+    link: LinkSettings = LinkSettings()
+    link_share: float = Field(0.2, gt=0, le=0.5)
+    text: TextSettings = TextSettings.parse(_TEXT)
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _over_defaults(cls, text: object) -> object:
+        """Keep the defaults of this class for settings of the text that are not given."""
+        return _TEXT | dict(text) if isinstance(text, Mapping) else text
+
+    @model_validator(mode="after")
+    def _one_answer_a_sequence(self) -> Self:
+        if self.text.template in ("tags", "question"):
+            raise ValueError(
+                f"text.template is {self.text.template}, which holds both answers in a sequence, and a reward is given "
+                "to one; allowed are chat, segments and labels"
+            )
+        return self
+
+
+class RewardModel(CausalModel):
+    """Any reward model, with a link from the gap between two rewards to three probabilities.
+
+    Without an adapter nothing is trained but the link, and the model is usable with a link that was not fitted, such as
+    `votecast.calibration.score_link.DEFAULT_LINK`, as soon as `link` is set. Its folder then names the weights by their
+    hash and does not hold them. The order of the answers does not matter, by construction.
+
+    Args:
+        settings: Settings of the family.
+        seed: Seed of every draw.
+    """
+
+    settings_type: ClassVar[type[Settings]] = RewardSettings
+    settings: RewardSettings
+    packages: ClassVar[tuple[str, ...]] = (*CausalModel.packages, "sentencepiece", "scipy")
+
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
+        self.cache: ScoreCache | None = None
+        self._head: Tensor | None = None
+        self._expected: dict[str, Any] | None = None
+        self._unused: Memo | None = None
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the model comes from; one from the hub stays at the commit that the judge was made with."""
+        made_with = (self._expected or {}).get("revision")
+        return reward_source(self.settings.name, self.settings.revision or made_with)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return tokenizer_of(self.source)
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """The encoder of battles as chats; a chat template of the tokenizer writes the whole sequence.
+
+        Raises:
+            JudgeError: If there is neither a template nor a token that ends a text.
+        """
+        settings = self.settings.text
+        if settings.template == "chat":
+            whole = self.tokenizer.render([("", "")]) is not None
+            eos = (not whole) if settings.eos is None else settings.eos
+            bos = False if whole and settings.bos is None else settings.bos
+            settings = settings.model_copy(update={"bos": bos, "eos": eos})
+        return TextEncoder(self.tokenizer, settings)
+
+    @property
+    def base(self) -> dict[str, Any] | None:
+        """Name and hash of the weights; the folder of this member does not hold them."""
+        return self.source.base
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the network itself learns from votes."""
+        return self.settings.adapter is not None
+
+    @property
+    def can_be_averaged(self) -> bool:
+        """Whether weights can be averaged: rewards and links on scales of their own have no mean."""
+        return False
+
+    @property
+    def fitted(self) -> PairNetwork:
+        """The network; one that is not trained is loaded at the first use.
+
+        Raises:
+            JudgeError: If it is trained, before the first `fit`.
+            ArtifactError: If the weights are not those the judge was made with.
+        """
+        if self.network is None and not self.is_trained:
+            if self._expected is not None:
+                self.check_base(self._expected)
+            self.network = self.initial_network().eval()
+        return super().fitted
+
+    def load_backbone(self) -> Any:
+        """Load the model as it is before training; its head, if it has one, is kept for `wrap`."""
+        held = self.settings
+        head_given = not self.is_trained and not self.source.tiny
+        model, self._head = load_reward(self.source, self.load_options, dropout=held.dropout, head_given=head_given)
+        return set_compute_type(held.compute, model)
+
+    def wrap(self, backbone: Any) -> PairNetwork:
+        """Make the network around the model, with the head it came with."""
+        if self._head is None:
+            return ClassifierReward(backbone)
+        network = RewardNetwork(backbone)
+        with torch.no_grad():
+            network.score.weight.copy_(self._head)
+        return network
+
+    def prepare(self, battles: Battles) -> RewardPrepared:
+        """Tokenize battles once, for all folds."""
+        wanted = self.settings.link.length or (self.link is not None and self.link.has_length)
+        length = length_gap(battles) if wanted else None
+        tokens = self.text.tokenize(battles)
+        return RewardPrepared(tokens, length=length, maker=None if self.is_trained else self)
+
+    def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
+        """Return (prompt, A) and (prompt, B) of each battle."""
+        return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
+
+    def truncation(self, prepared: NeuralPrepared) -> Cut:
+        """Return what was truncated of the prompt beside A, of A and of B."""
+        one, two = (part.cut for part in self.encode_battles(prepared))
+        return Cut.of_answers(one, two)
+
+    def fit(
+        self,
+        prepared: Any,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: Rows | None = None,
+        run: Run = Run(),
+    ) -> Self:
+        """Fit the link on votes, and before it the network on others, if there is an adapter to train.
+
+        Args:
+            prepared: What `prepare` made of n battles.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+            groups: Rows of one group share a prompt; network and link are fitted on different groups.
+            run: Folder of checkpoints; those of a killed run are resumed.
+
+        Raises:
+            ConfigError: If the model cannot be loaded.
+            DataError: If there are too few votes for the link.
+            JudgeError: If a battle cannot be scored, or there are no decided votes to train on.
+        """
+        groups = np.arange(len(prepared)) if groups is None else groups
+        rows = np.arange(len(prepared))
+        if self.is_trained:
+            held = inner_folds(groups, max(2, round(1 / self.settings.link_share)), self.seed) == 0
+            self._fit_network(prepared, targets, weights, groups, np.flatnonzero(~held), run)
+            rows = np.flatnonzero(held)
+        part = prepared.take(rows)
+        self.link = fit_link(
+            self.gap(part),
+            targets[rows],
+            weights[rows],
+            method=self.settings.link.method,
+            form=part.length,
+            groups=np.unique(groups[rows], return_inverse=True)[1],
+        )
+        return self
+
+    def predict(self, prepared: Any) -> Probabilities:
+        """Return uncalibrated probabilities of shape (n, 3).
+
+        Raises:
+            UnscoredRowsError: If some battles cannot be scored.
+            JudgeError: Without a link.
+        """
+        if self.link is None:
+            raise JudgeError(
+                "this reward judge has no link from rewards to votes; call fit, load a judge, or take recipe:NAME for "
+                "the default link"
+            )
+        if not len(prepared):
+            return np.zeros((0, 3))
+        return self.link.predict(self.gap(prepared), prepared.length)
+
+    def predict_views(self, prepared: Any) -> NDArray[np.float64]:
+        """Return the same as one view, shape (n, 1, 3)."""
+        return self.predict(prepared)[:, None]
+
+    def gap(self, prepared: RewardPrepared) -> NDArray[np.float64]:
+        """Return the reward of a minus the reward of b, shape (n,).
+
+        Raises:
+            UnscoredRowsError: If some battles cannot be scored.
+        """
+        scores = self.answer_scores(prepared)
+        return np.asarray(scores[:, 0] - scores[:, 1])
+
+    def answer_scores(self, prepared: RewardPrepared) -> NDArray[np.float64]:
+        """Return the rewards of both answers of each battle, shape (n, 2); each distinct sequence is scored once.
+
+        Raises:
+            UnscoredRowsError: If some battles cannot be scored.
+        """
+        found = self.answers(prepared)
+        if found.reasons:
+            if not self.is_trained:
+                self._scorer(prepared)._unused = prepared.memo  # a caller may ask again for the other rows
+            raise UnscoredRowsError(found.reasons, len(prepared))
+        return found.scores
+
+    def answers(self, prepared: RewardPrepared) -> AnswerScores:
+        """Return the rewards of both answers, and the reason for each battle that cannot be scored."""
+        scorer = self._scorer(prepared)
+        if scorer is not self:
+            return scorer.answers(prepared)
+        if self._unused is not None:
+            prepared.memo.rewards.update(self._unused.rewards)
+            self._unused = None
+        memo = Memo() if self.is_trained else prepared.memo  # every trained network has its own rewards
+        return score_answers(prepared, self.encode_battles, self._encode, memo, self.cache)
+
+    @property
+    def computes_in(self) -> str:
+        """Precision and device of the rewards, once every `auto` is resolved."""
+        device = devices_of(self.settings.inference)[0]
+        kind = dtype_of(self.settings.inference, device)
+        return f"{kind} on {device.type}, weights of few bits in {compute_type(self.settings.compute)}"
+
+    def about_scores(self) -> dict[str, Any]:
+        """Return what rewards depend on beside the texts, JSON-able."""
+        held, base = self.settings, self.base or {}
+        return {
+            "family": "reward",
+            "model": held.name,
+            "revision": base.get("revision"),
+            "sha256": base.get("sha256"),
+            "template": held.text.template,
+            "cut": held.text.cut,
+            "seed": self.seed,
+            "settings": held.dump() | {"revision": base.get("revision") or held.revision},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the link, and what was trained; other weights are named by their hash."""
+        if self.link is None:
+            raise JudgeError("this reward judge has no link from rewards to votes, so there is nothing to save")
+        (folder / LINK).write_text(json.dumps(self.link.to_dict(), indent=2) + "\n", "utf-8")
+        if self.is_trained:
+            super().save(folder)
+        else:
+            (folder / BASE).write_text(json.dumps(self._expected or self.base, indent=2) + "\n", "utf-8")
+
+    def _restore(self, folder: Path) -> None:
+        self.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
+        if self.is_trained:
+            super()._restore(folder)
+        else:
+            self._expected = json.loads((folder / BASE).read_text("utf-8"))
+
+    def _fit_network(
+        self,
+        prepared: RewardPrepared,
+        targets: Probabilities,
+        weights: NDArray[np.float64],
+        groups: Rows,
+        rows: Rows,
+        run: Run,
+    ) -> None:
+        """Train on the decided part of the votes in some rows; a tie does not say which answer is better."""
+        decided = targets[:, 0] + targets[:, 1]
+        rows = rows[(decided[rows] > 0) & (weights[rows] > 0)]
+        if not len(rows):
+            raise JudgeError(
+                "there are no decided votes to train a reward on; give votes of which some name a or b, or "
+                "remove model.adapter to fit the link alone"
+            )
+        share = decided[rows, None]
+        won = np.concatenate([targets[rows, :2] / share, np.zeros((len(rows), 1))], axis=1)
+        super().fit(prepared.take(rows), won, weights[rows] * share[:, 0], groups[rows], run)
+
+    def _scorer(self, prepared: RewardPrepared) -> RewardModel:
+        """The member whose network scores: the one that prepared the battles, where both score alike."""
+        maker: RewardModel | None = prepared.maker
+        if maker is None or maker is self or self.is_trained or self.network is not None or self.cache is not None:
+            return self
+        return maker if (maker.settings, maker.seed) == (self.settings, self.seed) else self
+
+    def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
+        return self.start_engine().encode(sequences, pad_id=self.pad_id)

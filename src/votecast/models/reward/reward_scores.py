@@ -1,0 +1,193 @@
+"""Scores of prepared battles: each distinct sequence is scored once, and rows that cannot be scored get a reason.
+
+`RewardModel.answers` calls it with the encoder and the network of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from votecast.errors import JudgeError
+from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.reward.score_cache import ScoreCache
+from votecast.text.encoder import Encoded
+from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
+
+if TYPE_CHECKING:
+    from votecast.models.reward.reward_model import RewardModel
+
+_COMMITTED = 256
+"""Sequences between two writes to a cache."""
+
+Rows = NDArray[np.int64]
+Score = Callable[[Sequences], NDArray[np.float32]]
+"""From m sequences to their rewards, shape (m, 1)."""
+Encode = Callable[[NeuralPrepared], tuple[Encoded, ...]]
+"""From m battles to their sequences with a and with b."""
+
+
+@dataclass
+class Memo:
+    """Known rewards, by content.
+
+    Args:
+        rewards: Finite rewards.
+        reasons: Why a content has no reward.
+    """
+
+    rewards: dict[bytes, float] = field(default_factory=dict)
+    reasons: dict[bytes, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RewardPrepared(NeuralPrepared):
+    """Tokenized battles, with what is known of their rewards.
+
+    Args:
+        length: How much longer answer a is than b, shape (n,); None where the link does not read it.
+        memo: Rewards found so far; all parts of the same battles share them.
+        maker: The member that prepared them, where its network is not trained: all members score with that one.
+    """
+
+    length: NDArray[np.float64] | None = None
+    memo: Memo = field(default_factory=Memo)
+    maker: RewardModel | None = None
+
+    def take(self, indices: ArrayLike) -> RewardPrepared:
+        """Return the battles at these positions, in this order."""
+        rows = np.asarray(indices, dtype=np.int64)
+        length = None if self.length is None else self.length[rows]
+        return type(self)(self.tokens.take(rows), length=length, memo=self.memo, maker=self.maker)
+
+
+@dataclass(frozen=True)
+class AnswerScores:
+    """Rewards of the answers of n battles.
+
+    Args:
+        scores: The rewards of a and b, shape (n, 2); not numbers where a battle cannot be scored.
+        reasons: Why, for each of these battles.
+        cut: What was truncated of the others.
+    """
+
+    scores: NDArray[np.float64]
+    reasons: dict[int, str]
+    cut: Cut
+
+
+def score_answers(
+    prepared: NeuralPrepared, encode: Encode, score: Score, memo: Memo, cache: ScoreCache | None = None
+) -> AnswerScores:
+    """Score both answers of every battle; a battle with one score is as one without, since one is of no use.
+
+    Args:
+        prepared: n battles.
+        encode: From battles to their sequences; it may refuse some with a JudgeError.
+        score: Called with distinct sequences, the longest first.
+        memo: Known rewards; new ones are added.
+        cache: A file that is read first and extended.
+
+    Raises:
+        JudgeError: If the network fails for another reason than one sequence being too long for the memory.
+    """
+    parts, reasons = _encode_parts(prepared, np.arange(len(prepared)), encode)
+    rows = np.concatenate([np.arange(0), *(rows for rows, _ in parts)])  # battles that could be encoded, m of them
+    scores, m = np.full((len(prepared), 2), np.nan), len(rows)
+    if m:
+        sides = [Sequences.concat([pair[side].sequences for _, pair in parts]) for side in (0, 1)]
+        values, failed = score_sequences(Sequences.concat(sides), score, memo, cache)
+        scores[rows] = values.reshape(2, m).T
+        for place, reason in failed.items():
+            reasons.setdefault(int(rows[place % m]), f"answer {'ab'[place // m]}: {reason}")
+    if reasons:
+        scores[list(reasons)] = np.nan
+    kept = np.array([row not in reasons for row in rows.tolist()], dtype=np.bool_)
+    cut = Cut.concat([Cut.of_answers(pair[0].cut, pair[1].cut) for _, pair in parts])
+    return AnswerScores(scores, reasons, cut.take(np.flatnonzero(kept)))
+
+
+def _encode_parts(
+    prepared: NeuralPrepared, rows: Rows, encode: Encode
+) -> tuple[list[tuple[Rows, tuple[Encoded, ...]]], dict[int, str]]:
+    """Encode battles; what the template refuses is halved until the rows are known that it refuses."""
+    part = prepared if len(rows) == len(prepared) else prepared.take(rows)
+    try:
+        return [(rows, encode(part))] if len(rows) else [], {}
+    except JudgeError as error:
+        if len(rows) == 1:
+            return [], {int(rows[0]): str(error)}
+    one, two = (_encode_parts(prepared, half, encode) for half in np.array_split(rows, 2))
+    return one[0] + two[0], one[1] | two[1]
+
+
+def score_sequences(
+    sequences: Sequences, score: Score, memo: Memo, cache: ScoreCache | None = None
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Score sequences, each content once.
+
+    What is computed together depends on the contents alone, not on their order, so that swapped answers get the same
+    rewards to the last bit.
+
+    Args:
+        sequences: n rows of token ids.
+        score: Called with distinct sequences, the longest first.
+        memo: Known rewards; new ones are added.
+        cache: A file that is read first and extended.
+
+    Returns:
+        Rewards of shape (n,), not a number where there is none, and the reason for each of these rows.
+
+    Raises:
+        JudgeError: If the network fails for another reason than one sequence being too long for the memory.
+    """
+    contents = [_content(sequences, row) for row in range(len(sequences))]
+    first = {content: row for row, content in reversed(list(enumerate(contents)))}
+    new = [content for content in first if content not in memo.rewards and content not in memo.reasons]
+    if cache is not None and new:
+        memo.rewards |= cache.find(new)
+        new = [content for content in new if content not in memo.rewards]
+    new.sort(key=lambda content: (-len(content), content))
+    step = len(new) if cache is None else _COMMITTED
+    for start in range(0, len(new), max(step, 1)):
+        part = new[start : start + step]
+        _score_distinct(sequences.take([first[content] for content in part]), part, score, memo)
+        if cache is not None:
+            cache.add((content, memo.rewards[content]) for content in part if content in memo.rewards)
+    values = np.array([memo.rewards.get(content, np.nan) for content in contents], np.float64)
+    return values, {row: memo.reasons[content] for row, content in enumerate(contents) if content in memo.reasons}
+
+
+def _score_distinct(part: Sequences, contents: list[bytes], score: Score, memo: Memo) -> None:
+    """Score distinct sequences, longest first; those that do not fit in memory are left out one by one."""
+    start = 0
+    while start < len(contents):
+        try:
+            found = score(part.take(np.arange(start, len(contents))))[:, 0].astype(np.float64)
+        except JudgeError as error:
+            if not isinstance(error.__cause__, torch.OutOfMemoryError):
+                raise
+            memo.reasons[contents[start]] = str(error)
+            start += 1
+            continue
+        for content, reward in zip(contents[start:], found.tolist(), strict=True):
+            if np.isfinite(reward):
+                memo.rewards[content] = reward
+            else:
+                memo.reasons[content] = f"its reward is {reward}, which is not a finite number"
+        return
+
+
+def _content(sequences: Sequences, row: int) -> bytes:
+    start, stop = int(sequences.offsets[row]), int(sequences.offsets[row + 1])
+    ids = np.ascontiguousarray(sequences.ids[start:stop], np.int32).tobytes()
+    if sequences.types is None:
+        return ids
+    return ids + hashlib.sha256(sequences.types[start:stop].tobytes()).digest()

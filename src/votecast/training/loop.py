@@ -1,0 +1,320 @@
+"""The training loop of all neural judges in torch: steps, evaluations, weight averages, checkpoints, resume.
+
+`models.neural` calls `train_network` once per member; a killed training resumes to the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from votecast.config import machine
+from votecast.training.checkpoints import Checkpoints
+from votecast.training.network import TrainableNetwork
+from votecast.training.optimizer import make_optimizer, make_schedule, moments_of, restore_moments
+from votecast.training.precision import choose_precision
+from votecast.training.processes import Processes
+from votecast.training.settings import Interval, TrainingSettings
+from votecast.training.sharding import gather_tensors, match_placement, trained_state, write_tensors
+from votecast.training.step import Stepper, StepResult, evaluate
+from votecast.training.tracking import History, Journal, Record, Trackers
+from votecast.training.training_rows import Data, Rows, StepPlan
+from votecast.types import Run
+
+logger = logging.getLogger(__name__)
+_FREE = {"keep", "max_tokens", "report_to", "valid_share"}
+"""Settings that may change when a training is resumed."""
+
+Tensors = dict[str, Tensor]
+
+
+def train_network(
+    network: TrainableNetwork, train: Data, valid: Data | None, settings: TrainingSettings, *, seed: int, run: Run
+) -> History:
+    """Train a network, or resume a training that was killed.
+
+    The same arguments give the same weights and the same records, bit for bit on the CPU, however often the process was
+    killed on the way, as long as `run.folder` stays.
+
+    Args:
+        network: Its forward takes what `train.examples.batch` gives and returns log-probabilities of shape
+            (rows, views, 3), every view in the battle's own order.
+        train: Rows to learn from.
+        valid: Rows that choose the weights; None keeps the last (or averaged) ones.
+        settings: How to train.
+        seed: Of the order of rows and of dropout.
+        run: Folder of checkpoints and metrics.jsonl, and the progress callback.
+
+    Returns:
+        The records of metrics.jsonl and the step of the kept weights, which the network has now, in evaluation mode.
+
+    Raises:
+        JudgeError: If a loss, gradient, label or prediction is not a number, or a single row does not fit in memory.
+        ConfigError: If a setting does not suit the network or machine, or the folder holds another training.
+        ArtifactError: If the disk refuses.
+    """
+    processes = Processes()
+    machine.keep_memory()
+    machine.set_threads(processes.count)
+    devices = [processes.device] if processes.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), processes.hold(network, settings) as held:
+        return _Training(held, train, valid, settings, seed, run, processes).finish()
+
+
+@dataclass
+class _State:
+    """Everything that a checkpoint holds and that is not a tensor."""
+
+    max_tokens: int
+    step: int = 0
+    tokens: int = 0
+    loss: float = 0.0
+    losses: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    stale: int = 0
+    stopped: bool = False
+    finished: bool = False
+
+
+class _Training:
+    def __init__(
+        self,
+        network: TrainableNetwork,
+        train: Data,
+        valid: Data | None,
+        settings: TrainingSettings,
+        seed: int,
+        run: Run,
+        processes: Processes,
+    ) -> None:
+        self.network, self.train, self.valid, self.settings = network, train, valid, settings
+        self.run, self.processes = run, processes
+        if settings.gradient_checkpointing:
+            network.gradient_checkpointing_enable()
+        self.plan = StepPlan(
+            costs=train.examples.costs,
+            rows=settings.batch_size * processes.count,
+            epochs=settings.epochs,
+            most=settings.max_steps,
+            bucketing=settings.bucketing,
+            seed=seed,
+            group=settings.group if settings.order == "length" else None,
+        )
+        self.precision = choose_precision(settings.precision, processes.device)
+        self.optimizer = make_optimizer(network, settings)
+        self.rate_factor = make_schedule(settings, self.plan.steps)
+        self.stepper = Stepper(
+            network, train, self.optimizer, settings, precision=self.precision, processes=processes, seed=seed
+        )
+        self.weights = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.average = WeightAverage(self.weights, settings)
+        self.best: Tensors = {}
+        self.state = _State(max_tokens=settings.max_tokens)
+        recipe = self._recipe(seed)
+        self.checkpoints = Checkpoints(run.folder, keep=settings.keep, recipe=recipe) if run.folder else None
+        self.journal = Journal(run.folder if processes.is_first else None, self._restore())
+        self.trackers = Trackers(settings.report_to if processes.is_first else (), run.folder, settings.dump())
+
+    def finish(self) -> History:
+        """Train the steps that are left, and write the chosen weights into the network."""
+        state, began, before = self.state, time.monotonic(), self.state.tokens
+        while not self._is_over():
+            steps = self.plan.epoch(state.step // self.plan.epoch_steps)
+            for rows in steps[state.step % self.plan.epoch_steps :]:
+                self._step(rows)
+                self.run.progress("training steps", state.step, self.plan.steps)
+                if self._is_over():
+                    break
+        if not state.finished:
+            speed = (state.tokens - before) / max(time.monotonic() - began, 1e-9)
+            logger.info("trained %d steps at %.0f tokens a second", state.step, speed)
+            state.finished = True
+            if not self.best:
+                with self.average.applied():
+                    self.best = gather_tensors(trained_state(self.network), copy=True)
+            write_tensors(trained_state(self.network), self.best)
+            self._save({"weights": self.best})
+        self.trackers.finish()
+        return History(self.journal.records, state.best_step, state.best)
+
+    def _is_over(self) -> bool:
+        return self.state.finished or self.state.stopped or self.state.step >= self.plan.steps
+
+    def _step(self, rows: Rows) -> None:
+        state, settings = self.state, self.settings
+        factor = self.rate_factor(state.step)
+        done = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=factor)
+        self.average.after_step()
+        state.step += 1
+        state.max_tokens = done.budget
+        state.tokens += int(self.plan.costs[rows].sum())
+        state.loss, state.losses = state.loss + done.loss, state.losses + 1
+        if self._is_due(settings.log_every):
+            self._log(done, settings.learning_rate * factor)
+        if self._is_due(settings.eval_every):
+            self._evaluate()
+        save_every = settings.save_every or ("group" if settings.order == "length" else settings.eval_every)
+        if self._is_due(save_every) and state.step < self.plan.steps:
+            moments = moments_of(self.optimizer, self.weights)
+            weights = trained_state(self.network)
+            self._save({"weights": weights, "optimizer": moments, "average": self.average.tensors(), "best": self.best})
+
+    def _is_due(self, every: Interval) -> bool:
+        if every == "group":
+            return self.plan.ends_group(self.state.step)
+        steps = self.plan.epoch_steps if every == "epoch" else every
+        return self.state.step % steps == 0 or self.state.step == self.plan.steps
+
+    def _log(self, done: StepResult, rate: float) -> None:
+        state = self.state
+        figures = {"loss": state.loss / state.losses, "learning_rate": rate, "grad_norm": done.norm}
+        self._record({**figures, "tokens": state.tokens})
+        state.loss, state.losses = 0.0, 0
+
+    def _record(self, figures: Record) -> None:
+        record = {"step": self.state.step, "epoch": round(self.state.step / self.plan.epoch_steps, 6), **figures}
+        self.journal.add(record)
+        self.trackers.add(record)
+
+    def _evaluate(self) -> None:
+        """Measure the weights on the validation rows; keep the best, and stop if there were none better for long."""
+        self.average.before_evaluation()
+        if self.valid is None:
+            return
+        state = self.state
+        with self.average.applied():
+            figures = evaluate(
+                self.network,
+                self.valid,
+                budget=state.max_tokens,
+                precision=self.precision,
+                processes=self.processes,
+                place=f"step {state.step}",
+            )
+            found, patience = figures["log_loss"], self.settings.patience
+            is_better = state.best is None or found < state.best - self.settings.threshold
+            state.stale = 0 if is_better else state.stale + 1
+            if state.best is None or found < state.best:
+                state.best, state.best_step = found, state.step
+                self.best = gather_tensors(trained_state(self.network), copy=True)
+            state.stopped = patience is not None and state.stale >= patience
+        self._record(figures)
+
+    def _save(self, groups: Mapping[str, Tensors]) -> None:
+        if self.checkpoints is None:
+            return
+        gathered = {name: gather_tensors(tensors, keep=self.processes.is_first) for name, tensors in groups.items()}
+        if self.processes.is_first:
+            state = asdict(self.state) | {
+                "records": self.journal.records,
+                "scaler": self.stepper.scaler.state_dict(),
+                "overflows": self.stepper.overflows,
+            }
+            self.checkpoints.save(self.state.step, gathered, state)
+        self.processes.wait()
+
+    def _restore(self) -> list[Record]:
+        """Resume from the newest checkpoint and return its records; without one, none."""
+        if self.checkpoints is None:
+            return []
+        checkpoint = self.checkpoints.latest()
+        self.processes.wait()
+        if self.processes.is_first:
+            self.checkpoints.clean(checkpoint)
+        if checkpoint is None:
+            return []
+        state = checkpoint.state
+        asked = self.state.max_tokens
+        self.state = _State(**{key: state[key] for key in asdict(self.state)})
+        self.state.max_tokens = min(asked, self.state.max_tokens)
+        write_tensors(trained_state(self.network), checkpoint.tensors("weights"))
+        restore_moments(self.optimizer, self.weights, checkpoint.tensors("optimizer"))
+        self.average.restore(checkpoint.tensors("average"), self.state.step)
+        self.best = checkpoint.tensors("best")
+        self.stepper.scaler.load_state_dict(state["scaler"])
+        self.stepper.overflows = state["overflows"]
+        logger.info("resuming after step %d of %s", self.state.step, checkpoint.path)
+        records: list[Record] = state["records"]
+        return records
+
+    def _recipe(self, seed: int) -> dict[str, object]:
+        shapes = {name: [*p.shape, p.requires_grad] for name, p in self.network.named_parameters()}
+        rows = hashlib.sha256()
+        for data in (self.train, self.valid):
+            for values in (data.examples.costs, data.targets, data.weights) if data else ():
+                rows.update(values.tobytes())
+        asked = self.settings.model_dump(mode="json", exclude=_FREE)
+        facts = {"seed": seed, "processes": self.processes.count, "network": shapes, "rows": rows.hexdigest()}
+        return asked | facts
+
+
+class WeightAverage:
+    """The weights that are evaluated and kept: current, moving average, or mean over the last evaluations.
+
+    Args:
+        weights: The trained parameters by name; written only within `applied`.
+        settings: Which average.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], settings: TrainingSettings) -> None:
+        self._weights, self._settings = weights, settings
+        self._updates = 0
+        self._snapshots: list[Tensors] = [_copy(weights)] if settings.average == "ema" else []
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Update the moving average (Polyak and Juditsky, 1992), at first faster so that the start is forgotten."""
+        if self._settings.average != "ema":
+            return
+        self._updates += 1
+        decay = min(self._settings.average_decay, (1 + self._updates) / (10 + self._updates))
+        for name, mean in self._snapshots[0].items():
+            mean.lerp_(self._weights[name].detach(), 1 - decay)
+
+    def before_evaluation(self) -> None:
+        """Add the weights to the mean over the last evaluations (Izmailov et al., 2018)."""
+        if self._settings.average == "last":
+            self._snapshots = [*self._snapshots, _copy(self._weights)][-self._settings.average_last :]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give the network the averaged weights within this context."""
+        if not self._snapshots:
+            yield
+            return
+        current, parts = _copy(self._weights), self._snapshots
+        self._write({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
+        try:
+            yield
+        finally:
+            self._write(current)
+
+    def tensors(self) -> Tensors:
+        """Return the state of the average, for a checkpoint."""
+        return {f"{at}.{name}": value for at, part in enumerate(self._snapshots) for name, value in part.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """Continue from what `tensors` gave after this many steps."""
+        self._updates = updates
+        parts: dict[int, Tensors] = {}
+        for key, value in tensors.items():
+            at, _, name = key.partition(".")
+            parts.setdefault(int(at), {})[name] = match_placement(value, self._weights[name]).clone()
+        self._snapshots = [parts[at] for at in sorted(parts)]
+
+    @torch.no_grad()
+    def _write(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self._weights[name].copy_(value)
+
+
+def _copy(tensors: Mapping[str, Tensor]) -> Tensors:
+    return {name: value.detach().clone() for name, value in tensors.items()}
