@@ -21,7 +21,7 @@ from votecast.judges.cascade_thresholds import NOTCHES, Goal, Routing, Trial, ch
 from votecast.judges.recipe import load_recipe
 from votecast.models import registry
 from votecast.testing import check_judge
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(0.001, 1)).map(
     lambda x: x / ((x[:, 0] + x[:, 1]) + x[:, 2])[:, None]
@@ -233,6 +233,6 @@ def test_votes_that_do_not_count_are_left_out_and_unknown_prompts_are_named(judg
     assert "40 calibration votes of weight 0 are left out" in made.notes["limits"]
     assert made.notes["unknown_prompts"] == [judges[1].name]
     rule = fit_rule(made, next(simulate(rows=60, seed=3, batch=60))[0], error=0.4, confidence=0.9)
-    assert any("leaks are looked for in part" in note for note in rule.notes)
+    assert any("leaks are checked in part" in note for note in rule.notes)
     with pytest.raises(DataError, match="49 calibration votes are too few"):
         cascade(judges, idle + counted[:49], **options)

@@ -30,7 +30,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
 from votecast.splits import PromptHashes, union_hashes
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Progress, no_progress, swap_columns
 
 SEED: Final = 42
@@ -319,7 +319,7 @@ def _check_leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_
     found = []
     for label, judge in judges.items():
         if judge.prompt_hashes is None:
-            found.append(f"leaks are not looked for in {label}: it keeps no hashes of its training prompts")
+            found.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
             continue
         rows = judge.prompt_hashes.overlap(battles)
         share = f"{len(rows)} of {len(battles)} calibration votes are on prompts on which {label} was trained"

@@ -1,4 +1,7 @@
-"""Features of battles: what each answer looks like, what the prompt asks, what the answers share."""
+"""Compute the features of battles: what each response looks like, what both share.
+
+The baseline trains on them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.features.characters import hashed_runs
-from votecast.features.codes import texts_of
-from votecast.features.grams import hashed_terms
+from votecast.features.characters import hashed_runs, texts_of
 from votecast.features.overlap import overlap_of
-from votecast.features.style import Reading, style_of
+from votecast.features.style import ReadText, style_of
+from votecast.features.words import hashed_terms
 
 LIMIT = 32_768
 """Characters of a turn that are looked at; its length is always known in full."""
@@ -93,7 +95,7 @@ def extract(battles: Battles, threads: int = 0) -> PairFeatures:
 
 def _extract(battles: Battles) -> PairFeatures:
     n = len(battles)
-    reading = Reading(texts_of([battles.column(name) for name in TEXT_COLUMNS], LIMIT))
+    reading = ReadText(texts_of([battles.column(name) for name in TEXT_COLUMNS], LIMIT))
     names, style = style_of(reading)
     prompt, a, b = style.reshape(3, n, len(names))
     with_a, with_b, both = overlap_of(reading, n)
