@@ -6,7 +6,7 @@ if (location.protocol === "file:") {
       this.frame = document.createElement("iframe")
       this.frame.hidden = true
       document.body.appendChild(this.frame)
-      const inner = this.frame.contentWindow
+      const inner = this.frame.contentWindow, base = new URL(url, location.href)
       inner.document.open()
       inner.document.write("<!doctype html><html><body></body></html>")
       inner.document.close()
@@ -14,11 +14,11 @@ if (location.protocol === "file:") {
       inner.importScripts = (...urls) => urls.reduce((last, each) => last.then(() => load(each)), Promise.resolve())
       const load = source => new Promise(done => {
         const script = inner.document.createElement("script")
-        script.src = new URL(source, url)
+        script.src = new URL(source, base)
         script.onload = script.onerror = done
         inner.document.body.appendChild(script)
       })
-      this.loaded = load(url)
+      this.loaded = load(base)
       this.onmessage = null
       this.addEventListener("message", event => this.onmessage && this.onmessage(event))
     }

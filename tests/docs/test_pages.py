@@ -84,6 +84,13 @@ def test_links_and_make_targets_exist() -> None:
         assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= set(targets)
 
 
+def test_files_that_contributing_names_exist() -> None:
+    text = (readme.ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    roots = (readme.ROOT, readme.ROOT / "src" / "votecast", readme.ROOT / "src" / "votecast" / "recipes")
+    for name in re.findall(r"`([\w/.]+\.(?:py|yaml))`", text):
+        assert "NAME" in name or any((root / name).exists() for root in roots), name
+
+
 def test_every_page_is_in_the_navigation_and_in_llms_txt() -> None:
     nav = str(yaml.safe_load((readme.ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])
     listed = (DOCS / "llms.txt").read_text("utf-8")
