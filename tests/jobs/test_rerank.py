@@ -380,7 +380,7 @@ def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out
         rerank_file(Longest(), rows, out)
     told: list[int] = []
     judge = Longest()
-    summary = rerank_file(judge, rows, out, resume=True, progress=told.append)
+    summary = rerank_file(judge, rows, out, resume=True, progress=lambda done, _: told.append(done))
     assert 0 < summary["reused"] == told[0] < told[-1] == 60
     assert bytes_of(out.parent) == bytes_of(out.parent.with_name("quiet"))
     again = Longest()

@@ -21,7 +21,7 @@ from votecast.config.extras import need
 from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from votecast.jobs.parts import Engine
+    from votecast.jobs.parts import PartsEngine
     from votecast.judges.trained import TrainedJudge
 
 STANDARD = "-"
@@ -54,7 +54,7 @@ Source = Annotated[str, Parameter(converter=_parse_source)]
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _ReadOptions:
     text: Literal["auto", "json", "plain"] = "auto"
     """Whether text columns hold JSON lists of turns or plain text; auto decides once per column."""
     bad_rows: Literal["error", "quarantine"] = "error"
@@ -77,7 +77,7 @@ class _Reading:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Reading(_Reading):
+class ReadOptions(_ReadOptions):
     """How a file is read, for verbs that only read."""
 
     format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
@@ -86,7 +86,7 @@ class Reading(_Reading):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ReadingInput(_Reading):
+class InputReadOptions(_ReadOptions):
     """How a file is read, for verbs whose --format is that of the output."""
 
     input_format: VoteFormat = "auto"
@@ -217,7 +217,7 @@ class Cluster:
         if part_rows is not None and not to_folder:
             raise ConfigError(f"--part-rows is for a folder of parts; {trailing}")
 
-    def engine(self, engine: str, name: str, judge: TrainedJudge) -> Engine | None:
+    def engine(self, engine: str, name: str, judge: TrainedJudge) -> PartsEngine | None:
         """Return the engine that does the work; None for this process."""
         if engine != "ray":
             return None
