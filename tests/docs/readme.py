@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import functools
+import importlib
 import io
 import os
 import re
@@ -170,6 +171,7 @@ def run_page(text: str, folder: Path, on_command: Callable[[Command, str], None]
         if title is not None:
             (folder / title).parent.mkdir(parents=True, exist_ok=True)
             (folder / title).write_text(content, "utf-8")
+            importlib.invalidate_caches()  # "." on sys.path is another folder for every page
         elif kind == "console":
             for command in commands(content):
                 words = command.words.replace("localhost:8000", service.removeprefix("http://"))
