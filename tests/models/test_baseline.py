@@ -126,7 +126,7 @@ def test_nothing_to_learn_from_is_refused(arena: Battles, n: int, weight: float)
 def test_before_the_first_fit_there_is_nothing(arena: Battles, tmp_path: Path) -> None:
     with pytest.raises(JudgeError, match="not been fitted"):
         BaselineModel().predict(arena[:1])
-    with pytest.raises(JudgeError, match="nothing to save"):
+    with pytest.raises(JudgeError, match="not been fitted"):
         BaselineModel().save(tmp_path)
 
 
