@@ -88,7 +88,7 @@ def contenders(network: Any, sequences: Any, precision: Any, threads: int) -> di
 
 def measure(network: Any, kind: str, precision: str, asked: argparse.Namespace) -> bool:
     """Print how the contenders do on one kind of sequences; whether outputs agree and packing pays."""
-    from votecast.text.prefixes import shared_prefixes
+    from votecast.text.batching import shared_prefixes
 
     sequences = sequences_of(kind, asked.rows, network.backbone.config.vocab_size)
     ready = contenders(network, sequences, precision, asked.threads)

@@ -151,7 +151,7 @@ def test_isotonic_curves_are_scikit_learns():
         assert curve == pytest.approx(oracle.predict(grid), abs=1e-9)
 
 
-def test_isotonic_never_says_never():
+def test_isotonic_never_predicts_0():
     p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.15, 0.15, 0.7], [0.7, 0.2, 0.1]])
     q = make_calibrator("isotonic").fit(p, one_hot(np.array([0, 1, 2, 0]))).transform(np.eye(3))
     assert q.min() > 0.01
@@ -182,7 +182,7 @@ def test_none_changes_nothing():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_forecasts_that_are_none_are_refused(method):
+def test_invalid_predictions_raise(method):
     broken = BOLD.copy()
     broken[3, 1] = np.nan
     with pytest.raises(DataError, match="row 4 of the probabilities"):
@@ -210,7 +210,7 @@ def test_most_need_ties(method):
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
-def test_a_calibrator_that_has_learnt_nothing_says_so(method):
+def test_a_calibrator_that_is_not_fitted_raises(method):
     with pytest.raises(JudgeError, match="has not been fitted"):
         make_calibrator(method).transform(BOLD)
     with pytest.raises(JudgeError, match="has not been fitted"):
@@ -231,7 +231,7 @@ def test_a_calibrator_that_has_learnt_nothing_says_so(method):
         ("isotonic", {}, {k: np.array([0.5, 0.4]) for k in ("answer_x", "answer_y", "tie_x", "tie_y")}),
     ],
 )
-def test_a_damaged_state_is_refused(method, config, arrays):
+def test_a_damaged_state_raises(method, config, arrays):
     with pytest.raises((ValueError, KeyError)):
         make_calibrator(method).from_state(config, arrays)
 

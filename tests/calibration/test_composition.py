@@ -81,7 +81,7 @@ def test_a_chain_in_a_chain_is_one_chain():
     assert np.array_equal(inner.transform(P), by_hand)
 
 
-def test_what_is_missing_is_said():
+def test_what_is_missing_raises():
     grouped = Grouped("language", "temperature")
     with pytest.raises(JudgeError, match="has not been fitted"):
         grouped.transform(P, GROUPS)

@@ -160,9 +160,9 @@ def test_the_order_in_which_answers_were_shown_plays_no_part_in_the_fit(method):
     gap, votes = arena(method, 200)
     form = np.random.default_rng(0).normal(size=200)
     flipped = np.random.default_rng(1).random(200) < 0.5
-    sign, turned = np.where(flipped, -1, 1), np.where(flipped[:, None], swap_columns(votes), votes)
+    sign, swapped = np.where(flipped, -1, 1), np.where(flipped[:, None], swap_columns(votes), votes)
     one = fit_link(gap, votes, method=method, form=form)
-    two = fit_link(gap * sign, turned, method=method, form=form * sign)
+    two = fit_link(gap * sign, swapped, method=method, form=form * sign)
     assert one.parameters == pytest.approx(two.parameters, rel=1e-9)
 
 
@@ -285,7 +285,7 @@ def test_200_votes_are_enough_to_beat_what_was_not_fitted(method):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"method": "probit"}, "no link 'probit'"),
         ({"parameters": {"scale": 1.0}}, "not scale, nu"),
@@ -298,12 +298,12 @@ def test_200_votes_are_enough_to_beat_what_was_not_fitted(method):
         ({"fitted": None, "votes": None}, "this is not a link"),
     ],
 )
-def test_a_damaged_link_is_refused(values, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_damaged_link_raises(values, message):
+    with pytest.raises(ValueError, match=message):
         Link.from_dict(DEFAULT_LINK.to_dict() | values)
 
 
-def test_a_gap_that_is_no_number_is_refused_and_so_is_a_link_without_its_length():
+def test_a_gap_that_is_no_number_raises_and_so_does_a_link_without_its_length():
     with pytest.raises(DataError, match="gap of row 2 is nan"):
         DEFAULT_LINK.predict([0.0, float("nan")])
     with pytest.raises(DataError, match="no lengths are given"):
@@ -325,7 +325,7 @@ def changed(values, **rows):
 
 
 @pytest.mark.parametrize(
-    ("gap", "votes", "options", "said"),
+    ("gap", "votes", "options", "message"),
     [
         (changed(GAP, row3=np.nan), VOTES, {}, r"gap of row 4 is nan \(rows like it: 1\).*leave out the rows"),
         (changed(GAP, row3=np.inf, row5=-np.inf), VOTES, {}, r"gap of row 4 is inf \(rows like it: 2\)"),
@@ -347,8 +347,8 @@ def changed(values, **rows):
         (GAP, VOTES, {"groups": np.arange(3)}, "groups have shape"),
     ],
 )
-def test_what_cannot_be_linked_is_one_clear_error(gap, votes, options, said):
-    with pytest.raises(DataError, match=said):
+def test_what_cannot_be_linked_is_one_clear_error(gap, votes, options, message):
+    with pytest.raises(DataError, match=message):
         fit_link(gap, votes, **options)
 
 

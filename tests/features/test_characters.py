@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.features.characters import BUCKETS, hashed_runs
-from votecast.features.codes import texts_of
+from votecast.features.characters import BUCKETS, hashed_runs, texts_of
 
 
 def runs(*texts: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from votecast.errors import DataError
-from votecast.features.codes import KIND, TURN_END, kind_table, lower_table, texts_of
+from votecast.features.characters import KIND, TURN_END, kind_table, lower_table, texts_of
 
 TURNS = pa.list_(pa.large_string())
 ROWS = st.lists(st.lists(st.none() | st.text(st.characters(codec="utf-8"), max_size=12), max_size=3), max_size=4)

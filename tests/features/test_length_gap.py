@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from votecast.data.battles import Battles
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 
 TURNS = st.lists(st.none() | st.text(max_size=20), max_size=3)
 

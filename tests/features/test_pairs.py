@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from votecast.data.battles import Battles
 from votecast.features import BUCKETS, COLUMNS, PairFeatures, extract
-from votecast.features import pairs as pairs_module
-from votecast.features.sums import is_right
+from votecast.features import pair_features as pairs_module
+from votecast.features.style import is_right
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=60)
 PHRASED = st.lists(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.leaderboard.votes import sized_votes
 
 from votecast.data import Battles
-from votecast.features.styling import STYLING, answer_styling, styling_gap
+from votecast.features.arena_style import STYLING, answer_styling, styling_gap
 
 MARKS = st.text(alphabet="#-*_`1.[]() \nhtps:/äb", max_size=60)
 

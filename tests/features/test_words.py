@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.features.codes import texts_of
+from votecast.features.characters import texts_of
 from votecast.features.lexicon import PHRASES, function_words, phrases_by_size
-from votecast.features.sentences import Sentences, sentences_of
-from votecast.features.words import Words, phrase_hashes, words_of
+from votecast.features.words import Sentences, Words, phrase_hashes, sentences_of, words_of
 
 
 def read(*texts: str) -> tuple[Words, Sentences]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.inference.networks import batch, network_of
 
-from votecast.inference import bert
+from votecast.inference import encoder_passes as bert
 from votecast.inference.attention import unpadded_attention_works
 from votecast.inference.fast import fast_network
 

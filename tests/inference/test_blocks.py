@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from votecast.inference import blocks
-from votecast.inference.blocks import Shape, attend_in_blocks
+from votecast.inference import block_attention as blocks
+from votecast.inference.block_attention import Shape, attend_in_blocks
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, shape: Shape) -> Tensor:

@@ -7,8 +7,7 @@ import pytest
 import torch
 from tests.inference.decoders import Scorer, adapted, backbone_of, padded, pairs, rows
 
-from votecast.inference.causal import TYPES
-from votecast.inference.decoder import DecoderStack
+from votecast.inference.decoder_pass import TYPES, DecoderStack
 from votecast.inference.engine import Engine
 from votecast.inference.fast import fast_network
 from votecast.inference.settings import InferenceSettings

@@ -11,8 +11,7 @@ import torch
 from tests.inference.networks import network_of, sequences
 
 from votecast.errors import ConfigError, JudgeError
-from votecast.inference.engine import Engine, encode_sequences
-from votecast.inference.replica import Replica
+from votecast.inference.engine import Engine, Replica, encode_sequences
 from votecast.inference.settings import InferenceSettings
 from votecast.text.sequences import Padded, Sequences
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.inference.networks import KINDS, UNKNOWN, batch, network_of
 
-from votecast.inference import dense
+from votecast.inference import layers as dense
 from votecast.inference.fast import fast_network, reads_first_token
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from votecast.inference import flex
-from votecast.inference.blocks import Shape, attend_in_blocks
+from votecast.inference import block_attention as flex
+from votecast.inference.block_attention import Shape, attend_in_blocks
 
 QUERIES, KEYS = (150, 1, 300, 40), (150, 200, 300, 90)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from votecast.inference.engine import Engine
+from votecast.inference.layers import is_spread
 from votecast.inference.settings import InferenceSettings
-from votecast.inference.spread import is_spread
 from votecast.models.decoder import DecoderNetwork
 from votecast.models.neural.backbone import Source
 from votecast.text.sequences import Sequences

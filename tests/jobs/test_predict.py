@@ -16,7 +16,7 @@ from votecast.data.outputs import PredictionWriter
 from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
 from votecast.jobs import predict as predicting
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 ROWS, SHARDS = 2500, [1024, 1024, 452]
 
@@ -156,7 +156,7 @@ def test_unfinished_work_is_neither_taken_nor_thrown_away_unasked(votes: Path, o
 def test_an_input_that_has_changed_is_refused(votes: Path, out: Path, rows: int, first: str) -> None:
     work = bytes_of(interrupted(votes, out))
     write_votes(votes, rows, first)
-    with pytest.raises(ArtifactError, match="forecasts of other rows"):
+    with pytest.raises(ArtifactError, match="predictions of other rows"):
         predict_file(Lengths(), votes, out, resume=True)
     assert bytes_of(out.parent / ".p.csv.work") == work
 
@@ -201,7 +201,7 @@ def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
 def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: Path) -> None:
     interrupted(votes, out)
     told: list[int] = []
-    predict_file(Lengths(), votes, out, resume=True, progress=told.append)
+    predict_file(Lengths(), votes, out, resume=True, progress=lambda done, _: told.append(done))
     assert told == [2048, 2500]
 
 

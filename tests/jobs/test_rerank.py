@@ -22,7 +22,7 @@ from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
 from votecast.judges import rank_candidates
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 
 class Longest:
@@ -380,7 +380,7 @@ def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out
         rerank_file(Longest(), rows, out)
     told: list[int] = []
     judge = Longest()
-    summary = rerank_file(judge, rows, out, resume=True, progress=told.append)
+    summary = rerank_file(judge, rows, out, resume=True, progress=lambda done, _: told.append(done))
     assert 0 < summary["reused"] == told[0] < told[-1] == 60
     assert bytes_of(out.parent) == bytes_of(out.parent.with_name("quiet"))
     again = Longest()

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.models.base import Model
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Run
 
 STEP = "step.json"

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from votecast.models.neural.backbone import tiny_config
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 NAMES = {0: "winner_model_a", 1: "winner_model_b", 2: "winner_tie"}
 

@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
 
 from votecast.models.neural.backbone import tiny_config
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 
 def base(folder: Path, *, kind: str = "llama", seed: int = 0, **config: Any) -> Path:

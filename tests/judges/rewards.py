@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from votecast.data.battles import Battles
 from votecast.models.neural.backbone import tiny_config
 from votecast.models.reward import RewardModel, RewardSettings
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 TEMPLATE = "{% for message in messages %}{{ '<' + message['role'][0] + '>' + message['content'] + '</>' }}{% endfor %}"
 AT_MOST_TWO_TURNS = "{% if messages | length > 4 %}{{ raise_exception('two turns at most') }}{% endif %}" + TEMPLATE

@@ -21,7 +21,7 @@ from votecast.judges.cascade_thresholds import NOTCHES, Goal, Routing, Trial, ch
 from votecast.judges.recipe import load_recipe
 from votecast.models import registry
 from votecast.testing import check_judge
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 
 FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(0.001, 1)).map(
     lambda x: x / ((x[:, 0] + x[:, 1]) + x[:, 2])[:, None]

@@ -18,7 +18,7 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
 from votecast.judges.import_checkpoints import import_judge
 from votecast.judges.trained import TrainedJudge
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 ROWS = [
     {"prompt": "Name a fruit.", "response_a": "An apple.", "response_b": "A stone, perhaps."},

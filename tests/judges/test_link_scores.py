@@ -15,7 +15,7 @@ from votecast.data.battles import Battles
 from votecast.data.outputs import write_votes
 from votecast.data.outputs.score_files import Scores, ScoreWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.judges.link_scores import link, link_judge, match
 from votecast.judges.trained import TrainedJudge
 from votecast.splits import PromptHashes

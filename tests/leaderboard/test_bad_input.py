@@ -17,7 +17,7 @@ A, B, TIE = [1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]
 
 
 def islands():
-    """Three models that met each other, two that met each other, and one that nobody met."""
+    """Three models that met each other, two that met each other, and one that met no other."""
     a = [0, 1, 2, 0, 1, 3, 3] * 5
     b = [1, 2, 0, 2, 0, 4, 4] * 5
     return Games.of(["x", "y", "z", "left", "right", "alone"], a, b, [A, A, A, TIE, B, A, B] * 5)
@@ -176,7 +176,7 @@ def test_style_that_follows_from_the_models_is_named():
         rank_models(replace(games, style=twice, style_names=("one", "two")))
 
 
-def test_style_that_never_differs_is_left_out_and_said():
+def test_style_that_never_differs_is_left_out_with_a_note():
     games = arena(4, 300, style=[0.5])
     padded = replace(games, style=np.column_stack([games.style, np.zeros(300)]), style_names=("form", "lists"))
     ranking = rank_models(padded)

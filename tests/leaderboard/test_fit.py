@@ -101,14 +101,14 @@ def test_ties_are_fitted_by_the_likelihood_of_the_papers(method, style):
 def test_swapping_a_and_b_changes_nothing(method, seed):
     games = arena(5, 120, seed=seed, prompts=40, style=[0.3])
     swap = np.random.default_rng(seed).random(120) < 0.5
-    turned = replace(
+    swapped = replace(
         games,
         a=np.where(swap, games.b, games.a),
         b=np.where(swap, games.a, games.b),
         outcome=np.where(swap[:, None], games.outcome[:, [1, 0, 2]], games.outcome),
         style=np.where(swap[:, None], -games.style, games.style),
     )
-    one, two = fit_ranking(games, method=method), fit_ranking(turned, method=method)
+    one, two = fit_ranking(games, method=method), fit_ranking(swapped, method=method)
     assert np.array_equal(parameters(one), parameters(two))
     assert np.array_equal(one.covariance, two.covariance)
 

@@ -173,12 +173,12 @@ def test_bootstrap_and_sandwich_agree(method, style):
 def test_swapping_a_and_b_changes_nothing():
     games, predicted = world(300, 1000, style=0.5)
 
-    def turned(each):
+    def swapped(each):
         return replace(each, a=each.b, b=each.a, outcome=each.outcome[:, [1, 0, 2]], style=-each.style)
 
     one = fit_ranking(games, predicted=predicted)
-    other = Predicted(predicted.labelled[:, [1, 0, 2]], turned(predicted.unlabelled))
-    two = fit_ranking(turned(games), predicted=other)
+    other = Predicted(predicted.labelled[:, [1, 0, 2]], swapped(predicted.unlabelled))
+    two = fit_ranking(swapped(games), predicted=other)
     assert np.array_equal(one.strengths, two.strengths)
     assert np.array_equal(one.covariance, two.covariance)
 

@@ -105,8 +105,8 @@ def test_the_same_seed_gives_the_same_ranking():
 @pytest.mark.parametrize("intervals", ["sandwich", "bootstrap"])
 def test_swapping_a_and_b_changes_nothing(intervals):
     games = arena(4, 300, prompts=100)
-    turned = replace(games, a=games.b, b=games.a, outcome=games.outcome[:, [1, 0, 2]])
-    one, two = (rank_models(each, method="davidson", intervals=intervals, draws=20) for each in (games, turned))
+    swapped = replace(games, a=games.b, b=games.a, outcome=games.outcome[:, [1, 0, 2]])
+    one, two = (rank_models(each, method="davidson", intervals=intervals, draws=20) for each in (games, swapped))
     assert json.dumps(one.to_dict()) == json.dumps(two.to_dict())
 
 
@@ -201,8 +201,8 @@ def test_elo_is_that_of_evalica_row_by_row():
     order = [games.models.index(name) for name in ours.models]
     assert ours.score == pytest.approx(theirs.scores.reindex(order).to_numpy(), abs=1e-6)
     assert any("order of the rows" in note for note in ours.notes)
-    turned = replace(games, a=games.b, b=games.a, outcome=games.outcome[:, [1, 0, 2]])
-    assert np.array_equal(rank_models(turned, method="elo", draws=20).score, ours.score)
+    swapped = replace(games, a=games.b, b=games.a, outcome=games.outcome[:, [1, 0, 2]])
+    assert np.array_equal(rank_models(swapped, method="elo", draws=20).score, ours.score)
 
 
 def test_without_evalica_its_fits_name_the_extra(monkeypatch):

@@ -29,7 +29,7 @@ def sized_votes(rows: int = 600, seed: int = 0, start: int = 0) -> Battles:
 
 
 def without_votes(battles: Battles) -> Battles:
-    """The same rows, as nobody has voted on them."""
+    """The same rows, as if no one had voted on them."""
     winner = pa.nulls(len(battles), pa.large_string())
     place = SCHEMA.get_field_index("winner")
     return Battles(battles.table.set_column(place, SCHEMA.field(place), winner))

@@ -11,7 +11,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.models.decoder import DecoderModel, DecoderSettings
 from votecast.models.neural.backbone import TINY_DECODERS, Source
 from votecast.testing import check_judge
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 from votecast.types import swap_columns
 
 FAST = {

@@ -11,7 +11,7 @@ import pytest
 from tests.reports.audit.arena import Knowing, arena, sharpened, tilted
 
 from votecast.data.battles import Battles
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.judges.evaluate import Predictions
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit_page import audit_page

@@ -80,16 +80,11 @@ def test_no_battles_have_no_answers(pool: RunningPool) -> None:
     assert pool.ask([]) == []
 
 
-def test_drain_finishes_what_was_taken_and_takes_nothing_more() -> None:
+def test_a_stopped_pool_refuses_and_ends_its_workers() -> None:
     with running() as pool:
-        asked = [pool.asked(rows(20, seed=n)) for n in range(10)]
-        drained = pool.begin(pool.pool.drain(60))
-        while pool.pool.state == "ready":
-            pass
+        pool.do(pool.pool.stop())
         with pytest.raises(DrainingError):
             pool.ask(rows(1))
-        assert drained.result() is True
-        assert [len(answers.result()) for answers in asked] == [20] * 10
         assert pool.pool.workers_ready == 0
 
 

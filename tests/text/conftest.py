@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer
+from votecast.text.tokenization import FastTokenizer, tiny_tokenizer
 
 CORPUS = [
     "Why is the sky blue? Because the air scatters blue light more than red light.",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from votecast.errors import ConfigError
-from votecast.text.batches import bucketed_batches, group_sizes, length_groups, token_batches
+from votecast.text.batching import bucketed_batches, group_sizes, length_groups, token_batches
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=60).map(lambda values: np.array(values, np.int64))
 

@@ -12,9 +12,9 @@ from tests.text.battles import battle
 
 from votecast.data.battles import Battles
 from votecast.text.encoder import Encoded, TextEncoder
-from votecast.text.report import Cut
 from votecast.text.settings import TextSettings
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
+from votecast.text.truncation import Cut
 
 TINY = tiny_tokenizer()
 CUTS = ("shares", "balanced", "drop_turns", "right", "left", "middle")

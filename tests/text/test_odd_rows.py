@@ -10,7 +10,7 @@ from tests.text.battles import battle
 from votecast.data.battles import Battles
 from votecast.text.encoder import TextEncoder
 from votecast.text.settings import TextSettings
-from votecast.text.tokenizer import FastTokenizer
+from votecast.text.tokenization import FastTokenizer
 
 ODD = [
     ([], [], []),
@@ -86,7 +86,7 @@ def test_of_a_cell_far_too_long_the_same_tokens_are_kept_though_not_all_is_read(
     table = battle("".join(f"{i} {STORY}" for i in range(600)), f"{STORY}\n" * 700, STORY)
     text = TextEncoder(tokenizer, TextSettings(max_length=256, **settings))
     short = text.pairs(text.tokenize(table))
-    monkeypatch.setattr("votecast.text.tokenizing._FIRST", 10**6)
+    monkeypatch.setattr("votecast.text.tokenization._FIRST", 10**6)
     full = text.pairs(text.tokenize(table))
     assert short.sequences.ids.tolist() == full.sequences.ids.tolist()
     assert short.cut.kept.tolist() == full.cut.kept.tolist()

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from votecast.text.prefixes import grouped_batches, shared_prefixes, worth_sharing
+from votecast.text.batching import grouped_batches, shared_prefixes, worth_sharing
 from votecast.text.sequences import Sequences
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), max_size=9)

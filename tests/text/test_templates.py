@@ -11,8 +11,7 @@ from tests.text.battles import battle
 from votecast.errors import ConfigError, JudgeError
 from votecast.text.encoder import TextEncoder
 from votecast.text.settings import TextSettings
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer
+from votecast.text.tokenization import FastTokenizer, tiny_tokenizer
 
 SKY = ("Why is the sky blue?", "Because the air scatters blue light.", "The sea is blue, and the sky sees it.")
 LONG = ("Why is the sky blue? " * 8, "The air scatters blue light. " * 12, "It is the sea. " * 15)

@@ -10,8 +10,7 @@ from tests.text.battles import battle
 from votecast.errors import ConfigError, JudgeError, MissingExtraError
 from votecast.text.encoder import TextEncoder
 from votecast.text.settings import TextSettings
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 
 def test_a_saved_tokenizer_comes_back_the_same(tiny: FastTokenizer, tmp_path: Path) -> None:

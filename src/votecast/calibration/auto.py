@@ -136,6 +136,7 @@ def _choose(losses: dict[str, Floats], tried: list[dict[str, Any]], w: Floats, c
     for entry in tried:
         name = entry["method"]
         if name in losses:
+            # standard error of a mean from sums over G clusters, times G / (G - 1)
             gap = losses[name] - losses[best]  # (n,)
             mean = float(w @ gap / w.sum())
             sums = np.bincount(clusters, w * (gap - mean))

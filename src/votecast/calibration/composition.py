@@ -143,6 +143,7 @@ class Grouped(Calibrator):
         names = self._group_names(groups, len(counts))[counts]
         kept = fitting_clusters(clusters, weights, len(rows.weights))
         self.common.fit(rows.probabilities, rows.targets, rows.weights, clusters=kept)
+        # each group is fitted on commonly calibrated predictions, so that "no change" means: as all others
         p = self.common.transform(rows.probabilities)
         self.shifts = {}
         for name in np.unique(names).tolist():

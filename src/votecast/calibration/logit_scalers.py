@@ -88,6 +88,7 @@ class PenalisedLogLoss:
         for _ in range(_STEPS):
             slope, bend = self._derivatives(theta, p, precision)
             step = np.linalg.solve(bend, slope)
+            # slope @ step is twice what the step is expected to gain (the Newton decrement, squared)
             if slope @ step <= _CLOSE * max(1.0, value):
                 break
             further, q = self._loss(theta - step, precision)
@@ -97,6 +98,7 @@ class PenalisedLogLoss:
             if further >= value:
                 break
             theta, value, p = theta - step, further, q
+        # Laplace: the posterior is a normal around theta, whose volume is that of the inverse second derivatives
         volume = float(np.linalg.slogdet(self._derivatives(theta, p, precision)[1])[1])
         return LeastLoss(theta, -value + 0.5 * float(np.log(precision).sum()) - 0.5 * volume)
 
@@ -110,6 +112,7 @@ class PenalisedLogLoss:
     def _derivatives(self, theta: Floats, p: Probabilities, precision: Floats) -> tuple[Floats, Floats]:
         """Return the first and second derivatives, shapes (k,) and (k, k)."""
         w = self.rows.weights
+        # of log-softmax: E[moves] - moves of the vote, and the covariance of the moves under p
         off = self.mass[:, None] * p - self.rows.targets
         mean = np.einsum("nc,nck->nk", p, self.moves)
         whole = np.einsum("nc,nck,ncl->kl", (w * self.mass)[:, None] * p, self.moves, self.moves)
@@ -206,6 +209,7 @@ class Shift(LogitScaler):
         for place, free in enumerate(self.models):
             found = PenalisedLogLoss(rows, self.directions[:, :free]).minimise(self.spread[:free])
             theta[place, :free], evidence[place] = found.theta, found.evidence
+        # weights of the models: their posterior probabilities, numbers that a model lacks being at no change
         evidence[0] += np.log(no_change)
         likely = np.exp(evidence - evidence.max())
         mean = np.einsum("m,mk->k", likely / likely.sum(), theta)

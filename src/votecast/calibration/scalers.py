@@ -100,6 +100,7 @@ class Temperature(NumberScaler):
             """Return the derivative of the log loss by the inverse temperature."""
             return float(w @ (row_sum(softmax(inverse * z) * z) - voted))
 
+        # the slope rises with the inverse temperature: a root lies inside unless both ends have one sign
         if slope(1 / self.hottest) >= 0:
             inverse = 1 / self.hottest
         elif slope(self.hottest) <= 0:
@@ -277,6 +278,7 @@ class Isotonic(Scaler):
 
     def _fit(self, rows: Checked) -> None:
         t, p, w = rows
+        # a and b as one column of 2n rows, so that both get the same curve
         end = 1 / (len(w) + 3)
         sides = np.concatenate([p[:, 0], p[:, 1]]), np.concatenate([t[:, 0], t[:, 1]]), np.concatenate([w, w])
         curves = (*_rising_curve(*sides, end), *_rising_curve(p[:, 2], t[:, 2], w, end))
@@ -308,6 +310,7 @@ def _rising_curve(p: Floats, hit: Floats, weights: Floats, end: float) -> tuple[
     mass = np.bincount(place, weights)
     mean = np.bincount(place, weights * hit) / mass
     y = np.clip(isotonic_regression(mean, weights=mass).x, end, 1 - end)
+    # points inside a flat stretch are no corners, and np.interp draws the line without them
     corner = np.ones(len(x), dtype=bool)
     corner[1:-1] = (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:])
     return x[corner], y[corner]

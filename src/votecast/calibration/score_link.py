@@ -236,7 +236,9 @@ def fit_link(
     if not np.any(y[:, 2] > 0):
         half = 0.5 / len(w)
         y, w = (y + np.array([0.0, 0.0, half])) / (1 + half), w * (1 + half)
-    largest = np.abs(columns).max(axis=0)  # squares of large scores would overflow
+    # columns in units of their root mean square, so that the prior does not depend on the scale of the scores;
+    # divided by the largest first, for squares of large scores would overflow
+    largest = np.abs(columns).max(axis=0)
     unit = largest * np.sqrt(np.average((columns / largest) ** 2, axis=0, weights=w))  # root mean square, (m,)
     m = len(unit)
     likelihood = LinearLikelihood(

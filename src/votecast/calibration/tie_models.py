@@ -139,6 +139,7 @@ class Davidson(TieModel):
     def logs(self, d: Floats, t: float | Floats) -> Floats:
         """Return log-probabilities, shape (n, 3)."""
         half = 0.5 * d
+        # the largest of the three exponents is subtracted before exp, which then cannot overflow
         top = np.maximum(np.abs(half), t)
         z = np.stack([half - top, -half - top, t - top], axis=1)
         return np.asarray(z - np.log(row_sum(np.exp(z)))[:, None])
@@ -146,6 +147,7 @@ class Davidson(TieModel):
     def terms(self, d: Floats, t: float | Floats, votes: Floats) -> Terms:
         """Return the log-likelihood of votes (n, 3), its gradient and its Hessian."""
         logs = self.logs(d, t)
+        # log odds are linear in (d, t): the Hessian is the covariance of (1/2, -1/2, 0) and (0, 0, 1) under the model
         a, b, tie = np.exp(logs).T
         total, gap, decided = row_sum(votes), a - b, a + b
         by_d = 0.5 * ((votes[:, 0] - votes[:, 1]) - total * gap)
@@ -181,6 +183,7 @@ class RaoKupper(TieModel):
 
     def terms(self, d: Floats, t: float | Floats, votes: Floats) -> Terms:
         """Return the log-likelihood of votes (n, 3), its gradient and its Hessian."""
+        # log P(tie) = log P(a) + log P(b) + log expm1(2t): a vote for a tie counts on both sides
         a, b = _logistic(d - t), _logistic(-d - t)
         not_b, not_a, tie = votes[:, 0] + votes[:, 2], votes[:, 1] + votes[:, 2], votes[:, 2]
         spread, bend = 2 / -np.expm1(-2 * t), 1 / np.sinh(t) ** 2  # derivatives of log expm1(2t)
@@ -263,6 +266,7 @@ class Likelihood(ABC):
     def step(self, point: Floats, terms: Terms) -> Floats | None:
         """Return Newton's step, 0 for parameters that would leave their bounds; None where there is none."""
         slope, bend = self.gradient(point, terms), self.newton_matrix(terms)
+        # projected Newton (Bertsekas 1982): parameters at a bound that the gradient pushes out stay there
         free = ~(((point <= self.lower) & (slope < 0)) | ((point >= self.upper) & (slope > 0)))
         step: Floats = np.zeros(len(point))
         slope, bend = slope[free], bend[np.ix_(free, free)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import Count, Flag, Output, Reading
+from votecast.cli.options import Count, Flag, Output, ReadOptions
 from votecast.cli.screen import (
     Bars,
     cite,
@@ -33,7 +33,7 @@ def calibrate(
     input: str | None = None,
     method: Method = "auto",
     by: Literal["language", "source", "turns"] | None = None,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     allow_leak: Flag = False,
     draws: Count = 1000,
     output: Output = Output(),

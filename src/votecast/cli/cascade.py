@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from votecast.cli.options import Count, Flag, Output, Reading
+from votecast.cli.options import Count, Flag, Output, ReadOptions
 from votecast.cli.screen import Bars, cite, print_facts, print_line, print_note, print_prose, print_table
 from votecast.cli.summaries import show_reading
 
@@ -23,7 +23,7 @@ def cascade(
     max_loss: float | None = None,
     budget: float | None = None,
     name: str | None = None,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     allow_leak: Flag = False,
     draws: Count = 1000,
     html: Path | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from votecast.cli.options import STANDARD, Output, ReadingInput, Source, settings_path, write_settings
+from votecast.cli.options import STANDARD, InputReadOptions, Output, Source, settings_path, write_settings
 from votecast.cli.screen import Bars, print_facts, print_note
 from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError
@@ -21,7 +21,7 @@ def convert(
     /,
     *,
     format: Literal["auto", "lmsys", "wsdm", "votecast"] = "auto",
-    reading: ReadingInput = ReadingInput(),
+    reading: InputReadOptions = InputReadOptions(),
     output: Output = Output(),
 ) -> None:
     """Convert a file of votes to another format.

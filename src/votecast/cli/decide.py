@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import STANDARD, Flag, Output, Precision, ReadingInput, VoteFormat, settings_path
+from votecast.cli.options import STANDARD, Flag, InputReadOptions, Output, Precision, VoteFormat, settings_path
 from votecast.cli.screen import Bars, cite, print_facts, print_note, print_prose
 from votecast.cli.summaries import show_reading, show_truncation
 from votecast.errors import ConfigError
@@ -21,7 +21,7 @@ def decide(
     error: float = 0.10,
     confidence: float = 0.90,
     method: Literal["ltt", "sgr"] = "ltt",
-    reading: ReadingInput = ReadingInput(),
+    reading: InputReadOptions = InputReadOptions(),
     calibration_format: VoteFormat = "auto",
     allow_leak: Flag = False,
     precision: Precision | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import Output, Reading
+from votecast.cli.options import Output, ReadOptions
 from votecast.cli.screen import Bars, cite, gain_text, print_facts, print_line, print_note, print_prose, print_table
 from votecast.cli.summaries import show_out_of_fold, show_reading
 
@@ -18,7 +18,7 @@ def ensemble(
     stacker: Literal["logistic", "lightgbm"] = "logistic",
     input: str | None = None,
     name: str | None = None,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     output: Output = Output(),
 ) -> None:
     """Combine judges into one, fitted on the out-of-fold rows that they share.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from votecast.cli.options import Count, Flag, Output, Reading
+from votecast.cli.options import Count, Flag, Output, ReadOptions
 from votecast.cli.screen import Bars, cite, print_facts, print_line
 from votecast.cli.summaries import show_comparison, show_metrics, show_notes, show_reading, show_slices
 from votecast.errors import ConfigError
@@ -18,7 +18,7 @@ def evaluate(
     predictions: Path | None = None,
     against: str | None = None,
     truth: Path | None = None,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     allow_leak: Flag = False,
     draws: Count = 1000,
     slices: bool = True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from votecast.cli.options import Output, Reading, Source
+from votecast.cli.options import Output, ReadOptions, Source
 from votecast.cli.screen import Bars, print_facts, print_line, print_table
 from votecast.cli.summaries import show_reading
 
@@ -13,7 +13,7 @@ SHOWN_MODELS = 10
 SHOWN_IDS = 2
 
 
-def inspect(source: Source, /, *, reading: Reading = Reading(), output: Output = Output()) -> None:
+def inspect(source: Source, /, *, reading: ReadOptions = ReadOptions(), output: Output = Output()) -> None:
     """Show the contents and the problems of a file of votes.
 
     Args:

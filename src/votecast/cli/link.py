@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import Flag, Output, Reading
+from votecast.cli.options import Flag, Output, ReadOptions
 from votecast.cli.screen import (
     Bars,
     cite,
@@ -42,7 +42,7 @@ def link(
     length: Flag = False,
     bare: Flag = False,
     name: str | None = None,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     output: Output = Output(),
 ) -> None:
     """Fit a link from scores of answers to votes, and save it as a judge.

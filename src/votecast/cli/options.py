@@ -54,7 +54,7 @@ Source = Annotated[str, Parameter(converter=_parse_source)]
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _ReadOptions:
     text: Literal["auto", "json", "plain"] = "auto"
     """Whether text columns hold JSON lists of turns or plain text; auto decides once per column."""
     bad_rows: Literal["error", "quarantine"] = "error"
@@ -77,7 +77,7 @@ class _Reading:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Reading(_Reading):
+class ReadOptions(_ReadOptions):
     """How a file is read, for verbs that only read."""
 
     format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
@@ -86,7 +86,7 @@ class Reading(_Reading):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ReadingInput(_Reading):
+class InputReadOptions(_ReadOptions):
     """How a file is read, for verbs whose --format is that of the output."""
 
     input_format: VoteFormat = "auto"

@@ -10,11 +10,11 @@ from cyclopts import Parameter
 from votecast.cli.options import (
     Cluster,
     Flag,
+    InputReadOptions,
     Output,
     Overrides,
     Positive,
     Precision,
-    ReadingInput,
     parse_overrides,
     settings_path,
 )
@@ -28,7 +28,7 @@ def predict(
     out: str,
     judge: str = "default",
     format: Literal["votecast", "lmsys", "wsdm"] = "votecast",
-    reading: ReadingInput = ReadingInput(),
+    reading: InputReadOptions = InputReadOptions(),
     precision: Precision | None = None,
     small: Flag = False,
     unscored: Literal["error", "prior"] = "error",

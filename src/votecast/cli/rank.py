@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import Count, Flag, Output, Reading, settings_path, write_settings
+from votecast.cli.options import Count, Flag, Output, ReadOptions, settings_path, write_settings
 from votecast.cli.screen import Bars, cite, print_facts, print_line, print_prose, print_table
 from votecast.cli.summaries import show_reading
 
@@ -58,7 +58,7 @@ def rank(
     anchor: str | None = None,
     disconnected: Literal["refuse", "largest"] = "refuse",
     clusters: Literal["auto", "near", "identical"] = "auto",
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     output: Output = Output(),
 ) -> None:
     """Rank models by votes, by a judge's predictions of votes, or by both.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from votecast.cli.options import Count, Flag, Output, Reading, settings_path, write_settings
+from votecast.cli.options import Count, Flag, Output, ReadOptions, settings_path, write_settings
 from votecast.cli.screen import Bars, print_facts, print_line, print_prose
 from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError
@@ -20,7 +20,7 @@ def report(
     out: Path,
     judge: str | None = None,
     predictions: Path | None = None,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     allow_leak: Flag = False,
     draws: Count = 200,
     output: Output = Output(),

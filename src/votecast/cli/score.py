@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import Flag, Output, Overrides, ReadingInput, parse_overrides
+from votecast.cli.options import Flag, InputReadOptions, Output, Overrides, parse_overrides
 from votecast.cli.screen import Bars, print_facts, print_note
 from votecast.cli.summaries import show_reading, show_truncation
 from votecast.config import merge_settings, nest_overrides
@@ -22,7 +22,7 @@ def score(
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     small: Flag = False,
     cache: Path | None = None,
-    reading: ReadingInput = ReadingInput(),
+    reading: InputReadOptions = InputReadOptions(),
     resume: Flag = False,
     output: Output = Output(),
     overrides: Overrides = None,

@@ -28,7 +28,7 @@ MINUTE = 60.0
 
 class _Results(Console):
     def on_broken_pipe(self) -> None:
-        """Let the command line end quietly when nobody reads the output."""
+        """Raise, so that the command line ends quietly on a closed pipe."""
         raise BrokenPipeError
 
 
@@ -224,6 +224,7 @@ def _new_progress(console: Console) -> Progress:
         """Steps, rows or pairs a second."""
 
         def render(self, task: Task) -> Text:
+            """Return the rate; empty until there is one."""
             what = " pairs" if task.description == "pairs" else ""
             return Text(f"{task.speed:,.1f}{what}/s" if task.speed else "", style="dim")
 

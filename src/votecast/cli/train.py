@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import STANDARD, Count, Flag, Output, Overrides, Reading, parse_overrides
+from votecast.cli.options import STANDARD, Count, Flag, Output, Overrides, ReadOptions, parse_overrides
 from votecast.cli.screen import Bars, cite, print_facts, print_note
 from votecast.cli.summaries import show_cleaning, show_out_of_fold, show_reading, show_truncation
 from votecast.config import current_launch
@@ -24,7 +24,7 @@ def train(
     *,
     train: Path,
     out: Path,
-    reading: Reading = Reading(),
+    reading: ReadOptions = ReadOptions(),
     small: Flag = False,
     fold: Count | None = None,
     rows: Annotated[int | None, Parameter(validator=validators.Number(gte=2))] = None,

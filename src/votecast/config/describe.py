@@ -77,7 +77,7 @@ def describe_settings(settings: Settings | type[Settings], prefix: str = "") -> 
                 required=field.is_required(),
                 default=None if field.is_required() else _plain(default),
                 value=None if isinstance(settings, type) and field.is_required() else _plain(value),
-                allowed=_allowed(field),
+                allowed=", ".join(dict.fromkeys([*_limits(field.metadata), *_limits_within(field.annotation)])),
                 meaning=meanings.get(name, ""),
             )
         if nested is not None:
@@ -119,12 +119,6 @@ def _type_name(annotation: object) -> str:
         inner = ", ".join("..." if part is Ellipsis else _type_name(part) for part in args)
         return f"{getattr(origin, '__name__', origin)}[{inner}]"
     return "None" if annotation is types.NoneType else getattr(annotation, "__name__", str(annotation))
-
-
-def _allowed(field: FieldInfo) -> str:
-    """Write the allowed values or bounds of a field."""
-    found = [*_limits(field.metadata), *_limits_within(field.annotation)]
-    return ", ".join(dict.fromkeys(found))
 
 
 def _limits_within(annotation: object) -> Iterator[str]:

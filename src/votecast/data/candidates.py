@@ -226,6 +226,13 @@ class CandidateReader:
             raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
         self.report = ReadReport(path=str(path))
         self._path, self._limit, self._overwrite = path, limit, overwrite
+        self._stream: TableStream | None = None
+
+    @property
+    def expected_rows(self) -> int | None:
+        """About how many rows this reader will yield, once it has begun; None for a pipe."""
+        rows = self._stream.expected_rows if self._stream is not None else None
+        return None if rows is None else round(min(rows, self._limit or rows))
 
     def __iter__(self) -> Iterator[Candidates]:
         """Yield the rows; iterating again reads the file again, with a new report."""
@@ -235,6 +242,7 @@ class CandidateReader:
             bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
             checks = RowChecks(self.report, bad, self._side_file)
             stream = files.enter_context(open_table(self._path, on_bad_row=checks.waiting.append, lean=True))
+            self._stream = stream
             self._check_columns(stream)
             for raw in stream:
                 batch = RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.features.codes import ALPHABETS, KIND
+from votecast.features.characters import ALPHABETS, KIND
 from votecast.features.lexicon import function_words
 from votecast.features.style import Distinct, Reading, distinct
 from votecast.features.words import Hashes, among

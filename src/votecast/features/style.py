@@ -1,18 +1,72 @@
-"""What one text looks like: lengths, layout, reading ease, repetition, wording. One row of numbers a text."""
+"""Describe one text by numbers: lengths, layout, reading ease, repetition, wording, sums.
+
+`extract` compares both responses; every family reads their form.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.features.codes import ALPHABETS, KIND, NEWLINE, Texts
+from votecast.data.battles import Battles
+from votecast.data.text_columns import characters
+from votecast.features.characters import ALPHABETS, KIND, NEWLINE, Texts
 from votecast.features.lexicon import LANGUAGES, PHRASES, TOPICS, phrases_by_size
-from votecast.features.sentences import Sentences, sentences_of
-from votecast.features.sums import sums_of
-from votecast.features.words import Hashes, Words, prefix_hashes, span_hashes, words_of
+from votecast.features.words import Hashes, Sentences, Words, prefix_hashes, sentences_of, span_hashes, words_of
+
+FORM = ("characters", "lines", "code_blocks", "bullets", "numbered", "bold")
+"""Names of the six columns; each is the logarithm of one plus a count."""
+
+_COUNTED = tuple(
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (r"\n(?=.)", r"^\s{0,3}```", r"^\s{0,3}[-*+•] ", r"^\s{0,3}\d{1,2}[.)] ", r"\*\*\S")
+)
+
+
+def answer_form(battles: Battles) -> NDArray[np.float32]:
+    r"""Length and layout of both answers of every battle.
+
+    Args:
+        battles: n battles.
+
+    Returns:
+        Shape (n, 2, 6): answers a and b, columns `FORM`.
+
+    Example:
+        >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "", "response_b": "- one\n- two"}])
+        >>> np.expm1(answer_form(battles)[0, 1]).round().tolist()
+        [11.0, 1.0, 0.0, 2.0, 0.0, 0.0]
+    """
+    sides = [_form(battles.text(name, "\n")) for name in ("response_a", "response_b")]
+    return np.stack(sides, axis=1)
+
+
+def length_gap(battles: Battles) -> NDArray[np.float64]:
+    """How much longer answer a is than answer b: difference of the logarithms of one plus their characters.
+
+    Args:
+        battles: n battles.
+
+    Returns:
+        Shape (n,); exchanging the answers changes the sign and nothing else.
+
+    Example:
+        >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "seven..", "response_b": ""}])
+        >>> length_gap(battles).round(4)
+        array([2.0794])
+    """
+    a, b = (np.log1p(characters(battles, name).astype(np.float64)) for name in ("response_a", "response_b"))
+    return np.asarray(a - b)
+
+
+def _form(texts: list[str]) -> NDArray[np.float32]:
+    counts = [[len(text), *(sum(1 for _ in pattern.finditer(text)) for pattern in _COUNTED)] for text in texts]
+    return np.log1p(np.array(counts, dtype=np.float32).reshape(-1, len(FORM)))
+
 
 Column = NDArray[np.float64]
 Distinct = tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]
@@ -248,3 +302,49 @@ def _ending(texts: Texts) -> dict[str, Column]:
         "ends_open": _ends("comma", "colon", "hyphen"),
         "ends_in_word": _ends("lower", "upper", "digit", *ALPHABETS),
     }
+
+
+_NUMBER = r"(-?\d{1,9}(?:\.\d{1,6})?)"
+_SUM = re.compile(_NUMBER + r"\s{0,2}([-+*/×÷x])\s{0,2}" + _NUMBER + r"\s{0,2}=\s{0,2}\$?" + _NUMBER)
+_MOST = 100
+
+
+def sums_of(texts: Texts) -> dict[str, NDArray[np.float64]]:
+    """Count right and wrong sums, differences, products and quotients, such as `12 + 30 = 42`.
+
+    Args:
+        texts: The texts.
+
+    Returns:
+        Logarithms of the counts, one value a text.
+    """
+    counts = np.zeros((len(texts), 2))
+    equal = np.flatnonzero(texts.codes == ord("="))
+    hits = np.searchsorted(equal, texts.starts)
+    for row in np.flatnonzero(np.diff(hits)).tolist():
+        for place in equal[hits[row] : min(hits[row + 1], hits[row] + _MOST)].tolist():
+            first = max(int(texts.starts[row]), place - 30)
+            window = texts.codes[first : place + 20].astype("<u4").tobytes().decode("utf-32-le")
+            for found in _SUM.finditer(window):
+                if found.start() < place - first < found.end():
+                    counts[row, int(not is_right(*found.groups()))] += 1
+    return {"right_sums": np.log1p(counts[:, 0]), "wrong_sums": np.log1p(counts[:, 1])}
+
+
+def is_right(left: str, sign: str, right: str, claimed: str) -> bool:
+    """Whether `left sign right = claimed` holds to the digits that are written.
+
+    Example:
+        >>> is_right("12", "+", "30", "42"), is_right("10", "/", "3", "3.33"), is_right("2", "*", "2", "5")
+        (True, True, False)
+    """
+    x, y = float(left), float(right)
+    if sign in "/÷" and y == 0:
+        return False
+    value = {"+": x + y, "-": x - y, "*": x * y, "×": x * y, "x": x * y}.get(sign, x / y if y else 0.0)
+    digits = len(claimed.partition(".")[2])
+    return (
+        abs(value - float(claimed)) <= 0.5 * 10.0**-digits + 1e-9
+        if digits or sign in "/÷"
+        else abs(value - float(claimed)) < 1e-9
+    )

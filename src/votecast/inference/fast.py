@@ -8,12 +8,10 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from votecast.inference.bert import TYPES as BERT_TYPES
-from votecast.inference.bert import BertStack
-from votecast.inference.deberta import DebertaStack
-from votecast.inference.decoder import DecoderStack
-from votecast.inference.modernbert import ModernBertLayer, modernbert_layers
-from votecast.inference.spread import is_spread
+from votecast.inference.decoder_pass import DecoderStack
+from votecast.inference.encoder_passes import TYPES as BERT_TYPES
+from votecast.inference.encoder_passes import BertStack, DebertaStack, ModernBertLayer, modernbert_layers
+from votecast.inference.layers import is_spread
 
 N = TypeVar("N")
 

@@ -202,7 +202,7 @@ def decide_file(
     reader: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
     votes: Battles | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Decide or abstain on every row of a file, in its order, in flat memory.
@@ -217,7 +217,7 @@ def decide_file(
         reader: Options of `VoteReader`.
         about: JSON-able: kept beside the rule with the settings, such as the source of the votes.
         votes: The votes the rule was fitted on, if the pairs on their prompts are to be counted.
-        progress: Called with the number of rows done.
+        progress: Called with the rows done, and about how many there are (None if unknown).
         **options: inference and unscored of `predict_file`; a row that cannot be scored is abstained on under "prior".
 
     Returns:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from votecast.artifacts import check_free
 from votecast.data.outputs import side_path
@@ -26,7 +26,19 @@ ROWS_DIGEST = "rows_sha256"
 _FINAL = "final"
 
 Batch = TypeVar("Batch", bound=Sized)
-Rows = TypeVar("Rows", bound=Iterable[object])
+
+
+class CountedRows(Protocol):
+    """What a run reads: rows, with an estimate of how many there are."""
+
+    def __iter__(self) -> Iterator[object]: ...
+
+    @property
+    def expected_rows(self) -> int | None:
+        """About how many rows there are; None if unknown."""
+
+
+Rows = TypeVar("Rows", bound=CountedRows)
 
 
 class FileRun(ABC, Generic[Rows, Batch]):
@@ -39,7 +51,7 @@ class FileRun(ABC, Generic[Rows, Batch]):
         source: The input file.
         out: The output file.
         reader: Options of the reader.
-        progress: Called with the number of rows done.
+        progress: Called with the rows done, and about how many there are (None if unknown).
     """
 
     shard_rows: ClassVar[int | None] = SHARD_ROWS
@@ -50,7 +62,7 @@ class FileRun(ABC, Generic[Rows, Batch]):
         source: str | Path,
         out: str | Path,
         reader: Mapping[str, Any] | None,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int, int | None], None] | None,
     ) -> None:
         self.source, self.out = source, Path(out)
         self.reader_options: dict[str, Any] = dict(reader or {})
@@ -147,10 +159,10 @@ class FileRun(ABC, Generic[Rows, Batch]):
             fingerprint = self._count(batch)
             shard = shards.find(number, fingerprint)
             if shard is None or not self.is_settled(shard):
-                self.progress(before)
+                self.progress(before, rows.expected_rows)
                 shard = self.compute(batch, before)
                 shards.write(number, fingerprint, shard)
-                self.progress(self.rows)
+                self.progress(self.rows, rows.expected_rows)
             else:
                 self.reused += len(batch)
             self.keep(batch, shard, before)

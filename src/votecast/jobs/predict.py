@@ -49,7 +49,7 @@ def predict_file(
     unscored: Literal["prior"] | None = None,
     writer: Callable[..., PredictionWriter] = PredictionWriter,
     about: Mapping[str, object] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
     watch: Callable[[Battles], None] | None = None,
 ) -> dict[str, Any]:
     """Predict every row of a file, in its order, in flat memory.
@@ -72,7 +72,8 @@ def predict_file(
             with reasons.
         writer: What writes the file, called as `PredictionWriter` is.
         about: JSON-able: what the file depends on beside the predictions, kept with its settings.
-        progress: Called with the number of rows done, from the first row on that must be predicted.
+        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
+            are (None if unknown).
         watch: Called with the rows, a part at a time and every row once, before the file is written.
 
     Returns:

@@ -82,7 +82,7 @@ def rerank_file(
     resume: bool = False,
     reader: Mapping[str, Any] | None = None,
     inference: Mapping[str, Any] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Choose the best candidate of every row of a file, in its order, in flat memory.
 
@@ -100,7 +100,8 @@ def rerank_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `CandidateReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`.
-        progress: Called with the number of rows done, from the first row on that must be predicted.
+        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
+            are (None if unknown).
 
     Returns:
         Rows, candidates, pairs, how many rows are missing because one of their pairs cannot be scored

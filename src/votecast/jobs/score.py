@@ -47,7 +47,7 @@ def score_file(
     overwrite: bool = False,
     resume: bool = False,
     reader: Mapping[str, Any] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Score both responses of every row of a file with a reward model, in flat memory.
 
@@ -65,7 +65,7 @@ def score_file(
         overwrite: Whether an existing file may be replaced and partial output discarded.
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
-        progress: Called with the number of rows done.
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
         Rows, rows that could not be scored (`<out>.unscored.jsonl` lists them with reasons; they are not in the file),

@@ -30,7 +30,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
 from votecast.splits import PromptHashes, union_hashes
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Progress, no_progress, swap_columns
 
 SEED: Final = 42

@@ -169,11 +169,11 @@ class Trial:
 
     def time(self, stage: Ints) -> float:
         """Return the mean seconds for a row, where `stage` is the place of the judge that answers each."""
-        return float(np.cumsum(self.seconds)[stage].mean())
+        return float(np.cumsum(self.seconds)[stage].mean())  # earlier judges have been asked too
 
     def cost(self, stage: Ints, rows: Ints) -> float:
         """Return the mean log loss above that of the last judge."""
-        w, loss = self.weights[rows], self.losses[:, rows]
+        w, loss = self.weights[rows], self.losses[:, rows]  # (n,), (judges, n)
         return float(w @ (loss[stage, np.arange(len(rows))] - loss[-1]) / w.sum())
 
 

@@ -295,17 +295,18 @@ def best_weights(logs: Floats, targets: Probabilities, mean: Floats) -> tuple[Fl
     """
 
     def _objective(w: Floats) -> tuple[float, Floats]:
-        p = pool(logs, w)
+        p = pool(logs, w)  # (n, 3)
         return _loss(p, targets, mean), np.einsum("n,nc,mnc->m", mean, p - targets, logs)
 
     count = len(logs)
     found = np.full(count, 1 / count)
-    for tolerance in (1e-9, 1e-12, 1e-15):
+    for tolerance in (1e-9, 1e-12, 1e-15):  # SLSQP may stop before the gap is proven: go on from where it stopped
         simplex = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like}
         options = {"maxiter": 1000, "ftol": tolerance}
         step = minimize(
             _objective, found, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=simplex, options=options
         )
+        # a judge of next to no weight is left out if the gap allows it: it need not be asked at all
         for kept in (np.where(step.x < _NOTHING, 0.0, step.x), np.maximum(step.x, 0.0)):
             found = kept / kept.sum()
             slope = _objective(found)[1]
@@ -325,13 +326,13 @@ def _move_pairwise(weights: Floats, logs: Floats, targets: Probabilities, mean: 
     """
     for _ in range(_PAIRS):
         p = pool(logs, weights)
-        slope = np.einsum("n,nc,mnc->m", mean, p - targets, logs)
+        slope = np.einsum("n,nc,mnc->m", mean, p - targets, logs)  # (m,)
         gap = float(weights @ slope - slope.min())
         if gap <= GAP:
             break
         to, held = int(np.argmin(slope)), np.flatnonzero(weights > 0)
         away = int(held[np.argmax(slope[held])])
-        apart = logs[to] - logs[away]
+        apart = logs[to] - logs[away]  # (n, 3)
         bend = float(mean @ ((p * apart**2).sum(axis=1) - (p * apart).sum(axis=1) ** 2))
         step = min((slope[away] - slope[to]) / bend, weights[away]) if bend > 0 else weights[away]
         weights = weights.copy()

@@ -19,7 +19,7 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.trained import TrainedJudge
 from votecast.models.base import Model
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Run
 
 

@@ -99,6 +99,7 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
     facts |= {"inputs": inputs} | fitter.truncation_facts()
     calibrator = _fit_calibrator(recipe, held)
     hashes = PromptHashes.of(battles, seed=recipe.seed)
+    # positions among the battles as they were given, before rows were drawn
     return Fitted(members, calibrator, replace(held, rows=drawn[held.rows]), hashes, facts, stored)
 
 
@@ -240,8 +241,9 @@ class _FoldFitter:
         swapped = np.concatenate([part.swapped for _, _, part in parts])  # (n, 3)
         order = np.argsort(rows, kind="stable")
         rows, fold, raw, swapped = rows[order], fold[order], raw[order], swapped[order]
+        every = len(rows) == len(self.battles)  # then in their order: content hashes are known already
         return OutOfFold.of_battles(
-            self.battles.take(rows),
+            self.battles if every else self.battles.take(rows),
             raw,
             fold=fold,
             clusters=self.clusters[rows],

@@ -259,6 +259,7 @@ def _crossfit_combiner(
     p, swapped = np.empty_like(shared.targets), None if shared.swapped is None else np.empty_like(shared.targets)
     for fold in np.unique(folds):
         held = folds == fold
+        # what has no parameters is fitted on the fold itself: there may be no other
         part = _fit_combiner(kind, shared, ~held if kind.parameters(len(shared.predictions)) else held, seed)
         p[held] = part.predict(shared.predictions[:, held])
         if swapped is not None and shared.swapped is not None:

@@ -211,7 +211,7 @@ def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 
     swapped = swap_columns(p)
     if held.swapped is not None:
         swapped = crossfit_calibrate(*fitted_on, held.swapped, clusters=held.clusters)
-    rows = battles.take(held.rows)
+    rows = battles if len(held) == len(battles) else battles.take(held.rows)
     return evaluate(p, rows, groups=held.clusters, swapped=swapped, draws=draws, seed=seed, name=judge.name)
 
 

@@ -121,8 +121,8 @@ def _moves(parts: Sequence[Contributions]) -> list[dict[str, float]]:
 
 def _outcomes(fitted: Fitted, parts: Sequence[Contributions], battles: Battles) -> NDArray[np.float64]:
     """Return calibrated p_a - p_b of every battle for every subset of the groups, shape (n, 2 ** groups)."""
-    inside = _subsets().T.astype(np.float64)
-    total = np.zeros((len(battles) * inside.shape[1], 3))
+    inside = _subsets().T.astype(np.float64)  # (groups, subsets)
+    total = np.zeros((len(battles) * inside.shape[1], 3))  # one row for each battle and subset
     for found in parts:
         places = np.array([group_of(name) for name in found.names])
         s, t = (_within(_grouped(part, places), inside) for part in (found.strength, found.closeness))

@@ -50,7 +50,7 @@ def write_judge(
     Args:
         path: The folder.
         recipe: Settings of the judge.
-        fitted: What it has learnt.
+        fitted: Its members, calibrator and out-of-fold rows.
         figures: Its out-of-fold figures.
         notes: Whatever else was recorded about it.
         overwrite: Whether an existing judge folder may be replaced.

@@ -21,7 +21,7 @@ from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.outputs.score_files import Scores, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.judges.evaluate import evaluate, evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
 from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes

@@ -1,4 +1,4 @@
-"""What a judge has learnt, and the rows on which it was measured without having seen them.
+"""The fitted parts of a judge, and the rows on which it was measured without having seen them.
 
 Cross-validation makes them, judge folders keep them; calibration, ensembles and figures are fitted on nothing else.
 """
@@ -151,7 +151,7 @@ def _hash_column(hashes: list[str]) -> pa.Array:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a judge has learnt.
+    """The fitted parts of a judge.
 
     Args:
         members: One model, or one per fold; their predictions are averaged.

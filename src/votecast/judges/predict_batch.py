@@ -18,7 +18,7 @@ from votecast.data.battles import Battles
 from votecast.data.outputs import check_predictions
 from votecast.data.shards import Shard
 from votecast.errors import ConfigError, UnscoredRowsError
-from votecast.text.report import PARTS
+from votecast.text.truncation import PARTS
 from votecast.types import CLASSES, Judge
 
 _ARENA_SHARES = {"a": 0.345, "b": 0.345, "tie": 0.31}
@@ -151,7 +151,7 @@ def add_truncations(one: Truncations, other: Truncations) -> Truncations:
 
 
 def truncation_shares(sums: Truncations) -> dict[str, object] | None:
-    """Return truncations in the form of `votecast.text.report.Cut.to_dict`.
+    """Return truncations in the form of `votecast.text.truncation.Cut.to_dict`.
 
     Example:
         >>> truncation_shares({"rows": 2, "rows_cut": 1, "kept": [4, 4, 0], "full": [4, 8, 0]})["kept"]

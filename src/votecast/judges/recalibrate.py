@@ -258,7 +258,7 @@ class _Rows:
             predictions = {name: without_ties(p) for name, p in predictions.items()}
         losses = {name: log_losses(self.targets, p) for name, p in predictions.items()}
         names, group, counts = np.unique(np.array(self.groups[self.by], str), return_inverse=True, return_counts=True)
-        mass = np.bincount(group, self.weights)
+        mass = np.bincount(group, self.weights)  # (groups,)
         means = {name: ratio(np.bincount(group, self.weights * loss), mass) for name, loss in losses.items()}
         values = {
             str(names[k]): {"votes": int(counts[k]), "own": str(names[k]) in state["groups"]}

@@ -13,7 +13,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.types import Probabilities, swap_columns
 
 if TYPE_CHECKING:
-    from votecast.text.report import Cut
+    from votecast.text.truncation import Cut
 
 Order = Literal["both", "given"]
 

@@ -93,7 +93,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     first = next(iter(judges.values())).fitted.out_of_fold
     keys = list(_numbered(first.ids, first.content))
     tables = {name: _find_rows(judge, keys, first.swapped_content) for name, judge in judges.items()}
-    common = np.all([table.rows >= 0 for table in tables.values()], axis=0)
+    common = np.all([table.rows >= 0 for table in tables.values()], axis=0)  # (rows of the first judge,)
     if not common.any():
         raise DataError(_describe_nothing_shared(judges))
     seen = {name: common & seen_prompts(judges[name])[table.rows] for name, table in tables.items()}
@@ -192,7 +192,7 @@ def seen_prompts(judge: TrainedJudge) -> NDArray[np.bool_]:
     )
     if len(held) < facts.get("rows", 0) and not keeps_prompts_whole:
         return np.ones(len(held), dtype=bool)
-    pairs = np.unique(np.stack([held.clusters, held.fold]), axis=1)
+    pairs = np.unique(np.stack([held.clusters, held.fold]), axis=1)  # (2, pairs): clusters in more than one fold
     clusters, folds_of = np.unique(pairs[0], return_counts=True)
     return np.isin(held.clusters, clusters[folds_of > 1])
 
@@ -206,6 +206,7 @@ class _Table:
     swapped: NDArray[np.bool_]
 
     def take(self, kept: NDArray[np.int64]) -> _Table:
+        """Return the table of some of the rows."""
         return _Table(self.held, self.rows[kept], self.swapped[kept])
 
     def in_order(self, p: Probabilities) -> Probabilities:
@@ -280,6 +281,7 @@ def _join_clusters(clusters: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     columns = np.concatenate([part + start for part, start in zip(numbers, starts, strict=False)])
     rows = np.tile(np.arange(n), len(clusters))
     size = int(starts[-1])
+    # a bipartite graph of rows and clusters: rows joined by any judge are one connected component
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
     found: NDArray[np.int64] = connected_components(graph, directed=False)[1][:n].astype(np.int64)
     return np.unique(found, return_inverse=True)[1].astype(np.int64)

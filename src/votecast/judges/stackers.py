@@ -129,10 +129,12 @@ class _Design:
 
     @classmethod
     def of(cls, predictions: Floats) -> _Design:
+        """Read predictions of shape (judges, n, 3)."""
         z = logs(predictions)
         return cls(z, z[..., 0] - z[..., 1], np.concatenate([z[..., 2], -0.5 * (z[..., 0] + z[..., 1])]))
 
     def take(self, rows: NDArray[np.bool_]) -> _Design:
+        """Return the columns of some rows."""
         return _Design(self.logs[:, rows], self.s[:, rows], self.t[:, rows])
 
     def centre(self, targets: Probabilities, weights: Floats) -> Floats:
@@ -141,6 +143,7 @@ class _Design:
         return np.append(np.tile(best, 3), 0.0)
 
     def predict(self, values: Floats) -> Probabilities:
+        """Return probabilities under these coefficients, shape (n, 3)."""
         judges = len(self.s)
         return davidson_probabilities(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
 
@@ -163,7 +166,7 @@ def _fit_coefficients(
         p = design.predict(values)
         ds, dt = (part * mean for part in davidson_gradients(p, targets))
         away = values - centre
-        slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])
+        slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])  # (3 judges + 1,)
         return davidson_loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
 
     options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
@@ -183,6 +186,7 @@ def _best_pull(design: _Design, targets: Probabilities, weights: Floats, groups:
         train, test = design.take(~held), design.take(held)
         values = centre = train.centre(targets[~held], weights[~held])
         for place, pull in enumerate(PULLS):
+            # from strong to weak, so that the last solution is a good start for the next
             values = _fit_coefficients(train, targets[~held], weights[~held], pull, (centre, values))
             losses[place, held] = log_losses(targets[held], test.predict(values))
     return PULLS[simplest(losses, weights, groups)]
@@ -193,7 +197,7 @@ class TreeStack(Combiner):
 
     Each battle is read twice, once in each order. The trees have two outputs f and g, and what they add to strength and
     closeness of the logarithmic pool with the best weights is f(a, b) - f(b, a) and g(a, b) + g(b, a): it commutes with
-    the swap whatever they have learnt. The number of rounds is chosen on held-out prompts; none is the pool itself.
+    the swap whatever they are fitted to. The number of rounds is chosen on held-out prompts; none is the pool itself.
 
     Args:
         pool: The pool that the trees correct; None before `fit`.
@@ -270,12 +274,14 @@ class _Views:
 
     @classmethod
     def of(cls, predictions: Floats, pool: Weights) -> _Views:
+        """Read predictions of shape (judges, n, 3)."""
         s, t = strengths(predictions)
         rows = np.concatenate([np.concatenate([s, t]).T, np.concatenate([-s, t]).T])
         strength, closeness = strengths(pool.predict(predictions)[None])
         return cls(rows, strength[0], closeness[0])
 
     def take(self, kept: NDArray[np.bool_]) -> _Views:
+        """Return some of the battles, each in both orders."""
         return _Views(self.rows[np.tile(kept, 2)], self.s[kept], self.t[kept])
 
     def can_be_split(self) -> bool:
@@ -307,9 +313,10 @@ def _objective(views: _Views, targets: Probabilities, weights: Floats) -> Callab
         s, t = paired(raw.reshape(-1, 2))
         p = davidson_probabilities(views.s + s, views.t + t)
         ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
+        # the swapped copy of a battle has the opposite strength and the same closeness: (2n, 2)
         gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
         curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
-        return gradient, np.maximum(curvature, 1e-6)
+        return gradient, np.maximum(curvature, 1e-6)  # leaves divide by the sum of curvatures
 
     return _gradients_of
 
@@ -344,7 +351,7 @@ def _losses_by_round(views: _Views, votes: tuple[Probabilities, Floats], held: N
         return len(means) - 1 - int(np.argmin(means)) >= PATIENCE
 
     _boost(views.take(~held), (targets[~held], weights[~held]), ROUNDS, seed, _is_stale)
-    found = np.stack(losses)
+    found = np.stack(losses)  # (rounds grown + 1, rows)
     return np.concatenate([found, np.tile(found[-1], (ROUNDS + 1 - len(found), 1))])
 
 
@@ -380,7 +387,7 @@ def simplest(losses: Floats, weights: Floats, groups: NDArray[np.int64]) -> int:
     group = np.unique(groups, return_inverse=True)[1]
     best = losses[int(np.argmin(losses @ weights))]
     for place, one in enumerate(losses):
-        worse = np.bincount(group, weights * (one - best))
+        worse = np.bincount(group, weights * (one - best))  # by prompt: rows of one prompt are not independent
         if worse.sum() <= np.sqrt(np.sum(np.square(worse))):
             return place
     raise AssertionError("the best is not worse than itself")

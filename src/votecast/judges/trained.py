@@ -26,7 +26,7 @@ from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
 if TYPE_CHECKING:
-    from votecast.text.report import Cut
+    from votecast.text.truncation import Cut
 
 BATCH_ROWS = 1024
 """Rows that are predicted at once: memory stays flat whatever the number of rows."""
@@ -60,7 +60,7 @@ class TrainedJudge:
 
     @classmethod
     def of(cls, recipe: Recipe, fitted: Fitted) -> Self:
-        """Make the judge of a recipe and of what was learnt under it."""
+        """Make a judge of a recipe and its fitted parts."""
         judge = cls(recipe)
         judge._fitted = fitted
         return judge
@@ -71,7 +71,7 @@ class TrainedJudge:
 
     @property
     def fitted(self) -> Fitted:
-        """What the judge has learnt.
+        """Members, calibrator and out-of-fold rows of the judge.
 
         Raises:
             JudgeError: Before the first `fit`.
@@ -190,7 +190,7 @@ class TrainedJudge:
         )
 
     def run_with(self, **inference: Any) -> Self:
-        """Change the settings of inference, such as `precision="bf16"`; nothing that was learnt changes.
+        """Change the settings of inference, such as `precision="bf16"`; nothing is fitted again.
 
         Raises:
             ConfigError: If a setting is unknown or not allowed, or this judge has none.

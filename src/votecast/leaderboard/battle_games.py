@@ -20,7 +20,7 @@ from votecast.data.formats.textless import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
 from votecast.errors import ConfigError, DataError
-from votecast.features.styling import STYLING, styling_gap
+from votecast.features.arena_style import STYLING, styling_gap
 from votecast.leaderboard.connectivity import join_names
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import Bools, Floats, Ints, Probabilities
@@ -219,17 +219,20 @@ def both_bad_shares(models: int, a: Ints, b: Ints, bad: Bools, weights: Floats, 
         >>> shares.share.tolist(), shares.votes.tolist()
         ([0.5, 1.0, 0.0], [1.0, 1.0, 0.0])
     """
+    # every vote counts for both models of its row: arrays of 2n
     side = np.concatenate([a, b])
     weight, flag, cluster = (np.tile(values, 2) for values in (weights, bad.astype(np.float64), clusters))
     total = np.bincount(side, weight, models)
     votes: Floats = np.bincount(side, weight * flag, models).astype(np.float64)
     share: Floats = np.divide(votes, total, out=np.full(models, np.nan), where=total > 0)
+    # variance of each share from the sums of its clusters, times G / (G - 1)
     keys, unit = np.unique(side * (int(clusters.max(initial=0)) + 1) + cluster, return_inverse=True)
     owner = keys // (int(clusters.max(initial=0)) + 1)
     units = np.bincount(owner, minlength=models).astype(np.float64)
     off = np.bincount(unit.reshape(-1), weight * (flag - share[side]))
     scaled = np.divide(units, units - 1, out=np.ones(models), where=units > 1)
     spread = scaled * np.bincount(owner, off**2, models) / np.maximum(total, 1e-300) ** 2
+    # the number of independent votes whose share would scatter as much
     sure = np.divide(share * (1 - share), spread, out=units.copy(), where=spread > 0)
     low, high = wilson_interval(share, np.minimum(sure, np.maximum(total, 1e-300)))
     return BothBad(votes, share, low, high)

@@ -65,6 +65,7 @@ def draw_fits(found: SampleFit, draws: int, seed: int, style_ridge: float = 0.0)
         )
         for draw in range(draws):
             cells = source.cells(draw, found.fit.tuning or 0.0)
+            # from the whole file's maximum a drawn one is two or three steps away
             drawn = solve(found.fit.method, cells, style_ridge, whole.point)
             out.strengths[draw], t, out.style[draw] = drawn.likelihood.split(drawn.point)
             out.tie[draw] = t if drawn.likelihood.tie else whole.likelihood.model.no_ties
@@ -126,6 +127,7 @@ def _clusters(rows: Rows) -> Ints:
 
 def _pair_table(sample: Sample, rows: Rows, votes: Floats, blocks: Ints) -> csr_matrix:
     """Return the votes of each pair and outcome (a row) in each block (a column)."""
+    # a product with how often each block is drawn gives the votes of a drawn file
     place = sample.pairs.number(rows)[:, None] * 3 + np.arange(3)
     some = votes != 0
     where = (place[some], np.broadcast_to(blocks[:, None], votes.shape)[some])

@@ -51,6 +51,7 @@ def fit_pairs(method: str, pairs: ModelPairs, votes: Floats) -> tuple[Floats, fl
         >>> fit_pairs("counting", pairs, np.array([[3.0, 1.0, 2.0]]))[0]
         array([4., 2.])
     """
+    # evalica takes one row for each pair and outcome, weighted
     pair, outcome = np.nonzero(votes)
     settings = {"tolerance": 1e-10, "limit": 10_000} if method in _ITERATED else {}
     first, second, weights = pairs.first[pair], pairs.second[pair], votes[pair, outcome]

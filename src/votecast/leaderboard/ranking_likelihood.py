@@ -156,7 +156,9 @@ def solve(method: str, cells: Cells, style_ridge: float = 0.0, start: Floats | N
     likelihood.penalty[likelihood.size - likelihood.style :] = style_ridge * total
     first = np.zeros(likelihood.size)
     if likelihood.tie:
+        # the share of ties, were all models equal: close enough for Newton's first step
         first[likelihood.models] = model.start(float(np.clip(cells.votes[:, 2].sum() / total, 1e-3, 1 - 1e-3)))
+    # strengths are finite only if every model lost somewhere, at least through others (Ford 1957)
     level = loss_groups(cells)
     if not level.any() and (not likelihood.tie or bounds_ties(cells)):
         point = maximise(likelihood, first if start is None or len(start) != likelihood.size else start)

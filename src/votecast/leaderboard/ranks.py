@@ -61,6 +61,7 @@ def compute_ranks(strengths: Floats, covariance: Floats, clusters: int, level: f
         ends = [np.quantile(each[:, None] - drawn.strengths, share, axis=0, method="weibull") for each in columns]
         better = np.stack(ends) > _TINY
     np.fill_diagonal(better, val=False)
+    # Bonferroni: each of the m - 1 comparisons of a model at its share of the error
     surely = gap > student_quantile(1 - (1 - level) / max(m - 1, 1), clusters) * error + _TINY
     surely &= better  # percentiles and standard errors may differ
     low, high = 1 + surely.sum(axis=0), m - surely.sum(axis=1)
@@ -114,12 +115,14 @@ def against_others(
     m = len(strengths)
     gap = (strengths[:, None] - strengths[None, :]).ravel()
     value, by_d, by_t = (part.reshape(m, m) * (1 - np.eye(m)) / (m - 1) for part in model.rate(gap, t))
+    # a model's own strength moves all its comparisons, another's only one
     mean = value.sum(axis=1)
     slopes = np.diag(by_d.sum(axis=1)) - by_d
     if model.tie:
         slopes = np.column_stack([slopes, by_t.sum(axis=1)])
     size = slopes.shape[1]
     error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance[:size, :size], slopes), 0.0))
+    # the interval is taken in log odds, which keeps it within 0 and 1
     inside = np.clip(mean, _TINY, 1 - _TINY)
     spread = width * error / (inside * (1 - inside))
     return mean, expit(logit(inside) - spread), expit(logit(inside) + spread)

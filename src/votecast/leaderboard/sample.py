@@ -115,6 +115,7 @@ def _check_style(rows: Rows, names: tuple[str, ...]) -> None:
     """Raise DataError for style that follows from the models, or features that follow from each other."""
     weight = rows.votes.sum(axis=1)
     weighted = weight[:, None] * rows.style
+    # Schur complement: the information on style that is left once the strengths are free to follow it
     cross = np.stack([sum_by_models(rows, column) for column in weighted.T], axis=1)
     known = cross.T @ np.linalg.pinv(laplacian(rows, weight), hermitian=True) @ cross
     sizes, ways = np.linalg.eigh((rows.style.T @ weighted - known) / weight.sum())

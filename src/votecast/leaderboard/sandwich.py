@@ -55,6 +55,7 @@ def score_variance(sample: Sample, found: Solution) -> Meat:
     clusters, count = number_clusters(rows.clusters)
     if count == 1:  # one prompt for all: rows stand for themselves, and a note says so
         clusters, count = np.arange(len(rows)), len(rows)
+    # votes between groups of which one never lost cannot tell their own variance
     across = found.level[rows.first] != found.level[rows.second]
     inside = np.where(across, 0.0, 1.0)[:, None]
     people = _sum_scores(rows, clusters, count, _derivatives(likelihood, point, rows.cells) * inside)
@@ -116,11 +117,13 @@ def _judge_derivatives(
     mean = (sum_by_number(number, size, here) + sum_by_number(other, size, there)) / total
     count = np.bincount(number, minlength=size) + np.bincount(other, minlength=size)
     factor = np.sqrt(count / np.maximum(count - 1, 1))
+    # variance of residuals from a mean of n rows is short by (n - 1) / n
     off, on = (part * factor for part in pair_sums(sample).shares())
     return (here - weight * mean[number]) * off[number, None], (there - extra_weight * mean[other]) * on[other, None]
 
 
 def _sum_scores(rows: Rows, clusters: Ints, count: int, derivatives: Floats) -> Scores:
+    # d = strength of first - strength of second: a score counts once for the first and against the second
     entries = np.concatenate([derivatives[:, 0], -derivatives[:, 0]])
     places = (np.concatenate([clusters, clusters]), np.concatenate([rows.first, rows.second]))
     strengths = coo_matrix((entries, places), shape=(count, rows.models)).tocsr()

@@ -41,6 +41,7 @@ def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> Ints:
     size = np.bincount(group)
     shuffled = np.random.default_rng(seed).permutation(len(size))
     order = shuffled[np.argsort(-size[shuffled], kind="stable")]
+    # largest group first to the smallest fold: greedy bin packing, even to the size of one group
     fold, filled = np.zeros(len(size), dtype=np.int64), [0] * min(folds, len(size))
     for number in order:
         fold[number] = filled.index(min(filled))
@@ -156,5 +157,6 @@ def _others(votes: Floats, folds: Ints) -> Floats:
 
 
 def _frequencies(votes: Floats, *, binary: bool) -> Floats:
+    # Laplace smoothing: one vote for each outcome that can occur
     smoothed = votes + np.array([1.0, 1.0, 0.0 if binary else 1.0])
     return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))

@@ -121,6 +121,7 @@ class Measure:
         block = self.drawn.blocks[rows]
         few = block.min() == block.max() or not len(self.drawn)
         draws = {} if few else _from_sums(self.drawn.sums(self._sums(rows, block, self.drawn.counts.shape[1])))
+        # sums over classes of margins place the AUC only roughly: take the exact value, and how the rough one scatters
         values["auc"], coarse = np.atleast_1d(auc_of_margins(self.margins[rows], *self.sides[:, rows])), values["auc"]
         if not few:
             draws["auc"] = draws["auc"] + (values["auc"] - coarse)
@@ -173,6 +174,7 @@ def _from_sums(sums: Floats) -> dict[str, Floats]:
     mass, means, (decided, agreed) = sums[:, 0], sums[:, 1:5], sums[:, 5:7].T
     hits, decision, vote = np.split(sums[:, 7:_DENSE], 3, axis=1)
     ranks = _DENSE + len(EVENTS) * BINS
+    # calibration error: distance between confidence and hits of each bin, summed over the bins of an event
     gaps = np.abs(sums[:, _DENSE:ranks]).reshape(len(sums), len(EVENTS), BINS).sum(axis=2)
     up, down = np.split(sums[:, ranks:], 2, axis=1)
     out = {name: ratio(means[:, k], mass) for k, name in enumerate(_MEANS)}
@@ -181,6 +183,7 @@ def _from_sums(sums: Floats) -> dict[str, Floats]:
     f1 = ratio(2 * hits, decision + vote)  # (draws, 3)
     defined = ~np.isnan(f1)
     out["macro_f1"] = ratio(np.where(defined, f1, 0).sum(axis=1), defined.sum(axis=1))
+    # Mann-Whitney: votes for a above those for b, draws within a class counting one half
     out["auc"] = ratio((up * (np.cumsum(down, axis=1) - down / 2)).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))
     out["agreement_decided"] = ratio(agreed, decided)
     return out

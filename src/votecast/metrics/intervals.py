@@ -84,6 +84,7 @@ class ClusterDraws:
         size = min(clusters, MAX_BLOCKS)
         self.blocks = groups if size == clusters else (rng.permutation(clusters) % size)[groups]
         self.counts = np.empty((draws, size))
+        # one bincount a draw: a matrix of drawn numbers would need draws x clusters integers
         for draw in range(draws):
             self.counts[draw] = np.bincount(rng.integers(size, size=size), minlength=size)
 
@@ -182,6 +183,7 @@ def paired_gain(
     q = check_rows(targets, reference, weights).probabilities
     drawn = ClusterDraws(check_groups(groups, len(w)), draws, seed)
     size = drawn.counts.shape[1]
+    # sums of gains and of weights over each block, (blocks, 2): a ratio of both is the mean gain of a drawn file
     columns = (w * (log_losses(t, q) - log_losses(t, p)), w)
     sums: Floats = np.stack([np.bincount(drawn.blocks, column, minlength=size) for column in columns], axis=1)
     gain, mass = drawn.sums(sums).T

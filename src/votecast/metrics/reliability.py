@@ -34,6 +34,7 @@ def events(targets: Probabilities, p: Probabilities) -> Events:
     """Return the four binary predictions of each row, with their bins of equal width, closed on the right."""
     confidence = np.column_stack([p.max(axis=1), p])  # (n, 4)
     outcome = np.column_stack([(targets * decisions(p)).sum(axis=1), targets])
+    # side="left" closes bins on the right, as in the paper; a confidence of 0 falls into the first
     edges = np.linspace(0, 1, BINS + 1)[1:-1]
     return Events(confidence, outcome, np.searchsorted(edges, confidence, side="left").astype(np.int64))
 
@@ -166,6 +167,7 @@ def _independent_votes(outcome: Floats, w: Floats, place: Ints, group: Ints, dra
     rows = np.divide(np.square(totals), squares, out=np.zeros(BINS), where=squares > 0)
     cells = np.unique(np.stack([place, group])[:, w > 0], axis=1)
     prompts = np.bincount(cells[0], minlength=BINS).astype(np.float64)
+    # a share p among n votes scatters by p (1 - p) / n, so the scatter says how many votes it is worth
     spread = spread * prompts / np.maximum(prompts - 1, 1)
     alike = np.divide(mean * (1 - mean), spread, out=prompts.copy(), where=(spread > 1e-12) & (prompts > 1))
     return np.asarray(np.clip(alike, 1.0, np.maximum(rows, 1.0)))
@@ -238,12 +240,14 @@ def coupling(e: Events, weights: Floats, groups: Ints) -> Coupling:
 
 def _couple(p: Floats, outcome: Floats, bins: Ints, w: Floats, groups: Ints) -> tuple[float, float]:
     mass = np.bincount(bins, w, minlength=BINS)
+    # confidences moved to the share of hits in their bin, so that miscalibration does not look like dependence
     shift = np.bincount(bins, w * (outcome - p), minlength=BINS) / np.where(mass > 0, mass, 1)
     level = np.clip(p + shift[bins], 0, 1)
     residual = w * (outcome - level)
     single = float(np.square(w) @ (level * (1 - level)))
     hard = bool(np.all((outcome == 0) | (outcome == 1)))
     spread = 1.0 if hard or single == 0 else min(1.0, float(np.sqrt(np.square(residual).sum() / single)))
+    # products of different rows of one group: square of the group's sum less the squares of its rows
     observed = float(np.square(np.bincount(groups, residual)).sum() - np.square(residual).sum())
     alike = spread**2 * _shared_products(level, w, groups)
     return (float(np.clip(observed / alike, 0, 1)) if alike > 1e-12 * single else 0.0), spread
@@ -251,7 +255,8 @@ def _couple(p: Floats, outcome: Floats, bins: Ints, w: Floats, groups: Ints) -> 
 
 def _shared_products(p: Floats, w: Floats, groups: Ints) -> float:
     """Sum w_i w_j (min(p_i, p_j) - p_i p_j), the covariance of a shared number, over the pairs of each group."""
-    order = np.lexsort((-p, groups))  # within a group from the largest p on: min(p_i, p_j) is then the later one
+    # within a group from the largest p on: min(p_i, p_j) is then that of the later row
+    order = np.lexsort((-p, groups))
     p, w, g = p[order], w[order], groups[order]
     running = np.cumsum(w) - w
     first = np.concatenate([[True], g[1:] != g[:-1]])

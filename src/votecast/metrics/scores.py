@@ -43,6 +43,7 @@ def decisions(p: Probabilities) -> Floats:
         array([[1. , 0. , 0. ],
                [0.5, 0.5, 0. ]])
     """
+    # arg max would prefer a over b in a draw, and so depend on the order of the responses
     best = (p == p.max(axis=1, keepdims=True)).astype(np.float64)
     return np.asarray(best / row_sum(best)[:, None])
 
@@ -245,6 +246,7 @@ def auc_of_margins(scores: Floats, positive: Floats, negative: Floats) -> float:
     """Return the area under the ROC curve of scores (n,), given the weight (n,) of each on either side."""
     level = np.unique(scores, return_inverse=True)[1]
     up, down = np.bincount(level, positive), np.bincount(level, negative)
+    # weight of the negatives below each level, those at the level counting one half
     wins = up @ (np.cumsum(down) - down / 2)
     return float(ratio(wins, up.sum() * down.sum()))
 

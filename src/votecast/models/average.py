@@ -16,7 +16,7 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.models.base import Model, Prepared
 from votecast.models.registry import family
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Run
 
 _LEAST = 1e-9

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     from votecast.calibration.score_link import Link
-    from votecast.text.report import Cut
+    from votecast.text.truncation import Cut
 
     P = TypeVarWithDefault("P", default=Any)
 else:

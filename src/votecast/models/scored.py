@@ -16,7 +16,7 @@ from votecast.config import Settings
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.outputs.score_files import SCORES, check_finite
 from votecast.errors import DataError, JudgeError
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.models.base import Model
 from votecast.types import Probabilities, Run
 

@@ -14,14 +14,14 @@ from torch.nn.functional import log_softmax
 
 from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
-from votecast.features.form import FORM
+from votecast.features.style import FORM
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import SWAPPED, PairNetwork, Pooling, pool, type_inputs
 from votecast.models.neural.settings import NeuralSettings, OffsetSettings
 from votecast.text.encoder import Encoded
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities
 
 

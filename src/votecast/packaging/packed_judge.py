@@ -190,6 +190,7 @@ def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Base]) -> None
     folder.rename(kept)
 
     def write(part: Path) -> None:
+        """Copy everything but the settings, and complete the hashes of the bases."""
         shutil.copytree(kept, part, dirs_exist_ok=True)
         (part / CONFIG_NAME).unlink()
         for path in part.rglob("base.json"):  # which weights a member was made from; a hub has given no hash

@@ -248,9 +248,11 @@ def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
         """A route whose body is read within the limits of the service; FastAPI would read any number of bytes."""
 
         def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+            """Return what answers a request; FastAPI calls this."""
             endpoint, kind = self.endpoint, get_type_hints(self.endpoint)["body"]
 
             async def handle(request: Request) -> Response:
+                """Answer within the limits."""
                 return await routes.answer(request, kind, endpoint)
 
             return handle

@@ -94,6 +94,7 @@ class ServiceMiddleware:
         record = scope[RECORD] = RequestRecord(next(self._ids), scope["method"], route)
 
         async def send_secured(message: Message) -> None:
+            """Send a message; note its status and add the security headers."""
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = with_security_headers(message["headers"], closes=self._in_flight.draining)

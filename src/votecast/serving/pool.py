@@ -167,29 +167,9 @@ class Pool:
             timer.cancel()
             self._held -= size
             self._open.discard(request)
-            if not self._open:
-                self._wake()
         cited = {"name": judge, "hash": self._workers.facts[judge].hash}
         named = enumerate(zip(answers, battles, strict=True))
         return [_as_prediction(str(battle.get("id") or place), answer, cited) for place, (answer, battle) in named]
-
-    async def drain(self, seconds: float) -> bool:
-        """Refuse new requests, finish those that were accepted, and stop.
-
-        Returns:
-            Whether all were finished in time.
-        """
-        if self.state != "failed":
-            self.state = "draining"
-        self._wake()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._until(lambda: not self._open)
-        except TimeoutError:
-            return False
-        finally:
-            await self.stop()
-        return True
 
     async def stop(self) -> None:
         """End the workers; requests that still wait fail."""

@@ -127,17 +127,19 @@ async def run_while_connected(work: Coroutine[object, object, T], receive: Recei
     this, has_left, is_over = asyncio.current_task(), False, False
     assert this is not None
 
-    async def disconnected() -> None:
+    async def wait_for_disconnect() -> None:
+        """Wait until the client has left."""
         while (await receive())["type"] != "http.disconnect":
             pass
 
     def cancel(watcher: asyncio.Task[None]) -> None:
+        """Cancel the work."""
         nonlocal has_left
         if not watcher.cancelled() and not is_over:
             has_left = True
             this.cancel()
 
-    watcher = asyncio.ensure_future(disconnected())
+    watcher = asyncio.ensure_future(wait_for_disconnect())
     watcher.add_done_callback(cancel)
     try:
         async with asyncio.timeout(seconds):

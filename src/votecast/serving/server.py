@@ -122,6 +122,7 @@ async def _run(server: GracefulServer, pool: Pool, listener: socket.socket, anno
     host, port = listener.getsockname()[:2]
 
     async def watch() -> None:
+        """Announce that the judges are ready; stop the server if they cannot be loaded."""
         if await pool.settled() == "ready":
             gc.freeze()  # what exists now stays: the garbage collector need not visit it
             announce(f"ready: judges {', '.join(pool.judges)}")

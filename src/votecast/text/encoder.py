@@ -1,4 +1,7 @@
-"""Battles as token ids: tokenized once, laid out in either order."""
+"""Turn battles into token ids: tokenized once, laid out in either order.
+
+Neural models prepare their rows with `TextEncoder`.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,161 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.cells import json_cell
 from votecast.errors import ConfigError
 from votecast.text import templates
-from votecast.text.assembly import Slot, assemble, text_of
-from votecast.text.chat import Frames, assemble_chat
-from votecast.text.columns import Columns, joined_turns, led_turns, read_columns
-from votecast.text.cuts import Mask, Room, Table, plan
-from votecast.text.marks import middle
-from votecast.text.pieces import Counts, Kept, Pieces, per_row
-from votecast.text.report import Cut
-from votecast.text.sequences import Sequences, offsets_of
+from votecast.text.sequences import Counts, Kept, Pieces, Sequences, Slot, assemble, offsets_of, per_row, text_of
 from votecast.text.settings import TextSettings
-from votecast.text.templates import Layout
-from votecast.text.tokenizer import Tokenizer
-from votecast.text.tokenizing import Keep, Reading, tokenize_texts
-from votecast.text.whole import encode_whole
+from votecast.text.templates import Frames, Layout, assemble_chat, middle
+from votecast.text.tokenization import Keep, Reading, Tokenized, Tokenizer, tokenize_texts
+from votecast.text.truncation import Cut, Mask, Room, Table, plan
+
+Turns = Sequence[str | None]
+
+_CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Prompt, A and B, each with the same number of turns in a row.
+
+    Args:
+        texts: The turns of each column, all rows one after the other.
+        rows: Where each row starts among the turns, and the end of the last, shape (n + 1,).
+        dropped: Characters of each column and turn that were dropped from it or behind it, shape (3, turns).
+    """
+
+    texts: tuple[list[str], list[str], list[str]]
+    rows: Counts
+    dropped: Counts
+
+    @property
+    def hidden(self) -> Counts:
+        """Roughly the tokens that were dropped."""
+        return -(-self.dropped // _CHARACTERS_A_TOKEN)
+
+
+def read_columns(battles: Battles, settings: TextSettings) -> Columns:
+    """The texts of battles; a turn that was never written is empty, and lists of different lengths are filled up."""
+    texts: tuple[list[str], list[str], list[str]] = ([], [], [])
+    turns: list[int] = []
+    dropped: list[tuple[int, int, int]] = []
+    columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
+    for cells in zip(*columns, strict=True):
+        row = _row(cells, settings)
+        gone = [(0, 0, 0)] * len(row)
+        if settings.characters is not None:
+            row, gone = _shortened(row, settings.characters)
+        turns.append(len(row))
+        dropped.extend(gone)
+        for column, text in zip(texts, zip(*row, strict=True), strict=True):
+            column.extend(text)
+    return Columns(texts, offsets_of(np.array(turns, np.int64)), np.array(dropped, np.int64).reshape(-1, 3).T)
+
+
+def _row(cells: Sequence[Turns], settings: TextSettings) -> list[tuple[str, str, str]]:
+    """The turns of a battle: (prompt, A, B) each; at least one."""
+    if settings.raw_cell:
+        return [(json_cell(cells[0]), json_cell(cells[1]), json_cell(cells[2]))]
+    most = 1 if settings.only_first else max(1, *map(len, cells))
+    filled = [[turn or "" for turn in cell[:most]] + [""] * (most - len(cell)) for cell in cells]
+    return list(zip(*filled, strict=True))
+
+
+def _shortened(
+    row: list[tuple[str, str, str]], most: tuple[int, int, int]
+) -> tuple[list[tuple[str, str, str]], list[tuple[int, int, int]]]:
+    """System 2's rule: late turns go until all has `most[0]` characters; a single turn that is too long is cut."""
+    used, stays = 0, 0
+    for turn in row:
+        used += sum(map(len, turn))
+        if used > most[0]:
+            break
+        stays += 1
+    kept = row[:stays]
+    if not kept:
+        prompt, a, b = row[0]
+        kept = [(prompt[: most[1]], a[: most[2]], b[: most[2]])]
+    lost = [sum(len(turn[part]) for turn in row) - sum(len(turn[part]) for turn in kept) for part in range(3)]
+    return kept, [(0, 0, 0)] * (len(kept) - 1) + [(lost[0], lost[1], lost[2])]
+
+
+def joined_turns(texts: Sequence[str], rows: Counts, joint: str) -> list[str]:
+    """The turns of each row with a joint between each two."""
+    return [joint.join(texts[start:stop]) for start, stop in zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True)]
+
+
+def led_turns(texts: Sequence[str], rows: Counts, joint: str, lead: str) -> list[str]:
+    """Each turn with what stands before it: the lead before the first that holds text, the joint before the others.
+
+    Example:
+        >>> led_turns(["", "a", "", "b"], np.array([0, 4]), "/", " ")
+        ['', ' a', '', '/b']
+    """
+    if not (joint or lead):
+        return list(texts)
+    out = []
+    for start, stop in zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True):
+        before = lead
+        for text in texts[start:stop]:
+            out.append(before + text if text else "")
+            before = joint if text else before
+    return out
+
+
+def encode_whole(
+    texts: Sequence[Sequence[str]], layout: Layout, tokenizer: Tokenizer, settings: TextSettings
+) -> tuple[Sequences, Counts, Counts]:
+    """Join, tokenize, cut.
+
+    Special tokens spelled out in a text count as such, since that is how the systems tokenize.
+
+    Args:
+        texts: The texts of each part, one a row.
+        layout: What stands around them.
+        tokenizer: The tokenizer.
+        settings: Cut and budget.
+
+    Returns:
+        The sequences, and tokens of each part kept and before the cut, shape (n, parts). A token belongs to the part
+        in which it ends. Of a part that was not read to its end the number of tokens is an estimate.
+    """
+    room = settings.max_length - len(layout.opening) - len(layout.closing)
+    joined = [layout.joined(row) for row in zip(*texts, strict=True)]
+    keep: Keep = "tail" if settings.cut == "left" else "head"
+    found = tokenize_texts(tokenizer, [text for text, _ in joined], Reading(keep, room, spans=True, specials=True))
+    edges = np.array([edge for _, edge in joined], np.int64).reshape(-1, 2 * len(texts))
+    n = len(joined)
+    kept = _inside(found, edges)
+    body = Sequences(found.ids, offsets_of(found.lengths))
+    slots = [Slot(layout.opening), Slot(body), Slot(layout.closing)]
+    return assemble(slots, n, types=tokenizer.has_types), kept, kept + _unseen(found, edges, keep)
+
+
+def _inside(found: Tokenized, edges: Counts) -> Counts:
+    """Tokens held that end inside each part, shape (n, parts)."""
+    row = np.repeat(np.arange(len(found.lengths)), found.lengths)
+    assert found.ends is not None
+    columns = []
+    for start, stop in zip(edges[:, 0::2].T, edges[:, 1::2].T, strict=True):
+        inside = (found.ends > start[row]) & (found.ends <= stop[row])
+        columns.append(np.bincount(row[inside], minlength=len(found.lengths)))
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def _unseen(found: Tokenized, edges: Counts, keep: Keep) -> Counts:
+    """Tokens that are not held, given to the parts by the characters of each that were not kept."""
+    assert found.ends is not None
+    offsets = offsets_of(found.lengths)
+    ends = np.concatenate([found.ends.astype(np.int64), [0]])
+    place = np.maximum(offsets[1:] - 1, 0) if keep == "head" else np.minimum(offsets[:-1], len(ends) - 1)
+    edge = np.where(found.lengths > 0, ends[place], 0)[:, None]
+    start, stop = edges[:, 0::2], edges[:, 1::2]
+    gone = stop - np.clip(edge, start, stop) if keep == "head" else np.clip(edge, start, stop) - start
+    shares = gone / np.maximum(gone.sum(axis=1, keepdims=True), 1)
+    return np.asarray(np.ceil(shares * found.hidden[:, None] - 1e-9), np.int64)
+
 
 __all__ = ["Cut", "Encoded", "TextEncoder", "TokenizedBattles"]
 
@@ -85,7 +227,7 @@ class TextEncoder:
         JudgeError: If the tokenizer lacks a special token that the template needs.
 
     Example:
-        >>> from votecast.text.tiny import tiny_tokenizer
+        >>> from votecast.text.tokenization import tiny_tokenizer
         >>> text = TextEncoder(tiny_tokenizer(), TextSettings(cut="balanced", max_length=16))
         >>> tokens = text.tokenize(Battles.from_rows([{"prompt": "Why?", "response_a": "A" * 9, "response_b": "No"}]))
         >>> shown, swapped = text.pairs(tokens), text.pairs(tokens, swapped=True)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from votecast.errors import ConfigError, JudgeError
-from votecast.text.batches import bucketed_batches, group_sizes, length_groups, token_batches
+from votecast.text.batching import bucketed_batches, group_sizes, length_groups, token_batches
 from votecast.types import Probabilities
 
 Rows = NDArray[np.int64]

@@ -9,7 +9,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.models.cross_encoder import CrossEncoderModel, CrossEncoderSettings
 from votecast.models.neural import packaged_weights
 from votecast.models.neural.backbone import Source
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tests.tolerances import assert_rounds_to, rounding
 
-from votecast.features.form import FORM
+from votecast.features.style import FORM
 from votecast.models.cross_encoder import CrossNetwork
 from votecast.models.neural.backbone import TINY_ENCODERS, Source
 from votecast.models.neural.pair_network import freeze, layers_of

@@ -19,7 +19,7 @@ from votecast.models.decoder import DecoderNetwork
 from votecast.models.neural.adapters import AdapterSettings, add_adapter, count_parameters
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.quantization import is_quantized, load_options, set_compute_type, stored_bits
-from votecast.text.tiny import tiny_tokenizer
+from votecast.text.tokenization import tiny_tokenizer
 
 PLAIN = SimpleNamespace()
 

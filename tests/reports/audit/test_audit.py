@@ -20,7 +20,7 @@ from votecast.reports.audit import Audit, audit_judge
 from votecast.reports.audit import audit_rows as rows_module
 from votecast.reports.audit.audit_result import as_json
 from votecast.reports.audit.audit_rows import NO_HASHES, NO_JUDGE, NO_PROMPTS
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, swap_columns
 
 World = tuple[Battles, Probabilities]

@@ -8,7 +8,7 @@ from tests.reports.audit.arena import Knowing, drawn, sharpened, tilted
 
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.features.form import length_gap
+from votecast.features.style import length_gap
 from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit.audit_rows import AuditRows

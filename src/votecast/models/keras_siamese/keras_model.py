@@ -41,8 +41,8 @@ from votecast.models.keras_siamese.learning_rate import plot_schedule
 from votecast.models.keras_siamese.settings import KerasSiameseSettings
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import TextEncoder
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
 from votecast.training.tracking import Record
 from votecast.types import Probabilities, Run
 

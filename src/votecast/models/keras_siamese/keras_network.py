@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.errors import ArtifactError
 from votecast.models.keras_siamese.keras_backbone import Backbone
 from votecast.models.keras_siamese.settings import KerasSiameseSettings, LearningSettings, Pooling
-from votecast.text.batches import token_batches
-from votecast.text.report import Cut
+from votecast.text.batching import token_batches
 from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
 from votecast.types import CLASSES, Probabilities, swap_columns
 
 _SWAPPED = [1, 0, 2]

@@ -11,8 +11,7 @@ from typing import Any, Self
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError, MissingExtraError
 from votecast.models.keras_siamese.keras_backbone import resolve_preset
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 MODEL_NAME, FACTS_NAME = "sentencepiece.model", "sentencepiece.json"
 _CONFIG, _ASSETS = "tokenizer.json", "assets/tokenizer"

@@ -23,7 +23,7 @@ from votecast.models.keras_siamese.keras_backbone import seeded
 from votecast.models.keras_siamese.keras_network import Arrays, KerasNetwork, KerasPrepared, Padding
 from votecast.models.keras_siamese.learning_rate import learning_rate
 from votecast.models.keras_siamese.settings import LearningSettings
-from votecast.text.batches import bucketed_batches
+from votecast.text.batching import bucketed_batches
 from votecast.training.tracking import History, Journal, Record
 from votecast.types import Probabilities, Run
 

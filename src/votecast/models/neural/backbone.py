@@ -24,8 +24,7 @@ from votecast.models.neural.hub import loading_model, silence_transformers
 from votecast.models.neural.packaged_weights import MINILM, SMOLLM2, minilm_folder, smollm2_folder
 from votecast.models.neural.quantization import convert_in_memory
 from votecast.models.neural.weight_files import WEIGHTS, weight_files, weights_digest
-from votecast.text.tiny import tiny_tokenizer
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 from votecast.types import CLASSES
 
 Kind = Literal["encoder", "classifier", "decoder"]

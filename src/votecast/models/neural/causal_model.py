@@ -20,7 +20,7 @@ from votecast.models.neural.neural_model import DELTA, NeuralModel
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.models.neural.peft_checkpoint import load_adapter
 from votecast.models.neural.quantization import compute_type, load_options, set_compute_type
-from votecast.text.tokenizer import Tokenizer, load_tokenizer
+from votecast.text.tokenization import Tokenizer, load_tokenizer
 from votecast.training.settings import TrainingSettings
 from votecast.types import Probabilities
 

@@ -18,7 +18,7 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
-from votecast.text.tokenizer import FastTokenizer
+from votecast.text.tokenization import FastTokenizer
 from votecast.types import CLASSES
 
 TOKENIZERS = (

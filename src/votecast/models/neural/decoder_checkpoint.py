@@ -22,7 +22,7 @@ from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.peft_checkpoint import HEAD, is_peft_checkpoint, read_peft_checkpoint
 from votecast.models.neural.quantization import stored_bits
 from votecast.models.neural.weight_files import read_weights, weight_files
-from votecast.text.tokenizer import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import FastTokenizer, load_tokenizer
 from votecast.types import CLASSES
 
 _HELD = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}

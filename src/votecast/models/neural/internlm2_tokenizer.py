@@ -12,7 +12,7 @@ from typing import Any, Self
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, JudgeError
 from votecast.models.neural.internlm2 import REWARD_TOKEN
-from votecast.text.chat import chatml
+from votecast.text.templates import chatml
 
 MODEL, SETTINGS, ADDED = "tokenizer.model", "tokenizer_config.json", "added_tokens.json"
 OPENS, CLOSES = "<|im_start|>", "<|im_end|>"

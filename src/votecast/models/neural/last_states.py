@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from votecast.inference.causal import CausalLayer, knows, rotations
-from votecast.inference.packed import Packed
-from votecast.inference.spread import is_spread
+from votecast.inference.attention import Packed
+from votecast.inference.decoder_pass import CausalLayer, knows, rotations
+from votecast.inference.layers import is_spread
 
 
 def last_states(backbone: Any, ids: Tensor, mask: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
-from votecast.features.form import answer_form
+from votecast.features.style import answer_form
 from votecast.inference.engine import Engine
 from votecast.models.base import Model
 from votecast.models.neural import adapters
@@ -34,9 +34,9 @@ from votecast.models.neural.pair_network import PairNetwork, freeze
 from votecast.models.neural.settings import OffsetSettings
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import Encoded, TextEncoder
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
-from votecast.text.tokenizer import Tokenizer
+from votecast.text.tokenization import Tokenizer
+from votecast.text.truncation import Cut
 from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
 from votecast.training.tracking import Record

@@ -18,8 +18,8 @@ from votecast.calibration.score_link import Link, LinkSettings, fit_link
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import JudgeError, UnscoredRowsError
-from votecast.features.form import length_gap
-from votecast.inference.replica import devices_of, dtype_of
+from votecast.features.style import length_gap
+from votecast.inference.engine import devices_of, dtype_of
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.causal_model import CausalModel
 from votecast.models.neural.examples import NeuralPrepared
@@ -38,10 +38,10 @@ from votecast.models.reward.reward_scores import AnswerScores, Memo, RewardPrepa
 from votecast.models.reward.score_cache import ScoreCache
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import Encoded, TextEncoder
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
 from votecast.text.settings import TextSettings
-from votecast.text.tokenizer import Tokenizer
+from votecast.text.tokenization import Tokenizer
+from votecast.text.truncation import Cut
 from votecast.types import Probabilities, Run
 
 LINK = "link.json"

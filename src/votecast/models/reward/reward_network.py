@@ -19,7 +19,7 @@ from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
 from votecast.models.neural.last_states import last_states
 from votecast.models.neural.pair_network import PairNetwork, head_in_fp32, last_token_head, type_inputs
 from votecast.models.neural.weight_files import weight_files, weights_digest
-from votecast.text.tokenizer import Tokenizer
+from votecast.text.tokenization import Tokenizer
 
 LABELS = ("reward",)
 """The output of a reward model."""

@@ -18,8 +18,8 @@ from votecast.errors import JudgeError
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.reward.score_cache import ScoreCache
 from votecast.text.encoder import Encoded
-from votecast.text.report import Cut
 from votecast.text.sequences import Sequences
+from votecast.text.truncation import Cut
 
 if TYPE_CHECKING:
     from votecast.models.reward.reward_model import RewardModel

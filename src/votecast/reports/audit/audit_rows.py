@@ -24,7 +24,7 @@ from votecast.metrics.checks import check_probabilities, check_rows
 from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.reports.audit.findings import ClusterSums
-from votecast.text.report import Cut
+from votecast.text.truncation import Cut
 from votecast.types import Floats, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000

@@ -17,7 +17,7 @@ from votecast.metrics import Figure
 from votecast.metrics.scores import decisions, log_losses, ratio
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
-from votecast.text.report import PARTS
+from votecast.text.truncation import PARTS
 
 MOST_MODELS: Final = 100
 """Models that are compared, those with most battles first."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from votecast.calibration.base import log_probabilities
 from votecast.data.battles import Battles
-from votecast.features.styling import STYLING, answer_styling
+from votecast.features.arena_style import STYLING, answer_styling
 from votecast.metrics import Figure
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding

@@ -4,11 +4,11 @@ Called by the template of `votecast.reports.html`, which writes the shapes; the 
 """
 
 from votecast.reports.charts.row_chart import draw_row_chart
-from votecast.reports.charts.shapes import Picture, Shape
+from votecast.reports.charts.shapes import Picture, SvgShape
 from votecast.reports.charts.xy_chart import draw_xy_chart
 from votecast.reports.document import Chart
 
-__all__ = ["Picture", "Shape", "draw_chart"]
+__all__ = ["Picture", "SvgShape", "draw_chart"]
 
 
 def draw_chart(chart: Chart) -> list[Picture]:

@@ -15,7 +15,7 @@ from votecast.reports.charts.shapes import (
     FONT,
     SERIES,
     Picture,
-    Shape,
+    SvgShape,
     draw_legend,
     draw_ticks,
     fit_text,
@@ -103,7 +103,7 @@ class _RowPicture:
             middle = 4 + (place + 0.5) * self.row_height
             drawn = fit_text(name, scale.start - _GAP)
             shape = text(scale.start - _GAP, middle + FONT * 0.35, drawn, anchor="end")
-            shapes.append(Shape(shape.tag, shape.attributes, shape.text, "" if drawn == name else name))
+            shapes.append(SvgShape(shape.tag, shape.attributes, shape.text, "" if drawn == name else name))
             for point in row:
                 y = middle + (point.series - (len(chart.series) - 1) / 2) * self.step
                 shapes += self._draw_point(name, point, y)
@@ -111,7 +111,7 @@ class _RowPicture:
         legend = draw_legend(chart.kind, [series.name for series in chart.series])
         return Picture(WIDTH, height, shapes, self._describe(), legend)
 
-    def _draw_point(self, name: str, point: _Point, y: float) -> list[Shape]:
+    def _draw_point(self, name: str, point: _Point, y: float) -> list[SvgShape]:
         if not math.isfinite(point.value):
             return []
         words, x = self._words(point), self.scale(point.value)

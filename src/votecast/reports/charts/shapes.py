@@ -26,7 +26,7 @@ _OTHERS = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class SvgShape:
     """One element of a picture.
 
     Args:
@@ -56,57 +56,57 @@ class Picture:
 
     width: float
     height: float
-    shapes: Sequence[Shape]
+    shapes: Sequence[SvgShape]
     description: str
-    legend: Sequence[tuple[Sequence[Shape], str]] = ()
+    legend: Sequence[tuple[Sequence[SvgShape], str]] = ()
 
 
-def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Shape:
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> SvgShape:
     """Return a straight line."""
     places = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    return Shape("line", (("class", kind), *((name, number(value)) for name, value in places.items())))
+    return SvgShape("line", (("class", kind), *((name, number(value)) for name, value in places.items())))
 
 
-def rect(x: float, y: float, width: float, height: float, kind: str, hint: str = "") -> Shape:
+def rect(x: float, y: float, width: float, height: float, kind: str, hint: str = "") -> SvgShape:
     """Return a rectangle."""
     places = {"x": x, "y": y, "width": width, "height": height}
-    return Shape("rect", (("class", kind), *((name, number(value)) for name, value in places.items())), hint=hint)
+    return SvgShape("rect", (("class", kind), *((name, number(value)) for name, value in places.items())), hint=hint)
 
 
-def path(points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False) -> Shape:
+def path(points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False) -> SvgShape:
     """Join points by straight lines."""
     steps = "L".join(f"{number(x)} {number(y)}" for x, y in points)
-    return Shape("path", (("class", kind), ("d", f"M{steps}{'Z' if closed else ''}")))
+    return SvgShape("path", (("class", kind), ("d", f"M{steps}{'Z' if closed else ''}")))
 
 
-def text(x: float, y: float, words: str, kind: str = "", *, anchor: str = "start", turn: bool = False) -> Shape:
+def text(x: float, y: float, words: str, kind: str = "", *, anchor: str = "start", turn: bool = False) -> SvgShape:
     """Words; turned ones run upwards."""
     attributes = [("class", f"t {kind}".strip()), ("x", number(x)), ("y", number(y)), ("text-anchor", anchor)]
     if turn:
         attributes.append(("transform", f"rotate(-90 {number(x)} {number(y)})"))
-    return Shape("text", tuple(attributes), words)
+    return SvgShape("text", tuple(attributes), words)
 
 
-def marker(x: float, y: float, series: int, hint: str = "") -> Shape:
+def marker(x: float, y: float, series: int, hint: str = "") -> SvgShape:
     """Return a point, in one of four forms so that series do not differ by colour alone."""
     kind, form, r = f"mark s{series % SERIES}", series % 4, 3.6
     if form == 0:
         attributes = (("class", kind), ("cx", number(x)), ("cy", number(y)), ("r", number(r)))
-        return Shape("circle", attributes, hint=hint)
+        return SvgShape("circle", attributes, hint=hint)
     offsets = {
         1: [(-r, -r), (r, -r), (r, r), (-r, r)],
         2: [(0, -r * 1.25), (r * 1.15, r * 0.9), (-r * 1.15, r * 0.9)],
         3: [(0, -r * 1.35), (r * 1.35, 0), (0, r * 1.35), (-r * 1.35, 0)],
     }[form]
     drawn = path([(x + dx, y + dy) for dx, dy in offsets], kind, closed=True)
-    return Shape(drawn.tag, drawn.attributes, hint=hint)
+    return SvgShape(drawn.tag, drawn.attributes, hint=hint)
 
 
 SERIES = 6
 """Colours of series; a seventh series gets the first again."""
 
 
-def draw_legend(kind: str, names: Sequence[str]) -> list[tuple[Sequence[Shape], str]]:
+def draw_legend(kind: str, names: Sequence[str]) -> list[tuple[Sequence[SvgShape], str]]:
     """Return the legend of a chart; empty where there is one series.
 
     Args:
@@ -115,7 +115,7 @@ def draw_legend(kind: str, names: Sequence[str]) -> list[tuple[Sequence[Shape], 
     """
     if len(names) < 2:
         return []
-    out: list[tuple[Sequence[Shape], str]] = []
+    out: list[tuple[Sequence[SvgShape], str]] = []
     for series, name in enumerate(names):
         colour = f"s{series % SERIES}"
         if kind == "bars":
@@ -174,7 +174,7 @@ def _letter_width(letter: str) -> float:
     return _WIDE if unicodedata.east_asian_width(letter) in "WF" else _CAPITAL
 
 
-def draw_ticks(scale: Scale, top: float, bottom: float, below: float, width: float) -> list[Shape]:
+def draw_ticks(scale: Scale, top: float, bottom: float, below: float, width: float) -> list[SvgShape]:
     """Draw the grid lines of a horizontal axis, and its numbers where there is room."""
     shapes, last = [], -math.inf
     for value, words in scale.ticks:
@@ -208,11 +208,11 @@ class Labels:
         """Name the point at this place."""
         self._wanted.append((x, y, fit_text(words, _LABEL_ROOM)))
 
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> list[SvgShape]:
         """Return the names for which there is room; the others appear under the pointer."""
         return [shape for x, y, words in self._wanted if (shape := self._place(x, y, words)) is not None]
 
-    def _place(self, x: float, y: float, words: str) -> Shape | None:
+    def _place(self, x: float, y: float, words: str) -> SvgShape | None:
         wide, high, reach = text_width(words), FONT, _LABEL_REACH
         above, under = -reach - high / 2, reach + high / 2
         places = (reach, 0.0), (-reach - wide, 0.0), (-wide / 2, above), (-wide / 2, under), (0.0, above), (0.0, under)

@@ -12,7 +12,7 @@ from votecast.reports.charts.shapes import (
     SERIES,
     Labels,
     Picture,
-    Shape,
+    SvgShape,
     draw_legend,
     draw_ticks,
     fit_text,
@@ -73,14 +73,14 @@ def _scales(chart: Chart, bottom: float) -> tuple[Scale, Scale]:
     return linear_scale(xs, start, stop, percent=chart.percent and is_reliability, snap=is_reliability), y
 
 
-def _draw_series(chart: Chart, number: int, series: Series, x: Scale, y: Scale, labels: Labels) -> list[Shape]:
+def _draw_series(chart: Chart, number: int, series: Series, x: Scale, y: Scale, labels: Labels) -> list[SvgShape]:
     numbers = [float(value) for value in series.x]
     places = [
         place for place, point in enumerate(zip(numbers, series.y, strict=True)) if all(map(math.isfinite, point))
     ]
     points = [(x(numbers[place]), y(series.y[place])) for place in places]
     kind = f"s{number % SERIES}"
-    shapes: list[Shape] = []
+    shapes: list[SvgShape] = []
     if series.low is not None and series.high is not None:
         ends = [
             (x(numbers[place]), y(series.low[place]), y(series.high[place]))

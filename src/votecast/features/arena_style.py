@@ -1,4 +1,7 @@
-"""How much each answer is dressed up: its length, headings, lists, bold words, code and links, as arenas count them."""
+"""Measure how much each response is dressed up, as arenas count it for style control.
+
+Audits and leaderboards use it.
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,120 @@
-"""Cuts: which tokens of a battle stay when there are too many."""
+"""Choose the tokens of a battle that stay when there are more than `max_length`.
+
+The encoder calls `plan`; judges report the result as `Truncation`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from votecast.text.pieces import Counts, per_row
-from votecast.text.sequences import offsets_of, ranges
+from votecast.text.sequences import Counts, offsets_of, per_row, ranges
 from votecast.text.settings import TextSettings
-from votecast.text.sharing import balanced, fill, in_shares, level, within_row
+
+
+def in_shares(needs: Counts, budget: Counts, prompt_share: float) -> Counts:
+    """System 1's shares: the prompt at most its share, A at most half of what remains, B the rest.
+
+    Args:
+        needs: Tokens of prompt and answers, in the order they stand, shape (n, parts).
+        budget: Tokens to share out in each row, shape (n,).
+        prompt_share: Share of the prompt.
+
+    Example:
+        >>> in_shares(np.array([[200, 300, 300], [9, 900, 9]]), np.array([510, 510]), 0.25).tolist()
+        [[127, 191, 192], [9, 250, 9]]
+    """
+    kept = np.empty_like(needs)
+    kept[:, 0] = np.minimum(needs[:, 0], (budget * prompt_share).astype(np.int64))
+    left = budget - kept[:, 0]
+    for part in range(1, needs.shape[1]):
+        last = part == needs.shape[1] - 1
+        kept[:, part] = np.minimum(needs[:, part], left if last else left // 2)
+        left = left - kept[:, part]
+    return kept
+
+
+def balanced(needs: Counts, budget: Counts, prompt_share: float) -> Counts:
+    """Shares that do not depend on the order of the answers; what one part does not need is handed on.
+
+    Args:
+        needs: Tokens of prompt and answers, shape (n, parts).
+        budget: Tokens to share out in each row, shape (n,).
+        prompt_share: Share of the prompt; the answers share the rest equally.
+
+    Returns:
+        Tokens of each part: at most what it needs, in all at most the budget. An odd last token that both answers
+        want goes to neither.
+
+    Example:
+        >>> balanced(np.array([[300, 300, 300], [10, 300, 50]]), np.array([100, 100]), 0.2).tolist()
+        [[20, 40, 40], [10, 45, 45]]
+    """
+    prompt, answers = needs[:, 0], needs[:, 1:]
+    per_token = prompt_share / (1 - prompt_share) * answers.shape[1]
+    low = np.minimum(budget // answers.shape[1], 1)
+    high = np.maximum(low, budget)
+    while (low < high).any():  # the most tokens an answer can have while the prompt has its share
+        middle = (low + high + 1) // 2
+        own = np.ceil(middle * per_token - 1e-9).astype(np.int64)
+        fits = np.minimum(answers, middle[:, None]).sum(axis=1) + np.minimum(prompt, own) <= budget
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
+    kept = np.empty_like(needs)
+    kept[:, 1:] = np.minimum(answers, low[:, None])
+    kept[:, 0] = np.minimum(prompt, budget - kept[:, 1:].sum(axis=1))
+    return kept
+
+
+def level(needs: Counts, rows: Counts, budget: Counts) -> Counts:
+    """Share out among the turns of each row: all the same, and what one does not need goes to the others.
+
+    Args:
+        needs: Tokens of each turn, shape (turns,).
+        rows: Where each row starts among the turns, and the end of the last, shape (n + 1,).
+        budget: Tokens to share out in each row, shape (n,).
+
+    Example:
+        >>> level(np.array([5, 90, 90]), np.array([0, 3]), np.array([100])).tolist()
+        [5, 48, 47]
+    """
+    turns = np.diff(rows)
+    low, high = np.zeros(len(turns), np.int64), np.maximum(budget, 0)
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        fits = per_row(np.minimum(needs, np.repeat(middle, turns)), rows) <= budget
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
+    each = np.repeat(low, turns)
+    kept = np.minimum(needs, each)
+    wanting = (needs > each).astype(np.int64)
+    spare = np.repeat(budget - per_row(kept, rows), turns)
+    return kept + (wanting * (within_row(wanting, rows) < spare)).astype(np.int64)
+
+
+def fill(needs: Counts, rows: Counts, budget: Counts) -> Counts:
+    """Give the turns of each row what they need, the first first, until the budget is used.
+
+    Example:
+        >>> fill(np.array([5, 90, 90]), np.array([0, 3]), np.array([100])).tolist()
+        [5, 90, 5]
+    """
+    kept: Counts = np.clip(np.repeat(budget, np.diff(rows)) - within_row(needs, rows), 0, needs)
+    return kept
+
+
+def within_row(values: Counts, rows: Counts) -> Counts:
+    """Sum of the values that stand before each one in its row.
+
+    Example:
+        >>> within_row(np.array([5, 6, 7]), np.array([0, 2, 3])).tolist()
+        [0, 5, 0]
+    """
+    before = offsets_of(values)
+    return before[:-1] - np.repeat(before[rows[:-1]], np.diff(rows))
+
 
 Mask = NDArray[np.bool_]
 
@@ -173,3 +276,64 @@ def _before(table: Table, room: Room) -> Counts:
 
 def _clipped(counts: Counts, needs: Counts) -> Counts:
     return np.asarray(np.clip(counts, 0, needs), np.int64)
+
+
+PARTS = ("prompt", "a", "b")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Tokens of prompt and answers before and after a cut.
+
+    Args:
+        kept: Tokens kept of prompt, A and B, shape (n, 3).
+        full: Tokens there were, shape (n, 3).
+
+    Example:
+        >>> cut = Cut(np.array([[2, 3, 3], [1, 1, 1]]), np.array([[4, 3, 6], [1, 1, 1]]))
+        >>> cut.rows_cut, cut.to_dict()
+        (1, {'rows': 2, 'rows_cut': 1, 'kept': {'prompt': 0.6, 'a': 1.0, 'b': 0.571}})
+    """
+
+    kept: NDArray[np.int64]
+    full: NDArray[np.int64]
+
+    @classmethod
+    def concat(cls, parts: Sequence[Cut]) -> Cut:
+        """The rows of all parts, one part after the other."""
+        empty = np.zeros((0, 3), np.int64)
+        return cls(
+            np.concatenate([empty, *(part.kept for part in parts)]),
+            np.concatenate([empty, *(part.full for part in parts)]),
+        )
+
+    @classmethod
+    def of_answers(cls, a: Cut, b: Cut) -> Cut:
+        """One report of two sequences a battle, (prompt, A) and (prompt, B); the prompt's is that of the shorter."""
+        kept, full = a.kept + b.kept, a.full + b.full
+        kept[:, 0], full[:, 0] = np.minimum(a.kept[:, 0], b.kept[:, 0]), a.full[:, 0]
+        return cls(kept, full)
+
+    def __len__(self) -> int:
+        return len(self.full)
+
+    def take(self, indices: ArrayLike) -> Cut:
+        """The rows at these positions, in this order."""
+        rows = np.asarray(indices, np.int64)
+        return Cut(self.kept[rows], self.full[rows])
+
+    @property
+    def cut(self) -> NDArray[np.bool_]:
+        """Which rows lost a token, shape (n,)."""
+        return np.asarray((self.kept < self.full).any(axis=1))
+
+    @property
+    def rows_cut(self) -> int:
+        """Number of rows that lost a token."""
+        return int(self.cut.sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Number of rows, of rows that were cut, and the share of the tokens kept of each part."""
+        kept, full = self.kept.sum(axis=0), self.full.sum(axis=0)
+        shares = {part: round(float(k / f), 3) if f else 1.0 for part, k, f in zip(PARTS, kept, full, strict=True)}
+        return {"rows": len(self), "rows_cut": self.rows_cut, "kept": shares}

@@ -1,4 +1,7 @@
-"""Features of battles: what each answer looks like, what the prompt asks, what the answers share."""
+"""Compute the features of battles: what each response looks like, what both share.
+
+The baseline trains on them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.features.characters import hashed_runs
-from votecast.features.codes import texts_of
-from votecast.features.grams import hashed_terms
+from votecast.features.characters import hashed_runs, texts_of
 from votecast.features.overlap import overlap_of
 from votecast.features.style import Reading, style_of
+from votecast.features.words import hashed_terms
 
 LIMIT = 32_768
 """Characters of a turn that are looked at; its length is always known in full."""
