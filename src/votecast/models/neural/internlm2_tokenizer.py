@@ -90,7 +90,7 @@ class InternLM2Tokenizer:
         return max(int(self._model.vocab_size()), *(id_ + 1 for id_ in self._ids.values()))
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
-        """Return token ids of each text without special tokens; with `specials`, those in the text become special ones."""
+        """Return token ids of each text without special tokens; `specials` reads those spelled out in the text."""
         if specials:
             return [self._with_specials(text) for text in texts]
         return [self._plain(text) if self._split.search(text) else self._inner.encode(text) for text in texts]
