@@ -21,7 +21,7 @@ from votecast.errors import JudgeError
 from votecast.features import PairFeatures, extract
 from votecast.models.base import Model
 from votecast.models.boosting import Held, Trees, TreeSettings, Views
-from votecast.models.linear import Design, Linear, LinearSettings
+from votecast.models.linear import Design, LinearSettings, LinearWeights
 from votecast.models.reduction import Reduction, ReductionSettings
 from votecast.models.stacking import Blend, Scores, inner_folds
 from votecast.types import Floats, Probabilities, Run
@@ -161,7 +161,7 @@ class BaselineModel(Model[PreparedFeatures]):
         if len(parts) > 1:
             blend, rounds = self._fit_blend(data, parts, base)
         trees = self._fit_trees(data, rounds)
-        linear = Linear.fit(data.design, targets, weights, settings.linear)
+        linear = LinearWeights.fit(data.design, targets, weights, settings.linear)
         logger.info("baseline: %d rounds, blend %s", rounds, blend)
         self._fitted = _Fitted(reduction, trees, linear, blend)
         return self
@@ -177,7 +177,7 @@ class BaselineModel(Model[PreparedFeatures]):
             held = Held(valid.views, valid.targets, valid.weights, settings.trees.patience)
             boosters.append(self._fit_trees(train, settings.trees.rounds, held))
             curves.append(held.losses)
-            linear = Linear.fit(train.design, train.targets, train.weights, settings.linear)
+            linear = LinearWeights.fit(train.design, train.targets, train.weights, settings.linear)
             linear_scores.append(linear.strength(valid.design))
         shortest = min(map(len, curves))
         shares = [data.weights[part].sum() for part in parts]
@@ -259,7 +259,7 @@ class BaselineModel(Model[PreparedFeatures]):
         blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
         arrays = load_file(folder / LINEAR)
         small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
-        linear = Linear.from_arrays(arrays | small)
+        linear = LinearWeights.from_arrays(arrays | small)
         trees = Trees.read(folder / TREES, facts["trees_base"], self.settings.threads)
         reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
         self._fitted = _Fitted(reduction, trees, linear, blend)
@@ -271,7 +271,7 @@ class _Fitted:
 
     reduction: Reduction
     trees: Trees
-    linear: Linear
+    linear: LinearWeights
     blend: Blend
 
 

@@ -65,7 +65,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearWeights:
     """Weights of the linear model.
 
     Args:
