@@ -37,7 +37,7 @@ from ray.cluster_utils import Cluster
 
 from votecast import load_judge
 from votecast.config.machine import usable_cores
-from votecast.jobs.parts import Engine
+from votecast.jobs.parts import PartsEngine
 from votecast.jobs.predict_folder import predict_folder
 from votecast.jobs.ray import RayEngine, RaySettings
 
@@ -78,7 +78,7 @@ class Bench:
         self.folder, self.files = folder, simulate(folder, asked.files, asked.rows)
         self._runs = 0
 
-    def run(self, engine: Engine | None, **options: Any) -> tuple[Path, float]:
+    def run(self, engine: PartsEngine | None, **options: Any) -> tuple[Path, float]:
         """Forecast all files; the folder, and rows a second."""
         self._runs += 1
         out = self.folder / f"out{self._runs}"
@@ -94,7 +94,7 @@ def pace(bench: Bench, rounds: int) -> float:
     """Print the paces; the share that one actor reaches of one process."""
     cores = usable_cores()
     found: dict[str, list[float]] = {"one process": [], "one actor": [], "two actors": []}
-    engines: dict[str, Callable[[], Engine | None]] = {
+    engines: dict[str, Callable[[], PartsEngine | None]] = {
         "one process": lambda: None,
         "one actor": lambda: bench.ray(num_actors=1, threads=cores),
         "two actors": lambda: bench.ray(num_actors=2),

@@ -71,8 +71,9 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
     templates = ("page.html", "items.html", "page.css", "audit.yaml")
     assert {f"votecast/reports/templates/{name}" for name in templates} <= set(names)
     assert "votecast/reports/audit/categories.yaml" in names
-    page = ("index.html", "page.css", "main.js", "icon.svg", "sample.csv")
-    assert {f"votecast/serving/page/{name}" for name in page} <= set(names)
+    page = ("index.html", "page.css", "main.js", "icon.svg", "sample.csv", "docs.html.j2")
+    assert {f"votecast/serving/static/{name}" for name in page} <= set(names)
+    assert {f"votecast/packaging/templates/{name}" for name in ("notebook.ipynb.j2", "README.md.j2")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"votecast"}

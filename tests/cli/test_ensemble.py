@@ -125,7 +125,7 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
         assert said in shown.out
     assert any(line.split()[:3] == ["both", "one", "difference"] for line in shown.out.splitlines())
     same = votecast("evaluate", "--judge", folder / "one", "--input", new, "--against", out, "--no-slices")
-    assert "note: p.parquet: leaks are not looked for" in same.out
+    assert "note: p.parquet: leaks are not checked" in same.out
     assert "note: one and p.parquet are the same judge (" in same.out
     train = votecast("evaluate", "--predictions", out, "--input", folder / "train.csv", "--against", both)
     assert train.code == 1

@@ -46,7 +46,7 @@ def test_checkpoints_become_a_judge_that_predicts_submits_and_is_measured(
     assert all(abs(sum(float(row[name]) for name in list(row)[1:]) - 1) < 1e-6 for row in rows)
     ran = votecast("evaluate", "--judge", judge, "--input", arena / "train.csv", "--limit", 40, "--draws", 0)
     assert ran.code == 0, ran.err
-    assert "leaks are not looked for" in ran.out
+    assert "leaks are not checked" in ran.out
     ran = votecast("compare", "--judge", judge, "--prompt", "p", "--a", "yes", "--b", "no", "--json", "-")
     assert sum(json.loads(ran.out)["probabilities"].values()) == pytest.approx(1)
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from votecast.inference import block_attention as blocks
-from votecast.inference.block_attention import Shape, attend_in_blocks
+from votecast.inference.block_attention import AttentionShape, attend_in_blocks
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor, shape: Shape) -> Tensor:
+def plain(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape) -> Tensor:
     each = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(each, 1), v.repeat_interleave(each, 1)
     scores = torch.einsum("qhd,khd->hqk", q, k) * shape.scale
@@ -39,7 +39,7 @@ def test_values_and_gradients(
     length: int, read: int, keys: int, each: int, window: int | None, softcap: float | None, block: int
 ) -> None:
     torch.manual_seed(length)
-    shape, read = Shape(0.4, window, softcap), min(read, length)
+    shape, read = AttentionShape(0.4, window, softcap), min(read, length)
     q = torch.randn(read, keys * each, 4, dtype=torch.float64, requires_grad=True)
     k, v = (torch.randn(length, keys, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:

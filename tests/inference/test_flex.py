@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from votecast.inference import block_attention as flex
-from votecast.inference.block_attention import Shape, attend_in_blocks
+from votecast.inference.block_attention import AttentionShape, attend_in_blocks
 
 QUERIES, KEYS = (150, 1, 300, 40), (150, 200, 300, 90)
 
@@ -43,7 +43,7 @@ def test_blocks_of_the_mask_cover_what_is_seen(window: int | None) -> None:
 @pytest.mark.parametrize("window", [None, 60])
 def test_values(window: int | None) -> None:
     torch.manual_seed(0)
-    shape = Shape(0.3, window, 3.0)
+    shape = AttentionShape(0.3, window, 3.0)
     q = torch.randn(sum(QUERIES), 4, 16)
     k, v = torch.randn(sum(KEYS), 2, 16), torch.randn(sum(KEYS), 2, 16)
     mask = flex.mask_of(QUERIES, KEYS, window, q.device)

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from tests.inference.networks import network_of, sequences
 
 from votecast.errors import DataError
-from votecast.inference.precision import PrecisionCheck, check_precision
+from votecast.inference.precision_check import PrecisionCheck, check_precision
 from votecast.inference.settings import InferenceSettings
 from votecast.text.sequences import Sequences
 

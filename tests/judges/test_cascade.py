@@ -233,6 +233,6 @@ def test_votes_that_do_not_count_are_left_out_and_unknown_prompts_are_named(judg
     assert "40 calibration votes of weight 0 are left out" in made.notes["limits"]
     assert made.notes["unknown_prompts"] == [judges[1].name]
     rule = fit_rule(made, next(simulate(rows=60, seed=3, batch=60))[0], error=0.4, confidence=0.9)
-    assert any("leaks are looked for in part" in note for note in rule.notes)
+    assert any("leaks are checked in part" in note for note in rule.notes)
     with pytest.raises(DataError, match="49 calibration votes are too few"):
         cascade(judges, idle + counted[:49], **options)

@@ -109,7 +109,7 @@ def test_predictions_are_matched_by_id(arena, tmp_path):
     for given in (path, str(path), Predictions.read(path), (ids, truth[order]), (ids, truth[order], {"name": "j"})):
         found = evaluate(given, battles[:200], draws=0)
         assert found.metrics["log_loss"].value == direct.metrics["log_loss"].value
-        assert any("leaks are not looked for" in note for note in found.notes)
+        assert any("leaks are not checked" in note for note in found.notes)
     assert evaluate(path, battles, draws=0).judge == {"name": "j", "hash": "h"}
 
 

@@ -43,7 +43,7 @@ def test_every_kind_of_predictions_stands_on_either_side(tmp_path: Path) -> None
     found = evaluate(Fixed(BEST), VOTES, against=file, draws=100).against
     assert found is not None
     assert found.judge == {"name": "timid", "hash": "def"}
-    assert any("leaks are not looked for" in note for note in found.notes)
+    assert any("leaks are not checked" in note for note in found.notes)
     turned = evaluate(file, VOTES, against=(VOTES.ids, BEST), draws=100).against
     assert turned is not None
     for name in ("log_loss", "accuracy", "brier", "ece"):

@@ -7,7 +7,7 @@ import pytest
 from tests.leaderboard.votes import sized_votes
 
 from votecast.data import Battles
-from votecast.errors import ConfigError, DataError
+from votecast.errors import DataError
 from votecast.leaderboard.battle_games import both_bad_shares, clusters_of, drop_rare_models, name_models
 from votecast.leaderboard.connectivity import join_names
 from votecast.metrics.intervals import wilson_interval
@@ -49,8 +49,6 @@ def test_clusters_join_prompts_of_the_same_words() -> None:
     battles = Battles.from_rows(texts)
     for how in ("near", "identical"):
         assert clusters_of(battles, how, 0)[0].tolist() == [0, 0, 1, 2, 3]
-    with pytest.raises(ConfigError, match="allowed are auto, near, identical"):
-        clusters_of(battles, "all", 0)
 
 
 def test_identical_prompts_are_never_apart_from_near_ones() -> None:

@@ -105,7 +105,7 @@ class Auto(Calibrator):
 
 
 def _cross_validate(rows: Checked, clusters: Ints) -> tuple[dict[str, Floats], list[dict[str, Any]]]:
-    """Return the cross-validated log loss of each row under each method, and an entry for each method."""
+    """Return cross-validated log losses by method, and an entry for each method."""
     t, p, w = rows
     folds = group_folds(clusters)
     losses: dict[str, Floats] = {}

@@ -124,7 +124,7 @@ class Scaler(Calibrator):
         clusters: ArrayLike | None = None,  # noqa: ARG002
         groups: Groups | None = None,  # noqa: ARG002
     ) -> Self:
-        """Fit on predictions and votes of rows the judge was not trained on (see `Calibrator.fit`)."""
+        """Fit on out-of-fold predictions and votes (see `Calibrator.fit`)."""
         self._fit(fitting_rows(self, probabilities, targets, weights))
         return self
 
@@ -263,7 +263,7 @@ def fitting_rows(
 
 
 def fitting_clusters(clusters: ArrayLike | None, weights: ArrayLike | None, rows: int) -> Ints:
-    """Return the clusters of the rows whose weight is above 0, numbered from 0; every row by itself where None.
+    """Number the clusters of rows that count; every row by itself where None.
 
     Raises:
         DataError: If there is not one cluster for each row.

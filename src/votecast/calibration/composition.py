@@ -79,7 +79,7 @@ class Chain(Calibrator):
         return p
 
     def state(self) -> State:
-        """Return the states of the parts; their arrays are named by the number of the part."""
+        """Return the states of the parts, their arrays prefixed by number."""
         states = [part.state() for part in self.parts]
         arrays = {f"{number}.{name}": array for number, (_, own) in enumerate(states) for name, array in own.items()}
         return {"method": self.method, "parts": [config for config, _ in states]}, arrays
@@ -137,7 +137,7 @@ class Grouped(Calibrator):
         clusters: ArrayLike | None = None,
         groups: Groups | None = None,
     ) -> Self:
-        """Fit the common calibrator on all rows, then a small one on each group of `LEAST_ROWS` or more."""
+        """Fit a common calibrator, then a small one on each larger group."""
         rows = fitting_rows(self, probabilities, targets, weights)
         counts = np.ones(len(rows.weights), bool) if weights is None else np.asarray(weights, dtype=np.float64) > 0
         names = self._group_names(groups, len(counts))[counts]

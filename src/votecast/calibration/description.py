@@ -40,7 +40,7 @@ def first_calibrator(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def outcome(entry: Mapping[str, Any]) -> Outcome:
-    """Return whether a calibration improves on the judge, by the interval of the log loss it saves.
+    """Return whether a calibration improves on the judge, beyond chance.
 
     Args:
         entry: The record of the calibration by `votecast.judges.recalibrate`; "unknown" where no interval was drawn.
@@ -69,7 +69,7 @@ def changes_nothing(entry: Mapping[str, Any]) -> bool:
 
 
 def off_before(entry: Mapping[str, Any]) -> bool:
-    """Return whether the calibration error before was above what chance allows, on the top class or ties.
+    """Return whether the judge was miscalibrated before, beyond chance.
 
     Example:
         >>> off_before({"before": {"ece": {"value": 0.17}, "ece_perfect": {"value": 0.04, "low": 0.02, "high": 0.07}}})

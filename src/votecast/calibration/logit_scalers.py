@@ -35,7 +35,7 @@ _SMALLEST_STEP: Final = 1e-14
 
 
 def logits(z: Floats, numbers: Floats) -> Floats:
-    """Return the logits of log-probabilities (n, 3), shape (n, 3); columns a and b swap when those of z do."""
+    """Return the logits of log-probabilities, both of shape (n, 3)."""
     scale, tie_scale, bias, cross = (float(number) for number in numbers)
     tie = (tie_scale * z[:, 2] + bias) + cross * (z[:, 0] + z[:, 1])
     return np.column_stack([scale * z[:, 0], scale * z[:, 1], tie])
@@ -55,7 +55,7 @@ class LeastLoss(NamedTuple):
 
 
 class PenalisedLogLoss:
-    """The log loss summed over rows, plus half the squared distance from no change: convex.
+    """Log loss plus half the squared distance from no change: convex.
 
     Args:
         rows: Predictions, votes and weights; a row of weight 1 counts as one vote.
@@ -77,7 +77,7 @@ class PenalisedLogLoss:
         self.moves: Floats = np.einsum("ncj,jk->nck", np.stack(moved_by, axis=2), directions)  # (n, 3, k)
 
     def minimise(self, spread: Floats) -> LeastLoss:
-        """Minimise by Newton's method from no change, with steps that are halved until they help.
+        """Minimise by Newton's method, halving steps until they help.
 
         Args:
             spread: Standard deviation of each number's normal prior around no change, shape (k,).
@@ -217,7 +217,7 @@ class Shift(LogitScaler):
 
     @classmethod
     def of_rows(cls, rows: Checked, no_change: float = 1.0) -> Self:
-        """Fit on rows as they are: without votes for a tie, ties become rare, not impossible.
+        """Fit on any rows; without votes for ties these become rare.
 
         Args:
             rows: Predictions, votes and weights.

@@ -161,7 +161,7 @@ class Vector(NumberScaler):
 
 
 class TieLink(NumberScaler):
-    """Read a prediction as a lead and a readiness for ties, and move both on a curve of `tie_models`.
+    """Move the lead and the tie of a prediction on a tie model.
 
     Where a prediction lies on a curve, it has a lead d in log odds and a number t for ties; the calibrated prediction
     lies at scale * d and tie_scale * t + tie_bias. On Davidson's curve (1970) d is the log odds of a against b, t the

@@ -155,7 +155,7 @@ _BAND: Final = 0.08
 
 
 def fixed_rule(gap: Floats) -> Probabilities:
-    """Return the probabilities of a contest rule for reward models, not fitted on votes, shape (n, 3).
+    """Return the probabilities of an unfitted contest rule, shape (n, 3).
 
     A gap below 0.08 is a tie, (0.00005, 0.00005, 0.9999); beyond it the softmax of both rewards, each minus 0.0001,
     with 0.0002 for a tie. Beyond a gap of 9.2 the rule as published gives the loser less than nothing; here it is
@@ -308,7 +308,7 @@ def crossfit_link(
     method: str = "davidson",
     form: ArrayLike | None = None,
 ) -> Probabilities:
-    """Predict each fold by a link fitted on the other folds, for honest figures of a link.
+    """Predict each fold by a link fitted on the other folds.
 
     Args:
         gap: Score of a minus score of b, shape (n,).

@@ -47,7 +47,7 @@ class Selection:
 
 
 def fewest_rows(error: float, confidence: float) -> int:
-    """Return how many rows must be decided, all rightly, to rule out an error above the allowed one.
+    """Return the fewest rows that can rule out a larger error.
 
     Example:
         >>> fewest_rows(0.10, 0.90)

@@ -44,7 +44,7 @@ class Terms(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """Chance of a win plus half that of a tie, and its derivatives by the lead and by the number for ties."""
+    """Chance of a win plus half that of a tie, and its derivatives."""
 
     value: Floats
     by_d: Floats
@@ -52,10 +52,11 @@ class Rate(NamedTuple):
 
 
 class TieModel(ABC):
-    """A model of votes by the lead `d` in log odds, shape (n,), and one number `t` for ties (or one a row).
+    """A model of votes by a lead `d` and a number `t` for ties.
 
-    The log-likelihood is concave in both and linear in the weight of the votes for a, for b and for a tie, shape
-    (n, 3): a row of shares, a thousand votes on one pair, and votes corrected by predictions are all one.
+    The lead is in log odds, shape (n,); there is one `t` for all rows or one for each. The log-likelihood is concave in
+    both and linear in the weight of the votes for a, for b and for a tie, shape (n, 3): a row of shares, a thousand
+    votes on one pair, and votes corrected by predictions are all one.
 
     Attributes:
         tie: Public name of the number for ties; empty without one.
@@ -84,7 +85,7 @@ class TieModel(ABC):
         """Return the `t` that predicts this share of ties between equal sides."""
 
     def shown(self, t: float) -> float:
-        """Return the public number for ties, exp(t) unless the model says otherwise; rising in `t`."""
+        """Return the public number for ties, which rises with `t`."""
         return float(np.exp(t))
 
     def hidden(self, shown: float) -> float:
@@ -252,7 +253,7 @@ class Likelihood(ABC):
         """Return minus the second derivatives of the penalised log-likelihood, shape (k, k)."""
 
     def newton_matrix(self, terms: Terms) -> Floats:
-        """Return the matrix that Newton's step divides by: the information, unless a subclass must complete it."""
+        """Return the matrix of Newton's step: the information by default."""
         return self.information(terms)
 
     def terms(self, point: Floats) -> Terms:
@@ -264,7 +265,7 @@ class Likelihood(ABC):
         return float(terms.value.sum()) - 0.5 * float(self.penalty @ point**2)
 
     def step(self, point: Floats, terms: Terms) -> Floats | None:
-        """Return Newton's step, 0 for parameters that would leave their bounds; None where there is none."""
+        """Return Newton's step within the bounds; None where there is none."""
         slope, bend = self.gradient(point, terms), self.newton_matrix(terms)
         # projected Newton (Bertsekas 1982): parameters at a bound that the gradient pushes out stay there
         free = ~(((point <= self.lower) & (slope < 0)) | ((point >= self.upper) & (slope > 0)))
@@ -287,7 +288,7 @@ class Likelihood(ABC):
 
 
 def maximise(likelihood: Likelihood, start: Floats, *, steps: int = STEPS) -> Floats | None:
-    """Maximise a likelihood by Newton's method; a step that does not help is halved until it does.
+    """Maximise a likelihood by Newton's method, halving steps until they help.
 
     Args:
         likelihood: The likelihood.
@@ -374,7 +375,7 @@ class LinearLikelihood(Likelihood):
         return np.asarray(out + mixed + mixed.T + np.diag(self.penalty))
 
     def fisher(self, point: Floats, weights: Floats) -> Floats:
-        """Return the Fisher information of rows with these weights (n,), and of the priors, shape (k, k).
+        """Return the Fisher information of rows and priors, shape (k, k).
 
         That is the information of the votes that the model expects.
         """
@@ -431,6 +432,6 @@ def davidson_curvatures(p: Probabilities) -> tuple[Floats, Floats]:
 
 
 def prior_closeness(targets: Probabilities, weights: Floats) -> float:
-    """Return the closeness that predicts the share of ties when nothing is known about the responses."""
+    """Return the closeness that predicts the share of ties."""
     share = (float(np.sum(weights * targets[:, 2])) + 0.5) / (float(np.sum(weights)) + 1.5)
     return float(np.log(2 * share / (1 - share)))

@@ -21,7 +21,7 @@ from votecast.config.extras import need
 from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from votecast.jobs.parts import Engine
+    from votecast.jobs.parts import PartsEngine
     from votecast.judges.trained import TrainedJudge
 
 STANDARD = "-"
@@ -217,7 +217,7 @@ class Cluster:
         if part_rows is not None and not to_folder:
             raise ConfigError(f"--part-rows is for a folder of parts; {trailing}")
 
-    def engine(self, engine: str, name: str, judge: TrainedJudge) -> Engine | None:
+    def engine(self, engine: str, name: str, judge: TrainedJudge) -> PartsEngine | None:
         """Return the engine that does the work; None for this process."""
         if engine != "ray":
             return None

@@ -183,6 +183,12 @@ class Battles:
 
     def content_hashes(self) -> list[str]:
         """Hash prompt and both answers of every row: the key, beside the id, of out-of-fold rows."""
+
+        def _hash_contents(battles: Battles) -> list[str]:
+            columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
+            texts = (repr(row).encode("utf-8", "backslashreplace") for row in zip(*columns, strict=True))
+            return [hashlib.sha256(text).hexdigest()[:32] for text in texts]
+
         return self.remembered("content", _hash_contents)
 
     def remembered(self, key: str, compute: Callable[[Battles], list[str]]) -> list[str]:
@@ -195,14 +201,6 @@ class Battles:
         if key not in self._known:
             self._known[key] = compute(self)
         return self._known[key]
-
-
-def _hash_contents(battles: Battles) -> list[str]:
-    columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
-    return [
-        hashlib.sha256(repr(row).encode("utf-8", "backslashreplace")).hexdigest()[:32]
-        for row in zip(*columns, strict=True)
-    ]
 
 
 def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class CellError(ValueError):
 
 
 @dataclass
-class Cells:
+class ParsedCells:
     """One column of cells after reading.
 
     Args:
@@ -49,7 +49,7 @@ class Cells:
     repairs: dict[str, list[int]] = field(default_factory=dict)
 
 
-def parse_cells(cells: pa.LargeStringArray) -> Cells:
+def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
     r"""Read cells that hold JSON lists of strings and nulls.
 
     Args:
@@ -65,7 +65,7 @@ def parse_cells(cells: pa.LargeStringArray) -> Cells:
         >>> found.bad
         {2: 'turn 1 is a number; allowed is a JSON list of strings and nulls'}
     """
-    found = Cells(pa.nulls(0, TURNS))
+    found = ParsedCells(pa.nulls(0, TURNS))
     chunks = list(_parse_chunks(cells, found))
     found.turns = chunks[0] if len(chunks) == 1 else pa.concat_arrays([found.turns, *chunks])
     return found
@@ -170,7 +170,7 @@ def looks_like_list(cell: memoryview | bytes) -> bool:
     return True
 
 
-def _parse_chunks(cells: pa.LargeStringArray, found: Cells) -> Iterator[pa.Array]:
+def _parse_chunks(cells: pa.LargeStringArray, found: ParsedCells) -> Iterator[pa.Array]:
     """Parse the cells in order: all at once if Arrow can, else in runs, and cell by cell where it refuses a run."""
     joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
     offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
@@ -205,7 +205,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _parse_one_by_one(cells: pa.LargeStringArray, start: int, stop: int, found: Cells) -> pa.Array:
+def _parse_one_by_one(cells: pa.LargeStringArray, start: int, stop: int, found: ParsedCells) -> pa.Array:
     turns: list[list[str | None] | None] = []
     for position in range(start, stop):
         try:

@@ -6,7 +6,7 @@ Evaluation, reports, calibration by group and leaderboards use the same groups.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
@@ -17,6 +17,9 @@ from votecast.errors import ConfigError
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
+
+GROUPINGS: Final = ("language", "source", "turns")
+"""The names rows can be grouped by."""
 
 UNKNOWN: Final = "unknown"
 """The group of rows without a source."""
@@ -50,9 +53,14 @@ def group_values(battles: Battles, by: str) -> list[str]:
         >>> group_values(rows, "turns"), group_values(rows, "source")
         (['1', '5+'], ['mine', 'mine'])
     """
-    if by not in _VALUES:
-        raise ConfigError(f"rows cannot be grouped by {by!r}; allowed are {', '.join(GROUPINGS)}")
-    return _VALUES[by](battles)
+    if by == "language":
+        return prompt_languages(battles)
+    if by == "source":
+        return [name or UNKNOWN for name in battles.column("source").to_pylist()]
+    if by == "turns":
+        counts = pc.list_value_length(battles.column("prompt")).to_pylist()
+        return [str(count) if (count or 0) < _MANY_TURNS else f"{_MANY_TURNS}+" for count in counts]
+    raise ConfigError(f"rows cannot be grouped by {by!r}; allowed are {', '.join(GROUPINGS)}")
 
 
 def prompt_languages(battles: Battles) -> list[str]:
@@ -88,21 +96,3 @@ def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=_CONFIDENCE)
-
-
-def _sources(battles: Battles) -> list[str]:
-    return [name or UNKNOWN for name in battles.column("source").to_pylist()]
-
-
-def _turns(battles: Battles) -> list[str]:
-    counts = pc.list_value_length(battles.column("prompt")).to_pylist()
-    return [str(count) if (count or 0) < _MANY_TURNS else f"{_MANY_TURNS}+" for count in counts]
-
-
-_VALUES: Final[dict[str, Callable[[Battles], list[str]]]] = {
-    "language": prompt_languages,
-    "source": _sources,
-    "turns": _turns,
-}
-GROUPINGS: Final = tuple(_VALUES)
-"""The names rows can be grouped by."""

@@ -84,6 +84,11 @@ def read_transcript(text: str) -> list[Message]:
     return [(_ROLES[speaker.lower()], turn) for speaker, turn in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
+def looks_like_messages(cell: memoryview | bytes) -> bool:
+    """Return whether a text begins as a JSON list of messages does."""
+    return bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096])
+
+
 def looks_like_transcript(text: str) -> bool:
     """Return whether a text begins as a transcript does."""
     return re.match(r"\s*(Human|Assistant):", text) is not None

@@ -78,11 +78,11 @@ def normalised_prompts(battles: Battles, *, first_turn: bool = False) -> list[st
     """
     last = 1 if first_turn else None
 
-    def normalise(rows: Battles) -> list[str]:
+    def _normalise(rows: Battles) -> list[str]:
         turns = rows_of(rows.column("prompt"))
         return [normalise_prompt("\n".join(turn for turn in each[:last] if turn)) for each in turns]
 
-    return battles.remembered("first turn" if first_turn else "prompt", normalise)
+    return battles.remembered("first turn" if first_turn else "prompt", _normalise)
 
 
 def shingle_sets(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

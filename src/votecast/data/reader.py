@@ -133,18 +133,18 @@ class VoteReader:
             head = _Head(batches)
             source = self._find_format(stream, head.rows())
 
-            def begin(raw: RawBatch) -> RowBatch:
+            def _begin(raw: RawBatch) -> RowBatch:
                 batch = RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv"))
                 if large:
                     source.parse_ahead(batch)
                 return batch
 
-            def convert(batch: RowBatch) -> Battles:
+            def _convert(batch: RowBatch) -> Battles:
                 return self._convert(batch, source, checks, release=not large)
 
             # `map` releases each batch when it is converted; a generator expression would hold it.
-            row_batches = map(begin, itertools.chain(head.batches(), batches))
-            yield from self._choose_rows(map(convert, _one_ahead(row_batches) if large else row_batches))
+            row_batches = map(_begin, itertools.chain(head.batches(), batches))
+            yield from self._choose_rows(map(_convert, _one_ahead(row_batches) if large else row_batches))
             if self._limit is None or self.report.rows < self._limit:
                 checks.finish()
 

@@ -19,7 +19,7 @@ from votecast.data.battles import SCHEMA, TURNS
 from votecast.data.cells import (
     TEXT_OR_LIST,
     CellError,
-    Cells,
+    ParsedCells,
     json_kind,
     load_json,
     load_turns,
@@ -58,7 +58,7 @@ class RowBatch:
         self.faults: dict[int, BadRow] = {}
         self.repairs: dict[str, list[int]] = {}
         self._empty_is_missing = empty_is_missing
-        self._parsing: dict[str, Future[Cells]] = {}
+        self._parsing: dict[str, Future[ParsedCells]] = {}
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from votecast.features.characters import ALPHABETS, KIND
 from votecast.features.lexicon import function_words
-from votecast.features.style import Distinct, Reading, distinct
+from votecast.features.style import Distinct, ReadText, distinct
 from votecast.features.words import Hashes, among
 
 Column = NDArray[np.float64]
@@ -56,7 +56,7 @@ class TermSets:
         return np.where(total, 2 * self.shared(1, 2) / np.maximum(total, 1), 1.0)
 
 
-def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, Column], dict[str, Column]]:
+def overlap_of(reading: ReadText, n: int) -> tuple[dict[str, Column], dict[str, Column], dict[str, Column]]:
     """Compare prompt and answers of n rows.
 
     Args:
@@ -87,7 +87,7 @@ def overlap_of(reading: Reading, n: int) -> tuple[dict[str, Column], dict[str, C
     return each[0], each[1], both
 
 
-def _on_topic(reading: Reading, terms: TermSets, pairs: TermSets) -> Column:
+def _on_topic(reading: ReadText, terms: TermSets, pairs: TermSets) -> Column:
     """Share of the sentences that hold a word of the prompt (no function word), or two Chinese characters of it."""
     words, texts = reading.words, reading.texts
     single = texts.is_kind("han", "kana")[words.first]
@@ -99,7 +99,7 @@ def _on_topic(reading: Reading, terms: TermSets, pairs: TermSets) -> Column:
     return reading.sentences.share(reading.sentences.holding(found), len(texts))
 
 
-def _scripts(reading: Reading) -> Column:
+def _scripts(reading: ReadText) -> Column:
     """Share of each alphabet, English letters and function words of each language among them, rows sum to at most 1."""
     texts = reading.texts
     scripts_by_kind = [("lower", "upper", "latin"), *((name,) for name in ALPHABETS[1:])]

@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix, vstack
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.features.characters import hashed_runs, texts_of
 from votecast.features.overlap import overlap_of
-from votecast.features.style import Reading, style_of
+from votecast.features.style import ReadText, style_of
 from votecast.features.words import hashed_terms
 
 LIMIT = 32_768
@@ -95,7 +95,7 @@ def extract(battles: Battles, threads: int = 0) -> PairFeatures:
 
 def _extract(battles: Battles) -> PairFeatures:
     n = len(battles)
-    reading = Reading(texts_of([battles.column(name) for name in TEXT_COLUMNS], LIMIT))
+    reading = ReadText(texts_of([battles.column(name) for name in TEXT_COLUMNS], LIMIT))
     names, style = style_of(reading)
     prompt, a, b = style.reshape(3, n, len(names))
     with_a, with_b, both = overlap_of(reading, n)

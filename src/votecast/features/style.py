@@ -76,7 +76,7 @@ _VOWELS[[ord(c) for c in "aeiouyAEIOUY"]] = True
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadText:
     """Texts read once: their characters, words and lines.
 
     Args:
@@ -144,7 +144,7 @@ def lines_of(texts: Texts) -> Lines:
     )
 
 
-def style_of(reading: Reading) -> tuple[list[str], NDArray[np.float32]]:
+def style_of(reading: ReadText) -> tuple[list[str], NDArray[np.float32]]:
     """Describe texts one by one.
 
     Args:
@@ -158,7 +158,7 @@ def style_of(reading: Reading) -> tuple[list[str], NDArray[np.float32]]:
     return list(columns), np.stack([column.astype(np.float32) for column in columns.values()], axis=1)
 
 
-def _lengths(reading: Reading) -> dict[str, Column]:
+def _lengths(reading: ReadText) -> dict[str, Column]:
     texts, words = reading.texts, reading.words
     by_kind = texts.by_kind.astype(np.float64)
     letters = np.maximum(by_kind.sum(axis=1) - by_kind[:, KIND["newline"]], 1)
@@ -187,7 +187,7 @@ def _lengths(reading: Reading) -> dict[str, Column]:
     return columns | {f"script_{name}": by_kind[:, KIND[name]] / letters for name in ALPHABETS}
 
 
-def _layout(reading: Reading) -> dict[str, Column]:
+def _layout(reading: ReadText) -> dict[str, Column]:
     texts, lines, codes = reading.texts, reading.lines, reading.texts.codes
     one, two, three, four = lines.opening.T
 
@@ -233,7 +233,7 @@ def _is_digit(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return (codes >= 48) & (codes <= 57)
 
 
-def _wording(reading: Reading) -> dict[str, Column]:
+def _wording(reading: ReadText) -> dict[str, Column]:
     counts, words = reading.phrases, np.maximum(reading.words.counts, 1)
     common = np.stack([counts[name] for name in LANGUAGES], axis=1)
     columns = {name: np.log1p(counts[name]) for name in TOPICS}
@@ -252,7 +252,7 @@ def _phrase_counts(words: Words, n: int) -> dict[str, Column]:
     return counts
 
 
-def _repetition(reading: Reading) -> dict[str, Column]:
+def _repetition(reading: ReadText) -> dict[str, Column]:
     n, words, lines = len(reading.texts), reading.words, reading.lines
     return {
         "repeated_sentences": reading.sentences.share(reading.sentences.repeated(), n),

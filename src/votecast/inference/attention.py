@@ -18,13 +18,13 @@ from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
 
 from votecast.inference.block_attention import (
-    Shape,
+    AttentionShape,
     attend_flexibly,
     attend_in_blocks,
     flexible_attention_works,
     mask_of,
 )
-from votecast.text.batching import Shared
+from votecast.text.batching import SharedPrefixes
 from votecast.text.sequences import offsets_of, ranges
 
 varlen_attn: Any = None
@@ -36,7 +36,7 @@ if torch.cuda.is_available():  # it takes a second to import
 
 
 @dataclass(frozen=True)
-class Padding:
+class PaddedTokens:
     """Sequences in a rectangle; what is no token is masked out of the keys.
 
     Args:
@@ -46,7 +46,7 @@ class Padding:
     bias: Tensor | None
 
     @classmethod
-    def of(cls, mask: Tensor | None, dtype: torch.dtype, *, queries: int = 1) -> Padding:
+    def of(cls, mask: Tensor | None, dtype: torch.dtype, *, queries: int = 1) -> PaddedTokens:
         """From the mask that transformers gives a layer.
 
         Args:
@@ -97,7 +97,7 @@ class Unpadded:
 
     @classmethod
     def of(cls, mask: Tensor) -> Unpadded:
-        """From a mask of shape (m, L) that is true for tokens."""
+        """Build from a mask of shape (m, L) that is true at tokens."""
         lengths = mask.sum(1)
         starts = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
         return cls(starts, int(lengths.max()))
@@ -117,8 +117,8 @@ def attend_unpadded(
     """Flash attention over sequences laid end to end; the same, one sequence at a time, where torch has none.
 
     Args:
-        q: Shape (tokens of q, heads, d).
-        k: Shape (tokens of k, heads, d).
+        q: AttentionShape (tokens of q, heads, d).
+        k: AttentionShape (tokens of k, heads, d).
         v: As k.
         q_starts: Where each sequence starts in q, shape (m + 1,), int32.
         k_starts: The same in k.
@@ -177,7 +177,7 @@ class Packed:
         return cls(known, known, positions.to(device), None, len(known))
 
     @classmethod
-    def sharing(cls, shared: Shared, lengths: NDArray[np.int64], device: torch.device) -> Packed:
+    def sharing(cls, shared: SharedPrefixes, lengths: NDArray[np.int64], device: torch.device) -> Packed:
         """Sequences of these lengths whose shared prefixes come once."""
         before, group, m = shared.prefix[shared.group], shared.group, len(lengths)
         queries = np.concatenate([lengths - before, shared.prefix])
@@ -206,19 +206,21 @@ class Packed:
         return Packed((1,) * self.count, keys, self.positions[self.last], source, self.count)
 
 
-def attend_packed(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: Shape, *, dropout: float = 0.0) -> Tensor:
+def attend_packed(
+    q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: AttentionShape, *, dropout: float = 0.0
+) -> Tensor:
     """Each token sees those before it in its own sequence, and itself.
 
     Args:
-        q: Shape (T, heads, d), of the tokens that ask.
-        k: Shape (all tokens, heads of keys, d); its heads divide those of q.
+        q: AttentionShape (T, heads, d), of the tokens that ask.
+        k: AttentionShape (all tokens, heads of keys, d); its heads divide those of q.
         v: As k.
         packed: Where the sequences are.
         shape: How scores become weights.
         dropout: Of the weights.
 
     Returns:
-        Shape (T, heads, d).
+        AttentionShape (T, heads, d).
     """
     q, k = q.to(v.dtype), k.to(v.dtype)  # autocast leaves them in fp32 after the rotation
     if packed.source is not None:
@@ -236,7 +238,7 @@ def attend_packed(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: Shape,
     return torch.cat([_attend(q, k, v, shape, dropout) for q, k, v in parts])
 
 
-def _flash(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: Shape) -> Tensor:
+def _flash(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: AttentionShape) -> Tensor:
     sides = (-1 if shape.window is None else shape.window - 1, 0)
     starts = [torch.from_numpy(offsets_of(np.array(x)).astype(np.int32)) for x in (packed.queries, packed.keys)]
     starts = [x.to(q.device, non_blocking=True) for x in starts]
@@ -246,7 +248,7 @@ def _flash(q: Tensor, k: Tensor, v: Tensor, packed: Packed, shape: Shape) -> Ten
     return found if isinstance(found, Tensor) else found[0]
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, shape: Shape, dropout: float) -> Tensor:
+def _attend(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape, dropout: float) -> Tensor:
     """One piece: q of shape (Q, heads, d), k and v of shape (L, heads of keys, d)."""
     if shape.window is not None and shape.window >= len(k):
         shape = replace(shape, window=None)
@@ -261,7 +263,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, shape: Shape, dropout: float) -> Te
     return mixed[0].transpose(0, 1)
 
 
-def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, shape: Shape, dropout: float) -> Tensor:
+def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape, dropout: float) -> Tensor:
     k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for x in (k, v))
     scores = torch.einsum("qhd,khd->hqk", q, k) * shape.scale
     if shape.softcap is not None:

@@ -24,7 +24,7 @@ BLOCK = 128
 
 
 @dataclass(frozen=True)
-class Shape:
+class AttentionShape:
     """How scores become weights.
 
     Args:
@@ -38,17 +38,17 @@ class Shape:
     softcap: float | None = None
 
 
-def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, shape: Shape) -> Tensor:
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape) -> Tensor:
     """Attention of the last tokens of one sequence over all of it.
 
     Args:
-        q: Shape (Q, heads, d), of the last Q of L tokens.
-        k: Shape (L, heads of keys, d), a divisor of the heads.
+        q: AttentionShape (Q, heads, d), of the last Q of L tokens.
+        k: AttentionShape (L, heads of keys, d), a divisor of the heads.
         v: As k.
         shape: How scores become weights.
 
     Returns:
-        Shape (Q, heads, d).
+        AttentionShape (Q, heads, d).
     """
     found: Tensor = _Attention.apply(q, k, v, shape)  # type: ignore[no-untyped-call]
     return found
@@ -56,7 +56,7 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, shape: Shape) -> Tensor:
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, shape: Shape) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape) -> Tensor:
         ctx.save_for_backward(q, k, v)
         ctx.shape = shape
         queries, keys, values = _by_head(q * shape.scale, k.shape[1]), _keys(k), _keys(v)
@@ -69,7 +69,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v = ctx.saved_tensors
-        shape: Shape = ctx.shape
+        shape: AttentionShape = ctx.shape
         queries, keys, values = _by_head(q * shape.scale, k.shape[1]), _keys(k), _keys(v)
         given = _by_head(grads[0], k.shape[1])
         d_queries, d_keys, d_values = torch.empty_like(queries), torch.zeros_like(keys), torch.zeros_like(values)
@@ -86,7 +86,9 @@ class _Attention(torch.autograd.Function):
         return _by_token(d_queries) * shape.scale, d_keys.transpose(0, 1), d_values.transpose(0, 1), None
 
 
-def _weights(q: Tensor, k: Tensor, rows: slice, seen: slice, before: int, shape: Shape) -> tuple[Tensor, Tensor | None]:
+def _weights(
+    q: Tensor, k: Tensor, rows: slice, seen: slice, before: int, shape: AttentionShape
+) -> tuple[Tensor, Tensor | None]:
     """Weights of a block, shape (heads of keys, rows x queries of a key, keys), and tanh(s / softcap) if capped."""
     count, each = q.shape[1:3]
     scores = q.flatten(1, 2) @ k.transpose(1, 2)
@@ -106,7 +108,7 @@ def _weights(q: Tensor, k: Tensor, rows: slice, seen: slice, before: int, shape:
     return torch.softmax(scores, -1), bent
 
 
-def _blocks(queries: int, length: int, shape: Shape) -> Iterator[tuple[slice, slice]]:
+def _blocks(queries: int, length: int, shape: AttentionShape) -> Iterator[tuple[slice, slice]]:
     """Queries of each block, and the keys that at least one of them sees."""
     before = length - queries
     for start in range(0, queries, BLOCK):
@@ -138,7 +140,9 @@ SIZE = 128
 Ints = NDArray[np.int64]
 
 
-def attend_flexibly(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask, shape: Shape, *, compiled: bool = True) -> Tensor:
+def attend_flexibly(
+    q: Tensor, k: Tensor, v: Tensor, mask: BlockMask, shape: AttentionShape, *, compiled: bool = True
+) -> Tensor:
     """Attention of pieces end to end; q of shape (T, heads, d), k and v of shape (keys, heads of keys, d)."""
     run: Any = _compiled() if compiled else flex_attention
     found: Tensor = run(
@@ -189,7 +193,7 @@ def mask_of(queries: Sequence[int], keys: Sequence[int], window: int | None, dev
 def flexible_attention_works(device: torch.device, dtype: torch.dtype, heads: int, keys: int, size: int) -> bool:
     """Whether flexible attention compiles here and agrees with attention in blocks, forwards and backwards."""
     generator = torch.Generator(device).manual_seed(0)
-    shape, lengths = Shape(size**-0.5, softcap=5.0), (SIZE + 9, 40)
+    shape, lengths = AttentionShape(size**-0.5, softcap=5.0), (SIZE + 9, 40)
     made = [torch.randn(sum(lengths), n, size, generator=generator, device=device) for n in (heads, keys, keys)]
     q, k, v = (x.to(dtype).requires_grad_() for x in made)
     try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from votecast.inference.attention import Packed, attend_packed
-from votecast.inference.block_attention import Shape
+from votecast.inference.block_attention import AttentionShape
 from votecast.inference.layers import GATES, Dense, gated, rms_norm, rotated, states_dtype
 from votecast.text.batching import worth_sharing
 from votecast.text.sequences import Sequences, offsets_of
@@ -43,7 +43,7 @@ def rotations(base: Any, x: Tensor, positions: Tensor) -> list[Rotation]:
     Args:
         base: A bare causal model.
         x: Says in which precision.
-        positions: Shape (T,).
+        positions: AttentionShape (T,).
     """
     kinds = getattr(base.config, "layer_types", None) or ["full_attention"] * len(base.layers)
     by_kind = base.config.model_type == "gemma3_text"
@@ -55,7 +55,7 @@ def rotations(base: Any, x: Tensor, positions: Tensor) -> list[Rotation]:
     return [made[kind if by_kind else ""] for kind in kinds]
 
 
-class Norm:
+class CausalNorm:
     """A norm of transformers; the module itself where its weights learn.
 
     Args:
@@ -89,21 +89,21 @@ class CausalLayer:
         attention, from_one = layer.self_attn, config.model_type.startswith("gemma")
         self.layer, self.gate = layer, gate_of(config)
         self.size = int(attention.head_dim)
-        self.shape = Shape(float(attention.scaling), _window(config, number), _softcap(config))
+        self.shape = AttentionShape(float(attention.scaling), _window(config, number), _softcap(config))
         self.dropout = float(attention.attention_dropout or 0.0)
         self.q, self.k, self.v = attention.q_proj, attention.k_proj, attention.v_proj
         self.mixed: Layer = attention.o_proj
-        self.heads = [Norm(x, from_one=from_one) for x in _children(attention, "q_norm", "k_norm")]
+        self.heads = [CausalNorm(x, from_one=from_one) for x in _children(attention, "q_norm", "k_norm")]
         names = ["input_layernorm", "post_attention_layernorm"]
         if config.model_type in ("gemma2", "gemma3_text"):
             names += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
-        self.norms = [Norm(x, from_one=from_one) for x in _children(layer, *names)]
+        self.norms = [CausalNorm(x, from_one=from_one) for x in _children(layer, *names)]
 
     def __call__(self, x: Tensor, turn: Rotation, packed: Packed, last: Tensor | None = None) -> Tensor:
         """States of all tokens, or of those at `last` alone.
 
         Args:
-            x: Shape (T, h).
+            x: AttentionShape (T, h).
             turn: Of the T tokens.
             packed: Where the sequences are, and what asks: all tokens, or those at `last`.
             last: The tokens that ask, shape (count,); None for all.
@@ -179,7 +179,7 @@ class DecoderStack(nn.Module):
             PackedLayer(layer, base.config, i, dtype=dtype, apart=last_only and i == top)
             for i, layer in enumerate(base.layers)
         ]
-        self.norm = Norm(base.norm, from_one=base.config.model_type.startswith("gemma"))
+        self.norm = CausalNorm(base.norm, from_one=base.config.model_type.startswith("gemma"))
 
     @staticmethod
     def serves(backbone: Any) -> bool:
@@ -238,11 +238,14 @@ class PackedLayer(CausalLayer):
         super().__init__(layer, config, number)
         together = not apart and fuses(layer)
         self.sizes = [width(module) for module in (self.q, self.k, self.v)]
-        self.all = Linear(self.q, self.k, self.v, dtype=dtype) if together else None
-        self.parts = [] if together else [Linear(module, dtype=dtype) for module in (self.q, self.k, self.v)]
-        self.mixed = Linear(self.mixed, dtype=dtype)
-        self.up, self.down = Linear(layer.mlp.up_proj, dtype=dtype), Linear(layer.mlp.down_proj, dtype=dtype)
-        self.gates = Linear(layer.mlp.gate_proj, dtype=dtype)
+        self.all = PackedLinear(self.q, self.k, self.v, dtype=dtype) if together else None
+        self.parts = [] if together else [PackedLinear(module, dtype=dtype) for module in (self.q, self.k, self.v)]
+        self.mixed = PackedLinear(self.mixed, dtype=dtype)
+        self.up, self.down = (
+            PackedLinear(layer.mlp.up_proj, dtype=dtype),
+            PackedLinear(layer.mlp.down_proj, dtype=dtype),
+        )
+        self.gates = PackedLinear(layer.mlp.gate_proj, dtype=dtype)
         self.dropout = 0.0
 
     def __call__(self, x: Tensor, turn: Rotation, packed: Packed, last: Tensor | None = None) -> Tensor:
@@ -261,7 +264,7 @@ class PackedLayer(CausalLayer):
         return self.down(gated(self.gates(x), self.up(x), self.gate))
 
 
-class Linear:
+class PackedLinear:
     """Linear modules over the same input, their outputs side by side; adapters stay beside the weights.
 
     Args:

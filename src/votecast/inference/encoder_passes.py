@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-from votecast.inference.attention import Padding, Unpadded, mix, unpadded_attention_works
+from votecast.inference.attention import PaddedTokens, Unpadded, mix, unpadded_attention_works
 from votecast.inference.layers import Dense, Norm, activation_of, dense, states_dtype
 
 TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -52,10 +52,10 @@ class BertStack(nn.Module):
         if tokens is not None and unpadded_attention_works(x):
             y = self._unpadded(x, tokens)
         else:
-            y = self._run(x, Padding.of(attention_mask, self.dtype))
+            y = self._run(x, PaddedTokens.of(attention_mask, self.dtype))
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=y.to(hidden_states.dtype))
 
-    def _run(self, x: Tensor, attention: Padding | Unpadded, first: Tensor | slice = slice(1)) -> Tensor:
+    def _run(self, x: Tensor, attention: PaddedTokens | Unpadded, first: Tensor | slice = slice(1)) -> Tensor:
         for layer in self.layers:
             x = layer(x, x, attention)
         if not self.first_token:
@@ -91,7 +91,7 @@ class BertLayer:
         self.down = dense(layer.output.dense, dtype=dtype)
         self.norms = [Norm(layer.attention.output.LayerNorm, dtype), Norm(layer.output.LayerNorm, dtype)]
 
-    def __call__(self, queries: Tensor, x: Tensor, attention: Padding | Unpadded) -> Tensor:
+    def __call__(self, queries: Tensor, x: Tensor, attention: PaddedTokens | Unpadded) -> Tensor:
         """The states of the queries, which are all of x or its first tokens."""
         if self.query is None:
             q, k, v = self.rest(x).chunk(3, dim=-1)
@@ -173,7 +173,7 @@ class ModernBertLayer(nn.Module):
         q, k, v = self._projected(normed)
         cos, sin = (part[:, :, None].to(self.dtype) for part in position_embeddings)
         q, k = _rotated(q, cos[:, : q.shape[1]], sin[:, : q.shape[1]]), _rotated(k, cos, sin)
-        attention = Padding.of(attention_mask, self.dtype, queries=q.shape[1])
+        attention = PaddedTokens.of(attention_mask, self.dtype, queries=q.shape[1])
         residual = x[:, : q.shape[1]].contiguous()
         mixed = attention.attend(q.flatten(2), k.flatten(2), v.flatten(2), self.heads, self.head_size**-0.5)
         y = self.mixed.plus(mixed, residual)

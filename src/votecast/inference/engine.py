@@ -35,12 +35,12 @@ N = TypeVar("N")
 
 
 class Replica:
-    """A network made ready on one device.
+    """A network ready on one device.
 
     Args:
         network: A module with `encode`; shared where it already lies on the device, else copied.
         device: Where it runs.
-        settings: How exactly.
+        settings: Its precision.
 
     Raises:
         ConfigError: If the device cannot compute in this precision.
@@ -167,9 +167,9 @@ def encode_sequences(
         network: A module whose `encode(ids, mask, types)` gives vectors of shape (m, d) for arrays of shape (m, L). It
             is read as it is now; dropout is off.
         sequences: Token ids of n sequences.
-        settings: How much at once, how exactly, and where.
+        settings: Batch size, precision and devices.
         pad_id: Token id that fills shorter sequences up.
-        progress: Told of every batch: "tokens", those done, those in all.
+        progress: Called at every batch with "tokens", the number done and the number of all.
 
     Returns:
         Vectors of shape (n, d) in the order of the input; (0, 0) for no sequences.
@@ -189,11 +189,11 @@ def encode_sequences(
 
 
 class Engine:
-    """A network made ready to forecast, for many calls: its weights are laid out once and copied to every device.
+    """A network ready for many predictions: its weights are laid out once, on every device.
 
     Args:
-        network: As for `encode_sequences`; later changes of its weights are not seen.
-        settings: How much at once, how exactly, and where.
+        network: As for `encode_sequences`; later changes of its weights have no effect.
+        settings: Batch size, precision and devices.
 
     Raises:
         ConfigError: If a device does not exist or cannot compute in this precision.
@@ -211,7 +211,7 @@ class Engine:
             self.replicas = [Replica(network, device, settings) for device in devices]
 
     def encode(self, sequences: Sequences, *, pad_id: int, progress: Progress = no_progress) -> Floats:
-        """As `encode_sequences`."""
+        """Encode as `encode_sequences` does."""
         work = _Work(sequences, self.budget, pad_id, progress, shares=all(r.shares for r in self.replicas))
         with using_threads(self.settings.threads):
             if len(self.replicas) == 1:

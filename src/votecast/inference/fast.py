@@ -1,4 +1,7 @@
-"""A network as it is run once it has stopped learning: same weights, same answers, less work."""
+"""Replace the layers of a trained network by passes for prediction alone: same weights, same results.
+
+The engine calls `fast_network` once per device.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,15 @@ N = TypeVar("N")
 def fast_network(
     network: N, *, dtype: torch.dtype = torch.float32, last_layer_only: bool = True, shared_prefixes: bool = True
 ) -> N:
-    """The network with the stack of its encoder exchanged for one that only forecasts; the network itself if unknown.
+    """Replace the layers of a network by a pass that only predicts; return an unknown one as it is.
 
     Embeddings and head are shared with the network; the weights of the stack are copied as they are now.
 
     Args:
         network: A network with a `backbone` of transformers.
         dtype: What the stack computes with.
-        last_layer_only: Compute in the last layer only what is read.
-        shared_prefixes: Compute once what sequences of a causal model begin with, where that pays.
+        last_layer_only: Compute in the last layer only the tokens that are read.
+        shared_prefixes: Compute common prefixes of a causal model once, where that pays.
     """
     backbone = getattr(network, "backbone", None)
     if not isinstance(network, nn.Module) or not isinstance(backbone, nn.Module) or is_spread(backbone):
@@ -46,7 +49,7 @@ def fast_network(
 
 
 def reads_first_token(network: Any, backbone: Any) -> bool:
-    """Whether of the last layer's states only the first token's is read."""
+    """Return whether only the first token of the last layer is read."""
     pooling = getattr(network, "pooling", None)
     if pooling is not None:
         return bool(pooling == "cls")
@@ -69,7 +72,7 @@ def _stack(base: Any, *, dtype: torch.dtype, first_token: bool) -> dict[str, nn.
 
 
 def with_children(module: Any, **children: nn.Module) -> Any:
-    """A module that shares everything with another but some of its children."""
+    """Copy a module with some children replaced; share everything else."""
     clone = copy.copy(module)
     clone.__dict__["_modules"] = {**module._modules, **children}
     return clone

@@ -1,4 +1,4 @@
-"""How a network is run: how much at once, how exactly, and where."""
+"""Settings of inference: batch size, precision, devices."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Precision = Literal["auto", "fp32", "bf16", "int8"]
 
 
 class InferenceSettings(Settings):
-    """How sequences are scored. Nothing here changes what a judge has learnt.
+    """How sequences are encoded. Nothing here changes a fitted judge.
 
     Args:
         max_tokens: Tokens of one batch, padding included; 0 takes 1024 on a CPU, which keeps a batch in its cache, and
-            131072 on CUDA. Halved by itself when CUDA runs out of memory.
-        precision: auto is fp32 on a CPU, where a forecast moves by less than 1e-6 with the rows beside it, and bf16 on
-            CUDA devices that have it. bf16 on a CPU that has avx512_bf16 is faster by half and moves forecasts in the
-            third decimal. int8 (CPU) computes dense layers with 8 bits and moves them in the second.
-            `votecast.inference.precision.check_precision` measures what either costs in log loss.
-        last_layer_only: Compute in the last layer only what is read of it. Exact.
-        shared_prefixes: Compute once what several sequences of a causal model begin with, such as a prompt before both
-            orders of the answers, where that saves more than a twentieth of all tokens. Exact.
+            131072 on CUDA. Halved automatically when CUDA runs out of memory.
+        precision: auto is fp32 on a CPU, where a prediction changes by less than 1e-6 with the rows beside it, and bf16
+            on CUDA devices that have it. bf16 on a CPU with avx512_bf16 is 1.5x as fast and changes predictions in the
+            third decimal. int8 (CPU) computes dense layers with 8 bits and changes them in the second.
+            `votecast.inference.precision_check.check_precision` measures what either costs in log loss.
+        last_layer_only: Compute in the last layer only the tokens that are read. Exact.
+        shared_prefixes: Compute a prefix that several sequences of a causal model share once, such as a prompt before
+            both orders of the responses, where that saves more than 5 % of all tokens. Exact.
         devices: Names of devices such as "cpu" or "cuda:0", which share the work; empty takes every CUDA device, else
             the CPU.
         threads: Threads of the CPU; 0 takes one for each core this process may use.

@@ -113,7 +113,7 @@ class InputDone:
     record: dict[str, Any]
 
 
-class Engine(Protocol):
+class PartsEngine(Protocol):
     """What predicts the parts of a job."""
 
     def run(
@@ -144,7 +144,7 @@ class LocalEngine:
     def run(
         self, job: FolderJob, pending: Sequence[PendingInput], progress: Callable[[int], None]
     ) -> Generator[PartDone | InputDone, None, None]:
-        """See `Engine`."""
+        """See `PartsEngine`."""
         for each in pending:
             for found in read_parts(job, each):
                 yield found if isinstance(found, InputDone) else predict_part(job, self._judge, found, progress)

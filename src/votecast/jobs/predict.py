@@ -117,6 +117,7 @@ class _PredictRun(FileRun[VoteReader, Battles]):
 
     @property
     def key(self) -> str:
+        """Return the hash of the judge."""
         return self.judge.hash
 
     def settings(self) -> dict[str, object]:
@@ -129,10 +130,12 @@ class _PredictRun(FileRun[VoteReader, Battles]):
         return json_values(settings)
 
     def identity(self) -> dict[str, object]:
+        """Return judge, reader options and inference settings."""
         settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
         return {"votecast": __version__, "judge": cite(self.judge), "shard_rows": SHARD_ROWS} | settings
 
     def recorded(self) -> Mapping[str, Any] | None:
+        """Return the settings of a finished output of the same call."""
         side, settings = read_side_file(self.out)
         made_with = {name: value for name, value in settings.items() if name not in _RESULTS}
         try:
@@ -142,29 +145,36 @@ class _PredictRun(FileRun[VoteReader, Battles]):
             return None
 
     def restore(self, recorded: Mapping[str, Any]) -> None:
+        """Take over the truncations."""
         self.cut = recorded.get(_CUT)
 
     def read(self, options: Mapping[str, Any]) -> VoteReader:
+        """Open the battles; votes are ignored."""
         return VoteReader(self.source, **{"labels": "ignored", "lean": True, **reader_numbers(self.judge), **options})
 
     def batches(self, rows: VoteReader) -> Iterator[Battles]:
+        """Divide the rows into shards."""
         return in_shards(rows, SHARD_ROWS)
 
     def fingerprint(self, batch: Battles) -> str:
+        """Hash a shard and pass it to `watch`."""
         if self.watch is not None:
             self.watch(batch)
         return fingerprint(batch)
 
     def is_settled(self, shard: Shard) -> bool:
+        """Return whether every row was scored."""
         return bool(np.isfinite(shard.probabilities).all())
 
     def compute(self, batch: Battles, before: int) -> Shard:
+        """Predict a shard and list its unscored rows."""
         shard, reasons = predict_scorable(self.judge, batch, after=before)
         ids = batch.ids if reasons else []
         self.unscored += [{"id": ids[row], "row": before + row + 1, "reason": why} for row, why in reasons.items()]
         return shard
 
     def check_unscored(self) -> None:
+        """Write the list of unscored rows; an error unless they get the prior."""
         path = write_unscored(self.out, self.unscored)
         if path is not None and not self.fills:
             raise JudgeError(
@@ -173,6 +183,7 @@ class _PredictRun(FileRun[VoteReader, Battles]):
             )
 
     def write(self, shards: Shards, path: Path) -> None:
+        """Write the predictions, unscored rows with the prior."""
         self.cut = truncation_shares(self.truncations)
         settings = self.settings() | {ROWS_DIGEST: self.rows_digest, _CUT: self.cut}
         prior = class_prior(self.judge) if self.unscored else None  # (3,)

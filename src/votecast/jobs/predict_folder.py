@@ -19,10 +19,10 @@ from votecast.jobs.file_run import json_values
 from votecast.jobs.input_files import InputFile, find_inputs
 from votecast.jobs.parts import (
     PART_ROWS,
-    Engine,
     FolderJob,
     InputDone,
     LocalEngine,
+    PartsEngine,
     PendingInput,
     check_columns,
 )
@@ -54,7 +54,7 @@ def predict_folder(
     reader: Mapping[str, Any] | None = None,
     inference: Mapping[str, Any] | None = None,
     unscored: Literal["prior"] | None = None,
-    engine: Engine | None = None,
+    engine: PartsEngine | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Predict every row of many files into a folder of parts, `part-INPUT-PART.parquet`, and `manifest.json`.
@@ -197,7 +197,7 @@ class _FolderRun:
                 done[number][part] = record["rows_sha256"]
         return [PendingInput(self.inputs[number], parts) for number, parts in done.items()]
 
-    def predict(self, engine: Engine, pending: Sequence[PendingInput], progress: Callable[[int], None]) -> None:
+    def predict(self, engine: PartsEngine, pending: Sequence[PendingInput], progress: Callable[[int], None]) -> None:
         """Predict all pending parts and keep a record of each."""
         rows_done = self.reused
 

@@ -148,6 +148,7 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
 
     @property
     def key(self) -> str:
+        """Return the hash of the judge."""
         return self.judge.hash
 
     def settings(self) -> dict[str, object]:
@@ -157,10 +158,12 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
         return json_values(settings | ({"inference": self.inference} if self.inference else {}))
 
     def identity(self) -> dict[str, object]:
+        """Return judge, reader options and inference settings."""
         settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
         return {"votecast": __version__, "judge": cite(self.judge), "group": GROUP} | settings
 
     def recorded(self) -> Mapping[str, Any] | None:
+        """Return the settings of a finished output of the same call."""
         side, written = read_side_file(self.out)
         settings = self.settings()
         made_with = {name: written[name] for name in settings if name in written and ROWS_DIGEST in written}
@@ -171,17 +174,21 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
             return None
 
     def restore(self, recorded: Mapping[str, Any]) -> None:
+        """Take over the counts."""
         self.pairs, self.unranked, self.cut = int(recorded["pairs"]), int(recorded["unranked"]), recorded[_CUT]
 
     def read(self, options: Mapping[str, Any]) -> CandidateReader:
+        """Open the prompts with candidates."""
         return CandidateReader(self.source, **options)
 
     def batches(self, rows: CandidateReader) -> Iterator[list[Candidates]]:
+        """Group the prompts and open the file of rankings."""
         self.kinds = {"prompt": "text", "best": "text"}
         with (work_folder(self.out) / _LINES).open("w", encoding="utf-8") as self.lines:
             yield from group_candidates(rows)
 
     def fingerprint(self, batch: list[Candidates]) -> str:
+        """Hash a group; note whether texts, turns or messages are given."""
         digest = hashlib.sha256()
         for row in batch:
             digest.update(json.dumps([row.id, row.given_prompt, row.given], default=str).encode())
@@ -192,9 +199,11 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
         return digest.hexdigest()
 
     def update_digest(self, fingerprint: str) -> None:
+        """Add the digest of a group."""
         self._digest.update(bytes.fromhex(fingerprint))
 
     def compute(self, batch: list[Candidates], before: int) -> Shard:  # noqa: ARG002 - places are counted in pairs
+        """Predict all pairs of a group."""
         return self.predictor.predict(batch, after=self.pairs).shard()
 
     def keep(self, batch: list[Candidates], shard: Shard, before: int) -> None:
@@ -209,11 +218,13 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
                 self.lines.write(as_json(self._line(row, ranking)) + "\n")
 
     def check_unscored(self) -> None:
+        """Refuse an output where no row can be ranked."""
         self.unranked = len(self.unscored)
         if self.unranked and self.unranked == self.rows:
             raise JudgeError(f"none of the {self.rows:,} rows can be ranked; the first: {self.unscored[0]['reason']}")
 
     def write(self, shards: Shards, path: Path) -> None:  # noqa: ARG002 - the lines hold all that the shards do
+        """Write the rankings in the container of the output."""
         self.cut = truncation_shares(self.truncations)
         counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": self.unranked}
         write_rankings(

@@ -166,16 +166,19 @@ class _ScoreRun(FileRun[VoteReader, Battles]):
 
     @property
     def key(self) -> str:
+        """Return the hash of what the scores depend on."""
         return hashlib.sha256(json.dumps(self._settled(), sort_keys=True, default=str).encode()).hexdigest()
 
     def _settled(self) -> dict[str, object]:
         return _without_speed(self.about) | {"computes_in": self.model.computes_in}
 
     def identity(self) -> dict[str, object]:
+        """Return model and reader options."""
         reader = {name: value for name, value in self.reader_options.items() if name != "overwrite"}
         return {"votecast": __version__, "model": self.key, "shard_rows": SHARD_ROWS, "reader": reader}
 
     def recorded(self) -> Mapping[str, Any] | None:
+        """Return the description of a finished output of the same model."""
         try:
             written = described_of(self.out) or {}
         except (DataError, OSError):
@@ -184,18 +187,23 @@ class _ScoreRun(FileRun[VoteReader, Battles]):
         return written if {name: written.get(name) for name in about} == about else None
 
     def restore(self, recorded: Mapping[str, Any]) -> None:
+        """Take over the description."""
         self.described = recorded
 
     def read(self, options: Mapping[str, Any]) -> VoteReader:
+        """Open the battles; votes are ignored."""
         return VoteReader(self.source, **{"labels": "ignored", "lean": True, **options})
 
     def batches(self, rows: VoteReader) -> Iterator[Battles]:
+        """Divide the rows into shards."""
         return in_shards(rows, SHARD_ROWS)
 
     def fingerprint(self, batch: Battles) -> str:
+        """Hash a shard."""
         return fingerprint(batch)
 
     def compute(self, batch: Battles, before: int) -> Shard:  # noqa: ARG002 - reasons are kept by their row in the batch
+        """Score both responses of a shard."""
         if self.cache is not None and self.model.cache is None:
             from votecast.models.reward.score_cache import ScoreCache
 
@@ -207,12 +215,14 @@ class _ScoreRun(FileRun[VoteReader, Battles]):
         return Shard(batch.ids, found.scores, cut | {_REASONS: reasons})
 
     def keep(self, batch: Battles, shard: Shard, before: int) -> None:  # noqa: ARG002 - the shard has the ids
+        """List unscored rows and add up truncations."""
         cut = dict(shard.cut or {})
         for row, reason in cut.pop(_REASONS, {}).items():
             self.unscored.append({"id": shard.ids[int(row)], "row": before + int(row) + 1, "reason": reason})
         self.truncations = add_truncations(self.truncations, cut)
 
     def check_unscored(self) -> None:
+        """Refuse an output where no row can be scored."""
         if self.unscored and len(self.unscored) == self.rows:
             raise DataError(
                 f"none of the {self.rows:,} rows of {self.source} can be scored; the first: "
@@ -220,6 +230,7 @@ class _ScoreRun(FileRun[VoteReader, Battles]):
             )
 
     def write(self, shards: Shards, path: Path) -> None:
+        """Write the scores with their description."""
         self.described = self.about | {
             "votecast": __version__,
             "scored": {"rows": self.rows - len(self.unscored), "unscored": len(self.unscored)},

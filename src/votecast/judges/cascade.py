@@ -319,7 +319,7 @@ def _check_leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_
     found = []
     for label, judge in judges.items():
         if judge.prompt_hashes is None:
-            found.append(f"leaks are not looked for in {label}: it keeps no hashes of its training prompts")
+            found.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
             continue
         rows = judge.prompt_hashes.overlap(battles)
         share = f"{len(rows)} of {len(battles)} calibration votes are on prompts on which {label} was trained"

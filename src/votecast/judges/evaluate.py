@@ -257,7 +257,7 @@ def _predictions_of(judge: Any, battles: Battles, *, allow_leak: bool) -> _Found
         cited: dict[str, str | None] = dict(*known)
         judge = Predictions(ids, p, cited.get("name"), cited.get("hash"))
     if isinstance(judge, Predictions):
-        unchecked = "leaks are not looked for: the predictions come without the judge's training prompts"
+        unchecked = "leaks are not checked: the predictions come without the judge's training prompts"
         return _Found(judge.on(battles), judge.name, judge.hash, notes=(unchecked,))
     if isinstance(judge, np.ndarray | list):
         return _Found(judge)
@@ -269,14 +269,14 @@ def _predictions_of(judge: Any, battles: Battles, *, allow_leak: bool) -> _Found
     notes = []
     hashes = getattr(judge, "prompt_hashes", None)
     if not _has_texts(battles):
-        notes.append("leaks are not looked for, and every row counts by itself: the rows have no prompts")
+        notes.append("leaks are not checked, and every row counts by itself: the rows have no prompts")
     elif hashes is None:
-        notes.append("leaks are not looked for: the judge keeps no hashes of its training prompts")
+        notes.append("leaks are not checked: the judge keeps no hashes of its training prompts")
     elif len(leaks := hashes.check(battles, allow=allow_leak)):
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
         notes.append(f"{share} (first ids: {_first(battles, leaks)}); the figures flatter it")
     if unknown := getattr(judge, "notes", {}).get("unknown_prompts"):
-        notes.append(f"leaks are looked for in part: the training prompts of {', '.join(unknown)} are unknown")
+        notes.append(f"leaks are checked in part: the training prompts of {', '.join(unknown)} are unknown")
     p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
     return _Found(p, getattr(judge, "name", None), getattr(judge, "hash", None), swapped, tuple(notes))
 

@@ -19,13 +19,12 @@ from votecast.data.duplicates import prompt_clusters
 from votecast.data.formats.textless import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
-from votecast.errors import ConfigError, DataError
+from votecast.errors import DataError
 from votecast.features.arena_style import STYLING, styling_gap
 from votecast.leaderboard.connectivity import join_names
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import Bools, Floats, Ints, Probabilities
 
-CLUSTERS: Final = ("auto", "near", "identical")
 MANY_ROWS: Final = 100_000
 """From this many rows on, "auto" does not look for near-identical prompts, which takes minutes."""
 
@@ -123,7 +122,7 @@ def name_models(battles: Battles, what: str) -> BattleRows:
 
 
 def drop_rare_models(rows: BattleRows, least: int) -> BattleRows:
-    """Return the rows between models that take part in at least so many of all rows.
+    """Drop models with few battles, and their rows.
 
     Raises:
         DataError: If fewer than two models do.
@@ -148,12 +147,7 @@ def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
         how: "near" joins near-identical prompts, "identical" those that are the same once case, spacing and punctuation
             are ignored; "auto" is near below `MANY_ROWS`.
         seed: Seed of the search.
-
-    Raises:
-        ConfigError: If `how` is none of these.
     """
-    if how not in CLUSTERS:
-        raise ConfigError(f"clusters is {how!r}; allowed are {', '.join(CLUSTERS)}")
     if not has_texts(battles):
         return np.arange(len(battles)), "the rows have no prompts: every row counts by itself"
     if how == "near" or (how == "auto" and len(battles) < MANY_ROWS):
@@ -203,7 +197,9 @@ class BothBad:
 
 
 def both_bad_shares(models: int, a: Ints, b: Ints, bad: Bools, weights: Floats, clusters: Ints) -> BothBad:
-    """Return shares with Wilson's interval, for as many votes as the clusters leave (Kish 1965, effective size).
+    """Return shares of votes against both, with Wilson's interval.
+
+    It is that of as many independent votes as the clusters leave (Kish 1965, effective size).
 
     Args:
         models: How many models there are.
@@ -278,7 +274,7 @@ class Styles:
         return cls(tuple(np.array(STYLING)[used].tolist()), rows, gap[:, used], (note,) if left else ())
 
     def gaps(self, rows: BattleRows) -> Floats | None:
-        """Return the differences of these rows, shape (n, k); None where style is not controlled for."""
+        """Return differences of style, shape (n, k); None without style control."""
         if not self.names:
             return None
         if rows is self.rows:

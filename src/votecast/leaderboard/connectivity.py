@@ -22,7 +22,7 @@ _LONGEST: Final = 80  # characters of a name in a sentence
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Join names by commas, the first eight of them if there are more, very long ones truncated.
+    """Join the first eight names by commas, truncating long ones.
 
     Example:
         >>> join_names(["x", "y"]), join_names(list("abcdefghij"))
@@ -71,7 +71,7 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[Bools, tupl
 
 
 def loss_groups(cells: Cells) -> Ints:
-    """Number the groups within which every model lost or drew against some other, shape (models,).
+    """Number the groups within which every model lost or drew.
 
     Strengths are finite if and only if all models are of one such group (Ford 1957, assumption of section 2).
     """

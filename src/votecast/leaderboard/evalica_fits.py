@@ -44,7 +44,7 @@ def fit_by_evalica(method: str, sample: Sample) -> tuple[Floats, float | None, t
 
 
 def fit_pairs(method: str, pairs: ModelPairs, votes: Floats) -> tuple[Floats, float | None]:
-    """Fit votes of shape (p, 3) on each pair; return scores (m,), and nu where the fit has it.
+    """Return scores (m,) from votes (p, 3), and nu if fitted.
 
     Example:
         >>> pairs = ModelPairs(2, np.array([0]), np.array([1]))
@@ -64,7 +64,7 @@ def fit_pairs(method: str, pairs: ModelPairs, votes: Floats) -> tuple[Floats, fl
 
 
 def fit_elo(sample: Sample, order: Ints) -> Floats:
-    """Fit strengths in log odds, shape (m,), by Elo's updates over rows in this order.
+    """Fit log odds (m,) by Elo's updates in this order.
 
     Raises:
         DataError: If rows are not one vote each.

@@ -109,7 +109,7 @@ def fit_ranking(
 def fit_sample(
     games: Games, method: str, predicted: Predicted | None, disconnected: str, style_ridge: float
 ) -> SampleFit:
-    """Fit the strengths of models, and return what intervals and ranks need besides (see `fit_ranking`)."""
+    """Fit strengths, keeping what intervals and ranks need (see `fit_ranking`)."""
     check_choice(method, METHODS, "ranking method")
     check_choice(disconnected, DISCONNECTED, "way with disconnected models")
     if not (np.isfinite(style_ridge) and style_ridge >= 0):

@@ -81,7 +81,7 @@ def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Pro
 
 
 def seen_rows(judge: Judge, battles: Battles) -> tuple[Ints, tuple[str, ...]]:
-    """Return positions of the rows with prompts that a judge was trained on, and a note where that is not known."""
+    """Return the rows whose prompts a judge was trained on, and notes."""
     if not has_texts(battles):
         return np.zeros(0, dtype=np.int64), ("leaks are not checked: the rows have no prompts",)
     hashes = getattr(judge, "prompt_hashes", None)

@@ -32,7 +32,7 @@ class PairSums(NamedTuple):
     extra: Floats
 
     def shares(self) -> tuple[Floats, Floats]:
-        """Return how much predictions of voted games are taken off, and those of other games added, shape (p,) each.
+        """Return how much predictions are taken off and added, shape (p,).
 
         A pair with many games without votes beside those with votes gets nearly 1, one with none 0 (PPI++, eq. 7 with
         the factor 1 / (1 + n / N)); what is taken off and what is added weigh the same.
@@ -42,7 +42,7 @@ class PairSums(NamedTuple):
         return there / both, here / both
 
     def blend(self, tuning: float) -> Floats:
-        """Return the votes of each pair after the correction, shape (p, 3); their total is that of people's votes."""
+        """Return corrected votes of each pair, shape (p, 3), of unchanged total."""
         if tuning == 0:
             return self.voted
         off, on = self.shares()
@@ -62,7 +62,7 @@ def pair_sums(sample: Sample) -> PairSums:
 def corrected_cells(
     sample: Sample, tuning: float, times: Floats | None = None, extra_times: Floats | None = None
 ) -> Cells:
-    """Return what the likelihood is summed over: pairs, or single rows where there is style.
+    """Return corrected pairs, or single rows where there is style.
 
     Args:
         sample: The rows.

@@ -69,7 +69,7 @@ def compute_ranks(strengths: Floats, covariance: Floats, clusters: int, level: f
 
 
 def student_quantile(level: float, clusters: int) -> float:
-    """Return Student's quantile for a two-sided interval, with one degree of freedom less than clusters.
+    """Return Student's two-sided quantile with clusters - 1 degrees of freedom.
 
     Example:
         >>> round(student_quantile(0.95, 10**6), 3)
@@ -93,7 +93,7 @@ def percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def expected_rates(strengths: Floats, t: float, model: TieModel) -> Floats:
-    """Return the row's chance against the column's model, a tie counting half, shape (m, m); NaN on the diagonal."""
+    """Return the row's chance against the column's model, shape (m, m)."""
     gap = strengths[:, None] - strengths[None, :]
     out = model.rate(gap.ravel(), t).value.reshape(gap.shape)
     np.fill_diagonal(out, np.nan)
@@ -103,7 +103,7 @@ def expected_rates(strengths: Floats, t: float, model: TieModel) -> Floats:
 def against_others(
     strengths: Floats, t: float, model: TieModel, covariance: Floats, width: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the chance against another model at random, with the interval by the delta method in log odds.
+    """Return the chance against a random model, by the delta method.
 
     Args:
         strengths: Shape (m,).
@@ -129,7 +129,7 @@ def against_others(
 
 
 def drawn_against_others(drawn: DrawnFits, model: TieModel, level: float) -> tuple[Floats, Floats]:
-    """Return the percentile interval of the chance against another model at random."""
+    """Return the percentile interval of the chance against a random model."""
     draws = zip(drawn.strengths, drawn.tie, strict=True)
     rates = [np.nanmean(expected_rates(strengths, float(t), model), axis=1) for strengths, t in draws]
     return percentiles(np.array(rates), level)

@@ -87,7 +87,7 @@ def covariance_of(found: Solution, meat: Meat, tuning: float) -> Floats:
 
 
 def best_tuning(found: Solution, meat: Meat) -> float:
-    """Return the tuning in [0, 1] with the smallest trace of the strengths' covariance (PPI++, proposition 2)."""
+    """Return the tuning of the smallest covariance (PPI++, proposition 2)."""
     bread, m = found.likelihood.bread(found.point), found.likelihood.models
     gain, cost = (float(np.trace((bread @ part @ bread)[:m, :m])) for part in (meat.cross, meat.judge))
     return float(np.clip(0.5 * gain / cost, 0.0, 1.0)) if cost > 0 else 0.0

@@ -97,7 +97,7 @@ def longer_wins(
     folds: Ints,
     binary: bool = False,
 ) -> Probabilities:
-    """Predict how often the longer response, the shorter, or neither won in the other folds.
+    """Predict from which response is longer, by the other folds.
 
     The rule knows only which response is longer, so that swapping the responses swaps columns a and b exactly.
     Responses of one length get the frequency of ties among such rows, the rest in halves.

@@ -96,7 +96,7 @@ def check_weights(weights: ArrayLike | None, rows: int) -> Floats:
 
 
 def check_groups(groups: ArrayLike | None, rows: int) -> Ints:
-    """Number groups from 0 in sorted order of their names; every row its own group where None.
+    """Number groups in sorted order; every row its own where None.
 
     Raises:
         DataError: If there is not one group for each row.

@@ -207,7 +207,7 @@ def evaluate_probabilities(
 
 
 def _codes(kind: str, values: ArrayLike, rows: int) -> tuple[Ints, list[str]]:
-    """Number the values of a slice in sorted order; missing ones are "unknown", rare ones "other"."""
+    """Number the values of a slice; missing are "unknown", rare "other"."""
     given = np.asarray(values, dtype=object)
     if given.shape != (rows,):
         raise DataError(f"slice {kind!r} has shape {given.shape}; allowed is ({rows},), one value for each row")
@@ -271,7 +271,7 @@ def compare_probabilities(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Return the figures of a reference, and those of a judge minus those of the reference.
+    """Return the figures of a reference, and the differences of a judge.
 
     Both judges are measured on the same bootstrap files, so that what makes a file easy for both cancels.
 

@@ -45,7 +45,7 @@ _LEVELS: Final = 64
 
 
 class Measure:
-    """Terms of every row of one judge on one file, from which the figures of any rows follow.
+    """Terms of every row, from which the figures of any rows follow.
 
     Args:
         data: Votes, predictions and weights.
@@ -97,7 +97,7 @@ class Measure:
         return {name: _figure(name, value, draws.get(name)) for name, value in values.items()}
 
     def difference(self, other: Measure) -> dict[str, Figure]:
-        """Return every figure minus that of another judge, with intervals of draws made in pairs.
+        """Return every figure minus that of another judge, with intervals.
 
         Args:
             other: The other judge, on the same rows and the same bootstrap files.

@@ -104,7 +104,7 @@ class ClusterDraws:
 
 
 def interval(values: Floats, *, around: Floats | None = None) -> tuple[Floats, Floats]:
-    """Return the percentile interval that holds 95 % of the draws; NaN where no draw has a value.
+    """Return the percentile interval of draws; NaN where none has a value.
 
     Args:
         values: Figure of each draw, shape (draws,) or (draws, k).
@@ -155,7 +155,7 @@ def paired_gain(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Return how much lower the log loss of a judge is than another's, with a 95 % interval.
+    """Return how much log loss a judge saves, with an interval.
 
     Both are measured on the same rows, and clusters of rows are drawn in pairs.
 

@@ -23,7 +23,7 @@ EVENTS: Final = ("top", *CLASSES)
 
 
 class Events(NamedTuple):
-    """Confidence, outcome and bin of the four events, each of shape (n, 4) in the order of `EVENTS`."""
+    """Confidence, outcome and bin of the four events, shape (n, 4)."""
 
     confidence: Floats
     outcome: Floats
@@ -31,7 +31,7 @@ class Events(NamedTuple):
 
 
 def events(targets: Probabilities, p: Probabilities) -> Events:
-    """Return the four binary predictions of each row, with their bins of equal width, closed on the right."""
+    """Return the four binary predictions of each row, and their bins."""
     confidence = np.column_stack([p.max(axis=1), p])  # (n, 4)
     outcome = np.column_stack([(targets * decisions(p)).sum(axis=1), targets])
     # side="left" closes bins on the right, as in the paper; a confidence of 0 falls into the first

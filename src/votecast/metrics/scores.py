@@ -19,7 +19,7 @@ EPSILON: Final = float(np.finfo(np.float64).eps)
 
 
 def row_sum(x: Floats) -> Floats:
-    """Sum the three columns as (a + b) + tie, which is bit-equal when a and b are swapped."""
+    """Sum (a + b) + tie, bit-equal when a and b swap."""
     return np.asarray((x[:, 0] + x[:, 1]) + x[:, 2])
 
 
@@ -29,7 +29,7 @@ def log_losses(targets: Probabilities, p: Probabilities) -> Floats:
 
 
 def brier_scores(targets: Probabilities, p: Probabilities) -> Floats:
-    """Return the expected squared distance to the votes of each row, in [0, 2], shape (n,)."""
+    """Return the expected squared distance to the votes, shape (n,)."""
     return row_sum(np.square(p)) - 2 * row_sum(p * targets) + row_sum(targets)
 
 
@@ -49,21 +49,21 @@ def decisions(p: Probabilities) -> Floats:
 
 
 def preferences(p: Probabilities) -> Floats:
-    """Return which response gets more probability, ties left out, shape (n, 2); a draw is shared."""
+    """Return which response is preferred, draws shared, shape (n, 2)."""
     sign = np.sign(p[:, 0] - p[:, 1])
     return np.stack([(1 + sign) / 2, (1 - sign) / 2], axis=1)
 
 
 def margins(p: Probabilities) -> Floats:
-    """Return (a - b) / (a + b), how much a is preferred in a decided vote, shape (n,); exactly odd under a swap."""
+    """Return (a - b) / (a + b), exactly odd under a swap, shape (n,)."""
     decided = p[:, 0] + p[:, 1]
     return np.divide(p[:, 0] - p[:, 1], decided, out=np.zeros(len(p)), where=decided > 0)
 
 
 def without_ties(p: Probabilities) -> Probabilities:
-    """Return the prediction given a decided vote: the mass of a tie goes to a and b in proportion.
+    """Return the prediction given a decided vote.
 
-    Rows whose a and b are both 0 get halves.
+    The mass of a tie goes to a and b in proportion; rows whose a and b are both 0 get halves.
 
     Example:
         >>> without_ties(np.array([[0.3, 0.1, 0.6]]))
@@ -118,7 +118,7 @@ def brier_score(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike
 
 
 def accuracy(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return the share of votes for the class with the highest probability; draws are shared.
+    """Return the share of votes for the top choice; draws are shared.
 
     Args:
         targets: Votes, shape (n, 3).
@@ -178,7 +178,7 @@ def macro_f1(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | 
 
 
 def agreement(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return the share of decided votes (a or b) for the response with more probability.
+    """Return the share of decided votes for the preferred response.
 
     NaN without decided votes.
 
@@ -221,10 +221,10 @@ def flip_rate(probabilities: ArrayLike, swapped_probabilities: ArrayLike, weight
 
 
 def auc(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return the area under the ROC curve of the margin (a - b) / (a + b), votes for a against votes for b.
+    """Return the area under the ROC curve of a against b.
 
-    Ties are left out; equal margins count one half (Hanley & McNeil 1982). A soft vote counts on both sides.
-    NaN where one side is empty.
+    Scores are the margins (a - b) / (a + b). Ties are left out; equal margins count one half (Hanley & McNeil 1982). A
+    soft vote counts on both sides. NaN where one side is empty.
 
     Args:
         targets: Votes, shape (n, 3).
@@ -243,7 +243,7 @@ def auc(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None 
 
 
 def auc_of_margins(scores: Floats, positive: Floats, negative: Floats) -> float:
-    """Return the area under the ROC curve of scores (n,), given the weight (n,) of each on either side."""
+    """Return the area under the ROC curve of weighted scores (n,)."""
     level = np.unique(scores, return_inverse=True)[1]
     up, down = np.bincount(level, positive), np.bincount(level, negative)
     # weight of the negatives below each level, those at the level counting one half
@@ -252,7 +252,7 @@ def auc_of_margins(scores: Floats, positive: Floats, negative: Floats) -> float:
 
 
 def flips(p: Probabilities, p_swapped: Probabilities) -> Floats:
-    """Return how far the top choice moves under a swap, 0 to 1 (parts where classes draw), shape (n,)."""
+    """Return how far the top choice moves under a swap, shape (n,)."""
     moved = np.abs(decisions(p) - decisions(swap_columns(p_swapped)))
     return np.asarray(moved.sum(axis=1) / 2)
 

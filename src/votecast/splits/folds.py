@@ -206,7 +206,7 @@ def _natural(value: object) -> tuple[int, float, str]:
 
 
 def _check_classes(assignment: Ints, n: int, targets: Probabilities) -> list[str]:
-    """Raise if a class cannot be learnt from a fold; note folds on which one cannot be measured."""
+    """Raise if a training part would lack a class; note folds on which one cannot be measured."""
     notes = []
     total = targets.sum(axis=0)
     for fold in range(n):

@@ -164,7 +164,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedPrefixes:
     """Groups of sequences that begin alike.
 
     Args:
@@ -181,13 +181,13 @@ class Shared:
         """Tokens that need not be computed."""
         return int((self.prefix * (np.bincount(self.group, minlength=len(self.prefix)) - 1)).sum())
 
-    def take(self, rows: Ints) -> Shared:
+    def take(self, rows: Ints) -> SharedPrefixes:
         """The groups of the sequences at these positions."""
         known, numbers = np.unique(self.group[rows], return_inverse=True)
-        return Shared(numbers.astype(np.int64), self.prefix[known])
+        return SharedPrefixes(numbers.astype(np.int64), self.prefix[known])
 
 
-def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOST) -> Shared:
+def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOST) -> SharedPrefixes:
     """Put sequences into groups so that as many tokens as possible are shared.
 
     In the order of their tokens, sequences that begin alike are neighbours; runs of neighbours become groups, cut so
@@ -208,7 +208,7 @@ def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOS
         ([0, 1, 0], [3, 0], 3)
     """
     if not len(sequences):
-        return Shared(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return SharedPrefixes(np.zeros(0, np.int64), np.zeros(0, np.int64))
     spelled = [sequences[row].astype(">i4").tobytes() for row in range(len(sequences))]
     order = np.array(sorted(range(len(spelled)), key=spelled.__getitem__), np.int64)
     alike = _common(sequences, order)
@@ -219,16 +219,16 @@ def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOS
         group[members] = members.min()
         prefix[members.min()] = alike[start : stop - 1].min() if stop - start > 1 else 0
     firsts, numbers = np.unique(group, return_inverse=True)
-    return Shared(numbers.astype(np.int64), prefix[firsts])
+    return SharedPrefixes(numbers.astype(np.int64), prefix[firsts])
 
 
-def worth_sharing(sequences: Sequences) -> Shared | None:
+def worth_sharing(sequences: Sequences) -> SharedPrefixes | None:
     """The groups of sequences, or None where too few tokens are saved for the trouble."""
     shared = shared_prefixes(sequences)
     return shared if shared.saved > PAYS * len(sequences.ids) else None
 
 
-def grouped_batches(shared: Shared, lengths: Ints, *, budget: int) -> list[Ints]:
+def grouped_batches(shared: SharedPrefixes, lengths: Ints, *, budget: int) -> list[Ints]:
     """Cut rows into batches within a number of tokens, those of one group together; prefixes count once.
 
     Args:
@@ -240,7 +240,7 @@ def grouped_batches(shared: Shared, lengths: Ints, *, budget: int) -> list[Ints]
         Positions of the rows of each batch, the longest groups first, ties in input order.
 
     Example:
-        >>> groups = Shared(np.array([0, 1, 0]), np.array([3, 0]))
+        >>> groups = SharedPrefixes(np.array([0, 1, 0]), np.array([3, 0]))
         >>> [batch.tolist() for batch in grouped_batches(groups, np.array([4, 1, 5]), budget=6)]
         [[0, 2], [1]]
     """

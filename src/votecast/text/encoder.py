@@ -20,8 +20,8 @@ from votecast.text import templates
 from votecast.text.sequences import Counts, Kept, Pieces, Sequences, Slot, assemble, offsets_of, per_row, text_of
 from votecast.text.settings import TextSettings
 from votecast.text.templates import Frames, Layout, assemble_chat, middle
-from votecast.text.tokenization import Keep, Reading, Tokenized, Tokenizer, tokenize_texts
-from votecast.text.truncation import Cut, Mask, Room, Table, plan
+from votecast.text.tokenization import Keep, Tokenized, TokenizeOptions, Tokenizer, tokenize_texts
+from votecast.text.truncation import Cut, Mask, Room, TurnTable, plan
 
 Turns = Sequence[str | None]
 
@@ -136,7 +136,9 @@ def encode_whole(
     room = settings.max_length - len(layout.opening) - len(layout.closing)
     joined = [layout.joined(row) for row in zip(*texts, strict=True)]
     keep: Keep = "tail" if settings.cut == "left" else "head"
-    found = tokenize_texts(tokenizer, [text for text, _ in joined], Reading(keep, room, spans=True, specials=True))
+    found = tokenize_texts(
+        tokenizer, [text for text, _ in joined], TokenizeOptions(keep, room, spans=True, specials=True)
+    )
     edges = np.array([edge for _, edge in joined], np.int64).reshape(-1, 2 * len(texts))
     n = len(joined)
     kept = _inside(found, edges)
@@ -307,7 +309,7 @@ class TextEncoder:
     def _plan(
         self, tokens: TokenizedBattles, layout: Layout, sides: Sequence[Sequence[int]]
     ) -> tuple[Mask, list[Counts]]:
-        table = Table(np.stack([part.lengths for part in tokens.parts], axis=1), tokens.parts[0].rows)
+        table = TurnTable(np.stack([part.lengths for part in tokens.parts], axis=1), tokens.parts[0].rows)
         if self.settings.template == "chat":
             costs = self._chat.costs(int(table.turns.max(initial=1)), self.settings.max_length)
             room = Room(self.settings.max_length, costs, by_turn=True)
@@ -344,10 +346,10 @@ class TextEncoder:
         return Pieces(found.ids, offsets_of(found.lengths), columns.rows, hidden, found.ends)
 
     @cached_property
-    def _reading(self) -> Reading:
+    def _reading(self) -> TokenizeOptions:
         ends: dict[str, Keep] = {"left": "tail", "middle": "ends"}
         keep = ends.get(self.settings.cut, "head")
-        return Reading(keep, self.settings.max_length, spans=keep == "ends", specials=self.settings.raw_cell)
+        return TokenizeOptions(keep, self.settings.max_length, spans=keep == "ends", specials=self.settings.raw_cell)
 
 
 def _cut(kept: Counts, full: Counts, side: Sequence[int]) -> Cut:

@@ -232,7 +232,7 @@ class Tokenized:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TokenizeOptions:
     """How to read texts.
 
     Args:
@@ -249,7 +249,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _TextEnd:
     """One end of a text, or all of it: its tokens, where they end, and how many characters were read."""
 
     ids: list[int]
@@ -257,7 +257,7 @@ class _Part:
     read: int
 
 
-def tokenize_texts(tokenizer: Tokenizer, texts: Sequence[str], reading: Reading) -> Tokenized:
+def tokenize_texts(tokenizer: Tokenizer, texts: Sequence[str], reading: TokenizeOptions) -> Tokenized:
     """Token ids of texts.
 
     Of a text of more than 16 characters a token of the limit only half is read at first, four times as much where that
@@ -283,13 +283,13 @@ def tokenize_texts(tokenizer: Tokenizer, texts: Sequence[str], reading: Reading)
 
 
 def _read(
-    tokenizer: Tokenizer, texts: Sequence[str], reading: Reading
-) -> Iterable[tuple[str, _Part | None, _Part | None]]:
+    tokenizer: Tokenizer, texts: Sequence[str], reading: TokenizeOptions
+) -> Iterable[tuple[str, _TextEnd | None, _TextEnd | None]]:
     """Each text with its first and its last part; a text read in whole has one of them."""
     if reading.keep == "tail":
         return zip(texts, [None] * len(texts), _read_end(tokenizer, texts, reading, last=True), strict=True)
     heads = _read_end(tokenizer, texts, reading, last=False)
-    tails: list[_Part | None] = [None] * len(texts)
+    tails: list[_TextEnd | None] = [None] * len(texts)
     if reading.keep == "ends":
         long = [n for n, head in enumerate(heads) if head.read < len(texts[n])]
         for n, tail in zip(long, _read_end(tokenizer, [texts[n] for n in long], reading, last=True), strict=True):
@@ -297,8 +297,8 @@ def _read(
     return zip(texts, heads, tails, strict=True)
 
 
-def _read_end(tokenizer: Tokenizer, texts: Sequence[str], reading: Reading, *, last: bool) -> list[_Part]:
-    parts: dict[int, _Part] = {}
+def _read_end(tokenizer: Tokenizer, texts: Sequence[str], reading: TokenizeOptions, *, last: bool) -> list[_TextEnd]:
+    parts: dict[int, _TextEnd] = {}
     enough = reading.limit + _MARGIN
     size = _FIRST * enough
     while len(parts) < len(texts):
@@ -306,7 +306,7 @@ def _read_end(tokenizer: Tokenizer, texts: Sequence[str], reading: Reading, *, l
         strings = [_end(texts[n], size, last=last) for n in open_]
         for n, string, (ids, ends) in zip(open_, strings, _encode(tokenizer, strings, reading), strict=True):
             if len(string) == len(texts[n]) or len(ids) >= enough or size >= _MOST * enough:
-                parts[n] = _Part(ids, ends, len(string))
+                parts[n] = _TextEnd(ids, ends, len(string))
         size *= _STEP
     return [parts[n] for n in range(len(texts))]
 
@@ -323,13 +323,15 @@ def _end(text: str, size: int, *, last: bool) -> str:
     return text[: space if space >= 0 else size]
 
 
-def _encode(tokenizer: Tokenizer, strings: Sequence[str], reading: Reading) -> list[tuple[list[int], list[int]]]:
+def _encode(
+    tokenizer: Tokenizer, strings: Sequence[str], reading: TokenizeOptions
+) -> list[tuple[list[int], list[int]]]:
     if reading.spans:
         return tokenizer.spans(strings, specials=reading.specials)
     return [(ids, []) for ids in tokenizer.encode(strings, specials=reading.specials)]
 
 
-def _held(text: str, head: _Part | None, tail: _Part | None, reading: Reading) -> tuple[_Part, int]:
+def _held(text: str, head: _TextEnd | None, tail: _TextEnd | None, reading: TokenizeOptions) -> tuple[_TextEnd, int]:
     """The tokens that a cut could keep, and how many more there are."""
     limit = reading.limit
     seen = [part for part in (head, tail) if part is not None]
@@ -344,16 +346,16 @@ def _held(text: str, head: _Part | None, tail: _Part | None, reading: Reading) -
     return keep, max(total - len(keep.ids), 0)
 
 
-def _first(part: _Part, limit: int) -> _Part:
-    return part if len(part.ids) <= limit else _Part(part.ids[:limit], part.ends[:limit], part.read)
+def _first(part: _TextEnd, limit: int) -> _TextEnd:
+    return part if len(part.ids) <= limit else _TextEnd(part.ids[:limit], part.ends[:limit], part.read)
 
 
-def _last(part: _Part, limit: int, shift: int) -> _Part:
-    return _Part(part.ids[-limit:], [end + shift for end in part.ends[-limit:]], part.read)
+def _last(part: _TextEnd, limit: int, shift: int) -> _TextEnd:
+    return _TextEnd(part.ids[-limit:], [end + shift for end in part.ends[-limit:]], part.read)
 
 
-def _joined(head: _Part, tail: _Part) -> _Part:
-    return _Part(head.ids + tail.ids, head.ends + tail.ends, head.read + tail.read)
+def _joined(head: _TextEnd, tail: _TextEnd) -> _TextEnd:
+    return _TextEnd(head.ids + tail.ids, head.ends + tail.ends, head.read + tail.read)
 
 
 def _flat(lists: Iterable[list[int]]) -> NDArray[np.int32]:

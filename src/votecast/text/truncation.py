@@ -148,7 +148,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Table:
+class TurnTable:
     """Tokens of battles by turn and part.
 
     Args:
@@ -169,13 +169,15 @@ class Table:
         """Tokens of each part of each battle, shape (n, parts)."""
         return np.stack([per_row(column, self.rows) for column in self.needs.T], axis=1)
 
-    def take(self, rows: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
+    def take(self, rows: NDArray[np.int64]) -> tuple[TurnTable, NDArray[np.int64]]:
         """Some battles, and which turns these are."""
         which = ranges(self.rows[:-1][rows], self.turns[rows])
-        return Table(self.needs[which], offsets_of(self.turns[rows])), which
+        return TurnTable(self.needs[which], offsets_of(self.turns[rows])), which
 
 
-def plan(table: Table, sides: Sequence[Sequence[int]], room: Room, settings: TextSettings) -> tuple[Mask, list[Counts]]:
+def plan(
+    table: TurnTable, sides: Sequence[Sequence[int]], room: Room, settings: TextSettings
+) -> tuple[Mask, list[Counts]]:
     """Decide what stays.
 
     Args:
@@ -198,13 +200,13 @@ def plan(table: Table, sides: Sequence[Sequence[int]], room: Room, settings: Tex
         part, which = table.take(rows)
         mask[which] = _turns(part, sides, room, settings)
         for number, side in enumerate(sides):
-            shown = Table(part.needs[:, list(side)] * mask[which][:, None], part.rows)
+            shown = TurnTable(part.needs[:, list(side)] * mask[which][:, None], part.rows)
             budget = room.of(per_row(mask[which].astype(np.int64), part.rows))
             kept[number][which] = _cut(shown, budget, room, settings)
     return mask, kept
 
 
-def _turns(table: Table, sides: Sequence[Sequence[int]], room: Room, settings: TextSettings) -> Mask:
+def _turns(table: TurnTable, sides: Sequence[Sequence[int]], room: Room, settings: TextSettings) -> Mask:
     """Which turns stay."""
     number = within_row(np.ones(len(table.needs), np.int64), table.rows)
     if settings.cut in ("right", "left", "shares"):
@@ -216,14 +218,14 @@ def _turns(table: Table, sides: Sequence[Sequence[int]], room: Room, settings: T
     return stays if settings.cut == "drop_turns" else _with_answers(table, stays)
 
 
-def _cost(table: Table, side: Sequence[int], number: Counts, room: Room, most: int | None) -> Counts:
+def _cost(table: TurnTable, side: Sequence[int], number: Counts, room: Room, most: int | None) -> Counts:
     """Tokens of all turns up to each, frames included; a turn counts at most `most`."""
     needs = table.needs[:, list(side)].sum(axis=1)
     needs = needs if most is None else np.minimum(needs, most)
     return np.asarray(within_row(needs, table.rows) + needs + room.cost(number + 1))
 
 
-def _with_frames(table: Table, number: Counts, room: Room, *, last: bool) -> Mask:
+def _with_frames(table: TurnTable, number: Counts, room: Room, *, last: bool) -> Mask:
     """As many turns as leave half of the room to their texts."""
     if len(room.frames) == 1:
         return np.ones(len(number), np.bool_)
@@ -231,7 +233,7 @@ def _with_frames(table: Table, number: Counts, room: Room, *, last: bool) -> Mas
     return np.asarray(np.repeat(table.turns, table.turns) - number <= most if last else number < most)
 
 
-def _with_answers(table: Table, stays: Mask) -> Mask:
+def _with_answers(table: TurnTable, stays: Mask) -> Mask:
     """Where an answer would lose all its turns, keep the first one of each part in place of the first turns."""
     lost = np.zeros(len(table.turns), np.bool_)
     for column in table.needs[:, 1:].T:
@@ -242,7 +244,7 @@ def _with_answers(table: Table, stays: Mask) -> Mask:
     return np.where(np.repeat(lost, table.turns), first, stays)
 
 
-def _cut(table: Table, budget: Counts, room: Room, settings: TextSettings) -> Counts:
+def _cut(table: TurnTable, budget: Counts, room: Room, settings: TextSettings) -> Counts:
     """Tokens kept of each turn and part."""
     if settings.cut == "shares":
         return _shares(table, budget, room.lent, settings.share)
@@ -257,14 +259,14 @@ def _cut(table: Table, budget: Counts, room: Room, settings: TextSettings) -> Co
     return balanced(table.needs, level(table.needs.sum(axis=1), table.rows, budget), share)
 
 
-def _shares(table: Table, budget: Counts, lent: int, prompt_share: float) -> Counts:
+def _shares(table: TurnTable, budget: Counts, lent: int, prompt_share: float) -> Counts:
     shares = in_shares(table.tokens, budget + lent, prompt_share)
     shares[:, -1] -= np.maximum(shares.sum(axis=1) - budget, 0)
     columns = [fill(need, table.rows, share) for need, share in zip(table.needs.T, shares.T, strict=True)]
     return np.stack(columns, axis=1)
 
 
-def _before(table: Table, room: Room) -> Counts:
+def _before(table: TurnTable, room: Room) -> Counts:
     """Tokens that stand before each text in its sequence."""
     if room.by_turn:
         inside = np.cumsum(table.needs, axis=1) - table.needs

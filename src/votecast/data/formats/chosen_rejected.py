@@ -21,7 +21,14 @@ from votecast.data.formats.base import (
     list_of,
     text_cells,
 )
-from votecast.data.messages import Message, looks_like_transcript, read_messages, read_transcript, turns_of
+from votecast.data.messages import (
+    Message,
+    looks_like_messages,
+    looks_like_transcript,
+    read_messages,
+    read_transcript,
+    turns_of,
+)
 from votecast.data.row_batch import RowBatch
 
 TRANSCRIPT = "transcript"
@@ -66,7 +73,7 @@ class ChosenRejected(VoteFormat):
             return LIST
         if self.options.text != "auto":
             return self.options.text
-        if 2 * sum(_looks_like_json(cell) for cell in cells) >= len(cells):
+        if 2 * sum(looks_like_list(cell) or looks_like_messages(cell) for cell in cells) >= len(cells):
             return JSON
         transcripts = sum(looks_like_transcript(bytes(cell[:256]).decode("utf-8", "replace")) for cell in cells)
         return TRANSCRIPT if 2 * transcripts > len(cells) else PLAIN
@@ -149,10 +156,6 @@ class RewardBench(ChosenRejected):
         if "id" not in self.uses:
             return {}
         return {"id": join_ids(batch.text("subset"), batch.text("id", required=True))}
-
-
-def _looks_like_json(cell: memoryview) -> bool:
-    return looks_like_list(cell) or (bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096]))
 
 
 def _read_cell(value: object, role: str, mode: str, repairs: set[str]) -> list[Message]:

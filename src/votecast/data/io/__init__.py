@@ -51,7 +51,7 @@ def open_table(
     """
     source = ByteSource(path, lean=lean, name=name)
 
-    def reject(bad: BadRow) -> None:
+    def _reject(bad: BadRow) -> None:
         if on_bad_row is None:
             raise DataError(bad.message(source.path))
         on_bad_row(bad)
@@ -60,11 +60,11 @@ def open_table(
         kind = find_container(source.head, source.path)
         reader: TableReader
         if kind == "jsonl":
-            reader = JsonLinesReader(source, reject)
+            reader = JsonLinesReader(source, _reject)
         elif kind in ("csv", "tsv"):
-            reader = CsvReader(source, reject, "\t" if kind == "tsv" else ",")
+            reader = CsvReader(source, _reject, "\t" if kind == "tsv" else ",")
         else:
-            reader = ParquetReader(source, reject, kind)
+            reader = ParquetReader(source, _reject, kind)
     except LIBRARY_ERRORS as error:
         source.close()
         raise DataError(damaged(source.path, error, source.compression)) from error

@@ -66,7 +66,7 @@ class CsvReader:
         """Parse a block again as bytes, to find the rows at fault; also return how many rows it has."""
         bad: list[BadRow] = []
 
-        def note(invalid: pa_csv.InvalidRow) -> str:
+        def _note(invalid: pa_csv.InvalidRow) -> str:
             reason = (
                 f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
             )
@@ -78,7 +78,7 @@ class CsvReader:
             is_utf8 = True
         except UnicodeDecodeError:  # each byte becomes one character, so that records can be found
             block, is_utf8 = memoryview(str(block, "latin-1").encode("utf-8")), False
-        table = self._parse(block, note)
+        table = self._parse(block, _note)
         count = table.num_rows + len(bad)
         rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
         keep = np.ones(len(rows), dtype=bool)

@@ -99,15 +99,14 @@ def _batch(values: Sequence[dict[str, object]], rows: NDArray[np.int64], repairs
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
             if any(isinstance(cell, list | dict) for cell in cells):
                 encoded.add(name)
-            texts = [cell if cell is None or isinstance(cell, str) else _as_json(cell) for cell in cells]
+            texts = [
+                cell if cell is None or isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+                for cell in cells
+            ]
             columns[name] = pa.array(texts, pa.large_string())
     kept = {kind: [row for row in found if rows[0] <= row <= rows[-1]] for kind, found in repairs.items()}
     table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(values))}).select([])
     return RawBatch(table, rows, {kind: found for kind, found in kept.items() if found}, frozenset(encoded))
-
-
-def _as_json(cell: object) -> str:
-    return json.dumps(cell, ensure_ascii=False)
 
 
 def _integer(digits: str) -> int | str:

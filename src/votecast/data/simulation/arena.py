@@ -105,12 +105,8 @@ def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> 
     for name, value, least in (("rows", rows, 1), ("seed", seed, 0), ("batch", batch, 1), ("start", start, 0)):
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be at least {least}")
-    return _parts(rows, seed, batch, start)
-
-
-def _parts(rows: int, seed: int, batch: int, start: int) -> Iterator[tuple[Battles, Truth]]:
-    for first in range(start, start + rows, batch):
-        yield _make_part(seed, range(first, min(first + batch, start + rows)))
+    # A generator expression, so that wrong numbers are errors before the first part is asked for.
+    return (_make_part(seed, range(n, min(n + batch, start + rows))) for n in range(start, start + rows, batch))
 
 
 def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:

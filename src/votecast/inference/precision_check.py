@@ -1,4 +1,4 @@
-"""What rounding costs: the log loss of a faster mode beside that of fp32, on the same votes."""
+"""Measure what a faster precision costs in log loss, on the same votes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PrecisionCheck:
     Args:
         exact: Log loss in fp32.
         found: Log loss in the faster mode.
-        largest: The furthest that a probability moved.
+        largest: Largest change of a probability.
 
     Example:
         >>> check = PrecisionCheck(exact=1.0312, found=1.0315, largest=0.02)
@@ -39,12 +39,12 @@ class PrecisionCheck:
 
     @property
     def shift(self) -> float:
-        """How far the log loss moved."""
+        """Change of the log loss."""
         return self.found - self.exact
 
     @property
     def kept(self) -> bool:
-        """Whether it moved by at most 0.001."""
+        """Whether the log loss changes by at most 0.001."""
         return abs(self.shift) <= TOLERANCE
 
 
@@ -52,18 +52,18 @@ def check_precision(
     network: Any,
     sequences: Sequences,
     targets: Probabilities,
-    forecast: Callable[[Floats], Probabilities],
+    predict: Callable[[Floats], Probabilities],
     settings: InferenceSettings,
     *,
     pad_id: int,
 ) -> PrecisionCheck:
-    """Measure a mode on votes before using it.
+    """Compare a precision with fp32 on votes.
 
     Args:
         network: As for `encode_sequences`.
         sequences: All sequences of n battles.
         targets: Their votes, shape (n, 3).
-        forecast: From the network's outputs for these sequences to probabilities of shape (n, 3).
+        predict: From the network's outputs for these sequences to probabilities of shape (n, 3).
         settings: The mode.
         pad_id: Token id that fills shorter sequences up.
 
@@ -74,6 +74,6 @@ def check_precision(
         raise DataError("no battles to measure the precision on; give some with votes")
     exact_settings = settings.model_copy(update={"precision": "fp32"})
     exact, found = (
-        forecast(encode_sequences(network, sequences, mode, pad_id=pad_id)) for mode in (exact_settings, settings)
+        predict(encode_sequences(network, sequences, mode, pad_id=pad_id)) for mode in (exact_settings, settings)
     )
     return PrecisionCheck(log_loss(targets, exact), log_loss(targets, found), float(np.abs(found - exact).max()))
