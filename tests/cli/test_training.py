@@ -93,7 +93,7 @@ def test_an_error_in_a_later_fold_keeps_the_earlier_ones_and_says_how_to_go_on(
     breaking(error)
     ran = votecast(*words)
     assert (ran.code, ran.out) == (code, "")
-    assert f"partial output is kept in {tmp_path / '.judge.work'}; the same command with --resume" in ran.err
+    assert f"partial output is kept in {tmp_path / '.judge.work'}; run the same command with --resume" in ran.err
     assert {path.name for path in (tmp_path / ".judge.work").glob("*/done")} == {"done"}
     assert len(list((tmp_path / ".judge.work").glob("*/done"))) == 2
     breaking(None)

@@ -86,15 +86,11 @@ def report(
 
 def show(page: Document, out: Path) -> None:
     """Show the headline metrics and findings of a page, and where it is."""
-    from votecast.reports.page_format import show_cell
+    from votecast.reports.page_format import show_metric
 
     print_line(f"{page.title}, {page.subtitle}\n" if page.subtitle else f"{page.title}\n")
-    metrics = {}
-    for metric in page.metrics:
-        cell = show_cell(metric.value, percent=metric.percent)
-        notes = [f"95% CI {cell.interval}"] * bool(cell.interval) + [metric.note] * bool(metric.note)
-        metrics[metric.name] = cell.text + (f" ({'; '.join(notes)})" if notes else "")
-    print_facts(metrics)
+    metrics = {metric.name: show_metric(metric) for metric in page.metrics}
+    print_facts({name: value + (f" ({'; '.join(notes)})" * bool(notes)) for name, (value, *notes) in metrics.items()})
     print_line("")
     for remark in page.summary:
         print_prose(f"{remark.level}: {remark.text}", indent=2)

@@ -24,6 +24,7 @@ from votecast.reports.page_format import (
     shade_cells,
     shorten,
     show_cell,
+    show_metric,
     show_rows,
 )
 
@@ -72,7 +73,13 @@ def render(document: Document) -> str:
         "shorten": shorten,
         "brief": lambda text: brief(text, _LONGEST_NAME),
     }
-    environment.globals |= {"draw": draw_chart, "shades": shade_cells, "shown": show_cell, "Anchors": _Anchors}
+    environment.globals |= {
+        "draw": draw_chart,
+        "shades": shade_cells,
+        "shown": show_cell,
+        "show_metric": show_metric,
+        "Anchors": _Anchors,
+    }
     style = _read_template("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = environment.get_template("page.html")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from votecast.metrics import Figure
-from votecast.reports.document import Cell, Heatmap, Table
+from votecast.reports.document import Cell, Heatmap, Metric, Table
 
 LONGEST = 6_000
 """Characters of one text that are shown."""
@@ -163,6 +163,19 @@ def show_cell(cell: Cell, *, percent: bool = False, decimals: int | None = None)
     has_interval = math.isfinite(low) and math.isfinite(high)
     ends = f"{_digits(low * scale, places)} to {_digits(high * scale, places)}" if has_interval else ""
     return ShownCell(_digits(value * scale, places) + unit, ends, number=True)
+
+
+def show_metric(metric: Metric) -> list[str]:
+    """Format a headline metric: its value, then its interval and note where there are some.
+
+    Example:
+        >>> show_metric(Metric("Accuracy", Figure(0.543, 0.51, 0.58), "class prior 38.4%", percent=True))
+        ['54.3%', '95% CI 51.0 to 58.0', 'class prior 38.4%']
+    """
+    cell = show_cell(metric.value, percent=metric.percent, decimals=1 if metric.percent else 3)
+    is_exact = isinstance(metric.value, Figure) and not metric.value.low < metric.value.high
+    notes = ["" if is_exact or not cell.interval else f"95% CI {cell.interval}", metric.note]
+    return [cell.text, *filter(None, notes)]
 
 
 def significant_decimals(cell: float | Figure, *, percent: bool = False) -> int:
