@@ -75,7 +75,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        sync_file(part)
+        _sync(part)
         part.replace(target)
     except OSError as error:
         raise ArtifactError(f"{target} could not be written: {error}; nothing was left behind") from error
@@ -115,8 +115,8 @@ def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behin
         part.chmod(0o777 & ~mask)  # mkdtemp makes folders that only their owner can read
         for file in filter(Path.is_file, part.rglob("*")):
             file.chmod(0o666 & ~mask)
-            sync_file(file)
-        replace_folder(part, target)
+            _sync(file)
+        _replace_folder(part, target)
     except (OSError, SafetensorError) as error:  # safetensors wraps the errors of the disk
         raise ArtifactError(f"{target} could not be written: {error}; {on_failure}") from error
     finally:
@@ -319,27 +319,15 @@ def _digests(folder: Path) -> dict[str, str]:
     return {name: digest_of(folder / name) for name in names}
 
 
-def sync_file(path: Path) -> None:
-    """Wait until a file is on the disk; what is not a regular file, such as a pipe, is passed over.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk; a pipe or a device is passed over."""
     with path.open("rb") as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             os.fsync(file.fileno())
 
 
-def replace_folder(part: Path, target: Path) -> None:
-    """Rename a finished folder over another; if that fails, the old one is restored.
-
-    Args:
-        part: The finished folder, on the same filesystem.
-        target: Its final place; it need not exist.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+def _replace_folder(part: Path, target: Path) -> None:
+    """Rename a finished folder over another; if that fails, the old one is restored."""
     if not target.exists():
         part.replace(target)
         return

@@ -42,7 +42,8 @@ class AnswerPairs:
             ([0, 0], [0, 1], [False, True])
         """
         prompt, first, second = (_cell_digests(battles.column(name)) for name in TEXT_COLUMNS)
-        answers = _numbers(np.concatenate([first, second]))
+        # Numbered together, so that an answer has one number on either side.
+        answers = _numbers(np.concatenate([first, second]))  # (2n,)
         return cls(_numbers(prompt), answers[: len(battles)], answers[len(battles) :])
 
     @property

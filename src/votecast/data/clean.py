@@ -174,6 +174,7 @@ def _sum_votes(
         rows = order[start:stop]
         totals[number] = math.fsum(weights[rows])
         counted = weights[rows] if totals[number] > 0 else np.ones(len(rows))
+        # math.fsum rounds once, whatever the order of its numbers.
         mass = [math.fsum(column) for column in (targets[rows] * counted[:, None]).T.tolist()]
         shares[number] = np.array(mass) / (totals[number] if totals[number] > 0 else len(rows))
     return shares, totals
@@ -185,6 +186,7 @@ def _with_labels(table: pa.Table, rows: Ints, shares: Probabilities, weights: ND
     names[largest.sum(axis=1) > 1] = None
     flat = pa.FixedSizeListArray.from_arrays(pa.array(shares.ravel()), type=SCHEMA.field("probabilities").type)
     fresh = {"winner": pa.array(names, pa.large_string()), "probabilities": flat, "weight": pa.array(weights)}
+    # New values are appended to each column, and the rows take theirs from there.
     source = np.arange(table.num_rows)
     source[rows] = table.num_rows + np.arange(len(rows))
     for name, values in fresh.items():

@@ -119,7 +119,8 @@ def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 
     if similarity < 1 and len(distinct) > 1:
         sets = shingle_sets(distinct)
         signatures = _signatures(sets, seed)  # (n, 128)
-        # The widest band in which a pair of this similarity still meets often enough; 1 - (1 - s^w)^(128 / w).
+        # A pair of similarity s meets in a band of width w with probability s^w, and in one of 128 / w bands with
+        # 1 - (1 - s^w)^(128 / w). Wider bands have fewer chance meetings: take the widest with enough recall.
         meets = [w for w in range(1, _PERMUTATIONS + 1) if (1 - similarity**w) ** (_PERMUTATIONS // w) <= 1 - _RECALL]
         width = max(meets, default=1)
         for start in range(0, _PERMUTATIONS - width + 1, width):
@@ -157,7 +158,8 @@ def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
     A bucket is known by 64 bits of its values: two that share them by chance only add candidates, which are verified
     like all others.
     """
-    keys = np.zeros(len(band), dtype=np.uint64)
+    # One multiply-xor step a column; an odd factor keeps the map one to one.
+    keys = np.zeros(len(band), dtype=np.uint64)  # (n,)
     for values in band.T:
         keys = (keys ^ (keys >> np.uint64(29)) ^ values) * _ODD
     bucket = np.unique(keys, return_inverse=True)[1].reshape(-1)
@@ -193,6 +195,7 @@ def _promising(left: Ints, right: Ints, signatures: NDArray[np.uint32], similari
 def _similar(left: Ints, right: Ints, sets: Sets, similarity: float) -> tuple[Ints, Ints]:
     """Keep the pairs whose sets of shingles are similar enough, by exact Jaccard similarity."""
     sizes = np.diff(sets[1])
+    # The smaller set over the larger one bounds the similarity from above.
     possible = np.minimum(sizes[left], sizes[right]) >= similarity * np.maximum(sizes[left], sizes[right])
     left, right = left[possible], right[possible]
     # Each part of the pairs holds a bounded number of shingles.
@@ -214,6 +217,7 @@ def _jaccard(left: Ints, right: Ints, sets: Sets) -> NDArray[np.float64]:
         places = np.arange(ends[-1]) + np.repeat(offsets[side] - ends + sizes[side], sizes[side])
         values.append(hashes[places])
     shingles = np.concatenate(values)
+    # A shingle occurs at most once in a set: twice under one owner means in both sets of the pair.
     order = np.argsort(shingles ^ (owner.astype(np.uint64) * _ODD))  # equal shingles of one pair become neighbours
     owner, shingles = owner[order], shingles[order]
     twice = (owner[1:] == owner[:-1]) & (shingles[1:] == shingles[:-1])

@@ -197,11 +197,13 @@ def model_matrix(battles: Battles, models: Sequence[str]) -> Figures:
     one, two = (pc.index_in(side, value_set=names).fill_null(-1).to_numpy() for side in sides)
     rows = (one >= 0) & (two >= 0) & battles.labelled
     one, two, votes = one[rows], two[rows], known_targets(battles)[rows]
+    # Row i, column j: model i against model j. `np.add.at` counts repeated places, plain indexing would not.
     wins, played = np.zeros((2, len(models), len(models)))
     np.add.at(wins, (one, two), votes[:, 0] + votes[:, 2] / 2)
     np.add.at(wins, (two, one), votes[:, 1] + votes[:, 2] / 2)
     np.add.at(played, (one, two), 1)
     np.add.at(played, (two, one), 1)
+    # A model against itself says nothing.
     np.fill_diagonal(played, 0)
     rates = [
         [float(won / count) if count else None for won, count in zip(*row, strict=True)]

@@ -102,7 +102,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
     votes = known_targets(battles)  # (n, 3)
     has_languages = battles.column("language").null_count == 0 and len(battles) > 0
     sampled = battles
-    if not has_languages and len(battles) > _LANGUAGE_ROWS:  # detection takes 0.1 ms a row
+    if not has_languages and len(battles) > _LANGUAGE_ROWS:  # detection is slow
         drawn = np.random.default_rng(seed).choice(len(battles), _LANGUAGE_ROWS, replace=False)
         sampled = battles.take(np.sort(drawn))
     languages = group_values(sampled, "language")
@@ -188,7 +188,8 @@ def conflicts(battles: Battles, pairs: AnswerPairs, *, first: int = _FIRST_PAIRS
     rows, group, votes = _votes_by_pair(battles, pairs)
     disputed = _disputed(group, votes)
     counts = np.stack([np.bincount(group, column) for column in votes.T], axis=1)
-    second = np.sort(counts[disputed], axis=1)[:, -2]
+    # The more votes the second class has, the less the votes agree.
+    second = np.sort(counts[disputed], axis=1)[:, -2]  # (disputed,)
     largest = disputed[np.lexsort((disputed, -second))][:first].tolist()
     ids = battles.ids if largest else []
     members = {g: rows[group == g].tolist() for g in largest}
@@ -220,6 +221,7 @@ def agreement(battles: Battles, pairs: AnswerPairs) -> Figures:
     counts, size = counts[size > 1], size[size > 1]
     if not len(size):
         return {"pairs": 0, "votes": 0, "rate": None}
+    # Of size (size - 1) ordered pairs of votes, count (count - 1) agree in each class.
     same = (counts * (counts - 1)).sum(axis=1) / (size * (size - 1))
     return {"pairs": len(size), "votes": int(size.sum()), "rate": float(np.average(same, weights=size - 1))}
 

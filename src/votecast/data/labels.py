@@ -92,6 +92,7 @@ def read_one_hot(batch: RowBatch) -> pa.Array:
         for position in _unknown(known, given):
             batch.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
         columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
+    # No default: a row with no 1, or with two, is a bad row.
     hot = np.stack(columns, axis=1)  # (n, 3)
     for position in np.flatnonzero(hot.sum(axis=1) != 1):
         shown = dict(zip(ONE_HOT, hot[position].tolist(), strict=True))
@@ -135,6 +136,7 @@ def read_weight(batch: RowBatch, name: str = "weight") -> pa.Array:
 
 def _index_in(given: pa.Array, names: pa.Array) -> pa.Array:
     """Return the position of each text among the names, whatever its case and the spaces around it."""
+    # Lower case and trimming cost more than the search: only when a name is not found as it is.
     exact = pc.index_in(given, names)
     return exact if not exact.null_count else pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), names)
 

@@ -223,6 +223,7 @@ class RowBatch:
         missing = np.zeros(len(column), dtype=bool)
         if column.null_count:
             missing = pc.is_null(column).to_numpy(zero_copy_only=False)
+        # Empty texts have equal offsets, which is faster than comparing texts.
         if self._empty_is_missing and pa.types.is_large_string(column.type) and len(column):
             offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
             missing = missing | (offsets[1:] == offsets[:-1])
@@ -260,6 +261,7 @@ def _number(value: object) -> float:
 
 
 def _as_text(column: pa.Array) -> pa.LargeStringArray:
+    # pandas turns whole numbers beside missing values into floats with NaN.
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
     return column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())

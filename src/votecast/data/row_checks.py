@@ -130,6 +130,7 @@ class BadRows:
             raise DataError(
                 f"{bad.message(self._path)}; mend the row, or write such rows to a side file with --bad-rows quarantine"
             )
+        # The side file is opened at the first bad row: a file without bad rows leaves none.
         if self._file is None:
             part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
             self._file = self._open.enter_context(part.open("w", encoding="utf-8"))
@@ -170,6 +171,7 @@ class IdIndex:
         Returns:
             Position of each id that was there before, with the row where it was.
         """
+        # Two ids of 10 million share a hash with probability 3e-6: a row is then called a repeat by mistake.
         hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
         _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         earlier = rows[first[inverse]]  # (n,) row of the first occurrence in this batch

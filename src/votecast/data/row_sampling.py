@@ -63,6 +63,7 @@ class StratifiedSample:
 class _Stratum:
     def __init__(self, fraction: float, seed: str) -> None:
         self._fraction = fraction
+        # The label is part of the seed: strata are drawn independently of each other.
         self._random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
         self._seen = 0
         self._interval = 0

@@ -27,7 +27,8 @@ def turns_of(chunk: pa.Array) -> tuple[Ints, pa.Array]:
     Returns:
         The bounds of the rows, shape (n + 1,), and their turns in one array, "" for None.
     """
-    bounds = chunk.offsets.to_numpy().astype(np.int64)
+    # A slice shares the buffers of its parent: its offsets need not begin at 0.
+    bounds = chunk.offsets.to_numpy().astype(np.int64)  # (n + 1,)
     turns = chunk.values.slice(bounds[0], bounds[-1] - bounds[0])
     return bounds - bounds[0], turns.fill_null("")
 
@@ -44,6 +45,7 @@ def characters(battles: Battles, column: str) -> Ints:
     parts = [np.zeros(0, dtype=np.int64)]
     for chunk in battles.column(column).chunks:
         bounds, turns = turns_of(chunk)
+        # Sums over the turns of each row as differences of one cumulative sum: no Python object a row.
         sums = np.concatenate([[0], np.cumsum(pc.utf8_length(turns).to_numpy())])
         parts.append(np.diff(sums[bounds]).astype(np.int64))
     return np.concatenate(parts)
@@ -69,6 +71,7 @@ def without_text(battles: Battles, column: str) -> Bools:
 def known_targets(battles: Battles) -> Probabilities:
     """Return the votes as `Battles.targets` does, shape (n, 3), with zeros where there is none."""
     place = SCHEMA.get_field_index("winner")
+    # `targets` raises for rows without a vote: fill them with any class, and clear them afterwards.
     winner = pc.fill_null(battles.column("winner"), CLASSES[-1])
     out = Battles(battles.table.set_column(place, SCHEMA.field(place), winner)).targets()
     out[~battles.labelled] = 0

@@ -99,6 +99,7 @@ def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
     if settings.stratify:
         kind = _kinds(targets)
         order = order[np.argsort(kind[order], kind="stable")]
+        # Evenly spaced marks over rows sorted by class, from a random start: every class keeps its share.
         marks = (np.arange(wanted) * rows + rng.integers(rows)) // wanted % rows
         order = order[marks]
     out = np.full(rows, -1, dtype=np.int64)
@@ -127,7 +128,8 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(counts))
     order = shuffled[np.lexsort((_kinds(counts[shuffled, 1:]), -counts[shuffled, 0]))]
-    share = counts / np.maximum(counts.sum(axis=0), 1)
+    # The gain of a group in a fold is linear in what the fold holds, up to a constant: one matrix product a group.
+    share = counts / np.maximum(counts.sum(axis=0), 1)  # (groups, 4)
     filled = np.zeros((n, counts.shape[1]))
     place = np.empty(len(counts), dtype=np.int64)
     for group in order:

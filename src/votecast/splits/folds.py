@@ -212,6 +212,7 @@ def _check_classes(assignment: Ints, n: int, targets: Probabilities) -> list[str
     for fold in range(n):
         held_out = targets[assignment == fold].sum(axis=0)
         for name, there, everywhere in zip(CLASSES, held_out, total, strict=True):
+            # Soft labels are sums of fractions, so that equality needs a tolerance.
             if everywhere > 0 and there >= everywhere - 1e-9:
                 raise DataError(
                     f"every vote for {name} ({everywhere:g} in all) lies in fold {fold}, so that a model fitted on the "

@@ -86,6 +86,7 @@ class PromptHashes:
         digest = hashlib.blake2b(str(seed).encode(), digest_size=_SALT_BYTES)
         for prompt in prompts:
             digest.update(hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=_SALT_BYTES).digest())
+        # Derived from the sorted prompts and the seed: training twice gives the same bytes.
         salt = digest.digest()
         return cls(np.unique(_hashes(prompts, salt)), np.frombuffer(salt, dtype=np.uint8))
 

@@ -112,6 +112,7 @@ class ChosenRejected(VoteFormat):
             batch.fault(position, "rejected", rejected, reason)
             return _BAD
         answers = [turns_of(talk, "assistant") for talk in whole]
+        # The smaller hash is on side a: the same two answers always get the same sides.
         keys = [hashlib.sha256(repr((self.options.seed, turns, answer)).encode()).digest() for answer in answers]
         chosen_is_a = keys[0] < keys[1] if keys[0] != keys[1] else keys[0][0] % 2 == 0
         first, second = answers if chosen_is_a else answers[::-1]

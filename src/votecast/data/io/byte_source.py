@@ -131,6 +131,7 @@ class ByteSource:
         self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
         if self.compression is None:
             return
+        # The head was read before the compression was known: it goes first into the decompressor.
         packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
         self._rest = pa.CompressedInputStream(packed, self.compression)
         self._closing.append(self._rest)

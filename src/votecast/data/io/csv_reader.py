@@ -39,6 +39,7 @@ class CsvReader:
     def __init__(self, source: ByteSource, reject: Reject, delimiter: str = ",") -> None:
         self._reject = reject
         self._delimiter = delimiter
+        # Larger blocks parse faster, which is worth memory for large files alone.
         large = source.size >= LARGE_FILE and not source.lean
         self._blocks = RecordBlocks(source, delimiter, source.batch_bytes * (2 if large else 1))
         self._header = _read_header(self._blocks.first_record(), source.path, delimiter)
@@ -80,6 +81,7 @@ class CsvReader:
             block, is_utf8 = memoryview(str(block, "latin-1").encode("utf-8")), False
         table = self._parse(block, _note)
         count = table.num_rows + len(bad)
+        # Arrow leaves bad rows out, and reports their numbers in the block, from 1.
         rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
         keep = np.ones(len(rows), dtype=bool)
         if not is_utf8:

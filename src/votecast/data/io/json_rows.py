@@ -53,6 +53,7 @@ def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
         raise RowError(encoding_problem(line, error)) from error
     if text.count("[") + text.count("{") > DEEPEST and (depth := _depth(text)) > DEEPEST:
         raise RowError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
+    # Strict first: only a bare control character is forgiven, and reported.
     repairs = []
     try:
         try:

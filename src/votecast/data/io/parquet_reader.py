@@ -49,6 +49,7 @@ class ParquetReader:
         row = 1
         for batch in self._parts:
             is_text = _has_valid_text(batch)
+            # Batches of the file can be of any size: they are sliced to some megabytes.
             step = max(1, int(self._batch_bytes * batch.num_rows // max(batch.nbytes, 1)))
             for start in range(0, batch.num_rows, step):
                 part = batch.slice(start, step)

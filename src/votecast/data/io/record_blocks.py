@@ -89,6 +89,7 @@ class RecordBlocks:
         cut, is_open = 0, False
         for start in range(0, len(block), _WINDOW):
             window = np.frombuffer(block, dtype=np.uint8, count=min(_WINDOW, len(block) - start), offset=start)
+            # Outside a quote every second quotation mark opens one, counted from the first.
             quotes = np.flatnonzero(window == _QUOTE)
             opening = quotes[int(is_open) :: 2]
             before = window[opening - 1]

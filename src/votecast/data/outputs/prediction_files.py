@@ -274,6 +274,7 @@ def decide(p: Probabilities) -> list[str]:
         ['a', 'tie']
     """
     a, b, tie = p.T
+    # A tie of a and b is broken for neither, so that swapping the responses swaps the decision.
     decided = np.select([(a > b) & (a >= tie), (b > a) & (b >= tie)], ["a", "b"], "tie")
     return [str(each) for each in decided]
 

@@ -96,6 +96,7 @@ class TableWriter:
                     f"the columns change from one part of the file to the next ({error}); all rows must have the "
                     f"columns {', '.join(self._schema.names)} with the same types"
                 ) from error
+        # Parquet readers hold a row group at a time: bound its bytes, not its rows.
         step = max(1, -(-_GROUP_BYTES * table.num_rows // max(table.nbytes, 1)))
         for start in range(0, max(1, table.num_rows), step):
             self._waiting.append(table.slice(start, step))
@@ -116,6 +117,7 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # After an error nothing is flushed: the temporary file is removed anyway.
         try:
             if kind is None:
                 self.finish()

@@ -119,6 +119,7 @@ def davidson(difference: ArrayLike, ties: float = TIES) -> Probabilities:
         array([[0.308, 0.308, 0.385]])
     """
     half = np.asarray(difference, dtype=np.float64) / 2.0
+    # Divided by sqrt(w_a w_b), the worths are exp(d / 2) and exp(-d / 2), and the tie is nu.
     scores = np.stack([half, -half, np.full_like(half, np.log(ties))], axis=-1)  # (n, 3)
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(scores / scores.sum(axis=-1, keepdims=True))
