@@ -99,8 +99,8 @@ def test_the_cascade_is_a_judge_like_any_other(votecast: Any, made: Path, arena:
     assert cited == {"name": "cascade", "hash": judge.hash}
     votes = read_votes(arena / "test.csv", labels="ignored")
     alone = [inside.predict_proba(votes) for inside in judge.fitted.members[0].judges]  # type: ignore[attr-defined]
-    plan = judge.recipe.model.plan  # type: ignore[attr-defined]
-    assert np.array_equal(p, np.where(plan.goes_on(0, alone[0])[:, None], alone[1], alone[0]))
+    plan = judge.recipe.model.routing  # type: ignore[attr-defined]
+    assert np.array_equal(p, np.where(plan.passes_on(0, alone[0])[:, None], alone[1], alone[0]))
     fresh = tmp_path / "fresh.csv"
     assert main(["simulate", "--rows", "40", "--seed", "9", "--out", str(fresh)]) == 0
     ran = votecast("evaluate", "--judge", made / "fast", "--input", fresh, "--draws", 10)
@@ -181,7 +181,7 @@ def test_known_times_make_the_same_bytes_and_a_wrong_order_is_said(arena: Path, 
     one, two = (cascade([FAST, arena / "judge"], votes, seconds=[0.001, 0.02], **options) for _ in range(2))
     assert one.hash == two.hash
     slow = cascade([FAST, arena / "judge"], votes, seconds=[0.02, 0.001], **options)
-    assert "takes 20 s for 1,000 rows and stands before" in slow.notes["limits"][0]
+    assert "takes 20 s for 1,000 rows and comes before" in slow.notes["limits"][0]
     assert any("is not faster than judge alone" in text for text in slow.notes["limits"])
     assert not [text for text in one.notes["limits"] if "stands before" in text]
 
