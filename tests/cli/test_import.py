@@ -31,7 +31,7 @@ def test_checkpoints_become_a_judge_that_predicts_submits_and_is_measured(
     ran = votecast("import", "--family", "cross_encoder", *folds, "--out", judge, "--raw-cell", *SHORT)
     assert ran.code == 0, ran.err
     assert "not calibrated" in ran.err
-    assert "no leak check is possible" in ran.err
+    assert "leaks cannot be checked" in ran.err
     assert "fold_1/best_model, outputs a, b, tie" in ran.out
     recipe = json.loads((judge / "config.json").read_text())["recipe"]
     text = recipe["model"]["text"]
@@ -62,7 +62,7 @@ def test_votes_calibrate_and_any_setting_can_be_named(
     found = json.loads(ran.out)
     assert found["metrics"]["log_loss"]["value"] > 0
     assert found["imported"]["votes"] == 60
-    assert "misleads if the models were trained on them" in ran.err
+    assert "wrong if the models were trained on them" in ran.err
     config = json.loads((tmp_path / "j" / "config.json").read_text())
     assert config["calibration"]["method"] == "vector"
     assert config["recipe"]["model"]["text"]["prompt_share"] == 0.4

@@ -270,11 +270,12 @@ class Likelihood(ABC):
         # projected Newton (Bertsekas 1982): parameters at a bound that the gradient pushes out stay there
         free = ~(((point <= self.lower) & (slope < 0)) | ((point >= self.upper) & (slope > 0)))
         step: Floats = np.zeros(len(point))
-        slope, bend = slope[free], bend[np.ix_(free, free)]
+        if not free.all():
+            slope, bend = slope[free], bend[np.ix_(free, free)]
         largest = float(np.abs(np.diag(bend)).max(initial=0.0))
         for damping in (0.0, 1e-8, 1e-4, 1e-2, 1.0):  # above 0 only where rounding hides that the likelihood is concave
             try:
-                factor = cho_factor(bend + damping * largest * np.eye(len(bend)))
+                factor = cho_factor(bend + damping * largest * np.eye(len(bend)) if damping else bend)
             except LinAlgError:
                 continue
             step[free] = cho_solve(factor, slope)

@@ -155,7 +155,7 @@ def check_apart(out: str | Path, folders: Sequence[str | Path]) -> None:
     for folder in folders:
         source = Path(folder).resolve()
         if target == source or target in source.parents or source in target.parents:
-            raise ArtifactError(f"{out} would change the checkpoint {folder}; name an output apart from it")
+            raise ArtifactError(f"{out} would change the checkpoint {folder}; name another output")
 
 
 def _import_encoders(
