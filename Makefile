@@ -1,7 +1,7 @@
 # Everything below works on a machine that has only make and Python 3.11 or later.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench lock format clean
+.PHONY: help setup demo test check docs bench lock format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := $(VENV)/.installed-extras
 WHEELS := $(VENV)/.filled-wheels
 AXE := $(VENV)/.installed-axe
+DOCS := $(VENV)/.installed-docs
 # Where to find a torch without CUDA on machines whose usual index has none: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 # The first interpreter that is new enough; PYTHON=... on the command line overrides it.
@@ -49,6 +50,11 @@ $(AXE): $(STAMP)
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4.14.1; else echo "npm is not there: the page is not checked for accessibility" >&2; fi
 	@touch $@
 
+# What builds the docs; make docs installs it on first use.
+$(DOCS): $(EXTRAS) requirements/docs.txt
+	$(PIP) install --constraint requirements/dev.txt --requirement requirements/docs.txt
+	@touch $@
+
 demo: $(STAMP) ## simulate an arena, train, predict, write a submission, compare two answers (into demo/)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh demo
 
@@ -61,6 +67,10 @@ check: $(EXTRAS) ## lint, formatting, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS) ## build the documentation into site/, with every warning an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 bench: $(EXTRAS) ## run the benchmarks; VOTECAST_DATA=folder for those that need outside votes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/run_all.py
 
@@ -68,10 +78,12 @@ format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(STAMP) ## resolve requirements/dev.txt and extras.txt anew from pyproject.toml (needs uv)
+lock: $(STAMP) ## resolve requirements/dev.txt, extras.txt and docs.txt anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-package votecast --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/python scripts/lock_extras.py $(TORCH)
+	printf 'mkdocs-material>=9.6\nmkdocstrings[python]>=1.0\n' | uv pip compile --universal --python-version 3.11 --no-annotate \
+		--constraint requirements/dev.txt --custom-compile-command "make lock" --output-file requirements/docs.txt -
 
 clean: ## remove what make has made
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -73,7 +73,7 @@ def votecast(work: Path, precision: Any) -> dict[str, float]:
     from votecast.models.cross_encoder import CrossNetwork
     from votecast.models.neural.examples import PairExamples
     from votecast.training import loop
-    from votecast.training.precision import choose_precision
+    from votecast.training.mixed_precision import choose_precision
     from votecast.training.processes import Processes
     from votecast.training.settings import TrainingSettings
     from votecast.training.step import evaluate

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.models.baseline import BaselineModel, BaselineSettings
-from votecast.models.linear import Linear
+from votecast.models.linear import LinearWeights
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=80)
 TURNS = st.lists(st.none() | TEXT, max_size=3)
@@ -106,8 +106,10 @@ def test_no_more_inner_folds_are_run_than_needed(
     arena: Battles, monkeypatch: pytest.MonkeyPatch, held_rows: int, fits: int
 ) -> None:
     fitted: list[int] = []
-    fit = Linear.fit
-    monkeypatch.setattr(Linear, "fit", lambda design, *rest: fitted.append(len(design.gap)) or fit(design, *rest))
+    fit = LinearWeights.fit
+    monkeypatch.setattr(
+        LinearWeights, "fit", lambda design, *rest: fitted.append(len(design.gap)) or fit(design, *rest)
+    )
     part = arena[:60]
     BaselineModel(BaselineSettings(held_rows=held_rows)).fit(part, part.targets(), part.weights())
     assert fitted == [40] * (fits - 1) + [60]
@@ -126,7 +128,7 @@ def test_nothing_to_learn_from_is_refused(arena: Battles, n: int, weight: float)
 def test_before_the_first_fit_there_is_nothing(arena: Battles, tmp_path: Path) -> None:
     with pytest.raises(JudgeError, match="not been fitted"):
         BaselineModel().predict(arena[:1])
-    with pytest.raises(JudgeError, match="nothing to save"):
+    with pytest.raises(JudgeError, match="not been fitted"):
         BaselineModel().save(tmp_path)
 
 

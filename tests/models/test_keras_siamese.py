@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
-from votecast.models.keras_siamese.keras_network import Padding
+from votecast.models.keras_siamese.keras_network import KerasPadding
 from votecast.types import Run
 
 pytestmark = pytest.mark.skipif(not (find_spec("keras_hub") and find_spec("jax")), reason="needs the extra keras")
@@ -151,7 +151,7 @@ def test_the_metrics_name_steps_rates_and_the_log_loss_that_chose_the_weights(ba
 
 
 def test_the_average_over_positions_depends_on_the_padding_and_the_other_does_not(battles):
-    frame = Padding(48, 12, 0, always_longest=True, has_segments=False)
+    frame = KerasPadding(48, 12, 0, always_longest=True, has_segments=False)
     assert [frame.width(n) for n in (1, 13, 48)] == [48, 48, 48]
     masked, positions = (fitted(battles[:40], settings(pooling=pooling)) for pooling in ("masked", "positions"))
     long = settings(pooling="positions").model_copy(

@@ -42,7 +42,7 @@ def test_a_killed_training_ends_in_the_same_bytes(backend, tmp_path):
     assert child("fit", backend, whole).returncode == 0
     assert child("fit", backend, killed, KILL_AFTER="1").returncode == -9
     assert not (killed / "judge").exists()
-    assert len(list((killed / "work").glob("epoch-00001-*.safetensors"))) == 1
+    assert (killed / "work" / "epoch-00001").is_dir()
     ran = child("fit", backend, killed)
     assert ran.returncode == 0, ran.stderr
     assert digests(killed / "judge") == digests(whole / "judge")

@@ -5,7 +5,7 @@ from votecast.calibration.tie_models import davidson_loss as loss
 from votecast.calibration.tie_models import davidson_probabilities as link
 from votecast.data.battles import Battles
 from votecast.features import extract
-from votecast.models.linear import Design, Linear, LinearSettings, _Problem
+from votecast.models.linear import Design, LinearSettings, LinearWeights, _Problem
 
 FREE = LinearSettings(term_penalty=0.01, feature_penalty=0.01, steps=200)
 
@@ -32,7 +32,7 @@ def test_words_that_win_are_learnt() -> None:
         for i in range(60)
     ]  # fmt: skip
     battles = Battles.from_rows(rows)
-    linear = Linear.fit(Design.of(extract(battles)), battles.targets(), battles.weights(), FREE)
+    linear = LinearWeights.fit(Design.of(extract(battles)), battles.targets(), battles.weights(), FREE)
     fresh = Battles.from_rows([{"prompt": "new", "response_a": "a splendid one", "response_b": "a dreadful one"}])
     strength, _ = linear.strength(Design.of(extract(fresh)))
     assert strength[0] > 1
@@ -40,21 +40,21 @@ def test_words_that_win_are_learnt() -> None:
 
 def test_a_stronger_penalty_moves_less(design: Design, arena: Battles) -> None:
     votes, weights = arena.targets(), arena.weights()
-    free, held = (Linear.fit(design, votes, weights, LinearSettings(term_penalty=k)) for k in (1.0, 1000.0))
+    free, held = (LinearWeights.fit(design, votes, weights, LinearSettings(term_penalty=k)) for k in (1.0, 1000.0))
     assert np.abs(held.terms).max() < np.abs(free.terms).max()
     losses = [loss(link(s, t + one.base), votes, weights) for one in (free, held) for s, t in [one.strength(design)]]
     assert losses[0] < losses[1] < np.log(3)
 
 
 def test_features_far_outside_the_training_rows_do_not_run_off(design: Design, arena: Battles) -> None:
-    linear = Linear.fit(design, arena.targets(), arena.weights(), LinearSettings())
+    linear = LinearWeights.fit(design, arena.targets(), arena.weights(), LinearSettings())
     far = Battles.from_rows([{"prompt": "x", "response_a": "!?" * 30_000, "response_b": ""}])
     s, t = linear.strength(Design.of(extract(far)))
     assert np.abs(np.concatenate([s, t])).max() < 50
 
 
 def test_arrays_give_the_model_back(design: Design, arena: Battles) -> None:
-    linear = Linear.fit(design, arena.targets(), arena.weights(), LinearSettings(steps=3))
-    again = Linear.from_arrays(linear.arrays())
+    linear = LinearWeights.fit(design, arena.targets(), arena.weights(), LinearSettings(steps=3))
+    again = LinearWeights.from_arrays(linear.arrays())
     assert all(np.array_equal(x, y) for x, y in zip(linear.strength(design), again.strength(design), strict=True))
     assert np.array_equal(linear.terms.astype(np.float16).astype(np.float32), linear.terms)

@@ -45,7 +45,7 @@ def convert(
     votes = VoteReader(source, **reader)
     with Bars() as bars:
 
-        def count_rows() -> Iterator[Battles]:
+        def _count_rows() -> Iterator[Battles]:
             done = 0
             for battles in votes:
                 yield battles
@@ -53,7 +53,7 @@ def convert(
                 bars.rows(done, votes.expected_rows)
 
         columns = None if format == "auto" else format
-        written = write_votes(count_rows(), Path(out), overwrite=output.overwrite, format=columns)
+        written = write_votes(_count_rows(), Path(out), overwrite=output.overwrite, format=columns)
     report = votes.report.to_dict()
     write_settings(out, "convert", {"source": source, "format": format, "reader": reader}, reading=report)
     show_reading(report)

@@ -70,7 +70,7 @@ def _describe_torch() -> str:
         return f"not installed ({how_to_install('torch')})"
     except (ImportError, OSError) as error:
         return f"torch does not start: {error}"
-    from votecast.training.precision import choose_precision
+    from votecast.training.mixed_precision import choose_precision
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = [torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())]

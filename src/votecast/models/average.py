@@ -1,4 +1,4 @@
-"""Judges of several families on the same rows, averaged: what one overlooks another may see."""
+"""The average family: members of several families, fitted on the same rows, joined by a geometric mean."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AverageSettings(Settings):
 
 @dataclass(frozen=True)
 class PreparedMembers:
-    """Battles as each member wants them.
+    """Battles prepared for each member.
 
     Args:
         parts: One for each member.
@@ -53,15 +53,15 @@ class PreparedMembers:
         return len(self.parts[0])
 
     def take(self, indices: ArrayLike) -> PreparedMembers:
-        """The battles at these positions, in this order."""
+        """Return the battles at these positions, in this order."""
         return PreparedMembers(tuple(part.take(indices) for part in self.parts))
 
 
 class AverageModel(Model[PreparedMembers]):
-    """Members of any families, fitted on the same rows, joined by the weighted geometric mean of their forecasts.
+    """Members of any families, joined by the weighted geometric mean of their predictions.
 
-    The logarithmic opinion pool (Genest and Zidek 1986, eq. 3.1): p is proportional to the product of p_i^w_i. It keeps
-    the order of the answers where every member does.
+    The logarithmic opinion pool (Genest and Zidek 1986, eq. 3.1): p is proportional to the product of p_i^w_i. Swapping
+    the answers swaps columns a and b where it does for every member.
 
     Args:
         settings: The members.
@@ -89,20 +89,20 @@ class AverageModel(Model[PreparedMembers]):
 
     @property
     def order_matters(self) -> bool:
-        """Whether any member sees the answers in one order only."""
+        """Whether any member depends on the order of the answers."""
         return any(member.order_matters for member in self.members)
 
     @property
     def base(self) -> dict[str, Any] | None:
-        """The weights that the first member which stands on some does not hold."""
+        """The base of the first member that has one."""
         return next((member.base for member in self.members if member.base is not None), None)
 
     def prepare(self, battles: Battles) -> PreparedMembers:
-        """Battles as each member wants them."""
+        """Prepare battles for each member."""
         return PreparedMembers(tuple(member.prepare(battles) for member in self.members))
 
     def truncation(self, prepared: PreparedMembers) -> Cut | None:
-        """What the cuts of the first member that cuts leave of every battle."""
+        """Return what was truncated by the first member that truncates."""
         found = (member.truncation(part) for member, part in zip(self.members, prepared.parts, strict=True))
         return next((cut for cut in found if cut is not None), None)
 
@@ -120,10 +120,10 @@ class AverageModel(Model[PreparedMembers]):
         return self
 
     def predict(self, prepared: PreparedMembers) -> Probabilities:
-        """Uncalibrated probabilities of shape (n, 3)."""
+        """Return uncalibrated probabilities of shape (n, 3)."""
         shares = np.array([member["weight"] for member in self.settings.members])
-        forecasts = [member.predict(part) for member, part in zip(self.members, prepared.parts, strict=True)]
-        logs = np.stack([np.log(np.maximum(p, _LEAST)) for p in forecasts])
+        found = [member.predict(part) for member, part in zip(self.members, prepared.parts, strict=True)]
+        logs = np.stack([np.log(np.maximum(p, _LEAST)) for p in found])  # (members, n, 3)
         pool = np.exp(np.einsum("m,mnc->nc", shares / shares.sum(), logs))
         return np.asarray(pool / ((pool[:, 0] + pool[:, 1]) + pool[:, 2])[:, None])
 

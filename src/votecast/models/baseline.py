@@ -1,4 +1,4 @@
-"""The baseline judge: boosted trees and a sparse linear model over features of the pair, stacked. No torch."""
+"""The baseline family: boosted trees and a sparse linear model over features of the pair, stacked. No torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from votecast.errors import JudgeError
 from votecast.features import PairFeatures, extract
 from votecast.models.base import Model
 from votecast.models.boosting import Held, Trees, TreeSettings, Views
-from votecast.models.linear import Design, Linear, LinearSettings
+from votecast.models.linear import Design, LinearSettings, LinearWeights
 from votecast.models.reduction import Reduction, ReductionSettings
 from votecast.models.stacking import Blend, Scores, inner_folds
 from votecast.types import Floats, Probabilities, Run
@@ -39,8 +39,8 @@ class BaselineSettings(Settings):
         trees: Settings of the boosted trees.
         linear: Settings of the linear model.
         reduction: Settings of the reduced differences in words and characters that the trees see.
-        inner_folds: Folds, grouped by prompt, on which rounds of boosting and the blend of the models are settled.
-        held_rows: Held-out rows that are enough to settle them; once there are as many, no more inner folds are run.
+        inner_folds: Folds, grouped by prompt, by which the rounds of boosting and the blend of the models are chosen.
+        held_rows: Held-out rows that are enough to choose them; once there are as many, no more inner folds are run.
         threads: Threads for features and trees; 0 uses all cores. The result does not depend on it.
     """
 
@@ -54,7 +54,7 @@ class BaselineSettings(Settings):
 
 @dataclass(frozen=True)
 class PreparedFeatures:
-    """Features of battles, laid out for both models; computed once, cut into folds many times.
+    """Features of battles; computed once, cut into folds many times.
 
     Args:
         features: The features.
@@ -66,18 +66,20 @@ class PreparedFeatures:
         return len(self.features)
 
     def take(self, indices: ArrayLike) -> PreparedFeatures:
-        """The battles at these positions, in this order."""
+        """Return the battles at these positions, in this order."""
         return PreparedFeatures(self.features.take(indices))
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """Sums that a baseline's forecasts are made of: `link(strength.sum(axis=1), base + closeness.sum(axis=1))`.
+    """Terms of the strength and the closeness that a baseline predicts.
+
+    The prediction is Davidson's model of `strength.sum(axis=1)` and `base + closeness.sum(axis=1)`.
 
     Args:
-        names: Names of the columns, as trees and linear model know them; "terms" are all hashed words together.
-        strength: What each column adds to the strength, shape (n, columns); exchanging the answers changes its sign.
-        closeness: What each column adds to the closeness, shape (n, columns); exchanging the answers does nothing.
+        names: Names of the columns of trees and linear model; "terms" are all hashed words together.
+        strength: What each column adds to the strength, shape (n, columns); swapping the answers changes its sign.
+        closeness: What each column adds to the closeness, shape (n, columns); swapping the answers changes nothing.
         base: The closeness that all battles start from.
     """
 
@@ -88,10 +90,10 @@ class Contributions:
 
 
 class BaselineModel(Model[PreparedFeatures]):
-    """Boosted trees and a linear model over features of the pair, stacked on held-out forecasts.
+    """Boosted trees and a linear model over features of the pair, stacked on out-of-fold predictions.
 
-    Both models give every battle a strength, which changes its sign when the answers are exchanged, and a closeness,
-    which does not change; so exchanging the answers exchanges columns a and b exactly, for every input.
+    Both models give every battle a strength, which changes its sign when the answers are swapped, and a closeness,
+    which does not change; so swapping the answers swaps columns a and b exactly, for every input.
 
     Args:
         settings: Settings of the baseline.
@@ -115,10 +117,10 @@ class BaselineModel(Model[PreparedFeatures]):
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
-        self._parts: _Parts | None = None
+        self._fitted: _Fitted | None = None
 
     def prepare(self, battles: Battles | Any) -> PreparedFeatures:
-        """Compute the features of battles, for `fit` and `predict`, row by row."""
+        """Compute the features of battles."""
         return PreparedFeatures(extract(as_battles(battles), threads=self.settings.threads))
 
     def fit(
@@ -136,7 +138,7 @@ class BaselineModel(Model[PreparedFeatures]):
             targets: Soft labels, shape (n, 3).
             weights: How much each row counts, shape (n,).
             groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
-            run: Not used: a fit takes minutes, and starts anew when it was killed.
+            run: Not used: a fit takes minutes, and begins again after a kill.
 
         Raises:
             JudgeError: If there are no rows, or all weights are 0.
@@ -147,15 +149,54 @@ class BaselineModel(Model[PreparedFeatures]):
                 f"the baseline was given {len(features)} battles of weight {float(weights.sum())} in all; "
                 "it learns from at least one battle with a weight above 0"
             )
-        groups = np.arange(len(features)) if groups is None else groups
-        reduction = Reduction.fit(features, self.settings.reduction)
+        settings = self.settings
+        reduction = Reduction.fit(features, settings.reduction)
         views, design = Views.of(features, reduction), Design.of(features)
-        work = _Fit(self.settings, self.seed, views, design, targets, weights)
-        self._parts = _Parts(reduction, *work.run(inner_folds(groups, self.settings.inner_folds, self.seed)))
+        data = _TrainingRows(views, design, targets, weights)
+        fold = inner_folds(np.arange(len(features)) if groups is None else groups, settings.inner_folds, self.seed)
+        base = prior_closeness(targets, weights)
+        parts = [np.flatnonzero(fold == number) for number in range(int(fold.max()) + 1)]
+        parts = [part for part in parts if weights[part].sum() > 0]
+        blend, rounds = Blend((0.5, 0.5), (0.5, 0.5), base), min(_FEW_ROUNDS, settings.trees.rounds)
+        if len(parts) > 1:
+            blend, rounds = self._fit_blend(data, parts, base)
+        trees = self._fit_trees(data, rounds)
+        linear = LinearWeights.fit(data.design, targets, weights, settings.linear)
+        logger.info("baseline: %d rounds, blend %s", rounds, blend)
+        self._fitted = _Fitted(reduction, trees, linear, blend)
         return self
 
+    def _fit_blend(self, data: _TrainingRows, parts: list[NDArray[np.int64]], base: float) -> tuple[Blend, int]:
+        """Predict inner folds by models of the others; find the best number of rounds, and the blend at it."""
+        settings, all_rows = self.settings, np.concatenate(parts)
+        enough = int(np.searchsorted(np.cumsum([len(part) for part in parts]), settings.held_rows)) + 1
+        parts = parts[:enough]
+        boosters, curves, linear_scores = [], [], []
+        for part in parts:
+            train, valid = data.take(np.setdiff1d(all_rows, part)), data.take(part)
+            held = Held(valid.views, valid.targets, valid.weights, settings.trees.patience)
+            boosters.append(self._fit_trees(train, settings.trees.rounds, held))
+            curves.append(held.losses)
+            linear = LinearWeights.fit(train.design, train.targets, train.weights, settings.linear)
+            linear_scores.append(linear.strength(valid.design))
+        shortest = min(map(len, curves))
+        shares = [data.weights[part].sum() for part in parts]
+        losses = np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)
+        rounds = 1 + int(np.argmin(losses)) if shortest else 1  # a part too small to split at all has no curve
+        tree_scores = [
+            trees.strength(data.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)
+        ]
+        scores = (_concat_scores(tree_scores), _concat_scores(linear_scores))
+        rows = np.concatenate(parts)
+        return Blend.fit(scores, data.targets[rows], data.weights[rows], base), rounds
+
+    def _fit_trees(self, data: _TrainingRows, rounds: int, held: Held | None = None) -> Trees:
+        settings = self.settings
+        options = {"rounds": rounds, "seed": self.seed, "threads": settings.threads}
+        return Trees.fit(data.views, data.targets, data.weights, settings.trees, held=held, **options)
+
     def predict(self, prepared: PreparedFeatures | Battles) -> Probabilities:
-        """Forecast votes, uncalibrated.
+        """Predict votes, uncalibrated.
 
         Args:
             prepared: Battles, or what `prepare` made of them.
@@ -166,21 +207,34 @@ class BaselineModel(Model[PreparedFeatures]):
         Raises:
             JudgeError: Before the first `fit`.
         """
-        parts, features = self._learnt(), self._features(prepared)
-        return parts.predict(features) if len(features) else np.zeros((0, 3))
+        fitted, features = self._check_fitted(), self._features(prepared)
+        if not len(features):
+            return np.zeros((0, 3))
+        views, design = Views.of(features, fitted.reduction), Design.of(features)
+        return fitted.blend.predict(fitted.trees.strength(views), fitted.linear.strength(design))
 
     def contributions(self, prepared: PreparedFeatures | Battles) -> Contributions:
-        """What every column that the models read adds to the forecasts of `predict`, battle by battle.
+        """Return what every column adds to strength and closeness, battle by battle.
 
         Raises:
             JudgeError: Before the first `fit`.
         """
-        return self._learnt().contributions(self._features(prepared))
+        fitted, features = self._check_fitted(), self._features(prepared)
+        views, design, blend = Views.of(features, fitted.reduction), Design.of(features), fitted.blend
+        s, t, start = fitted.trees.contributions(views)
+        more_s, more_t = fitted.linear.contributions(design)
+        gaps, means = ([f"{kind}_{name}" for name in features.names] for kind in ("gap", "own"))
+        return Contributions(
+            (*views.names, "terms", *gaps, *means, *features.shared_names),
+            np.concatenate([blend.strength[0] * s, blend.strength[1] * more_s], axis=1),
+            np.concatenate([blend.closeness[0] * t, blend.closeness[1] * more_t], axis=1),
+            blend.base + blend.closeness[0] * start,
+        )
 
-    def _learnt(self) -> _Parts:
-        if self._parts is None:
+    def _check_fitted(self) -> _Fitted:
+        if self._fitted is None:
             raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
-        return self._parts
+        return self._fitted
 
     def _features(self, prepared: PreparedFeatures | Battles) -> PairFeatures:
         return prepared.features if isinstance(prepared, PreparedFeatures) else self.prepare(prepared).features
@@ -191,12 +245,11 @@ class BaselineModel(Model[PreparedFeatures]):
         Raises:
             JudgeError: Before the first `fit`.
         """
-        if self._parts is None:
-            raise JudgeError("the baseline has not been fitted, so there is nothing to save; call fit first")
-        trees, blend, arrays = self._parts.trees, self._parts.blend, self._parts.linear.arrays()
+        fitted = self._check_fitted()
+        trees, blend, arrays = fitted.trees, fitted.blend, fitted.linear.arrays()
         (folder / TREES).write_text(trees.text(), "utf-8")
         small = {name: arrays[name].astype(np.float16) for name in ("terms", "apart")}
-        for name, kept in ((LINEAR, arrays | small), (REDUCTION, self._parts.reduction.arrays())):
+        for name, kept in ((LINEAR, arrays | small), (REDUCTION, fitted.reduction.arrays())):
             save_file({key: np.ascontiguousarray(array) for key, array in kept.items()}, folder / name)
         facts = {"strength": blend.strength, "closeness": blend.closeness, "base": blend.base, "trees_base": trees.base}
         (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
@@ -206,105 +259,34 @@ class BaselineModel(Model[PreparedFeatures]):
         blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
         arrays = load_file(folder / LINEAR)
         small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
-        linear = Linear.from_arrays(arrays | small)
+        linear = LinearWeights.from_arrays(arrays | small)
         trees = Trees.read(folder / TREES, facts["trees_base"], self.settings.threads)
         reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
-        self._parts = _Parts(reduction, trees, linear, blend)
+        self._fitted = _Fitted(reduction, trees, linear, blend)
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _Fitted:
     """What a baseline has learnt."""
 
     reduction: Reduction
     trees: Trees
-    linear: Linear
+    linear: LinearWeights
     blend: Blend
-
-    def predict(self, features: PairFeatures) -> Probabilities:
-        """Probabilities of shape (n, 3)."""
-        views, design = Views.of(features, self.reduction), Design.of(features)
-        return self.blend.predict(self.trees.strength(views), self.linear.strength(design))
-
-    def contributions(self, features: PairFeatures) -> Contributions:
-        """What the forecasts of `predict` are the sums of."""
-        views, design, blend = Views.of(features, self.reduction), Design.of(features), self.blend
-        s, t, start = self.trees.contributions(views)
-        more_s, more_t = self.linear.contributions(design)
-        gaps, means = ([f"{kind}_{name}" for name in features.names] for kind in ("gap", "own"))
-        return Contributions(
-            (*views.names, "terms", *gaps, *means, *features.shared_names),
-            np.concatenate([blend.strength[0] * s, blend.strength[1] * more_s], axis=1),
-            np.concatenate([blend.closeness[0] * t, blend.closeness[1] * more_t], axis=1),
-            blend.base + blend.closeness[0] * start,
-        )
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """One fit: held-out forecasts over inner folds, then both models on all rows."""
+class _TrainingRows:
+    """Battles laid out for both models, with their votes."""
 
-    settings: BaselineSettings
-    seed: int
     views: Views
     design: Design
     targets: Probabilities
     weights: Floats
 
-    def run(self, fold: NDArray[np.int64]) -> tuple[Trees, Linear, Blend]:
-        """Fit trees, words and their blend on all rows, once other folds have said how many rounds and which blend."""
-        rows = np.arange(len(fold))
-        base = prior_closeness(self.targets, self.weights)
-        parts = [rows[fold == number] for number in range(int(fold.max()) + 1)]
-        parts = [part for part in parts if self.weights[part].sum() > 0]
-        blend, rounds = Blend((0.5, 0.5), (0.5, 0.5), base), min(_FEW_ROUNDS, self.settings.trees.rounds)
-        if len(parts) > 1:
-            blend, rounds = self.settle(parts, base)
-        trees, linear = self.trees(rows, rounds), self.linear(rows)
-        logger.info("baseline: %d rounds, blend %s", rounds, blend)
-        return trees, linear, blend
-
-    def settle(self, parts: list[NDArray[np.int64]], base: float) -> tuple[Blend, int]:
-        """Forecast parts with models of the others; find the best number of rounds, and the blend at it."""
-        all_rows = np.concatenate(parts)
-        enough = int(np.searchsorted(np.cumsum([len(part) for part in parts]), self.settings.held_rows)) + 1
-        parts = parts[:enough]
-        rows = np.concatenate(parts)
-        boosters, curves, linear_scores = [], [], []
-        for part in parts:
-            others = np.setdiff1d(all_rows, part)
-            held = Held(self.views.take(part), self.targets[part], self.weights[part], self.settings.trees.patience)
-            boosters.append(self.trees(others, self.settings.trees.rounds, held))
-            curves.append(held.losses)
-            linear_scores.append(self.linear(others).strength(self.design.take(part)))
-        shortest = min(map(len, curves))
-        shares = [self.weights[part].sum() for part in parts]
-        losses = np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)
-        rounds = 1 + int(np.argmin(losses)) if shortest else 1  # a part too small to split at all has no curve
-        tree_scores = [
-            trees.strength(self.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)
-        ]
-        scores = (_joined(tree_scores), _joined(linear_scores))
-        return Blend.fit(scores, self.targets[rows], self.weights[rows], base), rounds
-
-    def trees(self, rows: NDArray[np.int64], rounds: int, held: Held | None = None) -> Trees:
-        """Trees fitted on these battles."""
-        views, targets, weights = self.views.take(rows), self.targets[rows], self.weights[rows]
-        return Trees.fit(
-            views,
-            targets,
-            weights,
-            self.settings.trees,
-            rounds=rounds,
-            seed=self.seed,
-            threads=self.settings.threads,
-            held=held,
-        )
-
-    def linear(self, rows: NDArray[np.int64]) -> Linear:
-        """A linear model fitted on these battles."""
-        return Linear.fit(self.design.take(rows), self.targets[rows], self.weights[rows], self.settings.linear)
+    def take(self, rows: NDArray[np.int64]) -> _TrainingRows:
+        return _TrainingRows(self.views.take(rows), self.design.take(rows), self.targets[rows], self.weights[rows])
 
 
-def _joined(scores: list[Scores]) -> Scores:
+def _concat_scores(scores: list[Scores]) -> Scores:
     return np.concatenate([s for s, _ in scores]), np.concatenate([t for _, t in scores])

@@ -1,4 +1,4 @@
-"""Boosted trees that read each answer beside the other, and are blind to which of them is called a."""
+"""Boosted trees that read each answer beside the other; swapping the answers changes signs alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TreeSettings(Settings):
     """Settings of the boosted trees.
 
     Args:
-        rounds: Most rounds of boosting; the number used is settled on held-out prompts.
+        rounds: Most rounds of boosting; the number used is chosen on held-out prompts.
         patience: Rounds without improvement on held-out prompts before a fold stops.
         learning_rate: Share of each tree that is added.
         leaves: Most leaves of a tree.
@@ -67,7 +67,7 @@ class Views:
 
     @classmethod
     def of(cls, features: PairFeatures, reduction: Reduction) -> Self:
-        """Lay out the features of battles, and their reduced differences, as the trees read them."""
+        """Arrange the features of battles, and their reduced differences, as the trees read them."""
         gap = np.concatenate([features.a - features.b, reduction.components(features)], axis=1)
         first = np.concatenate([features.a, gap, features.shared], axis=1)
         second = np.concatenate([features.b, -gap, features.shared], axis=1)
@@ -76,24 +76,24 @@ class Views:
         return cls([*names, *features.shared_names], np.concatenate([first, second]))
 
     def can_be_split(self, min_rows: int) -> bool:
-        """Whether any column has enough rows beside its most common value; LightGBM refuses to start where none has."""
+        """Return whether any column has enough rows beside its most common value; LightGBM needs one to start."""
         return any(np.count_nonzero(column != np.median(column)) >= min_rows for column in self.rows.T)
 
     def take(self, rows: NDArray[np.int64]) -> Views:
-        """Both rows of the battles at these positions."""
+        """Return both rows of the battles at these positions."""
         return Views(self.names, self.rows[np.concatenate([rows, rows + self.rows.shape[0] // 2])])
 
 
 @dataclass
 class Held:
-    """Held-out battles on which the loss is followed, round by round.
+    """Held-out battles on which the loss is measured after every round.
 
     Args:
         views: The battles.
         targets: Their soft labels, shape (n, 3).
         weights: Their weights, shape (n,).
         patience: Rounds without improvement before boosting stops.
-        losses: The loss after each round; filled as boosting goes on.
+        losses: The loss after each round so far.
     """
 
     views: Views
@@ -102,8 +102,8 @@ class Held:
     patience: int
     losses: list[float] = field(default_factory=list)
 
-    def stale(self, booster: Any, base: float) -> bool:
-        """Note the loss after the last round and say whether it has stopped falling."""
+    def is_stale(self, booster: Any, base: float) -> bool:
+        """Record the loss after the last round and return whether it has stopped falling."""
 
         def _log_loss(raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
             s, t = paired(raw.reshape(-1, 2))
@@ -116,8 +116,8 @@ class Held:
 class Trees:
     """A booster with two outputs per answer: its worth `f`, and `g`, how close it makes the pair.
 
-    The strength of a battle is `f(a | b) - f(b | a)` and its closeness is `g(a | b) + g(b | a)` plus a constant. The
-    order of the answers cannot matter, whatever the trees have learnt.
+    The strength of a battle is `f(a | b) - f(b | a)` and its closeness is `g(a | b) + g(b | a)` plus a constant.
+    Swapping the answers therefore swaps columns a and b, whatever the trees have learnt.
 
     Args:
         booster: The LightGBM booster; None where there was too little to grow a tree from.
@@ -153,7 +153,7 @@ class Trees:
             rounds: Rounds of boosting.
             seed: Seed of the draws of rows and features.
             threads: Threads; 0 uses all cores. The result does not depend on it.
-            held: Held-out battles on which the loss is followed; boosting stops when it no longer falls.
+            held: Held-out battles; boosting stops when their loss no longer falls.
         """
         lightgbm = load_lightgbm()
         base = prior_closeness(targets, weights)
@@ -166,13 +166,13 @@ class Trees:
             booster.add_valid(lightgbm.Dataset(held.views.rows, reference=data, params=data.get_params()), "held")
         objective = _objective(targets, weights, base)
         for _ in range(rounds):
-            if booster.update(fobj=objective) or (held is not None and held.stale(booster, base)):
+            if booster.update(fobj=objective) or (held is not None and held.is_stale(booster, base)):
                 break
         booster.free_dataset()
         return cls(booster, base, threads)
 
     def strength(self, views: Views, rounds: int | None = None) -> tuple[Floats, Floats]:
-        """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
+        """Return strength and closeness (without its constant) of each battle, each of shape (n,)."""
         if self.booster is None:
             nothing = np.zeros(len(views.rows) // 2)
             return nothing, nothing
@@ -186,7 +186,7 @@ class Trees:
         return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
 
     def contributions(self, views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """What every column adds to strength and closeness: SHAP values of trees (Lundberg et al. 2020).
+        """Return what every column adds to strength and closeness: SHAP values of trees (Lundberg et al. 2020).
 
         Returns:
             Shares of the strength and of the closeness, each of shape (n, columns), and what every battle's closeness
@@ -201,7 +201,7 @@ class Trees:
         return parts[:n, 0, :-1] - parts[n:, 0, :-1], parts[:n, 1, :-1] + parts[n:, 1, :-1], start
 
     def text(self) -> str:
-        """The booster in LightGBM's text format, empty without one."""
+        """Return the booster in LightGBM's text format, empty without one."""
         return "" if self.booster is None else str(self.booster.model_to_string())
 
     @classmethod
@@ -223,13 +223,13 @@ class Trees:
 
 
 def paired(raw: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """Strength and closeness from the two outputs of the two views of each battle, shape (2n, 2)."""
+    """Return strength and closeness from the two outputs of the two views of each battle, shape (2n, 2)."""
     n = raw.shape[0] // 2
     return raw[:n, 0] - raw[n:, 0], raw[:n, 1] + raw[n:, 1]
 
 
 def load_lightgbm() -> ModuleType:
-    """LightGBM, or an error that says which system package it lacks.
+    """Import LightGBM.
 
     Raises:
         MissingExtraError: If LightGBM, or the OpenMP runtime it needs, is not installed.

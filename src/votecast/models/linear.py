@@ -1,4 +1,4 @@
-"""A linear model over sparse hashed terms and standardised features, blind to which answer is called a."""
+"""A linear model over sparse hashed terms and standardized features; swapping the answers changes signs alone."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class LinearSettings(Settings):
 
 @dataclass(frozen=True)
 class Design:
-    """What the linear model reads of battles.
+    """Features of battles as the linear model reads them.
 
     Args:
         terms: Weighted hashed terms of a minus those of b.
         apart: The same without sign: how much the answers differ, term by term.
         gap: Features of a minus features of b, shape (n, d).
-        level: Features that stay when the answers are exchanged, shape (n, e).
+        level: Features that stay when the answers are swapped, shape (n, e).
     """
 
     terms: csr_matrix
@@ -52,7 +52,7 @@ class Design:
 
     @classmethod
     def of(cls, features: PairFeatures) -> Self:
-        """Lay out the features of battles."""
+        """Arrange the features of battles."""
         terms = features.terms
         apart = csr_matrix((np.abs(terms.data), terms.indices, terms.indptr), shape=terms.shape)
         gap = features.a.astype(np.float64) - features.b
@@ -65,7 +65,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearWeights:
     """Weights of the linear model.
 
     Args:
@@ -90,7 +90,7 @@ class Linear:
 
     @classmethod
     def fit(cls, design: Design, targets: Probabilities, weights: Floats, settings: LinearSettings) -> Self:
-        """Minimise the penalised log loss with L-BFGS.
+        """Minimize the penalized log loss with L-BFGS.
 
         Args:
             design: The battles.
@@ -104,7 +104,7 @@ class Linear:
         return cls(*problem.weights_of(found.x))
 
     def strength(self, design: Design) -> tuple[Floats, Floats]:
-        """Strength and closeness (without its constant) of each battle, each of shape (n,)."""
+        """Return strength and closeness (without its constant) of each battle, each of shape (n,)."""
         gap = _bounded(design.gap * self.gap_scale)
         level = _bounded((design.level - self.centre) * self.level_scale)
         s = design.terms @ self.terms.astype(np.float64) + _row_sums(gap, self.gap)
@@ -112,7 +112,7 @@ class Linear:
         return s, t
 
     def contributions(self, design: Design) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What every column adds to strength and closeness; summed over columns, they give `strength`.
+        """Return what every column adds to strength and closeness; summed over columns, they give `strength`.
 
         Returns:
             Two arrays of shape (n, 1 + columns of `level`): first all hashed terms together, then gaps (in the
@@ -125,18 +125,18 @@ class Linear:
         return np.concatenate([terms[:, None], gap, rest], axis=1), np.concatenate([apart[:, None], level], axis=1)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything learnt, as arrays."""
+        """Return everything learnt, as arrays."""
         return {name: np.atleast_1d(np.asarray(getattr(self, name))) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
-        """The inverse of `arrays`."""
+        """Read what `arrays` gave."""
         values: dict[str, Any] = {name: arrays[name] for name in cls.__dataclass_fields__}
         return cls(**(values | {"base": float(arrays["base"][0])}))
 
 
 def _bounded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standardised features, cut where the training rows end and a straight line would run off."""
+    """Clip standardized features, where training rows end and a straight line would go on."""
     return np.clip(matrix, -_BOUND, _BOUND)
 
 

@@ -1,4 +1,4 @@
-"""A few numbers in place of thousands of hashed terms: how the answers differ in words and in runs of characters."""
+"""A few numbers in place of thousands of hashed terms: differences of the answers in words and runs of characters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReductionSettings(Settings):
     Args:
         words: Components of the difference in words and pairs of words; 0 leaves them out.
         characters: Components of the difference in runs of characters; 0 leaves them out.
-        rows: Most rows that the components are learnt from, drawn evenly.
+        rows: Most rows that the components are fitted on, drawn evenly.
     """
 
     words: int = Field(8, ge=0, le=FOLDED)
@@ -39,7 +39,7 @@ class Reduction:
 
     "Latent semantic indexing" (Deerwester et al. 1990) of answer a less answer b. Differences and directions are kept
     in half precision: every product and every sum of them is exact in double precision, so that neither the order of
-    summation nor the other rows can change a bit, and exchanging the answers changes the sign and nothing else.
+    summation nor the other rows can change a bit, and swapping the answers changes the sign and nothing else.
 
     Args:
         words: Directions of the folded words, shape (FOLDED, k).
@@ -54,7 +54,7 @@ class Reduction:
         """Find the directions.
 
         Args:
-            features: The battles to learn from; votes are not looked at.
+            features: The battles to fit on; votes are not used.
             settings: How many components, from how many rows.
         """
         some = features.take(np.unique(np.linspace(0, len(features) - 1, settings.rows).astype(np.int64)))
@@ -71,7 +71,7 @@ class Reduction:
         return [f"{name}_{number}" for name, part in parts for number in range(part.shape[1])]
 
     def components(self, features: PairFeatures) -> NDArray[np.float32]:
-        """Each battle's components, shape (n, words + characters)."""
+        """Compute the components of each battle, shape (n, words + characters)."""
         out = np.empty((len(features), len(self.names)), dtype=np.float32)
         for start in range(0, len(features), _BATCH):
             part = slice(start, start + _BATCH)
@@ -85,12 +85,12 @@ class Reduction:
         return out
 
     def arrays(self) -> dict[str, NDArray[np.float16]]:
-        """Everything learnt, as arrays."""
+        """Return everything learnt, as arrays."""
         return {"words": self.words, "characters": self.characters}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.float16]]) -> Self:
-        """The inverse of `arrays`.
+        """Read what `arrays` gave.
 
         Raises:
             ValueError: If an array has another shape or precision.
@@ -102,7 +102,7 @@ class Reduction:
 
 
 def folded(terms: csr_matrix) -> NDArray[np.float16]:
-    """Hashed terms laid out in fewer columns, half of them with the opposite sign (Weinberger et al. 2009)."""
+    """Fold hashed terms into fewer columns, half of them with the opposite sign (Weinberger et al. 2009)."""
     step = COLUMNS // FOLDED
     sign = 1 - 2 * (terms.indices % 2)
     rows = np.repeat(np.arange(terms.shape[0]), np.diff(terms.indptr))

@@ -1,4 +1,4 @@
-"""The families of judges, by name; a family's module is imported when it is asked for."""
+"""The families of judges by name; the module of a family is imported at its first use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAMILIES = {
 
 
 def family(name: str) -> type[Model]:
-    """The model class of a family.
+    """Return the model class of a family.
 
     Args:
         name: Its name; hyphens count as underscores.

@@ -1,4 +1,4 @@
-"""The judge of bare numbers: scores that came from anywhere, under a link. It reads no text but for its length."""
+"""The scores family: a link over scores beside the battles; it reads no text but for its length."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class ScoredSettings(Settings):
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """What the judge reads of n battles.
+    """Scores and lengths of n battles.
 
     Args:
         gap: Score of a minus score of b, shape (n,).
-        form: Log length of a minus log length of b, shape (n,); None where the link does not look at it.
+        form: Log length of a minus log length of b, shape (n,); None where the link does not read it.
     """
 
     gap: Floats
@@ -52,7 +52,7 @@ class ScoredRows:
         return len(self.gap)
 
     def take(self, indices: ArrayLike) -> ScoredRows:
-        """The battles at these positions, in this order."""
+        """Return the battles at these positions, in this order."""
         rows = np.asarray(indices, dtype=np.int64)
         return ScoredRows(self.gap[rows], None if self.form is None else self.form[rows])
 
@@ -60,7 +60,7 @@ class ScoredRows:
 class ScoredModel(Model[ScoredRows]):
     """A link over scores that stand beside the battles, in columns score_a and score_b.
 
-    It forecasts only battles that bring their scores: nobody told it what made them, so that it cannot score a text.
+    It predicts only battles that bring their scores: it does not know what made them, and cannot score a text.
 
     Args:
         settings: The link.
@@ -82,10 +82,10 @@ class ScoredModel(Model[ScoredRows]):
     settings: ScoredSettings
 
     def prepare(self, battles: Battles) -> ScoredRows:
-        """The gap between the scores of every battle.
+        """Compute the gap between the scores of every battle.
 
         Raises:
-            DataError: If a battle has no score of each answer, or the link wants lengths and there is no text.
+            DataError: If a battle has no score of each answer, or the link needs lengths and there is no text.
         """
         a, b = (_numbers(battles, name) for name in SCORES)
         check_finite(battles.ids, a, b)
@@ -102,7 +102,7 @@ class ScoredModel(Model[ScoredRows]):
         """Fit the link.
 
         Raises:
-            DataError: If the votes or the scores do not suffice.
+            DataError: If there are too few votes or scores.
         """
         held = self.settings.link
         options: dict[str, Any] = {"method": held.method, "form": prepared.form, "groups": groups}
@@ -110,7 +110,7 @@ class ScoredModel(Model[ScoredRows]):
         return self
 
     def predict(self, prepared: ScoredRows) -> Probabilities:
-        """Probabilities of shape (n, 3).
+        """Return probabilities of shape (n, 3).
 
         Raises:
             JudgeError: Before `fit`.
@@ -134,7 +134,7 @@ def _numbers(battles: Battles, name: str) -> Floats:
     if name not in battles.table.column_names:
         raise DataError(
             f"these battles have no column {name}: this judge was linked from bare numbers, cannot score a text and "
-            f"forecasts only rows with {' and '.join(SCORES)}; give these columns, or link scores that say what made "
+            f"predicts only rows with {' and '.join(SCORES)}; give these columns, or link scores that say what made "
             "them (votecast score writes such files)"
         )
     column = battles.column(name)

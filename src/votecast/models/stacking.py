@@ -1,4 +1,4 @@
-"""Blending two strengths and two closenesses with five numbers, learnt on forecasts of prompts that were held out."""
+"""The blend of two strengths and two closenesses by five numbers fitted out of fold; and the inner folds for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scores = tuple[Floats, Floats]
 
 @dataclass(frozen=True)
 class Blend:
-    """How much of each model goes into strength and closeness.
+    """Shares of two models in strength and closeness.
 
     Args:
         strength: Shares of the two models' strengths, at least 0.
@@ -33,7 +33,7 @@ class Blend:
 
     @classmethod
     def fit(cls, scores: tuple[Scores, Scores], targets: Probabilities, weights: Floats, base: float) -> Self:
-        """Minimise the log loss of held-out forecasts, drawn slightly towards equal shares.
+        """Minimize the log loss of out-of-fold predictions, pulled slightly towards equal shares.
 
         Args:
             scores: Held-out strengths and closenesses of the two models.
@@ -58,7 +58,7 @@ class Blend:
         return cls((found[0], found[1]), (found[2], found[3]), found[4])
 
     def predict(self, one: Scores, two: Scores) -> Probabilities:
-        """Probabilities of shape (n, 3) from the strengths and closenesses of the two models."""
+        """Return probabilities of shape (n, 3) from the strengths and closenesses of the two models."""
         s = self.strength[0] * one[0] + self.strength[1] * two[0]
         t = (self.closeness[0] * one[1] + self.closeness[1] * two[1]) + self.base
         return davidson_probabilities(s, t)

@@ -129,7 +129,7 @@ def _metrics(audit: Audit) -> Section:
 def _calibration(audit: Audit) -> Section:
     events, loss = texts.find("events"), audit.headline["log_loss"].value
 
-    def ece(event: str, kind: str = "") -> Cell:
+    def _ece(event: str, kind: str = "") -> Cell:
         return audit.headline[f"ece{kind}" if event == "top" else f"ece{kind}_{event}"]
 
     charts = [
@@ -137,9 +137,9 @@ def _calibration(audit: Audit) -> Section:
         for event, curve in audit.reliability.items()
     ]
     rows: list[list[Cell]] = [
-        [events[event], figure, ece(event, "_perfect")]
+        [events[event], figure, _ece(event, "_perfect")]
         for event in audit.reliability
-        if isinstance(figure := ece(event), tuple) and not math.isnan(figure.value)
+        if isinstance(figure := _ece(event), tuple) and not math.isnan(figure.value)
     ]
     verdict = texts(f"sections.reliability.{'beyond' if audit.excess.marked else 'within'}")
     expected = loss - audit.excess.value
@@ -301,12 +301,12 @@ def _truncation(audit: Audit) -> Section:
 
 
 def _example(number: int, row: ExampleRow) -> Example:
-    def list_shares(shares: Sequence[float]) -> str:
+    def _list_shares(shares: Sequence[float]) -> str:
         return ", ".join(f"{name} {share:.0%}" for name, share in zip(CLASSES, shares, strict=True))
 
     sides = [f"Answer {side}" + (f", {model}" if model else "") for side, model in zip("ab", row.models, strict=True)]
-    vote = CLASSES[row.vote.index(1.0)] if 1.0 in row.vote else list_shares(row.vote)
-    facts = [("prediction", list_shares(row.predicted)), ("vote", vote)]
+    vote = CLASSES[row.vote.index(1.0)] if 1.0 in row.vote else _list_shares(row.vote)
+    facts = [("prediction", _list_shares(row.predicted)), ("vote", vote)]
     columns = list(zip(sides, (row.a, row.b), strict=True))
     return Example(f"{number}. Row {row.id}", facts, ("Prompt", row.prompt), columns)
 

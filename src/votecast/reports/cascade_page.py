@@ -79,14 +79,14 @@ def _join_ends(cost: Found) -> str:
 def _chart(found: Found, chosen: Found) -> Chart:
     labels = [judge["label"] for judge in found["judges"]]
 
-    def series(key: str, points: Sequence[Found], labels: Sequence[str] | None = None) -> Series:
+    def _series(key: str, points: Sequence[Found], labels: Sequence[str] | None = None) -> Series:
         times, losses = [point["seconds_per_1000"] for point in points], [point["log_loss"] for point in points]
         return Series(texts(f"series.{key}"), times, losses, labels=labels)
 
     all_series = (
-        series("cascade", found["frontier"]),
-        series("chosen", [chosen]),
-        series("alone", found["judges"], labels),
+        _series("cascade", found["frontier"]),
+        _series("chosen", [chosen]),
+        _series("alone", found["judges"], labels),
     )
     return texts.chart("frontier.chart", all_series)
 

@@ -42,7 +42,7 @@ def make_visible(text: str) -> str:
         ('a␀b␛[1m [U+202E]cod', '�\nend')
     """
 
-    def name(found: re.Match[str]) -> str:
+    def _name(found: re.Match[str]) -> str:
         code = ord(found[0])
         if code < 0x20:
             return chr(0x2400 + code)
@@ -50,7 +50,7 @@ def make_visible(text: str) -> str:
             return "\u2421"
         return f"[U+{code:04X}]" if code < 0xA0 or 0x202A <= code <= 0x2069 else "\ufffd"
 
-    return _HARMFUL.sub(name, _LINE_ENDS.sub("\n", text)) if text else text
+    return _HARMFUL.sub(_name, _LINE_ENDS.sub("\n", text)) if text else text
 
 
 def shorten(text: str, longest: int = LONGEST) -> tuple[str, str]:
@@ -186,7 +186,7 @@ def significant_decimals(cell: float | Figure, *, percent: bool = False) -> int:
         (0, 3)
     """
 
-    def bounded(places: int) -> int:
+    def _bounded(places: int) -> int:
         return max(0, min(_MOST_DECIMALS, places))
 
     scale = 100.0 if percent else 1.0
@@ -197,10 +197,10 @@ def significant_decimals(cell: float | Figure, *, percent: bool = False) -> int:
     if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low):
         width = (cell.high - cell.low) * scale
         if width > 1e-6 * max(size, 1e-3):
-            return bounded(1 - math.floor(math.log10(width)))
+            return _bounded(1 - math.floor(math.log10(width)))
     if percent:
-        return 1 if size >= 1 or size == 0 else bounded(1 - math.floor(math.log10(size)))
-    return 3 if 0.1 <= size < 10 or size == 0 else bounded(2 - math.floor(math.log10(size)))
+        return 1 if size >= 1 or size == 0 else _bounded(1 - math.floor(math.log10(size)))
+    return 3 if 0.1 <= size < 10 or size == 0 else _bounded(2 - math.floor(math.log10(size)))
 
 
 def show_tick(value: float, step: float, *, percent: bool = False) -> str:
@@ -246,10 +246,10 @@ def shade_cells(heatmap: Heatmap) -> list[list[str]]:
     else:
         middle, reach = heatmap.middle, max((abs(value - heatmap.middle) for value in known), default=0.0)
 
-    def shade(value: float | None) -> str:
+    def _shade(value: float | None) -> str:
         if value is None or not math.isfinite(value) or reach <= 0:
             return ""
         step = round(SHADES * (value - middle) / reach)
         return f"{'p' if step > 0 else 'm'}{abs(step)}" if step else ""
 
-    return [[shade(value) for value in row] for row in heatmap.values]
+    return [[_shade(value) for value in row] for row in heatmap.values]

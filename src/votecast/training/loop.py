@@ -17,9 +17,9 @@ from torch import Tensor
 
 from votecast.config import machine
 from votecast.training.checkpoints import Checkpoints
+from votecast.training.mixed_precision import choose_precision
 from votecast.training.network import TrainableNetwork
 from votecast.training.optimizer import make_optimizer, make_schedule, moments_of, restore_moments
-from votecast.training.precision import choose_precision
 from votecast.training.processes import Processes
 from votecast.training.settings import Interval, TrainingSettings
 from votecast.training.sharding import gather_tensors, match_placement, trained_state, write_tensors

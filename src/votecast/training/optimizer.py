@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from votecast.errors import ConfigError, JudgeError
+from votecast.training.mixed_precision import bitsandbytes
 from votecast.training.network import TrainableNetwork
-from votecast.training.precision import bitsandbytes
 from votecast.training.settings import TrainingSettings
 from votecast.training.sharding import match_placement
 

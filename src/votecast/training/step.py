@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from votecast.errors import JudgeError
 from votecast.metrics import accuracy, flip_rate, log_loss
-from votecast.training.precision import Precision, autocast
+from votecast.training.mixed_precision import Precision, autocast
 from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
 from votecast.training.sharding import gather_tensor, reshard

@@ -28,9 +28,9 @@ from votecast.models.keras_siamese.keras_network import (
     Arrays,
     Ints,
     KerasNetwork,
+    KerasPadding,
     KerasPrepared,
     NetworkCache,
-    Padding,
     decide,
     network_key,
     unique_sequences,
@@ -201,13 +201,15 @@ class KerasSiameseModel(Model[KerasPrepared]):
         assert pooled is not None
         return decide(pooled, where.reshape(2, -1).T, weights, both=self.settings.orders == "both")
 
-    def _padding(self, network: KerasNetwork) -> Padding:
+    def _padding(self, network: KerasNetwork) -> KerasPadding:
         if self.tokenizer.pad_id is None:
             raise JudgeError(
                 f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens and "
                 "name its folder in model.tokenizer"
             )
-        return Padding.of(self.settings, pad_id=self.tokenizer.pad_id, has_segments="segment_ids" in network.inputs)
+        return KerasPadding.of(
+            self.settings, pad_id=self.tokenizer.pad_id, has_segments="segment_ids" in network.inputs
+        )
 
     def _split(self, groups: Ints, weights: NDArray[np.float64]) -> tuple[Ints, Ints]:
         """Split rows into those to learn from and those to choose the weights by."""

@@ -61,8 +61,8 @@ class KerasPrepared:
 
 
 @dataclass(frozen=True)
-class Padding:
-    """Padding of sequences to rectangles of few shapes; JAX compiles the network once for each.
+class KerasPadding:
+    """KerasPadding of sequences to rectangles of few shapes; JAX compiles the network once for each.
 
     Args:
         longest: The most tokens of a sequence.
@@ -79,7 +79,7 @@ class Padding:
     has_segments: bool
 
     @classmethod
-    def of(cls, settings: KerasSiameseSettings, *, pad_id: int, has_segments: bool) -> Padding:
+    def of(cls, settings: KerasSiameseSettings, *, pad_id: int, has_segments: bool) -> KerasPadding:
         """Return the padding for settings of the family."""
         whole = settings.pooling == "positions"
         return cls(settings.text.max_length, settings.multiple, pad_id, whole, has_segments)
@@ -88,7 +88,7 @@ class Padding:
         """Return the padded length of sequences of which the longest has this many tokens.
 
         Example:
-            >>> Padding(512, 64, 0, False, False).width(70)
+            >>> KerasPadding(512, 64, 0, False, False).width(70)
             128
         """
         rounded = -(-max(longest, 1) // self.multiple) * self.multiple
@@ -112,7 +112,7 @@ class Padding:
         """Return the rows of each batch and the number of rows of its rectangle, a power of 2.
 
         Example:
-            >>> padding = Padding(64, 32, 0, False, False)
+            >>> padding = KerasPadding(64, 32, 0, False, False)
             >>> [(rows.tolist(), height) for rows, height in padding.batches(np.array([9, 60, 8, 7]), 96)]
             [([1], 1), ([0, 2, 3], 4)]
         """

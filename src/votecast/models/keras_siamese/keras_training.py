@@ -20,7 +20,7 @@ from votecast.artifacts import is_whole, write_part
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.metrics import accuracy, log_loss
 from votecast.models.keras_siamese.keras_backbone import seeded
-from votecast.models.keras_siamese.keras_network import Arrays, KerasNetwork, KerasPrepared, Padding
+from votecast.models.keras_siamese.keras_network import Arrays, KerasNetwork, KerasPadding, KerasPrepared
 from votecast.models.keras_siamese.learning_rate import learning_rate
 from votecast.models.keras_siamese.settings import LearningSettings
 from votecast.text.batching import bucketed_batches
@@ -75,7 +75,7 @@ class KerasTraining:
     """
 
     def __init__(
-        self, network: KerasNetwork, padding: Padding, settings: LearningSettings, seed: int, predict: Predict
+        self, network: KerasNetwork, padding: KerasPadding, settings: LearningSettings, seed: int, predict: Predict
     ) -> None:
         self.network, self.padding, self.settings, self.seed = network, padding, settings, seed
         self.predict, self.best = predict, Arrays()

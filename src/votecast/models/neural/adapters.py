@@ -13,7 +13,7 @@ from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.pair_network import PairNetwork, base_encoder, layers_of
 from votecast.models.neural.settings import AdapterSettings
-from votecast.training.precision import silence_bitsandbytes
+from votecast.training.mixed_precision import silence_bitsandbytes
 
 Tensors = dict[str, torch.Tensor]
 

@@ -1,4 +1,4 @@
-"""InternLM2's tokenizer: the sentencepiece model itself, its special tokens, and a chat that ends to be rewarded."""
+"""InternLM2's tokenizer: its sentencepiece model, its special tokens, and chats that end with the reward token."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Special:
         tokens: Their spelling and ids.
         bos: The token that opens a text.
         eos: The token that closes one.
-        pad: The token that fills up.
-        reward: The token at whose place the reward is read.
+        pad: The token that pads.
+        reward: The token at whose position the reward is read.
         template: The chat template of the tokenizer; None for ChatML.
     """
 
@@ -45,15 +45,15 @@ class Special:
 class InternLM2Tokenizer:
     """A tokenizer of sentencepiece with chat tokens beside it.
 
-    No special token is read out of what people and models wrote: neither those that were added, nor the pieces of
-    sentencepiece that stand for them.
+    Texts of people and models give no special token: neither those that were added, nor the pieces of sentencepiece
+    for them.
 
     Args:
-        proto: What tokenizer.model holds.
+        proto: The content of tokenizer.model.
         special: Its special tokens.
 
     Raises:
-        ArtifactError: If this is no model of sentencepiece.
+        ArtifactError: If this is not a model of sentencepiece.
         JudgeError: If a special token is not known.
     """
 
@@ -90,13 +90,13 @@ class InternLM2Tokenizer:
         return max(int(self._model.vocab_size()), *(id_ + 1 for id_ in self._ids.values()))
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
-        """Token ids of each text, no special token added; `specials`: those spelled out in the text count as such."""
+        """Return token ids of each text without special tokens; `specials` reads those spelled out in the text."""
         if specials:
             return [self._with_specials(text) for text in texts]
         return [self._plain(text) if self._split.search(text) else self._inner.encode(text) for text in texts]
 
     def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:
-        """As `encode`, each with where its tokens end in the text, in characters."""
+        """Return the same as `encode`, each with the ends of its tokens in the text, in characters."""
         found = []
         for text in texts:
             ids: list[int] = []
@@ -114,7 +114,7 @@ class InternLM2Tokenizer:
         return found
 
     def render(self, turns: Sequence[tuple[str, str]]) -> str | None:
-        """A chat as it is rewarded: by the tokenizer's template or ChatML, no answer begun, the reward token last.
+        """Return a chat by the tokenizer's template or ChatML, with the reward token last.
 
         Raises:
             JudgeError: If the template refuses the chat.
@@ -157,7 +157,7 @@ class InternLM2Tokenizer:
             config: What its config.json says.
 
         Raises:
-            ArtifactError: If a file is absent or damaged.
+            ArtifactError: If a file is missing or damaged.
             JudgeError: If a special token is not known.
         """
         try:
@@ -185,7 +185,7 @@ class InternLM2Tokenizer:
         return [id_ for part, _ in self._pieces(text, specials=False) for id_ in self._inner.encode(part)]
 
     def _pieces(self, text: str, *, specials: bool) -> list[tuple[str, int | None]]:
-        """A text cut at its special tokens: as these, or within them, so that sentencepiece does not see them."""
+        """Split a text at its special tokens, or within them, so that sentencepiece does not see them."""
         parts = self._split.split(text)
         if specials:
             return [(part, self._ids[part] if place % 2 else None) for place, part in enumerate(parts) if part]

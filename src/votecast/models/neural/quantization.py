@@ -9,7 +9,7 @@ import torch
 
 from votecast.errors import ConfigError
 from votecast.models.neural.hub import silence_transformers
-from votecast.training.precision import DTYPES, Precision, bitsandbytes, choose_precision
+from votecast.training.mixed_precision import DTYPES, Precision, bitsandbytes, choose_precision
 
 Compute = Literal["auto", "fp32", "bf16", "fp16"]
 

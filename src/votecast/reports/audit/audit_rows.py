@@ -164,7 +164,7 @@ def _predict_swapped(judge: Any, battles: Battles, p: Probabilities) -> tuple[Pr
     if isinstance(judge, Predictions):
         return None, ()
 
-    def predict(part: Battles) -> Probabilities:
+    def _predict(part: Battles) -> Probabilities:
         q = check_probabilities(judge.predict_proba(part.swapped()), "probabilities for the swapped order")
         if len(q) != len(part):
             raise DataError(f"the judge returned {len(q)} predictions for {len(part)} swapped rows")
@@ -173,9 +173,9 @@ def _predict_swapped(judge: Any, battles: Battles, p: Probabilities) -> tuple[Pr
     is_symmetric = isinstance(judge, TrainedJudge) and not judge.fitted.members[0].order_matters
     if is_symmetric and len(battles) > ORDER_ROWS:
         rows = np.linspace(0, len(battles) - 1, ORDER_ROWS).astype(np.int64)
-        if np.abs(predict(battles.take(rows)) - p[rows]).max() <= _SAME:
+        if np.abs(_predict(battles.take(rows)) - p[rows]).max() <= _SAME:
             return p, (f"judges of this family ignore the order: checked on {ORDER_ROWS:,} rows, assumed for all",)
-    return predict(battles), ()
+    return _predict(battles), ()
 
 
 def _count_leaks(judge: Any, battles: Battles, *, has_texts: bool, allow: bool) -> tuple[int | None, tuple[str, ...]]:

@@ -223,11 +223,11 @@ def list_findings(value: object) -> list[Finding]:
     """List every finding inside a result, in order."""
     found: list[Finding] = []
 
-    def keep(one: Finding) -> Finding:
+    def _keep(one: Finding) -> Finding:
         found.append(one)
         return one
 
-    map_findings(value, keep)
+    map_findings(value, _keep)
     return found
 
 

@@ -151,13 +151,13 @@ def measure_style_bias(rows: AuditRows, style: ResponseStyle) -> StyleBias | Non
     gaps, base = style.gaps[:, kept], log_probabilities(rows.p)
     level = log_probabilities(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
 
-    def effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
+    def _effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
         w, clusters = rows.sums.weights, rows.sums.clusters
         return fit_tilt(start, columns, targets, w).tested(start, columns, targets, w, clusters)
 
-    people, judge = effects(level, gaps, rows.targets), effects(level, gaps, rows.p)
-    missed = effects(base, gaps, rows.targets)
-    slope, *unused = effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
+    people, judge = _effects(level, gaps, rows.targets), _effects(level, gaps, rows.p)
+    missed = _effects(base, gaps, rows.targets)
+    slope, *unused = _effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
     traits = [
         Trait(
             name=style.names[column],
