@@ -135,7 +135,7 @@ def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, vote
     for words, said in [
         (("--method", "platt"), "platt"),
         (("--by", "model", "--input", votes), "model"),
-        (("--by", "source"), "hold no source; give votes to calibrate by source"),
+        (("--by", "source"), "have no source; give votes to calibrate by source"),
     ]:
         ran = votecast(*given, *words)
         assert ran.code == 2, ran.err
