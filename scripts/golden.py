@@ -30,7 +30,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,14 @@ def step(verb: str, *words: str) -> Any:
     return None
 
 
+@cache
+def load_judge(name: str) -> Any:
+    """Load a judge once in a case."""
+    import votecast
+
+    return votecast.load_judge(name)
+
+
 def ask(name: str, file: str) -> Any:
     """Predict a file in Python: as read, and with the responses swapped, as a data frame."""
     import pandas as pd
@@ -164,7 +172,7 @@ def ask(name: str, file: str) -> Any:
     import votecast
 
     try:
-        battles, judge = votecast.read_votes(file), votecast.load_judge(name)
+        battles, judge = votecast.read_votes(file), load_judge(name)
         shown = [[list(one.prompt), list(one.response_a), list(one.response_b)] for one in battles]
         swapped = pd.DataFrame([(a, c, b) for a, b, c in shown], columns=["prompt", "response_a", "response_b"])
         record = {"shown": array(judge.predict_proba(battles)), "swapped": array(judge.predict_proba(swapped))}

@@ -19,7 +19,7 @@ GAMES = [
 ]
 """Models and votes without texts."""
 VOTES, TEXTS = ["model_a", "model_b", "tie", "model_a", "tie (bothbad)"], ("prompt", "response_a", "response_b")
-QUICK = "simulate baseline encoder_20 train combine rank evaluate reward bulk files formats service recipe_minilm"
+QUICK = "simulate baseline neural combine rank evaluate bulk files formats service"
 
 
 def sheet(rows: Sequence[Mapping[str, Any]], separator: str = ",") -> bytes:
@@ -144,6 +144,18 @@ SCRIPTS = {
         predict --input votes.csv --out {votecast|lmsys|wsdm}.csv --format {}
         predict --input votes.csv --out p.{parquet|jsonl|arrow}
         compare --prompt Hi --prompt 'And then?' --a A --a '- x' --b B --b ''""",
+    "encoder": """
+        simulate --rows 300 --seed 11 --out votes.csv
+        ask bundled:encoder votes.csv
+        predict --judge bundled:encoder --input votes.csv --limit 40 --out p.csv""",
+    "neural": """
+        simulate --rows {70|8} --seed 11 --start {} --out votes{}.csv
+        ask bundled:encoder votes8.csv
+        train cross_encoder --small --rows 48 --train votes70.csv --out judge
+        ask judge votes8.csv
+        score --model recipe:internlm2_reward --small --input votes70.csv --out s.csv
+        link --scores s.csv --votes votes70.csv --out link
+        ask link votes8.csv""",
     "train": """
         simulate --rows {2000|200} --seed 3 --start {} --out votes{}.csv
         train baseline --small --train votes2000.csv --out judge
@@ -237,12 +249,6 @@ SCRIPTS = {
         predict --judge whole --input votes.csv --precision {bf16|int8} --out {}.csv
         calibrate --judge whole --method vector --out calibrated
         export --judge whole --out onnx""",
-}
-SCRIPTS |= {
-    f"encoder_{rows}": f"""
-        simulate --rows {rows} --seed 11 --out votes.csv
-        ask bundled:encoder votes.csv"""
-    for rows in (20, 300)
 }
 RECIPES = "cross_encoder deberta_v3_large gemma2_9b_qlora internlm2_reward llama31_8b_lora minilm siamese"
 SCRIPTS |= {
