@@ -40,7 +40,7 @@ import pyarrow.parquet as pq
 from golden_cases import GAMES, QUICK, SCRIPTS, make_files
 
 Record = dict[str, Any]
-LIMIT_SECONDS, LONGEST_LIST = 900, 40
+LIMIT_SECONDS, LONGEST_LIST = 3600, 40
 VOLATILE = {"second", "seconds", "elapsed", "duration", "time", "created", "date", "bytes", "hash", "port", "speed"}
 """Words in keys of JSON whose values differ between two runs of one version."""
 PROSE = {"judge", "reason", "value", "cells", "file"}
