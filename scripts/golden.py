@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -266,10 +267,13 @@ def differences(a: Record, b: Record) -> tuple[list[str], list[str]]:
     gone = [(path, value) for path, value in one.items() if path not in two]
     new = [(path, value) for path, value in two.items() if path not in one]
     matcher = difflib.SequenceMatcher(None, [repr(x) for _, x in gone], [repr(x) for _, x in new], autojunk=False)
+    renamed = Counter[str]()
     for i, j, size in reversed(matcher.get_matching_blocks()):
-        for (old, value), (path, _) in zip(gone[i : i + size], new[j : j + size], strict=True):
-            soft.append(f"key renamed? {old} -> {path}: {value!r}")
+        for (old, _), (path, _) in zip(gone[i : i + size], new[j : j + size], strict=True):
+            parts = list(zip_longest(old.split(" > "), path.split(" > "), fillvalue="(nothing)"))
+            renamed[", ".join(f"{x} -> {y}" for x, y in parts if x != y)] += 1
         del gone[i : i + size], new[j : j + size]
+    soft += [f"key renamed? {names} ({count} values)" for names, count in renamed.most_common()]
     elsewhere = Counter(repr(value) for _, value in new)
     for path, value in gone:
         elsewhere[repr(value)] -= 1

@@ -1,7 +1,7 @@
 """Judge folders of version 0.1.0 load, and predict what they predicted then.
 
-The folders, `battles.jsonl` and `predictions.json` were written by commit 40ffd46 and are never written again: a failure
-here means that judge folders which users keep no longer work.
+The folders, `battles.jsonl` and `predictions.json` were written by commit 40ffd46 and are never written again. A
+failure means that judge folders which users keep no longer work.
 """
 
 from __future__ import annotations
