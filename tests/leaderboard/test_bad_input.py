@@ -169,10 +169,10 @@ def test_style_that_follows_from_the_models_is_named():
     games = arena(4, 300, style=[0.5])
     lengths = np.array([1.0, 5.0, 2.0, 3.0])
     follows = np.column_stack([games.style, lengths[games.a] - lengths[games.b]])
-    with pytest.raises(DataError, match="the effect of length cannot be told"):
+    with pytest.raises(DataError, match="the effect of length cannot be separated"):
         rank_models(replace(games, style=follows, style_names=("form", "length")))
     twice = np.column_stack([games.style, 2 * games.style])
-    with pytest.raises(DataError, match="the effect of one, two cannot be told"):
+    with pytest.raises(DataError, match="the effect of one, two cannot be separated"):
         rank_models(replace(games, style=twice, style_names=("one", "two")))
 
 

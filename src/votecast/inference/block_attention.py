@@ -57,6 +57,7 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape) -> 
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape) -> Tensor:
+        """Compute the result; see the class."""
         ctx.save_for_backward(q, k, v)
         ctx.shape = shape
         queries, keys, values = _by_head(q * shape.scale, k.shape[1]), _keys(k), _keys(v)
@@ -68,6 +69,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients; see the class."""
         q, k, v = ctx.saved_tensors
         shape: AttentionShape = ctx.shape
         queries, keys, values = _by_head(q * shape.scale, k.shape[1]), _keys(k), _keys(v)

@@ -66,6 +66,7 @@ class _Encode(nn.Module):
         self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """Compute the result; see the class."""
         found: Tensor = self.network.encode(ids, mask, types)
         return found.float()
 

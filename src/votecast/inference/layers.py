@@ -182,6 +182,7 @@ def gated(gate: Tensor, up: Tensor, activation: str) -> Tensor:
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, from_one: bool) -> Tensor:
+        """Compute the result; see the class."""
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
         ctx.save_for_backward(x, weight, scale)
@@ -192,6 +193,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients; see the class."""
         x, weight, scale = ctx.saved_tensors
         given = grads[0].float() * (1 + weight.float() if ctx.from_one else weight.float())
         normal = x.float().mul_(scale)
@@ -202,11 +204,13 @@ class _Norm(torch.autograd.Function):
 class _Rotation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Compute the result; see the class."""
         ctx.save_for_backward(cos, sin)
         return _turn(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients; see the class."""
         cos, sin = ctx.saved_tensors
         return _turn(grads[0], cos, -sin), None, None
 
@@ -214,12 +218,14 @@ class _Rotation(torch.autograd.Function):
 class _Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor, kind: str) -> Tensor:
+        """Compute the result; see the class."""
         ctx.save_for_backward(gate, up)
         ctx.kind = kind
         return _activated(gate, kind).mul_(up)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients; see the class."""
         gate, up = ctx.saved_tensors
         for_gate = grads[0] * up
         if ctx.kind == "silu":

@@ -94,7 +94,7 @@ def seen_rows(judge: Judge, battles: Battles) -> tuple[Ints, tuple[str, ...]]:
 def is_voted_on(votes: Battles, pairs: Battles) -> Bools:
     """Return which pairs repeat a voted row, in either order of the responses.
 
-    Rows without texts cannot be told from each other and repeat none.
+    Rows without texts cannot be distinguished and repeat none.
 
     Args:
         votes: The voted rows.

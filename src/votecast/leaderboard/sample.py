@@ -18,7 +18,7 @@ from votecast.metrics.checks import check_probabilities
 from votecast.types import Floats
 
 _ALIKE: Final = 1e-7
-"""Style whose information beyond that of the models is below this share of a vote cannot be told from them."""
+"""Style whose information beyond that of the models is below this share of a vote cannot be distinguished from them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def sample_of(games: Games, predicted: Predicted | None, disconnected: str) -> S
 
     Raises:
         DataError: If there are fewer than two models or two rows, all votes are ties, models were never compared, or
-            style cannot be told from the models.
+            style cannot be distinguished from the models.
     """
     if len(games.models) < 2:
         raise DataError(f"the votes are all about {join_names(games.models) or 'no model'}; a ranking needs two models")
@@ -122,7 +122,7 @@ def _check_style(rows: Rows, names: tuple[str, ...]) -> None:
     if sizes[0] < _ALIKE:
         blamed = [name for name, share in zip(names, np.abs(ways[:, 0]), strict=True) if share > 0.1]
         raise DataError(
-            f"the effect of {join_names(blamed)} cannot be told from the strengths of the models or from each other: "
+            f"the effect of {join_names(blamed)} cannot be separated from the strengths of the models or each other: "
             "it follows from who the models are, or from the other features; leave such features out"
         )
 

@@ -52,7 +52,7 @@ class Labelled:
     rows: NDArray[np.int64]
 
     def digest(self) -> str:
-        """Compute the SHA-256 of everything that is learnt from."""
+        """Compute the SHA-256 of everything the training depends on."""
         found = hashlib.sha256()
         for part in (self.battles.a, self.battles.b):
             found.update(part.ids.tobytes() + part.offsets.tobytes())

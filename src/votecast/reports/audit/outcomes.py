@@ -1,4 +1,4 @@
-"""Votes against top choices, ties above all, and the rows to read: surest mistakes and closest calls.
+"""Votes against top choices, ties above all, and the rows to read: most confident mistakes and closest calls.
 
 Called by `votecast.reports.audit.audit_judge`.
 """
