@@ -161,14 +161,14 @@ def test_bad_values_in_json_lines(tmp_path: Path, change: dict[str, Any], messag
 def in_batches(size: int) -> Any:
     """`open_table`, handing on batches of this many rows."""
 
-    class Cut:
+    class TruncationReport:
         def __init__(self, *args: Any, **options: Any) -> None:
             self.stream = open_table(*args, **options)
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.stream, name)
 
-        def __enter__(self) -> Cut:
+        def __enter__(self) -> TruncationReport:
             return self
 
         def __exit__(self, *error: object) -> None:
@@ -181,7 +181,7 @@ def in_batches(size: int) -> Any:
                     kept = {kind: [r for r in found if r in set(rows)] for kind, found in batch.repairs.items()}
                     yield RawBatch(batch.table.slice(at, size), rows, kept, batch.encoded)
 
-    return Cut
+    return TruncationReport
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

@@ -16,7 +16,7 @@ from votecast.data.outputs import PredictionWriter
 from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
 from votecast.jobs import predict as predicting
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 
 ROWS, SHARDS = 2500, [1024, 1024, 452]
 
@@ -303,9 +303,9 @@ class Cutting(Lengths):
 
     precision = "fp32"
 
-    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, Cut]:
+    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, TruncationReport]:
         full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
-        return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
+        return self.predict_proba(battles), TruncationReport(np.minimum(full, [5, 99, 99]), full)
 
     def run_with(self, precision: str) -> None:
         self.precision = precision

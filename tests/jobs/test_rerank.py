@@ -22,7 +22,7 @@ from votecast.data.candidates import CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError, VotecastError
 from votecast.jobs.rerank import rerank, rerank_file
 from votecast.judges import rank_candidates
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 
 
 class Longest:
@@ -458,9 +458,9 @@ def test_whatever_fails_at_whichever_step_the_same_call_with_resume_gives_the_sa
 class Cutting(Longest):
     """A judge that reads five characters of a prompt."""
 
-    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, Cut]:
+    def predict_with_truncation(self, battles: Any) -> tuple[np.ndarray, TruncationReport]:
         full = np.array([[len(t) for t in battles.text(name)] for name in ("prompt", "response_a", "response_b")]).T
-        return self.predict_proba(battles), Cut(np.minimum(full, [5, 99, 99]), full)
+        return self.predict_proba(battles), TruncationReport(np.minimum(full, [5, 99, 99]), full)
 
 
 def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.models.base import Model
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Run
 
 STEP = "step.json"
@@ -60,9 +60,9 @@ class CheapModel(Model[Lengths]):
         a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))
         return Lengths(np.log1p(np.array([a, b], dtype=float).T))
 
-    def truncation(self, prepared: Lengths) -> Cut:
+    def truncation(self, prepared: Lengths) -> TruncationReport:
         full = np.column_stack([np.ones(len(prepared)), prepared.x]).astype(np.int64)
-        return Cut(np.minimum(full, 5), full)
+        return TruncationReport(np.minimum(full, 5), full)
 
     def fit(self, prepared: Lengths, targets: Any, weights: Any, groups: Any, run: Run = Run()) -> CheapModel:
         step = run.folder / STEP if run.folder else None

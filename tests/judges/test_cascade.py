@@ -21,7 +21,7 @@ from votecast.judges.cascade_thresholds import NOTCHES, Goal, Routing, Trial, ch
 from votecast.judges.recipe import load_recipe
 from votecast.models import registry
 from votecast.testing import check_judge
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 
 FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(0.001, 1)).map(
     lambda x: x / ((x[:, 0] + x[:, 1]) + x[:, 2])[:, None]
@@ -37,12 +37,12 @@ class Inside:
         self.p, self.cut, self.fails = np.array(p), cut, fails
         self.asked: list[list[str]] = []
 
-    def predict_with_truncation(self, battles: Battles) -> tuple[np.ndarray, Cut | None]:
+    def predict_with_truncation(self, battles: Battles) -> tuple[np.ndarray, TruncationReport | None]:
         self.asked.append(battles.ids)
         if self.fails in battles.ids:
             raise UnscoredRowsError({battles.ids.index(self.fails): "it is odd"}, len(battles))
         size = np.full((len(battles), 3), 9)
-        cut = None if self.cut is None else Cut(size - self.cut, size)
+        cut = None if self.cut is None else TruncationReport(size - self.cut, size)
         sure = np.array([name.startswith("sure") for name in battles.ids])
         return np.where(sure[:, None], [[0.9, 0.05, 0.05]], self.p[None, :]), cut
 

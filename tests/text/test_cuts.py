@@ -14,7 +14,7 @@ from votecast.data.battles import Battles
 from votecast.text.encoder import Encoded, TextEncoder
 from votecast.text.settings import TextSettings
 from votecast.text.tokenization import tiny_tokenizer
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 
 TINY = tiny_tokenizer()
 CUTS = ("shares", "balanced", "drop_turns", "right", "left", "middle")
@@ -203,11 +203,15 @@ def test_cuts_of_two_files_are_one_report() -> None:
     tokens = text.tokenize(battles([("p", "a" * 50, "b"), ("p", "a", "b")]))
     cut = text.pairs(tokens).cut
     assert cut.rows_cut == 1
-    both = Cut.concat([cut, cut.take([1])])
+    both = TruncationReport.concat([cut, cut.take([1])])
     assert len(both) == 3
     assert both.to_dict() == {"rows": 3, "rows_cut": 1, "kept": {"prompt": 1.0, "a": 0.25, "b": 1.0}}
-    assert Cut.concat([]).to_dict() == {"rows": 0, "rows_cut": 0, "kept": {"prompt": 1.0, "a": 1.0, "b": 1.0}}
-    sides = Cut.of_answers(text.answers(tokens, "a").cut, text.answers(tokens, "b").cut)
+    assert TruncationReport.concat([]).to_dict() == {
+        "rows": 0,
+        "rows_cut": 0,
+        "kept": {"prompt": 1.0, "a": 1.0, "b": 1.0},
+    }
+    sides = TruncationReport.of_answers(text.answers(tokens, "a").cut, text.answers(tokens, "b").cut)
     assert sides.full.tolist() == cut.full.tolist()
     assert sides.kept.tolist() == [[1, 12, 1], [1, 1, 1]]
 

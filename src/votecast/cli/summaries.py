@@ -93,7 +93,7 @@ def show_truncation(cut: Found | None) -> None:
     """Show how many rows were truncated.
 
     Args:
-        cut: A `Cut` as a dict; None for a judge that reads texts whole.
+        cut: A `TruncationReport` as a dict; None for a judge that reads texts whole.
     """
     if cut is not None:
         kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())

@@ -1,1 +1,1 @@
-"""Judges: one module per family, a table that names them, and the judge folder they share."""
+"""Judges: trained, combined, cascaded, recalibrated, explained, and their folders."""

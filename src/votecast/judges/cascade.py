@@ -30,7 +30,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
 from votecast.splits import PromptHashes, union_hashes
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Probabilities, Progress, no_progress, swap_columns
 
 SEED: Final = 42
@@ -97,7 +97,7 @@ class CascadeModel(CompositeModel):
                 reasons = {int(rows[place]): reason for place, reason in error.reasons.items()}
                 raise UnscoredRowsError(reasons, n) from error
             if truncation is None and cut is not None:
-                truncation = Cut(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64))
+                truncation = TruncationReport(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64))
             if truncation is not None:  # nothing is counted of rows that were read whole
                 truncation.kept[rows], truncation.full[rows] = (0, 0) if cut is None else (cut.kept, cut.full)
             if stage + 1 < len(self.judges):
@@ -107,7 +107,7 @@ class CascadeModel(CompositeModel):
         self._truncation = prepared, truncation
         return out
 
-    def truncation(self, prepared: Battles) -> Cut | None:
+    def truncation(self, prepared: Battles) -> TruncationReport | None:
         """Return the truncation of the judge that answers each row."""
         if self._truncation is None or self._truncation[0] is not prepared:
             self.predict(prepared)

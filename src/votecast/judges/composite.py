@@ -19,7 +19,7 @@ from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.trained import TrainedJudge
 from votecast.models.base import Model
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Probabilities, Run
 
 
@@ -47,7 +47,7 @@ class CompositeModel(Model[Battles]):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0, judges: Sequence[TrainedJudge] = ()) -> None:
         super().__init__(settings, seed=seed)
         self._hold(judges)
-        self._truncation: tuple[Battles, Cut | None] | None = None  # of the battles predicted last
+        self._truncation: tuple[Battles, TruncationReport | None] | None = None  # of the battles predicted last
 
     @property
     def order_matters(self) -> bool:
@@ -74,7 +74,7 @@ class CompositeModel(Model[Battles]):
         """Return the battles themselves: every judge prepares them in its own way."""
         return battles
 
-    def truncation(self, prepared: Battles) -> Cut | None:
+    def truncation(self, prepared: Battles) -> TruncationReport | None:
         """Return the truncation of the first judge that truncates."""
         if self._truncation is not None and self._truncation[0] is prepared:
             return self._truncation[1]

@@ -151,7 +151,7 @@ def add_truncations(one: Truncations, other: Truncations) -> Truncations:
 
 
 def truncation_shares(sums: Truncations) -> dict[str, object] | None:
-    """Return truncations in the form of `votecast.text.truncation.Cut.to_dict`.
+    """Return truncations in the form of `votecast.text.truncation.TruncationReport.to_dict`.
 
     Example:
         >>> truncation_shares({"rows": 2, "rows_cut": 1, "kept": [4, 4, 0], "full": [4, 8, 0]})["kept"]

@@ -13,12 +13,14 @@ from votecast.judges.trained import TrainedJudge
 from votecast.types import Probabilities, swap_columns
 
 if TYPE_CHECKING:
-    from votecast.text.truncation import Cut
+    from votecast.text.truncation import TruncationReport
 
 Order = Literal["both", "given"]
 
 
-def predict_in_order(judge: TrainedJudge, battles: Any, order: Order = "both") -> tuple[Probabilities, Cut | None]:
+def predict_in_order(
+    judge: TrainedJudge, battles: Any, order: Order = "both"
+) -> tuple[Probabilities, TruncationReport | None]:
     """Predict how people vote, in one order of the responses or in both.
 
     Args:

@@ -26,7 +26,7 @@ from votecast.splits import Folds, PromptHashes
 from votecast.types import Probabilities, Progress, Run, no_progress
 
 if TYPE_CHECKING:
-    from votecast.text.truncation import Cut
+    from votecast.text.truncation import TruncationReport
 
 BATCH_ROWS = 1024
 """Rows that are predicted at once: memory stays flat whatever the number of rows."""
@@ -147,7 +147,7 @@ class TrainedJudge:
         """
         return self.predict_with_truncation(battles)[0]
 
-    def predict_with_truncation(self, battles: Any) -> tuple[Probabilities, Cut | None]:
+    def predict_with_truncation(self, battles: Any) -> tuple[Probabilities, TruncationReport | None]:
         """Predict, and report how much of the texts was truncated: `predict_proba` and `truncation` in one pass."""
         battles = as_battles(battles)
         found = []
@@ -160,7 +160,7 @@ class TrainedJudge:
         known = [cut for _, cut in found if cut is not None]
         return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
 
-    def truncation(self, battles: Any) -> Cut | None:
+    def truncation(self, battles: Any) -> TruncationReport | None:
         """Count how much of the texts this judge truncates, without predicting.
 
         Args:
@@ -231,7 +231,7 @@ class TrainedJudge:
         judge.figures, judge.notes = found.config["figures"], found.config["notes"]
         return judge
 
-    def _predict(self, battles: Battles) -> tuple[Probabilities, Cut | None]:
+    def _predict(self, battles: Battles) -> tuple[Probabilities, TruncationReport | None]:
         members, calibrator = self.fitted.members, self.fitted.calibrator
         prepared = members[0].prepare(battles)
         raw = np.asarray(sum(member.predict(prepared) for member in members)) / len(members)  # (n, 3)

@@ -16,7 +16,7 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.models.base import Model, Prepared
 from votecast.models.registry import family
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Probabilities, Run
 
 _LEAST = 1e-9
@@ -101,7 +101,7 @@ class AverageModel(Model[PreparedMembers]):
         """Prepare battles for each member."""
         return PreparedMembers(tuple(member.prepare(battles) for member in self.members))
 
-    def truncation(self, prepared: PreparedMembers) -> Cut | None:
+    def truncation(self, prepared: PreparedMembers) -> TruncationReport | None:
         """Return what was truncated by the first member that truncates."""
         found = (member.truncation(part) for member, part in zip(self.members, prepared.parts, strict=True))
         return next((cut for cut in found if cut is not None), None)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     from votecast.calibration.score_link import Link
-    from votecast.text.truncation import Cut
+    from votecast.text.truncation import TruncationReport
 
     P = TypeVarWithDefault("P", default=Any)
 else:
@@ -137,7 +137,7 @@ class Model(ABC, Generic[P]):
         """Return a model that predicts from the shown order alone; itself unless it averages both orders."""
         return self
 
-    def truncation(self, prepared: P) -> Cut | None:  # noqa: ARG002
+    def truncation(self, prepared: P) -> TruncationReport | None:  # noqa: ARG002
         """Return what was truncated of each battle; None for a family that reads whole texts."""
         return None
 

@@ -21,7 +21,7 @@ from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import SWAPPED, PairNetwork, Pooling, pool, type_inputs
 from votecast.models.neural.settings import NeuralSettings, OffsetSettings
 from votecast.text.encoder import Encoded
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Probabilities
 
 
@@ -177,10 +177,10 @@ class SiameseModel(NeuralModel):
         """Return (prompt, A) and (prompt, B) of each battle."""
         return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
 
-    def truncation(self, prepared: NeuralPrepared) -> Cut:
+    def truncation(self, prepared: NeuralPrepared) -> TruncationReport:
         """Return what was truncated of the prompt beside A, of A and of B."""
         one, two = (part.cut for part in self.encode_battles(prepared))
-        return Cut.of_answers(one, two)
+        return TruncationReport.of_answers(one, two)
 
     def wrap(self, backbone: Any) -> PairNetwork:
         """Make the network with the head that the settings name."""

@@ -17,7 +17,7 @@ from votecast.text.sequences import Sequences
 def token_batches(
     lengths: NDArray[np.int64], *, budget: int, most: int | None = None, multiple: int = 8
 ) -> list[NDArray[np.int64]]:
-    """Cut rows into batches of similar length that stay within a number of tokens, padding counted.
+    """Divide rows into batches of similar length that stay within a number of tokens, padding counted.
 
     The make-up depends on the lengths only. A row longer than the budget is a batch of its own.
 
@@ -53,7 +53,7 @@ def token_batches(
 def bucketed_batches(
     costs: NDArray[np.int64], *, rows: int, seed: int, epoch: int, window: int = 50
 ) -> list[NDArray[np.int64]]:
-    """Cut rows into training steps: random make-up, yet rows of similar length together.
+    """Divide rows into training steps: random make-up, yet rows of similar length together.
 
     The rows are shuffled; within each window of `window` steps they are sorted by length and cut into steps, and the
     steps are shuffled. Every row comes once an epoch, and every step but the last has exactly `rows` rows, as with
@@ -94,7 +94,7 @@ def bucketed_batches(
 def length_groups(
     costs: NDArray[np.int64], *, rows: int, group: int, seed: int, epoch: int
 ) -> list[list[NDArray[np.int64]]]:
-    """Cut rows into training steps that go from short rows to long ones, in groups of similar length.
+    """Divide rows into training steps that go from short rows to long ones, in groups of similar length.
 
     The rows are sorted by length, rows of one length in random order, and cut into groups; each group is shuffled and
     divided evenly into steps, so that no step of a few rows moves the weights as far as a full one. Every row comes
@@ -229,7 +229,7 @@ def worth_sharing(sequences: Sequences) -> SharedPrefixes | None:
 
 
 def grouped_batches(shared: SharedPrefixes, lengths: Ints, *, budget: int) -> list[Ints]:
-    """Cut rows into batches within a number of tokens, those of one group together; prefixes count once.
+    """Divide rows into batches within a number of tokens, those of one group together; prefixes count once.
 
     Args:
         shared: The groups of the rows.

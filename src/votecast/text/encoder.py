@@ -21,7 +21,7 @@ from votecast.text.sequences import Counts, Kept, Pieces, Sequences, Slot, assem
 from votecast.text.settings import TextSettings
 from votecast.text.templates import Frames, Layout, assemble_chat, middle
 from votecast.text.tokenization import Keep, Tokenized, TokenizeOptions, Tokenizer, tokenize_texts
-from votecast.text.truncation import Cut, Mask, Room, TurnTable, plan
+from votecast.text.truncation import Mask, Room, TruncationReport, TurnTable, plan
 
 Turns = Sequence[str | None]
 
@@ -127,7 +127,7 @@ def encode_whole(
         texts: The texts of each part, one a row.
         layout: What stands around them.
         tokenizer: The tokenizer.
-        settings: Cut and budget.
+        settings: TruncationReport and budget.
 
     Returns:
         The sequences, and tokens of each part kept and before the cut, shape (n, parts). A token belongs to the part
@@ -171,7 +171,7 @@ def _unseen(found: Tokenized, edges: Counts, keep: Keep) -> Counts:
     return np.asarray(np.ceil(shares * found.hidden[:, None] - 1e-9), np.int64)
 
 
-__all__ = ["Cut", "Encoded", "TextEncoder", "TokenizedBattles"]
+__all__ = ["Encoded", "TextEncoder", "TokenizedBattles", "TruncationReport"]
 
 _LEAST = 8
 
@@ -214,7 +214,7 @@ class Encoded:
     """
 
     sequences: Sequences
-    cut: Cut
+    cut: TruncationReport
 
 
 class TextEncoder:
@@ -352,8 +352,8 @@ class TextEncoder:
         return TokenizeOptions(keep, self.settings.max_length, spans=keep == "ends", specials=self.settings.raw_cell)
 
 
-def _cut(kept: Counts, full: Counts, side: Sequence[int]) -> Cut:
+def _cut(kept: Counts, full: Counts, side: Sequence[int]) -> TruncationReport:
     """Put what concerns the parts of a sequence where prompt, A and B stand in a report."""
-    cut = Cut(np.zeros((len(kept), 3), np.int64), np.zeros((len(kept), 3), np.int64))
+    cut = TruncationReport(np.zeros((len(kept), 3), np.int64), np.zeros((len(kept), 3), np.int64))
     cut.kept[:, list(side)], cut.full[:, list(side)] = kept, full
     return cut

@@ -1,6 +1,6 @@
 """Choose the tokens of a battle that stay when there are more than `max_length`.
 
-The encoder calls `plan`; judges report the result as `Truncation`.
+The encoder calls `plan`; judges report the result as `TruncationReport`.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ PARTS = ("prompt", "a", "b")
 
 
 @dataclass(frozen=True)
-class Cut:
+class TruncationReport:
     """Tokens of prompt and answers before and after a cut.
 
     Args:
@@ -292,7 +292,7 @@ class Cut:
         full: Tokens there were, shape (n, 3).
 
     Example:
-        >>> cut = Cut(np.array([[2, 3, 3], [1, 1, 1]]), np.array([[4, 3, 6], [1, 1, 1]]))
+        >>> cut = TruncationReport(np.array([[2, 3, 3], [1, 1, 1]]), np.array([[4, 3, 6], [1, 1, 1]]))
         >>> cut.rows_cut, cut.to_dict()
         (1, {'rows': 2, 'rows_cut': 1, 'kept': {'prompt': 0.6, 'a': 1.0, 'b': 0.571}})
     """
@@ -301,7 +301,7 @@ class Cut:
     full: NDArray[np.int64]
 
     @classmethod
-    def concat(cls, parts: Sequence[Cut]) -> Cut:
+    def concat(cls, parts: Sequence[TruncationReport]) -> TruncationReport:
         """The rows of all parts, one part after the other."""
         empty = np.zeros((0, 3), np.int64)
         return cls(
@@ -310,7 +310,7 @@ class Cut:
         )
 
     @classmethod
-    def of_answers(cls, a: Cut, b: Cut) -> Cut:
+    def of_answers(cls, a: TruncationReport, b: TruncationReport) -> TruncationReport:
         """One report of two sequences a battle, (prompt, A) and (prompt, B); the prompt's is that of the shorter."""
         kept, full = a.kept + b.kept, a.full + b.full
         kept[:, 0], full[:, 0] = np.minimum(a.kept[:, 0], b.kept[:, 0]), a.full[:, 0]
@@ -319,10 +319,10 @@ class Cut:
     def __len__(self) -> int:
         return len(self.full)
 
-    def take(self, indices: ArrayLike) -> Cut:
+    def take(self, indices: ArrayLike) -> TruncationReport:
         """The rows at these positions, in this order."""
         rows = np.asarray(indices, np.int64)
-        return Cut(self.kept[rows], self.full[rows])
+        return TruncationReport(self.kept[rows], self.full[rows])
 
     @property
     def cut(self) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from votecast.reports.audit import Audit, audit_judge
 from votecast.reports.audit import audit_rows as rows_module
 from votecast.reports.audit.audit_result import as_json
 from votecast.reports.audit.audit_rows import NO_HASHES, NO_JUDGE, NO_PROMPTS
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Probabilities, swap_columns
 
 World = tuple[Battles, Probabilities]
@@ -239,11 +239,11 @@ def test_what_was_cut_is_told_and_sliced(world: World) -> None:
     battles, p = _some(world, 400)
 
     class Short(Knowing):
-        def predict_with_truncation(self, shown: Any) -> tuple[Probabilities, Cut]:
+        def predict_with_truncation(self, shown: Any) -> tuple[Probabilities, TruncationReport]:
             full = np.column_stack(
                 [[len(text) for text in shown.text(name)] for name in ("prompt", "response_a", "response_b")]
             )
-            return self.predict_proba(shown), Cut(np.minimum(full, [10**6, 500, 500]), full)
+            return self.predict_proba(shown), TruncationReport(np.minimum(full, [10**6, 500, 500]), full)
 
     audit = audit_judge(Short(battles, p), battles, draws=20)
     longest = np.maximum(

@@ -1,4 +1,4 @@
-"""Cut a stream of bytes into blocks of whole records, so that each block can be parsed on its own."""
+"""Divide a stream of bytes into blocks of whole records, so that each block can be parsed on its own."""
 
 from __future__ import annotations
 

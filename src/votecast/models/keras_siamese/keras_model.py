@@ -42,7 +42,7 @@ from votecast.models.keras_siamese.settings import KerasSiameseSettings
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import TextEncoder
 from votecast.text.sequences import Sequences
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.training.tracking import Record
 from votecast.types import Probabilities, Run
 
@@ -95,10 +95,10 @@ class KerasSiameseModel(Model[KerasPrepared]):
         """Tokenize battles once, for both orders and all folds."""
         tokens = self.text.tokenize(as_battles(battles))
         a, b = self.text.answers(tokens, "a"), self.text.answers(tokens, "b")
-        cut = Cut(np.maximum(a.cut.kept, b.cut.kept), np.maximum(a.cut.full, b.cut.full))
+        cut = TruncationReport(np.maximum(a.cut.kept, b.cut.kept), np.maximum(a.cut.full, b.cut.full))
         return KerasPrepared(a.sequences, b.sequences, cut)
 
-    def truncation(self, prepared: KerasPrepared) -> Cut:
+    def truncation(self, prepared: KerasPrepared) -> TruncationReport:
         """Return what was truncated of each battle."""
         return prepared.cut
 

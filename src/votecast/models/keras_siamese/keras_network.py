@@ -16,7 +16,7 @@ from votecast.models.keras_siamese.keras_backbone import Backbone
 from votecast.models.keras_siamese.settings import KerasSiameseSettings, LearningSettings, Pooling
 from votecast.text.batching import token_batches
 from votecast.text.sequences import Sequences
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import CLASSES, Probabilities, swap_columns
 
 _SWAPPED = [1, 0, 2]
@@ -39,7 +39,7 @@ class KerasPrepared:
 
     a: Sequences
     b: Sequences
-    cut: Cut
+    cut: TruncationReport
 
     def __len__(self) -> int:
         return len(self.a)

@@ -36,7 +36,7 @@ from votecast.models.stacking import inner_folds
 from votecast.text.encoder import Encoded, TextEncoder
 from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
 from votecast.training.tracking import Record
@@ -165,7 +165,7 @@ class NeuralModel(Model[NeuralPrepared]):
             return prepared
         return replace(prepared, for_offset=offset_model(self.offset_settings, self.seed).prepare(battles))
 
-    def truncation(self, prepared: NeuralPrepared) -> Cut:
+    def truncation(self, prepared: NeuralPrepared) -> TruncationReport:
         """Return what was truncated of each battle."""
         return self.encode_battles(prepared)[0].cut
 

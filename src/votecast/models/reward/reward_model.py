@@ -41,7 +41,7 @@ from votecast.text.encoder import Encoded, TextEncoder
 from votecast.text.sequences import Sequences
 from votecast.text.settings import TextSettings
 from votecast.text.tokenization import Tokenizer
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Probabilities, Run
 
 LINK = "link.json"
@@ -190,10 +190,10 @@ class RewardModel(CausalModel):
         """Return (prompt, A) and (prompt, B) of each battle."""
         return self.text.answers(prepared.tokens, "a"), self.text.answers(prepared.tokens, "b")
 
-    def truncation(self, prepared: NeuralPrepared) -> Cut:
+    def truncation(self, prepared: NeuralPrepared) -> TruncationReport:
         """Return what was truncated of the prompt beside A, of A and of B."""
         one, two = (part.cut for part in self.encode_battles(prepared))
-        return Cut.of_answers(one, two)
+        return TruncationReport.of_answers(one, two)
 
     def fit(
         self,

@@ -19,7 +19,7 @@ from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.reward.score_cache import ScoreCache
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 
 if TYPE_CHECKING:
     from votecast.models.reward.reward_model import RewardModel
@@ -80,7 +80,7 @@ class AnswerScores:
 
     scores: NDArray[np.float64]
     reasons: dict[int, str]
-    cut: Cut
+    cut: TruncationReport
 
 
 def score_answers(
@@ -110,7 +110,7 @@ def score_answers(
     if reasons:
         scores[list(reasons)] = np.nan
     kept = np.array([row not in reasons for row in rows.tolist()], dtype=np.bool_)
-    cut = Cut.concat([Cut.of_answers(pair[0].cut, pair[1].cut) for _, pair in parts])
+    cut = TruncationReport.concat([TruncationReport.of_answers(pair[0].cut, pair[1].cut) for _, pair in parts])
     return AnswerScores(scores, reasons, cut.take(np.flatnonzero(kept)))
 
 

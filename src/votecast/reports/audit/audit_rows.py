@@ -24,7 +24,7 @@ from votecast.metrics.checks import check_probabilities, check_rows
 from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.reports.audit.findings import ClusterSums
-from votecast.text.truncation import Cut
+from votecast.text.truncation import TruncationReport
 from votecast.types import Floats, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000
@@ -63,7 +63,7 @@ class AuditRows:
     sums: ClusterSums
     binary: bool
     has_texts: bool
-    cut: Cut | None
+    cut: TruncationReport | None
     leaks: int | None
     notes: tuple[str, ...]
 
@@ -139,7 +139,7 @@ def predict_audit_rows(judge: Any, votes: Any, *, allow_leak: bool, draws: int, 
     targets, weights = battles.targets(), battles.weights()
     has_texts = any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
     leaks, notes = _count_leaks(judge, battles, has_texts=has_texts, allow=allow_leak)
-    cut: Cut | None = None
+    cut: TruncationReport | None = None
     if isinstance(judge, Predictions):
         p = judge.on(battles)
     elif hasattr(judge, "predict_with_truncation"):
