@@ -71,7 +71,7 @@ def make_files() -> dict[str, bytes]:
     ]
     speech = {"chosen": {"from": "gpt", "value": "Yes"}, "rejected": {"from": "gpt", "value": "no"}}
     speech["conversations"] = [{"from": "human", "value": "Hi"}]  # type: ignore[assignment]
-    answers = ("a longer answer with reasons", "No.", "- one\n- two", "", "Because **that** is so.")
+    answers = ("a longer answer with reasons", "No.", "- one\n- two", "Yes.", "Because **that** is so.")
     plain, jsonl = sheet(few), lines(few)
     files = {
         "lmsys.csv": sheet(lmsys),
@@ -130,6 +130,7 @@ def make_files() -> dict[str, bytes]:
     return files
 
 
+TINY = "--small --rows 64 --model.training.batch_size 8 --train votes.csv"
 SMALL = "baseline --small --model.trees.rounds 20 --train votes.csv"
 START = f"""simulate --rows 400 --seed 5 --out votes.csv
         simulate --rows 200 --seed 6 --out new.csv
@@ -151,7 +152,7 @@ SCRIPTS = {
     "neural": """
         simulate --rows {70|8} --seed 11 --start {} --out votes{}.csv
         ask bundled:encoder votes8.csv
-        train cross_encoder --small --rows 48 --train votes70.csv --out judge
+        train cross_encoder --small --rows 48 --model.training.batch_size 8 --train votes70.csv --out judge
         ask judge votes8.csv
         score --model recipe:internlm2_reward --small --input votes70.csv --out s.csv
         link --scores s.csv --votes votes70.csv --out link
@@ -203,7 +204,8 @@ SCRIPTS = {
         evaluate --judge one --input votes.csv
         evaluate --judge one --input votes.csv --allow-leak --draws 0
         report --input votes.csv --out votes.html
-        report --{{judge one|predictions p.csv}} --input new.csv --draws 50 --out audit{{}}.html""",
+        report --judge one --input new.csv --draws 50 --out judge.html
+        report --predictions p.csv --input new.csv --draws 50 --out file.html""",
     "reward": """
         simulate --rows {80|20} --seed 5 --start {} --out votes{}.csv
         score --model recipe:internlm2_reward --small --input votes80.csv --out s.csv
@@ -219,17 +221,20 @@ SCRIPTS = {
         predict --input pairs20.csv pairs21.csv --limit 700 --out two/""",
     "ray": """
         simulate --rows 1100 --seed 20 --no-votes --out pairs.csv
-        predict --input pairs.csv --part-rows 1024 --out ray/ --engine {ray --num-actors 1|local} --overwrite""",
+        predict --input pairs.csv --part-rows 1024 --out local/
+        predict --input pairs.csv --part-rows 1024 --out ray/ --engine ray --num-actors 1""",
     "files": """
         simulate --rows 200 --seed 5 --out votes.csv
         inspect votes.csv
         convert votes.csv v.{jsonl|parquet|arrow|csv} --format votecast
-        convert votes.csv w.csv --format wsdm
+        make wsdm.csv
+        convert {votes|wsdm}.csv w.{}.csv --format wsdm
         convert votes.csv l.parquet --format lmsys
         convert {v.parquet|v.arrow|v.csv|l.parquet} {}.back.jsonl
         convert votes.csv sampled.jsonl --sample 0.2 --seed 3
         make candidates.jsonl
-        rerank --input candidates.jsonl --{all|top 2} --out best_{}.jsonl
+        rerank --input candidates.jsonl --all --out best.jsonl
+        rerank --input candidates.jsonl --top 2 --out best.parquet
         recipes""",
     "formats": """
         make FILES
@@ -238,23 +243,25 @@ SCRIPTS = {
         convert FILES {}.kept.jsonl --bad-rows quarantine --quarantine {}.bad.jsonl
         ask default FILES
         stdin rows.jsonl predict --input - --out piped.csv""".replace("FILES", f"{{{'|'.join(make_files())}}}"),
-    "neural_tools": """
+    "neural_tools": f"""
         simulate --rows 100 --seed 3 --out votes.csv
-        train gemma2_9b_qlora --small --rows 64 --train votes.csv --out judge
+        train gemma2_9b_qlora {TINY} --out judge
         merge --judge judge --out merged
-        train cross_encoder --small --rows 64 --train votes.csv --out whole
-        kill .killed.work/**/*.safetensors train cross_encoder --small --rows 64 --train votes.csv --out killed
-        train cross_encoder --small --rows 64 --train votes.csv --out killed --resume
-        ask {judge|merged|whole|killed} votes.csv
-        predict --judge whole --input votes.csv --precision {bf16|int8} --out {}.csv
+        train cross_encoder {TINY} --out whole
+        kill .killed.work/**/*.safetensors train cross_encoder {TINY} --out killed
+        train cross_encoder {TINY} --out killed --resume
+        ask {{judge|merged|whole|killed}} votes.csv
+        predict --judge whole --input votes.csv --precision {{bf16|int8}} --out {{}}.csv
         calibrate --judge whole --method vector --out calibrated
+        import whole/members/0 whole/members/1 --labels a,b,tie --max-length 128 --out imported
+        ask imported votes.csv
         export --judge whole --out onnx""",
 }
 RECIPES = "cross_encoder deberta_v3_large gemma2_9b_qlora internlm2_reward llama31_8b_lora minilm siamese"
 SCRIPTS |= {
     f"recipe_{name}": f"""
         simulate --rows 200 --seed 3 --out votes.csv
-        train {name} --small --rows {160 if "reward" in name else 64} --train votes.csv --out judge
+        train {name} {TINY.replace("64", "160") if "reward" in name else TINY} --out judge
         predict --judge judge --input votes.csv --limit 16 --out p.csv"""
     for name in f"{RECIPES} siamese_keras smollm2_lora smollm2_reward".split()
 }
