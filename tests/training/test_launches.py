@@ -66,7 +66,7 @@ def alone(place: Path) -> Path:
 def check_voice(out: str, err: str, commands: int) -> None:
     """One process has spoken."""
     assert out.count("log loss ") == out.count("\njudge ") == commands
-    assert err.count("read ") == err.count("cut: ") == commands
+    assert err.count("read ") == err.count("truncated: ") == commands
     assert "WARNING" not in err
 
 

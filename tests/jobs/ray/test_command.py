@@ -63,7 +63,7 @@ def test_stopped_and_resumed_it_gives_the_bytes_of_one_process(folder: Path) -> 
     child = command(folder, "--out", "out/", "--engine", "ray", "--resume", "--json", "-")
     said, complaints = child.communicate(timeout=300)
     assert child.returncode == 0, complaints
-    assert "rows had been forecast by an earlier run" in complaints
+    assert "rows were predicted by an earlier run" in complaints
     assert "core_worker" not in complaints
     assert '"rows": 32773' in said
     near = command(folder, "--out", "near")
