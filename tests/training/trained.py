@@ -54,5 +54,6 @@ if __name__ == "__main__":
     network = Small(dropout=settings.pop("dropout", 0.0))
     train_network(network, numbers(), numbers(30, seed=1), TrainingSettings(**settings), seed=1, run=Run(folder))
     save_file(network.state_dict(), folder / f"weights-{os.environ.get('RANK', 0)}.safetensors")
-    if torch.distributed.is_initialized():  # else a thread of gloo may abort the process while it ends
+    if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        os._exit(0)  # torch's own threads race with its destructors here, and may abort a process that is done
