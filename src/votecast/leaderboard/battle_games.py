@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from votecast.data.answer_pairs import by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.formats.textless import Names
+from votecast.data.formats.plain import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
 from votecast.data.row_checks import ReadReport
