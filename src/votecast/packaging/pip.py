@@ -104,20 +104,14 @@ class TargetMachine:
 
 @dataclass(frozen=True)
 class Pip:
-    """pip of this Python, for a target.
-
-    Args:
-        target: What the wheels are for.
-        log: File that keeps the output of a failure.
-        find_links: Folders or pages to look for wheels in, beside the index.
-        no_index: Whether to use no index.
+    """pip of this Python for a target, looking for wheels as `pack` does.
 
     Raises:
         ConfigError: If the places cannot hold a wheel.
     """
 
     target: TargetMachine
-    log: Path
+    log: Path  # keeps the output of a failure
     find_links: Sequence[str] = ()
     no_index: bool = False
 

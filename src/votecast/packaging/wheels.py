@@ -33,14 +33,7 @@ _DIST_INFO = ("METADATA", "entry_points.txt", "licenses/LICENSE", "licenses/NOTI
 def collect_wheels(
     folder: Path, needs: Needs, pip: Pip, *, without: Sequence[str] = (), versions: Versions = "here"
 ) -> dict[str, str]:
-    """Fill a folder with votecast's own wheel and the packages that a judge needs.
-
-    Args:
-        folder: The folder.
-        needs: What the judge needs.
-        pip: Resolves and downloads.
-        without: Packages that the target has; what only they need is left out too.
-        versions: Whether to keep to the versions installed here, with which the judge was tested.
+    """Fill a folder with votecast's own wheel and the packages that a judge needs; see `pack` for the options.
 
     Returns:
         Package -> version, of all that were downloaded.

@@ -138,14 +138,7 @@ def build_app(
 
 
 class Routes:
-    """The routes of one service; FastAPI takes their summaries from the docstrings.
-
-    Args:
-        pool: The judges.
-        settings: The limits.
-        in_flight: Counts the requests in flight.
-        metrics: The metrics to show.
-    """
+    """The routes of one service; FastAPI takes their summaries from the docstrings."""
 
     def __init__(self, pool: Pool, settings: ServiceSettings, in_flight: InFlight, metrics: Metrics) -> None:
         self._pool, self._settings, self._in_flight, self._metrics = pool, settings, in_flight, metrics

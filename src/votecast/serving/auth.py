@@ -27,10 +27,7 @@ _HOST: Final = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 
 
 def read_key(path: Path | None) -> str | None:
-    """Read the API key from a file, else from the environment; None if there is none.
-
-    Args:
-        path: File whose one line is the key.
+    """Read the API key from a file of one line, else from the environment; None if there is none.
 
     Raises:
         ConfigError: If the file cannot be read, or the key is invalid.
@@ -58,14 +55,7 @@ def read_key(path: Path | None) -> str | None:
 
 
 def check_host(host: str, key: str | None) -> None:
-    """Refuse to listen for other machines without a key.
-
-    Raises:
-        ConfigError: If the host is not loopback and there is no key.
-
-    Example:
-        >>> check_host("127.0.0.1", None)
-    """
+    """Raise a `ConfigError` if other machines can reach the host and there is no key."""
     if key is None and not is_loopback(host):
         raise ConfigError(
             f"--host {host} can be reached from other machines, and no key guards the service; give one by "
@@ -94,9 +84,6 @@ class Guard:
 
     Without a key the service is on loopback, and a page of another site must not reach it through a name that it lets
     point there (DNS rebinding): only names of loopback are answered.
-
-    Args:
-        key: The key; None if there is none.
     """
 
     def __init__(self, key: str | None) -> None:

@@ -34,11 +34,7 @@ _ORDERS: Final[tuple[Order, Order]] = ("both", "given")
 
 
 class JudgeRunner:
-    """A judge under its name in a service.
-
-    Args:
-        judge: The judge, fitted.
-        name: Its name in requests.
+    """A fitted judge under its name in requests.
 
     Example:
         >>> judge = JudgeRunner(load_judge("bundled:baseline"), "mine")
@@ -52,12 +48,7 @@ class JudgeRunner:
 
     @classmethod
     def load(cls, name: str, place: str, *, precision: str | None = None) -> Self:
-        """Load a judge.
-
-        Args:
-            name: Its name in requests.
-            place: Its folder or name.
-            precision: Precision of a neural judge; None for its own.
+        """Load a judge from its folder or name; a precision is for neural judges.
 
         Raises:
             ArtifactError: If there is no such judge, or it is damaged.

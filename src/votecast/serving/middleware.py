@@ -20,12 +20,8 @@ from votecast.serving.request_errors import DrainingError, RequestError, error_r
 from votecast.serving.request_limits import ClientDisconnectedError, Headers, InFlight
 from votecast.serving.telemetry import Metrics, RequestLog, RequestRecord
 
-RECORD: Final = "votecast.record"
-"""Key of a request's scope under which its `RequestRecord` is."""
-
-HEALTH: Final = "/health"
-"""The route that needs no key."""
-
+RECORD: Final = "votecast.record"  # key of a request's scope under which its `RequestRecord` is
+HEALTH: Final = "/health"  # the route that needs no key
 STATIC: Final = "/static"
 
 _CLIENT_LEFT: Final = 499  # status in the log if the client disconnected before the response
@@ -46,11 +42,7 @@ _SECURE: Final[Headers] = [
 
 
 def with_security_headers(headers: Headers, *, closes: bool) -> Headers:
-    """Add the headers that all responses carry.
-
-    Args:
-        headers: Those of the response.
-        closes: Whether the connection ends with the response.
+    """Add the headers that all responses carry; `closes` ends the connection.
 
     Example:
         >>> (b"cache-control", b"no-store") in with_security_headers([(b"content-type", b"text/plain")], closes=False)

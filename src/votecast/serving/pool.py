@@ -47,10 +47,6 @@ class Pool:
         settings: How many workers, and the sizes of batches.
         metrics: Counts batches and lost workers.
 
-    Attributes:
-        failure: Why the judges cannot be loaded, in one line; empty while they may be.
-        workers: The worker processes.
-
     Example:
         >>> async def ask() -> str:
         ...     pool = Pool({"mine": "bundled:baseline"}, ServiceSettings(workers=1))
@@ -66,7 +62,7 @@ class Pool:
 
     def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, metrics: Metrics | None = None) -> None:
         self.state: State = "loading"
-        self.failure = ""
+        self.failure = ""  # why the judges cannot be loaded, in one line
         self.workers = WorkerGroup(judges, settings, self)
         self._settings, self._metrics = settings, metrics or Metrics()
         self._queues = {name: RowQueue(settings.batch_tokens, settings.batch_wait) for name in judges}
@@ -108,11 +104,11 @@ class Pool:
         order: Literal["both", "given"] = "both",
         explain: bool = False,
     ) -> list[dict[str, Any]]:
-        """Predict battles.
+        """Predict battles; those without an id get their position.
 
         Args:
             judge: Name of the judge.
-            battles: Checked battles, as JSON has them; those without an id get their position.
+            battles: Checked battles, as JSON has them.
             order: Average over both orders, or predict for the given order alone.
             explain: Whether to return the predictions of both orders, and reasons.
 
@@ -265,9 +261,10 @@ class Pool:
         return batch, asyncio.get_running_loop().time() - batch.begun
 
     def _kill_hung(self, worker: WorkerProcess) -> None:
-        logger.error("worker %d gave no answer within %g s and is replaced", worker.pid, self._settings.timeout)
+        pid, timeout = worker.process.pid, self._settings.timeout
+        logger.error("worker %d gave no answer within %g s and is replaced", pid, timeout)
         worker.is_hung = True
-        worker.kill()
+        worker.process.kill()
 
 
 def size_of(battle: Mapping[str, Any]) -> int:

@@ -28,12 +28,8 @@ _COLUMNS: Final = ("score", "low", "high", "rank", "rank_low", "rank_high", "bat
 def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[dict[str, object]]]:
     """Return the candidates, and each pair of different ones as a battle, in the order of `votecast rerank`.
 
-    Args:
-        body: The request.
-        body_bytes: Longest body of a request.
-
     Raises:
-        InvalidRequestError: If the pairs hold many times what a request may, since each of them holds the prompt.
+        InvalidRequestError: If the pairs hold many times what a request may (`body_bytes`): each holds the prompt.
 
     Example:
         >>> row, battles = pair_candidates(RerankRequest(prompt="Why?", candidates=["So.", "Because.", "So."]), 1000)
@@ -56,12 +52,7 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
 
 
 def rank_candidates(row: Candidates, predictions: Sequence[dict[str, Any]]) -> dict[str, object]:
-    """Order the candidates, best first, each with its expected win rate against the others.
-
-    Args:
-        row: The candidates.
-        predictions: The prediction of each pair.
-    """
+    """Rank the candidates by their expected win rates, from the prediction of each pair."""
     p = np.array([[each["probabilities"][name] for name in CLASSES] for each in predictions])
     p = p.reshape(-1, len(CLASSES))  # (pairs, 3), also without a pair
     (ranking,) = rank_group([row], PairPredictions([str(place) for place in range(len(p))], p, {}))
@@ -78,9 +69,6 @@ def rank_candidates(row: Candidates, predictions: Sequence[dict[str, Any]]) -> d
 
 def rank_games(body: LeaderboardRequest) -> dict[str, object]:
     """Rank models by games; if some never met the others, the largest group that did is ranked.
-
-    Args:
-        body: The games; each is a unit of its own.
 
     Raises:
         InvalidRequestError: If they cannot be ranked.

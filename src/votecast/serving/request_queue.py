@@ -22,11 +22,7 @@ _PARTS: Final = 4  # batches made of all that waits for a slow judge: a late row
 
 
 class PendingRequest:
-    """The rows of one request, whose answers are returned together.
-
-    Args:
-        rows: Number of battles.
-    """
+    """The rows of one request, whose answers are returned together."""
 
     def __init__(self, rows: int) -> None:
         self.done: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
@@ -57,23 +53,14 @@ class PendingRequest:
 
 @dataclass(eq=False, slots=True)
 class QueuedRow:
-    """One battle of a request.
-
-    Args:
-        request: The request.
-        place: Its position in the request.
-        body: The battle and its options, packed for a worker.
-        tokens: About how many tokens the judge reads of it.
-        since: When it came, by the clock of the event loop.
-        tries: Workers that died over it.
-    """
+    """One battle of a request, at a place among its rows."""
 
     request: PendingRequest
     place: int
-    body: bytes
-    tokens: int
-    since: float
-    tries: int = 0
+    body: bytes  # the battle and its options, packed for a worker
+    tokens: int  # about how many the judge reads
+    since: float  # when it came, by the clock of the event loop
+    tries: int = 0  # workers that died over it
 
 
 def count_tokens(body: bytes, most: int | None = None) -> int:

@@ -41,7 +41,7 @@ def serve(
         judges: Name of each judge, and its folder or name.
         settings: The address and the limits.
         key: The API key of requests; required on any host but loopback.
-        announce: Called with a line when the service listens, is ready and has stopped.
+        announce: Receives a line when the service listens, is ready and has stopped.
 
     Raises:
         ConfigError: If the host is not of this machine, or needs a key.
@@ -83,12 +83,7 @@ def serve(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket that listens.
-
-    Raises:
-        ConfigError: If the host is not of this machine.
-        ServiceError: If the port is in use or not allowed.
-    """
+    """Open a socket that listens, or raise what to change."""
     name = "127.0.0.1" if host == "localhost" else host.strip("[]")
     address: tuple[object, ...] = (name, port)
     try:

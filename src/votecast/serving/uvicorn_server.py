@@ -72,27 +72,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 class GracefulServer(uvicorn.Server):
-    """A server that a first signal stops gracefully and a second one at once.
+    """A server that a first signal stops gracefully, within `drain` seconds, and a second one at once.
 
     It then accepts the connections in the backlog and no more. Every response from then on ends its connection; idle
     connections are closed after half a second, the others as soon as they are answered.
-
-    Args:
-        config: Settings of uvicorn.
-        in_flight: Counts the requests in flight.
-        listener: The socket that listens.
-        drain: Seconds that requests have to be finished.
-
-    Attributes:
-        ended_by: The second signal, if there was one.
-        unfinished: Requests that were not finished in time.
     """
 
     def __init__(self, config: uvicorn.Config, in_flight: InFlight, listener: socket.socket, drain: float) -> None:
         super().__init__(config)
         self._in_flight, self._listener, self._drain = in_flight, listener, drain
-        self.ended_by: int | None = None
-        self.unfinished = 0
+        self.ended_by: int | None = None  # the second signal
+        self.unfinished = 0  # requests that were not finished in time
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -127,7 +117,7 @@ class GracefulServer(uvicorn.Server):
             await asyncio.wait(list(self.server_state.tasks), timeout=1)
 
     async def _accept_backlog(self) -> None:
-        """Accept the connections that wait in the backlog, which closing the listener would reset."""
+        # closing the listener resets the connections that wait in its backlog
         loop = asyncio.get_running_loop()
         waiting: list[socket.socket] = []
         with socket.socket(fileno=socket.dup(self._listener.fileno())) as listener:

@@ -90,12 +90,7 @@ def _import_modules(names: Iterable[str]) -> None:
 
 
 def load_judges(order: dict[str, Any], send: Callable[[object], None]) -> dict[str, JudgeRunner]:
-    """Load judges and report the facts of each, or the reason why it cannot be loaded.
-
-    Args:
-        order: The folder or name of each judge by its name in requests, and their precision.
-        send: Sends the report.
-    """
+    """Load the judges of an order, and send the facts of each or the reason why it cannot be loaded."""
     from votecast.serving.judge_runner import JudgeRunner
 
     judges: dict[str, JudgeRunner] = {}

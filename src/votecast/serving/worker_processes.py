@@ -39,19 +39,12 @@ _THREADS: Final = (
 
 @dataclass(eq=False)
 class Batch:
-    """Rows that a worker scores.
-
-    Args:
-        judge: Name of the judge.
-        rows: The rows.
-        begun: When the worker got them, by the clock of the event loop.
-        deadline: The timer that kills a worker without an answer.
-    """
+    """Rows of one judge that a worker scores."""
 
     judge: str
     rows: list[QueuedRow]
-    begun: float
-    deadline: asyncio.TimerHandle
+    begun: float  # by the clock of the event loop
+    deadline: asyncio.TimerHandle  # kills a worker without an answer
 
     @property
     def tokens(self) -> int:
@@ -61,31 +54,18 @@ class Batch:
 
 @dataclass(eq=False)
 class WorkerProcess:
-    """One worker process.
-
-    Args:
-        process: The process.
-        reader: Reads its messages.
-        writer: Writes messages to it.
-        serves: Names of the judges it has loaded.
-        batch: The batch it scores.
-        is_hung: Whether it was killed because it gave no answer in time.
-    """
+    """One worker process, with the two ends of its socket."""
 
     process: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    serves: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()  # names of the judges it has loaded
     batch: Batch | None = None
-    is_hung: bool = False
+    is_hung: bool = False  # killed because it gave no answer in time
 
     @classmethod
     async def start(cls, threads: int) -> Self:
-        """Start a process that computes with so many threads and waits for the names of the judges.
-
-        Raises:
-            OSError: If the system has no room for a process.
-        """
+        """Start a process that computes with so many threads and waits for the names of the judges."""
         limits = dict.fromkeys(_THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
         ours, theirs = socket.socketpair()
         with theirs:
@@ -110,11 +90,6 @@ class WorkerProcess:
             raise
         return cls(process, reader, writer)
 
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self.process.pid
-
     def send(self, **message: object) -> None:
         """Send a message."""
         self.writer.write(frame(pack(message)))
@@ -124,14 +99,9 @@ class WorkerProcess:
         self.batch = batch
         self.writer.write(frame(pack_list("rows", [row.body for row in batch.rows], judge=batch.judge)))
 
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self.process.returncode is None:
-            self.process.kill()
-
     async def end(self) -> int:
         """Kill it and wait until it is gone; return its exit code."""
-        self.kill()
+        self.process.kill()  # does nothing once it has ended and was waited for
         self.writer.transport.abort()
         return await asyncio.to_thread(self.process.wait)
 
@@ -143,17 +113,12 @@ class WorkerGroup:
         judges: Name of each judge, and its folder or name.
         settings: How many workers, and how they compute.
         pool: Gets the events of the workers.
-
-    Attributes:
-        ready: The workers that have loaded the judges.
-        facts: What the judges are, by name.
-        trouble: What is wrong with the workers, in one line; empty if nothing is.
     """
 
     def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, pool: Pool) -> None:
         self.ready: list[WorkerProcess] = []
         self.facts: dict[str, ServedJudge] = {}
-        self.trouble = ""
+        self.trouble = ""  # what is wrong with the workers, in one line
         self._judges, self._settings, self._pool = dict(judges), settings, pool
         self._threads = settings.threads or max(1, usable_cores() // settings.workers)
         self._deaths = [0] * settings.workers  # of each place: workers in a row that died early or could not serve
@@ -216,7 +181,7 @@ class WorkerGroup:
         try:
             while (message := await receive_message(worker.reader)) is not None:
                 if "log" in message:
-                    logger.log(message["level"], "worker %d: %s", worker.pid, message["log"])
+                    logger.log(message["level"], "worker %d: %s", worker.process.pid, message["log"])
                 elif "judges" in message:
                     reason = self._admit_worker(place, worker, message["judges"])
                     if reason:
@@ -226,7 +191,7 @@ class WorkerGroup:
                 else:
                     self._pool.on_scored(worker, message["rows"])
         except Exception as error:
-            logger.exception("worker %d sent an invalid message and is replaced", worker.pid)
+            logger.exception("worker %d sent an invalid message and is replaced", worker.process.pid)
             reason = f"a worker sent an invalid message: {type(error).__name__}"
         finally:
             was_ready = worker in self.ready
@@ -235,7 +200,7 @@ class WorkerGroup:
             code = await asyncio.shield(self._end(worker))
             ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             if was_ready and not self._is_stopped:
-                logger.warning("worker %d is gone (%s)", worker.pid, ending)
+                logger.warning("worker %d is gone (%s)", worker.process.pid, ending)
                 self._pool.on_lost(worker)
         return reason and f"{reason} ({ending})"
 
