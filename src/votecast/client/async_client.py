@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
 from votecast.client.calls import BaseClient, Send, Steps, T, Text
-from votecast.client.service_responses import Prediction, Reranked, ServedJudge, ServedLeaderboard
+from votecast.client.service_responses import Judges, Prediction, Reranked, ServedJudge, ServedLeaderboard
 from votecast.types import Battle
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ class AsyncClient(BaseClient):
         explain: bool = False,
     ) -> Prediction:
         """Predict the vote between two responses; see `Client.compare`."""
+        options = {"judge": judge, "order": order, "explain": explain}
         battle = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        return await self._run(self._compare_steps(battle, judge=judge, order=order, explain=explain))
+        return await self._run(self._post(Prediction, "/v1/compare", **battle, **options))
 
     async def compare_batch(
         self,
@@ -60,13 +61,14 @@ class AsyncClient(BaseClient):
         explain: bool = False,
     ) -> list[Prediction]:
         """Predict any number of votes, in order; see `Client.compare_batch`."""
-        return await self._run(self._compare_batch_steps(battles, judge=judge, order=order, explain=explain))
+        return await self._run(self._compare_batch(battles, judge=judge, order=order, explain=explain))
 
     async def rerank(
         self, prompt: Text, candidates: Sequence[Text], *, id: str | None = None, judge: str | None = None
     ) -> Reranked:
         """Rank several responses to one prompt, best first; see `Client.rerank`."""
-        return await self._run(self._rerank_steps(id=id, prompt=prompt, candidates=list(candidates), judge=judge))
+        body = {"id": id, "prompt": prompt, "candidates": list(candidates), "judge": judge}
+        return await self._run(self._post(Reranked, "/v1/rerank", **body))
 
     async def leaderboard(
         self,
@@ -75,15 +77,15 @@ class AsyncClient(BaseClient):
         method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
     ) -> ServedLeaderboard:
         """Rank models by votes, or by predictions of votes; see `Client.leaderboard`."""
-        return await self._run(self._leaderboard_steps(games=list(games), method=method))
+        return await self._run(self._post(ServedLeaderboard, "/v1/leaderboard", games=list(games), method=method))
 
     async def judges(self) -> list[ServedJudge]:
         """List the judges of the service; see `Client.judges`."""
-        return await self._run(self._judges_steps())
+        return (await self._run(self._send(Judges, "/v1/judges"))).judges
 
     async def ready(self) -> bool:
         """Return whether the judges are loaded; False also if the service cannot be reached."""
-        return await self._run(self._ready_steps())
+        return await self._run(self._check_ready())
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -100,13 +102,13 @@ class AsyncClient(BaseClient):
         try:
             while True:
                 step = steps.send(answer)
-                answer = await (self._send(step) if isinstance(step, Send) else asyncio.sleep(step))
+                if not isinstance(step, Send):
+                    await asyncio.sleep(step)
+                    continue
+                try:
+                    answer = await self._client.request(step.method, step.url, content=step.body)
+                except self._httpx.TransportError as error:
+                    answer = error
         except StopIteration as end:
             result: T = end.value
             return result
-
-    async def _send(self, step: Send) -> object:
-        try:
-            return await self._client.request(step.method, step.url, content=step.body)
-        except self._httpx.TransportError as error:
-            return error

@@ -17,10 +17,7 @@ from votecast.client.service_responses import (
     Judges,
     Limits,
     Prediction,
-    Reranked,
     Response,
-    ServedJudge,
-    ServedLeaderboard,
 )
 from votecast.config.extras import need
 from votecast.errors import ConfigError, DataError, ServiceError
@@ -63,7 +60,8 @@ class BaseClient:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ConfigError(f"{url!r} is not the address of a service; give one such as http://127.0.0.1:8000")
-        if "@" in parts.netloc:  # error messages show the address
+        # error messages show the address
+        if "@" in parts.netloc:
             raise ConfigError("the address holds a name or key before its @, which is not allowed; give key=")
         if retries < 0 or not timeout > 0:
             raise ConfigError(f"retries is {retries} and timeout {timeout}; allowed are 0 or more, and seconds above 0")
@@ -76,36 +74,24 @@ class BaseClient:
         self._options: dict[str, Any] = {"headers": headers, "timeout": timeout, "transport": transport}
         self._limits: Limits | None = None
 
-    def _compare_steps(self, battle: Mapping[str, object], **options: object) -> Steps[Prediction]:
-        body = as_json(_given({**battle, **options}), "the battle")
-        return (yield from self._request(Prediction, "/v1/compare", body))
-
-    def _compare_batch_steps(self, battles: Iterable[object], **options: object) -> Steps[list[Prediction]]:
+    def _compare_batch(self, battles: Iterable[object], **options: object) -> Steps[list[Prediction]]:
         """Predict any number of battles, in requests that are within the limits of the service."""
         path, found = "/v1/compare/batch", list[Prediction]()
         texts = [as_json(_battle(battle, row), f"battle {row}") for row, battle in enumerate(battles)]
-        rest = as_json(_given(options), "the request")
+        rest = as_json({name: value for name, value in options.items() if value is not None}, "the request")
         if texts and self._limits is None:
-            self._limits = (yield from self._request(Judges, "/v1/judges")).limits
+            self._limits = (yield from self._send(Judges, "/v1/judges")).limits
+        # 20: more than the brackets and the name of the list need
         limits = self._limits or Limits()
         further = b"" if rest == b"{}" else b"," + rest[1:-1]
         for first, part in in_requests(texts, limits.battles, limits.body_bytes - len(rest) - 20):
             body = b'{"battles":[' + b",".join(part) + b"]" + further + b"}"
-            found += (yield from self._request(BatchResponse, path, body, first)).predictions
+            found += (yield from self._send(BatchResponse, path, body, first)).predictions
         if len(found) != len(texts):
             raise self._unexpected(path)
         return found
 
-    def _rerank_steps(self, **body: object) -> Steps[Reranked]:
-        return (yield from self._request(Reranked, "/v1/rerank", as_json(_given(body), "the request")))
-
-    def _leaderboard_steps(self, **body: object) -> Steps[ServedLeaderboard]:
-        return (yield from self._request(ServedLeaderboard, "/v1/leaderboard", as_json(body, "the request")))
-
-    def _judges_steps(self) -> Steps[list[ServedJudge]]:
-        return (yield from self._request(Judges, "/v1/judges")).judges
-
-    def _ready_steps(self) -> Steps[bool]:
+    def _check_ready(self) -> Steps[bool]:
         """Check whether the judges are loaded, without retries."""
         found = yield Send("GET", f"{self._url}/ready")
         if isinstance(found, Exception) or found.status_code == 503:
@@ -114,8 +100,14 @@ class BaseClient:
             raise self._refused(found, "/ready")
         return True
 
-    def _request(self, kind: type[R], path: str, body: bytes | None = None, first: int = 0) -> Steps[R]:
-        """Send a request and parse the response; retries are safe, since no request changes anything."""
+    def _post(self, kind: type[R], path: str, **body: object) -> Steps[R]:
+        """Send a request without the options that are None, which are left to the service."""
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._send(kind, path, as_json(given, "the request"))
+
+    def _send(self, kind: type[R], path: str, body: bytes | None = None, first: int = 0) -> Steps[R]:
+        """Send a request and parse the response."""
+        # retries are safe, since no request changes anything
         for tried in range(self._retries + 1):
             found: httpx.Response | httpx.TransportError = yield Send(
                 "GET" if body is None else "POST", self._url + path, body
@@ -219,11 +211,6 @@ def in_requests(texts: Sequence[bytes], most: int, longest: int) -> Iterator[tup
         size += len(text) + 1
     if part:
         yield len(texts) - len(part), part
-
-
-def _given(options: Mapping[str, object]) -> dict[str, object]:
-    """Drop options that are left to the service."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _battle(battle: object, row: int) -> object:

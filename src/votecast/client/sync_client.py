@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
 from votecast.client.calls import BaseClient, Send, Steps, T, Text
-from votecast.client.service_responses import Prediction, Reranked, ServedJudge, ServedLeaderboard
+from votecast.client.service_responses import Judges, Prediction, Reranked, ServedJudge, ServedLeaderboard
 from votecast.types import Battle
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ class Client(BaseClient):
         Raises:
             ServiceError: If the service refused the request or could not be reached; so do the other methods.
         """
+        options = {"judge": judge, "order": order, "explain": explain}
         battle = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        return self._run(self._compare_steps(battle, judge=judge, order=order, explain=explain))
+        return self._run(self._post(Prediction, "/v1/compare", **battle, **options))
 
     def compare_batch(
         self,
@@ -92,7 +93,7 @@ class Client(BaseClient):
             ServiceError: If the service refused a request; its `errors` name the battles.
             DataError: If a battle cannot be written as JSON.
         """
-        return self._run(self._compare_batch_steps(battles, judge=judge, order=order, explain=explain))
+        return self._run(self._compare_batch(battles, judge=judge, order=order, explain=explain))
 
     def rerank(
         self, prompt: Text, candidates: Sequence[Text], *, id: str | None = None, judge: str | None = None
@@ -105,7 +106,8 @@ class Client(BaseClient):
             id: Id of the prompt, returned in the result.
             judge: As for `compare`.
         """
-        return self._run(self._rerank_steps(id=id, prompt=prompt, candidates=list(candidates), judge=judge))
+        body = {"id": id, "prompt": prompt, "candidates": list(candidates), "judge": judge}
+        return self._run(self._post(Reranked, "/v1/rerank", **body))
 
     def leaderboard(
         self,
@@ -120,15 +122,15 @@ class Client(BaseClient):
                 those of a `Prediction`.
             method: How strengths are fitted.
         """
-        return self._run(self._leaderboard_steps(games=list(games), method=method))
+        return self._run(self._post(ServedLeaderboard, "/v1/leaderboard", games=list(games), method=method))
 
     def judges(self) -> list[ServedJudge]:
         """List the judges of the service; requests that name no judge get the first."""
-        return self._run(self._judges_steps())
+        return (self._run(self._send(Judges, "/v1/judges"))).judges
 
     def ready(self) -> bool:
         """Return whether the judges are loaded; False also if the service cannot be reached."""
-        return self._run(self._ready_steps())
+        return self._run(self._check_ready())
 
     def close(self) -> None:
         """Close the connections."""
@@ -145,16 +147,13 @@ class Client(BaseClient):
         try:
             while True:
                 step = steps.send(answer)
-                if isinstance(step, Send):
-                    answer = self._send(step)
-                else:
+                if not isinstance(step, Send):
                     time.sleep(step)
+                    continue
+                try:
+                    answer = self._client.request(step.method, step.url, content=step.body)
+                except self._httpx.TransportError as error:
+                    answer = error
         except StopIteration as end:
             result: T = end.value
             return result
-
-    def _send(self, step: Send) -> object:
-        try:
-            return self._client.request(step.method, step.url, content=step.body)
-        except self._httpx.TransportError as error:
-            return error

@@ -105,7 +105,8 @@ def copy_judge(source: Path, pack: Path, bases: Mapping[str, Path]) -> tuple[str
     from votecast.models.neural.weight_files import weight_files, weights_digest
 
     target, packed = pack / "judge", []
-    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):  # nothing else in the folder is packed
+    # nothing else that the folder holds is packed
+    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
@@ -162,7 +163,8 @@ def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Mapping[str, s
         """Copy everything but the settings, and complete the hashes of the bases."""
         shutil.copytree(kept, part, dirs_exist_ok=True)
         (part / CONFIG_NAME).unlink()
-        for path in part.rglob("base.json"):  # which weights a member was made from; a hub has given no hash
+        # base.json holds which weights a member was made from; a hub has given no hash
+        for path in part.rglob("base.json"):
             facts: dict[str, Any] = json.loads(path.read_text("utf-8")) or {}
             if (base := bases.get(str(facts.get("name")))) is None:
                 continue

@@ -149,12 +149,14 @@ class Pip:
         self._run("download", "--no-deps", "--dest", str(folder), *pins)
 
     def _run(self, verb: str, *words: str) -> None:
-        options = ["-vv", "--disable-pip-version-check", "--no-input", "--no-color"]  # -vv prints why an index fails
+        # without -vv pip does not print why an index fails
+        options = ["-vv", "--disable-pip-version-check", "--no-input", "--no-color"]
         options += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", self.target.python]
         options += [word for name in self.target.platforms for word in ("--platform", name)]
         options += [word for place in self.find_links for word in ("--find-links", place)]
         options += ["--no-index"] if self.no_index else []
-        ran = subprocess.run(  # -P: a module called pip in the working folder is not run
+        # -P: a module called pip in the working folder is not run
+        ran = subprocess.run(
             [sys.executable, "-P", "-m", "pip", verb, *options, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -46,7 +46,8 @@ def collect_wheels(
     installed = {each.metadata["Name"]: each.version for each in metadata.distributions()} if versions == "here" else {}
     # without the build of this machine, such as +cpu
     lines = [f"{name}=={re.sub('[+].*', '', has)}\n" for name, has in installed.items() if name and name != "votecast"]
-    for _ in range(_ROUNDS):  # pip evaluates markers for the running Python, so requirements may be missing
+    # pip evaluates markers for the running Python, not for the target: what is missing is added in a further round
+    for _ in range(_ROUNDS):
         found = pip.resolve(asked, "".join(sorted(lines)))
         needed, missing = _follow_requirements(found, needs.extras, without, pip.target)
         if not missing:

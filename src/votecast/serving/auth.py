@@ -101,6 +101,7 @@ class Guard:
             self._check_host([value for name, value in headers if name == b"host"])
             return
         given = [value.strip() for name, value in headers if name == b"authorization"]
+        # compare_digest takes as long for any wrong key, so that the time shows nothing of the right one
         if len(given) == 1 and hmac.compare_digest(_credential(given[0]), self._key):
             return
         known = all(value.lower().startswith((b"bearer ", b"basic ")) for value in given)
@@ -118,7 +119,8 @@ class Guard:
                 "127.0.0.1, or start it with a key"
             )
             raise RequestError(message, status=403, type="host_refused")
-        if len(self._local_hosts) < 64:  # a caller may send any number of ports
+        # bounded, since a caller may send any number of ports
+        if len(self._local_hosts) < 64:
             self._local_hosts.add(hosts[0])
 
 

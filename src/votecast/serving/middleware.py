@@ -85,10 +85,12 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
+        # unknown paths share a name: a label for each would fill the memory, and the log could hold the user's text
         route = path if path in self._routes else STATIC if path.startswith(STATIC + "/") else "other"
         record = scope[RECORD] = RequestRecord(next(self._ids), scope["method"], route)
 
         async def send_secured(message: Message) -> None:
+            """Send a message; note its status and add the security headers."""
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = with_security_headers(message["headers"], closes=self._in_flight.draining)
@@ -113,6 +115,7 @@ class ServiceMiddleware:
         except ClientDisconnectedError:
             record.status = _CLIENT_LEFT
         except asyncio.CancelledError:
+            # the server cancels what is left when the time to drain is over
             if not self._in_flight.draining or record.status:
                 raise
             return error_response(DrainingError("the service is shutting down and had no time left for this request"))

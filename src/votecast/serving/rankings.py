@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import numpy as np
 from votecast.data.candidates import Candidates
 from votecast.errors import DataError
 from votecast.judges.rank_candidates import PairPredictions, rank_group
-from votecast.serving.pool import size_of
+from votecast.serving.pool import Row, size_of
 from votecast.serving.request_errors import InvalidRequestError
 from votecast.serving.schemas import LeaderboardRequest, RerankRequest
 from votecast.types import CLASSES
@@ -25,7 +25,7 @@ _PAIR_CHARACTERS: Final = 16  # that the pairs of candidates may hold, for each 
 _COLUMNS: Final = ("score", "low", "high", "rank", "rank_low", "rank_high", "battles")
 
 
-def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[dict[str, object]]]:
+def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[Row]]:
     """Return the candidates, and each pair of different ones as a battle, in the order of `votecast rerank`.
 
     Raises:
@@ -37,7 +37,7 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
         (1, '0')
     """
     row = Candidates.of({"id": body.id or "0", "prompt": body.prompt, "candidates": body.candidates})
-    battles: list[dict[str, object]] = [
+    battles: list[Row] = [
         {"id": str(place), "prompt": row.prompt, "response_a": one, "response_b": other}
         for place, (one, other) in enumerate(combinations(row.distinct, 2))
     ]
@@ -51,7 +51,7 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
     return row, battles
 
 
-def rank_candidates(row: Candidates, predictions: Sequence[dict[str, Any]]) -> dict[str, object]:
+def rank_candidates(row: Candidates, predictions: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """Rank the candidates by their expected win rates, from the prediction of each pair."""
     p = np.array([[each["probabilities"][name] for name in CLASSES] for each in predictions])
     p = p.reshape(-1, len(CLASSES))  # (pairs, 3), also without a pair

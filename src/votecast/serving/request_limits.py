@@ -79,6 +79,7 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
         ClientDisconnectedError: If the client has left before its end.
     """
     # uvicorn discards the rest of a body that is not read
+    # the announced length refuses a long body unread; the bytes are counted too, since it may be wrong or missing
     announced = next((int(value) for name, value in headers if name == b"content-length"), 0)
     body, is_whole = bytearray(), False
     try:
@@ -102,6 +103,7 @@ async def run_while_connected(work: Coroutine[object, object, T], receive: Recei
     """Run the work of a request; cancel it and raise if its deadline passes or the client disconnects."""
 
     async def wait_for_disconnect() -> None:
+        """Wait until the client has left."""
         while (await receive())["type"] != "http.disconnect":
             pass
 

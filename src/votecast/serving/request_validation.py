@@ -20,7 +20,8 @@ from votecast.serving.schemas import CUSTOM, BatchRequest, BattleRequest, GameRe
 B = TypeVar("B", bound=BaseModel)
 
 _MOST_FAULTS: Final = 20  # that one response names
-_MOST_FIELDS: Final = 100  # to report each of very many unknown fields would take seconds
+# to report each of very many unknown fields would take seconds
+_MOST_FIELDS: Final = 100
 _LONGEST_NAME: Final = 60
 _TOO_DEEP: Final = "recursion limit"
 _ITEMS: Final[dict[type[BaseModel], type[BaseModel]]] = {BatchRequest: BattleRequest, LeaderboardRequest: GameRequest}
@@ -52,7 +53,8 @@ def parse_json(body: bytes) -> object:
         try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            if "hex escape" not in str(error):  # a lone surrogate, which the json module takes
+            # a lone surrogate, which the json module accepts
+            if "hex escape" not in str(error):
                 raise
         return json.loads(body.decode(), parse_constant=_refuse_constant)
     except RecursionError:

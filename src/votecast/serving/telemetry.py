@@ -117,7 +117,8 @@ class Metrics:
         self._ready = gauge("votecast_workers_ready", "Workers that have loaded the judges")
         self.restarts = counter("votecast_worker_restarts", "Workers that were replaced")
         self.retries = counter("votecast_retried_battles", "Battles handed to a second worker")
-        self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # labels() is slow
+        # labels() is slow for every request
+        self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def follow(self, pool: Pool, judges: Iterable[str], in_flight: InFlight) -> None:
         """Read the gauges from a pool and the requests in flight whenever the metrics are requested."""

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -62,6 +63,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Send an error unless another response is under way, and close the connection."""
+        # a second response would be taken for the one to an earlier request
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             response = error_response(error)
@@ -89,14 +91,16 @@ class GracefulServer(uvicorn.Server):
         """Handle signals while it serves; uvicorn would raise them again after a graceful shutdown."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
-    def _stop(self, number: int) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, or end at once if already stopping."""
+        del frame
         if self.should_exit:
-            self.force_exit, self.ended_by = True, number
+            self.force_exit, self.ended_by = True, sig
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,9 +115,10 @@ class GracefulServer(uvicorn.Server):
             connection.shutdown()
         await self._wait_for_connections(end)
         self.unfinished = self._in_flight.count
+        # the middleware turns the cancellation into a response
         for task in list(self.server_state.tasks):
             task.cancel()
-        if self.server_state.tasks and not self.force_exit:  # they still send that they were cancelled
+        if self.server_state.tasks and not self.force_exit:
             await asyncio.wait(list(self.server_state.tasks), timeout=1)
 
     async def _accept_backlog(self) -> None:
@@ -129,10 +134,9 @@ class GracefulServer(uvicorn.Server):
         for each in waiting:
             each.setblocking(False)
             with contextlib.suppress(OSError):
-                await loop.connect_accepted_socket(self._new_protocol, each)
-
-    def _new_protocol(self) -> asyncio.Protocol:
-        return BoundedHttpProtocol(config=self.config, server_state=self.server_state, app_state={})
+                await loop.connect_accepted_socket(
+                    lambda: BoundedHttpProtocol(config=self.config, server_state=self.server_state, app_state={}), each
+                )
 
     async def _wait_for_connections(self, end: float) -> None:
         loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from votecast.client.service_responses import ServedJudge
 from votecast.config.machine import usable_cores
@@ -81,6 +81,7 @@ class WorkerProcess:
             except OSError:
                 ours.close()
                 raise
+        # StreamReader's limit bounds how much is read ahead, not the length of a message
         ours.setblocking(False)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
@@ -98,6 +99,12 @@ class WorkerProcess:
         """Send a batch."""
         self.batch = batch
         self.writer.write(frame(pack_list("rows", [row.body for row in batch.rows], judge=batch.judge)))
+
+    def kill_hung(self) -> None:
+        """Kill it because it gave no answer in time."""
+        logger.error("worker %d gave no answer in time and is replaced", self.process.pid)
+        self.is_hung = True
+        self.process.kill()
 
     async def end(self) -> int:
         """Kill it and wait until it is gone; return its exit code."""
@@ -169,6 +176,7 @@ class WorkerGroup:
             if not self.is_complete and deaths >= _MOST_STARTS:
                 self._fail(f"{reason or 'a worker died'}, {deaths} times in a row")
             self._pool.on_restart_failed()
+            # 0, 0.25, 0.5, 1 ... seconds
             await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)) if deaths > 1 else 0)
 
     async def _run_worker(self, place: int) -> str:
@@ -229,9 +237,9 @@ class WorkerGroup:
         task.add_done_callback(self._ending.discard)
         return task
 
-    def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, Any]]) -> str:
+    def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, object]]) -> str:
         """Make a worker ready for the judges it has loaded; return why it cannot serve any, or nothing."""
-        wrong: list[str] = [facts["failed"] for facts in loaded.values() if "failed" in facts]
+        wrong = [str(facts["failed"]) for facts in loaded.values() if "failed" in facts]
         known = {name: ServedJudge.model_validate(facts) for name, facts in loaded.items() if "failed" not in facts}
         if not self.facts and not wrong:
             self.facts = known
@@ -241,6 +249,7 @@ class WorkerGroup:
             f"started with {self.facts[name].hash[:12]}); put the old one back, or start the service again"
             for name in changed
         ]
+        # a service starts with all of its judges or not at all; later it goes on with those it has
         if wrong and not self.is_complete:
             self._fail("; ".join(wrong))
             return wrong[0]
