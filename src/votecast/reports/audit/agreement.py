@@ -51,41 +51,43 @@ class Agreement:
     accuracy: Figure
     brier: Figure
 
-
-def measure_agreement(rows: AuditRows, seed: int) -> Agreement | None:
-    """Measure the agreement of two people; None where no pair has several votes."""
-    if not rows.has_texts:
-        return None
-    counts, group, first = _votes_by_pair(rows)
-    several = np.flatnonzero(counts.sum(axis=1) > 1.5)  # soft labels sum up to 1 within rounding
-    if not len(several):
-        return None
-    votes = counts[several]  # (pairs, 3)
-    total = votes.sum(axis=1)
-    clusters = np.unique(rows.sums.clusters[first[several]], return_inverse=True)[1]
-    drawn = ClusterDraws(clusters, len(rows.sums.drawn), seed)
-    sums = ClusterSums(np.ones(len(several)), clusters, drawn)
-    agreement = sums.mean((votes * (votes - 1)).sum(axis=1) / (total * (total - 1)))
-    a = np.maximum(agreement, 1 / 2 if rows.binary else 1 / 3)  # value, low, high
-    spread = np.sqrt(np.maximum(2 * a - 1 if rows.binary else 6 * a - 2, 0))  # below 0 by rounding only
-    accuracy = (1 + spread) / (2 if rows.binary else 3)
-    w = np.maximum(rows.sums.weights, 1e-12)
-    hits, losses = (
-        (np.bincount(group, w * values, minlength=len(counts)) / np.bincount(group, w, minlength=len(counts)))[several]
-        for values in (rows.hits, rows.losses)
-    )
-    falling = [0, 2, 1]  # the lower bound of A is the upper one of what falls with it
-    return Agreement(
-        pairs=len(several),
-        votes=round(float(total.sum())),
-        agreement=agreement,
-        judge=sums.mean(hits),
-        majority=sums.mean(_match_majority(votes)),
-        log_loss=Figure(*(-np.log(a[falling])).tolist()),
-        judge_log_loss=sums.mean(losses),
-        accuracy=Figure(*accuracy.tolist()),
-        brier=Figure(*(1 - a[falling]).tolist()),
-    )
+    @classmethod
+    def of(cls, rows: AuditRows, seed: int) -> Agreement | None:
+        """Measure the agreement of two people; None where no pair has several votes."""
+        if not rows.has_texts:
+            return None
+        counts, group, first = _votes_by_pair(rows)
+        several = np.flatnonzero(counts.sum(axis=1) > 1.5)  # soft labels sum up to 1 within rounding
+        if not len(several):
+            return None
+        votes = counts[several]  # (pairs, 3)
+        total = votes.sum(axis=1)
+        clusters = np.unique(rows.sums.clusters[first[several]], return_inverse=True)[1]
+        drawn = ClusterDraws(clusters, len(rows.sums.drawn), seed)
+        sums = ClusterSums(np.ones(len(several)), clusters, drawn)
+        agreement = sums.mean((votes * (votes - 1)).sum(axis=1) / (total * (total - 1)))
+        a = np.maximum(agreement, 1 / 2 if rows.binary else 1 / 3)  # value, low, high
+        spread = np.sqrt(np.maximum(2 * a - 1 if rows.binary else 6 * a - 2, 0))  # below 0 by rounding only
+        accuracy = (1 + spread) / (2 if rows.binary else 3)
+        w = np.maximum(rows.sums.weights, 1e-12)
+        hits, losses = (
+            (np.bincount(group, w * values, minlength=len(counts)) / np.bincount(group, w, minlength=len(counts)))[
+                several
+            ]
+            for values in (rows.hits, rows.losses)
+        )
+        falling = [0, 2, 1]  # the lower bound of A is the upper one of what falls with it
+        return cls(
+            pairs=len(several),
+            votes=round(float(total.sum())),
+            agreement=agreement,
+            judge=sums.mean(hits),
+            majority=sums.mean(_match_majority(votes)),
+            log_loss=Figure(*(-np.log(a[falling])).tolist()),
+            judge_log_loss=sums.mean(losses),
+            accuracy=Figure(*accuracy.tolist()),
+            brier=Figure(*(1 - a[falling]).tolist()),
+        )
 
 
 def _votes_by_pair(rows: AuditRows) -> tuple[Floats, Ints, Ints]:
