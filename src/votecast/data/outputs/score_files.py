@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.artifacts import digest_of
 from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
-from votecast.data.outputs.table_writer import ResultWriter, container_of, side_path
+from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings, side_path
 from votecast.errors import DataError
 
 SCORES: Final = ("score_a", "score_b")
@@ -94,8 +94,8 @@ def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
 class ScoreWriter(ResultWriter):
     """Write scores as they come, atomically.
 
-    What made them is kept with the schema of Parquet and Arrow; for other files it lies in `<path>.settings.json`,
-    with the SHA-256 of the file.
+    What made them is kept with the schema of Parquet and Arrow; for other files it is in `<path>.settings.json`, with
+    the SHA-256 of the file.
 
     Args:
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
@@ -128,18 +128,13 @@ class ScoreWriter(ResultWriter):
         Raises:
             DataError: If there is not one finite score of each answer for each id.
         """
-        scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
-        self.write_table(self.table(scores))
-
-    def table(self, scores: Scores) -> pa.Table:
-        """Return the rows of the file."""
-        return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
+        self.write_table(_table(ids, a, b))
 
     def empty_table(self) -> pa.Table:
         """Return the table of a file without rows."""
-        return self.table(Scores([], np.empty(0), np.empty(0)))
+        return _table([], [], [])
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what made the scores, and how many they are."""
         return {"described": self._described, "rows": self.rows}
 
@@ -227,6 +222,11 @@ def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
     return out
 
 
+def _table(ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> pa.Table:
+    scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
+    return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
+
+
 def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
     """Check the columns, and return what the schema, or the settings beside the file, say of the scores."""
     missing = [name for name in ("id", *SCORES) if name not in stream.names]
@@ -244,18 +244,14 @@ def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
         if not isinstance(value, dict):
             raise DataError(f"{path}: what made the scores is {type(value).__name__}, not an object; write them again")
         return value
-    side = side_path(path)
-    if str(path) == "-" or not side.is_file():
-        return None
-    try:
-        whole = json.loads(side.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{side} cannot be read ({error}); remove it to take the scores as bare numbers") from error
-    if not isinstance(whole, dict) or "described" not in whole:
+    whole = read_settings(path, "remove it to take the scores as bare numbers")
+    if "described" not in whole:
         return None
     if whole.get("sha256") != digest_of(Path(path)):
+        side = side_path(path).name
         raise DataError(
-            f"{path} is not the file that {side.name} describes: it has changed since; write the scores again, or "
-            f"remove {side.name} to take them as bare numbers"
+            f"{path} is not the file that {side} describes: it has changed since; write the scores again, or "
+            f"remove {side} to take them as bare numbers"
         )
-    return whole["described"] if isinstance(whole["described"], dict) else None
+    described = whole["described"]
+    return described if isinstance(described, dict) else None
