@@ -162,12 +162,9 @@ class DecisionWriter(PredictionWriter):
 def write_predictions(
     predictions: Iterable[tuple[Sequence[str], Probabilities]], path: str | Path, **options: Any
 ) -> int:
-    """Write predictions as they come; return the number of rows.
+    """Write predictions, pairs of ids and probabilities of shape (n, 3), as they come; return the number of rows.
 
-    Args:
-        predictions: Pairs of ids and probabilities of shape (n, 3).
-        path: The file.
-        **options: As for `PredictionWriter`.
+    The options are those of `PredictionWriter`.
 
     Raises:
         DataError: If a row is not a distribution; nothing is left behind.
@@ -180,9 +177,6 @@ def write_predictions(
 
 def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[str, str] | None]:
     """Read predictions, as `PredictionWriter` writes them, or a submission of three probabilities.
-
-    Args:
-        path: The file; any container.
 
     Returns:
         The ids, the probabilities of shape (n, 3), and name and hash of the judge where they are known.
@@ -240,16 +234,7 @@ def read_counts(path: str | Path) -> dict[str, int]:
 
 
 def check_predictions(ids: Sequence[str], p: Probabilities, *, after: int = 0) -> None:
-    """Raise if probabilities do not fit the ids, or are not distributions.
-
-    Args:
-        ids: Names of the rows.
-        p: Probabilities, which should have shape (n, 3).
-        after: Rows that came before, for the message.
-
-    Raises:
-        DataError: For the first fault.
-    """
+    """Raise `DataError` if probabilities do not fit the ids or are not distributions; `after` rows came before."""
     if p.shape != (len(ids), len(CLASSES)):
         raise DataError(f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)")
     _check_distribution(p, lambda row: f"prediction {after + row + 1} (id {ids[row]!r})")

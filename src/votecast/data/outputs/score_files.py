@@ -1,4 +1,4 @@
-"""Write and read files of scores: what a reward model gives both answers, before anybody asks what it means for votes.
+"""Write and read files of scores, which a reward model gives both answers of a battle.
 
 `score` writes them; `link` and judges of bare scores read them.
 """
@@ -77,11 +77,7 @@ class Scores:
 
 
 def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
-    """Raise if scores are not finite.
-
-    Raises:
-        DataError: Counting them, and naming the first.
-    """
+    """Raise `DataError` if scores are not finite; it counts them and names the first."""
     bad = ~(np.isfinite(a) & np.isfinite(b))
     if bad.any():
         first = int(np.argmax(bad))
@@ -142,9 +138,6 @@ class ScoreWriter(ResultWriter):
 def read_scores(path: str | Path) -> Scores:
     r"""Read a file with the columns id, score_a and score_b; other columns are ignored.
 
-    Args:
-        path: CSV, TSV, JSON lines, Parquet or Arrow, also compressed.
-
     Raises:
         DataError: If a column is missing, a score is missing or not a finite number, an id occurs twice, or the file
             is not the one that the settings beside it describe.
@@ -183,11 +176,7 @@ def described_of(path: str | Path) -> dict[str, Any] | None:
 
 
 def read_ids(path: str, batch: RawBatch) -> list[str]:
-    """Return the ids of a batch.
-
-    Raises:
-        DataError: If one is missing; the message names its row.
-    """
+    """Return the ids of a batch; raise `DataError` if one is missing."""
     ids = batch.table.column("id").to_pylist() if "id" in batch.table.column_names else [None]
     lacking = next((at for at, name in enumerate(ids) if name in (None, "")), None)
     if lacking is not None:
@@ -198,14 +187,8 @@ def read_ids(path: str, batch: RawBatch) -> list[str]:
 def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
     """Return a column of a batch as float64; NaN and infinity are allowed.
 
-    Args:
-        path: Name of the file, for messages.
-        batch: The rows, n of them.
-        name: The column.
-        cure: What to do about a cell that is not a number.
-
     Raises:
-        DataError: If a cell is missing or not a number; the message names it.
+        DataError: If a cell is missing or not a number; the message names it and ends with the cure.
     """
     if name not in batch.table.column_names:
         raise DataError(f"{path}, row {batch.rows[0]}: {name!r} is missing; {cure}")

@@ -200,9 +200,6 @@ class ResultWriter:
         overwrite: Whether an existing file may be replaced.
         has_side: Whether settings are written beside the file.
 
-    Attributes:
-        rows: Rows written by now.
-
     Raises:
         ConfigError: If the suffix is unknown.
         ArtifactError: If the file exists or the disk refuses; nothing is left behind.
