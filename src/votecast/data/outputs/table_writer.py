@@ -220,10 +220,11 @@ class ResultWriter:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as files:
+            # The settings are renamed first: a file without them would be one of another program.
+            part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
             side = None
             if self._has_side:
                 side = files.enter_context(atomic_file(side_path(self.path), overwrite=True))
-            part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
 
             def _write_side(kind: object, *_: object) -> None:
                 if kind is None and side is not None:
