@@ -220,17 +220,15 @@ class ResultWriter:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as files:
-            # The settings are renamed first: a file without them would be one of another program.
             part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
-            side = None
-            if self._has_side:
-                side = files.enter_context(atomic_file(side_path(self.path), overwrite=True))
 
             def _write_side(kind: object, *_: object) -> None:
-                if kind is None and side is not None:
-                    write_settings(side, self.settings(), part, ensure_ascii=self.ensure_ascii)
+                # The settings come before the file: a file without them would be one of another program.
+                if kind is None and self._has_side:
+                    with atomic_file(side_path(self.path), overwrite=True) as side:
+                        write_settings(side, self.settings(), part, ensure_ascii=self.ensure_ascii)
 
-            files.push(_write_side)  # once the table is complete, and before either file is renamed
+            files.push(_write_side)
             self._writer = files.enter_context(TableWriter(part, self.path, self._metadata))
             self._files = files.pop_all()
         return self
