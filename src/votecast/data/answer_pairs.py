@@ -69,12 +69,7 @@ class AnswerPairs:
 
 
 def by_appearance(numbers: Ints) -> Ints:
-    """Number groups anew in the order in which they first appear.
-
-    Example:
-        >>> by_appearance(np.array([7, 2, 7, 5])).tolist()
-        [0, 1, 0, 2]
-    """
+    """Number groups anew in the order in which they first appear."""
     first, inverse = np.unique(numbers, return_index=True, return_inverse=True)[1:]
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))

@@ -32,10 +32,6 @@ class CleaningSettings(Settings):
             label whose weight is their number (`aggregate_votes`).
         drop_identical: Drop rows whose two answers are the same text.
         drop_missing: Drop rows whose prompt or one of whose answers has no visible character.
-
-    Example:
-        >>> CleaningSettings.parse({"duplicates": "first"}).drop_identical
-        False
     """
 
     duplicates: Duplicates = "none"

@@ -101,12 +101,6 @@ def encoding_figures(battles: Battles, damage: Damage | None = None) -> Figures:
     Returns:
         `rows`, how many have damage of any kind, and `kinds`: for each kind that occurs, its rows, its rows by column
         and the first ids.
-
-    Example:
-        >>> row = {"id": "7", "prompt": "Caf\u00c3\u00a9?", "response_a": "yes \ufffd", "response_b": "no"}
-        >>> found = encoding_figures(Battles.from_rows([row]))
-        >>> found["rows"], [(kind["kind"], kind["rows"]) for kind in found["kinds"]][1]
-        (1, ('UTF-8 read as another encoding', 1))
     """
     damage = find_damage(battles) if damage is None else damage
     kinds = []

@@ -52,13 +52,7 @@ def characters(battles: Battles, column: str) -> Ints:
 
 
 def without_text(battles: Battles, column: str) -> Bools:
-    """Find rows whose text column has no visible character: no turns, or only None, empty or white-space turns.
-
-    Example:
-        >>> rows = [{"prompt": prompt, "response_a": "", "response_b": ""} for prompt in ([], [None, " "], ["", "x"])]
-        >>> without_text(Battles.from_rows(rows), "prompt").tolist()
-        [True, True, False]
-    """
+    """Find rows whose text column has no visible character: no turns, or only None, empty or white-space turns."""
     parts = [np.zeros(0, dtype=bool)]
     for chunk in battles.column(column).chunks:
         bounds, turns = turns_of(chunk)

@@ -81,12 +81,7 @@ def assign_stratified(targets: Probabilities, n: int, seed: int) -> Ints:
 
 
 def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
-    """Hold out a share of the rows, at least one and not all, as fold 0; the others get -1.
-
-    Example:
-        >>> assign_single(np.eye(3)[[0, 1] * 5], FoldSettings(method="single", fraction=0.4)).tolist().count(0)
-        4
-    """
+    """Hold out a share of the rows, at least one and not all, as fold 0; the others get -1."""
     rows = len(targets)
     wanted = min(max(round(settings.fraction * rows), 1), rows - 1)
     rng = np.random.default_rng(settings.seed)

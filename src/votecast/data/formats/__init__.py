@@ -42,14 +42,6 @@ def find_format(
 ) -> VoteFormat:
     """Find the format of a file.
 
-    Args:
-        path: Name of the file, for messages.
-        names: Its columns.
-        head: Its first rows.
-        options: How to read it.
-        wanted: A name in `FORMATS`, "names" for a leaderboard's files without texts, or "auto" to go by the columns.
-        open_ended: Whether later rows can bring further columns, as in JSON lines.
-
     Raises:
         ConfigError: If there is no such format, or it is only for leaderboards and this is none.
         DataError: If the columns are not those of the format, of any format, or votes are required and there are none.

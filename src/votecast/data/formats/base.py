@@ -144,16 +144,7 @@ def read_talk(
     *,
     is_json: bool = True,
 ) -> Talk | None:
-    """Return the messages of one cell; None, and a fault, where it holds none.
-
-    Args:
-        batch: The batch, which receives faults and repairs.
-        position: Position of the row.
-        name: The column.
-        value: The cell.
-        read: Reads the value as messages, and adds the kinds of repair to the set.
-        is_json: Whether a text is JSON.
-    """
+    """Return the messages of one cell; None, and a fault, where it holds none."""
     if value is None:
         batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
         return None

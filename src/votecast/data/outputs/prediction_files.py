@@ -121,17 +121,6 @@ class DecisionWriter(PredictionWriter):
         decide: From probabilities of shape (n, 3) to the decisions ("a", "b" or "open") and their confidence.
         beside: Returns further JSON-able settings; called once all rows are written.
         **options: As of `PredictionWriter`.
-
-    Example:
-        >>> import tempfile
-        >>> out = Path(tempfile.mkdtemp()) / "decisions.csv"
-        >>> with DecisionWriter(out, decide=lambda p: (["a"] * len(p), p[:, 0])) as writer:
-        ...     writer.write(["7"], np.array([[0.75, 0.125, 0.125]]))
-        >>> print(out.read_text(), end="")
-        id,p_a,p_b,p_tie,decision,confidence
-        7,0.75,0.125,0.125,a,0.75
-        >>> read_counts(out)
-        {'a': 1, 'b': 0, 'open': 0}
     """
 
     def __init__(
