@@ -14,9 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.config import Settings
-from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.text_columns import Bools, Ints, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, without_text
 from votecast.types import CLASSES, Probabilities, swap_columns
 
 Duplicates = Literal["none", "first", "all", "aggregate"]

@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.inspection import Figures, Inspection, inspect_votes, share
-from votecast.data.text_columns import Bools, Ints, characters, known_targets, turns_of, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, characters, known_targets, turns_of, without_text
 
 MODELS = 20
 """Models of the matrix: those with the most battles."""

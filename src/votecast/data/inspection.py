@@ -15,14 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.data.prompts import normalised_prompts
 from votecast.data.reader import read_votes
-from votecast.data.text_columns import Ints, characters, known_targets, without_text
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance, characters, known_targets, without_text
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import CLASSES, Probabilities, swap_columns
 
