@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from votecast.cli.options import Output
+from votecast.cli.options import JudgeName, Output
 from votecast.cli.screen import cite, print_facts, print_line, print_table
 from votecast.cli.summaries import show_truncation
 
@@ -15,15 +15,13 @@ SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
 Turns = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
 
 
-def compare(*, prompt: Turns, a: Turns, b: Turns, judge: str = "default", output: Output = Output()) -> None:
+def compare(*, prompt: Turns, a: Turns, b: Turns, judge: JudgeName = "default", output: Output = Output()) -> None:
     """Predict the vote between two answers given on the command line.
 
     Args:
         prompt: The prompt; given several times, the turns of a conversation.
         a: The first answer, one for each turn.
         b: The second answer, one for each turn.
-        judge: A judge folder, bundled:baseline, bundled:encoder, or default.
-        output: Where results go.
     """
     from votecast.data.outputs.prediction_files import decide
     from votecast.judges.load import load_judge
@@ -45,5 +43,5 @@ def compare(*, prompt: Turns, a: Turns, b: Turns, judge: str = "default", output
         show_truncation(prediction["cut"])
         shares = [[SHOWN[key], f"{share:.1%}"] for key, share in prediction["probabilities"].items()]
         print_table(["outcome", "probability"], shares)
-        print_line("")
+        print_line()
         print_facts({"top choice": SHOWN[prediction["decision"]], "judge": cite(name)})

@@ -24,7 +24,7 @@ from votecast.data.row_checks import ReadReport
 from votecast.data.work_folder import hold_work_folder
 from votecast.errors import ArtifactError
 from votecast.jobs.shards import SHARD_ROWS, Shards, fingerprint, in_shards
-from votecast.judges.predict_batch import Shard, Truncations, add_truncations, write_unscored
+from votecast.judges.predict_batch import Shard, Truncations, add_truncations
 from votecast.types import no_progress
 
 ROWS_DIGEST = "rows_sha256"
@@ -109,14 +109,11 @@ class FileRun(ABC, Generic[Batch]):
 
     @abstractmethod
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the output, and its settings file if it has one, from all shards."""
+        """Write the output, its settings and the list of unscored rows, or raise if too many are unscored."""
 
     def keep(self, batch: Batch, shard: Shard, before: int) -> None:  # noqa: ARG002 - subclasses look at them
         """Account for the results of a batch."""
         self.truncations = add_truncations(self.truncations, shard.cut)
-
-    def check_unscored(self) -> None:
-        """Refuse to write an output where too many rows have no result."""
 
     def run(self, *, resume: bool, overwrite: bool) -> ReadReport:
         """Make the output, or check that a finished one is of the same rows.
@@ -145,8 +142,6 @@ class FileRun(ABC, Generic[Batch]):
             try:
                 fingerprints = self._compute_batches(reader, batches, shards)
                 shards.check_end(len(fingerprints))
-                self.check_unscored()
-                write_unscored(self.out, self.unscored)
                 self.write(shards.all(fingerprints), overwrite=overwrite)
             except BaseException:
                 shards.flush()

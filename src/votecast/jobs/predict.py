@@ -141,17 +141,14 @@ class PredictRun(BattlesRun):
         self.unscored += [{"id": ids[row], "row": before + row + 1, "reason": why} for row, why in reasons.items()]
         return shard
 
-    def check_unscored(self) -> None:
-        """Raise if rows have no prediction and are not to get the prior."""
-        if self.unscored and not self.fills:
-            raise JudgeError(
-                f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); "
-                f"{write_unscored(self.out, self.unscored)} lists them. Pass --resume to try them again, or --resume "
-                "--unscored prior to give them the class prior"
-            )
-
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the predictions, unscored rows with the prior."""
+        """Write the predictions, unscored rows with the prior; raise if these are not to get it."""
+        listed = write_unscored(self.out, self.unscored)
+        if listed is not None and not self.fills:
+            raise JudgeError(
+                f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); {listed} "
+                "lists them. Pass --resume to try them again, or --resume --unscored prior to give them the class prior"
+            )
         self.cut = truncation_shares(self.truncations)
         settings = self.settings | {ROWS_DIGEST: self.rows_digest.hexdigest(), _CUT: self.cut}
         prior = class_prior(self.judge) if self.unscored else None  # (3,)

@@ -25,6 +25,7 @@ from votecast.judges.predict_batch import (
     set_inference,
     truncation_shares,
     unscored_path,
+    write_unscored,
 )
 from votecast.judges.rank_candidates import (
     GROUP,
@@ -209,14 +210,12 @@ class _RerankRun(FileRun[list[Candidates]]):
                 else:
                     file.write(as_json(self._line(row, ranking)) + "\n")
 
-    def check_unscored(self) -> None:
-        """Refuse an output where no row can be ranked."""
+    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:  # noqa: ARG002 - the lines hold all of them
+        """Write the rankings in the container of the output; raise if no row can be ranked."""
         self.unranked = len(self.unscored)
         if self.unranked and self.unranked == self.rows:
             raise JudgeError(f"none of the {self.rows:,} rows can be ranked; the first: {self.unscored[0]['reason']}")
-
-    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:  # noqa: ARG002 - the lines hold all of them
-        """Write the rankings in the container of the output."""
+        write_unscored(self.out, self.unscored)
         self.cut = truncation_shares(self.truncations)
         counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": self.unranked}
         digest = {ROWS_DIGEST: self.rows_digest.hexdigest(), _CUT: self.cut}

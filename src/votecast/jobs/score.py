@@ -23,7 +23,7 @@ from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import ROWS_DIGEST, BattlesRun, RowProgress, json_values
 from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.load import RECIPE, load_judge
-from votecast.judges.predict_batch import Shard, add_truncations, truncation_shares, unscored_path
+from votecast.judges.predict_batch import Shard, add_truncations, truncation_shares, unscored_path, write_unscored
 from votecast.judges.recipe import load_recipe
 from votecast.models.registry import family
 
@@ -203,16 +203,14 @@ class _ScoreRun(BattlesRun):
             self.unscored.append({"id": shard.ids[int(row)], "row": before + int(row) + 1, "reason": reason})
         self.truncations = add_truncations(self.truncations, cut)
 
-    def check_unscored(self) -> None:
-        """Refuse an output where no row can be scored."""
+    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
+        """Write the scores with their description; raise if no row can be scored."""
         if self.unscored and len(self.unscored) == self.rows:
             raise DataError(
                 f"none of the {self.rows:,} rows of {self.source} can be scored; the first: "
                 f"{self.unscored[0]['reason']}"
             )
-
-    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the scores with their description."""
+        write_unscored(self.out, self.unscored)
         self.described = self.about | {
             "votecast": __version__,
             "scored": {"rows": self.rows - len(self.unscored), "unscored": len(self.unscored)},
