@@ -121,7 +121,7 @@ def _show_candidates(state: Mapping[str, Any]) -> None:
     print_line()
 
 
-def _show_gain(name: str, gain: Mapping[str, Any]) -> None:
+def _show_gain(name: str, gain: Mapping[str, float | None]) -> None:
     print_prose(f"{name}: {gain['value']:+.4f}, 95 % interval {interval_text(gain, '+') or 'unknown'}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -31,17 +31,12 @@ def compare(*, prompt: Turns, a: Turns, b: Turns, judge: JudgeName = "default", 
     loaded = load_judge(judge)
     p, cut = loaded.predict_with_truncation([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])
     name = {"name": loaded.name, "hash": loaded.hash}
-    prediction: dict[str, Any] = {
-        "id": "0",
-        "probabilities": dict(zip(CLASSES, map(float, p[0]), strict=True)),
-        "decision": decide(p)[0],
-        "judge": name,
-        "cut": cut.to_dict() if cut is not None and cut.rows_cut else None,
-    }
+    shares, choice = dict(zip(CLASSES, map(float, p[0]), strict=True)), decide(p)[0]
+    truncated = cut.to_dict() if cut is not None and cut.rows_cut else None
+    prediction = {"id": "0", "probabilities": shares, "decision": choice, "judge": name, "cut": truncated}
     settings = {"judge": judge, "prompt": prompt, "a": a, "b": b}
     if output.write(prediction, "compare", settings, judge=name):
-        show_truncation(prediction["cut"])
-        shares = [[SHOWN[key], f"{share:.1%}"] for key, share in prediction["probabilities"].items()]
-        print_table(["outcome", "probability"], shares)
+        show_truncation(truncated)
+        print_table(["outcome", "probability"], [[SHOWN[key], f"{share:.1%}"] for key, share in shares.items()])
         print_line()
-        print_facts({"top choice": SHOWN[prediction["decision"]], "judge": cite(name)})
+        print_facts({"top choice": SHOWN[choice], "judge": cite(name)})

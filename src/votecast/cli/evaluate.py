@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions
 from votecast.cli.screen import Bars, cite, print_facts, print_line
@@ -46,7 +45,7 @@ def evaluate(
     output.check()
     reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
-        predictor: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
+        predictor = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
         other = None if against is None else load_predictor(against)
         numbers = numbers_of_both(predictor, other)
         bars.steps("reading votes", 0, 2)

@@ -42,7 +42,7 @@ def report(
         raise ConfigError(f"--out is {out}; a report is a page: name a file that ends in .html")
     output.check(out, settings_path(out))
     reader, seed = reading.reader(overwrite=output.overwrite), reading.seed or 0
-    settings: dict[str, Any] = {"input": input, "predictions": predictions, "reader": reader, "seed": seed}
+    settings: dict[str, object] = {"input": input, "predictions": predictions, "reader": reader, "seed": seed}
     facts: dict[str, Any] = {}
     with Bars() as bars:
         if judge is None and predictions is None:

@@ -88,12 +88,8 @@ class FileRun(ABC, Generic[Batch]):
         self.rows_digest = hashlib.sha256()
 
     @abstractmethod
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return what the output records of its run, if it is whole and of the same call; else None."""
-
-    @abstractmethod
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Restore the results from what a finished output records."""
+    def restore(self) -> str | None:
+        """Restore the results from a finished output of the same call; return the hash of its rows, else None."""
 
     @abstractmethod
     def read(self, *, overwrite: bool) -> tuple[CountedReader, Iterable[Batch]]:
@@ -129,15 +125,15 @@ class FileRun(ABC, Generic[Batch]):
             ArtifactError: If an output or partial output is in the way, or is of other rows.
             ConfigError: If the partial output is of another call.
         """
-        recorded = self.recorded() if resume and not overwrite else None
-        check_free(self.out, overwrite=overwrite or recorded is not None)
+        finished = self.restore() if resume and not overwrite else None
+        check_free(self.out, overwrite=overwrite or finished is not None)
         with hold_work_folder(self.out, resume=resume, overwrite=overwrite) as folder:
             shards = Shards(folder, self.key, self.identity, rows=self.shard_rows)
             # an earlier run of this call may have written the quarantine file already
-            again = self._may_replace_quarantine or recorded is not None or shards.is_resumed
+            again = self._may_replace_quarantine or finished is not None or shards.is_resumed
             reader, batches = self.read(overwrite=again)
-            if recorded is not None:
-                self._check_recorded(batches, recorded)
+            if finished is not None:
+                self._check_rows(batches, finished)
                 return reader.report
             try:
                 fingerprints = self._compute_batches(reader, batches, shards)
@@ -170,13 +166,12 @@ class FileRun(ABC, Generic[Batch]):
             del batch, shard  # free the memory before the next rows are read
         return fingerprints
 
-    def _check_recorded(self, batches: Iterable[Batch], recorded: Mapping[str, Any]) -> None:
+    def _check_rows(self, batches: Iterable[Batch], finished: str) -> None:
         for batch in batches:
             self.fingerprint(batch)
             self.rows += len(batch)
         self.reused = self.rows
-        self.restore(recorded)
-        if recorded.get(ROWS_DIGEST) != self.rows_digest.hexdigest():
+        if finished != self.rows_digest.hexdigest():
             raise ArtifactError(
                 f"{self.out} is complete but was made from other rows than {self.source} has now; pass --overwrite to "
                 "replace it, or name another output"

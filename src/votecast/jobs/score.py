@@ -169,20 +169,19 @@ class _ScoreRun(BattlesRun):
         key = hashlib.sha256(json.dumps(self.depends_on, sort_keys=True, default=str).encode()).hexdigest()
         identity = {"model": key, "shard_rows": SHARD_ROWS}
         super().__init__(source, out, reader, progress, key=key, identity=identity)
-        self.described: Mapping[str, Any] = {}
+        self.described: dict[str, Any] = {}
 
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return the description of a finished output of the same model."""
+    def restore(self) -> str | None:
+        """Restore the description from a finished output of the same model."""
         try:
             written = described_of(self.out) or {}
         except (DataError, OSError):
             return None
         about = json_values(self.about)
-        return written if {name: written.get(name) for name in about} == about else None
-
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Restore the description."""
-        self.described = recorded
+        if {name: written.get(name) for name in about} != about:
+            return None
+        self.described = written
+        return str(written.get(ROWS_DIGEST))
 
     def compute(self, batch: Battles, before: int) -> Shard:  # noqa: ARG002 - reasons are kept by their row in the batch
         """Score both responses of a shard."""
