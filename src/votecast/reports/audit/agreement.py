@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from votecast.data.answer_pairs import AnswerPairs
-from votecast.data.text_columns import Ints
+from votecast.data.text_columns import AnswerPairs, Ints
 from votecast.metrics import Figure
 from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import decisions
