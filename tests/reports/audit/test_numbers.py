@@ -67,8 +67,8 @@ def test_ties_are_compared_with_what_was_voted() -> None:
     assert found.predicted.value == pytest.approx(np.average(p[:, 2], weights=w))
     assert found.voted.value == pytest.approx(np.average(t, weights=w))
     assert found.auc == pytest.approx(roc_auc_score(t, p[:, 2], sample_weight=w))
-    assert sum(part.rows for part in found.closeness) == ROWS
-    assert [part.low for part in found.closeness] == sorted(part.low for part in found.closeness)
+    assert sum(part["rows"] for part in found.closeness) == ROWS
+    assert [part["low"] for part in found.closeness] == sorted(part["low"] for part in found.closeness)
 
 
 def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
