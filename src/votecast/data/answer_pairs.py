@@ -19,13 +19,7 @@ from votecast.data.text_columns import Bools, Ints, turns_of
 
 @dataclass(frozen=True)
 class AnswerPairs:
-    """Numbers for the texts of n rows: equal numbers, equal texts, turn by turn.
-
-    Args:
-        prompt: Number of the prompt, shape (n,).
-        answer_a: Number of the first answer, shape (n,); numbers are shared with `answer_b`.
-        answer_b: Number of the second answer, shape (n,).
-    """
+    """Numbers for the texts of n rows, shape (n,): equal numbers are equal texts, on whichever side an answer is."""
 
     prompt: Ints
     answer_a: Ints
@@ -43,8 +37,8 @@ class AnswerPairs:
         """
         prompt, first, second = (_cell_digests(battles.column(name)) for name in TEXT_COLUMNS)
         # Numbered together, so that an answer has one number on either side.
-        answers = _numbers(np.concatenate([first, second]))  # (2n,)
-        return cls(_numbers(prompt), answers[: len(battles)], answers[len(battles) :])
+        answers = _number(np.concatenate([first, second]))  # (2n,)
+        return cls(_number(prompt), answers[: len(battles)], answers[len(battles) :])
 
     @property
     def identical(self) -> Bools:
@@ -61,14 +55,11 @@ class AnswerPairs:
         return out
 
     def numbers(self, *, ordered: bool, prompt: bool = True) -> Ints:
-        """Number the pairs of answers in the order of first appearance.
+        """Number the pairs of answers from 0 in the order of first appearance, shape (n,).
 
         Args:
             ordered: Whether the same answers in the other order are another pair.
             prompt: Whether the same answers to another prompt are another pair.
-
-        Returns:
-            Numbers of shape (n,), counted from 0.
         """
         one, two = self.answer_a, self.answer_b
         if not ordered:
@@ -110,5 +101,5 @@ def _cell_digests(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
     return np.frombuffer(b"".join(out), dtype="S16")
 
 
-def _numbers(digests: NDArray[np.bytes_]) -> Ints:
+def _number(digests: NDArray[np.bytes_]) -> Ints:
     return np.unique(digests, return_inverse=True)[1].reshape(-1).astype(np.int64)

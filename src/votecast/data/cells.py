@@ -50,13 +50,7 @@ class ParsedCells:
 
 
 def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
-    r"""Read cells that hold JSON lists of strings and nulls.
-
-    Args:
-        cells: Array of type large_string without nulls.
-
-    Returns:
-        The lists, with what was refused and what was repaired.
+    r"""Read cells of type large_string, none of them null, that hold JSON lists of strings and nulls.
 
     Example:
         >>> found = parse_cells(pa.array(['["a", null]', '["\\ud83d"]', "[1]"], pa.large_string()))
@@ -83,10 +77,9 @@ def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
 
 
 def load_json(text: str) -> tuple[object, set[str]]:
-    """Decode one JSON text, bare control characters inside strings allowed; lone surrogates are left to `mend`.
+    """Decode one JSON text, bare control characters inside strings allowed; also return the kinds of repair.
 
-    Returns:
-        The value, and the kinds of repair that were made.
+    Lone surrogates are left to `mend`.
 
     Raises:
         CellError: If it is not JSON, nested too deeply, or holds a number too long to read.
@@ -117,10 +110,7 @@ def mend(text: str, repairs: set[str]) -> str:
 
 
 def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
-    """Decode one cell with Python's `json`.
-
-    Returns:
-        Its turns, and the kinds of repair that were made.
+    """Decode one cell with Python's `json`; also return the kinds of repair that were made.
 
     Raises:
         CellError: If it is not a JSON list of strings and nulls.
@@ -137,7 +127,7 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
     Args:
         value: The turns.
         repairs: Receives the kinds of repair that were made.
-        allowed: What to say is allowed.
+        allowed: What is allowed, for the message.
         where: Where the turns are, as in " of candidate 3".
 
     Raises:

@@ -85,9 +85,6 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
             detected (above 10 000 rows).
         **reader: Options of `read_votes`, for a path.
 
-    Returns:
-        What was found.
-
     Raises:
         DataError: If the file cannot be read or the source is of another kind.
 
@@ -150,11 +147,7 @@ def share(count: int, of: int) -> Figures:
 
 
 def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
-    """Count rows, votes and the shares of the outcomes in each group, largest first.
-
-    Args:
-        battles: The rows.
-        groups: A name for each row.
+    """Count rows, votes and the shares of the outcomes in each group of rows, largest first.
 
     Example:
         >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "tie"}
@@ -176,14 +169,9 @@ def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
 def conflicts(battles: Battles, pairs: AnswerPairs, *, first: int = _FIRST_PAIRS) -> list[Figures]:
     """Find the pairs on which the votes differ most, each as its first row shows it.
 
-    Args:
-        battles: The rows.
-        pairs: `AnswerPairs.of` them.
-        first: How many pairs to return.
-
     Returns:
-        For each pair its votes for `a`, `b` and `tie`, how many `rows` it has, the `ids` of the first of them, and the
-        position of the very first, `row`.
+        For each of the `first` pairs its votes for `a`, `b` and `tie`, how many `rows` it has, the `ids` of the first
+        of them, and the position of the very first, `row`.
     """
     rows, group, votes = _votes_by_pair(battles, pairs)
     disputed = _disputed(group, votes)

@@ -30,17 +30,14 @@ _SPEAKER = re.compile(r"(?:^\s*|\n\n)(Human|Assistant):(?: |(?=\n|$))")
 
 
 def read_messages(value: object, repairs: set[str]) -> list[Message]:
-    """Read a conversation given as a list of objects with role and content.
+    """Read a conversation given as a list of objects with role and content; system messages are left out.
 
     Args:
         value: The list; a content is a text, null, or a list of typed parts whose texts are joined by an empty line.
         repairs: Receives the kinds of repair that were made.
 
-    Returns:
-        User and assistant messages in their order.
-
     Raises:
-        CellError: If it is anything else; the message says what is allowed.
+        CellError: If it is anything else; the message names what is allowed.
 
     Example:
         >>> read_messages([{"role": "user", "content": [{"type": "text", "text": "Why?"}]}], set())
@@ -95,12 +92,7 @@ def looks_like_transcript(text: str) -> bool:
 
 
 def turns_of(messages: Sequence[Message], role: str) -> list[str | None]:
-    """Return the texts of one role.
-
-    Example:
-        >>> turns_of([("user", "Why?"), ("assistant", "Because.")], "assistant")
-        ['Because.']
-    """
+    """Return the texts of one role."""
     return [text for speaker, text in messages if speaker == role]
 
 

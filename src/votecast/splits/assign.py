@@ -1,4 +1,4 @@
-"""Assign each row its fold, for every method of `FoldSettings`.
+"""Assign each row its fold, for the methods of `FoldSettings`.
 
 `make_folds` calls these.
 """
@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.prompts import normalised_prompts
+from votecast.data.text_columns import Ints
 from votecast.errors import ConfigError
 from votecast.splits.settings import FoldSettings
 from votecast.types import Probabilities
-
-Ints = NDArray[np.int64]
 
 _NAMED = 3
 
@@ -47,22 +45,26 @@ def assign_grouped(
         clusters = prompt_clusters(battles, similarity=settings.similarity)
     if len(clusters) != len(battles):
         raise ConfigError(f"{len(clusters)} cluster numbers are given for {len(battles)} rows; one a row is needed")
-    groups, notes = _split_large(battles, by_appearance(np.asarray(clusters)), -(-len(battles) // settings.n))
+    groups, notes = by_appearance(np.asarray(clusters)), []
+    capacity = -(-len(battles) // settings.n)
+    for cluster in np.flatnonzero(np.bincount(groups) > capacity):
+        rows = np.flatnonzero(groups == cluster)
+        part = battles.take(rows)
+        pieces, level = _split(part, capacity)
+        groups[rows] = groups.max() + 1 + pieces
+        ids = ", ".join(repr(row_id) for row_id in part[:_NAMED].ids)
+        notes.append(
+            f"a cluster of {len(rows)} rows with near-duplicate prompts (first ids: {ids}) is larger than a fold of "
+            f"{capacity} rows and was split by {level}: its prompts may occur on both sides of a fold"
+        )
+    groups = by_appearance(groups) if notes else groups
     return balanced_folds(groups, targets, settings.n, settings.seed), notes
 
 
 def assign_stratified(targets: Probabilities, n: int, seed: int) -> Ints:
-    """Assign the rows of each class to folds in turn, shuffled, starting each class where the last one stopped.
+    """Assign the shuffled rows of each class to n folds in turn, starting each class where the last one stopped.
 
     Folds differ by at most one row in size and in each class. A soft label counts for its largest class.
-
-    Args:
-        targets: Votes of shape (n_rows, 3); zeros where there is none.
-        n: Number of folds.
-        seed: Seed of the shuffling.
-
-    Returns:
-        Fold of each row, shape (n_rows,).
 
     Example:
         >>> votes = np.eye(3)[[0, 0, 1, 1, 0, 1, 2, 2]]
@@ -70,7 +72,7 @@ def assign_stratified(targets: Probabilities, n: int, seed: int) -> Ints:
         >>> [np.bincount(folds[votes[:, column] == 1]).tolist() for column in range(3)]
         [[2, 1], [1, 2], [1, 1]]
     """
-    kind = _kinds(targets)
+    kind = _largest_class(targets)
     shuffled = np.random.default_rng(seed).permutation(len(kind))
     order = shuffled[np.argsort(kind[shuffled], kind="stable")]
     out = np.empty(len(kind), dtype=np.int64)
@@ -79,14 +81,7 @@ def assign_stratified(targets: Probabilities, n: int, seed: int) -> Ints:
 
 
 def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
-    """Hold out a share of the rows as fold 0; the others get -1.
-
-    Args:
-        targets: Votes of shape (n, 3); zeros where there is none.
-        settings: Share, seed, and whether the share is the same in each class.
-
-    Returns:
-        Fold of each row, shape (n,), of which `round(fraction * n)` but at least 1 and at most n - 1 are 0.
+    """Hold out a share of the rows, at least one and not all, as fold 0; the others get -1.
 
     Example:
         >>> assign_single(np.eye(3)[[0, 1] * 5], FoldSettings(method="single", fraction=0.4)).tolist().count(0)
@@ -97,11 +92,10 @@ def assign_single(targets: Probabilities, settings: FoldSettings) -> Ints:
     rng = np.random.default_rng(settings.seed)
     order = rng.permutation(rows)
     if settings.stratify:
-        kind = _kinds(targets)
+        kind = _largest_class(targets)
         order = order[np.argsort(kind[order], kind="stable")]
         # Evenly spaced marks over rows sorted by class, from a random start: every class keeps its share.
-        marks = (np.arange(wanted) * rows + rng.integers(rows)) // wanted % rows
-        order = order[marks]
+        order = order[(np.arange(wanted) * rows + rng.integers(rows)) // wanted % rows]
     out = np.full(rows, -1, dtype=np.int64)
     out[order[:wanted]] = 0
     return out
@@ -127,7 +121,7 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
     counts = np.stack([np.bincount(groups, weights=column) for column in what.T], axis=1).astype(float)  # (groups, 4)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(counts))
-    order = shuffled[np.lexsort((_kinds(counts[shuffled, 1:]), -counts[shuffled, 0]))]
+    order = shuffled[np.lexsort((_largest_class(counts[shuffled, 1:]), -counts[shuffled, 0]))]
     # The gain of a group in a fold is linear in what the fold holds, up to a constant: one matrix product a group.
     share = counts / np.maximum(counts.sum(axis=0), 1)  # (groups, 4)
     filled = np.zeros((n, counts.shape[1]))
@@ -138,28 +132,13 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
     return rng.permutation(n)[place][groups]
 
 
-def _kinds(targets: Probabilities) -> Ints:
+def _largest_class(targets: Probabilities) -> Ints:
     """Return the largest class of each row; 3 where there is no vote."""
     out: Ints = np.where(targets.sum(axis=1) > 0, targets.argmax(axis=1), targets.shape[1])
     return out
 
 
-def _split_large(battles: Battles, groups: Ints, capacity: int) -> tuple[Ints, list[str]]:
-    groups, notes = groups.copy(), []
-    for cluster in np.flatnonzero(np.bincount(groups) > capacity):
-        rows = np.flatnonzero(groups == cluster)
-        part = battles.take(rows)
-        pieces, level = _pieces(part, capacity)
-        groups[rows] = groups.max() + 1 + pieces
-        ids = ", ".join(repr(row_id) for row_id in part[:_NAMED].ids)
-        notes.append(
-            f"a cluster of {len(rows)} rows with near-duplicate prompts (first ids: {ids}) is larger than a fold of "
-            f"{capacity} rows and was split by {level}: its prompts may occur on both sides of a fold"
-        )
-    return by_appearance(groups), notes
-
-
-def _pieces(battles: Battles, capacity: int) -> tuple[Ints, str]:
+def _split(battles: Battles, capacity: int) -> tuple[Ints, str]:
     """Split one cluster, level by level, until no piece is larger than a fold; also return the last level used."""
     levels: dict[str, Callable[[], Ints]] = {
         "prompt": lambda: np.unique(normalised_prompts(battles), return_inverse=True)[1].reshape(-1),

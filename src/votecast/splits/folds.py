@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.text_columns import known_targets
+from votecast.data.text_columns import Ints, known_targets
 from votecast.errors import ConfigError, DataError
 from votecast.splits.assign import assign_grouped, assign_single, assign_stratified
 from votecast.splits.settings import FoldSettings
-from votecast.types import CLASSES, Probabilities
-
-Ints = NDArray[np.int64]
+from votecast.types import CLASSES
 
 TRAIN_ONLY = -1
 """Fold number of rows that every model is fitted on and none is measured on."""
@@ -53,7 +50,7 @@ class Folds:
         assignment: Fold of each row, shape (n_rows,), from 0; `TRAIN_ONLY` for rows that are never held out.
         n: Number of folds; 1 for a single split.
         method: How the folds were made.
-        notes: What the reader of the figures should know.
+        notes: Remarks for the reader of the figures.
 
     Example:
         >>> folds = Folds(np.array([0, 1, 0]), n=2, method="modulo")
@@ -78,17 +75,15 @@ class Folds:
     @property
     def sizes(self) -> list[int]:
         """Rows held out in each fold."""
-        return np.bincount(self.assignment[self.assignment >= 0], minlength=self.n).tolist()  # type: ignore[no-any-return]
+        return [int((self.assignment == fold).sum()) for fold in range(self.n)]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return method, sizes and notes as JSON-able values, without the assignment."""
         return {"method": self.method, "n": self.n, "sizes": self.sizes, "notes": list(self.notes)}
 
 
 def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters: Ints | None = None) -> Folds:
-    """Divide battles into folds.
-
-    Rows without a vote are divided by number alone.
+    """Divide battles into folds; rows without a vote are divided by number alone.
 
     Args:
         battles: The rows.
@@ -125,9 +120,21 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
     elif settings.method == "single":
         assignment = assign_single(targets, settings)
     else:
-        assignment, notes = _by_column(battles, str(settings.column))
+        assignment, notes = _assign_by_column(battles, str(settings.column))
     n = int(assignment.max()) + 1
-    return Folds(assignment, n, settings.method, tuple(notes + _check_classes(assignment, n, targets)))
+    total = targets.sum(axis=0)
+    for fold in range(n):
+        held_out = targets[assignment == fold].sum(axis=0)
+        for name, there, everywhere in zip(CLASSES, held_out, total, strict=True):
+            # Soft labels are sums of fractions, so that equality needs a tolerance.
+            if everywhere > 0 and there >= everywhere - 1e-9:
+                raise DataError(
+                    f"every vote for {name} ({everywhere:g} in all) lies in fold {fold}, so that a model fitted on the "
+                    "rest would never see one; give more votes, use other folds (folds.method) or drop those rows"
+                )
+            if everywhere > 0 and there <= 0:
+                notes.append(f"fold {fold} holds no vote for {name}")
+    return Folds(assignment, n, settings.method, tuple(notes))
 
 
 def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out: HeldOut) -> Folds:
@@ -159,7 +166,10 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
             f"{len(unknown)} of {len(keys)} rows are not in the judge's folds, by id and content (first ids: {first}); "
             "give the votes that the judge was trained on, cleaned in the same way, or make new folds"
         )
-    assignment = np.array([_next_fold(known.get(key)) for key in keys], dtype=np.int64)
+    assignment = np.full(len(keys), TRAIN_ONLY, dtype=np.int64)
+    for row, key in enumerate(keys):
+        if folds := known.get(key):
+            assignment[row] = folds.popleft() if len(folds) > 1 else folds[0]
     idle = sorted(set(range(n)) - set(assignment.tolist()))
     if idle:
         raise DataError(
@@ -171,13 +181,8 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
     return Folds(assignment, n, "reused", notes)
 
 
-def _next_fold(folds: deque[int] | None) -> int:
-    if not folds:
-        return TRAIN_ONLY
-    return folds.popleft() if len(folds) > 1 else folds[0]
-
-
-def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
+def _assign_by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
+    """Make one fold of each value of a column; also return a note that names them."""
     if column not in battles.table.column_names:
         raise ConfigError(f"folds.column is {column!r}; the battles have {', '.join(battles.table.column_names)}")
     encoded = battles.column(column).combine_chunks().dictionary_encode()
@@ -192,32 +197,14 @@ def _by_column(battles: Battles, column: str) -> tuple[Ints, list[str]]:
         raise ConfigError(
             f"the column {column!r} has {len(values)} values; folds by column need 2 to {_MOST_COLUMN_FOLDS}"
         )
-    order = sorted(range(len(values)), key=lambda i: _natural(values[i]))
+    order = sorted(range(len(values)), key=lambda i: _natural_key(values[i]))
     fold = np.empty(len(values), dtype=np.int64)
     fold[order] = np.arange(len(values))
     names = ", ".join(f"{number} = {values[i]}" for number, i in enumerate(order))
     return fold[encoded.indices.to_numpy()], [f"folds by {column}: {names}"]
 
 
-def _natural(value: object) -> tuple[int, float, str]:
+def _natural_key(value: object) -> tuple[int, float, str]:
     """Return a sort key that puts "10" behind "9" and names behind numbers."""
     text = str(value)
     return (0, float(text), "") if text.isdecimal() or isinstance(value, float) else (1, 0.0, text)
-
-
-def _check_classes(assignment: Ints, n: int, targets: Probabilities) -> list[str]:
-    """Raise if a training part would lack a class; note folds on which one cannot be measured."""
-    notes = []
-    total = targets.sum(axis=0)
-    for fold in range(n):
-        held_out = targets[assignment == fold].sum(axis=0)
-        for name, there, everywhere in zip(CLASSES, held_out, total, strict=True):
-            # Soft labels are sums of fractions, so that equality needs a tolerance.
-            if everywhere > 0 and there >= everywhere - 1e-9:
-                raise DataError(
-                    f"every vote for {name} ({everywhere:g} in all) lies in fold {fold}, so that a model fitted on the "
-                    "rest would never see one; give more votes, use other folds (folds.method) or drop those rows"
-                )
-            if everywhere > 0 and there <= 0:
-                notes.append(f"fold {fold} holds no vote for {name}")
-    return notes

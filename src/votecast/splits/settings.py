@@ -42,13 +42,9 @@ class FoldSettings(Settings):
     only: Annotated[int | None, Field(ge=0)] = None
 
     @model_validator(mode="after")
-    def _column_is_named(self) -> Self:
+    def _check(self) -> Self:
         if self.method == "column" and not self.column:
             raise ValueError("method column needs the name of a column; set folds.column")
-        return self
-
-    @model_validator(mode="after")
-    def _only_is_a_fold(self) -> Self:
         folds = {"single": 1, "column": None}.get(self.method, self.n)
         if self.only is not None and folds is not None and self.only >= folds:
             raise ValueError(only_beyond(self.only, folds))

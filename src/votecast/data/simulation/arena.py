@@ -22,6 +22,7 @@ from votecast.errors import ConfigError
 from votecast.types import Probabilities
 
 SOURCE = "simulated"
+_NUMBERS = ("p_a", "p_b", "p_tie", "quality_a", "quality_b")
 _VARIANTS = 2
 _STRIDE = 2_654_435_761  # odd, so that the first 2**32 rows have different ids
 
@@ -57,42 +58,28 @@ class Truth:
 
     def table(self) -> pa.Table:
         """Return the columns id, p_a, p_b, p_tie, quality_a, quality_b, language."""
-        p, q = self.probabilities, self.qualities
-        return pa.table(
-            {
-                "id": pa.array(self.ids, pa.large_string()),
-                "p_a": p[:, 0],
-                "p_b": p[:, 1],
-                "p_tie": p[:, 2],
-                "quality_a": q[:, 0],
-                "quality_b": q[:, 1],
-                "language": pa.array(self.languages, pa.large_string()),
-            }
-        )
+        numbers = dict(zip(_NUMBERS, [*self.probabilities.T, *self.qualities.T], strict=True))
+        ids, languages = (pa.array(texts, pa.large_string()) for texts in (self.ids, self.languages))
+        return pa.table({"id": ids} | numbers | {"language": languages})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Truth:
         """Read what `table` returned."""
-        p = np.column_stack([table.column(name).to_numpy() for name in ("p_a", "p_b", "p_tie")])
-        q = np.column_stack([table.column(name).to_numpy() for name in ("quality_a", "quality_b")])
-        return cls(table.column("id").to_pylist(), p, q, table.column("language").to_pylist())
+        numbers = np.column_stack([table.column(name).to_numpy() for name in _NUMBERS])  # (n, 5)
+        return cls(table.column("id").to_pylist(), numbers[:, :3], numbers[:, 3:], table.column("language").to_pylist())
 
 
 def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> Iterator[tuple[Battles, Truth]]:
-    """Simulate battles in parts, each with its truth.
+    """Simulate battles in parts of at most `batch` rows, each with its truth.
 
     Row i depends on the seed and on i alone: any batch size gives the same rows, and rows from `start` on are a fresh
-    part of the same arena. The prompts that are asked again and again belong to the seed, the sixty models to every
-    seed.
+    part of the same arena. Popular prompts belong to the seed, the sixty models to every seed.
 
     Args:
         rows: How many battles.
         seed: Which arena.
         batch: How many battles at a time.
         start: Number of the first row.
-
-    Yields:
-        At most `batch` battles with votes, and what is true of them.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -146,7 +133,7 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
 
 
 def _response_key(conversation: Conversation, model: Contestant, side: int, dice: Dice) -> str:
-    """Name what an answer is drawn by: to a popular prompt a model has few answers, and repeats them."""
+    """Return the key of an answer's draws: to a popular prompt a model has few answers, and repeats them."""
     if conversation.popular:
         return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
     return f"{conversation.key}/{side}"

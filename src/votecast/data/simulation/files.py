@@ -24,7 +24,7 @@ from votecast.types import CLASSES, Probabilities
 
 
 def truth_path(path: str | Path) -> Path:
-    """Name the file of the truth beside a file of simulated votes.
+    """Return the path of the truth beside a file of simulated votes.
 
     Example:
         >>> truth_path("arena/train.csv").name
