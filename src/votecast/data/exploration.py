@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.inspection import Figures, Inspection, inspect_votes, share
-from votecast.data.text_columns import Bools, Ints, characters, known_targets, turns_of, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, characters, known_targets, turns_of, without_text
 
 MODELS = 20
 """Models of the matrix: those with the most battles."""
@@ -101,12 +100,6 @@ def encoding_figures(battles: Battles, damage: Damage | None = None) -> Figures:
     Returns:
         `rows`, how many have damage of any kind, and `kinds`: for each kind that occurs, its rows, its rows by column
         and the first ids.
-
-    Example:
-        >>> row = {"id": "7", "prompt": "Caf\u00c3\u00a9?", "response_a": "yes \ufffd", "response_b": "no"}
-        >>> found = encoding_figures(Battles.from_rows([row]))
-        >>> found["rows"], [(kind["kind"], kind["rows"]) for kind in found["kinds"]][1]
-        (1, ('UTF-8 read as another encoding', 1))
     """
     damage = find_damage(battles) if damage is None else damage
     kinds = []
