@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
-from votecast.data.text_columns import known_targets, without_text
+from votecast.data.text_columns import AnswerPairs, by_appearance, known_targets, without_text
 
 TURNS = st.lists(st.one_of(st.none(), st.sampled_from(["", "x", "y", "xy", "é", " "])), max_size=3)
 ROWS = st.lists(st.fixed_dictionaries({"prompt": TURNS, "response_a": TURNS, "response_b": TURNS}), max_size=12)
