@@ -100,11 +100,9 @@ class Battles:
     def __getitem__(self, key: int | slice) -> Battle | Battles:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
-            return (
-                Battles(self.table.slice(start, max(0, stop - start)))
-                if step == 1
-                else self.take(range(start, stop, step))
-            )
+            if step != 1:
+                return self.take(range(start, stop, step))
+            return Battles(self.table.slice(start, max(0, stop - start)))
         row = self.table.slice(key if key >= 0 else len(self) + key, 1).select(SCHEMA.names).to_pylist()
         if not row:
             raise IndexError(f"row {key} of {len(self)} battles")
@@ -155,13 +153,13 @@ class Battles:
         known = pc.or_(pc.is_valid(self.column("winner")), pc.is_valid(self.column("probabilities")))
         return np.asarray(known.to_numpy(), dtype=bool)
 
-    def targets(self) -> Probabilities:
+    def targets(self, *, required: bool = True) -> Probabilities:
         """Return the votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
 
         Raises:
-            DataError: If a row has neither.
+            DataError: If a row has neither; such rows are zeros unless votes are `required`.
         """
-        if not self.labelled.all():
+        if required and not self.labelled.all():
             first = int(np.argmin(self.labelled))
             raise DataError(
                 f"row {first + 1} (id {self.ids[first]!r}) has no vote ({int((~self.labelled).sum())} rows in all); "
