@@ -15,12 +15,7 @@ from votecast.leaderboard.connectivity import join_names
 from votecast.leaderboard.fit import Fit, fit_sample
 from votecast.leaderboard.game_rows import Cells
 from votecast.leaderboard.games import Games, Predicted
-from votecast.leaderboard.ranking_intervals import (
-    BootstrapIntervals,
-    RankingIntervals,
-    SandwichIntervals,
-    has_log_odds,
-)
+from votecast.leaderboard.ranking_intervals import BootstrapIntervals, RankingIntervals, has_log_odds
 from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 from votecast.leaderboard.settings import EVALICA, INTERVALS, check_choice
 from votecast.types import Bools, Floats, Ints
@@ -181,14 +176,15 @@ def rank_models(
                 "normal prior held strengths"
             )
     else:
-        ends = SandwichIntervals(found, level)
+        assert fit.covariance is not None  # fits without one are always drawn
+        ends = RankingIntervals(found, level, fit.covariance)
     better, rank, rank_low, rank_high = ends.ranks()
     score, (low, high) = ends.scores(anchored)
     unknown = np.full(m, np.nan)
     expected, win_rate, (rate_low, rate_high) = np.full((m, m), np.nan), unknown, (unknown, unknown)
     if has_log_odds(method):
         expected = ends.rates(fit.strengths, found.t)
-        win_rate, (rate_low, rate_high) = ends.rate_ends(expected)
+        win_rate, (rate_low, rate_high) = ends.rate_ends()
     won, met = _win_table(rows)
     a, b, tie = rows.votes.T
     wins, losses, ties = (

@@ -35,11 +35,6 @@ _LONGEST_NAME = 200
 def write_page(document: Document, path: Path, *, overwrite: bool = False) -> None:
     """Write a document as one HTML file without scripts or external resources.
 
-    Args:
-        document: What is on the page.
-        path: The file.
-        overwrite: Whether an existing file may be replaced.
-
     Raises:
         ArtifactError: If something is in the way, or the disk refuses.
     """

@@ -119,12 +119,7 @@ def show_rows(
 
 
 def show_cell(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> ShownCell:
-    """Format one cell.
-
-    Args:
-        cell: Text, count, number, figure or nothing.
-        percent: Whether a number is a share, to be shown in per cent.
-        decimals: Digits after the point; None for as many as are significant.
+    """Format one cell, in per cent or not, with as many digits after the point as are significant where None is given.
 
     Example:
         >>> found = show_cell(Figure(0.61234, 0.5811, 0.6423))
