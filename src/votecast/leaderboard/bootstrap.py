@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from threadpoolctl import threadpool_limits
 
 from votecast.errors import ConfigError
@@ -87,16 +87,14 @@ class _DrawnRows:
     def __init__(self, sample: Sample, rows: Rows, votes: Sequence[Floats], draws: int, seed: int) -> None:
         number, count = number_clusters(rows.clusters)
         self.drawn = ClusterDraws(number if count > 1 else np.arange(len(rows)), draws, seed)
-        self.pair, self.size = sample.pairs.number(rows), len(sample.pairs)
-        self.tables = list(map(self._tabulate, votes))
-
-    def _tabulate(self, votes: Floats) -> csr_matrix:
-        """Return the votes of each pair and outcome (a row) in each block of clusters (a column)."""
-        # a product with how often each block is drawn gives the votes of a drawn file, (3 p,)
-        blocks, some = self.drawn.blocks, votes != 0
-        place = (self.pair[:, None] * 3 + np.arange(3))[some]
-        where = (place, np.broadcast_to(blocks[:, None], votes.shape)[some])
-        return coo_matrix((votes[some], where), shape=(3 * self.size, int(blocks.max()) + 1)).tocsr()
+        place = sample.pairs.number(rows)[:, None] * 3 + np.arange(3)
+        blocks = np.broadcast_to(self.drawn.blocks[:, None], place.shape)
+        # the votes of each pair and outcome (a row) in each block of clusters (a column): a product with how often each
+        # block is drawn gives the votes of a drawn file, (3 p,)
+        shape = (3 * len(sample.pairs), int(self.drawn.blocks.max()) + 1)
+        self.tables = [
+            coo_matrix((each[each != 0], (place[each != 0], blocks[each != 0])), shape=shape).tocsr() for each in votes
+        ]
 
     def times(self, draw: int) -> Floats:
         """Return how often each row is in a drawn file."""

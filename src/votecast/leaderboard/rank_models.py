@@ -191,6 +191,10 @@ def rank_models(
         np.asarray(np.bincount(rows.first, one, m) + np.bincount(rows.second, other, m))
         for one, other in ((a, b), (b, a), (tie, tie))
     )
+    style: tuple[Estimate, ...] = ()
+    if len(fit.style):
+        columns = zip(fit.style_names, fit.style, *ends.style_ends(), fit.style_units, strict=True)
+        style = tuple(Estimate(name, *map(float, rest)) for name, *rest in columns)
     order = np.lexsort((np.arange(m), -fit.strengths))
     grid = np.ix_(order, order)
     return Ranking(
@@ -220,7 +224,7 @@ def rank_models(
         votes=len(rows),
         clusters=found.clusters,
         tie=_estimate_tie(fit, ends),
-        style=_estimate_style(fit, ends),
+        style=style,
         tuning=fit.tuning,
         worth=fit.worth,
         notes=tuple(notes),
@@ -254,13 +258,6 @@ def _estimate_tie(fit: Fit, ends: RankingIntervals) -> Estimate | None:
     if not name:  # no vote is a tie: the number is at its limit and has no interval
         return Estimate(RANKING_MODELS[fit.method].tie, fit.tie, float("nan"), float("nan"))
     return Estimate(name, fit.tie, *ends.tie_ends())
-
-
-def _estimate_style(fit: Fit, ends: RankingIntervals) -> tuple[Estimate, ...]:
-    if not len(fit.style):
-        return ()
-    columns = zip(fit.style_names, fit.style, *ends.style_ends(), fit.style_units, strict=True)
-    return tuple(Estimate(name, *(float(each) for each in rest)) for name, *rest in columns)
 
 
 def _jsonable(value: object) -> object:

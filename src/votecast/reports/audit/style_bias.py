@@ -120,8 +120,8 @@ class StyleBias:
         def _effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
             return Tilt(start, columns, targets, rows.sums.weights).tested(rows.sums.clusters)
 
-        # effects on votes and predictions are Davidson models (1970) of both by all traits at once; what is overrated is
-        # the tilt by the traits that would take the predictions to the votes, with its sign changed; what is unused
+        # effects on votes and predictions are Davidson models (1970) of both by all traits at once; what is overrated
+        # is the tilt by the traits that would take the predictions to the votes, with its sign changed; what is unused
         # comes from the votes regressed on the prediction, its log odds and the traits, as arenas with style control do
         # (Li et al. 2024, "Does style matter?")
         people, judge = _effects(level, gaps, rows.targets), _effects(level, gaps, rows.p)
