@@ -86,7 +86,7 @@ def class_prior(
     """
     t = check_probabilities(targets, "votes")
     w = check_weights(weights, len(t))
-    return _frequencies(_others(w[:, None] * t, folds), binary=binary)[folds]
+    return _shares_elsewhere(w[:, None] * t, folds, binary=binary)
 
 
 def longer_wins(
@@ -129,34 +129,29 @@ def longer_wins(
             f"lengths have shape {size.shape}; allowed is ({len(t)}, 2): the characters of responses a and b"
         )
     sign = np.sign(size[:, 0] - size[:, 1])
-    seen = _longer_first(t, sign)
-    different = _frequencies(_others((w * (sign != 0))[:, None] * seen, folds), binary=binary)
-    same = _frequencies(_others((w * (sign == 0))[:, None] * _halves(seen), folds), binary=binary)
-    p = _longer_first(different[folds], sign)  # (n, 3)
-    p[sign == 0] = _halves(same[folds])[sign == 0]
+    b_longer, equal = sign[:, None] < 0, sign == 0
+    # in the order longer, shorter: swapping where b is longer undoes itself
+    votes = np.where(b_longer, swap_columns(t), t)  # (n, 3)
+    different = _shares_elsewhere((w * ~equal)[:, None] * votes, folds, binary=binary)
+    same = _shares_elsewhere((w * equal)[:, None] * _halve(votes), folds, binary=binary)
+    p = np.where(b_longer, swap_columns(different), different)
+    p[equal] = _halve(same)[equal]
     return p
 
 
-def _longer_first(p: Probabilities, sign: Floats) -> Probabilities:
-    """Swap a and b where b is longer; applied twice, it undoes itself."""
-    return np.where(sign[:, None] < 0, swap_columns(p), p)
-
-
-def _halves(p: Probabilities) -> Probabilities:
+def _halve(p: Probabilities) -> Probabilities:
+    """Give a and b the same half of what is not a tie."""
     half = (p[:, 0] + p[:, 1]) / 2
     return np.column_stack([half, half, p[:, 2]])
 
 
-def _others(votes: Floats, folds: Ints) -> Floats:
-    """Sum the votes in all folds but one, for each fold, shape (folds, 3)."""
+def _shares_elsewhere(votes: Floats, folds: Ints, *, binary: bool) -> Floats:
+    """Return the share of each outcome among the votes in all folds but that of the row, shape (n, 3)."""
     if np.shape(folds) != (len(votes),):
         raise DataError(f"folds have shape {np.shape(folds)}; allowed is ({len(votes)},), one for each row")
     size = int(folds.max()) + 1
-    inside = np.stack([np.bincount(folds, votes[:, k], minlength=size) for k in range(3)], axis=1)
-    return np.stack([np.delete(inside, fold, axis=0).sum(axis=0) for fold in range(size)])
-
-
-def _frequencies(votes: Floats, *, binary: bool) -> Floats:
+    inside = np.stack([np.bincount(folds, votes[:, k], minlength=size) for k in range(3)], axis=1)  # (folds, 3)
+    others = np.stack([np.delete(inside, fold, axis=0).sum(axis=0) for fold in range(size)])
     # Laplace smoothing: one vote for each outcome that can occur
-    smoothed = votes + np.array([1.0, 1.0, 0.0 if binary else 1.0])
-    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))
+    smoothed = others + np.array([1.0, 1.0, 0.0 if binary else 1.0])
+    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))[folds]

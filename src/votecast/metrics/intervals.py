@@ -182,11 +182,16 @@ def paired_gain(
     t, p, w = check_rows(targets, probabilities, weights)
     q = check_rows(targets, reference, weights).probabilities
     drawn = ClusterDraws(check_groups(groups, len(w)), draws, seed)
+    return mean_gain(log_losses(t, q) - log_losses(t, p), w, drawn)
+
+
+def mean_gain(gains: Floats, weights: Floats, drawn: ClusterDraws) -> tuple[float, float, float]:
+    """Return the weighted mean of gains (n,), with its interval over drawn files (NaN below two clusters)."""
     size = drawn.counts.shape[1]
     # sums of gains and of weights over each block, (blocks, 2): a ratio of both is the mean gain of a drawn file
-    columns = (w * (log_losses(t, q) - log_losses(t, p)), w)
+    columns = (weights * gains, weights)
     sums: Floats = np.stack([np.bincount(drawn.blocks, column, minlength=size) for column in columns], axis=1)
     gain, mass = drawn.sums(sums).T
-    few = np.full(draws, np.nan)
+    few = np.full(len(drawn), np.nan)
     low, high = interval(np.divide(gain, mass, out=few, where=mass > 0) if size > 1 else few)
-    return float(sums[:, 0].sum() / w.sum()), float(low), float(high)
+    return float(sums[:, 0].sum() / weights.sum()), float(low), float(high)
