@@ -7,7 +7,7 @@ parameters are shared by a and b, and sums over classes are taken as (a + b) + t
 from __future__ import annotations
 
 import difflib
-import importlib
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar
@@ -254,8 +254,7 @@ def _calibrator_class(method: str, known: Mapping[str, str]) -> type[Calibrator]
         near = difflib.get_close_matches(str(method), CALIBRATORS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"there is no calibration method {method!r}; allowed are {', '.join(CALIBRATORS)}{hint}")
-    module, name = known[method].split(":")
-    found: type[Calibrator] = getattr(importlib.import_module(module), name)
+    found: type[Calibrator] = pkgutil.resolve_name(known[method])
     return found
 
 
