@@ -11,21 +11,17 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError
 from votecast.metrics import group_folds
 from votecast.metrics.scores import EPSILON, log_losses, row_sum
-from votecast.types import Probabilities
+from votecast.types import Bools, Floats, Ints, Probabilities
 
 NOTCHES: Final = 20
 """Thresholds hold back 0/20, 1/20, ..., 20/20 of the rows they are fitted on."""
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 Notches = tuple[int, ...]
 """For every judge but the last, how many twentieths of the rows its threshold holds back."""
 
@@ -132,21 +128,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class Trial:
-    """Votes, the predictions of every judge for them, and the time these take.
+    """Votes, the predictions of every judge for them, and the time these take."""
 
-    Args:
-        battles: The votes, n of them.
-        predictions: Shape (judges, n, 3).
-        swapped: The same for the responses swapped; None where that only swaps columns a and b.
-        seconds: Seconds for a row of each judge.
-        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-    """
-
-    battles: Battles
-    predictions: Floats
-    swapped: Floats | None
-    seconds: tuple[float, ...]
-    clusters: Ints
+    battles: Battles  # the votes, n of them
+    predictions: Floats  # (judges, n, 3)
+    swapped: Floats | None  # the same for the responses swapped; None where that only swaps columns a and b
+    seconds: tuple[float, ...]  # for a row of each judge
+    clusters: Ints  # cluster of near-duplicate prompts of each row, (n,)
 
     @cached_property
     def targets(self) -> Probabilities:
@@ -207,6 +195,13 @@ def frontier(trial: Trial, rows: Ints, seed: int) -> list[tuple[Notches, Ints]]:
         _, _, notches, stage = min(tried, key=lambda one: one[:2])
         path.append((notches, stage))
     return path
+
+
+def fit_cascade(trial: Trial, rows: Ints, goal: Goal, seed: int) -> tuple[list[tuple[Notches, Ints]], int, Routing]:
+    """Return the frontier on these rows, the place on it that reaches the goal, and the routing of that point."""
+    path = frontier(trial, rows, seed)
+    chosen = choose(trial, rows, path, goal)
+    return path, chosen, fit_routing(trial.predictions[:, rows], path[chosen][0])
 
 
 def choose(trial: Trial, rows: Ints, path: Sequence[tuple[Notches, Ints]], goal: Goal) -> int:

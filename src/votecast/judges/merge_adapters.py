@@ -6,7 +6,7 @@ This is what `votecast merge` runs.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -79,15 +79,14 @@ def merge_judge(
 
     if not all(has_adapter(member) for member in members):
         raise JudgeError(f"judge {judge.name!r} has no adapters: its folder holds all its weights; use it as it is")
-    model = cast("Any", recipe.model)
-    held = getattr(model, "weights", "fp32")
-    kind: Weights = weights or ("fp32" if held == "fp32" else "bf16")
-    changes: dict[str, Any] = {"adapter": None}
-    if hasattr(model, "weights"):
+    known = recipe.model.dump()
+    kind: Weights = weights or ("fp32" if known.get("weights", "fp32") == "fp32" else "bf16")
+    changes: dict[str, object] = {"adapter": None}
+    if "weights" in known:
         changes |= {"weights": kind, "start": None}
     elif kind != "fp32":
         raise ConfigError(f"weights is {kind}, and judges of the family {recipe.family} are kept in fp32; drop it")
-    settings = model.model_copy(update=changes)
+    settings = recipe.model.model_copy(update=changes)
 
     probes = Battles.from_rows(
         [
@@ -118,7 +117,7 @@ def merge_judge(
     found = TrainedJudge.of(
         load_recipe(recipe.dump() | {"model": settings.dump()}), replace(judge.fitted, members=made, stored=())
     )
-    note: dict[str, Any] = {"weights": kind, "largest_difference": largest, "battles": len(probes)}
+    note: dict[str, object] = {"weights": kind, "largest_difference": largest, "battles": len(probes)}
     note |= {"of": judge.hash, "base": members[0].base}
     found.record(figures=judge.figures, **(judge.notes | {"merged": note}))
     return found

@@ -11,15 +11,13 @@ from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
 from votecast.data.shards import Shard
 from votecast.judges.predict_batch import Truncations, add_truncations, predict_batch, predict_scorable
-from votecast.types import Judge, Probabilities, swap_columns
-
-Wins = NDArray[np.float64]
+from votecast.judges.trained import TrainedJudge
+from votecast.types import Floats, Judge, Probabilities, swap_columns
 
 GROUP = 1024
 """Pairs that are predicted at once, from as many prompts as fill them; a prompt with more is a group of its own."""
@@ -127,8 +125,7 @@ class PairPredictor:
 
     def _is_symmetric(self) -> bool:
         """Return whether swapping the responses only swaps a and b: by its family, or on a few probes."""
-        members = getattr(getattr(self._judge, "fitted", None), "members", None)
-        if members and not any(member.order_matters for member in members):
+        if isinstance(self._judge, TrainedJudge) and not self._judge.order_matters:
             return True
         names = ("prompt", "response_a", "response_b")
         probes = Battles.from_rows([dict(zip(names, probe, strict=True)) for probe in _PROBES])
@@ -166,17 +163,17 @@ def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
     pairs = [(row, one, other) for row in group for one, other in combinations(range(len(row.distinct)), 2)]
     for start in range(0, len(pairs), GROUP):
         part = pairs[start : start + GROUP]
+        ids = [
+            f"{row.id}: candidates {row.places.index(one) + 1} and {row.places.index(other) + 1}"
+            for row, one, other in part
+        ]
         columns = {
-            "id": pa.array([_pair_name(*each) for each in part], SCHEMA.field("id").type),
+            "id": pa.array(ids, SCHEMA.field("id").type),
             "prompt": pa.array([row.prompt for row, _, _ in part], TURNS),
             "response_a": pa.array([row.distinct[one] for row, one, _ in part], TURNS),
             "response_b": pa.array([row.distinct[other] for row, _, other in part], TURNS),
         }
         yield Battles(pa.table(columns))
-
-
-def _pair_name(row: Candidates, one: int, other: int) -> str:
-    return f"{row.id}: candidates {row.places.index(one) + 1} and {row.places.index(other) + 1}"
 
 
 def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Ranking | str]:
@@ -197,7 +194,7 @@ def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Rank
         start = stop
 
 
-def _ranking(row: Candidates, wins: Wins) -> Ranking:
+def _ranking(row: Candidates, wins: Floats) -> Ranking:
     """Rank from the probability that the first of each pair of distinct candidates wins."""
     different, places, n = len(row.distinct), np.array(row.places), len(row.places)
     rates = np.full((different, different), _EVEN)  # (candidates, candidates): win rate of row against column

@@ -6,7 +6,7 @@ shown order alone, and for both orders of judges that read the shown one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from votecast.data.frames import as_battles
 from votecast.judges.trained import TrainedJudge
@@ -19,7 +19,7 @@ Order = Literal["both", "given"]
 
 
 def predict_in_order(
-    judge: TrainedJudge, battles: Any, order: Order = "both"
+    judge: TrainedJudge, battles: object, order: Order = "both"
 ) -> tuple[Probabilities, TruncationReport | None]:
     """Predict how people vote, in one order of the responses or in both.
 
@@ -48,7 +48,7 @@ def predict_in_order(
     return (p + swap_columns(judge.predict_proba(battles.swapped()))) / 2, cut
 
 
-def predict_both_orders(judge: TrainedJudge, battles: Any) -> tuple[Probabilities, Probabilities]:
+def predict_both_orders(judge: TrainedJudge, battles: object) -> tuple[Probabilities, Probabilities]:
     """Predict with the responses as they are shown, and with them swapped.
 
     Args:
@@ -60,7 +60,7 @@ def predict_both_orders(judge: TrainedJudge, battles: Any) -> tuple[Probabilitie
     """
     battles, shown = as_battles(battles), judge.with_shown_order()
     given = shown.predict_proba(battles)
-    if not judge.fitted.members[0].order_matters:
+    if not judge.order_matters:
         return given, given
     return given, swap_columns(shown.predict_proba(battles.swapped()))
 

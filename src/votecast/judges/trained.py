@@ -97,6 +97,11 @@ class TrainedJudge:
         return self.fitted.prompt_hashes
 
     @property
+    def order_matters(self) -> bool:
+        """Whether swapping the responses may change more than the columns a and b."""
+        return any(member.order_matters for member in self.fitted.members)
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """Names of columns that the battles must bring beside their texts, such as scores; most judges need none."""
         return self.fitted.members[0].numbers
@@ -186,12 +191,10 @@ class TrainedJudge:
 
     def with_shown_order(self) -> TrainedJudge:
         """Return a judge that predicts from the shown order of the responses alone; itself if it averages none."""
-        members = self.fitted.members
-        if not any(member.order_matters for member in members):
+        if not self.order_matters:
             return self
-        return TrainedJudge.of(
-            self.recipe, replace(self.fitted, members=[member.with_shown_order() for member in members])
-        )
+        members = [member.with_shown_order() for member in self.fitted.members]
+        return TrainedJudge.of(self.recipe, replace(self.fitted, members=members))
 
     def run_with(self, **inference: object) -> Self:
         """Change the settings of inference, such as `precision="bf16"`; nothing is fitted again.
