@@ -34,19 +34,15 @@ def crossfit_calibrate(
         probabilities: Out-of-fold predictions, shape (n, 3).
         targets: Their votes, shape (n, 3).
         weights: How much each row counts, shape (n,); every row once where None.
-        folds: Fold of each row, any numbers, shape (n,); at least two folds. `votecast.metrics.group_folds` makes some
-            from prompts.
+        folds: Fold of each row, any numbers, shape (n,), such as `votecast.metrics.group_folds` makes from prompts.
         predictions: Other predictions of the same rows to calibrate instead of those fitted on, shape (n, 3), such as
             those of the battles with their responses swapped.
         clusters: Cluster of prompts of each row, shape (n,), for methods that cross-validate within.
         groups: What the rows are grouped by, for calibrators that group.
 
-    Returns:
-        Calibrated probabilities of the same rows, shape (n, 3).
-
     Raises:
         ConfigError: If there is no such method.
-        DataError: If these are not probabilities or folds of the same rows.
+        DataError: If these are not probabilities of the same rows, or there is a single fold.
         JudgeError: If the other folds of some fold cannot be calibrated on; the message names it.
 
     Example:

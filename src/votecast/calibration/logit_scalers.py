@@ -58,10 +58,10 @@ class PenalisedLogLoss:
         self.moves: Floats = np.einsum("ncj,jk->nck", np.stack(moved_by, axis=2), directions)  # (n, 3, k)
 
     def minimise(self, spread: Floats) -> tuple[Floats, float]:
-        """Minimise by Newton's method, halving steps until they help.
+        """Minimise by Newton's method, halving steps until they help, under normal priors around no change.
 
         Args:
-            spread: Standard deviation of each number's normal prior around no change, shape (k,).
+            spread: Standard deviation of each number's prior, shape (k,).
 
         Returns:
             How far each fitted number is from no change, shape (k,); and the logarithm of how likely the votes are
@@ -202,10 +202,5 @@ class Shift(LogitScaler):
 
     @classmethod
     def of_rows(cls, rows: Checked, no_change: float = 1.0) -> Self:
-        """Fit on any rows; without votes for ties these become rare.
-
-        Args:
-            rows: Predictions, votes and weights.
-            no_change: How much likelier "no change" is than any other model before the votes are seen.
-        """
+        """Fit on any rows, "no change" being `no_change` times likelier; without votes for ties these become rare."""
         return cls(*cls()._fit_numbers(rows, no_change))

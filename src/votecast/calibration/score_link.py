@@ -209,14 +209,13 @@ def fit_link(
         weights: How much each row counts, shape (n,); every row once where None.
         method: A name in `METHODS`; for fixed there is nothing to fit, and the rule itself is returned.
         form: Log length of a minus log length of b, shape (n,): removes the part of the gap that length explains.
-        groups: Group of each row (its prompt), shape (n,): intervals are then those of the sandwich estimator over
-            groups, with Student's quantile; without groups, those of Fisher's information.
+        groups: Prompt of each row, shape (n,): intervals are then those of the sandwich estimator over groups, with
+            Student's quantile; without groups, those of Fisher's information.
         least: With fewer rows that count, DataError is raised.
 
     Raises:
         ConfigError: If there is no such method.
-        DataError: If there are too few votes, votes of one class only, a gap that is the same in every row, or a value
-            that is not finite.
+        DataError: If there are too few votes, votes of one class only, or a gap that is not finite or never differs.
 
     Example:
         >>> rng = np.random.default_rng(0)

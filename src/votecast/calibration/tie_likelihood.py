@@ -83,12 +83,7 @@ class Likelihood(ABC):
 
 
 def maximise(likelihood: Likelihood, start: Floats, *, steps: int = STEPS) -> Floats | None:
-    """Maximise a likelihood by Newton's method, halving steps until they help.
-
-    Args:
-        likelihood: The likelihood.
-        start: Parameters to start from, shape (k,).
-        steps: How many steps at most.
+    """Maximise a likelihood by at most `steps` Newton steps from `start`, halved until they help.
 
     Returns:
         Parameters of shape (k,); None where there is no finite maximum.
@@ -125,12 +120,12 @@ class LinearLikelihood(Likelihood):
 
     Args:
         model: From leads to chances.
-        lead: What the lead is a sum of, shape (n, k).
-        ties: What the number for ties is a sum of, shape (n, k).
+        lead: Terms of the lead, shape (n, k).
+        ties: Terms of the number for ties, shape (n, k).
         votes: Weight of the votes for a, for b and for a tie, shape (n, 3).
         penalty: Precision of the normal prior of each parameter around 0, shape (k,).
-        lower: Smallest value of each parameter, shape (k,); minus infinity where None.
-        upper: Largest value, shape (k,); infinity where None.
+        lower: Smallest value of each parameter, shape (k,); unbounded where None.
+        upper: Largest value, shape (k,); unbounded where None.
         offset: Leads and numbers for ties at parameters 0, each of shape (n,) or one for all.
     """
 
@@ -170,9 +165,6 @@ class LinearLikelihood(Likelihood):
         return np.asarray(out + mixed + mixed.T + np.diag(self.penalty))
 
     def fisher(self, point: Floats, weights: Floats) -> Floats:
-        """Return the Fisher information of rows and priors, shape (k, k).
-
-        That is the information of the votes that the model expects.
-        """
+        """Return the information of the votes that the model expects, and of the priors, shape (k, k)."""
         d, t = self.predictors(point)
         return self.information(self.model.terms(d, t, weights[:, None] * np.exp(self.model.logs(d, t))))

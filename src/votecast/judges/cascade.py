@@ -114,8 +114,8 @@ def cascade(
 ) -> TrainedJudge:
     """Make one judge of several: each passes on the rows of which it is not sure enough.
 
-    Every judge predicts all votes, and is timed. The thresholds of the cascade are fitted on all of them; its loss,
-    and each point of the frontier, are measured under thresholds that were fitted on other prompts.
+    Every judge predicts all votes, and is timed. The thresholds of the cascade are fitted on all of them; its loss, and
+    each point of the frontier, are measured under thresholds that were fitted on other prompts.
 
     Args:
         judges: Judges, their folders or names, from cheap to expensive; at least two.
@@ -123,19 +123,19 @@ def cascade(
         max_loss: How much log loss the cascade may lose against its last judge; the fastest such cascade is made.
         budget: Or the seconds that 1,000 rows may take; the best such cascade is made.
         out: Folder to save the cascade in; None keeps it in memory.
-        name: What it is called.
+        name: Name of the cascade.
         overwrite: Whether an existing judge folder may be replaced.
         reader: Options of `read_votes`, where `votes` is a path.
         seed: Seed of the folds and of everything drawn.
         draws: Bootstrap draws for the intervals.
-        seconds: Seconds for a row of each judge, where they are known; measured where None, so that they differ a
-            little from run to run, and with them the record in the folder.
+        seconds: Seconds for a row of each judge, where they are known; None measures them, so that they differ a little
+            from run to run, and with them the record in the folder.
         allow_leak: Make it although votes share prompts with a judge's training; the figures flatter the cascade then.
         progress: Progress callback.
 
     Returns:
-        The cascade. `judge.figures` are those of thresholds fitted on other prompts; `judge.notes["cascade"]` holds
-        the judges with their times, the frontier, the point chosen, and the loss of the whole procedure.
+        The cascade. `judge.figures` are those of thresholds fitted on other prompts; `judge.notes["cascade"]` holds the
+        judges with their times, the frontier, the point chosen, and the loss of the whole procedure.
 
     Raises:
         ArtifactError: If `out` already exists, or there is no such judge.

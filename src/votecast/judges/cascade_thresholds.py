@@ -31,9 +31,8 @@ class Routing:
     """The thresholds of a cascade: which rows each judge passes on.
 
     A row is passed on where the entropy of the prediction reaches the threshold of the judge that made it. Confidence
-    alone is what a cascade of calibrated judges needs, where no judge is better on some kinds of rows and worse on
-    others (Jitkrittum et al. 2023, "When does confidence-based cascade deferral suffice?"). A score fitted on the
-    predictions and the lengths of the texts did not order the rows better.
+    alone is what a cascade of calibrated judges needs (Jitkrittum et al. 2023, "When does confidence-based cascade
+    deferral suffice?"); a score fitted on the predictions and the lengths of the texts did not order the rows better.
 
     Args:
         thresholds: For every judge but the last, the entropy in nats from which a row is passed on; None where none is.
@@ -60,9 +59,7 @@ class Routing:
 
 
 def entropy(p: Probabilities) -> Floats:
-    """Return the entropy of predictions in nats, shape (n,).
-
-    Swapping the responses changes not one bit of it, and nor do the other rows.
+    """Return the entropy of predictions in nats, shape (n,), bit-equal when a and b swap.
 
     Example:
         >>> entropy(np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])).round(4).tolist()
@@ -99,14 +96,11 @@ def fit_routing(predictions: Floats, notches: Sequence[int]) -> Routing:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the thresholds are fitted to: exactly one of the two.
+    """What the thresholds are fitted to; ConfigError unless exactly one of the two is given, within its range.
 
     Args:
         max_loss: How much log loss the cascade may lose against its last judge.
         budget: Seconds that 1,000 rows may take.
-
-    Raises:
-        ConfigError: If not exactly one is given, or it is out of range.
     """
 
     max_loss: float | None = None
@@ -205,14 +199,11 @@ def fit_cascade(trial: Trial, rows: Ints, goal: Goal, seed: int) -> tuple[list[t
 
 
 def choose(trial: Trial, rows: Ints, path: Sequence[tuple[Notches, Ints]], goal: Goal) -> int:
-    """Return the point of a frontier that reaches the goal.
+    """Return the point of a frontier that reaches the goal; ConfigError if none is within the budget.
 
     The loss along the frontier is measured on votes and jumps up and down; what is compared is the nearest curve that
     never falls as fewer rows are passed on (isotonic regression). Under an allowance the fastest point within it is
     taken, under a budget the one with the least loss among those within it, and of these the fastest.
-
-    Raises:
-        ConfigError: If no point is within the budget.
     """
     times = [trial.time(stage) for _, stage in path]
     costs = isotonic_regression(np.array([trial.cost(stage, rows) for _, stage in path])).tolist()

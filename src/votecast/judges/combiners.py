@@ -58,9 +58,7 @@ _NOTHING: Final = 1e-4
 
 
 class Combiner(ABC):
-    """A map from the predictions of several judges to one; swapping the responses commutes with it.
-
-    Predictions of m judges for n battles have the shape (m, n, 3).
+    """A map from the predictions of m judges, shape (m, n, 3), to one, with which swapping the responses commutes.
 
     Attributes:
         method: The `--method` it belongs to.
@@ -82,16 +80,12 @@ class Combiner(ABC):
             targets: Votes, shape (n, 3).
             weights: Shape (n,).
             groups: Rows of one group share a prompt, shape (n,).
-            seed: Seed of whatever is drawn.
+            seed: Seed of every draw.
         """
 
     @abstractmethod
     def predict(self, predictions: Floats) -> Probabilities:
-        """Return one prediction for each battle, shape (n, 3).
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return one prediction for each battle, shape (n, 3); JudgeError before `fit`."""
 
     def shares(self) -> list[float] | None:
         """Return the weight of each judge, where there is one; weights are at least 0 and sum to 1."""
@@ -112,11 +106,7 @@ class Combiner(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; predictions are bit-equal.
-
-        Raises:
-            ArtifactError: If a file is missing or damaged.
-        """
+        """Read what `save` wrote; predictions are bit-equal. ArtifactError if a file is missing or damaged."""
 
 
 def damaged(file: Path, error: Exception) -> ArtifactError:

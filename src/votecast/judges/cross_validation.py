@@ -100,8 +100,6 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
 def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, run: Run) -> Fitted:
     """Fit one member on `battles` and calibrate it on `valid`, which takes the place of folds.
 
-    The judge recognises the prompts of both.
-
     Raises:
         LeakError: If a prompt of `valid` is among the training prompts.
         ConfigError: If `run.folder` holds work of another recipe or other data.
@@ -127,15 +125,12 @@ def fit_with_valid(recipe: Recipe, battles: Battles, valid: Battles, run: Run) -
 
 
 def sample_rows(battles: Battles, rows: int | None, *, seed: int) -> Ints:
-    """Draw rows such that every label keeps its share to within one row.
+    """Draw rows such that every label keeps its share to within one row; return their positions, rising.
 
     Args:
         battles: The rows; a soft label counts for its largest class.
         rows: How many to draw at most; None draws all.
         seed: Seed of the draw.
-
-    Returns:
-        Positions of the rows, rising.
 
     Example:
         >>> votes = [{"prompt": "?", "response_a": "x", "response_b": "y", "winner": "ab"[i % 2]} for i in range(20)]
@@ -154,15 +149,7 @@ def sample_rows(battles: Battles, rows: int | None, *, seed: int) -> Ints:
 
 
 def hash_inputs(battles: Battles, folds: Folds | None) -> dict[str, str | None]:
-    """Hash everything that a fit takes from the battles, and the folds if these were given.
-
-    Args:
-        battles: Cleaned rows with votes.
-        folds: Folds that were not made from the recipe.
-
-    Returns:
-        SHA-256 of the battles, and of the folds or None.
-    """
+    """Return the SHA-256 of all that a fit takes from the battles, and of the folds if these were given."""
     digest = hashlib.sha256()
     for values in (battles.ids, battles.content_hashes(), battles.column("source").to_pylist()):
         digest.update(json.dumps(values).encode())

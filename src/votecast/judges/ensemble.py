@@ -167,7 +167,9 @@ def ensemble(
     folds = group_folds(shared.clusters, seed=seed)
     _check_enough_rows(shared, folds, kind.parameters(len(named)), method)
     p, swapped = _crossfit_combiner(kind, shared, folds, seed)
-    fitted = kind().fit(shared.predictions, shared.targets, shared.weights, shared.clusters, seed)
+    # indexed like the folds: another layout in memory would change the last digits of matrix products
+    every_row = np.ones(len(shared), dtype=bool)
+    fitted = kind().fit(shared.predictions[:, every_row], shared.targets, shared.weights, shared.clusters, seed)
     shares, every = fitted.shares(), list(named.values())
     kept = [place for place in range(len(every)) if shares is None or shares[place] > 0]  # without weight: left out
     recipe = load_recipe(recipe, {"model.judges": len(kept)})

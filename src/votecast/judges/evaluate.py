@@ -53,9 +53,8 @@ class Predictions:
 
     Example:
         >>> votes = [{"id": name, "prompt": "Hi", "response_a": "x", "response_b": "y"} for name in ("1", "2")]
-        >>> Predictions(["2", "1"], [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]).on(as_battles(votes))
-        array([[0.6, 0.3, 0.1],
-               [0.2, 0.3, 0.5]])
+        >>> Predictions(["2", "1"], [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]).on(as_battles(votes))[0]
+        array([0.6, 0.3, 0.1])
     """
 
     ids: Sequence[str]
@@ -71,11 +70,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a file that `votecast predict` has written.
-
-        Raises:
-            DataError: If the file holds no predictions.
-        """
+        """Read a file that `votecast predict` has written; DataError if it holds no predictions."""
         ids, p, judge = read_predictions(path)
         if not ids:
             raise DataError(
@@ -212,10 +207,7 @@ def evaluate(
 def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 1000) -> Evaluation:
     """Measure a judge on its out-of-fold rows, under calibrators fitted on the other folds.
 
-    Args:
-        judge: A fitted judge.
-        battles: The battles it was fitted on, in the same order.
-        draws: Bootstrap draws for the intervals.
+    The battles are those it was fitted on, in the same order; `draws` are those of the bootstrap.
     """
     held, seed = judge.fitted.out_of_fold, judge.recipe.seed
     fitted_on = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, seed))
@@ -228,12 +220,7 @@ def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 
 
 
 def load_predictor(place: str | Path) -> Judge | Predictions:
-    """Load a judge by its folder or name, or a file of predictions.
-
-    Raises:
-        ArtifactError: If there is no such judge.
-        DataError: If the file holds no predictions.
-    """
+    """Load a judge by its folder or name, or a file of predictions."""
     return Predictions.read(place) if Path(place).is_file() else load_judge(place)
 
 

@@ -56,9 +56,8 @@ class Reason:
 
     Args:
         name: Short name of the group.
-        text: What the answers show of it, in plain words.
-        effect: Probability it moved from answer b to answer a (above 0) or from a to b (below 0): its share of
-            p_a - p_b.
+        text: The difference between the answers, in plain words.
+        effect: Probability it moved from answer b to answer a (above 0) or from a to b (below 0), a share of p_a - p_b.
     """
 
     name: str
@@ -67,7 +66,7 @@ class Reason:
 
 
 def explain(judge: object, battles: Battles) -> list[list[Reason]] | None:
-    """Explain predictions by what the answers show.
+    """Explain predictions by the differences between the answers.
 
     Args:
         judge: Any judge.
@@ -79,9 +78,7 @@ def explain(judge: object, battles: Battles) -> list[list[Reason]] | None:
 
     Example:
         >>> from votecast.judges.load import load_judge
-        >>> rows = [
-        ...     {"prompt": "Where is Rome?", "response_a": "In Italy, on the Tiber.", "response_b": "I cannot say."}
-        ... ]
+        >>> rows = [{"prompt": "Where is Rome?", "response_a": "In Italy.", "response_b": "I cannot say."}]
         >>> judge, battles = load_judge("bundled:baseline"), Battles.from_rows(rows)
         >>> reasons = explain(judge, battles)[0]
         >>> a, b, _ = judge.predict_proba(battles)[0]

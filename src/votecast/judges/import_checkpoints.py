@@ -91,16 +91,13 @@ def import_judge(
 
 
 def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature") -> TrainedJudge:
-    """Fit the calibration of an imported judge on votes.
+    """Fit the calibration of an imported judge on votes; the judge keeps its predictions for these votes for figures.
 
     Args:
-        judge: What `import_judge` made.
-        battles: Votes on which no member was trained. votecast cannot check that: on training votes a model is surer
+        judge: The judge that `import_judge` made.
+        battles: Votes on which no member was trained. votecast cannot check that; on training votes a model is surer
             than elsewhere, and the calibration would keep it so.
         method: Name of a calibration method.
-
-    Returns:
-        A judge with the same members, which keeps its predictions for these votes for figures.
 
     Raises:
         DataError: If a row has no vote.
@@ -126,10 +123,7 @@ def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature"
 
 
 def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels, if they are a, b and tie in any order.
-
-    Raises:
-        ConfigError: If they are not.
+    """Return the labels, if they are a, b and tie in any order; else raise ConfigError.
 
     Example:
         >>> checked_labels(["b", "A", " tie"])
@@ -145,11 +139,7 @@ def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_apart(out: str | Path, folders: Sequence[str | Path]) -> None:
-    """Refuse an output that is, holds or lies in a folder that is read: checkpoints are never changed.
-
-    Raises:
-        ArtifactError: Naming both.
-    """
+    """Refuse an output that is, holds or lies in a folder that is read: checkpoints are never changed."""
     target = Path(out).resolve()
     for folder in folders:
         source = Path(folder).resolve()

@@ -113,10 +113,7 @@ class Matched:
 
 
 def match(scores: Scores, votes: Battles) -> Matched:
-    """Join scores and votes by id.
-
-    Raises:
-        DataError: If they have no id in common, or one occurs twice among the votes.
+    """Join scores and votes by id; DataError if they have no id in common, or one occurs twice among the votes.
 
     Example:
         >>> battle = {"prompt": "p", "response_a": "x", "response_b": "y", "winner": "a"}
@@ -153,10 +150,10 @@ def link_judge(
     name: str | None = None,
     seed: int = 42,
 ) -> tuple[TrainedJudge, Matched]:
-    """Fit a link from scores to votes, and make a judge of it.
+    """Fit a link from scores to votes, and make a judge of it; return it with the joined rows.
 
-    Where the scores name the reward model that made them, the judge scores texts with it; else it predicts only
-    battles that bring score_a and score_b.
+    Where the scores name the reward model that made them, the judge scores texts with it; else it predicts only battles
+    that bring score_a and score_b.
 
     Args:
         scores: Scores of both answers; rows without a vote are ignored.
@@ -164,11 +161,8 @@ def link_judge(
         method: A name in `votecast.calibration.score_link.METHODS`.
         length: Whether the link reads the difference in length, which removes a length bias of the scores.
         bare: Take the scores as bare numbers, although the model that made them is known.
-        name: What the judge is called; "reward" or "scores" where None.
+        name: Name of the judge; "reward" or "scores" where None.
         seed: Seed of the folds.
-
-    Returns:
-        The judge, with predictions for every vote by a link that was fitted on other prompts, and the joined rows.
 
     Raises:
         DataError: If the scores or votes do not suffice; each fault has its own message.

@@ -96,7 +96,7 @@ def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[
 
     Args:
         judges: Judges, their folders or names; at least two.
-        what: What is made of them, for messages.
+        what: Name of the result, for messages.
 
     Raises:
         ArtifactError: If there is no such judge.
@@ -117,17 +117,10 @@ def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[
 
 
 def reward_judge(name: str, overrides: Mapping[str, object] | None = None, *, small: bool = False) -> TrainedJudge:
-    """Make a judge of a reward model without any votes.
+    """Make a judge of a reward model without any votes; ConfigError if judges of this recipe need some.
 
-    Its link is `votecast.calibration.score_link.DEFAULT_LINK`, or the fixed rule where the recipe names it.
-
-    Args:
-        name: A recipe of the family reward whose network is not trained, or the path of one.
-        overrides: Settings by dotted key.
-        small: Take the small form of the recipe.
-
-    Raises:
-        ConfigError: If judges of this recipe need votes.
+    Its link is `votecast.calibration.score_link.DEFAULT_LINK`, or the fixed rule where the recipe names it. The
+    arguments are those of `load_recipe`.
 
     Example:
         >>> reward_judge("baseline")
@@ -167,12 +160,9 @@ def load_votes(
 
     Args:
         votes: Path of a file, or rows.
-        reader: Options of `read_votes`, where `votes` is a path.
+        reader: Options of `read_votes`, where `votes` is a path; DataError if it is not.
         judges: Judges whose columns of numbers, such as scores, are read too.
         **options: Further options of `read_votes`, which `reader` overrides.
-
-    Raises:
-        DataError: If the file cannot be read, or options are given for rows.
     """
     if isinstance(votes, str | Path):
         if numbers := tuple(dict.fromkeys(name for judge in judges for name in judge.numbers)):

@@ -52,20 +52,16 @@ def merge_judge(
 
     Args:
         judge: A judge whose members hold adapters.
-        weights: Type of the merge_member weights; None takes fp32 for a base in fp32, else bf16.
+        weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16.
         progress: Progress callback.
 
     Returns:
-        A judge of the same predictions without any base outside its folder. Its note `merge_member` has the largest
+        A judge of the same predictions without any base outside its folder. Its note `merged` has the largest
         difference of a probability on the battles that both predicted.
 
     Raises:
         ConfigError: If the family does not allow these weights.
         JudgeError: If a member has no adapter, or a probability moves by more than is allowed.
-
-    Example:
-        >>> TOLERANCE["bf16"]
-        0.001
     """
     recipe, members = judge.recipe, judge.fitted.members
     if recipe.family not in FAMILIES:

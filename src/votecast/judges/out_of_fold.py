@@ -168,10 +168,8 @@ class Fitted:
 def calibration_folds(held: OutOfFold, seed: int) -> Ints:
     """Return the folds over which a calibrator is cross-fitted.
 
-    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split.
-
-    Raises:
-        DataError: If all rows share one prompt.
+    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split;
+    DataError if all rows share one prompt.
     """
     if len(np.unique(held.fold)) > 1:
         return held.fold
@@ -202,15 +200,7 @@ def count_sources(battles: Battles) -> dict[str, int]:
 
 
 def check_distributions(p: Probabilities, name: str) -> Probabilities:
-    """Check that every row is a probability distribution, and return the array.
-
-    Args:
-        p: Predictions, shape (n, 3).
-        name: Name of the judge, for the message.
-
-    Raises:
-        JudgeError: If a value is not finite, is negative, or a row does not sum to 1.
-    """
+    """Return predictions of shape (n, 3); JudgeError, which names the judge, if a row is no distribution."""
     wrong = ~np.isfinite(p).all(axis=1) | (p < 0).any(axis=1) | (np.abs(p.sum(axis=1) - 1) > SUM_TOLERANCE)
     if wrong.any():
         row = int(np.argmax(wrong))

@@ -84,15 +84,12 @@ def set_inference(judge: Judge, inference: Mapping[str, object]) -> None:
 
 
 def predict_batch(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
-    """Predict battles and check the probabilities.
+    """Predict battles and check the probabilities; DataError if one is not a distribution.
 
     Args:
         judge: Any judge.
         battles: The rows.
         after: Rows before them, for messages.
-
-    Raises:
-        DataError: If a prediction is not a distribution.
     """
     if hasattr(judge, "predict_with_truncation"):  # only votecast's own judges truncate
         found, cut = judge.predict_with_truncation(battles)
@@ -109,16 +106,7 @@ def predict_batch(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
 def predict_scorable(judge: Judge, battles: Battles, *, after: int = 0) -> tuple[Shard, dict[int, str]]:
     """Predict the rows that can be scored; return reasons for the others.
 
-    Args:
-        judge: Any judge.
-        battles: The rows.
-        after: Rows before them, for messages.
-
-    Returns:
-        The predictions, NaN where there are none, and the reasons for these rows by position.
-
-    Raises:
-        DataError: If a prediction is not a distribution.
+    The arguments are those of `predict_batch`. Predictions of the others are NaN, and the reasons go by position.
     """
     rows, reasons, found = np.arange(len(battles)), dict[int, str](), None
     while found is None and len(rows):
@@ -193,9 +181,6 @@ def write_unscored(out: str | Path, rows: Sequence[Mapping[str, object]]) -> Pat
 
     Returns:
         The file; None where there are no such rows.
-
-    Raises:
-        ArtifactError: If the disk refuses.
     """
     path = unscored_path(out)
     if not rows:

@@ -85,25 +85,18 @@ class PairPredictions:
 
 
 class PairPredictor:
-    """Predict all pairs of candidates, in both orders where the judge depends on the order.
-
-    Args:
-        judge: Any judge.
-    """
+    """Predict all pairs of candidates by any judge, in both orders where the judge depends on the order."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._orders = 0
 
     def predict(self, group: list[Candidates], *, after: int = 0) -> PairPredictions:
-        """Predict every pair of each prompt's distinct candidates.
+        """Predict every pair of each prompt's distinct candidates; DataError if a prediction is no distribution.
 
         Args:
             group: The prompts.
             after: Pairs that came before, for messages.
-
-        Raises:
-            DataError: If a prediction is no probability distribution.
         """
         ids, parts, reasons, cut = list[str](), [np.empty((0, 3))], dict[int, str](), None
         for battles in _pair_battles(group):
@@ -177,12 +170,7 @@ def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
 
 
 def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Ranking | str]:
-    """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead.
-
-    Args:
-        group: The rows.
-        found: The predictions of `PairPredictor.predict` for them.
-    """
+    """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead."""
     wins, start = found.p[:, 0] + found.p[:, 2] / 2, 0
     for row in group:
         stop = start + _pairs(row)

@@ -49,14 +49,9 @@ def predict_in_order(
 
 
 def predict_both_orders(judge: TrainedJudge, battles: object) -> tuple[Probabilities, Probabilities]:
-    """Predict with the responses as they are shown, and with them swapped.
+    """Predict with the responses as they are shown, and with them swapped, shape (n, 3) each.
 
-    Args:
-        judge: A fitted judge.
-        battles: Battles, a frame or a list of battles or dicts; n rows.
-
-    Returns:
-        Probabilities of shape (n, 3) each; of both, column a is that of the response shown as a in the battles.
+    Of both, column a is that of the response shown as a in the battles.
     """
     battles, shown = as_battles(battles), judge.with_shown_order()
     given = shown.predict_proba(battles)

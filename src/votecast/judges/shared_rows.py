@@ -61,14 +61,11 @@ class Shared:
 
 
 def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
-    """Return the out-of-fold rows that judges have in common, by id and texts.
+    """Return the out-of-fold rows that judges, given by label, have in common, by id and texts.
 
     A row is refused where prompts like its own lay on both sides of a fold of some judge, so that the member which
     predicted it had been trained on its prompt. Labels, weights and the order of the responses are those of the first
     judge; another one may have been fitted on the same row with its responses swapped.
-
-    Args:
-        judges: Judges by label; at least one.
 
     Raises:
         DataError: If there is no row in common, or none but refused ones.
@@ -112,12 +109,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
 
 
 def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int = 0) -> Shared:
-    """Let judges predict votes that none of them has seen.
-
-    Args:
-        judges: Judges by label; at least one.
-        votes: The votes.
-        seed: Seed of the clusters of near-duplicate prompts.
+    """Let judges, given by label, predict votes that none of them has seen; `seed` is that of the prompt clusters.
 
     Raises:
         DataError: If there are no votes, or a row has none.

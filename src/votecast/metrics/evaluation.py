@@ -30,13 +30,7 @@ BINARY_NOTE: Final = "no tie was voted: the mass of a tie is handed to a and b i
 
 @dataclass(frozen=True)
 class Slice:
-    """The figures of some of the rows.
-
-    Args:
-        rows: How many rows.
-        clusters: From how many prompts.
-        metrics: Name to figure.
-    """
+    """The figures of some of the rows: how many, from how many prompts, and name to figure."""
 
     rows: int
     clusters: int
@@ -55,7 +49,7 @@ class Against:
         judge: Its name and hash.
         metrics: Its figures.
         differences: Each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs.
-        notes: What a reader must know of it.
+        notes: Limits of its figures.
     """
 
     judge: Mapping[str, str | None]
@@ -283,7 +277,7 @@ def compare_probabilities(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Return the figures of a reference, and the differences of a judge.
+    """Return the figures of a reference, and the differences of a judge, by name.
 
     Both judges are measured on the same bootstrap files, so that what makes a file easy for both cancels.
 
@@ -297,9 +291,6 @@ def compare_probabilities(
         binary: Whether the mass of a tie is handed to a and b in proportion, as in a file without ties.
         draws: How many files the bootstrap draws; 0 for no intervals.
         seed: Seed of the bootstrap.
-
-    Returns:
-        Name to figure of the reference, and name to difference.
 
     Raises:
         DataError: If these are not probabilities of the same rows.

@@ -78,14 +78,11 @@ class Measure:
         self.sides = w * t[:, :2].T  # (2, n)
 
     def figures(self, cuts: list[Ints], seed: int) -> list[list[dict[str, Figure]]]:
-        """Return the figures of every part of several partitions.
+        """Return for each partition, for each part, name to figure.
 
         Args:
             cuts: For each partition, the part of each row, numbered from 0, shape (n,).
             seed: Seed of the simulated votes.
-
-        Returns:
-            For each partition, for each part, name to figure.
         """
         found = [[self.part(np.flatnonzero(cut == part)) for part in range(int(cut.max()) + 1)] for cut in cuts]
         if self.perfect:
@@ -103,11 +100,7 @@ class Measure:
         return {name: _figure(name, value, draws.get(name), least=0.0) for name, value in values.items()}
 
     def difference(self, other: Measure) -> dict[str, Figure]:
-        """Return every figure minus that of another judge, with intervals.
-
-        Args:
-            other: The other judge, on the same rows and the same bootstrap files.
-        """
+        """Return every figure minus that of another judge on the same rows and bootstrap files, with intervals."""
         rows = np.arange(len(self.groups))
         (own, drawn), (its, its_drawn) = self._drawn(rows), other._drawn(rows)
         gaps = {name: drawn[name] - its_drawn[name] for name in drawn}

@@ -50,14 +50,13 @@ def calibration_error(
 ) -> float:
     """Return the expected calibration error over 15 bins (Naeini et al. 2015; Guo et al. 2017, eq. 3).
 
+    It is the weighted mean, over bins of equal width, of the distance between mean confidence and share of hits.
+
     Args:
         targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
         probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
         event: "top" for the class with the highest probability, or one class: "a", "b", "tie".
-
-    Returns:
-        Weighted mean over the bins of equal width of the distance between mean confidence and share of hits.
 
     Raises:
         DataError: If these are not probabilities of the same rows, or there is no such event.
@@ -75,15 +74,15 @@ def calibration_error(
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """A reliability curve: one point for every bin that holds a row, in rising order.
+    """A reliability curve: one point for every bin that holds a row, in rising order; every array has the shape (k,).
 
     Args:
-        confidence: Mean prediction of the rows in the bin, shape (k,).
-        share: How often the event occurred among them, shape (k,).
-        low: Lower end of the 95 % interval of the share, shape (k,).
-        high: Upper end, shape (k,).
-        weight: Sum of the weights of the rows, shape (k,).
-        rows: How many rows, shape (k,).
+        confidence: Mean prediction of the rows in the bin.
+        share: How often the event occurred among them.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end.
+        weight: Sum of the weights of the rows.
+        rows: How many rows.
     """
 
     confidence: Floats
@@ -113,22 +112,18 @@ def reliability_curve(
 ) -> ReliabilityCurve:
     """Set predictions against what happened, bin by bin (Niculescu-Mizil & Caruana 2005).
 
-    The calibration error of `calibration_error` is the mean distance of these points from the diagonal, by weight. The
-    interval of a share is Wilson's, for the number of independent votes whose share would scatter as this one does over
-    files drawn by prompt: never more than there are rows, and as many as there are prompts where all votes agree.
+    The calibration error is the mean distance of these points from the diagonal, by weight. The interval of a share is
+    Wilson's, for the number of independent votes whose share would scatter as this one does over files drawn by prompt:
+    never more than there are rows, and as many as there are prompts where all votes agree.
 
     Args:
-        targets: Votes, one-hot or soft, shape (n, 3).
+        targets: Votes, shape (n, 3).
         probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
         groups: Prompt of each row, shape (n,); every row for itself where None.
-        event: "top" for the top choice matching the vote, or one class: "a", "b", "tie".
+        event: "top", "a", "b" or "tie".
         draws: How many files are drawn for the intervals; with fewer than 2 they count prompts alone.
         seed: Seed of the draws.
-
-    Raises:
-        DataError: If these are not probabilities of the same rows, or there is no such event.
-        ConfigError: If `draws` or `seed` is below 0.
 
     Example:
         >>> votes = np.eye(3)[[0, 0, 1, 2] * 25]
@@ -187,19 +182,8 @@ def perfect_calibration_error(
     """Return the calibration error that chance alone gives a perfectly calibrated judge.
 
     Outcomes are drawn from the predictions themselves, so that the judge is calibrated by construction, and the mean
-    error over the draws is returned. Votes on one prompt are dependent, and so are the drawn ones: see `coupling`.
-
-    Args:
-        targets: Votes, used only for how strongly outcomes of one group depend on each other, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-        groups: Prompt of each row, shape (n,); None draws every row for itself.
-        event: "top", "a", "b" or "tie".
-        draws: How many times the votes are drawn.
-        seed: Seed of the draws.
-
-    Raises:
-        DataError: If these are not probabilities of the same rows, or there is no such event.
+    error over the draws is returned. Votes on one prompt are dependent, and so are the drawn ones: see `coupling`,
+    which alone reads the votes. The arguments are those of `reliability_curve`.
 
     Example:
         >>> p = np.tile([0.5, 0.3, 0.2], (1000, 1))
