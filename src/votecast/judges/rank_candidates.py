@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
-from votecast.data.shards import Shard
-from votecast.judges.predict_batch import Truncations, add_truncations, predict_batch, predict_scorable
+from votecast.judges.predict_batch import Shard, Truncations, add_truncations, predict_batch, predict_scorable
 from votecast.judges.trained import TrainedJudge
 from votecast.types import Floats, Judge, Probabilities, swap_columns
 
