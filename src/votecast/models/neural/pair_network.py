@@ -14,7 +14,7 @@ from torch.nn import Parameter
 from torch.nn.functional import log_softmax
 
 from votecast.errors import ArtifactError
-from votecast.inference.layers import is_spread
+from votecast.inference.backbones import is_spread
 from votecast.training.network import TrainableNetwork
 from votecast.types import Probabilities
 
