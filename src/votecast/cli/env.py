@@ -64,6 +64,7 @@ def _describe_torch() -> str:
         torch = need("torch")
     except MissingExtraError:
         return f"not installed ({how_to_install('torch')})"
+    # installed and broken, such as without a CUDA library
     except (ImportError, OSError) as error:
         return f"torch does not start: {error}"
     from votecast.training.mixed_precision import choose_precision

@@ -116,6 +116,7 @@ class PartsFolder:
         Raises:
             ConfigError: If they differ; the message lists the differences.
         """
+        # a finished folder is checked like partial output: its manifest holds the same facts
         manifest = self.manifest()
         if manifest is not None:
             inputs = {each["path"]: each["bytes"] for each in manifest["inputs"]}
@@ -137,6 +138,7 @@ class PartsFolder:
         if self.work.path is not None:
             begin_work(self.work.path, identity)
             return
+        # begin_work compares local files, so a remote record is copied for it
         with tempfile.TemporaryDirectory() as name:
             copy = Path(name) / RUN
             if (found := self._record(RUN)) is not None:
@@ -235,6 +237,7 @@ class PartsFolder:
     def _remove(self, pattern: re.Pattern[str]) -> None:
         """Remove the files whose name matches, the manifest first."""
         with self._access():
+            # without its manifest no reader takes the other files for a finished folder
             for name in sorted(self.place.names(), key=lambda name: name != MANIFEST):
                 if pattern.fullmatch(name):
                     (self.place / name).remove()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,37 +79,40 @@ def predict_file(
             settings of inference.
         JudgeError: If rows cannot be scored and are not to get the prior; the predictions of the others are kept.
     """
-    run = PredictRun(judge, source, out, format, reader, inference, unscored, progress)
+    run = PredictRun(
+        judge=judge,
+        source=source,
+        out=Path(out),
+        format=format,
+        reader=reader,
+        inference=inference,
+        gives_prior=unscored is not None,
+        progress=progress,
+    )
     return run.predict(resume=resume, overwrite=overwrite)
 
 
+@dataclass(kw_only=True)
 class PredictRun(BattlesRun):
     """The run behind `predict_file`, whose arguments it takes."""
 
     retries_unscored = True
 
-    def __init__(
-        self,
-        judge: Judge,
-        source: str | Path,
-        out: str | Path,
-        format: str,
-        reader: Mapping[str, object] | None,
-        inference: Mapping[str, object] | None,
-        unscored: Literal["prior"] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        self.judge, self.format, self.fills = judge, format, unscored is not None
-        with_inference = {"inference": dict(inference)} if inference else {}
-        identity = {"judge": cite(judge), "shard_rows": SHARD_ROWS, **with_inference}
-        super().__init__(source, out, reader, progress, key=judge.hash, identity=identity)
+    judge: Judge
+    format: str = "votecast"
+    inference: Mapping[str, object] | None
+    gives_prior: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.writer(overwrite=True, settings={})  # an unknown suffix or format is an error before any work
-        set_inference(judge, inference or {})
-        settings: dict[str, object] = {"input": str(source), "format": format, "reader": self.reader_options}
-        settings |= with_inference
-        settings |= {"link": "not fitted"} if is_link_unfitted(judge) else {}
-        self.settings = json_values(settings)
-        self.numbers = reader_numbers(judge)
+        set_inference(self.judge, self.inference or {})
+        with_inference = {"inference": dict(self.inference)} if self.inference else {}
+        self.key = self.judge.hash
+        self.identity = {"judge": cite(self.judge), "shard_rows": SHARD_ROWS, **with_inference}
+        self.numbers = reader_numbers(self.judge)
+        settings = {"input": str(self.source), "format": self.format, "reader": self.reader_options, **with_inference}
+        self.settings = json_values(settings | ({"link": "not fitted"} if is_link_unfitted(self.judge) else {}))
         self.cut: dict[str, object] | None = None
 
     def predict(self, *, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -143,7 +147,7 @@ class PredictRun(BattlesRun):
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
         """Write the predictions, unscored rows with the prior; raise if these are not to get it."""
         listed = write_unscored(self.out, self.unscored)
-        if listed is not None and not self.fills:
+        if listed is not None and not self.gives_prior:
             raise JudgeError(
                 f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); {listed} "
                 "lists them. Pass --resume to try them again, or --resume --unscored prior to give them the class prior"
@@ -154,6 +158,7 @@ class PredictRun(BattlesRun):
         if prior is not None:
             settings["unscored"] = {"rows": len(self.unscored), "given": prior.tolist()}
         with self.writer(overwrite=overwrite, settings=settings) as writer:
+            # (n, 3), NaN where a row could not be scored
             for shard in shards:
                 p = shard.probabilities
                 writer.write(shard.ids, p if prior is None else np.where(np.isfinite(p), p, prior))

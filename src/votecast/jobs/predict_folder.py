@@ -115,16 +115,17 @@ def predict_folder(
         folder.begin({"votecast": __version__, "judge": job.judge, "settings": job.settings}, sizes)
         parts, read = _load_finished(job, found, folder)
         reused = sum(part.rows for part in parts.values())
-        pending = []
+        pending: list[PendingInput] = []
         for file in found:  # those with missing parts, and those that may have changed
             if file.number not in read:
                 done = {part: record.rows_sha256 for (number, part), record in parts.items() if number == file.number}
-                pending.append(PendingInput(file, done))
+                pending.append((file, done))
         if resume:
-            check_columns(job, [each.file for each in pending])
+            check_columns(job, [file for file, _ in pending])
         if pending:
             _predict(job, engine or LocalEngine(judge), pending, folder, parts, read, progress or no_progress)
         manifest = _finish(job, found, folder, [part for _, part in sorted(parts.items())], read, prior)
+    # one hash for all parts, which depends on neither the place of the folder nor the engine
     digest = hashlib.sha256("".join(part["sha256"] for part in manifest["parts"]).encode()).hexdigest()
     return {
         "rows": manifest["rows"],
@@ -187,6 +188,7 @@ def _load_finished(
     read = {}
     for done in inputs_done:
         file = inputs[done.input]
+        # size and time stand for the rows of an input that is not read again
         has_all = all((file.number, part) in parts for part in range(done.parts))
         if has_all and file.changed and (done.bytes, done.changed) == (file.size, file.changed):
             read[file.number] = done
@@ -204,11 +206,12 @@ def _predict(
 ) -> None:
     """Predict all pending parts; add the record of each to `parts`, and of each input to `read`."""
     rows_done = sum(part.rows for part in parts.values())
-    all_bytes = sum(each.file.size for each in pending) + sum(done.bytes for done in read.values())
+    all_bytes = sum(file.size for file, _ in pending) + sum(done.bytes for done in read.values())
 
     def count(rows: int) -> None:
         nonlocal rows_done
         rows_done += rows
+        # rows of inputs that were not read yet are estimated by their bytes
         bytes_read = sum(done.bytes for done in read.values())
         rows_read = sum(done.rows for done in read.values())
         progress(rows_done, round(all_bytes * rows_read / bytes_read) if bytes_read else None)
@@ -235,7 +238,7 @@ def _finish(
     Raises:
         JudgeError: If rows could not be scored and are not to get the prior.
     """
-    unscored = [{"input": inputs[part.input].name} | row for part in parts for row in part.unscored]
+    unscored = [{"input": inputs[part.input].name, **row} for part in parts for row in part.unscored]
     folder.write(UNSCORED, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in unscored))
     if unscored and job.prior is None:
         raise JudgeError(

@@ -138,6 +138,7 @@ class FilePlace:
                 part.write_bytes(data)
             return
         with self.reached() as (system, path):
+            # object stores show a file once it is whole; on others a rename does that
             if system.type_name in _ATOMIC_STORES:
                 with system.open_output_stream(path, compression=None) as file:
                     file.write(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ def rerank_file(
         raise ConfigError(f"top is {top}; allowed are whole numbers from 1 up, and all")
     container_of(out)  # an unknown suffix is an error before any work
     set_inference(judge, inference or {})
-    run = _RerankRun(judge, source, out, top, reader, inference, progress)
+    run = _RerankRun(
+        judge=judge, source=source, out=Path(out), top=top, reader=reader, inference=inference, progress=progress
+    )
     report = run.run(resume=resume, overwrite=overwrite)
     return {
         "rows": run.rows,
@@ -138,27 +141,24 @@ def rerank_file(
     }
 
 
+@dataclass(kw_only=True)
 class _RerankRun(FileRun[list[Candidates]]):
     """The run behind `rerank_file`: the rankings are collected as JSON lines in the work folder."""
 
     shard_rows = None
 
-    def __init__(
-        self,
-        judge: Judge,
-        source: str | Path,
-        out: str | Path,
-        top: Top,
-        reader: Mapping[str, object] | None,
-        inference: Mapping[str, object] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        with_inference = {"inference": dict(inference)} if inference else {}
-        identity = {"judge": cite(judge), "group": GROUP, **with_inference}
-        super().__init__(source, out, reader, progress, key=judge.hash, identity=identity)
-        self.judge, self.top, self.predictor = judge, top, PairPredictor(judge)
-        settings: dict[str, object] = {"input": str(source), "top": top, "reader": self.reader_options}
-        self.settings = json_values(settings | with_inference)
+    judge: Judge
+    top: Top
+    inference: Mapping[str, object] | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        with_inference = {"inference": dict(self.inference)} if self.inference else {}
+        self.key = self.judge.hash
+        self.identity = {"judge": cite(self.judge), "group": GROUP, **with_inference}
+        settings = {"input": str(self.source), "top": self.top, "reader": self.reader_options, **with_inference}
+        self.settings = json_values(settings)
+        self.predictor = PairPredictor(self.judge)
         self.lines = work_folder(self.out) / ".rankings.jsonl"
         self.kinds = {"prompt": "text", "best": "text"}
         self.candidates = self.pairs = self.unranked = 0
@@ -199,6 +199,7 @@ class _RerankRun(FileRun[list[Candidates]]):
         found = PairPredictions.of(shard)
         self.pairs += len(found.ids)
         self.truncations = add_truncations(self.truncations, found.cut)
+        # groups come in the order of the file, whether computed or found, so the lines need no sorting
         with self.lines.open("a", encoding="utf-8") as file:
             for place, (row, ranking) in enumerate(zip(batch, rank_group(batch, found), strict=True), start=before + 1):
                 if isinstance(ranking, str):
