@@ -242,8 +242,8 @@ def decide_file(
         progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
-        under shared how many are on prompts of the judge's training or of the votes; the settings file has both too.
+        What `predict_file` returns, rule, decisions (how many rows are a, b, or open) and shared (how many are on
+        prompts of the judge's training or of the votes); the settings file has them too.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.

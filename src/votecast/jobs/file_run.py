@@ -108,14 +108,7 @@ class FileRun(ABC, Generic[Batch]):
         self.truncations = add_truncations(self.truncations, shard.cut)
 
     def run(self, *, resume: bool, overwrite: bool) -> ReadReport:
-        """Make the output, or check that a finished one is of the same rows.
-
-        Args:
-            resume: Continue from the partial output of an earlier run of the same call.
-            overwrite: Whether an existing output may be replaced and partial output discarded.
-
-        Returns:
-            The reader's report.
+        """Make the output, or check that a finished one is of the same rows; return the reader's report.
 
         Raises:
             ArtifactError: If an output or partial output is in the way, or is of other rows.

@@ -145,10 +145,7 @@ class PartsEngine(Protocol):
     ) -> Generator[PartDone | InputDone, None, None]:
         """Predict every part of these inputs that is not done, in any order; yield each when it is.
 
-        Args:
-            job: The job.
-            pending: The inputs to read.
-            progress: Called with the number of rows just predicted.
+        `progress` is called with the number of rows just predicted.
 
         Raises:
             VotecastError: At the first row that cannot be read and the first part that cannot be predicted.
@@ -225,14 +222,7 @@ def check_columns(job: FolderJob, inputs: Iterable[InputFile]) -> None:
 def predict_part(
     job: FolderJob, judge: Judge, part: PartDone, battles: Battles, progress: Callable[[int], None]
 ) -> PartDone:
-    """Predict a part and write it into the folder atomically.
-
-    Args:
-        job: The job.
-        judge: The judge, set to the settings of inference of the job.
-        part: The part as it was read.
-        battles: Its rows.
-        progress: Called with the number of rows just predicted.
+    """Predict the rows of a part as it was read, and write it into the folder atomically.
 
     Raises:
         DataError: If a prediction is not a distribution.

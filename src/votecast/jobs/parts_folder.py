@@ -26,11 +26,7 @@ _TORN = re.compile(r"\.(part-\d{5,}-\d{5,}|quarantine-\d{5,}|unscored|manifest)\
 
 
 class PartsFolder:
-    """A folder of predictions.
-
-    Args:
-        place: Where it is.
-    """
+    """A folder of predictions at a place, local or remote."""
 
     def __init__(self, place: FilePlace) -> None:
         self.place = place
@@ -107,11 +103,7 @@ class PartsFolder:
         self._remove_work()
 
     def begin(self, identity: Mapping[str, object], sizes: Mapping[str, int]) -> None:
-        """Record what the run depends on, or check it against what the folder holds.
-
-        Args:
-            identity: votecast (its version), judge and settings, JSON-able.
-            sizes: Bytes of each input, by name.
+        """Record version, judge, settings and the sizes of the inputs, or check them against what the folder holds.
 
         Raises:
             ConfigError: If they differ; the message lists the differences.
@@ -175,11 +167,7 @@ class PartsFolder:
             self._keep(f"input-{done.input:05d}.json", asdict(done))
 
     def write(self, name: str, text: str) -> None:
-        """Write a file beside the parts atomically; remove it where the text is empty.
-
-        Raises:
-            ArtifactError: If it cannot be written.
-        """
+        """Write a file beside the parts atomically; remove it where the text is empty."""
         with self._access():
             if text:
                 (self.place / name).write(text.encode("utf-8", "backslashreplace"))

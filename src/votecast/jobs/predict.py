@@ -49,9 +49,8 @@ def predict_file(
 ) -> dict[str, Any]:
     """Predict every row of a file, in its order, in flat memory.
 
-    The judge predicts exactly `SHARD_ROWS` rows at a time, whatever the reader's parts, and its predictions are kept in
-    the folder `.NAME.work` beside the output until all are done. After a kill the same call with `resume` gives the
-    same bytes as an undisturbed one, on standard input too, as long as the same rows are piped in again.
+    The judge predicts `SHARD_ROWS` rows at a time. Predictions are kept in the folder `.NAME.work` beside the output
+    until all are done: after a kill the same call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         judge: The judge.
@@ -62,21 +61,17 @@ def predict_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`; see `TrainedJudge.run_with`.
-        unscored: What rows get that the judge cannot score: an error at the end, once all others are done (None), or
-            the class prior of the judge's training votes ("prior"). Either way `<out>.unscored.jsonl` lists these rows
-            with reasons.
-        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
-            are (None if unknown).
+        unscored: What rows get that cannot be scored: an error once all others are done (None), or the class prior of
+            the training votes ("prior"). Either way `<out>.unscored.jsonl` lists them with reasons.
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, judge, hash, the reader's report, what the judge truncated, how many rows it could not score, and how
-        many rows an earlier run had done.
+        rows, out, format, judge, reading, cut, and how many rows are unscored and reused from an earlier run.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
-        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
-        ConfigError: If the partial output is of another judge or was read in another way, or this judge has no
-            settings of inference.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
+        ConfigError: If the partial output is of another call, or this judge has no settings of inference.
         JudgeError: If rows cannot be scored and are not to get the prior; the predictions of the others are kept.
     """
     run = PredictRun(

@@ -62,10 +62,9 @@ def predict_folder(
 ) -> dict[str, Any]:
     """Predict every row of many files into a folder of parts, `part-INPUT-PART.parquet`, and `manifest.json`.
 
-    A part holds `part_rows` rows of one input, the last one what is left of it. So parts depend on the rows alone: not
-    on the engine, nor on the number of workers, nor on kills. The folder is finished if and only if the manifest is
-    there. After a kill the same call with `resume` makes only the parts that are missing or damaged, and the folder has
-    the same bytes as one of an undisturbed run.
+    A part holds `part_rows` rows of one input, the last one what is left of it: parts do not depend on the engine, the
+    number of workers or kills. The folder is finished if and only if the manifest is there. After a kill the same call
+    with `resume` makes only the parts that are missing or damaged, with the same bytes.
 
     Args:
         judge: The judge.
@@ -78,14 +77,12 @@ def predict_folder(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`; `limit` and `sample` hold for each input by itself.
         inference: Settings of inference for the judge; see `TrainedJudge.run_with`.
-        unscored: What rows get that the judge cannot score: an error at the end, once all others are done (None), or
-            the class prior ("prior"). Either way `unscored.jsonl` in the folder lists these rows with reasons.
+        unscored: As of `predict_file`; `unscored.jsonl` in the folder lists the rows.
         engine: What predicts the parts; by default this process.
         progress: Called with the rows done, and about how many there are (None until an input was read to its end).
 
     Returns:
-        Rows, judge, parts, inputs, what the judge truncated, how many rows it could not score, and how many rows an
-        earlier run had done.
+        What `predict_file` returns, with a reading for each input, inputs, parts and the hash of all parts.
 
     Raises:
         DataError: If an input is missing or not a file of battles, or a row cannot be read.

@@ -91,9 +91,8 @@ def rerank_file(
 ) -> dict[str, Any]:
     """Choose the best candidate of every row of a file, in its order, in flat memory.
 
-    Prompts are grouped until they make `GROUP` pairs, so that a judge that scores single responses scores each one
-    once. Predictions are kept in the folder `.NAME.work` beside the output until all are done. After a kill the same
-    call with `resume` gives the same bytes as an undisturbed one.
+    Prompts are grouped until they make `GROUP` pairs. Predictions are kept in the folder `.NAME.work` beside the output
+    until all are done: after a kill the same call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         judge: The judge.
@@ -105,19 +104,17 @@ def rerank_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `CandidateReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`.
-        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
-            are (None if unknown).
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, candidates, pairs, how many rows are missing because one of their pairs cannot be scored
-        (`<out>.unscored.jsonl` lists them with reasons), judge, the reader's report, what the judge truncated, and how
-        many rows an earlier run had done.
+        rows, candidates, pairs, out, judge, reading, cut, how many rows are unranked because a pair cannot be scored
+        (unranked_file lists them with reasons) and reused from an earlier run.
 
     Raises:
         DataError: If a row cannot be used; nothing is written.
         JudgeError: If no row can be ranked.
-        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
-        ConfigError: If the partial output is of another judge or was read in another way, or an option is not allowed.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
+        ConfigError: If the partial output is of another call, or an option is not allowed.
     """
     if not (top is None or top == "all" or (isinstance(top, int) and top >= 1)):
         raise ConfigError(f"top is {top}; allowed are whole numbers from 1 up, and all")

@@ -50,8 +50,8 @@ def score_file(
 ) -> dict[str, Any]:
     """Score both responses of every row of a file with a reward model, in flat memory.
 
-    Each response is scored once in every `SHARD_ROWS` rows, however many pairs it stands in, and once in all with a
-    cache. After a kill the same call with `resume` gives the same bytes as an undisturbed one.
+    Each response is scored once in every `SHARD_ROWS` rows, and once in all with a cache. After a kill the same call
+    with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         model: A folder or hub name of a reward model, `recipe:NAME`, or the folder of a reward judge.
@@ -67,8 +67,8 @@ def score_file(
         progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, rows that could not be scored (`<out>.unscored.jsonl` lists them with reasons; they are not in the file),
-        what made the scores, the reader's report, what was truncated, and how many rows an earlier run had done.
+        rows, out, made_by, reading, cut, how many rows are unscored (not in the file; unscored_file lists them with
+        reasons) and reused from an earlier run.
 
     Raises:
         ConfigError: If there is no such model, it gives no rewards, or a setting is not allowed.

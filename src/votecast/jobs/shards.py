@@ -61,11 +61,7 @@ class Shards:
             begin_work(folder, identity)
 
     def find(self, number: int, rows: str) -> Shard | None:
-        """Read the shard of the next batch; None if it is missing or torn. Writes the one before.
-
-        Args:
-            number: Its place, from 0.
-            rows: Fingerprint of its rows.
+        """Read the shard of the next batch by its fingerprint; None if it is missing or torn. Writes the one before.
 
         Raises:
             ArtifactError: If it is of other rows, or of another judge, or the disk refuses.
@@ -95,11 +91,7 @@ class Shards:
         self._held = (number, rows, shard)
 
     def flush(self) -> None:
-        """Write the shard that is held, if there is one, atomically.
-
-        Raises:
-            ArtifactError: If the disk refuses.
-        """
+        """Write the shard that is held, if there is one, atomically."""
         if self._held is None:
             return
         number, rows, shard = self._held

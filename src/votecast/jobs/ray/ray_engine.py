@@ -211,11 +211,7 @@ class SentJudge:
     files: Mapping[str, ray.ObjectRef[bytes]] = field(default_factory=dict)
 
     def load(self) -> TrainedJudge:
-        """Load the judge and check its hash.
-
-        Raises:
-            ArtifactError: If it cannot be loaded here.
-        """
+        """Load the judge and check its hash."""
         if self.name.startswith(BUNDLED) or (Path(self.name) / CONFIG_NAME).is_file():
             try:
                 judge = load_judge(self.name)
@@ -248,12 +244,7 @@ class SentJudge:
 
 
 def prepare_judge(judge: TrainedJudge, name: str, folder: Path) -> SentJudge:
-    """Describe a judge by its name if that leads to it, else by a folder it is saved in.
-
-    Args:
-        judge: The judge.
-        name: What it was loaded from.
-        folder: A folder that lasts as long as the run.
+    """Describe a judge by the name it was loaded from, or by a folder it is saved to, inside `folder`.
 
     Raises:
         VotecastError: If it cannot be saved.
@@ -272,14 +263,7 @@ def prepare_judge(judge: TrainedJudge, name: str, folder: Path) -> SentJudge:
 
 
 class _PredictingActor:
-    """A judge in an actor. Errors are returned, not raised: Ray would wrap, log and perhaps retry them.
-
-    Args:
-        job: The job.
-        judge: How to load the judge.
-        threads: Threads it computes with.
-        token: Name and bytes of a small file that must be seen beside the output.
-    """
+    """A judge in an actor. Errors are returned, not raised: Ray would wrap, log and perhaps retry them."""
 
     def __init__(self, job: FolderJob, judge: SentJudge, threads: int, token: tuple[str, bytes]) -> None:
         self._job = job
