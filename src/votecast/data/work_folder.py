@@ -91,9 +91,11 @@ def begin_work(folder: Path, identity: Mapping[str, object]) -> None:
     ours = json.loads(json.dumps(identity))
     found = _read_json(folder / RUN)
     if found is not None and found != ours:
+        lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
+        more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
         raise ConfigError(
-            f"the partial output in {folder} is of another recipe or other data: {_list_differences(found, ours)}; "
-            "drop --resume and pass --overwrite to start over"
+            f"the partial output in {folder} is of another recipe or other data: "
+            f"{', '.join(lines[:_SHOWN_DIFFERENCES])}{more}; drop --resume and pass --overwrite to start over"
         )
     if launch.is_main:
         _write_json(folder / RUN, ours)
@@ -141,12 +143,6 @@ def _read_json(path: Path) -> object:
 def _write_json(path: Path, values: Mapping[str, object]) -> None:
     with atomic_file(path, overwrite=True) as part:
         part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
-
-
-def _list_differences(found: object, ours: object) -> str:
-    lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
-    more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
-    return ", ".join(lines[:_SHOWN_DIFFERENCES]) + more
 
 
 def _compare(name: str, found: object, ours: object) -> Iterator[tuple[str, object, object]]:

@@ -76,9 +76,6 @@ class TableWriter:
         part: Where to write.
         name: The name the file will have; its suffixes choose container and compression.
         metadata: Texts to keep with the schema, in Parquet and Arrow.
-
-    Raises:
-        ConfigError: If the name has no suffix that votecast writes.
     """
 
     def __init__(self, part: Path, name: str | Path, metadata: Mapping[str, str] | None = None) -> None:

@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.simulation.contestants import Contestant, draw_pair
+from votecast.data.simulation.contestants import draw_pair
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.questions import Conversation, draw_conversation
+from votecast.data.simulation.questions import draw_conversation
 from votecast.data.simulation.responses import write_response
 from votecast.data.simulation.votes import Rater, cast_votes, quality, vote_probabilities
 from votecast.errors import ConfigError
@@ -105,7 +105,13 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
         conversation = draw_conversation(seed, number, dice)
         models = draw_pair(dice)
         # The draws from `dice` come in this order for every row: the keys of both answers, then the rater.
-        keys = [_response_key(conversation, model, side, dice) for side, model in enumerate(models)]
+        # To a popular prompt a model has few answers, and repeats them.
+        keys = [
+            f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
+            if conversation.popular
+            else f"{conversation.key}/{side}"
+            for side, model in enumerate(models)
+        ]
         (response_a, traits_a), (response_b, traits_b) = (
             write_response(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)
         )
@@ -130,10 +136,3 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
     ids, languages = [str(row["id"]) for row in rows], [str(row["language"]) for row in rows]
     truth = Truth(ids, vote_probabilities(q[:, 0], q[:, 1]), q, languages)
     return Battles(pa.Table.from_pylist(rows, SCHEMA)), truth
-
-
-def _response_key(conversation: Conversation, model: Contestant, side: int, dice: Dice) -> str:
-    """Return the key of an answer's draws: to a popular prompt a model has few answers, and repeats them."""
-    if conversation.popular:
-        return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
-    return f"{conversation.key}/{side}"
