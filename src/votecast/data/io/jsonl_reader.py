@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, read_json, tables_of
+from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, CellError, decode_line, read_json, tables_of
 from votecast.data.io.record_blocks import RecordBlocks
 from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject, encoding_problem
 from votecast.errors import DataError
@@ -103,7 +103,7 @@ def _parse_lines(text: bytes, first: int, reject: Reject) -> Iterator[RawBatch]:
     for row, line in enumerate(io.BytesIO(text), start=first):
         try:
             value, repaired = decode_line(line.rstrip(b"\n"))
-        except RowError as error:
+        except CellError as error:
             reject(BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error)))
             continue
         values.append(value)
