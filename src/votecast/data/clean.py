@@ -14,9 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.config import Settings
-from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.text_columns import Bools, Ints, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, without_text
 from votecast.types import CLASSES, Probabilities, swap_columns
 
 Duplicates = Literal["none", "first", "all", "aggregate"]
@@ -32,10 +31,6 @@ class CleaningSettings(Settings):
             label whose weight is their number (`aggregate_votes`).
         drop_identical: Drop rows whose two answers are the same text.
         drop_missing: Drop rows whose prompt or one of whose answers has no visible character.
-
-    Example:
-        >>> CleaningSettings.parse({"duplicates": "first"}).drop_identical
-        False
     """
 
     duplicates: Duplicates = "none"
@@ -45,23 +40,14 @@ class CleaningSettings(Settings):
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """How many rows were dropped, and why.
+    """How many rows were dropped, and why."""
 
-    Args:
-        rows: Rows before.
-        missing: Rows dropped because a text was missing.
-        identical: Rows dropped because their answers were identical.
-        duplicates: Rows dropped as duplicates, or joined to an earlier row.
-        kept: Rows after.
-        duplicates_as: How duplicates were treated.
-    """
-
-    rows: int
-    missing: int
-    identical: int
-    duplicates: int
-    kept: int
-    duplicates_as: Duplicates
+    rows: int  # before
+    missing: int  # dropped because a text was missing
+    identical: int  # dropped because their answers were identical
+    duplicates: int  # dropped as duplicates, or joined to an earlier row
+    kept: int  # after
+    duplicates_as: Duplicates  # how duplicates were treated
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able values."""

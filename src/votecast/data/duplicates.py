@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
 from votecast.data.prompts import normalised_prompts, shingle_sets
-from votecast.data.text_columns import Ints
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance
 from votecast.errors import ConfigError
 
 __all__ = ["prompt_clusters", "text_clusters"]

@@ -74,10 +74,6 @@ def detect_languages(texts: Sequence[str]) -> list[str]:
 
     Returns:
         ISO 639 codes, "und" where undetermined, by py3langid (after Lui and Baldwin, 2012, "langid.py").
-
-    Example:
-        >>> detect_languages(["Why does the sky look blue at noon?", "Warum ist der Himmel am Mittag blau?", "1+1"])
-        ['en', 'de', 'und']
     """
     starts = [text[:_CHARACTERS] for text in texts]
     codes = {start: _identifier().classify(start)[0] for start in dict.fromkeys(starts)}

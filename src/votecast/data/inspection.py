@@ -15,14 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.data.prompts import normalised_prompts
 from votecast.data.reader import read_votes
-from votecast.data.text_columns import Ints, characters, known_targets, without_text
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance, characters, without_text
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import CLASSES, Probabilities, swap_columns
 
@@ -96,7 +95,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
     """
     battles = read_votes(source, seed=seed, **reader) if isinstance(source, str | Path) else as_battles(source)
     pairs = AnswerPairs.of(battles)
-    votes = known_targets(battles)  # (n, 3)
+    votes = battles.targets(required=False)  # (n, 3)
     has_languages = battles.column("language").null_count == 0 and len(battles) > 0
     sampled = battles
     if not has_languages and len(battles) > _LANGUAGE_ROWS:  # detection is slow
@@ -133,12 +132,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
 
 
 def share(count: int, of: int) -> Figures:
-    """Return a rate with its 95 % interval (Wilson, 1927); None where there is nothing to count.
-
-    Example:
-        >>> {name: value and round(value, 3) for name, value in share(5, 10).items()}
-        {'of': 10, 'rate': 0.5, 'low': 0.237, 'high': 0.763}
-    """
+    """Return a rate with its 95 % interval (Wilson, 1927); None where there is nothing to count."""
     if of == 0:
         return {"of": 0, "rate": None, "low": None, "high": None}
     rate = count / of
@@ -147,18 +141,12 @@ def share(count: int, of: int) -> Figures:
 
 
 def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
-    """Count rows, votes and the shares of the outcomes in each group of rows, largest first.
-
-    Example:
-        >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "tie"}
-        >>> outcome_slices(Battles.from_rows([row]), ["en"])
-        {'en': {'rows': 1, 'votes': 1, 'a': 0.0, 'b': 0.0, 'tie': 1.0}}
-    """
+    """Count rows, votes and the shares of the outcomes in each group of rows, largest first."""
     encoded = pa.array(groups, pa.large_string()).dictionary_encode()
     names, group = encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.intp)
     rows = np.bincount(group, minlength=len(names))
     counts = np.bincount(group[battles.labelled], minlength=len(names))
-    sums = [np.bincount(group, weights=column, minlength=len(names)) for column in known_targets(battles).T]
+    sums = [np.bincount(group, weights=column, minlength=len(names)) for column in battles.targets(required=False).T]
     return {
         names[i]: {"rows": int(rows[i]), "votes": int(counts[i])}
         | {name: float(total[i] / counts[i]) if counts[i] else None for name, total in zip(CLASSES, sums, strict=True)}
@@ -217,7 +205,7 @@ def agreement(battles: Battles, pairs: AnswerPairs) -> Figures:
 def _votes_by_pair(battles: Battles, pairs: AnswerPairs) -> tuple[Ints, Ints, Probabilities]:
     """Return the rows with votes, their pair, and their votes in the order in which the pair was first shown."""
     rows = np.flatnonzero(battles.labelled)
-    votes = known_targets(battles)[rows]
+    votes = battles.targets(required=False)[rows]
     swapped = pairs.reversed[rows]
     votes[swapped] = swap_columns(votes[swapped])
     return rows, pairs.numbers(ordered=False)[rows], votes

@@ -38,10 +38,6 @@ def read_messages(value: object, repairs: set[str]) -> list[Message]:
 
     Raises:
         CellError: If it is anything else; the message names what is allowed.
-
-    Example:
-        >>> read_messages([{"role": "user", "content": [{"type": "text", "text": "Why?"}]}], set())
-        [('user', 'Why?')]
     """
     if not isinstance(value, list):
         raise CellError(f"the conversation is {json_kind(value)}; allowed is a list of messages with role and content")
@@ -67,10 +63,6 @@ def read_transcript(text: str) -> list[Message]:
 
     Raises:
         CellError: If the text does not begin with one of them.
-
-    Example:
-        >>> read_transcript("\n\nHuman: Why?\n\nAssistant: Because.")
-        [('user', 'Why?'), ('assistant', 'Because.')]
     """
     pieces = _SPEAKER.split(text)
     if len(pieces) < 3 or pieces[0].strip():
@@ -97,12 +89,7 @@ def turns_of(messages: Sequence[Message], role: str) -> list[str | None]:
 
 
 def first_turns(messages: Sequence[Message], count: int) -> list[Message]:
-    """Return a conversation up to the end of its first `count` exchanges.
-
-    Example:
-        >>> first_turns([("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")], 1)
-        [('user', '1'), ('assistant', '2')]
-    """
+    """Return a conversation up to the end of its first `count` exchanges."""
     asked = 0
     for position, (role, _) in enumerate(messages):
         asked += role == "user"

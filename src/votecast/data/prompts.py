@@ -65,13 +65,11 @@ def normalised_prompts(battles: Battles, *, first_turn: bool = False) -> list[st
 
     It is computed once for a table.
     """
-    last = 1 if first_turn else None
-
-    def _normalise(rows: Battles) -> list[str]:
-        turns = rows_of(rows.column("prompt"))
-        return [normalise_prompt("\n".join(turn for turn in each[:last] if turn)) for each in turns]
-
-    return battles.remembered("first turn" if first_turn else "prompt", _normalise)
+    key, last = ("first turn", 1) if first_turn else ("prompt", None)
+    if key not in battles.known:
+        turns = rows_of(battles.column("prompt"))
+        battles.known[key] = [normalise_prompt("\n".join(turn for turn in each[:last] if turn)) for each in turns]
+    return battles.known[key]
 
 
 def shingle_sets(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

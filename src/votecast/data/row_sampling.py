@@ -27,11 +27,6 @@ class StratifiedSample:
 
     Raises:
         ConfigError: If the fraction lies outside its range.
-
-    Example:
-        >>> draw = StratifiedSample(0.5, seed=0)
-        >>> int(draw.choose(pa.array(["a", "a", "b", "b"])).sum())
-        2
     """
 
     def __init__(self, fraction: float, seed: int = 0) -> None:

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from votecast.artifacts import atomic_file
 from votecast.config.launch import current_launch
@@ -50,7 +51,7 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
         raise ArtifactError(
             f"{folder} holds partial output for {out}; pass --resume to continue it, or --overwrite to start over"
         )
-    with _locked(folder):
+    with _lock(folder):
         if not resume or not _has_parts(folder):
             for path in folder.iterdir():
                 if path.is_dir() and not path.is_symlink():
@@ -91,9 +92,11 @@ def begin_work(folder: Path, identity: Mapping[str, object]) -> None:
     ours = json.loads(json.dumps(identity))
     found = _read_json(folder / RUN)
     if found is not None and found != ours:
+        lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
+        more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
         raise ConfigError(
-            f"the partial output in {folder} is of another recipe or other data: {_list_differences(found, ours)}; "
-            "drop --resume and pass --overwrite to start over"
+            f"the partial output in {folder} is of another recipe or other data: "
+            f"{', '.join(lines[:_SHOWN_DIFFERENCES])}{more}; drop --resume and pass --overwrite to start over"
         )
     if launch.is_main:
         _write_json(folder / RUN, ours)
@@ -110,23 +113,22 @@ def _has_parts(folder: Path) -> bool:
     return any(file.parts[0] not in {RUN, LOCK, LAUNCH} for file in finished)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> IO[str]:
+    """Create a folder, and lock it as long as the file that is returned is open."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("w")
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error}; name an output elsewhere") from error
-    with file:
+    with contextlib.suppress(OSError):  # a filesystem without locks
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.close()
             raise ArtifactError(
                 f"another votecast is running in {folder}; wait for it or stop it, or name another output"
             ) from None
-        except OSError:  # a filesystem without locks
-            pass
-        yield
+    return file
 
 
 def _read_json(path: Path) -> object:
@@ -141,12 +143,6 @@ def _read_json(path: Path) -> object:
 def _write_json(path: Path, values: Mapping[str, object]) -> None:
     with atomic_file(path, overwrite=True) as part:
         part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
-
-
-def _list_differences(found: object, ours: object) -> str:
-    lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
-    more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
-    return ", ".join(lines[:_SHOWN_DIFFERENCES]) + more
 
 
 def _compare(name: str, found: object, ours: object) -> Iterator[tuple[str, object, object]]:

@@ -167,12 +167,6 @@ def union_hashes(parts: Iterable[PromptHashes | None]) -> PromptHashes | None:
 
     Returns:
         All hashes that are known; None where none are.
-
-    Example:
-        >>> one, two = ([{"prompt": text, "response_a": "", "response_b": ""}] for text in ("Why?", "How?"))
-        >>> both = union_hashes([PromptHashes.of(Battles.from_rows(rows)) for rows in (one, two)])
-        >>> both.overlap(Battles.from_rows(two + one)).tolist()
-        [0, 1]
     """
     known: dict[bytes, PromptHashes] = {}
     for part in (part for whole in parts if whole is not None for part in whole.parts()):
@@ -190,13 +184,6 @@ class SharedPrompts:
     Args:
         trained: Prompts the judge was trained on; None where they are not known.
         calibrated: Prompts of the votes that chose the threshold; None where they are not known.
-
-    Example:
-        >>> rows = [{"prompt": text, "response_a": "x", "response_b": "y"} for text in ("Why?", "How?")]
-        >>> shared = SharedPrompts(PromptHashes.of(Battles.from_rows(rows[:1])), None)
-        >>> shared.watch(Battles.from_rows(rows))
-        >>> shared.to_dict()["pairs"], shared.to_dict()["on_training_prompts"]
-        (2, 1)
     """
 
     def __init__(self, trained: PromptHashes | None, calibrated: PromptHashes | None) -> None:

@@ -26,10 +26,6 @@ class FoldSettings(Settings):
         stratify: Whether the rows held out have the same shares of votes as the others; read by single.
         only: Number of the one fold to train and measure, from 0; None takes every fold. With `n` 10 it is a grouped
             tenth held out.
-
-    Example:
-        >>> FoldSettings.parse({"method": "single", "fraction": 0.25}).fraction
-        0.25
     """
 
     method: FoldMethod = "grouped"

@@ -5,7 +5,6 @@ The jobs behind `predict` and `decide` write them; `evaluate`, `ensemble` and `r
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -121,17 +120,6 @@ class DecisionWriter(PredictionWriter):
         decide: From probabilities of shape (n, 3) to the decisions ("a", "b" or "open") and their confidence.
         beside: Returns further JSON-able settings; called once all rows are written.
         **options: As of `PredictionWriter`.
-
-    Example:
-        >>> import tempfile
-        >>> out = Path(tempfile.mkdtemp()) / "decisions.csv"
-        >>> with DecisionWriter(out, decide=lambda p: (["a"] * len(p), p[:, 0])) as writer:
-        ...     writer.write(["7"], np.array([[0.75, 0.125, 0.125]]))
-        >>> print(out.read_text(), end="")
-        id,p_a,p_b,p_tie,decision,confidence
-        7,0.75,0.125,0.125,a,0.75
-        >>> read_counts(out)
-        {'a': 1, 'b': 0, 'open': 0}
     """
 
     def __init__(
@@ -203,7 +191,8 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
                 )
             ids += read_ids(stream.path, batch)
             parts.append(_read_batch(stream.path, batch, names))
-            _check_distribution(parts[-1], functools.partial(_place, stream.path, batch))
+            if bad := _bad_row(parts[-1]):
+                raise DataError(f"{stream.path}, row {batch.rows[bad[0]]} {bad[1]}")
             if judge is None and "judge" in batch.table.column_names and batch.table.num_rows:
                 judge = _as_judge(batch.table.column("judge")[0].as_py())
     p = np.concatenate(parts)
@@ -237,16 +226,17 @@ def check_predictions(ids: Sequence[str], p: Probabilities, *, after: int = 0) -
     """Raise `DataError` if probabilities do not fit the ids or are not distributions; `after` rows came before."""
     if p.shape != (len(ids), len(CLASSES)):
         raise DataError(f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)")
-    _check_distribution(p, lambda row: f"prediction {after + row + 1} (id {ids[row]!r})")
+    if bad := _bad_row(p):
+        raise DataError(f"prediction {after + bad[0] + 1} (id {ids[bad[0]]!r}) {bad[1]}")
 
 
-def _check_distribution(p: Probabilities, place: Callable[[int], str]) -> None:
+def _bad_row(p: Probabilities) -> tuple[int, str] | None:
+    """Return the first row that is no distribution, and what is wrong with it."""
     bad = ~(np.isfinite(p).all(axis=1) & (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= _TOLERANCE))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"{place(row)} has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1"
-        )
+    row = int(np.argmax(bad)) if bad.any() else None
+    if row is None:
+        return None
+    return row, f"has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1"
 
 
 def decide(p: Probabilities) -> list[str]:
@@ -293,10 +283,6 @@ def _read_batch(path: str, batch: RawBatch, names: tuple[str, ...]) -> Probabili
             )
         out[at] = shares
     return out
-
-
-def _place(path: str, batch: RawBatch, at: int) -> str:
-    return f"{path}, row {batch.rows[at]}"
 
 
 def _as_judge(value: object) -> dict[str, str] | None:

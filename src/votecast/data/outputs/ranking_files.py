@@ -67,12 +67,7 @@ def write_rankings(
 
 
 def kind_of(value: object, before: str = "text") -> str:
-    """Return the kind that holds a value and those before it: "text", "turns" or "messages".
-
-    Example:
-        >>> kind_of("Why?"), kind_of(["Why?", None]), kind_of("Why?", before="turns")
-        ('text', 'turns', 'turns')
-    """
+    """Return the kind that holds a value and those before it: "text", "turns" or "messages"."""
     own = "text" if isinstance(value, str) else "turns"
     if isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
         own = "messages"

@@ -44,10 +44,6 @@ class Scores:
 
     Raises:
         DataError: If there is not one finite score of each answer for each id, or an id occurs twice.
-
-    Example:
-        >>> Scores(["7"], np.array([1.5]), np.array([-0.5])).gap
-        array([2.])
     """
 
     ids: list[str]
@@ -101,14 +97,6 @@ class ScoreWriter(ResultWriter):
     Raises:
         ConfigError: If the suffix is unknown.
         ArtifactError: If the file exists or the disk refuses; nothing is left behind.
-
-    Example:
-        >>> import tempfile
-        >>> out = Path(tempfile.mkdtemp()) / "scores.parquet"
-        >>> with ScoreWriter(out, {"model": "some/reward"}) as writer:
-        ...     writer.add(["7"], [1.5], [-0.5])
-        >>> read_scores(out).described
-        {'model': 'some/reward'}
     """
 
     def __init__(

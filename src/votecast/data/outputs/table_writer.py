@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,16 +59,6 @@ def side_path(path: str | Path) -> Path:
     return Path(f"{path}{_SIDE_SUFFIX}")
 
 
-class _ColumnWriter(Protocol):
-    """Writes tables under one schema, and a footer: Parquet or Arrow."""
-
-    def write_table(self, table: pa.Table) -> None:
-        """Write rows."""
-
-    def close(self) -> None:
-        """Write the footer."""
-
-
 class TableWriter:
     """Encode tables of one schema into a file, as its name says.
 
@@ -76,9 +66,6 @@ class TableWriter:
         part: Where to write.
         name: The name the file will have; its suffixes choose container and compression.
         metadata: Texts to keep with the schema, in Parquet and Arrow.
-
-    Raises:
-        ConfigError: If the name has no suffix that votecast writes.
     """
 
     def __init__(self, part: Path, name: str | Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -87,7 +74,7 @@ class TableWriter:
         self._out = pa.CompressedOutputStream(self._file, self._compression) if self._compression else self._file
         self._delimiter = "\t" if self._container == "tsv" else ","
         self._metadata = dict(metadata or {}) or None
-        self._columns: _ColumnWriter | None = None
+        self._columns: pq.ParquetWriter | pa.ipc.RecordBatchFileWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting: list[pa.Table] = []
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.simulation.contestants import Contestant, draw_pair
+from votecast.data.simulation.contestants import draw_pair
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.questions import Conversation, draw_conversation
+from votecast.data.simulation.questions import draw_conversation
 from votecast.data.simulation.responses import write_response
 from votecast.data.simulation.votes import Rater, cast_votes, quality, vote_probabilities
 from votecast.errors import ConfigError
@@ -29,19 +29,12 @@ _STRIDE = 2_654_435_761  # odd, so that the first 2**32 rows have different ids
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about simulated battles, and hidden from judges.
-
-    Args:
-        ids: Names of the rows.
-        probabilities: The exact chance of each vote given the texts, shape (n, 3).
-        qualities: Quality of both answers, shape (n, 2).
-        languages: ISO 639-1 code of each conversation.
-    """
+    """What is known about simulated battles, and hidden from judges."""
 
     ids: list[str]
-    probabilities: Probabilities
-    qualities: NDArray[np.float64]
-    languages: list[str]
+    probabilities: Probabilities  # (n, 3): the exact chance of each vote given the texts
+    qualities: NDArray[np.float64]  # (n, 2): of both answers
+    languages: list[str]  # ISO 639-1 code of each conversation
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -105,7 +98,13 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
         conversation = draw_conversation(seed, number, dice)
         models = draw_pair(dice)
         # The draws from `dice` come in this order for every row: the keys of both answers, then the rater.
-        keys = [_response_key(conversation, model, side, dice) for side, model in enumerate(models)]
+        # To a popular prompt a model has few answers, and repeats them.
+        keys = [
+            f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
+            if conversation.popular
+            else f"{conversation.key}/{side}"
+            for side, model in enumerate(models)
+        ]
         (response_a, traits_a), (response_b, traits_b) = (
             write_response(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)
         )
@@ -130,10 +129,3 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
     ids, languages = [str(row["id"]) for row in rows], [str(row["language"]) for row in rows]
     truth = Truth(ids, vote_probabilities(q[:, 0], q[:, 1]), q, languages)
     return Battles(pa.Table.from_pylist(rows, SCHEMA)), truth
-
-
-def _response_key(conversation: Conversation, model: Contestant, side: int, dice: Dice) -> str:
-    """Return the key of an answer's draws: to a popular prompt a model has few answers, and repeats them."""
-    if conversation.popular:
-        return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
-    return f"{conversation.key}/{side}"

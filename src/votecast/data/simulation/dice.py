@@ -20,10 +20,6 @@ class Dice:
 
     Only `random.Random.random` seeded with text is used: Python promises that its sequence never changes, which NumPy
     does not promise for its distributions.
-
-    Example:
-        >>> Dice("0/row/17").uniform() == Dice("0/row/17").uniform()
-        True
     """
 
     __slots__ = ("uniform",)

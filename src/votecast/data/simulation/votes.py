@@ -59,11 +59,6 @@ def quality(traits: Traits) -> float:
     """Compute the worth of an answer on the log scale of the vote model.
 
     Shares of sentences and turns count, not numbers; wrong sums count up to two, and length helps a little.
-
-    Example:
-        >>> good = Traits(chars=900, sentences=10, on_topic=9, turns=1)
-        >>> quality(good) > quality(Traits(chars=90, sentences=1, turns=1, refused=1))
-        True
     """
     sentences, turns = max(traits.sentences, 1), max(traits.turns, 1)
     by_turn = (
