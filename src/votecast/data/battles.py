@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +76,7 @@ class Battles:
         return Battles, (self.table, self.report)  # what was computed from the rows stays behind
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Battle | Mapping[str, Any]]) -> Battles:
+    def from_rows(cls, rows: Sequence[Battle | Mapping[str, object]]) -> Battles:
         """Build a table from battles or from mappings with the same keys.
 
         Raises:
@@ -100,11 +100,9 @@ class Battles:
     def __getitem__(self, key: int | slice) -> Battle | Battles:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
-            return (
-                Battles(self.table.slice(start, max(0, stop - start)))
-                if step == 1
-                else self.take(range(start, stop, step))
-            )
+            if step != 1:
+                return self.take(range(start, stop, step))
+            return Battles(self.table.slice(start, max(0, stop - start)))
         row = self.table.slice(key if key >= 0 else len(self) + key, 1).select(SCHEMA.names).to_pylist()
         if not row:
             raise IndexError(f"row {key} of {len(self)} battles")
@@ -155,13 +153,13 @@ class Battles:
         known = pc.or_(pc.is_valid(self.column("winner")), pc.is_valid(self.column("probabilities")))
         return np.asarray(known.to_numpy(), dtype=bool)
 
-    def targets(self) -> Probabilities:
+    def targets(self, *, required: bool = True) -> Probabilities:
         """Return the votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
 
         Raises:
-            DataError: If a row has neither.
+            DataError: If a row has neither; such rows are zeros unless votes are `required`.
         """
-        if not self.labelled.all():
+        if required and not self.labelled.all():
             first = int(np.argmin(self.labelled))
             raise DataError(
                 f"row {first + 1} (id {self.ids[first]!r}) has no vote ({int((~self.labelled).sum())} rows in all); "
@@ -193,7 +191,7 @@ class Battles:
         return self.known["content"]
 
 
-def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
+def _checked(row: Battle | Mapping[str, object], number: int) -> dict[str, object]:
     try:
         battle = row if isinstance(row, Battle) else Battle.model_validate(dict(row))
     except (ValidationError, TypeError, ValueError) as error:

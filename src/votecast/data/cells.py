@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 from numpy.typing import NDArray
 
 from votecast.data.battles import TURNS
-from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE
+from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE, read_json
+from votecast.data.io.json_rows import CellError as CellError
 
 _OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
@@ -30,23 +30,13 @@ TEXT_OR_LIST = "allowed is text or a list of texts and nulls"
 _JSON_LIST = "allowed is a JSON list of strings and nulls"
 
 
-class CellError(ValueError):
-    """A cell does not hold what its column should; the message says what it holds and what is allowed."""
-
-
 @dataclass
 class ParsedCells:
-    """One column of cells after reading.
+    """One column of cells after reading."""
 
-    Args:
-        turns: List of turns of every cell, of type list<large_string>; null where the cell is bad.
-        bad: Position and reason of each cell that is not a list of strings.
-        repairs: Positions of the repaired cells by kind of repair.
-    """
-
-    turns: pa.Array
-    bad: dict[int, str] = field(default_factory=dict)
-    repairs: dict[str, list[int]] = field(default_factory=dict)
+    turns: pa.Array  # list<large_string>, null where the cell is bad
+    bad: dict[int, str] = field(default_factory=dict)  # by position, why the cell is not a list of strings
+    repairs: dict[str, list[int]] = field(default_factory=dict)  # positions by kind of repair
 
 
 def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
@@ -165,12 +155,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
     if start == stop or size > _LARGEST_BLOCK or not np.frombuffer(lines, np.uint8)[first : first + size].all():
         return None  # Arrow's reader takes a bare NUL for the end of its input
     try:
-        table = pj.read_json(
-            pa.BufferReader(lines.slice(first, size)),
-            read_options=pj.ReadOptions(use_threads=False, block_size=size + 1),
-            parse_options=pj.ParseOptions(explicit_schema=_LINES, unexpected_field_behavior="error"),
-            memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
-        )
+        table = read_json(lines.slice(first, size), _LINES, "error")
     except pa.ArrowException:
         return None
     column = table.column("c")

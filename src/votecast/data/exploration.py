@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.inspection import Figures, Inspection, inspect_votes, share
-from votecast.data.text_columns import AnswerPairs, Bools, Ints, characters, known_targets, turns_of, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, characters, turns_of, without_text
 
 MODELS = 20
 """Models of the matrix: those with the most battles."""
@@ -42,23 +42,14 @@ Damage = Mapping[str, Mapping[str, Bools]]
 
 @dataclass(frozen=True)
 class Exploration:
-    """What votes look like.
-
-    Args:
-        found: The inspection of the votes.
-        encoding: Rows with damaged texts by kind and column, with the first ids.
-        length_outcomes: Outcomes for the longer answer by how many times longer it is.
-        histogram: Prompts and answers by their number of characters.
-        matrix: Votes and win rates between the models with the most battles.
-        examples: Rows worth reading: why (`reason`), position (`row`) and `id`.
-    """
+    """What votes look like."""
 
     found: Inspection
-    encoding: Figures
-    length_outcomes: list[Figures]
-    histogram: Figures
-    matrix: Figures
-    examples: list[Figures]
+    encoding: Figures  # of `encoding_figures`
+    length_outcomes: list[Figures]  # of the function of this name
+    histogram: Figures  # of `length_histogram`
+    matrix: Figures  # of `model_matrix`, for the models with the most battles
+    examples: list[Figures]  # rows worth reading: why (`reason`), position (`row`) and `id`
 
     def to_dict(self) -> Figures:
         """Return everything as JSON-able values; the inspection's entries stand beside the further ones."""
@@ -149,7 +140,7 @@ def length_outcomes(battles: Battles) -> list[Figures]:
     first, second = characters(battles, "response_a"), characters(battles, "response_b")
     voted = battles.labelled & (first != second)
     ratio = np.maximum(first, second) / np.maximum(1, np.minimum(first, second))
-    votes = known_targets(battles)
+    votes = battles.targets(required=False)
     won = np.where(first > second, votes[:, 0], votes[:, 1]) > 0.5
     lost = np.where(first > second, votes[:, 1], votes[:, 0]) > 0.5
     out = []
@@ -196,7 +187,7 @@ def model_matrix(battles: Battles, models: Sequence[str]) -> Figures:
     sides = [battles.column(name).combine_chunks() for name in ("model_a", "model_b")]
     one, two = (pc.index_in(side, value_set=names).fill_null(-1).to_numpy() for side in sides)
     rows = (one >= 0) & (two >= 0) & battles.labelled
-    one, two, votes = one[rows], two[rows], known_targets(battles)[rows]
+    one, two, votes = one[rows], two[rows], battles.targets(required=False)[rows]
     # Row i, column j: model i against model j. `np.add.at` counts repeated places, plain indexing would not.
     wins, played = np.zeros((2, len(models), len(models)))
     np.add.at(wins, (one, two), votes[:, 0] + votes[:, 2] / 2)
@@ -215,7 +206,7 @@ def _pick_examples(votes: Battles, found: Inspection, damaged: Bools, seed: int)
     """Pick rows worth reading, each once with all reasons for it."""
     if not len(votes):
         return []
-    targets = known_targets(votes)
+    targets = votes.targets(required=False)
     first, second = characters(votes, "response_a"), characters(votes, "response_b")
     sizes = characters(votes, "prompt") + first + second
     reasons: dict[int, list[str]] = {}

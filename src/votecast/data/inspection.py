@@ -21,7 +21,7 @@ from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.data.prompts import normalised_prompts
 from votecast.data.reader import read_votes
-from votecast.data.text_columns import AnswerPairs, Ints, by_appearance, characters, known_targets, without_text
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance, characters, without_text
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import CLASSES, Probabilities, swap_columns
 
@@ -74,7 +74,7 @@ class Inspection:
         return asdict(self)
 
 
-def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
+def inspect_votes(source: object, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
     """Inspect votes, with or without labels.
 
     Args:
@@ -95,7 +95,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
     """
     battles = read_votes(source, seed=seed, **reader) if isinstance(source, str | Path) else as_battles(source)
     pairs = AnswerPairs.of(battles)
-    votes = known_targets(battles)  # (n, 3)
+    votes = battles.targets(required=False)  # (n, 3)
     has_languages = battles.column("language").null_count == 0 and len(battles) > 0
     sampled = battles
     if not has_languages and len(battles) > _LANGUAGE_ROWS:  # detection is slow
@@ -146,7 +146,7 @@ def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
     names, group = encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.intp)
     rows = np.bincount(group, minlength=len(names))
     counts = np.bincount(group[battles.labelled], minlength=len(names))
-    sums = [np.bincount(group, weights=column, minlength=len(names)) for column in known_targets(battles).T]
+    sums = [np.bincount(group, weights=column, minlength=len(names)) for column in battles.targets(required=False).T]
     return {
         names[i]: {"rows": int(rows[i]), "votes": int(counts[i])}
         | {name: float(total[i] / counts[i]) if counts[i] else None for name, total in zip(CLASSES, sums, strict=True)}
@@ -205,7 +205,7 @@ def agreement(battles: Battles, pairs: AnswerPairs) -> Figures:
 def _votes_by_pair(battles: Battles, pairs: AnswerPairs) -> tuple[Ints, Ints, Probabilities]:
     """Return the rows with votes, their pair, and their votes in the order in which the pair was first shown."""
     rows = np.flatnonzero(battles.labelled)
-    votes = known_targets(battles)[rows]
+    votes = battles.targets(required=False)[rows]
     swapped = pairs.reversed[rows]
     votes[swapped] = swap_columns(votes[swapped])
     return rows, pairs.numbers(ordered=False)[rows], votes

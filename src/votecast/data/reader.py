@@ -137,14 +137,11 @@ class VoteReader:
             head, raw = _take_head(raw_batches)
             source = self._find_format(stream, head)
             del head
-
-            def _convert(batch: RowBatch) -> Battles:
-                return self._convert(batch, source, checks, release=not is_large)
-
+            convert = functools.partial(self._convert, source=source, checks=checks, release=not is_large)
             # `map` releases each batch when it is converted; a generator expression would hold it.
             is_csv = stream.container in ("csv", "tsv")
             batches: Iterator[RowBatch] = map(functools.partial(RowBatch, empty_is_missing=is_csv), raw)
-            for battles in map(_convert, _parse_ahead(batches, source) if is_large else batches):
+            for battles in map(convert, _parse_ahead(batches, source) if is_large else batches):
                 if sample is not None:
                     battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
                 if self._limit is not None:

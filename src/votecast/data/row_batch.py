@@ -82,7 +82,10 @@ class RowBatch:
         if name in self.encoded or pa.types.is_nested(column.type):
             texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in self.values(name)]
             column = pa.array(texts, pa.large_string())
-        column = _as_text(column)
+        if pa.types.is_floating(column.type):
+            # pandas turns whole numbers beside missing values into floats with NaN.
+            column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
+        column = column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())
         missing = self._missing(column)
         if required:
             self._fault_missing(name, missing)
@@ -126,8 +129,8 @@ class RowBatch:
     def parse_ahead(self, names: Iterable[str]) -> None:
         """Begin to parse columns of JSON lists in parallel; `turns` waits for each of them."""
         for name in names:
-            if name in self and name not in self.encoded and is_text(self._column(name).type):
-                column = _as_text(self._column(name))
+            column = self._column(name)
+            if name not in self.encoded and pa.types.is_large_string(column.type):
                 texts = _replaced(column, self._missing(column), "[]")
                 self._parsing[name] = _parsers().submit(cells.parse_cells, texts)
 
@@ -142,12 +145,12 @@ class RowBatch:
         kind = column.type
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         holds_text = is_list and (is_text(kind.value_type) or pa.types.is_null(kind.value_type))
-        if name in self.encoded or not (is_text(kind) or holds_text):
+        if name in self.encoded or not (pa.types.is_large_string(kind) or holds_text):
             return self._turns_one_by_one(name, mode)
-        column = _as_text(column) if is_text(kind) else column.cast(TURNS)
+        column = column.cast(TURNS) if holds_text else column
         missing = self._missing(column)
         self._fault_missing(name, missing)
-        if not pa.types.is_large_string(column.type):
+        if holds_text:
             return column
         if mode != "json":
             return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
@@ -198,12 +201,14 @@ class RowBatch:
         return Battles(pa.table(arrays))
 
     def _column(self, name: str) -> pa.Array:
+        """Return a column as one array, texts as large_string."""
         if name not in self:
             return pa.nulls(len(self))
         column = self.table.column(name)
         array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies
         array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
-        return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+        array = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+        return array.cast(pa.large_string()) if is_text(array.type) else array
 
     def _missing(self, column: pa.Array) -> NDArray[np.int64]:
         """Return the positions without a value."""
@@ -233,10 +238,3 @@ def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None)
     mask = np.zeros(len(column), dtype=bool)
     mask[positions] = True
     return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
-
-
-def _as_text(column: pa.Array) -> pa.LargeStringArray:
-    # pandas turns whole numbers beside missing values into floats with NaN.
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
-    return column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())

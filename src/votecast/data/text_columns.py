@@ -1,4 +1,4 @@
-"""Look into battles as arrays: turns, characters, rows without text, votes, and numbers of equal texts.
+"""Look into battles as arrays: turns, characters, rows without text, and numbers of equal texts.
 
 The cleaning, the folds, the inspection and the features of judges call these.
 """
@@ -6,7 +6,7 @@ The cleaning, the folds, the inspection and the features of judges call these.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.types import CLASSES, Probabilities
+from votecast.data.battles import TEXT_COLUMNS, Battles
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -42,35 +41,30 @@ def rows_of(column: pa.ChunkedArray) -> Iterator[list[str | None]]:
             yield from chunk.slice(start, _ROWS_AT_ONCE).to_pylist()
 
 
-def characters(battles: Battles, column: str) -> Ints:
-    """Count the characters of a text column, all turns together, shape (n,)."""
+def sum_turns(battles: Battles, column: str, measure: Callable[[pa.Array], NDArray[np.generic]]) -> Ints:
+    """Sum a measure of turns, such as their length, over the turns of each row of a text column, shape (n,)."""
     parts = [np.zeros(0, dtype=np.int64)]
     for chunk in battles.column(column).chunks:
         bounds, turns = turns_of(chunk)
-        # Sums over the turns of each row as differences of one cumulative sum: no Python object a row.
-        sums = np.concatenate([[0], np.cumsum(pc.utf8_length(turns).to_numpy())])
+        # Sums of rows are differences of one cumulative sum: no Python object a row.
+        sums = np.concatenate([[0], np.cumsum(measure(turns))])
         parts.append(np.diff(sums[bounds]).astype(np.int64))
     return np.concatenate(parts)
 
 
+def characters(battles: Battles, column: str) -> Ints:
+    """Count the characters of a text column, all turns together, shape (n,)."""
+    return sum_turns(battles, column, lambda turns: pc.utf8_length(turns).to_numpy())
+
+
 def without_text(battles: Battles, column: str) -> Bools:
     """Find rows whose text column has no visible character: no turns, or only None, empty or white-space turns."""
-    parts = [np.zeros(0, dtype=bool)]
-    for chunk in battles.column(column).chunks:
-        bounds, turns = turns_of(chunk)
-        blank = pc.or_(pc.equal(pc.binary_length(turns), 0), pc.utf8_is_space(turns)).to_numpy(zero_copy_only=False)
-        visible = np.concatenate([[0], np.cumsum(~blank)])
-        parts.append(visible[bounds[1:]] == visible[bounds[:-1]])
-    return np.concatenate(parts)
 
+    def _is_visible(turns: pa.Array) -> Bools:
+        blank = pc.or_(pc.equal(pc.binary_length(turns), 0), pc.utf8_is_space(turns))
+        return np.asarray(~blank.to_numpy(zero_copy_only=False), dtype=bool)
 
-def known_targets(battles: Battles) -> Probabilities:
-    """Return the votes as `Battles.targets` does, shape (n, 3), with zeros where there is none."""
-    place = SCHEMA.get_field_index("winner")
-    # `targets` raises for rows without a vote: fill them with any class, and clear them afterwards.
-    winner = pc.fill_null(battles.column("winner"), CLASSES[-1])
-    out = Battles(battles.table.set_column(place, SCHEMA.field(place), winner)).targets()
-    out[~battles.labelled] = 0
+    out: Bools = sum_turns(battles, column, _is_visible) == 0
     return out
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.prompts import normalised_prompts
-from votecast.data.text_columns import AnswerPairs, Ints, by_appearance, known_targets
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance
 from votecast.errors import ConfigError, DataError
 from votecast.splits.settings import FoldSettings
 from votecast.types import CLASSES, Probabilities
@@ -110,7 +110,7 @@ def make_folds(battles: Battles, settings: FoldSettings | None = None, clusters:
     if rows < needed:
         fewer = f" or set folds.n to at most {rows}" if rows > 1 else ", at least 2"
         raise ConfigError(f"{rows} rows cannot be divided into {needed} folds; give more rows{fewer}")
-    targets = known_targets(battles)
+    targets = battles.targets(required=False)
     notes: list[str] = []
     if settings.method == "grouped":
         assignment, notes = _assign_grouped(battles, targets, settings, clusters)

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.json as pa_json
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, tables_of
+from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, CellError, decode_line, read_json, tables_of
 from votecast.data.io.record_blocks import RecordBlocks
 from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject, encoding_problem
 from votecast.errors import DataError
@@ -30,17 +29,10 @@ _TRUNCATED = "the array ends inside it, so the file is truncated"
 
 
 def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iterator[RawBatch]]:
-    """Read objects, one a line, or all in one array; empty lines are skipped.
+    """Read objects, one a line, or all in one array; empty lines are skipped, and lines that are no object rejected.
 
     Columns may differ from batch to batch: a key that no row of a batch has may be missing in it, and a key that holds
     texts in one and lists in another has the type of each. Integers that no 64-bit integer holds come as text.
-
-    Args:
-        source: The bytes.
-        reject: Called with lines that are not JSON objects.
-
-    Returns:
-        The schema of the first batch, and the batches.
 
     Raises:
         DataError: If no line is a row.
@@ -48,13 +40,7 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
     is_array = source.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     blocks = _array_blocks(source) if is_array else RecordBlocks(source, source.batch_bytes)
     faults: list[BadRow] = []  # the first one, for the message where no line is a row
-
-    def _reject(bad: BadRow) -> None:
-        faults[1:] = []
-        faults.append(bad)
-        reject(bad)
-
-    batches = _read_batches(blocks, _reject)
+    batches = _read_batches(blocks, reject, faults)
     first = next(batches, None)
     if first is not None:
         return first.table.schema, itertools.chain([first], batches)
@@ -63,7 +49,7 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
     return pa.schema([]), batches
 
 
-def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject) -> Iterator[RawBatch]:
+def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
     row, known = 1, None
     for block in blocks:
         text = _without_empty_lines(block)
@@ -72,7 +58,7 @@ def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject) -> Itera
         if table is not None:
             yield RawBatch(table, np.arange(row, row + count, dtype=np.int64))
         else:
-            yield from _parse_lines(text, row, reject)
+            yield from _parse_lines(text, row, reject, faults)
         row += count
 
 
@@ -82,14 +68,14 @@ def _parse(text: bytes, count: int, known: pa.Schema | None) -> tuple[pa.Table |
         return None, known
     try:
         try:
-            table = _read_json(text, known)
+            table = read_json(text, known)
         except pa.ArrowInvalid:
-            table = _read_json(text, None)
+            table = read_json(text, None)
         # Inferred types turn texts into dates and lose a null that opens a list: settle them, then read again.
         settled = pa.schema([_settled(field) for field in table.schema if not pa.types.is_null(field.type)])
         if known is None or not settled.equals(known):
             known = settled
-            table = _read_json(text, settled)
+            table = read_json(text, settled)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None, known
@@ -99,28 +85,21 @@ def _parse(text: bytes, count: int, known: pa.Schema | None) -> tuple[pa.Table |
     return table if is_exact else None, known
 
 
-def _parse_lines(text: bytes, first: int, reject: Reject) -> Iterator[RawBatch]:
+def _parse_lines(text: bytes, first: int, reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
     values, rows, repairs = [], [], dict[str, list[int]]()
     for row, line in enumerate(io.BytesIO(text), start=first):
         try:
             value, repaired = decode_line(line.rstrip(b"\n"))
-        except RowError as error:
-            reject(BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error)))
+        except CellError as error:
+            bad = BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error))
+            faults.extend([] if faults else [bad])
+            reject(bad)
             continue
         values.append(value)
         rows.append(row)
         for kind in repaired:
             repairs.setdefault(kind, []).append(row)
     yield from tables_of(values, np.array(rows, dtype=np.int64), repairs)
-
-
-def _read_json(text: bytes, schema: pa.Schema | None) -> pa.Table:
-    return pa_json.read_json(
-        pa.BufferReader(text),
-        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=schema),
-        memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
-    )
 
 
 def _without_empty_lines(block: memoryview | bytes) -> bytes:
