@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from votecast.artifacts import atomic_file
 from votecast.data.battles import Battles
 from votecast.data.outputs import check_predictions
 from votecast.errors import ConfigError, UnscoredRowsError
+from votecast.splits import PromptHashes
 from votecast.text.truncation import PARTS
 from votecast.types import CLASSES, Judge, Probabilities
 
@@ -48,6 +49,19 @@ def cite(judge: Judge) -> dict[str, str]:
     return {"name": judge.name, "hash": judge.hash}
 
 
+@runtime_checkable
+class _KnowsPrompts(Protocol):
+    """A judge that keeps hashes of its training prompts, or None where they are unknown."""
+
+    @property
+    def prompt_hashes(self) -> PromptHashes | None: ...
+
+
+def training_prompts(judge: Judge) -> PromptHashes | None:
+    """Return the hashes of a judge's training prompts; None where it keeps none."""
+    return judge.prompt_hashes if isinstance(judge, _KnowsPrompts) else None
+
+
 def unknown_prompts(judge: Judge) -> list[str]:
     """Name the judges, this one or its members, whose training prompts are unknown.
 
@@ -56,7 +70,7 @@ def unknown_prompts(judge: Judge) -> list[str]:
         >>> unknown_prompts(load_judge("bundled:baseline"))
         []
     """
-    if getattr(judge, "prompt_hashes", None) is None:
+    if training_prompts(judge) is None:
         return [judge.name]
     return list(_notes(judge).get("unknown_prompts") or [])
 
