@@ -27,7 +27,7 @@ from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import RowProgress, json_values
 from votecast.jobs.predict import PredictRun
 from votecast.judges.evaluate import vote_clusters
-from votecast.judges.predict_batch import cite, training_prompts, unknown_prompts
+from votecast.judges.predict_batch import cite, trained_prompts, unknown_prompts
 from votecast.splits import PromptHashes
 from votecast.splits.leaks import SharedPrompts
 from votecast.types import Judge, Probabilities
@@ -171,7 +171,7 @@ def fit_rule(
     battles = as_battles(votes)
     if not len(battles):
         raise DataError("there are no calibration votes; give a file of votes, at least a few hundred")
-    hashes = training_prompts(judge)
+    hashes = trained_prompts(judge)
     leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
     notes = []
     if hashes is None:
@@ -248,7 +248,7 @@ def decide_file(
             f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), not for "
             f"{judge.name!r} ({judge.hash[:12]}); fit a rule for that judge"
         )
-    shared = SharedPrompts(training_prompts(judge), None if votes is None else PromptHashes.of(votes))
+    shared = SharedPrompts(trained_prompts(judge), None if votes is None else PromptHashes.of(votes))
     run = _DecideRun(
         rule=rule,
         shared=shared,

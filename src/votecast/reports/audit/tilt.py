@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from votecast.calibration.tie_models import TIE_MODELS, LinearLikelihood, davidson_probabilities, maximise
+from votecast.calibration.tie_likelihood import LinearLikelihood, maximise
+from votecast.calibration.tie_models import TIE_MODELS, davidson_probabilities
 from votecast.reports.audit.findings import LEAST_PROMPTS, Finding, student_finding
 from votecast.types import Bools, Floats, Ints, Probabilities
 
