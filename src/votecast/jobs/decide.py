@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +27,13 @@ from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import RowProgress, json_values
 from votecast.jobs.predict import PredictRun
 from votecast.judges.evaluate import vote_clusters
-from votecast.judges.predict_batch import cite, unknown_prompts
+from votecast.judges.predict_batch import cite, trained_prompts, unknown_prompts
 from votecast.splits import PromptHashes
 from votecast.splits.leaks import SharedPrompts
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"
 """The decision for a pair on which the rule abstains."""
-
-
-@runtime_checkable
-class _KnowsPrompts(Protocol):
-    """A judge that keeps hashes of its training prompts."""
-
-    prompt_hashes: PromptHashes | None
 
 
 @dataclass(frozen=True)
@@ -178,7 +171,7 @@ def fit_rule(
     battles = as_battles(votes)
     if not len(battles):
         raise DataError("there are no calibration votes; give a file of votes, at least a few hundred")
-    hashes = _training_prompts(judge)
+    hashes = trained_prompts(judge)
     leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
     notes = []
     if hashes is None:
@@ -201,6 +194,7 @@ def fit_rule(
     targets = battles.targets()[rows]  # (n, 3)
     right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
     wrong = np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)  # draws a vote from each soft label
+    # Learn then Test: Angelopoulos et al. 2021. SGR: Geifman and El-Yaniv 2017.
     if method == "ltt":
         found = learn_then_test(_scores(p), wrong, error=error, confidence=confidence, seed=seed)
     else:
@@ -241,8 +235,8 @@ def decide_file(
         progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
-        under shared how many are on prompts of the judge's training or of the votes; the settings file has both too.
+        What `predict_file` returns, rule, decisions (how many rows are a, b, or open) and shared (how many are on
+        prompts of the judge's training or of the votes); the settings file has them too.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
@@ -254,30 +248,29 @@ def decide_file(
             f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), not for "
             f"{judge.name!r} ({judge.hash[:12]}); fit a rule for that judge"
         )
-    shared = SharedPrompts(_training_prompts(judge), None if votes is None else PromptHashes.of(votes))
-    run = _DecideRun(rule, shared, judge, source, out, reader, inference, unscored, progress)
+    shared = SharedPrompts(trained_prompts(judge), None if votes is None else PromptHashes.of(votes))
+    run = _DecideRun(
+        rule=rule,
+        shared=shared,
+        judge=judge,
+        source=source,
+        out=Path(out),
+        reader=reader,
+        inference=inference,
+        gives_prior=unscored is not None,
+        progress=progress,
+    )
     run.settings |= {"about": json_values(rule.to_dict() | dict(about or {}))}
     summary = run.predict(resume=resume, overwrite=overwrite)
     return summary | {"rule": rule.to_dict(), "decisions": read_counts(out), "shared": shared.to_dict()}
 
 
+@dataclass(kw_only=True)
 class _DecideRun(PredictRun):
     """A run of predictions that writes decisions and counts the prompts that are not new."""
 
-    def __init__(
-        self,
-        rule: DecisionRule,
-        shared: SharedPrompts,
-        judge: Judge,
-        source: str | Path,
-        out: str | Path,
-        reader: Mapping[str, object] | None,
-        inference: Mapping[str, object] | None,
-        unscored: Literal["prior"] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        self.rule, self.shared = rule, shared
-        super().__init__(judge, source, out, "votecast", reader, inference, unscored, progress)
+    rule: DecisionRule
+    shared: SharedPrompts
 
     def fingerprint(self, batch: Battles) -> str:
         """Hash a shard, and count its rows on prompts of the training or of the calibration votes."""
@@ -307,10 +300,6 @@ def check_bound(error: float, confidence: float, method: str) -> None:
             raise ConfigError(f"{name} is {value:g}; allowed are numbers above 0 and below 1, such as 0.1 and 0.9")
     if method not in get_args(Method):
         raise ConfigError(f"method is {method!r}; allowed are {' and '.join(get_args(Method))}")
-
-
-def _training_prompts(judge: Judge) -> PromptHashes | None:
-    return judge.prompt_hashes if isinstance(judge, _KnowsPrompts) else None
 
 
 def _scores(p: Probabilities) -> NDArray[np.float64]:
