@@ -30,7 +30,7 @@ from votecast.data.battles import Battles
 from votecast.data.groups import group_values
 from votecast.features import PairFeatures, extract
 from votecast.judges.out_of_fold import Fitted
-from votecast.models.baseline import BaselineModel, Contributions, PreparedFeatures
+from votecast.models.baseline import BaselineModel, Contributions
 
 Look = dict[str, float]
 """Features of one answer, or those that both share, by name."""
@@ -96,7 +96,7 @@ def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
 def _explain(fitted: Fitted, battles: Battles) -> list[list[Reason]]:
     features = extract(battles, threads=1)
     parts = [
-        member.contributions(PreparedFeatures(features))
+        member.contributions(features)
         for member in fitted.members
         if isinstance(member, BaselineModel)
     ]

@@ -6,19 +6,18 @@ Cross-validation, judge folders and composed judges in `votecast.judges` know fa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Run
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -73,12 +72,7 @@ class Model(ABC, Generic[P]):
 
     @abstractmethod
     def fit(
-        self,
-        prepared: P,
-        targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: NDArray[np.int64] | None = None,
-        run: Run = Run(),
+        self, prepared: P, targets: Probabilities, weights: Floats, groups: Ints | None = None, run: Run = Run()
     ) -> Self:
         """Learn from votes.
 
@@ -142,7 +136,7 @@ class Model(ABC, Generic[P]):
         return None
 
     @property
-    def base(self) -> dict[str, Any] | None:
+    def base(self) -> Mapping[str, object] | None:
         """Name, revision, sha256 and licence of weights that the member's folder does not hold."""
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
+from transformers import PreTrainedModel
 
 from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
@@ -22,7 +23,7 @@ from votecast.models.neural.pair_network import SWAPPED, PairNetwork, Pooling, p
 from votecast.models.neural.settings import NeuralSettings, OffsetSettings
 from votecast.text.encoder import Encoded
 from votecast.text.truncation import TruncationReport
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 
 class SiameseSettings(NeuralSettings):
@@ -69,7 +70,7 @@ class LinkedNetwork(PairNetwork):
 
     def __init__(
         self,
-        backbone: Any,
+        backbone: PreTrainedModel,
         *,
         pooling: Pooling,
         link: Literal["davidson", "rao_kupper"],
@@ -92,7 +93,7 @@ class LinkedNetwork(PairNetwork):
         self.register_buffer("form_mean", torch.zeros(len(FORM)))
         self.register_buffer("form_scale", torch.ones(len(FORM)))
 
-    def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
+    def start(self, targets: Probabilities, weights: Floats, form: NDArray[np.float32] | None) -> None:
         """Start at the share of ties, with forms of mean 0 and deviation 1."""
         with torch.no_grad():
             if self.starts_at_ties:
@@ -100,6 +101,7 @@ class LinkedNetwork(PairNetwork):
             if form is not None and len(form):
                 flat = form.reshape(-1, form.shape[-1]).astype(np.float64)
                 self.form_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
+                # a form that hardly varies is not blown up: deviations below 0.1 count as 0.1
                 self.form_scale.copy_(torch.from_numpy(np.maximum(flat.std(axis=0), 0.1)))
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
@@ -136,7 +138,7 @@ class ConcatNetwork(PairNetwork):
         pooling: `mean` over the tokens of the sequence, or `cls` for its first.
     """
 
-    def __init__(self, backbone: Any, *, pooling: Pooling) -> None:
+    def __init__(self, backbone: PreTrainedModel, *, pooling: Pooling) -> None:
         super().__init__()
         self.per_battle, self.backbone, self.pooling = 2, backbone, pooling
         self.head = nn.Linear(2 * backbone.config.hidden_size, 3)
@@ -179,10 +181,9 @@ class SiameseModel(NeuralModel):
 
     def truncation(self, prepared: NeuralPrepared) -> TruncationReport:
         """Return what was truncated of the prompt beside A, of A and of B."""
-        one, two = (part.cut for part in self.encode_battles(prepared))
-        return TruncationReport.of_answers(one, two)
+        return TruncationReport.of_answers(*(part.cut for part in self.encode_battles(prepared)))
 
-    def wrap(self, backbone: Any) -> PairNetwork:
+    def wrap(self, backbone: PreTrainedModel) -> PairNetwork:
         """Make the network with the head that the settings name."""
         if self.settings.head == "concat":
             return ConcatNetwork(backbone, pooling=self.settings.pooling)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -17,6 +18,7 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     PretrainedConfig,
+    PreTrainedModel,
 )
 
 from votecast.errors import ConfigError
@@ -39,8 +41,8 @@ _TINY_SHAPE = {
     "intermediate_size": 64,
     "max_position_embeddings": 1026,
 }
-_TINY_CAUSAL = {"num_key_value_heads": 1, "head_dim": 16}
-TINY: dict[str, dict[str, Any]] = {
+_TINY_CAUSAL: dict[str, object] = {"num_key_value_heads": 1, "head_dim": 16}
+TINY: dict[str, dict[str, object]] = {
     "bert": {},
     "roberta": {"type_vocab_size": 1},
     "xlm-roberta": {"type_vocab_size": 1},
@@ -103,7 +105,7 @@ class Source:
     path: str
     revision: str | None = None
     tiny: str = ""
-    base: dict[str, Any] | None = None
+    base: Mapping[str, object] | None = None
 
     @classmethod
     def of(cls, name: str, revision: str | None = None) -> Source:
@@ -151,10 +153,10 @@ class Source:
         kind: Kind,
         *,
         dropout: float | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         labels: Sequence[str] = CLASSES,
         head_given: bool = False,
-    ) -> Any:
+    ) -> PreTrainedModel:
         """Load the model, in fp32 unless options say otherwise; missing heads are drawn from torch's generator.
 
         Args:
@@ -180,9 +182,9 @@ class Source:
         if kind == "classifier":
             config.num_labels = len(labels)
             config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
-        keywords = {"dtype": "float32"} | dict(options or {})
+        keywords = {"dtype": torch.float32} | dict(options or {})
         if self.tiny:
-            return convert_in_memory(factory.from_config(config, dtype="float32"), keywords)
+            return convert_in_memory(factory.from_config(config, dtype=torch.float32), keywords)
         folder = Path(self.path)
         if folder.is_dir() and not any((folder / name).is_file() for name in WEIGHTS):
             raise ConfigError(
@@ -195,23 +197,24 @@ class Source:
         _check_loaded(self.path, found, len(labels) if head_given else None)
         return model
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
         return ({"revision": self.revision} if self.revision else {}) | {"trust_remote_code": False}
 
 
-def check_positions(config: Any, max_length: int, name: str) -> None:
+def check_positions(config: PretrainedConfig, max_length: int, name: str) -> None:
     """Check that a model has positions for sequences of some length.
 
     Raises:
         ConfigError: Stating both numbers.
     """
-    if getattr(config, "position_biased_input", True) is False:
+    values = config.to_dict()
+    if values.get("position_biased_input") is False:
         return  # DeBERTa-v3 has relative positions only
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = values.get("max_position_embeddings")
     if not isinstance(positions, int) or positions <= 0:
         return
     if config.model_type in {"roberta", "xlm-roberta", "camembert"}:
-        positions -= config.pad_token_id + 1
+        positions -= config.pad_token_id + 1  # their positions begin after that of the padding
     if max_length > positions:
         raise ConfigError(
             f"model.text.max_length is {max_length}, and {name} has {positions} positions; "
@@ -219,7 +222,7 @@ def check_positions(config: Any, max_length: int, name: str) -> None:
         )
 
 
-def _check_causal(config: Any, name: str) -> None:
+def _check_causal(config: PretrainedConfig, name: str) -> None:
     kind = type(config.get_text_config())
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING or kind in MODEL_FOR_MASKED_LM_MAPPING:
         raise ConfigError(
@@ -228,7 +231,7 @@ def _check_causal(config: Any, name: str) -> None:
         )
 
 
-def _check_loaded(path: str, found: Mapping[str, Any], outputs: int | None) -> None:
+def _check_loaded(path: str, found: Mapping[str, Sequence[str]], outputs: int | None) -> None:
     """Check that no part of the model is random, but for a head that may be new where `outputs` is None."""
     absent, mismatched = sorted(found["missing_keys"]), sorted(found["mismatched_keys"])
     below = sorted(n for n in [*absent, *(n for n, *_ in mismatched)] if not any(word in n for word in _HEADS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Self, cast
+from typing import Literal, Self, cast
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
+from transformers import PreTrainedModel
 
 from votecast.errors import ArtifactError
 from votecast.inference.layers import is_spread
 from votecast.training.network import TrainableNetwork
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 SWAPPED = [1, 0, 2]
 """Columns of A, B and tie once the answers are swapped; `swap_columns` for tensors."""
@@ -33,7 +34,7 @@ class PairNetwork(TrainableNetwork):
     """
 
     per_battle: int
-    backbone: Any
+    backbone: PreTrainedModel
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
         """Compute vectors of shape (m, d) of m sequences of L tokens: ids, mask and types have shape (m, L)."""
@@ -61,11 +62,12 @@ class PairNetwork(TrainableNetwork):
         outputs = self.encode(ids, mask, types)  # (k * n, d)
         return self.decide(outputs.view(self.per_battle, -1, outputs.shape[-1]).transpose(0, 1), form, offset)
 
-    def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
+    def start(self, targets: Probabilities, weights: Floats, form: NDArray[np.float32] | None) -> None:
         """Initialize from the training rows what can be computed before the first step."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or cast everything but a backbone that is spread over several devices."""
+        # accelerate has placed the layers of a spread backbone; moving them would undo it
         move: Callable[..., Self] = super()._apply
         backbone = self._modules.get("backbone")
         if not is_spread(backbone):
@@ -81,7 +83,7 @@ class PairNetwork(TrainableNetwork):
         model = self.backbone.get_base_model() if hasattr(self.backbone, "get_base_model") else self.backbone
         old_name = model.gradient_checkpointing_enable  # of older releases of transformers
         getattr(model, "activation_checkpointing_enable", old_name)({"use_reentrant": False})
-        if getattr(model, "_require_grads_hook", None) is not None:
+        if hasattr(model, "_require_grads_hook"):
             model.disable_input_require_grads()  # frozen embeddings need no gradient for this kind of checkpointing
 
     def blocks(self) -> list[nn.Module]:
@@ -126,7 +128,7 @@ def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def last_token_head(backbone: Any, outputs: int) -> nn.Linear:
+def last_token_head(backbone: PreTrainedModel, outputs: int) -> nn.Linear:
     """Make a head over one state; it is 0 at first, so that training begins at even odds, or at the offset."""
     head = nn.Linear(backbone.config.get_text_config().hidden_size, outputs, bias=False)
     nn.init.zeros_(head.weight)
@@ -157,24 +159,24 @@ def order_views(logits: Tensor, offset: Tensor | None) -> Tensor:
     return views if views.shape[1] == 1 else torch.stack([views[:, 0], views[:, 1, SWAPPED]], dim=1)
 
 
-def base_encoder(model: Any) -> Any:
+def base_encoder(model: PreTrainedModel) -> PreTrainedModel:
     """Return the encoder inside a classifier or an adapter, or the model itself."""
     if hasattr(model, "get_base_model"):
         model = model.get_base_model()
     return model.base_model
 
 
-def embeddings_of(base: Any) -> nn.Module:
+def embeddings_of(base: PreTrainedModel) -> nn.Module:
     """Return the embeddings of an encoder or decoder."""
     return cast("nn.Module", base.embeddings if hasattr(base, "embeddings") else base.embed_tokens)
 
 
-def layers_of(base: Any) -> Iterable[nn.Module]:
+def layers_of(base: PreTrainedModel) -> Iterable[nn.Module]:
     """Return the layers of an encoder or decoder, the lowest first."""
     return cast("Iterable[nn.Module]", base.encoder.layer if hasattr(base, "encoder") else base.layers)
 
 
-def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
+def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
     """Freeze the embeddings, or the lowest layers, or both."""
     base = base_encoder(model)
     frozen = [embeddings_of(base)] if embeddings else []
@@ -183,7 +185,8 @@ def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
         module.requires_grad_(False)
 
 
-def type_inputs(model: Any, types: Tensor | None) -> dict[str, Tensor]:
+def type_inputs(model: PreTrainedModel, types: Tensor | None) -> dict[str, Tensor]:
     """Return the keyword for token types; empty for a model that has fewer than two."""
-    known = getattr(base_encoder(model).config, "type_vocab_size", 0) or 0
+    config = base_encoder(model).config
+    known = config.type_vocab_size or 0 if hasattr(config, "type_vocab_size") else 0
     return {} if types is None or known < 2 else {"token_type_ids": types.clamp(max=known - 1)}
