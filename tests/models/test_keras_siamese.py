@@ -200,15 +200,6 @@ def test_before_the_first_fit_there_is_nothing(battles, tmp_path):
         model.save(tmp_path)
 
 
-def test_rows_of_one_prompt_are_never_on_both_sides(battles):
-    model = KerasSiameseModel(settings(), seed=1)
-    groups = np.arange(len(battles)) // 4
-    train, held = model._split(groups, np.ones(len(battles)))
-    assert len(held) == pytest.approx(len(battles) / 5, abs=4)
-    assert not set(groups[train]) & set(groups[held])
-    assert model._split(np.zeros(5, np.int64), np.ones(5))[1].size == 0
-
-
 def test_a_second_backend_in_one_process_is_one_clear_error(battles):
     with pytest.raises(ConfigError, match=r"model\.backend is torch.*already runs on jax.*fresh process"):
         fitted(battles[:10], settings(backend="torch"))

@@ -103,7 +103,7 @@ def test_what_cannot_be_divided_is_refused(network: nn.Module, settings: Trainin
     cpu = torch.device("cpu")
     with (
         pytest.raises(ConfigError, match=said),
-        sharding.shard_network(network, settings, cpu, sharding.Sharding(reshard=True)),
+        sharding.shard_network(network, settings, cpu, True),
     ):
         pass
 

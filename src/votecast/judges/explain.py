@@ -95,11 +95,7 @@ def explain(judge: Any, battles: Battles) -> list[list[Reason]] | None:
 
 def _explain(fitted: Fitted, battles: Battles) -> list[list[Reason]]:
     features = extract(battles, threads=1)
-    parts = [
-        member.contributions(features)
-        for member in fitted.members
-        if isinstance(member, BaselineModel)
-    ]
+    parts = [member.contributions(features) for member in fitted.members if isinstance(member, BaselineModel)]
     effects = _shapley(_outcomes(fitted, parts, battles))
     found = []
     for row, shown, moved in zip(effects, looks(features), _moves(parts), strict=True):

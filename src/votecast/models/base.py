@@ -115,7 +115,7 @@ class Model(ABC, Generic[P]):
     def _restore(self, folder: Path) -> None:
         """Read what `save` wrote into this model; any error of files and parsers becomes an ArtifactError."""
 
-    # What differs between families beyond learning and predicting.
+    # What differs between families beyond learning and predicting: a family overrides what is not so for it.
 
     @property
     def order_matters(self) -> bool:

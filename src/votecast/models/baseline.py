@@ -28,6 +28,7 @@ from votecast.types import Floats, Ints, Probabilities, Run
 logger = logging.getLogger(__name__)
 
 TREES, LINEAR, REDUCTION, MODEL = "trees.txt", "linear.safetensors", "reduction.safetensors", "model.json"
+# of boosting, where a single inner fold leaves nothing to choose them by
 _FEW_ROUNDS = 50
 
 
@@ -126,6 +127,7 @@ class BaselineModel(Model[PairFeatures]):
         views, design = Views.of(features, reduction), Design.of(features)
         fold = inner_folds(np.arange(len(features)) if groups is None else groups, settings.inner_folds, self.seed)
         parts = [np.flatnonzero(fold == number) for number in range(int(fold.max()) + 1)]
+        # a fold whose rows all weigh 0 has no loss
         parts = [part for part in parts if weights[part].sum() > 0]
         blend = Blend((0.5, 0.5), (0.5, 0.5), prior_closeness(targets, weights))
         rounds = min(_FEW_ROUNDS, settings.trees.rounds)
@@ -147,6 +149,7 @@ class BaselineModel(Model[PairFeatures]):
         parts = parts[:enough]
         boosters, curves, linear_scores = [], [], []
         options = {"rounds": settings.trees.rounds, "seed": self.seed, "threads": settings.threads}
+        # both models predict the same held-out rows, so that the blend sees how they err together (Wolpert 1992)
         for part in parts:
             rest = np.setdiff1d(all_rows, part)
             held = Held(views.take(part), targets[part], weights[part], settings.trees.patience)

@@ -71,6 +71,7 @@ class Views:
     @classmethod
     def of(cls, features: PairFeatures, reduction: Reduction) -> Self:
         """Arrange the features of battles, and their reduced differences, as the trees read them."""
+        # of shape (n, d + k): features first, then components
         gap = np.concatenate([features.a - features.b, reduction.components(features)], axis=1)
         first = np.concatenate([features.a, gap, features.shared], axis=1)
         second = np.concatenate([features.b, -gap, features.shared], axis=1)
@@ -245,7 +246,8 @@ def load_lightgbm() -> ModuleType:
     Raises:
         MissingExtraError: If LightGBM, or the OpenMP runtime it needs, is not installed.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin make a shared machine ten times slower
+    # threads that spin while they wait make a shared machine ten times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import lightgbm
     except ImportError as error:
@@ -262,6 +264,7 @@ def _objective(raw: Floats, _: object, *, targets: Probabilities, scale: Floats,
     """Gradient and curvature of Davidson's loss in both outputs, each of shape (2n, 2)."""
     s, t = paired(raw.reshape(-1, 2))
     p = davidson_probabilities(s, t + base)
+    # a battle is two rows: the second one has the opposite slope in the strength
     ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
     gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
     curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))

@@ -171,7 +171,9 @@ class LinearLoss:
         t = self.apart @ (apart * self.rarity) + self.level @ level + (base + self.base)
         p = davidson_probabilities(s, t)
         ds, dt = (part * self.weights for part in davidson_gradients(p, self.targets))
+        # chain rule through s = X (w r): the gradient in w is r X' ds
         by_term = [(self.terms.T @ ds) * self.rarity, (self.apart.T @ dt) * self.rarity]
         slope = np.concatenate([*by_term, ds @ self.gap, dt @ self.level, [dt.sum()]])
+        # the loss is a mean and the penalty that of a sum, so that more rows are pulled less
         value = davidson_loss(p, self.targets, self.weights) * self.total + 0.5 * float(np.sum(self.penalty * point**2))
         return value / self.total, (slope + self.penalty * point) / self.total

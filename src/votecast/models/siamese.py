@@ -83,6 +83,7 @@ class LinkedNetwork(PairNetwork):
         self.pooling, self.link, self.form_bound = pooling, link, form_bound
         self.starts_at_ties = starts_at_ties
         self.head = nn.Linear(backbone.config.hidden_size, 2)
+        # as the heads of BERT start: all battles near the same odds
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.constant = Parameter(torch.zeros(1))
@@ -121,6 +122,7 @@ class LinkedNetwork(PairNetwork):
             t = t + gap.abs() @ self.form_closeness.to(outputs.dtype)
         if offset is not None:
             d, t = d + offset[:, 0].to(d.dtype), t + offset[:, 1].to(t.dtype)
+        # strength and closeness come from both answers symmetrically: swapping them swaps columns a and b exactly
         if self.link == "davidson":
             return log_softmax(torch.stack([d / 2, -d / 2, t], dim=1), dim=1).unsqueeze(1)
         e = nn.functional.softplus(t)
@@ -151,6 +153,7 @@ class ConcatNetwork(PairNetwork):
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Compute log-probabilities of shape (n, 2, 3)."""
         outputs = outputs.to(self.head.weight.dtype)
+        # (n, 2, h) flattened is A beside B, and flipped B beside A
         one, two = (log_softmax(self.head(halves.flatten(1)), dim=-1) for halves in (outputs, outputs.flip(1)))
         return torch.stack([one, two[:, SWAPPED]], dim=1)
 

@@ -33,6 +33,7 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: to
         )
     if wanted != "auto":
         return wanted
+    # emulated bf16 is slower than fp32
     has_bf16 = False
     if device.type == "cuda":
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)

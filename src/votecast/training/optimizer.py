@@ -52,6 +52,7 @@ def make_optimizer(network: TrainableNetwork, settings: TrainingSettings) -> tor
         made: Any = kind(groups, betas=settings.betas, eps=settings.epsilon)
         made._cpu_paged_warned = True  # off a GPU nothing is paged, as the settings say
         return cast("torch.optim.Optimizer", made)
+    # one kernel for all parameters; not on devices that lack it
     fused = all(p.device.type in {"cpu", "cuda"} for group in groups for p in group["params"])
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=fused)
 
@@ -76,6 +77,7 @@ def restore_moments(
     optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
 ) -> None:
     """Restore the state of an optimizer from what `moments_of` gave."""
+    # AdamW of torch makes its moments from those that are set; bitsandbytes fills what it has made
     in_bits = not isinstance(optimizer, torch.optim.AdamW)
     if in_bits:  # bitsandbytes makes room for moments at the first step, which has not come yet
         known = {id(weights[key.partition(".")[2]]) for key in moments}
@@ -141,5 +143,6 @@ def _layers(network: TrainableNetwork, settings: TrainingSettings) -> list[list[
         )
     layers: list[list[Parameter]] = [[p for p in layer if p.requires_grad] for layer in named]
     known = {id(p) for layer in layers for p in layer}
+    # what no layer names, such as a new head, learns at the rate of the last layer
     layers.append([p for p in free if id(p) not in known] + (layers.pop() if layers else []))
     return layers

@@ -95,6 +95,7 @@ def _plain_backbone(network: PairNetwork, dtype: torch.dtype) -> PreTrainedModel
     config = copy.deepcopy(base.config)
     for name in ("quantization_config", "_pre_quantization_dtype"):
         vars(config).pop(name, None)
+    # integer buffers keep their type
     state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in _weights(base).items()}
     with torch.random.fork_rng(devices=[]):
         plain = type(base)._from_config(config, dtype=dtype)
@@ -118,6 +119,7 @@ def _weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
         for key, value in own.items():
             state[f"{name}.{key}" if name else key] = full(inner) if key == "weight" else value
         if adapted:
+            # W + (alpha / r) B A (Hu et al. 2021, section 4.1)
             up, down = module.lora_B["default"].weight.float(), module.lora_A["default"].weight.float()
             state[f"{name}.weight"] = state[f"{name}.weight"].float() + up @ down * float(module.scaling["default"])
     return {name: value.detach().cpu() for name, value in state.items()}

@@ -36,6 +36,7 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
     peft = need("peft")
     targets = adapted_modules(network.backbone, settings)
     inside = {id(parameter) for parameter in base_encoder(network.backbone).parameters()}
+    # peft freezes all that is not an adapter, the head of a classifier too
     heads = [parameter for parameter in network.backbone.parameters() if id(parameter) not in inside]
     options = {"lora_alpha": settings.alpha, "lora_dropout": settings.dropout, "bias": settings.bias}
     config = peft.LoraConfig(r=rank or settings.rank, target_modules=targets, **options)
@@ -192,6 +193,7 @@ def averaged_adapters(parts: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
 
 def _trained(network: PairNetwork) -> Tensors:
     """Trainable parameters, and the buffers outside the backbone."""
+    # buffers of the backbone, such as rotary tables, are made by its class
     inside = {f"backbone.{name}" for name, _ in network.backbone.named_buffers()}
     kept: Tensors = {name: p for name, p in network.named_parameters() if p.requires_grad}
     return kept | {name: value for name, value in network.named_buffers() if name not in inside}

@@ -171,6 +171,7 @@ class Source:
         """
         config = self.config()
         if dropout is not None:
+            # architectures name it hidden_dropout_prob, attention_dropout, classifier_dropout ...
             for key, value in vars(config).items():
                 if key.endswith(("dropout", "dropout_prob")) and isinstance(value, int | float):
                     setattr(config, key, dropout)
@@ -191,6 +192,7 @@ class Source:
                 f"{folder} holds no weights; allowed are {', '.join(WEIGHTS)} beside its config.json: give the folder "
                 "of a model saved with save_pretrained"
             )
+        # transformers would fail at the first tensor of another shape; all are named below
         keywords |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
         with loading_model(self.path):
             model, found = factory.from_pretrained(self.path, config=config, **keywords, **self._options())
@@ -198,6 +200,7 @@ class Source:
         return model
 
     def _options(self) -> dict[str, object]:
+        # code in a folder or on the hub is never run
         return ({"revision": self.revision} if self.revision else {}) | {"trust_remote_code": False}
 
 

@@ -38,10 +38,12 @@ def last_states(backbone: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
     if not can_pack(base):
         return padded_last_states(backbone, ids, mask)
     packed = Packed.of(mask.sum(1).tolist(), ids.device)
+    # batches of battles have lengths from 50 to 1 000 tokens: padding would be most of the work
     tokens = ids[mask.bool()]  # (T,), all sequences end to end
     lowest = first_trained_layer(base) if torch.is_grad_enabled() else 0
     with nullcontext() if lowest < 0 else torch.no_grad():
         x: Tensor = base.embed_tokens(tokens)  # (T, h)
+    # with device_map, layers live on several devices, and the states follow them
     turns, top = rotations(base, x, packed.positions), len(base.layers) - 1
     for i, module in enumerate(base.layers):
         layer, read = CausalLayer(module, base.config, i), packed.last.to(_device(module)) if i == top else None

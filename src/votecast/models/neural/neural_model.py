@@ -162,6 +162,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         Args:
             rank: Rank of the adapters where it is another than the settings'.
         """
+        # new heads and adapters are drawn from torch's generator, which is left as it was
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             backbone = self.load_backbone()
@@ -237,6 +238,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         views = [part.sequences for part in self.encode_battles(prepared)]
         outputs = self.start_engine().encode(Sequences.concat(views), pad_id=self.pad_id)  # (k * n, d)
         stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
+        # the backbone runs in the precision of the engine, the small head beside it in double precision
         extras = (prepared.form, self.with_offset(prepared).offset)
         form, offset = (None if values is None else torch.from_numpy(values).double() for values in extras)
         with torch.no_grad():
@@ -293,6 +295,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         """Write weights, tokenizer and the records of the training into an existing folder."""
         network = self.fitted
         if self.delta is None:
+            # the layout of transformers, so that other programs can load the folder of a member
             with silence_transformers():
                 network.backbone.save_pretrained(folder, save_original_format=False)
             self.tokenizer.save(folder)
@@ -354,6 +357,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         first.records = []
         if deltas := [member.delta for member in members if member.delta is not None]:
             return first.set_delta(adapters.averaged_adapters(deltas), place="the mean of the members")
+        # in double precision, so that the mean is rounded once
         states = [member.fitted.state_dict() for member in members]
         mean = {
             name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)

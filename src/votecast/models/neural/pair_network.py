@@ -99,6 +99,7 @@ class PairNetwork(TrainableNetwork):
 
     def head_tensors(self) -> dict[str, Tensor]:
         """Return parameters and buffers outside the backbone, by name."""
+        # by identity, since adapters of peft rename what is inside the backbone
         inside = {id(tensor) for tensor in [*self.backbone.parameters(), *self.backbone.buffers()]}
         named = [*self.named_parameters(), *self.named_buffers()]
         return {name: tensor for name, tensor in named if id(tensor) not in inside}
@@ -137,6 +138,7 @@ def last_token_head(backbone: PreTrainedModel, outputs: int) -> nn.Linear:
 
 def head_in_fp32(head: nn.Module, states: Tensor) -> Tensor:
     """Apply a head to states in fp32, whatever precision the layers below have."""
+    # bf16 keeps 8 bits: log odds of a head in it would come in steps of about 0.01
     with torch.autocast(states.device.type, enabled=False):
         return cast("Tensor", head(states.float()))
 
@@ -156,6 +158,7 @@ def order_views(logits: Tensor, offset: Tensor | None) -> Tensor:
         shown = torch.stack([half, -half, t], dim=1)  # (n, 3)
         logits = logits + torch.stack([shown, shown[:, SWAPPED]], dim=1)[:, : logits.shape[1]]
     views = log_softmax(logits, dim=-1)
+    # the second view is of the swapped battle: its column a is this battle's b
     return views if views.shape[1] == 1 else torch.stack([views[:, 0], views[:, 1, SWAPPED]], dim=1)
 
 

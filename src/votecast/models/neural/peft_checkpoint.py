@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # the JSON of peft, which other programs write
 
 import torch
 from safetensors import SafetensorError
@@ -83,14 +83,11 @@ class PeftCheckpoint:
         """Names of the adapted modules, such as `layers.0.self_attn.q_proj`."""
         return [_plain(name) for name in self.tensors if name.endswith(".lora_A.default.weight")]
 
-    def settings(self, layers: int) -> dict[str, Any]:
-        """Return the settings `model.adapter` that describe it.
-
-        Args:
-            layers: Layers of its base.
+    def settings(self, layers: int) -> dict[str, object]:
+        """Return the settings `model.adapter` that describe it on a base with some number of layers.
 
         Raises:
-            ArtifactError: If its base has another number of layers.
+            ArtifactError: If it was made for another number of layers.
         """
         found = sorted({int(match[1]) for name in self.modules if (match := _LAYER.match(name))})
         if found[-1] >= layers or (self.all_layers and len(found) != layers):
@@ -100,7 +97,7 @@ class PeftCheckpoint:
             )
         ends = sorted({match[2] for name in self.modules if (match := _LAYER.match(name))})
         whole = {f"layers.{layer}.{end}" for layer in range(found[0], found[-1] + 1) for end in ends}
-        values = {"rank": self.rank, "alpha": self.alpha, "bias": self.bias}
+        values: dict[str, object] = {"rank": self.rank, "alpha": self.alpha, "bias": self.bias}
         if whole != set(self.modules):
             return values | {"targets": self.modules}
         return values | {"targets": ends, "layers": None if len(found) == layers else [found[0], found[-1]]}
@@ -112,16 +109,13 @@ def is_peft_checkpoint(folder: Path) -> bool:
 
 
 def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
-    """Read an adapter for a causal model with a head of three labels.
-
-    Args:
-        folder: Holds adapter_config.json and adapter_model.safetensors, or .bin read with `weights_only=True`.
+    """Read an adapter for a causal model with a head of three labels: its settings and safetensors, or .bin.
 
     Raises:
         ArtifactError: If a part is missing, damaged or unsafe, the head is missing, or it is of a kind whose products
             are not B A beside unchanged weights.
     """
-    config = _config(folder)
+    config = _read_config(folder)
     file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if file is None:
         raise ArtifactError(f"{folder} holds no weights; allowed are {' and '.join(WEIGHTS)} beside {CONFIG}")
@@ -151,40 +145,8 @@ def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
     )
 
 
-def load_adapter(network: PairNetwork, folder: str | Path) -> None:
-    """Write the adapter and head of a folder into a network that has new ones.
-
-    Args:
-        network: With adapters of the same rank, scale and targets.
-        folder: What peft saved (a `checkpoint-5200`; its head gives a, b and tie in this order), a member of a judge,
-            or the folder of a judge with one member.
-
-    Raises:
-        ConfigError: If rank or scale are not those of the settings.
-        ArtifactError: If there is no adapter with its head, or it is one for another network.
-    """
-    place = Path(folder).expanduser()
-    tensors: Tensors
-    alpha: float | None
-    if is_peft_checkpoint(place):
-        found = read_peft_checkpoint(place)
-        tensors, alpha = found.tensors, found.alpha
-    else:
-        tensors, alpha = _member_adapter(place)
-    own = network.backbone.peft_config["default"]
-    rank = rank_of(tensors)
-    if rank is None:
-        raise ArtifactError(f"{place} holds no adapter; give a checkpoint with one, or remove model.start")
-    if rank != own.r:
-        raise ConfigError(f"model.adapter.rank is {own.r}, and {place} is an adapter of rank {rank}; set it to {rank}")
-    if alpha is not None and alpha != own.lora_alpha:
-        raise ConfigError(
-            f"model.adapter.alpha is {own.lora_alpha:g}, and {place} is an adapter with alpha {alpha:g}; set it to that"
-        )
-    fill_adapter(network, tensors, place=str(place))
-
-
-def _config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Read the settings of an adapter, if they are those of plain low-rank products beside unchanged weights."""
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         if not isinstance(config, dict):
@@ -205,6 +167,34 @@ def _config(folder: Path) -> dict[str, Any]:
             "model (merge_and_unload) and import that"
         )
     return config
+
+
+def load_adapter(network: PairNetwork, folder: str | Path) -> None:
+    """Write the adapter and head of a folder into a network that has new ones.
+
+    Args:
+        network: With adapters of the same rank, scale and targets.
+        folder: What peft saved (a `checkpoint-5200`; its head gives a, b and tie in this order), a member of a judge,
+            or the folder of a judge with one member.
+
+    Raises:
+        ConfigError: If rank or scale are not those of the settings.
+        ArtifactError: If there is no adapter with its head, or it is one for another network.
+    """
+    place = Path(folder).expanduser()
+    found = read_peft_checkpoint(place) if is_peft_checkpoint(place) else None
+    tensors, alpha = (found.tensors, found.alpha) if found is not None else _member_adapter(place)
+    own = network.backbone.peft_config["default"]
+    rank = rank_of(tensors)
+    if rank is None:
+        raise ArtifactError(f"{place} holds no adapter; give a checkpoint with one, or remove model.start")
+    if rank != own.r:
+        raise ConfigError(f"model.adapter.rank is {own.r}, and {place} is an adapter of rank {rank}; set it to {rank}")
+    if alpha is not None and alpha != own.lora_alpha:
+        raise ConfigError(
+            f"model.adapter.alpha is {own.lora_alpha:g}, and {place} is an adapter with alpha {alpha:g}; set it to that"
+        )
+    fill_adapter(network, tensors, place=str(place))
 
 
 def _renamed(folder: Path, raw: Mapping[str, torch.Tensor]) -> Tensors:
@@ -245,9 +235,9 @@ def _in_one_scale(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> 
     scale = next(iter(scales.values()))
     for down, own in scales.items():
         up, more = down.replace(".lora_A.", ".lora_B."), rank - len(tensors[down])
-        if own != scale:
+        if own != scale:  # rsLoRA and ranks that differ by layer: the scale moves into the second factor
             tensors[up] = tensors[up].float() * (own / scale)
-        if more:
+        if more:  # rows and columns of zeros change no product
             tensors[down] = torch.nn.functional.pad(tensors[down], (0, 0, 0, more))
             tensors[up] = torch.nn.functional.pad(tensors[up], (0, more))
     return scale * rank
@@ -268,8 +258,8 @@ def _member_adapter(place: Path) -> tuple[Tensors, float | None]:
             f"adapters, or a member of it ({DELTA})"
         )
     try:
-        tensors: dict[str, torch.Tensor] = dict(load_file(member / DELTA))
-        described: Any = json.loads((member.parent.parent / JUDGE_CONFIG).read_text("utf-8"))
+        tensors = dict(load_file(member / DELTA))
+        described = json.loads((member.parent.parent / JUDGE_CONFIG).read_text("utf-8"))
         return tensors, float(described["recipe"]["model"]["adapter"]["alpha"])
     except FileNotFoundError:  # a member that was copied out of its judge
         return tensors, None
