@@ -25,11 +25,6 @@ _CONSTANT = {"qmap1", "qmap2"}
 def make_optimizer(network: TrainableNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Make AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
 
-    Args:
-        network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1 or the head has a
-            learning rate of its own.
-        settings: Learning rate, decays, moments, and the bits in which these are kept.
-
     Raises:
         ConfigError: If layers have different learning rates and the network does not name them.
         JudgeError: If no parameter is to be trained.
@@ -58,12 +53,7 @@ def make_optimizer(network: TrainableNetwork, settings: TrainingSettings) -> tor
 
 
 def moments_of(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state of an optimizer, for a checkpoint.
-
-    Args:
-        optimizer: What `make_optimizer` made.
-        weights: The trained parameters by name.
-    """
+    """Return the state of an optimizer for the trained parameters, for a checkpoint."""
     return {
         f"{key}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
         for name, parameter in weights.items()
@@ -107,10 +97,6 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
 
     The same numbers as `transformers.get_scheduler` gives, whose import takes longer than that of torch.
 
-    Args:
-        settings: Schedule and warm-up.
-        steps: All steps of the training.
-
     Example:
         >>> factor = make_schedule(TrainingSettings(schedule="linear", warmup=2), steps=6)
         >>> [factor(step) for step in range(6)]
@@ -119,6 +105,7 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
     warmup = int(settings.warmup) if settings.warmup >= 1 else math.ceil(settings.warmup * steps)
 
     def factor(step: int) -> float:
+        """Rise over the warm-up, then fall as the schedule says."""
         if step < warmup:
             return step / warmup
         done = (step - warmup) / max(1, steps - warmup)

@@ -70,11 +70,7 @@ def shard_network(
 ) -> Iterator[TrainableNetwork]:
     """Yield a copy of a network of which this process holds a part; its weights are written back afterwards.
 
-    Args:
-        network: In the memory of this process; its frozen weights are shared with the copy until that is sharded.
-        settings: How it is trained.
-        device: Where the parts are.
-        reshards: Whether a layer is freed after the forward pass.
+    With `reshards`, a layer is freed after the forward pass and gathered once more for the backward pass.
 
     Raises:
         ConfigError: If the network cannot be sharded, or not with these settings.
@@ -134,10 +130,10 @@ def gather_tensor(tensor: Tensor) -> Tensor:
 
 
 def gather_tensors(tensors: Mapping[str, Tensor], *, keep: bool = True, copy: bool = False) -> dict[str, Tensor]:
-    """Gather contiguous tensors on the CPU.
+    """Gather contiguous tensors, named alike by all processes, on the CPU.
 
     Args:
-        tensors: By name; all processes name the same.
+        tensors: By name.
         keep: Whether this process needs them, or only sends its parts to the others.
         copy: Whether they stay as they are while training goes on.
     """

@@ -34,16 +34,9 @@ class StepResult:
 
 
 class Stepper:
-    """Take optimizer steps over rows.
+    """Take optimizer steps over rows, which the processes share.
 
-    Args:
-        network: On the device of `processes`.
-        data: Ints and labels.
-        optimizer: Over the parameters of the network.
-        settings: Loss and clipping.
-        precision: Arithmetic of the forward pass.
-        processes: Share the rows of a step.
-        seed: Of dropout; each step and process draws its own, so that a step depends on nothing before it.
+    Each step and process draws dropout of its own from `seed`, so that a step depends on nothing before it.
     """
 
     def __init__(
@@ -206,7 +199,7 @@ def evaluate(
 
     Args:
         network: Left in evaluation mode.
-        data: Ints with labels.
+        data: Rows with labels.
         budget: Tokens of one pass.
         precision: Arithmetic of the forward pass.
         processes: Share the rows.

@@ -150,12 +150,7 @@ class Backbone:
         return made
 
     def check_readable(self, inputs: set[str], *, longest: int, vocabulary: int) -> None:
-        """Check that the backbone can read what the tokenizer writes.
-
-        Args:
-            inputs: Names of its inputs.
-            longest: The longest sequence, in tokens.
-            vocabulary: Number of tokens of the tokenizer.
+        """Check that the backbone has these inputs, and room for the longest sequence and for the vocabulary.
 
         Raises:
             ConfigError: Stating both numbers.
@@ -176,13 +171,7 @@ class Backbone:
 
 
 def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> tuple[Backbone, HubBackbone]:
-    """Load the backbone that `model.name` names, and its description.
-
-    Args:
-        keras: Keras, running.
-        name: `tiny:` and an architecture, `minilm`, a folder, or the name of a preset of KerasHub.
-        dtype: Its dtype policy.
-        vocabulary: Number of tokens of the tokenizer, for tiny backbones.
+    """Load the backbone that `model.name` names, under a dtype policy, and its description.
 
     Raises:
         ConfigError: If there is no such backbone, or it is not a text encoder.

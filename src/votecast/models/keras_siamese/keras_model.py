@@ -45,23 +45,16 @@ from votecast.types import Bools, Floats, Ints, Probabilities, Run
 WEIGHTS, BACKBONE, TOKENIZER = "weights.safetensors", "backbone.json", "tokenizer"
 
 
-class NetworkCache:
-    """The network that was built last: building and compiling take longer than setting other weights."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._network: KerasNetwork | None = None
-
-    def find(self, fits: Callable[[KerasNetwork], bool], build: Callable[[], KerasNetwork]) -> KerasNetwork:
-        """Return the cached network if it fits, else build one and cache it."""
-        with self._lock:
-            if self._network is None or not fits(self._network):
-                self._network = None  # frees its memory before the next is built
-                self._network = build()
-            return self._network
+_lock = threading.Lock()
+_networks: list[KerasNetwork] = []  # the one built last: building and compiling take longer than setting other weights
 
 
-_networks = NetworkCache()
+def _find_network(fits: Callable[[KerasNetwork], bool], build: Callable[[], KerasNetwork]) -> KerasNetwork:
+    with _lock:
+        if not _networks or not fits(_networks[0]):
+            _networks.clear()  # frees its memory before the next is built
+            _networks.append(build())
+        return _networks[0]
 
 
 class KerasSiameseModel(NetworkModel[KerasPrepared]):
@@ -197,7 +190,9 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
         return decide(pooled, where.reshape(2, -1).T, weights, both=self.settings.orders == "both")
 
     def _padding(self, network: KerasNetwork) -> KerasPadding:
-        return KerasPadding.of(self.settings, pad_id=self.pad_id, has_segments="segment_ids" in network.inputs)
+        settings, has_segments = self.settings, "segment_ids" in network.inputs
+        whole = settings.pooling == "positions"
+        return KerasPadding(settings.text.max_length, settings.multiple, self.pad_id, whole, has_segments)
 
     def _network_to_train(self) -> KerasNetwork:
         """A network with initial weights; one that is compiled already gets those of the new one."""
@@ -210,7 +205,7 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
             fresh = KerasNetwork(keras, backbone, built, dtype, settings.pooling)
             fresh.prepare_training(settings.training)
         keys = (fresh.key, fresh.training_key)
-        found = _networks.find(lambda old: (old.key, old.training_key) == keys, lambda: fresh)
+        found = _find_network(lambda old: (old.key, old.training_key) == keys, lambda: fresh)
         # compiling takes far longer than a network of random weights, whose initial weights are all that is needed
         if found is not fresh:
             with found.lock:
@@ -228,7 +223,7 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
             with seeded(keras, self.seed):
                 return KerasNetwork(keras, backbone, backbone.build(dtype), dtype, settings.pooling)
 
-        return _networks.find(lambda network: network.key == key, _build)
+        return _find_network(lambda network: network.key == key, _build)
 
     def _check_fitted(self, verb: str) -> tuple[Backbone, Arrays]:
         if self._backbone is None or not self._weights:

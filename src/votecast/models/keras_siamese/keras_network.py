@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import ArtifactError
 from votecast.models.keras_siamese.keras_backbone import Backbone
-from votecast.models.keras_siamese.settings import KerasSiameseSettings, LearningSettings, Pooling
+from votecast.models.keras_siamese.settings import LearningSettings, Pooling
 from votecast.text.batching import token_batches
 from votecast.text.sequences import Sequences
 from votecast.text.truncation import TruncationReport
@@ -35,13 +34,7 @@ Inputs = dict[str, NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class KerasPrepared:
-    """Battles as (prompt, A) and (prompt, B), tokenized once.
-
-    Args:
-        a: One sequence a battle, with its first answer.
-        b: The same with its second answer.
-        cut: Tokens of prompt, A and B before and after truncation.
-    """
+    """Battles as (prompt, A) and (prompt, B), tokenized once, and what was truncated of them."""
 
     a: Sequences
     b: Sequences
@@ -53,11 +46,6 @@ class KerasPrepared:
     def take(self, indices: ArrayLike) -> KerasPrepared:
         """Return the battles at these positions, in this order."""
         return KerasPrepared(self.a.take(indices), self.b.take(indices), self.cut.take(indices))
-
-    @property
-    def costs(self) -> Ints:
-        """Tokens of the longer sequence of each battle, shape (n,)."""
-        return np.maximum(self.a.lengths, self.b.lengths)
 
     @property
     def interleaved(self) -> Sequences:
@@ -83,12 +71,6 @@ class KerasPadding:
     pad_id: int
     always_longest: bool
     has_segments: bool
-
-    @classmethod
-    def of(cls, settings: KerasSiameseSettings, *, pad_id: int, has_segments: bool) -> KerasPadding:
-        """Return the padding for settings of the family."""
-        whole = settings.pooling == "positions"
-        return cls(settings.text.max_length, settings.multiple, pad_id, whole, has_segments)
 
     def width(self, longest: int) -> int:
         """Return the padded length of sequences of which the longest has this many tokens.
@@ -128,12 +110,10 @@ class KerasPadding:
 
 
 def unique_sequences(sequences: Sequences) -> tuple[Sequences, Ints]:
-    """Return every different sequence once, in an order that depends on nothing but these sequences.
+    """Return every different sequence once, and the position of each of the given ones among them.
 
-    Whatever is computed of them is then the same, bit by bit, when the answers of a battle are swapped.
-
-    Returns:
-        The sequences, and the position of each of the given ones among them.
+    Their order depends on nothing but these sequences, so that whatever is computed of them is the same, bit by bit,
+    when the answers of a battle are swapped.
 
     Example:
         >>> found, where = unique_sequences(Sequences.from_lists([[7, 1], [5], [7, 1]]))
@@ -153,13 +133,6 @@ def unique_sequences(sequences: Sequences) -> tuple[Sequences, Ints]:
 
 class KerasNetwork:
     """A network that Keras has built; weights go in and out as arrays.
-
-    Args:
-        keras: Keras, running.
-        backbone: The description of the backbone.
-        built: The backbone that KerasHub has built.
-        dtype: Its dtype policy.
-        pooling: How its outputs become one vector.
 
     Attributes:
         key: Equal for networks that differ in nothing but their weights.
@@ -205,14 +178,7 @@ class KerasNetwork:
         optimizer.build(self._trained.trainable_variables)
 
     def step(self, inputs: Inputs, targets: Floats, weights: Floats, rate: float) -> float:
-        """Take one step of the optimizer and return the loss.
-
-        Args:
-            inputs: 2 m sequences: A and B of the first battle, A and B of the second, and so on.
-            targets: Soft labels, shape (m, 3).
-            weights: How much each row counts, shape (m,).
-            rate: The learning rate.
-        """
+        """Take one step at a learning rate and return the loss; inputs are those of 2 m interleaved sequences."""
         self._held = None
         views = self._trained.output.shape[1]
         labels = np.repeat(targets.astype(np.float32)[:, None], views, axis=1)  # (m, views, 3)
@@ -227,12 +193,14 @@ class KerasNetwork:
 
     def state(self) -> Arrays:
         """Copy all variables by their place: weights, seeds of dropout, the optimizer's."""
-        return {f"{place:05d}": self._copy(variable) for place, variable in enumerate(self._variables())}
+        variables = [*self._trained.variables, *self._trained.optimizer.variables]
+        return {f"{place:05d}": self._copy(variable) for place, variable in enumerate(variables)}
 
     def restore(self, state: Arrays) -> None:
         """Set all variables to what `state` gave."""
         self._held = None
-        for variable, name in zip(self._variables(), sorted(state), strict=True):
+        variables = [*self._trained.variables, *self._trained.optimizer.variables]
+        for variable, name in zip(variables, sorted(state), strict=True):
             variable.assign(state[name])
 
     def weights(self) -> Arrays:
@@ -257,9 +225,6 @@ class KerasNetwork:
             variable.assign(weights[name])
         self._held = weights
 
-    def _variables(self) -> Sequence[Variable]:
-        return [*self._trained.variables, *self._trained.optimizer.variables]
-
     def _named(self) -> dict[str, Variable]:
         named: dict[str, Variable] = {}
         for number, variable in enumerate(self._trained.weights):  # some layers of KerasHub share a path
@@ -276,14 +241,13 @@ def network_key(backbone: Backbone, dtype: str, pooling: Pooling) -> str:
 
 
 def decide(pooled: NDArray[np.float32], where: Ints, weights: Arrays, *, both: bool) -> Probabilities:
-    """Apply the dense layer over both halves, and average both orders of the answers.
+    """Apply the dense layer over both halves, in both orders of the answers, and average these if asked to.
 
     Args:
         pooled: Pooled outputs of m different sequences, shape (m, d).
         where: Which of them belong to A and B of each battle, shape (n, 2).
         weights: Weights of the network.
-        both: Average both orders; the sum has the same two terms either way, so that swapping the answers swaps
-            columns a and b exactly.
+        both: Average both orders of the answers.
 
     Returns:
         Probabilities of shape (n, 3), float64.
@@ -295,6 +259,7 @@ def decide(pooled: NDArray[np.float32], where: Ints, weights: Arrays, *, both: b
     shown = _softmax(first[a] + second[b] + bias)
     if not both:
         return shown
+    # the sum has the same two terms either way, so that swapping the answers swaps columns a and b exactly
     swapped = swap_columns(_softmax(first[b] + second[a] + bias))
     p = (shown + swapped) / 2
     return np.asarray(p / _row_sums(p))

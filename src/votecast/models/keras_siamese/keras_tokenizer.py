@@ -22,14 +22,9 @@ Asset = Callable[[str], Path]
 
 @dataclass(frozen=True)
 class SpecialPieces:
-    """Pieces with a meaning, and how ids are counted.
+    """The pieces that open, close and pad a sequence, and how ids are counted.
 
-    Args:
-        cls: Piece that opens a sequence.
-        sep: Piece that closes it.
-        pad: Piece that pads.
-        shift: Added to every id, as XLM-RoBERTa does; its own ids are then 0 for `cls`, 1 for `pad`, 2 for `sep`, and 3
-            for what is unknown.
+    XLM-RoBERTa adds a shift to every id; its own are then 0 for `cls`, 1 for `pad`, 2 for `sep`, 3 for the unknown.
     """
 
     cls: str = "[CLS]"
@@ -39,11 +34,7 @@ class SpecialPieces:
 
 
 class SentencePieceTokenizer:
-    """A tokenizer of sentencepiece; no words of a text become special tokens.
-
-    Args:
-        proto: The content of its model file.
-        special: Its special tokens.
+    """A tokenizer of sentencepiece, from the content of its model file; no words of a text become special tokens.
 
     Raises:
         ConfigError: If this is no model of sentencepiece, or it lacks a special token.
@@ -98,11 +89,7 @@ class SentencePieceTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            ArtifactError: If a file is missing or damaged.
-        """
+        """Read what `save` wrote; a missing or damaged file is an ArtifactError."""
         try:
             special = SpecialPieces(**json.loads((folder / FACTS_NAME).read_text("utf-8")))
             return cls((folder / MODEL_NAME).read_bytes(), special)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,22 +23,13 @@ from votecast.types import Floats, Ints, Probabilities, Run
 
 logger = logging.getLogger(__name__)
 
-LOG_EVERY = 10
-"""Steps between two lines of metrics.jsonl."""
+LOG_EVERY = 10  # steps between two lines of metrics.jsonl
 
 Predict = Callable[[Arrays, KerasPrepared], Probabilities]
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Battles with their votes.
-
-    Args:
-        battles: What the network reads.
-        targets: Soft labels, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-        rows: Positions among the rows that the model was given, for messages, shape (n,).
-    """
+class Labelled(NamedTuple):
+    """Battles with soft labels (n, 3), weights (n,), and their positions among the rows given, for messages (n,)."""
 
     battles: KerasPrepared
     targets: Probabilities
@@ -63,29 +54,25 @@ class KerasTraining:
         settings: How it learns.
         seed: Seed of the order of the rows and of dropout.
         predict: Probabilities of battles under weights.
-
-    Attributes:
-        best: The weights that are kept.
     """
 
     def __init__(
         self, network: KerasNetwork, padding: KerasPadding, settings: LearningSettings, seed: int, predict: Predict
     ) -> None:
         self.network, self.padding, self.settings, self.seed = network, padding, settings, seed
-        self.predict, self.best = predict, Arrays()
+        self.predict, self.best = predict, Arrays()  # the weights that are kept
         self._best_loss: float | None = None
 
     def run(self, train: Labelled, valid: Labelled | None, made_from: Mapping[str, object], run: Run) -> list[Record]:
-        """Train to the end, resuming from the last epoch of a killed run; the weights to keep are then in `best`.
+        """Train to the end, resuming from the last epoch of a killed run, and return the lines of metrics.jsonl.
+
+        The weights to keep are then in `best`.
 
         Args:
             train: Rows to learn from.
             valid: Rows to choose the weights by; None keeps the last ones.
             made_from: Settings and seed, which must be those of the resumed run.
             run: Folder of the states after each epoch, and the progress callback.
-
-        Returns:
-            The lines of metrics.jsonl.
 
         Raises:
             JudgeError: If a loss or a prediction is not finite; the message names the step and the rows.
@@ -112,7 +99,8 @@ class KerasTraining:
 
     def _epoch(self, epoch: int, train: Labelled, journal: Journal, run: Run) -> None:
         size = self.settings.batch_size
-        steps = bucketed_batches(train.battles.costs, rows=size, seed=self.seed, epoch=epoch)
+        costs = np.maximum(train.battles.a.lengths, train.battles.b.lengths)  # (n,)
+        steps = bucketed_batches(costs, rows=size, seed=self.seed, epoch=epoch)
         label, mean = f"epoch {epoch + 1} of {self.settings.epochs}", train.weights.mean()
         losses: list[float] = []
         for number, rows in enumerate(steps):

@@ -55,12 +55,9 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
 
 
 def adapted_modules(backbone: PreTrainedModel, settings: AdapterSettings) -> list[str]:
-    """Return the full names of the linear layers that get an adapter.
+    """Return the full names of the linear layers that get an adapter; the head of a classifier gets none.
 
-    Args:
-        backbone: Bare, or a classifier of transformers, whose head gets none.
-        settings: `targets` are the ends of names, such as `q_proj` or `self_attn.q_proj`; none takes all. `layers` are
-            the first and the last layer, counted from 0.
+    Targets are the ends of names, such as `q_proj` or `self_attn.q_proj`.
 
     Raises:
         ConfigError: If a name occurs nowhere, or the range goes beyond the layers.
@@ -124,12 +121,7 @@ def trained_tensors(network: PairNetwork) -> Tensors:
 
 
 def fill_adapter(network: PairNetwork, tensors: Mapping[str, torch.Tensor], *, place: str) -> None:
-    """Write what `trained_tensors` gave into a network with adapters.
-
-    Args:
-        network: What `add_adapter` made.
-        tensors: Adapters, trained biases and head.
-        place: Where they are from, for messages.
+    """Write what `trained_tensors` gave into what `add_adapter` made; `place` is where they are from, for messages.
 
     Raises:
         ArtifactError: If the head or a part of the adapter is missing, a tensor belongs to another network, or has

@@ -5,7 +5,7 @@ The families in torch load their encoders and decoders through `Source`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,12 +73,7 @@ TINY_ENCODERS = tuple(kind for kind in TINY if kind not in TINY_DECODERS)
 
 
 def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
-    """Return the configuration of a small random model.
-
-    Args:
-        kind: One of `TINY`.
-        tokenizer: Gives the number of tokens and the special ones.
-    """
+    """Return the configuration of a small random model, one of `TINY`, with the tokens of a tokenizer."""
     special = {
         "pad_token_id": tokenizer.pad_id,
         "cls_token_id": tokenizer.cls_id,
@@ -196,7 +191,7 @@ class Source:
         keywords |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
         with loading_model(self.path):
             model, found = factory.from_pretrained(self.path, config=config, **keywords, **self._options())
-        _check_loaded(self.path, found, len(labels) if head_given else None)
+        _check_loaded(self.path, found["missing_keys"], found["mismatched_keys"], len(labels) if head_given else None)
         return model
 
     def _options(self) -> dict[str, object]:
@@ -205,11 +200,7 @@ class Source:
 
 
 def check_positions(config: PretrainedConfig, max_length: int, name: str) -> None:
-    """Check that a model has positions for sequences of some length.
-
-    Raises:
-        ConfigError: Stating both numbers.
-    """
+    """Raise a ConfigError, stating both numbers, if a model has fewer positions than a sequence tokens."""
     values = config.to_dict()
     if values.get("position_biased_input") is False:
         return  # DeBERTa-v3 has relative positions only
@@ -234,9 +225,11 @@ def _check_causal(config: PretrainedConfig, name: str) -> None:
         )
 
 
-def _check_loaded(path: str, found: Mapping[str, Sequence[str]], outputs: int | None) -> None:
+def _check_loaded(
+    path: str, missing: Iterable[str], differing: Iterable[tuple[str, tuple[int, ...], object]], outputs: int | None
+) -> None:
     """Check that no part of the model is random, but for a head that may be new where `outputs` is None."""
-    absent, mismatched = sorted(found["missing_keys"]), sorted(found["mismatched_keys"])
+    absent, mismatched = sorted(missing), sorted(differing, key=lambda item: item[0])
     below = sorted(n for n in [*absent, *(n for n, *_ in mismatched)] if not any(word in n for word in _HEADS))
     if below:
         raise ConfigError(

@@ -168,7 +168,7 @@ def _classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch
 def _reorder_outputs(model: PreTrainedModel, labels: Sequence[str]) -> None:
     """Reorder the outputs of a classifier, as they are named by `labels` now, to a, b and tie."""
     # BERT, DeBERTa and ModernBERT have `classifier`; RoBERTa, XLM-R and Electra a `classifier.out_proj`
-    last = model.classifier if hasattr(model, "classifier") else None
+    last = model.classifier if hasattr(model, "classifier") else torch.nn.Identity()
     last = last.out_proj if hasattr(last, "out_proj") else last
     if not isinstance(last, torch.nn.Linear) or last.out_features != len(CLASSES):
         raise ArtifactError(
@@ -190,11 +190,7 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Check that a folder holds a tokenizer.
-
-    Raises:
-        ArtifactError: Naming the files that are allowed.
-    """
+    """Raise an ArtifactError, naming the files that are allowed, if a folder holds no tokenizer."""
     if not has_tokenizer(folder):
         raise ArtifactError(
             f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
@@ -203,11 +199,7 @@ def check_tokenizer(folder: Path) -> None:
 
 
 def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> None:
-    """Check that a model knows all tokens of a tokenizer.
-
-    Raises:
-        ArtifactError: Stating both numbers.
-    """
+    """Raise an ArtifactError, stating both numbers, if a tokenizer has more tokens than the model."""
     if len(tokenizer) > tokens:
         raise ArtifactError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {tokens}; "
@@ -218,21 +210,14 @@ def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> Non
 def check_folds_match(
     first: ClassifierCheckpoint, other: ClassifierCheckpoint, between: Sequence[ClassifierCheckpoint] = ()
 ) -> None:
-    """Check that checkpoints are folds of one model.
-
-    Args:
-        first: The first member.
-        other: The last one.
-        between: Members between them, for the search for one that occurs twice.
+    """Check that the first and the last member are folds of one model, and that none occurs twice.
 
     Raises:
         ArtifactError: If their tokenizers or architectures differ, or the weights are those of another member.
     """
     if other is first:
         return
-    shapes, expected = (
-        {name: value.shape for name, value in each.model.state_dict().items()} for each in (other, first)
-    )
+    shapes, expected = ({n: value.shape for n, value in each.model.state_dict().items()} for each in (other, first))
     if first.model.config.model_type != other.model.config.model_type or shapes != expected:
         raise ArtifactError(
             f"{other.folder} is another architecture ({architecture(other)}) than {first.folder} "

@@ -36,11 +36,7 @@ _SHARED = (
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read the config.json of a folder.
-
-    Raises:
-        ArtifactError: If it is missing or damaged.
-    """
+    """Read the config.json of a folder; if it is missing or damaged, raise an ArtifactError."""
     try:
         values = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -177,9 +173,6 @@ def split_packed(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tens
         tensor: Weight of shape (rows, h) or bias of shape (rows,), with rows = (heads + 2 key_value_heads) d.
         heads: Query heads.
         key_value_heads: Heads of keys and of values.
-
-    Raises:
-        ArtifactError: If the rows cannot be split.
 
     Example:
         >>> import torch

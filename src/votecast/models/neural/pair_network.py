@@ -105,11 +105,7 @@ class PairNetwork(TrainableNetwork):
         return {name: tensor for name, tensor in named if id(tensor) not in inside}
 
     def fill_head(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write what `head_tensors` gave into the network.
-
-        Raises:
-            ArtifactError: If a tensor is missing, unknown or of another shape.
-        """
+        """Write what `head_tensors` gave into the network; other names or shapes are an ArtifactError."""
         needed = {name: tuple(value.shape) for name, value in self.head_tensors().items()}
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         if needed != found:
@@ -144,14 +140,11 @@ def head_in_fp32(head: nn.Module, states: Tensor) -> Tensor:
 
 
 def order_views(logits: Tensor, offset: Tensor | None) -> Tensor:
-    """Turn logits of k orders of the answers into log-probabilities in each battle's own order.
+    """Turn logits of k orders of the answers into log-probabilities in each battle's own order, shape (n, k, 3).
 
     Args:
         logits: Shape (n, k, 3); of each battle, first the shown order, then the swapped one.
         offset: Strength and closeness to start from, shape (n, 2), or None.
-
-    Returns:
-        Shape (n, k, 3).
     """
     if offset is not None:
         half, t = offset[:, 0].to(logits.dtype) / 2, offset[:, 1].to(logits.dtype)

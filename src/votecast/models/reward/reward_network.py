@@ -132,13 +132,7 @@ def tokenizer_of(source: Source) -> Tokenizer:
 def load_reward(
     source: Source, options: Mapping[str, object], *, dropout: float | None, head_given: bool
 ) -> tuple[PreTrainedModel, Tensor | None]:
-    """Load a reward model.
-
-    Args:
-        source: Where it comes from.
-        options: Keywords of `from_pretrained`, such as dtype.
-        dropout: Dropout probability everywhere; None keeps its own.
-        head_given: Whether its head must be among the weights; else a missing one is random.
+    """Load a reward model with some keywords of `from_pretrained`; without `head_given`, a missing head is random.
 
     Returns:
         A bare causal model and the head from its last state to the reward, shape (1, h); or a whole classifier of one

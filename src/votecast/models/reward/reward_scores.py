@@ -36,12 +36,7 @@ Encode = Callable[[NeuralPrepared], tuple[Encoded, ...]]
 
 @dataclass
 class Memo:
-    """Known rewards, by content.
-
-    Args:
-        rewards: Finite rewards.
-        reasons: Why a content has no reward.
-    """
+    """Finite rewards by content, and the reasons why a content has none."""
 
     rewards: dict[bytes, float] = field(default_factory=dict)
     reasons: dict[bytes, str] = field(default_factory=dict)
