@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.features.characters import BUCKETS, hashed_runs, texts_of
+from votecast.features.characters import BUCKETS, hashed_runs, read_texts
 
 
 def runs(*texts: str) -> np.ndarray:
     column = pa.chunked_array([pa.array([[text] for text in texts], pa.list_(pa.large_string()))])
-    return hashed_runs(texts_of([column], 10_000), 0, len(texts))
+    return hashed_runs(read_texts([column], 10_000), 0)
 
 
 def expected(text: str) -> set[str]:
@@ -39,7 +39,7 @@ def test_words_that_share_a_stem_are_alike_and_others_are_not() -> None:
     assert np.linalg.norm([swim, swims, sky], axis=1) == pytest.approx(1.0, abs=1e-2)
 
 
-def test_case_marks_and_spaces_play_no_part_and_order_of_words_neither() -> None:
+def test_case_punctuation_spaces_and_order_of_words_change_nothing() -> None:
     assert np.array_equal(*runs("Red  whale!", "(whale)\n\nred"))
 
 

@@ -1,4 +1,4 @@
-"""Features of battles: what they say, that each row stands alone, and that exchanging the answers exchanges them."""
+"""Features of battles: what they say, that each row stands alone, and that swapping the responses swaps them."""
 
 from typing import Any
 
@@ -99,7 +99,7 @@ def test_sums(claim: str, right: bool) -> None:
 
 @settings(max_examples=60)
 @given(st.lists(ROW, min_size=1, max_size=5))
-def test_exchanging_the_answers_exchanges_their_features(rows: list[dict[str, Any]]) -> None:
+def test_swapping_the_responses_swaps_their_features(rows: list[dict[str, Any]]) -> None:
     battles = Battles.from_rows(rows)
     one, two = extract(battles), extract(battles.swapped())
     assert np.array_equal(one.a, two.b)

@@ -1,4 +1,4 @@
-"""How much answers are dressed up: counts, gaps, and what an exchange of the answers does to them."""
+"""Style of responses as arenas count it: counts, gaps, and what a swap of the responses does to them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_turns_are_counted_together_and_missing_ones_are_nothing() -> None:
 
 
 @given(st.lists(st.tuples(MARKS, MARKS), min_size=1, max_size=5))
-def test_exchanging_the_answers_turns_the_gap_round(answers: list[tuple[str, str]]) -> None:
+def test_swapping_the_responses_changes_the_sign_of_the_gap(answers: list[tuple[str, str]]) -> None:
     battles = Battles.from_rows([{"prompt": "p", "response_a": a, "response_b": b} for a, b in answers])
     gap = styling_gap(battles)
     np.testing.assert_array_equal(styling_gap(battles.swapped()), -gap)

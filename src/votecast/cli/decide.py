@@ -51,11 +51,11 @@ def decide(
     """
     from votecast.data.outputs.table_writer import container_of
     from votecast.data.reader import read_votes
-    from votecast.jobs.decide import check_asked, decide_file, fit_rule
+    from votecast.jobs.decide import check_bound, decide_file, fit_rule
     from votecast.judges.load import load_judge
     from votecast.judges.predict_batch import reader_numbers, set_inference
 
-    check_asked(error, confidence, method)
+    check_bound(error, confidence, method)
     container_of(out)
     if input == calibration == STANDARD:
         raise ConfigError("--input and --calibration are both standard input; name a file for one of them")

@@ -221,7 +221,7 @@ class Cluster:
         """Return the engine that does the work; None for this process."""
         if engine != "ray":
             return None
-        need("ray.data")
+        need("ray")
         from votecast.jobs.ray import RayEngine, RaySettings
 
         return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))

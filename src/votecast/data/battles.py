@@ -226,20 +226,22 @@ def _conform(table: pa.Table) -> pa.Table:
     missing = [name for name in TEXT_COLUMNS if name not in table.column_names]
     if missing:
         raise DataError(f"the columns {', '.join(missing)} are missing; battles need {', '.join(TEXT_COLUMNS)}")
-    columns = {field.name: _column(table, field) for field in SCHEMA}
-    extra = [name for name in table.column_names if name not in columns]
-    schema = pa.schema(list(SCHEMA) + [table.schema.field(name) for name in extra])
-    return pa.table(columns | {name: table.column(name) for name in extra}, schema=schema)
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    for field in SCHEMA:
+        if field.name in table.column_names:
+            columns[field.name] = _cast(table.column(field.name), field)
+        elif field.name == "weight":
+            columns["weight"] = pa.array(np.ones(table.num_rows))
+        elif field.name == "id":
+            columns["id"] = pa.array([str(i) for i in range(table.num_rows)], pa.large_string())
+        else:
+            columns[field.name] = pa.nulls(table.num_rows, field.type)
+    extra = [table.schema.field(name) for name in table.column_names if name not in columns]
+    schema = pa.schema([*SCHEMA, *extra])
+    return pa.table(columns | {field.name: table.column(field.name) for field in extra}, schema=schema)
 
 
-def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    if field.name not in table.column_names:
-        if field.name == "weight":
-            return pa.array(np.ones(table.num_rows))
-        if field.name == "id":
-            return pa.array([str(i) for i in range(table.num_rows)], pa.large_string())
-        return pa.nulls(table.num_rows, field.type)
-    column = table.column(field.name)
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
         column = column if column.type == field.type else column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

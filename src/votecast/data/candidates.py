@@ -18,7 +18,7 @@ from votecast.data.cells import CellError, json_kind, load_json, mend, mend_turn
 from votecast.data.io import TableStream, open_table
 from votecast.data.messages import read_messages, turns_of
 from votecast.data.row_batch import RowBatch
-from votecast.data.row_checks import BadRows, ReadReport, RowChecks, side_file_of
+from votecast.data.row_checks import ReadReport, RowChecks, side_file_of
 from votecast.errors import ConfigError, DataError
 from votecast.types import Turns
 
@@ -239,8 +239,7 @@ class CandidateReader:
         limited = None if self._limit is None else f"limit {self._limit}"
         self.report = ReadReport(path=str(self._path), format=CANDIDATES, sampling=limited)
         with contextlib.ExitStack() as files:
-            bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
-            checks = RowChecks(self.report, bad, self._side_file)
+            checks = files.enter_context(RowChecks(self.report, self._side_file, overwrite=self._overwrite))
             stream = files.enter_context(open_table(self._path, on_bad_row=checks.waiting.append, lean=True))
             self._stream = stream
             self._check_columns(stream)

@@ -9,7 +9,7 @@ and inside a string a bare line feed is refused, so that as many rows as cells m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,19 +65,28 @@ def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
         >>> found.bad
         {2: 'turn 1 is a number; allowed is a JSON list of strings and nulls'}
     """
+    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
+    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
+    lines = joined.buffers()[2] or pa.py_buffer(b"")
+    whole = _parse_lines(lines, offsets, 0, len(cells))
+    if whole is not None:
+        return ParsedCells(whole)
+    # Arrow refuses a cell: cells are parsed in runs, and those of a run that it refuses one by one.
     found = ParsedCells(pa.nulls(0, TURNS))
-    chunks = list(_parse_chunks(cells, found))
-    found.turns = chunks[0] if len(chunks) == 1 else pa.concat_arrays([found.turns, *chunks])
+    runs = [found.turns]
+    for start in range(0, len(cells), _RUN):
+        stop = min(start + _RUN, len(cells))
+        parsed = _parse_lines(lines, offsets, start, stop)
+        runs.append(_parse_one_by_one(cells, start, stop, found) if parsed is None else parsed)
+    found.turns = pa.concat_arrays(runs)
     return found
 
 
 def load_json(text: str) -> tuple[object, set[str]]:
-    """Decode one JSON text; bare control characters inside strings are allowed.
-
-    Lone surrogates are left to `mend`.
+    """Decode one JSON text, bare control characters inside strings allowed; lone surrogates are left to `mend`.
 
     Returns:
-        The value, and the kinds of repair that reading it took.
+        The value, and the kinds of repair that were made.
 
     Raises:
         CellError: If it is not JSON, nested too deeply, or holds a number too long to read.
@@ -111,7 +120,7 @@ def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
     """Decode one cell with Python's `json`.
 
     Returns:
-        Its turns, and the kinds of repair that reading it took.
+        Its turns, and the kinds of repair that were made.
 
     Raises:
         CellError: If it is not a JSON list of strings and nulls.
@@ -164,25 +173,10 @@ def looks_like_list(cell: memoryview | bytes) -> bool:
     if len(cell) > _EDGE:
         return head[1:].lstrip()[:1] in (b'"', b"n")
     try:
-        load_turns(bytes(cell).decode("utf-8", "replace"))
+        turns, _ = load_json(bytes(cell).decode("utf-8", "replace"))
     except CellError:
         return False
-    return True
-
-
-def _parse_chunks(cells: pa.LargeStringArray, found: ParsedCells) -> Iterator[pa.Array]:
-    """Parse the cells in order: all at once if Arrow can, else in runs, and cell by cell where it refuses a run."""
-    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
-    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
-    lines = joined.buffers()[2] or pa.py_buffer(b"")
-    whole = _parse_lines(lines, offsets, 0, len(cells))
-    if whole is not None:
-        yield whole
-        return
-    for start in range(0, len(cells), _RUN):
-        stop = min(start + _RUN, len(cells))
-        parsed = _parse_lines(lines, offsets, start, stop)
-        yield _parse_one_by_one(cells, start, stop, found) if parsed is None else parsed
+    return isinstance(turns, list) and all(turn is None or isinstance(turn, str) for turn in turns)
 
 
 def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop: int) -> pa.Array | None:

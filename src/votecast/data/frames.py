@@ -12,7 +12,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, TURNS, Battles
 from votecast.data.formats import FormatOptions, find_format
 from votecast.data.io import RawBatch
 from votecast.data.labels import BOTH_BAD, read_both_bad
@@ -73,10 +73,10 @@ def read_frame(frame: Any, *, ranking: bool = False) -> Battles:
     table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
     source = find_format(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], FormatOptions(ranking=ranking))
     batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
-    columns = source.convert(batch) if len(table) else {}
+    columns = source.convert(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
     if batch.faults:
         raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
     keep = [f.name for f in table.schema if f.name not in source.known and not pa.types.is_nested(f.type)]
     if ranking:
         columns[BOTH_BAD], keep = read_both_bad(batch, columns.get("winner")), [*keep, BOTH_BAD]
-    return Battles(batch.battles(columns, dict.fromkeys(keep)))
+    return batch.battles(columns, dict.fromkeys(keep))

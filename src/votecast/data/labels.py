@@ -10,7 +10,6 @@ import math
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA
 from votecast.data.cells import json_kind
@@ -48,38 +47,26 @@ _SOFT_ALLOWED = (
 
 
 def read_winner(batch: RowBatch, name: str = "winner", *, required: bool = True) -> pa.Array:
-    """Read a column of winners as classes.
+    """Read a column of winners as classes: "a", "b", "tie" or null.
 
     Args:
         batch: The batch; a name that is not in `WINNERS` is a fault.
         name: The column.
         required: Whether a missing value is a fault too.
-
-    Returns:
-        "a", "b", "tie" or null, of type large_string.
     """
-    given = batch.text(name, required=required)
-    known = _index_in(given, _NAMES)
-    for position in _unknown(known, given):
-        batch.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
-    return _CLASS_OF_NAME.take(known)
+    return _CLASS_OF_NAME.take(_read_codes(batch, name, _NAMES, _WINNERS_ALLOWED, required=required))
 
 
 def read_both_bad(batch: RowBatch, winner: pa.Array | None, name: str = "winner") -> pa.Array:
-    """Find the votes against both answers, which `read_winner` reads as ties.
+    """Find the votes against both answers, which `read_winner` reads as ties, as an array of type bool.
 
     Args:
         batch: The batch; a column `BOTH_BAD` of an earlier export counts too.
-        winner: The votes as they were read, None where they were not; only ties can be against both answers, whatever
-            such a column says.
+        winner: The votes as they were read, None where they were not; only ties can be against both answers.
         name: The column of winners.
-
-    Returns:
-        True or False for every row, of type bool.
     """
-    bad = pc.or_(
-        pc.is_valid(_index_in(batch.text(name), _BOTH_BAD_NAMES)), pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES))
-    )
+    is_named = pc.is_valid(_index_in(batch.text(name), _BOTH_BAD_NAMES))
+    bad = pc.or_(is_named, pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES)))
     return bad if winner is None else pc.and_(bad, pc.fill_null(pc.equal(winner, "tie"), fill_value=False))
 
 
@@ -87,11 +74,8 @@ def read_one_hot(batch: RowBatch) -> pa.Array:
     """Read the three columns of the LMSYS files as classes; exactly one of them must be 1 and the others 0."""
     columns = []
     for name in ONE_HOT:
-        given = batch.text(name, required=True)
-        known = _index_in(given, _DIGIT_NAMES)
-        for position in _unknown(known, given):
-            batch.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
-        columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
+        codes = _read_codes(batch, name, _DIGIT_NAMES, "allowed are 0 and 1", required=True)
+        columns.append(np.array(list(_DIGITS.values()))[codes.fill_null(0).to_numpy(zero_copy_only=False)])
     # No default: a row with no 1, or with two, is a bad row.
     hot = np.stack(columns, axis=1)  # (n, 3)
     for position in np.flatnonzero(hot.sum(axis=1) != 1):
@@ -141,10 +125,15 @@ def _index_in(given: pa.Array, names: pa.Array) -> pa.Array:
     return exact if not exact.null_count else pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), names)
 
 
-def _unknown(known: pa.Array, given: pa.Array) -> NDArray[np.int64]:
-    if not known.null_count:
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False))
+def _read_codes(batch: RowBatch, name: str, names: pa.Array, allowed: str, *, required: bool) -> pa.Array:
+    """Return the position of each label among the names, null and a fault where it is unknown."""
+    given = batch.text(name, required=required)
+    codes = _index_in(given, names)
+    if codes.null_count:
+        unknown = pc.and_(pc.is_null(codes), pc.is_valid(given)).to_numpy(zero_copy_only=False)
+        for position in np.flatnonzero(unknown).tolist():
+            batch.fault(position, name, given[position].as_py(), f"the label is unknown; {allowed}")
+    return codes
 
 
 def _soft_label(value: object) -> list[float]:

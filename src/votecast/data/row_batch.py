@@ -6,7 +6,7 @@ Readers and frames make a `RowBatch` of every raw batch; the formats convert its
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.battles import SCHEMA, TURNS
+from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.cells import (
     TEXT_OR_LIST,
     CellError,
@@ -103,7 +103,7 @@ class RowBatch:
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             found = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
         else:
-            found = np.array([_number(value) for value in self.values(name)], dtype=np.float64)
+            found = np.array([_as_number(value) for value in self.values(name)], dtype=np.float64)
         for position in np.flatnonzero(~np.isfinite(found)):
             value = column[int(position)].as_py()
             self.fault(int(position), name, value, "the value must be a finite number; leave out rows without one")
@@ -128,10 +128,10 @@ class RowBatch:
         self.repair(repairs, position)
         return value
 
-    def parse_ahead(self, modes: Mapping[str, str]) -> None:
-        """Begin to parse the text columns that hold JSON lists in parallel; `turns` waits for each of them."""
-        for name, mode in modes.items():
-            if mode == "json" and name in self and name not in self.encoded and is_text(self._column(name).type):
+    def parse_ahead(self, names: Iterable[str]) -> None:
+        """Begin to parse columns of JSON lists in parallel; `turns` waits for each of them."""
+        for name in names:
+            if name in self and name not in self.encoded and is_text(self._column(name).type):
                 column = _as_text(self._column(name))
                 cells = _replaced(column, self._missing(column), "[]")
                 self._parsing[name] = _parsers().submit(parse_cells, cells)
@@ -144,9 +144,12 @@ class RowBatch:
             mode: "json" where texts are JSON lists; otherwise a text is one turn.
         """
         column = self._column(name)
-        if name in self.encoded or not (is_text(column.type) or _holds_text(column.type)):
+        kind = column.type
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        holds_text = is_list and (is_text(kind.value_type) or pa.types.is_null(kind.value_type))
+        if name in self.encoded or not (is_text(kind) or holds_text):
             return self._turns_one_by_one(name, mode)
-        column = _as_text(column) if is_text(column.type) else column.cast(TURNS)
+        column = _as_text(column) if is_text(kind) else column.cast(TURNS)
         missing = self._missing(column)
         self._fault_missing(name, missing)
         if not pa.types.is_large_string(column.type):
@@ -184,31 +187,20 @@ class RowBatch:
             turns.append(lists)
         return pa.array(turns, TURNS)
 
-    def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> pa.Table:
-        """Return the good rows as a table of battles.
+    def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> Battles:
+        """Return the good rows as battles.
 
         Args:
             columns: Columns of `SCHEMA`, one value a row; missing ones are filled.
             keep: Further columns of the file to carry along, as text unless they are among `columns`.
         """
-        filled = {field.name: self._filled(field, columns) for field in SCHEMA}
-        names = [name for name in keep if name not in filled]
-        further = {name: columns[name] if name in columns else self.text(name) for name in names}
-        arrays = [*filled.values(), *further.values()]
+        columns = {"id": pa.array(self.rows - 1).cast(pa.large_string())} | columns
+        arrays = {name: columns[name] for name in SCHEMA.names if name in columns}
+        arrays |= {name: columns[name] if name in columns else self.text(name) for name in keep if name not in arrays}
         if self.faults:
             good = pa.array(self.good)
-            arrays = [array.filter(good) for array in arrays]
-        kept = [pa.field(name, array.type) for name, array in further.items()]
-        return pa.Table.from_arrays(arrays, schema=pa.schema([*SCHEMA, *kept]))
-
-    def _filled(self, field: pa.Field, columns: dict[str, pa.Array]) -> pa.Array:
-        if field.name in columns:
-            return columns[field.name]
-        if field.name == "weight":
-            return pa.array(np.ones(len(self)))
-        if field.name == "id":
-            return pa.array(self.rows - 1).cast(pa.large_string())
-        return pa.nulls(len(self), field.type)
+            arrays = {name: array.filter(good) for name, array in arrays.items()}
+        return Battles(pa.table(arrays))
 
     def _column(self, name: str) -> pa.Array:
         if name not in self:
@@ -240,11 +232,6 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _holds_text(kind: pa.DataType) -> bool:
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return bool(lists and (is_text(kind.value_type) or pa.types.is_null(kind.value_type)))
-
-
 def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None) -> pa.Array:
     if not len(positions):
         return column
@@ -253,7 +240,7 @@ def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None)
     return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
 
 
-def _number(value: object) -> float:
+def _as_number(value: object) -> float:
     try:
         return float("nan" if value is None or isinstance(value, bool) else str(value))
     except ValueError:

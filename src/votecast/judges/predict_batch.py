@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,30 @@ from numpy.typing import NDArray
 from votecast.artifacts import atomic_file
 from votecast.data.battles import Battles
 from votecast.data.outputs import check_predictions
-from votecast.data.shards import Shard
 from votecast.errors import ConfigError, UnscoredRowsError
 from votecast.text.truncation import PARTS
-from votecast.types import CLASSES, Judge
+from votecast.types import CLASSES, Judge, Probabilities
 
 _ARENA_SHARES = {"a": 0.345, "b": 0.345, "tie": 0.31}
 
 
 Truncations = dict[str, Any] | None
 """Sums over rows: rows, rows_cut, and the tokens kept and full of prompt, a and b; None for a judge that reads all."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The predictions for some rows of a file.
+
+    Args:
+        ids: Names of the rows.
+        probabilities: Shape (n, 3).
+        cut: Sums over the rows of what was truncated, for judges that truncate texts.
+    """
+
+    ids: list[str]
+    probabilities: Probabilities
+    cut: Truncations = None
 
 
 def cite(judge: Judge) -> dict[str, str]:

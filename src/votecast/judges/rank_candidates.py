@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
-from votecast.data.shards import Shard
-from votecast.judges.predict_batch import Truncations, add_truncations, predict_batch, predict_scorable
+from votecast.judges.predict_batch import Shard, Truncations, add_truncations, predict_batch, predict_scorable
 from votecast.types import Judge, Probabilities, swap_columns
 
 Wins = NDArray[np.float64]

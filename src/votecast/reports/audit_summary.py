@@ -12,7 +12,7 @@ from typing import Final
 from votecast.metrics import Figure
 from votecast.reports.audit import Audit
 from votecast.reports.audit.slices import AuditSlice
-from votecast.reports.document import Metric, Remark
+from votecast.reports.document import Level, Metric, Remark
 from votecast.reports.page_format import brief, interval_text
 from votecast.reports.page_texts import load_texts
 
@@ -125,12 +125,13 @@ def _on_gain(audit: Audit) -> Iterator[Remark]:
         prior=baselines["prior"].metrics["log_loss"].value,
     )
     drawn = audit.settings["draws"] > 0
+    level: Level
     level, key = ("warning", "indistinct") if drawn else ("note", "no_draws")
     if gain.high < 0 or (math.isnan(gain.high) and gain.value < 0):
         level, key = "warning", "worse"
     elif gain.low > 0 and gain.value >= WORTH:
         level, key = "good", "better"
-    yield texts.remark(level, key, facts=facts, gain=gain.value, interval=interval_text(gain, ".3f", bare=True))  # type: ignore[arg-type]
+    yield texts.remark(level, key, facts=facts, gain=gain.value, interval=interval_text(gain, ".3f", bare=True))
     style = baselines.get("style")
     if style is not None and drawn and gain.value >= WORTH and not style.gain.low > 0:
         yield texts.remark(
@@ -183,15 +184,15 @@ def _on_slices(audit: Audit) -> Iterator[Remark]:
     parts = [part for part in audit.slices if part.rows < audit.votes.rows]  # a slice of all rows is the headline
     harmful = [part for part in parts if part.gain.below]
     if harmful:
-        yield texts.remark("warning", "slices_harm", parts=_join(map(_count_slice, harmful)))
+        yield texts.remark("warning", "slices_harm", parts=_name_slices(harmful))
     sure = sorted((part for part in parts if part.excess.above), key=lambda part: -part.excess.value)
     if sure and audit.excess.above:
-        yield texts.remark("note", "slices_most", part=_count_slice(sure[0]))
+        yield texts.remark("note", "slices_most", part=_name_slices(sure[:1]))
     elif sure:
-        yield texts.remark("warning", "slices_overconfident", parts=_join(map(_count_slice, sure)))
+        yield texts.remark("warning", "slices_overconfident", parts=_name_slices(sure))
     ties = [part for part in parts if part.tie_gap.marked]
     if ties and not (audit.ties and audit.ties.gap.marked):
-        yield texts.remark("note", "slices_ties", parts=_join(map(_count_slice, ties)))
+        yield texts.remark("note", "slices_ties", parts=_name_slices(ties))
     tested = sum(part.excess.is_tested for part in parts)
     if tested and not harmful and not sure and _is_enough(audit):
         yield texts.remark("good", "slices_good", tested=tested)
@@ -267,19 +268,10 @@ def _on_models(audit: Audit) -> Iterator[Remark]:
             )
 
 
-def slice_name(part: AuditSlice) -> str:
-    """Name a slice so that it is clear outside its table."""
-    if part.kind == "turns":
-        return f"{part.name} turn{'' if part.name == '1' else 's'}"
-    name = brief(part.name)
-    return f"{part.kind} {name}" if part.kind in ("language", "source") else name
+def _name_slices(parts: Sequence[AuditSlice]) -> str:
+    return _join([f"{part.label} (n = {part.rows:,})" for part in parts])
 
 
-def _count_slice(part: AuditSlice) -> str:
-    return f"{slice_name(part)} (n = {part.rows:,})"
-
-
-def _join(names: Iterator[str] | Sequence[str]) -> str:
-    names = list(names)
+def _join(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from votecast.metrics import Figure
-from votecast.reports.document import Cell, Heatmap, Metric, Table
+from votecast.reports.document import Cell, Metric
 
 LONGEST = 6_000
 """Characters of one text that are shown."""
@@ -22,6 +22,9 @@ INTERVAL_ROOM = 24
 
 SHADES = 8
 """Shades of a heatmap on each side of the middle."""
+
+INTERVALS = 3
+"""Intervals in a row of a table that fit beside their numbers."""
 
 _MOST_DECIMALS = 6
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
@@ -119,21 +122,27 @@ class ShownCell:
     room: int = 0
 
 
-def show_rows(table: Table) -> list[list[ShownCell]]:
+def show_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], percent: Collection[str] = ()
+) -> tuple[list[list[ShownCell]], bool]:
     """Format the cells of a table, with equally many digits down a column where these differ little.
 
-    Shares with intervals get equally many in any case.
+    Args:
+        columns: Headings.
+        rows: One cell for each heading.
+        percent: Headings whose numbers are shares; those with intervals get equally many digits in any case.
+
+    Returns:
+        The cells, and whether there are too many intervals to stand beside their numbers.
 
     Example:
-        >>> rows = [[Figure(0.37122, 0.37120, 0.37124)], [Figure(0.249, 0.2, 0.3)]]
-        >>> [row[0].text for row in show_rows(Table(["tie"], rows, "", frozenset(["tie"])))]
+        >>> rows, _ = show_rows(["tie"], [[Figure(0.37122, 0.37120, 0.37124)], [Figure(0.249, 0.2, 0.3)]], ["tie"])
+        >>> [row[0].text for row in rows]
         ['37.1%', '24.9%']
     """
-    columns = [
-        _show_column([row[place] for row in table.rows], percent=name in table.percent)
-        for place, name in enumerate(table.columns)
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
+    shown = [_show_column([row[place] for row in rows], percent=name in percent) for place, name in enumerate(columns)]
+    cells = [list(row) for row in zip(*shown, strict=True)]
+    return cells, any(sum(bool(cell.interval) for cell in row) > INTERVALS for row in cells)
 
 
 def show_cell(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> ShownCell:
@@ -233,23 +242,25 @@ def _digits(value: float, places: int) -> str:
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
 
 
-def shade_cells(heatmap: Heatmap) -> list[list[str]]:
+def shade_cells(values: Sequence[Sequence[float | None]], middle: float | None = None) -> list[list[str]]:
     """Return the class of each cell: "p1" to "p8" above the middle, "m1" to "m8" below, "" for none.
 
+    Args:
+        values: Shape (rows, columns); None where there is nothing to show.
+        middle: The value without a shade; the least one where None.
+
     Example:
-        >>> shade_cells(Heatmap("", ["r"], ["c", "d", "e"], [[0.5, 1.0, None]], middle=0.5))
+        >>> shade_cells([[0.5, 1.0, None]], middle=0.5)
         [['', 'p8', '']]
     """
-    known = [value for row in heatmap.values for value in row if value is not None and math.isfinite(value)]
-    if heatmap.middle is None:
-        middle, reach = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
-    else:
-        middle, reach = heatmap.middle, max((abs(value - heatmap.middle) for value in known), default=0.0)
+    known = [value for row in values for value in row if value is not None and math.isfinite(value)]
+    base = min(known, default=0.0) if middle is None else middle
+    reach = max((abs(value - base) for value in known), default=0.0)
 
     def _shade(value: float | None) -> str:
         if value is None or not math.isfinite(value) or reach <= 0:
             return ""
-        step = round(SHADES * (value - middle) / reach)
+        step = round(SHADES * (value - base) / reach)
         return f"{'p' if step > 0 else 'm'}{abs(step)}" if step else ""
 
-    return [[_shade(value) for value in row] for row in heatmap.values]
+    return [[_shade(value) for value in row] for row in values]

@@ -1,17 +1,21 @@
-"""The base class of all formats of votes, and how a format is to be read."""
+"""The base class of all formats of votes, and how a format is to be read.
+
+`find_format` makes one for each file; `VoteReader` and `read_frame` convert batches with it.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.battles import TURNS
-from votecast.data.cells import looks_like_list
+from votecast.data.battles import TEXT_COLUMNS
+from votecast.data.cells import CellError, looks_like_list
+from votecast.data.labels import read_winner
+from votecast.data.messages import Message
 from votecast.data.row_batch import RowBatch, is_text
 
 LIST = "list"
@@ -19,6 +23,7 @@ JSON = "json"
 PLAIN = "plain"
 
 Columns = dict[str, pa.Array]
+Talk = list[Message]
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,10 @@ class FormatOptions:
     ranking: bool = False
 
 
-class VoteFormat(ABC):
-    """A way in which files hold votes.
+class VoteFormat:
+    """A way in which files hold votes; the defaults are those of a column for each text and one for the winner.
 
-    A new format names its columns, and converts them in `convert`; add it to `FORMATS` and to `find_format`.
+    A new format names its columns, and overrides what it does otherwise; add it to `FORMATS` and to `find_format`.
 
     Args:
         names: The columns of the file; of JSON lines, those with a value in the first rows.
@@ -58,10 +63,10 @@ class VoteFormat(ABC):
     """
 
     name: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]]
-    takes: ClassVar[tuple[str, ...]] = ()
-    label_columns: ClassVar[tuple[str, ...]] = ()
-    text_columns: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
+    takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ("winner",)
+    text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
     """The columns whose cells are texts or conversations."""
 
     def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
@@ -81,12 +86,30 @@ class VoteFormat(ABC):
         """Whether votes are read."""
         return self.has_labels and self.options.labels != "ignored"
 
-    def parse_ahead(self, batch: RowBatch) -> None:  # noqa: B027 - only formats with texts in columns of their own gain
-        """Begin to parse the texts of a batch in other threads; `convert` waits for them."""
+    def mode(self, name: str, head: Sequence[pa.Table]) -> str:
+        """Decide whether the cells of a column are lists already, JSON lists, or plain text."""
+        cells = list(text_cells(name, head))
+        if not cells and not has_texts(name, head):
+            return LIST
+        return self.options.text if self.options.text != "auto" else self.guess_mode(cells)
 
-    @abstractmethod
+    def guess_mode(self, cells: Sequence[memoryview]) -> str:
+        """Decide between JSON lists and plain text by the first cells."""
+        return JSON if cells and 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
+
+    def parse_ahead(self, batch: RowBatch) -> None:
+        """Begin to parse JSON lists in other threads; `convert` waits for them."""
+        batch.parse_ahead([name for name, mode in self.text.items() if mode == JSON])
+
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles; what is wrong with a row is noted in the batch."""
+        columns = {name: batch.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
+        labels = self.labels(batch) if self.reads_labels else {}
+        return columns | self.named_columns(batch) | self.ids(batch) | labels
+
+    def labels(self, batch: RowBatch) -> Columns:
+        """Return the votes of the rows."""
+        return {"winner": read_winner(batch)}
 
     def named_columns(self, batch: RowBatch) -> Columns:
         """Return the columns of models, language and source."""
@@ -96,18 +119,10 @@ class VoteFormat(ABC):
         """Return the column of ids; empty where the file has none."""
         return {"id": batch.text("id", required=True)} if "id" in self.uses else {}
 
-    def mode(self, name: str, head: Sequence[pa.Table]) -> str:
-        """Decide whether the cells of a column are lists already, JSON lists, or plain text."""
-        cells = list(text_cells(name, head))
-        if not cells and not self._is_text(name, head):
-            return LIST
-        if self.options.text != "auto":
-            return self.options.text
-        return JSON if cells and 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
 
-    @staticmethod
-    def _is_text(name: str, head: Sequence[pa.Table]) -> bool:
-        return any(is_text(table.schema.field(name).type) for table in head if name in table.column_names)
+def has_texts(name: str, head: Sequence[pa.Table]) -> bool:
+    """Return whether a column holds texts in the first rows."""
+    return any(is_text(table.schema.field(name).type) for table in head if name in table.column_names)
 
 
 def text_cells(name: str, head: Sequence[pa.Table]) -> Iterator[memoryview]:
@@ -120,9 +135,39 @@ def text_cells(name: str, head: Sequence[pa.Table]) -> Iterator[memoryview]:
                     yield memoryview(buffer)
 
 
-def list_of(turns: Sequence[object]) -> pa.Array:
-    """Build a column of turns."""
-    return pa.array(turns, TURNS)
+def read_talk(
+    batch: RowBatch,
+    position: int,
+    name: str,
+    value: object,
+    read: Callable[[object, set[str]], Talk],
+    *,
+    is_json: bool = True,
+) -> Talk | None:
+    """Return the messages of one cell; None, and a fault, where it holds none.
+
+    Args:
+        batch: The batch, which receives faults and repairs.
+        position: Position of the row.
+        name: The column.
+        value: The cell.
+        read: Reads the value as messages, and adds the kinds of repair to the set.
+        is_json: Whether a text is JSON.
+    """
+    if value is None:
+        batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
+        return None
+    found = batch.decoded(position, name, value) if is_json else value
+    if found is None and position in batch.faults:
+        return None
+    repairs: set[str] = set()
+    try:
+        messages = read(found, repairs)
+    except CellError as error:
+        batch.fault(position, name, value, str(error))
+        return None
+    batch.repair(repairs, position)
+    return messages
 
 
 def join_ids(*pieces: pa.Array) -> pa.Array:

@@ -1,28 +1,22 @@
-"""Pairs of a chosen and a rejected answer, and the benchmarks written that way."""
+"""Pairs of a chosen and a rejected answer, and the benchmarks written that way.
+
+`find_format` chooses among them by the columns.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from votecast.data.battles import TEXT_COLUMNS, TURNS
 from votecast.data.cells import CellError, json_kind, looks_like_list, mend
-from votecast.data.formats.base import (
-    JSON,
-    LIST,
-    PLAIN,
-    Columns,
-    FormatOptions,
-    VoteFormat,
-    join_ids,
-    list_of,
-    text_cells,
-)
+from votecast.data.formats.base import JSON, LIST, PLAIN, Columns, FormatOptions, Talk, VoteFormat, join_ids, read_talk
 from votecast.data.messages import (
-    Message,
     looks_like_messages,
     looks_like_transcript,
     read_messages,
@@ -34,15 +28,9 @@ from votecast.data.row_batch import RowBatch
 TRANSCRIPT = "transcript"
 _ANSWERS = ("chosen", "rejected")
 
-
-class _Sides(NamedTuple):
-    prompt: list[str | None] | None
-    response_a: list[str | None] | None
-    response_b: list[str | None] | None
-    chosen_is_a: bool
-
-
-_BAD = _Sides(None, None, None, chosen_is_a=True)
+_Sides = tuple[list[str | None] | None, list[str | None] | None, list[str | None] | None, bool]
+"""Prompt and both answers of a row, and whether the chosen answer is the first; no turns if the row is bad."""
+_BAD: _Sides = (None, None, None, True)
 
 
 class ChosenRejected(VoteFormat):
@@ -55,6 +43,7 @@ class ChosenRejected(VoteFormat):
     name = "pairs"
     needs: ClassVar[tuple[str, ...]] = _ANSWERS
     takes: ClassVar[tuple[str, ...]] = ("id", "prompt", "chosen_model", "rejected_model", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ()
     text_columns: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS)
     has_labels = True  # a pair is a vote
 
@@ -66,29 +55,25 @@ class ChosenRejected(VoteFormat):
         if "prompt" not in self.uses and self.text.get("chosen") == PLAIN:
             self.notes.append("the file has no prompt column and plain texts: the prompts are empty")
 
-    def mode(self, name: str, head: Sequence[pa.Table]) -> str:
-        """Decide how the cells of a column hold their texts."""
-        cells = list(text_cells(name, head))
-        if not cells and not self._is_text(name, head):
-            return LIST
-        if self.options.text != "auto":
-            return self.options.text
+    def guess_mode(self, cells: Sequence[memoryview]) -> str:
+        """Decide how cells hold their texts by the first of them."""
         if 2 * sum(looks_like_list(cell) or looks_like_messages(cell) for cell in cells) >= len(cells):
             return JSON
         transcripts = sum(looks_like_transcript(bytes(cell[:256]).decode("utf-8", "replace")) for cell in cells)
         return TRANSCRIPT if 2 * transcripts > len(cells) else PLAIN
 
+    def parse_ahead(self, batch: RowBatch) -> None:
+        """Do nothing: answers are read row by row."""
+
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles."""
         prompts = batch.values("prompt") if "prompt" in self.uses else [[]] * len(batch)
         cells = zip(prompts, batch.values("chosen"), batch.values("rejected"), strict=True)
-        rows = [self._row(batch, position, *texts) for position, texts in enumerate(cells)]
-        first = pa.array([row.chosen_is_a for row in rows], pa.bool_())
+        rows = [self._read_row(batch, position, texts) for position, texts in enumerate(cells)]
+        first = pa.array([chosen_is_a for *_, chosen_is_a in rows], pa.bool_())
         chosen, rejected = batch.text("chosen_model"), batch.text("rejected_model")
-        columns = {
-            "prompt": list_of([row.prompt for row in rows]),
-            "response_a": list_of([row.response_a for row in rows]),
-            "response_b": list_of([row.response_b for row in rows]),
+        columns = {name: pa.array([row[at] for row in rows], TURNS) for at, name in enumerate(TEXT_COLUMNS)}
+        columns |= {
             "model_a": pc.if_else(first, chosen, rejected),
             "model_b": pc.if_else(first, rejected, chosen),
             "language": batch.text("language"),
@@ -97,10 +82,12 @@ class ChosenRejected(VoteFormat):
         winner = pc.if_else(first, "a", "b").cast(pa.large_string())
         return columns | self.ids(batch) | ({"winner": winner} if self.reads_labels else {})
 
-    def _row(self, batch: RowBatch, position: int, prompt: object, chosen: object, rejected: object) -> _Sides:
-        talks: list[list[Message]] = []
-        for name, value in zip(self.text_columns, (prompt, chosen, rejected), strict=True):
-            talk = self._messages(batch, position, name, value)
+    def _read_row(self, batch: RowBatch, position: int, cells: tuple[object, object, object]) -> _Sides:
+        talks: list[Talk] = []
+        for name, value in zip(self.text_columns, cells, strict=True):
+            mode = self.text.get(name, LIST)
+            read = functools.partial(_read_cell, role="user" if name == "prompt" else "assistant", mode=mode)
+            talk = read_talk(batch, position, name, value, read, is_json=mode == JSON)
             if talk is None:
                 return _BAD
             talks.append(talk)
@@ -109,32 +96,14 @@ class ChosenRejected(VoteFormat):
         turns = turns_of(whole[0], "user")
         if turns != turns_of(whole[1], "user"):
             reason = "the rejected answer follows other user turns than the chosen one; they must share them"
-            batch.fault(position, "rejected", rejected, reason)
+            batch.fault(position, "rejected", cells[2], reason)
             return _BAD
         answers = [turns_of(talk, "assistant") for talk in whole]
         # The smaller hash is on side a: the same two answers always get the same sides.
         keys = [hashlib.sha256(repr((self.options.seed, turns, answer)).encode()).digest() for answer in answers]
         chosen_is_a = keys[0] < keys[1] if keys[0] != keys[1] else keys[0][0] % 2 == 0
         first, second = answers if chosen_is_a else answers[::-1]
-        return _Sides(turns, first, second, chosen_is_a)
-
-    def _messages(self, batch: RowBatch, position: int, name: str, value: object) -> list[Message] | None:
-        if value is None:
-            batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
-            return None
-        mode = self.text.get(name, LIST)
-        found = batch.decoded(position, name, value) if mode == JSON else value
-        if found is None:
-            batch.fault(position, name, value, "the cell is null; allowed is a JSON list")
-            return None
-        repairs: set[str] = set()
-        try:
-            messages = _read_cell(found, "user" if name == "prompt" else "assistant", mode, repairs)
-        except CellError as error:
-            batch.fault(position, name, value, str(error))
-            return None
-        batch.repair(repairs, position)
-        return messages
+        return turns, first, second, chosen_is_a
 
 
 class RewardBench(ChosenRejected):
@@ -153,19 +122,21 @@ class RewardBench(ChosenRejected):
         return super().convert(batch) | {"source": batch.text("subset")}
 
     def ids(self, batch: RowBatch) -> Columns:
-        """Return the column of ids, which begin with the subset."""
+        """Return the column of ids."""
         if "id" not in self.uses:
             return {}
         return {"id": join_ids(batch.text("subset"), batch.text("id", required=True))}
 
 
-def _read_cell(value: object, role: str, mode: str, repairs: set[str]) -> list[Message]:
+def _read_cell(value: object, repairs: set[str], *, role: str, mode: str) -> Talk:
     """Read one cell as messages; what is not a conversation is a turn, or turns, of this role."""
+    if value is None:
+        raise CellError("the cell is null; allowed is a JSON list")
     if isinstance(value, str) and mode == JSON:
         raise CellError("the cell is a string; allowed is a JSON list")
     if isinstance(value, str):
         text = mend(value, repairs)
-        talk: list[Message] = read_transcript(text) if mode == TRANSCRIPT else [(role, text)]
+        talk: Talk = read_transcript(text) if mode == TRANSCRIPT else [(role, text)]
         return talk[:-1] if role == "user" and talk[-1] == ("assistant", "") else talk
     if isinstance(value, list) and all(turn is None or isinstance(turn, str) for turn in value):
         return [(role, turn and mend(turn, repairs)) for turn in value]

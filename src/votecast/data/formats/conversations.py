@@ -1,4 +1,7 @@
-"""Files with one conversation an answer: the later arena releases and the human judgements of MT-bench."""
+"""Files with one conversation an answer: the later arena releases and the human judgements of MT-bench.
+
+`find_format` chooses among them by the columns.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,19 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from votecast.data.battles import TEXT_COLUMNS
-from votecast.data.cells import CellError
-from votecast.data.formats.base import JSON, LIST, Columns, FormatOptions, VoteFormat, join_ids, list_of
-from votecast.data.labels import read_winner
-from votecast.data.messages import Message, first_turns, read_messages, turns_of
+from votecast.data.battles import TEXT_COLUMNS, TURNS
+from votecast.data.formats.base import (
+    JSON,
+    LIST,
+    Columns,
+    FormatOptions,
+    Talk,
+    VoteFormat,
+    has_texts,
+    join_ids,
+    read_talk,
+)
+from votecast.data.messages import first_turns, read_messages, turns_of
 from votecast.data.row_batch import RowBatch
 
 _SIDES = ("conversation_a", "conversation_b")
@@ -23,12 +34,14 @@ class Arena(VoteFormat):
     name = "arena"
     needs: ClassVar[tuple[str, ...]] = _SIDES
     takes: ClassVar[tuple[str, ...]] = ("id", "question_id", "model_a", "model_b", "language", "source")
-    label_columns: ClassVar[tuple[str, ...]] = ("winner",)
     text_columns: ClassVar[tuple[str, ...]] = _SIDES
 
     def mode(self, name: str, head: Sequence[pa.Table]) -> str:
-        """Decide how the cells of a column hold their conversations."""
-        return JSON if self._is_text(name, head) else LIST
+        """Decide how the cells of a column hold their texts."""
+        return JSON if has_texts(name, head) else LIST
+
+    def parse_ahead(self, batch: RowBatch) -> None:
+        """Do nothing: conversations are read row by row."""
 
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles."""
@@ -44,31 +57,18 @@ class Arena(VoteFormat):
                 reason = "the two conversations have different user turns; they must share them"
                 batch.fault(position, ", ".join(_SIDES), other, reason)
             rows.append((prompt, turns_of(first, "assistant"), turns_of(second, "assistant")))
-        columns = {name: list_of([row[at] for row in rows]) for at, name in enumerate(TEXT_COLUMNS)}
-        winner = {"winner": read_winner(batch)} if self.reads_labels else {}
-        return columns | self.named_columns(batch) | self.ids(batch) | winner
+        columns = {name: pa.array([row[at] for row in rows], TURNS) for at, name in enumerate(TEXT_COLUMNS)}
+        labels = self.labels(batch) if self.reads_labels else {}
+        return columns | self.named_columns(batch) | self.ids(batch) | labels
 
     def ids(self, batch: RowBatch) -> Columns:
         """Return the column of ids."""
         name = next((name for name in ("id", "question_id") if name in self.uses), None)
         return {"id": batch.text(name, required=True)} if name else {}
 
-    def messages(self, batch: RowBatch, position: int, name: str, value: object) -> list[Message] | None:
+    def messages(self, batch: RowBatch, position: int, name: str, value: object) -> Talk | None:
         """Return the messages of one cell, given as a list or as JSON; None, and a fault, where it holds none."""
-        if value is None:
-            batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
-            return None
-        found = batch.decoded(position, name, value)
-        if position in batch.faults and found is None:
-            return None
-        repairs: set[str] = set()
-        try:
-            messages = read_messages(found, repairs)
-        except CellError as error:
-            batch.fault(position, name, value, str(error))
-            return None
-        batch.repair(repairs, position)
-        return messages
+        return read_talk(batch, position, name, value, read_messages)
 
 
 class MtBench(Arena):
@@ -88,11 +88,11 @@ class MtBench(Arena):
         return super().convert(batch) | {"source": pa.array(["mtbench"] * len(batch), pa.large_string())}
 
     def ids(self, batch: RowBatch) -> Columns:
-        """Return the column of ids, of several columns and the number of the row."""
+        """Return the column of ids."""
         pieces = [batch.text(name) for name in ("question_id", "model_a", "model_b", "judge", "turn")]
         return {"id": join_ids(*pieces, pa.array(batch.rows).cast(pa.large_string()))}
 
-    def messages(self, batch: RowBatch, position: int, name: str, value: object) -> list[Message] | None:
+    def messages(self, batch: RowBatch, position: int, name: str, value: object) -> Talk | None:
         """Return the messages up to the exchange that was judged."""
         found = super().messages(batch, position, name, value)
         given = batch.table.column("turn")[position].as_py() if "turn" in batch else None

@@ -10,13 +10,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import pyarrow as pa
 
-from votecast.data.io.stream import BATCH_BYTES, LEAN_BATCH_BYTES, damaged
+from votecast.data.io.stream import damaged
 from votecast.errors import DataError
 
+BATCH_BYTES = 2 << 20
+"""Text of about this size is held at a time, or twice as much of a large file."""
+LEAN_BATCH_BYTES = 512 << 10
+"""The same where memory counts and time does not."""
 HEAD_BYTES = 1 << 16
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -42,48 +46,41 @@ class ByteSource:
     Attributes:
         head: The first bytes, decompressed.
         compression: gzip or zstd; None where the bytes are not compressed.
+        bytes_on_disk: Size of the file; 0 for a pipe.
+        batch_bytes: Text to hold at a time.
 
     Raises:
         DataError: If there is nothing to read; the message says why and what to do.
     """
 
     def __init__(self, path: str | Path, *, lean: bool = False, name: str | None = None) -> None:
+        is_stdin = str(path) == "-"
+        self.path = name or ("standard input" if is_stdin else str(path))
         self.lean = lean
-        self.path = name or ("standard input" if str(path) == "-" else str(path))
+        self.batch_bytes = LEAN_BATCH_BYTES if lean else BATCH_BYTES
         self.compression: str | None = None
-        self._closing: list[_Readable] = []
         self._position = 0
-        self._opened: IO[bytes] = _open(path, self.path)
+        self._opened = _open(path, self.path)
         self._rest: _Readable = self._opened
-        self._file = None if str(path) == "-" or not self._opened.seekable() else str(path)
-        if str(path) != "-":
-            self._closing.append(self._opened)
+        self._closing: list[_Readable] = [] if is_stdin else [self._opened]
+        self._file = None if is_stdin or not self._opened.seekable() else Path(path)
+        self.bytes_on_disk = self._file.stat().st_size if self._file is not None else 0
         try:
             self.head = _read(self._rest, HEAD_BYTES)
+            self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
             self._decompress()
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            raise DataError(damaged(self.path, error, self.compression)) from error
-        except DataError:
-            self.close()
+            if isinstance(error, OSError):
+                raise DataError(damaged(self.path, error, self.compression)) from error
             raise
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk; 0 where they are compressed or piped."""
-        return Path(self._file).stat().st_size if self._file is not None and self.compression is None else 0
 
     @property
     def share_read(self) -> float | None:
         """Share of the bytes on disk that are read by now; None for a pipe."""
         if self._file is None or self._opened.closed:
             return None
-        return self._opened.tell() / max(Path(self._file).stat().st_size, 1)
-
-    @property
-    def batch_bytes(self) -> int:
-        """Text to hold at a time."""
-        return LEAN_BATCH_BYTES if self.lean else BATCH_BYTES
+        return self._opened.tell() / max(self.bytes_on_disk, 1)
 
     def read(self, size: int) -> bytes:
         """Read the next bytes; fewer than asked for only at the end."""
@@ -117,18 +114,17 @@ class ByteSource:
         return file
 
     def close(self) -> None:
-        """Close whatever was opened."""
+        """Close all that was opened."""
         while self._closing:
             self._closing.pop().close()
 
     def _decompress(self) -> None:
-        for magic, name in _UNSUPPORTED.items():
-            if self.head.startswith(magic):
-                raise DataError(
-                    f"{self.path} is compressed with {name}; allowed are gzip and zstd: "
-                    "compress it with one of these, or not at all"
-                )
-        self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
+        unsupported = next((name for magic, name in _UNSUPPORTED.items() if self.head.startswith(magic)), None)
+        if unsupported:
+            raise DataError(
+                f"{self.path} is compressed with {unsupported}; allowed are gzip and zstd: "
+                "compress it with one of these, or not at all"
+            )
         if self.compression is None:
             return
         # The head was read before the compression was known: it goes first into the decompressor.
@@ -148,11 +144,9 @@ class _Joined(io.RawIOBase):
         self._rest = rest
 
     def readable(self) -> bool:
-        """Return True: it can always be read."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer from the head while it lasts, then from the file."""
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
         part = part or self._rest.read(len(buffer))
         buffer[: len(part)] = part
@@ -169,7 +163,7 @@ def _open(path: str | Path, name: str) -> IO[bytes]:
             raise DataError(f"{name} is a folder; a file of votes is needed: name one inside it")
         return Path(path).open("rb", buffering=0)
     except FileNotFoundError:
-        raise DataError(f"{name} does not exist; check the path (the working folder is {Path.cwd()})") from None
+        raise DataError(f"{name} not found; check the path (the working folder is {Path.cwd()})") from None
     except PermissionError:
         raise DataError(f"{name} may not be read; change its permissions (chmod u+r) or copy it") from None
     except (OSError, ValueError) as error:
@@ -179,7 +173,7 @@ def _open(path: str | Path, name: str) -> IO[bytes]:
 def _read(file: _Readable, size: int) -> bytes:
     """Read exactly `size` bytes, or all there are; one system call at a time, so that signals arrive in between."""
     parts: list[bytes] = []
-    take = getattr(file, "read1", file.read)
+    take = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
     while size > 0 and (part := take(min(size, 1 << 30))):
         parts.append(part)
         size -= len(part)

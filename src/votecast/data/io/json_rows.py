@@ -35,10 +35,10 @@ class RowError(ValueError):
 
 
 def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
-    """Decode one object.
+    """Decode one object; integers beyond 64 bits come as text.
 
     Returns:
-        The object, integers beyond 64 bits as text, and the kinds of repair that were needed.
+        The object, and the kinds of repair that were needed.
 
     Raises:
         RowError: If the line is not one JSON object, or is nested too deeply.
@@ -51,8 +51,11 @@ def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RowError(encoding_problem(line, error)) from error
-    if text.count("[") + text.count("{") > DEEPEST and (depth := _depth(text)) > DEEPEST:
-        raise RowError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
+    if text.count("[") + text.count("{") > DEEPEST:  # brackets inside strings do not nest
+        bare = np.frombuffer(_STRING.sub("", text).encode("utf-8", "replace"), dtype=np.uint8)
+        steps = np.isin(bare, list(b"[{")).astype(np.int64) - np.isin(bare, list(b"]}"))
+        if (depth := int(np.cumsum(steps).max(initial=0))) > DEEPEST:
+            raise RowError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
     # Strict first: only a bare control character is forgiven, and reported.
     repairs = []
     try:
@@ -138,13 +141,6 @@ def _not_json(text: str, error: json.JSONDecodeError) -> str:
     elif not text.startswith("{"):
         hint = "; every line must be one object {…}: is this CSV?"
     return f"the line is not JSON: {error.msg} at character {error.pos + 1}{hint}"
-
-
-def _depth(text: str) -> int:
-    bare = _STRING.sub("", text)
-    codes = np.frombuffer(bare.encode("utf-8", "replace"), dtype=np.uint8)
-    steps = np.isin(codes, list(b"[{")).astype(np.int64) - np.isin(codes, list(b"]}"))
-    return int(np.cumsum(steps).max(initial=0))
 
 
 def _repaired(value: object) -> object:

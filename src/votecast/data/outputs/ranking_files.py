@@ -52,7 +52,7 @@ def write_rankings(
         ArtifactError: If the disk refuses; nothing is left behind.
     """
     container, compression = container_of(path)
-    with atomic_file(side_path(path), overwrite=True) as side, atomic_file(path, overwrite=True) as part:
+    with atomic_file(path, overwrite=True) as part, atomic_file(side_path(path), overwrite=True) as side:
         if container == "jsonl":
             with lines.open("rb") as source, pa.OSFile(os.fsencode(part), "wb") as file:
                 out = pa.CompressedOutputStream(file, compression) if compression else file

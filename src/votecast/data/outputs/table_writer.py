@@ -264,9 +264,10 @@ class ResultWriter:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as files:
+            # the settings are renamed first: a file without them would be one of another program
+            self._part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
             if self._has_side:
                 self._side = files.enter_context(atomic_file(side_path(self.path), overwrite=True))
-            self._part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
             self._writer = self._open.enter_context(TableWriter(self._part, self.path, self._texts))
             self._files = files.pop_all()
         return self

@@ -23,7 +23,6 @@ from typing import Annotated, Any
 
 import ray
 from pydantic import Field
-from ray.data import DataContext
 
 from votecast.config import Settings
 from votecast.config.machine import usable_cores
@@ -32,13 +31,6 @@ from votecast.types import no_progress
 
 _LONGEST_FOLDER = 30  # Ray puts sockets below it, whose whole path has 107 characters at most
 _REPEAT_SECONDS = 1.0
-_CONTEXT_SETTINGS = (
-    "enable_progress_bars",
-    "print_on_execution_start",
-    "wait_for_min_actors_s",
-    "target_max_block_size",
-)
-"""Settings of Ray Data that a run changes for the whole process."""
 
 
 class RaySettings(Settings):
@@ -246,24 +238,16 @@ def first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def silence_ray() -> Iterator[None]:
-    """Hide progress bars, plans and warnings of Ray during the block."""
-    context = DataContext.get_current()
-    settings = {name: getattr(context, name) for name in _CONTEXT_SETTINGS}
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
-    before = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
+    """Hide messages and warnings of Ray during the block."""
+    logger = logging.getLogger("ray")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         with _silence_native(), _silence_stdout(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)
-        for name, value in settings.items():
-            setattr(context, name, value)
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager

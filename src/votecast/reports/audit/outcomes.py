@@ -39,6 +39,11 @@ class Confusion:
     recall: Mapping[str, Figure]
     precision: Mapping[str, Figure]
 
+    @property
+    def shares(self) -> list[list[float]]:
+        """Share of the votes for each class (rows) with each top choice (columns)."""
+        return [[count / max(sum(row), 1e-12) for count in row] for row in self.counts]
+
 
 @dataclass(frozen=True)
 class Closeness:

@@ -26,6 +26,7 @@ from votecast.metrics.scores import log_losses
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
 from votecast.reports.audit.style_bias import ResponseStyle
+from votecast.reports.page_format import brief
 from votecast.types import Probabilities
 
 MOST_NAMES: Final = 20
@@ -71,6 +72,14 @@ class AuditSlice:
     excess: Finding
     tie_gap: Finding
     gain: Finding
+
+    @property
+    def label(self) -> str:
+        """Name that is clear outside its table."""
+        if self.kind == "turns":
+            return f"{self.name} turn{'' if self.name == '1' else 's'}"
+        name = brief(self.name)
+        return f"{self.kind} {name}" if self.kind in ("language", "source") else name
 
 
 def measure_slices(
