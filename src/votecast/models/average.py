@@ -94,7 +94,7 @@ class AverageModel(Model[PreparedMembers]):
         return any(member.order_matters for member in self.members)
 
     @property
-    def base(self) -> Mapping[str, object] | None:
+    def base(self) -> dict[str, object] | None:
         """The base of the first member that has one."""
         return next((member.base for member in self.members if member.base is not None), None)
 

@@ -6,7 +6,7 @@ Cross-validation, judge folders and composed judges in `votecast.judges` know fa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -136,7 +136,7 @@ class Model(ABC, Generic[P]):
         return None
 
     @property
-    def base(self) -> Mapping[str, object] | None:
+    def base(self) -> dict[str, object] | None:
         """Name, revision, sha256 and licence of weights that the member's folder does not hold."""
         return None
 

@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -133,8 +133,8 @@ class BaselineModel(Model[PairFeatures]):
         rounds = min(_FEW_ROUNDS, settings.trees.rounds)
         if len(parts) > 1:
             blend, rounds = self._fit_blend(views, design, targets, weights, parts)
-        options = {"rounds": rounds, "seed": self.seed, "threads": settings.threads}
-        trees = Trees.fit(views, targets, weights, settings.trees, **options)
+        seed, threads = self.seed, settings.threads
+        trees = Trees.fit(views, targets, weights, settings.trees, rounds=rounds, seed=seed, threads=threads)
         linear = LinearWeights.fit(design, targets, weights, settings.linear)
         logger.info("baseline: %d rounds, blend %s", rounds, blend)
         self._fitted = (reduction, trees, linear, blend)
@@ -148,12 +148,20 @@ class BaselineModel(Model[PairFeatures]):
         enough = int(np.searchsorted(np.cumsum([len(part) for part in parts]), settings.held_rows)) + 1
         parts = parts[:enough]
         boosters, curves, linear_scores = [], [], []
-        options = {"rounds": settings.trees.rounds, "seed": self.seed, "threads": settings.threads}
         # both models predict the same held-out rows, so that the blend sees how they err together (Wolpert 1992)
         for part in parts:
             rest = np.setdiff1d(all_rows, part)
             held = Held(views.take(part), targets[part], weights[part], settings.trees.patience)
-            trees = Trees.fit(views.take(rest), targets[rest], weights[rest], settings.trees, held=held, **options)
+            trees = Trees.fit(
+                views.take(rest),
+                targets[rest],
+                weights[rest],
+                settings.trees,
+                rounds=settings.trees.rounds,
+                seed=self.seed,
+                threads=settings.threads,
+                held=held,
+            )
             boosters.append(trees)
             curves.append(held.losses)
             linear = LinearWeights.fit(design.take(rest), targets[rest], weights[rest], settings.linear)
@@ -215,11 +223,11 @@ class BaselineModel(Model[PairFeatures]):
 
     def _restore(self, folder: Path) -> None:
         facts = json.loads((folder / MODEL).read_text("utf-8"))
-        arrays = load_file(folder / LINEAR)
-        singles = {name: arrays.pop(name).astype(np.float32) for name in ("terms", "apart")}
+        linear: dict[str, Any] = load_file(folder / LINEAR)
+        linear |= {name: linear[name].astype(np.float32) for name in ("terms", "apart")}
         self._fitted = (
             Reduction(**load_file(folder / REDUCTION)),
             Trees.read(folder / TREES, facts["trees_base"], self.settings.threads),
-            LinearWeights(**singles, base=float(arrays.pop("base")[0]), **arrays),
+            LinearWeights(**linear | {"base": float(linear["base"][0])}),
             Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"]),
         )

@@ -197,8 +197,13 @@ class Trees:
         if self.booster is None:
             nothing = np.zeros(len(views.rows) // 2)
             return nothing, nothing
-        options = {"num_iteration": rounds or -1, "validate_features": False, "num_threads": self.threads}
-        raw = self.booster.predict(views.rows, raw_score=True, **options)
+        raw = self.booster.predict(
+            views.rows,
+            raw_score=True,
+            num_iteration=rounds or -1,
+            validate_features=False,
+            num_threads=self.threads,
+        )
         return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
 
     def contributions(self, views: Views) -> tuple[Floats, Floats, float]:

@@ -185,10 +185,16 @@ class _Training:
         self.average.before_evaluation()
         if self.valid is None:
             return
-        state, place = self.state, f"step {self.state.step}"
-        options = {"budget": state.max_tokens, "precision": self.precision, "processes": self.processes}
+        state = self.state
         with self.average.applied():
-            figures = evaluate(self.network, self.valid, place=place, **options)
+            figures = evaluate(
+                self.network,
+                self.valid,
+                budget=state.max_tokens,
+                precision=self.precision,
+                processes=self.processes,
+                place=f"step {state.step}",
+            )
             found, patience = figures["log_loss"], self.settings.patience
             # `threshold` decides on patience alone; the best weights are kept however small the gain
             is_better = state.best is None or found < state.best - self.settings.threshold

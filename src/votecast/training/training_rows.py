@@ -1,23 +1,26 @@
 """The rows a network is trained on: examples with labels, and which of them each step and each pass takes.
 
-`models.neural` makes the data; `training.loop` and `training.step` read it.
+`models.neural` makes the data; `training.loop` and `training.step` read it. The Keras family checks its votes here.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 
 from votecast.errors import ConfigError, JudgeError
 from votecast.text.batching import bucketed_batches, group_sizes, length_groups, token_batches
 from votecast.types import Floats, Ints, Probabilities
 
-Batch = dict[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Batch = dict[str, "torch.Tensor"]
 
 
 class Examples(Protocol):
@@ -54,35 +57,52 @@ class Data:
     ids: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        n = len(self.examples)
-        if self.targets.shape != (n, 3) or self.weights.shape != (n,) or n == 0:
-            raise JudgeError(
-                f"{n} examples came with targets of shape {self.targets.shape} and weights of shape "
-                f"{self.weights.shape}; needed are at least one row, ({n}, 3) and ({n},)"
-            )
-        labels = np.isfinite(self.targets).all(1) & (self.targets >= 0).all(1)
-        labels &= np.abs(self.targets.sum(1) - 1) < 1e-6
-        weights = np.isfinite(self.weights) & (self.weights >= 0)
-        for valid, what, values, allowed in (
-            (labels, "label", self.targets, "a soft label has three numbers of at least 0 that sum to 1"),
-            (weights, "weight", self.weights, "a weight is a number of at least 0"),
-        ):
-            if len(rows := np.flatnonzero(~valid)):
-                raise JudgeError(
-                    f"{self.name(rows)} cannot be trained on: the first {what} is {values[rows[0]].tolist()}; "
-                    f"{allowed}; correct or remove these rows"
-                )
-        if not self.weights.sum() > 0:
-            raise JudgeError("the weights of all rows are 0; at least one row must count")
+        check_votes(len(self.examples), self.targets, self.weights, self.ids)
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def name(self, rows: Ints) -> str:
         """Name these rows for a message, the first ten by id or position."""
-        shown = [repr(self.ids[row]) if self.ids else str(row) for row in rows[:10].tolist()]
-        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-        return f"row{'s' if len(rows) != 1 else ''} {', '.join(shown)}{more}"
+        return name_rows(rows, self.ids)
+
+
+def check_votes(n: int, targets: Probabilities, weights: Floats, ids: Sequence[str] | None = None) -> None:
+    """Check that there is at least one row to learn from, and that labels and weights are valid.
+
+    Raises:
+        JudgeError: Naming the rows, by id or position, that are not.
+    """
+    if targets.shape != (n, 3) or weights.shape != (n,) or n == 0:
+        raise JudgeError(
+            f"{n} examples came with targets of shape {targets.shape} and weights of shape {weights.shape}; needed "
+            f"are at least one row, ({n}, 3) and ({n},)"
+        )
+    labels = np.isfinite(targets).all(1) & (targets >= 0).all(1) & (np.abs(targets.sum(1) - 1) < 1e-6)
+    positive = np.isfinite(weights) & (weights >= 0)
+    for valid, what, values, allowed in (
+        (labels, "label", targets, "a soft label has three numbers of at least 0 that sum to 1"),
+        (positive, "weight", weights, "a weight is a number of at least 0"),
+    ):
+        if len(rows := np.flatnonzero(~valid)):
+            raise JudgeError(
+                f"{name_rows(rows, ids)} cannot be trained on: the first {what} is {values[rows[0]].tolist()}; "
+                f"{allowed}; correct or remove these rows"
+            )
+    if not weights.sum() > 0:
+        raise JudgeError("the weights of all rows are 0; at least one row must count")
+
+
+def name_rows(rows: Ints, ids: Sequence[str] | None = None) -> str:
+    """Name rows for a message, the first ten by id or position, from 0.
+
+    Example:
+        >>> name_rows(np.array([3, 5]))
+        'rows 3, 5'
+    """
+    shown = [repr(ids[row]) if ids else str(row) for row in rows[:10].tolist()]
+    more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+    return f"row{'s' if len(rows) != 1 else ''} {', '.join(shown)}{more}"
 
 
 @dataclass(frozen=True)

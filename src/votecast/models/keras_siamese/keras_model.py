@@ -40,7 +40,8 @@ from votecast.models.keras_siamese.settings import KerasSiameseSettings
 from votecast.models.network_model import NetworkModel
 from votecast.text.sequences import Sequences
 from votecast.text.truncation import TruncationReport
-from votecast.types import Bools, Floats, Ints, Probabilities, Run
+from votecast.training.training_rows import check_votes
+from votecast.types import Floats, Ints, Probabilities, Run
 
 WEIGHTS, BACKBONE, TOKENIZER = "weights.safetensors", "backbone.json", "tokenizer"
 
@@ -114,13 +115,7 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
             ConfigError: If the backbone cannot be loaded or cannot read the text, or Keras runs on another backend.
             JudgeError: If there is nothing to learn from, or a loss is not finite.
         """
-        _check_finite(np.asarray(np.isfinite(targets).all(axis=1)), "label", "three numbers that sum to 1")
-        _check_finite(np.isfinite(weights) & (weights >= 0), "weight", "a number of at least 0")
-        if not len(prepared) or not weights.sum() > 0:
-            raise JudgeError(
-                f"the network was given {len(prepared)} battles of weight {float(weights.sum())} in all; it learns "
-                "from at least one battle with a weight above 0"
-            )
+        check_votes(len(prepared), targets, weights)
         rows = np.arange(len(prepared))
         train, held = self.split_rows(rows if groups is None else groups)
         if not (weights[train].sum() > 0 and weights[held].sum() > 0):
@@ -229,13 +224,3 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
         if self._backbone is None or not self._weights:
             raise JudgeError(f"this siamese encoder has not been fitted, so it cannot {verb}; call fit or load a judge")
         return self._backbone, self._weights
-
-
-def _check_finite(valid: Bools, what: str, allowed: str) -> None:
-    if not valid.all():
-        rows = np.flatnonzero(~valid)
-        shown = ", ".join(map(str, rows[:10].tolist()))
-        raise JudgeError(
-            f"{len(rows)} rows have a {what} that is not finite or below 0 (positions {shown}, from 0); a {what} is "
-            f"{allowed}: correct or remove these rows"
-        )

@@ -6,9 +6,10 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from votecast.errors import JudgeError
 from votecast.metrics import accuracy, log_loss
@@ -19,6 +20,7 @@ from votecast.models.keras_siamese.settings import LearningSettings
 from votecast.text.batching import bucketed_batches
 from votecast.training.checkpoints import Checkpoints
 from votecast.training.tracking import Journal, Record
+from votecast.training.training_rows import name_rows
 from votecast.types import Floats, Ints, Probabilities, Run
 
 logger = logging.getLogger(__name__)
@@ -80,7 +82,7 @@ class KerasTraining:
             ArtifactError: If the disk refuses.
         """
         recipe = {**made_from, "train": train.digest(), "valid": valid.digest() if valid else None}
-        states = Checkpoints[Arrays](run.folder, keep=1, recipe=recipe, framework="numpy") if run.folder else None
+        states = Checkpoints[NDArray[Any]](run.folder, keep=1, recipe=recipe, framework="numpy") if run.folder else None
         done, journal = 0, Journal(run.folder, [])
         if states is not None and (state := states.latest()) is not None:
             self.network.restore(state.tensors("state"))
@@ -113,10 +115,9 @@ class KerasTraining:
             weights[: len(rows)] = train.weights[rows] / mean * size / len(rows)  # Keras divides by all `size` rows
             loss = self.network.step(inputs, targets, weights, rate)
             if not math.isfinite(loss):
-                names = ", ".join(str(row) for row in train.rows[rows].tolist())
                 raise JudgeError(
-                    f"the loss of step {step} is {loss} (rows {names} of those to learn from, counted from 0); look at "
-                    "their weights and labels, set a lower schedule.peak_per_row, or precision float32"
+                    f"the loss of step {step} is {loss} ({name_rows(train.rows[rows])} of those to learn from, counted "
+                    "from 0); look at their weights and labels, set a lower schedule.peak_per_row, or precision float32"
                 )
             losses.append(loss)
             if number + 1 == len(steps) or (number + 1) % LOG_EVERY == 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.types import Probabilities
-
-if TYPE_CHECKING:
-    from bitsandbytes.nn import Linear4bit
 
 
 def has_adapter(member: Model) -> bool:
@@ -58,7 +55,7 @@ def _in_fp32(network: nn.Module) -> Iterator[None]:
     """Hold half precision in fp32, which is exact, and compute few bits in it within this context."""
     halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
     kinds = [p.dtype for p in halves]
-    few: list[Linear4bit] = [module for module in network.modules() if hasattr(module, "quant_state")]
+    few: list[Any] = [module for module in network.modules() if hasattr(module, "quant_state")]
     computed = [layer.compute_dtype for layer in few]
     for p in halves:
         p.data = p.data.float()

@@ -100,7 +100,7 @@ class Source:
     path: str
     revision: str | None = None
     tiny: str = ""
-    base: Mapping[str, object] | None = None
+    base: dict[str, object] | None = None
 
     @classmethod
     def of(cls, name: str, revision: str | None = None) -> Source:

@@ -17,7 +17,7 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
-from votecast.text.tokenization import FastTokenizer
+from votecast.text.tokenization import FastTokenizer, Tokenizer
 from votecast.types import CLASSES
 
 TOKENIZERS = (
@@ -240,6 +240,7 @@ def architecture(checkpoint: ClassifierCheckpoint) -> str:
     return f"{type(checkpoint.model).__name__}, {weights:,} weights"
 
 
-def tokenizer_key(known: FastTokenizer) -> tuple[object, ...]:
+def tokenizer_key(known: Tokenizer) -> tuple[object, ...]:
     """Return a key that is equal for two tokenizers that give the same ids for every text."""
+    assert isinstance(known, FastTokenizer)
     return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types

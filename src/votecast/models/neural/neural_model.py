@@ -119,7 +119,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         return self.order_matters and self.settings.orders != "shown"
 
     @property
-    def base(self) -> Mapping[str, object] | None:
+    def base(self) -> dict[str, object] | None:
         """Name and hash of weights that the folder of this member does not hold."""
         return self.source.base if self.settings.adapter is not None else None
 

@@ -138,7 +138,7 @@ class RewardModel(CausalModel):
         return TextEncoder(self.tokenizer, settings)
 
     @property
-    def base(self) -> Mapping[str, object] | None:
+    def base(self) -> dict[str, object] | None:
         """Name and hash of the weights; the folder of this member does not hold them."""
         return self.source.base
 
