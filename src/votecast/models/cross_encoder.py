@@ -11,7 +11,7 @@ from votecast.config import Settings
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
-from votecast.models.neural.pair_network import PairNetwork, order_views, type_inputs
+from votecast.models.neural.pair_network import PairNetwork, classifier_logits, order_views
 from votecast.models.neural.settings import NeuralSettings
 from votecast.text.encoder import Encoded
 
@@ -43,8 +43,7 @@ class CrossNetwork(PairNetwork):
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
         """Compute logits of shape (m, 3), in the order in which the sequence shows the answers."""
-        logits: Tensor = self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).logits
-        return logits.float()
+        return classifier_logits(self.backbone, ids, mask, types)
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Compute log-probabilities of shape (n, k, 3), each view in the battle's own order."""

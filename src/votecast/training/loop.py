@@ -151,15 +151,15 @@ class _Training:
     def _step(self, rows: Ints) -> None:
         state, settings = self.state, self.settings
         factor = self.rate_factor(state.step)
-        done = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=factor)
+        loss, norm, budget = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=factor)
         self.average.after_step()
         state.step += 1
-        state.max_tokens = done.budget
+        state.max_tokens = budget
         state.tokens += int(self.plan.costs[rows].sum())
-        state.loss, state.losses = state.loss + done.loss, state.losses + 1
+        state.loss, state.losses = state.loss + loss, state.losses + 1
         if self._is_due(settings.log_every):
             figures = {"loss": state.loss / state.losses, "learning_rate": settings.learning_rate * factor}
-            self._record({**figures, "grad_norm": done.norm, "tokens": state.tokens})
+            self._record({**figures, "grad_norm": norm, "tokens": state.tokens})
             state.loss, state.losses = 0.0, 0
         if self._is_due(settings.eval_every):
             self._evaluate()

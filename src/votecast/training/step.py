@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,15 +21,6 @@ from votecast.types import Ints, swap_columns
 
 logger = logging.getLogger(__name__)
 OVERFLOWS = 25  # fp16 steps in a row that may overflow before training stops
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """Result of a step: its loss in nats, the norm of its gradient, and the tokens of a pass that fitted in memory."""
-
-    loss: float
-    norm: float
-    budget: int
 
 
 class Stepper:
@@ -58,8 +48,11 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
         self.overflows = 0
 
-    def take(self, rows: Ints, *, step: int, budget: int, factor: float) -> StepResult:
+    def take(self, rows: Ints, *, step: int, budget: int, factor: float) -> tuple[float, float, int]:
         """Train on rows of all processes together; `factor` is on the peak learning rates.
+
+        Returns:
+            The loss in nats, the norm of the gradient before clipping, and the tokens of a pass that fitted in memory.
 
         Raises:
             JudgeError: If the loss or the gradient is not a number, or one row alone does not fit in memory.
@@ -82,7 +75,7 @@ class Stepper:
         self.scaler.step(self._optimizer)
         self.scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
-        return StepResult(float(losses.mean()), norm, budget)
+        return float(losses.mean()), norm, budget
 
     def _gradient(self, rows: Ints, step: int, budget: int) -> tuple[Tensor, int]:
         """Sum the gradient over passes; out of memory, all processes begin the step again with smaller passes.

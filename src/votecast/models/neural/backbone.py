@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import torch
+import yaml
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -34,42 +36,10 @@ Kind = Literal["encoder", "classifier", "decoder"]
 
 _HEADS = ("classifier", "pooler", "score", "head.")
 
-_TINY_SHAPE = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 1026,
-}
-_TINY_CAUSAL: dict[str, object] = {"num_key_value_heads": 1, "head_dim": 16}
-TINY: dict[str, dict[str, object]] = {
-    "bert": {},
-    "roberta": {"type_vocab_size": 1},
-    "xlm-roberta": {"type_vocab_size": 1},
-    "electra": {"embedding_size": 32},
-    "deberta-v2": {
-        "relative_attention": True,
-        "position_biased_input": False,
-        "pos_att_type": ["p2c", "c2p"],
-        "norm_rel_ebd": "layer_norm",
-        "share_att_key": True,
-        "position_buckets": 16,
-        "max_relative_positions": -1,
-        "type_vocab_size": 0,
-        "pooler_hidden_size": 32,
-    },
-    "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 32, "reference_compile": False},
-    "llama": _TINY_CAUSAL,
-    "mistral": _TINY_CAUSAL | {"sliding_window": None},
-    "qwen2": {"num_key_value_heads": 1},
-    "qwen3": _TINY_CAUSAL,
-    "gemma2": _TINY_CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32, "attn_logit_softcapping": 5.0},
-    "gemma3_text": _TINY_CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32},
-}
+_TINY = yaml.safe_load((resources.files("votecast.models.neural") / "tiny_models.yaml").read_text("utf-8"))
+TINY: dict[str, dict[str, object]] = _TINY["encoders"] | _TINY["decoders"]
 """Architecture of a small random model -> its settings beside the common shape."""
-
-TINY_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
-TINY_ENCODERS = tuple(kind for kind in TINY if kind not in TINY_DECODERS)
+TINY_ENCODERS, TINY_DECODERS = tuple(_TINY["encoders"]), tuple(_TINY["decoders"])
 
 
 def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
@@ -81,7 +51,7 @@ def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.sep_id,
     }
-    values = _TINY_SHAPE | {"vocab_size": len(tokenizer)} | special | TINY[kind]
+    values = _TINY["shape"] | {"vocab_size": len(tokenizer)} | special | TINY[kind]
     config: PretrainedConfig = AutoConfig.for_model(kind, **values)
     return config
 

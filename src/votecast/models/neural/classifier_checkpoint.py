@@ -21,14 +21,9 @@ from votecast.text.tokenization import FastTokenizer, Tokenizer
 from votecast.types import CLASSES
 
 TOKENIZERS = (
-    "tokenizer.json",
-    "spm.model",
-    "tokenizer.model",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "vocab.txt",
+    "tokenizer.json", "spm.model", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "vocab.txt",
     "vocab.json",
-)
+)  # fmt: skip
 """Files of which a tokenizer has at least one."""
 
 # the column names of the LMSYS and WSDM contests, and what teams made of them

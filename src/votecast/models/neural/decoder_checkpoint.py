@@ -25,7 +25,7 @@ from votecast.models.neural.classifier_checkpoint import (
     output_order,
 )
 from votecast.models.neural.hub import silence_transformers
-from votecast.models.neural.peft_checkpoint import HEAD, is_peft_checkpoint, read_peft_checkpoint
+from votecast.models.neural.peft_checkpoint import HEAD, check_head, is_peft_checkpoint, read_peft_checkpoint
 from votecast.models.neural.quantization import stored_bits
 from votecast.models.neural.weight_files import read_weights, weight_files
 from votecast.text.tokenization import load_tokenizer
@@ -163,11 +163,7 @@ def _read_head(folder: Path, files: Sequence[Path]) -> torch.Tensor:
             f"{folder} has no head ({HEAD}), which would be random; give the folder of a model that was trained and "
             "saved as a sequence classifier"
         )
-    if found.ndim != 2 or len(found) != len(CLASSES):
-        raise ArtifactError(
-            f"{folder}: the head has shape {tuple(found.shape)}; a judge has three outputs, a, b and tie: give "
-            "checkpoints that were trained with num_labels=3"
-        )
+    check_head(folder, found)
     return found.float()
 
 

@@ -139,6 +139,12 @@ def head_in_fp32(head: nn.Module, states: Tensor) -> Tensor:
         return cast("Tensor", head(states.float()))
 
 
+def classifier_logits(model: PreTrainedModel, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+    """Compute the logits of a sequence classifier in fp32, shape (m, labels)."""
+    logits: Tensor = model(ids, attention_mask=mask, **type_inputs(model, types)).logits
+    return logits.float()
+
+
 def order_views(logits: Tensor, offset: Tensor | None) -> Tensor:
     """Turn logits of k orders of the answers into log-probabilities in each battle's own order, shape (n, k, 3).
 

@@ -22,6 +22,7 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors, fill_adapter, rank_of
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.models.neural.weight_files import read_weights
+from votecast.types import CLASSES
 
 CONFIG, JUDGE_CONFIG, DELTA = "adapter_config.json", "config.json", "delta.safetensors"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -31,22 +32,13 @@ _FACTOR = re.compile(r"(?:^|\.)(?P<module>layers\.\d+\..+)\.lora_(?P<side>[AB])(
 _BIAS = re.compile(r"(?:^|\.)(?P<module>layers\.\d+\..+)\.bias$")
 _SCORE = re.compile(r"(?:^|\.)score(?:\.modules_to_save)?(?:\.default)?\.weight$")
 _LAYER = re.compile(r"^layers\.(\d+)\.(.+)$")
+# settings of peft under which the products are not B A, or not beside unchanged weights
 _UNFIT = (
-    "use_dora",
-    "fan_in_fan_out",
-    "lora_bias",
-    "alpha_pattern",
-    "layer_replication",
-    "trainable_token_indices",
-    "target_parameters",
-    "use_qalora",
-    "use_bdlora",
-    "alora_invocation_tokens",
-    "arrow_config",
-    "kasa_config",
-    "monteclora_config",
-    "velora_config",
-)
+    "use_dora", "fan_in_fan_out", "lora_bias", "alpha_pattern", "layer_replication", "trainable_token_indices",
+    "target_parameters", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config",
+    "monteclora_config", "velora_config",
+)  # fmt: skip
+# initial adapters that are subtracted from the weights of the base
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
 _OURS = "backbone.base_model.model."
 
@@ -125,11 +117,7 @@ def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
             f"{folder} holds an adapter without its head ({HEAD}), which would be random. peft saves the head where "
             "task_type is SEQ_CLS, or modules_to_save names score; give a checkpoint made so, or train again"
         )
-    if tensors[HEAD].ndim != 2 or len(tensors[HEAD]) != 3:
-        raise ArtifactError(
-            f"{folder}: the head has shape {tuple(tensors[HEAD].shape)}; a judge has three outputs, a, b and tie: give "
-            "checkpoints that were trained with num_labels=3"
-        )
+    check_head(folder, tensors[HEAD])
     alpha = _in_one_scale(folder, tensors, config)
     targets = config.get("target_modules")
     is_bare = isinstance(targets, list) and not any("." in str(name) for name in targets)
@@ -143,6 +131,15 @@ def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
         is_bare and not any(config.get(name) for name in partial),
         {file.name: digest_of(file)},
     )
+
+
+def check_head(folder: Path, head: torch.Tensor) -> None:
+    """Raise an ArtifactError, stating its shape, if a head has other outputs than a, b and tie."""
+    if head.ndim != 2 or len(head) != len(CLASSES):
+        raise ArtifactError(
+            f"{folder}: the head has shape {tuple(head.shape)}; a judge has three outputs, a, b and tie: give "
+            "checkpoints that were trained with num_labels=3"
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from votecast.models.neural.hub import download_model, hub_config
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config, read_reward
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
 from votecast.models.neural.last_states import last_states
-from votecast.models.neural.pair_network import PairNetwork, head_in_fp32, last_token_head, type_inputs
+from votecast.models.neural.pair_network import PairNetwork, classifier_logits, head_in_fp32, last_token_head
 from votecast.models.neural.weight_files import weight_files, weights_digest
 from votecast.text.tokenization import Tokenizer
 
@@ -30,55 +30,45 @@ NO_TIE: Final = -30.0
 _FILES = ["*.json", "*.safetensors", "*.bin", "tokenizer.model"]
 
 
-class RewardNetwork(PairNetwork):
-    """Compute one reward an answer at the last token of a causal model; two rewards give the odds of A against B.
+class ClassifierReward(PairNetwork):
+    """Compute one reward an answer by a sequence classifier of transformers; two rewards give the odds of A against B.
 
     Bradley and Terry (1952): P(a) = sigma(r(A) - r(B)). It is trained on decided pairs and gives ties no
     probability; a link makes three probabilities of its rewards.
+
+    Args:
+        backbone: A sequence classifier with one label, such as an encoder with a pooler.
+    """
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        self.backbone, self.per_battle = backbone, 2
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        """Compute rewards of shape (m, 1)."""
+        return classifier_logits(self.backbone, ids, mask, types)
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Compute log-probabilities of shape (n, 1, 3)."""
+        gap = outputs[:, 0, 0] - outputs[:, 1, 0]  # (n,)
+        won, lost = nn.functional.logsigmoid(gap), nn.functional.logsigmoid(-gap)
+        return torch.stack([won, lost, torch.full_like(gap, NO_TIE)], dim=1).unsqueeze(1)
+
+
+class RewardNetwork(ClassifierReward):
+    """Compute one reward an answer at the last token of a bare causal model.
 
     Args:
         backbone: A bare causal model.
     """
 
     def __init__(self, backbone: PreTrainedModel) -> None:
-        super().__init__()
-        self.backbone, self.per_battle = backbone, 2
+        super().__init__(backbone)
         self.score = last_token_head(backbone, 1)
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
         """Compute rewards of shape (m, 1)."""
         return head_in_fp32(self.score, last_states(self.backbone, ids, mask))
-
-    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Compute log-probabilities of shape (n, 1, 3)."""
-        return _bradley_terry(outputs)
-
-
-class ClassifierReward(PairNetwork):
-    """Compute one reward an answer by a sequence classifier of transformers, such as an encoder with a pooler.
-
-    Args:
-        model: A sequence classifier with one label.
-    """
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.backbone, self.per_battle = model, 2
-
-    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
-        """Compute rewards of shape (m, 1)."""
-        logits: Tensor = self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).logits
-        return logits.float()
-
-    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Compute log-probabilities of shape (n, 1, 3) by Bradley and Terry."""
-        return _bradley_terry(outputs)
-
-
-def _bradley_terry(outputs: Tensor) -> Tensor:
-    gap = outputs[:, 0, 0] - outputs[:, 1, 0]  # (n,)
-    won, lost = nn.functional.logsigmoid(gap), nn.functional.logsigmoid(-gap)
-    return torch.stack([won, lost, torch.full_like(gap, NO_TIE)], dim=1).unsqueeze(1)
 
 
 @dataclass(frozen=True)
