@@ -107,7 +107,7 @@ def test_a_preset_keeps_its_weights(hub, deberta):
     described, made = load_backbone(keras, str(deberta), "float32", 0)
     kept = hub.models.Backbone.from_preset(str(deberta))
     assert described.kind == "DebertaV3Backbone"
-    assert Backbone.parse(described.to_dict()) == described
+    assert Backbone.model_validate_json(described.model_dump_json(by_alias=True)) == described
     for one, two in zip(made.weights, kept.weights, strict=True):
         assert np.array_equal(np.asarray(one), np.asarray(two))
 

@@ -6,17 +6,17 @@ import json
 import os
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from votecast.config.extras import need
-from votecast.errors import ArtifactError, ConfigError, MissingExtraError
+from votecast.errors import ConfigError, MissingExtraError
 from votecast.models.keras_siamese.settings import Backend
 from votecast.models.neural.packaged_weights import minilm_folder
 
@@ -89,8 +89,7 @@ def seeded(keras: ModuleType, seed: int) -> Iterator[None]:
             torch.set_rng_state(drawn)
 
 
-@dataclass(frozen=True)
-class Backbone:
+class Backbone(BaseModel):
     """All that is needed to build a backbone again, without its weights.
 
     Keras would store the class as an object to import; a judge folder holds a name and plain values alone.
@@ -101,35 +100,23 @@ class Backbone:
         exact_gelu: Whether its activation is the exact function, where KerasHub's class has an approximation.
     """
 
-    kind: str
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+    kind: str = Field(alias="class")
     config: dict[str, object]
     exact_gelu: bool = False
 
+    @field_validator("config")
     @classmethod
-    def parse(cls, values: Mapping[str, object]) -> Self:
-        """Read what `to_dict` gave.
-
-        Raises:
-            ArtifactError: If a key is missing, or a value is not plain data.
-        """
-        kind, config, exact = values.get("class"), values.get("config"), values.get("exact_gelu")
-        if not isinstance(kind, str) or not isinstance(config, dict) or not isinstance(exact, bool):
-            raise ArtifactError(
-                f"the backbone of this judge is described by {sorted(values)}, and not by class, config and "
-                "exact_gelu; train it again"
-            )
+    def _plain(cls, config: dict[str, object]) -> dict[str, object]:
         if not _is_plain(config):
-            raise ArtifactError("the backbone of this judge is described by more than plain numbers and words")
-        return cls(kind, config, exact)
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the description as JSON-able values."""
-        return {"class": self.kind, "config": self.config, "exact_gelu": self.exact_gelu}
+            raise ValueError("a backbone is described by plain numbers and words, and this one by more")
+        return config
 
     @property
     def key(self) -> str:
         """The description as text: equal for equal backbones."""
-        return json.dumps(self.to_dict(), sort_keys=True)
+        return json.dumps(self.model_dump(by_alias=True), sort_keys=True)
 
     def build(self, dtype: str) -> HubBackbone:
         """Build the backbone with random weights.
@@ -183,7 +170,7 @@ def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> 
             allowed = ", ".join(f"tiny:{known}" for known in TINY)
             raise ConfigError(f"there is no small backbone {name!r}; allowed are {allowed}")
         kind, config = TINY[key]
-        backbone = Backbone(kind, _TINY_SHAPE | config | {"vocabulary_size": vocabulary})
+        backbone = Backbone(kind=kind, config=_TINY_SHAPE | config | {"vocabulary_size": vocabulary})
         return backbone, backbone.build(dtype)
     preset = resolve_preset(name)
     try:
@@ -204,9 +191,10 @@ def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> 
     values = json.loads(source.read_text("utf-8")) if source.is_file() else {}
     exact = "model_type" in values and values.get("hidden_act") == "gelu" and _set_exact_gelu(made)
     config = {key: value for key, value in made.get_config().items() if key not in {"name", "trainable", "dtype"}}
-    if not _is_plain(config):
-        raise ConfigError(f"a {type(made).__name__} is described by objects that a judge folder does not hold")
-    return Backbone(type(made).__name__, config, exact), made
+    try:
+        return Backbone(kind=type(made).__name__, config=config, exact_gelu=exact), made
+    except ValueError as error:
+        raise ConfigError(f"a {type(made).__name__} is described by objects that no judge folder holds") from error
 
 
 def resolve_preset(name: str) -> str:

@@ -144,13 +144,15 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
         """Write weights, the backbone's description, tokenizer and the records of the training into a folder."""
         backbone, weights = self._check_fitted("save")
         save_file({name: np.asarray(array, order="C") for name, array in weights.items()}, folder / WEIGHTS)
-        (folder / BACKBONE).write_text(json.dumps(backbone.to_dict(), indent=2, sort_keys=True) + "\n", "utf-8")
+        (folder / BACKBONE).write_text(
+            json.dumps(backbone.model_dump(by_alias=True), indent=2, sort_keys=True) + "\n", "utf-8"
+        )
         self.write_records(folder)
         (folder / TOKENIZER).mkdir()
         self.tokenizer.save(folder / TOKENIZER)
 
     def _restore(self, folder: Path) -> None:
-        self._backbone = Backbone.parse(json.loads((folder / BACKBONE).read_text("utf-8")))
+        self._backbone = Backbone.model_validate_json((folder / BACKBONE).read_text("utf-8"))
         self._weights = load_file(folder / WEIGHTS)
         self.read_records(folder)
         self.tokenizer = stored_tokenizer(folder / TOKENIZER)
