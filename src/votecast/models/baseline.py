@@ -226,7 +226,7 @@ class BaselineModel(Model[PairFeatures]):
         linear: dict[str, Any] = load_file(folder / LINEAR)
         linear |= {name: linear[name].astype(np.float32) for name in ("terms", "apart")}
         self._fitted = (
-            Reduction(**load_file(folder / REDUCTION)),
+            Reduction.read(folder / REDUCTION),
             Trees.read(folder / TREES, facts["trees_base"], self.settings.threads),
             LinearWeights(**linear | {"base": float(linear["base"][0])}),
             Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"]),

@@ -75,7 +75,9 @@ class Views:
         gap = np.concatenate([features.a - features.b, reduction.components(features)], axis=1)
         first = np.concatenate([features.a, gap, features.shared], axis=1)
         second = np.concatenate([features.b, -gap, features.shared], axis=1)
-        gaps = (f"gap_{name}" for name in (*features.names, *reduction.names))
+        parts = (("words", reduction.words), ("characters", reduction.characters))
+        reduced = [f"{name}_{number}" for name, part in parts for number in range(part.shape[1])]
+        gaps = (f"gap_{name}" for name in (*features.names, *reduced))
         names = [*(f"own_{name}" for name in features.names), *gaps]
         return cls([*names, *features.shared_names], np.concatenate([first, second]))
 
@@ -102,16 +104,10 @@ class Held:
     patience: int
     losses: list[float] = field(default_factory=list)
 
-    def is_stale(self, booster: Booster, base: float) -> bool:
-        """Record the loss after the last round and return whether it has stopped falling."""
-
-        def _log_loss(raw: Floats, _: object) -> tuple[str, float, bool]:
-            """LightGBM's form of a metric: name, value, whether higher is better."""
-            s, t = paired(raw.reshape(-1, 2))
-            return "log_loss", davidson_loss(davidson_probabilities(s, t + base), self.targets, self.weights), False
-
-        self.losses.append(float(booster.eval_valid(feval=_log_loss)[0][2]))
-        return len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
+    def measure(self, raw: Floats, _: object, *, base: float) -> tuple[str, float, bool]:
+        """Return the loss in LightGBM's form of a metric: name, value, whether higher is better."""
+        s, t = paired(raw.reshape(-1, 2))
+        return "log_loss", davidson_loss(davidson_probabilities(s, t + base), self.targets, self.weights), False
 
 
 @dataclass(frozen=True)
@@ -187,8 +183,12 @@ class Trees:
         scale = (weights / weights.mean())[:, None]  # (n, 1)
         objective = partial(_objective, targets=targets, scale=scale, base=base)
         for _ in range(rounds):
-            if booster.update(fobj=objective) or (held is not None and held.is_stale(booster, base)):
+            if booster.update(fobj=objective):
                 break
+            if held is not None:
+                held.losses.append(float(booster.eval_valid(feval=partial(held.measure, base=base))[0][2]))
+                if len(held.losses) - 1 - int(np.argmin(held.losses)) >= held.patience:
+                    break
         booster.free_dataset()
         return cls(booster, base, threads)
 

@@ -6,11 +6,13 @@ The trees of `models.boosting` read them beside the features of the pair.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -47,34 +49,42 @@ class Reduction:
     Args:
         words: Directions of the folded words, float16 of shape (FOLDED, k).
         characters: Directions of the runs of characters, float16 of shape (BUCKETS, k).
-
-    Raises:
-        ValueError: If an array has another shape or precision.
     """
 
     words: NDArray[np.float16]
     characters: NDArray[np.float16]
 
-    def __post_init__(self) -> None:
-        for name, array, rows in (("words", self.words, FOLDED), ("characters", self.characters, BUCKETS)):
-            if array.ndim != 2 or len(array) != rows or array.dtype != np.float16:
-                raise ValueError(f"{name} should be float16 of shape ({rows}, k), not {array.shape}")
-
     @classmethod
     def fit(cls, features: PairFeatures, settings: ReductionSettings) -> Self:
-        """Find the directions; votes are not used."""
+        """Find the leading right singular vectors of differences whose rare columns count for more."""
         some = features.take(np.unique(np.linspace(0, len(features) - 1, settings.rows).astype(np.int64)))
-        with threadpool_limits(1):  # BLAS on several threads adds in another order
-            return cls(
-                _directions(folded(some.terms), settings.words),
-                _directions(some.characters.astype(np.float32), settings.characters),
-            )
+        found: list[NDArray[np.float16]] = []
+        for differences, k in ((folded(some.terms), settings.words), (some.characters, settings.characters)):
+            matrix = differences.astype(np.float32)  # (rows, columns)
+            seen = np.count_nonzero(matrix, axis=0)
+            rarity = (np.log((1 + len(matrix)) / (1 + seen)) + 1) / np.log(2 + len(matrix))
+            matrix *= rarity.astype(np.float32)
+            with threadpool_limits(1):  # BLAS on several threads adds in another order
+                _, vectors = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))
+            leading = vectors[:, ::-1][:, :k]  # eigh sorts by rising eigenvalue
+            # an eigenvector has no sign of its own: its largest entry is made positive
+            leading = leading * np.sign(leading[np.argmax(np.abs(leading), axis=0), np.arange(leading.shape[1])])
+            found.append((leading * rarity[:, None]).astype(np.float16))
+        return cls(*found)
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the components."""
-        parts = (("words", self.words), ("characters", self.characters))
-        return [f"{name}_{number}" for name, part in parts for number in range(part.shape[1])]
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read directions from a file of safetensors.
+
+        Raises:
+            ValueError: If an array has another shape or precision.
+        """
+        arrays = load_file(path)
+        for name, rows in (("words", FOLDED), ("characters", BUCKETS)):
+            array = arrays[name]
+            if array.ndim != 2 or len(array) != rows or array.dtype != np.float16:
+                raise ValueError(f"{name} should be float16 of shape ({rows}, k), not {array.shape}")
+        return cls(arrays["words"], arrays["characters"])
 
     def components(self, features: PairFeatures) -> NDArray[np.float32]:
         """Compute the components of each battle, shape (n, words + characters)."""
@@ -95,16 +105,3 @@ def folded(terms: csr_matrix) -> NDArray[np.float16]:
     rows = np.repeat(np.arange(terms.shape[0]), np.diff(terms.indptr))
     flat = np.bincount(rows * FOLDED + terms.indices // step, terms.data * sign, minlength=terms.shape[0] * FOLDED)
     return np.asarray(flat.reshape(terms.shape[0], FOLDED).astype(np.float16))
-
-
-def _directions(differences: NDArray[np.floating], k: int) -> NDArray[np.float16]:
-    """The k leading right singular vectors of differences whose rare columns count for more, signs fixed."""
-    matrix = differences.astype(np.float32)  # (n, columns)
-    seen = np.count_nonzero(matrix, axis=0)
-    rarity = (np.log((1 + len(matrix)) / (1 + seen)) + 1) / np.log(2 + len(matrix))
-    matrix *= rarity.astype(np.float32)
-    _, vectors = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))
-    leading = vectors[:, ::-1][:, :k]  # eigh sorts by rising eigenvalue
-    # an eigenvector has no sign of its own: its largest entry is made positive
-    leading = leading * np.sign(leading[np.argmax(np.abs(leading), axis=0), np.arange(leading.shape[1])])
-    return np.asarray((leading * rarity[:, None]).astype(np.float16))
