@@ -48,10 +48,6 @@ class Folder:
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` on success.
 
-    Args:
-        path: The final file.
-        overwrite: Whether an existing file may be replaced.
-
     Raises:
         ArtifactError: If the file exists and may not be replaced, or the disk refuses; nothing is left behind.
 
@@ -87,11 +83,8 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behind") -> Iterator[Path]:
     """Yield an empty folder beside `path`, and rename it to `path` on success.
 
-    An existing folder is replaced: call `check_free` first where that is not allowed.
-
-    Args:
-        path: The final folder.
-        on_failure: What the error says of the files on disk.
+    An existing folder is replaced: call `check_free` first where that is not allowed. `on_failure` is what the error
+    says of the files on disk.
 
     Raises:
         ArtifactError: If the disk refuses; the old folder, if there was one, is in place.
@@ -116,7 +109,18 @@ def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behin
         for file in filter(Path.is_file, part.rglob("*")):
             file.chmod(0o666 & ~mask)
             _sync(file)
-        _replace_folder(part, target)
+        if not target.exists():
+            part.replace(target)
+        else:
+            # a folder cannot be renamed over one that is not empty: the old one steps aside, and back on failure
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+            target.replace(old)
+            try:
+                part.replace(target)
+            except OSError:
+                old.replace(target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:  # safetensors wraps the errors of the disk
         raise ArtifactError(f"{target} could not be written: {error}; {on_failure}") from error
     finally:
@@ -136,7 +140,7 @@ def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = F
     """
     target = Path(path)
     try:
-        target.lstat()
+        target.lstat()  # a dangling link is in the way too
         exists = True
     except (FileNotFoundError, NotADirectoryError):
         exists = False
@@ -151,23 +155,20 @@ def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = F
         raise ArtifactError(f"{target} cannot be written: {above} is not a folder; name an output in a folder")
     if above is not None and not os.access(above, os.W_OK | os.X_OK):
         raise ArtifactError(f"{target} cannot be written: no permission for {above}; name an output elsewhere")
-    if target.is_dir() and overwrite and any(target.iterdir()) and not _may_be_judge(target):
-        raise ArtifactError(f"{target} is a folder that is not a judge; name another output")
-
-
-def _may_be_judge(folder: Path) -> bool:
-    """Whether a folder is a judge, or too damaged to decide; a model of another program is not."""
-    try:
-        config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, RecursionError):
-        return True
-    return isinstance(config, dict) and config.get("kind") == KIND
+    if target.is_dir() and overwrite and any(target.iterdir()):
+        try:
+            config = json.loads((target / CONFIG_NAME).read_text("utf-8"))
+            is_judge = isinstance(config, dict) and config.get("kind") == KIND
+        except FileNotFoundError:
+            is_judge = False
+        except (OSError, ValueError, RecursionError):  # a damaged judge may be replaced
+            is_judge = True
+        if not is_judge:
+            raise ArtifactError(f"{target} is a folder that is not a judge; name another output")
 
 
 def write_folder(
-    folder: str | Path, config: Mapping[str, Any], write: Callable[[Path], None], *, overwrite: bool = False
+    folder: str | Path, config: Mapping[str, object], write: Callable[[Path], None], *, overwrite: bool = False
 ) -> Folder:
     """Write a judge folder atomically.
 
@@ -193,7 +194,7 @@ def write_folder(
             allowed = ", ".join(sorted(SAFE_SUFFIXES))
             raise ArtifactError(f"{', '.join(unsafe)}: a judge folder holds only {allowed} files")
         digests.pop(CARD_NAME, None)  # the card is prose: editing it leaves the judge the same
-        whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
+        whole: dict[str, Any] = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
         whole["hash"] = _folder_hash(whole)
         text = json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         (part / CONFIG_NAME).write_text(text, "utf-8", "backslashreplace")
@@ -221,7 +222,7 @@ def read_folder(folder: str | Path) -> Folder:
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
         raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; copy or train the judge again")
     for name, digest in files.items():
-        if name != CARD_NAME:
+        if name != CARD_NAME:  # the card is prose, which may be edited
             _check_file(path, name, digest)
     if config.get("hash") != _folder_hash(config):
         raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; copy or train the judge again")
@@ -325,21 +326,6 @@ def _sync(path: Path) -> None:
     with path.open("rb") as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             os.fsync(file.fileno())
-
-
-def _replace_folder(part: Path, target: Path) -> None:
-    """Rename a finished folder over another; if that fails, the old one is restored."""
-    if not target.exists():
-        part.replace(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-    target.replace(old)
-    try:
-        part.replace(target)
-    except OSError:
-        old.replace(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -59,7 +59,7 @@ def test_predictions_count_in_a_leaderboard_as_votes_do() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "kind", "retry"),
     [
-        (errors.QueueFullError(3), 429, "busy", "3"),
+        (errors.QueueFullError(retry_after=3), 429, "busy", "3"),
         (errors.RequestTimeoutError(), 504, "timeout", None),
         (errors.WorkerLostError(), 503, "worker_lost", "1"),
         (errors.UnscoredError({1: "too long"}), 422, "unscored", None),

@@ -22,7 +22,7 @@ def in_loop(test: Callable[[], None]) -> Callable[[], None]:
 
 
 def requested(rows: int = 1, tokens: int = 10, since: float = 0.0) -> list[QueuedRow]:
-    request = PendingRequest("it", rows)
+    request = PendingRequest(rows)
     return [QueuedRow(request, place, b"", tokens, since) for place in range(rows)]
 
 
@@ -103,7 +103,7 @@ def test_short_rows_alone_do_not_tell_how_long_others_wait() -> None:
 
 def test_a_request_is_answered_when_its_last_row_is() -> None:
     async def ask() -> None:
-        request = PendingRequest("it", 2)
+        request = PendingRequest(2)
         request.answer(1, {"p": 1})
         assert not request.is_over
         request.answer(0, {"p": 0})
@@ -114,10 +114,10 @@ def test_a_request_is_answered_when_its_last_row_is() -> None:
 
 def test_rows_that_cannot_be_scored_fail_their_own_request_with_every_reason() -> None:
     async def ask() -> None:
-        request = PendingRequest("it", 3)
-        request.refuse(2, "too long")
+        request = PendingRequest(3)
+        request.answer(2, {"unscored": "too long"})
         request.answer(1, {})
-        request.refuse(0, "too odd")
+        request.answer(0, {"unscored": "too odd"})
         with pytest.raises(UnscoredError) as error:
             await request.done
         assert error.value.rows == {0: "too odd", 2: "too long"}

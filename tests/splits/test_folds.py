@@ -19,7 +19,7 @@ from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import ConfigError, DataError
 from votecast.splits import TRAIN_ONLY, Folds, FoldSettings, folds_from_table, make_folds
-from votecast.splits.assign import balanced_folds
+from votecast.splits.folds import balanced_folds
 
 NAMES = ("a", "b", "tie")
 

@@ -16,11 +16,7 @@ from votecast.errors import MissingExtraError
 
 
 def env(*, output: Output = Output()) -> None:
-    """Show versions, machine and settings for a bug report.
-
-    Args:
-        output: Where results go.
-    """
+    """Show versions, machine and settings for a bug report."""
     output.check(settings=False)
     found = describe_environment()
     if output.write(found):

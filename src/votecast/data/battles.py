@@ -6,7 +6,7 @@ Readers return it, and judges, splits, metrics and reports take it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -51,6 +51,9 @@ class Battles:
         table: Table whose first columns are those of `SCHEMA`, in that order.
         report: What the reader found and repaired, where the battles come from a file.
 
+    Attributes:
+        known: Values for every row, such as hashes, that are computed once for this table.
+
     Raises:
         DataError: If the columns of the table are not those of the schema.
 
@@ -67,7 +70,7 @@ class Battles:
             table = _conform(table)
         self.table = table
         self.report = report
-        self._known: dict[str, list[str]] = {}
+        self.known: dict[str, list[str]] = {}
 
     def __reduce__(self) -> tuple[type[Battles], tuple[pa.Table, ReadReport | None]]:
         return Battles, (self.table, self.report)  # what was computed from the rows stays behind
@@ -97,11 +100,9 @@ class Battles:
     def __getitem__(self, key: int | slice) -> Battle | Battles:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
-            return (
-                Battles(self.table.slice(start, max(0, stop - start)))
-                if step == 1
-                else self.take(range(start, stop, step))
-            )
+            if step != 1:
+                return self.take(range(start, stop, step))
+            return Battles(self.table.slice(start, max(0, stop - start)))
         row = self.table.slice(key if key >= 0 else len(self) + key, 1).select(SCHEMA.names).to_pylist()
         if not row:
             raise IndexError(f"row {key} of {len(self)} battles")
@@ -152,13 +153,13 @@ class Battles:
         known = pc.or_(pc.is_valid(self.column("winner")), pc.is_valid(self.column("probabilities")))
         return np.asarray(known.to_numpy(), dtype=bool)
 
-    def targets(self) -> Probabilities:
+    def targets(self, *, required: bool = True) -> Probabilities:
         """Return the votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
 
         Raises:
-            DataError: If a row has neither.
+            DataError: If a row has neither; such rows are zeros unless votes are `required`.
         """
-        if not self.labelled.all():
+        if required and not self.labelled.all():
             first = int(np.argmin(self.labelled))
             raise DataError(
                 f"row {first + 1} (id {self.ids[first]!r}) has no vote ({int((~self.labelled).sum())} rows in all); "
@@ -183,24 +184,11 @@ class Battles:
 
     def content_hashes(self) -> list[str]:
         """Hash prompt and both answers of every row: the key, beside the id, of out-of-fold rows."""
-
-        def _hash_contents(battles: Battles) -> list[str]:
-            columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
+        if "content" not in self.known:
+            columns = [self.column(name).to_pylist() for name in TEXT_COLUMNS]
             texts = (repr(row).encode("utf-8", "backslashreplace") for row in zip(*columns, strict=True))
-            return [hashlib.sha256(text).hexdigest()[:32] for text in texts]
-
-        return self.remembered("content", _hash_contents)
-
-    def remembered(self, key: str, compute: Callable[[Battles], list[str]]) -> list[str]:
-        """Return a value for every row that is computed once for this table.
-
-        Args:
-            key: Name of the value.
-            compute: Computes it at the first call.
-        """
-        if key not in self._known:
-            self._known[key] = compute(self)
-        return self._known[key]
+            self.known["content"] = [hashlib.sha256(text).hexdigest()[:32] for text in texts]
+        return self.known["content"]
 
 
 def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 from numpy.typing import NDArray
 
 from votecast.data.battles import TURNS
-from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE
+from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE, read_json
 
 _OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
@@ -50,13 +49,7 @@ class ParsedCells:
 
 
 def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
-    r"""Read cells that hold JSON lists of strings and nulls.
-
-    Args:
-        cells: Array of type large_string without nulls.
-
-    Returns:
-        The lists, with what was refused and what was repaired.
+    r"""Read cells of type large_string, none of them null, that hold JSON lists of strings and nulls.
 
     Example:
         >>> found = parse_cells(pa.array(['["a", null]', '["\\ud83d"]', "[1]"], pa.large_string()))
@@ -83,10 +76,9 @@ def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
 
 
 def load_json(text: str) -> tuple[object, set[str]]:
-    """Decode one JSON text, bare control characters inside strings allowed; lone surrogates are left to `mend`.
+    """Decode one JSON text, bare control characters inside strings allowed; also return the kinds of repair.
 
-    Returns:
-        The value, and the kinds of repair that were made.
+    Lone surrogates are left to `mend`.
 
     Raises:
         CellError: If it is not JSON, nested too deeply, or holds a number too long to read.
@@ -104,12 +96,7 @@ def load_json(text: str) -> tuple[object, set[str]]:
 
 
 def mend(text: str, repairs: set[str]) -> str:
-    r"""Replace surrogates without a partner by U+FFFD, and note it.
-
-    Example:
-        >>> mend("a\ud83d", kinds := set()), kinds
-        ('a�', {'lone surrogate replaced by U+FFFD'})
-    """
+    r"""Replace surrogates without a partner by U+FFFD, and note it."""
     if text.isascii() or not SURROGATE.search(text):
         return text
     repairs.add(LONE_SURROGATE)
@@ -117,10 +104,7 @@ def mend(text: str, repairs: set[str]) -> str:
 
 
 def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
-    """Decode one cell with Python's `json`.
-
-    Returns:
-        Its turns, and the kinds of repair that were made.
+    """Decode one cell with Python's `json`; also return the kinds of repair that were made.
 
     Raises:
         CellError: If it is not a JSON list of strings and nulls.
@@ -137,7 +121,7 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
     Args:
         value: The turns.
         repairs: Receives the kinds of repair that were made.
-        allowed: What to say is allowed.
+        allowed: What is allowed, for the message.
         where: Where the turns are, as in " of candidate 3".
 
     Raises:
@@ -150,12 +134,7 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
 
 
 def json_cell(turns: Sequence[str | None]) -> str:
-    r"""Encode a list of turns as the contest does: compact ASCII JSON whose slashes are escaped.
-
-    Example:
-        >>> print(json_cell(["1/2 \U0001f600", None]))
-        ["1\/2 \ud83d\ude00",null]
-    """
+    r"""Encode a list of turns as the contest does: compact ASCII JSON whose slashes are escaped."""
     return json.dumps(list(turns), separators=(",", ":")).replace("/", "\\/")
 
 
@@ -185,12 +164,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
     if start == stop or size > _LARGEST_BLOCK or not np.frombuffer(lines, np.uint8)[first : first + size].all():
         return None  # Arrow's reader takes a bare NUL for the end of its input
     try:
-        table = pj.read_json(
-            pa.BufferReader(lines.slice(first, size)),
-            read_options=pj.ReadOptions(use_threads=False, block_size=size + 1),
-            parse_options=pj.ParseOptions(explicit_schema=_LINES, unexpected_field_behavior="error"),
-            memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
-        )
+        table = read_json(lines.slice(first, size), _LINES, "error")
     except pa.ArrowException:
         return None
     column = table.column("c")

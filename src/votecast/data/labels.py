@@ -86,12 +86,7 @@ def read_one_hot(batch: RowBatch) -> pa.Array:
 
 
 def read_probabilities(batch: RowBatch, name: str = "probabilities") -> pa.Array:
-    """Read a column of soft labels, null where there is none.
-
-    Args:
-        batch: The batch; a value that is not three probabilities is a fault.
-        name: The column: lists in class order, objects, or either of them as JSON text.
-    """
+    """Read a column of soft labels: lists in class order, objects, or either as JSON text; others are a fault."""
     soft: list[list[float] | None] = []
     for position, value in enumerate(batch.values(name)):
         value = batch.decoded(position, name, value)

@@ -137,14 +137,11 @@ class VoteReader:
             head, raw = _take_head(raw_batches)
             source = self._find_format(stream, head)
             del head
-
-            def _convert(batch: RowBatch) -> Battles:
-                return self._convert(batch, source, checks, release=not is_large)
-
+            convert = functools.partial(self._convert, source=source, checks=checks, release=not is_large)
             # `map` releases each batch when it is converted; a generator expression would hold it.
             is_csv = stream.container in ("csv", "tsv")
             batches: Iterator[RowBatch] = map(functools.partial(RowBatch, empty_is_missing=is_csv), raw)
-            for battles in map(_convert, _parse_ahead(batches, source) if is_large else batches):
+            for battles in map(convert, _parse_ahead(batches, source) if is_large else batches):
                 if sample is not None:
                     battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
                 if self._limit is not None:
@@ -159,10 +156,7 @@ class VoteReader:
 
     @property
     def expected_rows(self) -> int | None:
-        """About how many rows this reader will yield, once it has begun; None for a pipe.
-
-        It follows from the share of the bytes that is read by now, so that a progress bar needs no second pass.
-        """
+        """About how many rows this reader will yield, once it has begun; None for a pipe."""
         rows = self._stream.expected_rows if self._stream is not None else None
         return None if rows is None else round(min(rows * (self._sample or 1), self._limit or rows))
 
@@ -223,11 +217,7 @@ class VoteReader:
 
 
 def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:
-    """Read a file of votes in parts; memory stays flat whatever its length.
-
-    Args:
-        path: The file, or "-" for standard input.
-        options: As of `VoteReader`.
+    """Read a file of votes ("-" is standard input) in parts, with the options of `VoteReader`.
 
     Raises:
         DataError: If the file or a row cannot be read; the message names the place.
@@ -236,11 +226,7 @@ def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:
 
 
 def read_votes(path: str | Path, **options: Any) -> Battles:
-    """Read a whole file of votes.
-
-    Args:
-        path: The file, or "-" for standard input.
-        options: As of `VoteReader`.
+    """Read a whole file of votes ("-" is standard input), with the options of `VoteReader`.
 
     Returns:
         The battles, with what was found and repaired in `.report`.

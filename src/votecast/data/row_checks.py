@@ -80,15 +80,7 @@ class ReadReport:
 
 
 class IdIndex:
-    """The ids seen so far, as sorted 64-bit hashes with the row of each: 16 bytes a row.
-
-    Example:
-        >>> index = IdIndex()
-        >>> index.repeated(["x", "y", "x"], np.array([1, 2, 3]))
-        {2: 1}
-        >>> index.repeated(["y"], np.array([4]))
-        {0: 2}
-    """
+    """The ids seen so far, as sorted 64-bit hashes with the row of each: 16 bytes a row."""
 
     def __init__(self) -> None:
         self._runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []

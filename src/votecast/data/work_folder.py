@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from votecast.artifacts import atomic_file
-from votecast.config.launch import Launch, current_launch
+from votecast.config.launch import current_launch
 from votecast.errors import ArtifactError, ConfigError
 
 RUN, LOCK, LAUNCH = "run.json", "lock", "launch.json"
@@ -23,12 +23,7 @@ _SHOWN_DIFFERENCES = 6
 
 
 def work_folder(out: str | Path) -> Path:
-    """Return the folder for the partial output of a run.
-
-    Example:
-        >>> work_folder("judges/deberta").name
-        '.deberta.work'
-    """
+    """Return the folder for the partial output of a run: `.deberta.work` beside `deberta`."""
     out = Path(out)
     return out.parent / f".{out.name}.work"
 
@@ -57,7 +52,11 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
         )
     with _locked(folder):
         if not resume or not _has_parts(folder):
-            _empty(folder)
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
         try:
             yield folder
         except BaseException as error:
@@ -80,19 +79,23 @@ def begin_work(folder: Path, identity: Mapping[str, object]) -> None:
         identity: JSON-able: everything the result depends on.
 
     Raises:
-        ConfigError: If the partial output is of another recipe, other data or other versions; the message lists the
-            differences.
-        ArtifactError: If the disk refuses.
+        ConfigError: If the partial output is of another recipe, other data or other versions; it lists the differences.
     """
     launch = current_launch()
-    if not launch.is_main:
-        _await_main(folder, launch)
+    until = time.monotonic() + _WAIT_SECONDS
+    # The other processes of this launch wait until the main one has checked the folder.
+    while not launch.is_main and _read_json(folder / LAUNCH) != {"token": launch.token}:
+        if time.monotonic() > until:
+            raise ArtifactError(f"process {launch.rank} has waited {_WAIT_SECONDS:g} s for the main one in {folder}")
+        time.sleep(0.1)
     ours = json.loads(json.dumps(identity))
     found = _read_json(folder / RUN)
     if found is not None and found != ours:
+        lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
+        more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
         raise ConfigError(
-            f"the partial output in {folder} is of another recipe or other data: {_differences(found, ours)}; "
-            "drop --resume and pass --overwrite to start over"
+            f"the partial output in {folder} is of another recipe or other data: "
+            f"{', '.join(lines[:_SHOWN_DIFFERENCES])}{more}; drop --resume and pass --overwrite to start over"
         )
     if launch.is_main:
         _write_json(folder / RUN, ours)
@@ -128,23 +131,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
-
-
-def _await_main(folder: Path, launch: Launch) -> None:
-    """Wait until the main process of this launch has checked the folder."""
-    until = time.monotonic() + _WAIT_SECONDS
-    while _read_json(folder / LAUNCH) != {"token": launch.token}:
-        if time.monotonic() > until:
-            raise ArtifactError(f"process {launch.rank} has waited {_WAIT_SECONDS:g} s for the main one in {folder}")
-        time.sleep(0.1)
-
-
 def _read_json(path: Path) -> object:
     try:
         return json.loads(path.read_text("utf-8"))
@@ -157,12 +143,6 @@ def _read_json(path: Path) -> object:
 def _write_json(path: Path, values: Mapping[str, object]) -> None:
     with atomic_file(path, overwrite=True) as part:
         part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
-
-
-def _differences(found: object, ours: object) -> str:
-    lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
-    more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
-    return ", ".join(lines[:_SHOWN_DIFFERENCES]) + more
 
 
 def _compare(name: str, found: object, ours: object) -> Iterator[tuple[str, object, object]]:

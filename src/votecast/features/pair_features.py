@@ -24,6 +24,7 @@ from votecast.features.words import distinct_terms, find_sentences, find_words, 
 
 LIMIT = 32_768
 """Characters of a turn that are read; its length is always known in full."""
+# As arrays, a text takes tens of bytes a character, in every thread: chunks bound the memory.
 _CHUNK_BYTES = 1_000_000
 _PROMPT = (
     "chars", "words", "turns", "questions", "digit_share", "markup_share", "lines", "code_blocks", "formulas",

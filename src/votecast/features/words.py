@@ -149,6 +149,7 @@ def _powers(base: int, size: int) -> Hashes:
 
 def distinct_terms(hashes: Hashes, owner: Ints) -> DistinctTerms:
     """Find the distinct hashes of each text, shortened to 40 bits, in order of text and hash."""
+    # Text and hash in one key: a single sort orders both, and a chunk has far fewer than 2^24 texts.
     keys = np.sort((owner.astype(np.uint64) << np.uint64(40)) | (hashes >> np.uint64(24)))
     place = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: keys.size])
     once = keys[place]

@@ -153,7 +153,7 @@ def fit_rule(
     popular prompt has.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         votes: Battles, a frame or a list of dicts, every row with a vote or a soft label; not on prompts the judge was
             trained on.
         error: Allowed share of wrong decisions among the decided, above 0 and below 1.

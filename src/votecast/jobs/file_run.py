@@ -24,7 +24,7 @@ from votecast.data.row_checks import ReadReport
 from votecast.data.work_folder import hold_work_folder
 from votecast.errors import ArtifactError
 from votecast.jobs.shards import SHARD_ROWS, Shards, fingerprint, in_shards
-from votecast.judges.predict_batch import Shard, Truncations, add_truncations, write_unscored
+from votecast.judges.predict_batch import Shard, Truncations, add_truncations
 from votecast.types import no_progress
 
 ROWS_DIGEST = "rows_sha256"
@@ -88,12 +88,8 @@ class FileRun(ABC, Generic[Batch]):
         self.rows_digest = hashlib.sha256()
 
     @abstractmethod
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return what the output records of its run, if it is whole and of the same call; else None."""
-
-    @abstractmethod
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Restore the results from what a finished output records."""
+    def restore(self) -> str | None:
+        """Restore the results from a finished output of the same call; return the hash of its rows, else None."""
 
     @abstractmethod
     def read(self, *, overwrite: bool) -> tuple[CountedReader, Iterable[Batch]]:
@@ -109,14 +105,11 @@ class FileRun(ABC, Generic[Batch]):
 
     @abstractmethod
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the output, and its settings file if it has one, from all shards."""
+        """Write the output, its settings and the list of unscored rows, or raise if too many are unscored."""
 
     def keep(self, batch: Batch, shard: Shard, before: int) -> None:  # noqa: ARG002 - subclasses look at them
         """Account for the results of a batch."""
         self.truncations = add_truncations(self.truncations, shard.cut)
-
-    def check_unscored(self) -> None:
-        """Refuse to write an output where too many rows have no result."""
 
     def run(self, *, resume: bool, overwrite: bool) -> ReadReport:
         """Make the output, or check that a finished one is of the same rows.
@@ -132,21 +125,19 @@ class FileRun(ABC, Generic[Batch]):
             ArtifactError: If an output or partial output is in the way, or is of other rows.
             ConfigError: If the partial output is of another call.
         """
-        recorded = self.recorded() if resume and not overwrite else None
-        check_free(self.out, overwrite=overwrite or recorded is not None)
+        finished = self.restore() if resume and not overwrite else None
+        check_free(self.out, overwrite=overwrite or finished is not None)
         with hold_work_folder(self.out, resume=resume, overwrite=overwrite) as folder:
             shards = Shards(folder, self.key, self.identity, rows=self.shard_rows)
             # an earlier run of this call may have written the quarantine file already
-            again = self._may_replace_quarantine or recorded is not None or shards.is_resumed
+            again = self._may_replace_quarantine or finished is not None or shards.is_resumed
             reader, batches = self.read(overwrite=again)
-            if recorded is not None:
-                self._check_recorded(batches, recorded)
+            if finished is not None:
+                self._check_rows(batches, finished)
                 return reader.report
             try:
                 fingerprints = self._compute_batches(reader, batches, shards)
                 shards.check_end(len(fingerprints))
-                self.check_unscored()
-                write_unscored(self.out, self.unscored)
                 self.write(shards.all(fingerprints), overwrite=overwrite)
             except BaseException:
                 shards.flush()
@@ -175,13 +166,12 @@ class FileRun(ABC, Generic[Batch]):
             del batch, shard  # free the memory before the next rows are read
         return fingerprints
 
-    def _check_recorded(self, batches: Iterable[Batch], recorded: Mapping[str, Any]) -> None:
+    def _check_rows(self, batches: Iterable[Batch], finished: str) -> None:
         for batch in batches:
             self.fingerprint(batch)
             self.rows += len(batch)
         self.reused = self.rows
-        self.restore(recorded)
-        if recorded.get(ROWS_DIGEST) != self.rows_digest.hexdigest():
+        if finished != self.rows_digest.hexdigest():
             raise ArtifactError(
                 f"{self.out} is complete but was made from other rows than {self.source} has now; pass --overwrite to "
                 "replace it, or name another output"

@@ -106,27 +106,24 @@ class PartsFolder:
             raise
         self._remove_work()
 
-    def begin(self, identity: Mapping[str, Any]) -> None:
+    def begin(self, identity: Mapping[str, object], sizes: Mapping[str, int]) -> None:
         """Record what the run depends on, or check it against what the folder holds.
 
         Args:
-            identity: votecast (its version), judge, settings, and inputs (name -> bytes), JSON-able.
+            identity: votecast (its version), judge and settings, JSON-able.
+            sizes: Bytes of each input, by name.
 
         Raises:
             ConfigError: If they differ; the message lists the differences.
         """
         manifest = self.manifest()
         if manifest is not None:
-            sizes = {each["path"]: each["bytes"] for each in manifest["inputs"]}
-            self._keep(
-                RUN, {name: manifest.get(name) for name in ("votecast", "judge", "settings")} | {"inputs": sizes}
-            )
-        theirs, ours = (self._record(RUN) or {}).get("inputs"), identity["inputs"]
-        if isinstance(theirs, dict) and theirs.keys() != ours.keys():
-            changes = {
-                "missing from the inputs": theirs.keys() - ours.keys(),
-                "new among the inputs": ours.keys() - theirs,
-            }
+            inputs = {each["path"]: each["bytes"] for each in manifest["inputs"]}
+            self._keep(RUN, {name: manifest.get(name) for name in identity} | {"inputs": inputs})
+        theirs = (self._record(RUN) or {}).get("inputs")
+        if isinstance(theirs, dict) and theirs.keys() != sizes.keys():
+            gone, new = theirs.keys() - sizes.keys(), sizes.keys() - theirs.keys()
+            changes = {"missing from the inputs": gone, "new among the inputs": new}
             named = [
                 f"{min(names)}{f' and {len(names) - 1} more are' if len(names) > 1 else ' is'} {what}"
                 for what, names in changes.items()
@@ -136,6 +133,7 @@ class PartsFolder:
                 f"{' and '.join(named)} of the run in {self.place}; --resume needs the original inputs, --overwrite "
                 "without --resume starts over"
             )
+        identity = {**identity, "inputs": sizes}
         if self.work.path is not None:
             begin_work(self.work.path, identity)
             return

@@ -29,7 +29,8 @@ from votecast.judges.predict_batch import (
 )
 from votecast.types import Judge
 
-_CUT, _UNSCORED = "cut", "unscored"
+_RESULTS = {ROWS_DIGEST, "cut", "unscored"}
+"""What the settings file records beside the settings of the call."""
 
 
 def predict_file(
@@ -52,7 +53,7 @@ def predict_file(
     same bytes as an undisturbed one, on standard input too, as long as the same rows are piped in again.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         source: File of battles; votes in it are ignored.
         out: File of predictions; its suffix chooses the container.
         format: votecast (`id, p_a, p_b, p_tie`), lmsys or wsdm (a submission).
@@ -124,15 +125,13 @@ class PredictRun(BattlesRun):
             "reused": self.reused,
         }
 
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return the settings of a finished output of the same call."""
+    def restore(self) -> str | None:
+        """Restore the truncations from a finished output of the same call."""
         found = read_side_file(self.out, cite(self.judge))
-        made_with = {name: value for name, value in found.items() if name not in (ROWS_DIGEST, _CUT, _UNSCORED)}
-        return found if made_with == self.settings else None
-
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Restore the truncations."""
-        self.cut = recorded.get(_CUT)
+        if {name: value for name, value in found.items() if name not in _RESULTS} != self.settings:
+            return None
+        self.cut = found.get("cut")
+        return str(found.get(ROWS_DIGEST))
 
     def compute(self, batch: Battles, before: int) -> Shard:
         """Predict a shard and list its unscored rows."""
@@ -141,22 +140,19 @@ class PredictRun(BattlesRun):
         self.unscored += [{"id": ids[row], "row": before + row + 1, "reason": why} for row, why in reasons.items()]
         return shard
 
-    def check_unscored(self) -> None:
-        """Raise if rows have no prediction and are not to get the prior."""
-        if self.unscored and not self.fills:
-            raise JudgeError(
-                f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); "
-                f"{write_unscored(self.out, self.unscored)} lists them. Pass --resume to try them again, or --resume "
-                "--unscored prior to give them the class prior"
-            )
-
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the predictions, unscored rows with the prior."""
+        """Write the predictions, unscored rows with the prior; raise if these are not to get it."""
+        listed = write_unscored(self.out, self.unscored)
+        if listed is not None and not self.fills:
+            raise JudgeError(
+                f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); {listed} "
+                "lists them. Pass --resume to try them again, or --resume --unscored prior to give them the class prior"
+            )
         self.cut = truncation_shares(self.truncations)
-        settings = self.settings | {ROWS_DIGEST: self.rows_digest.hexdigest(), _CUT: self.cut}
+        settings = self.settings | {ROWS_DIGEST: self.rows_digest.hexdigest(), "cut": self.cut}
         prior = class_prior(self.judge) if self.unscored else None  # (3,)
         if prior is not None:
-            settings[_UNSCORED] = {"rows": len(self.unscored), "given": prior.tolist()}
+            settings["unscored"] = {"rows": len(self.unscored), "given": prior.tolist()}
         with self.writer(overwrite=overwrite, settings=settings) as writer:
             for shard in shards:
                 p = shard.probabilities

@@ -68,7 +68,7 @@ def predict_folder(
     the same bytes as one of an undisturbed run.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         inputs: Files, globs, folders and URLs that pyarrow's filesystems reach; votes in them are ignored. They are
             read in the order given, and within a glob or folder by name.
         out: The folder, or its URL.
@@ -112,7 +112,7 @@ def predict_folder(
         check_columns(job, found)
     with folder.hold(resume=resume, overwrite=overwrite):
         sizes = {each.name: each.size for each in found}
-        folder.begin({"votecast": __version__, "judge": job.judge, "settings": job.settings, "inputs": sizes})
+        folder.begin({"votecast": __version__, "judge": job.judge, "settings": job.settings}, sizes)
         parts, read = _load_finished(job, found, folder)
         reused = sum(part.rows for part in parts.values())
         pending = []

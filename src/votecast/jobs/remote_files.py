@@ -198,7 +198,7 @@ def refuse_secrets(given: str) -> None:
     Raises:
         ConfigError: If it does; the message does not repeat it.
     """
-    if is_url(given) and _SECRET.search(given):
+    if "://" in given and _SECRET.search(given):
         raise ConfigError(
             f"the URL {given.partition('://')[0]}://... holds a password or key, and URLs are written to manifests and "
             "messages; give secrets in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "

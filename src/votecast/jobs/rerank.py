@@ -25,6 +25,7 @@ from votecast.judges.predict_batch import (
     set_inference,
     truncation_shares,
     unscored_path,
+    write_unscored,
 )
 from votecast.judges.rank_candidates import (
     GROUP,
@@ -39,16 +40,14 @@ from votecast.types import Judge
 Top = int | str | None
 """How many of the best candidates to list: a number, "all", or None for none."""
 
-_CUT = "cut"
 
-
-def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
+def rerank(judge: Judge, rows: Iterable[Mapping[str, object]]) -> list[Ranking]:
     """Rank the candidate responses of prompts by predictions for all their pairs.
 
     The result does not depend on the order of the candidates.
 
     Args:
-        judge: Any judge; one with position bias predicts both orders.
+        judge: The judge; one with position bias predicts both orders.
         rows: Each with `prompt` (a text, a list of turns, or messages), `candidates` (a list of such responses) and
             optionally `id`.
 
@@ -96,7 +95,7 @@ def rerank_file(
     call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         source: File of prompts with candidates, as `CandidateReader` takes it.
         out: File of rankings: id, prompt, best, index (of the best, from 0), scores (see `Ranking`), judge. Its suffix
             chooses the container.
@@ -165,15 +164,13 @@ class _RerankRun(FileRun[list[Candidates]]):
         self.candidates = self.pairs = self.unranked = 0
         self.cut: object = None
 
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return the settings of a finished output of the same call."""
+    def restore(self) -> str | None:
+        """Restore the counts from a finished output of the same call."""
         found = read_side_file(self.out, cite(self.judge))
-        made_with = {name: found.get(name) for name in self.settings}
-        return found if ROWS_DIGEST in found and made_with == self.settings else None
-
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Restore the counts."""
-        self.pairs, self.unranked, self.cut = int(recorded["pairs"]), int(recorded["unranked"]), recorded[_CUT]
+        if ROWS_DIGEST not in found or {name: found.get(name) for name in self.settings} != self.settings:
+            return None
+        self.pairs, self.unranked, self.cut = int(found["pairs"]), int(found["unranked"]), found["cut"]
+        return str(found[ROWS_DIGEST])
 
     def read(self, *, overwrite: bool) -> tuple[CandidateReader, Iterable[list[Candidates]]]:
         """Open the prompts with candidates, in groups; a new run has no rankings yet."""
@@ -209,17 +206,15 @@ class _RerankRun(FileRun[list[Candidates]]):
                 else:
                     file.write(as_json(self._line(row, ranking)) + "\n")
 
-    def check_unscored(self) -> None:
-        """Refuse an output where no row can be ranked."""
+    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:  # noqa: ARG002 - the lines hold all of them
+        """Write the rankings in the container of the output; raise if no row can be ranked."""
         self.unranked = len(self.unscored)
         if self.unranked and self.unranked == self.rows:
             raise JudgeError(f"none of the {self.rows:,} rows can be ranked; the first: {self.unscored[0]['reason']}")
-
-    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:  # noqa: ARG002 - the lines hold all of them
-        """Write the rankings in the container of the output."""
+        write_unscored(self.out, self.unscored)
         self.cut = truncation_shares(self.truncations)
         counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": self.unranked}
-        digest = {ROWS_DIGEST: self.rows_digest.hexdigest(), _CUT: self.cut}
+        digest = {ROWS_DIGEST: self.rows_digest.hexdigest(), "cut": self.cut}
         rows, settings = self.rows - self.unranked, self.settings | digest | counts
         check_free(self.out, overwrite=overwrite)
         write_rankings(self.lines, self.out, self.kinds, judge=cite(self.judge), metadata=settings, rows=rows)

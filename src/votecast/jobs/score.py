@@ -23,7 +23,7 @@ from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import ROWS_DIGEST, BattlesRun, RowProgress, json_values
 from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.load import RECIPE, load_judge
-from votecast.judges.predict_batch import Shard, add_truncations, truncation_shares, unscored_path
+from votecast.judges.predict_batch import Shard, add_truncations, truncation_shares, unscored_path, write_unscored
 from votecast.judges.recipe import load_recipe
 from votecast.models.registry import family
 
@@ -169,20 +169,19 @@ class _ScoreRun(BattlesRun):
         key = hashlib.sha256(json.dumps(self.depends_on, sort_keys=True, default=str).encode()).hexdigest()
         identity = {"model": key, "shard_rows": SHARD_ROWS}
         super().__init__(source, out, reader, progress, key=key, identity=identity)
-        self.described: Mapping[str, Any] = {}
+        self.described: dict[str, Any] = {}
 
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return the description of a finished output of the same model."""
+    def restore(self) -> str | None:
+        """Restore the description from a finished output of the same model."""
         try:
             written = described_of(self.out) or {}
         except (DataError, OSError):
             return None
         about = json_values(self.about)
-        return written if {name: written.get(name) for name in about} == about else None
-
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Restore the description."""
-        self.described = recorded
+        if {name: written.get(name) for name in about} != about:
+            return None
+        self.described = written
+        return str(written.get(ROWS_DIGEST))
 
     def compute(self, batch: Battles, before: int) -> Shard:  # noqa: ARG002 - reasons are kept by their row in the batch
         """Score both responses of a shard."""
@@ -203,16 +202,14 @@ class _ScoreRun(BattlesRun):
             self.unscored.append({"id": shard.ids[int(row)], "row": before + int(row) + 1, "reason": reason})
         self.truncations = add_truncations(self.truncations, cut)
 
-    def check_unscored(self) -> None:
-        """Refuse an output where no row can be scored."""
+    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
+        """Write the scores with their description; raise if no row can be scored."""
         if self.unscored and len(self.unscored) == self.rows:
             raise DataError(
                 f"none of the {self.rows:,} rows of {self.source} can be scored; the first: "
                 f"{self.unscored[0]['reason']}"
             )
-
-    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the scores with their description."""
+        write_unscored(self.out, self.unscored)
         self.described = self.about | {
             "votecast": __version__,
             "scored": {"rows": self.rows - len(self.unscored), "unscored": len(self.unscored)},

@@ -70,7 +70,8 @@ class Shards:
         Raises:
             ArtifactError: If it is of other rows, or of another judge, or the disk refuses.
         """
-        self.flush()
+        if self._held is not None:
+            self.flush()
         try:
             head, _, payload = self._path(number).read_bytes().partition(b"\n")
             facts = json.loads(head)
@@ -129,11 +130,7 @@ class Shards:
             yield shard
 
     def check_end(self, count: int) -> None:
-        """Check that no shard of an earlier run lies beyond the last row of the input.
-
-        Raises:
-            ArtifactError: If there is one: an earlier input was longer.
-        """
+        """Raise if a shard of an earlier run lies beyond the last row of the input, which was longer then."""
         numbers = [int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit()]
         if beyond := [number for number in numbers if number >= count]:
             raise self._other_rows(min(beyond))

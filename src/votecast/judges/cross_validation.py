@@ -22,7 +22,6 @@ from votecast.calibration import Calibrator, make_calibrator
 from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.text_columns import known_targets
 from votecast.data.work_folder import begin_work
 from votecast.errors import ConfigError, DataError
 from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions, describe_votes
@@ -157,7 +156,7 @@ def sample_rows(battles: Battles, rows: int | None, *, seed: int) -> Rows:
     """
     if rows is None or rows >= len(battles):
         return np.arange(len(battles))
-    targets = known_targets(battles)  # (n, 3)
+    targets = battles.targets(required=False)  # (n, 3)
     label = np.where(targets.sum(axis=1) > 0, targets.argmax(axis=1), targets.shape[1])
     shuffled = np.random.default_rng(seed).permutation(len(label))
     order = shuffled[np.argsort(label[shuffled], kind="stable")]

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.answer_pairs import by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.formats.plain import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
 from votecast.data.row_checks import ReadReport
+from votecast.data.text_columns import by_appearance
 from votecast.errors import DataError
 from votecast.features.arena_style import STYLING, styling_gap
 from votecast.leaderboard.connectivity import join_names

@@ -76,14 +76,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Metric:
-    """A headline metric.
-
-    Args:
-        name: What it measures.
-        value: Count, number, or number with its interval.
-        note: What it compares with, such as "class prior 1.112".
-        percent: Whether it is a share and is shown in per cent.
-    """
+    """A headline metric, with a note on what it compares with, such as "class prior 1.112"."""
 
     name: str
     value: int | float | Figure

@@ -85,34 +85,15 @@ def _metrics(found: Found) -> list[Metric]:
 
 
 def summarise_votes(found: Found) -> Iterator[Remark]:
-    """Return findings about votes.
-
-    Args:
-        found: An exploration as a dict.
-    """
-    labels, rows, ties = found["labels"], found["rows"], found["labels"]["shares"]["tie"]
-    labelled, shares = labels["labelled"], labels["shares"]
-    if not labelled:
-        yield texts.remark("warning", "no_votes", rows=rows)
-    else:
-        yield texts.remark("note", "shares", labelled=labelled, rows=rows, **shares)
-        if labelled < FEW_VOTES:
-            yield texts.remark("warning", "few", labelled=labelled)
-        if absent := [name for name in ("a", "b") if shares[name] == 0]:
-            yield texts.remark("warning", "one_side", names=" or ".join(absent))
-        if ties == 0:
-            yield texts.remark("note", "no_ties")
-        elif ties < _RARE_TIES:
-            yield texts.remark("note", "rare_ties", tie=ties)
-    yield from _on_sides_and_lengths(found)
+    """Return findings about votes from an exploration as a dict."""
+    yield from _on_labels(found)
+    yield from _on_sides(found)
     yield from _on_prompts(found)
-    agreement, conflicts = found["duplicates"]["agreement"], found["duplicates"]["conflicting_pairs"]
-    if agreement["pairs"] >= _SEVERAL:
-        pairs = agreement["pairs"]
-        yield texts.remark("note", "agreement", rate=agreement["rate"], pairs=pairs, conflicts=conflicts)
+    if found["duplicates"]["agreement"]["pairs"] >= _SEVERAL:
+        yield texts.remark("note", "agreement", **found["duplicates"])
     damaged, empty = found["encoding"]["rows"], sum(found["empty"].values())
-    share = damaged / max(rows, 1)
     if damaged:
+        share = damaged / max(found["rows"], 1)
         level: Level = "warning" if share >= _DAMAGED else "note"
         yield texts.remark(level, "damaged", rows=_count_rows(damaged), share=share)
     if empty:
@@ -123,37 +104,48 @@ def summarise_votes(found: Found) -> Iterator[Remark]:
         yield texts.remark("note", "identical", rows=_count_rows(found["identical_answers"]))
 
 
-def _on_sides_and_lengths(found: Found) -> Iterator[Remark]:
+def _on_labels(found: Found) -> Iterator[Remark]:
+    labels = found["labels"]
+    if not labels["labelled"]:
+        yield texts.remark("warning", "no_votes", rows=found["rows"])
+        return
+    yield texts.remark("note", "shares", rows=found["rows"], **labels)
+    if labels["labelled"] < FEW_VOTES:
+        yield texts.remark("warning", "few", **labels)
+    if absent := [name for name in ("a", "b") if labels["shares"][name] == 0]:
+        yield texts.remark("warning", "one_side", names=" or ".join(absent))
+    if labels["shares"]["tie"] == 0:
+        yield texts.remark("note", "no_ties")
+    elif labels["shares"]["tie"] < _RARE_TIES:
+        yield texts.remark("note", "rare_ties", **labels["shares"])
+
+
+def _on_sides(found: Found) -> Iterator[Remark]:
     first, longer = found["position"], found["longer_wins"]
     if first["rate"] is not None:
-        values = {"rate": first["rate"], "of": first["of"]}
+        level: Level
+        level, key = "good", "sides_even"
         if first["low"] > 0.5 or first["high"] < 0.5:
-            is_large = abs(first["rate"] - 0.5) >= _UNEVEN
-            interval = interval_text(_figure(first), ".1%")
-            yield texts.remark("warning" if is_large else "note", "sides_uneven", interval=interval, **values)
+            level, key = "warning" if abs(first["rate"] - 0.5) >= _UNEVEN else "note", "sides_uneven"
         elif first["high"] - first["low"] > 2 * _UNEVEN:
-            yield texts.remark(
-                "note", "sides_unknown", interval=interval_text(_figure(first), ".1%", bare=True), **values
-            )
-        else:
-            yield texts.remark("good", "sides_even", interval=interval_text(_figure(first), ".1%"), **values)
+            level, key = "note", "sides_unknown"
+        interval = interval_text(_figure(first), ".1%", bare=key == "sides_unknown")
+        yield texts.remark(level, key, interval=interval, **first)
     if longer["rate"] is not None and not longer["low"] <= 0.5 <= longer["high"]:
         rate, low, high = _figure(longer)
         who, figure = ("longer", (rate, low, high)) if rate > 0.5 else ("shorter", (1 - rate, 1 - high, 1 - low))
-        interval, share = interval_text(figure, ".1%"), figure[0]
-        level: Level = "warning" if share >= _LONGER else "note"
-        yield texts.remark(level, "length", who=who, share=share, of=longer["of"], interval=interval)
+        level = "warning" if figure[0] >= _LONGER else "note"
+        interval = interval_text(figure, ".1%")
+        yield texts.remark(level, "length", who=who, share=figure[0], of=longer["of"], interval=interval)
 
 
 def _on_prompts(found: Found) -> Iterator[Remark]:
     prompts, rows = found["prompts"], found["rows"]
     if not rows or not prompts["clusters"]:
         return
-    heaviest = prompts["largest_cluster_rows"] / rows
-    if heaviest > _REPEATED:
+    if (heaviest := prompts["largest_cluster_rows"] / rows) > _REPEATED:
         yield texts.remark("warning", "one_prompt", share=heaviest)
-    if prompts["clusters"] < _FEW_PROMPTS * rows:
-        count = prompts["clusters"]
+    if (count := prompts["clusters"]) < _FEW_PROMPTS * rows:
         counted = f"{count:,} different prompts" if count != 1 else "one prompt"
         yield texts.remark("note", "few_prompts", rows=rows, prompts=counted)
 

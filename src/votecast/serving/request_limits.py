@@ -60,7 +60,7 @@ class InFlight:
 
 
 def check_media_type(headers: Headers) -> None:
-    """Refuse a body that is not declared as JSON.
+    """Check that a body is declared as JSON.
 
     Raises:
         RequestError: With status 415.
@@ -69,8 +69,6 @@ def check_media_type(headers: Headers) -> None:
         >>> check_media_type([(b"content-type", b"application/json; charset=utf-8")])
     """
     given = [value for name, value in headers if name == b"content-type"]
-    if given == [_JSON]:
-        return
     kind, _, rest = (given[0] if len(given) == 1 else b"").lower().partition(b";")
     charset = rest.replace(b" ", b"").replace(b'"', b"")
     if kind.strip() != _JSON or charset not in (b"", b"charset=utf-8", b"charset=utf8"):
@@ -92,24 +90,22 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
         ClientDisconnectedError: If the client has left before its end.
     """
     announced = next((int(value) for name, value in headers if name == b"content-length"), 0)
-    parts: list[bytes] = []
-    size, is_whole = 0, False
+    body, is_whole = bytearray(), False
     try:
         async with asyncio.timeout(seconds):
-            while not is_whole and max(announced, size) <= most:
+            while not is_whole and max(announced, len(body)) <= most:
                 message: Message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnectedError
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
+                body += message.get("body", b"")
                 is_whole = not message.get("more_body", False)
     except TimeoutError:
         text = f"the body was incomplete after {seconds:g} s; send it faster, or a shorter one"
         raise RequestError(text, status=408, type="slow_body", closes=True) from None
-    if max(announced, size) > most:
+    if max(announced, len(body)) > most:
         text = f"the body is longer than {most:,} bytes; send fewer or shorter texts at once"
         raise RequestError(text, status=413, type="too_large")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return bytes(body)
 
 
 async def run_while_connected(work: Coroutine[object, object, T], receive: Receive, seconds: float) -> T:
@@ -124,33 +120,17 @@ async def run_while_connected(work: Coroutine[object, object, T], receive: Recei
         ClientDisconnectedError: If the client has left.
         RequestTimeoutError: If the deadline has passed.
     """
-    this, has_left, is_over = asyncio.current_task(), False, False
-    assert this is not None
 
     async def wait_for_disconnect() -> None:
-        """Wait until the client has left."""
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    def cancel(watcher: asyncio.Task[None]) -> None:
-        """Cancel the work."""
-        nonlocal has_left
-        if not watcher.cancelled() and not is_over:
-            has_left = True
-            this.cancel()
-
-    watcher = asyncio.ensure_future(wait_for_disconnect())
-    watcher.add_done_callback(cancel)
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(wait_for_disconnect())
     try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError:
-        raise RequestTimeoutError from None
-    except asyncio.CancelledError:
-        if not has_left:
-            raise
-        this.uncancel()
-        raise ClientDisconnectedError from None
+        await asyncio.wait((working, watching), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnectedError if watching.done() else RequestTimeoutError
     finally:
-        is_over = True
-        watcher.cancel()
+        working.cancel()
+        watching.cancel()

@@ -1,4 +1,7 @@
-"""The queues of rows that wait for a worker, one for each judge, from which the pool takes batches."""
+"""The queues of rows that wait for a worker, one for each judge.
+
+`pool` puts the rows of requests into them and takes batches from them.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,13 @@ class PendingRequest:
     """The rows of one request, whose answers are returned together.
 
     Args:
-        judge: Name of the judge.
         rows: Number of battles.
     """
 
-    def __init__(self, judge: str, rows: int) -> None:
-        self.judge = judge
+    def __init__(self, rows: int) -> None:
         self.done: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
         self._answers: list[dict[str, Any]] = [{}] * rows
-        self._reasons: dict[int, str] = {}
-        self._open = rows
+        self._left = rows
 
     @property
     def is_over(self) -> bool:
@@ -39,28 +39,20 @@ class PendingRequest:
         return self.done.done()
 
     def answer(self, place: int, answer: dict[str, Any]) -> None:
-        """Set the answer of one row."""
+        """Set the answer of one row, which may be the reason why it cannot be scored (`unscored`)."""
         self._answers[place] = answer
-        self._close_row()
-
-    def refuse(self, place: int, reason: str) -> None:
-        """Note that the judge cannot score a row."""
-        self._reasons[place] = reason
-        self._close_row()
+        self._left -= 1
+        if self._left or self.is_over:
+            return
+        if reasons := {row: each["unscored"] for row, each in enumerate(self._answers) if "unscored" in each}:
+            self.done.set_exception(UnscoredError(reasons))
+        else:
+            self.done.set_result(self._answers)
 
     def fail(self, error: Exception) -> None:
         """Fail the whole request."""
-        if not self.done.done():
+        if not self.is_over:
             self.done.set_exception(error)
-
-    def _close_row(self) -> None:
-        self._open -= 1
-        if self._open or self.done.done():
-            return
-        if self._reasons:
-            self.done.set_exception(UnscoredError(dict(sorted(self._reasons.items()))))
-        else:
-            self.done.set_result(self._answers)
 
 
 @dataclass(eq=False, slots=True)

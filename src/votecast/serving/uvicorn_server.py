@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -19,12 +20,8 @@ from votecast.serving.middleware import with_security_headers
 from votecast.serving.request_errors import RequestError, error_response
 from votecast.serving.request_limits import InFlight
 
-LONGEST_HEAD: Final = 1 << 16
-"""Most bytes of a request line with its headers."""
-
-MOST_PIPELINED: Final = 100
-"""Most requests that a client may send ahead of their responses."""
-
+_LONGEST_HEAD: Final = 1 << 16  # bytes of a request line with its headers
+_MOST_PIPELINED: Final = 100  # requests that a client may send ahead of their responses
 _LAST_REQUESTS: Final = 0.5  # seconds in which idle connections may still bring a request that was under way
 _TICK: Final = 0.02
 
@@ -42,10 +39,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unparsed = 0 if self._is_parsed else self._unparsed + len(data)
         if self.transport.is_closing():
             return
-        if self._unparsed > LONGEST_HEAD:
-            message = f"the address and the headers are longer than {LONGEST_HEAD:,} bytes; send shorter ones"
+        if self._unparsed > _LONGEST_HEAD:
+            message = f"the address and the headers are longer than {_LONGEST_HEAD:,} bytes; send shorter ones"
             self._refuse(RequestError(message, status=431, type="head_too_large"))
-        elif len(self.pipeline) > MOST_PIPELINED:
+        elif len(self.pipeline) > _MOST_PIPELINED:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
@@ -59,7 +56,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse a malformed request as all errors are refused."""
+        """Return a JSON error for a malformed request."""
         del msg
         self._refuse(RequestError("malformed HTTP request; send one in HTTP/1.1", status=400, type="no_http"))
 
@@ -70,7 +67,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             response = error_response(error)
             headers = with_security_headers(response.raw_headers, closes=True)
             head = b"".join(b"%b: %b\r\n" % each for each in headers)
-            self.transport.write(STATUS_LINE[error.status] + head + b"\r\n" + bytes(response.body))
+            self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body))
         self.transport.close()
 
 
@@ -85,26 +82,32 @@ class GracefulServer(uvicorn.Server):
         in_flight: Counts the requests in flight.
         listener: The socket that listens.
         drain: Seconds that requests have to be finished.
+
+    Attributes:
+        ended_by: The second signal, if there was one.
+        unfinished: Requests that were not finished in time.
     """
 
     def __init__(self, config: uvicorn.Config, in_flight: InFlight, listener: socket.socket, drain: float) -> None:
         super().__init__(config)
         self._in_flight, self._listener, self._drain = in_flight, listener, drain
         self.ended_by: int | None = None
-        """The second signal, if there was one."""
         self.unfinished = 0
-        """Requests that were not finished in time."""
-
-    def on_signal(self, number: int) -> None:
-        """Stop, or end at once if already stopping."""
-        if self.should_exit:
-            self.force_exit, self.ended_by = True, number
-        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `votecast.serving.server`."""
+        """Handle signals while it serves; uvicorn would raise them again after a graceful shutdown."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
         yield
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        if self.should_exit:
+            self.force_exit, self.ended_by = True, number
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the accepted requests."""
@@ -120,7 +123,7 @@ class GracefulServer(uvicorn.Server):
         self.unfinished = self._in_flight.count
         for task in list(self.server_state.tasks):
             task.cancel()
-        if self.server_state.tasks and not self.force_exit:
+        if self.server_state.tasks and not self.force_exit:  # they still send that they were cancelled
             await asyncio.wait(list(self.server_state.tasks), timeout=1)
 
     async def _accept_backlog(self) -> None:
@@ -130,7 +133,7 @@ class GracefulServer(uvicorn.Server):
         with socket.socket(fileno=socket.dup(self._listener.fileno())) as listener:
             for server in self.servers:
                 server.close()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # BlockingIOError: no more
                 while True:
                     waiting.append(listener.accept()[0])
         for each in waiting:
@@ -139,9 +142,7 @@ class GracefulServer(uvicorn.Server):
                 await loop.connect_accepted_socket(self._new_protocol, each)
 
     def _new_protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state={}
-        )
+        return BoundedHttpProtocol(config=self.config, server_state=self.server_state, app_state={})
 
     async def _wait_for_connections(self, end: float) -> None:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -21,7 +21,7 @@ from votecast.client.service_responses import ServedJudge
 from votecast.config.machine import usable_cores
 from votecast.serving.request_queue import QueuedRow
 from votecast.serving.settings import ServiceSettings
-from votecast.serving.worker_messages import pack, pack_list, read_frame, unpack, write_frame
+from votecast.serving.worker_messages import frame, pack, pack_list, receive_message
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool
@@ -45,11 +45,13 @@ class Batch:
         judge: Name of the judge.
         rows: The rows.
         begun: When the worker got them, by the clock of the event loop.
+        deadline: The timer that kills a worker without an answer.
     """
 
     judge: str
     rows: list[QueuedRow]
     begun: float
+    deadline: asyncio.TimerHandle
 
     @property
     def tokens(self) -> int:
@@ -79,16 +81,13 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, threads: int) -> Self:
-        """Start a process, which waits for the names of the judges.
-
-        Args:
-            threads: Threads it computes with.
+        """Start a process that computes with so many threads and waits for the names of the judges.
 
         Raises:
             OSError: If the system has no room for a process.
         """
-        ours, theirs = socket.socketpair()
         limits = dict.fromkeys(_THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
+        ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = subprocess.Popen(
@@ -116,33 +115,14 @@ class WorkerProcess:
         """Process id."""
         return self.process.pid
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it runs."""
-        return self.process.poll() is None
-
-    async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield its messages until it is gone."""
-        while (body := await read_frame(self.reader)) is not None:
-            yield unpack(body)
-
-    def prepare(self, modules: Sequence[str]) -> None:
-        """Let it import what judges need, before it loads any."""
-        write_frame(self.writer, pack({"modules": list(modules)}))
-
-    def load(self, judges: Mapping[str, str], precision: str | None) -> None:
-        """Let it load judges.
-
-        Args:
-            judges: Name of each judge, and its folder or name.
-            precision: Precision of neural judges; None for that of each judge.
-        """
-        write_frame(self.writer, pack({"judges": dict(judges), "precision": precision}))
+    def send(self, **message: object) -> None:
+        """Send a message."""
+        self.writer.write(frame(pack(message)))
 
     def score(self, batch: Batch) -> None:
-        """Give it a batch."""
+        """Send a batch."""
         self.batch = batch
-        write_frame(self.writer, pack_list("rows", [row.body for row in batch.rows], judge=batch.judge))
+        self.writer.write(frame(pack_list("rows", [row.body for row in batch.rows], judge=batch.judge)))
 
     def kill(self) -> None:
         """Send SIGKILL."""
@@ -156,19 +136,6 @@ class WorkerProcess:
         return await asyncio.to_thread(self.process.wait)
 
 
-@dataclass(eq=False)
-class _Slot:
-    """A place for one worker.
-
-    Args:
-        misses: Workers in a row that died early or could not serve.
-        was_ready: Whether a worker was ever ready here.
-    """
-
-    misses: int = 0
-    was_ready: bool = False
-
-
 class WorkerGroup:
     """Workers that are started, watched and replaced.
 
@@ -176,15 +143,21 @@ class WorkerGroup:
         judges: Name of each judge, and its folder or name.
         settings: How many workers, and how they compute.
         pool: Gets the events of the workers.
+
+    Attributes:
+        ready: The workers that have loaded the judges.
+        facts: What the judges are, by name.
+        trouble: What is wrong with the workers, in one line; empty if nothing is.
     """
 
     def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, pool: Pool) -> None:
         self.ready: list[WorkerProcess] = []
         self.facts: dict[str, ServedJudge] = {}
-        self.trouble: str | None = None
+        self.trouble = ""
         self._judges, self._settings, self._pool = dict(judges), settings, pool
         self._threads = settings.threads or max(1, usable_cores() // settings.workers)
-        self._slots = [_Slot() for _ in range(settings.workers)]
+        self._deaths = [0] * settings.workers  # of each place: workers in a row that died early or could not serve
+        self._were_ready: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: set[asyncio.Task[int]] = set()
         self._refused: set[str] = set()
@@ -195,11 +168,11 @@ class WorkerGroup:
     @property
     def is_complete(self) -> bool:
         """Whether every worker has been ready once."""
-        return all(slot.was_ready for slot in self._slots)
+        return len(self._were_ready) == len(self._deaths)
 
     def start(self) -> None:
         """Start all workers; they load at the same time."""
-        self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+        self._tasks = [asyncio.create_task(self._keep_worker(place)) for place in range(len(self._deaths))]
 
     async def stop(self) -> None:
         """End all workers at once."""
@@ -215,24 +188,25 @@ class WorkerGroup:
         """Return whether a worker has a judge, or one may come soon."""
         if any(judge in worker.serves for worker in self.ready):
             return True
-        some_start = len(self.ready) < len(self._slots)
-        return judge not in self._refused and some_start and any(slot.misses < _MOST_RESTARTS for slot in self._slots)
+        some_start = len(self.ready) < len(self._deaths)
+        return judge not in self._refused and some_start and min(self._deaths) < _MOST_RESTARTS
 
-    async def _keep(self, slot: _Slot) -> None:
-        """Keep a worker at a slot."""
+    async def _keep_worker(self, place: int) -> None:
+        """Start a worker again and again, with growing pauses if it dies early."""
         clock = asyncio.get_running_loop().time
         while not self._has_failed:
             began = clock()
-            reason = await self._run_worker(slot)
-            slot.misses = 0 if clock() - began > _LONG_LIFE and not reason else slot.misses + 1
+            reason = await self._run_worker(place)
+            deaths = 0 if clock() - began > _LONG_LIFE and not reason else self._deaths[place] + 1
+            self._deaths[place] = deaths
             if reason:
                 self._note(reason)
-            if not self.is_complete and slot.misses >= _MOST_STARTS:
-                self._fail(f"{reason or 'a worker died'}, {slot.misses} times in a row")
+            if not self.is_complete and deaths >= _MOST_STARTS:
+                self._fail(f"{reason or 'a worker died'}, {deaths} times in a row")
             self._pool.on_restart_failed()
-            await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (slot.misses - 2)) if slot.misses > 1 else 0)
+            await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)) if deaths > 1 else 0)
 
-    async def _run_worker(self, slot: _Slot) -> str:
+    async def _run_worker(self, place: int) -> str:
         """Start a worker and read its messages until it is gone; return why it could not serve, or nothing."""
         try:
             worker = await self._start_worker()
@@ -240,11 +214,11 @@ class WorkerGroup:
             return f"a worker could not be started: {error}"
         code, reason = 0, "a worker died while it loaded the judges"
         try:
-            async for message in worker.messages():
+            while (message := await receive_message(worker.reader)) is not None:
                 if "log" in message:
                     logger.log(message["level"], "worker %d: %s", worker.pid, message["log"])
                 elif "judges" in message:
-                    reason = self._take_up(slot, worker, message["judges"])
+                    reason = self._admit_worker(place, worker, message["judges"])
                     if reason:
                         return reason
                     if self.is_complete:
@@ -268,20 +242,20 @@ class WorkerGroup:
     async def _start_worker(self) -> WorkerProcess:
         """Let the spare process, or a new one, load the judges."""
         worker, self._spare = self._spare, None
-        if worker is not None and not worker.is_alive:
+        if worker is not None and worker.process.poll() is not None:
             await self._end(worker)
             worker = None
         worker = worker or await WorkerProcess.start(self._threads)
-        worker.load(self._judges, self._settings.precision)
+        worker.send(judges=self._judges, precision=self._settings.precision)
         return worker
 
-    async def _start_spare(self, modules: Sequence[str]) -> None:
+    async def _start_spare(self, modules: object) -> None:
         """Keep a process that has imported what judges need, so that a dead worker is soon replaced."""
         with suppress(OSError):
             async with self._spare_lock:
                 if self._spare is None:
                     self._spare = await WorkerProcess.start(self._threads)
-                    self._spare.prepare(modules)
+                    self._spare.send(modules=modules)
 
     def _end(self, worker: WorkerProcess) -> asyncio.Task[int]:
         """End a worker in a task of its own, which also runs on if its caller is cancelled."""
@@ -290,7 +264,7 @@ class WorkerGroup:
         task.add_done_callback(self._ending.discard)
         return task
 
-    def _take_up(self, slot: _Slot, worker: WorkerProcess, loaded: dict[str, dict[str, Any]]) -> str:
+    def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, Any]]) -> str:
         """Make a worker ready for the judges it has loaded; return why it cannot serve any, or nothing."""
         wrong: list[str] = [facts["failed"] for facts in loaded.values() if "failed" in facts]
         known = {name: ServedJudge.model_validate(facts) for name, facts in loaded.items() if "failed" not in facts}
@@ -309,13 +283,13 @@ class WorkerGroup:
         self._refused = set(loaded) - set(worker.serves)
         if not worker.serves:
             return "; ".join(wrong)
-        self._note("; ".join(wrong) or None)
-        slot.was_ready = True
+        self._note("; ".join(wrong))
+        self._were_ready.add(place)
         self.ready.append(worker)
         self._pool.on_ready()
         return ""
 
-    def _note(self, trouble: str | None) -> None:
+    def _note(self, trouble: str) -> None:
         if trouble and trouble != self.trouble and not self._has_failed:  # a failed start is reported as an error
             logger.error("%s", trouble)
         self.trouble = trouble

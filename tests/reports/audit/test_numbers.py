@@ -25,7 +25,7 @@ from votecast.reports.audit.findings import (
     benjamini_hochberg,
     correct_findings,
 )
-from votecast.reports.audit.outcomes import compare_ties, count_confusion
+from votecast.reports.audit.outcomes import Confusion, Ties
 from votecast.reports.audit.style_bias import repeated_share
 from votecast.reports.audit.tilt import fit_tilt
 from votecast.types import Probabilities
@@ -51,7 +51,7 @@ def test_confusion_is_that_of_sklearn() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
     voted, decided, w = rows.targets.argmax(axis=1), p.argmax(axis=1), rows.sums.weights
-    found = count_confusion(rows)
+    found = Confusion.of(rows)
     assert np.allclose(found.counts, confusion_matrix(voted, decided, sample_weight=w))
     recall = recall_score(voted, decided, average=None, sample_weight=w)
     precision = precision_score(voted, decided, average=None, sample_weight=w)
@@ -62,13 +62,13 @@ def test_confusion_is_that_of_sklearn() -> None:
 def test_ties_are_compared_with_what_was_voted() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
-    found, w, t = compare_ties(rows), rows.sums.weights, rows.targets[:, 2]
+    found, w, t = Ties.of(rows), rows.sums.weights, rows.targets[:, 2]
     assert found is not None
     assert found.predicted.value == pytest.approx(np.average(p[:, 2], weights=w))
     assert found.voted.value == pytest.approx(np.average(t, weights=w))
     assert found.auc == pytest.approx(roc_auc_score(t, p[:, 2], sample_weight=w))
-    assert sum(part.rows for part in found.closeness) == ROWS
-    assert [part.low for part in found.closeness] == sorted(part.low for part in found.closeness)
+    assert sum(part["rows"] for part in found.closeness) == ROWS
+    assert [part["low"] for part in found.closeness] == sorted(part["low"] for part in found.closeness)
 
 
 def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -59,6 +59,8 @@ class VoteFormat:
         text: Mode of each text column.
         known: Columns that are read where a file has them.
         uses: Those that this file has, as far as its first rows show.
+        has_labels: Whether the file can hold votes.
+        reads_labels: Whether votes are read.
         notes: Remarks for the reader of the report.
     """
 
@@ -68,6 +70,8 @@ class VoteFormat:
     label_columns: ClassVar[tuple[str, ...]] = ("winner",)
     text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
     """The columns whose cells are texts or conversations."""
+    always_voted: ClassVar[bool] = False
+    """Whether every row is a vote by its nature."""
 
     def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
         self.options = options
@@ -75,21 +79,13 @@ class VoteFormat:
         self.uses = [name for name in names if name in self.known]
         self.text = {name: self.mode(name, head) for name in self.text_columns if name in self.uses}
         self.notes: list[str] = []
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether the file can hold votes."""
-        return any(name in self.uses for name in self.label_columns)
-
-    @property
-    def reads_labels(self) -> bool:
-        """Whether votes are read."""
-        return self.has_labels and self.options.labels != "ignored"
+        self.has_labels = self.always_voted or any(name in self.uses for name in self.label_columns)
+        self.reads_labels = self.has_labels and options.labels != "ignored"
 
     def mode(self, name: str, head: Sequence[pa.Table]) -> str:
         """Decide whether the cells of a column are lists already, JSON lists, or plain text."""
-        cells = list(text_cells(name, head))
-        if not cells and not has_texts(name, head):
+        cells = text_cells(name, head)
+        if cells is None:
             return LIST
         return self.options.text if self.options.text != "auto" else self.guess_mode(cells)
 
@@ -120,19 +116,12 @@ class VoteFormat:
         return {"id": batch.text("id", required=True)} if "id" in self.uses else {}
 
 
-def has_texts(name: str, head: Sequence[pa.Table]) -> bool:
-    """Return whether a column holds texts in the first rows."""
-    return any(is_text(table.schema.field(name).type) for table in head if name in table.column_names)
-
-
-def text_cells(name: str, head: Sequence[pa.Table]) -> Iterator[memoryview]:
-    """Yield the texts of a column among the first rows that are neither missing nor empty, without copying them."""
-    for table in head:
-        if name in table.column_names and is_text(table.schema.field(name).type):
-            for cell in table.column(name):
-                buffer = cell.as_buffer()
-                if buffer is not None and buffer.size:
-                    yield memoryview(buffer)
+def text_cells(name: str, head: Sequence[pa.Table]) -> list[memoryview] | None:
+    """Return the non-empty texts of a column among the first rows, without copying them; None if it holds no texts."""
+    columns = [table.column(name) for table in head if name in table.column_names]
+    columns = [column for column in columns if is_text(column.type)]
+    buffers = [cell.as_buffer() for column in columns for cell in column]
+    return [memoryview(each) for each in buffers if each is not None and each.size] if columns else None
 
 
 def read_talk(
@@ -144,16 +133,7 @@ def read_talk(
     *,
     is_json: bool = True,
 ) -> Talk | None:
-    """Return the messages of one cell; None, and a fault, where it holds none.
-
-    Args:
-        batch: The batch, which receives faults and repairs.
-        position: Position of the row.
-        name: The column.
-        value: The cell.
-        read: Reads the value as messages, and adds the kinds of repair to the set.
-        is_json: Whether a text is JSON.
-    """
+    """Return the messages of one cell; None, and a fault, where it holds none."""
     if value is None:
         batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
         return None

@@ -45,7 +45,7 @@ class ChosenRejected(VoteFormat):
     takes: ClassVar[tuple[str, ...]] = ("id", "prompt", "chosen_model", "rejected_model", "language", "source")
     label_columns: ClassVar[tuple[str, ...]] = ()
     text_columns: ClassVar[tuple[str, ...]] = ("prompt", *_ANSWERS)
-    has_labels = True  # a pair is a vote
+    always_voted = True
 
     def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
         super().__init__(names, head, options)

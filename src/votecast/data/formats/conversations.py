@@ -18,9 +18,9 @@ from votecast.data.formats.base import (
     FormatOptions,
     Talk,
     VoteFormat,
-    has_texts,
     join_ids,
     read_talk,
+    text_cells,
 )
 from votecast.data.messages import first_turns, read_messages, turns_of
 from votecast.data.row_batch import RowBatch
@@ -38,7 +38,7 @@ class Arena(VoteFormat):
 
     def mode(self, name: str, head: Sequence[pa.Table]) -> str:
         """Decide how the cells of a column hold their texts."""
-        return JSON if has_texts(name, head) else LIST
+        return LIST if text_cells(name, head) is None else JSON
 
     def parse_ahead(self, batch: RowBatch) -> None:
         """Do nothing: conversations are read row by row."""

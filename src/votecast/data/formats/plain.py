@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from votecast.data.battles import TEXT_COLUMNS, TURNS
-from votecast.data.formats.base import Columns, VoteFormat
+from votecast.data.formats.base import Columns, FormatOptions, VoteFormat
 from votecast.data.labels import ONE_HOT, read_one_hot, read_probabilities, read_weight, read_winner
 from votecast.data.row_batch import RowBatch
 
@@ -41,10 +42,9 @@ class Votecast(VoteFormat):
     takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "weight", "language", "source")
     label_columns: ClassVar[tuple[str, ...]] = ("winner", "probabilities")
 
-    @property
-    def reads_labels(self) -> bool:
-        """Whether votes are read: they may begin in any row."""
-        return self.options.labels != "ignored"
+    def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
+        super().__init__(names, head, options)
+        self.reads_labels = options.labels != "ignored"  # they may begin in any row
 
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles."""

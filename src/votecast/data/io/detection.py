@@ -40,12 +40,7 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r")) + b"\x7f"  # no header and no
 
 
 def split_suffixes(path: str) -> tuple[str | None, str | None]:
-    """Return the container and the compression that the suffixes of a name stand for.
-
-    Example:
-        >>> split_suffixes("votes.csv.gz"), split_suffixes("votes")
-        (('csv', 'gzip'), (None, None))
-    """
+    """Return the container and the compression that the suffixes of a name stand for."""
     suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     inner = suffixes[:-1] if compression else suffixes

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.json as pa_json
 from numpy.typing import NDArray
 
 from votecast.data.io.stream import RawBatch, encoding_problem
@@ -32,6 +33,16 @@ class RowError(ValueError):
     def __init__(self, message: str, column: str | None = None) -> None:
         super().__init__(message)
         self.column = column
+
+
+def read_json(text: bytes | pa.Buffer, schema: pa.Schema | None, unexpected: str = "infer") -> pa.Table:
+    """Parse JSON lines with Arrow, as one block; keys beyond the schema are inferred, ignored or an error."""
+    return pa_json.read_json(
+        pa.BufferReader(text),
+        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected),
+        memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
+    )
 
 
 def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:

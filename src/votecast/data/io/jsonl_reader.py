@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.json as pa_json
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, tables_of
+from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, read_json, tables_of
 from votecast.data.io.record_blocks import RecordBlocks
 from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject, encoding_problem
 from votecast.errors import DataError
@@ -82,14 +81,14 @@ def _parse(text: bytes, count: int, known: pa.Schema | None) -> tuple[pa.Table |
         return None, known
     try:
         try:
-            table = _read_json(text, known)
+            table = read_json(text, known)
         except pa.ArrowInvalid:
-            table = _read_json(text, None)
+            table = read_json(text, None)
         # Inferred types turn texts into dates and lose a null that opens a list: settle them, then read again.
         settled = pa.schema([_settled(field) for field in table.schema if not pa.types.is_null(field.type)])
         if known is None or not settled.equals(known):
             known = settled
-            table = _read_json(text, settled)
+            table = read_json(text, settled)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None, known
@@ -112,15 +111,6 @@ def _parse_lines(text: bytes, first: int, reject: Reject) -> Iterator[RawBatch]:
         for kind in repaired:
             repairs.setdefault(kind, []).append(row)
     yield from tables_of(values, np.array(rows, dtype=np.int64), repairs)
-
-
-def _read_json(text: bytes, schema: pa.Schema | None) -> pa.Table:
-    return pa_json.read_json(
-        pa.BufferReader(text),
-        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=schema),
-        memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
-    )
 
 
 def _without_empty_lines(block: memoryview | bytes) -> bytes:

@@ -13,15 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, Battles
-from votecast.data.simulation.contestants import Contestant, draw_pair
+from votecast.data.simulation.contestants import draw_pair
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.questions import Conversation, draw_conversation
+from votecast.data.simulation.questions import draw_conversation
 from votecast.data.simulation.responses import write_response
 from votecast.data.simulation.votes import Rater, cast_votes, quality, vote_probabilities
 from votecast.errors import ConfigError
 from votecast.types import Probabilities
 
 SOURCE = "simulated"
+_NUMBERS = ("p_a", "p_b", "p_tie", "quality_a", "quality_b")
 _VARIANTS = 2
 _STRIDE = 2_654_435_761  # odd, so that the first 2**32 rows have different ids
 
@@ -57,42 +58,28 @@ class Truth:
 
     def table(self) -> pa.Table:
         """Return the columns id, p_a, p_b, p_tie, quality_a, quality_b, language."""
-        p, q = self.probabilities, self.qualities
-        return pa.table(
-            {
-                "id": pa.array(self.ids, pa.large_string()),
-                "p_a": p[:, 0],
-                "p_b": p[:, 1],
-                "p_tie": p[:, 2],
-                "quality_a": q[:, 0],
-                "quality_b": q[:, 1],
-                "language": pa.array(self.languages, pa.large_string()),
-            }
-        )
+        numbers = dict(zip(_NUMBERS, [*self.probabilities.T, *self.qualities.T], strict=True))
+        ids, languages = (pa.array(texts, pa.large_string()) for texts in (self.ids, self.languages))
+        return pa.table({"id": ids} | numbers | {"language": languages})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Truth:
         """Read what `table` returned."""
-        p = np.column_stack([table.column(name).to_numpy() for name in ("p_a", "p_b", "p_tie")])
-        q = np.column_stack([table.column(name).to_numpy() for name in ("quality_a", "quality_b")])
-        return cls(table.column("id").to_pylist(), p, q, table.column("language").to_pylist())
+        numbers = np.column_stack([table.column(name).to_numpy() for name in _NUMBERS])  # (n, 5)
+        return cls(table.column("id").to_pylist(), numbers[:, :3], numbers[:, 3:], table.column("language").to_pylist())
 
 
 def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> Iterator[tuple[Battles, Truth]]:
-    """Simulate battles in parts, each with its truth.
+    """Simulate battles in parts of at most `batch` rows, each with its truth.
 
     Row i depends on the seed and on i alone: any batch size gives the same rows, and rows from `start` on are a fresh
-    part of the same arena. The prompts that are asked again and again belong to the seed, the sixty models to every
-    seed.
+    part of the same arena. Popular prompts belong to the seed, the sixty models to every seed.
 
     Args:
         rows: How many battles.
         seed: Which arena.
         batch: How many battles at a time.
         start: Number of the first row.
-
-    Yields:
-        At most `batch` battles with votes, and what is true of them.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -118,7 +105,13 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
         conversation = draw_conversation(seed, number, dice)
         models = draw_pair(dice)
         # The draws from `dice` come in this order for every row: the keys of both answers, then the rater.
-        keys = [_response_key(conversation, model, side, dice) for side, model in enumerate(models)]
+        # To a popular prompt a model has few answers, and repeats them.
+        keys = [
+            f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
+            if conversation.popular
+            else f"{conversation.key}/{side}"
+            for side, model in enumerate(models)
+        ]
         (response_a, traits_a), (response_b, traits_b) = (
             write_response(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)
         )
@@ -143,10 +136,3 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
     ids, languages = [str(row["id"]) for row in rows], [str(row["language"]) for row in rows]
     truth = Truth(ids, vote_probabilities(q[:, 0], q[:, 1]), q, languages)
     return Battles(pa.Table.from_pylist(rows, SCHEMA)), truth
-
-
-def _response_key(conversation: Conversation, model: Contestant, side: int, dice: Dice) -> str:
-    """Name what an answer is drawn by: to a popular prompt a model has few answers, and repeats them."""
-    if conversation.popular:
-        return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
-    return f"{conversation.key}/{side}"

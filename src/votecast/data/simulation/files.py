@@ -24,12 +24,7 @@ from votecast.types import CLASSES, Probabilities
 
 
 def truth_path(path: str | Path) -> Path:
-    """Name the file of the truth beside a file of simulated votes.
-
-    Example:
-        >>> truth_path("arena/train.csv").name
-        'train.truth.parquet'
-    """
+    """Return the path of the truth beside a file of simulated votes."""
     path = Path(path)
     return path.with_name(f"{path.name.split('.', 1)[0] or path.name}.truth.parquet")
 
@@ -114,10 +109,6 @@ def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> floa
     Args:
         truth: The truth of the battles, or its probabilities, shape (n, 3).
         targets: The votes, one-hot or soft, same rows, shape (n, 3).
-
-    Example:
-        >>> round(bayes_log_loss(np.array([[0.5, 0.25, 0.25]]), np.array([[1.0, 0.0, 0.0]])), 4)
-        0.6931
     """
     probabilities = truth.probabilities if isinstance(truth, Truth) else truth
     if probabilities.shape != targets.shape:

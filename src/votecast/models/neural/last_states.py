@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from votecast.inference.attention import Packed
-from votecast.inference.decoder_pass import CausalLayer, knows, rotations
-from votecast.inference.layers import is_spread
+from votecast.inference.backbones import is_spread
+from votecast.inference.causal_layer import CausalLayer, has_known_layers, rotations
 
 
 def last_states(backbone: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def can_pack(base: PreTrainedModel) -> bool:
     """Return whether sequences can go through a bare model end to end: its layers are known, and all in this memory."""
     if is_spread(base) or any(p.is_meta or hasattr(p, "full_tensor") for p in base.parameters()):
         return False
-    return knows(base.config) and hasattr(base, "layers")
+    return has_known_layers(base.config) and hasattr(base, "layers")
 
 
 def first_trained_layer(base: PreTrainedModel) -> int:

@@ -15,7 +15,7 @@ from torch.nn.functional import log_softmax
 from transformers import PreTrainedModel
 
 from votecast.errors import ArtifactError
-from votecast.inference.layers import is_spread
+from votecast.inference.backbones import is_spread
 from votecast.training.network import TrainableNetwork
 from votecast.types import Floats, Probabilities
 

@@ -41,13 +41,7 @@ class NullBaseline:
 
 
 def predict_nulls(rows: AuditRows, style: ResponseStyle | None, seed: int) -> dict[str, Probabilities]:
-    """Predict without reading, by name; each row by a fit on other prompts.
-
-    Args:
-        rows: The votes.
-        style: The style of their responses; without it there is no "longer" and no "style".
-        seed: Seed of the folds.
-    """
+    """Predict without reading, by name, each row by a fit on other prompts; "longer" and "style" take texts."""
     t, w, clusters = rows.targets, rows.sums.weights, rows.sums.clusters
     folds = group_folds(clusters, seed=seed)
     out = {

@@ -44,24 +44,19 @@ class Confusion:
         """Share of the votes for each class (rows) with each top choice (columns)."""
         return [[count / max(sum(row), 1e-12) for count in row] for row in self.counts]
 
-
-@dataclass(frozen=True)
-class Closeness:
-    """Ties among rows whose predicted lead is about the same.
-
-    Args:
-        low: Least lead: the larger of the probabilities of a and b, over both.
-        high: Largest lead.
-        rows: How many rows.
-        predicted: Mean predicted probability of a tie.
-        voted: Share of votes for a tie.
-    """
-
-    low: float
-    high: float
-    rows: int
-    predicted: Figure
-    voted: Figure
+    @classmethod
+    def of(cls, rows: AuditRows) -> Confusion:
+        """Count votes against top choices."""
+        classes = CLASSES[:2] if rows.binary else CLASSES
+        d = decisions(rows.p)  # (n, 3)
+        counts = (rows.targets * rows.sums.weights[:, None]).T @ d
+        share = rows.sums.share
+        return cls(
+            classes,
+            tuple(tuple(map(float, row[: len(classes)])) for row in counts[: len(classes)]),
+            {name: share(rows.targets[:, k] * d[:, k], rows.targets[:, k]) for k, name in enumerate(classes)},
+            {name: share(rows.targets[:, k] * d[:, k], d[:, k]) for k, name in enumerate(classes)},
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,8 @@ class Ties:
         recall: Of the voted ties, the share whose top choice is a tie.
         precision: Of the rows whose top choice is a tie, the share voted so.
         auc: Probability that a voted tie has a larger predicted one than another vote.
-        closeness: By predicted lead, closest first.
+        closeness: Ties among rows of about the same predicted lead, closest first: "low" and "high" of the lead (the
+            larger of the probabilities of a and b, over both), "rows", and "predicted" and "voted" as above.
     """
 
     predicted: Figure
@@ -86,7 +82,26 @@ class Ties:
     recall: Figure
     precision: Figure
     auc: float
-    closeness: tuple[Closeness, ...]
+    closeness: tuple[Mapping[str, float | Figure], ...]
+
+    @classmethod
+    def of(cls, rows: AuditRows) -> Ties | None:
+        """Compare predicted and voted ties; None for binary votes."""
+        if rows.binary:
+            return None
+        p, tie, t, sums = rows.p[:, 2], decisions(rows.p)[:, 2], rows.targets[:, 2], rows.sums
+        # AUC of "tie" against "no tie": both as columns a and b of a table without ties
+        scores, votes = (np.column_stack([x, 1 - x, np.zeros(len(x))]) for x in (p, t))
+        return cls(
+            predicted=sums.mean(p),
+            voted=sums.mean(t),
+            gap=sums.test_mean(rows.tie_gap, noise=rows.tie_noise),
+            decided=sums.mean(tie),
+            recall=sums.share(t * tie, t),
+            precision=sums.share(t * tie, tie),
+            auc=auc(votes, np.clip(scores, 0, 1), sums.weights),
+            closeness=_ties_by_lead(rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,48 +127,18 @@ class ExampleRow:
     b: str
 
 
-def count_confusion(rows: AuditRows) -> Confusion:
-    """Count votes against top choices."""
-    classes = CLASSES[:2] if rows.binary else CLASSES
-    d = decisions(rows.p)  # (n, 3)
-    counts = (rows.targets * rows.sums.weights[:, None]).T @ d
-    share = rows.sums.share
-    return Confusion(
-        classes,
-        tuple(tuple(map(float, row[: len(classes)])) for row in counts[: len(classes)]),
-        {name: share(rows.targets[:, k] * d[:, k], rows.targets[:, k]) for k, name in enumerate(classes)},
-        {name: share(rows.targets[:, k] * d[:, k], d[:, k]) for k, name in enumerate(classes)},
-    )
-
-
-def compare_ties(rows: AuditRows) -> Ties | None:
-    """Compare predicted and voted ties; None for binary votes."""
-    if rows.binary:
-        return None
-    p, tie, t, sums = rows.p[:, 2], decisions(rows.p)[:, 2], rows.targets[:, 2], rows.sums
-    # AUC of "tie" against "no tie": both as columns a and b of a table without ties
-    scores, votes = (np.column_stack([x, 1 - x, np.zeros(len(x))]) for x in (p, t))
-    return Ties(
-        predicted=sums.mean(p),
-        voted=sums.mean(t),
-        gap=sums.test_mean(rows.tie_gap, noise=rows.tie_noise),
-        decided=sums.mean(tie),
-        recall=sums.share(t * tie, t),
-        precision=sums.share(t * tie, tie),
-        auc=auc(votes, np.clip(scores, 0, 1), sums.weights),
-        closeness=_ties_by_lead(rows),
-    )
-
-
-def _ties_by_lead(rows: AuditRows) -> tuple[Closeness, ...]:
+def _ties_by_lead(rows: AuditRows) -> tuple[Mapping[str, float | Figure], ...]:
     a, b = rows.p[:, 0], rows.p[:, 1]
     lead = np.maximum(a, b) / np.maximum(a + b, 1e-12)
+    # bins of about equally many rows
     edges = np.unique(np.quantile(lead, np.linspace(0, 1, BINS + 1)[1:-1]))
-    place, out = np.searchsorted(edges, lead, side="left"), []
+    place = np.searchsorted(edges, lead, side="left")
+    out: list[dict[str, float | Figure]] = []
     for number in np.unique(place):
         part = place == number
-        figures = (rows.sums.mean(values, part) for values in (rows.p[:, 2], rows.targets[:, 2]))
-        out.append(Closeness(float(lead[part].min()), float(lead[part].max()), int(part.sum()), *figures))
+        low, high, count = float(lead[part].min()), float(lead[part].max()), int(part.sum())
+        predicted, voted = (rows.sums.mean(values, part) for values in (rows.p[:, 2], rows.targets[:, 2]))
+        out.append({"low": low, "high": high, "rows": count, "predicted": predicted, "voted": voted})
     return tuple(out)
 
 

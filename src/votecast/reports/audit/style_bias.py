@@ -48,6 +48,25 @@ class ResponseStyle:
     a: Floats
     b: Floats
 
+    @classmethod
+    def of(cls, battles: Battles) -> ResponseStyle:
+        r"""Measure the style of all responses.
+
+        Example:
+            >>> rows = [{"prompt": "Hi", "response_a": "# One\n- **two**\n- three", "response_b": ""}]
+            >>> style = ResponseStyle.of(Battles.from_rows(rows))
+            >>> dict(zip(style.names, np.round(style.a[0], 1).tolist()))
+            {'length': 4.6, 'headings': 1.0, 'lists': 1.6, 'bold': 1.0, 'code': 0.0, 'links': 0.0, 'repetition': 0.0}
+        """
+        counts = np.log2(1.0 + answer_styling(battles))  # (n, 2, k - 1)
+        a, b = (
+            np.column_stack(
+                [counts[:, side], 10 * np.array([repeated_share(text) for text in battles.text(name, "\n")])]
+            )
+            for side, name in enumerate(("response_a", "response_b"))
+        )
+        return cls((*STYLING, "repetition"), a, b)
+
     @property
     def gaps(self) -> Floats:
         """A minus b, shape (n, k)."""
@@ -101,22 +120,37 @@ class StyleBias:
     traits: tuple[Trait, ...]
     slope: Finding
 
+    @classmethod
+    def of(cls, rows: AuditRows, style: ResponseStyle) -> StyleBias | None:
+        """Measure the effects of style; None where no two responses of a row differ in it."""
+        kept = np.flatnonzero((style.gaps != 0).any(axis=0))
+        if not len(kept):
+            return None
+        gaps, base = style.gaps[:, kept], log_probabilities(rows.p)
+        level = log_probabilities(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
 
-def measure_style(battles: Battles) -> ResponseStyle:
-    r"""Measure the style of all responses.
+        def _effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
+            w, clusters = rows.sums.weights, rows.sums.clusters
+            return fit_tilt(start, columns, targets, w).tested(start, columns, targets, w, clusters)
 
-    Example:
-        >>> rows = [{"prompt": "Hi", "response_a": "# One\n- **two**\n- three", "response_b": ""}]
-        >>> style = measure_style(Battles.from_rows(rows))
-        >>> dict(zip(style.names, np.round(style.a[0], 1).tolist()))
-        {'length': 4.6, 'headings': 1.0, 'lists': 1.6, 'bold': 1.0, 'code': 0.0, 'links': 0.0, 'repetition': 0.0}
-    """
-    counts = np.log2(1.0 + answer_styling(battles))  # (n, 2, k - 1)
-    a, b = (
-        np.column_stack([counts[:, side], 10 * np.array([repeated_share(text) for text in battles.text(name, "\n")])])
-        for side, name in enumerate(("response_a", "response_b"))
-    )
-    return ResponseStyle((*STYLING, "repetition"), a, b)
+        people, judge = _effects(level, gaps, rows.targets), _effects(level, gaps, rows.p)
+        missed = _effects(base, gaps, rows.targets)
+        slope, *unused = _effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
+        traits = [
+            Trait(
+                name=style.names[column],
+                unit=UNITS[style.names[column]],
+                rows=int((gaps[:, place] != 0).sum()),
+                people=people[place].figure,
+                judge=judge[place].figure,
+                overrated=replace(
+                    missed[place], value=-missed[place].value, low=-missed[place].high, high=-missed[place].low
+                ),
+                unused=unused[place],
+            )
+            for place, column in enumerate(kept.tolist())
+        ]
+        return cls(tuple(traits), slope)
 
 
 def repeated_share(text: str) -> float:
@@ -141,35 +175,3 @@ def repeated_share(text: str) -> float:
         again += len(piece) if piece in seen and len(piece) >= _SHORTEST else 0
         seen.add(piece)
     return again / max(total, 1)
-
-
-def measure_style_bias(rows: AuditRows, style: ResponseStyle) -> StyleBias | None:
-    """Measure the effects of style; None where no two responses of a row differ in it."""
-    kept = np.flatnonzero((style.gaps != 0).any(axis=0))
-    if not len(kept):
-        return None
-    gaps, base = style.gaps[:, kept], log_probabilities(rows.p)
-    level = log_probabilities(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
-
-    def _effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
-        w, clusters = rows.sums.weights, rows.sums.clusters
-        return fit_tilt(start, columns, targets, w).tested(start, columns, targets, w, clusters)
-
-    people, judge = _effects(level, gaps, rows.targets), _effects(level, gaps, rows.p)
-    missed = _effects(base, gaps, rows.targets)
-    slope, *unused = _effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
-    traits = [
-        Trait(
-            name=style.names[column],
-            unit=UNITS[style.names[column]],
-            rows=int((gaps[:, place] != 0).sum()),
-            people=people[place].figure,
-            judge=judge[place].figure,
-            overrated=replace(
-                missed[place], value=-missed[place].value, low=-missed[place].high, high=-missed[place].low
-            ),
-            unused=unused[place],
-        )
-        for place, column in enumerate(kept.tolist())
-    ]
-    return StyleBias(tuple(traits), slope)

@@ -26,18 +26,18 @@ def test_markdown_is_counted_as_arenas_count_it() -> None:
     assert counted(text) == {"length": len(text), "headings": 2, "lists": 3, "bold": 2, "code": 0, "links": 0}
 
 
-def test_what_stands_in_code_is_not_counted() -> None:
+def test_code_blocks_are_not_counted() -> None:
     text = "```python\n# comment\n- x\n**kwargs**\n```\nSee [this](https://x.org/a) or http://y.org."
     found = counted(text)
     assert (found["headings"], found["lists"], found["bold"]) == (0, 0, 0)
     assert (found["code"], found["links"]) == (1, 2)
 
 
-def test_code_that_was_cut_off_is_one_block() -> None:
+def test_an_open_code_block_counts_as_one() -> None:
     assert counted("```\nx\n```\nand\n```\ny")["code"] == 2
 
 
-def test_turns_are_counted_together_and_missing_ones_are_nothing() -> None:
+def test_turns_are_counted_together_and_missing_ones_are_empty() -> None:
     assert counted(["# One", None, "# Two"]) == counted("# One") | {"length": 10, "headings": 2}
 
 
