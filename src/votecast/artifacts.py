@@ -25,6 +25,7 @@ CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
 KIND = "votecast-judge"
 FORMAT_VERSION = 1
+# none of these formats can run code when it is read
 SAFE_SUFFIXES = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
 PART_MANIFEST = "whole.json"
 
@@ -63,6 +64,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays, so that writers that go by it write the right format.
+        # beside the target: a rename is atomic only within one filesystem
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
         os.fchmod(handle, 0o666 & ~_umask())
         os.close(handle)
@@ -271,6 +273,7 @@ def _check_file(path: Path, name: str, digest: str) -> None:
 
 def _folder_hash(config: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in config["files"].items() if name != CARD_NAME}
+    # sorted keys and ASCII: the hash depends on neither the order of keys nor the encoding
     hashed = {key: value for key, value in config.items() if key not in {"hash", "files"}} | {"files": files}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 

@@ -70,7 +70,7 @@ class RunningPool:
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers that are ready."""
-        return [worker.pid for worker in self.pool.workers.ready]
+        return [worker.process.pid for worker in self.pool.workers.ready]
 
     def given(self) -> bool:
         """Whether a worker is at something, and nothing waits."""

@@ -78,6 +78,7 @@ def build() -> App:
 
 def run(words: Sequence[str]) -> int:
     """Run the command that these words make; turn errors into one line and return the exit code."""
+    # one process logs and prints for all that a launcher started
     is_other = "RANK" in os.environ and _process_prefix() != ""
     level = logging.CRITICAL if is_other else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
@@ -98,6 +99,7 @@ def run(words: Sequence[str]) -> int:
             return _fail(str(error), WRONG_USE)
         except (VotecastError, OSError) as error:
             if isinstance(error, BrokenPipeError):
+                # else Python would flush into the closed pipe once more at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return BROKEN_PIPE
             return _fail(str(error), FAILED)

@@ -99,6 +99,7 @@ def _show(found: Mapping[str, Any]) -> None:
     if found["groups"]:
         _show_groups(found["by"], found["groups"])
     _show_notes(found)
+    show_outcome(found)
 
 
 def _show_candidates(state: Mapping[str, Any]) -> None:
@@ -111,11 +112,10 @@ def _show_candidates(state: Mapping[str, Any]) -> None:
         return
     rows = []
     for entry in state["tried"]:
-        chosen = " *" if entry["method"] == state["chosen"]["method"] else ""
         figures = ["", entry.get("left_out", "")]
         if "log_loss" in entry:
             figures = [f"{entry['log_loss']:.4f}", f"{entry['behind']:.4f} (± {entry['error']:.4f})"]
-        rows.append([entry["method"] + chosen, *figures])
+        rows.append([entry["method"] + " *" * (entry["method"] == state["chosen"]["method"]), *figures])
     print_table(["candidate (* chosen)", "log loss", "behind the best"], rows)
     print_prose("* the simplest within one standard error (±) of the best")
     print_line()
@@ -142,18 +142,17 @@ def _show_groups(by: str, groups: Mapping[str, Any]) -> None:
 
 
 def _show_notes(found: Mapping[str, Any]) -> None:
+    """Show the limits of a calibration on new votes, or where its rows come from."""
     if found["on"] == "out_of_fold":
         replaced = f"in place of its calibration ({found['replaced']})"
         print_note(f"no --input: fitted on the judge's own out-of-fold rows, {replaced}")
-        show_outcome(found)
         return
     if found["leaked"]:
         print_note(f"{found['leaked']:,} votes have training prompts of the judge; the metrics are too optimistic")
     if not found["training_prompts_known"]:
         print_note("leaks are not checked: the judge keeps no hashes of its training prompts")
-    elif found["unknown_prompts"]:
-        names = ", ".join(found["unknown_prompts"])
-        print_note(f"leaks are checked in part: the training prompts of {names} are unknown")
+    elif names := found["unknown_prompts"]:
+        print_note(f"leaks are checked in part: the training prompts of {', '.join(names)} are unknown")
     if found["binary"]:
         print_note(
             "no vote is a tie: the probability of ties is not calibrated, and changes with the confidence of the "
@@ -162,22 +161,18 @@ def _show_notes(found: Mapping[str, Any]) -> None:
     for name in ("a", "b"):
         if not found["labels"][name]:
             print_note(f"no vote is for {name}; a and b share their parameters, so the calibration is not affected")
-    show_outcome(found)
 
 
 def show_outcome(found: Mapping[str, Any]) -> None:
     """Warn where the gain does not show that the judge has become better."""
     from votecast.calibration.description import changes_nothing, off_before, outcome
 
+    is_off = off_before(found) and found["on"] == "votes"
     off = "its calibration error on these votes is beyond chance, and they are too few to correct it reliably"
     if changes_nothing(found) and found["on"] == "votes":
         unchanged = "method none: predictions are unchanged, and the prompts of these votes count as training prompts"
-        print_note(f"{unchanged}; {off}" if off_before(found) else unchanged)
-        return
-    match outcome(found):
-        case "worse":
-            print_note("warning: predictions on these votes became worse: keep the judge as it is, or give more votes")
-        case "chance" if off_before(found) and found["on"] == "votes":
-            print_note(f"the gain is within chance: {off}")
-        case "chance":
-            print_note("the gain is within chance")
+        print_note(f"{unchanged}; {off}" if is_off else unchanged)
+    elif outcome(found) == "worse":
+        print_note("warning: predictions on these votes became worse: keep the judge as it is, or give more votes")
+    elif outcome(found) == "chance":
+        print_note(f"the gain is within chance: {off}" if is_off else "the gain is within chance")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -67,8 +67,8 @@ def import_(
     given = parse_overrides(overrides)
     method = given.pop("calibration.method", "temperature") if votes is not None else "none"
     text = {"template": template, "cut": cut, "raw_cell": raw_cell or None, "max_length": max_length}
-    settings: dict[str, Any] = {f"model.text.{key}": value for key, value in text.items() if value is not None}
-    settings |= {"model.orders": orders} | given
+    settings: dict[str, object] = {f"model.text.{key}": value for key, value in text.items() if value is not None}
+    settings |= {"model.orders": orders, **given}
     for package in ("torch", "transformers"):
         need(package)
     from votecast.data.reader import read_votes

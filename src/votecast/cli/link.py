@@ -91,6 +91,7 @@ def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     left = {"votes without scores": scored["unscored"], "scores without a vote": scored["unvoted"]}
     if counts := [f"{count:,} {what}" for what, count in left.items() if count]:
         print_note(f"joined by id; left out: {', '.join(counts)}")
+    # a scale below 0 means that the higher score loses
     low, high = found["intervals"].get("scale", (1.0, 1.0))
     if high < 0:
         print_note("the scores run against the votes: is the lower score the better, or are the columns swapped?")

@@ -287,10 +287,12 @@ def prepare_words(words: Sequence[str]) -> list[str]:
         word, follower = words[place], words[place + 1] if place + 1 < len(words) else None
         if is_overridable and (dotted := _DOTTED.fullmatch(word)):
             value = dotted[2]
+            # a follower is a value unless it is an option itself; -1.5 is one
             if value is None and follower is not None and not follower.startswith("--"):
                 value = follower
                 next(places)
             joined.append(f"{_OVERRIDE}={dotted[1]}" + ("" if value is None else f"={value}"))
+        # the parser takes a lone hyphen, and a text that begins with one, for an option
         elif follower is not None and (word in text_options or (word.startswith("--") and follower == STANDARD)):
             joined.append(f"{word}={follower}")
             next(places)

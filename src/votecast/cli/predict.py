@@ -59,6 +59,7 @@ def predict(
 
     to_folder = wants_folder(input, out)
     cluster.check(engine, to_folder=to_folder, part_rows=part_rows)
+    # predict_folder checks a folder itself, since a finished one can be continued
     output.check_results(out, resume=resume or to_folder)
     loaded = load_judge(judge, parse_overrides(overrides), small=small)
     if is_link_unfitted(loaded):

@@ -137,6 +137,7 @@ def _show(board: Leaderboard) -> None:
     print_line(f"{how}\n")
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]
+    # ratings in points need no decimals, log odds do
     digits = ".0f" if max(abs(found.score), default=0) >= _ELO else ".4g"
     rows = [
         _row({name: values[place] for name, values in columns.items()}, digits) for place in range(len(found.models))

@@ -139,6 +139,7 @@ def show_comparison(figures: Mapping[str, Any], names: tuple[str, str]) -> None:
         if gap["value"] is None:
             continue
         verdict = ""
+        # beyond chance: the interval of the difference excludes 0
         if gap["low"] is not None and gap["high"] is not None and not gap["low"] <= 0 <= gap["high"]:
             verdict = "better" if (gap["high"] < 0) == (key in _LOWER_IS_BETTER) else "worse"
         values = [number_text(metrics[key]) for metrics in (figures["metrics"], other["metrics"])]

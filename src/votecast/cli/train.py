@@ -52,6 +52,7 @@ def train(
     settings |= {key: str(value) for key, value in given.items() if value is not None}
     is_main, again = current_launch().is_main, output.overwrite or resume
     if is_main:
+        # the JSON of the run that is resumed may be replaced
         output.check(overwrite=output.overwrite or (resume and _is_own_json(output.json, out)))
     from votecast.judges.train import train as train_judge
 

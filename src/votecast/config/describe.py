@@ -90,6 +90,7 @@ def describe_settings(settings: Settings | type[Settings], prefix: str = "") -> 
 def _meanings(kind: type[BaseModel]) -> dict[str, str]:
     """Read the Args sections of a class and of its bases; the class itself wins."""
     found: dict[str, str] = {}
+    # later classes overwrite what their bases say
     for base in reversed(kind.__mro__):
         _, _, args = inspect.cleandoc(vars(base).get("__doc__") or "").partition("\nArgs:\n")
         name = ""

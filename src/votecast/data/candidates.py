@@ -59,7 +59,7 @@ class Candidates:
             repairs: Receives the kinds of repair that were made.
 
         Raises:
-            FieldError: If prompt or candidates cannot be used; it names the column.
+            CellError: If prompt or candidates cannot be used; it names the column.
         """
         repairs = set() if repairs is None else repairs
         column = PROMPT
@@ -69,7 +69,7 @@ class Candidates:
             given = _read_list(row.get(CANDIDATES), repairs)
             answers = [_read_answer(value, n, prompt, history, repairs) for n, value in enumerate(given, start=1)]
         except CellError as error:
-            raise FieldError(column, error) from None
+            raise CellError(str(error), column) from None
         name = str(row["id"]) if row.get("id") is not None else name
         return cls(name, prompt, tuple(answers), row[PROMPT], tuple(given))
 
@@ -89,14 +89,6 @@ class Candidates:
         return [hashlib.sha256(repr(answer).encode("utf-8", "backslashreplace")).hexdigest() for answer in self.answers]
 
 
-class FieldError(CellError):
-    """A column of a row cannot be used."""
-
-    def __init__(self, column: str, error: CellError) -> None:
-        super().__init__(str(error))
-        self.column = column
-
-
 def candidates_of(rows: Iterable[Mapping[str, object]]) -> Iterator[Candidates]:
     """Read rows from memory, each with `prompt`, `candidates` and perhaps `id`; else rows are numbered from 0.
 
@@ -108,7 +100,7 @@ def candidates_of(rows: Iterable[Mapping[str, object]]) -> Iterator[Candidates]:
             raise DataError(f"row {number + 1} is {json_kind(row)}; allowed is a mapping with prompt and candidates")
         try:
             yield Candidates.of(row, str(number))
-        except FieldError as error:
+        except CellError as error:
             raise DataError(f"row {number + 1}, column {error.column!r}: {error}") from None
 
 
@@ -259,8 +251,9 @@ def _read_rows(batch: RowBatch, checks: RowChecks) -> list[Candidates]:
         kinds: set[str] = set()
         try:
             found[position] = Candidates.of({PROMPT: prompt, CANDIDATES: candidates}, name, kinds)
-        except FieldError as error:
-            batch.fault(position, error.column, prompt if error.column == PROMPT else candidates, str(error))
+        except CellError as error:
+            column, value = (PROMPT, prompt) if error.column == PROMPT else (CANDIDATES, candidates)
+            batch.fault(position, column, value, str(error))
         batch.repair(kinds, position)
     checks.fault_repeated_ids(batch, pa.array(names, pa.large_string()), "leave ids out")
     checks.finish_batch(batch)

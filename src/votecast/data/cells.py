@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from votecast.data.battles import TURNS
 from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE, read_json
+from votecast.data.io.json_rows import CellError as CellError
 
 _OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
@@ -29,23 +30,13 @@ TEXT_OR_LIST = "allowed is text or a list of texts and nulls"
 _JSON_LIST = "allowed is a JSON list of strings and nulls"
 
 
-class CellError(ValueError):
-    """A cell does not hold what its column should; the message says what it holds and what is allowed."""
-
-
 @dataclass
 class ParsedCells:
-    """One column of cells after reading.
+    """One column of cells after reading."""
 
-    Args:
-        turns: List of turns of every cell, of type list<large_string>; null where the cell is bad.
-        bad: Position and reason of each cell that is not a list of strings.
-        repairs: Positions of the repaired cells by kind of repair.
-    """
-
-    turns: pa.Array
-    bad: dict[int, str] = field(default_factory=dict)
-    repairs: dict[str, list[int]] = field(default_factory=dict)
+    turns: pa.Array  # list<large_string>, null where the cell is bad
+    bad: dict[int, str] = field(default_factory=dict)  # by position, why the cell is not a list of strings
+    repairs: dict[str, list[int]] = field(default_factory=dict)  # positions by kind of repair
 
 
 def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:

@@ -40,23 +40,14 @@ class CleaningSettings(Settings):
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """How many rows were dropped, and why.
+    """How many rows were dropped, and why."""
 
-    Args:
-        rows: Rows before.
-        missing: Rows dropped because a text was missing.
-        identical: Rows dropped because their answers were identical.
-        duplicates: Rows dropped as duplicates, or joined to an earlier row.
-        kept: Rows after.
-        duplicates_as: How duplicates were treated.
-    """
-
-    rows: int
-    missing: int
-    identical: int
-    duplicates: int
-    kept: int
-    duplicates_as: Duplicates
+    rows: int  # before
+    missing: int  # dropped because a text was missing
+    identical: int  # dropped because their answers were identical
+    duplicates: int  # dropped as duplicates, or joined to an earlier row
+    kept: int  # after
+    duplicates_as: Duplicates  # how duplicates were treated
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able values."""

@@ -42,23 +42,14 @@ Damage = Mapping[str, Mapping[str, Bools]]
 
 @dataclass(frozen=True)
 class Exploration:
-    """What votes look like.
-
-    Args:
-        found: The inspection of the votes.
-        encoding: Rows with damaged texts by kind and column, with the first ids.
-        length_outcomes: Outcomes for the longer answer by how many times longer it is.
-        histogram: Prompts and answers by their number of characters.
-        matrix: Votes and win rates between the models with the most battles.
-        examples: Rows worth reading: why (`reason`), position (`row`) and `id`.
-    """
+    """What votes look like."""
 
     found: Inspection
-    encoding: Figures
-    length_outcomes: list[Figures]
-    histogram: Figures
-    matrix: Figures
-    examples: list[Figures]
+    encoding: Figures  # of `encoding_figures`
+    length_outcomes: list[Figures]  # of the function of this name
+    histogram: Figures  # of `length_histogram`
+    matrix: Figures  # of `model_matrix`, for the models with the most battles
+    examples: list[Figures]  # rows worth reading: why (`reason`), position (`row`) and `id`
 
     def to_dict(self) -> Figures:
         """Return everything as JSON-able values; the inspection's entries stand beside the further ones."""

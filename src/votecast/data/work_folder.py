@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from votecast.artifacts import atomic_file
 from votecast.config.launch import current_launch
@@ -50,7 +51,7 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
         raise ArtifactError(
             f"{folder} holds partial output for {out}; pass --resume to continue it, or --overwrite to start over"
         )
-    with _locked(folder):
+    with _lock(folder):
         if not resume or not _has_parts(folder):
             for path in folder.iterdir():
                 if path.is_dir() and not path.is_symlink():
@@ -112,23 +113,22 @@ def _has_parts(folder: Path) -> bool:
     return any(file.parts[0] not in {RUN, LOCK, LAUNCH} for file in finished)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> IO[str]:
+    """Create a folder, and lock it as long as the file that is returned is open."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("w")
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error}; name an output elsewhere") from error
-    with file:
+    with contextlib.suppress(OSError):  # a filesystem without locks
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.close()
             raise ArtifactError(
                 f"another votecast is running in {folder}; wait for it or stop it, or name another output"
             ) from None
-        except OSError:  # a filesystem without locks
-            pass
-        yield
+    return file
 
 
 def _read_json(path: Path) -> object:

@@ -50,17 +50,9 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 def mix_values(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None, scale: float) -> Tensor:
-    """Compute softmax(scale q k' + bias) v (Vaswani et al. 2017, eq. 1).
+    """Compute softmax(scale q k' + bias) v (Vaswani et al. 2017, eq. 1), shape (m, Q, heads d).
 
-    Args:
-        q: Shape (m, heads, Q, d).
-        k: Shape (m, heads, L, d).
-        v: As k.
-        bias: Added to the scores, shape (m, 1 or heads, 1 or Q, L); None for nothing.
-        scale: Factor of the products.
-
-    Returns:
-        Shape (m, Q, heads d).
+    q has the shape (m, heads, Q, d), k and v (m, heads, L, d), and bias (m, 1 or heads, 1 or Q, L).
     """
     bias = None if bias is None else bias.expand(-1, -1, q.shape[2], -1)
     if q.dtype != torch.bfloat16 or q.device.type != "cpu":

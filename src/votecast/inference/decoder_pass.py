@@ -59,19 +59,13 @@ class DecoderStack(nn.Module):
         base = without_adapters(backbone)
         if not hasattr(base, "embed_tokens") or not has_known_layers(base.config):
             return False
-        names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-        linears = [
-            module
-            for layer in base.layers
-            for part in (layer.self_attn, layer.mlp)
-            for name, module in part.named_children()
-            if name in names
-        ]
-        if not all(is_plain(linear) for linear in linears):
-            return False
+        parts = [part for layer in base.layers for part in (layer.self_attn, layer.mlp)]
+        linears = [child for part in parts for name, child in part.named_children() if name.endswith("_proj")]
         devices = {parameter.device for parameter in base.parameters()}
+        if len(devices) > 1 or not all(map(is_plain, linears)):
+            return False
         size = sum(p.numel() * p.element_size() for p in base.layers.parameters())
-        return len(devices) == 1 and (next(iter(devices)).type == "cuda" or size <= PACKED_BYTES)
+        return bool(devices.pop().type == "cuda" or size <= PACKED_BYTES)
 
     def last_states(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Compute the states of the last tokens after the final norm, shape (m, h), in fp32.

@@ -40,13 +40,9 @@ def attend_flexibly(
         shape: Scale and cap of the scores; the window is in the mask.
         compiled: Run the compiled kernel, not the slow reference of torch.
     """
-    out = _kernel(shape.softcap, compiled)(
-        *(x.transpose(0, 1)[None] for x in (q, k, v)),  # (1, heads, tokens, d)
-        block_mask=mask,
-        scale=shape.scale,
-        enable_gqa=q.shape[1] != k.shape[1],
-    )
-    return out[0].transpose(0, 1)
+    kernel, shares_keys = _kernel(shape.softcap, compiled), q.shape[1] != k.shape[1]
+    one, two, three = (x.transpose(0, 1)[None] for x in (q, k, v))  # (1, heads, tokens, d)
+    return kernel(one, two, three, block_mask=mask, scale=shape.scale, enable_gqa=shares_keys)[0].transpose(0, 1)
 
 
 @functools.cache
@@ -72,10 +68,10 @@ def block_mask(queries: Sequence[int], keys: Sequence[int], window: int | None, 
         device: Device of the mask.
     """
     asked, seen = np.array(queries), np.array(keys)
-    start = np.repeat(offsets_of(seen)[:-1], asked)  # (T,), where the keys of each query's piece start
-    place = np.arange(asked.sum()) - np.repeat(offsets_of(asked)[:-1], asked) + np.repeat(seen - asked, asked)
-    last = start + place
-    first = start if window is None else np.maximum(start, last - window + 1)
+    # The last query of a piece is its last key: both ends move from piece to piece.
+    last = np.arange(asked.sum()) + np.repeat(offsets_of(seen)[1:] - offsets_of(asked)[1:], asked)  # (T,)
+    first = np.repeat(offsets_of(seen)[:-1], asked)
+    first = first if window is None else np.maximum(first, last - window + 1)
     low, high = (torch.from_numpy(x).to(device) for x in (first, last))
 
     def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -91,26 +87,21 @@ def block_mask(queries: Sequence[int], keys: Sequence[int], window: int | None, 
     left = some[0], np.where(empty, some[1], whole[0])
     right = np.where(empty, some[1], whole[1]), some[1]
     columns = -(-int(seen.sum()) // SIZE)
-    tables = [*_list_blocks(left, right, columns), *_list_blocks(whole, (whole[1], whole[1]), columns)]
-    partly_count, partly, whole_count, wholly = (torch.from_numpy(x[None, None]).to(device) for x in tables)
-    return BlockMask.from_kv_blocks(
-        partly_count,
-        partly,
-        whole_count,
-        wholly,
-        BLOCK_SIZE=SIZE,
-        mask_mod=sees,
-        seq_lengths=(len(first), int(seen.sum())),
-    )
+    partly = _list_blocks(left, right, columns, device)
+    wholly = _list_blocks(whole, (whole[1], whole[1]), columns, device)
+    sizes = (len(first), int(seen.sum()))
+    return BlockMask.from_kv_blocks(*partly, *wholly, BLOCK_SIZE=SIZE, mask_mod=sees, seq_lengths=sizes)
 
 
-def _list_blocks(left: Blocks, right: Blocks, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """List two ranges of blocks per row: counts of shape (rows,), and indices of shape (rows, columns)."""
-    counts = [np.maximum(stop - start, 0) for start, stop in (left, right)]
-    at = np.arange(columns)[None]
-    indices = np.where(at < counts[0][:, None], left[0][:, None] + at, right[0][:, None] + at - counts[0][:, None])
-    total = counts[0] + counts[1]
-    return total.astype(np.int32), np.where(at < total[:, None], indices, 0).astype(np.int32)
+def _list_blocks(left: Blocks, right: Blocks, columns: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """List two ranges of blocks per row: counts of shape (1, 1, rows), and indices of shape (1, 1, rows, columns)."""
+    (start, stop), (start_right, stop_right), at = left, right, np.arange(columns)
+    count = np.maximum(stop - start, 0)[:, None]  # (rows, 1)
+    total = count + np.maximum(stop_right - start_right, 0)[:, None]
+    indices = np.where(at < count, start[:, None] + at, start_right[:, None] + at - count)
+    tables = total[:, 0], np.where(at < total, indices, 0)
+    counts, listed = (torch.from_numpy(table.astype(np.int32))[None, None].to(device) for table in tables)
+    return counts, listed
 
 
 @functools.cache
@@ -118,15 +109,14 @@ def flex_attention_works(device: torch.device, dtype: torch.dtype, heads: int, k
     """Return whether flexible attention compiles here and agrees with attention in blocks, forward and backward."""
     generator = torch.Generator(device).manual_seed(0)
     shape, lengths = AttentionShape(size**-0.5, softcap=5.0), (SIZE + 9, 40)
-    counts = (heads, key_heads, key_heads)
-    made = [torch.randn(sum(lengths), count, size, generator=generator, device=device) for count in counts]
-    q, k, v = (x.to(dtype).requires_grad_() for x in made)
+    sizes = [(sum(lengths), count, size) for count in (heads, key_heads, key_heads)]
+    q, k, v = (torch.randn(x, generator=generator, device=device).to(dtype).requires_grad_() for x in sizes)
     try:
         with torch.enable_grad():
             found = attend_flexibly(q, k, v, block_mask(lengths, lengths, None, device), shape)
             found_grads = torch.autograd.grad(found.float().square().sum(), (q, k, v))
-            parts = zip(*(x.split(lengths) for x in (q, k, v)), strict=True)
-            wanted = torch.cat([attend_in_blocks(one, two, three, shape) for one, two, three in parts])
+            parts = zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True)
+            wanted = torch.cat([attend_in_blocks(*part, shape) for part in parts])
             wanted_grads = torch.autograd.grad(wanted.float().square().sum(), (q, k, v))
     # Without a compiler, or on a device that the kernel does not support, torch raises any of these.
     except (RuntimeError, NotImplementedError, ImportError, OSError, ValueError, TypeError) as error:

@@ -40,7 +40,7 @@ class Dense:
         weight = linears[0].weight if len(linears) == 1 else torch.cat([linear.weight for linear in linears])
         weight, self.gelu = weight[rows].detach(), gelu  # (outputs, inputs)
         self.bias: Tensor | None = None
-        if all(linear.bias is not None for linear in linears):
+        if linears[0].bias is not None:
             bias = torch.cat([linear.bias for linear in linears])[rows].detach()
             self.bias = bias.to(torch.float32 if dtype == torch.int8 else dtype)
         self.scales: Tensor | None = None
@@ -104,13 +104,9 @@ def packing_works() -> bool:
             packed = _mkldnn._reorder_linear_weight(weight, None)
             found = _mkldnn._linear_pointwise(x, packed, bias, "gelu", [], "none")
             summed = _mkldnn._linear_pointwise.binary(x, activated, packed, bias, "add")
-    except (
-        RuntimeError,
-        AttributeError,
-        NotImplementedError,
-        TypeError,
-    ):
-        return False  # the operators are private: any release of torch may change them
+    # The operators are private: any release of torch may change them.
+    except (RuntimeError, AttributeError, NotImplementedError, TypeError):
+        return False
     return torch.allclose(found, activated, atol=1e-5) and torch.allclose(summed, product + activated, atol=1e-5)
 
 
@@ -120,13 +116,9 @@ def frozen_norm(module: nn.LayerNorm, dtype: torch.dtype) -> Callable[[Tensor], 
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float, *, from_one: bool) -> Tensor:
-    """Divide by the root mean square over the last dimension, in fp32 (Zhang and Sennrich 2019, eq. 4).
+    """Divide x of shape (..., h) by its root mean square, in fp32 (Zhang and Sennrich 2019, eq. 4).
 
-    Args:
-        x: States of shape (..., h).
-        weight: Factors of shape (h,); they get no gradient.
-        eps: Added to the mean square.
-        from_one: Add 1 to the weights, and multiply before rounding (Gemma).
+    The weight, of shape (h,), gets no gradient. With `from_one` 1 is added to it, and it multiplies before rounding.
     """
     return cast("Tensor", _RmsNorm.apply(x, weight, eps, from_one))  # type: ignore[no-untyped-call]
 

@@ -18,8 +18,6 @@ from votecast.metrics import log_loss
 from votecast.text.sequences import Sequences
 from votecast.types import Probabilities
 
-TOLERANCE = 0.001
-
 
 @dataclass(frozen=True)
 class PrecisionCheck:
@@ -29,11 +27,6 @@ class PrecisionCheck:
         exact: Log loss in fp32.
         found: Log loss in the faster mode.
         largest: Largest change of a probability.
-
-    Example:
-        >>> check = PrecisionCheck(exact=1.0312, found=1.0315, largest=0.02)
-        >>> round(check.shift, 4), check.kept
-        (0.0003, True)
     """
 
     exact: float
@@ -48,7 +41,7 @@ class PrecisionCheck:
     @property
     def kept(self) -> bool:
         """Whether the log loss changes by at most 0.001."""
-        return abs(self.shift) <= TOLERANCE
+        return abs(self.shift) <= 0.001
 
 
 def check_precision(

@@ -201,6 +201,7 @@ def fit_rule(
     targets = battles.targets()[rows]  # (n, 3)
     right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
     wrong = np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)  # draws a vote from each soft label
+    # Learn then Test: Angelopoulos et al. 2021. SGR: Geifman and El-Yaniv 2017.
     if method == "ltt":
         found = learn_then_test(_scores(p), wrong, error=error, confidence=confidence, seed=seed)
     else:
@@ -241,8 +242,8 @@ def decide_file(
         progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
-        under shared how many are on prompts of the judge's training or of the votes; the settings file has both too.
+        What `predict_file` returns, rule, decisions (how many rows are a, b, or open) and shared (how many are on
+        prompts of the judge's training or of the votes); the settings file has them too.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
@@ -255,29 +256,28 @@ def decide_file(
             f"{judge.name!r} ({judge.hash[:12]}); fit a rule for that judge"
         )
     shared = SharedPrompts(_training_prompts(judge), None if votes is None else PromptHashes.of(votes))
-    run = _DecideRun(rule, shared, judge, source, out, reader, inference, unscored, progress)
+    run = _DecideRun(
+        rule=rule,
+        shared=shared,
+        judge=judge,
+        source=source,
+        out=Path(out),
+        reader=reader,
+        inference=inference,
+        gives_prior=unscored is not None,
+        progress=progress,
+    )
     run.settings |= {"about": json_values(rule.to_dict() | dict(about or {}))}
     summary = run.predict(resume=resume, overwrite=overwrite)
     return summary | {"rule": rule.to_dict(), "decisions": read_counts(out), "shared": shared.to_dict()}
 
 
+@dataclass(kw_only=True)
 class _DecideRun(PredictRun):
     """A run of predictions that writes decisions and counts the prompts that are not new."""
 
-    def __init__(
-        self,
-        rule: DecisionRule,
-        shared: SharedPrompts,
-        judge: Judge,
-        source: str | Path,
-        out: str | Path,
-        reader: Mapping[str, object] | None,
-        inference: Mapping[str, object] | None,
-        unscored: Literal["prior"] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        self.rule, self.shared = rule, shared
-        super().__init__(judge, source, out, "votecast", reader, inference, unscored, progress)
+    rule: DecisionRule
+    shared: SharedPrompts
 
     def fingerprint(self, batch: Battles) -> str:
         """Hash a shard, and count its rows on prompts of the training or of the calibration votes."""

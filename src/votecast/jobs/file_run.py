@@ -10,6 +10,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -46,19 +47,22 @@ class CountedReader(Protocol):
         """About how many rows there are; None if unknown."""
 
 
+@dataclass(kw_only=True)
 class FileRun(ABC, Generic[Batch]):
     """A run over one file that gives the same bytes after any number of kills.
 
     Results are computed one batch of rows at a time. Each batch is kept as a shard in the work folder beside the output
-    until all are done. Subclasses define how rows are read, computed and written.
+    until all are done. Subclasses define how rows are read, computed and written, and set `key` and `identity`.
 
     Args:
         source: The input file.
         out: The output file.
         reader: Options of the reader.
         progress: Called with the rows done, from the first row on that must be computed, and about how many there are.
+
+    Attributes:
         key: Hash of what the results depend on beside the rows.
-        identity: JSON-able: what the results depend on beside the rows and the options of the reader.
+        identity: The same in words, JSON-able, without the options of the reader.
     """
 
     shard_rows: ClassVar[int | None] = SHARD_ROWS
@@ -66,22 +70,14 @@ class FileRun(ABC, Generic[Batch]):
     retries_unscored: ClassVar[bool] = False
     """Whether a shard of an earlier run with rows that could not be scored is computed again."""
 
-    def __init__(
-        self,
-        source: str | Path,
-        out: str | Path,
-        reader: Mapping[str, object] | None,
-        progress: RowProgress | None,
-        *,
-        key: str,
-        identity: Mapping[str, object],
-    ) -> None:
-        self.source, self.out = source, Path(out)
-        self.reader_options: dict[str, Any] = {k: v for k, v in (reader or {}).items() if k != "overwrite"}
-        self.progress = progress or no_progress
-        self.key = key
-        self.identity = json_values({"votecast": __version__, **identity, "reader": self.reader_options})
-        self._may_replace_quarantine = bool((reader or {}).get("overwrite"))
+    source: str | Path
+    out: Path
+    reader: Mapping[str, object] | None
+    progress: RowProgress | None
+
+    def __post_init__(self) -> None:
+        self.key, self.identity = "", dict[str, object]()
+        self.reader_options: dict[str, Any] = {k: v for k, v in (self.reader or {}).items() if k != "overwrite"}
         self.rows = self.reused = 0
         self.truncations: Truncations = None
         self.unscored: list[dict[str, object]] = []
@@ -112,25 +108,20 @@ class FileRun(ABC, Generic[Batch]):
         self.truncations = add_truncations(self.truncations, shard.cut)
 
     def run(self, *, resume: bool, overwrite: bool) -> ReadReport:
-        """Make the output, or check that a finished one is of the same rows.
-
-        Args:
-            resume: Continue from the partial output of an earlier run of the same call.
-            overwrite: Whether an existing output may be replaced and partial output discarded.
-
-        Returns:
-            The reader's report.
+        """Make the output, or check that a finished one is of the same rows; return the reader's report.
 
         Raises:
             ArtifactError: If an output or partial output is in the way, or is of other rows.
             ConfigError: If the partial output is of another call.
         """
         finished = self.restore() if resume and not overwrite else None
+        # a finished output of this call is checked against the rows; any other is in the way
         check_free(self.out, overwrite=overwrite or finished is not None)
         with hold_work_folder(self.out, resume=resume, overwrite=overwrite) as folder:
-            shards = Shards(folder, self.key, self.identity, rows=self.shard_rows)
+            identity = {"votecast": __version__, **self.identity, "reader": self.reader_options}
+            shards = Shards(folder, self.key, json_values(identity), rows=self.shard_rows)
             # an earlier run of this call may have written the quarantine file already
-            again = self._may_replace_quarantine or finished is not None or shards.is_resumed
+            again = bool((self.reader or {}).get("overwrite")) or finished is not None or shards.is_resumed
             reader, batches = self.read(overwrite=again)
             if finished is not None:
                 self._check_rows(batches, finished)
@@ -140,6 +131,7 @@ class FileRun(ABC, Generic[Batch]):
                 shards.check_end(len(fingerprints))
                 self.write(shards.all(fingerprints), overwrite=overwrite)
             except BaseException:
+                # the newest shard is still in memory: an interrupt must not lose it
                 shards.flush()
                 raise
             # what a killed process was about to rename: nobody else writes here while the folder is held
@@ -149,17 +141,18 @@ class FileRun(ABC, Generic[Batch]):
 
     def _compute_batches(self, reader: CountedReader, batches: Iterable[Batch], shards: Shards) -> list[str]:
         """Compute every batch whose shard is not on disk yet; return the fingerprints of all."""
-        fingerprints: list[str] = []
+        fingerprints, progress = list[str](), self.progress or no_progress
         for number, batch in enumerate(batches):
             before = self.rows
             self.rows += len(batch)
             fingerprints.append(self.fingerprint(batch))
             shard = shards.find(number, fingerprints[number])
+            # a reward model that was out of reach may answer now
             if shard is None or (self.retries_unscored and not np.isfinite(shard.probabilities).all()):
-                self.progress(before, reader.expected_rows)
+                progress(before, reader.expected_rows)
                 shard = self.compute(batch, before)
                 shards.add(number, fingerprints[number], shard)
-                self.progress(self.rows, reader.expected_rows)
+                progress(self.rows, reader.expected_rows)
             else:
                 self.reused += len(batch)
             self.keep(batch, shard, before)

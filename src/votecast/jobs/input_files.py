@@ -68,6 +68,7 @@ def find_inputs(given: Sequence[str]) -> list[InputFile]:
     seen: dict[str, str] = {}
     for number, name in enumerate(name for each in given for name in _expand(each)):
         place = FilePlace.of(name)
+        # two links to one file are one input
         real = str(place.path.resolve()) if place.path is not None else place.where
         if real in seen:
             raise ConfigError(f"{name} is given twice (as {seen[real]} before); name each input once")
@@ -133,6 +134,7 @@ def _expand(given: str) -> list[str]:
 
 def _expand_url(given: str) -> list[str]:
     bare, mark, query = given.partition("?")
+    # a listing begins at the last folder without a wildcard
     parts = bare.split("/")  # s3: "" votes 2024-* a.csv
     fixed_parts = next((place for place, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     fixed, pattern = "/".join(parts[:fixed_parts]), "/".join(parts[fixed_parts:])

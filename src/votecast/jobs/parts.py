@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -60,41 +60,13 @@ class FolderJob:
         return VoteReader(path, **options, name=name)
 
 
-@dataclass(frozen=True)
-class PendingInput:
-    """An input that must be read.
-
-    Args:
-        file: The file.
-        done: Numbers of its finished parts -> hash of their rows.
-    """
-
-    file: InputFile
-    done: Mapping[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PartRows:
-    """The rows of one part.
-
-    Args:
-        input: Number of the file.
-        part: Number of the part in it, from 0.
-        first: Rows of the file before them.
-        digest: Hash of the rows.
-        battles: The rows.
-    """
-
-    input: int
-    part: int
-    first: int
-    digest: str
-    battles: Battles
+PendingInput = tuple[InputFile, Mapping[int, str]]
+"""An input that must be read: the file, and the numbers of its finished parts with the hashes of their rows."""
 
 
 @dataclass(frozen=True)
 class PartDone:
-    """A part that was predicted, as it is recorded.
+    """A part as it is recorded; one that was read and not yet predicted has neither size nor hash.
 
     Args:
         input: Number of the file.
@@ -104,7 +76,7 @@ class PartDone:
         rows_sha256: Hash of the rows.
         cut: Sums of what was truncated.
         unscored: Id, number and reason of each row that could not be scored.
-        bytes: Size of the file in the folder; None where there is none, because rows could not be scored.
+        bytes: Size of the file in the folder; None where rows could not be scored and get no prior.
         sha256: Hash of the file.
     """
 
@@ -113,8 +85,8 @@ class PartDone:
     first: int
     rows: int
     rows_sha256: str
-    cut: Truncations
-    unscored: list[dict[str, object]]
+    cut: Truncations = None
+    unscored: Sequence[Mapping[str, object]] = ()
     bytes: int | None = None
     sha256: str | None = None
 
@@ -123,7 +95,7 @@ class PartDone:
         """Name of the file; sorted by name, parts are in the order of the inputs and their rows.
 
         Example:
-            >>> PartDone(3, 12, 0, 1, "", None, []).name
+            >>> PartDone(3, 12, 0, 1, "").name
             'part-00003-00012.parquet'
         """
         return f"part-{self.input:05d}-{self.part:05d}.parquet"
@@ -173,10 +145,7 @@ class PartsEngine(Protocol):
     ) -> Generator[PartDone | InputDone, None, None]:
         """Predict every part of these inputs that is not done, in any order; yield each when it is.
 
-        Args:
-            job: The job.
-            pending: The inputs to read.
-            progress: Called with the number of rows just predicted.
+        `progress` is called with the number of rows just predicted.
 
         Raises:
             VotecastError: At the first row that cannot be read and the first part that cannot be predicted.
@@ -184,11 +153,7 @@ class PartsEngine(Protocol):
 
 
 class LocalEngine:
-    """Predict one part after the other in this process.
-
-    Args:
-        judge: The judge, set to the settings of inference of the job.
-    """
+    """Predict one part after the other in this process; the judge has the settings of inference of the job."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -197,41 +162,41 @@ class LocalEngine:
         self, job: FolderJob, pending: Sequence[PendingInput], progress: Callable[[int], None]
     ) -> Generator[PartDone | InputDone, None, None]:
         """See `PartsEngine`."""
-        for each in pending:
-            for found in read_parts(job, each):
-                yield found if isinstance(found, InputDone) else predict_part(job, self._judge, found, progress)
+        for file, done in pending:
+            for found in read_parts(job, file, done):
+                yield found if isinstance(found, InputDone) else predict_part(job, self._judge, *found, progress)
 
 
-def read_parts(job: FolderJob, pending: PendingInput) -> Iterator[PartRows | InputDone]:
-    """Read the parts of one input that are not done yet, and at the end report on the input.
-
-    Args:
-        job: The job.
-        pending: The input, and its finished parts.
+def read_parts(
+    job: FolderJob, file: InputFile, done: Mapping[int, str]
+) -> Iterator[tuple[PartDone, Battles] | InputDone]:
+    """Read the parts of one input that are not done yet, each with its rows, and at the end report on the input.
 
     Raises:
         DataError: If the input or a row of it cannot be read; the message names both.
         ArtifactError: If finished parts are of other rows than the input has now.
     """
-    file, count, rows, digest_of_all = pending.file, 0, 0, hashlib.sha256()
+    count, rows, digest_of_all = 0, 0, hashlib.sha256()
     quarantine = f"quarantine-{file.number:05d}.jsonl"
     with tempfile.TemporaryDirectory(prefix="votecast-") as folder, file.place.fetched(file.name) as path:
+        # the reader writes its side file on this machine; the output may be remote
         rejected = Path(folder) / quarantine
         votes = job.open(path, file.name, rejected)
         for battles in in_shards(votes, job.part_rows):
             digest = fingerprint(battles)
             digest_of_all.update(digest.encode())
-            if pending.done.get(count, digest) != digest:
+            if done.get(count, digest) != digest:
                 raise _changed_rows(file, rows)
-            if count not in pending.done:
-                yield PartRows(file.number, count, rows, digest, battles)
+            if count not in done:
+                yield PartDone(file.number, count, rows, len(battles), digest), battles
             count, rows = count + 1, rows + len(battles)
             del battles  # free the memory before the next rows are read
-        if any(part >= count for part in pending.done):
+        if any(part >= count for part in done):
             raise _changed_rows(file, rows)
         if rejected.exists():
             (job.out / quarantine).write(rejected.read_bytes())
     reading = votes.report.to_dict() | {"quarantine": quarantine if votes.report.quarantined else None}
+    # the manifest names the input; the path of a fetched copy would differ from run to run
     del reading["path"]
     yield InputDone(file.number, count, rows, digest_of_all.hexdigest(), reading, file.size, file.changed)
 
@@ -254,14 +219,10 @@ def check_columns(job: FolderJob, inputs: Iterable[InputFile]) -> None:
             job.open(each.place.path, each.name).check_columns()
 
 
-def predict_part(job: FolderJob, judge: Judge, rows: PartRows, progress: Callable[[int], None]) -> PartDone:
-    """Predict a part and write it into the folder atomically.
-
-    Args:
-        job: The job.
-        judge: The judge, set to the settings of inference of the job.
-        rows: The part.
-        progress: Called with the number of rows just predicted.
+def predict_part(
+    job: FolderJob, judge: Judge, part: PartDone, battles: Battles, progress: Callable[[int], None]
+) -> PartDone:
+    """Predict the rows of a part as it was read, and write it into the folder atomically.
 
     Raises:
         DataError: If a prediction is not a distribution.
@@ -270,18 +231,18 @@ def predict_part(job: FolderJob, judge: Judge, rows: PartRows, progress: Callabl
     shards: list[tuple[list[str], Probabilities]] = []
     unscored: list[dict[str, object]] = []
     truncations: Truncations = None
-    for start in range(0, len(rows.battles), SHARD_ROWS):
-        battles = rows.battles[start : start + SHARD_ROWS]
-        shard, reasons = predict_scorable(judge, battles, after=rows.first + start)
-        place = rows.first + start + 1
-        unscored += [{"id": shard.ids[row], "row": place + row, "reason": why} for row, why in reasons.items()]
+    # The judge sees the same rows together as in one file: predictions depend on them in the last bits.
+    for start in range(0, part.rows, SHARD_ROWS):
+        rows, before = battles[start : start + SHARD_ROWS], part.first + start
+        shard, reasons = predict_scorable(judge, rows, after=before)
+        unscored += [{"id": shard.ids[row], "row": before + row + 1, "reason": why} for row, why in reasons.items()]
         shards.append((shard.ids, shard.probabilities))
         truncations = add_truncations(truncations, shard.cut)
-        progress(len(battles))
-    done = PartDone(rows.input, rows.part, rows.first, len(rows.battles), rows.digest, truncations, unscored)
+        progress(len(rows))
+    done = replace(part, cut=truncations, unscored=unscored)
     if unscored and job.prior is None:
         return done
-    settings = job.settings | {"input": rows.input, "part": rows.part, "first": rows.first}
+    settings = job.settings | {"input": part.input, "part": part.part, "first": part.first}
     with tempfile.TemporaryDirectory(prefix="votecast-") as folder:
         path = Path(folder) / done.name
         with PredictionWriter(path, format=job.format, judge=job.judge, metadata=settings) as writer:

@@ -26,11 +26,7 @@ _TORN = re.compile(r"\.(part-\d{5,}-\d{5,}|quarantine-\d{5,}|unscored|manifest)\
 
 
 class PartsFolder:
-    """A folder of predictions.
-
-    Args:
-        place: Where it is.
-    """
+    """A folder of predictions at a place, local or remote."""
 
     def __init__(self, place: FilePlace) -> None:
         self.place = place
@@ -107,15 +103,12 @@ class PartsFolder:
         self._remove_work()
 
     def begin(self, identity: Mapping[str, object], sizes: Mapping[str, int]) -> None:
-        """Record what the run depends on, or check it against what the folder holds.
-
-        Args:
-            identity: votecast (its version), judge and settings, JSON-able.
-            sizes: Bytes of each input, by name.
+        """Record version, judge, settings and the sizes of the inputs, or check them against what the folder holds.
 
         Raises:
             ConfigError: If they differ; the message lists the differences.
         """
+        # a finished folder is checked like partial output: its manifest holds the same facts
         manifest = self.manifest()
         if manifest is not None:
             inputs = {each["path"]: each["bytes"] for each in manifest["inputs"]}
@@ -137,6 +130,7 @@ class PartsFolder:
         if self.work.path is not None:
             begin_work(self.work.path, identity)
             return
+        # begin_work compares local files, so a remote record is copied for it
         with tempfile.TemporaryDirectory() as name:
             copy = Path(name) / RUN
             if (found := self._record(RUN)) is not None:
@@ -173,11 +167,7 @@ class PartsFolder:
             self._keep(f"input-{done.input:05d}.json", asdict(done))
 
     def write(self, name: str, text: str) -> None:
-        """Write a file beside the parts atomically; remove it where the text is empty.
-
-        Raises:
-            ArtifactError: If it cannot be written.
-        """
+        """Write a file beside the parts atomically; remove it where the text is empty."""
         with self._access():
             if text:
                 (self.place / name).write(text.encode("utf-8", "backslashreplace"))
@@ -235,6 +225,7 @@ class PartsFolder:
     def _remove(self, pattern: re.Pattern[str]) -> None:
         """Remove the files whose name matches, the manifest first."""
         with self._access():
+            # without its manifest no reader takes the other files for a finished folder
             for name in sorted(self.place.names(), key=lambda name: name != MANIFEST):
                 if pattern.fullmatch(name):
                     (self.place / name).remove()

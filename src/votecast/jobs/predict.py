@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,9 +49,8 @@ def predict_file(
 ) -> dict[str, Any]:
     """Predict every row of a file, in its order, in flat memory.
 
-    The judge predicts exactly `SHARD_ROWS` rows at a time, whatever the reader's parts, and its predictions are kept in
-    the folder `.NAME.work` beside the output until all are done. After a kill the same call with `resume` gives the
-    same bytes as an undisturbed one, on standard input too, as long as the same rows are piped in again.
+    The judge predicts `SHARD_ROWS` rows at a time. Predictions are kept in the folder `.NAME.work` beside the output
+    until all are done: after a kill the same call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         judge: The judge.
@@ -61,54 +61,53 @@ def predict_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`; see `TrainedJudge.run_with`.
-        unscored: What rows get that the judge cannot score: an error at the end, once all others are done (None), or
-            the class prior of the judge's training votes ("prior"). Either way `<out>.unscored.jsonl` lists these rows
-            with reasons.
-        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
-            are (None if unknown).
+        unscored: What rows get that cannot be scored: an error once all others are done (None), or the class prior of
+            the training votes ("prior"). Either way `<out>.unscored.jsonl` lists them with reasons.
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, judge, hash, the reader's report, what the judge truncated, how many rows it could not score, and how
-        many rows an earlier run had done.
+        rows, out, format, judge, reading, cut, and how many rows are unscored and reused from an earlier run.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
-        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
-        ConfigError: If the partial output is of another judge or was read in another way, or this judge has no
-            settings of inference.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
+        ConfigError: If the partial output is of another call, or this judge has no settings of inference.
         JudgeError: If rows cannot be scored and are not to get the prior; the predictions of the others are kept.
     """
-    run = PredictRun(judge, source, out, format, reader, inference, unscored, progress)
+    run = PredictRun(
+        judge=judge,
+        source=source,
+        out=Path(out),
+        format=format,
+        reader=reader,
+        inference=inference,
+        gives_prior=unscored is not None,
+        progress=progress,
+    )
     return run.predict(resume=resume, overwrite=overwrite)
 
 
+@dataclass(kw_only=True)
 class PredictRun(BattlesRun):
     """The run behind `predict_file`, whose arguments it takes."""
 
     retries_unscored = True
 
-    def __init__(
-        self,
-        judge: Judge,
-        source: str | Path,
-        out: str | Path,
-        format: str,
-        reader: Mapping[str, object] | None,
-        inference: Mapping[str, object] | None,
-        unscored: Literal["prior"] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        self.judge, self.format, self.fills = judge, format, unscored is not None
-        with_inference = {"inference": dict(inference)} if inference else {}
-        identity = {"judge": cite(judge), "shard_rows": SHARD_ROWS, **with_inference}
-        super().__init__(source, out, reader, progress, key=judge.hash, identity=identity)
+    judge: Judge
+    format: str = "votecast"
+    inference: Mapping[str, object] | None
+    gives_prior: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.writer(overwrite=True, settings={})  # an unknown suffix or format is an error before any work
-        set_inference(judge, inference or {})
-        settings: dict[str, object] = {"input": str(source), "format": format, "reader": self.reader_options}
-        settings |= with_inference
-        settings |= {"link": "not fitted"} if is_link_unfitted(judge) else {}
-        self.settings = json_values(settings)
-        self.numbers = reader_numbers(judge)
+        set_inference(self.judge, self.inference or {})
+        with_inference = {"inference": dict(self.inference)} if self.inference else {}
+        self.key = self.judge.hash
+        self.identity = {"judge": cite(self.judge), "shard_rows": SHARD_ROWS, **with_inference}
+        self.numbers = reader_numbers(self.judge)
+        settings = {"input": str(self.source), "format": self.format, "reader": self.reader_options, **with_inference}
+        self.settings = json_values(settings | ({"link": "not fitted"} if is_link_unfitted(self.judge) else {}))
         self.cut: dict[str, object] | None = None
 
     def predict(self, *, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -143,7 +142,7 @@ class PredictRun(BattlesRun):
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
         """Write the predictions, unscored rows with the prior; raise if these are not to get it."""
         listed = write_unscored(self.out, self.unscored)
-        if listed is not None and not self.fills:
+        if listed is not None and not self.gives_prior:
             raise JudgeError(
                 f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); {listed} "
                 "lists them. Pass --resume to try them again, or --resume --unscored prior to give them the class prior"
@@ -154,6 +153,7 @@ class PredictRun(BattlesRun):
         if prior is not None:
             settings["unscored"] = {"rows": len(self.unscored), "given": prior.tolist()}
         with self.writer(overwrite=overwrite, settings=settings) as writer:
+            # (n, 3), NaN where a row could not be scored
             for shard in shards:
                 p = shard.probabilities
                 writer.write(shard.ids, p if prior is None else np.where(np.isfinite(p), p, prior))

@@ -62,10 +62,9 @@ def predict_folder(
 ) -> dict[str, Any]:
     """Predict every row of many files into a folder of parts, `part-INPUT-PART.parquet`, and `manifest.json`.
 
-    A part holds `part_rows` rows of one input, the last one what is left of it. So parts depend on the rows alone: not
-    on the engine, nor on the number of workers, nor on kills. The folder is finished if and only if the manifest is
-    there. After a kill the same call with `resume` makes only the parts that are missing or damaged, and the folder has
-    the same bytes as one of an undisturbed run.
+    A part holds `part_rows` rows of one input, the last one what is left of it: parts do not depend on the engine, the
+    number of workers or kills. The folder is finished if and only if the manifest is there. After a kill the same call
+    with `resume` makes only the parts that are missing or damaged, with the same bytes.
 
     Args:
         judge: The judge.
@@ -78,14 +77,12 @@ def predict_folder(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`; `limit` and `sample` hold for each input by itself.
         inference: Settings of inference for the judge; see `TrainedJudge.run_with`.
-        unscored: What rows get that the judge cannot score: an error at the end, once all others are done (None), or
-            the class prior ("prior"). Either way `unscored.jsonl` in the folder lists these rows with reasons.
+        unscored: As of `predict_file`; `unscored.jsonl` in the folder lists the rows.
         engine: What predicts the parts; by default this process.
         progress: Called with the rows done, and about how many there are (None until an input was read to its end).
 
     Returns:
-        Rows, judge, parts, inputs, what the judge truncated, how many rows it could not score, and how many rows an
-        earlier run had done.
+        What `predict_file` returns, with a reading for each input, inputs, parts and the hash of all parts.
 
     Raises:
         DataError: If an input is missing or not a file of battles, or a row cannot be read.
@@ -115,16 +112,17 @@ def predict_folder(
         folder.begin({"votecast": __version__, "judge": job.judge, "settings": job.settings}, sizes)
         parts, read = _load_finished(job, found, folder)
         reused = sum(part.rows for part in parts.values())
-        pending = []
+        pending: list[PendingInput] = []
         for file in found:  # those with missing parts, and those that may have changed
             if file.number not in read:
                 done = {part: record.rows_sha256 for (number, part), record in parts.items() if number == file.number}
-                pending.append(PendingInput(file, done))
+                pending.append((file, done))
         if resume:
-            check_columns(job, [each.file for each in pending])
+            check_columns(job, [file for file, _ in pending])
         if pending:
             _predict(job, engine or LocalEngine(judge), pending, folder, parts, read, progress or no_progress)
         manifest = _finish(job, found, folder, [part for _, part in sorted(parts.items())], read, prior)
+    # one hash for all parts, which depends on neither the place of the folder nor the engine
     digest = hashlib.sha256("".join(part["sha256"] for part in manifest["parts"]).encode()).hexdigest()
     return {
         "rows": manifest["rows"],
@@ -187,6 +185,7 @@ def _load_finished(
     read = {}
     for done in inputs_done:
         file = inputs[done.input]
+        # size and time stand for the rows of an input that is not read again
         has_all = all((file.number, part) in parts for part in range(done.parts))
         if has_all and file.changed and (done.bytes, done.changed) == (file.size, file.changed):
             read[file.number] = done
@@ -204,11 +203,12 @@ def _predict(
 ) -> None:
     """Predict all pending parts; add the record of each to `parts`, and of each input to `read`."""
     rows_done = sum(part.rows for part in parts.values())
-    all_bytes = sum(each.file.size for each in pending) + sum(done.bytes for done in read.values())
+    all_bytes = sum(file.size for file, _ in pending) + sum(done.bytes for done in read.values())
 
     def count(rows: int) -> None:
         nonlocal rows_done
         rows_done += rows
+        # rows of inputs that were not read yet are estimated by their bytes
         bytes_read = sum(done.bytes for done in read.values())
         rows_read = sum(done.rows for done in read.values())
         progress(rows_done, round(all_bytes * rows_read / bytes_read) if bytes_read else None)
@@ -235,7 +235,7 @@ def _finish(
     Raises:
         JudgeError: If rows could not be scored and are not to get the prior.
     """
-    unscored = [{"input": inputs[part.input].name} | row for part in parts for row in part.unscored]
+    unscored = [{"input": inputs[part.input].name, **row} for part in parts for row in part.unscored]
     folder.write(UNSCORED, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in unscored))
     if unscored and job.prior is None:
         raise JudgeError(

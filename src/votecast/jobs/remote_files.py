@@ -51,11 +51,7 @@ class FilePlace:
 
     @classmethod
     def of(cls, given: str) -> FilePlace:
-        """Parse a path or a URL; a relative path begins in the working folder.
-
-        Raises:
-            ConfigError: If the URL holds a secret.
-        """
+        """Parse a path, which begins in the working folder, or a URL, which must not hold a secret."""
         refuse_secrets(given)
         if given.startswith("file://"):
             return cls(str(Path(unquote(urlsplit(given).path)).absolute()))
@@ -127,17 +123,13 @@ class FilePlace:
             return bytes(file.read())
 
     def write(self, data: bytes) -> None:
-        """Write a small file atomically.
-
-        Raises:
-            ArtifactError: If the disk of this machine refuses.
-            OSError: If another filesystem does.
-        """
+        """Write a small file atomically; raise ArtifactError for this machine, OSError for another filesystem."""
         if self.path is not None:
             with atomic_file(self.path, overwrite=True) as part:
                 part.write_bytes(data)
             return
         with self.reached() as (system, path):
+            # object stores show a file once it is whole; on others a rename does that
             if system.type_name in _ATOMIC_STORES:
                 with system.open_output_stream(path, compression=None) as file:
                     file.write(data)
@@ -160,11 +152,7 @@ class FilePlace:
 
     @contextlib.contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
-        """Provide the file on this machine during the block; a copy of a remote one.
-
-        Raises:
-            DataError: If it cannot be fetched.
-        """
+        """Provide the file on this machine during the block; a copy of a remote one."""
         if self.path is not None:
             yield self.path
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,8 @@ def rerank_file(
 ) -> dict[str, Any]:
     """Choose the best candidate of every row of a file, in its order, in flat memory.
 
-    Prompts are grouped until they make `GROUP` pairs, so that a judge that scores single responses scores each one
-    once. Predictions are kept in the folder `.NAME.work` beside the output until all are done. After a kill the same
-    call with `resume` gives the same bytes as an undisturbed one.
+    Prompts are grouped until they make `GROUP` pairs. Predictions are kept in the folder `.NAME.work` beside the output
+    until all are done: after a kill the same call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         judge: The judge.
@@ -104,25 +104,25 @@ def rerank_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `CandidateReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`.
-        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
-            are (None if unknown).
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, candidates, pairs, how many rows are missing because one of their pairs cannot be scored
-        (`<out>.unscored.jsonl` lists them with reasons), judge, the reader's report, what the judge truncated, and how
-        many rows an earlier run had done.
+        rows, candidates, pairs, out, judge, reading, cut, how many rows are unranked because a pair cannot be scored
+        (unranked_file lists them with reasons) and reused from an earlier run.
 
     Raises:
         DataError: If a row cannot be used; nothing is written.
         JudgeError: If no row can be ranked.
-        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
-        ConfigError: If the partial output is of another judge or was read in another way, or an option is not allowed.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
+        ConfigError: If the partial output is of another call, or an option is not allowed.
     """
     if not (top is None or top == "all" or (isinstance(top, int) and top >= 1)):
         raise ConfigError(f"top is {top}; allowed are whole numbers from 1 up, and all")
     container_of(out)  # an unknown suffix is an error before any work
     set_inference(judge, inference or {})
-    run = _RerankRun(judge, source, out, top, reader, inference, progress)
+    run = _RerankRun(
+        judge=judge, source=source, out=Path(out), top=top, reader=reader, inference=inference, progress=progress
+    )
     report = run.run(resume=resume, overwrite=overwrite)
     return {
         "rows": run.rows,
@@ -138,27 +138,24 @@ def rerank_file(
     }
 
 
+@dataclass(kw_only=True)
 class _RerankRun(FileRun[list[Candidates]]):
     """The run behind `rerank_file`: the rankings are collected as JSON lines in the work folder."""
 
     shard_rows = None
 
-    def __init__(
-        self,
-        judge: Judge,
-        source: str | Path,
-        out: str | Path,
-        top: Top,
-        reader: Mapping[str, object] | None,
-        inference: Mapping[str, object] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        with_inference = {"inference": dict(inference)} if inference else {}
-        identity = {"judge": cite(judge), "group": GROUP, **with_inference}
-        super().__init__(source, out, reader, progress, key=judge.hash, identity=identity)
-        self.judge, self.top, self.predictor = judge, top, PairPredictor(judge)
-        settings: dict[str, object] = {"input": str(source), "top": top, "reader": self.reader_options}
-        self.settings = json_values(settings | with_inference)
+    judge: Judge
+    top: Top
+    inference: Mapping[str, object] | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        with_inference = {"inference": dict(self.inference)} if self.inference else {}
+        self.key = self.judge.hash
+        self.identity = {"judge": cite(self.judge), "group": GROUP, **with_inference}
+        settings = {"input": str(self.source), "top": self.top, "reader": self.reader_options, **with_inference}
+        self.settings = json_values(settings)
+        self.predictor = PairPredictor(self.judge)
         self.lines = work_folder(self.out) / ".rankings.jsonl"
         self.kinds = {"prompt": "text", "best": "text"}
         self.candidates = self.pairs = self.unranked = 0
@@ -199,6 +196,7 @@ class _RerankRun(FileRun[list[Candidates]]):
         found = PairPredictions.of(shard)
         self.pairs += len(found.ids)
         self.truncations = add_truncations(self.truncations, found.cut)
+        # groups come in the order of the file, whether computed or found, so the lines need no sorting
         with self.lines.open("a", encoding="utf-8") as file:
             for place, (row, ranking) in enumerate(zip(batch, rank_group(batch, found), strict=True), start=before + 1):
                 if isinstance(ranking, str):

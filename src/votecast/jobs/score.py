@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,8 +50,8 @@ def score_file(
 ) -> dict[str, Any]:
     """Score both responses of every row of a file with a reward model, in flat memory.
 
-    Each response is scored once in every `SHARD_ROWS` rows, however many pairs it stands in, and once in all with a
-    cache. After a kill the same call with `resume` gives the same bytes as an undisturbed one.
+    Each response is scored once in every `SHARD_ROWS` rows, and once in all with a cache. After a kill the same call
+    with `resume` gives the same bytes as an undisturbed one.
 
     Args:
         model: A folder or hub name of a reward model, `recipe:NAME`, or the folder of a reward judge.
@@ -66,8 +67,8 @@ def score_file(
         progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, rows that could not be scored (`<out>.unscored.jsonl` lists them with reasons; they are not in the file),
-        what made the scores, the reader's report, what was truncated, and how many rows an earlier run had done.
+        rows, out, made_by, reading, cut, how many rows are unscored (not in the file; unscored_file lists them with
+        reasons) and reused from an earlier run.
 
     Raises:
         ConfigError: If there is no such model, it gives no rewards, or a setting is not allowed.
@@ -76,7 +77,9 @@ def score_file(
     """
     container_of(out)  # an unknown suffix is an error before any work
     scorer, about = reward_model(model, settings or {}, small=small)
-    run = _ScoreRun(scorer, about, cache, source, out, reader, progress)
+    run = _ScoreRun(
+        model=scorer, about=about, cache=cache, source=source, out=Path(out), reader=reader, progress=progress
+    )
     report = run.run(resume=resume, overwrite=overwrite)
     unscored = run.described["scored"]["unscored"]
     return {
@@ -151,24 +154,22 @@ def _model_of_judge(folder: str, settings: Mapping[str, object]) -> tuple[Reward
     return members[0], about
 
 
+@dataclass(kw_only=True)
 class _ScoreRun(BattlesRun):
     """The run behind `score_file`."""
 
-    def __init__(
-        self,
-        model: RewardModel,
-        about: dict[str, Any],
-        cache: str | Path | None,
-        source: str | Path,
-        out: str | Path,
-        reader: Mapping[str, object] | None,
-        progress: RowProgress | None,
-    ) -> None:
-        self.model, self.about, self.cache = model, about, cache
-        self.depends_on = _without_speed(about) | {"computes_in": model.computes_in}
-        key = hashlib.sha256(json.dumps(self.depends_on, sort_keys=True, default=str).encode()).hexdigest()
-        identity = {"model": key, "shard_rows": SHARD_ROWS}
-        super().__init__(source, out, reader, progress, key=key, identity=identity)
+    model: RewardModel
+    about: dict[str, Any]
+    cache: str | Path | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # The link and settings that change speed only leave scores as they are.
+        settings = {name: value for name, value in self.about["settings"].items() if name != "link"}
+        settings["inference"] = {k: v for k, v in settings["inference"].items() if k not in _SPEED_ONLY}
+        self.depends_on = {**self.about, "settings": settings, "computes_in": self.model.computes_in}
+        self.key = hashlib.sha256(json.dumps(self.depends_on, sort_keys=True, default=str).encode()).hexdigest()
+        self.identity = {"model": self.key, "shard_rows": SHARD_ROWS}
         self.described: dict[str, Any] = {}
 
     def restore(self) -> str | None:
@@ -185,6 +186,7 @@ class _ScoreRun(BattlesRun):
 
     def compute(self, batch: Battles, before: int) -> Shard:  # noqa: ARG002 - reasons are kept by their row in the batch
         """Score both responses of a shard."""
+        # opened late: a finished output needs no cache
         if self.cache is not None and self.model.cache is None:
             from votecast.models.reward.score_cache import ScoreCache
 
@@ -218,17 +220,10 @@ class _ScoreRun(BattlesRun):
         }
         with ScoreWriter(self.out, self.described, overwrite=overwrite) as writer:
             for shard in shards:
+                # scores stand where other shards have probabilities: (n, 2), NaN where a row has none
                 known = np.flatnonzero(np.isfinite(shard.probabilities).all(axis=1))
                 a, b = shard.probabilities[known].T
                 writer.add([shard.ids[row] for row in known], a, b)
-
-
-def _without_speed(about: Mapping[str, Any]) -> dict[str, object]:
-    """Return what scores depend on: without the link and settings that change speed only."""
-    settings = dict(about["settings"])
-    settings.pop("link", None)
-    settings["inference"] = {name: value for name, value in settings["inference"].items() if name not in _SPEED_ONLY}
-    return {**about, "settings": settings}
 
 
 def _is_judge(folder: Path) -> bool:

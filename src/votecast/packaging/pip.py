@@ -104,20 +104,14 @@ class TargetMachine:
 
 @dataclass(frozen=True)
 class Pip:
-    """pip of this Python, for a target.
-
-    Args:
-        target: What the wheels are for.
-        log: File that keeps the output of a failure.
-        find_links: Folders or pages to look for wheels in, beside the index.
-        no_index: Whether to use no index.
+    """pip of this Python for a target, looking for wheels as `pack` does.
 
     Raises:
         ConfigError: If the places cannot hold a wheel.
     """
 
     target: TargetMachine
-    log: Path
+    log: Path  # keeps the output of a failure
     find_links: Sequence[str] = ()
     no_index: bool = False
 
@@ -155,12 +149,14 @@ class Pip:
         self._run("download", "--no-deps", "--dest", str(folder), *pins)
 
     def _run(self, verb: str, *words: str) -> None:
-        options = ["-vv", "--disable-pip-version-check", "--no-input", "--no-color"]  # -vv prints why an index fails
+        # without -vv pip does not print why an index fails
+        options = ["-vv", "--disable-pip-version-check", "--no-input", "--no-color"]
         options += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", self.target.python]
         options += [word for name in self.target.platforms for word in ("--platform", name)]
         options += [word for place in self.find_links for word in ("--find-links", place)]
         options += ["--no-index"] if self.no_index else []
-        ran = subprocess.run(  # -P: a module called pip in the working folder is not run
+        # -P: a module called pip in the working folder is not run
+        ran = subprocess.run(
             [sys.executable, "-P", "-m", "pip", verb, *options, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

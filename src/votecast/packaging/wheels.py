@@ -33,14 +33,7 @@ _DIST_INFO = ("METADATA", "entry_points.txt", "licenses/LICENSE", "licenses/NOTI
 def collect_wheels(
     folder: Path, needs: Needs, pip: Pip, *, without: Sequence[str] = (), versions: Versions = "here"
 ) -> dict[str, str]:
-    """Fill a folder with votecast's own wheel and the packages that a judge needs.
-
-    Args:
-        folder: The folder.
-        needs: What the judge needs.
-        pip: Resolves and downloads.
-        without: Packages that the target has; what only they need is left out too.
-        versions: Whether to keep to the versions installed here, with which the judge was tested.
+    """Fill a folder with votecast's own wheel and the packages that a judge needs; see `pack` for the options.
 
     Returns:
         Package -> version, of all that were downloaded.
@@ -53,7 +46,8 @@ def collect_wheels(
     installed = {each.metadata["Name"]: each.version for each in metadata.distributions()} if versions == "here" else {}
     # without the build of this machine, such as +cpu
     lines = [f"{name}=={re.sub('[+].*', '', has)}\n" for name, has in installed.items() if name and name != "votecast"]
-    for _ in range(_ROUNDS):  # pip evaluates markers for the running Python, so requirements may be missing
+    # pip evaluates markers for the running Python, not for the target: what is missing is added in a further round
+    for _ in range(_ROUNDS):
         found = pip.resolve(asked, "".join(sorted(lines)))
         needed, missing = _follow_requirements(found, needs.extras, without, pip.target)
         if not missing:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
@@ -19,7 +19,7 @@ from fastapi.security import HTTPBasic, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from votecast import __version__
@@ -51,12 +51,13 @@ from votecast.serving.settings import ServiceSettings
 from votecast.serving.telemetry import CONTENT_TYPE, Metrics, RequestLog
 
 if TYPE_CHECKING:
-    from votecast.serving.pool import Pool
+    from votecast.serving.pool import Pool, Row
 
 B = TypeVar("B", bound=BaseModel)
 
 _FOLDER: Final = Path(__file__).with_name("static")
-_LONG_BODY: Final = 1 << 18  # bytes that are parsed in a thread, so that the event loop is not blocked
+# bytes that are parsed in a thread, so that the event loop is not blocked
+_LONG_BODY: Final = 1 << 18
 _SCORED: Final = {"id", "prompt", "response_a", "response_b", "language", "source"}  # fields that workers read
 
 _LISTS: Final = {"BatchRequest": "battles", "RerankRequest": "candidates", "LeaderboardRequest": "games"}
@@ -138,17 +139,11 @@ def build_app(
 
 
 class Routes:
-    """The routes of one service; FastAPI takes their summaries from the docstrings.
-
-    Args:
-        pool: The judges.
-        settings: The limits.
-        in_flight: Counts the requests in flight.
-        metrics: The metrics to show.
-    """
+    """The routes of one service; FastAPI takes their summaries from the docstrings."""
 
     def __init__(self, pool: Pool, settings: ServiceSettings, in_flight: InFlight, metrics: Metrics) -> None:
         self._pool, self._settings, self._in_flight, self._metrics = pool, settings, in_flight, metrics
+        # one leaderboard at a time: a fit uses all cores
         self._ranking = ThreadPoolExecutor(1)
 
     async def compare(self, body: CompareRequest, request: Request) -> object:
@@ -238,7 +233,7 @@ class Routes:
             raise LoadingError if self._pool.state == "loading" else DrainingError
 
 
-def _row(body: BattleRequest, place: int) -> dict[str, object]:
+def _row(body: BattleRequest, place: int) -> Row:
     """Return the fields of a battle that a worker reads; one without an id is called by its place."""
     row = body.model_dump(include=_SCORED, exclude_none=True)
     return row if body.id else row | {"id": str(place)}
@@ -252,6 +247,7 @@ class BodyRoute(APIRoute):
         endpoint, kind = self.endpoint, get_type_hints(self.endpoint)["body"]
 
         async def handle(request: Request) -> Response:
+            """Answer a request within the limits."""
             response: Response = await request.app.state.routes.answer(request, kind, endpoint)
             return response
 
@@ -265,33 +261,31 @@ def _add_routes(app: FastAPI, *, guarded: bool) -> None:
     schemes = HTTPBearer(scheme_name="bearer", auto_error=False), HTTPBasic(scheme_name="basic", auto_error=False)
     security: list[Depends] = [Security(scheme) for scheme in schemes] if guarded else []
     refusal = 401 if guarded else 403
-    posts: tuple[tuple[str, Callable[..., object], type[BaseModel]], ...] = (
+    for path, endpoint, model in (
         ("/v1/compare", routes.compare, Prediction),
         ("/v1/compare/batch", routes.batch, BatchResponse),
         ("/v1/rerank", routes.rerank, Reranked),
         ("/v1/leaderboard", routes.leaderboard, ServedLeaderboard),
-    )
-    for path, post, model in posts:
+        ("/v1/judges", routes.judges, Judges),
+        (HEALTH, routes.health, Health),
+        ("/ready", routes.ready, Ready),
+        ("/metrics", routes.metrics, None),
+    ):
+        is_post = "body" in get_type_hints(endpoint)
+        statuses = [500] if path == HEALTH else [refusal, 500] if model is None else [refusal, 500, 503]
         app.router.add_api_route(
             path,
-            post,
-            methods=["POST"],
+            endpoint,
+            methods=["POST" if is_post else "GET"],
             response_model=model,
-            responses=_errors(*_OF_POSTS, refusal),
-            route_class_override=BodyRoute,
-            dependencies=security,
+            response_class=JSONResponse if model else PlainTextResponse,
+            responses=_errors({*statuses, *(_OF_POSTS if is_post else ())}),
+            route_class_override=BodyRoute if is_post else None,
+            dependencies=security if path != HEALTH else [],
         )
-    answers = _errors(refusal, 500, 503)
-    app.add_api_route("/v1/judges", routes.judges, response_model=Judges, responses=answers, dependencies=security)
-    app.add_api_route(HEALTH, routes.health, response_model=Health, responses=_errors(500))
-    app.add_api_route("/ready", routes.ready, response_model=Ready, responses=answers, dependencies=security)
-    answers = _errors(refusal, 500)
-    app.add_api_route(
-        "/metrics", routes.metrics, response_class=PlainTextResponse, responses=answers, dependencies=security
-    )
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _errors(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of error responses."""
     seconds = {"description": "Seconds to wait", "required": True, "schema": {"type": "integer", "minimum": 1}}
     return {

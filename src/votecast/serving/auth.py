@@ -27,10 +27,7 @@ _HOST: Final = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 
 
 def read_key(path: Path | None) -> str | None:
-    """Read the API key from a file, else from the environment; None if there is none.
-
-    Args:
-        path: File whose one line is the key.
+    """Read the API key from a file of one line, else from the environment; None if there is none.
 
     Raises:
         ConfigError: If the file cannot be read, or the key is invalid.
@@ -58,14 +55,7 @@ def read_key(path: Path | None) -> str | None:
 
 
 def check_host(host: str, key: str | None) -> None:
-    """Refuse to listen for other machines without a key.
-
-    Raises:
-        ConfigError: If the host is not loopback and there is no key.
-
-    Example:
-        >>> check_host("127.0.0.1", None)
-    """
+    """Raise a `ConfigError` if other machines can reach the host and there is no key."""
     if key is None and not is_loopback(host):
         raise ConfigError(
             f"--host {host} can be reached from other machines, and no key guards the service; give one by "
@@ -94,9 +84,6 @@ class Guard:
 
     Without a key the service is on loopback, and a page of another site must not reach it through a name that it lets
     point there (DNS rebinding): only names of loopback are answered.
-
-    Args:
-        key: The key; None if there is none.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -114,6 +101,7 @@ class Guard:
             self._check_host([value for name, value in headers if name == b"host"])
             return
         given = [value.strip() for name, value in headers if name == b"authorization"]
+        # compare_digest takes as long for any wrong key, so that the time shows nothing of the right one
         if len(given) == 1 and hmac.compare_digest(_credential(given[0]), self._key):
             return
         known = all(value.lower().startswith((b"bearer ", b"basic ")) for value in given)
@@ -131,7 +119,8 @@ class Guard:
                 "127.0.0.1, or start it with a key"
             )
             raise RequestError(message, status=403, type="host_refused")
-        if len(self._local_hosts) < 64:  # a caller may send any number of ports
+        # bounded, since a caller may send any number of ports
+        if len(self._local_hosts) < 64:
             self._local_hosts.add(hosts[0])
 
 

@@ -34,11 +34,7 @@ _ORDERS: Final[tuple[Order, Order]] = ("both", "given")
 
 
 class JudgeRunner:
-    """A judge under its name in a service.
-
-    Args:
-        judge: The judge, fitted.
-        name: Its name in requests.
+    """A fitted judge under its name in requests.
 
     Example:
         >>> judge = JudgeRunner(load_judge("bundled:baseline"), "mine")
@@ -52,12 +48,7 @@ class JudgeRunner:
 
     @classmethod
     def load(cls, name: str, place: str, *, precision: str | None = None) -> Self:
-        """Load a judge.
-
-        Args:
-            name: Its name in requests.
-            place: Its folder or name.
-            precision: Precision of a neural judge; None for its own.
+        """Load a judge from its folder or name; a precision is for neural judges.
 
         Raises:
             ArtifactError: If there is no such judge, or it is damaged.
@@ -70,7 +61,8 @@ class JudgeRunner:
                 "serve a judge that was trained on texts"
             )
         if precision is not None:
-            for member in judge.fitted.members:  # judges without a choice of precision are served as they are
+            # judges without a choice of precision are served as they are
+            for member in judge.fitted.members:
                 member.run_with(precision=precision)
         return cls(judge, name)
 
@@ -94,7 +86,7 @@ class JudgeRunner:
             default=False,
         )
 
-    def score(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
         """Score rows; an error of one row does not affect the others.
 
         Args:
@@ -106,7 +98,7 @@ class JudgeRunner:
         """
         try:
             battles = battles_of([row["battle"] for row in rows])
-            found: list[dict[str, Any]] = [{}] * len(rows)
+            found: list[dict[str, object]] = [{}] * len(rows)
             for order in _ORDERS:
                 places = [place for place, row in enumerate(rows) if row.get("order", "both") == order]
                 part = battles if len(places) == len(rows) else battles.take(places)
@@ -117,7 +109,8 @@ class JudgeRunner:
                     found[place] |= self._explain(battles[place : place + 1])
             return found
         except Exception as error:
-            if len(rows) > 1:  # one by one, so that only the row at fault fails
+            # one by one, so that only the row at fault fails
+            if len(rows) > 1:
                 return [self.score([row])[0] for row in rows]
             if isinstance(error, DataError):
                 return [{"unscored": str(error)}]
@@ -125,7 +118,7 @@ class JudgeRunner:
             logger.error("judge %r failed on a row: %s", self.name, kind, exc_info=error)
             return [{"failed": f"judge {self.name!r} failed on this battle ({kind}); see the service's log"}]
 
-    def _predict(self, battles: Battles, order: Order) -> list[dict[str, Any]]:
+    def _predict(self, battles: Battles, order: Order) -> list[dict[str, object]]:
         """Predict battles in one order of the responses."""
         try:
             p, truncation = predict_in_order(self.judge, battles, order)
@@ -162,7 +155,7 @@ def battles_of(rows: Sequence[Mapping[str, Any]]) -> Battles:
         >>> battles_of([{"prompt": "Why?", "response_a": ["Because."], "response_b": ["So.", None]}])[0].response_b
         ('So.', None)
     """
-    columns: dict[str, list[Any]] = {field.name: [None] * len(rows) for field in SCHEMA}
+    columns: dict[str, list[object]] = {field.name: [None] * len(rows) for field in SCHEMA}
     columns |= {"id": [str(place) for place in range(len(rows))], "weight": [1.0] * len(rows)}
     for name in TEXT_COLUMNS:
         columns[name] = [[text] if isinstance(text := row[name], str) else text for row in rows]

@@ -20,12 +20,8 @@ from votecast.serving.request_errors import DrainingError, RequestError, error_r
 from votecast.serving.request_limits import ClientDisconnectedError, Headers, InFlight
 from votecast.serving.telemetry import Metrics, RequestLog, RequestRecord
 
-RECORD: Final = "votecast.record"
-"""Key of a request's scope under which its `RequestRecord` is."""
-
-HEALTH: Final = "/health"
-"""The route that needs no key."""
-
+RECORD: Final = "votecast.record"  # key of a request's scope under which its `RequestRecord` is
+HEALTH: Final = "/health"  # the route that needs no key
 STATIC: Final = "/static"
 
 _CLIENT_LEFT: Final = 499  # status in the log if the client disconnected before the response
@@ -46,11 +42,7 @@ _SECURE: Final[Headers] = [
 
 
 def with_security_headers(headers: Headers, *, closes: bool) -> Headers:
-    """Add the headers that all responses carry.
-
-    Args:
-        headers: Those of the response.
-        closes: Whether the connection ends with the response.
+    """Add the headers that all responses carry; `closes` ends the connection.
 
     Example:
         >>> (b"cache-control", b"no-store") in with_security_headers([(b"content-type", b"text/plain")], closes=False)
@@ -93,10 +85,12 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
+        # unknown paths share a name: a label for each would fill the memory, and the log could hold the user's text
         route = path if path in self._routes else STATIC if path.startswith(STATIC + "/") else "other"
         record = scope[RECORD] = RequestRecord(next(self._ids), scope["method"], route)
 
         async def send_secured(message: Message) -> None:
+            """Send a message; note its status and add the security headers."""
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = with_security_headers(message["headers"], closes=self._in_flight.draining)
@@ -121,6 +115,7 @@ class ServiceMiddleware:
         except ClientDisconnectedError:
             record.status = _CLIENT_LEFT
         except asyncio.CancelledError:
+            # the server cancels what is left when the time to drain is over
             if not self._in_flight.draining or record.status:
                 raise
             return error_response(DrainingError("the service is shutting down and had no time left for this request"))

@@ -6,10 +6,9 @@ The routes of `app` ask it for predictions; `server` starts, drains and stops it
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from votecast.client.service_responses import ServedJudge
 from votecast.serving.request_errors import (
@@ -26,15 +25,18 @@ from votecast.serving.telemetry import Metrics
 from votecast.serving.worker_messages import pack
 from votecast.serving.worker_processes import Batch, WorkerGroup, WorkerProcess
 
-logger = logging.getLogger(__name__)
-
 State = Literal["loading", "ready", "draining", "failed"]
+
+Row = Mapping[str, str | Sequence[str | None]]
+"""A checked battle: its id, texts, and perhaps language and source."""
 
 _QUEUED_ROWS: Final = 4  # rows that may wait, for each request that may be in flight
 _QUEUED_SHARE: Final = 0.5  # of the timeout for which rows may wait
 _HELD_CHARACTERS: Final = 1 << 28  # of all open requests
-_LATE: Final = 0.002  # seconds; if a timer is later, the event loop has yet to read what came in the meantime
-_LONG: Final = 1 << 18  # characters of a request that is packed in a thread, so that the event loop is not blocked
+# seconds; if a timer is later, the event loop has yet to read what came in the meantime
+_LATE: Final = 0.002
+# characters of a request that is packed in a thread, so that the event loop is not blocked
+_LONG: Final = 1 << 18
 
 
 class Pool:
@@ -46,10 +48,6 @@ class Pool:
         judges: Name of each judge, and its folder or name.
         settings: How many workers, and the sizes of batches.
         metrics: Counts batches and lost workers.
-
-    Attributes:
-        failure: Why the judges cannot be loaded, in one line; empty while they may be.
-        workers: The worker processes.
 
     Example:
         >>> async def ask() -> str:
@@ -66,7 +64,7 @@ class Pool:
 
     def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, metrics: Metrics | None = None) -> None:
         self.state: State = "loading"
-        self.failure = ""
+        self.failure = ""  # why the judges cannot be loaded, in one line
         self.workers = WorkerGroup(judges, settings, self)
         self._settings, self._metrics = settings, metrics or Metrics()
         self._queues = {name: RowQueue(settings.batch_tokens, settings.batch_wait) for name in judges}
@@ -103,16 +101,16 @@ class Pool:
     async def predict(
         self,
         judge: str,
-        battles: Sequence[Mapping[str, Any]],
+        battles: Sequence[Row],
         *,
         order: Literal["both", "given"] = "both",
         explain: bool = False,
-    ) -> list[dict[str, Any]]:
-        """Predict battles.
+    ) -> list[dict[str, object]]:
+        """Predict battles; those without an id get their position.
 
         Args:
             judge: Name of the judge.
-            battles: Checked battles, as JSON has them; those without an id get their position.
+            battles: Checked battles, as JSON has them.
             order: Average over both orders, or predict for the given order alone.
             explain: Whether to return the predictions of both orders, and reasons.
 
@@ -143,16 +141,18 @@ class Pool:
             self._dispatch()
             answers = await request.done
         except BaseException:
+            # also if the client has left or the deadline has passed: the rows are not worth scoring
             queue.drop(request)
             raise
         finally:
             self._held -= size
             self._open.discard(request)
-        found, cited = [], {"name": judge, "hash": self.workers.facts[judge].hash}
+        found: list[dict[str, object]] = []
+        cited = {"name": judge, "hash": self.workers.facts[judge].hash}
         for place, (battle, answer) in enumerate(zip(battles, answers, strict=True)):
-            first = {"id": str(battle.get("id") or place)}
-            first |= {key: answer[key] for key in ("probabilities", "decision")} | {"judge": cited}
-            found.append(first | answer)
+            # in the order of the fields of a Prediction
+            first = {key: answer[key] for key in ("probabilities", "decision")}
+            found.append({"id": str(battle.get("id") or place), **first, "judge": cited, **answer})
         return found
 
     async def stop(self) -> None:
@@ -178,14 +178,15 @@ class Pool:
             self._metrics.restarts.inc()
         self._dispatch()
 
-    def on_scored(self, worker: WorkerProcess, answers: list[dict[str, Any]]) -> None:
+    def on_scored(self, worker: WorkerProcess, answers: list[dict[str, object]]) -> None:
         """Return the answers of a worker's batch to their requests."""
         batch, seconds = self._finish(worker)
         self._queues[batch.judge].measure(batch.tokens, seconds)
-        self._dispatch()  # first, so that the worker does not wait for what follows
+        # first the next batch, so that the worker does not wait for what follows
+        self._dispatch()
         for row, answer in zip(batch.rows, answers, strict=True):
             if "failed" in answer:
-                row.request.fail(RequestError(answer["failed"]))
+                row.request.fail(RequestError(str(answer["failed"])))
             else:
                 row.request.answer(row.place, answer)
         self._metrics.count_batch(batch.judge, len(answers), batch.tokens, seconds)
@@ -198,6 +199,7 @@ class Pool:
                 row.tries += 1
                 if worker.is_hung:
                     row.request.fail(RequestTimeoutError())
+                # what has killed two workers would kill the next one too
                 elif row.tries > 1:
                     row.request.fail(WorkerLostError())
             self._metrics.retries.inc(sum(not row.request.is_over for row in batch.rows))
@@ -226,6 +228,7 @@ class Pool:
             raise _no_worker(judge)
         waiting = sum(map(len, self._queues.values()))
         seconds = sum(queue.seconds for queue in self._queues.values()) / max(1, self.workers_ready)
+        # a request is admitted while nothing waits, however large it is
         is_long = seconds > _QUEUED_SHARE * self._settings.timeout
         is_long = is_long or waiting + rows > _QUEUED_ROWS * self._settings.in_flight
         if (waiting and is_long) or (self._held and self._held + size > _HELD_CHARACTERS):
@@ -242,7 +245,7 @@ class Pool:
             if due > now:
                 later = min(later, due)
                 continue
-            deadline = loop.call_later(self._settings.timeout, self._kill_hung, worker)
+            deadline = loop.call_later(self._settings.timeout, worker.kill_hung)
             worker.score(Batch(name, self._queues[name].take(), now, deadline))
         if self._timer is not None:
             self._timer.cancel()
@@ -264,13 +267,8 @@ class Pool:
         batch.deadline.cancel()
         return batch, asyncio.get_running_loop().time() - batch.begun
 
-    def _kill_hung(self, worker: WorkerProcess) -> None:
-        logger.error("worker %d gave no answer within %g s and is replaced", worker.pid, self._settings.timeout)
-        worker.is_hung = True
-        worker.kill()
 
-
-def size_of(battle: Mapping[str, Any]) -> int:
+def size_of(battle: Row) -> int:
     """Count the characters of a battle.
 
     Example:

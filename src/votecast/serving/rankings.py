@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import numpy as np
 from votecast.data.candidates import Candidates
 from votecast.errors import DataError
 from votecast.judges.rank_candidates import PairPredictions, rank_group
-from votecast.serving.pool import size_of
+from votecast.serving.pool import Row, size_of
 from votecast.serving.request_errors import InvalidRequestError
 from votecast.serving.schemas import LeaderboardRequest, RerankRequest
 from votecast.types import CLASSES
@@ -25,15 +25,11 @@ _PAIR_CHARACTERS: Final = 16  # that the pairs of candidates may hold, for each 
 _COLUMNS: Final = ("score", "low", "high", "rank", "rank_low", "rank_high", "battles")
 
 
-def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[dict[str, object]]]:
+def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[Row]]:
     """Return the candidates, and each pair of different ones as a battle, in the order of `votecast rerank`.
 
-    Args:
-        body: The request.
-        body_bytes: Longest body of a request.
-
     Raises:
-        InvalidRequestError: If the pairs hold many times what a request may, since each of them holds the prompt.
+        InvalidRequestError: If the pairs hold many times what a request may (`body_bytes`): each holds the prompt.
 
     Example:
         >>> row, battles = pair_candidates(RerankRequest(prompt="Why?", candidates=["So.", "Because.", "So."]), 1000)
@@ -41,7 +37,7 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
         (1, '0')
     """
     row = Candidates.of({"id": body.id or "0", "prompt": body.prompt, "candidates": body.candidates})
-    battles: list[dict[str, object]] = [
+    battles: list[Row] = [
         {"id": str(place), "prompt": row.prompt, "response_a": one, "response_b": other}
         for place, (one, other) in enumerate(combinations(row.distinct, 2))
     ]
@@ -55,13 +51,8 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
     return row, battles
 
 
-def rank_candidates(row: Candidates, predictions: Sequence[dict[str, Any]]) -> dict[str, object]:
-    """Order the candidates, best first, each with its expected win rate against the others.
-
-    Args:
-        row: The candidates.
-        predictions: The prediction of each pair.
-    """
+def rank_candidates(row: Candidates, predictions: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Rank the candidates by their expected win rates, from the prediction of each pair."""
     p = np.array([[each["probabilities"][name] for name in CLASSES] for each in predictions])
     p = p.reshape(-1, len(CLASSES))  # (pairs, 3), also without a pair
     (ranking,) = rank_group([row], PairPredictions([str(place) for place in range(len(p))], p, {}))
@@ -78,9 +69,6 @@ def rank_candidates(row: Candidates, predictions: Sequence[dict[str, Any]]) -> d
 
 def rank_games(body: LeaderboardRequest) -> dict[str, object]:
     """Rank models by games; if some never met the others, the largest group that did is ranked.
-
-    Args:
-        body: The games; each is a unit of its own.
 
     Raises:
         InvalidRequestError: If they cannot be ranked.

@@ -19,8 +19,7 @@ class RequestError(ServiceError):
     Args:
         message: What was given, what is allowed, what to do; never the user's text.
         faults: What is wrong at each invalid place of the body, such as "battles.3.response_a"; "" is all of it.
-        status: Its HTTP status.
-        type: A word for programs.
+        status, type: Its HTTP status, and a word for programs.
         retry_after: Seconds after which a retry makes sense; None if it makes none.
         closes: Whether the connection ends with the response.
     """
@@ -47,11 +46,7 @@ class RequestError(ServiceError):
 
 
 class InvalidRequestError(RequestError):
-    """A field of the body is invalid.
-
-    Args:
-        faults: What is wrong at each invalid place.
-        what: What is wrong with the request.
+    """A field of the body is invalid: what is wrong at each place, and with the request.
 
     Example:
         >>> str(InvalidRequestError({"games.3": "a model cannot meet itself"}))
@@ -67,10 +62,7 @@ class InvalidRequestError(RequestError):
 
 
 class UnscoredError(RequestError):
-    """The judge cannot score some of the battles.
-
-    Args:
-        rows: Position of each such battle, and the reason.
+    """The judge cannot score the battles at some positions, each for a reason.
 
     Example:
         >>> UnscoredError({3: "the response is longer than the judge reads"}).faults
@@ -133,11 +125,7 @@ def json_response(values: object, status: int = 200) -> Response:
 
 
 def error_response(error: RequestError, allow: str | None = None) -> Response:
-    """Return the response for an error, in the shape of `votecast.serving.schemas.ErrorResponse`.
-
-    Args:
-        error: The error.
-        allow: The methods of the route, if another one was requested.
+    """Return the response for an error (an `ErrorResponse`), perhaps with the allowed methods of the route.
 
     Example:
         >>> response = error_response(QueueFullError(retry_after=2.0))

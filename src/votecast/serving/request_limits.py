@@ -25,10 +25,7 @@ class ClientDisconnectedError(Exception):
 
 
 class InFlight:
-    """How many requests are in flight, and whether the service is draining.
-
-    Args:
-        most: Requests that may be in flight at once.
+    """How many requests are in flight, of `most` at once, and whether the service is draining.
 
     Example:
         >>> in_flight = InFlight(1)
@@ -40,16 +37,11 @@ class InFlight:
     def __init__(self, most: int) -> None:
         self._most = most
         self.count = 0
-        self.draining = False
-        """Whether the service shuts down: connections end with their next response."""
+        self.draining = False  # connections end with their next response
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
-        """Count a request for as long as the block runs.
-
-        Raises:
-            QueueFullError: If too many are in flight.
-        """
+        """Count a request while the block runs, or raise `QueueFullError`."""
         if self.count >= self._most:
             raise QueueFullError
         self.count += 1
@@ -60,10 +52,7 @@ class InFlight:
 
 
 def check_media_type(headers: Headers) -> None:
-    """Check that a body is declared as JSON.
-
-    Raises:
-        RequestError: With status 415.
+    """Check that a body is declared as JSON; raise status 415 if not.
 
     Example:
         >>> check_media_type([(b"content-type", b"application/json; charset=utf-8")])
@@ -77,7 +66,7 @@ def check_media_type(headers: Headers) -> None:
 
 
 async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
-    """Read the body of a request; uvicorn discards the rest of one that is too long.
+    """Read the body of a request.
 
     Args:
         receive: The ASGI callable.
@@ -89,6 +78,8 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
         RequestError: With status 413 if it is longer, 408 if it takes longer.
         ClientDisconnectedError: If the client has left before its end.
     """
+    # uvicorn discards the rest of a body that is not read
+    # the announced length refuses a long body unread; the bytes are counted too, since it may be wrong or missing
     announced = next((int(value) for name, value in headers if name == b"content-length"), 0)
     body, is_whole = bytearray(), False
     try:
@@ -109,19 +100,10 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
 
 
 async def run_while_connected(work: Coroutine[object, object, T], receive: Receive, seconds: float) -> T:
-    """Run the work of a request until its deadline, and cancel it if the client disconnects.
-
-    Args:
-        work: The coroutine to run.
-        receive: The ASGI callable, after the body was read.
-        seconds: Seconds until the deadline.
-
-    Raises:
-        ClientDisconnectedError: If the client has left.
-        RequestTimeoutError: If the deadline has passed.
-    """
+    """Run the work of a request; cancel it and raise if its deadline passes or the client disconnects."""
 
     async def wait_for_disconnect() -> None:
+        """Wait until the client has left."""
         while (await receive())["type"] != "http.disconnect":
             pass
 

@@ -9,28 +9,27 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from votecast.serving.request_errors import UnscoredError
 
 _ROW_TOKENS: Final = 8  # that every row costs beside its texts
-_GOOD_BATCH: Final = 0.15  # seconds of work: larger batches would not be faster, and others would wait
+# seconds of work: larger batches would not be faster, and others would wait
+_GOOD_BATCH: Final = 0.15
 _LONGEST_BATCH: Final = 3.0  # seconds of work of a batch of several rows
-_MEASURED: Final = 8_192  # tokens after which the speed of a judge is known; single short rows do not show it
+# tokens after which the speed of a judge is known; single short rows do not show it
+_MEASURED: Final = 8_192
 _GATHERING: Final = 2  # times `wait` that a row waits at most while others keep coming
-_PARTS: Final = 4  # batches made of all that waits for a slow judge: a late row waits for all of it anyway
+# batches made of all that waits for a slow judge: a late row waits for all of it anyway
+_PARTS: Final = 4
 
 
 class PendingRequest:
-    """The rows of one request, whose answers are returned together.
-
-    Args:
-        rows: Number of battles.
-    """
+    """The rows of one request, whose answers are returned together."""
 
     def __init__(self, rows: int) -> None:
-        self.done: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
-        self._answers: list[dict[str, Any]] = [{}] * rows
+        self.done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
+        self._answers: list[dict[str, object]] = [{}] * rows
         self._left = rows
 
     @property
@@ -38,13 +37,13 @@ class PendingRequest:
         """Whether no more answers are expected."""
         return self.done.done()
 
-    def answer(self, place: int, answer: dict[str, Any]) -> None:
+    def answer(self, place: int, answer: dict[str, object]) -> None:
         """Set the answer of one row, which may be the reason why it cannot be scored (`unscored`)."""
         self._answers[place] = answer
         self._left -= 1
         if self._left or self.is_over:
             return
-        if reasons := {row: each["unscored"] for row, each in enumerate(self._answers) if "unscored" in each}:
+        if reasons := {row: str(each["unscored"]) for row, each in enumerate(self._answers) if "unscored" in each}:
             self.done.set_exception(UnscoredError(reasons))
         else:
             self.done.set_result(self._answers)
@@ -57,23 +56,14 @@ class PendingRequest:
 
 @dataclass(eq=False, slots=True)
 class QueuedRow:
-    """One battle of a request.
-
-    Args:
-        request: The request.
-        place: Its position in the request.
-        body: The battle and its options, packed for a worker.
-        tokens: About how many tokens the judge reads of it.
-        since: When it came, by the clock of the event loop.
-        tries: Workers that died over it.
-    """
+    """One battle of a request, at a place among its rows."""
 
     request: PendingRequest
     place: int
-    body: bytes
-    tokens: int
-    since: float
-    tries: int = 0
+    body: bytes  # the battle and its options, packed for a worker
+    tokens: int  # about how many the judge reads
+    since: float  # when it came, by the clock of the event loop
+    tries: int = 0  # workers that died over it
 
 
 def count_tokens(body: bytes, most: int | None = None) -> int:
@@ -83,6 +73,7 @@ def count_tokens(body: bytes, most: int | None = None) -> int:
         >>> count_tokens(b"x" * 400), count_tokens(b"x" * 400, 64)
         (108, 72)
     """
+    # a token is about 4 bytes of ASCII, or 3 of other UTF-8
     found = len(body) // (4 if body.isascii() else 3)
     return _ROW_TOKENS + (found if most is None else min(found, most))
 
@@ -134,6 +125,7 @@ class RowQueue:
         """When a free worker should take a batch; there must be a row."""
         if self.tokens >= self.batch_tokens or self._rows[0].tries:
             return self.since
+        # others are waited for since the last row came, but not for ever
         return min(self.since + _GATHERING * self.wait, self._last + self.wait)
 
     def put(self, rows: Iterable[QueuedRow]) -> None:
@@ -154,6 +146,7 @@ class RowQueue:
         while self._rows:
             row = self._rows[0]
             if taken:
+                # one of the requests may have killed the worker, and must not take others with it
                 is_apart = bool(taken[0].tries or row.tries) and taken[0].request is not row.request
                 if is_apart or tokens + row.tokens > full:
                     break
@@ -174,6 +167,7 @@ class RowQueue:
 
     def measure(self, tokens: int, seconds: float) -> None:
         """Learn the speed of a worker from a batch; recent and large batches count more."""
+        # exponential decay, so that about the last ten batches count
         self._done = 0.9 * self._done + tokens
         self._spent = 0.9 * self._spent + max(seconds, 1e-4)
 

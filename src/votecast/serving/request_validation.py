@@ -19,22 +19,16 @@ from votecast.serving.schemas import CUSTOM, BatchRequest, BattleRequest, GameRe
 
 B = TypeVar("B", bound=BaseModel)
 
-MOST_FAULTS: Final = 20
-"""Faults that one response names."""
-
-_MOST_FIELDS: Final = 100  # to report each of very many unknown fields would take seconds
+_MOST_FAULTS: Final = 20  # that one response names
+# to report each of very many unknown fields would take seconds
+_MOST_FIELDS: Final = 100
 _LONGEST_NAME: Final = 60
 _TOO_DEEP: Final = "recursion limit"
 _ITEMS: Final[dict[type[BaseModel], type[BaseModel]]] = {BatchRequest: BattleRequest, LeaderboardRequest: GameRequest}
 
 
 def parse_body(kind: type[B], body: bytes, most: Mapping[str, int]) -> B:
-    """Parse and check a body.
-
-    Args:
-        kind: The model of the body.
-        body: Its bytes.
-        most: Most items of each of its lists.
+    """Parse and check a body whose lists hold at most so many items.
 
     Raises:
         RequestError: With status 400 if it is not JSON, 422 if a field is invalid.
@@ -54,21 +48,13 @@ def parse_body(kind: type[B], body: bytes, most: Mapping[str, int]) -> B:
 
 
 def parse_json(body: bytes) -> object:
-    r"""Parse JSON; of duplicate keys the last counts, and lone surrogates are left to the fields.
-
-    Raises:
-        RequestError: With status 400 if it is empty, not UTF-8, not JSON, nested too deeply, or holds NaN or a number
-            that is too long.
-
-    Example:
-        >>> parse_json(b'{"prompt": "\\ud800"}')
-        {'prompt': '\ud800'}
-    """
+    """Parse JSON; of duplicate keys the last counts, and lone surrogates are left to the fields."""
     try:
         try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            if "hex escape" not in str(error):  # a lone surrogate, which the json module takes
+            # a lone surrogate, which the json module accepts
+            if "hex escape" not in str(error):
                 raise
         return json.loads(body.decode(), parse_constant=_refuse_constant)
     except RecursionError:
@@ -121,7 +107,7 @@ def _faults(error: ValidationError, kind: type[BaseModel]) -> dict[str, str]:
         place = [*fault["loc"], *([] if at is None else [at])]
         known = _ITEMS.get(kind, kind) if len(place) > 1 else kind
         found.setdefault(".".join(map(_shorten, place)), _message(dict(fault), list(known.model_fields)))
-        if len(found) == MOST_FAULTS:
+        if len(found) == _MOST_FAULTS:
             break
     return found
 

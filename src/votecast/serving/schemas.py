@@ -33,7 +33,9 @@ CUSTOM: Final = "unfit"
 _MOST_TURNS: Final = 1_000
 _TURNS: Final = "allowed is a text, or a list of turns (texts, or null for a missing turn)"
 _SHARES: Final = "allowed are the shares of a, b and tie, as an object or in this order, from 0 to 1, that sum to 1"
-_TOLERANCE: Final = 1e-3  # shares of a few rounded digits are normalised
+# shares of a few rounded digits are normalised
+_TOLERANCE: Final = 1e-3
+# a schema's pattern is that of JavaScript
 _SEEN: Final = r"[^\s\x1c-\x1f\x85\ufeff]"  # neither Python nor JavaScript takes it for white space
 _VISIBLE: Final = re.compile(_SEEN)
 

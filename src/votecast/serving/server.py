@@ -41,14 +41,15 @@ def serve(
         judges: Name of each judge, and its folder or name.
         settings: The address and the limits.
         key: The API key of requests; required on any host but loopback.
-        announce: Called with a line when the service listens, is ready and has stopped.
+        announce: Receives a line when the service listens, is ready and has stopped.
 
     Raises:
         ConfigError: If the host is not of this machine, or needs a key.
         ServiceError: If the port is in use, a judge cannot be loaded, or requests were not finished in time.
     """
     check_host(settings.host, key)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # each connection needs a file
+    # each connection needs an open file, and the soft limit is often 1,024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
@@ -83,12 +84,7 @@ def serve(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket that listens.
-
-    Raises:
-        ConfigError: If the host is not of this machine.
-        ServiceError: If the port is in use or not allowed.
-    """
+    """Open a socket that listens, or raise what to change."""
     name = "127.0.0.1" if host == "localhost" else host.strip("[]")
     address: tuple[object, ...] = (name, port)
     try:
@@ -116,11 +112,14 @@ def listen(host: str, port: int) -> socket.socket:
 async def _run(server: GracefulServer, pool: Pool, listener: socket.socket, announce: Callable[[str], None]) -> None:
     """Run the pool and the server until a signal, or until the judges cannot be loaded."""
 
-    async def watch() -> None:  # starts once the server handles signals
+    async def watch() -> None:
+        """Announce what the service does; stop the server if the judges cannot be loaded."""
+        # a task of its own, which starts once the server handles signals
         host, port = listener.getsockname()[:2]
         announce(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
         if await pool.settled() == "ready":
-            gc.freeze()  # what exists now stays: the garbage collector need not visit it
+            # what exists now stays: the garbage collector need not visit it
+            gc.freeze()
             announce(f"ready: judges {', '.join(pool.judges)}")
         server.should_exit = pool.state == "failed" or server.should_exit
 

@@ -35,13 +35,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 class RequestRecord:
     """What logs and metrics may hold of a request.
 
-    Args:
-        id: Number of the request.
-        method: Its HTTP method.
-        route: A known route, or "other".
-        status: Status of the response; 499 if the client left before it.
-        judge: Name of the judge.
-        rows: Number of battles, or games.
+    Its route is a known one, or "other"; its status 499 if the client left before the response.
     """
 
     id: int = 0
@@ -49,7 +43,7 @@ class RequestRecord:
     route: str = "other"
     status: int = 0
     judge: str | None = None
-    rows: int | None = None
+    rows: int | None = None  # battles, or games
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -59,10 +53,7 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Writes one JSON line for each request.
-
-    Args:
-        stream: The text stream to write to; None writes nothing.
+    """Writes one JSON line for each request to a stream, or nothing without one.
 
     Example:
         >>> import io
@@ -104,10 +95,6 @@ class RequestLog:
 class Metrics:
     """The metrics of one service.
 
-    Attributes:
-        restarts: Workers that took the place of one that died.
-        retries: Battles that were put back because their worker died.
-
     Example:
         >>> metrics = Metrics()
         >>> metrics.count_request(RequestRecord(route="/health", status=200))
@@ -130,7 +117,8 @@ class Metrics:
         self._ready = gauge("votecast_workers_ready", "Workers that have loaded the judges")
         self.restarts = counter("votecast_worker_restarts", "Workers that were replaced")
         self.retries = counter("votecast_retried_battles", "Battles handed to a second worker")
-        self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # labels() is slow
+        # labels() is slow for every request
+        self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def follow(self, pool: Pool, judges: Iterable[str], in_flight: InFlight) -> None:
         """Read the gauges from a pool and the requests in flight whenever the metrics are requested."""

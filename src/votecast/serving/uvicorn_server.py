@@ -11,6 +11,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -62,6 +63,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Send an error unless another response is under way, and close the connection."""
+        # a second response would be taken for the one to an earlier request
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             response = error_response(error)
@@ -72,41 +74,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 class GracefulServer(uvicorn.Server):
-    """A server that a first signal stops gracefully and a second one at once.
+    """A server that a first signal stops gracefully, within `drain` seconds, and a second one at once.
 
     It then accepts the connections in the backlog and no more. Every response from then on ends its connection; idle
     connections are closed after half a second, the others as soon as they are answered.
-
-    Args:
-        config: Settings of uvicorn.
-        in_flight: Counts the requests in flight.
-        listener: The socket that listens.
-        drain: Seconds that requests have to be finished.
-
-    Attributes:
-        ended_by: The second signal, if there was one.
-        unfinished: Requests that were not finished in time.
     """
 
     def __init__(self, config: uvicorn.Config, in_flight: InFlight, listener: socket.socket, drain: float) -> None:
         super().__init__(config)
         self._in_flight, self._listener, self._drain = in_flight, listener, drain
-        self.ended_by: int | None = None
-        self.unfinished = 0
+        self.ended_by: int | None = None  # the second signal
+        self.unfinished = 0  # requests that were not finished in time
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals while it serves; uvicorn would raise them again after a graceful shutdown."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
-    def _stop(self, number: int) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, or end at once if already stopping."""
+        del frame
         if self.should_exit:
-            self.force_exit, self.ended_by = True, number
+            self.force_exit, self.ended_by = True, sig
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -121,13 +115,14 @@ class GracefulServer(uvicorn.Server):
             connection.shutdown()
         await self._wait_for_connections(end)
         self.unfinished = self._in_flight.count
+        # the middleware turns the cancellation into a response
         for task in list(self.server_state.tasks):
             task.cancel()
-        if self.server_state.tasks and not self.force_exit:  # they still send that they were cancelled
+        if self.server_state.tasks and not self.force_exit:
             await asyncio.wait(list(self.server_state.tasks), timeout=1)
 
     async def _accept_backlog(self) -> None:
-        """Accept the connections that wait in the backlog, which closing the listener would reset."""
+        # closing the listener resets the connections that wait in its backlog
         loop = asyncio.get_running_loop()
         waiting: list[socket.socket] = []
         with socket.socket(fileno=socket.dup(self._listener.fileno())) as listener:
@@ -139,10 +134,9 @@ class GracefulServer(uvicorn.Server):
         for each in waiting:
             each.setblocking(False)
             with contextlib.suppress(OSError):
-                await loop.connect_accepted_socket(self._new_protocol, each)
-
-    def _new_protocol(self) -> asyncio.Protocol:
-        return BoundedHttpProtocol(config=self.config, server_state=self.server_state, app_state={})
+                await loop.connect_accepted_socket(
+                    lambda: BoundedHttpProtocol(config=self.config, server_state=self.server_state, app_state={}), each
+                )
 
     async def _wait_for_connections(self, end: float) -> None:
         loop = asyncio.get_running_loop()

@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 def main() -> None:
     """Serve the front until it is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the front decides when to end
+        # the front decides when to end
+        signal.signal(number, signal.SIG_IGN)
     front = _Front(socket.socket(fileno=int(sys.argv[1])))
     logging.basicConfig(level=logging.WARNING, handlers=[_FrontHandler(front)])
     while "modules" in (order := front.receive()):
         _import_modules(order["modules"])
     judges = load_judges(order, front.send)
-    gc.freeze()  # modules and judges stay: the garbage collector need not visit them
+    # modules and judges stay: the garbage collector need not visit them
+    gc.freeze()
     while True:
         batch = front.receive()
         front.send({"rows": judges[batch["judge"]].score(batch["rows"])})
@@ -51,9 +53,11 @@ class _Front:
         threading.Thread(target=self._read, daemon=True).start()
 
     def receive(self) -> dict[str, Any]:
+        """Return the next message."""
         return self._received.get()
 
     def send(self, message: object) -> None:
+        """Send a message."""
         try:
             with self._lock:  # libraries log from threads of their own
                 self._end.sendall(frame(pack(message)))
@@ -64,7 +68,7 @@ class _Front:
         with self._end.makefile("rb") as stream:
             while (message := read_message(stream)) is not None:
                 self._received.put(message)
-        os._exit(0)  # also in the middle of a batch, which nobody waits for any more
+        os._exit(0)  # also in the middle of a batch
 
 
 class _FrontHandler(logging.Handler):
@@ -75,6 +79,7 @@ class _FrontHandler(logging.Handler):
         self._front = front
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Send a record."""
         self._front.send({"log": record.getMessage(), "level": record.levelno})
 
 
@@ -90,12 +95,7 @@ def _import_modules(names: Iterable[str]) -> None:
 
 
 def load_judges(order: dict[str, Any], send: Callable[[object], None]) -> dict[str, JudgeRunner]:
-    """Load judges and report the facts of each, or the reason why it cannot be loaded.
-
-    Args:
-        order: The folder or name of each judge by its name in requests, and their precision.
-        send: Sends the report.
-    """
+    """Load the judges of an order, and send the facts of each or the reason why it cannot be loaded."""
     from votecast.serving.judge_runner import JudgeRunner
 
     judges: dict[str, JudgeRunner] = {}

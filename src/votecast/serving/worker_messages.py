@@ -26,12 +26,7 @@ def pack(message: object) -> bytes:
 
 
 def pack_list(name: str, parts: Iterable[bytes], **others: object) -> bytes:
-    """Encode a message with a list of parts that are packed already.
-
-    Example:
-        >>> unpack(pack_list("rows", [pack(1), pack("b")], batch=7))
-        {'batch': 7, 'rows': [1, 'b']}
-    """
+    """Encode a message with a list of parts that are packed already."""
     head = pack(others)[:-1] + (b"," if others else b"")
     return b"".join([head, pack(name), b":[", b",".join(parts), b"]}"])
 

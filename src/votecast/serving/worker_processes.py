@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from votecast.client.service_responses import ServedJudge
 from votecast.config.machine import usable_cores
@@ -39,19 +39,12 @@ _THREADS: Final = (
 
 @dataclass(eq=False)
 class Batch:
-    """Rows that a worker scores.
-
-    Args:
-        judge: Name of the judge.
-        rows: The rows.
-        begun: When the worker got them, by the clock of the event loop.
-        deadline: The timer that kills a worker without an answer.
-    """
+    """Rows of one judge that a worker scores."""
 
     judge: str
     rows: list[QueuedRow]
-    begun: float
-    deadline: asyncio.TimerHandle
+    begun: float  # by the clock of the event loop
+    deadline: asyncio.TimerHandle  # kills a worker without an answer
 
     @property
     def tokens(self) -> int:
@@ -61,31 +54,18 @@ class Batch:
 
 @dataclass(eq=False)
 class WorkerProcess:
-    """One worker process.
-
-    Args:
-        process: The process.
-        reader: Reads its messages.
-        writer: Writes messages to it.
-        serves: Names of the judges it has loaded.
-        batch: The batch it scores.
-        is_hung: Whether it was killed because it gave no answer in time.
-    """
+    """One worker process, with the two ends of its socket."""
 
     process: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    serves: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()  # names of the judges it has loaded
     batch: Batch | None = None
-    is_hung: bool = False
+    is_hung: bool = False  # killed because it gave no answer in time
 
     @classmethod
     async def start(cls, threads: int) -> Self:
-        """Start a process that computes with so many threads and waits for the names of the judges.
-
-        Raises:
-            OSError: If the system has no room for a process.
-        """
+        """Start a process that computes with so many threads and waits for the names of the judges."""
         limits = dict.fromkeys(_THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
         ours, theirs = socket.socketpair()
         with theirs:
@@ -101,6 +81,7 @@ class WorkerProcess:
             except OSError:
                 ours.close()
                 raise
+        # StreamReader's limit bounds how much is read ahead, not the length of a message
         ours.setblocking(False)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
@@ -109,11 +90,6 @@ class WorkerProcess:
             process.wait()
             raise
         return cls(process, reader, writer)
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self.process.pid
 
     def send(self, **message: object) -> None:
         """Send a message."""
@@ -124,14 +100,15 @@ class WorkerProcess:
         self.batch = batch
         self.writer.write(frame(pack_list("rows", [row.body for row in batch.rows], judge=batch.judge)))
 
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self.process.returncode is None:
-            self.process.kill()
+    def kill_hung(self) -> None:
+        """Kill it because it gave no answer in time."""
+        logger.error("worker %d gave no answer in time and is replaced", self.process.pid)
+        self.is_hung = True
+        self.process.kill()
 
     async def end(self) -> int:
         """Kill it and wait until it is gone; return its exit code."""
-        self.kill()
+        self.process.kill()  # does nothing once it has ended and was waited for
         self.writer.transport.abort()
         return await asyncio.to_thread(self.process.wait)
 
@@ -143,17 +120,12 @@ class WorkerGroup:
         judges: Name of each judge, and its folder or name.
         settings: How many workers, and how they compute.
         pool: Gets the events of the workers.
-
-    Attributes:
-        ready: The workers that have loaded the judges.
-        facts: What the judges are, by name.
-        trouble: What is wrong with the workers, in one line; empty if nothing is.
     """
 
     def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, pool: Pool) -> None:
         self.ready: list[WorkerProcess] = []
         self.facts: dict[str, ServedJudge] = {}
-        self.trouble = ""
+        self.trouble = ""  # what is wrong with the workers, in one line
         self._judges, self._settings, self._pool = dict(judges), settings, pool
         self._threads = settings.threads or max(1, usable_cores() // settings.workers)
         self._deaths = [0] * settings.workers  # of each place: workers in a row that died early or could not serve
@@ -204,6 +176,7 @@ class WorkerGroup:
             if not self.is_complete and deaths >= _MOST_STARTS:
                 self._fail(f"{reason or 'a worker died'}, {deaths} times in a row")
             self._pool.on_restart_failed()
+            # 0, 0.25, 0.5, 1 ... seconds
             await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)) if deaths > 1 else 0)
 
     async def _run_worker(self, place: int) -> str:
@@ -216,7 +189,7 @@ class WorkerGroup:
         try:
             while (message := await receive_message(worker.reader)) is not None:
                 if "log" in message:
-                    logger.log(message["level"], "worker %d: %s", worker.pid, message["log"])
+                    logger.log(message["level"], "worker %d: %s", worker.process.pid, message["log"])
                 elif "judges" in message:
                     reason = self._admit_worker(place, worker, message["judges"])
                     if reason:
@@ -226,7 +199,7 @@ class WorkerGroup:
                 else:
                     self._pool.on_scored(worker, message["rows"])
         except Exception as error:
-            logger.exception("worker %d sent an invalid message and is replaced", worker.pid)
+            logger.exception("worker %d sent an invalid message and is replaced", worker.process.pid)
             reason = f"a worker sent an invalid message: {type(error).__name__}"
         finally:
             was_ready = worker in self.ready
@@ -235,7 +208,7 @@ class WorkerGroup:
             code = await asyncio.shield(self._end(worker))
             ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             if was_ready and not self._is_stopped:
-                logger.warning("worker %d is gone (%s)", worker.pid, ending)
+                logger.warning("worker %d is gone (%s)", worker.process.pid, ending)
                 self._pool.on_lost(worker)
         return reason and f"{reason} ({ending})"
 
@@ -264,9 +237,9 @@ class WorkerGroup:
         task.add_done_callback(self._ending.discard)
         return task
 
-    def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, Any]]) -> str:
+    def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, object]]) -> str:
         """Make a worker ready for the judges it has loaded; return why it cannot serve any, or nothing."""
-        wrong: list[str] = [facts["failed"] for facts in loaded.values() if "failed" in facts]
+        wrong = [str(facts["failed"]) for facts in loaded.values() if "failed" in facts]
         known = {name: ServedJudge.model_validate(facts) for name, facts in loaded.items() if "failed" not in facts}
         if not self.facts and not wrong:
             self.facts = known
@@ -276,6 +249,7 @@ class WorkerGroup:
             f"started with {self.facts[name].hash[:12]}); put the old one back, or start the service again"
             for name in changed
         ]
+        # a service starts with all of its judges or not at all; later it goes on with those it has
         if wrong and not self.is_complete:
             self._fail("; ".join(wrong))
             return wrong[0]

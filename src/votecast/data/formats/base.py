@@ -28,21 +28,13 @@ Talk = list[Message]
 
 @dataclass(frozen=True)
 class FormatOptions:
-    """How a file is to be read.
+    """How a file is to be read."""
 
-    Args:
-        text: "json" or "plain" for every text column, or "auto" to decide by the first rows.
-        labels: "required", "optional" or "ignored".
-        seed: Seed of the sides on which chosen and rejected answers are shown.
-        numbers: Columns of numbers with which a file needs no texts.
-        ranking: Whether the rows are for a leaderboard, for which a file that names the models needs no texts.
-    """
-
-    text: str = "auto"
-    labels: str = "optional"
-    seed: int = 0
-    numbers: tuple[str, ...] = ()
-    ranking: bool = False
+    text: str = "auto"  # or "json" or "plain" for every text column; auto decides by the first rows
+    labels: str = "optional"  # or "required" or "ignored"
+    seed: int = 0  # of the sides on which chosen and rejected answers are shown
+    numbers: tuple[str, ...] = ()  # columns with which a file needs no texts
+    ranking: bool = False  # for a leaderboard, a file that names the models needs no texts
 
 
 class VoteFormat:

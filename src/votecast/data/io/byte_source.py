@@ -5,12 +5,13 @@ The readers of all containers take their bytes from here.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import pyarrow as pa
 
@@ -21,18 +22,11 @@ BATCH_BYTES = 2 << 20
 """Text of about this size is held at a time, or twice as much of a large file."""
 LEAN_BATCH_BYTES = 512 << 10
 """The same where memory counts and time does not."""
+# Enough for the magic bytes of a workbook, which stand behind its first entries.
 HEAD_BYTES = 1 << 16
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes."""
-
-    def close(self) -> None:
-        """Close what is read from."""
 
 
 class ByteSource:
@@ -61,8 +55,10 @@ class ByteSource:
         self.compression: str | None = None
         self._position = 0
         self._opened = _open(path, self.path)
-        self._rest: _Readable = self._opened
-        self._closing: list[_Readable] = [] if is_stdin else [self._opened]
+        self._rest: IO[bytes] | pa.NativeFile = self._opened
+        self._files = contextlib.ExitStack()
+        if not is_stdin:
+            self._files.callback(self._opened.close)
         self._file = None if is_stdin or not self._opened.seekable() else Path(path)
         self.bytes_on_disk = self._file.stat().st_size if self._file is not None else 0
         try:
@@ -97,8 +93,7 @@ class ByteSource:
         if self._file is not None and self.compression is None:
             file = pa.OSFile(os.fsencode(self._file))
         else:
-            spool = tempfile.TemporaryFile(prefix="votecast-")  # noqa: SIM115 - closed with the source
-            self._closing.append(spool)
+            spool = self._files.enter_context(tempfile.TemporaryFile(prefix="votecast-"))  # noqa: SIM115
             while chunk := self.read(_CHUNK):
                 try:
                     spool.write(chunk)
@@ -110,13 +105,12 @@ class ByteSource:
                     ) from error
             spool.seek(0)
             file = pa.PythonFile(spool, mode="r")
-        self._closing.append(file)
+        self._files.callback(file.close)
         return file
 
     def close(self) -> None:
         """Close all that was opened."""
-        while self._closing:
-            self._closing.pop().close()
+        self._files.close()
 
     def _decompress(self) -> None:
         unsupported = next((name for magic, name in _UNSUPPORTED.items() if self.head.startswith(magic)), None)
@@ -130,7 +124,7 @@ class ByteSource:
         # The head was read before the compression was known: it goes first into the decompressor.
         packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
         self._rest = pa.CompressedInputStream(packed, self.compression)
-        self._closing.append(self._rest)
+        self._files.callback(self._rest.close)
         self.head = _read(self._rest, HEAD_BYTES)
         if any(self.head.startswith(magic) for magic in _MAGIC):
             raise DataError(f"{self.path} is compressed twice; unpack it once and try again")
@@ -139,14 +133,16 @@ class ByteSource:
 class _Joined(io.RawIOBase):
     """A head that was read already, followed by the rest of its file."""
 
-    def __init__(self, head: bytes, rest: _Readable) -> None:
+    def __init__(self, head: bytes, rest: IO[bytes] | pa.NativeFile) -> None:
         self._head = head
         self._rest = rest
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer from the head while it lasts, then from the file."""
         part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
         part = part or self._rest.read(len(buffer))
         buffer[: len(part)] = part
@@ -170,7 +166,7 @@ def _open(path: str | Path, name: str) -> IO[bytes]:
         raise DataError(f"{name} cannot be opened: {error}; name a file that can be read") from error
 
 
-def _read(file: _Readable, size: int) -> bytes:
+def _read(file: IO[bytes] | pa.NativeFile, size: int) -> bytes:
     """Read exactly `size` bytes, or all there are; one system call at a time, so that signals arrive in between."""
     parts: list[bytes] = []
     take = file.read1 if isinstance(file, io.BufferedIOBase) else file.read

@@ -24,11 +24,12 @@ CONTROL_CHARACTER = "bare control character inside a JSON string kept"
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+# Every integer of so many digits fits into 64 bits.
 _INT64_DIGITS = 18
 
 
-class RowError(ValueError):
-    """A line is not a row; `column` names the key at fault where there is one."""
+class CellError(ValueError):
+    """A line or a cell does not hold what it should; `column` names the column at fault where it is known."""
 
     def __init__(self, message: str, column: str | None = None) -> None:
         super().__init__(message)
@@ -46,27 +47,20 @@ def read_json(text: bytes | pa.Buffer, schema: pa.Schema | None, unexpected: str
 
 
 def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
-    """Decode one object; integers beyond 64 bits come as text.
-
-    Returns:
-        The object, and the kinds of repair that were needed.
+    """Decode one object, integers beyond 64 bits as text; also return the kinds of repair that were needed.
 
     Raises:
-        RowError: If the line is not one JSON object, or is nested too deeply.
-
-    Example:
-        >>> decode_line(b'{"id": 12345678901234567890, "prompt": ["Hi", null]}')
-        ({'id': '12345678901234567890', 'prompt': ['Hi', None]}, [])
+        CellError: If the line is not one JSON object, or is nested too deeply.
     """
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RowError(encoding_problem(line, error)) from error
+        raise CellError(encoding_problem(line, error)) from error
     if text.count("[") + text.count("{") > DEEPEST:  # brackets inside strings do not nest
         bare = np.frombuffer(_STRING.sub("", text).encode("utf-8", "replace"), dtype=np.uint8)
         steps = np.isin(bare, list(b"[{")).astype(np.int64) - np.isin(bare, list(b"]}"))
         if (depth := int(np.cumsum(steps).max(initial=0))) > DEEPEST:
-            raise RowError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
+            raise CellError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
     # Strict first: only a bare control character is forgiven, and reported.
     repairs = []
     try:
@@ -78,10 +72,10 @@ def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
             value = _LENIENT.decode(text)
             repairs.append(CONTROL_CHARACTER)
     except json.JSONDecodeError as error:
-        raise RowError(_not_json(text, error)) from error
+        raise CellError(_not_json(text, error)) from error
     if not isinstance(value, dict):
         names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-        raise RowError(f"the line holds {names.get(type(value), 'a number')}, expected is one object {{…}} a line")
+        raise CellError(f"the line holds {names.get(type(value), 'a number')}, expected is one object {{…}} a line")
     if "\\u" in text and (repaired := _repaired(value)) != value:
         value = repaired
         repairs.append(LONE_SURROGATE)
@@ -131,11 +125,12 @@ def _integer(digits: str) -> int | str:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Python keeps the last of two equal keys, Arrow refuses them: a vote must not depend on who reads it.
     out = dict(pairs)
     if len(out) < len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise RowError(f"the key {double!r} occurs more than once in one object", double)
+        raise CellError(f"the key {double!r} occurs more than once in one object", double)
     return out
 
 

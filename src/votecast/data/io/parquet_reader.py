@@ -23,13 +23,8 @@ def read_parquet(
 ) -> tuple[pa.Schema, Iterator[RawBatch], int | None]:
     """Read a Parquet or Arrow file, types as they are, dictionaries and string views unpacked.
 
-    Args:
-        source: The bytes.
-        reject: Called with rows with broken text.
-        container: parquet or arrow.
-
     Returns:
-        The schema, the batches, and the number of rows where the file states it.
+        The schema, the batches, and the number of rows where the file states it; rows with broken text are rejected.
 
     Raises:
         DataError: If two columns have the same name.
@@ -55,7 +50,15 @@ def _read_batches(
 ) -> Iterator[RawBatch]:
     row = 1
     for batch in parts:
-        is_text = _has_valid_text(batch)
+        is_text = True
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid as error:
+            if "UTF8" not in str(error):
+                raise  # offsets do not fit: reading on could crash the process
+            is_text = False
+            for column in batch.columns:
+                _as_bytes(column).validate(full=True)
         # Batches of the file can be of any size: they are sliced to some megabytes.
         step = max(1, int(batch_bytes * batch.num_rows // max(batch.nbytes, 1)))
         for start in range(0, batch.num_rows, step):
@@ -87,19 +90,6 @@ def _unpacked(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
         return _unpacked(kind.value_type)
     return pa.large_string() if pa.types.is_string_view(kind) else kind
-
-
-def _has_valid_text(batch: pa.RecordBatch) -> bool:
-    """Return whether all text is UTF-8; raise where offsets do not fit, as reading on could crash the process."""
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid as error:
-        if "UTF8" not in str(error):
-            raise
-        for column in batch.columns:
-            _as_bytes(column).validate(full=True)
-        return False
-    return True
 
 
 def _as_bytes(array: pa.Array) -> pa.Array:

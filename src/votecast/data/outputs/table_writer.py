@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,16 +59,6 @@ def side_path(path: str | Path) -> Path:
     return Path(f"{path}{_SIDE_SUFFIX}")
 
 
-class _ColumnWriter(Protocol):
-    """Writes tables under one schema, and a footer: Parquet or Arrow."""
-
-    def write_table(self, table: pa.Table) -> None:
-        """Write rows."""
-
-    def close(self) -> None:
-        """Write the footer."""
-
-
 class TableWriter:
     """Encode tables of one schema into a file, as its name says.
 
@@ -84,7 +74,7 @@ class TableWriter:
         self._out = pa.CompressedOutputStream(self._file, self._compression) if self._compression else self._file
         self._delimiter = "\t" if self._container == "tsv" else ","
         self._metadata = dict(metadata or {}) or None
-        self._columns: _ColumnWriter | None = None
+        self._columns: pq.ParquetWriter | pa.ipc.RecordBatchFileWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting: list[pa.Table] = []
 
@@ -177,6 +167,7 @@ class _Lines(list[str]):
     """Records that end with LF alone, while `csv` quotes cells that hold CR or LF, as it does for CRLF."""
 
     def write(self, record: str) -> None:
+        """Take one record from `csv.writer`."""
         self.append(record.removesuffix(_CRLF) + "\n")
 
 

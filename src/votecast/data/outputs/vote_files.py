@@ -26,19 +26,12 @@ _FORMATS = ("votecast", "lmsys", "wsdm")
 
 @dataclass
 class Written:
-    """What was written.
-
-    Args:
-        path: The file.
-        format: votecast, lmsys or wsdm.
-        rows: How many rows it holds.
-        notes: What the format has no room for and was left out.
-    """
+    """What was written."""
 
     path: Path
-    format: str
+    format: str  # votecast, lmsys or wsdm
     rows: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # columns that the format has no room for
 
 
 def write_votes(
@@ -64,15 +57,8 @@ def write_votes(
     Example:
         >>> import tempfile
         >>> out = Path(tempfile.mkdtemp()) / "votes.csv"
-        >>> vote = {
-        ...     "id": "7",
-        ...     "prompt": "Hi",
-        ...     "response_a": "Hello!",
-        ...     "response_b": "No.",
-        ...     "winner": "a",
-        ...     "language": "en",
-        ... }
-        >>> write_votes(Battles.from_rows([vote]), out).notes
+        >>> vote = {"id": "7", "prompt": "Hi", "response_a": "Hello!", "response_b": "No."}
+        >>> write_votes(Battles.from_rows([vote | {"winner": "a", "language": "en"}]), out).notes
         ['language is left out: the lmsys format has no column for it']
         >>> out.read_text().splitlines()[1]
         '7,,,"[""Hi""]","[""Hello!""]","[""No.""]",1,0,0'

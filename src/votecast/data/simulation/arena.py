@@ -29,19 +29,12 @@ _STRIDE = 2_654_435_761  # odd, so that the first 2**32 rows have different ids
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about simulated battles, and hidden from judges.
-
-    Args:
-        ids: Names of the rows.
-        probabilities: The exact chance of each vote given the texts, shape (n, 3).
-        qualities: Quality of both answers, shape (n, 2).
-        languages: ISO 639-1 code of each conversation.
-    """
+    """What is known about simulated battles, and hidden from judges."""
 
     ids: list[str]
-    probabilities: Probabilities
-    qualities: NDArray[np.float64]
-    languages: list[str]
+    probabilities: Probabilities  # (n, 3): the exact chance of each vote given the texts
+    qualities: NDArray[np.float64]  # (n, 2): of both answers
+    languages: list[str]  # ISO 639-1 code of each conversation
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -148,11 +148,7 @@ def _within(seconds: float | None) -> Iterator[None]:
 
 
 def check_reachable(address: str, patience: float) -> None:
-    """Check in seconds that a cluster answers, where Ray would take minutes.
-
-    Args:
-        address: As of `RaySettings`.
-        patience: Seconds to wait at most, about.
+    """Check within about `patience` seconds that a cluster answers, where Ray would take minutes.
 
     Raises:
         ServiceError: If no cluster answers at the address.

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,8 @@ from votecast.artifacts import CONFIG_NAME
 from votecast.data.battles import Battles
 from votecast.data.work_folder import RUN, work_folder
 from votecast.errors import ArtifactError, ConfigError, JudgeError, ServiceError, VotecastError
-from votecast.jobs.parts import FolderJob, InputDone, PartDone, PartRows, PendingInput, predict_part, read_parts
+from votecast.jobs.input_files import InputFile
+from votecast.jobs.parts import FolderJob, InputDone, PartDone, PendingInput, predict_part, read_parts
 from votecast.jobs.parts_folder import MANIFEST
 from votecast.jobs.ray.ray_cluster import (
     RaySettings,
@@ -114,12 +115,14 @@ class RayEngine:
             logger.warning("%s; the run waits until the cluster grows", text)
         threads = settings.threads or max(1, int(cpus // count))
         token = work_folder(MANIFEST).name + "/" + RUN
+        # an actor that dies is started again with its part: parts are written atomically, so twice is no harm
         kind = ray.remote(_PredictingActor).options(
             num_cpus=settings.cpus_per_actor, num_gpus=settings.gpus_per_actor, max_restarts=-1, max_task_retries=-1
         )
         actors = [kind.remote(job, sent, threads, (token, (job.out / token).read())) for _ in range(count)]
         for actor in actors:
             stack.callback(ray.kill, actor)
+        # a large judge takes minutes to load
         ray.get([actor.is_loaded.remote() for actor in actors], timeout=settings.loading)
         return actors
 
@@ -134,9 +137,11 @@ def _run_actors(
     load = Counter(dict.fromkeys(range(len(actors)), 0))
     working: dict[ray.ObjectRef[PartDone | InputDone | VotecastError], int] = {}
     while waiting or readers or working:
+        # reading is faster than predicting: half as many readers keep the actors busy
         while waiting and len(readers) < max(1, -(-len(actors) // 2)):
-            readers.append(read.remote(job, waiting.popleft()))
+            readers.append(read.remote(job, *waiting.popleft()))
         has_room = min(load.values()) < _IN_FLIGHT
+        # without fetch_local the rows go from reader to actor, not through this machine
         (ready,), _ = ray.wait([*working, *(readers if has_room else ())], num_returns=1, fetch_local=False)
         if isinstance(ready, ray.ObjectRefGenerator):
             readers.remove(ready)
@@ -153,17 +158,20 @@ def _run_actors(
             yield done
 
 
-def _read(job: FolderJob, pending: PendingInput) -> Iterator[PartRows | InputDone | VotecastError]:
+def _read(
+    job: FolderJob, file: InputFile, done: Mapping[int, str]
+) -> Iterator[tuple[PartDone, Battles] | InputDone | VotecastError]:
     """Read the missing parts of one input; yield an error instead of raising it, as actors return theirs."""
     try:
-        for each in read_parts(job, pending):
+        for each in read_parts(job, file, done):
             if isinstance(each, InputDone):
                 yield each
                 continue
+            part, battles = each
             out = pa.BufferOutputStream()  # the rows are a slice, and pickling a slice sends all of its table
-            with pa.ipc.new_stream(out, each.battles.table.schema) as stream:
-                stream.write_table(each.battles.table)
-            yield replace(each, battles=Battles(pa.ipc.open_stream(out.getvalue()).read_all()))
+            with pa.ipc.new_stream(out, battles.table.schema) as stream:
+                stream.write_table(battles.table)
+            yield part, Battles(pa.ipc.open_stream(out.getvalue()).read_all())
     except Exception as error:  # noqa: BLE001 - the driver raises it
         yield _portable(error)
 
@@ -203,11 +211,7 @@ class SentJudge:
     files: Mapping[str, ray.ObjectRef[bytes]] = field(default_factory=dict)
 
     def load(self) -> TrainedJudge:
-        """Load the judge and check its hash.
-
-        Raises:
-            ArtifactError: If it cannot be loaded here.
-        """
+        """Load the judge and check its hash."""
         if self.name.startswith(BUNDLED) or (Path(self.name) / CONFIG_NAME).is_file():
             try:
                 judge = load_judge(self.name)
@@ -240,12 +244,7 @@ class SentJudge:
 
 
 def prepare_judge(judge: TrainedJudge, name: str, folder: Path) -> SentJudge:
-    """Describe a judge by its name if that leads to it, else by a folder it is saved in.
-
-    Args:
-        judge: The judge.
-        name: What it was loaded from.
-        folder: A folder that lasts as long as the run.
+    """Describe a judge by the name it was loaded from, or by a folder it is saved to, inside `folder`.
 
     Raises:
         VotecastError: If it cannot be saved.
@@ -264,18 +263,12 @@ def prepare_judge(judge: TrainedJudge, name: str, folder: Path) -> SentJudge:
 
 
 class _PredictingActor:
-    """A judge in an actor. Errors are returned, not raised: Ray would wrap, log and perhaps retry them.
-
-    Args:
-        job: The job.
-        judge: How to load the judge.
-        threads: Threads it computes with.
-        token: Name and bytes of a small file that must be seen beside the output.
-    """
+    """A judge in an actor. Errors are returned, not raised: Ray would wrap, log and perhaps retry them."""
 
     def __init__(self, job: FolderJob, judge: SentJudge, threads: int, token: tuple[str, bytes]) -> None:
         self._job = job
         self._fault: VotecastError | None = None
+        # before numpy and torch start their pools of threads
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
         try:
@@ -289,14 +282,16 @@ class _PredictingActor:
         """Return whether the judge could be loaded; called once the actor is placed."""
         return self._fault is None
 
-    def predict(self, each: PartRows | InputDone | VotecastError) -> PartDone | InputDone | VotecastError:
+    def predict(
+        self, each: tuple[PartDone, Battles] | InputDone | VotecastError
+    ) -> PartDone | InputDone | VotecastError:
         """Predict a part; hand on everything else that a reader yields."""
         if self._fault is not None:
             return self._fault
-        if not isinstance(each, PartRows):
+        if not isinstance(each, tuple):
             return each
         try:
-            return predict_part(self._job, self._judge, each, no_progress)  # the driver counts finished parts
+            return predict_part(self._job, self._judge, *each, no_progress)  # the driver counts finished parts
         except Exception as error:  # noqa: BLE001 - the driver raises it
             return _portable(error)
 
