@@ -11,7 +11,7 @@ import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
-from votecast.judges.predict_batch import predict_batch, reader_numbers
+from votecast.judges.predict_batch import predict_batch, reader_numbers, trained_prompts
 from votecast.judges.shared_rows import shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.leaderboard.battle_games import has_texts
@@ -75,7 +75,7 @@ def seen_rows(judge: Judge, battles: Battles) -> tuple[Ints, tuple[str, ...]]:
     none = np.zeros(0, dtype=np.int64)
     if not has_texts(battles):
         return none, ("leaks are not checked: the rows have no prompts",)
-    hashes = judge.prompt_hashes if hasattr(judge, "prompt_hashes") else None
+    hashes = trained_prompts(judge)
     if hashes is None:
         return none, ("leaks are not checked: the judge keeps no hashes of its training prompts",)
     return hashes.overlap(battles), ()
