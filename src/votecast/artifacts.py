@@ -273,12 +273,13 @@ def _folder_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def write_part(folder: Path, write: Callable[[Path], None]) -> None:
+def write_part(folder: Path, write: Callable[[Path], None], *, on_failure: str = "finished parts are kept") -> None:
     """Write one part of a resumable run atomically, with the hashes of its files.
 
     Args:
         folder: The final folder; an existing one is replaced.
         write: Called with an empty folder; writes every file into it.
+        on_failure: What the error says of the files on disk.
 
     Raises:
         ArtifactError: If the disk refuses; other parts are not touched.
@@ -289,7 +290,7 @@ def write_part(folder: Path, write: Callable[[Path], None]) -> None:
         >>> is_whole(place)
         True
     """
-    with atomic_folder(folder, on_failure="finished parts are kept") as part:
+    with atomic_folder(folder, on_failure=on_failure) as part:
         write(part)
         (part / PART_MANIFEST).write_text(json.dumps({"files": _digests(part)}, indent=2) + "\n", "utf-8")
 
