@@ -51,7 +51,8 @@ from votecast.serving.settings import ServiceSettings
 from votecast.serving.telemetry import CONTENT_TYPE, Metrics, RequestLog
 
 if TYPE_CHECKING:
-    from votecast.serving.pool import Pool, Row
+    from votecast.serving.pool import Pool
+    from votecast.serving.request_queue import Row
 
 B = TypeVar("B", bound=BaseModel)
 

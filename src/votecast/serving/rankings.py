@@ -15,8 +15,8 @@ import numpy as np
 from votecast.data.candidates import Candidates
 from votecast.errors import DataError
 from votecast.judges.rank_candidates import PairPredictions, rank_group
-from votecast.serving.pool import Row, size_of
 from votecast.serving.request_errors import InvalidRequestError
+from votecast.serving.request_queue import Row, texts_of
 from votecast.serving.schemas import LeaderboardRequest, RerankRequest
 from votecast.types import CLASSES
 
@@ -41,7 +41,8 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
         {"id": str(place), "prompt": row.prompt, "response_a": one, "response_b": other}
         for place, (one, other) in enumerate(combinations(row.distinct, 2))
     ]
-    size, most = sum(map(size_of, battles)), _PAIR_CHARACTERS * body_bytes
+    size = sum(len(text) for battle in battles for text in texts_of(battle))
+    most = _PAIR_CHARACTERS * body_bytes
     if size > most:
         message = (
             f"{len(battles):,} pairs of the candidates hold {size:,} characters with the prompt in each; at most "

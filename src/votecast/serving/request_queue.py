@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from votecast.data.battles import TEXT_COLUMNS
 from votecast.serving.request_errors import UnscoredError
 
-_ROW_TOKENS: Final = 8  # that every row costs beside its texts
+Row = Mapping[str, str | Sequence[str | None]]
+"""A checked battle: its id, texts, and perhaps language and source."""
+
+_ROW_TOKENS: Final = 32  # that every row costs beside its texts
 # seconds of work: larger batches would not be faster, and others would wait
 _GOOD_BATCH: Final = 0.15
 _LONGEST_BATCH: Final = 3.0  # seconds of work of a batch of several rows
@@ -60,22 +64,37 @@ class QueuedRow:
 
     request: PendingRequest
     place: int
-    body: bytes  # the battle and its options, packed for a worker
+    message: Mapping[str, object]  # the battle and its options, as workers read them
     tokens: int  # about how many the judge reads
     since: float  # when it came, by the clock of the event loop
     tries: int = 0  # workers that died over it
 
 
-def count_tokens(body: bytes, most: int | None = None) -> int:
-    """Estimate the tokens that a judge reads of a packed row.
+def texts_of(battle: Row) -> list[str]:
+    """List the texts of a battle, without missing turns.
 
     Example:
-        >>> count_tokens(b"x" * 400), count_tokens(b"x" * 400, 64)
-        (108, 72)
+        >>> texts_of({"prompt": ("Hi", None), "response_a": "Hello", "response_b": ["a", "b"]})
+        ['Hi', 'Hello', 'a', 'b']
+    """
+    parts = [battle[name] for name in TEXT_COLUMNS]
+    return [turn for part in parts for turn in ([part] if isinstance(part, str) else part) if turn]
+
+
+def count_tokens(battle: Row, most: int | None = None) -> int:
+    """Estimate the tokens that a judge reads of a battle.
+
+    Example:
+        >>> battle = {"prompt": ("x" * 200, None), "response_a": "x" * 100, "response_b": "x" * 100}
+        >>> count_tokens(battle), count_tokens(battle, 64)
+        (132, 96)
     """
     # a token is about 4 bytes of ASCII, or 3 of other UTF-8
-    found = len(body) // (4 if body.isascii() else 3)
-    return _ROW_TOKENS + (found if most is None else min(found, most))
+    sizes = [
+        len(text) // 4 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) // 3
+        for text in texts_of(battle)
+    ]
+    return _ROW_TOKENS + (sum(sizes) if most is None else min(sum(sizes), most))
 
 
 class RowQueue:
@@ -128,12 +147,11 @@ class RowQueue:
         # others are waited for since the last row came, but not for ever
         return min(self.since + _GATHERING * self.wait, self._last + self.wait)
 
-    def put(self, rows: Iterable[QueuedRow]) -> None:
-        """Append rows."""
-        for row in rows:
-            self._rows.append(row)
-            self._last = row.since
-            self.tokens += row.tokens
+    def put(self, row: QueuedRow) -> None:
+        """Append a row."""
+        self._rows.append(row)
+        self._last = row.since
+        self.tokens += row.tokens
 
     def put_back(self, rows: Iterable[QueuedRow]) -> None:
         """Put the rows of a lost worker before all others."""

@@ -21,7 +21,7 @@ from votecast.client.service_responses import ServedJudge
 from votecast.config.machine import usable_cores
 from votecast.serving.request_queue import QueuedRow
 from votecast.serving.settings import ServiceSettings
-from votecast.serving.worker_messages import frame, pack, pack_list, receive_message
+from votecast.serving.worker_messages import frame, pack, receive_message
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool
@@ -98,7 +98,7 @@ class WorkerProcess:
     def score(self, batch: Batch) -> None:
         """Send a batch."""
         self.batch = batch
-        self.writer.write(frame(pack_list("rows", [row.body for row in batch.rows], judge=batch.judge)))
+        self.send(judge=batch.judge, rows=[row.message for row in batch.rows])
 
     def kill_hung(self) -> None:
         """Kill it because it gave no answer in time."""
