@@ -13,6 +13,7 @@ from tests.judges.rewards import TEMPLATE, pairs, reward_folder, reward_model
 from tests.models.internlm2 import CONFIG, tensors
 from tests.models.internlm2 import checkpoint as internlm2_checkpoint
 from tests.models.internlm2 import reward as internlm2_reward
+from tests.tolerances import assert_rounds_to, rounding
 from transformers import AutoModelForSequenceClassification
 
 from votecast.calibration.score_link import DEFAULT_LINK
@@ -59,7 +60,7 @@ def test_rewards_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
     with torch.no_grad():
         each = [theirs(torch.tensor([model.tokenizer.encode([chat])[0]])).logits.item() for chat in chats]
     assert np.ptp(each) > 1e-3
-    np.testing.assert_allclose(found.ravel(), each, rtol=1e-4, atol=1e-5)
+    assert_rounds_to(torch.from_numpy(found.ravel()).float(), torch.tensor(each), rounding(width=64, layers=2))
 
 
 def test_internlm2_is_scored_as_its_arithmetic_says(tmp_path: Path) -> None:
@@ -85,7 +86,8 @@ def test_each_answer_is_scored_once_however_many_pairs_it_stands_in(tmp_path: Pa
     assert counted == [3 * 8] and len(rows) == 84
     model.answer_scores(prepared)
     assert counted == [3 * 8]
-    np.testing.assert_allclose(found[:5], scores_of(model, pairs(*rows[:5])), rtol=0, atol=1e-5)
+    apart = torch.from_numpy(scores_of(model, pairs(*rows[:5])))
+    assert_rounds_to(torch.from_numpy(found[:5]), apart, rounding(width=64, layers=2))
 
 
 def test_members_whose_network_is_not_trained_share_it(arena: Battles, counted: list[int]) -> None:
