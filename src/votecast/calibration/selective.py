@@ -60,11 +60,10 @@ def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: f
     """Return the lowest threshold that fixed-sequence testing accepts.
 
     Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021), with the sequence chosen on rows of its own
-    (their split fixed-sequence testing): a pilot of a fifth of the rows gives the thresholds, as quantiles
-    of its scores, and the one to begin with, the highest that is about as likely to pass as any. The others test it,
-    and then ever lower ones, each at the full level, until one fails. That the error exceeds the allowed one at the
-    threshold given has at most the probability 1 - confidence, if rows are independent draws; nothing is assumed of
-    the scores.
+    (their split fixed-sequence testing). A pilot of a fifth of the rows gives the thresholds, as quantiles of its
+    scores, and the one to begin with: the highest that is about as likely to pass as any. The other rows test it, and
+    then ever lower ones, each at the full level, until one fails. If rows are independent draws, the error exceeds the
+    allowed one at the threshold given with probability 1 - confidence at most; nothing is assumed of the scores.
 
     Args:
         scores: Confidence of each prediction, shape (n,); minus infinity is never decided.
@@ -103,13 +102,7 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     """Return the lowest threshold that a binary search accepts (Geifman and El-Yaniv 2017, algorithm 1).
 
     All rows take part; each of the about log2(n) steps is tested at its share of the level. Rows of one score are taken
-    together, so that a threshold decides exactly the rows that tested it.
-
-    Args:
-        scores: Confidence of each prediction, shape (n,); minus infinity is never decided.
-        wrong: Whether each is wrong, shape (n,).
-        error: Allowed share of wrong predictions among the decided.
-        confidence: Probability that the error is kept.
+    together, so that a threshold decides exactly the rows that tested it. The arguments are those of `learn_then_test`.
 
     Example:
         >>> scores = np.linspace(0, 1, 1000)

@@ -5,22 +5,20 @@ Cross-validation makes them, judge folders keep them; calibration, ensembles and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from votecast.calibration import Calibrator
+from votecast.calibration import Calibrator, make_calibrator
 from votecast.data.battles import Battles
 from votecast.errors import DataError, JudgeError
 from votecast.metrics import group_folds
 from votecast.models.base import Model
 from votecast.splits import PromptHashes
-from votecast.types import CLASSES, Probabilities
+from votecast.types import CLASSES, Floats, Ints, Probabilities
 
 SUM_TOLERANCE = 1e-9
 """How far a row of predictions may sum from 1."""
@@ -44,14 +42,14 @@ class OutOfFold:
         swapped_content: Hash of each row's texts with the responses swapped; None where it was not kept.
     """
 
-    rows: NDArray[np.int64]
+    rows: Ints
     ids: list[str]
     content: list[str]
-    fold: NDArray[np.int64]
+    fold: Ints
     raw: Probabilities
     targets: Probabilities
-    weights: NDArray[np.float64]
-    clusters: NDArray[np.int64]
+    weights: Floats
+    clusters: Ints
     swapped: Probabilities | None = None
     swapped_content: list[str] | None = None
 
@@ -70,21 +68,12 @@ class OutOfFold:
         battles: Battles,
         raw: Probabilities,
         *,
-        fold: NDArray[np.int64],
-        clusters: NDArray[np.int64],
+        fold: Ints,
+        clusters: Ints,
         swapped: Probabilities | None = None,
-        rows: NDArray[np.int64] | None = None,
+        rows: Ints | None = None,
     ) -> OutOfFold:
-        """Make the table of predictions for battles with votes.
-
-        Args:
-            battles: n rows with votes.
-            raw: Uncalibrated probabilities, shape (n, 3).
-            fold: Fold of each row, shape (n,).
-            clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-            swapped: Uncalibrated probabilities of the swapped battles, shape (n, 3).
-            rows: Positions of the rows, shape (n,); None counts from 0.
-        """
+        """Make the table of predictions for battles with votes; `rows` counts from 0 where None."""
         return cls(
             rows=np.arange(len(battles)) if rows is None else rows,
             ids=battles.ids,
@@ -104,6 +93,10 @@ class OutOfFold:
         Columns `swapped_*` are there only where they differ from the swapped `p_*`; `turned` is the hash of the texts
         in the other order, by which a row is recognised in a file with swapped responses.
         """
+
+        def _hash_column(hashes: list[str]) -> pa.Array:
+            return pa.array([bytes.fromhex(value) for value in hashes], pa.binary(16))
+
         columns: dict[str, pa.Array] = {
             "row": pa.array(self.rows.astype(np.int32)),
             "id": pa.array(self.ids, pa.string()),
@@ -145,10 +138,6 @@ class OutOfFold:
         )
 
 
-def _hash_column(hashes: list[str]) -> pa.Array:
-    return pa.array([bytes.fromhex(value) for value in hashes], pa.binary(16))
-
-
 @dataclass(frozen=True)
 class Fitted:
     """The fitted parts of a judge.
@@ -169,14 +158,18 @@ class Fitted:
     facts: dict[str, Any] = field(default_factory=dict)
     stored: tuple[Path, ...] = ()
 
+    @classmethod
+    def without_votes(cls, members: list[Model], method: str) -> Fitted:
+        """Make the parts of a judge that was not trained here: uncalibrated, without rows and prompt hashes."""
+        facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": method, "n": len(members)}}
+        return cls(members, make_calibrator("none"), OutOfFold.none(), None, facts)
 
-def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
+
+def calibration_folds(held: OutOfFold, seed: int) -> Ints:
     """Return the folds over which a calibrator is cross-fitted.
 
-    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split.
-
-    Raises:
-        DataError: If all rows share one prompt.
+    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split;
+    DataError if all rows share one prompt.
     """
     if len(np.unique(held.fold)) > 1:
         return held.fold
@@ -185,13 +178,8 @@ def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
     return group_folds(held.clusters, seed=seed)
 
 
-def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, Any]:
-    """Count rows, labels and sources, for the facts of a judge.
-
-    Args:
-        battles: n rows with votes.
-        targets: Their soft labels, shape (n, 3).
-    """
+def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, object]:
+    """Count rows, labels (from soft labels of shape (n, 3)) and sources, for the facts of a judge."""
     return {"rows": len(battles), "labels": label_shares(targets), "sources": count_sources(battles)}
 
 
@@ -207,21 +195,12 @@ def label_shares(targets: Probabilities) -> dict[str, float]:
 
 def count_sources(battles: Battles) -> dict[str, int]:
     """Count the rows of each named source, sorted by name."""
-    found: list[Mapping[str, Any]] = battles.column("source").value_counts().to_pylist()
-    named = {entry["values"]: entry["counts"] for entry in found if entry["values"] is not None}
-    return dict(sorted(named.items()))
+    found = battles.column("source").drop_null().value_counts()
+    return dict(sorted((entry["values"], entry["counts"]) for entry in found.to_pylist()))
 
 
 def check_distributions(p: Probabilities, name: str) -> Probabilities:
-    """Check that every row is a probability distribution, and return the array.
-
-    Args:
-        p: Predictions, shape (n, 3).
-        name: Name of the judge, for the message.
-
-    Raises:
-        JudgeError: If a value is not finite, is negative, or a row does not sum to 1.
-    """
+    """Return predictions of shape (n, 3); JudgeError, which names the judge, if a row is no distribution."""
     wrong = ~np.isfinite(p).all(axis=1) | (p < 0).any(axis=1) | (np.abs(p.sum(axis=1) - 1) > SUM_TOLERANCE)
     if wrong.any():
         row = int(np.argmax(wrong))

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from votecast.calibration.tie_models import BradleyTerry, Davidson, Likelihood, RaoKupper, Terms, TieModel, maximise
+from votecast.calibration.tie_likelihood import Likelihood, maximise
+from votecast.calibration.tie_models import BradleyTerry, Davidson, RaoKupper, Terms, TieModel
 from votecast.errors import DataError
 from votecast.leaderboard.connectivity import bounds_ties, join_names, loss_groups
 from votecast.leaderboard.game_rows import Cells

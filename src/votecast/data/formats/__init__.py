@@ -1,6 +1,6 @@
 """The formats in which files hold votes, found by their columns.
 
-`VoteReader` and `read_frame` call `find_format`.
+`VoteReader` and `as_battles` call `find_format`.
 """
 
 from __future__ import annotations

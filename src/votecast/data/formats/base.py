@@ -1,6 +1,6 @@
 """The base class of all formats of votes, and how a format is to be read.
 
-`find_format` makes one for each file; `VoteReader` and `read_frame` convert batches with it.
+`find_format` makes one for each file; `VoteReader` and `as_battles` convert batches with it.
 """
 
 from __future__ import annotations
