@@ -101,9 +101,6 @@ class Calibrator(ABC):
             probabilities: Shape (n, 3), n may be 0.
             groups: Groups of the rows, for calibrators that go by them.
 
-        Returns:
-            Shape (n, 3).
-
         Raises:
             DataError: If these are not probabilities, or groups are missing.
             JudgeError: Before `fit`.
@@ -122,11 +119,7 @@ class Calibrator(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return what was learned: JSON-able values, and arrays by name.
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return what was learned: JSON-able values, and arrays by name; JudgeError before `fit`."""
 
     @classmethod
     @abstractmethod
@@ -219,13 +212,7 @@ COMPOSED: Final = {
 
 
 def make_calibrator(method: str) -> Calibrator:
-    """Return an unfitted calibrator.
-
-    Args:
-        method: A name in `CALIBRATORS`.
-
-    Raises:
-        ConfigError: If there is no such method.
+    """Return an unfitted calibrator by its name in `CALIBRATORS`; ConfigError if there is none of that name.
 
     Example:
         >>> make_calibrator("temperature").method
@@ -235,12 +222,7 @@ def make_calibrator(method: str) -> Calibrator:
 
 
 def read_calibrator(config: Mapping[str, Any], arrays: Arrays) -> Calibrator:
-    """Return the calibrator whose `state` this is, of any kind.
-
-    Raises:
-        ConfigError: If there is no such method.
-        KeyError: If something is missing.
-        ValueError: If a value is not allowed.
+    """Return the calibrator whose `state` this is, of any kind; ConfigError, KeyError or ValueError if it is none.
 
     Example:
         >>> read_calibrator({"method": "temperature", "temperature": 2.0}, {}).transform([[0.8, 0.1, 0.1]]).round(3)

@@ -29,21 +29,13 @@ _ABOUT: Final = 0.9
 
 @dataclass(frozen=True)
 class Selection:
-    """A threshold and the rows above it.
+    """A threshold and the rows above it."""
 
-    Args:
-        threshold: Scores from here on are decided; None where every row is abstained on.
-        rows: Rows that tested thresholds, decided or not.
-        decided: Of these, the ones at or above the threshold; where none passes, above the one that came nearest.
-        wrong: Of these, the wrong ones.
-        tests: How many thresholds were tested.
-    """
-
-    threshold: float | None
-    rows: int
-    decided: int
-    wrong: int
-    tests: int
+    threshold: float | None  # scores from here on are decided; None where every row is abstained on
+    rows: int  # rows that tested thresholds, decided or not
+    decided: int  # of these, the ones at or above the threshold; where none passes, above the one that came nearest
+    wrong: int  # of these, the wrong ones
+    tests: int  # how many thresholds were tested
 
 
 def fewest_rows(error: float, confidence: float) -> int:

@@ -18,12 +18,12 @@ from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import ConfigError, DataError, JudgeError, LeakError, UnscoredRowsError
+from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.judges.cascade_thresholds import Goal, Routing, Trial, fit_cascade
 from votecast.judges.composite import CompositeModel, CompositeSettings, joint_hashes, joint_notes
 from votecast.judges.evaluate import evaluate, vote_clusters
 from votecast.judges.load import load_judges, load_votes, reading_note
-from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes, refuse_seen_votes
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
@@ -35,7 +35,6 @@ MIN_VOTES: Final = 50
 """Votes below which thresholds are not fitted."""
 
 _PARTS, _PART_ROWS = 8, 128  # the time of a row is the median over parts of the votes
-_NAMED: Final = 5
 
 
 class CascadeSettings(CompositeSettings):
@@ -158,7 +157,11 @@ def cascade(
     progress("reading", 0, 1)
     read = load_votes(votes, reader, judges=named.values())
     battles, remarks = _drop_weightless(read)
-    remarks += _check_leaks(named, battles, allow_leak=allow_leak)
+    for label, one in named.items():
+        seen = refuse_seen_votes(one.prompt_hashes, battles, label, allow=allow_leak)
+        remarks += [f"{seen}; the figures flatter the cascade"] if seen else []
+        if one.prompt_hashes is None:
+            remarks.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
     trial = _try_judges(named, battles, seconds, seed, progress)
 
     progress("fitting thresholds", 0, 1)
@@ -271,25 +274,6 @@ def _drop_weightless(battles: Battles) -> tuple[Battles, list[str]]:
     if len(rows) == len(battles):
         return battles, []
     return battles.take(rows), [f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out"]
-
-
-def _check_leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_leak: bool) -> list[str]:
-    """Refuse votes on which a judge was trained; return remarks on leaks that are allowed or cannot be checked."""
-    found = []
-    for label, judge in judges.items():
-        if judge.prompt_hashes is None:
-            found.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
-            continue
-        rows = judge.prompt_hashes.overlap(battles)
-        share = f"{len(rows)} of {len(battles)} calibration votes are on prompts on which {label} was trained"
-        if len(rows) and not allow_leak:
-            first = ", ".join(map(repr, battles.take(rows[:_NAMED]).ids))
-            raise LeakError(
-                f"{share} (first ids: {first}), so that it would seem surer than it is; give votes on other prompts, "
-                "or pass --allow-leak (allow_leak=True)"
-            )
-        found += [f"{share}; the figures flatter the cascade"] if len(rows) else []
-    return found
 
 
 def _try_judges(

@@ -27,14 +27,11 @@ from votecast.metrics.scores import log_losses
 from votecast.models.boosting import load_lightgbm, paired
 from votecast.types import Bools, Floats, Ints, Probabilities
 
-COEFFICIENTS_FILE: Final = "logistic.json"
-TREES_FILE: Final = "trees.txt"
+COEFFICIENTS_FILE, TREES_FILE = "logistic.json", "trees.txt"
 PULLS: Final = (1e6, 1e4, 1e3, 1e2, 1e1, 1.0)
 """Strengths of the pull towards a pool, in rows that speak for it, from which cross-validation chooses."""
 
-ROUNDS: Final = 150
-PATIENCE: Final = 20
-MIN_ROWS: Final = 60
+ROUNDS, PATIENCE, MIN_ROWS = 150, 20, 60
 SETTINGS: Final[dict[str, Any]] = {
     "objective": "none",
     "num_class": 2,

@@ -16,7 +16,7 @@ from votecast.errors import DataError
 from votecast.metrics.baselines import class_prior, group_folds, longer_wins, uniform
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.figures import Measure
-from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, figures_to_dict, mean_gain
+from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, mean_gain
 from votecast.metrics.reliability import BINS
 from votecast.metrics.scores import log_losses, without_ties
 from votecast.types import Ints, Probabilities, swap_columns
@@ -36,35 +36,16 @@ class Slice:
     clusters: int
     metrics: Figures
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the slice for JSON."""
-        return {"rows": self.rows, "clusters": self.clusters, "metrics": figures_to_dict(self.metrics)}
-
 
 @dataclass(frozen=True)
 class Against:
-    """Another judge on the same rows.
+    """Another judge on the same rows."""
 
-    Args:
-        judge: Its name and hash.
-        metrics: Its figures.
-        differences: Each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs.
-        notes: Limits of its figures.
-    """
-
-    judge: Mapping[str, str | None]
-    metrics: Figures
+    judge: Mapping[str, str | None]  # its name and hash
+    metrics: Figures  # its figures
+    # each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs
     differences: Figures
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the comparison for JSON."""
-        return {
-            "judge": dict(self.judge),
-            "metrics": figures_to_dict(self.metrics),
-            "differences": figures_to_dict(self.differences),
-            "notes": list(self.notes),
-        }
+    notes: tuple[str, ...] = ()  # limits of its figures
 
 
 @dataclass(frozen=True)
@@ -103,18 +84,18 @@ class Evaluation:
             >>> Evaluation({"log_loss": Figure(1.0, 0.9, 1.1)}).to_dict()["metrics"]
             {'log_loss': {'value': 1.0, 'low': 0.9, 'high': 1.1}}
         """
-        cuts = {kind: {value: part.to_dict() for value, part in cut.items()} for kind, cut in self.slices.items()}
-        return {
-            "metrics": figures_to_dict(self.metrics),
-            "slices": cuts,
-            "baselines": {name: figures_to_dict(figures) for name, figures in self.baselines.items()},
-            "rows": self.rows,
-            "clusters": self.clusters,
-            "notes": list(self.notes),
-            "judge": dict(self.judge),
-            "settings": dict(self.settings),
-            "versions": dict(self.versions),
-        } | ({} if self.against is None else {"against": self.against.to_dict()})
+        return {name: _to_json(value) for name, value in vars(self).items() if value is not None}
+
+
+def _to_json(value: object) -> object:
+    """Turn dataclasses, figures, and mappings and tuples of them into JSON-able values."""
+    if isinstance(value, Figure):
+        return value.to_dict()
+    if isinstance(value, Slice | Against):
+        return {name: _to_json(each) for name, each in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {name: _to_json(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def evaluate_probabilities(
