@@ -41,15 +41,12 @@ class Calibrator(ABC):
     Attributes:
         method: Name in the table of calibrators.
         parameters: How many numbers it fits at least, and so how many rows it needs; 0 needs no rows.
+        by: Names of the groups that it needs, such as ("language",); most calibrators need none.
     """
 
     method: ClassVar[str]
     parameters: ClassVar[int]
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Names of the groups that `transform` needs, such as ("language",); none by default."""
-        return ()
+    by: tuple[str, ...] = ()
 
     def fit(
         self,
@@ -90,7 +87,8 @@ class Calibrator(ABC):
                 f"all {len(rows.weights)} votes are ties; {self.method} calibration needs votes for a or b: "
                 "give such votes, or choose calibration.method none"
             )
-        names = {by: each[counts] for by, each in self._group_names(groups, n).items()}
+        names = {by: each[counts] for by, each in self._group_names(groups, n).items()} if self.by else {}
+        # clusters are numbered again without the rows of weight 0, as if these had not been given
         self._fit(rows, check_groups(check_groups(clusters, n)[counts], len(rows.weights)), names)
         return self
 
@@ -107,7 +105,7 @@ class Calibrator(ABC):
         """
         # unlike in metrics, n may be 0
         p = np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
-        return self._transform(p, self._group_names(groups, len(p)))
+        return self._transform(p, self._group_names(groups, len(p)) if self.by else {})
 
     @abstractmethod
     def _fit(self, rows: Checked, clusters: Ints, groups: Groups, /) -> None:

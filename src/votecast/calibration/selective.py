@@ -110,6 +110,7 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     while high - low > 1 and len(tested) < steps + 1:
         middle = (low + high) // 2
         tested[middle] = float(bdtr(missed[middle], reached[middle], error))
+        # each of the steps is tested at its share of the level (Bonferroni)
         low, high = (middle, high) if tested[middle] <= (1 - confidence) / (steps + 1) else (low, middle)
     shown = low if low >= 0 else min(tested, key=lambda place: tested[place], default=0)
     seen = (int(reached[shown]), int(missed[shown])) if len(thresholds) else (0, 0)

@@ -55,6 +55,11 @@ class CascadeSettings(CompositeSettings):
             )
         return self
 
+    @property
+    def routing(self) -> Routing:
+        """Which rows are passed on."""
+        return Routing(self.thresholds)
+
 
 class CascadeModel(CompositeModel):
     """Judges one after the other, from cheap to expensive; the first that is sure enough answers.
@@ -69,7 +74,7 @@ class CascadeModel(CompositeModel):
         """Return probabilities (n, 3); UnscoredRowsError if a judge cannot score a row that reached it."""
         if not self.judges:
             raise JudgeError("this cascade holds no judges yet; make one with votecast cascade")
-        routing, n, rows = Routing(self.settings.thresholds), len(prepared), np.arange(len(prepared))
+        routing, n, rows = self.settings.routing, len(prepared), np.arange(len(prepared))
         out, truncation = np.empty((n, 3)), None  # of every row, that of the judge that answers it
         for stage, judge in enumerate(self.judges):
             try:
@@ -291,7 +296,8 @@ def _try_judges(
     for number, (label, judge) in enumerate(judges.items()):
         progress(f"asking {label}", number, len(judges))
         rows = max(1, min(_PART_ROWS, len(battles) // _PARTS))
-        judge.predict_proba(battles[:rows])  # warms up
+        # the first call loads weights and compiles, which no later row waits for
+        judge.predict_proba(battles[:rows])
         found, times = [], []
         for start in range(0, len(battles), rows):
             part = battles[start : start + rows]

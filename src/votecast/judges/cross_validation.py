@@ -187,6 +187,7 @@ class _Fitter:
         """
         recipe, run, is_main = self.recipe, self.run.within(name), current_launch().is_main
         done = None if run.folder is None else run.folder / DONE
+        # a finished part of an earlier run; one whose hashes do not match is fitted again
         if done is not None and is_whole(done) and (not keep or (done / MEMBER).is_dir()):
             arrays = load_file(done / PREDICTIONS)
             found = arrays["raw"], arrays["swapped"]
@@ -217,6 +218,7 @@ class _Fitter:
         name = self.recipe.name
         raw = check_distributions(member.predict(self.prepared.take(rows)), name)
         if not member.order_matters:
+            # a few rows show whether the family keeps that promise, at a fraction of the time
             few = rows[:_PROBED_ROWS]
             probed = self.model.prepare(self.battles.take(few).swapped())
             if _order_gap(raw[: len(few)], check_distributions(member.predict(probed), name)) <= SAME:

@@ -158,6 +158,7 @@ def evaluate(
     swapped = found.swapped if swapped is None else swapped
     lengths = {column: characters(battles, column) for column in TEXT_COLUMNS}
     whole = np.sum(list(lengths.values()), axis=0)
+    # ends are lengths that occur in the file, so that the note on them can be checked
     ends = np.quantile(whole, [0.25, 0.5, 0.75], method="lower")
     slices = {"length": np.array(["q1", "q2", "q3", "q4"])[np.searchsorted(ends, whole)]}
     slices |= {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}

@@ -179,6 +179,7 @@ def link_judge(
     clusters = prompt_clusters(battles, seed=seed)
     form = length_gap(battles) if length else None
     fitted = fit_link(matched.gap, targets, weights, method=settings.method, form=form, groups=clusters)
+    # figures come from links fitted on other prompts; the judge keeps the one fitted on all votes
     folds = group_folds(clusters, seed=seed)
     raw = crossfit_link(matched.gap, targets, weights, folds, method=settings.method, form=form)
     held = OutOfFold.of_battles(battles, raw, fold=folds, clusters=clusters)

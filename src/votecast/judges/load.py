@@ -145,6 +145,7 @@ def reward_judge(name: str, overrides: Mapping[str, object] | None = None, *, sm
             f"model.link.method is {settings.link.method}; without votes it must be davidson (the default link) or "
             "fixed. Set one of these, or fit the link with votecast train"
         )
+    # nothing can be fitted without votes: neither a calibrator nor the slope of the length
     recipe = load_recipe(recipe, {"calibration.method": "none", "model.link.length": False})
     member = family("reward")(recipe.model, seed=recipe.seed)
     member.link = FIXED_LINK if settings.link.method == "fixed" else DEFAULT_LINK

@@ -158,6 +158,7 @@ def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
 
 def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Ranking | str]:
     """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead."""
+    # a tie counts one half for each side
     wins, start = found.p[:, 0] + found.p[:, 2] / 2, 0
     for row in group:
         stop = start + _pairs(row)

@@ -218,6 +218,7 @@ def _calibrate_out_of_fold(name: str, judge: TrainedJudge, table: _Table) -> tup
         if method != "none":
             fitted_on = (method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))
             p = crossfit_calibrate(*fitted_on, p, clusters=held.clusters)
+        # later calibrators were fitted on other votes, and had not seen these rows either
         for part in later:
             p = part.transform(p)
         return np.asarray(p[table.rows])

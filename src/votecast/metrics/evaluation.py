@@ -50,32 +50,22 @@ class Against:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one judge on one file.
+    """All figures of one judge on one file."""
 
-    Args:
-        metrics: Name to figure, in the order of `votecast.metrics.METRICS`.
-        slices: Kind of slice ("length", "turns", "language", "source") to its values to their figures.
-        baselines: Null baseline ("uniform", "prior", "longer") to its figures; `log_loss_gain` is how much lower
-            the log loss of the judge is on the same rows.
-        rows: How many rows were measured.
-        clusters: From how many prompts.
-        notes: What a reader must know: ties handed out, figures that are not defined, leaks that were allowed.
-        judge: Name and hash of the judge.
-        settings: Draws, seed, bins and level of the intervals.
-        versions: Versions of what computed the figures.
-        against: The judge it was compared with, if there is one.
-    """
-
-    metrics: Figures
+    metrics: Figures  # name to figure, in the order of `votecast.metrics.METRICS`
+    # kind of slice ("length", "turns", "language", "source") to its values to their figures
     slices: Mapping[str, Mapping[str, Slice]] = field(default_factory=dict)
+    # null baseline ("uniform", "prior", "longer") to its figures; `log_loss_gain` is how much lower the log loss of the
+    # judge is on the same rows
     baselines: Mapping[str, Figures] = field(default_factory=dict)
-    rows: int = 0
-    clusters: int = 0
+    rows: int = 0  # how many rows were measured
+    clusters: int = 0  # from how many prompts
+    # what a reader must know: ties handed out, figures that are not defined, leaks that were allowed
     notes: tuple[str, ...] = ()
-    judge: Mapping[str, str | None] = field(default_factory=dict)
-    settings: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    against: Against | None = None
+    judge: Mapping[str, str | None] = field(default_factory=dict)  # name and hash of the judge
+    settings: Mapping[str, float] = field(default_factory=dict)  # draws, seed, bins and level of the intervals
+    versions: Mapping[str, str] = field(default_factory=dict)  # versions of what computed the figures
+    against: Against | None = None  # the judge it was compared with, if there is one
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole evaluation as JSON-able values; nothing in it is NaN.
