@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +76,7 @@ class Battles:
         return Battles, (self.table, self.report)  # what was computed from the rows stays behind
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Battle | Mapping[str, Any]]) -> Battles:
+    def from_rows(cls, rows: Sequence[Battle | Mapping[str, object]]) -> Battles:
         """Build a table from battles or from mappings with the same keys.
 
         Raises:
@@ -191,7 +191,7 @@ class Battles:
         return self.known["content"]
 
 
-def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
+def _checked(row: Battle | Mapping[str, object], number: int) -> dict[str, object]:
     try:
         battle = row if isinstance(row, Battle) else Battle.model_validate(dict(row))
     except (ValidationError, TypeError, ValueError) as error:

@@ -24,7 +24,7 @@ _NAME = "the frame"
 _PANDAS_INDEX = "__index_level_"
 
 
-def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
+def as_battles(battles: object, *, ranking: bool = False) -> Battles:
     """Convert `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts to `Battles`.
 
     Args:

@@ -28,6 +28,7 @@ UNDETERMINED: Final = "und"
 
 _MANY_TURNS: Final = 5
 _CHARACTERS: Final = 300
+# Below this probability short prompts are named at random.
 _CONFIDENCE: Final = 0.3
 _CHINESE: Final = frozenset({"yue", "wuu"})  # in writing they count as zh, their macrolanguage
 

@@ -74,7 +74,7 @@ class Inspection:
         return asdict(self)
 
 
-def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
+def inspect_votes(source: object, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
     """Inspect votes, with or without labels.
 
     Args:

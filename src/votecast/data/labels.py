@@ -33,6 +33,7 @@ BOTH_BAD = "both_bad"
 """The column, behind those of the schema, that marks ties that were votes against both answers."""
 
 _SOFT = SCHEMA.field("probabilities").type
+# pandas writes 1 as 1.0 in a column that once had missing values.
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _NAMES = pa.array(list(WINNERS), pa.large_string())
 _CLASS_OF_NAME = pa.array(list(WINNERS.values()), pa.large_string())
@@ -46,26 +47,19 @@ _SOFT_ALLOWED = (
 )
 
 
-def read_winner(batch: RowBatch, name: str = "winner", *, required: bool = True) -> pa.Array:
-    """Read a column of winners as classes: "a", "b", "tie" or null.
-
-    Args:
-        batch: The batch; a name that is not in `WINNERS` is a fault.
-        name: The column.
-        required: Whether a missing value is a fault too.
-    """
-    return _CLASS_OF_NAME.take(_read_codes(batch, name, _NAMES, _WINNERS_ALLOWED, required=required))
+def read_winner(batch: RowBatch, *, required: bool = True) -> pa.Array:
+    """Read the winners as classes: "a", "b", "tie" or null; an unknown name is a fault, a missing one if required."""
+    return _CLASS_OF_NAME.take(_read_codes(batch, "winner", _NAMES, _WINNERS_ALLOWED, required=required))
 
 
-def read_both_bad(batch: RowBatch, winner: pa.Array | None, name: str = "winner") -> pa.Array:
+def read_both_bad(batch: RowBatch, winner: pa.Array | None) -> pa.Array:
     """Find the votes against both answers, which `read_winner` reads as ties, as an array of type bool.
 
     Args:
         batch: The batch; a column `BOTH_BAD` of an earlier export counts too.
         winner: The votes as they were read, None where they were not; only ties can be against both answers.
-        name: The column of winners.
     """
-    is_named = pc.is_valid(_index_in(batch.text(name), _BOTH_BAD_NAMES))
+    is_named = pc.is_valid(_index_in(batch.text("winner"), _BOTH_BAD_NAMES))
     bad = pc.or_(is_named, pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES)))
     return bad if winner is None else pc.and_(bad, pc.fill_null(pc.equal(winner, "tie"), fill_value=False))
 
@@ -85,31 +79,29 @@ def read_one_hot(batch: RowBatch) -> pa.Array:
     return _CLASSES.take(pa.array(hot.argmax(axis=1)))
 
 
-def read_probabilities(batch: RowBatch, name: str = "probabilities") -> pa.Array:
-    """Read a column of soft labels: lists in class order, objects, or either as JSON text; others are a fault."""
-    soft: list[list[float] | None] = []
-    for position, value in enumerate(batch.values(name)):
-        value = batch.decoded(position, name, value)
+def read_probabilities(batch: RowBatch) -> pa.Array:
+    """Read soft labels: lists in class order, objects, or either as JSON text; others are a fault."""
+    soft: list[list[float] | None] = [None] * len(batch)
+    for position, value in enumerate(batch.values("probabilities")):
+        value = batch.decoded(position, "probabilities", value)
         try:
-            soft.append(None if value is None else _soft_label(value))
+            soft[position] = None if value is None else _soft_label(value)
         except ValueError as error:
-            batch.fault(position, name, value, f"{error}; {_SOFT_ALLOWED}")
-            soft.append(None)
+            batch.fault(position, "probabilities", value, f"{error}; {_SOFT_ALLOWED}")
     return pa.array(soft, _SOFT)
 
 
-def read_weight(batch: RowBatch, name: str = "weight") -> pa.Array:
-    """Read a column of weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
-    given = batch.text(name)
+def read_weight(batch: RowBatch) -> pa.Array:
+    """Read the weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
     weights = np.ones(len(batch))
-    for position, text in enumerate(given.to_pylist()):
+    for position, text in enumerate(batch.text("weight").to_pylist()):
         try:
-            weight = 1.0 if text is None else float(text)
+            weights[position] = 1.0 if text is None else float(text)
         except ValueError:
-            weight = math.nan
-        if not (math.isfinite(weight) and weight >= 0):
-            batch.fault(position, name, text, "the weight is not a number; allowed are finite numbers from 0 up")
-        weights[position] = weight
+            weights[position] = math.nan
+        if not 0 <= weights[position] < math.inf:
+            reason = "the weight is not a number; allowed are finite numbers from 0 up"
+            batch.fault(position, "weight", text, reason)
     return pa.array(weights)
 
 

@@ -86,15 +86,7 @@ class IdIndex:
         self._runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
 
     def repeated(self, ids: Sequence[str], rows: NDArray[np.int64]) -> dict[int, int]:
-        """Add the next ids, and find those that were there before.
-
-        Args:
-            ids: The ids.
-            rows: Row of each, shape (n,).
-
-        Returns:
-            Position of each id that was there before, with the row where it was.
-        """
+        """Add the next ids with their rows, shape (n,); return the position of each repeated one, and its first row."""
         # Two ids of 10 million share a hash with probability 3e-6: a row is then called a repeat by mistake.
         hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
         _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
@@ -131,13 +123,6 @@ class RowChecks(contextlib.AbstractContextManager["RowChecks"]):
 
     Raises:
         ArtifactError: If the side file already exists; nothing is read.
-
-    Example:
-        >>> with RowChecks(ReadReport("votes.csv"), None) as checks:
-        ...     checks.waiting.append(BadRow(3, "winner", "draw", "allowed are a, b and tie"))
-        ...     checks.finish()
-        Traceback (most recent call last):
-        votecast.errors.DataError: votes.csv, row 3, column 'winner': allowed are a, b and tie; given is 'draw'; ...
     """
 
     def __init__(self, report: ReadReport, side_file: Path | None, *, overwrite: bool = False) -> None:
@@ -152,13 +137,7 @@ class RowChecks(contextlib.AbstractContextManager["RowChecks"]):
         self._file: IO[str] | None = None
 
     def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
-        """Note a fault for each good row whose id was used before.
-
-        Args:
-            batch: The rows.
-            ids: Their ids.
-            cure: What to do where the ids have no meaning.
-        """
+        """Note a fault for each good row whose id was used before; the cure is for ids without a meaning."""
         good = np.flatnonzero(batch.good)
         names = ids.take(pa.array(good)).to_pylist()
         for at, earlier in self._ids.repeated(names, batch.rows[good]).items():

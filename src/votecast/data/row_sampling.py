@@ -60,6 +60,7 @@ def _draw_positions(fraction: float, seed: str) -> Iterator[int]:
     """Draw one position at random from each interval of 1 / fraction rows."""
     random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
     last = -1
+    # `last + 1` keeps positions apart where intervals are shorter than a row and a half.
     for interval in itertools.count():
         last = max(int((interval + random.random()) / fraction), last + 1)
         yield last

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +27,13 @@ from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import RowProgress, json_values
 from votecast.jobs.predict import PredictRun
 from votecast.judges.evaluate import vote_clusters
-from votecast.judges.predict_batch import cite, unknown_prompts
+from votecast.judges.predict_batch import cite, trained_prompts, unknown_prompts
 from votecast.splits import PromptHashes
 from votecast.splits.leaks import SharedPrompts
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"
 """The decision for a pair on which the rule abstains."""
-
-
-@runtime_checkable
-class _KnowsPrompts(Protocol):
-    """A judge that keeps hashes of its training prompts."""
-
-    prompt_hashes: PromptHashes | None
 
 
 @dataclass(frozen=True)
@@ -178,7 +171,7 @@ def fit_rule(
     battles = as_battles(votes)
     if not len(battles):
         raise DataError("there are no calibration votes; give a file of votes, at least a few hundred")
-    hashes = _training_prompts(judge)
+    hashes = trained_prompts(judge)
     leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
     notes = []
     if hashes is None:
@@ -255,7 +248,7 @@ def decide_file(
             f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), not for "
             f"{judge.name!r} ({judge.hash[:12]}); fit a rule for that judge"
         )
-    shared = SharedPrompts(_training_prompts(judge), None if votes is None else PromptHashes.of(votes))
+    shared = SharedPrompts(trained_prompts(judge), None if votes is None else PromptHashes.of(votes))
     run = _DecideRun(
         rule=rule,
         shared=shared,
@@ -307,10 +300,6 @@ def check_bound(error: float, confidence: float, method: str) -> None:
             raise ConfigError(f"{name} is {value:g}; allowed are numbers above 0 and below 1, such as 0.1 and 0.9")
     if method not in get_args(Method):
         raise ConfigError(f"method is {method!r}; allowed are {' and '.join(get_args(Method))}")
-
-
-def _training_prompts(judge: Judge) -> PromptHashes | None:
-    return judge.prompt_hashes if isinstance(judge, _KnowsPrompts) else None
 
 
 def _scores(p: Probabilities) -> NDArray[np.float64]:

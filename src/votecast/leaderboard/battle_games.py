@@ -87,17 +87,15 @@ def name_models(battles: Battles, what: str) -> BattleRows:
     if not known.any():
         raise DataError(f"none of the {len(battles)} {what} names its models{_why_no_models(battles.report)}")
     encoded = pa.concat_arrays([side.filter(pa.array(known)) for side in sides]).dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=names.__getitem__)
-    number = np.empty(len(names), dtype=np.int64)
-    number[order] = np.arange(len(names))
-    codes = number[encoded.indices.to_numpy()]
+    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(names)
+    codes = np.argsort(order)[encoded.indices.to_numpy()]  # numbers by sorted name, (2 n,)
     rows = battles if known.all() else battles.take(np.flatnonzero(known))
     a, b = codes[: len(rows)], codes[len(rows) :]
     lost, itself = int((~known).sum()), a == b
     notes = [f"{lost:,} of {len(battles):,} {what} name no model and are left out"] * bool(lost)
     notes += [f"{int(itself.sum()):,} {what} of a model against itself are left out"] * bool(itself.any())
-    found = BattleRows(rows, tuple(names[i] for i in order), a, b).where(~itself, *notes)
+    found = BattleRows(rows, tuple(names[order].tolist()), a, b).where(~itself, *notes)
     present = np.unique(np.concatenate([found.a, found.b]))
     if len(present) < 2:
         raise DataError(

@@ -103,12 +103,7 @@ def _readable(values: Floats | Ints) -> list[int | float | None]:
 
 
 def write_leaderboard(board: Leaderboard, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write a leaderboard atomically: one row a model, best first.
-
-    Args:
-        board: The leaderboard.
-        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
-        overwrite: Whether an existing file may be replaced.
+    """Write a leaderboard atomically, one row a model, best first, in the format of the suffix, such as .csv.
 
     Raises:
         ConfigError: If the suffix is unknown.

@@ -5,17 +5,18 @@ Called by `rank_models` for bootstrap intervals, and for all fits of evalica.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from threadpoolctl import threadpool_limits
 
 from votecast.errors import ConfigError
 from votecast.leaderboard.evalica_fits import fit_elo, fit_pairs
 from votecast.leaderboard.fit import SampleFit
-from votecast.leaderboard.game_rows import Cells, Rows, number_clusters
+from votecast.leaderboard.game_rows import Rows, number_clusters
 from votecast.leaderboard.ranking_likelihood import solve
 from votecast.leaderboard.sample import PairVotes, Sample
 from votecast.metrics.intervals import ClusterDraws
@@ -46,75 +47,59 @@ def draw_fits(found: SampleFit, draws: int, seed: int, style_ridge: float = 0.0)
     """
     if draws < LEAST_DRAWS:
         raise ConfigError(f"draws is {draws}; a bootstrap interval takes at least {LEAST_DRAWS}")
-    sample, method, whole = found.sample, found.fit.method, found.solution
-    files = _DrawnFiles(sample, draws, seed)
+    sample, method, whole, tuning = found.sample, found.fit.method, found.solution, found.fit.tuning or 0.0
+    voted = _DrawnRows(sample, sample.rows, [sample.rows.votes, sample.predicted], draws, seed)
+    # rows without votes are drawn apart from those with
+    extra = _DrawnRows(sample, sample.extra, [sample.extra.votes], draws, seed + 1) if len(sample.extra) else None
     strengths, ties = np.empty((draws, len(sample.names))), np.zeros(draws)
     style, held = np.zeros((draws, len(found.fit.style))), 0
+
+    def pair_votes(draw: int) -> PairVotes:
+        both = voted.pair_votes(draw)
+        return PairVotes(*both, *([np.zeros_like(both[0])] if extra is None else extra.pair_votes(draw)))
+
     with threadpool_limits(1):
         for draw in range(draws):
+            tie = None
             if whole is not None:
+                if sample.units.size:
+                    cells = sample.cells(tuning, voted.times(draw), None if extra is None else extra.times(draw))
+                else:
+                    cells = replace(sample.pairs, votes=pair_votes(draw).blend(tuning))
                 # from the whole file's maximum a drawn one is two or three steps away
-                drawn = solve(method, files.cells(draw, found.fit.tuning or 0.0), style_ridge, whole.point)
+                drawn = solve(method, cells, style_ridge, whole.point)
                 strengths[draw], t, style[draw] = drawn.likelihood.split(drawn.point)
                 ties[draw] = t if drawn.likelihood.tie else found.model.no_ties
                 held += drawn.prior
                 continue
-            tie = None
             if method == "elo":
-                order = np.repeat(np.arange(len(sample.rows)), files.voted.times(draw).astype(np.int64))
+                order = np.repeat(np.arange(len(sample.rows)), voted.times(draw).astype(np.int64))
                 strengths[draw] = fit_elo(sample, order)
             else:
-                strengths[draw], tie = fit_pairs(method, sample.pairs, files.pair_votes(draw).voted)
+                strengths[draw], tie = fit_pairs(method, sample.pairs, pair_votes(draw).voted)
             ties[draw] = np.log(max(tie or 0.0, _LOWEST_TIE))
     return DrawnFits(strengths, ties, style, held)
 
 
 class _DrawnRows:
-    """How often the clusters of some rows are in each drawn file."""
+    """Some rows as they are in each drawn file."""
 
-    def __init__(self, sample: Sample, rows: Rows, draws: int, seed: int) -> None:
+    def __init__(self, sample: Sample, rows: Rows, votes: Sequence[Floats], draws: int, seed: int) -> None:
         number, count = number_clusters(rows.clusters)
         self.drawn = ClusterDraws(number if count > 1 else np.arange(len(rows)), draws, seed)
-        self.pair, self.size = sample.pairs.number(rows), len(sample.pairs)
+        place = sample.pairs.number(rows)[:, None] * 3 + np.arange(3)
+        blocks = np.broadcast_to(self.drawn.blocks[:, None], place.shape)
+        # the votes of each pair and outcome (a row) in each block of clusters (a column): a product with how often each
+        # block is drawn gives the votes of a drawn file, (3 p,)
+        shape = (3 * len(sample.pairs), int(self.drawn.blocks.max()) + 1)
+        self.tables = [
+            coo_matrix((each[each != 0], (place[each != 0], blocks[each != 0])), shape=shape).tocsr() for each in votes
+        ]
 
     def times(self, draw: int) -> Floats:
         """Return how often each row is in a drawn file."""
         return np.asarray(self.drawn.counts[draw][self.drawn.blocks])
 
-    def tabulate(self, votes: Floats) -> csr_matrix:
-        """Return the votes of each pair and outcome (a row) in each block of clusters (a column)."""
-        # a product with how often each block is drawn gives the votes of a drawn file, (3 p,)
-        blocks, some = self.drawn.blocks, votes != 0
-        place = (self.pair[:, None] * 3 + np.arange(3))[some]
-        where = (place, np.broadcast_to(blocks[:, None], votes.shape)[some])
-        return coo_matrix((votes[some], where), shape=(3 * self.size, int(blocks.max()) + 1)).tocsr()
-
-    def sum_votes(self, table: csr_matrix, draw: int) -> Floats:
+    def pair_votes(self, draw: int) -> list[Floats]:
         """Return the votes of each pair in a drawn file, shape (p, 3)."""
-        return np.asarray(table @ self.drawn.counts[draw]).reshape(-1, 3)
-
-
-class _DrawnFiles:
-    """Drawn files as sums over the pairs of models; rows without votes are drawn apart from those with."""
-
-    def __init__(self, sample: Sample, draws: int, seed: int) -> None:
-        self.sample, self.voted, self.extra = sample, _DrawnRows(sample, sample.rows, draws, seed), None
-        self.tables = [self.voted.tabulate(sample.rows.votes)]
-        if len(sample.extra):
-            self.extra = _DrawnRows(sample, sample.extra, draws, seed + 1)
-            self.tables += [self.voted.tabulate(sample.predicted), self.extra.tabulate(sample.extra.votes)]
-
-    def pair_votes(self, draw: int) -> PairVotes:
-        """Return the votes of each pair of models."""
-        voted = self.voted.sum_votes(self.tables[0], draw)
-        if self.extra is None:
-            return PairVotes(voted, np.zeros_like(voted), np.zeros_like(voted))
-        _, predicted, extra = self.tables
-        return PairVotes(voted, self.voted.sum_votes(predicted, draw), self.extra.sum_votes(extra, draw))
-
-    def cells(self, draw: int, tuning: float) -> Cells:
-        """Return what the likelihood of the drawn file is summed over."""
-        if not self.sample.units.size:
-            return replace(self.sample.pairs, votes=self.pair_votes(draw).blend(tuning))
-        extra = None if self.extra is None else self.extra.times(draw)
-        return self.sample.cells(tuning, self.voted.times(draw), extra)
+        return [np.asarray(table @ self.drawn.counts[draw]).reshape(-1, 3) for table in self.tables]

@@ -25,21 +25,11 @@ _ITERATED: Final = ("newman", "eigen", "pagerank")
 _LOWEST: Final = 1e-9
 
 
-def fit_by_evalica(method: str, sample: Sample) -> tuple[Floats, float | None, tuple[str, ...]]:
-    """Return log odds with mean 0 or own scores, shape (m,), nu of Davidson's curve, if fitted, and notes.
+def fit_pairs(method: str, pairs: Cells, votes: Floats) -> tuple[Floats, float | None]:
+    """Return log odds with mean 0, or own scores, (m,) from votes (p, 3), and nu of Davidson's curve, if fitted.
 
     Raises:
-        DataError: If it is elo, and rows are not one vote each.
         MissingExtraError: If evalica is not installed.
-    """
-    if method == "elo":
-        note = "elo depends on the order of the rows, which is taken for that of time"
-        return fit_elo(sample, np.arange(len(sample.rows))), None, (note,)
-    return (*fit_pairs(method, sample.pairs, sample.pair_votes().voted), ())
-
-
-def fit_pairs(method: str, pairs: Cells, votes: Floats) -> tuple[Floats, float | None]:
-    """Return scores (m,) from votes (p, 3), and nu if fitted.
 
     Example:
         >>> pairs = Cells(2, np.array([0]), np.array([1]), np.zeros((1, 3)), np.zeros((1, 0)))
@@ -65,6 +55,7 @@ def fit_elo(sample: Sample, order: Ints) -> Floats:
 
     Raises:
         DataError: If rows are not one vote each.
+        MissingExtraError: If evalica is not installed.
     """
     rows = sample.rows
     if not np.isin(rows.votes, (0.0, 1.0)).all():

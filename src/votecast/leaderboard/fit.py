@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from votecast.calibration.tie_models import TieModel
 from votecast.errors import ConfigError
-from votecast.leaderboard.evalica_fits import fit_by_evalica
+from votecast.leaderboard.evalica_fits import fit_elo, fit_pairs
 from votecast.leaderboard.game_rows import number_clusters
 from votecast.leaderboard.games import Games, Predicted
 from votecast.leaderboard.ranking_likelihood import RANKING_MODELS, Solution, solve
@@ -23,6 +23,7 @@ from votecast.leaderboard.settings import DISCONNECTED, EVALICA, METHODS, check_
 from votecast.types import Floats
 
 USELESS: Final = "the predictions say nothing about the votes, and are not used"
+ORDERED: Final = "elo depends on the order of the rows, which is taken for that of time"
 ONE_PROMPT: Final = "all votes are on one prompt: intervals treat each row as independent"
 
 
@@ -79,15 +80,7 @@ def fit_ranking(
     disconnected: str = "refuse",
     style_ridge: float = 0.0,
 ) -> Fit:
-    """Fit the strengths of models.
-
-    Args:
-        games: Models and votes; with style, its effect is fitted beside the strengths.
-        method: A name in `METHODS`.
-        predicted: A judge's probabilities on these games and on games without votes.
-        disconnected: Where some models were never compared with the others, not even through third models: refuse,
-            naming them, or rank the largest group of comparable models.
-        style_ridge: Penalty of the coefficients of style, for each vote half of this times their squares.
+    """Fit the strengths of models; the arguments are those of `rank_models`.
 
     Raises:
         ConfigError: If a setting is unknown, or does not go with the method.
@@ -119,9 +112,12 @@ def fit_sample(
     with threadpool_limits(1):  # several threads for matrices of a hundred models would only wait for each other
         if method not in EVALICA:
             return _fit_by_likelihood(method, sample, style_ridge, has_judge=predicted is not None)
-        strengths, tie, notes = fit_by_evalica(method, sample)
-    bare = np.zeros(0)
-    fit = Fit(method, sample.names, strengths, tie, bare, (), bare, None, notes=(*sample.notes, *notes))
+        notes, tie, bare = sample.notes, None, np.zeros(0)
+        if method == "elo":
+            strengths, notes = fit_elo(sample, np.arange(len(sample.rows))), (*notes, ORDERED)
+        else:
+            strengths, tie = fit_pairs(method, sample.pairs, sample.pair_votes().voted)
+    fit = Fit(method, sample.names, strengths, tie, bare, (), bare, None, notes=notes)
     model, t = RANKING_MODELS["bradley_terry"], 0.0
     if tie is not None:
         model, t = RANKING_MODELS["davidson"], float(np.log(max(tie, 1e-12)))

@@ -5,29 +5,20 @@ Called by `votecast.leaderboard.rank_votes` where a judge takes part.
 
 from __future__ import annotations
 
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
-from votecast.judges.predict_batch import predict_batch, reader_numbers
+from votecast.judges.predict_batch import predict_batch, reader_numbers, trained_prompts
 from votecast.judges.shared_rows import shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.leaderboard.battle_games import has_texts
-from votecast.splits import PromptHashes
 from votecast.types import Bools, Ints, Judge, Probabilities, Progress
 
 _ROWS_AT_ONCE: Final = 1024
 _NAMED: Final = 5  # ids in a message
-
-
-@runtime_checkable
-class _KnowsPrompts(Protocol):
-    """A judge that keeps hashes of its training prompts, or None where they are unknown."""
-
-    @property
-    def prompt_hashes(self) -> PromptHashes | None: ...
 
 
 def predict_battles(judge: Judge, battles: Battles, progress: Progress) -> Probabilities:
@@ -84,7 +75,7 @@ def seen_rows(judge: Judge, battles: Battles) -> tuple[Ints, tuple[str, ...]]:
     none = np.zeros(0, dtype=np.int64)
     if not has_texts(battles):
         return none, ("leaks are not checked: the rows have no prompts",)
-    hashes = judge.prompt_hashes if isinstance(judge, _KnowsPrompts) else None
+    hashes = trained_prompts(judge)
     if hashes is None:
         return none, ("leaks are not checked: the judge keeps no hashes of its training prompts",)
     return hashes.overlap(battles), ()

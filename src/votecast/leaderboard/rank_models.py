@@ -15,12 +15,7 @@ from votecast.leaderboard.connectivity import join_names
 from votecast.leaderboard.fit import Fit, fit_sample
 from votecast.leaderboard.game_rows import Cells
 from votecast.leaderboard.games import Games, Predicted
-from votecast.leaderboard.ranking_intervals import (
-    BootstrapIntervals,
-    RankingIntervals,
-    SandwichIntervals,
-    has_log_odds,
-)
+from votecast.leaderboard.ranking_intervals import BootstrapIntervals, RankingIntervals, has_log_odds
 from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 from votecast.leaderboard.settings import EVALICA, INTERVALS, check_choice
 from votecast.types import Bools, Floats, Ints
@@ -181,20 +176,25 @@ def rank_models(
                 "normal prior held strengths"
             )
     else:
-        ends = SandwichIntervals(found, level)
+        assert fit.covariance is not None  # fits without one are always drawn
+        ends = RankingIntervals(found, level, fit.covariance)
     better, rank, rank_low, rank_high = ends.ranks()
     score, (low, high) = ends.scores(anchored)
     unknown = np.full(m, np.nan)
     expected, win_rate, (rate_low, rate_high) = np.full((m, m), np.nan), unknown, (unknown, unknown)
     if has_log_odds(method):
         expected = ends.rates(fit.strengths, found.t)
-        win_rate, (rate_low, rate_high) = ends.rate_ends(expected)
+        win_rate, (rate_low, rate_high) = ends.rate_ends()
     won, met = _win_table(rows)
     a, b, tie = rows.votes.T
     wins, losses, ties = (
         np.asarray(np.bincount(rows.first, one, m) + np.bincount(rows.second, other, m))
         for one, other in ((a, b), (b, a), (tie, tie))
     )
+    style: tuple[Estimate, ...] = ()
+    if len(fit.style):
+        columns = zip(fit.style_names, fit.style, *ends.style_ends(), fit.style_units, strict=True)
+        style = tuple(Estimate(name, *map(float, rest)) for name, *rest in columns)
     order = np.lexsort((np.arange(m), -fit.strengths))
     grid = np.ix_(order, order)
     return Ranking(
@@ -224,7 +224,7 @@ def rank_models(
         votes=len(rows),
         clusters=found.clusters,
         tie=_estimate_tie(fit, ends),
-        style=_estimate_style(fit, ends),
+        style=style,
         tuning=fit.tuning,
         worth=fit.worth,
         notes=tuple(notes),
@@ -258,13 +258,6 @@ def _estimate_tie(fit: Fit, ends: RankingIntervals) -> Estimate | None:
     if not name:  # no vote is a tie: the number is at its limit and has no interval
         return Estimate(RANKING_MODELS[fit.method].tie, fit.tie, float("nan"), float("nan"))
     return Estimate(name, fit.tie, *ends.tie_ends())
-
-
-def _estimate_style(fit: Fit, ends: RankingIntervals) -> tuple[Estimate, ...]:
-    if not len(fit.style):
-        return ()
-    columns = zip(fit.style_names, fit.style, *ends.style_ends(), fit.style_units, strict=True)
-    return tuple(Estimate(name, *(float(each) for each in rest)) for name, *rest in columns)
 
 
 def _jsonable(value: object) -> object:

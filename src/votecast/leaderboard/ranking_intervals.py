@@ -5,7 +5,6 @@ Called by `rank_models` after the fit.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Final
 
 import numpy as np
@@ -30,34 +29,15 @@ def has_log_odds(method: str) -> bool:
     return method in FITTED or method in LOG_ODDS
 
 
-class RankingIntervals(ABC):
-    """Intervals of one fit at a level, such as 0.95, with a covariance of at least its strengths."""
+class RankingIntervals:
+    """Intervals by Student's t from the covariance of a fit."""
 
     def __init__(self, found: SampleFit, level: float, covariance: Floats) -> None:
         self.found, self.level, self.covariance = found, level, covariance
         self.strengths, self.models = found.fit.strengths, len(found.fit.models)
+        self.width = student_quantile(level, found.clusters)
         is_elo = has_log_odds(found.fit.method)
         self.unit, self.mean = float(ELO_UNIT if is_elo else 1.0), _MEAN if is_elo else 0.0
-
-    @abstractmethod
-    def score_ends(self, score: Floats, anchor: int | None) -> Ends:
-        """Return the intervals of scores, shape (m,) each; at an anchor those of differences from it."""
-
-    @abstractmethod
-    def is_better(self) -> Bools:
-        """Return where the interval of the row's strength minus the column's is above 0, shape (m, m)."""
-
-    @abstractmethod
-    def rate_ends(self, rates: Floats) -> tuple[Floats, Ends]:
-        """Return chances against another model at random, shape (m,), with intervals, from chances (m, m)."""
-
-    @abstractmethod
-    def tie_ends(self) -> tuple[float, float]:
-        """Return the interval of the public number for ties."""
-
-    @abstractmethod
-    def style_ends(self) -> Ends:
-        """Return the intervals of the coefficients of style, shape (k,) each."""
 
     def scores(self, anchor: int | None) -> tuple[Floats, Ends]:
         """Return scores on the scale of Elo, where they are log odds, with their intervals, shape (m,) each."""
@@ -91,15 +71,6 @@ class RankingIntervals(ABC):
         surely = (gap > width * error + _TINY) & better
         return better, 1 + better.sum(axis=0), 1 + surely.sum(axis=0), m - surely.sum(axis=1)
 
-
-class SandwichIntervals(RankingIntervals):
-    """Intervals by Student's t from the covariance of a fit by maximum likelihood."""
-
-    def __init__(self, found: SampleFit, level: float) -> None:
-        assert found.fit.covariance is not None
-        super().__init__(found, level, found.fit.covariance)
-        self.width = student_quantile(level, found.clusters)
-
     def score_ends(self, score: Floats, anchor: int | None) -> Ends:
         """Return the intervals of scores."""
         covariance = self.covariance[: self.models, : self.models]
@@ -114,7 +85,7 @@ class SandwichIntervals(RankingIntervals):
         gap, error = self.errors()
         return np.asarray(gap > self.width * error + _TINY)
 
-    def rate_ends(self, rates: Floats) -> tuple[Floats, Ends]:  # noqa: ARG002
+    def rate_ends(self) -> tuple[Floats, Ends]:
         """Return chances against a random model, with intervals."""
         m, model = self.models, self.found.model
         gap = (self.strengths[:, None] - self.strengths[None, :]).ravel()
@@ -165,11 +136,12 @@ class BootstrapIntervals(RankingIntervals):
         ends = [np.quantile(each[:, None] - strengths, share, axis=0, method="weibull") for each in strengths.T]
         return np.asarray(np.stack(ends) > _TINY)
 
-    def rate_ends(self, rates: Floats) -> tuple[Floats, Ends]:
+    def rate_ends(self) -> tuple[Floats, Ends]:
         """Return chances against a random model, with intervals."""
         draws = zip(self.drawn.strengths, self.drawn.tie, strict=True)
         drawn = [np.nanmean(self.rates(strengths, float(t)), axis=1) for strengths, t in draws]
-        return np.nanmean(rates, axis=1), percentiles(np.array(drawn), self.level)
+        mean = np.nanmean(self.rates(self.strengths, self.found.t), axis=1)
+        return mean, percentiles(np.array(drawn), self.level)
 
     def tie_ends(self) -> tuple[float, float]:
         """Return the interval of the number for ties."""

@@ -113,7 +113,12 @@ def sample_of(games: Games, predicted: Predicted | None, disconnected: str) -> S
     mask, more = comparable(games.models, rows, disconnected)
     names = tuple(name for name, kept in zip(games.models, mask, strict=True) if kept)
     inside = mask[rows.first]  # both models of a row are of one group
-    guesses = np.zeros_like(rows.votes) if predicted is None else _predicted_votes(games, predicted)
+    guesses = np.zeros_like(rows.votes)
+    if predicted is not None:
+        p = check_probabilities(predicted.labelled, "predictions of the voted games")
+        if len(p) != len(games):
+            raise DataError(f"{len(p)} predictions are given for {len(games)} voted games; give one for each")
+        guesses = Rows.of(replace(games, outcome=p)).votes
     rows, lost = rows.take(inside), int(np.sum(~inside))
     number = np.cumsum(mask) - 1
     rows = replace(rows, models=len(names), first=number[rows.first], second=number[rows.second])
@@ -136,13 +141,6 @@ def _check_votes(rows: Rows, where: str = "") -> None:
         raise DataError(
             f"all {len(rows):,} votes are ties, so that nothing tells the models apart; give votes with a winner"
         )
-
-
-def _predicted_votes(games: Games, predicted: Predicted) -> Floats:
-    p = check_probabilities(predicted.labelled, "predictions of the voted games")
-    if len(p) != len(games):
-        raise DataError(f"{len(p)} predictions are given for {len(games)} voted games; give one for each")
-    return Rows.of(replace(games, outcome=p)).votes
 
 
 def _scale_style(rows: Rows, names: tuple[str, ...]) -> tuple[Rows, Floats, tuple[str, ...], list[str]]:

@@ -89,7 +89,6 @@ class _Findings:
         self.remarks.append(texts.remark(level, key, audit=self.audit, **values))
 
     def on_votes(self) -> None:
-        """Whether there are enough votes, on prompts that are new to the judge."""
         if self.votes.leaks:
             self.add("warning", "leaks")
         if self.votes.leaks is None:
@@ -102,7 +101,6 @@ class _Findings:
             self.add("warning", "few")
 
     def on_gain(self) -> None:
-        """How well votes are predicted, beside the class prior and a model of style."""
         baselines = {baseline.name: baseline for baseline in self.audit.baselines}
         prior, gain, style = (
             baselines["prior"].metrics["log_loss"].value,
@@ -125,7 +123,6 @@ class _Findings:
             self.add("warning", "style_only", verb=verb, gain=style.gain.value, interval=interval)
 
     def on_people(self) -> None:
-        """How well people predict each other."""
         people = self.audit.people
         if people is not None and people.pairs >= LEAST_PAIRS:
             is_good = people.judge.value >= people.agreement.value
@@ -133,7 +130,6 @@ class _Findings:
             self.add("good" if is_good else "note", "people", interval=interval)
 
     def on_calibration(self) -> None:
-        """Whether the probabilities can be relied on."""
         excess, interval = self.audit.excess, interval_text(self.audit.excess.figure, ".3f")
         if excess.above:
             self.add("warning", "overconfident", interval=interval)
@@ -148,7 +144,6 @@ class _Findings:
             self.add("good", "calibrated")
 
     def on_ties(self) -> None:
-        """Whether as many ties are predicted as are voted."""
         ties = self.audit.ties
         if ties is None:
             self.add("note", "no_ties")
@@ -160,7 +155,6 @@ class _Findings:
             self.add("note", "ties_avoided", often="never" if ties.decided.value == 0 else "hardly ever")
 
     def on_slices(self) -> None:
-        """Where the judge is worse than elsewhere."""
         parts = [part for part in self.audit.slices if part.rows < self.votes.rows]  # all rows are the headline
         harmful = [part for part in parts if part.gain.below]
         sure = sorted((part for part in parts if part.excess.above), key=lambda part: -part.excess.value)
@@ -178,7 +172,6 @@ class _Findings:
             self.add("good", "slices_good", tested=tested)
 
     def on_order(self) -> None:
-        """Whether predictions depend on the order of the answers."""
         found = self.audit.position
         if found is None:
             self.add("note", "order_unknown")
@@ -200,7 +193,6 @@ class _Findings:
             self.add("note", "order_lean", less="less" if found.lean_gap.value < 0 else "more", interval=interval)
 
     def on_style(self) -> None:
-        """Whether length and layout are worth more to the judge than to people."""
         traits = () if self.audit.style is None else self.audit.style.traits
         over = [trait.name for trait in traits if trait.overrated.above]
         under = [trait.name for trait in traits if trait.overrated.below]
@@ -213,7 +205,6 @@ class _Findings:
             self.add("good", "style_good")
 
     def on_models(self) -> None:
-        """Whether some models get more than people give them."""
         found = self.audit.models
         if found is None:
             self.add("note", "models_unknown")

@@ -22,22 +22,16 @@ Level = Literal["good", "note", "warning"]
 
 @dataclass(frozen=True)
 class Series:
-    """Points of a chart that belong together.
-
-    Args:
-        name: Shown in the legend where there are several.
-        x: Numbers, or names for dots and bars.
-        y: Numbers.
-        low: Lower ends of the intervals of y, where there are some.
-        high: Upper ends.
-        labels: A name for each point, shown beside it.
-    """
+    """Points of a chart that belong together, named in its legend where there are several."""
 
     name: str
+    # numbers, or names for dots and bars
     x: Sequence[float] | Sequence[str]
     y: Sequence[float]
+    # ends of the intervals of y, where there are some
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+    # a name for each point, shown beside it
     labels: Sequence[str] | None = None
 
     @classmethod

@@ -16,7 +16,9 @@ import jinja2
 
 from votecast import __version__
 from votecast.artifacts import atomic_file
-from votecast.reports.charts import draw_chart
+from votecast.reports.charts.row_chart import draw_row_chart
+from votecast.reports.charts.shapes import Picture
+from votecast.reports.charts.xy_chart import draw_xy_chart
 from votecast.reports.document import Chart, Document, Series
 from votecast.reports.page_format import (
     brief,
@@ -34,11 +36,6 @@ _LONGEST_NAME = 200
 
 def write_page(document: Document, path: Path, *, overwrite: bool = False) -> None:
     """Write a document as one HTML file without scripts or external resources.
-
-    Args:
-        document: What is on the page.
-        path: The file.
-        overwrite: Whether an existing file may be replaced.
 
     Raises:
         ArtifactError: If something is in the way, or the disk refuses.
@@ -107,6 +104,11 @@ def make_environment() -> jinja2.Environment:
         "show_rows": show_rows,
     }
     return environment
+
+
+def draw_chart(chart: Chart) -> list[Picture]:
+    """Draw a chart as one picture, or as several where it has very many rows."""
+    return draw_row_chart(chart) if chart.kind in ("bars", "dots") else [draw_xy_chart(chart)]
 
 
 def _read_template(name: str) -> str:

@@ -55,7 +55,9 @@ def leaderboard_page(board: Leaderboard) -> Document:
         values={
             "anchor": board.settings.anchor,
             "score_series": series,
-            "rows": _score_rows(board, scores),
+            "columns": board.columns(),
+            "scores": scores,
+            "chances": _figures(found.win_rate, found.win_rate_low, found.win_rate_high),
             "maps": _heatmaps(board),
             "shown": min(len(found.models), MOST_MODELS),
             "models": len(found.models),
@@ -129,18 +131,6 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
         tie = show_cell(Figure(found.tie.value, found.tie.low, found.tie.high), decimals=3)
         facts[f"ties ({found.tie.name})"] = tie.text + (f" ({tie.interval})" if tie.interval else "")
     return [(name, value) for name, value in facts.items() if value]
-
-
-def _score_rows(board: Leaderboard, scores: list[Figure]) -> list[list[Cell]]:
-    found, columns = board.ranking, board.columns()
-    chances = _figures(found.win_rate, found.win_rate_low, found.win_rate_high)
-    rows: list[list[Cell]] = []
-    for place, name in enumerate(found.models):
-        low, high = int(found.rank_low[place]), int(found.rank_high[place])
-        counts = [columns[key][place] for key in ("battles", "wins", "ties", "losses", "win_rate")]
-        places = str(low) if low == high else f"{low} to {high}"
-        rows.append([name, int(found.rank[place]), places, scores[place], *counts, chances[place]])
-    return rows
 
 
 def _heatmaps(board: Leaderboard) -> dict[str, tuple[list[str], list[list[float | None]]]]:

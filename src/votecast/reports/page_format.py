@@ -119,12 +119,7 @@ def show_rows(
 
 
 def show_cell(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> ShownCell:
-    """Format one cell.
-
-    Args:
-        cell: Text, count, number, figure or nothing.
-        percent: Whether a number is a share, to be shown in per cent.
-        decimals: Digits after the point; None for as many as are significant.
+    """Format one cell, in per cent or not, with as many digits after the point as are significant where None is given.
 
     Example:
         >>> found = show_cell(Figure(0.61234, 0.5811, 0.6423))
@@ -224,10 +219,10 @@ def shade_cells(values: Sequence[Sequence[float | None]], middle: float | None =
     base = min(known, default=0.0) if middle is None else middle
     reach = max((abs(value - base) for value in known), default=0.0)
 
-    def _shade(value: float | None) -> str:
+    def shade(value: float | None) -> str:
         if value is None or not math.isfinite(value) or reach <= 0:
             return ""
         step = round(SHADES * (value - base) / reach)
         return f"{'p' if step > 0 else 'm'}{abs(step)}" if step else ""
 
-    return [[_shade(value) for value in row] for row in values]
+    return [[shade(value) for value in row] for row in values]

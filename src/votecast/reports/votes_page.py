@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.exploration import Exploration
 from votecast.metrics import Figure
 from votecast.reports.document import Cell, Document, Level, Metric, Remark, Series
 from votecast.reports.page_format import brief, interval_text
 from votecast.reports.page_texts import load_texts
-from votecast.types import CLASSES, Battle
+from votecast.types import CLASSES
 
 FEW_VOTES: Final = 500
 """Fewer votes are warned of."""
@@ -31,7 +31,6 @@ _BIN = 1.8
 """Ratio of the ends of the bins of lengths."""
 
 Found = Mapping[str, Any]
-Example = tuple[Found, Battle, tuple[str, str, str]]
 texts = load_texts("votes")
 
 
@@ -45,6 +44,8 @@ def votes_page(exploration: Exploration, votes: Battles, *, source: str = "") ->
     """
     found = exploration.to_dict()
     reading, labels = found["reading"] or {}, found["labels"]
+    shown = votes.take([entry["row"] for entry in found["examples"]])
+    example_texts = zip(*map(shown.text, TEXT_COLUMNS), strict=True)
     facts = [("soft labels", f"{labels['soft']:,}")] if labels["soft"] else []
     facts += [(name, str(reading[key])) for key, name in texts.names("facts").items() if reading.get(key)]
     return Document(
@@ -67,7 +68,7 @@ def votes_page(exploration: Exploration, votes: Battles, *, source: str = "") ->
             "enough": _ENOUGH,
             "length_series": _length_series(found) if found["rows"] else [],
             "groups": _groups(found),
-            "examples": _examples(found, votes),
+            "examples": list(zip(found["examples"], shown, example_texts, strict=True)),
         },
     )
 
@@ -199,13 +200,6 @@ def _groups(found: Found) -> dict[str, list[list[Cell]]]:
             rows.append([f"{len(rest):,} others", sum(entry["rows"] for entry in rest), *means])
         out[by] = rows
     return out
-
-
-def _examples(found: Found, votes: Battles) -> list[Example]:
-    """Return the rows to read, each with what `explore` says about it and its three texts."""
-    shown = votes.take([entry["row"] for entry in found["examples"]])
-    prompts, first, second = (shown.text(name) for name in ("prompt", "response_a", "response_b"))
-    return list(zip(found["examples"], shown, zip(prompts, first, second, strict=True), strict=True))
 
 
 def _count(value: float) -> float | int:

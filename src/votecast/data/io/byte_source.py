@@ -22,6 +22,7 @@ BATCH_BYTES = 2 << 20
 """Text of about this size is held at a time, or twice as much of a large file."""
 LEAN_BATCH_BYTES = 512 << 10
 """The same where memory counts and time does not."""
+# Enough for the magic bytes of a workbook, which stand behind its first entries.
 HEAD_BYTES = 1 << 16
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -137,9 +138,11 @@ class _Joined(io.RawIOBase):
         self._rest = rest
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer from the head while it lasts, then from the file."""
         part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
         part = part or self._rest.read(len(buffer))
         buffer[: len(part)] = part

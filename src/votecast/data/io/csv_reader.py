@@ -25,15 +25,10 @@ _Parse = Callable[[memoryview, Callable[[pa_csv.InvalidRow], str] | None], pa.Ta
 
 
 def read_csv(source: ByteSource, reject: Reject, delimiter: str) -> tuple[pa.Schema, Iterator[RawBatch]]:
-    """Read a CSV or TSV file, every cell as text.
+    """Read a CSV or TSV file, every cell as text; rows with a wrong number of cells or broken text are rejected.
 
     Quotes mean something only at the start of a field, a doubled quote stands for one, records end with LF, CRLF or CR,
     and empty lines are skipped (RFC 4180, as Arrow and Python's `csv` read it).
-
-    Args:
-        source: The bytes.
-        reject: Called with rows with a wrong number of cells or broken text.
-        delimiter: What separates two cells.
 
     Raises:
         DataError: If the header cannot be used.

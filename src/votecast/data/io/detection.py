@@ -48,11 +48,7 @@ def split_suffixes(path: str) -> tuple[str | None, str | None]:
 
 
 def find_container(head: bytes, path: str) -> str:
-    """Return the container of a file: csv, tsv, jsonl, parquet or arrow.
-
-    Args:
-        head: The first bytes, decompressed.
-        path: Name of the file.
+    """Return the container of a file, csv, tsv, jsonl, parquet or arrow, by its first bytes, decompressed, and name.
 
     Raises:
         DataError: If it is none that votecast reads, or not the one that its suffix stands for.

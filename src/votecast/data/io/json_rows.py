@@ -24,6 +24,7 @@ CONTROL_CHARACTER = "bare control character inside a JSON string kept"
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+# Every integer of so many digits fits into 64 bits.
 _INT64_DIGITS = 18
 
 
@@ -46,17 +47,10 @@ def read_json(text: bytes | pa.Buffer, schema: pa.Schema | None, unexpected: str
 
 
 def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
-    """Decode one object; integers beyond 64 bits come as text.
-
-    Returns:
-        The object, and the kinds of repair that were needed.
+    """Decode one object, integers beyond 64 bits as text; also return the kinds of repair that were needed.
 
     Raises:
         CellError: If the line is not one JSON object, or is nested too deeply.
-
-    Example:
-        >>> decode_line(b'{"id": 12345678901234567890, "prompt": ["Hi", null]}')
-        ({'id': '12345678901234567890', 'prompt': ['Hi', None]}, [])
     """
     try:
         text = line.decode("utf-8")
@@ -131,6 +125,7 @@ def _integer(digits: str) -> int | str:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Python keeps the last of two equal keys, Arrow refuses them: a vote must not depend on who reads it.
     out = dict(pairs)
     if len(out) < len(pairs):
         keys = [key for key, _ in pairs]

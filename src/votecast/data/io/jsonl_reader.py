@@ -29,17 +29,10 @@ _TRUNCATED = "the array ends inside it, so the file is truncated"
 
 
 def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iterator[RawBatch]]:
-    """Read objects, one a line, or all in one array; empty lines are skipped.
+    """Read objects, one a line, or all in one array; empty lines are skipped, and lines that are no object rejected.
 
     Columns may differ from batch to batch: a key that no row of a batch has may be missing in it, and a key that holds
     texts in one and lists in another has the type of each. Integers that no 64-bit integer holds come as text.
-
-    Args:
-        source: The bytes.
-        reject: Called with lines that are not JSON objects.
-
-    Returns:
-        The schema of the first batch, and the batches.
 
     Raises:
         DataError: If no line is a row.
@@ -47,13 +40,7 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
     is_array = source.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     blocks = _array_blocks(source) if is_array else RecordBlocks(source, source.batch_bytes)
     faults: list[BadRow] = []  # the first one, for the message where no line is a row
-
-    def _reject(bad: BadRow) -> None:
-        faults[1:] = []
-        faults.append(bad)
-        reject(bad)
-
-    batches = _read_batches(blocks, _reject)
+    batches = _read_batches(blocks, reject, faults)
     first = next(batches, None)
     if first is not None:
         return first.table.schema, itertools.chain([first], batches)
@@ -62,7 +49,7 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
     return pa.schema([]), batches
 
 
-def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject) -> Iterator[RawBatch]:
+def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
     row, known = 1, None
     for block in blocks:
         text = _without_empty_lines(block)
@@ -71,7 +58,7 @@ def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject) -> Itera
         if table is not None:
             yield RawBatch(table, np.arange(row, row + count, dtype=np.int64))
         else:
-            yield from _parse_lines(text, row, reject)
+            yield from _parse_lines(text, row, reject, faults)
         row += count
 
 
@@ -98,13 +85,15 @@ def _parse(text: bytes, count: int, known: pa.Schema | None) -> tuple[pa.Table |
     return table if is_exact else None, known
 
 
-def _parse_lines(text: bytes, first: int, reject: Reject) -> Iterator[RawBatch]:
+def _parse_lines(text: bytes, first: int, reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
     values, rows, repairs = [], [], dict[str, list[int]]()
     for row, line in enumerate(io.BytesIO(text), start=first):
         try:
             value, repaired = decode_line(line.rstrip(b"\n"))
         except CellError as error:
-            reject(BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error)))
+            bad = BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error))
+            faults.extend([] if faults else [bad])
+            reject(bad)
             continue
         values.append(value)
         rows.append(row)

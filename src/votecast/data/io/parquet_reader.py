@@ -23,13 +23,8 @@ def read_parquet(
 ) -> tuple[pa.Schema, Iterator[RawBatch], int | None]:
     """Read a Parquet or Arrow file, types as they are, dictionaries and string views unpacked.
 
-    Args:
-        source: The bytes.
-        reject: Called with rows with broken text.
-        container: parquet or arrow.
-
     Returns:
-        The schema, the batches, and the number of rows where the file states it.
+        The schema, the batches, and the number of rows where the file states it; rows with broken text are rejected.
 
     Raises:
         DataError: If two columns have the same name.

@@ -78,16 +78,11 @@ class RawBatch:
 
 
 class TableStream(contextlib.AbstractContextManager["TableStream"]):
-    """A file of rows, read in parts and once.
-
-    Args:
-        source: The bytes; closed when the stream is closed or used up.
-        container: csv, tsv, jsonl, parquet or arrow.
-        schema: Types of the columns; for JSON lines those of the first batch, later ones may differ.
-        batches: The rows, some megabytes at a time.
-        count: Number of rows, where the file states it.
+    """A file of rows, read in parts and once; its source is closed when the stream is closed or used up.
 
     Attributes:
+        container: csv, tsv, jsonl, parquet or arrow.
+        schema: Types of the columns; for JSON lines those of the first batch, later ones may differ.
         names: The columns, in the order of the file.
         is_large: Whether speed is worth some megabytes; False for a pipe.
     """

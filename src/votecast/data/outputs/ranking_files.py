@@ -46,10 +46,6 @@ def write_rankings(
         judge: Name and hash of the judge.
         metadata: The settings of the rankings.
         rows: Number of rows.
-
-    Raises:
-        ConfigError: If the suffix is unknown.
-        ArtifactError: If the disk refuses; nothing is left behind.
     """
     container, compression = container_of(path)
     with atomic_file(path, overwrite=True) as part, atomic_file(side_path(path), overwrite=True) as side:

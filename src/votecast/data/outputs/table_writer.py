@@ -167,6 +167,7 @@ class _Lines(list[str]):
     """Records that end with LF alone, while `csv` quotes cells that hold CR or LF, as it does for CRLF."""
 
     def write(self, record: str) -> None:
+        """Take one record from `csv.writer`."""
         self.append(record.removesuffix(_CRLF) + "\n")
 
 

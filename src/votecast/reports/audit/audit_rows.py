@@ -6,7 +6,6 @@ Built once by `votecast.reports.audit.audit_judge`; every other module of the au
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.reports.audit.findings import ClusterSums
 from votecast.text.truncation import TruncationReport
-from votecast.types import Floats, Judge, Probabilities, swap_columns
+from votecast.types import Judge, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000
 """Rows predicted in the swapped order where the family of the judge declares that the order has no effect."""
@@ -40,7 +39,7 @@ NO_JUDGE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class AuditRows:
     """Votes and predictions, row by row."""
 
@@ -59,59 +58,27 @@ class AuditRows:
     leaks: int | None
     notes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Compute what the audit averages, shape (n,) each."""
+        t, p = self.targets, self.p
+        logs, lead = np.log(np.clip(p, EPSILON, 1 - EPSILON)), p[:, 0] - p[:, 1]
+        self.losses = log_losses(t, p)
+        # log loss minus the entropy of the prediction: 0 on average for a calibrated judge, above 0 for an
+        # overconfident one; it is minus the derivative of the log-likelihood by the inverse temperature at 1
+        self.excess = self.losses + row_sum(p * logs)
+        # share of the votes that the top choice matches
+        self.hits = np.asarray((t * decisions(p)).sum(axis=1))
+        # predicted minus voted tie, and win share of a, a tie counting half
+        self.tie_gap = np.asarray(p[:, 2] - t[:, 2])
+        self.side_gap = np.asarray((lead - (t[:, 0] - t[:, 1])) / 2)
+        # variances of these if the predictions are true; 0 for soft labels, which scatter less than single votes
+        single = (t.max(axis=1) == 1).astype(np.float64)
+        self.excess_noise = np.asarray(single * (row_sum(p * np.square(logs)) - np.square(row_sum(p * logs))))
+        self.tie_noise = np.asarray(single * p[:, 2] * (1 - p[:, 2]))
+        self.side_noise = np.asarray(single * ((p[:, 0] + p[:, 1]) - np.square(lead)) / 4)
+
     def __len__(self) -> int:
         return len(self.battles)
-
-    @cached_property
-    def losses(self) -> Floats:
-        """Log loss of each row, shape (n,)."""
-        return log_losses(self.targets, self.p)
-
-    @cached_property
-    def excess(self) -> Floats:
-        """Log loss minus the entropy of the prediction, shape (n,)."""
-        # 0 on average for a calibrated judge, above 0 for an overconfident one: it is minus the derivative of the
-        # log-likelihood by the inverse temperature at 1
-        return self.losses + row_sum(self.p * np.log(np.clip(self.p, EPSILON, 1 - EPSILON)))
-
-    @cached_property
-    def hits(self) -> Floats:
-        """Share of the votes of each row that the top choice matches, shape (n,)."""
-        return np.asarray((self.targets * decisions(self.p)).sum(axis=1))
-
-    @cached_property
-    def tie_gap(self) -> Floats:
-        """Predicted minus voted tie, shape (n,)."""
-        return np.asarray(self.p[:, 2] - self.targets[:, 2])
-
-    @cached_property
-    def side_gap(self) -> Floats:
-        """Predicted minus voted win share of a, a tie counting half, shape (n,)."""
-        return np.asarray(((self.p[:, 0] - self.p[:, 1]) - (self.targets[:, 0] - self.targets[:, 1])) / 2)
-
-    # the variances below hold if the predictions are true; they are 0 for soft labels, which scatter less than votes
-
-    @cached_property
-    def single(self) -> Floats:
-        """1 for rows with a single vote, 0 for shares of votes, shape (n,)."""
-        return np.asarray((self.targets.max(axis=1) == 1).astype(np.float64))
-
-    @cached_property
-    def excess_noise(self) -> Floats:
-        """Variance of `excess`, shape (n,)."""
-        logs = np.log(np.clip(self.p, EPSILON, 1 - EPSILON))
-        return np.asarray(self.single * (row_sum(self.p * np.square(logs)) - np.square(row_sum(self.p * logs))))
-
-    @cached_property
-    def tie_noise(self) -> Floats:
-        """Variance of `tie_gap`, shape (n,)."""
-        return np.asarray(self.single * self.p[:, 2] * (1 - self.p[:, 2]))
-
-    @cached_property
-    def side_noise(self) -> Floats:
-        """Variance of `side_gap`, shape (n,)."""
-        a, b = self.p[:, 0], self.p[:, 1]
-        return np.asarray(self.single * ((a + b) - np.square(a - b)) / 4)
 
 
 def predict_audit_rows(

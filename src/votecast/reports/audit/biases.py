@@ -113,12 +113,7 @@ class ModelBiases:
 
     @classmethod
     def of(cls, rows: AuditRows, bases: Sequence[str]) -> ModelBiases | None:
-        """Compare predictions and votes model by model; None where no two models are named.
-
-        Args:
-            rows: Votes and predictions.
-            bases: Names of the weights that the judge is based on.
-        """
+        """Compare predictions and votes model by model, for a judge based on some weights; None without names."""
         sides = [
             np.array([name or "" for name in rows.battles.column(side).to_pylist()], object)
             for side in ("model_a", "model_b")

@@ -18,7 +18,7 @@ from votecast.metrics.figures import Measure
 from votecast.metrics.intervals import Figures
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.style_bias import ResponseStyle
-from votecast.reports.audit.tilt import fit_tilt
+from votecast.reports.audit.tilt import Tilt
 from votecast.types import Probabilities, swap_columns
 
 SHRUNK: Final = 1.0
@@ -67,7 +67,7 @@ def _predict_from_style(rows: AuditRows, style: ResponseStyle, folds: np.ndarray
         if not known.any():
             out[here] = np.exp(level[here])
             continue
-        fit = fit_tilt(level[known], style.gaps[known], rows.targets[known], rows.sums.weights[known], SHRUNK)
+        fit = Tilt(level[known], style.gaps[known], rows.targets[known], rows.sums.weights[known], SHRUNK)
         out[here] = fit.predict(level[here], style.gaps[here])
     return out
 

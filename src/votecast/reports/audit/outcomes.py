@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from votecast.data.battles import TEXT_COLUMNS
 from votecast.metrics import Figure, auc
 from votecast.metrics.scores import decisions, row_sum
 from votecast.reports.audit.audit_rows import AuditRows
@@ -106,17 +107,7 @@ class Ties:
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """One row to read.
-
-    Args:
-        id: Its id.
-        predicted: Probabilities of a, b and tie.
-        vote: Share of the votes for a, b and tie.
-        models: Names of the models behind a and b, where they are known.
-        prompt: The prompt, turns after one another, truncated to 1500 characters.
-        a: Response A, the same way.
-        b: Response B.
-    """
+    """One row to read: prediction and vote, the models behind a and b, and the texts, truncated to 1500 characters."""
 
     id: str
     predicted: tuple[float, float, float]
@@ -173,11 +164,9 @@ def _best_rows(rows: AuditRows, score: Floats, most: int) -> tuple[ExampleRow, .
         if len(taken) == most or not np.isfinite(score[row]):
             break
         taken.setdefault(int(rows.sums.clusters[row]), row)
-    out = []
-    for row in taken.values():
-        battle = rows.battles.take([row])
-        prompt, a, b = (truncate_text(battle.text(name)[0]) for name in ("prompt", "response_a", "response_b"))
-        models = (battle.column("model_a").to_pylist()[0], battle.column("model_b").to_pylist()[0])
-        (p_a, p_b, p_tie), (v_a, v_b, v_tie) = rows.p[row].tolist(), rows.targets[row].tolist()
-        out.append(ExampleRow(battle.ids[0], (p_a, p_b, p_tie), (v_a, v_b, v_tie), models, prompt, a, b))
-    return tuple(out)
+    chosen = list(taken.values())
+    shown = rows.battles.take(chosen)
+    texts = ([truncate_text(text) for text in shown.text(name)] for name in TEXT_COLUMNS)
+    models = zip(*(shown.column(name).to_pylist() for name in ("model_a", "model_b")), strict=True)
+    figures = (tuple(map(tuple, values[chosen].tolist())) for values in (rows.p, rows.targets))
+    return tuple(ExampleRow(*row) for row in zip(shown.ids, *figures, models, *texts, strict=True))

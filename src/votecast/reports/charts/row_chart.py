@@ -1,6 +1,6 @@
 """Bars and dots: named points from top to bottom.
 
-Called by `votecast.reports.charts.draw_chart`.
+Called by the templates through `votecast.reports.html`.
 """
 
 from __future__ import annotations

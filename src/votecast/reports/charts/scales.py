@@ -39,15 +39,7 @@ class Scale:
 def linear_scale(
     values: Sequence[float], start: float, stop: float, *, ticks: int = 5, percent: bool = False, snap: bool = False
 ) -> Scale:
-    """Return an axis that holds all values.
-
-    Args:
-        values: The numbers; what is not finite is ignored.
-        start: Where the axis starts in the picture.
-        stop: Where it ends.
-        ticks: About how many ticks it gets.
-        percent: Whether the numbers are shares, to be shown in per cent.
-        snap: Whether it ends at the ticks, so that no number lies outside them.
+    """Return an axis with about so many ticks that holds all finite values; a snapped one ends at its ticks.
 
     Example:
         >>> [name for _, name in linear_scale([0.0, 0.93], 0, 100).ticks]

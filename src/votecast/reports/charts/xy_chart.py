@@ -1,6 +1,6 @@
 """Lines, scattered points and reliability diagrams: numbers on both axes.
 
-Called by `votecast.reports.charts.draw_chart`.
+Called by the templates through `votecast.reports.html`.
 """
 
 from __future__ import annotations
