@@ -49,11 +49,7 @@ Both = tuple[Probabilities, Probabilities]
 def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: Run) -> Fitted:
     """Fit one member per fold on the other folds, predict its fold, calibrate, then fit what is kept.
 
-    Args:
-        recipe: The settings.
-        battles: Rows with votes.
-        folds: Folds to use; None makes them as the recipe says.
-        run: Folder with the finished folds of an earlier run, which are not fitted again, and progress callback.
+    `folds` are made as the recipe says where None; finished folds in `run.folder` are not fitted again.
 
     Raises:
         DataError: If a row has no vote, or there are too few rows for the folds.

@@ -236,13 +236,8 @@ def _shared_products(p: Floats, w: Floats, groups: Ints) -> float:
 def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws: int, seed: int) -> list[Floats]:
     """Simulate calibration errors of a perfectly calibrated judge, for several partitions at once.
 
-    Args:
-        e: The predictions.
-        weights: How much each row counts, shape (n,).
-        groups: Group of each row, numbered from 0, shape (n,).
-        parts: For each partition, the part of each row, numbered from 0, shape (partitions, n).
-        draws: How many times the votes are drawn.
-        seed: Seed of the draws.
+    `weights` and `groups` (numbered from 0) have the shape (n,); `parts` has for each partition the part of each row,
+    shape (partitions, n).
 
     Returns:
         For each partition an array of shape (draws, parts, 4).
