@@ -28,6 +28,7 @@ FORMAT_VERSION = 1
 # none of these formats can run code when it is read
 SAFE_SUFFIXES = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
 PART_MANIFEST = "whole.json"
+_CURE = "copy or train the judge again"
 
 
 @dataclass(frozen=True)
@@ -222,12 +223,12 @@ def read_folder(folder: str | Path) -> Folder:
         )
     files = config.get("files")
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
-        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; copy or train the judge again")
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; {_CURE}")
     for name, digest in files.items():
         if name != CARD_NAME:  # the card is prose, which may be edited
             _check_file(path, name, digest)
     if config.get("hash") != _folder_hash(config):
-        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; copy or train the judge again")
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; {_CURE}")
     return Folder(path, config, config["hash"])
 
 
@@ -244,17 +245,15 @@ def _read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArtifactError(f"{path} is not a judge folder: it has no {CONFIG_NAME}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); copy or train it again"
-        ) from error
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); {_CURE}") from error
     if not isinstance(config, dict):
-        raise ArtifactError(
-            f"{path} is not a judge folder: {CONFIG_NAME} holds {type(config).__name__}, expected an object"
-        )
+        kind = type(config).__name__
+        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} holds {kind}, expected an object")
     return config
 
 
 def _check_file(path: Path, name: str, digest: str) -> None:
+    # a folder from elsewhere must not lead out of itself, nor to a file that can run code
     if ".." in Path(name).parts or Path(name).is_absolute() or Path(name).suffix not in SAFE_SUFFIXES:
         raise ArtifactError(
             f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files"
@@ -262,13 +261,9 @@ def _check_file(path: Path, name: str, digest: str) -> None:
     try:
         found = digest_of(path / name)
     except OSError as error:
-        raise ArtifactError(
-            f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again"
-        ) from error
+        raise ArtifactError(f"{path} is damaged: {name} cannot be read ({error}); {_CURE}") from error
     if found != digest:
-        raise ArtifactError(
-            f"{path} is damaged: {name} has changed since it was written; copy or train the judge again"
-        )
+        raise ArtifactError(f"{path} is damaged: {name} has changed since it was written; {_CURE}")
 
 
 def _folder_hash(config: Mapping[str, Any]) -> str:
@@ -278,12 +273,13 @@ def _folder_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def write_part(folder: Path, write: Callable[[Path], None]) -> None:
+def write_part(folder: Path, write: Callable[[Path], None], *, on_failure: str = "finished parts are kept") -> None:
     """Write one part of a resumable run atomically, with the hashes of its files.
 
     Args:
         folder: The final folder; an existing one is replaced.
         write: Called with an empty folder; writes every file into it.
+        on_failure: What the error says of the files on disk.
 
     Raises:
         ArtifactError: If the disk refuses; other parts are not touched.
@@ -294,7 +290,7 @@ def write_part(folder: Path, write: Callable[[Path], None]) -> None:
         >>> is_whole(place)
         True
     """
-    with atomic_folder(folder, on_failure="finished parts are kept") as part:
+    with atomic_folder(folder, on_failure=on_failure) as part:
         write(part)
         (part / PART_MANIFEST).write_text(json.dumps({"files": _digests(part)}, indent=2) + "\n", "utf-8")
 

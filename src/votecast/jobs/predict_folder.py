@@ -246,6 +246,9 @@ def _finish(
     truncations: Truncations = None
     for part in parts:
         truncations = add_truncations(truncations, part.cut)
+    entries = [asdict(read[each.number]) | {"path": each.name} for each in inputs]
+    for entry in entries:
+        del entry["changed"]  # the manifest has the same bytes wherever the inputs were copied to
     manifest: dict[str, Any] = {
         "kind": KIND,
         "format_version": VERSION,
@@ -253,16 +256,10 @@ def _finish(
         "judge": job.judge,
         "settings": job.settings,
         "rows": sum(done.rows for done in read.values()),
-        "inputs": [_input_entry(read[each.number], each.name) for each in inputs],
+        "inputs": entries,
         "cut": truncation_shares(truncations),
         "unscored": {"rows": len(unscored), "given": prior} if unscored else None,
         "parts": [part.to_dict() | {"unscored": len(part.unscored)} for part in parts],
     }
     folder.write(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return manifest
-
-
-def _input_entry(done: InputDone, name: str) -> dict[str, object]:
-    entry = asdict(done) | {"path": name}
-    del entry["changed"]  # the manifest has the same bytes wherever the inputs were copied
-    return entry

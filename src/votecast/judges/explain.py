@@ -28,7 +28,7 @@ from votecast.data.battles import Battles
 from votecast.data.groups import group_values
 from votecast.features import PairFeatures, extract
 from votecast.judges.trained import TrainedJudge
-from votecast.models.baseline import BaselineModel, Contributions, PreparedFeatures
+from votecast.models.baseline import BaselineModel, Contributions
 from votecast.types import Bools, Floats, Ints
 
 Look = dict[str, float]
@@ -86,7 +86,7 @@ def explain(judge: object, battles: Battles) -> list[list[Reason]] | None:
     for start in range(0, len(battles), _ROWS_AT_ONCE):
         batch = battles[start : start + _ROWS_AT_ONCE]
         features = extract(batch, threads=1)
-        parts = [member.contributions(PreparedFeatures(features)) for member in members]
+        parts = [member.contributions(features) for member in members]
         groups = {by: group_values(batch, by) for by in judge.fitted.calibrator.by}
         effects = _shapley(_outcomes(parts, judge.fitted.calibrator, groups, len(batch)))
         for row, shown, moved in zip(effects, looks(features), _moves(parts), strict=True):
