@@ -95,11 +95,7 @@ def mend(text: str, repairs: set[str]) -> str:
 
 
 def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
-    """Decode one cell with Python's `json`; also return the kinds of repair that were made.
-
-    Raises:
-        CellError: If it is not a JSON list of strings and nulls.
-    """
+    """Decode one cell with Python's `json`; raise `CellError` if it is not a list of strings and nulls."""
     value, repairs = load_json(cell)
     if not isinstance(value, list):
         raise CellError(f"the cell is {json_kind(value)}; {_JSON_LIST}")
@@ -112,11 +108,8 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
     Args:
         value: The turns.
         repairs: Receives the kinds of repair that were made.
-        allowed: What is allowed, for the message.
+        allowed: What is allowed, for the message of the `CellError`.
         where: Where the turns are, as in " of candidate 3".
-
-    Raises:
-        CellError: If a turn is of another kind.
     """
     for number, turn in enumerate(value, start=1):
         if not (turn is None or isinstance(turn, str)):

@@ -59,11 +59,7 @@ def read_messages(value: object, repairs: set[str]) -> list[Message]:
 
 
 def read_transcript(text: str) -> list[Message]:
-    r"""Split a text in which "Human:" and "Assistant:" begin turns, each after an empty line.
-
-    Raises:
-        CellError: If the text does not begin with one of them.
-    """
+    """Split a text in which "Human:" and "Assistant:" begin turns; raise `CellError` if it begins with neither."""
     pieces = _SPEAKER.split(text)
     if len(pieces) < 3 or pieces[0].strip():
         raise CellError(

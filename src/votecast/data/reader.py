@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +25,7 @@ from votecast.data.row_batch import RowBatch
 from votecast.data.row_checks import ReadReport, RowChecks, side_file_of
 from votecast.data.row_sampling import StratifiedSample
 from votecast.errors import ConfigError, DataError
+from votecast.types import CLASSES
 
 HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
@@ -111,7 +113,7 @@ class VoteReader:
             StratifiedSample(sample, seed)  # raises for a fraction that is not allowed
             chosen.insert(0, f"sample {sample:g}, stratified by label, in file order, seed {seed}")
         self._sampling = "; ".join(chosen) or None
-        self._name = name or str(path)
+        self._given_name, self._name = name, name or str(path)
         self.report = ReadReport(path=self._name)
         self._path = path
         self._format = format
@@ -129,7 +131,7 @@ class VoteReader:
         sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
         with (
             RowChecks(self.report, self._side_file, overwrite=self._overwrite) as checks,
-            self._open(checks.waiting.append, lean=self._lean) as stream,
+            open_table(self._path, on_bad_row=checks.waiting.append, lean=self._lean, name=self._given_name) as stream,
             contextlib.closing(_read_batches(stream, ahead=stream.is_large and not self._lean)) as raw_batches,
         ):
             self._stream = stream
@@ -167,13 +169,9 @@ class VoteReader:
             DataError: If the file cannot be opened, or its columns fit no format.
         """
         ignored: list[BadRow] = []  # reported when the file is read
-        with self._open(ignored.append, lean=True) as stream:
+        with open_table(self._path, on_bad_row=ignored.append, lean=True, name=self._given_name) as stream:
             self._find_format(stream, _take_head(iter(stream))[0])
         self.report = ReadReport(path=self._name)
-
-    def _open(self, on_bad_row: Callable[[BadRow], None], *, lean: bool) -> TableStream:
-        name = None if self._name == str(self._path) else self._name
-        return open_table(self._path, on_bad_row=on_bad_row, lean=lean, name=name)
 
     def _find_format(self, stream: TableStream, head: Sequence[pa.Table]) -> VoteFormat:
         """Find the format by the first rows, and begin the report."""
@@ -291,6 +289,5 @@ def _strata(battles: Battles) -> pa.ChunkedArray:
     soft = battles.column("probabilities")
     if soft.null_count == len(soft):
         return winner
-    a, b, tie = (pc.list_element(soft, place) for place in range(3))
-    largest = pc.if_else(pc.greater(tie, pc.max_element_wise(a, b)), "tie", pc.if_else(pc.greater(b, a), "b", "a"))
-    return pc.coalesce(winner, pc.if_else(pc.is_valid(soft), largest, None).cast(winner.type))
+    largest = np.array(CLASSES, dtype=object)[battles.targets(required=False).argmax(axis=1)]
+    return pc.coalesce(winner, pa.array(np.where(battles.labelled, largest, None), winner.type))

@@ -1,6 +1,6 @@
 """The formats in which files hold votes, found by their columns.
 
-`VoteReader` and `read_frame` call `find_format`.
+`VoteReader` and `as_battles` call `find_format`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.formats.base import FormatOptions, VoteFormat, text_cells
-from votecast.data.formats.chosen_rejected import ChosenRejected, RewardBench
-from votecast.data.formats.conversations import Arena, MtBench
+from votecast.data.formats.conversations import Arena, ChosenRejected, MtBench, RewardBench
 from votecast.data.formats.plain import Lmsys, Names, Numbers, Votecast, Wsdm
 from votecast.data.labels import ONE_HOT
 from votecast.errors import ConfigError, DataError

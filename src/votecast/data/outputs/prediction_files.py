@@ -79,11 +79,7 @@ class PredictionWriter(ResultWriter):
         self._is_jsonl = container_of(path)[0] == "jsonl"
 
     def write(self, ids: Sequence[str], probabilities: Probabilities) -> None:
-        """Add rows, in the order they are to have in the file.
-
-        Raises:
-            DataError: If ids and probabilities do not fit together, or a row is not a distribution.
-        """
+        """Add rows; raise `DataError` if they do not fit together, or a row is not a distribution."""
         p = np.asarray(probabilities, dtype=np.float64)
         check_predictions(ids, p, after=self.rows)
         self.write_table(self.table(pa.array(ids, pa.large_string()), p))
@@ -116,7 +112,7 @@ class DecisionWriter(PredictionWriter):
     `<path>.settings.json` holds beside judge, settings and SHA-256 how many rows were decided, and how.
 
     Args:
-        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
+        path: The file, as for `PredictionWriter`.
         decide: From probabilities of shape (n, 3) to the decisions ("a", "b" or "open") and their confidence.
         beside: Returns further JSON-able settings; called once all rows are written.
         **options: As of `PredictionWriter`.

@@ -93,10 +93,6 @@ class ScoreWriter(ResultWriter):
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
         described: What made the scores; anything JSON can hold. None for bare numbers.
         overwrite: Whether an existing file may be replaced.
-
-    Raises:
-        ConfigError: If the suffix is unknown.
-        ArtifactError: If the file exists or the disk refuses; nothing is left behind.
     """
 
     def __init__(
@@ -107,11 +103,7 @@ class ScoreWriter(ResultWriter):
         super().__init__(path, known, overwrite=overwrite, has_side=container_of(path)[0] not in _WITH_SCHEMA)
 
     def add(self, ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> None:
-        """Add rows, in the order they are to have in the file.
-
-        Raises:
-            DataError: If there is not one finite score of each answer for each id.
-        """
+        """Add rows; raise `DataError` if there is not one finite score of each answer for each id."""
         self.write_table(_table(ids, a, b))
 
     def empty_table(self) -> pa.Table:
@@ -143,10 +135,8 @@ def read_scores(path: str | Path) -> Scores:
         described = _described(path, stream)
         for batch in stream:
             ids += read_ids(stream.path, batch)
-            columns = [
-                read_numbers(stream.path, batch, name, "leave out the rows that could not be scored") for name in SCORES
-            ]
-            parts.append(np.column_stack(columns))
+            cure = "leave out the rows that could not be scored"
+            parts.append(np.column_stack([read_numbers(stream.path, batch, name, cure) for name in SCORES]))
     if not ids:
         raise DataError(f"{path} holds no scores; give a file with at least one row of id, {', '.join(SCORES)}")
     a, b = np.concatenate(parts).T
@@ -154,11 +144,7 @@ def read_scores(path: str | Path) -> Scores:
 
 
 def described_of(path: str | Path) -> dict[str, Any] | None:
-    """Return what made the scores in a file, without reading them; None for bare numbers.
-
-    Raises:
-        DataError: If the file is not a table of scores, or not the one that the settings beside it describe.
-    """
+    """Return what made the scores in a file, without reading them, as `read_scores` does; None for bare numbers."""
     with open_table(path) as stream:
         return _described(path, stream)
 

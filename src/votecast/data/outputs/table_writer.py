@@ -31,14 +31,10 @@ _NESTED = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
 
 
 def container_of(name: str | Path) -> tuple[str, str | None]:
-    """Return container and compression of an output, from its name.
+    """Return container and compression of an output, as ("jsonl", "zstd") of votes.jsonl.zst.
 
     Raises:
         ConfigError: If the suffix is none that votecast writes.
-
-    Example:
-        >>> container_of("votes.jsonl.zst")
-        ('jsonl', 'zstd')
     """
     container, compression = split_suffixes(str(name))
     if container is None:
@@ -50,12 +46,7 @@ def container_of(name: str | Path) -> tuple[str, str | None]:
 
 
 def side_path(path: str | Path) -> Path:
-    """Return the path of the settings beside a file of results.
-
-    Example:
-        >>> side_path("runs/p.csv").name
-        'p.csv.settings.json'
-    """
+    """Return the path of the settings beside a file of results: `p.csv.settings.json` beside `p.csv`."""
     return Path(f"{path}{_SIDE_SUFFIX}")
 
 
@@ -79,11 +70,7 @@ class TableWriter:
         self._waiting: list[pa.Table] = []
 
     def write(self, table: pa.Table) -> None:
-        """Add rows.
-
-        Raises:
-            DataError: If the columns are not those of the rows before.
-        """
+        """Add rows; raise `DataError` if the columns are not those of the rows before."""
         if self._schema is None:
             self._schema = table.schema
             self._begin(table.schema)
@@ -252,11 +239,7 @@ def write_settings(side: Path, settings: Mapping[str, object], file: Path, *, en
 
 
 def read_settings(path: str | Path, cure: str) -> dict[str, object]:
-    """Read the settings beside a file of results; empty where there are none.
-
-    Raises:
-        DataError: If they cannot be read; the message ends with the cure.
-    """
+    """Read the settings beside a file of results, empty if there are none; a `DataError` ends with the cure."""
     side = side_path(path)
     if str(path) == "-" or not side.is_file():
         return {}
@@ -268,14 +251,10 @@ def read_settings(path: str | Path, cure: str) -> dict[str, object]:
 
 
 def as_json(value: object) -> str:
-    """Encode a value as compact JSON with its characters as they are; dates and decimals as text.
+    """Encode a value as compact JSON with its characters as they are, dates and decimals as text.
 
     Raises:
         DataError: If the value has no JSON form.
-
-    Example:
-        >>> as_json(["é", None, 1.5])
-        '["é",null,1.5]'
     """
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_text)

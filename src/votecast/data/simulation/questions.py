@@ -94,13 +94,5 @@ def _turn(language: Phrases, topic: int, number: int, dice: Dice, *, may_be_null
 
 def _altered(text: str, dice: Dice) -> str:
     """Make a near-duplicate: the same prompt as another person would type it."""
-    way = dice.below(5)
-    if way == 0:
-        return text.lower()
-    if way == 1:
-        return text.rstrip("?!.") + " ??"
-    if way == 2:
-        return text.replace(" ", "  ") + "\n"
-    if way == 3:
-        return "Hi! " + text
-    return text + " 🙏"
+    ways = (text.lower(), text.rstrip("?!.") + " ??", text.replace(" ", "  ") + "\n", "Hi! " + text, text + " 🙏")
+    return dice.pick(ways)
