@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from votecast.data.battles import Battles
 from votecast.data.reader import read_votes
 from votecast.data.simulation import simulate
-from votecast.data.simulation.files import write_simulation
+from votecast.data.simulation.arena import write_simulation
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
 from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.import_checkpoints import calibrate, check_apart, checked_labels, import_judge

@@ -11,7 +11,7 @@ import pytest
 
 from votecast.serving.judge_runner import JudgeRunner
 from votecast.serving.worker import load_judges
-from votecast.serving.worker_messages import frame, pack, pack_list, read_message
+from votecast.serving.worker_messages import frame, pack, read_message
 
 BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
 
@@ -51,9 +51,9 @@ def test_it_tells_of_its_judges_answers_batches_and_ends_with_its_front(line: Li
     line.say(pack({"judges": {"good": "bundled:baseline", "bad": str(tmp_path)}, "precision": None}))
     listed = line.hear()["judges"]
     assert listed["good"]["family"] == "baseline" and str(tmp_path) in listed["bad"]["failed"]
-    asked = [pack({"battle": BATTLE}), pack({"battle": BATTLE, "order": "given", "explain": True})]
-    line.say(pack_list("rows", asked, judge="good"))
-    line.say(pack_list("rows", asked[:1], judge="good"))
+    asked = [{"battle": BATTLE}, {"battle": BATTLE, "order": "given", "explain": True}]
+    line.say(pack({"judge": "good", "rows": asked}))
+    line.say(pack({"judge": "good", "rows": asked[:1]}))
     first, second = line.hear()["rows"], line.hear()["rows"]
     assert first[0] == second[0] and first[0]["probabilities"] == first[1]["probabilities"] and "orders" in first[1]
     line.hang_up()

@@ -19,24 +19,18 @@ from votecast.serving.request_errors import (
     RequestTimeoutError,
     WorkerLostError,
 )
-from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, count_tokens, next_due
+from votecast.serving.request_queue import PendingRequest, QueuedRow, Row, RowQueue, count_tokens, next_due, texts_of
 from votecast.serving.settings import ServiceSettings
 from votecast.serving.telemetry import Metrics
-from votecast.serving.worker_messages import pack
 from votecast.serving.worker_processes import Batch, WorkerGroup, WorkerProcess
 
 State = Literal["loading", "ready", "draining", "failed"]
-
-Row = Mapping[str, str | Sequence[str | None]]
-"""A checked battle: its id, texts, and perhaps language and source."""
 
 _QUEUED_ROWS: Final = 4  # rows that may wait, for each request that may be in flight
 _QUEUED_SHARE: Final = 0.5  # of the timeout for which rows may wait
 _HELD_CHARACTERS: Final = 1 << 28  # of all open requests
 # seconds; if a timer is later, the event loop has yet to read what came in the meantime
 _LATE: Final = 0.002
-# characters of a request that is packed in a thread, so that the event loop is not blocked
-_LONG: Final = 1 << 18
 
 
 class Pool:
@@ -120,24 +114,18 @@ class Pool:
         Raises:
             RequestError: If too much waits, no worker can answer, or the judge cannot score a row.
         """
-        queue, size = self._queues[judge], sum(map(size_of, battles))
+        queue, size = self._queues[judge], sum(len(text) for battle in battles for text in texts_of(battle))
         self._check_room(judge, len(battles), size)
         if not battles:
             return []
-        rows = [{"battle": battle, "order": order, "explain": explain} for battle in battles]
         request = PendingRequest(len(battles))
         self._open.add(request)
         self._held += size
         try:
-            if size < _LONG:
-                bodies = list(map(pack, rows))
-            else:
-                bodies = await asyncio.to_thread(lambda: list(map(pack, rows)))
             now = asyncio.get_running_loop().time()
-            queue.put(
-                QueuedRow(request, place, body, count_tokens(body, queue.most), now)
-                for place, body in enumerate(bodies)
-            )
+            for place, battle in enumerate(battles):
+                message = {"battle": battle, "order": order, "explain": explain}
+                queue.put(QueuedRow(request, place, message, count_tokens(battle, queue.most), now))
             self._dispatch()
             answers = await request.done
         except BaseException:
@@ -221,7 +209,7 @@ class Pool:
     # Dispatching.
 
     def _check_room(self, judge: str, rows: int, size: int) -> None:
-        """Refuse rows while the judges are loaded, the service stops, or too much waits already."""
+        """Refuse rows before the start, after the stop, and if too much waits."""
         if self.state != "ready":
             raise LoadingError if self.state == "loading" else DrainingError
         if not self.workers.may_serve(judge):
@@ -235,7 +223,7 @@ class Pool:
             raise QueueFullError(retry_after=max(1.0, math.ceil(seconds)))
 
     def _dispatch(self) -> None:
-        """Give each free worker the batch that is due, and set a timer for the next."""
+        """Give each free worker its batch, and set a timer for the next."""
         loop = asyncio.get_running_loop()
         now, later = loop.time(), math.inf
         for worker in self.workers.ready:
@@ -266,17 +254,6 @@ class Pool:
         assert batch is not None
         batch.deadline.cancel()
         return batch, asyncio.get_running_loop().time() - batch.begun
-
-
-def size_of(battle: Row) -> int:
-    """Count the characters of a battle.
-
-    Example:
-        >>> size_of({"prompt": ("Hi", None), "response_a": "Hello", "response_b": ["a", "b"]})
-        9
-    """
-    texts = (battle[name] for name in ("prompt", "response_a", "response_b"))
-    return sum(len(text) if isinstance(text, str) else sum(len(turn or "") for turn in text) for text in texts)
 
 
 def _no_worker(judge: str) -> WorkerLostError:

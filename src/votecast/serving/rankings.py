@@ -15,8 +15,8 @@ import numpy as np
 from votecast.data.candidates import Candidates
 from votecast.errors import DataError
 from votecast.judges.rank_candidates import PairPredictions, rank_group
-from votecast.serving.pool import Row, size_of
 from votecast.serving.request_errors import InvalidRequestError
+from votecast.serving.request_queue import Row, texts_of
 from votecast.serving.schemas import LeaderboardRequest, RerankRequest
 from votecast.types import CLASSES
 
@@ -26,7 +26,7 @@ _COLUMNS: Final = ("score", "low", "high", "rank", "rank_low", "rank_high", "bat
 
 
 def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[Row]]:
-    """Return the candidates, and each pair of different ones as a battle, in the order of `votecast rerank`.
+    """Return the candidates, and each pair of different ones as a battle.
 
     Raises:
         InvalidRequestError: If the pairs hold many times what a request may (`body_bytes`): each holds the prompt.
@@ -36,12 +36,14 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
         >>> len(battles), row.id
         (1, '0')
     """
+    # in the order of `votecast rerank`, so that both give the same ranking
     row = Candidates.of({"id": body.id or "0", "prompt": body.prompt, "candidates": body.candidates})
     battles: list[Row] = [
         {"id": str(place), "prompt": row.prompt, "response_a": one, "response_b": other}
         for place, (one, other) in enumerate(combinations(row.distinct, 2))
     ]
-    size, most = sum(map(size_of, battles)), _PAIR_CHARACTERS * body_bytes
+    size = sum(len(text) for battle in battles for text in texts_of(battle))
+    most = _PAIR_CHARACTERS * body_bytes
     if size > most:
         message = (
             f"{len(battles):,} pairs of the candidates hold {size:,} characters with the prompt in each; at most "
@@ -68,7 +70,7 @@ def rank_candidates(row: Candidates, predictions: Sequence[Mapping[str, Any]]) -
 
 
 def rank_games(body: LeaderboardRequest) -> dict[str, object]:
-    """Rank models by games; if some never met the others, the largest group that did is ranked.
+    """Rank models by games, or the largest group of those that met.
 
     Raises:
         InvalidRequestError: If they cannot be ranked.

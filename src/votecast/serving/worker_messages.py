@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct("!I")
@@ -23,12 +22,6 @@ def pack(message: object) -> bytes:
     """
     # surrogatepass: turns may hold lone surrogates, which the judges replace themselves
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-def pack_list(name: str, parts: Iterable[bytes], **others: object) -> bytes:
-    """Encode a message with a list of parts that are packed already."""
-    head = pack(others)[:-1] + (b"," if others else b"")
-    return b"".join([head, pack(name), b":[", b",".join(parts), b"]}"])
 
 
 def unpack(body: bytes) -> dict[str, Any]:

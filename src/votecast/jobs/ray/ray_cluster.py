@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -88,7 +88,7 @@ def start_cluster(settings: RaySettings) -> Iterator[None]:
             stack.callback(shutil.rmtree, made, ignore_errors=True)
             options = {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
             options |= {"_node_ip_address": "127.0.0.1", "_temp_dir": str(made)}
-        stack.callback(ray.shutdown)
+        stack.callback(end_quietly, ray.shutdown)
         with _within(settings.patience if settings.address is not None else None):
             _init(options, settings.address)
         yield
@@ -198,6 +198,12 @@ def _check_open(where: str, patience: float) -> None:
         raise ServiceError(
             f"no Ray cluster answers at {where}: {error}; check host and port, or drop --address to use this machine"
         ) from error
+
+
+def end_quietly(end: Callable[..., object], *args: object) -> None:
+    """Call what ends actors or the cluster; the cluster may be gone already."""
+    with contextlib.suppress(Exception):
+        end(*args)
 
 
 def first_line(error: BaseException) -> str:

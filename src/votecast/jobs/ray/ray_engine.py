@@ -29,6 +29,7 @@ from votecast.jobs.parts_folder import MANIFEST
 from votecast.jobs.ray.ray_cluster import (
     RaySettings,
     check_reachable,
+    end_quietly,
     first_line,
     repeat_signals,
     silence_ray,
@@ -121,7 +122,7 @@ class RayEngine:
         )
         actors = [kind.remote(job, sent, threads, (token, (job.out / token).read())) for _ in range(count)]
         for actor in actors:
-            stack.callback(ray.kill, actor)
+            stack.callback(end_quietly, ray.kill, actor)
         # a large judge takes minutes to load
         ray.get([actor.is_loaded.remote() for actor in actors], timeout=settings.loading)
         return actors
