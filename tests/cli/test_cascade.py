@@ -157,7 +157,7 @@ def test_votes_that_will_not_do_are_refused(votecast: Any, arena: Path, tmp_path
         assert said in ran.err
 
     refused(arena / "test.csv", "vote")
-    refused(arena / "train.csv", "calibration votes are on prompts on which judge was trained")
+    refused(arena / "train.csv", "votes have prompts on which judge was trained")
     few = tmp_path / "few.csv"
     assert main(["simulate", "--rows", "20", "--seed", "5", "--out", str(few)]) == 0
     refused(few, "20 calibration votes are too few to fit thresholds on")

@@ -200,8 +200,7 @@ def _jaccard(left: Ints, right: Ints, sets: Sets) -> NDArray[np.float64]:
     owner, shingles = owner[order], shingles[order]
     twice = (owner[1:] == owner[:-1]) & (shingles[1:] == shingles[:-1])
     shared = np.bincount(owner[1:][twice], minlength=len(left))
-    out: NDArray[np.float64] = shared / (sizes[left] + sizes[right] - shared)
-    return out
+    return np.asarray(shared / (sizes[left] + sizes[right] - shared), dtype=np.float64)
 
 
 def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
@@ -214,5 +213,4 @@ def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
     size = int(cluster.max()) + 1
     graph = coo_array((np.ones(len(left), dtype=np.int8), (cluster[left], cluster[right])), shape=(size, size))
     merged = connected_components(graph, directed=False)[1]
-    out: Ints = merged[cluster].astype(np.int64)
-    return out
+    return np.asarray(merged[cluster], dtype=np.int64)

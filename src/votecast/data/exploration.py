@@ -126,13 +126,11 @@ def find_damage(battles: Battles) -> Damage:
 
 
 def _damaged_rows(damage: Damage) -> Bools:
-    out: Bools = np.any([mask for kind in KINDS for mask in damage[kind].values()], axis=0)
-    return out
+    return np.asarray(np.any([mask for kind in KINDS for mask in damage[kind].values()], axis=0), dtype=bool)
 
 
 def _matches(turns: pa.Array, pattern: str) -> Bools:
-    found: Bools = pc.match_substring_regex(turns, pattern).to_numpy(zero_copy_only=False).astype(bool)
-    return found
+    return np.asarray(pc.match_substring_regex(turns, pattern).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def length_outcomes(battles: Battles) -> list[Figures]:

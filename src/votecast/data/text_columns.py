@@ -64,8 +64,7 @@ def without_text(battles: Battles, column: str) -> Bools:
         blank = pc.or_(pc.equal(pc.binary_length(turns), 0), pc.utf8_is_space(turns))
         return np.asarray(~blank.to_numpy(zero_copy_only=False), dtype=bool)
 
-    out: Bools = sum_turns(battles, column, _is_visible) == 0
-    return out
+    return np.asarray(sum_turns(battles, column, _is_visible) == 0, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -94,16 +93,14 @@ class AnswerPairs:
     @property
     def identical(self) -> Bools:
         """Rows whose two answers are the same text, shape (n,)."""
-        out: Bools = self.answer_a == self.answer_b
-        return out
+        return np.asarray(self.answer_a == self.answer_b, dtype=bool)
 
     @property
     def reversed(self) -> Bools:
         """Rows that show their pair in the other order than the first row with this pair, shape (n,)."""
         pair = self.numbers(ordered=False)
         first = np.unique(pair, return_index=True)[1]
-        out: Bools = self.answer_a != self.answer_a[first][pair]
-        return out
+        return np.asarray(self.answer_a != self.answer_a[first][pair], dtype=bool)
 
     def numbers(self, *, ordered: bool, prompt: bool = True) -> Ints:
         """Number the pairs of answers from 0 in the order of first appearance, shape (n,).

@@ -38,6 +38,14 @@ class DrawnFits(NamedTuple):
     # in how many draws a prior was needed to bound the strengths
     held: int
 
+    def notes(self) -> list[str]:
+        """Describe the draws that needed a prior."""
+        note = (
+            f"in {self.held} of {len(self.strengths)} drawn files the votes do not bound the strength of some model: "
+            "there a normal prior held strengths"
+        )
+        return [note] if self.held else []
+
 
 def draw_fits(found: SampleFit, draws: int, seed: int, style_ridge: float = 0.0) -> DrawnFits:
     """Fit drawn files as the whole one was fitted, at its tuning.
@@ -54,7 +62,7 @@ def draw_fits(found: SampleFit, draws: int, seed: int, style_ridge: float = 0.0)
     strengths, ties = np.empty((draws, len(sample.names))), np.zeros(draws)
     style, held = np.zeros((draws, len(found.fit.style))), 0
 
-    def pair_votes(draw: int) -> PairVotes:
+    def _pair_votes(draw: int) -> PairVotes:
         both = voted.pair_votes(draw)
         return PairVotes(*both, *([np.zeros_like(both[0])] if extra is None else extra.pair_votes(draw)))
 
@@ -65,7 +73,7 @@ def draw_fits(found: SampleFit, draws: int, seed: int, style_ridge: float = 0.0)
                 if sample.units.size:
                     cells = sample.cells(tuning, voted.times(draw), None if extra is None else extra.times(draw))
                 else:
-                    cells = replace(sample.pairs, votes=pair_votes(draw).blend(tuning))
+                    cells = replace(sample.pairs, votes=_pair_votes(draw).blend(tuning))
                 # from the whole file's maximum a drawn one is two or three steps away
                 drawn = solve(method, cells, style_ridge, whole.point)
                 strengths[draw], t, style[draw] = drawn.likelihood.split(drawn.point)
@@ -76,7 +84,7 @@ def draw_fits(found: SampleFit, draws: int, seed: int, style_ridge: float = 0.0)
                 order = np.repeat(np.arange(len(sample.rows)), voted.times(draw).astype(np.int64))
                 strengths[draw] = fit_elo(sample, order)
             else:
-                strengths[draw], tie = fit_pairs(method, sample.pairs, pair_votes(draw).voted)
+                strengths[draw], tie = fit_pairs(method, sample.pairs, _pair_votes(draw).voted)
             ties[draw] = np.log(max(tie or 0.0, _LOWEST_TIE))
     return DrawnFits(strengths, ties, style, held)
 

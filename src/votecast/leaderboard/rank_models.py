@@ -164,19 +164,13 @@ def rank_models(
     fit, rows, m = found.fit, found.sample.rows, len(found.fit.models)
     anchored, notes = _anchor_number(anchor, fit), list(fit.notes)
     is_drawn = intervals == "bootstrap" or method in EVALICA
-    ends: RankingIntervals
-    if is_drawn:
+    if is_drawn and intervals != "bootstrap":
+        notes.append(f"{method} has no covariance: its intervals are those of the bootstrap")
+    if is_drawn or fit.covariance is None:
         drawn = draw_fits(found, draws, seed, style_ridge)
-        ends = BootstrapIntervals(found, level, drawn)
-        if intervals != "bootstrap":
-            notes.append(f"{method} has no covariance: its intervals are those of the bootstrap")
-        if drawn.held:
-            notes.append(
-                f"in {drawn.held} of {draws} drawn files the votes do not bound the strength of some model: there a "
-                "normal prior held strengths"
-            )
+        ends: RankingIntervals = BootstrapIntervals(found, level, drawn)
+        notes += drawn.notes()
     else:
-        assert fit.covariance is not None  # fits without one are always drawn
         ends = RankingIntervals(found, level, fit.covariance)
     better, rank, rank_low, rank_high = ends.ranks()
     score, (low, high) = ends.scores(anchored)
@@ -186,10 +180,10 @@ def rank_models(
         expected = ends.rates(fit.strengths, found.t)
         win_rate, (rate_low, rate_high) = ends.rate_ends()
     won, met = _win_table(rows)
-    a, b, tie = rows.votes.T
+    # votes of each outcome from the view of the first model of a row and of the second
     wins, losses, ties = (
-        np.asarray(np.bincount(rows.first, one, m) + np.bincount(rows.second, other, m))
-        for one, other in ((a, b), (b, a), (tie, tie))
+        np.asarray(np.bincount(rows.first, rows.votes[:, one], m) + np.bincount(rows.second, rows.votes[:, other], m))
+        for one, other in ((0, 1), (1, 0), (2, 2))
     )
     style: tuple[Estimate, ...] = ()
     if len(fit.style):

@@ -89,6 +89,7 @@ class _Findings:
         self.remarks.append(texts.remark(level, key, audit=self.audit, **values))
 
     def on_votes(self) -> None:
+        """Report too few votes, and votes on training prompts."""
         if self.votes.leaks:
             self.add("warning", "leaks")
         if self.votes.leaks is None:
@@ -101,6 +102,7 @@ class _Findings:
             self.add("warning", "few")
 
     def on_gain(self) -> None:
+        """Report how well votes are predicted, beside the class prior and a model of style."""
         baselines = {baseline.name: baseline for baseline in self.audit.baselines}
         prior, gain, style = (
             baselines["prior"].metrics["log_loss"].value,
@@ -123,6 +125,7 @@ class _Findings:
             self.add("warning", "style_only", verb=verb, gain=style.gain.value, interval=interval)
 
     def on_people(self) -> None:
+        """Report how well people predict each other."""
         people = self.audit.people
         if people is not None and people.pairs >= LEAST_PAIRS:
             is_good = people.judge.value >= people.agreement.value
@@ -130,6 +133,7 @@ class _Findings:
             self.add("good" if is_good else "note", "people", interval=interval)
 
     def on_calibration(self) -> None:
+        """Report whether the probabilities can be relied on."""
         excess, interval = self.audit.excess, interval_text(self.audit.excess.figure, ".3f")
         if excess.above:
             self.add("warning", "overconfident", interval=interval)
@@ -144,6 +148,7 @@ class _Findings:
             self.add("good", "calibrated")
 
     def on_ties(self) -> None:
+        """Report whether as many ties are predicted as are voted."""
         ties = self.audit.ties
         if ties is None:
             self.add("note", "no_ties")
@@ -155,6 +160,7 @@ class _Findings:
             self.add("note", "ties_avoided", often="never" if ties.decided.value == 0 else "hardly ever")
 
     def on_slices(self) -> None:
+        """Report where the judge is worse than elsewhere."""
         parts = [part for part in self.audit.slices if part.rows < self.votes.rows]  # all rows are the headline
         harmful = [part for part in parts if part.gain.below]
         sure = sorted((part for part in parts if part.excess.above), key=lambda part: -part.excess.value)
@@ -172,6 +178,7 @@ class _Findings:
             self.add("good", "slices_good", tested=tested)
 
     def on_order(self) -> None:
+        """Report whether predictions depend on the order of the answers."""
         found = self.audit.position
         if found is None:
             self.add("note", "order_unknown")
@@ -193,6 +200,7 @@ class _Findings:
             self.add("note", "order_lean", less="less" if found.lean_gap.value < 0 else "more", interval=interval)
 
     def on_style(self) -> None:
+        """Report length and layout that the judge over- or underrates."""
         traits = () if self.audit.style is None else self.audit.style.traits
         over = [trait.name for trait in traits if trait.overrated.above]
         under = [trait.name for trait in traits if trait.overrated.below]
@@ -205,6 +213,7 @@ class _Findings:
             self.add("good", "style_good")
 
     def on_models(self) -> None:
+        """Report models that get more, or less, than people give them."""
         found = self.audit.models
         if found is None:
             self.add("note", "models_unknown")

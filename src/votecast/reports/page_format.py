@@ -219,10 +219,10 @@ def shade_cells(values: Sequence[Sequence[float | None]], middle: float | None =
     base = min(known, default=0.0) if middle is None else middle
     reach = max((abs(value - base) for value in known), default=0.0)
 
-    def shade(value: float | None) -> str:
+    def _shade(value: float | None) -> str:
         if value is None or not math.isfinite(value) or reach <= 0:
             return ""
         step = round(SHADES * (value - base) / reach)
         return f"{'p' if step > 0 else 'm'}{abs(step)}" if step else ""
 
-    return [[shade(value) for value in row] for row in values]
+    return [[_shade(value) for value in row] for row in values]

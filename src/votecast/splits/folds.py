@@ -295,8 +295,7 @@ def balanced_folds(groups: Ints, targets: Probabilities, n: int, seed: int) -> I
 
 def _largest_class(targets: Probabilities) -> Ints:
     """Return the largest class of each row; 3 where there is no vote."""
-    out: Ints = np.where(targets.sum(axis=1) > 0, targets.argmax(axis=1), targets.shape[1])
-    return out
+    return np.asarray(np.where(targets.sum(axis=1) > 0, targets.argmax(axis=1), targets.shape[1]), dtype=np.int64)
 
 
 def _split(battles: Battles, capacity: int) -> tuple[Ints, str]:

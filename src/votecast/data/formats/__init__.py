@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.formats.base import FormatOptions, VoteFormat, text_cells
-from votecast.data.formats.chosen_rejected import ChosenRejected, RewardBench
-from votecast.data.formats.conversations import Arena, MtBench
+from votecast.data.formats.conversations import Arena, ChosenRejected, MtBench, RewardBench
 from votecast.data.formats.plain import Lmsys, Names, Numbers, Votecast, Wsdm
 from votecast.data.labels import ONE_HOT
 from votecast.errors import ConfigError, DataError

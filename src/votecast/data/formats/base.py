@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from votecast.data.battles import TEXT_COLUMNS
-from votecast.data.cells import CellError, looks_like_list
+from votecast.data.cells import looks_like_list
 from votecast.data.labels import read_winner
-from votecast.data.messages import Message
 from votecast.data.row_batch import RowBatch, is_text
 
 LIST = "list"
@@ -23,7 +21,6 @@ JSON = "json"
 PLAIN = "plain"
 
 Columns = dict[str, pa.Array]
-Talk = list[Message]
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,8 @@ class VoteFormat:
 
     def parse_ahead(self, batch: RowBatch) -> None:
         """Begin to parse JSON lists in other threads; `convert` waits for them."""
-        batch.parse_ahead([name for name, mode in self.text.items() if mode == JSON])
+        if self.text_columns == TEXT_COLUMNS:  # conversations are read row by row
+            batch.parse_ahead([name for name, mode in self.text.items() if mode == JSON])
 
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles; what is wrong with a row is noted in the batch."""
@@ -114,34 +112,3 @@ def text_cells(name: str, head: Sequence[pa.Table]) -> list[memoryview] | None:
     columns = [column for column in columns if is_text(column.type)]
     buffers = [cell.as_buffer() for column in columns for cell in column]
     return [memoryview(each) for each in buffers if each is not None and each.size] if columns else None
-
-
-def read_talk(
-    batch: RowBatch,
-    position: int,
-    name: str,
-    value: object,
-    read: Callable[[object, set[str]], Talk],
-    *,
-    is_json: bool = True,
-) -> Talk | None:
-    """Return the messages of one cell; None, and a fault, where it holds none."""
-    if value is None:
-        batch.fault(position, name, None, f"the value is missing; every row needs a {name}")
-        return None
-    found = batch.decoded(position, name, value) if is_json else value
-    if found is None and position in batch.faults:
-        return None
-    repairs: set[str] = set()
-    try:
-        messages = read(found, repairs)
-    except CellError as error:
-        batch.fault(position, name, value, str(error))
-        return None
-    batch.repair(repairs, position)
-    return messages
-
-
-def join_ids(*pieces: pa.Array) -> pa.Array:
-    """Join columns to ids with hyphens; missing pieces are empty."""
-    return pc.binary_join_element_wise(*(pc.fill_null(each, "") for each in pieces), pa.scalar("-", pa.large_string()))

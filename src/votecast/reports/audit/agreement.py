@@ -15,7 +15,7 @@ from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import decisions
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import ClusterSums
-from votecast.types import Floats, Probabilities, swap_columns
+from votecast.types import Floats, swap_columns
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,11 @@ def _votes_by_pair(rows: AuditRows) -> tuple[Floats, Ints, Ints]:
     pairs = AnswerPairs.of(rows.battles)
     group = pairs.numbers(ordered=False)
     targets = np.where(pairs.reversed[:, None], swap_columns(rows.targets), rows.targets)
-    cast = _count_votes(targets, rows.sums.weights)
-    counts: Floats = np.stack([np.bincount(group, column) for column in cast.T], axis=1)  # (pairs, 3)
-    return counts, group, np.unique(group, return_index=True)[1].astype(np.int64)
-
-
-def _count_votes(targets: Probabilities, weights: Floats) -> Floats:
-    """Count one for a single vote, and the weight of a row whose shares are so many whole votes."""
-    single = (targets == 1).any(axis=1)
+    weights, single = rows.sums.weights, (targets == 1).any(axis=1)
+    # a single vote counts once, and a row whose shares are so many whole votes as often as its weight
     votes = targets * np.round(weights)[:, None]
     whole = (np.abs(votes - np.round(votes)) < 1e-6).all(axis=1) & (np.abs(weights - np.round(weights)) < 1e-6)
     many = (~single | (weights > 1)) & whole
-    return np.where(many[:, None], np.round(votes), np.where(single[:, None], targets, 0.0))
+    cast = np.where(many[:, None], np.round(votes), np.where(single[:, None], targets, 0.0))
+    counts: Floats = np.stack([np.bincount(group, column) for column in cast.T], axis=1)  # (pairs, 3)
+    return counts, group, np.unique(group, return_index=True)[1].astype(np.int64)

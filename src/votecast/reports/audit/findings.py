@@ -198,14 +198,11 @@ def correct_findings(part: Part) -> tuple[Part, dict[str, int]]:
 
 def list_findings(value: object) -> list[Finding]:
     """List every finding inside a result, in order."""
-    found: list[Finding] = []
-
-    def keep(one: Finding) -> Finding:
-        found.append(one)
-        return one
-
-    map_findings(value, keep)
-    return found
+    if isinstance(value, Finding):
+        return [value]
+    entries = vars(value) if is_dataclass(value) else value
+    parts = entries.values() if isinstance(entries, Mapping) else entries if isinstance(entries, list | tuple) else ()
+    return [finding for part in parts for finding in list_findings(part)]
 
 
 def map_findings(value: Any, change: Callable[[Finding], Finding]) -> Any:
