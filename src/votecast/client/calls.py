@@ -39,7 +39,7 @@ _BUSY = {429, 503}
 
 @dataclass(frozen=True)
 class Send:
-    """A request to send; the driver sends back the response, or the `httpx.TransportError` it got instead."""
+    """A request to send; the reply is a response or an `httpx.TransportError`."""
 
     method: str
     url: str
@@ -75,7 +75,7 @@ class BaseClient:
         self._limits: Limits | None = None
 
     def _compare_batch(self, battles: Iterable[object], **options: object) -> Steps[list[Prediction]]:
-        """Predict any number of battles, in requests that are within the limits of the service."""
+        """Predict battles, in requests within the limits of the service."""
         path, found = "/v1/compare/batch", list[Prediction]()
         texts = [as_json(_battle(battle, row), f"battle {row}") for row, battle in enumerate(battles)]
         rest = as_json({name: value for name, value in options.items() if value is not None}, "the request")
@@ -101,7 +101,7 @@ class BaseClient:
         return True
 
     def _post(self, kind: type[R], path: str, **body: object) -> Steps[R]:
-        """Send a request without the options that are None, which are left to the service."""
+        """Send a request without the options that are None."""
         given = {name: value for name, value in body.items() if value is not None}
         return self._send(kind, path, as_json(given, "the request"))
 
@@ -150,7 +150,8 @@ class BaseClient:
         )
 
     def _refused(self, found: httpx.Response, path: str, first: int = 0) -> ServiceError:
-        """Turn an error response into an error; paths count battles over all requests, `first` opened this one."""
+        """Turn an error response into an error."""
+        # its paths count battles over all requests; `first` is the first battle of this one
         try:
             error = found.json()["error"]
             message, errors = str(error["message"]), [dict(place) for place in error.get("errors") or []]
@@ -214,7 +215,7 @@ def in_requests(texts: Sequence[bytes], most: int, longest: int) -> Iterator[tup
 
 
 def _battle(battle: object, row: int) -> object:
-    """Return a battle as it is sent; without an id it gets its position among all, not in its request."""
+    """Return a battle as it is sent; its id defaults to its row."""
     if isinstance(battle, Battle):
         battle = battle.model_dump(mode="json", include=_SENT, exclude_none=True)
     elif not isinstance(battle, Mapping):

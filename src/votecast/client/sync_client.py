@@ -81,7 +81,9 @@ class Client(BaseClient):
         order: Literal["both", "given"] = "both",
         explain: bool = False,
     ) -> list[Prediction]:
-        """Predict any number of votes, in order, in as few requests as the limits of the service allow.
+        """Predict any number of votes, in order.
+
+        As few requests are sent as the limits of the service allow.
 
         Args:
             battles: Battles, or dicts with prompt, response_a and response_b.

@@ -114,7 +114,7 @@ def pack(
 
 
 def render_notebook(manifest: Mapping[str, Any]) -> str:
-    """Render the notebook of a pack, in the format 4.5, from the manifest without its files."""
+    """Render the notebook of a pack (nbformat 4.5) from its manifest."""
     notebook = json.loads(_template("notebook.ipynb.j2"))
     values = CONTESTS[manifest["contest"]] | dict(manifest)
     for cell in notebook["cells"]:
@@ -135,7 +135,7 @@ def megabytes(size: int) -> str:
 
 
 def _check_out(out: Path, *, overwrite: bool) -> None:
-    """Check that nothing exists at the output, or that it is a pack, or an empty folder, that may be replaced."""
+    """Check that nothing but a pack or an empty folder is replaced."""
     if not overwrite or not out.exists():
         check_free(out)
         return

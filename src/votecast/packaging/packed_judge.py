@@ -72,7 +72,7 @@ def needs_of(folder: Path) -> Needs:
 
 
 def find_bases(named: Mapping[str, str], given: Mapping[str, Path]) -> dict[str, Path]:
-    """Find the folder of each named base of a judge, or the local copy given for it.
+    """Find the folder of each base of a judge, or its given copy.
 
     Raises:
         ConfigError: If one is on a hub alone, or a copy is given that is not needed.
@@ -128,7 +128,7 @@ def _configs(folder: Path) -> list[Path]:
 
 
 def _leaves(config: object) -> Iterator[dict[str, Any]]:
-    """Yield every part of the recipe in a config that names a family with its settings."""
+    """Yield the parts of a recipe that name a family with settings."""
     waiting = [config.get("recipe")] if isinstance(config, dict) else []
     while waiting:
         value = waiting.pop()
@@ -141,7 +141,7 @@ def _leaves(config: object) -> Iterator[dict[str, Any]]:
 
 
 def _base_name(leaf: Mapping[str, Any]) -> str | None:
-    """Return the name of the weights that a leaf does not hold; None if it holds all."""
+    """Return the name of the weights that a leaf does not hold."""
     model, family = leaf["model"], leaf["family"]
     needs_base = family == "reward" or (family != "keras_siamese" and model.get("adapter") is not None)
     name = model.get("name")
@@ -149,7 +149,7 @@ def _base_name(leaf: Mapping[str, Any]) -> str | None:
 
 
 def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Mapping[str, str]]) -> None:
-    """Rewrite a judge of the pack, but none of the judges inside it, so that it names its bases by their places."""
+    """Rewrite one judge of the pack to name its bases by their places."""
     config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
     if not isinstance(config, dict) or "recipe" not in config:
         return

@@ -81,7 +81,8 @@ class TargetMachine:
 
     @property
     def platforms(self) -> list[str]:
-        """All platforms whose wheels it runs, newest first; pip does not derive the older ones."""
+        """All platforms whose wheels it runs, newest first."""
+        # pip does not derive the older ones
         newest, machine = self._glibc_and_machine
         legacy = {minor: f"manylinux{name}_{machine}" for name, minor in _LEGACY.items()}
         names = [(f"manylinux_2_{minor}_{machine}", legacy.get(minor)) for minor in range(newest, _OLDEST - 1, -1)]

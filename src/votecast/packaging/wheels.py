@@ -33,7 +33,7 @@ _DIST_INFO = ("METADATA", "entry_points.txt", "licenses/LICENSE", "licenses/NOTI
 def collect_wheels(
     folder: Path, needs: Needs, pip: Pip, *, without: Sequence[str] = (), versions: Versions = "here"
 ) -> dict[str, str]:
-    """Fill a folder with votecast's own wheel and the packages that a judge needs; see `pack` for the options.
+    """Fill a folder with votecast's own wheel and the packages a judge needs.
 
     Returns:
         Package -> version, of all that were downloaded.
@@ -66,7 +66,7 @@ def collect_wheels(
 def _follow_requirements(
     found: Mapping[str, Mapping[str, Any]], extras: Sequence[str], without: Sequence[str], target: TargetMachine
 ) -> tuple[set[str], set[str]]:
-    """Return the packages that votecast needs on the target, and requirements that are not among those found."""
+    """Return the packages needed on the target, and missing requirements."""
     left_out = {canonicalize_name(name) for name in without}
     seen: set[tuple[str, str]] = set()
     missing: set[str] = set()
@@ -91,7 +91,9 @@ def _follow_requirements(
 
 
 def write_own_wheel(folder: Path) -> Path:
-    """Write the wheel of the running votecast: the same bytes from a checkout and from an installed wheel.
+    """Write the wheel of the running votecast.
+
+    A checkout and an installed wheel give the same bytes.
 
     Raises:
         ArtifactError: If votecast is not installed, or as another version.

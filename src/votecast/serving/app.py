@@ -207,7 +207,7 @@ class Routes:
     async def answer(
         self, request: Request, kind: type[B], endpoint: Callable[[B, Request], Coroutine[object, object, object]]
     ) -> Response:
-        """Answer a POST within the limits: read and check its body, and run its endpoint until the deadline."""
+        """Answer a POST within the limits of the service."""
         scope, receive, settings = request.scope, request.receive, self._settings
         self._check_ready()
         check_media_type(scope["headers"])
@@ -220,7 +220,7 @@ class Routes:
             return json_response(await run_while_connected(endpoint(body, request), receive, settings.timeout))
 
     def _choose_judge(self, name: str | None, request: Request, rows: int) -> str:
-        """Return the name of the judge that a request asks for, and note it for the log."""
+        """Return the judge of a request, and note it for the log."""
         judges = self._pool.judges
         found = next(iter(judges)) if name is None else name
         if found not in judges:
@@ -235,13 +235,15 @@ class Routes:
 
 
 def _row(body: BattleRequest, place: int) -> Row:
-    """Return the fields of a battle that a worker reads; one without an id is called by its place."""
+    """Return the fields that workers read; the id defaults to the place."""
     row = body.model_dump(include=_SCORED, exclude_none=True)
     return row if body.id else row | {"id": str(place)}
 
 
 class BodyRoute(APIRoute):
-    """A route whose body is read within the limits of the service; FastAPI would read any number of bytes."""
+    """A route whose body is read within the limits of the service."""
+
+    # FastAPI's own handler reads any number of bytes, for any time
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         """Return what answers a request; FastAPI calls this."""

@@ -27,7 +27,7 @@ _HOST: Final = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 
 
 def read_key(path: Path | None) -> str | None:
-    """Read the API key from a file of one line, else from the environment; None if there is none.
+    """Read the API key from a file of one line, else the environment.
 
     Raises:
         ConfigError: If the file cannot be read, or the key is invalid.
@@ -55,7 +55,7 @@ def read_key(path: Path | None) -> str | None:
 
 
 def check_host(host: str, key: str | None) -> None:
-    """Raise a `ConfigError` if other machines can reach the host and there is no key."""
+    """Raise a `ConfigError` if other machines reach a service without a key."""
     if key is None and not is_loopback(host):
         raise ConfigError(
             f"--host {host} can be reached from other machines, and no key guards the service; give one by "

@@ -67,7 +67,7 @@ class JudgeRunner:
         return cls(judge, name)
 
     def facts(self) -> ServedJudge:
-        """Predict a few battles, so that the judge is warm, and return what it is."""
+        """Warm up the judge and return what it is."""
         rows = [dict(zip(TEXT_COLUMNS, texts, strict=True)) for texts in _WARM_UP]
         battles = battles_of(rows)
         self.score([{"battle": row} for row in rows])

@@ -127,7 +127,7 @@ class ServiceMiddleware:
 
 
 async def http_error(_: Request, error: Exception) -> Response:
-    """Return the response if there is no such route, or no such method of it."""
+    """Return the response for an unknown route or method."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "GET")

@@ -209,7 +209,7 @@ class Pool:
     # Dispatching.
 
     def _check_room(self, judge: str, rows: int, size: int) -> None:
-        """Refuse rows while the judges are loaded, the service stops, or too much waits already."""
+        """Refuse rows before the start, after the stop, and if too much waits."""
         if self.state != "ready":
             raise LoadingError if self.state == "loading" else DrainingError
         if not self.workers.may_serve(judge):
@@ -223,7 +223,7 @@ class Pool:
             raise QueueFullError(retry_after=max(1.0, math.ceil(seconds)))
 
     def _dispatch(self) -> None:
-        """Give each free worker the batch that is due, and set a timer for the next."""
+        """Give each free worker its batch, and set a timer for the next."""
         loop = asyncio.get_running_loop()
         now, later = loop.time(), math.inf
         for worker in self.workers.ready:

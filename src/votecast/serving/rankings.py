@@ -26,7 +26,7 @@ _COLUMNS: Final = ("score", "low", "high", "rank", "rank_low", "rank_high", "bat
 
 
 def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, list[Row]]:
-    """Return the candidates, and each pair of different ones as a battle, in the order of `votecast rerank`.
+    """Return the candidates, and each pair of different ones as a battle.
 
     Raises:
         InvalidRequestError: If the pairs hold many times what a request may (`body_bytes`): each holds the prompt.
@@ -36,6 +36,7 @@ def pair_candidates(body: RerankRequest, body_bytes: int) -> tuple[Candidates, l
         >>> len(battles), row.id
         (1, '0')
     """
+    # in the order of `votecast rerank`, so that both give the same ranking
     row = Candidates.of({"id": body.id or "0", "prompt": body.prompt, "candidates": body.candidates})
     battles: list[Row] = [
         {"id": str(place), "prompt": row.prompt, "response_a": one, "response_b": other}
@@ -69,7 +70,7 @@ def rank_candidates(row: Candidates, predictions: Sequence[Mapping[str, Any]]) -
 
 
 def rank_games(body: LeaderboardRequest) -> dict[str, object]:
-    """Rank models by games; if some never met the others, the largest group that did is ranked.
+    """Rank models by games, or the largest group of those that met.
 
     Raises:
         InvalidRequestError: If they cannot be ranked.

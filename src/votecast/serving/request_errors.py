@@ -46,7 +46,7 @@ class RequestError(ServiceError):
 
 
 class InvalidRequestError(RequestError):
-    """A field of the body is invalid: what is wrong at each place, and with the request.
+    """Fields of the body are invalid: a message for each place.
 
     Example:
         >>> str(InvalidRequestError({"games.3": "a model cannot meet itself"}))
@@ -125,7 +125,7 @@ def json_response(values: object, status: int = 200) -> Response:
 
 
 def error_response(error: RequestError, allow: str | None = None) -> Response:
-    """Return the response for an error (an `ErrorResponse`), perhaps with the allowed methods of the route.
+    """Return the `ErrorResponse` for an error; `allow` lists the methods of its route.
 
     Example:
         >>> response = error_response(QueueFullError(retry_after=2.0))

@@ -25,7 +25,7 @@ class ClientDisconnectedError(Exception):
 
 
 class InFlight:
-    """How many requests are in flight, of `most` at once, and whether the service is draining.
+    """Counts the requests in flight, `most` at once; knows whether the service drains.
 
     Example:
         >>> in_flight = InFlight(1)
@@ -100,7 +100,7 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
 
 
 async def run_while_connected(work: Coroutine[object, object, T], receive: Receive, seconds: float) -> T:
-    """Run the work of a request; cancel it and raise if its deadline passes or the client disconnects."""
+    """Run the work of a request until its deadline, while the client waits."""
     this, has_left, is_over = asyncio.current_task(), False, False
     assert this is not None
 

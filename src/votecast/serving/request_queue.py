@@ -42,7 +42,7 @@ class PendingRequest:
         return self.done.done()
 
     def answer(self, place: int, answer: dict[str, object]) -> None:
-        """Set the answer of one row, which may be the reason why it cannot be scored (`unscored`)."""
+        """Set the answer of one row: a prediction, or why it is `unscored`."""
         self._answers[place] = answer
         self._left -= 1
         if self._left or self.is_over:
@@ -133,7 +133,7 @@ class RowQueue:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens of a full batch: the budget, or less if the judge is slow and little waits."""
+        """Tokens of a full batch: the budget, or less for a slow judge."""
         if not (speed := self.speed):
             return self.budget
         share = min(self.tokens // _PARTS, int(speed * _LONGEST_BATCH))
@@ -158,13 +158,13 @@ class RowQueue:
         self._replace([*(row for row in rows if not row.request.is_over), *self._rows])
 
     def take(self) -> list[QueuedRow]:
-        """Take the rows of the next batch; a request over which a worker died gets a batch of its own."""
+        """Take the rows of the next batch."""
         taken: list[QueuedRow] = []
         tokens, full = 0, self.batch_tokens
         while self._rows:
             row = self._rows[0]
             if taken:
-                # one of the requests may have killed the worker, and must not take others with it
+                # a request over which a worker died may kill the next, and gets a batch of its own
                 is_apart = bool(taken[0].tries or row.tries) and taken[0].request is not row.request
                 if is_apart or tokens + row.tokens > full:
                     break
@@ -184,8 +184,8 @@ class RowQueue:
         return rows
 
     def measure(self, tokens: int, seconds: float) -> None:
-        """Learn the speed of a worker from a batch; recent and large batches count more."""
-        # exponential decay, so that about the last ten batches count
+        """Learn the speed of a worker from a batch."""
+        # exponential decay: about the last ten batches count, large ones more
         self._done = 0.9 * self._done + tokens
         self._spent = 0.9 * self._spent + max(seconds, 1e-4)
 
@@ -195,7 +195,7 @@ class RowQueue:
 
 
 def next_due(queues: Mapping[str, RowQueue], names: Iterable[str]) -> tuple[str, float] | None:
-    """Return which of some judges is first due, and when; None if no row waits for them."""
+    """Return which judge is due first, and when; None without rows."""
     waiting = [(queues[name].due, queues[name].since, name) for name in names if len(queues[name])]
     if not waiting:
         return None

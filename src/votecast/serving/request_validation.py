@@ -48,7 +48,8 @@ def parse_body(kind: type[B], body: bytes, most: Mapping[str, int]) -> B:
 
 
 def parse_json(body: bytes) -> object:
-    """Parse JSON; of duplicate keys the last counts, and lone surrogates are left to the fields."""
+    """Parse JSON; raise status 400 if it is none."""
+    # of duplicate keys the last counts; lone surrogates are left to the fields
     try:
         try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
@@ -83,7 +84,7 @@ def _why_not_json(body: bytes, reason: str) -> str:
 
 
 def _check_counts(values: dict[str, object], most: Mapping[str, int]) -> None:
-    """Refuse lists and objects that are far too long before all of their items are checked."""
+    """Refuse lists and objects that are too long to check their items."""
     objects: dict[str, object] = {"": values}
     for name, limit in most.items():
         given = values.get(name)
@@ -131,6 +132,6 @@ def _plain(name: str) -> str:
 
 
 def _shorten(part: int | str) -> str:
-    """Shorten a part of a path; the names of unknown fields are the user's own."""
+    """Shorten a part of a path, since unknown fields may have long names."""
     text = str(part)
     return (text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…").encode("utf-8", "replace").decode()

@@ -69,7 +69,7 @@ def _invalid(message: str, *, at: int | None = None) -> PydanticCustomError:
 
 
 def _parse_turns(value: object) -> str | list[str | None]:
-    """Check a text, or a list of turns of which at least one holds a text."""
+    """Check a text, or a list of turns with at least one text."""
     if isinstance(value, str):
         _check_turns([value])
         return mend(value, set())
@@ -83,7 +83,7 @@ def _parse_turns(value: object) -> str | list[str | None]:
 
 
 def _parse_shares(value: object) -> object:
-    """Normalise shares of a, b and tie to a tuple in this order; None stays None."""
+    """Normalise shares of a, b and tie to a tuple."""
     if value is None:
         return None
     if isinstance(value, list) and len(value) == len(CLASSES):

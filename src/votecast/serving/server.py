@@ -110,7 +110,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def _run(server: GracefulServer, pool: Pool, listener: socket.socket, announce: Callable[[str], None]) -> None:
-    """Run the pool and the server until a signal, or until the judges cannot be loaded."""
+    """Run the pool and the server until a signal or a failed start."""
 
     async def watch() -> None:
         """Announce what the service does; stop the server if the judges cannot be loaded."""

@@ -79,7 +79,8 @@ class RequestLog:
         )
 
     def write_failure(self, record: RequestRecord, error: Exception) -> None:
-        """Write where an unexpected error was raised; its message is left out, since it may hold the user's text."""
+        """Write where an unexpected error was raised."""
+        # without its message, which may hold the user's text
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
         self._write(id=record.id, error=type(error).__name__, where=where)
@@ -121,14 +122,14 @@ class Metrics:
         self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def follow(self, pool: Pool, judges: Iterable[str], in_flight: InFlight) -> None:
-        """Read the gauges from a pool and the requests in flight whenever the metrics are requested."""
+        """Read the gauges from a pool and the requests in flight on demand."""
         self._in_flight.set_function(lambda: in_flight.count)
         self._ready.set_function(lambda: pool.workers_ready)
         for name in judges:
             self._queued.labels(name).set_function(partial(pool.queued, name))
 
     def count_request(self, record: RequestRecord) -> None:
-        """Count a request by its route, which is one of the known ones or "other", whatever its path was."""
+        """Count a request by its route and status."""
         key = record.route, record.status
         if (found := self._by_route.get(key)) is None:
             found = self._requests.labels(record.route, str(record.status)), self._seconds.labels(record.route)

@@ -28,7 +28,7 @@ _TICK: Final = 0.02
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection, which ends if a head is too long or too many requests are pipelined."""
+    """One connection with bounded heads and few pipelined requests."""
 
     _unparsed = 0
     _is_parsed = False
@@ -74,10 +74,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 class GracefulServer(uvicorn.Server):
-    """A server that a first signal stops gracefully, within `drain` seconds, and a second one at once.
+    """A server that stops gracefully at a first signal, at once at a second.
 
     It then accepts the connections in the backlog and no more. Every response from then on ends its connection; idle
-    connections are closed after half a second, the others as soon as they are answered.
+    connections are closed after half a second, the others once they are answered, all within `drain` seconds.
     """
 
     def __init__(self, config: uvicorn.Config, in_flight: InFlight, listener: socket.socket, drain: float) -> None:

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 class _Front:
-    """The socket to the front; a thread reads ahead, and ends the process when the front is gone."""
+    """The socket to the front; its thread ends the process with the front."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end, self._lock = end, threading.Lock()
@@ -95,7 +95,7 @@ def _import_modules(names: Iterable[str]) -> None:
 
 
 def load_judges(order: dict[str, Any], send: Callable[[object], None]) -> dict[str, JudgeRunner]:
-    """Load the judges of an order, and send the facts of each or the reason why it cannot be loaded."""
+    """Load judges, and send their facts or why they cannot be loaded."""
     from votecast.serving.judge_runner import JudgeRunner
 
     judges: dict[str, JudgeRunner] = {}

@@ -65,7 +65,7 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, threads: int) -> Self:
-        """Start a process that computes with so many threads and waits for the names of the judges."""
+        """Start a process, which waits for the names of the judges."""
         limits = dict.fromkeys(_THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
         ours, theirs = socket.socketpair()
         with theirs:
@@ -180,7 +180,7 @@ class WorkerGroup:
             await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)) if deaths > 1 else 0)
 
     async def _run_worker(self, place: int) -> str:
-        """Start a worker and read its messages until it is gone; return why it could not serve, or nothing."""
+        """Run a worker until it is gone; return why it could not serve."""
         try:
             worker = await self._start_worker()
         except OSError as error:
@@ -223,7 +223,8 @@ class WorkerGroup:
         return worker
 
     async def _start_spare(self, modules: object) -> None:
-        """Keep a process that has imported what judges need, so that a dead worker is soon replaced."""
+        """Start a process that imports what judges need, and waits."""
+        # imports take longer than most judges: with a spare a dead worker is replaced at once
         with suppress(OSError):
             async with self._spare_lock:
                 if self._spare is None:
@@ -231,14 +232,14 @@ class WorkerGroup:
                     self._spare.send(modules=modules)
 
     def _end(self, worker: WorkerProcess) -> asyncio.Task[int]:
-        """End a worker in a task of its own, which also runs on if its caller is cancelled."""
+        """End a worker in a task that its caller's cancellation does not stop."""
         task = asyncio.create_task(worker.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return task
 
     def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, object]]) -> str:
-        """Make a worker ready for the judges it has loaded; return why it cannot serve any, or nothing."""
+        """Use a worker for the judges it has loaded; return why it cannot serve."""
         wrong = [str(facts["failed"]) for facts in loaded.values() if "failed" in facts]
         known = {name: ServedJudge.model_validate(facts) for name, facts in loaded.items() if "failed" not in facts}
         if not self.facts and not wrong:

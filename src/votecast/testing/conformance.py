@@ -78,7 +78,7 @@ def check_unfitted(make: Callable[[], Judge], battles: Battles) -> None:
 
 
 def check_sums(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """Check for three columns, nothing negative, rows that sum to 1, and no rows for no battles."""
+    """Check the shape of predictions, and that rows are distributions."""
     assert p.dtype == np.float64, f"probabilities are {p.dtype}, not float64"
     assert p.shape == (len(battles), 3), f"probabilities are {p.dtype} of shape {p.shape}"
     assert np.isfinite(p).all(), "probabilities must be finite"
@@ -110,7 +110,7 @@ def check_odd_rows(judge: Judge, tolerance: float) -> None:
 
 
 def check_inputs(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """Check that battles, an Arrow table, a list of battles and a list of dicts give the same predictions."""
+    """Check that every form of battles gives the same predictions."""
     few = battles[:5]
     rows = [{k: v for k, v in row.items() if v is not None} for row in few.table.select(SCHEMA.names).to_pylist()]
     for given in (few, few.table, list(few), rows):
