@@ -41,15 +41,12 @@ class Calibrator(ABC):
     Attributes:
         method: Name in the table of calibrators.
         parameters: How many numbers it fits at least, and so how many rows it needs; 0 needs no rows.
+        by: Names of the groups that it needs, such as ("language",); most calibrators need none.
     """
 
     method: ClassVar[str]
     parameters: ClassVar[int]
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Names of the groups that `transform` needs, such as ("language",); none by default."""
-        return ()
+    by: tuple[str, ...] = ()
 
     def fit(
         self,
@@ -90,7 +87,8 @@ class Calibrator(ABC):
                 f"all {len(rows.weights)} votes are ties; {self.method} calibration needs votes for a or b: "
                 "give such votes, or choose calibration.method none"
             )
-        names = {by: each[counts] for by, each in self._group_names(groups, n).items()}
+        names = {by: each[counts] for by, each in self._group_names(groups, n).items()} if self.by else {}
+        # clusters are numbered again without the rows of weight 0, as if these had not been given
         self._fit(rows, check_groups(check_groups(clusters, n)[counts], len(rows.weights)), names)
         return self
 
@@ -101,16 +99,13 @@ class Calibrator(ABC):
             probabilities: Shape (n, 3), n may be 0.
             groups: Groups of the rows, for calibrators that go by them.
 
-        Returns:
-            Shape (n, 3).
-
         Raises:
             DataError: If these are not probabilities, or groups are missing.
             JudgeError: Before `fit`.
         """
         # unlike in metrics, n may be 0
         p = np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
-        return self._transform(p, self._group_names(groups, len(p)))
+        return self._transform(p, self._group_names(groups, len(p)) if self.by else {})
 
     @abstractmethod
     def _fit(self, rows: Checked, clusters: Ints, groups: Groups, /) -> None:
@@ -122,11 +117,7 @@ class Calibrator(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return what was learned: JSON-able values, and arrays by name.
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return what was learned: JSON-able values, and arrays by name; JudgeError before `fit`."""
 
     @classmethod
     @abstractmethod
@@ -219,13 +210,7 @@ COMPOSED: Final = {
 
 
 def make_calibrator(method: str) -> Calibrator:
-    """Return an unfitted calibrator.
-
-    Args:
-        method: A name in `CALIBRATORS`.
-
-    Raises:
-        ConfigError: If there is no such method.
+    """Return an unfitted calibrator by its name in `CALIBRATORS`; ConfigError if there is none of that name.
 
     Example:
         >>> make_calibrator("temperature").method
@@ -235,12 +220,7 @@ def make_calibrator(method: str) -> Calibrator:
 
 
 def read_calibrator(config: Mapping[str, Any], arrays: Arrays) -> Calibrator:
-    """Return the calibrator whose `state` this is, of any kind.
-
-    Raises:
-        ConfigError: If there is no such method.
-        KeyError: If something is missing.
-        ValueError: If a value is not allowed.
+    """Return the calibrator whose `state` this is, of any kind; ConfigError, KeyError or ValueError if it is none.
 
     Example:
         >>> read_calibrator({"method": "temperature", "temperature": 2.0}, {}).transform([[0.8, 0.1, 0.1]]).round(3)

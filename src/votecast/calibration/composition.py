@@ -66,11 +66,7 @@ class Chain(Calibrator):
         self.parts: tuple[Calibrator, ...] = tuple(
             one for part in parts for one in (part.parts if isinstance(part, Chain) else (part,))
         )
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Names of the groups that any part needs."""
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.by))
+        self.by = tuple(dict.fromkeys(name for part in self.parts for name in part.by))
 
     def _fit(self, *_: object) -> None:
         raise JudgeError("a chain of calibrators is made of fitted ones and cannot be fitted itself; fit a new part")
@@ -122,13 +118,8 @@ class Grouped(Calibrator):
     parameters: ClassVar[int] = 2
 
     def __init__(self, group: str, common: str | Calibrator, shifts: dict[str, Shift] | None = None) -> None:
-        self.group, self.shifts = group, shifts
+        self.group, self.by, self.shifts = group, (group,), shifts
         self.common: Calibrator = make_calibrator(common) if isinstance(common, str) else common
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Name of the groups."""
-        return (self.group,)
 
     def _fit(self, rows: Checked, clusters: Ints, groups: Groups, /) -> None:
         self.common.fit(rows.probabilities, rows.targets, rows.weights, clusters=clusters)

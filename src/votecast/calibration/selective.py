@@ -29,21 +29,13 @@ _ABOUT: Final = 0.9
 
 @dataclass(frozen=True)
 class Selection:
-    """A threshold and the rows above it.
+    """A threshold and the rows above it."""
 
-    Args:
-        threshold: Scores from here on are decided; None where every row is abstained on.
-        rows: Rows that tested thresholds, decided or not.
-        decided: Of these, the ones at or above the threshold; where none passes, above the one that came nearest.
-        wrong: Of these, the wrong ones.
-        tests: How many thresholds were tested.
-    """
-
-    threshold: float | None
-    rows: int
-    decided: int
-    wrong: int
-    tests: int
+    threshold: float | None  # scores from here on are decided; None where every row is abstained on
+    rows: int  # rows that tested thresholds, decided or not
+    decided: int  # of these, the ones at or above the threshold; where none passes, above the one that came nearest
+    wrong: int  # of these, the wrong ones
+    tests: int  # how many thresholds were tested
 
 
 def fewest_rows(error: float, confidence: float) -> int:
@@ -118,6 +110,7 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     while high - low > 1 and len(tested) < steps + 1:
         middle = (low + high) // 2
         tested[middle] = float(bdtr(missed[middle], reached[middle], error))
+        # each of the steps is tested at its share of the level (Bonferroni)
         low, high = (middle, high) if tested[middle] <= (1 - confidence) / (steps + 1) else (low, middle)
     shown = low if low >= 0 else min(tested, key=lambda place: tested[place], default=0)
     seen = (int(reached[shown]), int(missed[shown])) if len(thresholds) else (0, 0)

@@ -117,6 +117,7 @@ class LinearLikelihood(Likelihood):
     """A likelihood whose leads and numbers for ties are linear in the parameters.
 
     Row by row, d = lead @ point + offset[0] and t = ties @ point + offset[1].
+    Bounds are infinite where None.
 
     Args:
         model: From leads to chances.
@@ -124,8 +125,8 @@ class LinearLikelihood(Likelihood):
         ties: Terms of the number for ties, shape (n, k).
         votes: Weight of the votes for a, for b and for a tie, shape (n, 3).
         penalty: Precision of the normal prior of each parameter around 0, shape (k,).
-        lower: Smallest value of each parameter, shape (k,); unbounded where None.
-        upper: Largest value, shape (k,); unbounded where None.
+        lower: Smallest value of each parameter, shape (k,).
+        upper: Largest value, shape (k,).
         offset: Leads and numbers for ties at parameters 0, each of shape (n,) or one for all.
     """
 

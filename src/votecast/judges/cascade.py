@@ -18,12 +18,12 @@ from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import ConfigError, DataError, JudgeError, LeakError, UnscoredRowsError
+from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.judges.cascade_thresholds import Goal, Routing, Trial, fit_cascade
 from votecast.judges.composite import CompositeModel, CompositeSettings, joint_hashes, joint_notes
 from votecast.judges.evaluate import evaluate, vote_clusters
 from votecast.judges.load import load_judges, load_votes, reading_note
-from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes, refuse_seen_votes
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
@@ -35,7 +35,6 @@ MIN_VOTES: Final = 50
 """Votes below which thresholds are not fitted."""
 
 _PARTS, _PART_ROWS = 8, 128  # the time of a row is the median over parts of the votes
-_NAMED: Final = 5
 
 
 class CascadeSettings(CompositeSettings):
@@ -56,6 +55,11 @@ class CascadeSettings(CompositeSettings):
             )
         return self
 
+    @property
+    def routing(self) -> Routing:
+        """Which rows are passed on."""
+        return Routing(self.thresholds)
+
 
 class CascadeModel(CompositeModel):
     """Judges one after the other, from cheap to expensive; the first that is sure enough answers.
@@ -70,7 +74,7 @@ class CascadeModel(CompositeModel):
         """Return probabilities (n, 3); UnscoredRowsError if a judge cannot score a row that reached it."""
         if not self.judges:
             raise JudgeError("this cascade holds no judges yet; make one with votecast cascade")
-        routing, n, rows = Routing(self.settings.thresholds), len(prepared), np.arange(len(prepared))
+        routing, n, rows = self.settings.routing, len(prepared), np.arange(len(prepared))
         out, truncation = np.empty((n, 3)), None  # of every row, that of the judge that answers it
         for stage, judge in enumerate(self.judges):
             try:
@@ -158,7 +162,11 @@ def cascade(
     progress("reading", 0, 1)
     read = load_votes(votes, reader, judges=named.values())
     battles, remarks = _drop_weightless(read)
-    remarks += _check_leaks(named, battles, allow_leak=allow_leak)
+    for label, one in named.items():
+        seen = refuse_seen_votes(one.prompt_hashes, battles, label, allow=allow_leak)
+        remarks += [f"{seen}; the figures flatter the cascade"] if seen else []
+        if one.prompt_hashes is None:
+            remarks.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
     trial = _try_judges(named, battles, seconds, seed, progress)
 
     progress("fitting thresholds", 0, 1)
@@ -273,25 +281,6 @@ def _drop_weightless(battles: Battles) -> tuple[Battles, list[str]]:
     return battles.take(rows), [f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out"]
 
 
-def _check_leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_leak: bool) -> list[str]:
-    """Refuse votes on which a judge was trained; return remarks on leaks that are allowed or cannot be checked."""
-    found = []
-    for label, judge in judges.items():
-        if judge.prompt_hashes is None:
-            found.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
-            continue
-        rows = judge.prompt_hashes.overlap(battles)
-        share = f"{len(rows)} of {len(battles)} calibration votes are on prompts on which {label} was trained"
-        if len(rows) and not allow_leak:
-            first = ", ".join(map(repr, battles.take(rows[:_NAMED]).ids))
-            raise LeakError(
-                f"{share} (first ids: {first}), so that it would seem surer than it is; give votes on other prompts, "
-                "or pass --allow-leak (allow_leak=True)"
-            )
-        found += [f"{share}; the figures flatter the cascade"] if len(rows) else []
-    return found
-
-
 def _try_judges(
     judges: Mapping[str, TrainedJudge],
     battles: Battles,
@@ -307,7 +296,8 @@ def _try_judges(
     for number, (label, judge) in enumerate(judges.items()):
         progress(f"asking {label}", number, len(judges))
         rows = max(1, min(_PART_ROWS, len(battles) // _PARTS))
-        judge.predict_proba(battles[:rows])  # warms up
+        # the first call loads weights and compiles, which no later row waits for
+        judge.predict_proba(battles[:rows])
         found, times = [], []
         for start in range(0, len(battles), rows):
             part = battles[start : start + rows]

@@ -329,6 +329,7 @@ def _move_pairwise(weights: Floats, logs: Floats, targets: Probabilities, mean: 
         away = int(held[np.argmax(slope[held])])
         apart = logs[to] - logs[away]  # (n, 3)
         bend = float(mean @ ((p * apart**2).sum(axis=1) - (p * apart).sum(axis=1) ** 2))
+        # Newton's step along the edge between both judges, which takes no more weight than there is
         step = min((slope[away] - slope[to]) / bend, weights[away]) if bend > 0 else weights[away]
         weights = weights.copy()
         weights[[to, away]] += step, -step

@@ -49,11 +49,7 @@ Both = tuple[Probabilities, Probabilities]
 def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: Run) -> Fitted:
     """Fit one member per fold on the other folds, predict its fold, calibrate, then fit what is kept.
 
-    Args:
-        recipe: The settings.
-        battles: Rows with votes.
-        folds: Folds to use; None makes them as the recipe says.
-        run: Folder with the finished folds of an earlier run, which are not fitted again, and progress callback.
+    `folds` are made as the recipe says where None; finished folds in `run.folder` are not fitted again.
 
     Raises:
         DataError: If a row has no vote, or there are too few rows for the folds.
@@ -187,6 +183,7 @@ class _Fitter:
         """
         recipe, run, is_main = self.recipe, self.run.within(name), current_launch().is_main
         done = None if run.folder is None else run.folder / DONE
+        # a finished part of an earlier run; one whose hashes do not match is fitted again
         if done is not None and is_whole(done) and (not keep or (done / MEMBER).is_dir()):
             arrays = load_file(done / PREDICTIONS)
             found = arrays["raw"], arrays["swapped"]
@@ -217,6 +214,7 @@ class _Fitter:
         name = self.recipe.name
         raw = check_distributions(member.predict(self.prepared.take(rows)), name)
         if not member.order_matters:
+            # a few rows show whether the family keeps that promise, at a fraction of the time
             few = rows[:_PROBED_ROWS]
             probed = self.model.prepare(self.battles.take(few).swapped())
             if _order_gap(raw[: len(few)], check_distributions(member.predict(probed), name)) <= SAME:

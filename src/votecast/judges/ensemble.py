@@ -170,8 +170,9 @@ def ensemble(
     # indexed like the folds: another layout in memory would change the last digits of matrix products
     every_row = np.ones(len(shared), dtype=bool)
     fitted = kind().fit(shared.predictions[:, every_row], shared.targets, shared.weights, shared.clusters, seed)
+    # a judge without weight need not be asked, and is left out of the folder
     shares, every = fitted.shares(), list(named.values())
-    kept = [place for place in range(len(every)) if shares is None or shares[place] > 0]  # without weight: left out
+    kept = [place for place in range(len(every)) if shares is None or shares[place] > 0]
     recipe = load_recipe(recipe, {"model.judges": len(kept)})
     inside = [every[place] for place in kept]
     model = EnsembleModel(recipe.model, seed=seed, judges=inside, combiner=fitted.only(kept))

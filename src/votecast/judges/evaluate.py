@@ -27,7 +27,7 @@ from votecast.data.reader import read_votes
 from votecast.data.text_columns import characters
 from votecast.errors import DataError, LeakError
 from votecast.judges.load import load_judge
-from votecast.judges.out_of_fold import calibration_folds
+from votecast.judges.out_of_fold import calibration_folds, first_ids
 from votecast.judges.predict_batch import judge_notes, reader_numbers, trained_prompts
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, evaluate_probabilities
@@ -94,7 +94,7 @@ class Predictions:
         if place.null_count:
             rows = np.flatnonzero(np.asarray(place.is_null()))
             raise DataError(
-                f"{len(rows)} of {len(battles)} votes have no prediction (first ids: {_first(battles, rows)}); "
+                f"{len(rows)} of {len(battles)} votes have no prediction (first ids: {first_ids(battles, rows)}); "
                 "predict the same file, or pass the file of votes that was predicted"
             )
         return np.ascontiguousarray(p[place.to_numpy()])
@@ -158,6 +158,7 @@ def evaluate(
     swapped = found.swapped if swapped is None else swapped
     lengths = {column: characters(battles, column) for column in TEXT_COLUMNS}
     whole = np.sum(list(lengths.values()), axis=0)
+    # ends are lengths that occur in the file, so that the note on them can be checked
     ends = np.quantile(whole, [0.25, 0.5, 0.75], method="lower")
     slices = {"length": np.array(["q1", "q2", "q3", "q4"])[np.searchsorted(ends, whole)]}
     slices |= {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}
@@ -273,7 +274,7 @@ def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Fo
         notes.append("leaks are not checked: the judge keeps no hashes of its training prompts")
     elif len(leaks := hashes.check(battles, allow=allow_leak)):
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
-        notes.append(f"{share} (first ids: {_first(battles, leaks)}); the figures flatter it")
+        notes.append(f"{share} (first ids: {first_ids(battles, leaks)}); the figures flatter it")
     if unknown := judge_notes(judge).get("unknown_prompts"):
         notes.append(f"leaks are checked in part: the training prompts of {', '.join(unknown)} are unknown")
     p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
@@ -293,7 +294,3 @@ def _refuse_twice(names: pa.Array, what: str) -> None:
             f"{len(twice)} ids occur more than once in the {what} (first: {first}), so that rows cannot "
             "be matched; give every row an id of its own, or both in the same order"
         )
-
-
-def _first(battles: Battles, rows: Ints) -> str:
-    return ", ".join(repr(name) for name in battles.take(rows[:_NAMED]).ids)

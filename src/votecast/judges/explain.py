@@ -2,14 +2,11 @@
 
 The service returns these reasons; their groups and sentences are in `reasons.yaml`.
 
-Both models of a baseline are sums once they are looked at feature by feature: the linear one by itself, the trees by
-their SHAP values (Lundberg & Lee 2017, "A unified approach to interpreting model predictions"; exact for trees:
-Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees"). Summed over
-groups of features, they give strength and closeness of a battle as a handful of numbers. What a group moves of
-p_a - p_b is then its Shapley value (Shapley 1953) in the game whose players are the groups, each of which brings its
-share of strength and closeness, and whose outcome is p_a - p_b after averaging and calibration. Nothing is sampled:
-all subsets of the groups are run. So the effects of a battle add up to its p_a - p_b, and swapping the responses
-changes their signs and nothing else.
+Both models of a baseline are sums over features: the linear one by itself, the trees by their SHAP values (Lundberg &
+Lee 2017; exact for trees: Lundberg et al. 2020). Summed over groups of features, they give strength and closeness of a
+battle as a handful of numbers. The effect of a group is then its Shapley value (Shapley 1953) in the game whose players
+are the groups, and whose outcome is p_a - p_b after averaging and calibration. Nothing is sampled: all subsets of the
+groups are run. So the effects of a battle add up to its p_a - p_b, and swapping the responses changes only their signs.
 """
 
 from __future__ import annotations
@@ -52,16 +49,11 @@ _DATA: Final[dict[str, Any]] = yaml.safe_load((resources.files("votecast.judges"
 
 @dataclass(frozen=True)
 class Reason:
-    """The effect of one group of features on the prediction for one battle.
+    """The effect of one group of features on the prediction for one battle."""
 
-    Args:
-        name: Short name of the group.
-        text: The difference between the answers, in plain words.
-        effect: Probability it moved from answer b to answer a (above 0) or from a to b (below 0), a share of p_a - p_b.
-    """
-
-    name: str
-    text: str
+    name: str  # short name of the group
+    text: str  # the difference between the answers, in plain words
+    # probability it moved from answer b to answer a (above 0) or from a to b (below 0), a share of p_a - p_b
     effect: float
 
 
@@ -160,15 +152,10 @@ def _subsets() -> Bools:
 
 @dataclass(frozen=True)
 class Measure:
-    """How one feature is put into words.
+    """How one feature is put into words."""
 
-    Args:
-        kind: "count" where the feature is the logarithm of one more than a count, "share" or "number".
-        sentence: A sentence with a place for the number of answer a, and for that of answer b.
-    """
-
-    kind: str
-    sentence: str
+    kind: str  # "count" where the feature is the logarithm of one more than a count, "share" or "number"
+    sentence: str  # A sentence with a place for the number of answer a, and for that of answer b
 
     def number(self, value: float) -> str:
         """Write the number behind a feature.
@@ -184,21 +171,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Group:
-    """Features that are explained together.
+    """Features that are explained together."""
 
-    Args:
-        name: Short name, as a heading.
-        features: Features of one answer that belong to it.
-        sentence: Kind of its sentence; see `_write_sentence`.
-        fallback: The sentence where nothing is counted, or there is no other.
-        covered: Features whose numbers are in that sentence.
-    """
-
-    name: str
-    features: tuple[str, ...]
-    sentence: str
-    fallback: str = ""
-    covered: tuple[str, ...] = ()
+    name: str  # short name, as a heading
+    features: tuple[str, ...]  # features of one answer that belong to it
+    sentence: str  # kind of its sentence; see `_write_sentence`
+    fallback: str = ""  # the sentence where nothing is counted, or there is no other
+    covered: tuple[str, ...] = ()  # features whose numbers are in that sentence
 
     def text(self, shown: tuple[Look, Look, Look], moved: Mapping[str, float]) -> str:
         """Describe a pair, beginning with the feature that moved most and differs.

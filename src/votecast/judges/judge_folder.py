@@ -47,14 +47,6 @@ def write_judge(
 ) -> Folder:
     """Write a fitted judge: members, calibration, out-of-fold rows, prompt hashes, card and settings.
 
-    Args:
-        path: The folder.
-        recipe: Settings of the judge.
-        fitted: Its members, calibrator and out-of-fold rows.
-        figures: Its out-of-fold figures.
-        notes: Other records of how it was made.
-        overwrite: Whether an existing judge folder may be replaced.
-
     Raises:
         ArtifactError: If the folder exists and may not be replaced, or the disk refuses.
     """

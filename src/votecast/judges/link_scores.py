@@ -19,11 +19,11 @@ from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, LinkSettin
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.outputs.score_files import Scores, read_scores
-from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
+from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.features.style import length_gap
 from votecast.judges.evaluate import evaluate, evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
-from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes, refuse_seen_votes
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, group_folds, paired_gain, without_ties
@@ -171,13 +171,15 @@ def link_judge(
     """
     matched = match(scores, votes)
     battles, described = matched.votes, scores.described or {}
-    trained_on = _check_leak(described.get("trained_on"), battles)
+    trained_on = PromptHashes.from_dict(described["trained_on"]) if described.get("trained_on") is not None else None
+    refuse_seen_votes(trained_on, battles, "the reward model")
     settings = LinkSettings.parse({"method": method, "length": length}, origin="link")
 
     targets, weights = battles.targets(), battles.weights()
     clusters = prompt_clusters(battles, seed=seed)
     form = length_gap(battles) if length else None
     fitted = fit_link(matched.gap, targets, weights, method=settings.method, form=form, groups=clusters)
+    # figures come from links fitted on other prompts; the judge keeps the one fitted on all votes
     folds = group_folds(clusters, seed=seed)
     raw = crossfit_link(matched.gap, targets, weights, folds, method=settings.method, form=form)
     held = OutOfFold.of_battles(battles, raw, fold=folds, clusters=clusters)
@@ -203,21 +205,6 @@ def link_judge(
     joined = {"made_by": made_by, "unscored": matched.unscored, "unvoted": matched.unvoted}
     judge.record(link=fitted.to_dict(), scores=joined, limits=[] if fitted.fitted else [_NOT_FITTED])
     return judge, matched
-
-
-def _check_leak(trained_on: Mapping[str, Any] | None, votes: Battles) -> PromptHashes | None:
-    """Return the hashes of the prompts on which the scorer was trained; refuse votes on any of them."""
-    if trained_on is None:
-        return None
-    hashes = PromptHashes.from_dict(trained_on)
-    rows = hashes.overlap(votes)
-    if len(rows):
-        raise LeakError(
-            f"{len(rows)} of {len(votes)} votes have prompts on which the reward model was trained (first ids: "
-            f"{_first(votes.take(rows[:_NAMED]).ids)}), so that a link fitted on them would be too sure; give votes on "
-            "other prompts"
-        )
-    return hashes
 
 
 def _reward_model(described: Mapping[str, Any], settings: LinkSettings, name: str | None) -> tuple[Recipe, Model]:

@@ -92,15 +92,11 @@ def bundled_names() -> list[str]:
 
 
 def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[str, TrainedJudge]:
-    """Load judges and label each: by its folder, else by its name, numbered where labels repeat.
-
-    Args:
-        judges: Judges, their folders or names; at least two.
-        what: Name of the result, for messages.
+    """Load at least two judges and label each: by its folder, else by its name, numbered where labels repeat.
 
     Raises:
         ArtifactError: If there is no such judge.
-        ConfigError: If there are fewer than two, or one is given twice.
+        ConfigError: If there are fewer than two, or one is given twice; `what` names what is made of them.
     """
     if len(judges) < 2:
         raise ConfigError(f"{what} needs at least two judges, and {len(judges)} is given")
@@ -119,8 +115,7 @@ def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[
 def reward_judge(name: str, overrides: Mapping[str, object] | None = None, *, small: bool = False) -> TrainedJudge:
     """Make a judge of a reward model without any votes; ConfigError if judges of this recipe need some.
 
-    Its link is `votecast.calibration.score_link.DEFAULT_LINK`, or the fixed rule where the recipe names it. The
-    arguments are those of `load_recipe`.
+    Its link is `votecast.calibration.score_link.DEFAULT_LINK`, or the fixed rule where the recipe names it.
 
     Example:
         >>> reward_judge("baseline")
@@ -145,6 +140,7 @@ def reward_judge(name: str, overrides: Mapping[str, object] | None = None, *, sm
             f"model.link.method is {settings.link.method}; without votes it must be davidson (the default link) or "
             "fixed. Set one of these, or fit the link with votecast train"
         )
+    # nothing can be fitted without votes: neither a calibrator nor the slope of the length
     recipe = load_recipe(recipe, {"calibration.method": "none", "model.link.length": False})
     member = family("reward")(recipe.model, seed=recipe.seed)
     member.link = FIXED_LINK if settings.link.method == "fixed" else DEFAULT_LINK

@@ -96,6 +96,7 @@ def merge_judge(
     for number, member in enumerate(members):
         progress("merging", number, len(members))
         prepared, apart = member.prepare(probes), unmerged_member(cast("NeuralModel", member))
+        # in fp32 on both sides, so that only the merge itself can move a probability
         before = predict_in_fp32(apart, prepared)
         apart.release()
         done = merge_member(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from votecast.calibration import Calibrator, make_calibrator
 from votecast.data.battles import Battles
-from votecast.errors import DataError, JudgeError
+from votecast.errors import DataError, JudgeError, LeakError
 from votecast.metrics import group_folds
 from votecast.models.base import Model
 from votecast.splits import PromptHashes
@@ -23,34 +23,25 @@ from votecast.types import CLASSES, Floats, Ints, Probabilities
 SUM_TOLERANCE = 1e-9
 """How far a row of predictions may sum from 1."""
 
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Predictions for rows by members that had not seen them.
+    """Predictions for rows by members that had not seen them."""
 
-    Args:
-        rows: Positions among the battles the judge was fitted on, shape (n,).
-        ids: Names of the rows.
-        content: Hash of each row's texts.
-        fold: Fold of each row, shape (n,).
-        raw: Uncalibrated probabilities, shape (n, 3).
-        targets: Soft labels, shape (n, 3).
-        weights: Shape (n,).
-        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-        swapped: Uncalibrated probabilities of the swapped battles, shape (n, 3); None where swapping the responses
-            only swaps columns a and b.
-        swapped_content: Hash of each row's texts with the responses swapped; None where it was not kept.
-    """
-
-    rows: Ints
-    ids: list[str]
-    content: list[str]
-    fold: Ints
-    raw: Probabilities
-    targets: Probabilities
-    weights: Floats
-    clusters: Ints
+    rows: Ints  # positions among the battles the judge was fitted on (n,)
+    ids: list[str]  # names of the rows
+    content: list[str]  # hash of each row's texts
+    fold: Ints  # fold of each row (n,)
+    raw: Probabilities  # uncalibrated probabilities (n, 3)
+    targets: Probabilities  # soft labels (n, 3)
+    weights: Floats  # shape (n,)
+    clusters: Ints  # cluster of near-duplicate prompts of each row (n,)
+    # uncalibrated probabilities of the swapped battles (n, 3); None where swapping the responses only swaps columns a
+    # and b
     swapped: Probabilities | None = None
+    # hash of each row's texts with the responses swapped; None where it was not kept
     swapped_content: list[str] | None = None
 
     def __len__(self) -> int:
@@ -140,22 +131,15 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The fitted parts of a judge.
+    """The fitted parts of a judge."""
 
-    Args:
-        members: One model, or one per fold; their predictions are averaged.
-        calibrator: Fitted on the out-of-fold rows.
-        out_of_fold: Predictions for rows that their member had not seen; empty for a judge that was trained elsewhere.
-        prompt_hashes: Salted hashes of the training prompts; None where these are unknown.
-        facts: Rows, shares of labels, sources and folds, for the model card.
-        stored: Folders that hold the members already, one each, as their `save` wrote them; empty where none do.
-    """
-
-    members: list[Model]
-    calibrator: Calibrator
+    members: list[Model]  # one model, or one per fold; their predictions are averaged
+    calibrator: Calibrator  # fitted on the out-of-fold rows
+    # predictions for rows that their member had not seen; empty for a judge that was trained elsewhere
     out_of_fold: OutOfFold
-    prompt_hashes: PromptHashes | None
-    facts: dict[str, Any] = field(default_factory=dict)
+    prompt_hashes: PromptHashes | None  # salted hashes of the training prompts; None where these are unknown
+    facts: dict[str, Any] = field(default_factory=dict)  # rows, shares of labels, sources and folds, for the model card
+    # folders that hold the members already, one each, as their `save` wrote them; empty where none do
     stored: tuple[Path, ...] = ()
 
     @classmethod
@@ -176,6 +160,25 @@ def calibration_folds(held: OutOfFold, seed: int) -> Ints:
     if len(np.unique(held.clusters)) < 2:
         raise DataError("the held-out rows share one prompt; calibrated figures need at least two different prompts")
     return group_folds(held.clusters, seed=seed)
+
+
+def first_ids(battles: Battles, rows: Ints) -> str:
+    """Name a few of these rows, for messages."""
+    return ", ".join(map(repr, battles.take(rows[:_NAMED]).ids))
+
+
+def refuse_seen_votes(hashes: PromptHashes | None, votes: Battles, whom: str, *, allow: bool = False) -> str:
+    """Refuse votes with prompts on which a judge was trained; where allowed, return a remark on them."""
+    rows = np.arange(0) if hashes is None else hashes.overlap(votes)
+    if not len(rows):
+        return ""
+    share = f"{len(rows)} of {len(votes)} votes have prompts on which {whom} was trained"
+    if not allow:
+        raise LeakError(
+            f"{share} (first ids: {first_ids(votes, rows)}), so that it would seem surer than it is; give votes on "
+            "other prompts"
+        )
+    return share
 
 
 def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, object]:

@@ -30,17 +30,11 @@ Truncations = dict[str, Any] | None
 
 @dataclass(frozen=True)
 class Shard:
-    """The predictions for some rows of a file.
+    """The predictions for some rows of a file."""
 
-    Args:
-        ids: Names of the rows.
-        probabilities: Shape (n, 3).
-        cut: Sums over the rows of what was truncated, for judges that truncate texts.
-    """
-
-    ids: list[str]
-    probabilities: Probabilities
-    cut: Truncations = None
+    ids: list[str]  # names of the rows
+    probabilities: Probabilities  # shape (n, 3)
+    cut: Truncations = None  # sums over the rows of what was truncated, for judges that truncate texts
 
 
 def cite(judge: Judge) -> dict[str, str]:

@@ -35,17 +35,12 @@ _PROBES = (
 
 @dataclass(frozen=True)
 class Ranking:
-    """The candidates of one prompt, best first.
+    """The candidates of one prompt, best first."""
 
-    Args:
-        id: Name of the row.
-        order: Positions of all candidates, best first; equal ones in the order of their texts' hashes.
-        scores: For each candidate, in the order given, its expected win rate against the others, a tie counting one
-            half. Their mean is one half. Candidates with the same text have the same score.
-    """
-
-    id: str
-    order: tuple[int, ...]
+    id: str  # name of the row
+    order: tuple[int, ...]  # positions of all candidates, best first; equal ones in the order of their texts' hashes
+    # for each candidate, in the order given, its expected win rate against the others, a tie counting one half. Their
+    # mean is one half. Candidates with the same text have the same score
     scores: tuple[float, ...]
 
     @property
@@ -56,19 +51,12 @@ class Ranking:
 
 @dataclass(frozen=True)
 class PairPredictions:
-    """Predictions for pairs of candidates.
+    """Predictions for pairs of candidates."""
 
-    Args:
-        ids: Names of the pairs.
-        p: Probabilities, shape (n, 3); NaN where a pair cannot be scored.
-        reasons: Why, for each of these.
-        cut: Sums of the truncation.
-    """
-
-    ids: list[str]
-    p: Probabilities
-    reasons: dict[int, str]
-    cut: Truncations = None
+    ids: list[str]  # names of the pairs
+    p: Probabilities  # probabilities (n, 3); NaN where a pair cannot be scored
+    reasons: dict[int, str]  # why, for each of these
+    cut: Truncations = None  # sums of the truncation
 
     def shard(self) -> Shard:
         """Return the form in which a resumable run keeps them."""
@@ -170,6 +158,7 @@ def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
 
 def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Ranking | str]:
     """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead."""
+    # a tie counts one half for each side
     wins, start = found.p[:, 0] + found.p[:, 2] / 2, 0
     for row in group:
         stop = start + _pairs(row)

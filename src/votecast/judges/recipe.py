@@ -150,9 +150,6 @@ def _find_recipe(recipe: str | Path | Mapping[str, object]) -> tuple[dict[str, o
 def recipe_type(name: str) -> type[Recipe]:
     """Return the class of the recipes of a family, the family's own settings under `model`.
 
-    Args:
-        name: Name of the family.
-
     Example:
         >>> recipe_type("baseline")(name="mine", family="baseline").model.trees.leaves
         8

@@ -21,16 +21,13 @@ Order = Literal["both", "given"]
 def predict_in_order(
     judge: TrainedJudge, battles: object, order: Order = "both"
 ) -> tuple[Probabilities, TruncationReport | None]:
-    """Predict how people vote, in one order of the responses or in both.
+    """Predict how people vote, in one order of the responses or in both; return the truncation too.
 
     Args:
         judge: A fitted judge.
         battles: Battles, a frame or a list of battles or dicts; n rows.
         order: "both" is the judge's own prediction, to the bit, or for a judge that reads the shown order alone the
             mean over both orders; "given" is the shown order alone.
-
-    Returns:
-        Probabilities of shape (n, 3), and the truncation; None for a judge that reads texts whole.
 
     Example:
         >>> from votecast.judges.load import load_judge

@@ -17,12 +17,11 @@ from scipy.sparse.csgraph import connected_components
 from votecast.calibration import Chain, crossfit_calibrate
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.errors import DataError, LeakError
-from votecast.judges.out_of_fold import OutOfFold, calibration_folds
+from votecast.errors import DataError
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds, refuse_seen_votes
 from votecast.judges.trained import TrainedJudge
 from votecast.types import Bools, Floats, Ints, Probabilities, swap_columns
 
-_NAMED: Final = 5
 _SAME: Final = 1e-9
 
 
@@ -119,12 +118,7 @@ def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: in
         raise DataError("there are no votes to fit an ensemble on; give at least a few hundred")
     targets = votes.targets()
     for name, judge in judges.items():
-        if judge.prompt_hashes is not None and len(rows := judge.prompt_hashes.overlap(votes)):
-            first = ", ".join(map(repr, votes.take(rows[:_NAMED]).ids))
-            raise LeakError(
-                f"{len(rows)} of {len(votes)} votes have prompts on which judge {name!r} was trained (first ids: "
-                f"{first}), so that an ensemble fitted on them would trust it too much; give votes on other prompts"
-            )
+        refuse_seen_votes(judge.prompt_hashes, votes, f"judge {name!r}")
     pairs = [
         (judge.predict_proba(votes), judge.predict_proba(votes.swapped()) if judge.order_matters else None)
         for judge in judges.values()
@@ -224,6 +218,7 @@ def _calibrate_out_of_fold(name: str, judge: TrainedJudge, table: _Table) -> tup
         if method != "none":
             fitted_on = (method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))
             p = crossfit_calibrate(*fitted_on, p, clusters=held.clusters)
+        # later calibrators were fitted on other votes, and had not seen these rows either
         for part in later:
             p = part.transform(p)
         return np.asarray(p[table.rows])

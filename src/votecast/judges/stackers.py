@@ -27,14 +27,11 @@ from votecast.metrics.scores import log_losses
 from votecast.models.boosting import load_lightgbm, paired
 from votecast.types import Bools, Floats, Ints, Probabilities
 
-COEFFICIENTS_FILE: Final = "logistic.json"
-TREES_FILE: Final = "trees.txt"
+COEFFICIENTS_FILE, TREES_FILE = "logistic.json", "trees.txt"
 PULLS: Final = (1e6, 1e4, 1e3, 1e2, 1e1, 1.0)
 """Strengths of the pull towards a pool, in rows that speak for it, from which cross-validation chooses."""
 
-ROUNDS: Final = 150
-PATIENCE: Final = 20
-MIN_ROWS: Final = 60
+ROUNDS, PATIENCE, MIN_ROWS = 150, 20, 60
 SETTINGS: Final[dict[str, Any]] = {
     "objective": "none",
     "num_class": 2,
@@ -331,17 +328,9 @@ def _held_out(groups: Ints, weights: Floats, seed: int) -> Iterator[Bools]:
 
 
 def strengths(predictions: Floats) -> tuple[Floats, Floats]:
-    """Return predictions as strength and closeness, each of shape (m, n); see `votecast.calibration.tie_models`.
-
-    Swapping the responses changes the sign of the strength and nothing else, to the last bit.
-
-    Example:
-        >>> s, t = strengths(np.array([[[0.5, 0.25, 0.25]]]))
-        >>> s.round(3).tolist(), t.round(3).tolist()
-        ([[0.693]], [[-0.347]])
-    """
-    found = logs(predictions)
-    a, b, tie = found[..., 0], found[..., 1], found[..., 2]
+    """Return predictions as strength and closeness (see `votecast.calibration.tie_models`), each of shape (m, n)."""
+    a, b, tie = np.moveaxis(logs(predictions), -1, 0)
+    # swapping the responses changes the sign of the strength and nothing else, to the last bit
     return a - b, tie - 0.5 * (a + b)
 
 

@@ -84,6 +84,7 @@ def train(
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         battles, notes = _read_and_clean(settings, votes, reader, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
+        # killed after the judge folder was in place, but before the work folder was removed
         if out is not None and is_main and resume and Path(out).exists():
             if (finished := _finished_before(out, settings, battles, folds)) is not None:
                 return finished

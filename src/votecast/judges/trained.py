@@ -166,7 +166,8 @@ class TrainedJudge:
                 raw = np.asarray(sum(member.predict(prepared) for member in members)) / len(members)  # (n, 3)
             except UnscoredRowsError as error:
                 raise error.within(start, len(battles)) from error
-            check_distributions(raw, self.name)  # calibrators hide what is no distribution
+            # a calibrator would turn anything into a distribution: a fault of a member must show before
+            check_distributions(raw, self.name)
             groups = {by: group_values(batch, by) for by in calibrator.by}
             found.append((calibrator.transform(raw, groups), members[0].truncation(prepared)))
         return np.concatenate([p for p, _ in found]), _join_truncations(cut for _, cut in found)

@@ -16,7 +16,7 @@ from votecast.errors import DataError
 from votecast.metrics.baselines import class_prior, group_folds, longer_wins, uniform
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.figures import Measure
-from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, figures_to_dict, mean_gain
+from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, mean_gain
 from votecast.metrics.reliability import BINS
 from votecast.metrics.scores import log_losses, without_ties
 from votecast.types import Ints, Probabilities, swap_columns
@@ -36,65 +36,36 @@ class Slice:
     clusters: int
     metrics: Figures
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the slice for JSON."""
-        return {"rows": self.rows, "clusters": self.clusters, "metrics": figures_to_dict(self.metrics)}
-
 
 @dataclass(frozen=True)
 class Against:
-    """Another judge on the same rows.
+    """Another judge on the same rows."""
 
-    Args:
-        judge: Its name and hash.
-        metrics: Its figures.
-        differences: Each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs.
-        notes: Limits of its figures.
-    """
-
-    judge: Mapping[str, str | None]
-    metrics: Figures
+    judge: Mapping[str, str | None]  # its name and hash
+    metrics: Figures  # its figures
+    # each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs
     differences: Figures
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the comparison for JSON."""
-        return {
-            "judge": dict(self.judge),
-            "metrics": figures_to_dict(self.metrics),
-            "differences": figures_to_dict(self.differences),
-            "notes": list(self.notes),
-        }
+    notes: tuple[str, ...] = ()  # limits of its figures
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one judge on one file.
+    """All figures of one judge on one file."""
 
-    Args:
-        metrics: Name to figure, in the order of `votecast.metrics.METRICS`.
-        slices: Kind of slice ("length", "turns", "language", "source") to its values to their figures.
-        baselines: Null baseline ("uniform", "prior", "longer") to its figures; `log_loss_gain` is how much lower
-            the log loss of the judge is on the same rows.
-        rows: How many rows were measured.
-        clusters: From how many prompts.
-        notes: What a reader must know: ties handed out, figures that are not defined, leaks that were allowed.
-        judge: Name and hash of the judge.
-        settings: Draws, seed, bins and level of the intervals.
-        versions: Versions of what computed the figures.
-        against: The judge it was compared with, if there is one.
-    """
-
-    metrics: Figures
+    metrics: Figures  # name to figure, in the order of `votecast.metrics.METRICS`
+    # kind of slice ("length", "turns", "language", "source") to its values to their figures
     slices: Mapping[str, Mapping[str, Slice]] = field(default_factory=dict)
+    # null baseline ("uniform", "prior", "longer") to its figures; `log_loss_gain` is how much lower the log loss of the
+    # judge is on the same rows
     baselines: Mapping[str, Figures] = field(default_factory=dict)
-    rows: int = 0
-    clusters: int = 0
+    rows: int = 0  # how many rows were measured
+    clusters: int = 0  # from how many prompts
+    # what a reader must know: ties handed out, figures that are not defined, leaks that were allowed
     notes: tuple[str, ...] = ()
-    judge: Mapping[str, str | None] = field(default_factory=dict)
-    settings: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    against: Against | None = None
+    judge: Mapping[str, str | None] = field(default_factory=dict)  # name and hash of the judge
+    settings: Mapping[str, float] = field(default_factory=dict)  # draws, seed, bins and level of the intervals
+    versions: Mapping[str, str] = field(default_factory=dict)  # versions of what computed the figures
+    against: Against | None = None  # the judge it was compared with, if there is one
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole evaluation as JSON-able values; nothing in it is NaN.
@@ -103,18 +74,18 @@ class Evaluation:
             >>> Evaluation({"log_loss": Figure(1.0, 0.9, 1.1)}).to_dict()["metrics"]
             {'log_loss': {'value': 1.0, 'low': 0.9, 'high': 1.1}}
         """
-        cuts = {kind: {value: part.to_dict() for value, part in cut.items()} for kind, cut in self.slices.items()}
-        return {
-            "metrics": figures_to_dict(self.metrics),
-            "slices": cuts,
-            "baselines": {name: figures_to_dict(figures) for name, figures in self.baselines.items()},
-            "rows": self.rows,
-            "clusters": self.clusters,
-            "notes": list(self.notes),
-            "judge": dict(self.judge),
-            "settings": dict(self.settings),
-            "versions": dict(self.versions),
-        } | ({} if self.against is None else {"against": self.against.to_dict()})
+        return {name: _to_json(value) for name, value in vars(self).items() if value is not None}
+
+
+def _to_json(value: object) -> object:
+    """Turn dataclasses, figures, and mappings and tuples of them into JSON-able values."""
+    if isinstance(value, Figure):
+        return value.to_dict()
+    if isinstance(value, Slice | Against):
+        return {name: _to_json(each) for name, each in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {name: _to_json(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def evaluate_probabilities(

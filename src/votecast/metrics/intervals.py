@@ -49,11 +49,6 @@ class Figure(NamedTuple):
 Figures = Mapping[str, Figure]
 
 
-def figures_to_dict(figures: Figures) -> dict[str, dict[str, float | None]]:
-    """Return figures by name for JSON."""
-    return {name: figure.to_dict() for name, figure in figures.items()}
-
-
 class ClusterDraws:
     """Bootstrap files: clusters drawn with replacement, as many as there are (Field & Welsh 2007).
 

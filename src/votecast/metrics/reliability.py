@@ -74,23 +74,14 @@ def calibration_error(
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """A reliability curve: one point for every bin that holds a row, in rising order; every array has the shape (k,).
+    """A reliability curve: a point for every bin that holds a row, in rising order; arrays of shape (k,)."""
 
-    Args:
-        confidence: Mean prediction of the rows in the bin.
-        share: How often the event occurred among them.
-        low: Lower end of the 95 % interval of the share.
-        high: Upper end.
-        weight: Sum of the weights of the rows.
-        rows: How many rows.
-    """
-
-    confidence: Floats
-    share: Floats
-    low: Floats
-    high: Floats
-    weight: Floats
-    rows: Ints
+    confidence: Floats  # mean prediction of the rows in the bin
+    share: Floats  # how often the event occurred among them
+    low: Floats  # lower end of the 95 % interval of the share
+    high: Floats  # upper end
+    weight: Floats  # sum of the weights of the rows
+    rows: Ints  # how many rows
 
     def __len__(self) -> int:
         return len(self.share)
@@ -245,13 +236,8 @@ def _shared_products(p: Floats, w: Floats, groups: Ints) -> float:
 def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws: int, seed: int) -> list[Floats]:
     """Simulate calibration errors of a perfectly calibrated judge, for several partitions at once.
 
-    Args:
-        e: The predictions.
-        weights: How much each row counts, shape (n,).
-        groups: Group of each row, numbered from 0, shape (n,).
-        parts: For each partition, the part of each row, numbered from 0, shape (partitions, n).
-        draws: How many times the votes are drawn.
-        seed: Seed of the draws.
+    `weights` and `groups` (numbered from 0) have the shape (n,); `parts` has for each partition the part of each row,
+    shape (partitions, n).
 
     Returns:
         For each partition an array of shape (draws, parts, 4).
