@@ -1,4 +1,4 @@
-"""Speed of the engine's own passes of BERT, DeBERTa and ModernBERT, beside the layers of transformers in the same batches.
+"""Speed of the engine's own passes of BERT, DeBERTa and ModernBERT, against the layers of transformers.
 
     python benchmarks/encoder_passes.py [--rows 96] [--rounds 5] [--precision fp32]
 
@@ -109,7 +109,7 @@ def main() -> int:
         ratio, difference = measure(kind, shape, sequences, options.precision, options.rounds)
         worth &= ratio >= WORTH
         print(
-            f"{name}, {options.precision}: {ratio:.2f}x transformers (worth it from {WORTH}x), outputs {difference:.1e} apart"
+            f"{name}, {options.precision}: {ratio:.2f}x transformers (needs {WORTH}x), outputs {difference:.1e} apart"
         )
     return 0 if worth else 1
 
