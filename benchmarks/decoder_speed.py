@@ -138,7 +138,7 @@ def main() -> int:
         except MissingExtraError as error:
             print(f"skipped: {error}")
             return 0
-        options = {"dtype": "float32" if precision == "fp32" else "bfloat16"}
+        options = {"dtype": torch.float32 if precision == "fp32" else torch.bfloat16}
         network = DecoderNetwork(source.load("decoder", options=options), both_orders=False).eval()
         torch.nn.init.normal_(network.score.weight, std=0.5 if asked.trial else 0.02)
         print(f"load {os.getloadavg()[0]:.1f}")

@@ -89,7 +89,7 @@ def contender(name: str, work: Path, file: str) -> Callable[[int | None], Floats
 
 def votecast(work: Path, sequences: Any, precision: Any) -> Callable[[int | None], Floats]:
     """The engine of votecast, made ready anew in every call."""
-    from votecast.inference.engine import encode_sequences
+    from votecast.inference.engine import Engine
     from votecast.inference.settings import InferenceSettings
     from votecast.models.cross_encoder import CrossNetwork
     from votecast.models.neural.backbone import Source
@@ -99,7 +99,7 @@ def votecast(work: Path, sequences: Any, precision: Any) -> Callable[[int | None
 
     def score(rows: int | None) -> Floats:
         part = sequences.take(np.arange(len(sequences))[:rows])
-        return encode_sequences(network, part, settings, pad_id=0)
+        return Engine(network, settings).encode(part, pad_id=0)
 
     return score
 

@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -83,7 +83,7 @@ _MODULES = {
 __all__ = ["__version__", *_MODULES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'votecast' has no attribute {name!r}; public names are {', '.join(__all__)}")
     return getattr(importlib.import_module(f"votecast.{_MODULES[name]}"), name)

@@ -25,8 +25,10 @@ CONFIG_NAME = "config.json"
 CARD_NAME = "README.md"
 KIND = "votecast-judge"
 FORMAT_VERSION = 1
+# none of these formats can run code when it is read
 SAFE_SUFFIXES = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".parquet", ".model", ".yaml"})
 PART_MANIFEST = "whole.json"
+_CURE = "copy or train the judge again"
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,6 @@ class Folder:
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` on success.
 
-    Args:
-        path: The final file.
-        overwrite: Whether an existing file may be replaced.
-
     Raises:
         ArtifactError: If the file exists and may not be replaced, or the disk refuses; nothing is left behind.
 
@@ -67,6 +65,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays, so that writers that go by it write the right format.
+        # beside the target: a rename is atomic only within one filesystem
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
         os.fchmod(handle, 0o666 & ~_umask())
         os.close(handle)
@@ -87,11 +86,8 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behind") -> Iterator[Path]:
     """Yield an empty folder beside `path`, and rename it to `path` on success.
 
-    An existing folder is replaced: call `check_free` first where that is not allowed.
-
-    Args:
-        path: The final folder.
-        on_failure: What the error says of the files on disk.
+    An existing folder is replaced: call `check_free` first where that is not allowed. `on_failure` is what the error
+    says of the files on disk.
 
     Raises:
         ArtifactError: If the disk refuses; the old folder, if there was one, is in place.
@@ -116,7 +112,18 @@ def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behin
         for file in filter(Path.is_file, part.rglob("*")):
             file.chmod(0o666 & ~mask)
             _sync(file)
-        _replace_folder(part, target)
+        if not target.exists():
+            part.replace(target)
+        else:
+            # a folder cannot be renamed over one that is not empty: the old one steps aside, and back on failure
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+            target.replace(old)
+            try:
+                part.replace(target)
+            except OSError:
+                old.replace(target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:  # safetensors wraps the errors of the disk
         raise ArtifactError(f"{target} could not be written: {error}; {on_failure}") from error
     finally:
@@ -136,7 +143,7 @@ def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = F
     """
     target = Path(path)
     try:
-        target.lstat()
+        target.lstat()  # a dangling link is in the way too
         exists = True
     except (FileNotFoundError, NotADirectoryError):
         exists = False
@@ -151,23 +158,20 @@ def check_free(path: str | Path, *, overwrite: bool = False, is_folder: bool = F
         raise ArtifactError(f"{target} cannot be written: {above} is not a folder; name an output in a folder")
     if above is not None and not os.access(above, os.W_OK | os.X_OK):
         raise ArtifactError(f"{target} cannot be written: no permission for {above}; name an output elsewhere")
-    if target.is_dir() and overwrite and any(target.iterdir()) and not _may_be_judge(target):
-        raise ArtifactError(f"{target} is a folder that is not a judge; name another output")
-
-
-def _may_be_judge(folder: Path) -> bool:
-    """Whether a folder is a judge, or too damaged to decide; a model of another program is not."""
-    try:
-        config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, RecursionError):
-        return True
-    return isinstance(config, dict) and config.get("kind") == KIND
+    if target.is_dir() and overwrite and any(target.iterdir()):
+        try:
+            config = json.loads((target / CONFIG_NAME).read_text("utf-8"))
+            is_judge = isinstance(config, dict) and config.get("kind") == KIND
+        except FileNotFoundError:
+            is_judge = False
+        except (OSError, ValueError, RecursionError):  # a damaged judge may be replaced
+            is_judge = True
+        if not is_judge:
+            raise ArtifactError(f"{target} is a folder that is not a judge; name another output")
 
 
 def write_folder(
-    folder: str | Path, config: Mapping[str, Any], write: Callable[[Path], None], *, overwrite: bool = False
+    folder: str | Path, config: Mapping[str, object], write: Callable[[Path], None], *, overwrite: bool = False
 ) -> Folder:
     """Write a judge folder atomically.
 
@@ -193,7 +197,7 @@ def write_folder(
             allowed = ", ".join(sorted(SAFE_SUFFIXES))
             raise ArtifactError(f"{', '.join(unsafe)}: a judge folder holds only {allowed} files")
         digests.pop(CARD_NAME, None)  # the card is prose: editing it leaves the judge the same
-        whole = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
+        whole: dict[str, Any] = dict(config) | {"kind": KIND, "format_version": FORMAT_VERSION, "files": digests}
         whole["hash"] = _folder_hash(whole)
         text = json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         (part / CONFIG_NAME).write_text(text, "utf-8", "backslashreplace")
@@ -219,12 +223,12 @@ def read_folder(folder: str | Path) -> Folder:
         )
     files = config.get("files")
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
-        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; copy or train the judge again")
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; {_CURE}")
     for name, digest in files.items():
-        if name != CARD_NAME:
+        if name != CARD_NAME:  # the card is prose, which may be edited
             _check_file(path, name, digest)
     if config.get("hash") != _folder_hash(config):
-        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; copy or train the judge again")
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; {_CURE}")
     return Folder(path, config, config["hash"])
 
 
@@ -241,17 +245,15 @@ def _read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArtifactError(f"{path} is not a judge folder: it has no {CONFIG_NAME}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); copy or train it again"
-        ) from error
+        raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} cannot be read ({error}); {_CURE}") from error
     if not isinstance(config, dict):
-        raise ArtifactError(
-            f"{path} is not a judge folder: {CONFIG_NAME} holds {type(config).__name__}, expected an object"
-        )
+        kind = type(config).__name__
+        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} holds {kind}, expected an object")
     return config
 
 
 def _check_file(path: Path, name: str, digest: str) -> None:
+    # a folder from elsewhere must not lead out of itself, nor to a file that can run code
     if ".." in Path(name).parts or Path(name).is_absolute() or Path(name).suffix not in SAFE_SUFFIXES:
         raise ArtifactError(
             f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files"
@@ -259,27 +261,25 @@ def _check_file(path: Path, name: str, digest: str) -> None:
     try:
         found = digest_of(path / name)
     except OSError as error:
-        raise ArtifactError(
-            f"{path} is damaged: {name} cannot be read ({error}); copy or train the judge again"
-        ) from error
+        raise ArtifactError(f"{path} is damaged: {name} cannot be read ({error}); {_CURE}") from error
     if found != digest:
-        raise ArtifactError(
-            f"{path} is damaged: {name} has changed since it was written; copy or train the judge again"
-        )
+        raise ArtifactError(f"{path} is damaged: {name} has changed since it was written; {_CURE}")
 
 
 def _folder_hash(config: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in config["files"].items() if name != CARD_NAME}
+    # sorted keys and ASCII: the hash depends on neither the order of keys nor the encoding
     hashed = {key: value for key, value in config.items() if key not in {"hash", "files"}} | {"files": files}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def write_part(folder: Path, write: Callable[[Path], None]) -> None:
+def write_part(folder: Path, write: Callable[[Path], None], *, on_failure: str = "finished parts are kept") -> None:
     """Write one part of a resumable run atomically, with the hashes of its files.
 
     Args:
         folder: The final folder; an existing one is replaced.
         write: Called with an empty folder; writes every file into it.
+        on_failure: What the error says of the files on disk.
 
     Raises:
         ArtifactError: If the disk refuses; other parts are not touched.
@@ -290,7 +290,7 @@ def write_part(folder: Path, write: Callable[[Path], None]) -> None:
         >>> is_whole(place)
         True
     """
-    with atomic_folder(folder, on_failure="finished parts are kept") as part:
+    with atomic_folder(folder, on_failure=on_failure) as part:
         write(part)
         (part / PART_MANIFEST).write_text(json.dumps({"files": _digests(part)}, indent=2) + "\n", "utf-8")
 
@@ -324,21 +324,6 @@ def _sync(path: Path) -> None:
     with path.open("rb") as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             os.fsync(file.fileno())
-
-
-def _replace_folder(part: Path, target: Path) -> None:
-    """Rename a finished folder over another; if that fails, the old one is restored."""
-    if not target.exists():
-        part.replace(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-    target.replace(old)
-    try:
-        part.replace(target)
-    except OSError:
-        old.replace(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -73,6 +73,7 @@ def swap_columns(p: Probabilities) -> Probabilities:
         >>> swap_columns(np.array([[0.6, 0.3, 0.1]]))
         array([[0.3, 0.6, 0.1]])
     """
+    # an index array leaves the columns scattered in memory
     return np.ascontiguousarray(p[..., [1, 0, 2]])
 
 
@@ -116,6 +117,7 @@ class Battle(BaseModel):
     @field_validator("id", mode="before")
     @classmethod
     def _id_as_text(cls, value: object) -> object:
+        # files give ids as numbers as often as text; True is no id
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("prompt", "response_a", "response_b", mode="before")

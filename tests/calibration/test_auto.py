@@ -9,7 +9,7 @@ import pytest
 from tests.metrics.votes import drawn, one_hot, predictions
 
 from votecast.calibration import CALIBRATORS, make_calibrator, read_calibrator
-from votecast.calibration.auto import CANDIDATES
+from votecast.calibration.composition import CANDIDATES
 from votecast.metrics import log_loss
 from votecast.types import swap_columns
 

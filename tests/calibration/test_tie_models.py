@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from votecast.calibration.tie_likelihood import LinearLikelihood, maximise
 from votecast.calibration.tie_models import (
     TIE_MODELS,
     BradleyTerry,
-    LinearLikelihood,
     davidson_curvatures,
     davidson_gradients,
     davidson_loss,
     davidson_probabilities,
-    maximise,
     prior_closeness,
 )
 

@@ -32,7 +32,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_decisions_are_written_and_the_promise_is_said(votecast: Any, words: list[object], tmp_path: Path) -> None:
+def test_decisions_are_written_and_the_bound_is_printed(votecast: Any, words: list[object], tmp_path: Path) -> None:
     ran = votecast(*words, "--error", 0.7, "--confidence", 0.8, "--json", tmp_path / "d.json")
     assert ran.code == 0, ran.err
     said = " ".join(ran.out.split())

@@ -108,7 +108,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
     return suffix, content
 
 
-@settings(max_examples=40, **FAR_AWAY)
+@settings(max_examples=25, **FAR_AWAY)
 @given(file=damaged())
 def test_a_file_damaged_anywhere_is_read_whole_or_refused(
     votecast: Callable, tmp_path: Path, file: tuple[str, bytes]
@@ -127,7 +127,7 @@ FIELDS = ("id", "prompt", "response_a", "response_b", "winner", "probabilities",
 GOOD: dict[str, Any] = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["No."], "winner": "a"}
 
 
-@settings(max_examples=40, **FAR_AWAY)
+@settings(max_examples=25, **FAR_AWAY)
 @given(rows=st.lists(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=2), min_size=1, max_size=6))
 def test_rows_of_any_values_are_read_or_named(votecast: Callable, tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     path = tmp_path / "votes.jsonl"
@@ -139,7 +139,7 @@ CELLS = ("id", "prompt", "response_a", "response_b", "winner_model_a", "winner_m
 CELL = st.sampled_from(["", "null", "[]", '["x"]', "x", "[1]", '["\\ud800"]', "NaN", "1", "0", "2", "1.0", "-1", "\0"])
 
 
-@settings(max_examples=40, **FAR_AWAY)
+@settings(max_examples=25, **FAR_AWAY)
 @given(rows=st.lists(st.dictionaries(st.sampled_from(CELLS), CELL | st.text(max_size=5), max_size=2), max_size=6))
 def test_cells_of_any_text_are_read_or_named(votecast: Callable, tmp_path: Path, rows: list[dict[str, str]]) -> None:
     good = dict.fromkeys(CELLS[1:4], '["x"]') | {"winner_model_a": "1", "winner_model_b": "0", "winner_tie": "0"}

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.test_killed_prediction import kill_when
 
 import votecast as vc
 
@@ -111,24 +110,3 @@ def test_a_reward_model_ranks_without_votes_and_says_so(votecast: Callable, answ
     ran = votecast("rerank", "--judge", "bundled:baseline", "--small", "--input", answers, "--out", "other.jsonl")
     assert ran.code == 2
     assert "small is for a recipe" in ran.err
-
-
-def test_two_kills_and_the_same_bytes(votecast: Callable, arena: Path, tmp_path: Path) -> None:
-    path, quiet, out = tmp_path / "answers.jsonl", tmp_path / "quiet", tmp_path / "killed"
-    rows = (
-        {"prompt": f"why {n}", "candidates": ["so " * (n % 9 + 1), "no", *(f"{n} {k}" for k in range(n % 6))]}
-        for n in range(400)
-    )
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ["rerank", "--judge", str(arena / "judge"), "--input", str(path), "--top", "2", "--out"]
-    assert votecast(*words, quiet / "best.jsonl").code == 0
-    out.mkdir()
-    kill_when([*words, str(out / "best.jsonl")], out / ".best.jsonl.work", 1)
-    ran = votecast(*words, out / "best.jsonl")
-    assert ran.code == 1
-    assert "pass --resume to continue it, or --overwrite to start over" in ran.err
-    kill_when([*words, str(out / "best.jsonl"), "--resume"], out / ".best.jsonl.work", 2)
-    ran = votecast(*words, out / "best.jsonl", "--resume")
-    assert ran.code == 0, ran.err
-    assert "rows were ranked by an earlier run" in ran.err
-    assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}

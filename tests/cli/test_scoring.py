@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.test_killed_prediction import kill_when
 from tests.judges.rewards import reward_folder
 
 from votecast.data.outputs.score_files import read_scores
 from votecast.judges.load import load_judge
+from votecast.models.reward import RewardModel
 
 LENGTH = ("--model.text.max_length", "96")
 
@@ -62,18 +63,30 @@ def test_rows_that_cannot_be_scored_are_told_and_left_out(votecast: Callable, mo
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
 
 
-def test_a_killed_scoring_goes_on_and_ends_with_the_same_bytes(votecast: Callable, model: Path, tmp_path: Path) -> None:
+def test_an_interrupted_scoring_goes_on_and_ends_with_the_same_bytes(
+    votecast: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("so " * (n % 5), "Z" if n == 7 else f"no {n % 9}") for n in range(2500)])
     words = ["score", "--model", str(model), "--input", str(pairs), *LENGTH, "--out"]
-    quiet, out = tmp_path / "quiet", tmp_path / "killed"
+    quiet, out, answers = tmp_path / "quiet", tmp_path / "stopped", RewardModel.answers
     assert votecast(*words, quiet / "s.csv").code == 0
     out.mkdir()
-    kill_when([*words, str(out / "s.csv")], out / ".s.csv.work", 1)
+    calls: list[object] = []
+
+    def stopping(self: RewardModel, prepared: Any) -> Any:
+        calls.append(prepared)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return answers(self, prepared)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RewardModel, "answers", stopping)
+        assert votecast(*words, out / "s.csv").code == 130
     ran = votecast(*words, out / "s.csv")
     assert ran.code == 1 and "pass --resume to continue it" in ran.err
     ran = votecast(*words, out / "s.csv", "--resume")
     assert ran.code == 0, ran.err
-    assert "rows were scored by an earlier run" in ran.err
+    assert "1,024 rows were scored by an earlier run" in ran.err
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}
 
 

@@ -75,7 +75,7 @@ def test_unfit_yaml_is_one_clear_error(tmp_path, text):
 
 
 def test_a_missing_yaml_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"absent\.yaml does not exist"):
+    with pytest.raises(ConfigError, match=r"absent\.yaml not found"):
         read_yaml(tmp_path / "absent.yaml")
 
 

@@ -161,18 +161,18 @@ def test_bad_values_in_json_lines(tmp_path: Path, change: dict[str, Any], messag
 def in_batches(size: int) -> Any:
     """`open_table`, handing on batches of this many rows."""
 
-    class TruncationReport:
+    class Batches:
         def __init__(self, *args: Any, **options: Any) -> None:
             self.stream = open_table(*args, **options)
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.stream, name)
 
-        def __enter__(self) -> TruncationReport:
+        def __enter__(self) -> Batches:
             return self
 
         def __exit__(self, *error: object) -> None:
-            self.stream.close()
+            self.stream.__exit__(*error)
 
         def __iter__(self) -> Iterator[RawBatch]:
             for batch in self.stream:
@@ -181,7 +181,7 @@ def in_batches(size: int) -> Any:
                     kept = {kind: [r for r in found if r in set(rows)] for kind, found in batch.repairs.items()}
                     yield RawBatch(batch.table.slice(at, size), rows, kept, batch.encoded)
 
-    return TruncationReport
+    return Batches
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

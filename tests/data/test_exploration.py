@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import Battles
 from votecast.data.exploration import (
     KINDS,
@@ -21,6 +20,7 @@ from votecast.data.exploration import (
 )
 from votecast.data.inspection import agreement, conflicts, outcome_slices
 from votecast.data.simulation import simulate
+from votecast.data.text_columns import AnswerPairs
 
 
 def rows(*given: dict[str, Any]) -> Battles:

@@ -88,7 +88,7 @@ def test_a_bad_row_can_be_set_aside(tmp_path: Path, file: Hostile) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere\.csv does not exist; check the path"):
+    with pytest.raises(DataError, match=r"nowhere\.csv not found; check the path"):
         read_votes(tmp_path / "nowhere.csv")
 
 

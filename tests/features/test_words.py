@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.features.characters import texts_of
-from votecast.features.lexicon import PHRASES, function_words, phrases_by_size
-from votecast.features.words import Sentences, Words, phrase_hashes, sentences_of, words_of
+from votecast.features.characters import read_texts
+from votecast.features.lexicon import PHRASES, count_phrases, function_words
+from votecast.features.words import Sentences, Words, find_sentences, find_words, is_among
 
 
 def read(*texts: str) -> tuple[Words, Sentences]:
     column = pa.chunked_array([pa.array([[text] for text in texts], pa.list_(pa.large_string()))])
-    laid = texts_of([column], 10_000)
-    words = words_of(laid)
-    return words, sentences_of(laid, words)
+    laid = read_texts([column], 10_000)
+    words = find_words(laid)
+    return words, find_sentences(laid, words)
 
 
 @pytest.mark.parametrize(
@@ -37,40 +37,52 @@ def test_hashes_ignore_case_and_tell_words_apart() -> None:
     assert len(np.unique(hashes)) == 4
 
 
+def test_lines_with_text_are_hashed_from_their_first_visible_character_on() -> None:
+    words = read("- one\n\n  - one\n- two", "", "- one")[0]
+    assert words.line_owner.tolist() == [0, 0, 0, 2]
+    assert words.line_hashes[0] == words.line_hashes[1] == words.line_hashes[3] != words.line_hashes[2]
+    assert ["".join(map(chr, opening)) for opening in words.openings] == ["- on", "- on", "- tw", "- on"]
+
+
 def test_runs_of_words_stay_within_a_text() -> None:
     words = read("a b c", "d", "e f")[0]
     assert words.grams(2)[1].tolist() == [0, 0, 2]
     assert words.grams(3)[1].tolist() == [0]
     assert words.grams(9)[0].size == 0
-    assert words.grams(2)[0][0] == phrase_hashes(("a b",))[2][0]
+    assert words.grams(2)[0][0] == read("a b")[0].grams(2)[0][0]
 
 
-def test_every_phrase_is_found_by_its_number_of_words() -> None:
-    found = {name: sum(hashes[name].size for hashes in (t.hashes for t in phrases_by_size().values()) if name in hashes)
-             for name in PHRASES}  # fmt: skip
-    assert found == {name: len(set(phrases)) for name, phrases in PHRASES.items()}
+def test_every_phrase_counts_for_its_list() -> None:
+    phrases = [(number, phrase) for number, own in enumerate(PHRASES.values()) for phrase in own]
+    counts = count_phrases(read(*(phrase for _, phrase in phrases))[0], len(phrases))
+    assert all(counts[number, place] >= 1 for place, (number, _) in enumerate(phrases))
+    refusals = count_phrases(read("I cannot. I can’t!", "Icannot", "")[0], 3)[list(PHRASES).index("refusal")]
+    assert refusals.tolist() == [2, 0, 0]
+
+
+def test_function_words_are_those_of_languages_and_of_lists_without_a_topic() -> None:
     assert (np.diff(function_words().astype(np.float64)) > 0).all()
+    words = read("the und because whale kill")[0]
+    assert is_among(words.hashes, function_words()).tolist() == [True, True, True, False, False]
 
 
 def test_sentences_end_at_marks_and_line_breaks() -> None:
     words, sentences = read("One two. Three!\nFour", "五六。七", "")
-    assert sentences.counts(3).tolist() == [3, 2, 0]
+    assert sentences.counts.tolist() == [3, 2, 0]
     assert sentences.of_word.size == words.hashes.size
 
 
-def test_a_sentence_that_repeats_the_one_before_is_marked() -> None:
-    _, sentences = read("Say it. Say it! It say. Say it.", "Say it.")
-    assert sentences.repeated().tolist() == [False, True, False, False, False]
+def test_a_sentence_has_one_hash_wherever_it_stands() -> None:
+    hashes = read("Say it. Say it! It say. Say it.", "Say it.")[1].hashes
+    assert hashes[0] == hashes[1] == hashes[3] == hashes[4] != hashes[2]
 
 
-def test_sentences_that_hold_a_marked_word() -> None:
-    words, sentences = read("The cat sat. The dog ran.")
-    cat = words.hashes == read("cat")[0].hashes[0]
-    assert sentences.holding(cat).tolist() == [True, False]
-    assert sentences.share(sentences.holding(cat), 1).tolist() == [0.5]
+def test_shares_of_sentences() -> None:
+    _, sentences = read("The cat sat. The dog ran.", "")
+    assert sentences.share(np.array([True, False])).tolist() == [0.5, 0.0]
 
 
 def test_texts_without_words_have_no_sentences() -> None:
     _, sentences = read("", "?!")
-    assert sentences.counts(2).tolist() == [0, 0]
-    assert sentences.repeated().size == 0
+    assert sentences.counts.tolist() == [0, 0]
+    assert sentences.hashes.size == 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import peft
 import torch
+from tests.tolerances import rounding
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
@@ -23,6 +24,8 @@ SHAPE = {
     "pad_token_id": 0,
     "max_position_embeddings": 128,
 }
+ROUNDING = rounding(width=48, layers=4)
+"""Relative error of a decoder of this shape in fp32."""
 WINDOWED = {"sliding_window": 5}
 OWN: dict[str, dict[str, Any]] = {
     "mistral": WINDOWED,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.tolerances import rounding
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
@@ -22,6 +23,8 @@ SHAPE = {
     "num_labels": 3,
     "initializer_range": 0.3,
 }
+ROUNDING = rounding(width=48, layers=3)
+"""Relative error of a network of this shape in fp32."""
 DEBERTA = {
     "relative_attention": True,
     "position_biased_input": False,

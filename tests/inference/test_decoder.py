@@ -1,13 +1,14 @@
-"""Decoders forecast the same through packed weights, adapters beside them, and with shared prefixes computed once."""
+"""Decoders predict the same through packed weights, adapters beside them, and with shared prefixes computed once."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from tests.inference.decoders import Scorer, adapted, backbone_of, padded, pairs, rows
+from tests.inference.decoders import ROUNDING, Scorer, adapted, backbone_of, padded, pairs, rows
+from tests.tolerances import assert_rounds_to
 
-from votecast.inference.decoder_pass import TYPES, DecoderStack
+from votecast.inference.causal_layer import TYPES
+from votecast.inference.decoder_pass import DecoderStack
 from votecast.inference.engine import Engine
 from votecast.inference.fast import fast_network
 from votecast.inference.settings import InferenceSettings
@@ -23,7 +24,7 @@ def test_the_stack_gives_the_same_outputs(kind: str, last_layer_only: bool) -> N
     network, (ids, mask) = Scorer(backbone_of(kind)), rows()
     fast = fast_network(network, last_layer_only=last_layer_only)
     assert fast is not network
-    torch.testing.assert_close(fast.encode(ids, mask), network.encode(ids, mask), atol=1e-5, rtol=1e-5)
+    assert_rounds_to(fast.encode(ids, mask), network.encode(ids, mask), ROUNDING)
 
 
 @torch.no_grad()
@@ -35,7 +36,7 @@ def test_adapters_stay_beside_the_weights(kind: str) -> None:
     )
     fast = fast_network(network)
     assert fast is not network
-    torch.testing.assert_close(fast.encode(ids, mask), network.encode(ids, mask), atol=1e-5, rtol=1e-5)
+    assert_rounds_to(fast.encode(ids, mask), network.encode(ids, mask), ROUNDING)
 
 
 @torch.no_grad()
@@ -43,7 +44,7 @@ def test_adapters_that_are_switched_off_do_nothing() -> None:
     model, (ids, mask) = adapted(backbone_of("llama")).eval(), rows()
     with model.disable_adapter():
         network = Scorer(model)
-        torch.testing.assert_close(fast_network(network).encode(ids, mask), network.encode(ids, mask))
+        assert_rounds_to(fast_network(network).encode(ids, mask), network.encode(ids, mask), ROUNDING)
 
 
 @torch.no_grad()
@@ -52,17 +53,17 @@ def test_shared_prefixes_change_nothing(kind: str) -> None:
     sequences = pairs()
     ids, mask = padded(sequences)
     stack = DecoderStack(backbone_of(kind), dtype=torch.float32)
-    _, packed = stack._packed(ids, mask.bool(), sequences.lengths)
+    _, packed = stack.pack(ids, mask.bool(), sequences.lengths)
     assert packed.source is not None
     assert sum(packed.queries) < 0.8 * len(sequences.ids)
     alone = DecoderStack(backbone_of(kind), dtype=torch.float32, sharing=False)
-    torch.testing.assert_close(stack.last_states(ids, mask), alone.last_states(ids, mask), atol=1e-5, rtol=1e-5)
+    assert_rounds_to(stack.last_states(ids, mask), alone.last_states(ids, mask), ROUNDING)
 
 
 def test_sequences_that_share_little_are_not_divided() -> None:
     ids, mask = rows()
     stack = DecoderStack(backbone_of("llama"), dtype=torch.float32)
-    _, packed = stack._packed(ids, mask.bool(), mask.sum(1).numpy())
+    _, packed = stack.pack(ids, mask.bool(), mask.sum(1).numpy())
     assert packed.source is None
 
 
@@ -71,13 +72,13 @@ def test_the_engine_gives_rows_in_the_order_of_the_input(max_tokens: int) -> Non
     network, sequences = Scorer(adapted(backbone_of("llama")).eval()), pairs()
     sequences = Sequences.concat([sequences, sequences.take([3, 3, 0])])
     with torch.no_grad():
-        wanted = network.encode(*padded(sequences)).numpy()
+        wanted = network.encode(*padded(sequences))
     settings = InferenceSettings(precision="fp32", threads=1, max_tokens=max_tokens)
     for shares in (True, False):
         asked = settings.model_copy(update={"shared_prefixes": shares})
         engine = Engine(network, asked)
         found = engine.encode(sequences, pad_id=0)
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert_rounds_to(torch.from_numpy(found), wanted, ROUNDING)
         assert found.tobytes() == engine.encode(sequences, pad_id=0).tobytes()
 
 

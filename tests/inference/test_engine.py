@@ -1,4 +1,4 @@
-"""Sequences go through a network in any make-up and come back in their own order."""
+"""Sequences go through a network in any batches, and their vectors come back in the order of the input."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.inference.networks import network_of, sequences
+from tests.inference.networks import ROUNDING, network_of, sequences
+from tests.tolerances import assert_rounds_to
 
 from votecast.errors import ConfigError, JudgeError
-from votecast.inference.engine import Engine, Replica, encode_sequences
+from votecast.inference.engine import Engine, Replica
 from votecast.inference.settings import InferenceSettings
 from votecast.text.sequences import Padded, Sequences
 
 KINDS = ["bert", "deberta-v3", "modernbert", "distilbert"]
+
+
+def encode(network: Any, rows: Sequences, settings: InferenceSettings | None = None, **options: Any) -> Any:
+    return Engine(network, settings or InferenceSettings()).encode(rows, pad_id=0, **options)
+
+
+def assert_same(found: np.ndarray, wanted: np.ndarray) -> None:
+    assert_rounds_to(torch.from_numpy(found), torch.from_numpy(wanted), ROUNDING)
 
 
 @torch.no_grad()
@@ -29,22 +38,22 @@ def test_outputs_come_in_input_order_and_rows_do_not_see_each_other(kind: str) -
     network, rows = network_of(kind), sequences()
     wanted = one_by_one(network, rows)
     for tokens in (1, 64, 4096):
-        found = encode_sequences(network, rows, InferenceSettings(max_tokens=tokens), pad_id=0)
+        found = encode(network, rows, InferenceSettings(max_tokens=tokens))
         assert found.dtype == np.float32
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert_same(found, wanted)
 
 
 def test_a_row_moves_by_less_than_1e_6_with_the_rows_beside_it() -> None:
     network, rows = network_of("bert"), sequences()
-    p = torch.from_numpy(encode_sequences(network, rows, pad_id=0)).softmax(1).numpy()
+    p = torch.from_numpy(encode(network, rows)).softmax(1).numpy()  # 1e-6 is what `InferenceSettings` promises
     for i in range(len(rows)):
-        alone = torch.from_numpy(encode_sequences(network, rows.take([i]), pad_id=0)).softmax(1).numpy()
+        alone = torch.from_numpy(encode(network, rows.take([i]))).softmax(1).numpy()
         np.testing.assert_allclose(alone[0], p[i], atol=1e-6)
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     network, rows = network_of("deberta-v3"), sequences()
-    first, second = (encode_sequences(network, rows, pad_id=0) for _ in range(2))
+    first, second = (encode(network, rows) for _ in range(2))
     assert first.tobytes() == second.tobytes()
     engine = Engine(network)
     assert engine.encode(rows, pad_id=0).tobytes() == first.tobytes()
@@ -53,12 +62,12 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 def test_changed_weights_are_seen_by_the_next_call() -> None:
     network, rows = network_of("bert"), sequences()
-    before = encode_sequences(network, rows, pad_id=0)
+    before = encode(network, rows)
     with torch.no_grad():
         for parameter in network.backbone.bert.encoder.parameters():
             parameter.data.mul_(1.5)
-    np.testing.assert_allclose(encode_sequences(network, rows, pad_id=0), one_by_one(network, rows), atol=1e-5)
-    assert not np.allclose(encode_sequences(network, rows, pad_id=0), before, atol=1e-3)
+    assert_same(encode(network, rows), one_by_one(network, rows))
+    assert not np.allclose(encode(network, rows), before, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
@@ -66,29 +75,29 @@ def test_dropout_is_off_during_the_call_and_on_again_after_it(kind: str) -> None
     network, rows = network_of(kind), sequences()
     wanted = one_by_one(network, rows)
     network.train()
-    np.testing.assert_allclose(encode_sequences(network, rows, pad_id=0), wanted, atol=1e-5)
+    assert_same(encode(network, rows), wanted)
     assert all(module.training for module in network.modules())
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_no_sequences_give_no_vectors() -> None:
-    assert encode_sequences(network_of("bert"), Sequences.from_lists([]), pad_id=0).shape == (0, 0)
+    assert encode(network_of("bert"), Sequences.from_lists([])).shape == (0, 0)
 
 
 def test_progress_counts_tokens() -> None:
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     rows = sequences()
     settings = InferenceSettings(max_tokens=80)
-    encode_sequences(network_of("bert"), rows, settings, pad_id=0, progress=lambda *step: told.append(step))
-    assert len(told) > 2
-    assert told == sorted(told)
-    assert told[-1] == ("tokens", int(rows.lengths.sum()), int(rows.lengths.sum()))
+    encode(network_of("bert"), rows, settings, progress=lambda *step: calls.append(step))
+    assert len(calls) > 2
+    assert calls == sorted(calls)
+    assert calls[-1] == ("tokens", int(rows.lengths.sum()), int(rows.lengths.sum()))
 
 
 def test_devices_share_the_work() -> None:
     network, rows = network_of("bert"), sequences(tuple(range(1, 60)))
-    alone = encode_sequences(network, rows, InferenceSettings(max_tokens=64), pad_id=0)
-    both = encode_sequences(network, rows, InferenceSettings(max_tokens=64, devices=("cpu", "cpu")), pad_id=0)
+    alone = encode(network, rows, InferenceSettings(max_tokens=64))
+    both = encode(network, rows, InferenceSettings(max_tokens=64, devices=("cpu", "cpu")))
     assert both.tobytes() == alone.tobytes()
 
 
@@ -97,7 +106,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     devices: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     network, rows = network_of("bert"), sequences()
-    wanted = encode_sequences(network, rows, pad_id=0)
+    wanted = encode(network, rows)
     real, tried = Replica.encode, []
 
     def small(self: Replica, padded: Padded) -> np.ndarray:
@@ -108,8 +117,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 
     monkeypatch.setattr(Replica, "encode", small)
     with caplog.at_level(logging.WARNING):
-        found = encode_sequences(network, rows, InferenceSettings(max_tokens=400, devices=devices), pad_id=0)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+        found = encode(network, rows, InferenceSettings(max_tokens=400, devices=devices))
+    assert_same(found, wanted)
     assert "out of memory with 8 sequences at once; going on with 160 tokens" in caplog.text
     assert sum(size > 90 for size in tried) <= 2 * len(devices)
 
@@ -120,12 +129,12 @@ def test_a_sequence_that_never_fits_is_one_clear_error(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Replica, "encode", full)
     with pytest.raises(JudgeError, match="one sequence of 40 tokens does not fit .* lower text.max_length"):
-        encode_sequences(network_of("bert"), sequences(), pad_id=0)
+        encode(network_of("bert"), sequences())
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match="inference.devices names 'cuda:7'; this machine has cpu"):
-        encode_sequences(network_of("bert"), sequences(), InferenceSettings(devices=("cuda:7",)), pad_id=0)
+        encode(network_of("bert"), sequences(), InferenceSettings(devices=("cuda:7",)))
 
 
 @pytest.mark.parametrize(
@@ -134,14 +143,14 @@ def test_a_device_that_is_not_there_is_named() -> None:
 )
 def test_rounded_outputs_are_close(kind: str, precision: Any) -> None:
     network, rows = network_of(kind), sequences()
-    exact = encode_sequences(network, rows, pad_id=0)
-    found = encode_sequences(network, rows, InferenceSettings(precision=precision), pad_id=0)
+    exact = encode(network, rows)
+    found = encode(network, rows, InferenceSettings(precision=precision))
     assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
 
 
 def test_int8_is_refused_where_there_is_no_such_form() -> None:
     with pytest.raises(ConfigError, match="int8, and this architecture has no such form"):
-        encode_sequences(network_of("distilbert"), sequences(), InferenceSettings(precision="int8"), pad_id=0)
+        encode(network_of("distilbert"), sequences(), InferenceSettings(precision="int8"))
 
 
 def test_threads_are_set_for_the_call_alone() -> None:
@@ -154,6 +163,6 @@ def test_threads_are_set_for_the_call_alone() -> None:
         return plain(x)
 
     network.backbone.classifier.forward = watched
-    encode_sequences(network, sequences(), InferenceSettings(threads=2), pad_id=0)
+    encode(network, sequences(), InferenceSettings(threads=2))
     assert set(seen) == {2}
     assert torch.get_num_threads() == before

@@ -23,7 +23,7 @@ def test_onnx_runtime_gives_torchs_answers(kind: str, tmp_path: Path) -> None:
     path = export_onnx(network, tmp_path, pad_id=0, types=False)
     found = onnxruntime.InferenceSession(str(path)).run(None, {"ids": ids.numpy(), "mask": mask.numpy()})[0]
     with torch.no_grad():
-        np.testing.assert_allclose(found, network.encode(ids, mask).numpy(), atol=1e-4)
+        np.testing.assert_allclose(found, network.encode(ids, mask).numpy(), atol=export.TOLERANCE)
 
 
 def test_segment_ids_are_an_input_where_the_network_reads_them(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.inference.networks import KINDS, UNKNOWN, batch, network_of
+from tests.inference.networks import KINDS, ROUNDING, UNKNOWN, batch, network_of
+from tests.tolerances import assert_rounds_to
 
-from votecast.inference import layers as dense
+from votecast.inference import layers
 from votecast.inference.fast import fast_network, reads_first_token
 
 
@@ -20,7 +21,7 @@ def test_a_classifier_gives_the_same_logits(kind: str, last_layer_only: bool, wi
     assert fast is not network
     wanted = network.encode(ids, mask)
     assert wanted.std() > 0.01
-    torch.testing.assert_close(fast.encode(ids, mask), wanted, atol=1e-5, rtol=0)
+    assert_rounds_to(fast.encode(ids, mask), wanted, ROUNDING)
 
 
 @torch.no_grad()
@@ -30,15 +31,15 @@ def test_a_bare_encoder_gives_the_same_states(kind: str, pooling: str) -> None:
     network, (ids, mask) = network_of(kind, pooling), batch()
     fast = fast_network(network)
     assert fast is not network
-    torch.testing.assert_close(fast.encode(ids, mask), network.encode(ids, mask), atol=1e-5, rtol=0)
+    assert_rounds_to(fast.encode(ids, mask), network.encode(ids, mask), ROUNDING)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["bert", "deberta-v3", "modernbert"])
 def test_without_packed_weights_the_answers_are_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, (ids, mask) = network_of(kind), batch()
-    monkeypatch.setattr(dense, "_works", [False])
-    torch.testing.assert_close(fast_network(network).encode(ids, mask), network.encode(ids, mask), atol=1e-5, rtol=0)
+    monkeypatch.setattr(layers, "packing_works", lambda: False)
+    assert_rounds_to(fast_network(network).encode(ids, mask), network.encode(ids, mask), ROUNDING)
 
 
 @torch.no_grad()

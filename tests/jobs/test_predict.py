@@ -15,7 +15,7 @@ from votecast import predict_file
 from votecast.data.outputs import PredictionWriter
 from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
-from votecast.jobs import predict as predicting
+from votecast.jobs import file_run
 from votecast.text.truncation import TruncationReport
 
 ROWS, SHARDS = 2500, [1024, 1024, 452]
@@ -268,8 +268,8 @@ def steps(kills: bool, predict: Callable[[], Any], restore: Callable[[], None]) 
 def test_whatever_fails_at_whichever_step_the_same_call_with_resume_gives_the_same_bytes(
     votes: Path, out: Path, monkeypatch: pytest.MonkeyPatch, kills: bool, name: str
 ) -> None:
-    monkeypatch.setattr(predicting, "SHARD_ROWS", 16)
-    write_votes(votes, rows=40)
+    monkeypatch.setattr(file_run, "SHARD_ROWS", 16)
+    write_votes(votes, rows=56)
     out, folder = out.with_name(name), out.parent
     predict_file(Lengths(), votes, out)
     undisturbed = bytes_of(folder)

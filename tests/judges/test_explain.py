@@ -14,7 +14,7 @@ from votecast.features import extract
 from votecast.judges.explain import GROUPS, MEASURES, Reason, explain, group_of, looks
 from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
-from votecast.models.baseline import BaselineModel, PreparedFeatures
+from votecast.models.baseline import BaselineModel
 
 PROMPT = "Give me three tips for sleeping better."
 LISTED = "# Sleep\n1. **Dark** room\n2. No screens\n3. Same hour every day"
@@ -77,7 +77,7 @@ def test_effects_go_through_folds_and_calibration_by_groups() -> None:
 
 
 def test_contributions_are_what_the_prediction_is_made_of(bundled: TrainedJudge) -> None:
-    model, prepared = bundled.fitted.members[0], PreparedFeatures(extract(Battles.from_rows(ROWS)))
+    model, prepared = bundled.fitted.members[0], extract(Battles.from_rows(ROWS))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
     made = davidson_probabilities(parts.strength.sum(axis=1), parts.base + parts.closeness.sum(axis=1))

@@ -68,7 +68,7 @@ def test_a_file_of_ones_own(tmp_path):
     (tmp_path / "no_family.yaml").write_text("name: mine\n")
     with pytest.raises(ConfigError, match=r"no_family\.yaml.*'family' is missing"):
         load_recipe(str(tmp_path / "no_family.yaml"))
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="not found"):
         load_recipe("absent.yaml")
 
 

@@ -12,6 +12,7 @@ from votecast.errors import ArtifactError, DataError, JudgeError, LeakError
 from votecast.judges.load import bundled_names, load_judge
 from votecast.judges.out_of_fold import calibration_folds, check_distributions
 from votecast.judges.trained import TrainedJudge
+from votecast.splits import PromptHashes
 
 SMALL = {"folds.n": 2}
 
@@ -64,8 +65,7 @@ def test_held_out_votes_take_the_place_of_folds(arena):
     train, valid = arena.take([i for i in range(600) if i % 3]), arena.take(range(0, 600, 3))
     with pytest.raises(LeakError):
         TrainedJudge("baseline").fit(train, valid=Battles.concat([valid, train[:1]]))
-    hashes = TrainedJudge("baseline", SMALL).fit(train).prompt_hashes
-    apart = valid.take(np.setdiff1d(np.arange(len(valid)), hashes.overlap(valid)))
+    apart = valid.take(np.setdiff1d(np.arange(len(valid)), PromptHashes.of(train).overlap(valid)))
     judge = TrainedJudge("baseline").fit(train, valid=apart)
     assert judge.fitted.out_of_fold.ids == apart.ids
     assert len(np.unique(calibration_folds(judge.fitted.out_of_fold, 0))) > 1

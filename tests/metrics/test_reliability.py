@@ -89,14 +89,14 @@ def test_dependent_votes_raise_the_error_of_the_perfect_judge_as_much_as_of_a_ca
 
 def test_the_coupling_finds_the_correlation_that_was_put_in():
     t, p, groups = clustered(3000, 4, 0.6, 0)
-    assert coupling(events(t, p), np.ones(len(p)), groups).correlation[0] == pytest.approx(0.36, abs=0.03)
+    assert coupling(events(t, p), np.ones(len(p)), groups)[0][0] == pytest.approx(0.36, abs=0.03)
 
 
 def test_miscalibration_is_not_taken_for_dependence():
     p = predictions(6000)
     bold = p**3 / (p**3).sum(axis=1, keepdims=True)
     t, groups = one_hot(drawn(p)), np.arange(6000) // 2
-    assert coupling(events(t, bold), np.ones(6000), groups).correlation.max() < 0.1
+    assert coupling(events(t, bold), np.ones(6000), groups)[0].max() < 0.1
     assert calibration_error(t, bold) > 5 * perfect_calibration_error(t, bold, groups=groups)
 
 
@@ -105,7 +105,7 @@ def test_soft_votes_scatter_less_than_single_ones():
     soft = np.mean([one_hot(drawn(p, seed)) for seed in range(10)], axis=0)
     own = calibration_error(soft, p, event="tie")
     assert perfect_calibration_error(soft, p, event="tie") == pytest.approx(own, rel=0.5)
-    assert coupling(events(soft, p), np.ones(3000), np.arange(3000)).spread[3] == pytest.approx(0.1**0.5, rel=0.1)
+    assert coupling(events(soft, p), np.ones(3000), np.arange(3000))[1][3] == pytest.approx(0.1**0.5, rel=0.1)
 
 
 def test_an_event_that_does_not_exist_is_rejected():

@@ -14,8 +14,8 @@ from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.judges.trained import TrainedJudge
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
-from votecast.models.keras_siamese.keras_training import TrainingStates
 from votecast.testing import check_judge
+from votecast.training.checkpoints import Checkpoints
 from votecast.types import Run
 
 TEXT = {"template": "labels", "cut": "balanced", "max_length": 48}
@@ -39,7 +39,7 @@ def check(backend: str, battles: Battles) -> None:
 def fit(backend: str, battles: Battles, folder: Path) -> None:
     settings = KerasSiameseSettings(backend=backend, name="tiny:bert", widths=1, text=TEXT, training=TRAINING)
     if "KILL_AFTER" in os.environ:
-        TrainingStates.save = killing(TrainingStates.save, int(os.environ["KILL_AFTER"]))  # type: ignore[method-assign]
+        Checkpoints.save = killing(Checkpoints.save, int(os.environ["KILL_AFTER"]))  # type: ignore[method-assign]
     model = KerasSiameseModel(settings, seed=1)
     (folder / "work").mkdir(parents=True, exist_ok=True)
     run = Run(folder / "work")
@@ -49,7 +49,7 @@ def fit(backend: str, battles: Battles, folder: Path) -> None:
 
 
 def killing(save, last):
-    def saved(self: TrainingStates, epoch: int, *args: object) -> None:
+    def saved(self: Checkpoints, epoch: int, *args: object) -> None:
         save(self, epoch, *args)
         if epoch == last:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -35,7 +35,8 @@ def test_trees_learn_and_do_not_depend_on_threads(views: Views, arena: Battles) 
     s, t = trees.strength(views)
     votes, ones = arena.targets(), arena.weights()
     assert loss(link(s, t + trees.base), votes, ones) < loss(link(0 * s, 0 * t + trees.base), votes, ones) - 0.02
-    assert fit(views, arena, threads=3).text().split("\nparameters:")[0] == trees.text().split("\nparameters:")[0]
+    texts = [made.booster.model_to_string() for made in (trees, fit(views, arena, threads=3)) if made.booster]
+    assert texts[0].split("\nparameters:")[0] == texts[1].split("\nparameters:")[0]
 
 
 def test_boosting_stops_when_held_out_battles_gain_no_more(views: Views, arena: Battles) -> None:
@@ -66,7 +67,7 @@ def test_rows_that_tell_nothing_grow_no_tree_and_no_error(b: str) -> None:
 def test_too_few_rows_grow_no_tree(views: Views, arena: Battles, tmp_path: Path) -> None:
     few = views.take(np.arange(2))
     trees = Trees.fit(few, arena[:2].targets(), np.ones(2), SMALL, rounds=5, seed=0, threads=1)
-    (tmp_path / "trees.txt").write_text(trees.text())
+    (tmp_path / "trees.txt").write_text("")
     again = Trees.read(tmp_path / "trees.txt", trees.base, 1)
     assert trees.booster is None
     assert again.strength(few)[0].tolist() == [0.0, 0.0]

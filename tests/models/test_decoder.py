@@ -74,7 +74,7 @@ def test_without_a_step_the_forecast_is_that_of_the_start(arena):
     judge = fit(arena, **more, **{"calibration.method": "none"})
     member = judge.fitted.members[0]
     start = member.offset_judge.predict(member.offset_judge.prepare(arena[:30]))
-    assert np.abs(judge.predict_proba(arena[:30]) - start).max() < 1e-5
+    assert np.abs(judge.predict_proba(arena[:30]) - start).max() < rounding(width=64, layers=2)
 
 
 def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
@@ -126,4 +126,6 @@ def test_a_tokenizer_without_an_end_is_refused(arena, tmp_path):
 def test_computing_activations_twice_changes_nothing(adapter, arena):
     more = {"model.adapter": adapter, "model.training.max_steps": 3, "calibration.method": "none"}
     plain, twice = (fit(arena, **more, **{"model.training.gradient_checkpointing": on}) for on in (False, True))
-    assert np.abs(plain.predict_proba(arena[:20]) - twice.predict_proba(arena[:20])).max() < 1e-6
+    assert (
+        np.abs(plain.predict_proba(arena[:20]) - twice.predict_proba(arena[:20])).max() < 8 * np.finfo(np.float32).eps
+    )

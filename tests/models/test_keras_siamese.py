@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tests.tolerances import rounding
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
@@ -14,6 +15,8 @@ from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSetting
 from votecast.models.keras_siamese.keras_network import KerasPadding
 from votecast.types import Run
 
+ROUNDING = rounding(width=64, layers=2)
+"""Of the tiny backbone: sums of up to 64 products in two layers, in fp32."""
 pytestmark = pytest.mark.skipif(not (find_spec("keras_hub") and find_spec("jax")), reason="needs the extra keras")
 
 ODD = [
@@ -84,7 +87,7 @@ def test_a_row_does_not_see_the_others(model, battles):
     few = Battles.concat([battles[:4], Battles.from_rows(ODD)])
     p = forecast(model, few)
     alone = np.concatenate([forecast(model, few[i : i + 1]) for i in range(len(few))])
-    assert np.abs(alone - p).max() < 1e-6
+    assert np.abs(alone - p).max() < ROUNDING
     assert forecast(model, few[:0]).shape == (0, 3)
 
 
@@ -161,7 +164,7 @@ def test_the_average_over_positions_depends_on_the_padding_and_the_other_does_no
     for model, same in ((masked, True), (positions, False)):
         other = KerasSiameseModel(long.model_copy(update={"pooling": model.settings.pooling}), seed=1)
         other._backbone, other._weights = model._backbone, model._weights
-        assert np.allclose(forecast(other, short), forecast(model, short), rtol=0, atol=1e-6) is same
+        assert np.allclose(forecast(other, short), forecast(model, short), rtol=0, atol=ROUNDING) is same
 
 
 def test_members_average_their_weights(model, battles):
@@ -180,15 +183,15 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_rows(battles):
 def test_labels_and_weights_that_are_no_numbers_name_their_rows(battles):
     weights, targets = battles.weights().copy(), battles.targets().copy()
     weights[7], targets[[3, 5]] = np.inf, np.nan
-    with pytest.raises(JudgeError, match=r"weight.*positions 7, from 0"):
+    with pytest.raises(JudgeError, match=r"row 7 cannot be trained on: the first weight is inf"):
         fitted(battles, weights=weights)
-    with pytest.raises(JudgeError, match=r"2 rows have a label.*positions 3, 5"):
+    with pytest.raises(JudgeError, match=r"rows 3, 5 cannot be trained on: the first label is \[nan, nan, nan\]"):
         fitted(battles, targets=targets)
 
 
 @pytest.mark.parametrize(("n", "weight"), [(0, 1.0), (3, 0.0)])
 def test_nothing_to_learn_from_is_refused(battles, n, weight):
-    with pytest.raises(JudgeError, match="at least one battle with a weight above 0"):
+    with pytest.raises(JudgeError, match="at least one row"):
         fitted(battles[:n], weights=np.full(n, weight))
 
 
@@ -198,15 +201,6 @@ def test_before_the_first_fit_there_is_nothing(battles, tmp_path):
         forecast(model, battles[:1])
     with pytest.raises(JudgeError, match="cannot save"):
         model.save(tmp_path)
-
-
-def test_rows_of_one_prompt_are_never_on_both_sides(battles):
-    model = KerasSiameseModel(settings(), seed=1)
-    groups = np.arange(len(battles)) // 4
-    train, held = model._split(groups, np.ones(len(battles)))
-    assert len(held) == pytest.approx(len(battles) / 5, abs=4)
-    assert not set(groups[train]) & set(groups[held])
-    assert model._split(np.zeros(5, np.int64), np.ones(5))[1].size == 0
 
 
 def test_a_second_backend_in_one_process_is_one_clear_error(battles):

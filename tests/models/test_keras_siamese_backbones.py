@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.tolerances import rounding
 
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
@@ -106,7 +107,7 @@ def test_a_preset_keeps_its_weights(hub, deberta):
     described, made = load_backbone(keras, str(deberta), "float32", 0)
     kept = hub.models.Backbone.from_preset(str(deberta))
     assert described.kind == "DebertaV3Backbone"
-    assert Backbone.parse(described.to_dict()) == described
+    assert Backbone.model_validate_json(described.model_dump_json(by_alias=True)) == described
     for one, two in zip(made.weights, kept.weights, strict=True):
         assert np.array_equal(np.asarray(one), np.asarray(two))
 
@@ -188,7 +189,9 @@ def test_minilm_in_keras_is_minilm_in_transformers(hub):
     names = {"token_ids": "input_ids", "padding_mask": "attention_mask", "segment_ids": "token_type_ids"}
     found = backbone({ours: read[theirs].numpy() for ours, theirs in names.items()})["sequence_output"]
     seen = read["attention_mask"].numpy()[..., None]
-    assert np.abs((np.asarray(found) - expected) * seen).max() < 1e-4
+    # six layers, of which the widest sums 1536 products
+    largest = np.abs(expected * seen).max()
+    assert np.abs((np.asarray(found) - expected) * seen).max() < rounding(width=1536, layers=6) * largest
     rebuilt = described.build("float32")
     for variable, value in zip(rebuilt.weights, backbone.weights, strict=True):
         variable.assign(value)

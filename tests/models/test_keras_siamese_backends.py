@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from votecast.errors import ArtifactError, ConfigError
-from votecast.models.keras_siamese import keras_training
-from votecast.models.keras_siamese.keras_training import TrainingStates
+from votecast.errors import ConfigError
+from votecast.training.checkpoints import Checkpoints
 
 BACKENDS = [
     pytest.param(name, marks=pytest.mark.skipif(not (find_spec("keras_hub") and find_spec(name)), reason=f"no {name}"))
@@ -42,7 +41,7 @@ def test_a_killed_training_ends_in_the_same_bytes(backend, tmp_path):
     assert child("fit", backend, whole).returncode == 0
     assert child("fit", backend, killed, KILL_AFTER="1").returncode == -9
     assert not (killed / "judge").exists()
-    assert (killed / "work" / "epoch-00001").is_dir()
+    assert (killed / "work" / "checkpoints" / "step-000000001").is_dir()
     ran = child("fit", backend, killed)
     assert ran.returncode == 0, ran.stderr
     assert digests(killed / "judge") == digests(whole / "judge")
@@ -56,50 +55,22 @@ def test_every_promise_is_kept_exactly(backend, tmp_path):
     assert ran.returncode == 0, ran.stderr
 
 
-def state(value):
-    return {"state/00000": np.full(3, value)}, {"epochs": value}
+def test_a_torn_state_is_passed_over_and_one_of_other_settings_is_refused(tmp_path):
+    def states(**recipe):
+        return Checkpoints(tmp_path, keep=1, recipe=recipe, framework="numpy")
 
-
-def test_a_torn_state_is_passed_over_and_an_older_whole_one_taken(tmp_path):
-    states = TrainingStates(tmp_path, {"seed": 1})
-    states.save(1, *state(1))
-    first = tmp_path / "epoch-00001"
+    states(seed=1).save(1, {"state": {"00000": np.full(3, 1)}}, {"epochs": 1})
+    first = tmp_path / "checkpoints" / "step-000000001"
     shutil.copytree(first, tmp_path / "kept")
-    states.save(2, *state(2))
+    states(seed=1).save(2, {"state": {"00000": np.full(3, 2)}}, {"epochs": 2})
     assert not first.exists()
-    second = tmp_path / "epoch-00002" / "arrays.safetensors"
+    second = first.with_name("step-000000002") / "state.safetensors"
     (tmp_path / "kept").rename(first)
     for damaged in (second.read_bytes()[:-1], second.read_bytes()[:-1] + b"\x01", b""):
         second.write_bytes(damaged)
-        found = states.latest()
+        found = states(seed=1).latest()
         assert found is not None
-        assert found[1]["epochs"] == 1
-        assert np.array_equal(found[0]["state/00000"], np.full(3, 1))
-
-
-def test_a_state_of_other_settings_is_refused(tmp_path):
-    TrainingStates(tmp_path, {"seed": 1}).save(1, *state(1))
-    with pytest.raises(ConfigError, match="other settings or rows"):
-        TrainingStates(tmp_path, {"seed": 2}).latest()
-
-
-def test_a_full_disk_keeps_the_earlier_state(tmp_path, monkeypatch):
-    states = TrainingStates(tmp_path, {})
-    states.save(1, *state(1))
-
-    def full(path, write):
-        raise ArtifactError(f"{path} could not be written: No space left on device; nothing was left behind")
-
-    monkeypatch.setattr(keras_training, "write_part", full)
-    with pytest.raises(ArtifactError, match=r"after epoch 2.*No space left.*--resume"):
-        states.save(2, *state(2))
-    monkeypatch.undo()
-    found = states.latest()
-    assert found is not None
-    assert found[1]["epochs"] == 1
-
-
-def test_without_a_folder_nothing_is_kept():
-    states = TrainingStates(None, {})
-    states.save(1, *state(1))
-    assert states.latest() is None
+        assert found.state["epochs"] == 1
+        assert np.array_equal(found.tensors("state")["00000"], np.full(3, 1))
+    with pytest.raises(ConfigError, match="settings and rows"):
+        states(seed=2).latest()

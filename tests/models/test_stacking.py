@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from votecast.calibration.tie_models import davidson_loss as loss
 from votecast.calibration.tie_models import davidson_probabilities as link
-from votecast.models.stacking import Blend, inner_folds
+from votecast.models.stacking import Blend, hold_out, inner_folds
 
 
 def scores(seed: int, n: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,3 +43,12 @@ def test_groups_stay_together_in_folds_of_like_size(groups: list[int], n: int, s
     assert len(sizes) == min(n, len(set(groups)))
     assert sizes.max() - sizes.min() <= np.bincount(group).max()
     assert np.array_equal(fold, inner_folds(group, n, seed))
+
+
+def test_rows_of_one_prompt_are_never_on_both_sides() -> None:
+    groups = np.arange(80) // 4
+    train, held = hold_out(groups, 0.2, seed=1)
+    assert len(held) == pytest.approx(16, abs=4)
+    assert not set(groups[train]) & set(groups[held])
+    assert hold_out(np.zeros(5, np.int64), 0.2, seed=1)[1].size == 0
+    assert hold_out(groups, 0.0, seed=1)[1].size == 0

@@ -67,8 +67,7 @@ def test_accelerate_reads_every_file_and_knows_every_word(name: str) -> None:
 )
 def test_processes_divide_the_network_as_the_file_says(name: str, reshard: bool | None, told: Callable) -> None:
     told(environment(name))
-    found = sharding.requested_sharding()
-    assert found == (None if reshard is None else sharding.Sharding(reshard=reshard))
+    assert sharding.requested_sharding() is reshard
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
 
 from votecast.metrics import Figure
-from votecast.reports.document import Chart, Document, Example, Heatmap, Metric, Remark, Section, Series, Table
+from votecast.reports.document import Chart, Document, Metric, Remark, Series
+from votecast.reports.html import make_environment, render
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 ALONE = {"line", "rect", "circle", "path"}
@@ -65,6 +68,29 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+ITEMS = """
+{% from "items.html" import section, table, chart, heatmap, example with context %}
+{% for key in keys %}
+{% call section(key, text) %}
+<p dir="auto">{{ text }}</p>
+<div class="items">
+{% if rows %}
+{{ table([text, "count", "number", "figure"], rows, text, ["figure"]) }}
+{{ heatmap(text, names, names, [[0.5, none, 1.0], [0.1, 0.2, 0.3], [0.9, 0.8, 0.7]], 0.5) }}
+{% endif %}
+{% for c in charts %}
+{{ chart(c.kind, c.title, c.series, c.x_label, c.y_label, c.mark, c.log_x, c.percent) }}
+{% endfor %}
+{{ example(text, [(text, text)], text, [(text, text), (text, text)]) }}
+</div>
+{% endcall %}
+{% endfor %}
+"""
+
+
+TEMPLATE = make_environment().from_string(ITEMS)
+
+
 def document(text: str = "words") -> Document:
     """A document with every kind of item, all of whose texts are this one."""
     names = [f"{text} {number}" for number in range(3)]
@@ -76,13 +102,38 @@ def document(text: str = "words") -> Document:
         *(Chart(kind, text, text, text, [drawn, drawn]) for kind in ("lines", "scatter", "reliability")),
     ]
     rows = [[text, 1234567, 0.12345, Figure(0.61234, 0.5811, 0.6423)], [None, 0, 0.5, Figure(0.5, 0.4, 0.6)]]
-    items = [
-        Table([text, "count", "number", "figure"], rows, text, frozenset({"figure"})),
-        *charts,
-        Heatmap(text, names, names, [[0.5, None, 1.0], [0.1, 0.2, 0.3], [0.9, 0.8, 0.7]], middle=0.5),
-        Example(text, [(text, text)], (text, text), [(text, text), (text, text)]),
-    ]
+    values = {"keys": ["one", "two", "two", "content"], "text": text, "rows": rows, "charts": charts, "names": names}
     remarks = [Remark("good", text), Remark("note", text), Remark("warning", text)]
-    sections = [Section(key, text, [text], items) for key in ("one", "two", "two", "content")]
     metrics = [Metric(text, Figure(0.61234, 0.5811, 0.6423), text, percent=True), Metric(text, 7)]
-    return Document(text, text, remarks, [(text, text)], sections, metrics)
+    return Document(text, text, metrics, remarks, [(text, text)], TEMPLATE, values)
+
+
+def page_of(*charts: Chart, text: str = "t") -> Document:
+    """A document of one section with these charts and an example."""
+    values = {"keys": ["one"], "text": text, "rows": [], "charts": charts}
+    return Document("t", "", [], [], [], TEMPLATE, values)
+
+
+def sections_of(page: Document) -> dict[str, ET.Element]:
+    """The sections of a page as a browser would read them, by anchor, in order."""
+    source = render(page)
+    main = ET.fromstring(source[source.index("<main") : source.index("</main>") + len("</main>")])
+    return {each.attrib["aria-labelledby"]: each for each in main.findall("section") if "class" not in each.attrib}
+
+
+def words_of(element: ET.Element) -> str:
+    """All words of an element."""
+    return "\n".join(part.strip() for part in element.itertext() if part.strip())
+
+
+def tables_of(element: ET.Element) -> list[list[list[str]]]:
+    """The cells of every table, headings first; a number and its interval are joined by a space."""
+    return [
+        [[" ".join(words_of(cell).split("\n")) for cell in row] for row in table.iter("tr")]
+        for table in element.iter("table")
+    ]
+
+
+def charts_of(element: ET.Element) -> Mapping[str, ET.Element]:
+    """The charts, by their titles."""
+    return {words_of(figure.find("figcaption")): figure for figure in element.iter("figure")}

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.reports.audit.arena import Knowing, arena, sharpened, tilted
+from tests.reports.pages import charts_of, sections_of, tables_of, words_of
 
 from votecast.data.battles import Battles
 from votecast.features.style import length_gap
 from votecast.judges.evaluate import Predictions
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit_page import audit_page
-from votecast.reports.document import Chart, Document, Example, Heatmap, Section, Table
+from votecast.reports.document import Document
 from votecast.types import Probabilities
 
 World = tuple[Battles, Probabilities]
@@ -41,10 +42,6 @@ def _page(
 
 def _texts(page: Document, level: str) -> str:
     return "\n".join(remark.text for remark in page.summary if remark.level == level)
-
-
-def _section(page: Document, key: str) -> Section:
-    return next(section for section in page.sections if section.key == key)
 
 
 def test_a_good_judge_is_recommended_without_a_warning(truth: Document) -> None:
@@ -159,13 +156,12 @@ def test_rare_languages_are_one_slice_and_small_slices_are_not_drawn(world: Worl
     place = battles.table.column_names.index("language")
     field = battles.table.schema.field("language")
     named = Battles(battles.table.set_column(place, field, pa.array(names, field.type)))
-    section = _section(audit_page(audit_judge(Knowing(named, p), named, draws=20)), "slices")
-    table = next(item for item in section.items if isinstance(item, Table) and item.columns[0] == "language")
-    assert [(row[0], row[2]) for row in table.rows] == [("en", 1450), ("de", 38), ("other", 12)]
-    chart = section.items[0]
-    assert isinstance(chart, Chart)
-    assert "language de" in chart.series[0].x and "language other" not in chart.series[0].x
-    assert "neither tested nor drawn" in section.text[-1]
+    section = sections_of(audit_page(audit_judge(Knowing(named, p), named, draws=20)))["slices"]
+    table = next(rows for rows in tables_of(section) if rows[0][0] == "language")
+    assert [(row[0], row[2]) for row in table[1:]] == [("en", "1,450"), ("de", "38"), ("other", "12")]
+    drawn = words_of(charts_of(section)["Log loss of each slice"])
+    assert "language de" in drawn and "language other" not in drawn
+    assert "neither tested nor drawn" in words_of(section)
 
 
 def test_predictions_alone_leave_the_rest_unknown(world: World) -> None:
@@ -190,40 +186,36 @@ def test_leaks_are_warned_of(world: World) -> None:
 
 
 def test_sections_come_in_the_order_a_reader_needs(truth: Document) -> None:
-    keys = [section.key for section in truth.sections]
     wanted = ["figures", "reliability", "decisions", "slices", "position", "style", "models", "truncation"]
-    assert keys == [*wanted, "mistakes", "closest", "judge", "method"]
-    assert len(set(keys)) == len(keys)
+    assert list(sections_of(truth)) == [*wanted, "mistakes", "closest", "judge", "method"]
 
 
 def test_every_row_of_every_table_has_a_cell_for_each_column(truth: Document) -> None:
-    tables = [item for section in truth.sections for item in section.items if isinstance(item, Table)]
+    tables = [table for section in sections_of(truth).values() for table in tables_of(section)]
     assert len(tables) > 8
     for table in tables:
-        assert all(len(row) == len(table.columns) for row in table.rows)
-        assert table.percent <= set(table.columns)
-    heat = next(item for item in _section(truth, "decisions").items if isinstance(item, Heatmap))
-    assert np.allclose(np.sum(np.array(heat.values, dtype=float), axis=1), 1)
+        assert {len(row) for row in table} == {len(table[0])}
+    heat = tables_of(sections_of(truth)["decisions"])[0]
+    assert [sum(int(cell.removesuffix("%")) for cell in row[1:]) for row in heat[1:]] == pytest.approx([100] * 3, abs=1)
 
 
-def test_charts_hold_as_many_values_as_names(truth: Document) -> None:
-    charts = [item for section in truth.sections for item in section.items if isinstance(item, Chart)]
-    assert {"reliability", "dots"} <= {chart.kind for chart in charts}
-    for chart in charts:
-        for series in chart.series:
-            assert len(series.x) == len(series.y) == len(series.low or ()) == len(series.high or ())
+def test_every_figure_that_readers_compare_is_drawn(truth: Document) -> None:
+    charts = {title: kind for section in sections_of(truth).values() for title, kind in charts_of(section).items()}
+    assert {figure.attrib["class"] for figure in charts.values()} == {"item reliability", "item dots"}
+    assert len(list(charts["Bias beyond the votes"].iter("circle"))) == 20
+    assert "The top choice is right" in charts and "Log loss of each slice" in charts
 
 
 def test_mistakes_show_the_texts_side_by_side(truth: Document, world: World) -> None:
-    shown = [item for item in _section(truth, "mistakes").items if isinstance(item, Example)]
-    assert shown
+    first = next(sections_of(truth)["mistakes"].iter("article"))
     battles, _ = world
-    row = battles.ids.index(shown[0].title.split("Row ")[1])
-    assert shown[0].above[1][:50] == battles.text("prompt")[row][:50]
-    assert [text[:50] for _, text in shown[0].columns] == [
-        battles.text(name)[row][:50] for name in ("response_a", "response_b")
+    row = battles.ids.index(words_of(first.find("h3")).split("Row ")[1])
+    shown = [each.text for each in first.iter("div") if each.get("class") == "text"]
+    assert [text[:50] for text in shown] == [
+        battles.text(name)[row][:50] for name in ("prompt", "response_a", "response_b")
     ]
-    assert dict(shown[0].facts)["vote"] in ("a", "b", "tie")
+    facts = {words_of(fact.find("dt")): words_of(fact.find("dd")) for fact in first.find("dl")}
+    assert facts["vote"] in ("a", "b", "tie")
 
 
 def test_binary_votes_leave_ties_out_of_the_page(world: World) -> None:
@@ -231,8 +223,8 @@ def test_binary_votes_leave_ties_out_of_the_page(world: World) -> None:
     kept = np.flatnonzero(battles.targets()[:, 2] == 0)[:300]
     page = audit_page(audit_judge(Knowing(battles, p), battles.take(kept), draws=10))
     assert "No tie was voted" in _texts(page, "note")
-    tables = [item for item in _section(page, "slices").items if isinstance(item, Table)]
-    assert all("tie gap" not in table.columns for table in tables)
+    tables = tables_of(sections_of(page)["slices"])
+    assert tables and all("tie gap" not in table[0] for table in tables)
 
 
 def test_the_page_can_be_written(truth: Document) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.reports.pages import charts_of, sections_of, tables_of, words_of
 
 from votecast.metrics import Figure
 from votecast.reports.cascade_page import cascade_page
-from votecast.reports.document import Chart, Table
 from votecast.reports.html import render
 
 
@@ -35,16 +35,15 @@ def found(low: float | None = -0.001) -> dict[str, Any]:
 
 def test_the_page_holds_the_frontier_as_charts_and_table() -> None:
     document = cascade_page(found(), name="mine", hash="2e" * 32)
-    frontier, judges = document.sections
-    scatter, losses, table = frontier.items
-    assert isinstance(scatter, Chart)
-    assert isinstance(losses, Chart)
-    assert isinstance(table, Table)
-    assert [series.name for series in scatter.series] == ["cascade", "chosen", "alone"]
-    assert (list(losses.series[0].x), losses.log_x) == (sorted(losses.series[0].x), True)
-    assert [row[0] for row in table.rows] == ["", "chosen", ""]
-    assert table.rows[1][1:5] == [0.5, "1.0500", "+0.0500", "-0.0010 to +0.2000"]
-    assert len(judges.items) == 1
+    sections = sections_of(document)
+    assert list(sections) == ["frontier", "judges"]
+    scatter, losses = charts_of(sections["frontier"]).values()
+    assert [words_of(name) for name in scatter.iter("li")] == ["cascade", "chosen", "alone"]
+    assert "cost: 3 points from 0.952 to 20.0" in words_of(losses)
+    (table,) = tables_of(sections["frontier"])
+    assert [row[0] for row in table] == ["", "", "chosen", ""]
+    assert table[2][1:5] == ["50.0%", "1.0500", "+0.0500", "-0.0010 to +0.2000"]
+    assert len(tables_of(sections["judges"])) == 1
     assert "50% of rows are passed on" in document.summary[0].text
     assert document.title == "Cascade mine"
     assert "chosen on other prompts: log loss +0.0500 (95% CI -0.0010 to +0.2000)" in document.summary[1].text

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reports.pages import Page, document
+from tests.reports.pages import Page, document, page_of
 
 from votecast.errors import ArtifactError
 from votecast.metrics import Figure
-from votecast.reports.document import Chart, Document, Example, Section, Series, Table
+from votecast.reports.document import Chart, Series
 from votecast.reports.html import render, write_page
 from votecast.reports.page_format import (
     LONGEST,
@@ -124,18 +124,18 @@ def test_a_page_can_be_read_without_seeing_it() -> None:
 
 def test_a_chart_says_its_numbers_in_words() -> None:
     series = Series("votes", ["a wins", "b wins"], [120.0, 80.0])
-    page = Page(render(_page(Chart("bars", "Votes by outcome", "votes", "", [series]))))
+    page = Page(render(page_of(Chart("bars", "Votes by outcome", "votes", "", [series]))))
     assert "votes. a wins: 120; b wins: 80." in page.text
     reliability = Chart(
         "reliability", "R", "forecast", "came true", [Series("judge", [0.1, 0.9], [0.2, 0.7])], percent=True
     )
     assert "came true against forecast. judge: 2 points from 0.100 to 0.900, 20.0% to 70.0%." in render(
-        _page(reliability)
+        page_of(reliability)
     )
 
 
 def test_long_texts_are_cut_and_the_page_says_so() -> None:
-    page = Page(render(_page(Example("One long line", [], ("Prompt", "x" * 1_000_000), [("Answer", "y")]))))
+    page = Page(render(page_of(text="x" * 1_000_000)))
     assert "994,000 more characters are not shown" in page.text
     assert len(page.source) < 60_000
     assert len(render(document("long " * 200_000))) < 1_000_000
@@ -144,7 +144,7 @@ def test_long_texts_are_cut_and_the_page_says_so() -> None:
 
 def test_a_long_chart_becomes_several_pictures_for_printed_pages() -> None:
     names = [f"model {number}" for number in range(100)]
-    page = Page(render(_page(Chart("dots", "Scores", "score", "", [Series("", names, list(range(100)))]))))
+    page = Page(render(page_of(Chart("dots", "Scores", "score", "", [Series("", names, list(range(100)))]))))
     assert len(page.all("svg")) == 3
     assert max(float(svg["viewbox"].split()[3]) for svg in page.all("svg")) < 1000
 
@@ -159,7 +159,7 @@ def test_charts_of_odd_numbers_are_drawn_inside_their_frame(kind: str, values: l
     x = names if kind in ("bars", "dots") else list(range(len(values)))
     for log in (False, True):
         chart = Chart(kind, "t", "x", "y", [Series("s", x, values, values, values)], mark=0.5, log_x=log)
-        page = Page(render(_page(chart)))
+        page = Page(render(page_of(chart)))
         assert page.faults == []
         frame = [float(number) for number in page.all("svg")[0]["viewbox"].split()]
         for _, attributes in page.elements:
@@ -170,7 +170,7 @@ def test_charts_of_odd_numbers_are_drawn_inside_their_frame(kind: str, values: l
 
 def test_names_in_charts_stay_inside_and_are_told_whole() -> None:
     name = "a-model-with-a-name-that-nobody-can-read-in-one-breath-" * 4
-    page = Page(render(_page(Chart("bars", "t", "x", "", [Series("s", [name, "b"], [1.0, 2.0])]))))
+    page = Page(render(page_of(Chart("bars", "t", "x", "", [Series("s", [name, "b"], [1.0, 2.0])]))))
     drawn = [word for word in page.words if word.startswith("a-model") and word.endswith("\u2026")]
     assert drawn and min(map(len, drawn)) < 60
     assert any(word.startswith(name[:100]) for word in page.words)
@@ -187,14 +187,14 @@ def test_numbers_have_the_digits_that_mean_something() -> None:
     assert [show_tick(value, 0.025) for value in (0.0, 0.025, -0.05)] == ["0.000", "0.025", "\u22120.050"]
     assert significant_decimals(1e-30) == 6
     cells = [Figure(0.12, 0.05, 0.19), Figure(-0.0964, float("nan"), float("nan"))]
-    rows = show_rows(Table(["", "saved"], [["wide", cells[0]], ["untested", cells[1]]]))
+    rows, _ = show_rows(["", "saved"], [["wide", cells[0]], ["untested", cells[1]]])
     assert [row[1].text for row in rows] == ["0.12", "\u22120.10"]
 
 
 def test_a_column_of_mixed_cells_is_text() -> None:
-    rows = show_rows(Table(["name", "value"], [["models", 3], ["family", "baseline"], ["empty", None]]))
+    rows, _ = show_rows(["name", "value"], [["models", 3], ["family", "baseline"], ["empty", None]])
     assert [row[1].number for row in rows] == [False, False, False]
-    rows = show_rows(Table(["name", "value"], [["models", 3], ["empty", None]]))
+    rows, _ = show_rows(["name", "value"], [["models", 3], ["empty", None]])
     assert rows[0][1].number
 
 
@@ -227,10 +227,6 @@ def test_colours_have_contrast() -> None:
                 assert _contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
         assert _contrast(colours["warn"], colours["warnbox"]) >= 4.5
         assert all(_contrast(colours[f"s{number}"], colours["paper"]) >= 3 for number in range(6))
-
-
-def _page(item: Chart | Example) -> Document:
-    return Document("t", "", [], [], [Section("one", "One", items=[item])])
 
 
 def _colours(style: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 from tests.leaderboard.test_rank_votes import Oracle
 from tests.leaderboard.votes import round_robin, sized_votes, without_votes
+from tests.reports.pages import charts_of, sections_of, tables_of, words_of
 
 from votecast.leaderboard import leaderboard
-from votecast.reports.document import Chart, Heatmap
 from votecast.reports.html import write_page
 from votecast.reports.leaderboard_page import MOST_MODELS, leaderboard_page
 
@@ -17,22 +17,21 @@ BARE = ["model_a", "model_b", "winner"]
 
 
 def test_scores_pairs_and_how_to_read_are_there() -> None:
-    page = leaderboard_page(leaderboard(sized_votes(600)))
-    assert [section.key for section in page.sections] == ["scores", "pairs", "how-to-read"]
-    chart = page.sections[0].items[0]
-    assert isinstance(chart, Chart) and chart.kind == "dots" and chart.series[0].low is not None
-    maps = [item for item in page.sections[1].items if isinstance(item, Heatmap)]
-    assert [item.title for item in maps] == ["Share of battles won", "Predicted by the scores"]
-    assert maps[0].values[0][0] is None
+    sections = sections_of(leaderboard_page(leaderboard(sized_votes(600))))
+    assert list(sections) == ["scores", "pairs", "how-to-read"]
+    dots = charts_of(sections["scores"])["Scores"]
+    assert len([line for line in dots.iter("line") if line.attrib["class"].startswith("span")]) == 6
+    captions = [words_of(each) for each in sections["pairs"].iter("p") if each.get("class") == "caption"]
+    assert captions == ["Share of battles won, in %", "Predicted by the scores, in %"]
+    won = tables_of(sections["pairs"])[0]
+    assert won[0][1:] == [row[0] for row in won[1:]] and won[1][1] == "" and won[1][2] != ""
 
 
 def test_style_and_votes_against_both_have_sections_of_their_own() -> None:
-    assert "style" in [
-        each.key for each in leaderboard_page(leaderboard(sized_votes(600), style_control=True)).sections
-    ]
+    assert "style" in sections_of(leaderboard_page(leaderboard(sized_votes(600), style_control=True)))
     frame = pd.DataFrame([*round_robin(), *[("m2", "m3", "both_bad")] * 5], columns=BARE)
     page = leaderboard_page(leaderboard(frame, both_bad="own"))
-    assert "both-bad" in [each.key for each in page.sections]
+    assert "both-bad" in sections_of(page)
     assert ("votes against both", "5, an outcome of their own") in page.facts
 
 
@@ -46,9 +45,9 @@ def test_a_ranking_by_forecasts_warns_and_one_by_both_says_what_they_are_worth()
 
 def test_of_many_models_the_best_are_shown_against_each_other_and_that_is_said() -> None:
     frame = pd.DataFrame(round_robin(MOST_MODELS + 4, 1), columns=BARE)
-    section = leaderboard_page(leaderboard(frame)).sections[1]
-    assert isinstance(section.items[0], Heatmap) and len(section.items[0].rows) == MOST_MODELS
-    assert f"The best {MOST_MODELS} of {MOST_MODELS + 4} models are shown" in section.text[1]
+    section = sections_of(leaderboard_page(leaderboard(frame)))["pairs"]
+    assert len(tables_of(section)[0]) == 1 + MOST_MODELS
+    assert f"The best {MOST_MODELS} of {MOST_MODELS + 4} models are shown" in words_of(section)
 
 
 def test_names_of_models_cannot_break_out(tmp_path: Path) -> None:
@@ -65,10 +64,10 @@ def test_votes_on_few_prompts_are_warned_of() -> None:
 
 def test_shares_of_few_battles_are_not_shown_as_shares() -> None:
     rows = [*round_robin(4, 6), *[("m0", "m4", "a")] * 2, ("m0", "m4", "b")]
-    page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
-    won = page.sections[1].items[0]
-    assert isinstance(won, Heatmap) and "fewer than 10 times" in page.sections[1].text[0]
-    assert sorted(won.rows) == ["m0", "m1", "m2", "m3"] and won.values[0][1] is not None
+    section = sections_of(leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE))))["pairs"]
+    won = tables_of(section)[0]
+    assert "fewer than 10 times" in words_of(section)
+    assert sorted(won[0][1:]) == ["m0", "m1", "m2", "m3"] and won[1][2].endswith("%")
 
 
 def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.reports.pages import Page
+from tests.reports.pages import Page, sections_of, tables_of
 
 from votecast.data.battles import Battles
 from votecast.data.exploration import explore
-from votecast.reports.document import Document, Section, Table
+from votecast.reports.document import Document
 from votecast.reports.html import render
 from votecast.reports.votes_page import votes_page
 
@@ -21,10 +21,6 @@ def document_of(rows: list[dict[str, Any]]) -> Document:
 
 def page_of(rows: list[dict[str, Any]]) -> Page:
     return Page(render(document_of(rows)))
-
-
-def sections_of(rows: list[dict[str, Any]]) -> dict[str, Section]:
-    return {section.key: section for section in document_of(rows).sections}
 
 
 def test_a_page_about_many_things() -> None:
@@ -96,10 +92,10 @@ def test_small_groups_stand_together_and_turns_in_their_order() -> None:
         {"id": str(n), "prompt": [f"Question {n}?"] * (1 + (n + 1) % 3), "winner": "ab"[n % 2], "language": language}
         for n, language in enumerate(languages)
     ]
-    tables = [item for item in sections_of(rows)["groups"].items if isinstance(item, Table)]
-    assert [row[0] for row in tables[0].rows] == ["en", "de", "3 others"]
-    assert tables[0].rows[-1][1:] == [3, 2 / 3, 1 / 3, 0.0]
-    assert [row[0] for row in tables[1].rows] == ["1", "2", "3"]
+    languages_table, turns = tables_of(sections_of(document_of(rows))["groups"])
+    assert [row[0] for row in languages_table] == ["language", "en", "de", "3 others"]
+    assert languages_table[-1][1:] == ["3", "66.7%", "33.3%", "0.0%"]
+    assert [row[0] for row in turns] == ["turns of the prompt", "1", "2", "3"]
 
 
 def test_few_votes_are_not_called_balanced() -> None:

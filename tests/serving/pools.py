@@ -29,21 +29,18 @@ def rows(count: int, seed: int = 5) -> list[dict[str, Any]]:
 
 
 class Watch(Metrics):
-    """Counts what a pool reports."""
+    """Metrics that keep the sizes of all batches."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []
-        self.restarts = self.retries = 0
 
     def count_batch(self, judge: str, rows: int, tokens: int, seconds: float) -> None:
         self.batches.append(rows)
 
-    def count_restart(self) -> None:
-        self.restarts += 1
-
-    def count_retries(self, rows: int) -> None:
-        self.retries += rows
+    def count(self, name: str) -> float:
+        """Return the value of a counter, such as votecast_worker_restarts."""
+        return self.registry.get_sample_value(f"{name}_total") or 0.0
 
 
 class RunningPool:
@@ -55,7 +52,7 @@ class RunningPool:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self.pool = Pool(judges, ServiceSettings.parse({"workers": 1} | settings), metrics=self.watch)
-        self.do(self.pool.start())
+        self._loop.call_soon_threadsafe(self.pool.start)
         self.do(self.pool.settled())
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
@@ -70,12 +67,17 @@ class RunningPool:
     def asked(self, battles: Any, judge: str = "it", **how: Any) -> Future[Any]:
         return self.begin(self.pool.predict(judge, battles, **how))
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are ready."""
+        return [worker.process.pid for worker in self.pool.workers.ready]
+
     def given(self) -> bool:
         """Whether a worker is at something, and nothing waits."""
-        return any(worker.batch for worker in self.pool._workers.ready) and not self.pool.queued("it")
+        return any(worker.batch for worker in self.pool.workers.ready) and not self.pool.queued("it")
 
     def kill(self, number: int = 0, sign: signal.Signals = signal.SIGKILL) -> int:
-        pid = self.pool.pids[number]
+        pid = self.pids[number]
         os.kill(pid, sign)
         return pid
 

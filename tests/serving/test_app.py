@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -59,7 +60,7 @@ def test_predictions_count_in_a_leaderboard_as_votes_do() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "kind", "retry"),
     [
-        (errors.QueueFullError(3), 429, "busy", "3"),
+        (errors.QueueFullError(retry_after=3), 429, "busy", "3"),
         (errors.RequestTimeoutError(), 504, "timeout", None),
         (errors.WorkerLostError(), 503, "worker_lost", "1"),
         (errors.UnscoredError({1: "too long"}), 422, "unscored", None),
@@ -183,6 +184,14 @@ def test_the_page_of_the_routes_names_all_and_loads_nothing_from_elsewhere() -> 
     assert " style=" not in page
     assert "http://" not in page
     assert "https://" not in page
+
+
+def test_the_description_is_the_one_that_clients_know() -> None:
+    """A change of the interface changes tests/serving/openapi.json, and is a line of the changelog."""
+    app = build_app(StillPool(), ServiceSettings(), key=KEY, judges=["first", "second"])  # type: ignore[arg-type]
+    described = app.openapi()
+    del described["info"]["version"]
+    assert described == json.loads(Path(__file__).with_name("openapi.json").read_text("utf-8"))
 
 
 def test_the_description_tells_the_limits_and_who_may_ask() -> None:

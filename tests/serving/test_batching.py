@@ -22,15 +22,20 @@ def in_loop(test: Callable[[], None]) -> Callable[[], None]:
 
 
 def requested(rows: int = 1, tokens: int = 10, since: float = 0.0) -> list[QueuedRow]:
-    request = PendingRequest("it", rows)
-    return [QueuedRow(request, place, b"", tokens, since) for place in range(rows)]
+    request = PendingRequest(rows)
+    return [QueuedRow(request, place, {}, tokens, since) for place in range(rows)]
+
+
+def put(queue: RowQueue, rows: list[QueuedRow]) -> None:
+    for row in rows:
+        queue.put(row)
 
 
 @in_loop
 def test_a_batch_has_as_many_rows_as_fit_its_budget_and_at_least_one() -> None:
     queue = RowQueue(budget=35, wait=0.0)
     small, large = requested(5), requested(1, tokens=1000)
-    queue.put([*small, *large, *requested(1)])
+    put(queue, [*small, *large, *requested(1)])
     assert [len(queue.take()) for _ in range(4)] == [3, 2, 1, 1]
     assert (len(queue), queue.tokens) == (0, 0)
 
@@ -38,17 +43,17 @@ def test_a_batch_has_as_many_rows_as_fit_its_budget_and_at_least_one() -> None:
 @in_loop
 def test_a_row_waits_for_others_unless_the_batch_is_whole() -> None:
     queue = RowQueue(budget=25, wait=0.5)
-    queue.put(requested(since=7.0))
+    put(queue, requested(since=7.0))
     assert queue.due == 7.5
-    queue.put(requested(2, since=7.1))
+    put(queue, requested(2, since=7.1))
     assert queue.due == 7.0
 
 
 @in_loop
 def test_the_judge_whose_rows_came_first_is_served_first() -> None:
     queues = {name: RowQueue(budget=10, wait=0.0) for name in "abc"}
-    queues["a"].put(requested(since=3.0))
-    queues["b"].put(requested(since=2.0))
+    put(queues["a"], requested(since=3.0))
+    put(queues["b"], requested(since=2.0))
     assert next_due(queues, "abc") == ("b", 2.0)
     assert next_due(queues, "ac") == ("a", 3.0)
     assert next_due(queues, "c") is None
@@ -58,10 +63,10 @@ def test_the_judge_whose_rows_came_first_is_served_first() -> None:
 def test_rows_that_are_put_back_come_first_and_each_request_by_itself() -> None:
     queue = RowQueue(budget=100, wait=1.0)
     one, two, new = requested(2), requested(1), requested(1, since=9.0)
-    queue.put([*one, *two])
+    put(queue, [*one, *two])
     taken = queue.take()
     assert taken == [*one, *two]
-    queue.put(new)
+    put(queue, new)
     for row in taken:
         row.tries += 1
     queue.put_back(taken)
@@ -83,18 +88,18 @@ def test_rows_of_requests_that_are_over_are_not_put_back_and_can_be_dropped() ->
 def test_batches_of_a_slow_judge_are_small_and_grow_with_what_waits() -> None:
     queue = RowQueue(budget=1000, wait=0.0)
     queue.measure(tokens=100, seconds=1.0)
-    queue.put(requested(4))
+    put(queue, requested(4))
     assert len(queue.take()) == 1
-    queue.put(requested(77))
+    put(queue, requested(77))
     assert len(queue.take()) == 20, "a quarter of all"
-    queue.put(requested(1000))
+    put(queue, requested(1000))
     assert len(queue.take()) == 30, "but no more than is done in some seconds"
 
 
 @in_loop
 def test_short_rows_alone_do_not_tell_how_long_others_wait() -> None:
     queue = RowQueue(budget=1000, wait=0.0)
-    queue.put(requested(100))
+    put(queue, requested(100))
     queue.measure(tokens=20, seconds=1.0)
     assert queue.seconds == 0.0
     queue.measure(tokens=20_000, seconds=1.0)
@@ -103,7 +108,7 @@ def test_short_rows_alone_do_not_tell_how_long_others_wait() -> None:
 
 def test_a_request_is_answered_when_its_last_row_is() -> None:
     async def ask() -> None:
-        request = PendingRequest("it", 2)
+        request = PendingRequest(2)
         request.answer(1, {"p": 1})
         assert not request.is_over
         request.answer(0, {"p": 0})
@@ -114,10 +119,10 @@ def test_a_request_is_answered_when_its_last_row_is() -> None:
 
 def test_rows_that_cannot_be_scored_fail_their_own_request_with_every_reason() -> None:
     async def ask() -> None:
-        request = PendingRequest("it", 3)
-        request.refuse(2, "too long")
+        request = PendingRequest(3)
+        request.answer(2, {"unscored": "too long"})
         request.answer(1, {})
-        request.refuse(0, "too odd")
+        request.answer(0, {"unscored": "too odd"})
         with pytest.raises(UnscoredError) as error:
             await request.done
         assert error.value.rows == {0: "too odd", 2: "too long"}

@@ -10,7 +10,7 @@ from tests.serving.pools import RunningPool, rows, running
 
 from votecast.judges.load import load_judge
 from votecast.serving.pool import Pool
-from votecast.serving.request_errors import DrainingError, InvalidRequestError
+from votecast.serving.request_errors import DrainingError
 from votecast.serving.settings import ServiceSettings
 
 
@@ -71,11 +71,6 @@ def test_facts_are_those_of_the_judge(pool: RunningPool) -> None:
     assert pool.pool.workers_ready == 2 and pool.pool.queued("it") == 0
 
 
-def test_an_unknown_judge_is_refused(pool: RunningPool) -> None:
-    with pytest.raises(InvalidRequestError, match="allowed are it, other"):
-        pool.ask(rows(1), judge="nobody")
-
-
 def test_no_battles_have_no_answers(pool: RunningPool) -> None:
     assert pool.ask([]) == []
 
@@ -91,11 +86,10 @@ def test_a_stopped_pool_refuses_and_ends_its_workers() -> None:
 def test_a_judge_that_cannot_be_loaded_stops_the_start_with_one_line(tmp_path: Path) -> None:
     async def start() -> str:
         pool = Pool({"good": "bundled:baseline", "bad": str(tmp_path)}, ServiceSettings(workers=2))
-        await pool.start()
-        line = await pool.failed()
-        assert (pool.state, pool.failure, await pool.settled()) == ("failed", line, "failed")
+        pool.start()
+        assert await pool.settled() == pool.state == "failed"
         await pool.stop()
-        return line
+        return pool.failure
 
     line = asyncio.run(start())
     assert str(tmp_path) in line and "\n" not in line

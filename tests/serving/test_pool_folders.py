@@ -22,8 +22,8 @@ def test_a_folder_that_changes_is_not_taken_up_and_what_runs_is_kept(tmp_path: P
         shutil.rmtree(folder)
         other.rename(folder)
         pool.kill()
-        until(lambda: pool.pool.trouble)
-        assert "another judge now" in (pool.pool.trouble or "") and pool.pool.workers_ready == 1
+        until(lambda: pool.pool.workers.trouble)
+        assert "another judge now" in pool.pool.workers.trouble and pool.pool.workers_ready == 1
         assert pool.ask(rows(1)) == before
         pool.kill()
         until(lambda: pool.pool.workers_ready == 0)
@@ -39,10 +39,10 @@ def test_a_folder_that_goes_and_comes_back_is_found_again(tmp_path: Path) -> Non
         before = pool.ask(rows(1))
         folder.rename(away)
         pool.kill()
-        until(lambda: pool.pool.trouble)
+        until(lambda: pool.pool.workers.trouble)
         asked = pool.asked(rows(1))
         wait([asked])
         assert isinstance(asked.exception(), WorkerLostError)
         away.rename(folder)
         until(lambda: pool.pool.workers_ready)
-        assert pool.ask(rows(1)) == before and pool.pool.trouble is None
+        assert pool.ask(rows(1)) == before and pool.pool.workers.trouble == ""

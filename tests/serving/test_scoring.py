@@ -42,14 +42,14 @@ def asked(*prompts: str) -> list[dict[str, Any]]:
 
 def test_a_row_that_cannot_be_scored_does_not_touch_the_others(picky: JudgeRunner) -> None:
     found = picky.score(asked("fine", "unscored", "fine"))
-    assert found[0] == found[2] == {"p": [0.5, 0.25, 0.25], "decision": "a", "cut": None}
+    assert found[0] == found[2] == {"probabilities": {"a": 0.5, "b": 0.25, "tie": 0.25}, "decision": "a", "cut": None}
     assert found[1] == {"unscored": "it says so"}
     assert picky.score(asked("unscored")) == [{"unscored": "it says so"}]
 
 
 def test_a_row_on_which_the_judge_fails_does_not_touch_the_others(picky: JudgeRunner) -> None:
     found = picky.score(asked("fine", "break", "refuse", "unscored"))
-    assert "p" in found[0] and "failed on this battle (RuntimeError)" in found[1]["failed"]
+    assert "probabilities" in found[0] and "failed on this battle (RuntimeError)" in found[1]["failed"]
     assert found[2:] == [{"unscored": "this is refused"}, {"unscored": "it says so"}]
 
 
@@ -77,9 +77,10 @@ def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() 
     judge = load_judge("bundled:encoder")
     for battle, one, other in zip(battles, alone, together, strict=True):
         p, cut = judge.predict_with_truncation([battle])
-        assert one["p"] == p[0].tolist()
+        shares, in_company = list(one["probabilities"].values()), list(other["probabilities"].values())
+        assert shares == p[0].tolist()
         assert one["cut"] == (cut.to_dict() if cut is not None and cut.rows_cut else None)
-        assert np.abs(np.subtract(one["p"], other["p"])).max() < 1e-6
+        assert np.abs(np.subtract(shares, in_company)).max() < 1e-6
     facts = served.facts()
     assert facts.cuts and facts.reads and not facts.order_matters and not facts.explains
 

@@ -11,7 +11,7 @@ import pytest
 
 from votecast.serving.judge_runner import JudgeRunner
 from votecast.serving.worker import load_judges
-from votecast.serving.worker_messages import pack, pack_list, receive, send, unpack
+from votecast.serving.worker_messages import frame, pack, read_message
 
 BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravity pulls."]}
 
@@ -21,24 +21,27 @@ class Line:
 
     def __init__(self) -> None:
         self.end, theirs = socket.socketpair()
+        self._stream = self.end.makefile("rb")
         words = [sys.executable, "-P", "-m", "votecast.serving.worker", str(theirs.fileno())]
         self.process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
         theirs.close()
 
     def say(self, body: bytes) -> None:
-        send(self.end, body)
+        self.end.sendall(frame(body))
+
+    def hang_up(self) -> None:
+        self._stream.close()
+        self.end.close()
 
     def hear(self) -> Any:
-        body = receive(self.end)
-        assert body is not None
-        return unpack(body)
+        return read_message(self._stream)
 
 
 @pytest.fixture
 def line() -> Iterator[Line]:
     started = Line()
     yield started
-    started.end.close()
+    started.hang_up()
     started.process.kill()
     started.process.wait()
 
@@ -48,18 +51,18 @@ def test_it_tells_of_its_judges_answers_batches_and_ends_with_its_front(line: Li
     line.say(pack({"judges": {"good": "bundled:baseline", "bad": str(tmp_path)}, "precision": None}))
     listed = line.hear()["judges"]
     assert listed["good"]["family"] == "baseline" and str(tmp_path) in listed["bad"]["failed"]
-    asked = [pack({"battle": BATTLE}), pack({"battle": BATTLE, "order": "given", "explain": True})]
-    line.say(pack_list("rows", asked, judge="good"))
-    line.say(pack_list("rows", asked[:1], judge="good"))
+    asked = [{"battle": BATTLE}, {"battle": BATTLE, "order": "given", "explain": True}]
+    line.say(pack({"judge": "good", "rows": asked}))
+    line.say(pack({"judge": "good", "rows": asked[:1]}))
     first, second = line.hear()["rows"], line.hear()["rows"]
-    assert first[0] == second[0] and first[0]["p"] == first[1]["p"] and "orders" in first[1]
-    line.end.close()
+    assert first[0] == second[0] and first[0]["probabilities"] == first[1]["probabilities"] and "orders" in first[1]
+    line.hang_up()
     assert line.process.wait(60) == 0
 
 
 def test_it_ends_with_its_front_while_it_loads(line: Line) -> None:
     line.say(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
-    line.end.close()
+    line.hang_up()
     assert line.process.wait(60) == 0
 
 

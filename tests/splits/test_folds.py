@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -19,7 +19,7 @@ from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.errors import ConfigError, DataError
 from votecast.splits import TRAIN_ONLY, Folds, FoldSettings, folds_from_table, make_folds
-from votecast.splits.assign import balanced_folds
+from votecast.splits.folds import balanced_folds
 
 NAMES = ("a", "b", "tie")
 
@@ -61,6 +61,7 @@ def test_every_row_is_held_out_once(method: str, n: int) -> None:
     assert sum(folds.sizes) == len(folds) == 300
 
 
+@settings(max_examples=40)
 @given(st.integers(20, 120), st.integers(10, 60), st.integers(2, 5), st.integers(0, 99))
 def test_near_duplicates_never_straddle_unless_reported(rows: int, prompts: int, n: int, seed: int) -> None:
     battles = votes(rows, prompts, seed)

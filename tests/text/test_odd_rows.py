@@ -1,4 +1,4 @@
-"""Rows nobody would write, and far too long ones."""
+"""Unusual rows: empty, ragged, and very long ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("settings", ALL, ids=str)
-def test_every_row_becomes_a_sequence_alone_as_among_others(tiny: FastTokenizer, settings: dict[str, Any]) -> None:
+def test_every_row_has_the_same_sequence_alone_and_among_others(tiny: FastTokenizer, settings: dict[str, Any]) -> None:
     text = TextEncoder(tiny, TextSettings(max_length=400, **settings))
     together = text.tokenize(Battles.concat([battle(*row) for row in ODD]))
     one = settings.get("template") in ("labels", "chat")
@@ -78,7 +78,7 @@ STORY = "Why is the sky blue? Because the air scatters blue light more than red 
     ],
     ids=str,
 )
-def test_of_a_cell_far_too_long_the_same_tokens_are_kept_though_not_all_is_read(
+def test_the_tokens_kept_of_a_very_long_cell_do_not_depend_on_how_much_is_read(
     words: FastTokenizer, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words.tokenizer.cls_token, words.tokenizer.sep_token = "<s>", "</s>"
@@ -106,7 +106,7 @@ class Counting(FastTokenizer):
 
 
 @pytest.mark.parametrize("cut", ["balanced", "left", "middle", "shares"])
-def test_a_cell_of_ten_megabytes_is_not_read_in_whole(tiny: FastTokenizer, cut: Any) -> None:
+def test_a_cell_of_ten_megabytes_is_read_in_part(tiny: FastTokenizer, cut: Any) -> None:
     tokenizer = Counting(tiny.tokenizer)
     text = TextEncoder(tokenizer, TextSettings(max_length=128, cut=cut))
     encoded = text.pairs(text.tokenize(battle("?", "blue sky " * 1_200_000, "x" * 10_000_000)))

@@ -29,7 +29,7 @@ def test_parts_are_put_one_after_the_other(rows: Sequences) -> None:
         Sequences.concat([rows, Sequences.from_lists([[1]])])
 
 
-def test_padding_rounds_the_width_up_and_marks_what_is_real(rows: Sequences) -> None:
+def test_padding_rounds_the_width_up_and_masks_the_tokens(rows: Sequences) -> None:
     padded = rows.padded([0, 2], pad_id=9, multiple=4)
     assert padded.ids.tolist() == [[1, 2, 3, 9], [4, 9, 9, 9]]
     assert padded.mask.tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
@@ -38,12 +38,12 @@ def test_padding_rounds_the_width_up_and_marks_what_is_real(rows: Sequences) -> 
     assert padded.ids.dtype == padded.mask.dtype == np.int64
 
 
-def test_padding_can_stand_on_the_left_and_to_a_fixed_width(rows: Sequences) -> None:
+def test_padding_on_the_left_to_a_fixed_width(rows: Sequences) -> None:
     padded = rows.padded([3, 1], pad_id=9, to=3, side="left")
     assert padded.ids.tolist() == [[9, 5, 6], [9, 9, 9]]
     assert padded.mask.tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
-def test_a_row_longer_than_the_fixed_width_is_refused(rows: Sequences) -> None:
+def test_a_row_longer_than_the_fixed_width_raises(rows: Sequences) -> None:
     with pytest.raises(ConfigError, match="3 tokens does not fit in 2"):
         rows.padded([0], pad_id=0, to=2)

@@ -1,4 +1,4 @@
-"""Each reference system's input, against a plain rendering of what it does."""
+"""Input of each reference system, against a plain rendering of its own arithmetic."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_one_answer_a_sequence(tiny: FastTokenizer) -> None:
     assert answer(tiny, LONG, max_length=103) == [cls, *p[:25], sep, *a[:75], sep]
 
 
-def test_turns_are_joined_and_missing_ones_leave_nothing(tiny: FastTokenizer) -> None:
+def test_turns_are_joined_and_missing_ones_are_empty(tiny: FastTokenizer) -> None:
     sequence = pair(tiny, (["One?", "Two?"], [None, "Second."], ["First."]))
     cls, sep = tiny.cls_id, tiny.sep_id
     a, b = ids(tiny, "Second."), ids(tiny, "First.")
@@ -214,7 +214,7 @@ def test_a_chat_template_of_the_tokenizer_is_used(words: FastTokenizer) -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_both_answers_can_stand_in_a_users_turn(words: FastTokenizer, whole: bool) -> None:
+def test_both_responses_in_one_user_turn(words: FastTokenizer, whole: bool) -> None:
     own = FastTokenizer(words.tokenizer)
     own.tokenizer.chat_template = (
         "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"
@@ -234,7 +234,7 @@ def test_both_answers_can_stand_in_a_users_turn(words: FastTokenizer, whole: boo
 
 
 @pytest.mark.parametrize("wrong", [{"template": "chat"}, {"template": "tags", "eos": True}])
-def test_a_users_turn_is_for_both_answers_and_has_its_own_ends(wrong: dict[str, Any]) -> None:
+def test_in_chat_excludes_one_response_a_sequence_and_end_tokens(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="in_chat"):
         TextSettings.parse({"in_chat": True, "cut": "right"} | wrong)
 
@@ -248,7 +248,7 @@ def test_ends_can_be_left_out(words: FastTokenizer, tiny: FastTokenizer) -> None
     assert pair(without, SKY, **settings) == ids(tiny, tags(*SKY))
 
 
-def test_a_template_for_one_answer_refuses_pairs_and_the_other_way_round(tiny: FastTokenizer) -> None:
+def test_a_template_raises_for_the_other_kind_of_sequence(tiny: FastTokenizer) -> None:
     text = TextEncoder(tiny, TextSettings(template="labels"))
     with pytest.raises(ConfigError, match=r"set text.template to segments, tags or question"):
         text.pairs(text.tokenize(battle(*SKY)))
@@ -257,12 +257,12 @@ def test_a_template_for_one_answer_refuses_pairs_and_the_other_way_round(tiny: F
         text.answers(text.tokenize(battle(*SKY)), "a")
 
 
-def test_a_tokenizer_without_a_separator_is_refused() -> None:
+def test_a_tokenizer_without_a_separator_raises() -> None:
     with pytest.raises(JudgeError, match=r"no separator \(sep_token\).*tokenizer_config.json"):
         TextEncoder(tiny_tokenizer(sep_token=None), TextSettings())
 
 
-def test_a_length_without_room_for_texts_is_refused(tiny: FastTokenizer) -> None:
+def test_a_length_without_room_for_texts_raises(tiny: FastTokenizer) -> None:
     with pytest.raises(ConfigError, match="set it to at least"):
         TextEncoder(tiny, TextSettings(template="question", max_length=64))
     with pytest.raises(ConfigError, match="set it to at least"):
@@ -281,6 +281,6 @@ def test_a_length_without_room_for_texts_is_refused(tiny: FastTokenizer) -> None
         ({"max_length": 4}, "greater than or equal to 16"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_settings_that_contradict_each_other_raise(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TextSettings.parse(settings)

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from tests.training.networks import Small, numbers
 from torch import nn
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.training import checkpoints
 from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
 from votecast.types import Run
@@ -61,7 +61,7 @@ class Killed(BaseException):
 def faulty_disk(fail: Callable[[], None], *, fails_removal: bool = True) -> Iterator[None]:
     """Call `fail` in the middle of every write and before every flush, rename and removal."""
     save_file, write_text, fsync, rename, replace, rmtree = (
-        checkpoints.save_file,
+        safetensors.torch.save_file,
         Path.write_text,
         os.fsync,
         os.rename,
@@ -87,7 +87,7 @@ def faulty_disk(fail: Callable[[], None], *, fails_removal: bool = True) -> Iter
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "save_file", half_saved)
+        patch.setattr(safetensors.torch, "save_file", half_saved)
         patch.setattr(Path, "write_text", half_written)
         patch.setattr(os, "fsync", failing(fsync))
         patch.setattr(os, "rename", failing(rename))
@@ -184,7 +184,7 @@ def unfinished(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json", "complete.json"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json", "whole.json"])
 @pytest.mark.parametrize("damage", ["torn", "changed", "absent"])
 def test_a_damaged_checkpoint_is_passed_over(
     unfinished: Path, name: str, damage: str, undisturbed: tuple[torch.Tensor, str], caplog: pytest.LogCaptureFixture
@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_is_passed_over(
 def test_without_a_whole_checkpoint_training_begins_anew(
     unfinished: Path, undisturbed: tuple[torch.Tensor, str]
 ) -> None:
-    for path in (unfinished / "checkpoints").glob("*/complete.json"):
+    for path in (unfinished / "checkpoints").glob("*/whole.json"):
         path.unlink()
     assert torch.equal(weights(train(unfinished)[0]), undisturbed[0])
 

@@ -55,13 +55,15 @@ def test_two_processes_train_as_one_with_steps_of_twice_the_rows(tmp_path: Path)
     alone = train(tmp_path / "alone", "batch_size=8")
     both = train(tmp_path / "both", "batch_size=4", count=2)
     assert [list(record) for record in both] == [list(record) for record in alone]
+    moved = after_training(steps=16, learning_rate=1e-2)
     for one, two in zip(alone, both, strict=True):
-        assert np.allclose(list(one.values()), list(two.values()), rtol=1e-4)
+        # the gradient is clipped to 1: a loss moves by no more than the weights
+        assert np.allclose(list(one.values()), list(two.values()), rtol=moved, atol=0)
     first, second = (load_file(tmp_path / "both" / f"weights-{rank}.safetensors") for rank in (0, 1))
     expected = load_file(tmp_path / "alone" / "weights-0.safetensors")
     for name, value in expected.items():
         assert np.array_equal(first[name], second[name])
-        assert np.allclose(first[name], value, atol=after_training(steps=16, learning_rate=1e-2))
+        assert np.allclose(first[name], value, rtol=0, atol=moved)
 
 
 ZERO_2 = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}
@@ -76,13 +78,14 @@ def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a
     settings = (f"average={average}", *AVERAGED)
     alone = train(tmp_path / "alone", *settings, "batch_size=10")
     both = train(tmp_path / "both", *settings, "batch_size=5", count=2, told=told)
+    moved = after_training(steps=18, learning_rate=1e-2)
     for one, two in zip(alone, both, strict=True):
-        assert np.allclose(list(one.values()), list(two.values()), rtol=1e-4)
+        assert np.allclose(list(one.values()), list(two.values()), rtol=moved, atol=0)
     expected = load_file(tmp_path / "alone" / "weights-0.safetensors")
     parts = [load_file(tmp_path / "both" / f"weights-{rank}.safetensors") for rank in (0, 1)]
     for name, value in expected.items():
         assert np.array_equal(parts[0][name], parts[1][name])
-        assert np.allclose(parts[0][name], value, atol=after_training(steps=18, learning_rate=1e-2))
+        assert np.allclose(parts[0][name], value, rtol=0, atol=moved)
     if not killed:
         return
     train(tmp_path / "killed", *settings, "batch_size=5", "die=step 11", count=2, told=told, ends=-signal.SIGKILL)
@@ -103,7 +106,7 @@ def test_what_cannot_be_divided_is_refused(network: nn.Module, settings: Trainin
     cpu = torch.device("cpu")
     with (
         pytest.raises(ConfigError, match=said),
-        sharding.shard_network(network, settings, cpu, sharding.Sharding(reshard=True)),
+        sharding.shard_network(network, settings, cpu, True),
     ):
         pass
 

@@ -7,49 +7,47 @@ parameters are shared by a and b, and sums over classes are taken as (a + b) + t
 from __future__ import annotations
 
 import difflib
-import importlib
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from votecast.errors import ConfigError, JudgeError
+from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.scores import row_sum
-from votecast.types import Floats, Ints, Probabilities
+from votecast.types import Bools, Floats, Ints, Probabilities
 
 SMALLEST: Final = 1e-12
 """Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, not impossible."""
 
-Groups = Mapping[str, Sequence[str]]
+Groups = Mapping[str, Sequence[str] | NDArray[np.object_]]
 """What the rows are grouped by ("language") to the group of each of n rows."""
 
 Arrays = Mapping[str, Floats]
 State = tuple[dict[str, Any], dict[str, Floats]]
 """What a calibrator has learned: JSON-able values, and arrays by name."""
 
-Fitted = TypeVar("Fitted")
+Learned = TypeVar("Learned")
 
 
 class Calibrator(ABC):
     """A map from probabilities to calibrated ones, fitted on out-of-fold predictions.
 
+    Subclasses fit and transform rows that are checked already.
+
     Attributes:
         method: Name in the table of calibrators.
-        parameters: How many numbers it fits at least, and so how many rows it needs.
+        parameters: How many numbers it fits at least, and so how many rows it needs; 0 needs no rows.
+        by: Names of the groups that it needs, such as ("language",); most calibrators need none.
     """
 
     method: ClassVar[str]
     parameters: ClassVar[int]
+    by: tuple[str, ...] = ()
 
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Names of the groups that `transform` needs, such as ("language",); none by default."""
-        return ()
-
-    @abstractmethod
     def fit(
         self,
         probabilities: ArrayLike,
@@ -73,11 +71,27 @@ class Calibrator(ABC):
             The calibrator itself.
 
         Raises:
-            DataError: If these are not probabilities of the same rows.
+            DataError: If these are not probabilities, clusters or groups of the same rows.
             JudgeError: If too few rows count for the method, or no vote is for a or b.
         """
+        rows = check_rows(targets, probabilities, weights)
+        n, counts = len(rows.weights), rows.weights > 0
+        rows = Checked(*(each[counts] for each in rows))
+        if len(rows.weights) < self.parameters:
+            raise JudgeError(
+                f"{self.method} calibration fits {self.parameters} numbers and was given {len(rows.weights)} "
+                "rows that count; give more votes, or choose calibration.method none"
+            )
+        if self.parameters and not np.any(rows.targets[:, :2]):
+            raise JudgeError(
+                f"all {len(rows.weights)} votes are ties; {self.method} calibration needs votes for a or b: "
+                "give such votes, or choose calibration.method none"
+            )
+        names = {by: each[counts] for by, each in self._group_names(groups, n).items()} if self.by else {}
+        # clusters are numbered again without the rows of weight 0, as if these had not been given
+        self._fit(rows, check_groups(check_groups(clusters, n)[counts], len(rows.weights)), names)
+        return self
 
-    @abstractmethod
     def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:
         """Calibrate predictions; a row does not depend on the others.
 
@@ -85,21 +99,25 @@ class Calibrator(ABC):
             probabilities: Shape (n, 3), n may be 0.
             groups: Groups of the rows, for calibrators that go by them.
 
-        Returns:
-            Shape (n, 3).
-
         Raises:
-            DataError: If these are not probabilities.
+            DataError: If these are not probabilities, or groups are missing.
             JudgeError: Before `fit`.
         """
+        # unlike in metrics, n may be 0
+        p = np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
+        return self._transform(p, self._group_names(groups, len(p)) if self.by else {})
+
+    @abstractmethod
+    def _fit(self, rows: Checked, clusters: Ints, groups: Groups, /) -> None:
+        """Fit on rows that all count, with their clusters (n,) and the groups in `by`."""
+
+    @abstractmethod
+    def _transform(self, p: Probabilities, groups: Groups, /) -> Probabilities:
+        """Calibrate checked predictions, or raise JudgeError before the fit."""
 
     @abstractmethod
     def state(self) -> State:
-        """Return what was learned: JSON-able values, and arrays by name.
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return what was learned: JSON-able values, and arrays by name; JudgeError before `fit`."""
 
     @classmethod
     @abstractmethod
@@ -111,37 +129,27 @@ class Calibrator(ABC):
             ValueError: If a value is not allowed.
         """
 
+    def _group_names(self, groups: Groups | None, rows: int) -> dict[str, NDArray[np.object_]]:
+        """Return the groups that this calibrator goes by, each of shape (n,)."""
+        found = {}
+        for by in self.by:
+            if groups is None or by not in groups:
+                raise DataError(f"this calibrator goes by {by}, and the {by} of the rows is not given")
+            found[by] = np.asarray(groups[by], dtype=object)
+            if found[by].shape != (rows,):
+                raise DataError(f"the {by} has shape {found[by].shape}; allowed is ({rows},), one for each row")
+        return found
 
-class Scaler(Calibrator):
-    """A calibrator that treats all rows alike; subclasses fit and transform checked arrays."""
-
-    def fit(
-        self,
-        probabilities: ArrayLike,
-        targets: ArrayLike,
-        weights: ArrayLike | None = None,
-        *,
-        clusters: ArrayLike | None = None,  # noqa: ARG002
-        groups: Groups | None = None,  # noqa: ARG002
-    ) -> Self:
-        """Fit on out-of-fold predictions and votes (see `Calibrator.fit`)."""
-        self._fit(fitting_rows(self, probabilities, targets, weights))
-        return self
-
-    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:  # noqa: ARG002
-        """Calibrate predictions (n, 3); a row does not depend on the others."""
-        return self._transform(check_input(probabilities))
-
-    @abstractmethod
-    def _fit(self, rows: Checked) -> None:
-        """Fit on rows that all count."""
-
-    @abstractmethod
-    def _transform(self, p: Probabilities) -> Probabilities:
-        """Calibrate checked predictions, or raise JudgeError before the fit."""
+    def _known(self, learned: Learned | None) -> Learned:
+        """Return what was fitted, or raise JudgeError where it is None."""
+        if learned is None:
+            raise JudgeError(
+                f"the {self.method} calibrator has not been fitted; call fit(probabilities, targets) first"
+            )
+        return learned
 
 
-class NumberScaler(Scaler):
+class NumberScaler(Calibrator):
     """A scaler whose whole state is a few finite numbers.
 
     Args:
@@ -161,8 +169,7 @@ class NumberScaler(Scaler):
 
     def state(self) -> State:
         """Return the numbers by name; no arrays."""
-        numbers = require_fitted(self.numbers, self.method).tolist()
-        return {"method": self.method} | dict(zip(self.names, numbers, strict=True)), {}
+        return {"method": self.method} | dict(zip(self.names, self._known(self.numbers).tolist(), strict=True)), {}
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
@@ -173,6 +180,14 @@ class NumberScaler(Scaler):
             raise ValueError(f"{', '.join(cls.names)}: {numbers}; allowed are finite numbers{least}")
         return cls(*numbers)
 
+    def _require_ties(self, rows: Checked) -> None:
+        """Raise JudgeError for rows from which the frequency of ties cannot be fitted."""
+        if not np.any(rows.targets[:, 2]):
+            raise JudgeError(
+                f"none of {len(rows.weights)} votes is a tie; {self.method} calibration fits how often ties occur: "
+                "give such votes, or choose calibration.method temperature"
+            )
+
 
 CALIBRATORS: Final = {
     "temperature": "votecast.calibration.scalers:Temperature",
@@ -182,7 +197,7 @@ CALIBRATORS: Final = {
     "dirichlet": "votecast.calibration.logit_scalers:Dirichlet",
     "tie_link": "votecast.calibration.scalers:TieLink",
     "shift": "votecast.calibration.logit_scalers:Shift",
-    "auto": "votecast.calibration.auto:Auto",
+    "auto": "votecast.calibration.composition:Auto",
     "none": "votecast.calibration.scalers:Identity",
 }
 """Name of a method to its class, imported on demand."""
@@ -195,106 +210,37 @@ COMPOSED: Final = {
 
 
 def make_calibrator(method: str) -> Calibrator:
-    """Return an unfitted calibrator.
-
-    Args:
-        method: A name in `CALIBRATORS`.
-
-    Raises:
-        ConfigError: If there is no such method.
+    """Return an unfitted calibrator by its name in `CALIBRATORS`; ConfigError if there is none of that name.
 
     Example:
         >>> make_calibrator("temperature").method
         'temperature'
     """
-    if method not in CALIBRATORS:
-        near = difflib.get_close_matches(str(method), CALIBRATORS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"there is no calibration method {method!r}; allowed are {', '.join(CALIBRATORS)}{hint}")
-    return _import_class(CALIBRATORS[method])()
+    return _calibrator_class(method, CALIBRATORS)()
 
 
 def read_calibrator(config: Mapping[str, Any], arrays: Arrays) -> Calibrator:
-    """Return the calibrator whose `state` this is, of any kind.
-
-    Raises:
-        ConfigError: If there is no such method.
-        KeyError: If something is missing.
-        ValueError: If a value is not allowed.
+    """Return the calibrator whose `state` this is, of any kind; ConfigError, KeyError or ValueError if it is none.
 
     Example:
         >>> read_calibrator({"method": "temperature", "temperature": 2.0}, {}).transform([[0.8, 0.1, 0.1]]).round(3)
         array([[0.586, 0.207, 0.207]])
     """
-    method = config["method"]
-    kind = _import_class(COMPOSED[method]) if method in COMPOSED else type(make_calibrator(method))
-    return kind.from_state(config, arrays)
+    return _calibrator_class(config["method"], CALIBRATORS | COMPOSED).from_state(config, arrays)
 
 
-def _import_class(place: str) -> type[Calibrator]:
-    module, name = place.split(":")
-    found: type[Calibrator] = getattr(importlib.import_module(module), name)
+def _calibrator_class(method: str, known: Mapping[str, str]) -> type[Calibrator]:
+    if method not in known:
+        near = difflib.get_close_matches(str(method), CALIBRATORS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no calibration method {method!r}; allowed are {', '.join(CALIBRATORS)}{hint}")
+    found: type[Calibrator] = pkgutil.resolve_name(known[method])
     return found
 
 
-def fitting_rows(
-    calibrator: Calibrator, probabilities: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
-) -> Checked:
-    """Return the rows that count towards a fit.
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
-        JudgeError: If there are too few rows for the method, or no vote is for a or b.
-    """
-    rows = check_rows(targets, probabilities, weights)
-    counts = rows.weights > 0
-    rows = Checked(rows.targets[counts], rows.probabilities[counts], rows.weights[counts])
-    if len(rows.weights) < calibrator.parameters:
-        raise JudgeError(
-            f"{calibrator.method} calibration fits {calibrator.parameters} numbers and was given {len(rows.weights)} "
-            "rows that count; give more votes, or choose calibration.method none"
-        )
-    if not np.any(rows.targets[:, :2]):
-        raise JudgeError(
-            f"all {len(rows.weights)} votes are ties; {calibrator.method} calibration needs votes for a or b: "
-            "give such votes, or choose calibration.method none"
-        )
-    return rows
-
-
-def fitting_clusters(clusters: ArrayLike | None, weights: ArrayLike | None, rows: int) -> Ints:
-    """Number the clusters of rows that count; every row by itself where None.
-
-    Raises:
-        DataError: If there is not one cluster for each row.
-    """
-    if clusters is None:
-        return np.arange(rows, dtype=np.int64)
-    if weights is None:
-        return check_groups(clusters, rows)
-    counts = np.asarray(weights, dtype=np.float64) > 0
-    return check_groups(check_groups(clusters, len(counts))[counts], rows)
-
-
-def require_ties(method: str, rows: Checked) -> None:
-    """Raise JudgeError for rows from which the frequency of ties cannot be fitted."""
-    if not np.any(rows.targets[:, 2]):
-        raise JudgeError(
-            f"none of {len(rows.weights)} votes is a tie; {method} calibration fits how often ties occur: give such "
-            "votes, or choose calibration.method temperature"
-        )
-
-
-def require_fitted(value: Fitted | None, method: str) -> Fitted:
-    """Return what a calibrator has fitted, or raise JudgeError where it is None."""
-    if value is None:
-        raise JudgeError(f"the {method} calibrator has not been fitted; call fit(probabilities, targets) first")
-    return value
-
-
-def check_input(probabilities: ArrayLike) -> Probabilities:
-    """Return checked probabilities of shape (n, 3); unlike in metrics, n may be 0."""
-    return np.empty((0, 3)) if np.shape(probabilities) == (0, 3) else check_probabilities(probabilities)
+def take_groups(groups: Groups | None, rows: Bools) -> Groups | None:
+    """Return the groups of some rows."""
+    return groups and {by: np.asarray(names, dtype=object)[rows] for by, names in groups.items()}
 
 
 def log_probabilities(p: Probabilities) -> Floats:

@@ -1,6 +1,6 @@
-"""Calibrators made of others: one after another (`Chain`), and one for each group (`Grouped`).
+"""Calibrators that hold others: one after the other (`Chain`), one for each group (`Grouped`), the best (`Auto`).
 
-A judge that was recalibrated carries a chain; `votecast calibrate --by` makes a grouped calibrator.
+A judge that was recalibrated carries a chain; `votecast calibrate` chooses by `Auto` and groups with `--by`.
 """
 
 from __future__ import annotations
@@ -9,29 +9,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from votecast.calibration.base import (
-    Arrays,
-    Calibrator,
-    Groups,
-    State,
-    fitting_clusters,
-    fitting_rows,
-    make_calibrator,
-    read_calibrator,
-    require_fitted,
-)
+from votecast.calibration.base import Arrays, Calibrator, Groups, State, make_calibrator, read_calibrator
+from votecast.calibration.crossfit import crossfit_calibrate
 from votecast.calibration.logit_scalers import Shift
-from votecast.errors import DataError, JudgeError
+from votecast.errors import JudgeError
+from votecast.metrics.baselines import group_folds
 from votecast.metrics.checks import Checked
-from votecast.types import Floats, Probabilities
+from votecast.metrics.scores import log_losses
+from votecast.types import Floats, Ints, Probabilities
 
 LEAST_ROWS: Final = 20
 """Groups with fewer rows are left to the common calibrator."""
 
 ALIKE: Final = 5.0
 """How much likelier it is that a group needs nothing of its own than anything else, before its votes are seen."""
+
+CANDIDATES: Final = {
+    "none": 0,
+    "shift": 0,
+    "temperature": 200,
+    "tie_link": 200,
+    "vector": 200,
+    "dirichlet": 200,
+    "matrix": 400,
+    "isotonic": 2000,
+}
+"""Methods, simplest first, to the fewest rows they are tried on."""
+
+FALLBACK: Final = "shift"
+"""Chosen where nothing can be cross-validated: few votes change it little."""
+
+
+def _arrays_under(name: str, arrays: Arrays) -> dict[str, Floats]:
+    """Return the arrays whose names begin with `name` and a dot, without that prefix."""
+    start = f"{name}."
+    return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 
 
 class Chain(Calibrator):
@@ -53,29 +66,14 @@ class Chain(Calibrator):
         self.parts: tuple[Calibrator, ...] = tuple(
             one for part in parts for one in (part.parts if isinstance(part, Chain) else (part,))
         )
+        self.by = tuple(dict.fromkeys(name for part in self.parts for name in part.by))
 
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Names of the groups that any part needs."""
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.by))
-
-    def fit(
-        self,
-        probabilities: ArrayLike,  # noqa: ARG002
-        targets: ArrayLike,  # noqa: ARG002
-        weights: ArrayLike | None = None,  # noqa: ARG002
-        *,
-        clusters: ArrayLike | None = None,  # noqa: ARG002
-        groups: Groups | None = None,  # noqa: ARG002
-    ) -> Self:
-        """Raise JudgeError: each part was fitted on votes of its own."""
+    def _fit(self, *_: object) -> None:
         raise JudgeError("a chain of calibrators is made of fitted ones and cannot be fitted itself; fit a new part")
 
-    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:
-        """Calibrate predictions (n, 3) by one part after another."""
-        p = self.parts[0].transform(probabilities, groups)
-        for part in self.parts[1:]:
-            p = part.transform(p, groups)
+    def _transform(self, p: Probabilities, groups: Groups, /) -> Probabilities:
+        for part in self.parts:
+            p = part._transform(p, groups)
         return p
 
     def state(self) -> State:
@@ -90,7 +88,7 @@ class Chain(Calibrator):
         if not config["parts"]:
             raise ValueError("a chain of calibrators has at least one part")
         return cls(
-            [read_calibrator(part, arrays_under(str(number), arrays)) for number, part in enumerate(config["parts"])]
+            [read_calibrator(part, _arrays_under(str(number), arrays)) for number, part in enumerate(config["parts"])]
         )
 
 
@@ -120,43 +118,22 @@ class Grouped(Calibrator):
     parameters: ClassVar[int] = 2
 
     def __init__(self, group: str, common: str | Calibrator, shifts: dict[str, Shift] | None = None) -> None:
-        self.group, self.shifts = group, shifts
+        self.group, self.by, self.shifts = group, (group,), shifts
         self.common: Calibrator = make_calibrator(common) if isinstance(common, str) else common
 
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Name of the groups."""
-        return (self.group,)
-
-    def fit(
-        self,
-        probabilities: ArrayLike,
-        targets: ArrayLike,
-        weights: ArrayLike | None = None,
-        *,
-        clusters: ArrayLike | None = None,
-        groups: Groups | None = None,
-    ) -> Self:
-        """Fit a common calibrator, then a small one on each larger group."""
-        rows = fitting_rows(self, probabilities, targets, weights)
-        counts = np.ones(len(rows.weights), bool) if weights is None else np.asarray(weights, dtype=np.float64) > 0
-        names = self._group_names(groups, len(counts))[counts]
-        kept = fitting_clusters(clusters, weights, len(rows.weights))
-        self.common.fit(rows.probabilities, rows.targets, rows.weights, clusters=kept)
+    def _fit(self, rows: Checked, clusters: Ints, groups: Groups, /) -> None:
+        self.common.fit(rows.probabilities, rows.targets, rows.weights, clusters=clusters)
         # each group is fitted on commonly calibrated predictions, so that "no change" means: as all others
         p = self.common.transform(rows.probabilities)
-        self.shifts = {}
+        self.shifts, names = {}, np.asarray(groups[self.group])
         for name in np.unique(names).tolist():
             here = names == name
             if int(here.sum()) >= LEAST_ROWS:
                 self.shifts[name] = Shift.of_rows(Checked(rows.targets[here], p[here], rows.weights[here]), ALIKE)
-        return self
 
-    def transform(self, probabilities: ArrayLike, groups: Groups | None = None) -> Probabilities:
-        """Calibrate predictions (n, 3) of rows whose groups are given."""
-        shifts = require_fitted(self.shifts, self.method)
-        p = self.common.transform(probabilities)
-        names = self._group_names(groups, len(p))
+    def _transform(self, p: Probabilities, groups: Groups, /) -> Probabilities:
+        shifts, names = self._known(self.shifts), np.asarray(groups[self.group])
+        p = self.common._transform(p, {})
         for name, shift in shifts.items():
             here = names == name
             if here.any():
@@ -166,26 +143,88 @@ class Grouped(Calibrator):
     def state(self) -> State:
         """Return the common calibrator and the numbers of each group."""
         config, arrays = self.common.state()
-        groups = {name: shift.state()[0] for name, shift in require_fitted(self.shifts, self.method).items()}
+        groups = {name: shift.state()[0] for name, shift in self._known(self.shifts).items()}
         kept = {f"common.{name}": array for name, array in arrays.items()}
         return {"method": self.method, "by": self.group, "common": config, "groups": groups}, kept
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         """Return the calibrator with these groups."""
-        common = read_calibrator(config["common"], arrays_under("common", arrays))
+        common = read_calibrator(config["common"], _arrays_under("common", arrays))
         return cls(config["by"], common, {name: Shift.from_state(one, {}) for name, one in config["groups"].items()})
 
-    def _group_names(self, groups: Groups | None, rows: int) -> NDArray[np.object_]:
-        if groups is None or self.group not in groups:
-            raise DataError(f"this calibrator goes by {self.group}, and the {self.group} of the rows is not given")
-        names = np.asarray(groups[self.group], dtype=object)
-        if names.shape != (rows,):
-            raise DataError(f"the {self.group} has shape {names.shape}; allowed is ({rows},), one for each row")
-        return names
 
+class Auto(Calibrator):
+    """Try all methods and keep the best.
 
-def arrays_under(name: str, arrays: Arrays) -> dict[str, Floats]:
-    """Return the arrays whose names begin with `name` and a dot, without that prefix."""
-    start = f"{name}."
-    return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
+    Every method is fitted on four fifths of the clusters of prompts and predicts the fifth; the lowest log loss wins,
+    and the simplest method wins among those within one standard error of it, taken over clusters (Breiman et al. 1984,
+    section 3.4.3). Below 200 rows, or with one cluster, nothing is tried and `shift` is chosen.
+
+    Attributes:
+        chosen: The fitted calibrator; None before `fit`.
+        tried: For each method its name, its log loss, how far it is behind the best with the standard error of that,
+            or why it was left out.
+
+    Example:
+        >>> votes = np.eye(3)[[0, 0, 1, 2] * 200]
+        >>> auto = Auto().fit(np.tile([0.98, 0.01, 0.01], (800, 1)), votes)
+        >>> auto.chosen.method, len(auto.tried)
+        ('temperature', 8)
+    """
+
+    method: ClassVar[str] = "auto"
+    parameters: ClassVar[int] = 2
+
+    def __init__(self, chosen: Calibrator | None = None, tried: list[dict[str, Any]] | None = None) -> None:
+        self.chosen, self.tried = chosen, tried or []
+
+    def _fit(self, rows: Checked, clusters: Ints, _: Groups, /) -> None:
+        t, p, w = rows
+        folds = group_folds(clusters)
+        self.tried, losses = [], dict[str, Floats]()
+        few = len(w) < CANDIDATES["temperature"] or not folds.any()
+        counted = f"{len(w):,} votes, {len(np.unique(clusters)):,} prompts"
+        for name, least in CANDIDATES.items():
+            entry: dict[str, Any] = {"method": name}
+            if few:
+                entry["left_out"] = f"{counted}; a choice takes 200 votes and 2 prompts"
+            elif len(w) < least:
+                entry["left_out"] = f"tried from {least:,} votes up"
+            else:
+                try:
+                    losses[name] = log_losses(t, crossfit_calibrate(name, p, t, w, folds))
+                    entry["log_loss"] = float(w @ losses[name] / w.sum())
+                except JudgeError as error:
+                    entry["left_out"] = str(error)
+            self.tried.append(entry)
+        self.chosen = make_calibrator(self._choose(losses, w, clusters) if losses else FALLBACK).fit(p, t, w)
+
+    def _choose(self, losses: dict[str, Floats], w: Floats, clusters: Ints) -> str:
+        """Return the simplest method within one standard error of the best."""
+        best = min(losses, key=lambda name: float(w @ losses[name]))
+        near = []
+        for entry in self.tried:
+            if entry["method"] in losses:
+                # standard error of a mean from sums over G clusters, times G / (G - 1)
+                gap = losses[entry["method"]] - losses[best]  # (n,)
+                mean = float(w @ gap / w.sum())
+                sums = np.bincount(clusters, w * (gap - mean))
+                variance = np.square(sums).sum() * len(sums) / max(len(sums) - 1, 1)
+                entry["behind"], entry["error"] = mean, float(np.sqrt(variance) / w.sum())
+                near += [entry["method"]] if entry["behind"] <= entry["error"] else []
+        return str(near[0]) if near else best
+
+    def _transform(self, p: Probabilities, _: Groups, /) -> Probabilities:
+        return self._known(self.chosen)._transform(p, {})
+
+    def state(self) -> State:
+        """Return the chosen calibrator, and what was tried."""
+        config, arrays = self._known(self.chosen).state()
+        kept = {f"chosen.{name}": array for name, array in arrays.items()}
+        return {"method": self.method, "chosen": config, "tried": self.tried}, kept
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the calibrator that was chosen."""
+        return cls(read_calibrator(config["chosen"], _arrays_under("chosen", arrays)), list(config["tried"]))

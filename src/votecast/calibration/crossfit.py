@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from votecast.calibration.base import Calibrator, Groups, make_calibrator
+from votecast.calibration.base import Calibrator, Groups, make_calibrator, take_groups
 from votecast.errors import DataError, JudgeError
 from votecast.metrics.checks import check_rows
-from votecast.types import Bools, Probabilities
+from votecast.types import Probabilities
 
 
 def crossfit_calibrate(
@@ -34,19 +34,15 @@ def crossfit_calibrate(
         probabilities: Out-of-fold predictions, shape (n, 3).
         targets: Their votes, shape (n, 3).
         weights: How much each row counts, shape (n,); every row once where None.
-        folds: Fold of each row, any numbers, shape (n,); at least two folds. `votecast.metrics.group_folds` makes some
-            from prompts.
+        folds: Fold of each row, any numbers, shape (n,), such as `votecast.metrics.group_folds` makes from prompts.
         predictions: Other predictions of the same rows to calibrate instead of those fitted on, shape (n, 3), such as
             those of the battles with their responses swapped.
         clusters: Cluster of prompts of each row, shape (n,), for methods that cross-validate within.
         groups: What the rows are grouped by, for calibrators that group.
 
-    Returns:
-        Calibrated probabilities of the same rows, shape (n, 3).
-
     Raises:
         ConfigError: If there is no such method.
-        DataError: If these are not probabilities or folds of the same rows.
+        DataError: If these are not probabilities of the same rows, or there is a single fold.
         JudgeError: If the other folds of some fold cannot be calibrated on; the message names it.
 
     Example:
@@ -62,24 +58,15 @@ def crossfit_calibrate(
     if len(names) < 2:
         raise DataError(f"all {len(w)} rows are in fold {names[0]}; a calibrator needs at least one other fold")
     raw = p if predictions is None else check_rows(targets, predictions, weights).probabilities
-    cluster = None if clusters is None else np.asarray(clusters)
+    cluster = np.arange(len(w)) if clusters is None else np.asarray(clusters)
     out = np.empty_like(p)
     for name in names:
         here = fold == name
+        calibrator = make_calibrator(method) if isinstance(method, str) else method()
+        parts = p[~here], t[~here], w[~here]
         try:
-            calibrator = make_calibrator(method) if isinstance(method, str) else method()
-            calibrator.fit(
-                p[~here],
-                t[~here],
-                w[~here],
-                clusters=None if cluster is None else cluster[~here],
-                groups=_take(groups, ~here),
-            )
-            out[here] = calibrator.transform(raw[here], _take(groups, here))
+            calibrator.fit(*parts, clusters=cluster[~here], groups=take_groups(groups, ~here))
+            out[here] = calibrator.transform(raw[here], take_groups(groups, here))
         except (JudgeError, DataError) as error:
             raise JudgeError(f"fold {name}: the other folds are not enough: {error}") from error
     return out
-
-
-def _take(groups: Groups | None, rows: Bools) -> Groups | None:
-    return groups and {by: np.asarray(names, dtype=object)[rows].tolist() for by, names in groups.items()}

@@ -40,10 +40,7 @@ def first_calibrator(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def outcome(entry: Mapping[str, Any]) -> Outcome:
-    """Return whether a calibration improves on the judge, beyond chance.
-
-    Args:
-        entry: The record of the calibration by `votecast.judges.recalibrate`; "unknown" where no interval was drawn.
+    """Return whether a calibration improves on the judge, beyond chance; "unknown" where no interval was drawn.
 
     Example:
         >>> [outcome({"gain": {"low": low, "high": high}}) for low, high in ((0.01, 0.02), (-0.1, 0.1), (-0.2, -0.1))]

@@ -11,17 +11,11 @@ The log loss is convex in them. `votecast.calibration.base.make_calibrator` find
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Final, NamedTuple, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 
-from votecast.calibration.base import (
-    NumberScaler,
-    log_probabilities,
-    require_fitted,
-    require_ties,
-    softmax,
-)
+from votecast.calibration.base import NumberScaler, log_probabilities, softmax
 from votecast.metrics.checks import Checked
 from votecast.metrics.scores import row_sum
 from votecast.types import Floats, Probabilities
@@ -39,19 +33,6 @@ def logits(z: Floats, numbers: Floats) -> Floats:
     scale, tie_scale, bias, cross = (float(number) for number in numbers)
     tie = (tie_scale * z[:, 2] + bias) + cross * (z[:, 0] + z[:, 1])
     return np.column_stack([scale * z[:, 0], scale * z[:, 1], tie])
-
-
-class LeastLoss(NamedTuple):
-    """Where the log loss, with its priors, is least.
-
-    Args:
-        theta: How far each fitted number is from no change, shape (k,).
-        evidence: Logarithm of how likely the votes are under the priors, by Laplace's approximation (MacKay 1992,
-            eq. 4.3), up to what all priors share.
-    """
-
-    theta: Floats
-    evidence: float
 
 
 class PenalisedLogLoss:
@@ -76,11 +57,15 @@ class PenalisedLogLoss:
         self.mass = row_sum(rows.targets)
         self.moves: Floats = np.einsum("ncj,jk->nck", np.stack(moved_by, axis=2), directions)  # (n, 3, k)
 
-    def minimise(self, spread: Floats) -> LeastLoss:
-        """Minimise by Newton's method, halving steps until they help.
+    def minimise(self, spread: Floats) -> tuple[Floats, float]:
+        """Minimise by Newton's method, halving steps until they help, under normal priors around no change.
 
         Args:
-            spread: Standard deviation of each number's normal prior around no change, shape (k,).
+            spread: Standard deviation of each number's prior, shape (k,).
+
+        Returns:
+            How far each fitted number is from no change, shape (k,); and the logarithm of how likely the votes are
+            under the priors, by Laplace's approximation (MacKay 1992, eq. 4.3), up to what all priors share.
         """
         precision = 1 / np.square(spread)
         theta = np.zeros(len(spread))
@@ -100,7 +85,7 @@ class PenalisedLogLoss:
             theta, value, p = theta - step, further, q
         # Laplace: the posterior is a normal around theta, whose volume is that of the inverse second derivatives
         volume = float(np.linalg.slogdet(self._derivatives(theta, p, precision)[1])[1])
-        return LeastLoss(theta, -value + 0.5 * float(np.log(precision).sum()) - 0.5 * volume)
+        return theta, -value + 0.5 * float(np.log(precision).sum()) - 0.5 * volume
 
     def _loss(self, theta: Floats, precision: Floats) -> tuple[float, Probabilities]:
         at = self.start + np.einsum("nck,k->nc", self.moves, theta)
@@ -130,12 +115,12 @@ class LogitScaler(NumberScaler):
     def _fit_numbers(self, rows: Checked) -> Floats:
         """Return the numbers, shape (4,)."""
 
-    def _fit(self, rows: Checked) -> None:
-        require_ties(self.method, rows)
+    def _fit(self, rows: Checked, *_: object) -> None:
+        self._require_ties(rows)
         self.numbers = self._fit_numbers(rows)
 
-    def _transform(self, p: Probabilities) -> Probabilities:
-        return softmax(logits(log_probabilities(p), require_fitted(self.numbers, self.method)))
+    def _transform(self, p: Probabilities, *_: object) -> Probabilities:
+        return softmax(logits(log_probabilities(p), self._known(self.numbers)))
 
 
 class Matrix(LogitScaler):
@@ -153,7 +138,7 @@ class Matrix(LogitScaler):
     """A prior that moves nothing votes can tell, and keeps the numbers finite where predictions separate the votes."""
 
     def _fit_numbers(self, rows: Checked) -> Floats:
-        return np.asarray(UNCHANGED + PenalisedLogLoss(rows, np.eye(4)).minimise(self.spread).theta)
+        return np.asarray(UNCHANGED + PenalisedLogLoss(rows, np.eye(4)).minimise(self.spread)[0])
 
 
 class Dirichlet(Matrix):
@@ -207,8 +192,8 @@ class Shift(LogitScaler):
     def _fit_numbers(self, rows: Checked, no_change: float = 1.0) -> Floats:
         theta, evidence = np.zeros((len(self.models), len(self.spread))), np.empty(len(self.models))
         for place, free in enumerate(self.models):
-            found = PenalisedLogLoss(rows, self.directions[:, :free]).minimise(self.spread[:free])
-            theta[place, :free], evidence[place] = found.theta, found.evidence
+            loss = PenalisedLogLoss(rows, self.directions[:, :free])
+            theta[place, :free], evidence[place] = loss.minimise(self.spread[:free])
         # weights of the models: their posterior probabilities, numbers that a model lacks being at no change
         evidence[0] += np.log(no_change)
         likely = np.exp(evidence - evidence.max())
@@ -217,10 +202,5 @@ class Shift(LogitScaler):
 
     @classmethod
     def of_rows(cls, rows: Checked, no_change: float = 1.0) -> Self:
-        """Fit on any rows; without votes for ties these become rare.
-
-        Args:
-            rows: Predictions, votes and weights.
-            no_change: How much likelier "no change" is than any other model before the votes are seen.
-        """
+        """Fit on any rows, "no change" being `no_change` times likelier; without votes for ties these become rare."""
         return cls(*cls()._fit_numbers(rows, no_change))

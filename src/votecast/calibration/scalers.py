@@ -9,28 +9,25 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq, isotonic_regression, minimize
 
 from votecast.calibration.base import (
     Arrays,
-    Groups,
+    Calibrator,
     NumberScaler,
-    Scaler,
     State,
     log_probabilities,
     normalise,
-    require_fitted,
-    require_ties,
     softmax,
 )
-from votecast.calibration.tie_models import FARTHEST, TIE_MODELS, LinearLikelihood, maximise
-from votecast.metrics.checks import Checked, check_rows
+from votecast.calibration.tie_likelihood import LinearLikelihood, maximise
+from votecast.calibration.tie_models import FARTHEST, TIE_MODELS
+from votecast.metrics.checks import Checked
 from votecast.metrics.scores import log_losses, row_sum
 from votecast.types import Floats, Probabilities
 
 
-class Identity(Scaler):
+class Identity(Calibrator):
     """Leave probabilities as they are.
 
     Example:
@@ -41,23 +38,10 @@ class Identity(Scaler):
     method: ClassVar[str] = "none"
     parameters: ClassVar[int] = 0
 
-    def fit(
-        self,
-        probabilities: ArrayLike,
-        targets: ArrayLike,
-        weights: ArrayLike | None = None,
-        *,
-        clusters: ArrayLike | None = None,  # noqa: ARG002
-        groups: Groups | None = None,  # noqa: ARG002
-    ) -> Self:
-        """Check the rows, which may be few or all ties; learn nothing."""
-        check_rows(targets, probabilities, weights)
-        return self
+    def _fit(self, *_: object) -> None:
+        """Learn nothing, from any rows."""
 
-    def _fit(self, rows: Checked) -> None:
-        """Learn nothing."""
-
-    def _transform(self, p: Probabilities) -> Probabilities:
+    def _transform(self, p: Probabilities, *_: object) -> Probabilities:
         return p.copy()
 
     def state(self) -> State:
@@ -73,10 +57,9 @@ class Identity(Scaler):
 class Temperature(NumberScaler):
     """Divide the logits by one temperature, which keeps the order of the classes (Guo et al. 2017, eq. 9).
 
-    The log loss is convex in the inverse temperature, and least where its derivative vanishes; the temperature is kept
-    within 1/100 and 100, which predictions that know nothing, or everything, would leave.
-
-    It is above 1 where predictions were overconfident, below 1 where they were underconfident.
+    It is above 1 where predictions were overconfident, below 1 where they were underconfident. The log loss is convex
+    in its inverse, and least where the derivative vanishes; the temperature is kept within 1/100 and 100, which
+    predictions that know nothing, or everything, would leave.
 
     Example:
         >>> votes = np.eye(3)[[0, 0, 1, 2]]
@@ -91,7 +74,7 @@ class Temperature(NumberScaler):
     above: ClassVar[float] = 0.0
     hottest: ClassVar[float] = 100.0
 
-    def _fit(self, rows: Checked) -> None:
+    def _fit(self, rows: Checked, *_: object) -> None:
         t, p, w = rows
         z = log_probabilities(p)  # (n, 3)
         voted = row_sum(t * z)
@@ -109,17 +92,16 @@ class Temperature(NumberScaler):
             inverse = brentq(slope, 1 / self.hottest, self.hottest, xtol=1e-12)
         self.numbers = np.array([1 / inverse])
 
-    def _transform(self, p: Probabilities) -> Probabilities:
-        return softmax(log_probabilities(p) / float(require_fitted(self.numbers, self.method)[0]))
+    def _transform(self, p: Probabilities, *_: object) -> Probabilities:
+        return softmax(log_probabilities(p) / float(self._known(self.numbers)[0]))
 
 
 class Vector(NumberScaler):
     """A scale for each logit and a bias for each class, tied between a and b (Guo et al. 2017, vector scaling).
 
     Since a and b swap when the responses do, they share scale and bias; since a bias common to all classes changes
-    nothing, theirs is 0. Left are three numbers: logits scale·log(a), scale·log(b), tie_scale·log(tie) +
-    tie_bias, at the least log loss,
-    which is convex in them. Scales are kept within 0 and 100, the bias within -20 and 20.
+    nothing, theirs is 0. Left are three numbers: logits scale·log(a), scale·log(b), tie_scale·log(tie) + tie_bias, at
+    the least log loss, which is convex in them. Scales are kept within 0 and 100, the bias within -20 and 20.
 
     Example:
         >>> votes = np.eye(3)[[0, 1, 2, 2]]
@@ -132,9 +114,9 @@ class Vector(NumberScaler):
     parameters: ClassVar[int] = 3
     names: ClassVar[tuple[str, ...]] = ("scale", "tie_scale", "tie_bias")
 
-    def _fit(self, rows: Checked) -> None:
+    def _fit(self, rows: Checked, *_: object) -> None:
         t, p, w = rows
-        require_ties(self.method, rows)
+        self._require_ties(rows)
         z, share = log_probabilities(p), w / w.sum()  # (n, 3), (n,)
 
         def loss(theta: Floats) -> tuple[float, Floats]:
@@ -151,8 +133,8 @@ class Vector(NumberScaler):
         found = minimize(loss, [1.0, 1.0, 0.0], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         self.numbers = np.asarray(found.x, dtype=np.float64)
 
-    def _transform(self, p: Probabilities) -> Probabilities:
-        scale, tie_scale, tie_bias = (float(number) for number in require_fitted(self.numbers, self.method))
+    def _transform(self, p: Probabilities, *_: object) -> Probabilities:
+        scale, tie_scale, tie_bias = (float(number) for number in self._known(self.numbers))
         return softmax(self._logits(log_probabilities(p), scale, tie_scale, tie_bias))
 
     @staticmethod
@@ -193,8 +175,8 @@ class TieLink(NumberScaler):
         super().__init__(*([] if numbers is None else numbers))
         self.curve = curve
 
-    def _fit(self, rows: Checked) -> None:
-        require_ties(self.method, rows)
+    def _fit(self, rows: Checked, *_: object) -> None:
+        self._require_ties(rows)
         least = np.inf
         for curve, (lower, upper) in self.bounds.items():
             d, t = self._read(curve, rows.probabilities)
@@ -217,8 +199,8 @@ class TieLink(NumberScaler):
             if loss < least:
                 self.curve, self.numbers, least = curve, numbers, loss
 
-    def _transform(self, p: Probabilities) -> Probabilities:
-        return self._move(self.curve, require_fitted(self.numbers, self.method), p)
+    def _transform(self, p: Probabilities, *_: object) -> Probabilities:
+        return self._move(self.curve, self._known(self.numbers), p)
 
     def _move(self, curve: str, numbers: Floats, p: Probabilities) -> Probabilities:
         scale, tie_scale, bias = (float(number) for number in numbers)
@@ -252,7 +234,7 @@ class TieLink(NumberScaler):
 _CURVES: Final = ("answer_x", "answer_y", "tie_x", "tie_y")
 
 
-class Isotonic(Scaler):
+class Isotonic(Calibrator):
     """One class against the rest, each by isotonic regression, then divided by the sum (Zadrozny & Elkan 2002, sec. 3).
 
     Responses a and b share one curve, fitted on both columns together; the tie has its own. Between the corners of a
@@ -276,7 +258,7 @@ class Isotonic(Scaler):
     def __init__(self, curves: dict[str, Floats] | None = None) -> None:
         self.curves = curves
 
-    def _fit(self, rows: Checked) -> None:
+    def _fit(self, rows: Checked, *_: object) -> None:
         t, p, w = rows
         # a and b as one column of 2n rows, so that both get the same curve
         end = 1 / (len(w) + 3)
@@ -284,14 +266,14 @@ class Isotonic(Scaler):
         curves = (*_rising_curve(*sides, end), *_rising_curve(p[:, 2], t[:, 2], w, end))
         self.curves = dict(zip(_CURVES, curves, strict=True))
 
-    def _transform(self, p: Probabilities) -> Probabilities:
-        curves = require_fitted(self.curves, self.method)
+    def _transform(self, p: Probabilities, *_: object) -> Probabilities:
+        curves = self._known(self.curves)
         sides = [np.interp(p[:, k], curves["answer_x"], curves["answer_y"]) for k in (0, 1)]
         return normalise(np.column_stack([*sides, np.interp(p[:, 2], curves["tie_x"], curves["tie_y"])]))
 
     def state(self) -> State:
         """Return the curves as arrays."""
-        return {"method": self.method}, dict(require_fitted(self.curves, self.method))
+        return {"method": self.method}, dict(self._known(self.curves))
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003

@@ -8,7 +8,7 @@ the reward models.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -17,7 +17,8 @@ from pydantic import model_validator
 from scipy.special import stdtrit
 from threadpoolctl import threadpool_limits
 
-from votecast.calibration.tie_models import TIE_MODELS, LinearLikelihood, TieModel, maximise
+from votecast.calibration.tie_likelihood import LinearLikelihood, maximise
+from votecast.calibration.tie_models import TIE_MODELS
 from votecast.config import Settings
 from votecast.errors import ConfigError, DataError
 from votecast.metrics.checks import check_groups, check_probabilities, check_weights
@@ -31,11 +32,14 @@ METHODS: Final = (*TIE_MODELS, FIXED)
 LEAST_VOTES: Final = 30
 """A link is not fitted on fewer votes."""
 
-WIDTH: Final = 30.0
-"""Standard deviation of the prior of each slope, in log odds for a column of mean square 1.
+_TOO_FEW: Final = (
+    "a link is to be fitted on {} votes that have scores, and at least {} are needed (200 make a good start); give "
+    "more votes, or use a link without votes: recipe:NAME of a reward recipe"
+)
 
-It moves nothing that votes can tell, and keeps the slope finite where the scores separate the votes without a fault.
-"""
+# wide enough to move nothing that votes show; keeps slopes finite where the scores separate the votes without a fault
+WIDTH: Final = 30.0
+"""Standard deviation of the prior of each slope, in log odds for a column of mean square 1."""
 
 _SLOPES: Final = ("scale", "length")
 
@@ -60,24 +64,18 @@ class LinkSettings(Settings):
 
 @dataclass(frozen=True)
 class Link:
-    """From the gap between two scores to three probabilities.
+    """From the gap between two scores to three probabilities; ValueError for parameters that the method cannot have.
 
     Args:
-        method: davidson: odds exp(d/2) : exp(-d/2) : nu. rao_kupper: a wins with probability s(d - log theta), s being
-            the logistic function, b with s(-d - log theta). ordered_logit: the same curve by its cut point, which is
-            log theta. fixed: a rule without parameters (see `fixed_rule`).
+        method: A name in `votecast.calibration.tie_models.TIE_MODELS`, or fixed: a rule without parameters.
         parameters: scale (log odds for each unit of the gap), length (log odds for each unit of the form, if the link
-            has it), and nu, theta or cut for ties.
+            has it), and for ties nu (davidson), theta (rao_kupper) or cut (ordered_logit).
         intervals: 95 % interval of each parameter; none for a link that was not fitted.
         fitted: Whether the parameters were fitted on votes.
         votes: On how many.
 
-    Raises:
-        ValueError: If the method is unknown, or its parameters are others or not numbers that it can have.
-
     Example:
-        >>> link = Link("davidson", {"scale": 1.0, "nu": 1.0})
-        >>> link.predict(np.array([0.0, 2.0])).round(3)
+        >>> Link("davidson", {"scale": 1.0, "nu": 1.0}).predict([0.0, 2.0]).round(3)
         array([[0.333, 0.333, 0.333],
                [0.665, 0.09 , 0.245]])
     """
@@ -109,18 +107,14 @@ class Link:
     @property
     def tie_at_zero(self) -> float:
         """The probability of a tie where neither score nor length is ahead."""
-        none = np.zeros(1)
-        return float(self.predict(none, none)[0, 2])
+        return float(self.predict([0.0], [0.0])[0, 2])
 
     def predict(self, gap: ArrayLike, form: ArrayLike | None = None) -> Probabilities:
-        """Return probabilities of shape (n, 3).
+        """Return probabilities (n, 3); DataError if a gap is not a finite number, or the form is needed and missing.
 
         Args:
             gap: Score of a minus score of b, shape (n,).
             form: Log length of a minus log length of b, shape (n,); read by a link that has the length.
-
-        Raises:
-            DataError: If a gap is not a finite number, or the form is needed and missing.
         """
         x = _check_column(gap, "gap")
         if self.method == FIXED:
@@ -136,9 +130,7 @@ class Link:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the link as JSON-able values."""
-        intervals = {name: list(ends) for name, ends in self.intervals.items()}
-        kept = {"method": self.method, "parameters": dict(self.parameters), "intervals": intervals}
-        return kept | {"fitted": self.fitted, "votes": self.votes}
+        return asdict(self) | {"intervals": {name: list(ends) for name, ends in self.intervals.items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -207,24 +199,19 @@ def fit_link(
         weights: How much each row counts, shape (n,); every row once where None.
         method: A name in `METHODS`; for fixed there is nothing to fit, and the rule itself is returned.
         form: Log length of a minus log length of b, shape (n,): removes the part of the gap that length explains.
-        groups: Group of each row (its prompt), shape (n,): intervals are then those of the sandwich estimator over
-            groups, with Student's quantile; without groups, those of Fisher's information.
+        groups: Prompt of each row, shape (n,): intervals are then those of the sandwich estimator over groups, with
+            Student's quantile; without groups, those of Fisher's information.
         least: With fewer rows that count, DataError is raised.
 
     Raises:
         ConfigError: If there is no such method.
-        DataError: If there are too few votes, votes of one class only, a gap that is the same in every row, or a value
-            that is not finite.
+        DataError: If there are too few votes, votes of one class only, or a gap that is not finite or never differs.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> gap = rng.normal(size=400) * 2
-        >>> true = Link("davidson", {"scale": 1.0, "nu": 0.8})
-        >>> votes = np.eye(3)[[rng.choice(3, p=p) for p in true.predict(gap)]]
-        >>> link = fit_link(gap, votes)
-        >>> low, high = link.intervals["scale"]
-        >>> low < 1.0 < high
-        True
+        >>> gap = np.linspace(-3, 3, 90)
+        >>> votes = np.eye(3)[np.where(gap < -1, 1, np.where(gap > 1, 0, 2))]
+        >>> fit_link(gap, votes).predict([0.0]).argmax()
+        2
     """
     if method not in METHODS:
         raise ConfigError(f"there is no link {method!r}; allowed are {', '.join(METHODS)}")
@@ -260,10 +247,22 @@ def fit_link(
             )
         units = np.append(unit, 1.0)
         covariance = _covariance(likelihood, point, w, group) / np.outer(units, units)
-    slopes, t = point[:-1] / unit, float(point[-1])
-    parameters = dict(zip(_SLOPES[:m], slopes.tolist(), strict=True)) | {model.tie: model.shown(t)}
-    alone = group is not None and not group.any()  # one group says nothing about the spread over groups
-    intervals = {} if alone else _intervals(model, slopes, t, covariance, group)
+    slopes, t, names = point[:-1] / unit, float(point[-1]), _SLOPES[:m]
+    parameters = dict(zip(names, slopes.tolist(), strict=True)) | {model.tie: model.shown(t)}
+    if group is not None and not group.any():  # one group contains no information on the spread over groups
+        return Link(method, parameters, fitted=True, votes=len(w))
+
+    # Wald intervals; that of a number for ties above 0 is taken on the scale of its logarithm
+    width = NORMAL_95 if group is None else float(stdtrit(int(group.max()), 0.975))
+    errors = width * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    ends = np.stack([slopes - errors[:-1], slopes + errors[:-1]], axis=1).tolist()
+    intervals = {name: (low, high) for name, (low, high) in zip(names, ends, strict=True)}
+    if model.bounds[0] > 0:
+        of_tie = t * np.exp(np.clip([-errors[-1] / t, errors[-1] / t], -700, 700))
+    else:
+        of_tie = t + np.array([-errors[-1], errors[-1]])
+    low, high = np.clip(of_tie, *model.bounds)
+    intervals[model.tie] = model.shown(float(low)), model.shown(float(high))
     return Link(method, parameters, intervals, fitted=True, votes=len(w))
 
 
@@ -281,78 +280,44 @@ def _covariance(likelihood: LinearLikelihood, point: Floats, w: Floats, group: I
     return np.asarray(bread @ (sums.T @ sums) @ bread) * (len(sums) / max(len(sums) - 1, 1))
 
 
-def _intervals(
-    model: TieModel, slopes: Floats, t: float, covariance: Floats, group: Ints | None
-) -> dict[str, tuple[float, float]]:
-    """Return Wald intervals; that of a number for ties above 0 is taken on the scale of its logarithm."""
-    width = NORMAL_95 if group is None else float(stdtrit(int(group.max()), 0.975))
-    errors = width * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    out = {
-        name: (float(slope - error), float(slope + error))
-        for name, slope, error in zip(_SLOPES, slopes, errors[:-1], strict=False)
-    }
-    if model.bounds[0] > 0:
-        ends = t * np.exp(np.clip([-errors[-1] / t, errors[-1] / t], -700, 700))
-    else:
-        ends = t + np.array([-errors[-1], errors[-1]])
-    low, high = np.clip(ends, *model.bounds)
-    return out | {model.tie: (model.shown(float(low)), model.shown(float(high)))}
-
-
 def crossfit_link(
-    gap: ArrayLike,
-    targets: ArrayLike,
-    weights: ArrayLike,
+    gap: Floats,
+    targets: Probabilities,
+    weights: Floats,
     folds: Ints,
     *,
     method: str = "davidson",
-    form: ArrayLike | None = None,
+    form: Floats | None = None,
 ) -> Probabilities:
-    """Predict each fold by a link fitted on the other folds.
+    """Predict each fold by a link fitted on the other folds, shape (n, 3).
 
-    Args:
-        gap: Score of a minus score of b, shape (n,).
-        targets: Votes, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-        folds: Fold of each row, shape (n,); rows of one prompt belong in one fold.
-        method: A name in `METHODS`.
-        form: Log length of a minus log length of b, shape (n,).
-
-    Returns:
-        Probabilities of shape (n, 3).
-
-    Raises:
-        DataError: If there is a single fold, or the other folds of some fold are not enough; the message names it.
+    The arguments are those of `fit_link`; DataError if there is a single fold, or the other folds of one are not
+    enough.
     """
-    x, y, w = np.asarray(gap, np.float64), np.asarray(targets, np.float64), np.asarray(weights, np.float64)
-    names = np.unique(folds)
-    if len(names) < 2:
+    if folds.min() == folds.max():
         raise DataError(
-            f"all {len(x)} votes are in one fold, and a link is measured on votes it was not fitted on; give votes on "
-            "at least two different prompts"
+            f"all {len(gap)} votes are in one fold, and a link is measured on votes it was not fitted on; give votes "
+            "on at least two different prompts"
         )
-    out = np.empty_like(y)
-    for name in names:
-        here = folds == name
-        forms = (None, None) if form is None else (np.asarray(form)[~here], np.asarray(form)[here])
+    out = np.empty_like(targets)
+    for fold in np.unique(folds):
+        here = folds == fold
+        known, held = (None, None) if form is None else (form[~here], form[here])
         try:
-            link = fit_link(x[~here], y[~here], w[~here], method=method, form=forms[0], least=2)
+            link = fit_link(gap[~here], targets[~here], weights[~here], method=method, form=known, least=2)
         except DataError as error:
-            raise DataError(f"fold {name}: the other folds are not enough: {error}") from error
-        out[here] = link.predict(x[here], forms[1])
+            raise DataError(f"fold {fold}: the other folds are not enough: {error}") from error
+        out[here] = link.predict(gap[here], held)
     return out
 
 
 def _check_votes(
     gap: ArrayLike, targets: ArrayLike, weights: ArrayLike | None, form: ArrayLike | None, *, least: int
 ) -> tuple[Floats, Probabilities, Floats, Bools]:
-    """Return the columns of the lead (n, m), votes and weights of the rows that count, and which rows these are.
-
-    Raises DataError, with a message of its own for each fault.
-    """
+    """Return the columns of the lead (n, m), votes and weights of the rows that count, and which rows these are."""
     x = _check_column(gap, "gap")
     if not len(x):
-        raise DataError(_too_few(0, least))
+        raise DataError(_TOO_FEW.format(0, least))
     y = check_probabilities(targets, "votes")
     if len(y) != len(x):
         raise DataError(f"{len(x)} gaps are given for {len(y)} votes; give one for each")
@@ -360,7 +325,7 @@ def _check_votes(
     columns = [x] if form is None else [x, _check_column(form, "form", len(x))]
     counts = w > 0
     if int(counts.sum()) < least:
-        raise DataError(_too_few(int(counts.sum()), least))
+        raise DataError(_TOO_FEW.format(int(counts.sum()), least))
     table, y, w = np.stack(columns, axis=1)[counts], y[counts], w[counts]
     voted = [name for name, total in zip(CLASSES, y.sum(axis=0), strict=True) if total > 0]
     if len(voted) == 1:
@@ -394,10 +359,3 @@ def _check_column(values: ArrayLike, name: str, rows: int | None = None) -> Floa
             "finite number: leave out the rows that could not be scored"
         )
     return x
-
-
-def _too_few(rows: int, least: int) -> str:
-    return (
-        f"a link is to be fitted on {rows} votes that have scores, and at least {least} are needed (200 make a good "
-        "start); give more votes, or use a link without votes: recipe:NAME of a reward recipe"
-    )

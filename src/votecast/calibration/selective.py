@@ -29,21 +29,13 @@ _ABOUT: Final = 0.9
 
 @dataclass(frozen=True)
 class Selection:
-    """A threshold and the rows above it.
+    """A threshold and the rows above it."""
 
-    Args:
-        threshold: Scores from here on are decided; None where every row is abstained on.
-        rows: Rows that tested thresholds, decided or not.
-        decided: Of these, the ones at or above the threshold; where none passes, above the one that came nearest.
-        wrong: Of these, the wrong ones.
-        tests: How many thresholds were tested.
-    """
-
-    threshold: float | None
-    rows: int
-    decided: int
-    wrong: int
-    tests: int
+    threshold: float | None  # scores from here on are decided; None where every row is abstained on
+    rows: int  # rows that tested thresholds, decided or not
+    decided: int  # of these, the ones at or above the threshold; where none passes, above the one that came nearest
+    wrong: int  # of these, the wrong ones
+    tests: int  # how many thresholds were tested
 
 
 def fewest_rows(error: float, confidence: float) -> int:
@@ -60,11 +52,10 @@ def learn_then_test(scores: Floats, wrong: Bools, *, error: float, confidence: f
     """Return the lowest threshold that fixed-sequence testing accepts.
 
     Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021), with the sequence chosen on rows of its own
-    (their split fixed-sequence testing): a pilot of a fifth of the rows gives the thresholds, as quantiles
-    of its scores, and the one to begin with, the highest that is about as likely to pass as any. The others test it,
-    and then ever lower ones, each at the full level, until one fails. That the error exceeds the allowed one at the
-    threshold given has at most the probability 1 - confidence, if rows are independent draws; nothing is assumed of
-    the scores.
+    (their split fixed-sequence testing). A pilot of a fifth of the rows gives the thresholds, as quantiles of its
+    scores, and the one to begin with: the highest that is about as likely to pass as any. The other rows test it, and
+    then ever lower ones, each at the full level, until one fails. If rows are independent draws, the error exceeds the
+    allowed one at the threshold given with probability 1 - confidence at most; nothing is assumed of the scores.
 
     Args:
         scores: Confidence of each prediction, shape (n,); minus infinity is never decided.
@@ -103,13 +94,7 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     """Return the lowest threshold that a binary search accepts (Geifman and El-Yaniv 2017, algorithm 1).
 
     All rows take part; each of the about log2(n) steps is tested at its share of the level. Rows of one score are taken
-    together, so that a threshold decides exactly the rows that tested it.
-
-    Args:
-        scores: Confidence of each prediction, shape (n,); minus infinity is never decided.
-        wrong: Whether each is wrong, shape (n,).
-        error: Allowed share of wrong predictions among the decided.
-        confidence: Probability that the error is kept.
+    together, so that a threshold decides exactly the rows that tested it. The arguments are those of `learn_then_test`.
 
     Example:
         >>> scores = np.linspace(0, 1, 1000)
@@ -125,6 +110,7 @@ def selection_with_guaranteed_risk(scores: Floats, wrong: Bools, *, error: float
     while high - low > 1 and len(tested) < steps + 1:
         middle = (low + high) // 2
         tested[middle] = float(bdtr(missed[middle], reached[middle], error))
+        # each of the steps is tested at its share of the level (Bonferroni)
         low, high = (middle, high) if tested[middle] <= (1 - confidence) / (steps + 1) else (low, middle)
     shown = low if low >= 0 else min(tested, key=lambda place: tested[place], default=0)
     seen = (int(reached[shown]), int(missed[shown])) if len(thresholds) else (0, 0)

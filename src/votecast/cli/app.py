@@ -70,31 +70,17 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
     )
     for place, (verb, text) in enumerate(VERBS.items()):
-        app.command(f"{VERB_MODULES}{python_name(verb)}:{python_name(verb)}", name=verb, help=text, sort_key=place)
+        name = f"{verb}_" if keyword.iskeyword(verb) else verb
+        app.command(f"{VERB_MODULES}{name}:{name}", name=verb, help=text, sort_key=place)
     app.register_install_completion_command(help="Install completion for bash, zsh or fish.")
     return app
 
 
-def python_name(verb: str) -> str:
-    """Return the name of a verb's module and function.
-
-    Example:
-        >>> python_name("train"), python_name("import")
-        ('train', 'import_')
-    """
-    return f"{verb}_" if keyword.iskeyword(verb) else verb
-
-
 def run(words: Sequence[str]) -> int:
-    """Run one command and turn errors into one line and an exit code.
-
-    Args:
-        words: The words after `votecast`.
-
-    Returns:
-        The exit code.
-    """
-    level = logging.CRITICAL if _process_prefix() else logging.WARNING
+    """Run the command that these words make; turn errors into one line and return the exit code."""
+    # one process logs and prints for all that a launcher started
+    is_other = "RANK" in os.environ and _process_prefix() != ""
+    level = logging.CRITICAL if is_other else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it could download
     with _sigterm_unwinds():
@@ -113,6 +99,7 @@ def run(words: Sequence[str]) -> int:
             return _fail(str(error), WRONG_USE)
         except (VotecastError, OSError) as error:
             if isinstance(error, BrokenPipeError):
+                # else Python would flush into the closed pipe once more at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return BROKEN_PIPE
             return _fail(str(error), FAILED)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import Count, Flag, Output, ReadOptions
+from votecast.cli.options import AllowLeak, Draws, JudgeName, Output, ReadOptions
 from votecast.cli.screen import (
     Bars,
     cite,
@@ -28,29 +28,24 @@ Method = Literal["temperature", "vector", "matrix", "isotonic", "dirichlet", "ti
 
 def calibrate(
     *,
-    judge: str,
+    judge: JudgeName,
     out: Path,
     input: str | None = None,
     method: Method = "auto",
     by: Literal["language", "source", "turns"] | None = None,
     reading: ReadOptions = ReadOptions(),
-    allow_leak: Flag = False,
-    draws: Count = 1000,
+    allow_leak: AllowLeak = False,
+    draws: Draws = 1000,
     output: Output = Output(),
 ) -> None:
     """Recalibrate a judge on new votes (100 or more recommended).
 
     Args:
-        judge: A judge folder, bundled:baseline, or default.
         out: Folder to write the calibrated judge to.
         input: File of votes on prompts that the judge was not trained on, "-" for standard input. Without it the
             calibrator is fitted again on the judge's own out-of-fold rows and replaces the one it has.
         method: Calibrator; auto chooses by cross-validation, shift is for few votes.
         by: Also fit corrections for groups of rows, shrunk towards the common one.
-        reading: How the votes are read.
-        allow_leak: Continue although the votes share prompts with the judge's training data.
-        draws: Bootstrap samples for the 95 % intervals; 0 omits them.
-        output: Where results go.
     """
     from votecast.artifacts import check_free
     from votecast.calibration.description import describe
@@ -75,18 +70,17 @@ def calibrate(
             bars.steps("predicting and calibrating", 1, 2)
             made = calibrate_judge(given, votes, **options)
         made.save_pretrained(out, overwrite=output.overwrite)
-    found, cited = made.notes["calibration"][-1], {"name": made.name, "hash": made.hash}
+    found = made.notes["calibration"][-1]
     if votes is not None and votes.report:
         show_reading(votes.report.to_dict())
-    results = {"judge": cited | {"folder": str(out)}, "calibration": found}
     settings = {"judge": judge, "input": input, "reader": reader, **options}
-    if output.write(results, "calibrate", settings, judge=cited):
-        show(found)
+    if output.write_judge(made, out, "calibrate", settings, {"calibration": found}):
+        _show(found)
         calibration = describe(made.fitted.calibrator.state()[0])
-        print_facts({"judge": cite(cited), "calibration": calibration, "folder": out})
+        print_facts({"judge": cite(made), "calibration": calibration, "folder": out})
 
 
-def show(found: Mapping[str, Any]) -> None:
+def _show(found: Mapping[str, Any]) -> None:
     """Show one calibration: candidates, metrics before and after, and groups."""
     on = "votes" if found["on"] == "votes" else "out-of-fold rows of the judge itself"
     print_line(f"calibrated on {found['rows']:,} {on}, {found['clusters']:,} prompts: {found['name']}\n")
@@ -97,13 +91,14 @@ def show(found: Mapping[str, Any]) -> None:
             both = (before, found["after"][name])
             rows.append([label_of(name), *(cell for each in both for cell in (number_text(each), interval_text(each)))])
     print_table(["", "before", "95 % interval", "after", "95 % interval"], rows)
-    print_line("")
+    print_line()
     _show_gain("gain in log loss", found["gain"])
     print_prose(f"after: every vote predicted by a calibrator fitted on other prompts ({found['folds']} folds)")
-    print_line("")
+    print_line()
     if found["groups"]:
         _show_groups(found["by"], found["groups"])
     _show_notes(found)
+    show_outcome(found)
 
 
 def _show_candidates(state: Mapping[str, Any]) -> None:
@@ -116,17 +111,16 @@ def _show_candidates(state: Mapping[str, Any]) -> None:
         return
     rows = []
     for entry in state["tried"]:
-        chosen = " *" if entry["method"] == state["chosen"]["method"] else ""
         figures = ["", entry.get("left_out", "")]
         if "log_loss" in entry:
             figures = [f"{entry['log_loss']:.4f}", f"{entry['behind']:.4f} (± {entry['error']:.4f})"]
-        rows.append([entry["method"] + chosen, *figures])
+        rows.append([entry["method"] + " *" * (entry["method"] == state["chosen"]["method"]), *figures])
     print_table(["candidate (* chosen)", "log loss", "behind the best"], rows)
     print_prose("* the simplest within one standard error (±) of the best")
-    print_line("")
+    print_line()
 
 
-def _show_gain(name: str, gain: Mapping[str, Any]) -> None:
+def _show_gain(name: str, gain: Mapping[str, float | None]) -> None:
     print_prose(f"{name}: {gain['value']:+.4f}, 95 % interval {interval_text(gain, '+') or 'unknown'}")
 
 
@@ -141,24 +135,23 @@ def _show_groups(by: str, groups: Mapping[str, Any]) -> None:
         print_line(f"... and {more} more")
     if len(groups["values"]) == 1:
         print_line(f"all votes are of one {by}, so --by has no effect")
-    print_line("")
+    print_line()
     _show_gain("gain in log loss over the common calibration", groups["gain"])
-    print_line("")
+    print_line()
 
 
 def _show_notes(found: Mapping[str, Any]) -> None:
+    """Show the limits of a calibration on new votes, or where its rows come from."""
     if found["on"] == "out_of_fold":
         replaced = f"in place of its calibration ({found['replaced']})"
         print_note(f"no --input: fitted on the judge's own out-of-fold rows, {replaced}")
-        show_outcome(found)
         return
     if found["leaked"]:
         print_note(f"{found['leaked']:,} votes have training prompts of the judge; the metrics are too optimistic")
     if not found["training_prompts_known"]:
         print_note("leaks are not checked: the judge keeps no hashes of its training prompts")
-    elif found["unknown_prompts"]:
-        names = ", ".join(found["unknown_prompts"])
-        print_note(f"leaks are checked in part: the training prompts of {names} are unknown")
+    elif names := found["unknown_prompts"]:
+        print_note(f"leaks are checked in part: the training prompts of {', '.join(names)} are unknown")
     if found["binary"]:
         print_note(
             "no vote is a tie: the probability of ties is not calibrated, and changes with the confidence of the "
@@ -167,22 +160,18 @@ def _show_notes(found: Mapping[str, Any]) -> None:
     for name in ("a", "b"):
         if not found["labels"][name]:
             print_note(f"no vote is for {name}; a and b share their parameters, so the calibration is not affected")
-    show_outcome(found)
 
 
 def show_outcome(found: Mapping[str, Any]) -> None:
     """Warn where the gain does not show that the judge has become better."""
     from votecast.calibration.description import changes_nothing, off_before, outcome
 
+    is_off = off_before(found) and found["on"] == "votes"
     off = "its calibration error on these votes is beyond chance, and they are too few to correct it reliably"
     if changes_nothing(found) and found["on"] == "votes":
         unchanged = "method none: predictions are unchanged, and the prompts of these votes count as training prompts"
-        print_note(f"{unchanged}; {off}" if off_before(found) else unchanged)
-        return
-    match outcome(found):
-        case "worse":
-            print_note("warning: predictions on these votes became worse: keep the judge as it is, or give more votes")
-        case "chance" if off_before(found) and found["on"] == "votes":
-            print_note(f"the gain is within chance: {off}")
-        case "chance":
-            print_note("the gain is within chance")
+        print_note(f"{unchanged}; {off}" if is_off else unchanged)
+    elif outcome(found) == "worse":
+        print_note("warning: predictions on these votes became worse: keep the judge as it is, or give more votes")
+    elif outcome(found) == "chance":
+        print_note(f"the gain is within chance: {off}" if is_off else "the gain is within chance")

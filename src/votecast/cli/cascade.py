@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from votecast.cli.options import Count, Flag, Output, ReadOptions
+from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions
 from votecast.cli.screen import Bars, cite, print_facts, print_line, print_note, print_prose, print_table
 from votecast.cli.summaries import show_reading
 
@@ -24,8 +24,8 @@ def cascade(
     budget: float | None = None,
     name: str | None = None,
     reading: ReadOptions = ReadOptions(),
-    allow_leak: Flag = False,
-    draws: Count = 1000,
+    allow_leak: AllowLeak = False,
+    draws: Draws = 1000,
     html: Path | None = None,
     output: Output = Output(),
 ) -> None:
@@ -38,22 +38,18 @@ def cascade(
         max_loss: Largest log loss above that of the last judge; the fastest such cascade is chosen.
         budget: Or the seconds that 1,000 rows may take; the best such cascade is chosen.
         name: Name of the cascade.
-        reading: How the votes are read.
-        allow_leak: Continue although votes share prompts with a judge's training data.
-        draws: Bootstrap samples for the 95 % intervals; 0 omits them.
         html: Write the frontier as a page.
-        output: Where results go.
     """
     from votecast.judges.cascade import cascade as make_cascade
 
     output.check(html)
     options: dict[str, Any] = {"max_loss": max_loss, "budget": budget, "draws": draws, "allow_leak": allow_leak}
     options |= {} if reading.seed is None else {"seed": reading.seed}
-    settings = options | {"out": out, "name": name, "overwrite": output.overwrite}
+    made = options | {"out": out, "name": name, "overwrite": output.overwrite}
     with Bars() as bars:
         reader = reading.reader(overwrite=output.overwrite)
-        judge = make_cascade(judges, calibration, reader=reader, progress=bars.steps, **settings)
-    found, cited = judge.notes["cascade"], {"name": judge.name, "hash": judge.hash}
+        judge = make_cascade(judges, calibration, reader=reader, progress=bars.steps, **made)
+    found = judge.notes["cascade"]
     if html is not None:
         from votecast.reports.cascade_page import cascade_page
         from votecast.reports.html import write_page
@@ -62,10 +58,10 @@ def cascade(
     show_reading(judge.notes["reading"])
     for text in found["remarks"]:
         print_note(f"note: {text}")
-    results = judge.figures | {"judge": cited | {"folder": str(out)}, "cascade": found}
-    if output.write(results, "cascade", {"judges": judges, "calibration": calibration, **options}, judge=cited):
+    settings = {"judges": judges, "calibration": calibration, **options}
+    if output.write_judge(judge, out, "cascade", settings, judge.figures | {"cascade": found}):
         show(found)
-        print_facts({"judge": cite(cited), "folder": out} | ({"page": html} if html else {}))
+        print_facts({"judge": cite(judge), "folder": out} | ({"page": html} if html else {}))
 
 
 def show(found: Mapping[str, Any]) -> None:
@@ -85,7 +81,7 @@ def show(found: Mapping[str, Any]) -> None:
         if place == chosen or not place % _SHOWN
     ]
     print_table(["", *shares, "log loss", f"above {len(judges)} alone (95 %)", "times as fast"], rows)
-    print_line("")
+    print_line()
     print_prose(f"Goal: {found['goal']}. The saved cascade (> above): {_describe(points[chosen], first, last)}.")
     print_prose(
         f"Cross-fitted, with the point of the frontier and its thresholds chosen on other prompts: "
@@ -97,7 +93,7 @@ def show(found: Mapping[str, Any]) -> None:
         print_prose(f"warning: the saved cascade is not faster than {last} alone ({speed:.2f} times)")
     if not points[chosen]["goes_on"][0]:
         print_prose(f"warning: no row is passed on from {first}: the saved cascade predicts as {first} alone does")
-    print_line("")
+    print_line()
 
 
 def _describe(point: Mapping[str, Any], first: str, last: str) -> str:

@@ -30,8 +30,6 @@ def convert(
         source: File of votes, "-" for standard input.
         out: File to write; its ending chooses csv, parquet, jsonl or arrow.
         format: Columns to write; auto takes lmsys for csv and votecast's own otherwise.
-        reading: How the file is read.
-        output: Where results go.
     """
     from votecast.data.outputs import write_votes
     from votecast.data.reader import VoteReader

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import STANDARD, Flag, InputReadOptions, Output, Precision, VoteFormat, settings_path
+from votecast.cli.options import (
+    STANDARD,
+    AllowLeak,
+    InputReadOptions,
+    JudgeName,
+    Output,
+    Precision,
+    Resume,
+    VoteFormat,
+)
 from votecast.cli.screen import Bars, cite, print_facts, print_note, print_prose
 from votecast.cli.summaries import show_reading, show_truncation
 from votecast.errors import ConfigError
@@ -17,16 +25,16 @@ def decide(
     input: str,
     calibration: str,
     out: Path,
-    judge: str = "default",
+    judge: JudgeName = "default",
     error: float = 0.10,
     confidence: float = 0.90,
     method: Literal["ltt", "sgr"] = "ltt",
     reading: InputReadOptions = InputReadOptions(),
     calibration_format: VoteFormat = "auto",
-    allow_leak: Flag = False,
-    precision: Precision | None = None,
+    allow_leak: AllowLeak = False,
+    precision: Precision = None,
     unscored: Literal["error", "prior"] = "error",
-    resume: Flag = False,
+    resume: Resume = False,
     output: Output = Output(),
 ) -> None:
     """Decide the battles of a file with a bounded error rate; abstain on the others.
@@ -36,40 +44,39 @@ def decide(
         calibration: File of votes that the judge was not trained on, drawn like the battles; a few hundred prompts.
         out: File of decisions (id, p_a, p_b, p_tie, decision, confidence); its ending chooses csv, parquet, jsonl or
             arrow.
-        judge: A judge folder, bundled:baseline, or default.
         error: Largest share of decided pairs whose vote is another than the decision; a tie is another vote.
         confidence: Confidence with which the bound holds.
         method: Learn then Test (ltt), or selection with guaranteed risk (sgr).
-        reading: How the file is read.
         calibration_format: Format of the calibration votes; auto detects it by their columns.
-        allow_leak: Continue although calibration votes share prompts with the judge's training data.
-        precision: Precision of a neural judge.
         unscored: Rows that the judge cannot score: fail once all others are done, or abstain (prior); either way
             <out>.unscored.jsonl lists them with reasons.
-        resume: Continue from the partial output of an interrupted run of the same command.
-        output: Where results go.
     """
     from votecast.data.outputs.table_writer import container_of
     from votecast.data.reader import read_votes
-    from votecast.jobs.decide import check_asked, decide_file, fit_rule
+    from votecast.jobs.decide import check_bound, decide_file, fit_rule
     from votecast.judges.load import load_judge
     from votecast.judges.predict_batch import reader_numbers, set_inference
 
-    check_asked(error, confidence, method)
-    container_of(out)
+    check_bound(error, confidence, method)
+    container_of(out)  # an unknown ending is an error before any work
     if input == calibration == STANDARD:
         raise ConfigError("--input and --calibration are both standard input; name a file for one of them")
-    output.check(settings=False)
-    if not resume:
-        output.check(out, settings_path(out), settings=False)
+    output.check_results(out, resume=resume)
     loaded = load_judge(judge)
     inference = {"precision": precision} if precision else {}
     set_inference(loaded, inference)
     with Bars() as bars:
         bars.steps("calibrating", 0, 1)
         votes = read_votes(calibration, labels="required", format=calibration_format, **reader_numbers(loaded))
-        options: dict[str, Any] = {"error": error, "confidence": confidence, "method": method, "allow_leak": allow_leak}
-        rule = fit_rule(loaded, votes, seed=reading.seed or 0, **options)
+        rule = fit_rule(
+            loaded,
+            votes,
+            error=error,
+            confidence=confidence,
+            method=method,
+            seed=reading.seed or 0,
+            allow_leak=allow_leak,
+        )
         summary = decide_file(
             loaded,
             rule,
@@ -80,7 +87,7 @@ def decide(
             reader=reading.reader(overwrite=output.overwrite),
             about={"calibration": calibration},
             votes=votes,
-            inference=inference or None,
+            inference=inference,
             unscored="prior" if unscored == "prior" else None,
             progress=bars.pairs,
         )
@@ -90,11 +97,11 @@ def decide(
     show_reading(summary["reading"])
     show_truncation(summary["cut"])
     if output.write(summary):
-        show(summary, out)
+        _show(summary, out)
 
 
-def show(summary: Mapping[str, Any], out: Path) -> None:
-    """Show what was decided, and what is guaranteed."""
+def _show(summary: dict[str, Any], out: Path) -> None:
+    """Show what was decided, and the bound on the error."""
     rule, counts, total = summary["rule"], summary["decisions"], summary["rows"]
     found, threshold = rule["found"], rule["found"]["threshold"]
     for note in (*rule["notes"], *summary["shared"]["notes"]):
@@ -103,18 +110,17 @@ def show(summary: Mapping[str, Any], out: Path) -> None:
     if rule["method"] == "ltt":
         tested += "; a separate fifth of the prompts chose the thresholds to be tested"
     above = f"; above the threshold {found['wrong']:,} of {found['decided']:,} were wrong"
+    decided, abstained = (
+        f"{count:,} of {total:,} ({count / max(total, 1):.1%})" for count in (counts["a"] + counts["b"], counts["open"])
+    )
     print_facts(
         {
-            "decided": f"{_share(counts['a'] + counts['b'], total)}: {counts['a']:,} for a, {counts['b']:,} for b",
-            "abstained": _share(counts["open"], total),
+            "decided": f"{decided}: {counts['a']:,} for a, {counts['b']:,} for b",
+            "abstained": abstained,
             "threshold": "none" if threshold is None else f"max(p_a, p_b) of at least {threshold:.4f}",
             "tested on": f"{tested} ({rule['method']}){'' if threshold is None else above}",
             "judge": cite(summary["judge"]),
             "written": out,
         }
     )
-    print_prose(f"guarantee  {rule['promise']}", indent=11)
-
-
-def _share(count: int, of: int) -> str:
-    return f"{count:,} of {of:,} ({count / max(of, 1):.1%})"
+    print_prose(f"guarantee  {rule['promise']}", indent=11)  # the key keeps its first name

@@ -31,8 +31,6 @@ def ensemble(
         stacker: The model on top under stack.
         input: File of votes that none of the judges was trained on, in place of the rows they share.
         name: Name of the ensemble.
-        reading: How the votes are read.
-        output: Where results go.
     """
     from votecast.judges.ensemble import ensemble as make_ensemble
 
@@ -47,13 +45,13 @@ def ensemble(
         judge = make_ensemble(
             judges, votes=input, out=out, overwrite=output.overwrite, reader=reader, progress=bars.steps, **options
         )
-    found, cited = judge.notes["ensemble"], {"name": judge.name, "hash": judge.hash}
+    found = judge.notes["ensemble"]
     _show_rows(judge.notes)
-    results = judge.figures | {"judge": cited | {"folder": str(out)}, "ensemble": found}
-    if output.write(results, "ensemble", {"judges": list(judges), "input": input, **options}, judge=cited):
-        show_members(judge.name, found, judge.figures)
+    settings = {"judges": list(judges), "input": input, **options}
+    if output.write_judge(judge, out, "ensemble", settings, judge.figures | {"ensemble": found}):
+        _show_members(judge.name, found, judge.figures)
         show_out_of_fold(judge.figures, "All metrics of the ensemble, cross-fitted by prompt")
-        print_facts({"judge": cite(cited), "folder": out})
+        print_facts({"judge": cite(judge), "folder": out})
 
 
 def _show_rows(notes: Mapping[str, Any]) -> None:
@@ -74,7 +72,7 @@ def _show_rows(notes: Mapping[str, Any]) -> None:
     print_note(f"fitted on {rows['fitted']:,} rows of {rows['prompts']:,} prompts")
 
 
-def show_members(name: str, found: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+def _show_members(name: str, found: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
     """Show the judges beside the ensemble, what it gains over each, and whether that is beyond chance."""
     rows, has_weights = [], any(member["weight"] is not None for member in found["members"])
     for member in found["members"]:

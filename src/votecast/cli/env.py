@@ -6,7 +6,6 @@ import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Any
 
 from votecast import __version__
 from votecast.cli.options import Output
@@ -16,33 +15,21 @@ from votecast.errors import MissingExtraError
 
 
 def env(*, output: Output = Output()) -> None:
-    """Show versions, machine and settings for a bug report.
-
-    Args:
-        output: Where results go.
-    """
-    output.check(settings=False)
-    found = describe_environment()
-    if output.write(found):
-        packages, extras = found.pop("packages"), found.pop("extras")
-        print_facts(found | packages | extras)
-
-
-def describe_environment() -> dict[str, Any]:
-    """Return versions, machine and settings as JSON values."""
+    """Show versions, machine and settings for a bug report."""
     from votecast.config import user_settings
     from votecast.judges.load import bundled_names
 
-    core, extras = set(), set()
+    output.check(settings=False)
+    core, extra = set(), set()
     for requirement in requires("votecast") or []:
         bare, _, marker = requirement.partition(";")
         name = re.split(r"[\[<>=!~ ]", bare)[0]
         if "extra" not in marker:
             core.add(name)
         elif re.search(r"extra == .(neural|keras|onnx|plot|quant)\b", marker):
-            extras.add(name)
-    extras |= {pin.partition("==")[0] for _, pin in PINNED.values()}
-    return {
+            extra.add(name)
+    extra |= {pin.partition("==")[0] for _, pin in PINNED.values()}
+    facts: dict[str, object] = {
         "votecast": __version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
@@ -50,9 +37,13 @@ def describe_environment() -> dict[str, Any]:
         "default judge": user_settings().get("default_judge", "bundled:baseline"),
         "bundled judges": ", ".join(bundled_names()) or "none",
         "neural judges": _describe_torch(),
-        "packages": {name: _version(name) or "missing" for name in sorted(core)},
-        "extras": {name: found for name in sorted(extras - core - {"votecast"}) if (found := _version(name))},
     }
+    packages: dict[str, object] = {name: _version(name) or "missing" for name in sorted(core)}
+    extras: dict[str, object] = {
+        name: found for name in sorted(extra - core - {"votecast"}) if (found := _version(name))
+    }
+    if output.write(facts | {"packages": packages, "extras": extras}):
+        print_facts(facts | packages | extras)
 
 
 def _version(name: str) -> str | None:
@@ -69,6 +60,7 @@ def _describe_torch() -> str:
     except MissingExtraError:
         return f"not installed ({how_to_install('torch')})"
     except (ImportError, OSError) as error:
+        # installed and broken, such as without a CUDA library
         return f"torch does not start: {error}"
     from votecast.training.mixed_precision import choose_precision
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from votecast.cli.options import Count, Flag, Output, ReadOptions
+from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions
 from votecast.cli.screen import Bars, cite, print_facts, print_line
 from votecast.cli.summaries import show_comparison, show_metrics, show_notes, show_reading, show_slices
 from votecast.errors import ConfigError
@@ -19,8 +18,8 @@ def evaluate(
     against: str | None = None,
     truth: Path | None = None,
     reading: ReadOptions = ReadOptions(),
-    allow_leak: Flag = False,
-    draws: Count = 1000,
+    allow_leak: AllowLeak = False,
+    draws: Draws = 1000,
     slices: bool = True,
     output: Output = Output(),
 ) -> None:
@@ -33,11 +32,7 @@ def evaluate(
         against: Another judge, or a file of predictions, to compare with on the same votes: differences with paired
             bootstrap intervals.
         truth: True probabilities of simulated votes (.truth.parquet), shown beside the baselines.
-        reading: How the file is read.
-        allow_leak: Continue although the votes share prompts with the judge's training data.
-        draws: Bootstrap samples for the 95 % intervals; 0 omits them.
         slices: Whether to show metrics by length, turns, language and source.
-        output: Where results go.
     """
     from votecast.data.reader import read_votes
     from votecast.data.simulation import read_truth
@@ -50,7 +45,7 @@ def evaluate(
     output.check()
     reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
-        predictor: Any = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
+        predictor = load_judge(judge or "default") if predictions is None else Predictions.read(predictions)
         other = None if against is None else load_predictor(against)
         numbers = numbers_of_both(predictor, other)
         bars.steps("reading votes", 0, 2)
@@ -74,32 +69,28 @@ def evaluate(
         "reader": reader,
     }
     if output.write(figures, "evaluate", options | figures["settings"], judge=figures["judge"]):
-        show(figures, slices=slices, names=name_judges(str(predictions or judge or "default"), against))
+        names = _name_judges(str(predictions or judge or "default"), against)
+        print_line(f"{figures['rows']:,} rows, {figures['clusters']:,} prompts\n")
+        show_metrics(figures, names[0])
+        print_line()
+        if "against" in figures:
+            show_comparison(figures, names)
+            print_line()
+        if slices:
+            show_slices(figures)
+        show_notes(figures, slices=slices)
+        others = {"against": cite(figures["against"]["judge"])} if "against" in figures else {}
+        print_facts({"judge": cite(figures["judge"])} | others)
 
 
-def name_judges(judge: str, against: str | None) -> tuple[str, str]:
+def _name_judges(judge: str, against: str | None) -> tuple[str, str]:
     """Return the names of both judges as typed, without folders where that is unambiguous.
 
     Example:
-        >>> name_judges("bundled:baseline", "judges/mine/"), name_judges("one/judge", "two/judge")
+        >>> _name_judges("bundled:baseline", "judges/mine/"), _name_judges("one/judge", "two/judge")
         (('bundled:baseline', 'mine'), ('one/judge', 'two/judge'))
     """
     if against is None:
         return "judge", ""
     own, other = (Path(typed).name or typed for typed in (judge, against))
     return (own, other) if own != other else (judge, against)
-
-
-def show(figures: dict[str, Any], *, slices: bool, names: tuple[str, str]) -> None:
-    """Show an evaluation."""
-    print_line(f"{figures['rows']:,} rows, {figures['clusters']:,} prompts\n")
-    show_metrics(figures, names[0])
-    print_line("")
-    if "against" in figures:
-        show_comparison(figures, names)
-        print_line("")
-    if slices:
-        show_slices(figures)
-    show_notes(figures, slices=slices)
-    others = {"against": cite(figures["against"]["judge"])} if "against" in figures else {}
-    print_facts({"judge": cite(figures["judge"])} | others)

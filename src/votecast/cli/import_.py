@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -52,9 +52,6 @@ def import_(
         orders: Average both orders of the answers, or read them as shown, as in training.
         name: Name of the judge.
         votes: File of votes to fit the calibration on; the models must not have been trained on them.
-        reading: How the votes are read.
-        output: Where results go.
-        overrides: Any other setting by its dotted key, such as --calibration.method isotonic.
     """
     from votecast.artifacts import check_free
     from votecast.config.extras import need
@@ -70,8 +67,8 @@ def import_(
     given = parse_overrides(overrides)
     method = given.pop("calibration.method", "temperature") if votes is not None else "none"
     text = {"template": template, "cut": cut, "raw_cell": raw_cell or None, "max_length": max_length}
-    settings: dict[str, Any] = {f"model.text.{key}": value for key, value in text.items() if value is not None}
-    settings |= {"model.orders": orders} | given
+    settings: dict[str, object] = {f"model.text.{key}": value for key, value in text.items() if value is not None}
+    settings |= {"model.orders": orders, **given}
     for package in ("torch", "transformers"):
         need(package)
     from votecast.data.reader import read_votes
@@ -95,7 +92,7 @@ def import_(
             read = {} if report is None else {"reading": report.to_dict() | {"path": Path(report.path).name}}
             judge.record(figures=evaluate_out_of_fold(judge, battles).to_dict(), **read)
         judge.save_pretrained(out, overwrite=output.overwrite)
-    cited, imported = {"name": judge.name, "hash": judge.hash}, judge.notes["imported"]
+    imported = judge.notes["imported"]
     if "reading" in judge.notes:
         show_reading(judge.notes["reading"])
     print_note("trained elsewhere: leaks cannot be checked, so evaluate it on votes known to be others")
@@ -103,10 +100,10 @@ def import_(
         print_note("not calibrated: pass --votes FILE with votes that the models were not trained on")
     elif judge.recipe.calibration.method != "none":
         print_note(f"calibrated on {imported['votes']:,} votes; wrong if the models were trained on them")
-    results = judge.figures | {"judge": cited | {"folder": str(out)}, "imported": imported}
-    if output.write(results, "import", {"recipe": judge.recipe.dump()}, judge=cited):
+    results = judge.figures | {"imported": imported}
+    if output.write_judge(judge, out, "import", {"recipe": judge.recipe.dump()}, results):
         if judge.figures:
             show_out_of_fold(judge.figures, "Metrics on the votes, cross-fitted calibration")
         members = enumerate(imported["members"])
         print_facts({f"member {n}": f"{each['folder']}, outputs {', '.join(each['labels'])}" for n, each in members})
-        print_facts({"judge": cite(cited), "folder": out})
+        print_facts({"judge": cite(judge), "folder": out})

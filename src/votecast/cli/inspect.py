@@ -18,8 +18,6 @@ def inspect(source: Source, /, *, reading: ReadOptions = ReadOptions(), output: 
 
     Args:
         source: File of votes, "-" for standard input.
-        reading: How the file is read.
-        output: Where results go.
     """
     from votecast.data.exploration import explore
     from votecast.data.reader import read_votes
@@ -34,27 +32,23 @@ def inspect(source: Source, /, *, reading: ReadOptions = ReadOptions(), output: 
     if output.write(found, "inspect", {"source": source, "reader": reader}):
         if found["reading"]:
             show_reading(found["reading"], print_line)
-            print_line("")
-        show(found)
+            print_line()
+        _show(found)
 
 
-def show(found: Mapping[str, Any]) -> None:
-    """Show what was found, in sections.
-
-    Args:
-        found: An inspection as a dict.
-    """
+def _show(found: Mapping[str, Any]) -> None:
+    """Show what was found, in sections."""
     print_facts(_describe_votes(found))
-    print_line("")
+    print_line()
     rows = [
         [f"{name.replace('_', ' ')}, characters", *(f"{sizes[q]:,.0f}" for q in ("p05", "median", "p95", "max"))]
         for name, sizes in found["lengths"].items()
     ]
     print_table(["lengths", "5 %", "median", "95 %", "longest"], rows)
     if found["models"]:
-        print_line("")
+        print_line()
         _show_models(found["models"])
-    print_line("")
+    print_line()
     rows = [
         [
             f"{entry['from']:g} times" + (" and more" if entry["to"] is None else f" to {entry['to']:g}"),
@@ -66,14 +60,14 @@ def show(found: Mapping[str, Any]) -> None:
     ]
     if rows:
         print_table(["an answer longer by", "decided", "wins"], rows)
-        print_line("")
+        print_line()
     print_facts(_describe_problems(found))
     if kinds := found["encoding"]["kinds"]:
-        print_line("")
+        print_line()
         rows = [[kind["kind"], f"{kind['rows']:,}", ", ".join(map(str, kind["ids"][:SHOWN_IDS]))] for kind in kinds]
         print_table(["damaged texts", "rows", "first ids"], rows)
     if found["examples"]:
-        print_line("")
+        print_line()
         rows = [[entry["reason"], f"{entry['row'] + 1:,}", str(entry["id"])] for entry in found["examples"]]
         print_table(["rows worth reading", "row", "id"], rows)
 

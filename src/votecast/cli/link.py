@@ -55,8 +55,6 @@ def link(
         length: Include the difference in length, which removes a length bias of the scores.
         bare: Treat the scores as bare numbers, although the file names the model that made them.
         name: Name of the judge.
-        reading: How the votes are read.
-        output: Where results go.
     """
     from votecast.judges.link_scores import link as link_votes
 
@@ -68,21 +66,20 @@ def link(
         judge = link_votes(
             scores, votes, out=out, overwrite=output.overwrite, reader=reader, progress=bars.steps, **options
         )
-    fitted = judge.fitted.members[0].link
+    fitted, scored = judge.fitted.members[0].link, judge.notes["scores"]
     assert fitted is not None
     found = fitted.to_dict()
-    scored, cited = judge.notes["scores"], {"name": judge.name, "hash": judge.hash}
     _show_joined(judge.notes, found)
-    results = judge.figures | {"judge": cited | {"folder": str(out)}, "link": found, "scores": scored}
-    if output.write(results, "link", {"scores": scores, "votes": votes, **options}, judge=cited):
-        show_link(found, fitted.tie_at_zero)
+    results = judge.figures | {"link": found, "scores": scored}
+    if output.write_judge(judge, out, "link", {"scores": scores, "votes": votes, **options}, results):
+        _show_link(found, fitted.tie_at_zero)
         _show_baselines(judge.figures)
         show_out_of_fold(judge.figures | {"baselines": {}}, "All metrics of the link, cross-fitted by prompt")
         made = scored["made_by"]
         inputs = "only files with score_a and score_b: it was linked from bare numbers and cannot score a text"
         if made is not None:
             inputs = f"texts, scored by {made.get('model', 'the model that made the scores')}"
-        print_facts({"judge": cite(cited), "predicts": inputs, "folder": out})
+        print_facts({"judge": cite(judge), "predicts": inputs, "folder": out})
 
 
 def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -93,6 +90,7 @@ def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     left = {"votes without scores": scored["unscored"], "scores without a vote": scored["unvoted"]}
     if counts := [f"{count:,} {what}" for what, count in left.items() if count]:
         print_note(f"joined by id; left out: {', '.join(counts)}")
+    # a scale below 0 means that the higher score loses
     low, high = found["intervals"].get("scale", (1.0, 1.0))
     if high < 0:
         print_note("the scores run against the votes: is the lower score the better, or are the columns swapped?")
@@ -100,7 +98,7 @@ def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         print_note("no effect of the scores beyond chance was detected: the interval of the scale holds 0")
 
 
-def show_link(found: Mapping[str, Any], tie_at_zero: float) -> None:
+def _show_link(found: Mapping[str, Any], tie_at_zero: float) -> None:
     """Show the parameters of a link, with their intervals."""
     fitted = f"fitted on {found['votes']:,} votes" if found["fitted"] else "not fitted"
     print_line(f"Link: {found['method']}, {fitted}; {tie_at_zero:.1%} ties at equal scores\n")
@@ -112,7 +110,7 @@ def show_link(found: Mapping[str, Any], tie_at_zero: float) -> None:
     for name in found["parameters"]:
         if name in UNITS:
             print_prose(f"{name}: {UNITS[name]}", indent=2)
-    print_line("")
+    print_line()
 
 
 def _show_baselines(figures: Mapping[str, Any]) -> None:
@@ -123,4 +121,4 @@ def _show_baselines(figures: Mapping[str, Any]) -> None:
         if entry is not None:
             rows.append([shown, number_text(entry), "" if gain is None else gain_text(gain)])
     print_table(["", "log loss", "gain of the link (95 %)"], rows)
-    print_line("")
+    print_line()

@@ -16,7 +16,6 @@ def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = No
         judge: A judge folder whose members hold adapters; it is not changed.
         out: Folder to write the merged judge to.
         weights: Type of the weights; fp32 where the base is, else bf16. A base of 4 or 8 bits keeps its own.
-        output: Where results go.
     """
     from votecast.artifacts import check_free
     from votecast.config.extras import need
@@ -35,11 +34,10 @@ def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = No
     with Bars() as bars:
         made = merge_judge(loaded, weights, progress=bars.steps)
         made.save_pretrained(out, overwrite=output.overwrite)
-    merged, cited = made.notes["merged"], {"name": made.name, "hash": made.hash}
+    merged = made.notes["merged"]
     settings = {"judge": judge, "out": str(out), "weights": merged["weights"]}
-    results = {"merged": merged, "judge": cited | {"folder": str(out)}}
-    if output.write(results, "merge", settings, judge=cited):
+    if output.write_judge(made, out, "merge", settings, {"merged": merged}):
         allowed = f"at most {TOLERANCE[merged['weights']]:.0e} is allowed"
         moved = f"{merged['largest_difference']:.1e} on {merged['battles']} battles ({allowed})"
         print_facts({"weights": merged["weights"], "largest difference": moved})
-        print_facts({"judge": cite(cited), "folder": out})
+        print_facts({"judge": cite(made), "folder": out})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json as json_module
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -35,22 +35,46 @@ _DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 _TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
 _OVERRIDABLE = frozenset({"import", "predict", "recipes", "rerank", "score", "train"})
 
-VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
-Precision = Literal["auto", "fp32", "bf16", "int8"]
-Flag = Annotated[bool, Parameter(negative=())]
-Words = Annotated[list[str] | None, Parameter(negative=())]
-Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
-Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-Overrides = Annotated[list[str] | None, Parameter(name=_OVERRIDE, negative=())]
-"""KEY=VALUE of every dotted option, for `parse_overrides`."""
-
 
 def _parse_source(_: type, tokens: Sequence[Token]) -> str:
     return STANDARD if tokens[0].value == _STANDARD_INPUT else tokens[0].value
 
 
+Flag = Annotated[bool, Parameter(negative=())]
+Words = Annotated[list[str] | None, Parameter(negative=())]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Source = Annotated[str, Parameter(converter=_parse_source)]
 """A file given by its place on the command line; "-" is standard input."""
+
+# Options that have one meaning in all verbs, with their help.
+
+VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
+JudgeName = Annotated[str, Parameter(help="A judge folder, bundled:baseline, or default.")]
+JudgeOrRecipe = Annotated[
+    str,
+    Parameter(
+        help="A judge folder, bundled:baseline, default, or recipe:NAME for a reward model that is used without votes."
+    ),
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "int8"] | None,
+    Parameter(
+        help="Precision of a neural judge: bf16 is faster and rounds; int8 rounds so much that its log loss should be "
+        "measured first."
+    ),
+]
+Draws = Annotated[Count, Parameter(help="Bootstrap samples for the 95 % intervals; 0 omits them.")]
+AllowLeak = Annotated[Flag, Parameter(help="Continue although votes share prompts with the judge's training data.")]
+Small = Annotated[Flag, Parameter(help="Use the small form of recipe:NAME.")]
+Resume = Annotated[Flag, Parameter(help="Continue from the partial output of an interrupted run of the same command.")]
+Overrides = Annotated[
+    list[str] | None,
+    Parameter(
+        name=_OVERRIDE, negative=(), help="Any setting by its dotted key, such as --model.name FOLDER or --folds.n 3."
+    ),
+]
+"""KEY=VALUE of every dotted option, for `parse_overrides`."""
 
 
 @dataclass(frozen=True)
@@ -103,53 +127,53 @@ class Output:
     overwrite: Flag = False
     """Replace existing outputs."""
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether results go to the screen: standard output is not taken by JSON."""
-        return self.json != STANDARD
-
     def check(self, *paths: str | Path | None, settings: bool = True, overwrite: bool | None = None) -> None:
-        """Refuse outputs that already exist before any work is done.
-
-        Args:
-            *paths: Outputs beside the JSON.
-            settings: Whether settings are written beside the JSON.
-            overwrite: In place of the option.
-
-        Raises:
-            ArtifactError: If one exists and may not be replaced.
-        """
+        """Refuse outputs that already exist before any work is done: the JSON, its settings, and `paths`."""
         beside = settings_path(self.json) if settings and self.json not in (None, STANDARD) else None
         for path in (*paths, self.json, beside):
             if path is not None and str(path) != STANDARD:
                 check_free(path, overwrite=self.overwrite if overwrite is None else overwrite)
 
+    def check_results(self, out: str | Path, *, resume: bool) -> None:
+        """Refuse an output of a resumable run that already exists, or the settings beside it."""
+        self.check(settings=False)
+        if not resume:
+            self.check(out, settings_path(out), settings=False)
+
     def write(
         self,
-        results: Mapping[str, Any],
+        results: Mapping[str, object],
         verb: str | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
         *,
         overwrite: bool | None = None,
-        **facts: Any,
+        **facts: object,
     ) -> bool:
-        """Write results as JSON if that was asked for, with their settings beside the file.
-
-        Args:
-            results: The results.
-            verb: The command; without one no settings are written.
-            settings: Every option it ran with.
-            overwrite: In place of the option.
-            **facts: What else belongs beside the output, such as the judge.
+        """Write results as JSON if that was asked for; with a verb, also its settings and facts beside the file.
 
         Returns:
-            Whether the results go to the screen too.
+            Whether the results go to the screen too: standard output is not taken by JSON.
         """
         if self.json is not None:
             write_json(results, self.json, overwrite=self.overwrite if overwrite is None else overwrite)
             if verb is not None:
                 write_settings(self.json, verb, settings or {}, **facts)
-        return self.is_shown
+        return self.json != STANDARD
+
+    def write_judge(
+        self,
+        judge: TrainedJudge,
+        out: Path,
+        verb: str,
+        settings: Mapping[str, object],
+        results: Mapping[str, object],
+        *,
+        overwrite: bool | None = None,
+    ) -> bool:
+        """Write the results of a verb that makes a judge folder, with the judge and its folder, as `write` does."""
+        cited = {"name": judge.name, "hash": judge.hash}
+        whole = {**results, "judge": cited | {"folder": str(out)}}
+        return self.write(whole, verb, settings, overwrite=overwrite, judge=cited)
 
 
 def settings_path(out: str | Path | None) -> Path:
@@ -162,7 +186,7 @@ def settings_path(out: str | Path | None) -> Path:
     return Path(f"{out}.settings.json")
 
 
-def write_json(values: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> None:
+def write_json(values: Mapping[str, object], path: str | Path, *, overwrite: bool = False) -> None:
     """Write results as JSON to a file, or to standard output where the path is "-"."""
     text = json_module.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
     if str(path) == STANDARD:
@@ -172,15 +196,8 @@ def write_json(values: Mapping[str, Any], path: str | Path, *, overwrite: bool =
         part.write_text(text, "utf-8", errors="backslashreplace")
 
 
-def write_settings(out: str | Path, verb: str, settings: Mapping[str, Any], **facts: Any) -> None:
-    """Write the resolved settings of a command beside its output, unless that is standard output.
-
-    Args:
-        out: The output.
-        verb: The command.
-        settings: Every option it ran with.
-        **facts: What else belongs beside the output, such as the judge.
-    """
+def write_settings(out: str | Path, verb: str, settings: Mapping[str, object], **facts: object) -> None:
+    """Write the command, every option it ran with, and further facts beside an output, unless that is the screen."""
     if str(out) != STANDARD:
         whole = {"votecast": __version__, "command": verb, "settings": dict(settings)} | facts
         write_json(whole, settings_path(out), overwrite=True)
@@ -203,11 +220,7 @@ class Cluster:
     """Threads of the judge of each actor; by default the cores of a machine shared among actors."""
 
     def check(self, engine: str, *, to_folder: bool, part_rows: int | None) -> None:
-        """Refuse options that would have no effect.
-
-        Raises:
-            ConfigError: If there is one.
-        """
+        """Refuse options that would have no effect."""
         given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value != vars(Cluster())[name]]
         if engine != "ray" and given:
             raise ConfigError(f"{', '.join(given)} is for --engine ray; pass that, or drop it")
@@ -221,7 +234,7 @@ class Cluster:
         """Return the engine that does the work; None for this process."""
         if engine != "ray":
             return None
-        need("ray.data")
+        need("ray")
         from votecast.jobs.ray import RayEngine, RaySettings
 
         return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))
@@ -267,24 +280,22 @@ def prepare_words(words: Sequence[str]) -> list[str]:
         ['compare', '--a=- one']
     """
     verb = words[0] if words else ""
-    return list(_join_words(list(words), _TEXT_OPTIONS.get(verb, set()), verb in _OVERRIDABLE))
-
-
-def _join_words(words: list[str], text_options: set[str], is_overridable: bool) -> Iterator[str]:
+    text_options, is_overridable = _TEXT_OPTIONS.get(verb, set()), verb in _OVERRIDABLE
+    joined: list[str] = []
     places = iter(range(len(words)))
     for place in places:
-        word = words[place]
-        follower = words[place + 1] if place + 1 < len(words) else None
-        dotted = _DOTTED.fullmatch(word) if is_overridable else None
-        if dotted and dotted[2] is not None:
-            yield f"{_OVERRIDE}={dotted[1]}={dotted[2]}"
-        elif dotted and follower is not None and not follower.startswith("--"):
-            next(places)
-            yield f"{_OVERRIDE}={dotted[1]}={follower}"
-        elif dotted:
-            yield f"{_OVERRIDE}={dotted[1]}"
+        word, follower = words[place], words[place + 1] if place + 1 < len(words) else None
+        if is_overridable and (dotted := _DOTTED.fullmatch(word)):
+            value = dotted[2]
+            # a follower is a value unless it is an option itself; -1.5 is one
+            if value is None and follower is not None and not follower.startswith("--"):
+                value = follower
+                next(places)
+            joined.append(f"{_OVERRIDE}={dotted[1]}" + ("" if value is None else f"={value}"))
+        # the parser takes a lone hyphen, and a text that begins with one, for an option
         elif follower is not None and (word in text_options or (word.startswith("--") and follower == STANDARD)):
+            joined.append(f"{word}={follower}")
             next(places)
-            yield f"{word}={follower}"
         else:
-            yield _STANDARD_INPUT if word == STANDARD else word
+            joined.append(_STANDARD_INPUT if word == STANDARD else word)
+    return joined

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from votecast.cli.options import Flag, Output, Words
+from votecast.cli.options import Flag, JudgeOrRecipe, Output, Words
 from votecast.cli.screen import cite, print_facts, print_note
 
 
 def pack(
     *,
-    judge: str,
+    judge: JudgeOrRecipe,
     out: Path,
     contest: Literal["lmsys", "wsdm"] = "lmsys",
     python: str | None = None,
@@ -27,7 +27,6 @@ def pack(
     """Pack a judge, its wheels and a notebook that writes a submission for offline machines.
 
     Args:
-        judge: A judge folder, bundled:baseline, default, or recipe:NAME for a reward model that is used without votes.
         out: Folder to write; <out>.pip.log is beside it if pip fails.
         contest: The contest whose test file the notebook reads: lmsys (three probabilities) or wsdm (the winner).
         python: Python of the target, such as 3.11; by default the running one.
@@ -37,7 +36,6 @@ def pack(
         versions: Packages as they are installed here, or the newest compatible ones.
         find_links: A folder or page to look for wheels in, beside pip's index.
         no_index: Use no index; take wheels from --find-links alone.
-        output: Where results go.
     """
     from votecast.packaging.pack import pack as make_pack
     from votecast.packaging.pip import PLATFORM, RUNNING, TargetMachine

@@ -85,8 +85,6 @@ def rank(
         anchor: The model whose score is 1000; by default the mean of all is.
         disconnected: Where models were never compared with the others: refuse, or rank the largest group.
         clusters: Whether near-duplicate prompts are one unit, or only identical ones; auto goes by the rows.
-        reading: How the files are read.
-        output: Where results go.
     """
     from votecast.leaderboard import leaderboard
 
@@ -124,12 +122,12 @@ def rank(
 
         write_page(leaderboard_page(board), html, overwrite=output.overwrite)
     if output.write(board.to_dict(), "rank", settings, judge=board.judge):
-        show(board)
+        _show(board)
         written = ", ".join(str(path) for path in (out, html, output.json) if path is not None)
         print_facts({"written": written} if written else {})
 
 
-def show(board: Leaderboard) -> None:
+def _show(board: Leaderboard) -> None:
     """Show a leaderboard."""
     found = board.ranking
     how = f"{found.method}, intervals by {found.intervals}" + f" of {found.draws} draws" * bool(found.draws)
@@ -138,12 +136,13 @@ def show(board: Leaderboard) -> None:
     print_line(f"{how}\n")
     columns = board.columns()
     heads = ["rank", "model", "score", f"{found.level:.0%} interval", "places", "battles", "win rate"]
+    # ratings in points need no decimals, log odds do
     digits = ".0f" if max(abs(found.score), default=0) >= _ELO else ".4g"
     rows = [
         _row({name: values[place] for name, values in columns.items()}, digits) for place in range(len(found.models))
     ]
     print_table([*heads, "both bad (95%)"] if board.both_bad is not None else heads, rows, text_columns=2)
-    print_line("")
+    print_line()
     _show_parameters(board)
     for note in board.notes:
         print_prose(f"note: {note}", indent=6)
@@ -187,7 +186,7 @@ def _show_parameters(board: Leaderboard) -> None:
                 print_prose(f"{each.name}: {UNITS[each.name]}", indent=2)
         if found.style:
             print_prose(f"style: {STYLE_UNIT}", indent=2)
-        print_line("")
+        print_line()
     if found.tuning is not None:
         little = "" if found.worth is None or found.worth >= HELPS else " (next to nothing)"
         worth = "" if found.worth is None else f", which is worth {found.worth:.2f} times the votes{little}"

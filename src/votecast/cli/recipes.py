@@ -25,8 +25,6 @@ def recipes(
         plot: Draw the learning rate of the recipe over the epochs to this file: .svg, .png or .pdf.
         accelerate: Print the path of this file for accelerate launch --config_file: deepspeed_zero2, deepspeed_zero3,
             fsdp, multi_cpu or multi_gpu.
-        output: Where results go.
-        overrides: Override any setting of the recipe by its dotted key, such as --model.training.epochs 5.
     """
     from votecast.recipes import launch_names, launch_path, list_recipes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from votecast.cli.options import Count, Flag, Output, ReadOptions, settings_path, write_settings
+from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions, settings_path, write_settings
 from votecast.cli.screen import Bars, print_facts, print_line, print_prose
 from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError
@@ -21,8 +21,8 @@ def report(
     judge: str | None = None,
     predictions: Path | None = None,
     reading: ReadOptions = ReadOptions(),
-    allow_leak: Flag = False,
-    draws: Count = 200,
+    allow_leak: AllowLeak = False,
+    draws: Draws = 200,
     output: Output = Output(),
 ) -> None:
     """Write a report about votes, or the audit of a judge, as one offline HTML file.
@@ -32,10 +32,6 @@ def report(
         out: The page, such as report.html.
         judge: Audit this judge: a judge folder, bundled:baseline, or default.
         predictions: Audit this file written by votecast predict; rows are matched by id.
-        reading: How the file is read.
-        allow_leak: Continue although the votes share prompts with the judge's training data.
-        draws: Bootstrap samples for the 95 % intervals of an audit; 0 omits them.
-        output: Where results go.
     """
     from votecast.data.reader import read_votes
     from votecast.reports.html import write_page
@@ -46,7 +42,7 @@ def report(
         raise ConfigError(f"--out is {out}; a report is a page: name a file that ends in .html")
     output.check(out, settings_path(out))
     reader, seed = reading.reader(overwrite=output.overwrite), reading.seed or 0
-    settings: dict[str, Any] = {"input": input, "predictions": predictions, "reader": reader, "seed": seed}
+    settings: dict[str, object] = {"input": input, "predictions": predictions, "reader": reader, "seed": seed}
     facts: dict[str, Any] = {}
     with Bars() as bars:
         if judge is None and predictions is None:
@@ -81,18 +77,18 @@ def report(
         show_reading(votes.report.to_dict())
     write_settings(out, "report", settings, **facts)
     if output.write(figures, "report", settings, **facts):
-        show(page, out)
+        _show(page, out)
 
 
-def show(page: Document, out: Path) -> None:
+def _show(page: Document, out: Path) -> None:
     """Show the headline metrics and findings of a page, and where it is."""
     from votecast.reports.page_format import show_metric
 
     print_line(f"{page.title}, {page.subtitle}\n" if page.subtitle else f"{page.title}\n")
     metrics = {metric.name: show_metric(metric) for metric in page.metrics}
     print_facts({name: value + (f" ({'; '.join(notes)})" * bool(notes)) for name, (value, *notes) in metrics.items()})
-    print_line("")
+    print_line()
     for remark in page.summary:
         print_prose(f"{remark.level}: {remark.text}", indent=2)
-    print_line("")
+    print_line()
     print_facts({"written": f"{out} ({out.stat().st_size / 1e6:.1f} MB)"})

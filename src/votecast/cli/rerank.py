@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from votecast.cli.options import Flag, Output, Overrides, Positive, Precision, parse_overrides, settings_path
+from votecast.cli.options import (
+    Flag,
+    JudgeOrRecipe,
+    Output,
+    Overrides,
+    Positive,
+    Precision,
+    Resume,
+    Small,
+    parse_overrides,
+)
 from votecast.cli.screen import Bars, cite, print_facts, print_note
-from votecast.cli.summaries import show_reading, show_truncation
+from votecast.cli.summaries import show_run
 from votecast.errors import ConfigError
 
 
@@ -15,15 +25,15 @@ def rerank(
     *,
     input: str,
     out: Path,
-    judge: str = "default",
+    judge: JudgeOrRecipe = "default",
     top: Positive | None = None,
     all: Flag = False,
     bad_rows: Literal["error", "quarantine"] = "error",
     quarantine: Path | None = None,
     limit: Positive | None = None,
-    precision: Precision | None = None,
-    small: Flag = False,
-    resume: Flag = False,
+    precision: Precision = None,
+    small: Small = False,
+    resume: Resume = False,
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:
@@ -36,31 +46,23 @@ def rerank(
         input: JSON lines, Parquet or Arrow with the columns prompt, candidates (a list of answers) and optionally id;
             "-" for standard input.
         out: File of rankings: id, prompt, best, index, scores, judge; its ending chooses jsonl, parquet, arrow or csv.
-        judge: A judge folder, bundled:baseline, default, or recipe:NAME for a reward model that is used without votes.
         top: Also write this many of the best candidates, best first, with their scores.
         all: Also write all candidates, best first, with their scores.
         bad_rows: Stop at an invalid row, or quarantine such rows with their reasons.
         quarantine: Side file for invalid rows; by default <name of the file>.quarantine.jsonl in this folder.
         limit: Read at most this many rows.
-        precision: Precision of a neural judge: bf16 is faster and rounds; int8 rounds so much that its log loss should
-            be measured first.
-        small: Use the small form of recipe:NAME.
-        resume: Continue from the partial output of an interrupted run of the same command.
-        output: Where results go.
-        overrides: Any setting of recipe:NAME by its dotted key, such as --model.name FOLDER.
     """
     from votecast.jobs.rerank import rerank_file
     from votecast.judges.load import load_judge
+    from votecast.judges.predict_batch import is_link_unfitted
 
     if all and top is not None:
         raise ConfigError(f"--top {top} and --all are both given; give one of them")
-    output.check(settings=False)
-    if not resume:
-        output.check(out, settings_path(out), settings=False)
-    reader = {"bad_rows": bad_rows, "quarantine": quarantine and str(quarantine), "limit": limit}
+    output.check_results(out, resume=resume)
     loaded = load_judge(judge, parse_overrides(overrides), small=small)
-    if (loaded.notes.get("link") or {}).get("fitted") is False:
+    if is_link_unfitted(loaded):
         print_note(loaded.notes["limits"][0])
+    reader = {"bad_rows": bad_rows, "quarantine": quarantine and str(quarantine), "limit": limit}
     with Bars() as bars:
         summary = rerank_file(
             loaded,
@@ -74,13 +76,10 @@ def rerank(
             inference={"precision": precision} if precision else None,
             progress=bars.rows,
         )
-    show_reading(summary["reading"])
-    show_truncation(summary["cut"])
+    show_run(summary, "ranked")
     if summary["unranked"]:
         where = summary["unranked_file"]
         print_note(f"{summary['unranked']:,} rows have a pair that cannot be scored and are left out; see {where}")
-    if reused := summary.pop("reused"):
-        print_note(f"resumed: {reused:,} rows were ranked by an earlier run")
     if output.write(summary):
         counts = f"{summary['rows']:,} prompts, {summary['candidates']:,} candidates, {summary['pairs']:,} pairs"
         print_facts({"ranked": counts, "judge": cite(summary["judge"]), "written": str(out)})

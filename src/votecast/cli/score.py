@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from votecast.cli.options import Flag, InputReadOptions, Output, Overrides, parse_overrides
+from votecast.cli.options import InputReadOptions, Output, Overrides, Resume, Small, parse_overrides
 from votecast.cli.screen import Bars, print_facts, print_note
-from votecast.cli.summaries import show_reading, show_truncation
+from votecast.cli.summaries import show_run
 from votecast.config import merge_settings, nest_overrides
 from votecast.errors import ConfigError
 
@@ -20,10 +20,10 @@ def score(
     revision: str | None = None,
     weights: Literal["fp32", "bf16", "fp16", "int8", "nf4"] | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
-    small: Flag = False,
+    small: Small = False,
     cache: Path | None = None,
     reading: InputReadOptions = InputReadOptions(),
-    resume: Flag = False,
+    resume: Resume = False,
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:
@@ -36,12 +36,7 @@ def score(
         revision: Commit, branch or tag of a model on the hub.
         weights: Type of the model's weights; nf4 is 4 bits. fp32 unless a recipe sets another.
         precision: Precision of the computation.
-        small: Use the small form of recipe:NAME.
         cache: File of rewards that is read first and extended, by content, model and settings.
-        reading: How the file is read.
-        resume: Continue from the partial output of an interrupted run of the same command.
-        output: Where results go.
-        overrides: Any setting of the model by its dotted key, such as --model.text.max_length 1024.
     """
     from votecast.jobs.score import score_file
 
@@ -52,8 +47,8 @@ def score(
         raise ConfigError(
             f"--{others[0]} is no setting of the model; those begin with --model., such as --model.text.cut"
         )
-    named: dict[str, Any] = {"revision": revision, "weights": weights}
-    named["inference"] = None if precision is None else {"precision": precision}
+    inference = None if precision is None else {"precision": precision}
+    named = {"revision": revision, "weights": weights, "inference": inference}
     settings = merge_settings(
         given.get("model", {}), {name: value for name, value in named.items() if value is not None}
     )
@@ -70,10 +65,7 @@ def score(
             reader=reading.reader(overwrite=output.overwrite),
             progress=bars.pairs,
         )
-    show_reading(summary["reading"])
-    show_truncation(summary["cut"])
-    if reused := summary.pop("reused"):
-        print_note(f"resumed: {reused:,} rows were scored by an earlier run")
+    show_run(summary, "scored")
     if summary["unscored"]:
         print_note(f"{summary['unscored']:,} rows could not be scored and are left out; see {summary['unscored_file']}")
     options = {"model": model, "input": input, "out": out, "settings": settings, "small": small}

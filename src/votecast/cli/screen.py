@@ -10,7 +10,7 @@ import textwrap
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from votecast.types import Judge
 
 DELAY = 2.0
 """Seconds before a bar appears."""
@@ -27,14 +29,14 @@ MINUTE = 60.0
 
 
 class _Results(Console):
+    """The console for results; text is shown as it is, without markup or emoji codes."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+
     def on_broken_pipe(self) -> None:
         """Raise, so that the command line ends quietly on a closed pipe."""
         raise BrokenPipeError
-
-
-def results_console() -> Console:
-    """Return the console for results; text is shown as it is, without markup or emoji codes."""
-    return _Results(highlight=False, markup=False, emoji=False)
 
 
 def notes_console() -> Console:
@@ -42,9 +44,9 @@ def notes_console() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def print_line(message: str) -> None:
+def print_line(message: str = "") -> None:
     """Print one line of results."""
-    results_console().print(Text(_make_safe(message)), soft_wrap=True)
+    _Results().print(Text(_make_safe(message)), soft_wrap=True)
 
 
 def print_note(message: str) -> None:
@@ -60,26 +62,19 @@ def print_error(message: str) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1, whole: str = ""
 ) -> None:
-    """Print a table that fits 80 columns.
-
-    Args:
-        columns: Headings.
-        rows: Cells.
-        text_columns: How many columns hold text; the others are numbers.
-        whole: The heading of a column that is never wrapped.
-    """
+    """Print a table that fits 80 columns: first columns of text, then of numbers; `whole` is never wrapped."""
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
-        justify: Any = "left" if place < text_columns else "right"
-        drawn.add_column(name, justify=justify, overflow="fold", no_wrap=bool(whole) and name == whole)
+        is_whole = bool(whole) and name == whole
+        drawn.add_column(name, justify="left" if place < text_columns else "right", overflow="fold", no_wrap=is_whole)
     for row in rows:
         drawn.add_row(*(Text(_make_safe(cell)) for cell in row))
-    results_console().print(drawn)
+    _Results().print(drawn)
 
 
 def print_prose(text: str, *, indent: int = 0) -> None:
     """Print text wrapped to the width of the screen; lines after the first are indented."""
-    width = max(results_console().width, indent + 20)
+    width = max(_Results().width, indent + 20)
     wrapped = textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     print_line(wrapped)
 
@@ -91,11 +86,10 @@ def print_facts(pairs: Mapping[str, object]) -> None:
         print_prose(f"{name:<{width}}  {value}", indent=width + 2)
 
 
-def cite(judge: Mapping[str, Any]) -> str:
+def cite(judge: Judge | Mapping[str, str]) -> str:
     """Name a judge and its hash, as every output does."""
-    if not judge.get("name"):
-        return "unknown: the predictions do not name it"
-    return f"{judge['name']} ({(judge.get('hash') or 'no hash')[:12]})"
+    name, digest = (judge.get("name"), judge.get("hash")) if isinstance(judge, Mapping) else (judge.name, judge.hash)
+    return f"{name} ({(digest or 'no hash')[:12]})" if name else "unknown: the predictions do not name it"
 
 
 def number_text(figure: Mapping[str, float | None] | None) -> str:
@@ -172,33 +166,31 @@ class Bars:
         self._done.set()
         if self._timer is not None and self._progress is not None:
             self._timer.cancel()
-            self._timer.join()
+            self._timer.join()  # it may be starting the bars right now
             self._progress.stop()
         for note in getattr(error, "__notes__", ()):
             print_note(note)
 
     def steps(self, doing: str, done: int, steps: int) -> None:
         """Show the current step, how many are done, and how many there are."""
-        self._update(doing, done, steps if steps > 1 else None, f"{done}/{steps}" if steps > 1 else "")
+        self._update(doing, done, steps if steps > 1 else None)
 
     def rows(self, done: int, total: int | None = None) -> None:
         """Show how many rows are done, of how many if that is known."""
-        self._count("rows", done, total)
+        self._update("rows", done, total)
 
     def pairs(self, done: int, total: int | None = None) -> None:
         """Show how many pairs are predicted; the rate is that of this run, without rows of an earlier one."""
-        self._count("pairs", done, total)
-
-    def _count(self, name: str, done: int, total: int | None) -> None:
-        total = max(done, total) if total else None
-        self._update(name, done, total, f"{done:,}/{total:,}" if total else f"{done:,}")
+        self._update("pairs", done, total)
 
     def _print_every_minute(self) -> None:
         while not self._done.wait(MINUTE):
             if self._now:
                 print_note(self._now)
 
-    def _update(self, name: str, done: int, total: int | None, count: str) -> None:
+    def _update(self, name: str, done: int, total: int | None) -> None:
+        total = max(done, total) if total else None  # a total of rows is an estimate
+        count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
         self._now = f"{name} {count}".strip()
         if self._progress is None:
             return
@@ -210,31 +202,22 @@ class Bars:
 
 
 def _new_progress(console: Console) -> Progress:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress
 
-    class RateColumn(ProgressColumn):
-        """Steps, rows or pairs a second."""
+    class RateColumn(progress.ProgressColumn):
+        """Steps, rows or pairs a second; empty until there are some."""
 
-        def render(self, task: Task) -> Text:
-            """Return the rate; empty until there is one."""
+        def render(self, task: progress.Task) -> Text:
+            """Return the rate."""
             what = " pairs" if task.description == "pairs" else ""
             return Text(f"{task.speed:,.1f}{what}/s" if task.speed else "", style="dim")
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
+    columns = [
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[count]}"),
         RateColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+    ]
+    return progress.Progress(*columns, console=console, transient=True)

@@ -52,6 +52,7 @@ def serve(
         batch_wait: Seconds that a battle waits for others to be scored with.
         precision: Precision of neural judges; by default that of each judge.
     """
+    # locals() are the options as long as nothing else is bound
     given = {name: value for name, value in locals().items() if name not in ("judge", "api_key_file")}
     from votecast.cli.screen import print_note
     from votecast.config.extras import need

@@ -27,7 +27,6 @@ def simulate(
         start: Number of the first row: rows from here on are a new part of the same arena.
         votes: Whether to write models and votes; without them the file looks like the contest's test file.
         truth: File of the true probabilities; by default beside the output.
-        output: Where results go.
     """
     from votecast.data.simulation import bayes_log_loss, truth_path, write_simulation
 

@@ -35,8 +35,6 @@ _SLICED = ("log_loss", "accuracy")
 _INTERVAL = "95 % interval"
 _FEW_FILES = 5
 
-Found = Mapping[str, Any]
-
 
 def label_of(metric: str) -> str:
     """Return the name of a metric on the screen.
@@ -48,13 +46,8 @@ def label_of(metric: str) -> str:
     return LABELS.get(metric, metric.replace("_", " "))
 
 
-def show_reading(report: Found, show: Callable[[str], None] = print_note) -> None:
-    """Show what was read, in which format, and what was repaired or quarantined.
-
-    Args:
-        report: A `ReadReport` as a dict.
-        show: Prints a line; to standard error, unless the reading is a result.
-    """
+def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = print_note) -> None:
+    """Show a `ReadReport` as a dict: what was read, repaired or quarantined."""
     text = report.get("text") or {}
     modes = f", text {'/'.join(sorted(set(text.values())))}" if text else ""
     sampling = f", {report['sampling']}" if report.get("sampling") else ""
@@ -70,12 +63,8 @@ def show_reading(report: Found, show: Callable[[str], None] = print_note) -> Non
         show(f"  note: {note}")
 
 
-def show_readings(reports: Sequence[Found]) -> None:
-    """Show what was read from several files, file by file while they are few.
-
-    Args:
-        reports: A `ReadReport` of each as a dict.
-    """
+def show_readings(reports: Sequence[Mapping[str, Any]]) -> None:
+    """Show what was read from several files, file by file while they are few."""
     if len(reports) <= _FEW_FILES:
         for report in reports:
             show_reading(report)
@@ -89,24 +78,27 @@ def show_readings(reports: Sequence[Found]) -> None:
         print_note(f"  quarantined {quarantined:,} invalid rows in quarantine-*.jsonl of the output")
 
 
-def show_truncation(cut: Found | None) -> None:
-    """Show how many rows were truncated.
-
-    Args:
-        cut: A `TruncationReport` as a dict; None for a judge that reads texts whole.
-    """
+def show_truncation(cut: Mapping[str, Any] | None) -> None:
+    """Show how many rows were truncated, unless the judge reads texts whole (None)."""
     if cut is not None:
         kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
         count = f"{cut['rows_cut']:,} of {cut['rows']:,}"
         print_note(f"truncated: {count} rows are longer than the model reads; tokens kept: {kept}")
 
 
-def show_cleaning(report: Found) -> None:
-    """Show what was removed from the votes, if anything was.
+def show_run(summary: dict[str, Any], what: str) -> None:
+    """Show what a run did (such as "predicted"), read and truncated; take out its "reused" rows."""
+    if isinstance(summary["reading"], list):
+        show_readings(summary["reading"])
+    else:
+        show_reading(summary["reading"])
+    show_truncation(summary["cut"])
+    if reused := summary.pop("reused"):
+        print_note(f"resumed: {reused:,} rows were {what} by an earlier run")
 
-    Args:
-        report: A `CleaningReport` as a dict.
-    """
+
+def show_cleaning(report: Mapping[str, Any]) -> None:
+    """Show what was removed from the votes by a `CleaningReport`, if anything was."""
     joined = "joined to an earlier vote" if report["duplicates_as"] == "aggregate" else "dropped as duplicates"
     counts = {"without a text": report["missing"], "with identical answers": report["identical"]}
     removed = [f"{count:,} {what}" for what, count in (counts | {joined: report["duplicates"]}).items() if count]
@@ -114,13 +106,8 @@ def show_cleaning(report: Found) -> None:
         print_note(f"cleaned: {', '.join(removed)}; {report['kept']:,} of {report['rows']:,} rows are left")
 
 
-def show_metrics(figures: Found, name: str = "judge") -> None:
-    """Show every metric that the votes define, with its interval, beside the null baselines.
-
-    Args:
-        figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
-        name: Name of the judge.
-    """
+def show_metrics(figures: Mapping[str, Any], name: str = "judge") -> None:
+    """Show every metric that the votes define, with its interval, beside the null baselines."""
     baselines = figures.get("baselines", {})
     rows = [
         [
@@ -132,47 +119,40 @@ def show_metrics(figures: Found, name: str = "judge") -> None:
         for key, entry in figures["metrics"].items()
         if entry["value"] is not None
     ]
-    print_table(["", _head(name), _INTERVAL, *baselines], rows, whole=_INTERVAL)
+    head = name.replace(":", ":\n")  # bundled:baseline is too wide for a column of numbers
+    print_table(["", head, _INTERVAL, *baselines], rows, whole=_INTERVAL)
 
 
-def show_out_of_fold(figures: Found, title: str) -> None:
+def show_out_of_fold(figures: Mapping[str, Any], title: str) -> None:
     """Show the metrics of a judge that was just made, under a title, and the notes on them."""
     print_line(f"{title}:\n")
     show_metrics(figures)
-    print_line("")
+    print_line()
     show_notes(figures, slices=False)
 
 
-def show_comparison(figures: Found, names: tuple[str, str]) -> None:
-    """Show two judges, with the differences and whether they are beyond chance.
-
-    Args:
-        figures: The figures of an evaluation that has an "against".
-        names: Names of the judge and of the other one.
-    """
+def show_comparison(figures: Mapping[str, Any], names: tuple[str, str]) -> None:
+    """Show two judges, with the differences and whether they are beyond chance."""
     other, rows = figures["against"], []
     for key in COMPARED:
         gap = other["differences"][key]
         if gap["value"] is None:
             continue
         verdict = ""
+        # beyond chance: the interval of the difference excludes 0
         if gap["low"] is not None and gap["high"] is not None and not gap["low"] <= 0 <= gap["high"]:
             verdict = "better" if (gap["high"] < 0) == (key in _LOWER_IS_BETTER) else "worse"
         values = [number_text(metrics[key]) for metrics in (figures["metrics"], other["metrics"])]
         rows.append([label_of(key), *values, f"{gap['value']:+.4f}", interval_text(gap, "+"), verdict])
-    print_table(["", *map(_head, names), "difference", _INTERVAL, ""], rows, whole=_INTERVAL)
+    heads = [name.replace(":", ":\n") for name in names]
+    print_table(["", *heads, "difference", _INTERVAL, ""], rows, whole=_INTERVAL)
     for note in other["notes"]:
         print_prose(f"note: {names[1]}: {note}", indent=6)
     if (digest := other["judge"]["hash"]) and digest == figures["judge"]["hash"]:
         print_prose(f"note: {names[0]} and {names[1]} are the same judge ({digest[:12]})", indent=6)
 
 
-def _head(name: str) -> str:
-    """Break the name of a judge over a column of numbers, for which bundled:baseline is too wide."""
-    return name.replace(":", ":\n")
-
-
-def show_slices(figures: Found) -> None:
+def show_slices(figures: Mapping[str, Any]) -> None:
     """Show rows, log loss and accuracy of each slice."""
     for name, parts in figures["slices"].items():
         rows = [
@@ -180,16 +160,11 @@ def show_slices(figures: Found) -> None:
             for part, entry in parts.items()
         ]
         print_table([f"by {name}", "rows", *map(label_of, _SLICED)], rows)
-        print_line("")
+        print_line()
 
 
-def show_notes(figures: Found, *, slices: bool = True) -> None:
-    """Show the notes of an evaluation.
-
-    Args:
-        figures: The figures of an evaluation, as `Evaluation.to_dict` gives them.
-        slices: Whether slices are shown; without them, notes about them would confuse.
-    """
+def show_notes(figures: Mapping[str, Any], *, slices: bool = True) -> None:
+    """Show the notes of an evaluation; notes about slices only beside these."""
     about_slices = tuple(f"{name} " for name in figures["slices"])
     for note in figures["notes"]:
         if slices or not note.startswith(about_slices):

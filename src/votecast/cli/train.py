@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import STANDARD, Count, Flag, Output, Overrides, ReadOptions, parse_overrides
+from votecast.cli.options import STANDARD, Count, Flag, Output, Overrides, ReadOptions, Resume, parse_overrides
 from votecast.cli.screen import Bars, cite, print_facts, print_note
 from votecast.cli.summaries import show_cleaning, show_out_of_fold, show_reading, show_truncation
 from votecast.config import current_launch
@@ -30,7 +29,7 @@ def train(
     rows: Annotated[int | None, Parameter(validator=validators.Number(gte=2))] = None,
     folds_from: str | None = None,
     final: Literal["refit", "average", "average_weights"] | None = None,
-    resume: Flag = False,
+    resume: Resume = False,
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:
@@ -40,22 +39,19 @@ def train(
         recipe: A shipped recipe or family (see votecast recipes), or the path of a YAML file.
         train: File of votes.
         out: Folder to write the judge to.
-        reading: How the file is read.
         small: Use the small form of the recipe, which trains in a minute or two on any machine.
         fold: Train and evaluate this fold alone, numbered from 0, and keep its member.
         rows: Train on at most this many rows, drawn with equal shares of every label after cleaning.
         folds_from: A judge whose folds are used again, row by row.
         final: Train once more on all rows (refit), or keep the members of all folds and average their predictions
             (average) or their weights (average_weights).
-        resume: Continue from the partial output of an interrupted run of the same command.
-        output: Where results go.
-        overrides: Override any setting of the recipe by its dotted key, such as --folds.n 3 or --seed 1.
     """
     settings = parse_overrides(overrides)
     given = {"seed": reading.seed, "folds.only": fold, "rows": rows, "final": final}
     settings |= {key: str(value) for key, value in given.items() if value is not None}
     is_main, again = current_launch().is_main, output.overwrite or resume
     if is_main:
+        # the JSON of the run that is resumed may be replaced
         output.check(overwrite=output.overwrite or (resume and _is_own_json(output.json, out)))
     from votecast.judges.train import train as train_judge
 
@@ -77,24 +73,19 @@ def train(
         )
     if not is_main:
         return
-    name = {"name": judge.name, "hash": judge.hash}
-    show_training_rows(judge.notes, judge.fitted.facts)
-    results = judge.figures | {"judge": name | {"folder": str(out)}, "reading": judge.notes.get("reading")}
-    options = {"train": train, "recipe": judge.recipe.dump()}
-    if output.write(results, "train", options, overwrite=again, judge=name):
-        show_out_of_fold(judge.figures, "Out-of-fold metrics, cross-fitted calibration")
-        print_facts({"judge": cite(name), "folder": out})
-
-
-def show_training_rows(notes: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Show what was read, cleaned, drawn and truncated."""
+    notes = judge.notes
     if "reading" in notes:
         show_reading(notes["reading"])
     show_cleaning(notes["cleaning"])
     if "drawn" in notes:
         drawn = notes["drawn"]
         print_note(f"trained on {drawn['rows']:,} of {drawn['of']:,} rows, drawn with equal shares of every label")
-    show_truncation(known.get("cut"))
+    show_truncation(judge.fitted.facts.get("cut"))
+    results = judge.figures | {"reading": notes.get("reading")}
+    options = {"train": train, "recipe": judge.recipe.dump()}
+    if output.write_judge(judge, out, "train", options, results, overwrite=again):
+        show_out_of_fold(judge.figures, "Out-of-fold metrics, cross-fitted calibration")
+        print_facts({"judge": cite(judge), "folder": out})
 
 
 def _is_own_json(json_path: str | None, out: Path) -> bool:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
 
-from votecast.client.calls import Calls, Send, Steps, T, Text
-from votecast.client.service_responses import Prediction, Reranked, ServedJudge, ServedLeaderboard
+from votecast.client.calls import BaseClient, Send, Steps, T, Text
+from votecast.client.service_responses import Judges, Prediction, Reranked, ServedJudge, ServedLeaderboard
 from votecast.types import Battle
 
+if TYPE_CHECKING:
+    import httpx
 
-class AsyncClient:
-    """`Client` for asyncio: the same methods, awaited; close it with `aclose`, or use it in an `async with` statement.
 
-    Args:
-        url: Address of the service, such as "http://127.0.0.1:8000".
-        key: Its API key, if it has one.
-        timeout: Seconds to wait for a response.
-        retries: How many times a request is retried.
-        transport: An asynchronous httpx transport to send through; None for the network.
+class AsyncClient(BaseClient):
+    """`Client` for asyncio: the same arguments and methods, awaited.
 
-    Raises:
-        MissingExtraError: If httpx is not installed.
-        ConfigError: If the address or the key is invalid.
+    Close it with `aclose`, or use it in an `async with` statement. `transport` is an asynchronous httpx transport.
 
     Example:
         >>> import httpx
@@ -37,11 +32,10 @@ class AsyncClient:
         1
     """
 
-    def __init__(
-        self, url: str, key: str | None = None, *, timeout: float = 60.0, retries: int = 5, transport: object = None
-    ) -> None:
-        self._calls = Calls(url, key, timeout, retries, transport)
-        self._client = self._calls.httpx.AsyncClient(**self._calls.options)
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        client: httpx.AsyncClient = self._httpx.AsyncClient(**self._options)
+        return client
 
     async def compare(
         self,
@@ -54,42 +48,44 @@ class AsyncClient:
         explain: bool = False,
     ) -> Prediction:
         """Predict the vote between two responses; see `Client.compare`."""
+        options = {"judge": judge, "order": order, "explain": explain}
         battle = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        return await self._run(self._calls.compare(battle, judge=judge, order=order, explain=explain))
+        return await self._run(self._post(Prediction, "/v1/compare", **battle, **options))
 
     async def compare_batch(
         self,
-        battles: Iterable[Battle | Mapping[str, Any]],
+        battles: Iterable[Battle | Mapping[str, object]],
         *,
         judge: str | None = None,
         order: Literal["both", "given"] = "both",
         explain: bool = False,
     ) -> list[Prediction]:
         """Predict any number of votes, in order; see `Client.compare_batch`."""
-        return await self._run(self._calls.compare_batch(battles, judge=judge, order=order, explain=explain))
+        return await self._run(self._compare_batch(battles, judge=judge, order=order, explain=explain))
 
     async def rerank(
         self, prompt: Text, candidates: Sequence[Text], *, id: str | None = None, judge: str | None = None
     ) -> Reranked:
         """Rank several responses to one prompt, best first; see `Client.rerank`."""
-        return await self._run(self._calls.rerank(id=id, prompt=prompt, candidates=list(candidates), judge=judge))
+        body = {"id": id, "prompt": prompt, "candidates": list(candidates), "judge": judge}
+        return await self._run(self._post(Reranked, "/v1/rerank", **body))
 
     async def leaderboard(
         self,
-        games: Iterable[Mapping[str, Any]],
+        games: Iterable[Mapping[str, object]],
         *,
         method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
     ) -> ServedLeaderboard:
         """Rank models by votes, or by predictions of votes; see `Client.leaderboard`."""
-        return await self._run(self._calls.leaderboard(games=list(games), method=method))
+        return await self._run(self._post(ServedLeaderboard, "/v1/leaderboard", games=list(games), method=method))
 
     async def judges(self) -> list[ServedJudge]:
         """List the judges of the service; see `Client.judges`."""
-        return await self._run(self._calls.judges())
+        return (await self._run(self._send(Judges, "/v1/judges"))).judges
 
     async def ready(self) -> bool:
         """Return whether the judges are loaded; False also if the service cannot be reached."""
-        return await self._run(self._calls.ready())
+        return await self._run(self._check_ready())
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -106,12 +102,13 @@ class AsyncClient:
         try:
             while True:
                 step = steps.send(answer)
-                answer = await (self._send(step) if isinstance(step, Send) else asyncio.sleep(step))
+                if not isinstance(step, Send):
+                    await asyncio.sleep(step)
+                    continue
+                try:
+                    answer = await self._client.request(step.method, step.url, content=step.body)
+                except self._httpx.TransportError as error:
+                    answer = error
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    async def _send(self, step: Send) -> object:
-        try:
-            return await self._client.request(step.method, self._calls.url + step.path, content=step.body)
-        except self._calls.httpx.TransportError as error:
-            return error
+            result: T = end.value
+            return result

@@ -1,4 +1,4 @@
-"""The calls of both clients, without the sending: bodies, retries, and the reading of responses.
+"""The calls of both clients, without the sending: bodies, retries, and the parsing of responses.
 
 A call is a generator of steps: a `Send`, or seconds to wait. `Client` and `AsyncClient` drive the same generators.
 """
@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from votecast.client.service_responses import (
@@ -17,14 +17,14 @@ from votecast.client.service_responses import (
     Judges,
     Limits,
     Prediction,
-    Reranked,
     Response,
-    ServedJudge,
-    ServedLeaderboard,
 )
 from votecast.config.extras import need
 from votecast.errors import ConfigError, DataError, ServiceError
 from votecast.types import Battle
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
@@ -39,10 +39,10 @@ _BUSY = {429, 503}
 
 @dataclass(frozen=True)
 class Send:
-    """A request to send; the driver sends back the response, or the `httpx.TransportError` it got instead."""
+    """A request to send; the reply is a response or an `httpx.TransportError`."""
 
     method: str
-    path: str
+    url: str
     body: bytes | None = None
 
 
@@ -50,23 +50,18 @@ Steps = Generator[Send | float, Any, T]
 """Steps of a call: requests to send, and seconds to wait."""
 
 
-class Calls:
-    """The calls of one service.
+class BaseClient:
+    """What both clients share; see `Client` for the arguments."""
 
-    Args:
-        url: Address of the service.
-        key: Its API key.
-        timeout: Seconds to wait for a response.
-        retries: How many times a request is retried.
-        transport: An httpx transport to send through.
-    """
-
-    def __init__(self, url: str, key: str | None, timeout: float, retries: int, transport: object) -> None:
-        self.httpx = need("httpx")
+    def __init__(
+        self, url: str, key: str | None = None, *, timeout: float = 60.0, retries: int = 5, transport: object = None
+    ) -> None:
+        self._httpx = need("httpx")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ConfigError(f"{url!r} is not the address of a service; give one such as http://127.0.0.1:8000")
-        if "@" in parts.netloc:  # error messages show the address
+        # error messages show the address
+        if "@" in parts.netloc:
             raise ConfigError("the address holds a name or key before its @, which is not allowed; give key=")
         if retries < 0 or not timeout > 0:
             raise ConfigError(f"retries is {retries} and timeout {timeout}; allowed are 0 or more, and seconds above 0")
@@ -75,21 +70,18 @@ class Calls:
             if not key or not key.isascii() or not key.isprintable():
                 raise ConfigError("the key is empty or holds characters that a header may not hold; give the key as is")
             headers["authorization"] = f"Bearer {key}"
-        self.url, self.retries = url.rstrip("/"), retries
-        self.options: dict[str, Any] = {"headers": headers, "timeout": timeout, "transport": transport}
+        self._url, self._retries = url.rstrip("/"), retries
+        self._options: dict[str, Any] = {"headers": headers, "timeout": timeout, "transport": transport}
         self._limits: Limits | None = None
 
-    def compare(self, battle: Mapping[str, object], **options: object) -> Steps[Prediction]:
-        """Predict one battle."""
-        return (yield from self._send(Prediction, "/v1/compare", as_json(_given({**battle, **options}), "the battle")))
-
-    def compare_batch(self, battles: Iterable[object], **options: object) -> Steps[list[Prediction]]:
-        """Predict any number of battles, in requests that are within the limits of the service."""
+    def _compare_batch(self, battles: Iterable[object], **options: object) -> Steps[list[Prediction]]:
+        """Predict battles, in requests within the limits of the service."""
         path, found = "/v1/compare/batch", list[Prediction]()
         texts = [as_json(_battle(battle, row), f"battle {row}") for row, battle in enumerate(battles)]
-        rest = as_json(_given(options), "the request")
+        rest = as_json({name: value for name, value in options.items() if value is not None}, "the request")
         if texts and self._limits is None:
             self._limits = (yield from self._send(Judges, "/v1/judges")).limits
+        # 20: more than the brackets and the name of the list need
         limits = self._limits or Limits()
         further = b"" if rest == b"{}" else b"," + rest[1:-1]
         for first, part in in_requests(texts, limits.battles, limits.body_bytes - len(rest) - 20):
@@ -99,38 +91,34 @@ class Calls:
             raise self._unexpected(path)
         return found
 
-    def rerank(self, **body: object) -> Steps[Reranked]:
-        """Rank candidates."""
-        return (yield from self._send(Reranked, "/v1/rerank", as_json(_given(body), "the request")))
-
-    def leaderboard(self, **body: object) -> Steps[ServedLeaderboard]:
-        """Rank models."""
-        return (yield from self._send(ServedLeaderboard, "/v1/leaderboard", as_json(body, "the request")))
-
-    def judges(self) -> Steps[list[ServedJudge]]:
-        """List the judges."""
-        return (yield from self._send(Judges, "/v1/judges")).judges
-
-    def ready(self) -> Steps[bool]:
+    def _check_ready(self) -> Steps[bool]:
         """Check whether the judges are loaded, without retries."""
-        found = yield Send("GET", "/ready")
-        if isinstance(found, self.httpx.TransportError) or found.status_code == 503:
+        found = yield Send("GET", f"{self._url}/ready")
+        if isinstance(found, Exception) or found.status_code == 503:
             return False
         if found.status_code != 200:
             raise self._refused(found, "/ready")
         return True
 
+    def _post(self, kind: type[R], path: str, **body: object) -> Steps[R]:
+        """Send a request without the options that are None."""
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._send(kind, path, as_json(given, "the request"))
+
     def _send(self, kind: type[R], path: str, body: bytes | None = None, first: int = 0) -> Steps[R]:
-        """Send a request and parse the response; retries are safe, since no request changes anything."""
-        for tried in range(self.retries + 1):
-            found = yield Send("GET" if body is None else "POST", path, body)
+        """Send a request and parse the response."""
+        # retries are safe, since no request changes anything
+        for tried in range(self._retries + 1):
+            found: httpx.Response | httpx.TransportError = yield Send(
+                "GET" if body is None else "POST", self._url + path, body
+            )
             pause = self._pause(found, tried)
-            if pause is None or tried == self.retries:
+            if pause is None or tried == self._retries:
                 break
             yield pause
-        if isinstance(found, self.httpx.TransportError):
+        if isinstance(found, Exception):
             reason = str(found) or type(found).__name__
-            message = f"{self.url}{path} gave no answer ({reason}); check the address, and that the service runs there"
+            message = f"{self._url}{path} gave no answer ({reason}); check the address, and that the service runs there"
             raise ServiceError(message, path=path) from found
         if found.status_code != 200:
             raise self._refused(found, path, first)
@@ -139,11 +127,11 @@ class Calls:
         except ValueError:
             raise self._unexpected(path) from None
 
-    def _pause(self, found: Any, tried: int) -> float | None:
+    def _pause(self, found: httpx.Response | httpx.TransportError, tried: int) -> float | None:
         """Return the seconds until a retry; None if a retry would be useless."""
         pause = min(_FIRST_PAUSE * 2.0**tried, _LONGEST_PAUSE)
-        if isinstance(found, self.httpx.TransportError):
-            return pause if isinstance(found, self.httpx.NetworkError | self.httpx.RemoteProtocolError) else None
+        if isinstance(found, Exception):
+            return pause if isinstance(found, self._httpx.NetworkError | self._httpx.RemoteProtocolError) else None
         retry_after = found.headers.get("retry-after")
         if found.status_code not in _BUSY or retry_after is None:
             return None
@@ -155,14 +143,15 @@ class Calls:
 
     def _unexpected(self, path: str) -> ServiceError:
         return ServiceError(
-            f"{self.url}{path} answered with something that no votecast service of this version sends; check the "
+            f"{self._url}{path} answered with something that no votecast service of this version sends; check the "
             "address, and what stands between",
             status=200,
             path=path,
         )
 
-    def _refused(self, found: Any, path: str, first: int = 0) -> ServiceError:
-        """Turn an error response into an error; paths count battles over all requests, `first` opened this one."""
+    def _refused(self, found: httpx.Response, path: str, first: int = 0) -> ServiceError:
+        """Turn an error response into an error."""
+        # its paths count battles over all requests; `first` is the first battle of this one
         try:
             error = found.json()["error"]
             message, errors = str(error["message"]), [dict(place) for place in error.get("errors") or []]
@@ -170,13 +159,13 @@ class Calls:
             message, errors = found.reason_phrase or "no reason given", []
         for place in errors:
             here = str(place.get("path", ""))
-            name, number, *field = here.split(".", 2)[:3] if here.count(".") else (here, "")
+            name, number, *field = here.split(".", 2) if "." in here else (here, "")
             if name == "battles" and number.isdecimal():
                 place["path"] = ".".join([name, str(int(number) + first), *field])
                 message = message.replace(f"{here}: ", f"{place['path']}: ")
         places = [f"{place.get('path')}: {place.get('message')}".removeprefix(": ") for place in errors[:3]]
         shown = "".join(f"; {place}" for place in places if place not in message)
-        text = f"{self.url}{path} answered {found.status_code}: {message}{shown}"
+        text = f"{self._url}{path} answered {found.status_code}: {message}{shown}"
         return ServiceError(text, status=found.status_code, path=path, errors=errors)
 
 
@@ -191,9 +180,8 @@ def as_json(value: object, what: str) -> bytes:
         '{"prompt":"Wie heißt du?"}'
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         try:
-            return text.encode()
+            return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:  # a lone surrogate, which JSON can only write with a backslash
             return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -226,13 +214,8 @@ def in_requests(texts: Sequence[bytes], most: int, longest: int) -> Iterator[tup
         yield len(texts) - len(part), part
 
 
-def _given(options: Mapping[str, object]) -> dict[str, object]:
-    """Drop options that are left to the service."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def _battle(battle: object, row: int) -> object:
-    """Return a battle as it is sent; without an id it gets its position among all, not in its request."""
+    """Return a battle as it is sent; its id defaults to its row."""
     if isinstance(battle, Battle):
         battle = battle.model_dump(mode="json", include=_SENT, exclude_none=True)
     elif not isinstance(battle, Mapping):

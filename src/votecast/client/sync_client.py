@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
 
-from votecast.client.calls import Calls, Send, Steps, T, Text
-from votecast.client.service_responses import Prediction, Reranked, ServedJudge, ServedLeaderboard
+from votecast.client.calls import BaseClient, Send, Steps, T, Text
+from votecast.client.service_responses import Judges, Prediction, Reranked, ServedJudge, ServedLeaderboard
 from votecast.types import Battle
 
+if TYPE_CHECKING:
+    import httpx
 
-class Client:
+
+class Client(BaseClient):
     """A client of `votecast serve`; close it, or use it in a `with` statement.
 
     Busy or loading services that name the seconds to wait, and dropped connections, are retried with growing pauses.
@@ -37,11 +41,10 @@ class Client:
         'a'
     """
 
-    def __init__(
-        self, url: str, key: str | None = None, *, timeout: float = 60.0, retries: int = 5, transport: object = None
-    ) -> None:
-        self._calls = Calls(url, key, timeout, retries, transport)
-        self._client = self._calls.httpx.Client(**self._calls.options)
+    @cached_property
+    def _client(self) -> httpx.Client:
+        client: httpx.Client = self._httpx.Client(**self._options)
+        return client
 
     def compare(
         self,
@@ -64,20 +67,23 @@ class Client:
             explain: Whether to return the predictions of both orders, and reasons if the judge gives any.
 
         Raises:
-            ServiceError: If the service refused the request or could not be reached; see its attributes.
+            ServiceError: If the service refused the request or could not be reached; so do the other methods.
         """
+        options = {"judge": judge, "order": order, "explain": explain}
         battle = {"prompt": prompt, "response_a": response_a, "response_b": response_b}
-        return self._run(self._calls.compare(battle, judge=judge, order=order, explain=explain))
+        return self._run(self._post(Prediction, "/v1/compare", **battle, **options))
 
     def compare_batch(
         self,
-        battles: Iterable[Battle | Mapping[str, Any]],
+        battles: Iterable[Battle | Mapping[str, object]],
         *,
         judge: str | None = None,
         order: Literal["both", "given"] = "both",
         explain: bool = False,
     ) -> list[Prediction]:
-        """Predict any number of votes, in order, in as few requests as the limits of the service allow.
+        """Predict any number of votes, in order.
+
+        As few requests are sent as the limits of the service allow.
 
         Args:
             battles: Battles, or dicts with prompt, response_a and response_b.
@@ -86,10 +92,10 @@ class Client:
             explain: As for `compare`.
 
         Raises:
-            ServiceError: If the service refused a request or could not be reached; its `errors` name the battles.
+            ServiceError: If the service refused a request; its `errors` name the battles.
             DataError: If a battle cannot be written as JSON.
         """
-        return self._run(self._calls.compare_batch(battles, judge=judge, order=order, explain=explain))
+        return self._run(self._compare_batch(battles, judge=judge, order=order, explain=explain))
 
     def rerank(
         self, prompt: Text, candidates: Sequence[Text], *, id: str | None = None, judge: str | None = None
@@ -101,15 +107,13 @@ class Client:
             candidates: The responses.
             id: Id of the prompt, returned in the result.
             judge: As for `compare`.
-
-        Raises:
-            ServiceError: If the service refused the request or could not be reached.
         """
-        return self._run(self._calls.rerank(id=id, prompt=prompt, candidates=list(candidates), judge=judge))
+        body = {"id": id, "prompt": prompt, "candidates": list(candidates), "judge": judge}
+        return self._run(self._post(Reranked, "/v1/rerank", **body))
 
     def leaderboard(
         self,
-        games: Iterable[Mapping[str, Any]],
+        games: Iterable[Mapping[str, object]],
         *,
         method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
     ) -> ServedLeaderboard:
@@ -119,23 +123,16 @@ class Client:
             games: Each with model_a, model_b, and either the winner ("a", "b" or "tie") or probabilities, such as
                 those of a `Prediction`.
             method: How strengths are fitted.
-
-        Raises:
-            ServiceError: If the service refused the request or could not be reached.
         """
-        return self._run(self._calls.leaderboard(games=list(games), method=method))
+        return self._run(self._post(ServedLeaderboard, "/v1/leaderboard", games=list(games), method=method))
 
     def judges(self) -> list[ServedJudge]:
-        """List the judges of the service; requests that name no judge get the first.
-
-        Raises:
-            ServiceError: If the service refused the request or could not be reached.
-        """
-        return self._run(self._calls.judges())
+        """List the judges of the service; requests that name no judge get the first."""
+        return (self._run(self._send(Judges, "/v1/judges"))).judges
 
     def ready(self) -> bool:
         """Return whether the judges are loaded; False also if the service cannot be reached."""
-        return self._run(self._calls.ready())
+        return self._run(self._check_ready())
 
     def close(self) -> None:
         """Close the connections."""
@@ -152,16 +149,13 @@ class Client:
         try:
             while True:
                 step = steps.send(answer)
-                if isinstance(step, Send):
-                    answer = self._send(step)
-                else:
+                if not isinstance(step, Send):
                     time.sleep(step)
-                    answer = None
+                    continue
+                try:
+                    answer = self._client.request(step.method, step.url, content=step.body)
+                except self._httpx.TransportError as error:
+                    answer = error
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    def _send(self, step: Send) -> object:
-        try:
-            return self._client.request(step.method, self._calls.url + step.path, content=step.body)
-        except self._calls.httpx.TransportError as error:
-            return error
+            result: T = end.value
+            return result

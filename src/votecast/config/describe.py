@@ -9,12 +9,12 @@ import inspect
 import re
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Literal, Union, get_args, get_origin
 
-import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from votecast.config.settings import Settings
 
@@ -65,28 +65,32 @@ def describe_settings(settings: Settings | type[Settings], prefix: str = "") -> 
         [('n', 'int', 5, 'Number of folds.')]
     """
     kind = settings if isinstance(settings, type) else type(settings)
+    values = {} if isinstance(settings, type) else dict(settings)
     meanings = _meanings(kind)
     for name, field in kind.model_fields.items():
-        dotted, default = f"{prefix}{name}", field.get_default(call_default_factory=True)
-        value = default if isinstance(settings, type) else getattr(settings, name)
-        nested = _nested_type(field.annotation)
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        value = values.get(name, default)
+        parts = (field.annotation, *get_args(field.annotation))
+        nested = next((part for part in parts if isinstance(part, type) and issubclass(part, Settings)), None)
         if nested is None or not isinstance(value, nested):
+            limits = dict.fromkeys([*_limits(*field.metadata), *_limits(field.annotation)])
             yield SettingDescription(
-                name=dotted,
+                name=f"{prefix}{name}",
                 type=_type_name(field.annotation),
                 required=field.is_required(),
-                default=None if field.is_required() else _plain(default),
-                value=None if isinstance(settings, type) and field.is_required() else _plain(value),
-                allowed=", ".join(dict.fromkeys([*_limits(field.metadata), *_limits_within(field.annotation)])),
+                default=to_jsonable_python(default),
+                value=to_jsonable_python(value),
+                allowed=", ".join(limits),
                 meaning=meanings.get(name, ""),
             )
         if nested is not None:
-            yield from describe_settings(value if isinstance(value, nested) else nested, f"{dotted}.")
+            yield from describe_settings(value if isinstance(value, nested) else nested, f"{prefix}{name}.")
 
 
 def _meanings(kind: type[BaseModel]) -> dict[str, str]:
     """Read the Args sections of a class and of its bases; the class itself wins."""
     found: dict[str, str] = {}
+    # later classes overwrite what their bases say
     for base in reversed(kind.__mro__):
         _, _, args = inspect.cleandoc(vars(base).get("__doc__") or "").partition("\nArgs:\n")
         name = ""
@@ -101,11 +105,6 @@ def _meanings(kind: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def _nested_type(annotation: object) -> type[Settings] | None:
-    parts = (annotation, *get_args(annotation))
-    return next((part for part in parts if isinstance(part, type) and issubclass(part, Settings)), None)
-
-
 def _type_name(annotation: object) -> str:
     """Write a type as a reader would, bounds left out."""
     origin, args = get_origin(annotation), get_args(annotation)
@@ -115,35 +114,24 @@ def _type_name(annotation: object) -> str:
         return " | ".join(dict.fromkeys(map(_type_name, args)))
     if origin is Literal:
         return " | ".join(dict.fromkeys(type(value).__name__ for value in args))
-    if args:
+    if isinstance(origin, type) and args:
         inner = ", ".join("..." if part is Ellipsis else _type_name(part) for part in args)
-        return f"{getattr(origin, '__name__', origin)}[{inner}]"
-    return "None" if annotation is types.NoneType else getattr(annotation, "__name__", str(annotation))
+        return f"{origin.__name__}[{inner}]"
+    if annotation is types.NoneType:
+        return "None"
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
-def _limits_within(annotation: object) -> Iterator[str]:
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        yield from map(str, args)
-    elif origin is Annotated:
-        yield from _limits_within(args[0])
-        yield from _limits(args[1:])
-    elif origin in (Union, types.UnionType):
-        for part in args:
-            yield from _limits_within(part)
-
-
-def _limits(metadata: tuple[object, ...] | list[object]) -> Iterator[str]:
-    for item in metadata:
-        if isinstance(item, FieldInfo):
-            yield from _limits(item.metadata)
-        elif isinstance(item, annotated_types.BaseMetadata):
-            for name, sign in _BOUNDS.items():
-                if (bound := getattr(item, name, None)) is not None:
-                    yield f"{sign} {bound}"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+def _limits(*parts: object) -> Iterator[str]:
+    """List the allowed values and bounds in annotations and their metadata."""
+    for part in parts:
+        origin, args = get_origin(part), get_args(part)
+        if origin is Literal:
+            yield from map(str, args)
+        elif origin in (Annotated, Union, types.UnionType):
+            yield from _limits(*args)
+        elif isinstance(part, FieldInfo):
+            yield from _limits(*part.metadata)
+        elif is_dataclass(part) and not isinstance(part, type):  # a bound of annotated_types
+            bounds = {name: bound for name, bound in asdict(part).items() if name in _BOUNDS and bound is not None}
+            yield from (f"{_BOUNDS[name]} {bound}" for name, bound in bounds.items())

@@ -53,13 +53,7 @@ CHECKOUT = next((root for root in Path(__file__).parents[3:4] if (root / "pyproj
 
 
 def need(name: str) -> ModuleType:
-    """Import an optional package.
-
-    Args:
-        name: Its import name, such as "torch".
-
-    Returns:
-        The module.
+    """Import an optional package by its import name, such as "torch".
 
     Raises:
         MissingExtraError: If it, or a package it depends on, is missing or broken; the message holds the command
@@ -82,10 +76,7 @@ def need(name: str) -> ModuleType:
 
 
 def how_to_install(name: str) -> str:
-    """Return the command that installs an optional package.
-
-    Args:
-        name: Its import name, or that of a module in it.
+    """Return the command that installs an optional package, by its import name or that of a module in it.
 
     Example:
         >>> how_to_install("torch.nn").endswith("[neural]'")
@@ -94,15 +85,11 @@ def how_to_install(name: str) -> str:
         True
     """
     package = name.partition(".")[0]
-    if package in PINNED:
-        extra, pin = PINNED[package]
-        return f"{_with(extra)} && pip install --no-deps {pin}"
-    if package in EXTRA:
-        return _with(EXTRA[package])
-    return f"pip install {package.replace('_', '-')}"
-
-
-def _with(extra: str) -> str:
+    extra, pin = PINNED.get(package, (EXTRA.get(package), None))
+    # A package of no extra comes with votecast itself; an import name is not always that of a package on PyPI.
+    wanted = f"[{extra}]" if extra else ""
     if CHECKOUT is None:
-        return f"pip install 'votecast[{extra}]'"
-    return f"pip install --editable {shlex.quote(f'{CHECKOUT}[{extra}]')}"
+        command = f"pip install 'votecast{wanted}'" if wanted else "pip install --force-reinstall votecast"
+    else:
+        command = f"pip install --editable {shlex.quote(f'{CHECKOUT}{wanted}')}"
+    return f"{command} && pip install --no-deps {pin}" if pin else command

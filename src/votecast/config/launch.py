@@ -36,6 +36,7 @@ class Launch:
 def current_launch() -> Launch:
     """Read the launch of this process from the environment variables of the launcher."""
     rank, processes = (_number(os.environ.get(name)) for name in ("RANK", "WORLD_SIZE"))
+    # what one launch has in common and another on this machine has not
     parts = [
         os.environ.get(name, "")
         for name in ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")

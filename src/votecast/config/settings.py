@@ -9,13 +9,14 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import yaml
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from votecast.errors import ConfigError
 
@@ -26,7 +27,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], *, origin: str = "settings", options: bool = False) -> Self:
+    def parse(cls, values: Mapping[str, object], *, origin: str = "settings", options: bool = False) -> Self:
         """Check plain values and make settings of them.
 
         Args:
@@ -40,7 +41,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            lines = ["--" * options + _explain(cls, dict(fault), options=options) for fault in error.errors()]
+            lines = ["--" * options + _explain(cls, fault, options=options) for fault in error.errors()]
             raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
 
     def dump(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text("utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist; check the path of the settings") from error
+        raise ConfigError(f"{path} not found; check the path of the settings") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
     if values is None:
@@ -72,7 +73,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def merge_settings(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(base: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, Any]:
     """Merge nested overrides into nested settings.
 
     Example:
@@ -86,13 +87,13 @@ def merge_settings(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dic
     return out
 
 
-def nest_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def nest_overrides(overrides: Mapping[str, object]) -> dict[str, Any]:
     """Turn dotted keys into nested settings.
 
     Text is read as YAML, so that `3`, `true` and `[1, 2]` keep their types.
 
     Raises:
-        ConfigError: If two keys contradict each other.
+        ConfigError: If two keys contradict each other, or a text is not YAML.
 
     Example:
         >>> nest_overrides({"folds.n": "3", "calibration.method": "isotonic"})
@@ -106,17 +107,12 @@ def nest_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
             level = level.setdefault(name, {})
             if not isinstance(level, dict):
                 raise ConfigError(f"--{key} contradicts another override of {name!r}; give one of them")
-        level[last] = _yaml_value(key, value)
+        try:
+            # an empty text stays one: YAML would make it None
+            level[last] = yaml.safe_load(value) if isinstance(value, str) and value else value
+        except (yaml.YAMLError, RecursionError) as error:
+            raise ConfigError(f"--{key} {value!r} cannot be read: {error}") from error
     return out
-
-
-def user_settings() -> dict[str, Any]:
-    """Read the settings in `VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder; {} without one."""
-    named = os.environ.get("VOTECAST_CONFIG")
-    path = Path(named).expanduser() if named else user_config_path("votecast") / "config.yaml"
-    if not named and not path.exists():
-        return {}
-    return UserSettings.parse(read_yaml(path), origin=str(path)).dump()
 
 
 class UserSettings(Settings):
@@ -129,34 +125,30 @@ class UserSettings(Settings):
     default_judge: str = "bundled:baseline"
 
 
-def _yaml_value(key: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return yaml.safe_load(value) if value else value
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"--{key} {value!r} cannot be read: {error}") from error
+def user_settings() -> dict[str, str]:
+    """Read the settings in `VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder; {} without one."""
+    named = os.environ.get("VOTECAST_CONFIG")
+    path = Path(named).expanduser() if named else user_config_path("votecast") / "config.yaml"
+    if not named and not path.exists():
+        return {}
+    return UserSettings.parse(read_yaml(path), origin=str(path)).dump()
 
 
-def _explain(model: type[BaseModel], fault: dict[str, Any], *, options: bool = False) -> str:
+def _explain(model: type[BaseModel], fault: ErrorDetails, *, options: bool = False) -> str:
+    """Describe a fault: what was given and what is allowed; for an unknown key the nearest known one."""
     where = ".".join(str(part) for part in fault["loc"])
     where = where.replace("_", "-") if options else where
+    if fault["type"] == "value_error":
+        return f"{where}: {fault['ctx']['error']}"
     if fault["type"] != "extra_forbidden":
-        if fault["type"] == "value_error":
-            return f"{where}: {fault['ctx']['error']}"
         given = f" (given: {fault['input']!r})" if fault["type"] != "missing" else ""
         return f"{where}: {fault['msg']}{given}"
-    known = list(_keys_beside(model, list(fault["loc"])))
-    near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}"
-    return f"{where}: unknown setting; {hint}"
-
-
-def _keys_beside(model: type[BaseModel], loc: list[Any]) -> Iterator[str]:
-    for part in loc[:-1]:
+    for part in fault["loc"][:-1]:  # the model that was given the key
         field = model.model_fields.get(str(part))
         if field is None:
-            return
+            break
         kinds = (field.annotation, *get_args(field.annotation))
         model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
-    yield from model.model_fields
+    near = difflib.get_close_matches(str(fault["loc"][-1]), model.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(model.model_fields)}"
+    return f"{where}: unknown setting; {hint}"

@@ -6,8 +6,8 @@ Readers return it, and judges, splits, metrics and reports take it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +51,9 @@ class Battles:
         table: Table whose first columns are those of `SCHEMA`, in that order.
         report: What the reader found and repaired, where the battles come from a file.
 
+    Attributes:
+        known: Values for every row, such as hashes, that are computed once for this table.
+
     Raises:
         DataError: If the columns of the table are not those of the schema.
 
@@ -67,13 +70,13 @@ class Battles:
             table = _conform(table)
         self.table = table
         self.report = report
-        self._known: dict[str, list[str]] = {}
+        self.known: dict[str, list[str]] = {}
 
     def __reduce__(self) -> tuple[type[Battles], tuple[pa.Table, ReadReport | None]]:
         return Battles, (self.table, self.report)  # what was computed from the rows stays behind
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Battle | Mapping[str, Any]]) -> Battles:
+    def from_rows(cls, rows: Sequence[Battle | Mapping[str, object]]) -> Battles:
         """Build a table from battles or from mappings with the same keys.
 
         Raises:
@@ -97,11 +100,9 @@ class Battles:
     def __getitem__(self, key: int | slice) -> Battle | Battles:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
-            return (
-                Battles(self.table.slice(start, max(0, stop - start)))
-                if step == 1
-                else self.take(range(start, stop, step))
-            )
+            if step != 1:
+                return self.take(range(start, stop, step))
+            return Battles(self.table.slice(start, max(0, stop - start)))
         row = self.table.slice(key if key >= 0 else len(self) + key, 1).select(SCHEMA.names).to_pylist()
         if not row:
             raise IndexError(f"row {key} of {len(self)} battles")
@@ -152,13 +153,13 @@ class Battles:
         known = pc.or_(pc.is_valid(self.column("winner")), pc.is_valid(self.column("probabilities")))
         return np.asarray(known.to_numpy(), dtype=bool)
 
-    def targets(self) -> Probabilities:
+    def targets(self, *, required: bool = True) -> Probabilities:
         """Return the votes as probabilities of shape (n, 3): soft labels where there are any, else one-hot winners.
 
         Raises:
-            DataError: If a row has neither.
+            DataError: If a row has neither; such rows are zeros unless votes are `required`.
         """
-        if not self.labelled.all():
+        if required and not self.labelled.all():
             first = int(np.argmin(self.labelled))
             raise DataError(
                 f"row {first + 1} (id {self.ids[first]!r}) has no vote ({int((~self.labelled).sum())} rows in all); "
@@ -183,27 +184,14 @@ class Battles:
 
     def content_hashes(self) -> list[str]:
         """Hash prompt and both answers of every row: the key, beside the id, of out-of-fold rows."""
-
-        def _hash_contents(battles: Battles) -> list[str]:
-            columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
+        if "content" not in self.known:
+            columns = [self.column(name).to_pylist() for name in TEXT_COLUMNS]
             texts = (repr(row).encode("utf-8", "backslashreplace") for row in zip(*columns, strict=True))
-            return [hashlib.sha256(text).hexdigest()[:32] for text in texts]
-
-        return self.remembered("content", _hash_contents)
-
-    def remembered(self, key: str, compute: Callable[[Battles], list[str]]) -> list[str]:
-        """Return a value for every row that is computed once for this table.
-
-        Args:
-            key: Name of the value.
-            compute: Computes it at the first call.
-        """
-        if key not in self._known:
-            self._known[key] = compute(self)
-        return self._known[key]
+            self.known["content"] = [hashlib.sha256(text).hexdigest()[:32] for text in texts]
+        return self.known["content"]
 
 
-def _checked(row: Battle | Mapping[str, Any], number: int) -> dict[str, Any]:
+def _checked(row: Battle | Mapping[str, object], number: int) -> dict[str, object]:
     try:
         battle = row if isinstance(row, Battle) else Battle.model_validate(dict(row))
     except (ValidationError, TypeError, ValueError) as error:
@@ -226,20 +214,22 @@ def _conform(table: pa.Table) -> pa.Table:
     missing = [name for name in TEXT_COLUMNS if name not in table.column_names]
     if missing:
         raise DataError(f"the columns {', '.join(missing)} are missing; battles need {', '.join(TEXT_COLUMNS)}")
-    columns = {field.name: _column(table, field) for field in SCHEMA}
-    extra = [name for name in table.column_names if name not in columns]
-    schema = pa.schema(list(SCHEMA) + [table.schema.field(name) for name in extra])
-    return pa.table(columns | {name: table.column(name) for name in extra}, schema=schema)
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    for field in SCHEMA:
+        if field.name in table.column_names:
+            columns[field.name] = _cast(table.column(field.name), field)
+        elif field.name == "weight":
+            columns["weight"] = pa.array(np.ones(table.num_rows))
+        elif field.name == "id":
+            columns["id"] = pa.array([str(i) for i in range(table.num_rows)], pa.large_string())
+        else:
+            columns[field.name] = pa.nulls(table.num_rows, field.type)
+    extra = [table.schema.field(name) for name in table.column_names if name not in columns]
+    schema = pa.schema([*SCHEMA, *extra])
+    return pa.table(columns | {field.name: table.column(field.name) for field in extra}, schema=schema)
 
 
-def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    if field.name not in table.column_names:
-        if field.name == "weight":
-            return pa.array(np.ones(table.num_rows))
-        if field.name == "id":
-            return pa.array([str(i) for i in range(table.num_rows)], pa.large_string())
-        return pa.nulls(table.num_rows, field.type)
-    column = table.column(field.name)
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
         column = column if column.type == field.type else column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from votecast.data.cells import CellError, json_kind, load_json, mend, mend_turn
 from votecast.data.io import TableStream, open_table
 from votecast.data.messages import read_messages, turns_of
 from votecast.data.row_batch import RowBatch
-from votecast.data.row_checks import BadRows, ReadReport, RowChecks, side_file_of
+from votecast.data.row_checks import ReadReport, RowChecks, side_file_of
 from votecast.errors import ConfigError, DataError
 from votecast.types import Turns
 
@@ -60,20 +59,19 @@ class Candidates:
             repairs: Receives the kinds of repair that were made.
 
         Raises:
-            FieldError: If prompt or candidates cannot be used; it names the column.
+            CellError: If prompt or candidates cannot be used; it names the column.
         """
         repairs = set() if repairs is None else repairs
+        column = PROMPT
         try:
-            prompt, history = _prompt(row.get(PROMPT), repairs)
+            prompt, history = _read_prompt(row.get(PROMPT), repairs)
+            column = CANDIDATES
+            given = _read_list(row.get(CANDIDATES), repairs)
+            answers = [_read_answer(value, n, prompt, history, repairs) for n, value in enumerate(given, start=1)]
         except CellError as error:
-            raise FieldError(PROMPT, error) from None
-        try:
-            given = _listed(row.get(CANDIDATES), repairs)
-            answers = tuple(_answer(value, n, prompt, history, repairs) for n, value in enumerate(given, start=1))
-        except CellError as error:
-            raise FieldError(CANDIDATES, error) from None
+            raise CellError(str(error), column) from None
         name = str(row["id"]) if row.get("id") is not None else name
-        return cls(name, prompt, answers, row[PROMPT], tuple(given))
+        return cls(name, prompt, tuple(answers), row[PROMPT], tuple(given))
 
     @cached_property
     def distinct(self) -> list[Turns]:
@@ -91,24 +89,8 @@ class Candidates:
         return [hashlib.sha256(repr(answer).encode("utf-8", "backslashreplace")).hexdigest() for answer in self.answers]
 
 
-class FieldError(CellError):
-    """A column of a row cannot be used.
-
-    Args:
-        column: The column.
-        error: What is wrong with it.
-    """
-
-    def __init__(self, column: str, error: CellError) -> None:
-        super().__init__(str(error))
-        self.column = column
-
-
 def candidates_of(rows: Iterable[Mapping[str, object]]) -> Iterator[Candidates]:
-    """Read rows from memory.
-
-    Args:
-        rows: Each with `prompt`, `candidates` and perhaps `id`; without ids rows are numbered from 0.
+    """Read rows from memory, each with `prompt`, `candidates` and perhaps `id`; else rows are numbered from 0.
 
     Raises:
         DataError: If a row cannot be used; the message names it.
@@ -118,11 +100,11 @@ def candidates_of(rows: Iterable[Mapping[str, object]]) -> Iterator[Candidates]:
             raise DataError(f"row {number + 1} is {json_kind(row)}; allowed is a mapping with prompt and candidates")
         try:
             yield Candidates.of(row, str(number))
-        except FieldError as error:
+        except CellError as error:
             raise DataError(f"row {number + 1}, column {error.column!r}: {error}") from None
 
 
-def _prompt(value: object, repairs: set[str]) -> tuple[Turns, list[str | None]]:
+def _read_prompt(value: object, repairs: set[str]) -> tuple[Turns, list[str | None]]:
     """Return the user's turns, and the answers to all but the last."""
     if value is None:
         raise CellError("the value is missing; every row needs a prompt")
@@ -132,14 +114,14 @@ def _prompt(value: object, repairs: set[str]) -> tuple[Turns, list[str | None]]:
             raise CellError("the conversation does not end with the user's turn; the candidates answer the last one")
         turns, history = turns_of(messages, "user"), turns_of(messages, "assistant")
     else:
-        turns, history = _turns(value, "the prompt", repairs), []
+        turns, history = _read_turns(value, "the prompt", repairs), []
     if all(turn is None for turn in turns):
         raise CellError("the prompt has no turn with a text; every row needs a prompt")
     before = len(turns) - 1
     return tuple(turns), [*history[:before], *[None] * (before - len(history))]
 
 
-def _listed(value: object, repairs: set[str]) -> list[object]:
+def _read_list(value: object, repairs: set[str]) -> list[object]:
     """Return the candidates as a list."""
     if value is None:
         raise CellError("the value is missing; every row needs candidates, a list of answers")
@@ -156,19 +138,18 @@ def _listed(value: object, repairs: set[str]) -> list[object]:
     return list(value)
 
 
-def _answer(value: object, number: int, prompt: Turns, history: list[str | None], repairs: set[str]) -> Turns:
+def _read_answer(value: object, number: int, prompt: Turns, history: list[str | None], repairs: set[str]) -> Turns:
     """Return the turns of one candidate."""
     place = f"candidate {number}"
     if value is None:
         raise CellError(f"{place} is null; every candidate needs an answer: leave it out of the list")
     if _are_messages(value):
         try:
-            messages = read_messages(value, repairs)
+            turns: list[str | None] = turns_of(read_messages(value, repairs), "assistant")
         except CellError as error:
             raise CellError(f"{place}: {error}") from None
-        turns: list[str | None] = turns_of(messages, "assistant")
     else:
-        turns = _turns(value, place, repairs)
+        turns = _read_turns(value, place, repairs)
     if not any(turn and turn.strip() for turn in turns):
         raise CellError(f"{place} has no answer: it holds no visible character; leave it out of the list")
     answers_last = isinstance(value, str) or (_are_messages(value) and len(turns) == 1)
@@ -179,7 +160,7 @@ def _are_messages(value: object) -> bool:
     return isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value)
 
 
-def _turns(value: object, place: str, repairs: set[str]) -> list[str | None]:
+def _read_turns(value: object, place: str, repairs: set[str]) -> list[str | None]:
     if isinstance(value, str):
         return [mend(value, repairs)]
     if not isinstance(value, list | tuple):
@@ -238,47 +219,42 @@ class CandidateReader:
         """Yield the rows; iterating again reads the file again, with a new report."""
         limited = None if self._limit is None else f"limit {self._limit}"
         self.report = ReadReport(path=str(self._path), format=CANDIDATES, sampling=limited)
-        with contextlib.ExitStack() as files:
-            bad = files.enter_context(BadRows(str(self._path), self._side_file, overwrite=self._overwrite))
-            checks = RowChecks(self.report, bad, self._side_file)
-            stream = files.enter_context(open_table(self._path, on_bad_row=checks.waiting.append, lean=True))
+        with (
+            RowChecks(self.report, self._side_file, overwrite=self._overwrite) as checks,
+            open_table(self._path, on_bad_row=checks.waiting.append, lean=True) as stream,
+        ):
             self._stream = stream
-            self._check_columns(stream)
+            missing = [name for name in (PROMPT, CANDIDATES) if name not in stream.names]
+            if missing:
+                raise DataError(
+                    f"{stream.path} has no column {' and none '.join(map(repr, missing))}; it has "
+                    f"{', '.join(map(repr, stream.names)) or 'none'}; a row holds a prompt and its candidates, a list "
+                    "of answers: rename the columns"
+                )
+            self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
+            self.report.ignored = [name for name in stream.names if name not in (PROMPT, CANDIDATES, "id")]
             for raw in stream:
-                batch = RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv"))
-                rows = _read_rows(batch, checks)
-                checks.finish_batch(batch)
-                for row in rows:
+                for row in _read_rows(RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv")), checks):
                     self.report.rows += 1
                     yield row
                     if self.report.rows == self._limit:
                         return
             checks.finish()
 
-    def _check_columns(self, stream: TableStream) -> None:
-        missing = [name for name in (PROMPT, CANDIDATES) if name not in stream.names]
-        if missing:
-            raise DataError(
-                f"{stream.path} has no column {' and none '.join(map(repr, missing))}; it has "
-                f"{', '.join(map(repr, stream.names)) or 'none'}; a row holds a prompt and its candidates, a list of "
-                "answers: rename the columns"
-            )
-        self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
-        self.report.ignored = [name for name in stream.names if name not in (PROMPT, CANDIDATES, "id")]
-
 
 def _read_rows(batch: RowBatch, checks: RowChecks) -> list[Candidates]:
-    """Return the good rows of a batch; faults of the others are noted in it."""
+    """Return the good rows of a batch; the others are passed on."""
     names = batch.text("id", required=True).to_pylist() if "id" in batch else [str(row - 1) for row in batch.rows]
-    found: list[Candidates | None] = []
+    found: dict[int, Candidates] = {}
     columns = zip(names, batch.values(PROMPT), batch.values(CANDIDATES), strict=True)
     for position, (name, prompt, candidates) in enumerate(columns):
         kinds: set[str] = set()
         try:
-            found.append(Candidates.of({PROMPT: prompt, CANDIDATES: candidates}, name, kinds))
-        except FieldError as error:
-            found.append(None)
-            batch.fault(position, error.column, prompt if error.column == PROMPT else candidates, str(error))
+            found[position] = Candidates.of({PROMPT: prompt, CANDIDATES: candidates}, name, kinds)
+        except CellError as error:
+            column, value = (PROMPT, prompt) if error.column == PROMPT else (CANDIDATES, candidates)
+            batch.fault(position, column, value, str(error))
         batch.repair(kinds, position)
     checks.fault_repeated_ids(batch, pa.array(names, pa.large_string()), "leave ids out")
-    return [row for position, row in enumerate(found) if row is not None and position not in batch.faults]
+    checks.finish_batch(batch)
+    return [row for position, row in found.items() if position not in batch.faults]

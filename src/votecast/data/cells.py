@@ -9,17 +9,17 @@ and inside a string a bare line feed is refused, so that as many rows as cells m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 from numpy.typing import NDArray
 
 from votecast.data.battles import TURNS
-from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE
+from votecast.data.io.json_rows import CONTROL_CHARACTER, LONE_SURROGATE, SURROGATE, read_json
+from votecast.data.io.json_rows import CellError as CellError
 
 _OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
@@ -30,33 +30,17 @@ TEXT_OR_LIST = "allowed is text or a list of texts and nulls"
 _JSON_LIST = "allowed is a JSON list of strings and nulls"
 
 
-class CellError(ValueError):
-    """A cell does not hold what its column should; the message says what it holds and what is allowed."""
-
-
 @dataclass
 class ParsedCells:
-    """One column of cells after reading.
+    """One column of cells after reading."""
 
-    Args:
-        turns: List of turns of every cell, of type list<large_string>; null where the cell is bad.
-        bad: Position and reason of each cell that is not a list of strings.
-        repairs: Positions of the repaired cells by kind of repair.
-    """
-
-    turns: pa.Array
-    bad: dict[int, str] = field(default_factory=dict)
-    repairs: dict[str, list[int]] = field(default_factory=dict)
+    turns: pa.Array  # list<large_string>, null where the cell is bad
+    bad: dict[int, str] = field(default_factory=dict)  # by position, why the cell is not a list of strings
+    repairs: dict[str, list[int]] = field(default_factory=dict)  # positions by kind of repair
 
 
 def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
-    r"""Read cells that hold JSON lists of strings and nulls.
-
-    Args:
-        cells: Array of type large_string without nulls.
-
-    Returns:
-        The lists, with what was refused and what was repaired.
+    r"""Read cells of type large_string, none of them null, that hold JSON lists of strings and nulls.
 
     Example:
         >>> found = parse_cells(pa.array(['["a", null]', '["\\ud83d"]', "[1]"], pa.large_string()))
@@ -65,19 +49,27 @@ def parse_cells(cells: pa.LargeStringArray) -> ParsedCells:
         >>> found.bad
         {2: 'turn 1 is a number; allowed is a JSON list of strings and nulls'}
     """
+    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
+    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
+    lines = joined.buffers()[2] or pa.py_buffer(b"")
+    whole = _parse_lines(lines, offsets, 0, len(cells))
+    if whole is not None:
+        return ParsedCells(whole)
+    # Arrow refuses a cell: cells are parsed in runs, and those of a run that it refuses one by one.
     found = ParsedCells(pa.nulls(0, TURNS))
-    chunks = list(_parse_chunks(cells, found))
-    found.turns = chunks[0] if len(chunks) == 1 else pa.concat_arrays([found.turns, *chunks])
+    runs = [found.turns]
+    for start in range(0, len(cells), _RUN):
+        stop = min(start + _RUN, len(cells))
+        parsed = _parse_lines(lines, offsets, start, stop)
+        runs.append(_parse_one_by_one(cells, start, stop, found) if parsed is None else parsed)
+    found.turns = pa.concat_arrays(runs)
     return found
 
 
 def load_json(text: str) -> tuple[object, set[str]]:
-    """Decode one JSON text; bare control characters inside strings are allowed.
+    """Decode one JSON text, bare control characters inside strings allowed; also return the kinds of repair.
 
     Lone surrogates are left to `mend`.
-
-    Returns:
-        The value, and the kinds of repair that reading it took.
 
     Raises:
         CellError: If it is not JSON, nested too deeply, or holds a number too long to read.
@@ -95,12 +87,7 @@ def load_json(text: str) -> tuple[object, set[str]]:
 
 
 def mend(text: str, repairs: set[str]) -> str:
-    r"""Replace surrogates without a partner by U+FFFD, and note it.
-
-    Example:
-        >>> mend("a\ud83d", kinds := set()), kinds
-        ('a�', {'lone surrogate replaced by U+FFFD'})
-    """
+    r"""Replace surrogates without a partner by U+FFFD, and note it."""
     if text.isascii() or not SURROGATE.search(text):
         return text
     repairs.add(LONE_SURROGATE)
@@ -108,14 +95,7 @@ def mend(text: str, repairs: set[str]) -> str:
 
 
 def load_turns(cell: str) -> tuple[list[str | None], set[str]]:
-    """Decode one cell with Python's `json`.
-
-    Returns:
-        Its turns, and the kinds of repair that reading it took.
-
-    Raises:
-        CellError: If it is not a JSON list of strings and nulls.
-    """
+    """Decode one cell with Python's `json`; raise `CellError` if it is not a list of strings and nulls."""
     value, repairs = load_json(cell)
     if not isinstance(value, list):
         raise CellError(f"the cell is {json_kind(value)}; {_JSON_LIST}")
@@ -128,11 +108,8 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
     Args:
         value: The turns.
         repairs: Receives the kinds of repair that were made.
-        allowed: What to say is allowed.
+        allowed: What is allowed, for the message of the `CellError`.
         where: Where the turns are, as in " of candidate 3".
-
-    Raises:
-        CellError: If a turn is of another kind.
     """
     for number, turn in enumerate(value, start=1):
         if not (turn is None or isinstance(turn, str)):
@@ -141,12 +118,7 @@ def mend_turns(value: Sequence[object], repairs: set[str], allowed: str, where: 
 
 
 def json_cell(turns: Sequence[str | None]) -> str:
-    r"""Encode a list of turns as the contest does: compact ASCII JSON whose slashes are escaped.
-
-    Example:
-        >>> print(json_cell(["1/2 \U0001f600", None]))
-        ["1\/2 \ud83d\ude00",null]
-    """
+    r"""Encode a list of turns as the contest does: compact ASCII JSON whose slashes are escaped."""
     return json.dumps(list(turns), separators=(",", ":")).replace("/", "\\/")
 
 
@@ -164,25 +136,10 @@ def looks_like_list(cell: memoryview | bytes) -> bool:
     if len(cell) > _EDGE:
         return head[1:].lstrip()[:1] in (b'"', b"n")
     try:
-        load_turns(bytes(cell).decode("utf-8", "replace"))
+        turns, _ = load_json(bytes(cell).decode("utf-8", "replace"))
     except CellError:
         return False
-    return True
-
-
-def _parse_chunks(cells: pa.LargeStringArray, found: ParsedCells) -> Iterator[pa.Array]:
-    """Parse the cells in order: all at once if Arrow can, else in runs, and cell by cell where it refuses a run."""
-    joined = pc.binary_join_element_wise(_OPENING, cells, _CLOSING, _NOTHING)
-    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset : joined.offset + len(joined) + 1]
-    lines = joined.buffers()[2] or pa.py_buffer(b"")
-    whole = _parse_lines(lines, offsets, 0, len(cells))
-    if whole is not None:
-        yield whole
-        return
-    for start in range(0, len(cells), _RUN):
-        stop = min(start + _RUN, len(cells))
-        parsed = _parse_lines(lines, offsets, start, stop)
-        yield _parse_one_by_one(cells, start, stop, found) if parsed is None else parsed
+    return isinstance(turns, list) and all(turn is None or isinstance(turn, str) for turn in turns)
 
 
 def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop: int) -> pa.Array | None:
@@ -191,12 +148,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
     if start == stop or size > _LARGEST_BLOCK or not np.frombuffer(lines, np.uint8)[first : first + size].all():
         return None  # Arrow's reader takes a bare NUL for the end of its input
     try:
-        table = pj.read_json(
-            pa.BufferReader(lines.slice(first, size)),
-            read_options=pj.ReadOptions(use_threads=False, block_size=size + 1),
-            parse_options=pj.ParseOptions(explicit_schema=_LINES, unexpected_field_behavior="error"),
-            memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
-        )
+        table = read_json(lines.slice(first, size), _LINES, "error")
     except pa.ArrowException:
         return None
     column = table.column("c")

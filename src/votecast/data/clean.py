@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.config import Settings
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.text_columns import Bools, Ints, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, without_text
 from votecast.types import CLASSES, Probabilities, swap_columns
 
 Duplicates = Literal["none", "first", "all", "aggregate"]
@@ -33,10 +31,6 @@ class CleaningSettings(Settings):
             label whose weight is their number (`aggregate_votes`).
         drop_identical: Drop rows whose two answers are the same text.
         drop_missing: Drop rows whose prompt or one of whose answers has no visible character.
-
-    Example:
-        >>> CleaningSettings.parse({"duplicates": "first"}).drop_identical
-        False
     """
 
     duplicates: Duplicates = "none"
@@ -46,35 +40,22 @@ class CleaningSettings(Settings):
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """How many rows were dropped, and why.
+    """How many rows were dropped, and why."""
 
-    Args:
-        rows: Rows before.
-        missing: Rows dropped because a text was missing.
-        identical: Rows dropped because their answers were identical.
-        duplicates: Rows dropped as duplicates, or joined to an earlier row.
-        kept: Rows after.
-        duplicates_as: How duplicates were treated.
-    """
+    rows: int  # before
+    missing: int  # dropped because a text was missing
+    identical: int  # dropped because their answers were identical
+    duplicates: int  # dropped as duplicates, or joined to an earlier row
+    kept: int  # after
+    duplicates_as: Duplicates  # how duplicates were treated
 
-    rows: int
-    missing: int
-    identical: int
-    duplicates: int
-    kept: int
-    duplicates_as: Duplicates
-
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able values."""
         return asdict(self)
 
 
 def clean(battles: Battles, settings: CleaningSettings | None = None) -> tuple[Battles, CleaningReport]:
     """Drop rows with missing texts, then those with identical answers, then duplicates.
-
-    Args:
-        battles: The rows; they are not changed.
-        settings: What to drop; by default nothing.
 
     Returns:
         The rows that remain, in their order, and how many were dropped at each step.
@@ -94,25 +75,19 @@ def clean(battles: Battles, settings: CleaningSettings | None = None) -> tuple[B
     if settings.drop_identical:
         battles = _keep(battles, ~AnswerPairs.of(battles).identical)
     different = len(battles)
-    battles = _without_duplicates(battles, settings.duplicates)
+    if settings.duplicates == "first":
+        first = np.zeros(different, dtype=bool)
+        first[np.unique(AnswerPairs.of(battles).numbers(ordered=False), return_index=True)[1]] = True
+        battles = _keep(battles, first)
+    elif settings.duplicates == "all":
+        numbers = AnswerPairs.of(battles).numbers(ordered=True, prompt=False)
+        battles = _keep(battles, np.bincount(numbers)[numbers] == 1)
+    elif settings.duplicates == "aggregate":
+        battles = aggregate_votes(battles)
     kept = len(battles)
     return battles, CleaningReport(
         rows, rows - present, present - different, different - kept, kept, settings.duplicates
     )
-
-
-def _without_duplicates(battles: Battles, duplicates: Duplicates) -> Battles:
-    if duplicates == "none":
-        return battles
-    if duplicates == "aggregate":
-        return aggregate_votes(battles)
-    pairs = AnswerPairs.of(battles)
-    if duplicates == "all":
-        numbers = pairs.numbers(ordered=True, prompt=False)
-        return _keep(battles, np.bincount(numbers)[numbers] == 1)
-    first = np.zeros(len(battles), dtype=bool)
-    first[np.unique(pairs.numbers(ordered=False), return_index=True)[1]] = True
-    return _keep(battles, first)
 
 
 def _keep(battles: Battles, rows: Bools) -> Battles:
@@ -122,18 +97,14 @@ def _keep(battles: Battles, rows: Bools) -> Battles:
 def aggregate_votes(battles: Battles) -> Battles:
     """Aggregate the votes on each pair (same prompt, same two answers, in either order) into one row.
 
-    The joined row takes the place of the first of its rows and looks like it (id, order of the answers, models and
-    further columns); votes on the pair in the other order are swapped first. Its probabilities are the shares of the
-    votes, each counted with its weight, its weight is their sum, and its winner is the class with the largest share,
-    none where two classes share it. Sums are rounded once (`math.fsum`): swapping or reordering rows changes no bit of
-    them. Rows that are alone with their pair and rows without a vote stay as they are.
-
-    Args:
-        battles: The rows.
+    The joined row looks like the first of its rows; votes on the pair in the other order are swapped first. Its
+    probabilities are the weighted shares of the votes (when all weights are 0, the votes count equally), its weight is
+    their sum, and its winner is the class with the largest share, none where two classes share it. Sums are rounded
+    once: swapping or reordering rows changes no bit of them. Rows that are alone with their pair and rows without a
+    vote stay as they are.
 
     Returns:
-        The rows that remain, in the order of the first vote on each pair. When all weights are 0, the votes count
-        equally and the joined weight is 0.
+        The rows that remain, in the order of the first vote on each pair.
 
     Example:
         >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "a"}
@@ -148,39 +119,33 @@ def aggregate_votes(battles: Battles) -> Battles:
     votes = battles if len(voted) == len(battles) else battles.take(voted)
     pairs = AnswerPairs.of(votes)
     group = pairs.numbers(ordered=False)
-    several = np.bincount(group)[group] > 1
-    if not several.any():
+    counts = np.bincount(group)
+    if counts.max() < 2:
         return battles
-    first = np.unique(group, return_index=True)[1]
-    rows, kept = np.flatnonzero(several), first[np.bincount(group) > 1]
     targets = votes.targets()
     targets = np.where(pairs.reversed[:, None], swap_columns(targets), targets)  # (n, 3), in the order first shown
-    shares, weights = _sum_votes(by_appearance(group[rows]), targets[rows], votes.weights()[rows])
-    table = _with_labels(battles.table, voted[kept], shares, weights)
-    keep = np.ones(len(battles), dtype=bool)
-    keep[voted] = False
-    keep[voted[first]] = True
-    return Battles(table.filter(pa.array(keep)), battles.report)
-
-
-def _sum_votes(
-    group: Ints, targets: Probabilities, weights: NDArray[np.float64]
-) -> tuple[Probabilities, NDArray[np.float64]]:
-    """Return the weighted shares, shape (groups, 3), and the summed weights, shape (groups,)."""
+    weights = votes.weights()
     order = np.argsort(group, kind="stable")
-    edges = [*np.flatnonzero(np.diff(group[order], prepend=-1)).tolist(), len(group)]
-    shares, totals = np.empty((len(edges) - 1, 3)), np.empty(len(edges) - 1)
-    for number, (start, stop) in enumerate(itertools.pairwise(edges)):
+    joined = np.flatnonzero(counts > 1)
+    shares, totals = np.empty((len(joined), 3)), np.empty(len(joined))
+    stops = np.cumsum(counts)
+    for number, (start, stop) in enumerate(zip((stops - counts)[joined], stops[joined], strict=True)):
         rows = order[start:stop]
         totals[number] = math.fsum(weights[rows])
         counted = weights[rows] if totals[number] > 0 else np.ones(len(rows))
         # math.fsum rounds once, whatever the order of its numbers.
         mass = [math.fsum(column) for column in (targets[rows] * counted[:, None]).T.tolist()]
         shares[number] = np.array(mass) / (totals[number] if totals[number] > 0 else len(rows))
-    return shares, totals
+    first = np.unique(group, return_index=True)[1]
+    table = _with_labels(battles.table, voted[first[joined]], shares, totals)
+    keep = np.ones(len(battles), dtype=bool)
+    keep[voted] = False
+    keep[voted[first]] = True
+    return Battles(table.filter(pa.array(keep)), battles.report)
 
 
 def _with_labels(table: pa.Table, rows: Ints, shares: Probabilities, weights: NDArray[np.float64]) -> pa.Table:
+    """Replace winner, probabilities and weight of some rows."""
     largest = shares == shares.max(axis=1, keepdims=True)
     names = np.array(CLASSES, dtype=object)[largest.argmax(axis=1)]
     names[largest.sum(axis=1) > 1] = None

@@ -12,16 +12,17 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
 from votecast.data.prompts import normalised_prompts, shingle_sets
-from votecast.data.text_columns import Ints
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance
 from votecast.errors import ConfigError
 
 __all__ = ["prompt_clusters", "text_clusters"]
 
+# The standard error of a similarity estimated from 128 values is at most 0.044.
 _PERMUTATIONS = 128
 _RECALL = 0.999
+# Blocks bound the memory: signatures, compared pairs, and shingles of compared pairs.
 _ROWS_AT_ONCE = 4096
 _PAIRS_AT_ONCE = 1 << 15
 _STEPS = (range(1, 2), range(2, 65))  # neighbours in order first: they settle most of a crowded bucket
@@ -37,8 +38,7 @@ def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0,
 
     Rows belong together when their normalised prompts (all turns joined) are equal or `text_clusters` finds them
     similar, or, with `first_turn`, when their first turns are equal: a conversation and its continuation share their
-    beginning. Clusters are closed under these links. A row without a prompt shares its cluster only with rows that
-    show the same two answers, in either order.
+    beginning. A row without a prompt shares its cluster only with rows that show the same two answers, in either order.
 
     Args:
         battles: The rows.
@@ -47,8 +47,7 @@ def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0,
         first_turn: Whether equal first turns join rows.
 
     Returns:
-        Cluster numbers of shape (n,), counted from 0 in the order of first appearance. The partition does not depend on
-        the order of the rows.
+        Cluster numbers of shape (n,), from 0 by first appearance; the partition does not depend on the order of rows.
 
     Raises:
         ConfigError: If `similarity` lies outside its range.
@@ -66,41 +65,26 @@ def prompt_clusters(battles: Battles, *, similarity: float = 0.8, seed: int = 0,
     if empty.any():
         pairs = AnswerPairs.of(battles.take(np.flatnonzero(empty)))
         cluster[empty] = cluster.max(initial=0) + 1 + pairs.numbers(ordered=False)
-    if first_turn:
-        keys = _first_turns(battles, prompts)
-        rows = np.flatnonzero(keys >= 0)
+    lengths = pc.list_value_length(battles.column("prompt")).fill_null(0).to_numpy()
+    several = np.flatnonzero(lengths > 1)
+    if first_turn and len(several):
+        turns = list(prompts)  # of one turn, the prompt is the first turn
+        for row, turn in zip(several.tolist(), normalised_prompts(battles.take(several), first_turn=True), strict=True):
+            turns[row] = turn if prompts[row] else ""
+        keys = _distinct(turns)[1]
+        rows = np.flatnonzero([bool(turn) for turn in turns])
         order = rows[np.argsort(keys[rows], kind="stable")]
         same = keys[order[1:]] == keys[order[:-1]]
         cluster = _linked(cluster, order[:-1][same], order[1:][same])
     return by_appearance(cluster)
 
 
-def _first_turns(battles: Battles, prompts: Sequence[str]) -> Ints:
-    """Number the normalised first turns; -1 where there is none, and everywhere if no prompt has several turns."""
-    lengths = pc.list_value_length(battles.column("prompt")).fill_null(0).to_numpy()
-    several = np.flatnonzero(lengths > 1)
-    if not len(several):
-        return np.full(len(battles), -1, dtype=np.int64)
-    turns = list(prompts)  # of one turn, the prompt is the first turn
-    for row, turn in zip(several.tolist(), normalised_prompts(battles.take(several), first_turn=True), strict=True):
-        turns[row] = turn if prompts[row] else ""
-    return np.where([bool(turn) for turn in turns], _distinct(turns)[1], -1)
-
-
 def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 0) -> Ints:
-    """Number the clusters of similar texts.
+    """Number the clusters of similar normalised texts, from 0 by first appearance.
 
     Signatures of 128 values (rensa's R-MinHash) are divided into bands such that a pair of exactly the wanted
     similarity meets in at least one band with probability 0.999; pairs that meet are compared on their shingle sets.
     MinHash: Broder (1997); banding: Leskovec, Rajaraman and Ullman (2014), "Mining of Massive Datasets", section 3.4.
-
-    Args:
-        texts: Normalised texts; equal ones are always together, empty ones too.
-        similarity: Jaccard similarity from which two texts are linked, above 0 and at most 1.
-        seed: Seed of the hash functions.
-
-    Returns:
-        Cluster numbers of shape (n,), counted from 0 in the order of first appearance.
 
     Raises:
         ConfigError: If `similarity` lies outside its range.
@@ -127,8 +111,7 @@ def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 
             order, bucket = _buckets(signatures[:, start : start + width])
             for steps in _STEPS:
                 left, right = _candidates(order, bucket, cluster, steps)
-                left, right = _promising(left, right, signatures, similarity)
-                cluster = _linked(cluster, *_similar(left, right, sets, similarity))
+                cluster = _linked(cluster, *_verify(left, right, signatures, sets, similarity))
     return by_appearance(cluster[inverse])
 
 
@@ -153,12 +136,9 @@ def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
 
 
 def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
-    """Return the texts in the order of their buckets, and the bucket of each in that order.
-
-    A bucket is known by 64 bits of its values: two that share them by chance only add candidates, which are verified
-    like all others.
-    """
-    # One multiply-xor step a column; an odd factor keeps the map one to one.
+    """Return the texts in the order of their buckets, and the bucket of each in that order."""
+    # One multiply-xor step a column; an odd factor keeps the map one to one. Buckets that share their 64 bits by
+    # chance only add candidates, which are verified like all others.
     keys = np.zeros(len(band), dtype=np.uint64)  # (n,)
     for values in band.T:
         keys = (keys ^ (keys >> np.uint64(29)) ^ values) * _ODD
@@ -181,22 +161,20 @@ def _candidates(order: Ints, bucket: Ints, cluster: Ints, steps: range) -> tuple
     return np.concatenate(left), np.concatenate(right)
 
 
-def _promising(left: Ints, right: Ints, signatures: NDArray[np.uint32], similarity: float) -> tuple[Ints, Ints]:
-    """Drop pairs whose estimated similarity is more than four standard errors too low."""
+def _verify(
+    left: Ints, right: Ints, signatures: NDArray[np.uint32], sets: Sets, similarity: float
+) -> tuple[Ints, Ints]:
+    """Keep the pairs whose sets of shingles are similar enough, by exact Jaccard similarity."""
     agree = np.empty(len(left), dtype=np.int64)
     for start in range(0, len(left), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
         agree[part] = np.count_nonzero(signatures[left[part]] == signatures[right[part]], axis=1)
+    # Estimates more than four standard errors too low are dropped unseen; and the smaller set over the larger one
+    # bounds the similarity from above.
     error = np.sqrt(similarity * (1 - similarity) / _PERMUTATIONS)
-    keep = agree >= (similarity - 4 * error) * _PERMUTATIONS
-    return left[keep], right[keep]
-
-
-def _similar(left: Ints, right: Ints, sets: Sets, similarity: float) -> tuple[Ints, Ints]:
-    """Keep the pairs whose sets of shingles are similar enough, by exact Jaccard similarity."""
     sizes = np.diff(sets[1])
-    # The smaller set over the larger one bounds the similarity from above.
-    possible = np.minimum(sizes[left], sizes[right]) >= similarity * np.maximum(sizes[left], sizes[right])
+    possible = agree >= (similarity - 4 * error) * _PERMUTATIONS
+    possible &= np.minimum(sizes[left], sizes[right]) >= similarity * np.maximum(sizes[left], sizes[right])
     left, right = left[possible], right[possible]
     # Each part of the pairs holds a bounded number of shingles.
     edges = np.flatnonzero(np.diff(np.cumsum(sizes[left] + sizes[right]) // _SHINGLES_AT_ONCE, prepend=-1))
@@ -222,8 +200,7 @@ def _jaccard(left: Ints, right: Ints, sets: Sets) -> NDArray[np.float64]:
     owner, shingles = owner[order], shingles[order]
     twice = (owner[1:] == owner[:-1]) & (shingles[1:] == shingles[:-1])
     shared = np.bincount(owner[1:][twice], minlength=len(left))
-    out: NDArray[np.float64] = shared / (sizes[left] + sizes[right] - shared)
-    return out
+    return np.asarray(shared / (sizes[left] + sizes[right] - shared), dtype=np.float64)
 
 
 def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
@@ -236,5 +213,4 @@ def _linked(cluster: Ints, left: Ints, right: Ints) -> Ints:
     size = int(cluster.max()) + 1
     graph = coo_array((np.ones(len(left), dtype=np.int8), (cluster[left], cluster[right])), shape=(size, size))
     merged = connected_components(graph, directed=False)[1]
-    out: Ints = merged[cluster].astype(np.int64)
-    return out
+    return np.asarray(merged[cluster], dtype=np.int64)

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from votecast.data.answer_pairs import AnswerPairs
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.inspection import Figures, Inspection, inspect_votes, share
-from votecast.data.text_columns import Bools, characters, known_targets, turns_of, without_text
+from votecast.data.text_columns import AnswerPairs, Bools, Ints, characters, turns_of, without_text
 
 MODELS = 20
 """Models of the matrix: those with the most battles."""
@@ -36,31 +36,24 @@ MISSING_TURN = "turn without a text (null)"
 _FIRST_IDS = 5
 _DRAWN = 3
 
+Damage = Mapping[str, Mapping[str, Bools]]
+"""For every kind and text column, the rows in which it occurs, shape (n,)."""
+
 
 @dataclass(frozen=True)
 class Exploration:
-    """What votes look like.
-
-    Args:
-        found: The inspection of the votes.
-        encoding: Rows with damaged texts by kind and column, with the first ids.
-        length_outcomes: Outcomes for the longer answer by how many times longer it is.
-        histogram: Prompts and answers by their number of characters.
-        matrix: Votes and win rates between the models with the most battles.
-        examples: Rows worth reading: why (`reason`), position (`row`) and `id`.
-    """
+    """What votes look like."""
 
     found: Inspection
-    encoding: Figures
-    length_outcomes: list[Figures]
-    histogram: Figures
-    matrix: Figures
-    examples: list[Figures]
+    encoding: Figures  # of `encoding_figures`
+    length_outcomes: list[Figures]  # of the function of this name
+    histogram: Figures  # of `length_histogram`
+    matrix: Figures  # of `model_matrix`, for the models with the most battles
+    examples: list[Figures]  # rows worth reading: why (`reason`), position (`row`) and `id`
 
     def to_dict(self) -> Figures:
         """Return everything as JSON-able values; the inspection's entries stand beside the further ones."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "found"}
-        return asdict(self.found) | own
+        return asdict(self.found) | {name: value for name, value in vars(self).items() if name != "found"}
 
 
 def explore(votes: Battles, *, seed: int = 0) -> Exploration:
@@ -77,73 +70,67 @@ def explore(votes: Battles, *, seed: int = 0) -> Exploration:
         [{'reason': 'a vote for a of ordinary length; the most text; drawn by chance', 'row': 0, 'id': '7'}]
     """
     found = inspect_votes(votes, seed=seed)
-    damage = {name: _damage(votes.column(name)) for name in TEXT_COLUMNS}
+    damage = find_damage(votes)
     return Exploration(
         found=found,
-        encoding=_encoding_figures(votes, damage),
+        encoding=encoding_figures(votes, damage),
         length_outcomes=length_outcomes(votes),
         histogram=length_histogram(votes),
         matrix=model_matrix(votes, [entry["model"] for entry in found.models[:MODELS]]),
-        examples=_examples(votes, found, _damaged_rows(damage), seed),
+        examples=_pick_examples(votes, found, _damaged_rows(damage), seed),
     )
 
 
-def encoding_figures(battles: Battles) -> Figures:
+def encoding_figures(battles: Battles, damage: Damage | None = None) -> Figures:
     r"""Count rows with damaged texts, by kind and column, with the ids of the first of them.
 
     Args:
         battles: The rows.
+        damage: What `find_damage` returned for them, where it is known.
 
     Returns:
         `rows`, how many have damage of any kind, and `kinds`: for each kind that occurs, its rows, its rows by column
         and the first ids.
-
-    Example:
-        >>> row = {"id": "7", "prompt": "Caf\u00c3\u00a9?", "response_a": "yes \ufffd", "response_b": "no"}
-        >>> found = encoding_figures(Battles.from_rows([row]))
-        >>> found["rows"], [(kind["kind"], kind["rows"]) for kind in found["kinds"]][1]
-        (1, ('UTF-8 read as another encoding', 1))
     """
-    return _encoding_figures(battles, {name: _damage(battles.column(name)) for name in TEXT_COLUMNS})
-
-
-def _encoding_figures(battles: Battles, damage: dict[str, dict[str, Bools]]) -> Figures:
+    damage = find_damage(battles) if damage is None else damage
     kinds = []
-    for kind in (*KINDS, MISSING_TURN):
-        rows = np.any([damage[name][kind] for name in TEXT_COLUMNS], axis=0)
+    for kind, masks in damage.items():
+        rows = np.any(list(masks.values()), axis=0)
         if rows.any():
-            counts = {name: int(damage[name][kind].sum()) for name in TEXT_COLUMNS}
+            counts = {name: int(mask.sum()) for name, mask in masks.items()}
             first = battles.column("id").take(pa.array(np.flatnonzero(rows)[:_FIRST_IDS])).to_pylist()
             kinds.append({"kind": kind, "rows": int(rows.sum())} | counts | {"ids": first})
     return {"rows": int(_damaged_rows(damage).sum()), "kinds": kinds}
 
 
-def _damaged_rows(damage: dict[str, dict[str, Bools]]) -> Bools:
-    out: Bools = np.any([masks[kind] for masks in damage.values() for kind in KINDS], axis=0)
-    return out
+def find_damage(battles: Battles) -> Damage:
+    """Find damaged texts."""
+    damage: dict[str, dict[str, Bools]] = {kind: {} for kind in (*KINDS, MISSING_TURN)}
+    for name in TEXT_COLUMNS:
+        parts = {kind: [np.zeros(0, dtype=bool)] for kind in damage}
+        for chunk in battles.column(name).chunks:
+            bounds, turns = turns_of(chunk)
+            # One pass with all patterns, then one pass a kind over the few turns that match any.
+            suspects = np.flatnonzero(_matches(turns, "|".join(KINDS.values())))
+            hits = {kind: np.zeros(len(turns), dtype=bool) for kind in KINDS}
+            for kind, pattern in KINDS.items():
+                hits[kind][suspects[_matches(turns.take(pa.array(suspects)), pattern)]] = True
+            raw = chunk.values.slice(chunk.offsets[0].as_py(), len(turns))
+            hits[MISSING_TURN] = raw.is_null().to_numpy(zero_copy_only=False)
+            for kind, hit in hits.items():
+                total = np.concatenate([[0], np.cumsum(hit)])
+                parts[kind].append(total[bounds[1:]] > total[bounds[:-1]])
+        for kind, masks in parts.items():
+            damage[kind][name] = np.concatenate(masks)
+    return damage
 
 
-def _damage(column: pa.ChunkedArray) -> dict[str, Bools]:
-    """Return for every kind the rows of a text column in which it occurs, shape (n,)."""
-    parts: dict[str, list[Bools]] = {kind: [np.zeros(0, dtype=bool)] for kind in (*KINDS, MISSING_TURN)}
-    for chunk in column.chunks:
-        bounds, turns = turns_of(chunk)
-        # One pass with all patterns, then one pass a kind over the few turns that match any.
-        suspects = np.flatnonzero(_matches(turns, "|".join(KINDS.values())))
-        hits = {kind: np.zeros(len(turns), dtype=bool) for kind in KINDS}
-        for kind, pattern in KINDS.items():
-            hits[kind][suspects[_matches(turns.take(pa.array(suspects)), pattern)]] = True
-        raw = chunk.values.slice(chunk.offsets[0].as_py(), len(turns))
-        hits[MISSING_TURN] = raw.is_null().to_numpy(zero_copy_only=False)
-        for kind, hit in hits.items():
-            total = np.concatenate([[0], np.cumsum(hit)])
-            parts[kind].append(total[bounds[1:]] > total[bounds[:-1]])
-    return {kind: np.concatenate(masks) for kind, masks in parts.items()}
+def _damaged_rows(damage: Damage) -> Bools:
+    return np.asarray(np.any([mask for kind in KINDS for mask in damage[kind].values()], axis=0), dtype=bool)
 
 
 def _matches(turns: pa.Array, pattern: str) -> Bools:
-    found: Bools = pc.match_substring_regex(turns, pattern).to_numpy(zero_copy_only=False).astype(bool)
-    return found
+    return np.asarray(pc.match_substring_regex(turns, pattern).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def length_outcomes(battles: Battles) -> list[Figures]:
@@ -151,7 +138,7 @@ def length_outcomes(battles: Battles) -> list[Figures]:
     first, second = characters(battles, "response_a"), characters(battles, "response_b")
     voted = battles.labelled & (first != second)
     ratio = np.maximum(first, second) / np.maximum(1, np.minimum(first, second))
-    votes = known_targets(battles)
+    votes = battles.targets(required=False)
     won = np.where(first > second, votes[:, 0], votes[:, 1]) > 0.5
     lost = np.where(first > second, votes[:, 1], votes[:, 0]) > 0.5
     out = []
@@ -177,8 +164,10 @@ def length_histogram(battles: Battles, *, per_decade: int = 4) -> Figures:
     count = int(np.floor(np.log10(longest) * per_decade)) + 1
     starts = [0, *sorted({round(10 ** (number / per_decade)) for number in range(count)})]
     edges = np.array([*starts, np.inf])
-    return {"from": starts} | {
-        name: np.histogram(sizes, edges)[0].tolist() for name, sizes in (("prompt", prompts), ("answer", answers))
+    return {
+        "from": starts,
+        "prompt": np.histogram(prompts, edges)[0].tolist(),
+        "answer": np.histogram(answers, edges)[0].tolist(),
     }
 
 
@@ -196,15 +185,14 @@ def model_matrix(battles: Battles, models: Sequence[str]) -> Figures:
     sides = [battles.column(name).combine_chunks() for name in ("model_a", "model_b")]
     one, two = (pc.index_in(side, value_set=names).fill_null(-1).to_numpy() for side in sides)
     rows = (one >= 0) & (two >= 0) & battles.labelled
-    one, two, votes = one[rows], two[rows], known_targets(battles)[rows]
+    one, two, votes = one[rows], two[rows], battles.targets(required=False)[rows]
     # Row i, column j: model i against model j. `np.add.at` counts repeated places, plain indexing would not.
     wins, played = np.zeros((2, len(models), len(models)))
     np.add.at(wins, (one, two), votes[:, 0] + votes[:, 2] / 2)
     np.add.at(wins, (two, one), votes[:, 1] + votes[:, 2] / 2)
     np.add.at(played, (one, two), 1)
     np.add.at(played, (two, one), 1)
-    # A model against itself says nothing.
-    np.fill_diagonal(played, 0)
+    np.fill_diagonal(played, 0)  # a model against itself says nothing
     rates = [
         [float(won / count) if count else None for won, count in zip(*row, strict=True)]
         for row in zip(wins, played, strict=True)
@@ -212,46 +200,41 @@ def model_matrix(battles: Battles, models: Sequence[str]) -> Figures:
     return {"models": list(models), "votes": played.astype(int).tolist(), "win_rates": rates}
 
 
-def _examples(votes: Battles, found: Inspection, damaged: Bools, seed: int) -> list[Figures]:
+def _pick_examples(votes: Battles, found: Inspection, damaged: Bools, seed: int) -> list[Figures]:
     """Pick rows worth reading, each once with all reasons for it."""
     if not len(votes):
         return []
-    targets = known_targets(votes)
+    targets = votes.targets(required=False)
     first, second = characters(votes, "response_a"), characters(votes, "response_b")
     sizes = characters(votes, "prompt") + first + second
-    picked: list[tuple[str, int | None]] = []
-    for place, name in enumerate(("a vote for a", "a vote for b", "a tie")):
-        rows = np.flatnonzero(targets[:, place] > 0.5)
-        distance = np.abs(sizes[rows] - np.median(sizes[rows])) if len(rows) else None
-        picked.append((f"{name} of ordinary length", None if distance is None else int(rows[distance.argmin()])))
-
-    lost = ((targets[:, 0] > 0.5) & (first < second)) | ((targets[:, 1] > 0.5) & (second < first))
-    lost &= np.minimum(first, second) > 0
-    ratio = np.where(lost, np.maximum(first, second) / np.maximum(1, np.minimum(first, second)), 0.0)
-    picked.append(("the much shorter answer won", int(ratio.argmax()) if lost.any() else None))
-    picked.append(("the most text", int(sizes.argmax())))
-
-    blank_a, blank_b = without_text(votes, "response_a"), without_text(votes, "response_b")
-    undefeated = (blank_a & (targets[:, [0, 2]].max(axis=1) > 0.5)) | (blank_b & (targets[:, 1:].max(axis=1) > 0.5))
-    suspects = np.flatnonzero((targets[:, 2] < 0.5) & votes.labelled & (first == second) & ~blank_a)
-    identical = _first(AnswerPairs.of(votes.take(suspects)).identical)
-    conflicts = found.duplicates["conflicts"]
-    picked += [
-        ("the votes on this pair differ", conflicts[0]["row"] if conflicts else None),
-        ("two identical answers, and yet one of them won", None if identical is None else int(suspects[identical])),
-        ("an answer without text, and yet it did not lose", _first(undefeated)),
-        ("a text that was damaged on its way", _first(damaged)),
-    ]
-    drawn = np.random.default_rng(seed).choice(len(votes), min(_DRAWN, len(votes)), replace=False)
-    picked += [("drawn by chance", int(row)) for row in np.sort(drawn)]
-
     reasons: dict[int, list[str]] = {}
-    for reason, row in picked:
-        if row is not None:
+
+    def _add(reason: str, rows: Bools, key: NDArray[np.float64] | Ints | None = None) -> None:
+        """Add the first of these rows, or the one with the largest key."""
+        if rows.any():
+            row = int(rows.argmax() if key is None else np.where(rows, key, -np.inf).argmax())
             reasons.setdefault(row, []).append(reason)
+
+    for place, name in enumerate(("a vote for a", "a vote for b", "a tie")):
+        rows = targets[:, place] > 0.5
+        middle = np.median(sizes[rows]) if rows.any() else 0.0
+        _add(f"{name} of ordinary length", rows, -np.abs(sizes - middle))
+    lost = ((targets[:, 0] > 0.5) & (first < second)) | ((targets[:, 1] > 0.5) & (second < first))
+    ratio = np.maximum(first, second) / np.maximum(1, np.minimum(first, second))
+    _add("the much shorter answer won", lost & (np.minimum(first, second) > 0), ratio)
+    _add("the most text", np.ones(len(votes), dtype=bool), sizes)
+    if conflicts := found.duplicates["conflicts"]:
+        reasons.setdefault(conflicts[0]["row"], []).append("the votes on this pair differ")
+    blank_a, blank_b = without_text(votes, "response_a"), without_text(votes, "response_b")
+    identical = (targets[:, 2] < 0.5) & votes.labelled & (first == second) & ~blank_a
+    suspects = np.flatnonzero(identical)  # few rows: only their texts are compared
+    identical[suspects] = AnswerPairs.of(votes.take(suspects)).identical
+    _add("two identical answers, and yet one of them won", identical)
+    undefeated = (blank_a & (targets[:, [0, 2]].max(axis=1) > 0.5)) | (blank_b & (targets[:, 1:].max(axis=1) > 0.5))
+    _add("an answer without text, and yet it did not lose", undefeated)
+    _add("a text that was damaged on its way", damaged)
+    drawn = np.random.default_rng(seed).choice(len(votes), min(_DRAWN, len(votes)), replace=False)
+    for row in np.sort(drawn).tolist():
+        reasons.setdefault(row, []).append("drawn by chance")
     ids = votes.column("id")
     return [{"reason": "; ".join(why), "row": row, "id": ids[row].as_py()} for row, why in reasons.items()]
-
-
-def _first(rows: Bools) -> int | None:
-    return int(rows.argmax()) if rows.any() else None

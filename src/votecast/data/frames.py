@@ -12,7 +12,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, TURNS, Battles
 from votecast.data.formats import FormatOptions, find_format
 from votecast.data.io import RawBatch
 from votecast.data.labels import BOTH_BAD, read_both_bad
@@ -24,7 +24,7 @@ _NAME = "the frame"
 _PANDAS_INDEX = "__index_level_"
 
 
-def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
+def as_battles(battles: object, *, ranking: bool = False) -> Battles:
     """Convert `Battles`, a pandas, polars or Arrow frame, or a list of battles or dicts to `Battles`.
 
     Args:
@@ -32,14 +32,19 @@ def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
         ranking: Whether they are for a leaderboard, as in `VoteReader`.
 
     Raises:
-        DataError: If it is none of these, or a row is not a battle.
+        DataError: If it is none of these, its columns fit no format, or a row is not a battle; it names the row.
+
+    Example:
+        >>> columns = {"prompt": ['["Hi"]'], "response_a": ['["Hello!"]'], "response_b": ['["No."]']}
+        >>> as_battles(pa.table(columns | {"winner_model_a": [1], "winner_model_b": [0], "winner_tie": [0]}))[0].winner
+        'a'
     """
     if isinstance(battles, Battles):
         return battles
     if isinstance(battles, Sequence) and not isinstance(battles, str | bytes):
         return Battles.from_rows(battles)
     if isinstance(battles, pa.Table) or nw.dependencies.is_into_dataframe(battles):
-        return read_frame(battles, ranking=ranking)
+        return _read_frame(battles, ranking=ranking)
     hint = "; read a file with votecast.read_votes(path)" if isinstance(battles, str) else ""
     hint = "; put a single battle into a list" if isinstance(battles, dict) else hint
     raise DataError(
@@ -48,21 +53,8 @@ def as_battles(battles: Any, *, ranking: bool = False) -> Battles:
     )
 
 
-def read_frame(frame: Any, *, ranking: bool = False) -> Battles:
-    """Read a pandas, polars or Arrow frame in any format that files may have; missing texts are an error.
-
-    Args:
-        frame: The frame; columns that the format does not know are carried along as text.
-        ranking: Whether it is for a leaderboard, as in `VoteReader`.
-
-    Raises:
-        DataError: If the columns fit no format, or a row cannot be read; the message names the row.
-
-    Example:
-        >>> columns = {"prompt": ['["Hi"]'], "response_a": ['["Hello!"]'], "response_b": ['["No."]']}
-        >>> read_frame(pa.table(columns | {"winner_model_a": [1], "winner_model_b": [0], "winner_tie": [0]}))[0].winner
-        'a'
-    """
+def _read_frame(frame: Any, *, ranking: bool) -> Battles:
+    """Read a frame in any format that files may have; missing texts are an error, unknown columns are kept as text."""
     try:
         table = frame if isinstance(frame, pa.Table) else nw.from_native(frame, eager_only=True).to_arrow()
     except pa.ArrowException as error:
@@ -73,10 +65,10 @@ def read_frame(frame: Any, *, ranking: bool = False) -> Battles:
     table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
     source = find_format(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], FormatOptions(ranking=ranking))
     batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
-    columns = source.convert(batch) if len(table) else {}
+    columns = source.convert(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
     if batch.faults:
         raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
     keep = [f.name for f in table.schema if f.name not in source.known and not pa.types.is_nested(f.type)]
     if ranking:
         columns[BOTH_BAD], keep = read_both_bad(batch, columns.get("winner")), [*keep, BOTH_BAD]
-    return Battles(batch.battles(columns, dict.fromkeys(keep)))
+    return batch.battles(columns, dict.fromkeys(keep))

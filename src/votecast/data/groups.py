@@ -23,12 +23,12 @@ GROUPINGS: Final = ("language", "source", "turns")
 
 UNKNOWN: Final = "unknown"
 """The group of rows without a source."""
-
 UNDETERMINED: Final = "und"
 """ISO 639 code of text whose language cannot be detected."""
 
 _MANY_TURNS: Final = 5
 _CHARACTERS: Final = 300
+# Below this probability short prompts are named at random.
 _CONFIDENCE: Final = 0.3
 _CHINESE: Final = frozenset({"yue", "wuu"})  # in writing they count as zh, their macrolanguage
 
@@ -37,12 +37,9 @@ def group_values(battles: Battles, by: str) -> list[str]:
     """Return the group of every row.
 
     Args:
-        battles: The rows, n of them.
-        by: A name in `GROUPINGS`: language (the column, else detected from the prompt), source, or turns of the prompt
-            ("5+" from five up).
-
-    Returns:
-        n names; "unknown" where a row has no source.
+        battles: The rows.
+        by: language (the column, else detected from the prompt), source ("unknown" where a row has none), or turns of
+            the prompt ("5+" from five up).
 
     Raises:
         ConfigError: If rows cannot be grouped by that.
@@ -74,17 +71,10 @@ def prompt_languages(battles: Battles) -> list[str]:
 
 
 def detect_languages(texts: Sequence[str]) -> list[str]:
-    """Detect the language of each text from its first 300 characters.
-
-    Args:
-        texts: Texts, n of them; equal beginnings are classified once.
+    """Detect the language of each text from its first 300 characters; equal beginnings are classified once.
 
     Returns:
-        n ISO 639 codes, "und" where undetermined, by py3langid (after Lui and Baldwin, 2012, "langid.py").
-
-    Example:
-        >>> detect_languages(["Why does the sky look blue at noon?", "Warum ist der Himmel am Mittag blau?", "1+1"])
-        ['en', 'de', 'und']
+        ISO 639 codes, "und" where undetermined, by py3langid (after Lui and Baldwin, 2012, "langid.py").
     """
     starts = [text[:_CHARACTERS] for text in texts]
     codes = {start: _identifier().classify(start)[0] for start in dict.fromkeys(starts)}

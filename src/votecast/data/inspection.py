@@ -15,14 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.data.prompts import normalised_prompts
 from votecast.data.reader import read_votes
-from votecast.data.text_columns import Ints, characters, known_targets, without_text
+from votecast.data.text_columns import AnswerPairs, Ints, by_appearance, characters, without_text
 from votecast.metrics.intervals import wilson_interval
 from votecast.types import CLASSES, Probabilities, swap_columns
 
@@ -75,7 +74,7 @@ class Inspection:
         return asdict(self)
 
 
-def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
+def inspect_votes(source: object, *, similarity: float = 0.8, seed: int = 0, **reader: Any) -> Inspection:
     """Inspect votes, with or without labels.
 
     Args:
@@ -84,9 +83,6 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
         seed: Seed of MinHash, of a sample of the rows (`sample=0.1`, for a path), and of the sample whose languages are
             detected (above 10 000 rows).
         **reader: Options of `read_votes`, for a path.
-
-    Returns:
-        What was found.
 
     Raises:
         DataError: If the file cannot be read or the source is of another kind.
@@ -99,7 +95,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
     """
     battles = read_votes(source, seed=seed, **reader) if isinstance(source, str | Path) else as_battles(source)
     pairs = AnswerPairs.of(battles)
-    votes = known_targets(battles)  # (n, 3)
+    votes = battles.targets(required=False)  # (n, 3)
     has_languages = battles.column("language").null_count == 0 and len(battles) > 0
     sampled = battles
     if not has_languages and len(battles) > _LANGUAGE_ROWS:  # detection is slow
@@ -136,12 +132,7 @@ def inspect_votes(source: Any, *, similarity: float = 0.8, seed: int = 0, **read
 
 
 def share(count: int, of: int) -> Figures:
-    """Return a rate with its 95 % interval (Wilson, 1927); None where there is nothing to count.
-
-    Example:
-        >>> {name: value and round(value, 3) for name, value in share(5, 10).items()}
-        {'of': 10, 'rate': 0.5, 'low': 0.237, 'high': 0.763}
-    """
+    """Return a rate with its 95 % interval (Wilson, 1927); None where there is nothing to count."""
     if of == 0:
         return {"of": 0, "rate": None, "low": None, "high": None}
     rate = count / of
@@ -150,22 +141,12 @@ def share(count: int, of: int) -> Figures:
 
 
 def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
-    """Count rows, votes and the shares of the outcomes in each group, largest first.
-
-    Args:
-        battles: The rows.
-        groups: A name for each row.
-
-    Example:
-        >>> row = {"prompt": "Hi", "response_a": "x", "response_b": "y", "winner": "tie"}
-        >>> outcome_slices(Battles.from_rows([row]), ["en"])
-        {'en': {'rows': 1, 'votes': 1, 'a': 0.0, 'b': 0.0, 'tie': 1.0}}
-    """
+    """Count rows, votes and the shares of the outcomes in each group of rows, largest first."""
     encoded = pa.array(groups, pa.large_string()).dictionary_encode()
     names, group = encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.intp)
     rows = np.bincount(group, minlength=len(names))
     counts = np.bincount(group[battles.labelled], minlength=len(names))
-    sums = [np.bincount(group, weights=column, minlength=len(names)) for column in known_targets(battles).T]
+    sums = [np.bincount(group, weights=column, minlength=len(names)) for column in battles.targets(required=False).T]
     return {
         names[i]: {"rows": int(rows[i]), "votes": int(counts[i])}
         | {name: float(total[i] / counts[i]) if counts[i] else None for name, total in zip(CLASSES, sums, strict=True)}
@@ -176,14 +157,9 @@ def outcome_slices(battles: Battles, groups: Sequence[str]) -> Figures:
 def conflicts(battles: Battles, pairs: AnswerPairs, *, first: int = _FIRST_PAIRS) -> list[Figures]:
     """Find the pairs on which the votes differ most, each as its first row shows it.
 
-    Args:
-        battles: The rows.
-        pairs: `AnswerPairs.of` them.
-        first: How many pairs to return.
-
     Returns:
-        For each pair its votes for `a`, `b` and `tie`, how many `rows` it has, the `ids` of the first of them, and the
-        position of the very first, `row`.
+        For each of the `first` pairs its votes for `a`, `b` and `tie`, how many `rows` it has, the `ids` of the first
+        of them, and the position of the very first, `row`.
     """
     rows, group, votes = _votes_by_pair(battles, pairs)
     disputed = _disputed(group, votes)
@@ -229,7 +205,7 @@ def agreement(battles: Battles, pairs: AnswerPairs) -> Figures:
 def _votes_by_pair(battles: Battles, pairs: AnswerPairs) -> tuple[Ints, Ints, Probabilities]:
     """Return the rows with votes, their pair, and their votes in the order in which the pair was first shown."""
     rows = np.flatnonzero(battles.labelled)
-    votes = known_targets(battles)[rows]
+    votes = battles.targets(required=False)[rows]
     swapped = pairs.reversed[rows]
     votes[swapped] = swap_columns(votes[swapped])
     return rows, pairs.numbers(ordered=False)[rows], votes

@@ -10,7 +10,6 @@ import math
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA
 from votecast.data.cells import json_kind
@@ -34,6 +33,7 @@ BOTH_BAD = "both_bad"
 """The column, behind those of the schema, that marks ties that were votes against both answers."""
 
 _SOFT = SCHEMA.field("probabilities").type
+# pandas writes 1 as 1.0 in a column that once had missing values.
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _NAMES = pa.array(list(WINNERS), pa.large_string())
 _CLASS_OF_NAME = pa.array(list(WINNERS.values()), pa.large_string())
@@ -47,39 +47,20 @@ _SOFT_ALLOWED = (
 )
 
 
-def read_winner(batch: RowBatch, name: str = "winner", *, required: bool = True) -> pa.Array:
-    """Read a column of winners as classes.
-
-    Args:
-        batch: The batch; a name that is not in `WINNERS` is a fault.
-        name: The column.
-        required: Whether a missing value is a fault too.
-
-    Returns:
-        "a", "b", "tie" or null, of type large_string.
-    """
-    given = batch.text(name, required=required)
-    known = _index_in(given, _NAMES)
-    for position in _unknown(known, given):
-        batch.fault(int(position), name, given[int(position)].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
-    return _CLASS_OF_NAME.take(known)
+def read_winner(batch: RowBatch, *, required: bool = True) -> pa.Array:
+    """Read the winners as classes: "a", "b", "tie" or null; an unknown name is a fault, a missing one if required."""
+    return _CLASS_OF_NAME.take(_read_codes(batch, "winner", _NAMES, _WINNERS_ALLOWED, required=required))
 
 
-def read_both_bad(batch: RowBatch, winner: pa.Array | None, name: str = "winner") -> pa.Array:
-    """Find the votes against both answers, which `read_winner` reads as ties.
+def read_both_bad(batch: RowBatch, winner: pa.Array | None) -> pa.Array:
+    """Find the votes against both answers, which `read_winner` reads as ties, as an array of type bool.
 
     Args:
         batch: The batch; a column `BOTH_BAD` of an earlier export counts too.
-        winner: The votes as they were read, None where they were not; only ties can be against both answers, whatever
-            such a column says.
-        name: The column of winners.
-
-    Returns:
-        True or False for every row, of type bool.
+        winner: The votes as they were read, None where they were not; only ties can be against both answers.
     """
-    bad = pc.or_(
-        pc.is_valid(_index_in(batch.text(name), _BOTH_BAD_NAMES)), pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES))
-    )
+    is_named = pc.is_valid(_index_in(batch.text("winner"), _BOTH_BAD_NAMES))
+    bad = pc.or_(is_named, pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES)))
     return bad if winner is None else pc.and_(bad, pc.fill_null(pc.equal(winner, "tie"), fill_value=False))
 
 
@@ -87,11 +68,8 @@ def read_one_hot(batch: RowBatch) -> pa.Array:
     """Read the three columns of the LMSYS files as classes; exactly one of them must be 1 and the others 0."""
     columns = []
     for name in ONE_HOT:
-        given = batch.text(name, required=True)
-        known = _index_in(given, _DIGIT_NAMES)
-        for position in _unknown(known, given):
-            batch.fault(int(position), name, given[int(position)].as_py(), "the label is unknown; allowed are 0 and 1")
-        columns.append(np.array(list(_DIGITS.values()))[known.fill_null(0).to_numpy(zero_copy_only=False)])
+        codes = _read_codes(batch, name, _DIGIT_NAMES, "allowed are 0 and 1", required=True)
+        columns.append(np.array(list(_DIGITS.values()))[codes.fill_null(0).to_numpy(zero_copy_only=False)])
     # No default: a row with no 1, or with two, is a bad row.
     hot = np.stack(columns, axis=1)  # (n, 3)
     for position in np.flatnonzero(hot.sum(axis=1) != 1):
@@ -101,36 +79,29 @@ def read_one_hot(batch: RowBatch) -> pa.Array:
     return _CLASSES.take(pa.array(hot.argmax(axis=1)))
 
 
-def read_probabilities(batch: RowBatch, name: str = "probabilities") -> pa.Array:
-    """Read a column of soft labels, null where there is none.
-
-    Args:
-        batch: The batch; a value that is not three probabilities is a fault.
-        name: The column: lists in class order, objects, or either of them as JSON text.
-    """
-    soft: list[list[float] | None] = []
-    for position, value in enumerate(batch.values(name)):
-        value = batch.decoded(position, name, value)
+def read_probabilities(batch: RowBatch) -> pa.Array:
+    """Read soft labels: lists in class order, objects, or either as JSON text; others are a fault."""
+    soft: list[list[float] | None] = [None] * len(batch)
+    for position, value in enumerate(batch.values("probabilities")):
+        value = batch.decoded(position, "probabilities", value)
         try:
-            soft.append(None if value is None else _soft_label(value))
+            soft[position] = None if value is None else _soft_label(value)
         except ValueError as error:
-            batch.fault(position, name, value, f"{error}; {_SOFT_ALLOWED}")
-            soft.append(None)
+            batch.fault(position, "probabilities", value, f"{error}; {_SOFT_ALLOWED}")
     return pa.array(soft, _SOFT)
 
 
-def read_weight(batch: RowBatch, name: str = "weight") -> pa.Array:
-    """Read a column of weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
-    given = batch.text(name)
+def read_weight(batch: RowBatch) -> pa.Array:
+    """Read the weights; a missing one is 1, one that is not a finite number of at least 0 is a fault."""
     weights = np.ones(len(batch))
-    for position, text in enumerate(given.to_pylist()):
+    for position, text in enumerate(batch.text("weight").to_pylist()):
         try:
-            weight = 1.0 if text is None else float(text)
+            weights[position] = 1.0 if text is None else float(text)
         except ValueError:
-            weight = math.nan
-        if not (math.isfinite(weight) and weight >= 0):
-            batch.fault(position, name, text, "the weight is not a number; allowed are finite numbers from 0 up")
-        weights[position] = weight
+            weights[position] = math.nan
+        if not 0 <= weights[position] < math.inf:
+            reason = "the weight is not a number; allowed are finite numbers from 0 up"
+            batch.fault(position, "weight", text, reason)
     return pa.array(weights)
 
 
@@ -141,10 +112,15 @@ def _index_in(given: pa.Array, names: pa.Array) -> pa.Array:
     return exact if not exact.null_count else pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), names)
 
 
-def _unknown(known: pa.Array, given: pa.Array) -> NDArray[np.int64]:
-    if not known.null_count:
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(pc.and_(pc.is_null(known), pc.is_valid(given)).to_numpy(zero_copy_only=False))
+def _read_codes(batch: RowBatch, name: str, names: pa.Array, allowed: str, *, required: bool) -> pa.Array:
+    """Return the position of each label among the names, null and a fault where it is unknown."""
+    given = batch.text(name, required=required)
+    codes = _index_in(given, names)
+    if codes.null_count:
+        unknown = pc.and_(pc.is_null(codes), pc.is_valid(given)).to_numpy(zero_copy_only=False)
+        for position in np.flatnonzero(unknown).tolist():
+            batch.fault(position, name, given[position].as_py(), f"the label is unknown; {allowed}")
+    return codes
 
 
 def _soft_label(value: object) -> list[float]:

@@ -30,21 +30,14 @@ _SPEAKER = re.compile(r"(?:^\s*|\n\n)(Human|Assistant):(?: |(?=\n|$))")
 
 
 def read_messages(value: object, repairs: set[str]) -> list[Message]:
-    """Read a conversation given as a list of objects with role and content.
+    """Read a conversation given as a list of objects with role and content; system messages are left out.
 
     Args:
         value: The list; a content is a text, null, or a list of typed parts whose texts are joined by an empty line.
         repairs: Receives the kinds of repair that were made.
 
-    Returns:
-        User and assistant messages in their order.
-
     Raises:
-        CellError: If it is anything else; the message says what is allowed.
-
-    Example:
-        >>> read_messages([{"role": "user", "content": [{"type": "text", "text": "Why?"}]}], set())
-        [('user', 'Why?')]
+        CellError: If it is anything else; the message names what is allowed.
     """
     if not isinstance(value, list):
         raise CellError(f"the conversation is {json_kind(value)}; allowed is a list of messages with role and content")
@@ -66,15 +59,7 @@ def read_messages(value: object, repairs: set[str]) -> list[Message]:
 
 
 def read_transcript(text: str) -> list[Message]:
-    r"""Split a text in which "Human:" and "Assistant:" begin turns, each after an empty line.
-
-    Raises:
-        CellError: If the text does not begin with one of them.
-
-    Example:
-        >>> read_transcript("\n\nHuman: Why?\n\nAssistant: Because.")
-        [('user', 'Why?'), ('assistant', 'Because.')]
-    """
+    """Split a text in which "Human:" and "Assistant:" begin turns; raise `CellError` if it begins with neither."""
     pieces = _SPEAKER.split(text)
     if len(pieces) < 3 or pieces[0].strip():
         raise CellError(
@@ -95,22 +80,12 @@ def looks_like_transcript(text: str) -> bool:
 
 
 def turns_of(messages: Sequence[Message], role: str) -> list[str | None]:
-    """Return the texts of one role.
-
-    Example:
-        >>> turns_of([("user", "Why?"), ("assistant", "Because.")], "assistant")
-        ['Because.']
-    """
+    """Return the texts of one role."""
     return [text for speaker, text in messages if speaker == role]
 
 
 def first_turns(messages: Sequence[Message], count: int) -> list[Message]:
-    """Return a conversation up to the end of its first `count` exchanges.
-
-    Example:
-        >>> first_turns([("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")], 1)
-        [('user', '1'), ('assistant', '2')]
-    """
+    """Return a conversation up to the end of its first `count` exchanges."""
     asked = 0
     for position, (role, _) in enumerate(messages):
         asked += role == "user"

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from votecast.data.battles import Battles
 from votecast.data.text_columns import rows_of
 
-SHINGLE = 3
-"""Tokens in a shingle."""
-
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"  # CJK
@@ -46,14 +43,8 @@ def normalise_prompt(text: str) -> str:
 
     Compatibility forms are unified (NFKC), case is folded, every run of white space, control characters and punctuation
     becomes one space, invisible format characters disappear. Letters, digits, accents and symbols (`+`, `=`, `$`,
-    emoji) stay, so that "C++" is not "C". A prompt of nothing but punctuation keeps it, so that "?" is not the empty
-    prompt.
-
-    Args:
-        text: A prompt, or the turns of one joined.
-
-    Returns:
-        The normalised text; empty only where the prompt holds no visible character.
+    emoji) stay, so that "C++" is not "C". A prompt of nothing but punctuation keeps it. The
+    text is empty only where the prompt holds no visible character.
 
     Example:
         >>> normalise_prompt("  Why is the sky\n*BLUE*?! ")
@@ -70,31 +61,23 @@ def normalise_prompt(text: str) -> str:
 
 
 def normalised_prompts(battles: Battles, *, first_turn: bool = False) -> list[str]:
-    """Return the normalised prompt of every row, empty where there is none; computed once for a table.
+    """Return the normalised prompt of every row, or its first turn alone, empty where there is none.
 
-    Args:
-        battles: The rows.
-        first_turn: Take the first turn alone, not all turns joined.
+    It is computed once for a table.
     """
-    last = 1 if first_turn else None
-
-    def _normalise(rows: Battles) -> list[str]:
-        turns = rows_of(rows.column("prompt"))
-        return [normalise_prompt("\n".join(turn for turn in each[:last] if turn)) for each in turns]
-
-    return battles.remembered("first turn" if first_turn else "prompt", _normalise)
+    key, last = ("first turn", 1) if first_turn else ("prompt", None)
+    if key not in battles.known:
+        turns = rows_of(battles.column("prompt"))
+        battles.known[key] = [normalise_prompt("\n".join(turn for turn in each[:last] if turn)) for each in turns]
+    return battles.known[key]
 
 
 def shingle_sets(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hash the runs of three tokens in every normalised text.
 
-    A token is a word, or one character in scripts that are written without spaces (Chinese, Japanese, Korean, Thai
-    ...), so that mixed texts need no guess of their language. A text is framed by a start and an end mark: one of n
-    tokens has n shingles, and short texts need no rule of their own. Shingles: Broder (1997), "On the resemblance and
-    containment of documents".
-
-    Args:
-        texts: Normalised texts, n of them.
+    A token is a word, or one character in scripts that are written without spaces, so that mixed texts need no guess of
+    their language. A text is framed by a start and an end mark: one of n tokens has n shingles. Shingles: Broder
+    (1997), "On the resemblance and containment of documents".
 
     Returns:
         The distinct shingle hashes of all texts one after the other, and the offsets of shape (n + 1,) at which each

@@ -6,23 +6,26 @@ Everything that takes a path of votes goes through `VoteReader`, `iter_votes` or
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from votecast.data.battles import Battles
 from votecast.data.formats import FORMATS, FormatOptions, VoteFormat, find_format
-from votecast.data.io import LARGE_FILE, BadRow, RawBatch, TableStream, open_table
+from votecast.data.io import BadRow, RawBatch, TableStream, open_table
 from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.row_batch import RowBatch
-from votecast.data.row_checks import BadRows, ReadReport, RowChecks, side_file_of
+from votecast.data.row_checks import ReadReport, RowChecks, side_file_of
 from votecast.data.row_sampling import StratifiedSample
 from votecast.errors import ConfigError, DataError
+from votecast.types import CLASSES
 
 HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
@@ -105,9 +108,12 @@ class VoteReader:
         self._side_file = side_file_of(path, bad_rows, quarantine)
         if limit is not None and limit < 1:
             raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
+        chosen = [] if limit is None else [f"limit {limit}"]
         if sample is not None:
-            StratifiedSample(sample, seed)
-        self._name = name or str(path)
+            StratifiedSample(sample, seed)  # raises for a fraction that is not allowed
+            chosen.insert(0, f"sample {sample:g}, stratified by label, in file order, seed {seed}")
+        self._sampling = "; ".join(chosen) or None
+        self._given_name, self._name = name, name or str(path)
         self.report = ReadReport(path=self._name)
         self._path = path
         self._format = format
@@ -121,43 +127,40 @@ class VoteReader:
 
     def __iter__(self) -> Iterator[Battles]:
         """Yield parts of some megabytes; iterating again reads the file again, with a new report."""
-        self.report = ReadReport(path=self._name, sampling=self._describe_sampling())
-        with contextlib.ExitStack() as files:
-            bad = files.enter_context(BadRows(self._name, self._side_file, overwrite=self._overwrite))
-            checks = RowChecks(self.report, bad, self._side_file)
-            stream = files.enter_context(self._open(checks.waiting.append, lean=self._lean))
+        self.report = ReadReport(path=self._name, sampling=self._sampling)
+        sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
+        with (
+            RowChecks(self.report, self._side_file, overwrite=self._overwrite) as checks,
+            open_table(self._path, on_bad_row=checks.waiting.append, lean=self._lean, name=self._given_name) as stream,
+            contextlib.closing(_read_batches(stream, ahead=stream.is_large and not self._lean)) as raw_batches,
+        ):
             self._stream = stream
-            # A thread that waits for a silent pipe would outlive Ctrl-C: only files are read ahead.
-            large = not self._lean and Path(self._path).is_file() and Path(self._path).stat().st_size >= LARGE_FILE
-            batches = files.enter_context(contextlib.closing(_read_batches(stream, ahead=large)))
-            head = _Head(batches)
-            source = self._find_format(stream, head.rows())
-
-            def _begin(raw: RawBatch) -> RowBatch:
-                batch = RowBatch(raw, empty_is_missing=stream.container in ("csv", "tsv"))
-                if large:
-                    source.parse_ahead(batch)
-                return batch
-
-            def _convert(batch: RowBatch) -> Battles:
-                return self._convert(batch, source, checks, release=not large)
-
+            is_large = stream.is_large and not self._lean
+            head, raw = _take_head(raw_batches)
+            source = self._find_format(stream, head)
+            del head
+            convert = functools.partial(self._convert, source=source, checks=checks, release=not is_large)
             # `map` releases each batch when it is converted; a generator expression would hold it.
-            row_batches = map(_begin, itertools.chain(head.batches(), batches))
-            yield from self._choose_rows(map(_convert, _one_ahead(row_batches) if large else row_batches))
-            if self._limit is None or self.report.rows < self._limit:
-                checks.finish()
+            is_csv = stream.container in ("csv", "tsv")
+            batches: Iterator[RowBatch] = map(functools.partial(RowBatch, empty_is_missing=is_csv), raw)
+            for battles in map(convert, _parse_ahead(batches, source) if is_large else batches):
+                if sample is not None:
+                    battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
+                if self._limit is not None:
+                    battles = battles[: self._limit - self.report.rows]
+                if not len(battles):
+                    continue
+                self.report.count(battles)
+                yield battles
+                if self.report.rows == self._limit:
+                    return
+            checks.finish()
 
     @property
     def expected_rows(self) -> int | None:
-        """About how many rows this reader will yield, once it has begun; None for a pipe.
-
-        It follows from the share of the bytes that is read by now, so that a progress bar needs no second pass.
-        """
+        """About how many rows this reader will yield, once it has begun; None for a pipe."""
         rows = self._stream.expected_rows if self._stream is not None else None
-        if rows is None:
-            return None
-        return round(min(rows * (self._sample or 1), self._limit or rows))
+        return None if rows is None else round(min(rows * (self._sample or 1), self._limit or rows))
 
     def check_columns(self) -> None:
         """Check by the first rows alone, before a long work, that this is a file of battles.
@@ -165,20 +168,17 @@ class VoteReader:
         Raises:
             DataError: If the file cannot be opened, or its columns fit no format.
         """
-        with (
-            self._open(list[BadRow]().append, lean=True) as stream,  # reported when the file is read
-            contextlib.closing(_read_batches(stream, ahead=False)) as batches,
-        ):
-            self._find_format(stream, _Head(batches).rows())
+        ignored: list[BadRow] = []  # reported when the file is read
+        with open_table(self._path, on_bad_row=ignored.append, lean=True, name=self._given_name) as stream:
+            self._find_format(stream, _take_head(iter(stream))[0])
         self.report = ReadReport(path=self._name)
 
-    def _open(self, on_bad_row: Callable[[BadRow], None], *, lean: bool) -> TableStream:
-        name = None if self._name == str(self._path) else self._name
-        return open_table(self._path, on_bad_row=on_bad_row, lean=lean, name=name)
-
     def _find_format(self, stream: TableStream, head: Sequence[pa.Table]) -> VoteFormat:
-        open_ended = stream.container == "jsonl"
-        names = _filled_names(head) if open_ended else stream.names
+        """Find the format by the first rows, and begin the report."""
+        names = stream.names
+        if open_ended := stream.container == "jsonl":  # the columns with a value in the first rows
+            tables = [(table, name) for table in head for name in table.column_names]
+            names = list(dict.fromkeys(name for table, name in tables if table[name].null_count < len(table)))
         source = find_format(stream.path, names, head, self._options, wanted=self._format, open_ended=open_ended)
         missing = [name for name in self._keep if name not in names]
         if missing:
@@ -188,8 +188,11 @@ class VoteReader:
         self.report.container = stream.container + (f"+{stream.compression}" if stream.compression else "")
         self.report.format, self.report.text = source.name, source.text
         self.report.notes.extend(source.notes)
-        if self._options.ranking and self._options.labels == "ignored" and _holds_votes(source, head):
-            self.report.notes.append("its votes are not looked at; give the file as --input (votes) to use them")
+        if self._options.ranking and self._options.labels == "ignored":
+            votes = [table[name] for table in head for name in source.label_columns if name in table.column_names]
+            has_votes = any(cell not in (None, "") for column in votes for cell in column.to_pylist())
+            if has_votes or (source.has_labels and not source.label_columns):  # chosen and rejected always are votes
+                self.report.notes.append("its votes are not looked at; give the file as --input (votes) to use them")
         return source
 
     def _convert(self, batch: RowBatch, source: VoteFormat, checks: RowChecks, *, release: bool) -> Battles:
@@ -205,40 +208,14 @@ class VoteReader:
         if self._options.ranking:
             columns[BOTH_BAD] = read_both_bad(batch, columns.get("winner"))
             keep = tuple(dict.fromkeys((*keep, BOTH_BAD)))
-        battles = Battles(batch.battles(columns, keep))
+        battles = batch.battles(columns, keep)
         if release:
             pa.default_memory_pool().release_unused()
         return battles
 
-    def _choose_rows(self, parts: Iterator[Battles]) -> Iterator[Battles]:
-        """Yield the rows that were asked for: sample first, then the limit."""
-        sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
-        for battles in filter(len, parts):
-            if sample is not None:
-                battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
-            if self._limit is not None:
-                battles = battles[: self._limit - self.report.rows]
-            self.report.count(battles)
-            if len(battles):
-                yield battles
-            if self.report.rows == self._limit:
-                return
-
-    def _describe_sampling(self) -> str | None:
-        chosen = []
-        if self._sample is not None:
-            chosen.append(f"sample {self._sample:g}, stratified by label, in file order, seed {self._options.seed}")
-        if self._limit is not None:
-            chosen.append(f"limit {self._limit}")
-        return "; ".join(chosen) or None
-
 
 def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:
-    """Read a file of votes in parts; memory stays flat whatever its length.
-
-    Args:
-        path: The file, or "-" for standard input.
-        options: As of `VoteReader`.
+    """Read a file of votes ("-" is standard input) in parts, with the options of `VoteReader`.
 
     Raises:
         DataError: If the file or a row cannot be read; the message names the place.
@@ -247,11 +224,7 @@ def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:
 
 
 def read_votes(path: str | Path, **options: Any) -> Battles:
-    """Read a whole file of votes.
-
-    Args:
-        path: The file, or "-" for standard input.
-        options: As of `VoteReader`.
+    """Read a whole file of votes ("-" is standard input), with the options of `VoteReader`.
 
     Returns:
         The battles, with what was found and repaired in `.report`.
@@ -267,6 +240,7 @@ def read_votes(path: str | Path, **options: Any) -> Battles:
 
 def _read_batches(stream: TableStream, *, ahead: bool) -> Generator[RawBatch, None, None]:
     """Yield the batches; if `ahead`, the next one is read while the last one is worked on, at the price of memory."""
+    # A thread that waits for a silent pipe would outlive Ctrl-C: only files are read ahead.
     batches = iter(stream)
     if not ahead:
         yield from batches
@@ -278,10 +252,11 @@ def _read_batches(stream: TableStream, *, ahead: bool) -> Generator[RawBatch, No
             yield batch
 
 
-def _one_ahead(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:
-    """Yield the same batches, each when the next one has been begun."""
-    last = next(batches, None)
+def _parse_ahead(batches: Iterator[RowBatch], source: VoteFormat) -> Iterator[RowBatch]:
+    """Yield the same batches, each when parsing the texts of the next one has begun."""
+    last: RowBatch | None = None
     for batch in batches:
+        source.parse_ahead(batch)
         if last is not None:
             yield last
         last = batch
@@ -289,48 +264,23 @@ def _one_ahead(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:
         yield last
 
 
-class _Head:
-    """The first batches of a file, read before the rest and yielded once.
+def _take_head(batches: Iterator[RawBatch]) -> tuple[list[pa.Table], Iterator[RawBatch]]:
+    """Return the first `HEAD_ROWS` rows, or fewer where rows are very large, and all batches, these included.
 
-    Args:
-        batches: The batches; as many are taken as hold `HEAD_ROWS` rows, or fewer where rows are very large.
+    The rows do not depend on how the file is divided into batches.
     """
-
-    def __init__(self, batches: Iterator[RawBatch]) -> None:
-        self._batches: list[RawBatch] = []
-        self._taken: list[int] = []
-        size = 0
-        while sum(self._taken) < HEAD_ROWS and size < _HEAD_BYTES and (batch := next(batches, None)) is not None:
-            most, taken = min(batch.table.num_rows, HEAD_ROWS - sum(self._taken)), 0
-            while taken < most and size < _HEAD_BYTES:
-                size += batch.table.slice(taken, 1).nbytes
-                taken += 1
-            self._batches.append(batch)
-            self._taken.append(taken)
-
-    def rows(self) -> list[pa.Table]:
-        """Return the first rows, which do not depend on how the file is divided into batches."""
-        return [batch.table.slice(0, taken) for batch, taken in zip(self._batches, self._taken, strict=True)]
-
-    def batches(self) -> Iterator[RawBatch]:
-        """Yield the batches, and release each."""
-        while self._batches:
-            yield self._batches.pop(0)
-
-
-def _holds_votes(source: VoteFormat, head: Sequence[pa.Table]) -> bool:
-    """Return whether a column of votes has a value in the first rows; chosen and rejected always are votes."""
-    columns = [table.column(name) for table in head for name in source.label_columns if name in table.column_names]
-    has_values = any(cell not in (None, "") for column in columns for cell in column.to_pylist())
-    return has_values or (source.has_labels and not source.label_columns)
-
-
-def _filled_names(head: Sequence[pa.Table]) -> list[str]:
-    """Return the columns with a value in the first rows."""
-    names = dict.fromkeys(name for table in head for name in table.column_names)
-    return [
-        name for name in names if any(name in t.column_names and t.column(name).null_count < t.num_rows for t in head)
-    ]
+    taken: list[RawBatch] = []
+    head: list[pa.Table] = []
+    rows = size = 0
+    while rows < HEAD_ROWS and size < _HEAD_BYTES and (batch := next(batches, None)) is not None:
+        count = 0
+        while count < min(len(batch.table), HEAD_ROWS - rows) and size < _HEAD_BYTES:
+            size += batch.table.slice(count, 1).nbytes
+            count += 1
+        taken.append(batch)
+        head.append(batch.table.slice(0, count))
+        rows += count
+    return head, itertools.chain((taken.pop(0) for _ in range(len(taken))), batches)
 
 
 def _strata(battles: Battles) -> pa.ChunkedArray:
@@ -339,10 +289,5 @@ def _strata(battles: Battles) -> pa.ChunkedArray:
     soft = battles.column("probabilities")
     if soft.null_count == len(soft):
         return winner
-    shares = pc.fill_null(pc.list_element(soft, 0), 0.0), pc.list_element(soft, 1), pc.list_element(soft, 2)
-    largest = pc.if_else(
-        pc.greater(shares[2], pc.max_element_wise(*shares[:2])),
-        "tie",
-        pc.if_else(pc.greater(shares[1], shares[0]), "b", "a"),
-    )
-    return pc.coalesce(winner, pc.if_else(pc.is_valid(soft), largest, None).cast(winner.type))
+    largest = np.array(CLASSES, dtype=object)[battles.targets(required=False).argmax(axis=1)]
+    return pc.coalesce(winner, pa.array(np.where(battles.labelled, largest, None), winner.type))

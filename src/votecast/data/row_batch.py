@@ -5,8 +5,9 @@ Readers and frames make a `RowBatch` of every raw batch; the formats convert its
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
@@ -15,18 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from votecast.data.battles import SCHEMA, TURNS
-from votecast.data.cells import (
-    TEXT_OR_LIST,
-    CellError,
-    ParsedCells,
-    json_kind,
-    load_json,
-    load_turns,
-    mend,
-    mend_turns,
-    parse_cells,
-)
+from votecast.data import cells
+from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.io import BadRow, RawBatch
 
 _PARSERS = 2
@@ -58,7 +49,7 @@ class RowBatch:
         self.faults: dict[int, BadRow] = {}
         self.repairs: dict[str, list[int]] = {}
         self._empty_is_missing = empty_is_missing
-        self._parsing: dict[str, Future[ParsedCells]] = {}
+        self._parsing: dict[str, Future[cells.ParsedCells]] = {}
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -91,7 +82,10 @@ class RowBatch:
         if name in self.encoded or pa.types.is_nested(column.type):
             texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in self.values(name)]
             column = pa.array(texts, pa.large_string())
-        column = _as_text(column)
+        if pa.types.is_floating(column.type):
+            # pandas turns whole numbers beside missing values into floats with NaN.
+            column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
+        column = column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())
         missing = self._missing(column)
         if required:
             self._fault_missing(name, missing)
@@ -103,10 +97,14 @@ class RowBatch:
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             found = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
         else:
-            found = np.array([_number(value) for value in self.values(name)], dtype=np.float64)
-        for position in np.flatnonzero(~np.isfinite(found)):
-            value = column[int(position)].as_py()
-            self.fault(int(position), name, value, "the value must be a finite number; leave out rows without one")
+            found = np.full(len(self), np.nan)
+            for position, value in enumerate(self.values(name)):
+                if value is not None and not isinstance(value, bool):
+                    with contextlib.suppress(ValueError):
+                        found[position] = float(str(value))
+        for position in np.flatnonzero(~np.isfinite(found)).tolist():
+            reason = "the value must be a finite number; leave out rows without one"
+            self.fault(position, name, column[position].as_py(), reason)
         return pa.array(found)
 
     def values(self, name: str) -> list[object]:
@@ -121,20 +119,20 @@ class RowBatch:
         if not isinstance(text, str):
             return text
         try:
-            value, repairs = load_json(text)
-        except CellError as error:
+            value, repairs = cells.load_json(text)
+        except cells.CellError as error:
             self.fault(position, name, text, str(error))
             return None
         self.repair(repairs, position)
         return value
 
-    def parse_ahead(self, modes: Mapping[str, str]) -> None:
-        """Begin to parse the text columns that hold JSON lists in parallel; `turns` waits for each of them."""
-        for name, mode in modes.items():
-            if mode == "json" and name in self and name not in self.encoded and is_text(self._column(name).type):
-                column = _as_text(self._column(name))
-                cells = _replaced(column, self._missing(column), "[]")
-                self._parsing[name] = _parsers().submit(parse_cells, cells)
+    def parse_ahead(self, names: Iterable[str]) -> None:
+        """Begin to parse columns of JSON lists in parallel; `turns` waits for each of them."""
+        for name in names:
+            column = self._column(name)
+            if name not in self.encoded and pa.types.is_large_string(column.type):
+                texts = _replaced(column, self._missing(column), "[]")
+                self._parsing[name] = _parsers().submit(cells.parse_cells, texts)
 
     def turns(self, name: str, mode: str) -> pa.Array:
         """Return a column of turns as list<large_string>; bad rows are noted, and null or empty.
@@ -144,21 +142,24 @@ class RowBatch:
             mode: "json" where texts are JSON lists; otherwise a text is one turn.
         """
         column = self._column(name)
-        if name in self.encoded or not (is_text(column.type) or _holds_text(column.type)):
+        kind = column.type
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        holds_text = is_list and (is_text(kind.value_type) or pa.types.is_null(kind.value_type))
+        if name in self.encoded or not (pa.types.is_large_string(kind) or holds_text):
             return self._turns_one_by_one(name, mode)
-        column = _as_text(column) if is_text(column.type) else column.cast(TURNS)
+        column = column.cast(TURNS) if holds_text else column
         missing = self._missing(column)
         self._fault_missing(name, missing)
-        if not pa.types.is_large_string(column.type):
+        if holds_text:
             return column
         if mode != "json":
             return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
         parsing = self._parsing.get(name)
-        found = parsing.result() if parsing else parse_cells(_replaced(column, missing, "[]"))
+        found = parsing.result() if parsing else cells.parse_cells(_replaced(column, missing, "[]"))
         for position, reason in found.bad.items():
             self.fault(position, name, column[position].as_py(), reason)
-        for kind, positions in found.repairs.items():
-            self.repairs.setdefault(kind, []).extend(positions)
+        for repair, positions in found.repairs.items():
+            self.repairs.setdefault(repair, []).extend(positions)
         return found.turns
 
     def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
@@ -169,54 +170,45 @@ class RowBatch:
             repairs: set[str] = set()
             try:
                 if value is None:
-                    raise CellError(f"the value is missing; every row needs a {name}")
+                    raise cells.CellError(f"the value is missing; every row needs a {name}")
                 if isinstance(value, str) and mode == "json":
-                    lists, repairs = load_turns(value)
+                    lists, repairs = cells.load_turns(value)
                 elif isinstance(value, str):
-                    lists = [mend(value, repairs)]
+                    lists = [cells.mend(value, repairs)]
                 elif isinstance(value, list):
-                    lists = mend_turns(value, repairs, TEXT_OR_LIST)
+                    lists = cells.mend_turns(value, repairs, cells.TEXT_OR_LIST)
                 else:
-                    raise CellError(f"the value is {json_kind(value)}; {TEXT_OR_LIST}")
+                    raise cells.CellError(f"the value is {cells.json_kind(value)}; {cells.TEXT_OR_LIST}")
                 self.repair(repairs, position)
-            except CellError as error:
+            except cells.CellError as error:
                 self.fault(position, name, value, str(error))
             turns.append(lists)
         return pa.array(turns, TURNS)
 
-    def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> pa.Table:
-        """Return the good rows as a table of battles.
+    def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> Battles:
+        """Return the good rows as battles.
 
         Args:
             columns: Columns of `SCHEMA`, one value a row; missing ones are filled.
             keep: Further columns of the file to carry along, as text unless they are among `columns`.
         """
-        filled = {field.name: self._filled(field, columns) for field in SCHEMA}
-        names = [name for name in keep if name not in filled]
-        further = {name: columns[name] if name in columns else self.text(name) for name in names}
-        arrays = [*filled.values(), *further.values()]
+        columns = {"id": pa.array(self.rows - 1).cast(pa.large_string())} | columns
+        arrays = {name: columns[name] for name in SCHEMA.names if name in columns}
+        arrays |= {name: columns[name] if name in columns else self.text(name) for name in keep if name not in arrays}
         if self.faults:
             good = pa.array(self.good)
-            arrays = [array.filter(good) for array in arrays]
-        kept = [pa.field(name, array.type) for name, array in further.items()]
-        return pa.Table.from_arrays(arrays, schema=pa.schema([*SCHEMA, *kept]))
-
-    def _filled(self, field: pa.Field, columns: dict[str, pa.Array]) -> pa.Array:
-        if field.name in columns:
-            return columns[field.name]
-        if field.name == "weight":
-            return pa.array(np.ones(len(self)))
-        if field.name == "id":
-            return pa.array(self.rows - 1).cast(pa.large_string())
-        return pa.nulls(len(self), field.type)
+            arrays = {name: array.filter(good) for name, array in arrays.items()}
+        return Battles(pa.table(arrays))
 
     def _column(self, name: str) -> pa.Array:
+        """Return a column as one array, texts as large_string."""
         if name not in self:
             return pa.nulls(len(self))
         column = self.table.column(name)
-        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies
         array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
-        return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+        array = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+        return array.cast(pa.large_string()) if is_text(array.type) else array
 
     def _missing(self, column: pa.Array) -> NDArray[np.int64]:
         """Return the positions without a value."""
@@ -230,19 +222,14 @@ class RowBatch:
         return np.flatnonzero(missing)
 
     def _fault_missing(self, name: str, missing: NDArray[np.int64]) -> None:
-        for position in missing:
-            value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
-            self.fault(int(position), name, value, f"{what}; every row needs a {name}")
+        value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
+        for position in missing.tolist():
+            self.fault(position, name, value, f"{what}; every row needs a {name}")
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether a type is one of Arrow's three types of text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _holds_text(kind: pa.DataType) -> bool:
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return bool(lists and (is_text(kind.value_type) or pa.types.is_null(kind.value_type)))
 
 
 def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None) -> pa.Array:
@@ -251,17 +238,3 @@ def _replaced(column: pa.Array, positions: NDArray[np.int64], value: str | None)
     mask = np.zeros(len(column), dtype=bool)
     mask[positions] = True
     return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
-
-
-def _number(value: object) -> float:
-    try:
-        return float("nan" if value is None or isinstance(value, bool) else str(value))
-    except ValueError:
-        return float("nan")
-
-
-def _as_text(column: pa.Array) -> pa.LargeStringArray:
-    # pandas turns whole numbers beside missing values into floats with NaN.
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
-    return column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())

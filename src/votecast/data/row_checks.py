@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -67,13 +66,8 @@ class ReadReport:
         self.rows += len(battles)
         self.labelled += int(battles.labelled.sum())
 
-    def repaired(self, kind: str, rows: Iterable[int]) -> None:
-        """Add rows in which something was repaired.
-
-        Args:
-            kind: What was repaired, and how.
-            rows: Their numbers in the file, from 1.
-        """
+    def add_repairs(self, kind: str, rows: Iterable[int]) -> None:
+        """Add the numbers of rows, from 1, in which this kind of repair was made."""
         for row in rows:
             self.repairs[kind] = self.repairs.get(kind, 0) + 1
             first = self.examples.setdefault(kind, [])
@@ -82,95 +76,17 @@ class ReadReport:
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-class BadRows:
-    """Raise for the first bad row, or write bad rows with their reasons to a side file.
-
-    Args:
-        path: The file they come from.
-        side_file: JSON lines to write them to, atomically; None makes the first one an error.
-        overwrite: Whether an existing side file may be replaced.
-
-    Attributes:
-        count: Rows written to the side file.
-
-    Raises:
-        ArtifactError: If the side file is in the way; nothing is read.
-
-    Example:
-        >>> with BadRows("votes.csv", None) as bad:
-        ...     bad.add(BadRow(3, "winner", "draw", "allowed are a, b and tie"))
-        Traceback (most recent call last):
-        votecast.errors.DataError: votes.csv, row 3, column 'winner': allowed are a, b and tie; given is 'draw'; ...
-    """
-
-    def __init__(self, path: str, side_file: Path | None, *, overwrite: bool = False) -> None:
-        if side_file is not None:
-            check_free(side_file, overwrite=overwrite)
-        self.count = 0
-        self._path = path
-        self._side_file = side_file
-        self._overwrite = overwrite
-        self._open = contextlib.ExitStack()
-        self._file: IO[str] | None = None
-
-    def add(self, bad: BadRow, cells: dict[str, object] | None = None) -> None:
-        """Write one row to the side file.
-
-        Args:
-            bad: The row and what is wrong with it.
-            cells: The whole row, where it could be taken apart.
-
-        Raises:
-            DataError: If bad rows are an error.
-        """
-        if self._side_file is None:
-            raise DataError(
-                f"{bad.message(self._path)}; mend the row, or write such rows to a side file with --bad-rows quarantine"
-            )
-        # The side file is opened at the first bad row: a file without bad rows leaves none.
-        if self._file is None:
-            part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
-            self._file = self._open.enter_context(part.open("w", encoding="utf-8"))
-        line = {"file": self._path, "row": bad.row, "column": bad.column, "value": bad.value, "reason": bad.reason}
-        self._file.write(json.dumps(line | ({"cells": cells} if cells is not None else {}), default=str) + "\n")
-        self.count += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.__exit__(kind, error, trace)
+        return dict(vars(self))
 
 
 class IdIndex:
-    """The ids seen so far, as sorted 64-bit hashes with the row of each: 16 bytes a row.
-
-    Example:
-        >>> index = IdIndex()
-        >>> index.repeated(["x", "y", "x"], np.array([1, 2, 3]))
-        {2: 1}
-        >>> index.repeated(["y"], np.array([4]))
-        {0: 2}
-    """
+    """The ids seen so far, as sorted 64-bit hashes with the row of each: 16 bytes a row."""
 
     def __init__(self) -> None:
         self._runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
 
     def repeated(self, ids: Sequence[str], rows: NDArray[np.int64]) -> dict[int, int]:
-        """Add the next ids, and find those that were there before.
-
-        Args:
-            ids: The ids.
-            rows: Row of each, shape (n,).
-
-        Returns:
-            Position of each id that was there before, with the row where it was.
-        """
+        """Add the next ids with their rows, shape (n,); return the position of each repeated one, and its first row."""
         # Two ids of 10 million share a hash with probability 3e-6: a row is then called a repeat by mistake.
         hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
         _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
@@ -194,33 +110,34 @@ class IdIndex:
         return {int(i): int(earlier[i]) for i in np.flatnonzero(again)}
 
 
-class RowChecks:
-    """The checks of one pass over a file, and where their findings go.
+class RowChecks(contextlib.AbstractContextManager["RowChecks"]):
+    """The checks of one pass over a file; raise for the first bad row, or write bad rows to a side file.
 
     Args:
-        report: Receives repairs and the count of bad rows.
-        bad: Receives bad rows.
-        side_file: Where `bad` writes them.
+        report: Names the file, and receives repairs and the count of bad rows.
+        side_file: JSON lines to write bad rows to with their reasons, atomically; None makes the first one an error.
+        overwrite: Whether an existing side file may be replaced.
 
     Attributes:
         waiting: Bad rows that the container found, until the rows before them are through.
+
+    Raises:
+        ArtifactError: If the side file already exists; nothing is read.
     """
 
-    def __init__(self, report: ReadReport, bad: BadRows, side_file: Path | None) -> None:
+    def __init__(self, report: ReadReport, side_file: Path | None, *, overwrite: bool = False) -> None:
+        if side_file is not None:
+            check_free(side_file, overwrite=overwrite)
         self.waiting: list[BadRow] = []
         self._report = report
-        self._bad = bad
         self._side_file = side_file
+        self._overwrite = overwrite
         self._ids = IdIndex()
+        self._open = contextlib.ExitStack()
+        self._file: IO[str] | None = None
 
     def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
-        """Note a fault for each good row whose id was used before.
-
-        Args:
-            batch: The rows.
-            ids: Their ids.
-            cure: What to do where the ids have no meaning.
-        """
+        """Note a fault for each good row whose id was used before; the cure is for ids without a meaning."""
         good = np.flatnonzero(batch.good)
         names = ids.take(pa.array(good)).to_pylist()
         for at, earlier in self._ids.repeated(names, batch.rows[good]).items():
@@ -236,10 +153,10 @@ class RowChecks:
         for bad, position in sorted(found, key=lambda each: each[0].row):
             self._add(bad, None if position is None else batch.table.slice(position, 1).to_pylist()[0])
         for kind, positions in batch.repairs.items():
-            self._report.repaired(kind, [int(batch.rows[i]) for i in positions if i not in batch.faults])
+            self._report.add_repairs(kind, [int(batch.rows[i]) for i in positions if i not in batch.faults])
         rejected = {fault.row for fault in batch.faults.values()}
         for kind, rows in batch.repairs_before.items():
-            self._report.repaired(kind, [row for row in rows if row not in rejected])
+            self._report.add_repairs(kind, [row for row in rows if row not in rejected])
 
     def finish(self) -> None:
         """Pass on what the container found after the last batch."""
@@ -247,9 +164,22 @@ class RowChecks:
             self._add(bad, None)
 
     def _add(self, bad: BadRow, cells: dict[str, object] | None) -> None:
-        self._bad.add(bad, cells)
-        self._report.quarantined = self._bad.count
+        path = self._report.path
+        if self._side_file is None:
+            raise DataError(
+                f"{bad.message(path)}; mend the row, or write such rows to a side file with --bad-rows quarantine"
+            )
+        # The side file is opened at the first bad row: a file without bad rows leaves none.
+        if self._file is None:
+            part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
+            self._file = self._open.enter_context(part.open("w", encoding="utf-8"))
+        line = {"file": path, "row": bad.row, "column": bad.column, "value": bad.value, "reason": bad.reason}
+        self._file.write(json.dumps(line | ({"cells": cells} if cells is not None else {}), default=str) + "\n")
+        self._report.quarantined += 1
         self._report.quarantine = str(self._side_file)
+
+    def __exit__(self, *error: object) -> None:
+        self._open.__exit__(*error)  # type: ignore[arg-type]
 
 
 def side_file_of(path: str | Path, bad_rows: str, quarantine: str | Path | None) -> Path | None:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,6 @@ from votecast.errors import ConfigError
 class StratifiedSample:
     """Choose a fraction of the rows of each label while they pass by.
 
-    The rows of one label are divided into intervals of 1 / fraction rows, and one row is drawn at random from each.
     Every label keeps its share to within one row, the order stays, and the choice does not depend on the batches.
 
     Args:
@@ -26,11 +27,6 @@ class StratifiedSample:
 
     Raises:
         ConfigError: If the fraction lies outside its range.
-
-    Example:
-        >>> draw = StratifiedSample(0.5, seed=0)
-        >>> int(draw.choose(pa.array(["a", "a", "b", "b"])).sum())
-        2
     """
 
     def __init__(self, fraction: float, seed: int = 0) -> None:
@@ -38,46 +34,33 @@ class StratifiedSample:
             raise ConfigError(f"sample is {fraction}; allowed is a fraction above 0 and at most 1")
         self._fraction = fraction
         self._seed = seed
-        self._strata: dict[str | None, _Stratum] = {}
+        self._strata: dict[str | None, tuple[Iterator[int], int, int]] = {}  # draws, the next of them, rows seen
 
     def choose(self, labels: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-        """Return which of the next rows are drawn.
-
-        Args:
-            labels: Their labels; null is a stratum of its own.
-
-        Returns:
-            Mask of shape (n,).
-        """
+        """Return which of the next rows are drawn, shape (n,), by their labels; null is a stratum of its own."""
         chosen = np.zeros(len(labels), dtype=bool)
         encoded = labels.combine_chunks() if isinstance(labels, pa.ChunkedArray) else labels
         encoded = encoded.dictionary_encode(null_encoding="encode")
         codes = encoded.indices.to_numpy(zero_copy_only=False)
         for code, label in enumerate(encoded.dictionary.to_pylist()):
             rows = np.flatnonzero(codes == code)
-            stratum = self._strata.setdefault(label, _Stratum(self._fraction, f"{self._seed}/{label}"))
-            chosen[rows[stratum.draw(len(rows))]] = True
+            if label not in self._strata:
+                # The label is part of the seed: strata are drawn independently of each other.
+                draws = _draw_positions(self._fraction, f"{self._seed}/{label}")
+                self._strata[label] = draws, next(draws), 0
+            draws, upcoming, seen = self._strata[label]
+            while upcoming < seen + len(rows):
+                chosen[rows[upcoming - seen]] = True
+                upcoming = next(draws)
+            self._strata[label] = draws, upcoming, seen + len(rows)
         return chosen
 
 
-class _Stratum:
-    def __init__(self, fraction: float, seed: str) -> None:
-        self._fraction = fraction
-        # The label is part of the seed: strata are drawn independently of each other.
-        self._random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
-        self._seen = 0
-        self._interval = 0
-        self._next = self._target(-1)
-
-    def draw(self, count: int) -> list[int]:
-        """Draw among the next `count` rows of this stratum; return their positions."""
-        drawn = []
-        while self._next < self._seen + count:
-            drawn.append(self._next - self._seen)
-            self._interval += 1
-            self._next = self._target(self._next)
-        self._seen += count
-        return drawn
-
-    def _target(self, last: int) -> int:
-        return max(int((self._interval + self._random.random()) / self._fraction), last + 1)
+def _draw_positions(fraction: float, seed: str) -> Iterator[int]:
+    """Draw one position at random from each interval of 1 / fraction rows."""
+    random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
+    last = -1
+    # `last + 1` keeps positions apart where intervals are shorter than a row and a half.
+    for interval in itertools.count():
+        last = max(int((interval + random.random()) / fraction), last + 1)
+        yield last

@@ -12,9 +12,10 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from votecast.artifacts import atomic_file
-from votecast.config.launch import Launch, current_launch
+from votecast.config.launch import current_launch
 from votecast.errors import ArtifactError, ConfigError
 
 RUN, LOCK, LAUNCH = "run.json", "lock", "launch.json"
@@ -23,12 +24,7 @@ _SHOWN_DIFFERENCES = 6
 
 
 def work_folder(out: str | Path) -> Path:
-    """Return the folder for the partial output of a run.
-
-    Example:
-        >>> work_folder("judges/deberta").name
-        '.deberta.work'
-    """
+    """Return the folder for the partial output of a run: `.deberta.work` beside `deberta`."""
     out = Path(out)
     return out.parent / f".{out.name}.work"
 
@@ -55,9 +51,13 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
         raise ArtifactError(
             f"{folder} holds partial output for {out}; pass --resume to continue it, or --overwrite to start over"
         )
-    with _locked(folder):
+    with _lock(folder):
         if not resume or not _has_parts(folder):
-            _empty(folder)
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
         try:
             yield folder
         except BaseException as error:
@@ -80,19 +80,23 @@ def begin_work(folder: Path, identity: Mapping[str, object]) -> None:
         identity: JSON-able: everything the result depends on.
 
     Raises:
-        ConfigError: If the partial output is of another recipe, other data or other versions; the message lists the
-            differences.
-        ArtifactError: If the disk refuses.
+        ConfigError: If the partial output is of another recipe, other data or other versions; it lists the differences.
     """
     launch = current_launch()
-    if not launch.is_main:
-        _await_main(folder, launch)
+    until = time.monotonic() + _WAIT_SECONDS
+    # The other processes of this launch wait until the main one has checked the folder.
+    while not launch.is_main and _read_json(folder / LAUNCH) != {"token": launch.token}:
+        if time.monotonic() > until:
+            raise ArtifactError(f"process {launch.rank} has waited {_WAIT_SECONDS:g} s for the main one in {folder}")
+        time.sleep(0.1)
     ours = json.loads(json.dumps(identity))
     found = _read_json(folder / RUN)
     if found is not None and found != ours:
+        lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
+        more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
         raise ConfigError(
-            f"the partial output in {folder} is of another recipe or other data: {_differences(found, ours)}; "
-            "drop --resume and pass --overwrite to start over"
+            f"the partial output in {folder} is of another recipe or other data: "
+            f"{', '.join(lines[:_SHOWN_DIFFERENCES])}{more}; drop --resume and pass --overwrite to start over"
         )
     if launch.is_main:
         _write_json(folder / RUN, ours)
@@ -109,40 +113,22 @@ def _has_parts(folder: Path) -> bool:
     return any(file.parts[0] not in {RUN, LOCK, LAUNCH} for file in finished)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> IO[str]:
+    """Create a folder, and lock it as long as the file that is returned is open."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("w")
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error}; name an output elsewhere") from error
-    with file:
+    with contextlib.suppress(OSError):  # a filesystem without locks
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.close()
             raise ArtifactError(
                 f"another votecast is running in {folder}; wait for it or stop it, or name another output"
             ) from None
-        except OSError:  # a filesystem without locks
-            pass
-        yield
-
-
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
-
-
-def _await_main(folder: Path, launch: Launch) -> None:
-    """Wait until the main process of this launch has checked the folder."""
-    until = time.monotonic() + _WAIT_SECONDS
-    while _read_json(folder / LAUNCH) != {"token": launch.token}:
-        if time.monotonic() > until:
-            raise ArtifactError(f"process {launch.rank} has waited {_WAIT_SECONDS:g} s for the main one in {folder}")
-        time.sleep(0.1)
+    return file
 
 
 def _read_json(path: Path) -> object:
@@ -157,12 +143,6 @@ def _read_json(path: Path) -> object:
 def _write_json(path: Path, values: Mapping[str, object]) -> None:
     with atomic_file(path, overwrite=True) as part:
         part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
-
-
-def _differences(found: object, ours: object) -> str:
-    lines = [f"{name} is {_shorten(new)}, there {_shorten(old)}" for name, old, new in _compare("", found, ours)]
-    more = f" and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
-    return ", ".join(lines[:_SHOWN_DIFFERENCES]) + more
 
 
 def _compare(name: str, found: object, ours: object) -> Iterator[tuple[str, object, object]]:

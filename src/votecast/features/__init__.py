@@ -1,4 +1,4 @@
-"""What the baseline judge sees of a battle: numbers only, fast, the same on every machine."""
+"""Features that the baseline trains on: numbers only, the same on every machine."""
 
 from votecast.features.characters import BUCKETS
 from votecast.features.pair_features import PairFeatures, extract

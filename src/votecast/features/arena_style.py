@@ -1,12 +1,11 @@
-"""Measure how much each response is dressed up, as arenas count it for style control.
+"""Count the style of responses as arenas do for style control: length, headings, lists, bold words, code, links.
 
-Audits and leaderboards use it.
+Audits and leaderboards call it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,6 +21,7 @@ STYLING = ("length", "headings", "lists", "bold", "code", "links")
 
 Floats = NDArray[np.float64]
 
+# Headings, list items, bold words: the patterns of Chatbot Arena's style control (Li et al. 2024).
 _PATTERNS = (
     r"(?m)^#{1,6}\s",
     r"(?m)^[ \t]*(?:[-*+]|\d+\.)\s",
@@ -34,41 +34,39 @@ _ROWS_AT_ONCE = 4096
 
 
 def answer_styling(battles: Battles) -> Floats:
-    r"""Count what dresses up both answers of every battle, all turns together.
+    r"""Count the style of both responses of n battles, all turns together.
 
-    Headings, list items and bold words are counted as in the style-controlled leaderboard of Chatbot Arena (Li et al.
-    2024, "Does style matter?"), which leaves code blocks out; code blocks and links are counted beside them.
-
-    Args:
-        battles: n battles.
+    Headings, list items and bold words are counted outside code blocks, as in the style-controlled leaderboard of
+    Chatbot Arena (Li et al. 2024, "Does style matter?"); code blocks and links are counted in addition.
 
     Returns:
-        Shape (n, 2, 6): answers a and b, counts `STYLING`.
+        Shape (n, 2, 6): responses A and B, counts `STYLING`.
 
     Example:
         >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "", "response_b": "# Two\n- **one**\n- two"}])
         >>> answer_styling(battles)[0].tolist()
         [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [21.0, 1.0, 2.0, 1.0, 0.0, 0.0]]
     """
-    parts = [part for name in ("response_a", "response_b") for part in _parts(battles.column(name))]
-    threads = os.cpu_count() or 1
-    if threads > 1 and len(parts) > 2:
-        with ThreadPoolExecutor(threads) as pool:
-            counted = list(pool.map(_counts, parts))
+    parts = [
+        chunk.slice(start, _ROWS_AT_ONCE)
+        for name in ("response_a", "response_b")
+        for chunk in battles.column(name).chunks
+        for start in range(0, len(chunk), _ROWS_AT_ONCE)
+    ]
+    if len(parts) > 2:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            counted = list(pool.map(_count_style, parts))
     else:
-        counted = [_counts(part) for part in parts]
-    both = np.concatenate([np.zeros((0, len(STYLING))), *counted])
+        counted = [_count_style(part) for part in parts]
+    both = np.concatenate([np.zeros((0, len(STYLING))), *counted])  # (2n, 6)
     return np.stack([both[: len(battles)], both[len(battles) :]], axis=1)
 
 
 def styling_gap(battles: Battles) -> Floats:
-    """How much more answer a is dressed up than answer b: (a - b) / (a + b) of every count, 0 where both have none.
-
-    Args:
-        battles: n battles.
+    """Compare the style of responses A and B: (a - b) / (a + b) of every count, 0 where both have none.
 
     Returns:
-        Shape (n, 6), from -1 to 1; exchanging the answers changes the signs and nothing else.
+        Shape (n, 6), from -1 to 1; a swap of the responses changes the signs only.
 
     Example:
         >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "three", "response_b": "fifteen letters"}])
@@ -80,20 +78,16 @@ def styling_gap(battles: Battles) -> Floats:
     return out
 
 
-def _parts(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    for chunk in column.chunks:
-        for start in range(0, len(chunk), _ROWS_AT_ONCE):
-            yield chunk.slice(start, _ROWS_AT_ONCE)
-
-
-def _counts(part: pa.Array) -> Floats:
+def _count_style(part: pa.Array) -> Floats:
+    """Count the style of one response a row, shape (rows, 6)."""
     bounds, turns = turns_of(part)
-    bare = turns
+    outside_code = turns
     if pc.any(pc.match_substring(turns, _FENCE)).as_py():
-        bare = pc.replace_substring_regex(turns, _BLOCK, "")
+        outside_code = pc.replace_substring_regex(turns, _BLOCK, "")
     counts = [
         pc.utf8_length(turns),
-        *(pc.count_substring_regex(bare, pattern) for pattern in _PATTERNS),
+        *(pc.count_substring_regex(outside_code, pattern) for pattern in _PATTERNS),
+        # A block that truncation left open counts as one: two fences a block, rounded up.
         pc.divide(pc.add(pc.count_substring(turns, _FENCE), 1), 2),
         pc.count_substring_regex(turns, _LINK),
     ]

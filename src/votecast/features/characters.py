@@ -1,9 +1,12 @@
-"""Hold texts as one array of code points with a table of character kinds, and hash runs of characters."""
+"""Hold texts as one array of code points with a table of character kinds, and hash runs of characters.
+
+`extract` lays out the turns of every battle with `read_texts`; words, style and overlap read the arrays.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +15,15 @@ from numpy.typing import NDArray
 
 from votecast.errors import DataError
 
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Hashes = NDArray[np.uint64]
+
 NEWLINE = 10
 TURN_END = "\n\n"
+
+# Fixed here rather than asked of `unicodedata`, so that no version of Unicode changes a judge. Where two ranges overlap
+# the later one wins.
 _RANGES: dict[str, tuple[tuple[int, int], ...]] = {
     "newline": ((0x0A, 0x0A), (0x0D, 0x0D)),
     "space": ((0x00, 0x09), (0x0B, 0x0C), (0x0E, 0x20), (0xA0, 0xA0), (0x2000, 0x200B), (0x3000, 0x3000)),
@@ -43,173 +53,141 @@ _RANGES: dict[str, tuple[tuple[int, int], ...]] = {
     "emoji": ((0x2600, 0x27BF), (0x1F300, 0x1FAFF)),
 }
 KINDS = ("other", *_RANGES)
-"""The kinds of character; a code point's kind is its position here."""
+"""The kinds of characters; a code point's kind is its position here."""
 KIND = {name: number for number, name in enumerate(KINDS)}
 ALPHABETS = ("latin", "greek", "cyrillic", "semitic", "indic", "thai", "hangul", "kana", "han")
 
 
+@cache
+def character_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+    """Return the kind of every code point, a position in `KINDS`, and its lower case."""
+    kinds = np.zeros(0x110000, dtype=np.uint8)
+    for name, ranges in _RANGES.items():
+        for first, last in ranges:
+            kinds[first : last + 1] = KIND[name]
+    lower = np.arange(0x110000, dtype=np.uint32)
+    # Latin, Greek and Cyrillic letters only; curly apostrophes become straight ones.
+    for first, last in ((0x41, 0x5A), (0xC0, 0xD6), (0xD8, 0xDE), (0x391, 0x3A9), (0x410, 0x42F)):
+        lower[first : last + 1] += 32
+    lower[0x400:0x410] += 80
+    lower[0x100:0x138:2] += 1
+    lower[0x2018:0x201A] = 0x27
+    return kinds, lower
+
+
 @dataclass(frozen=True)
 class Texts:
-    """Many texts in one array; each ends with line breaks that belong to no text's content.
+    """n texts in one array; every turn ends with `TURN_END`, which belongs to no turn's content.
 
     Args:
-        codes: Code points of all texts, uint32.
-        starts: Where each text starts, and the end of the last, int64 of shape (n + 1,).
-        turns: How many turns each text has, int64 of shape (n,).
-        written: Characters of each text as written, before it was cut, int64 of shape (n,).
-        blank: How many of its turns hold nothing, int64 of shape (n,).
+        codes: Code points of all texts, shape (characters,).
+        starts: Start of each text, and the end of the last, shape (n + 1,).
+        turns: Turns of each text, shape (n,).
+        written: Characters of each text before truncation, shape (n,).
+        blank: Empty turns of each text, shape (n,).
+        kinds: Kind of every character, a position in `KINDS`, shape (characters,).
+        owner: Text of every character, shape (characters,).
+        by_kind: Characters of each kind in each text, shape (n, len(KINDS)).
     """
 
     codes: NDArray[np.uint32]
-    starts: NDArray[np.int64]
-    turns: NDArray[np.int64]
-    written: NDArray[np.int64]
-    blank: NDArray[np.int64]
+    starts: Ints
+    turns: Ints
+    written: Ints
+    blank: Ints
+    kinds: NDArray[np.uint8]
+    owner: Ints
+    by_kind: Ints
 
-    def __len__(self) -> int:
-        return self.turns.size
-
-    @cached_property
-    def kinds(self) -> NDArray[np.uint8]:
-        """Kind of every character, a position in `KINDS`."""
-        return kind_table()[self.codes]
-
-    @cached_property
-    def owner(self) -> NDArray[np.int64]:
-        """Which text every character belongs to."""
-        return np.repeat(np.arange(len(self)), np.diff(self.starts))
-
-    @cached_property
-    def by_kind(self) -> NDArray[np.int64]:
-        """How many characters of each kind each text has, shape (n, len(KINDS))."""
-        size = len(self) * len(KINDS)
-        return np.bincount(self.owner * len(KINDS) + self.kinds, minlength=size).reshape(len(self), len(KINDS))
-
-    def count(self, at: NDArray[np.bool_] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many of these positions (a mask, or sorted indices) lie in each text."""
-        positions = np.flatnonzero(at) if at.dtype == np.bool_ else at
-        return np.diff(np.searchsorted(positions, self.starts))
-
-    def is_kind(self, *names: str) -> NDArray[np.bool_]:
-        """Which characters are of one of these kinds."""
+    def is_kind(self, *names: str) -> Bools:
+        """Mark the characters of any of these kinds, shape (characters,)."""
         wanted = np.zeros(256, dtype=np.bool_)
         wanted[[KIND[name] for name in names]] = True
         return wanted[self.kinds]
 
+    def count(self, mask: Bools) -> Ints:
+        """Count the marked characters of each text, shape (n,)."""
+        return np.diff(np.searchsorted(np.flatnonzero(mask), self.starts))
 
-def texts_of(columns: list[pa.ChunkedArray], limit: int) -> Texts:
-    """Lay the turns of some text columns out as one array of code points, column after column.
+
+def read_texts(columns: list[pa.ChunkedArray], limit: int) -> Texts:
+    """Lay out the turns of text columns as one array of code points, column after column.
 
     Args:
         columns: Columns of lists of turns.
-        limit: Characters of a turn that are looked at.
+        limit: Characters of a turn that are read.
 
     Returns:
-        As many texts as there are rows in all columns together.
+        One text for each row of each column.
 
     Raises:
         DataError: If a text is not valid UTF-8.
     """
     parts = [part for column in columns for part in column.chunks]
-    turns = np.concatenate(
-        [np.asarray(pc.list_value_length(part).to_numpy(zero_copy_only=False)) for part in parts]
-        or [np.zeros(0, np.int64)]
-    )
-    values = [part.flatten() for part in parts]
-    flat = pa.concat_arrays(values) if values else pa.array([], pa.large_string())
+    turns = np.concatenate([np.zeros(0, np.int64), *(pc.list_value_length(part).to_numpy(False) for part in parts)])
+    flat = pa.concat_arrays([part.flatten() for part in parts]) if parts else pa.array([], pa.large_string())
     written = np.asarray(pc.fill_null(pc.utf8_length(flat), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
     if written.size and written.max() > limit:
         flat = pc.utf8_slice_codeunits(flat, 0, limit)
-    blank, turn_end = (pa.scalar(text, pa.large_string()) for text in ("", TURN_END))
-    ended = pc.binary_join_element_wise(pc.fill_null(flat, blank), blank, turn_end)
-    sizes = np.minimum(written, limit) + len(TURN_END)
-    before = np.concatenate([[0], np.cumsum(sizes)])
-    rows = np.concatenate([[0], np.cumsum(turns)]).astype(np.int64)
-    total, blank = (np.concatenate([[0], np.cumsum(each)])[rows] for each in (written, written == 0))
-    return Texts(_decode(ended), before[rows], np.diff(rows), np.diff(total), np.diff(blank))
-
-
-def _decode(array: pa.Array) -> NDArray[np.uint32]:
-    offsets = np.frombuffer(array.buffers()[1], dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    data = array.buffers()[2]
-    if len(array) == 0 or data is None:
-        return np.zeros(0, dtype=np.uint32)
-    raw = memoryview(data)[offsets[0] : offsets[-1]]
+    nothing, turn_end = (pa.scalar(text, pa.large_string()) for text in ("", TURN_END))
+    ended = pc.binary_join_element_wise(pc.fill_null(flat, nothing), nothing, turn_end)
+    # The text of all turns lies in one buffer: decode it once instead of string by string.
+    offsets = np.frombuffer(ended.buffers()[1], dtype=np.int64)[ended.offset : ended.offset + len(ended) + 1]
+    raw = memoryview(ended.buffers()[2] or b"")[offsets[0] : offsets[-1]] if len(ended) else memoryview(b"")
     try:
-        return np.frombuffer(str(raw, "utf-8").encode("utf-32-le"), dtype="<u4").astype(np.uint32, copy=False)
+        codes = np.frombuffer(str(raw, "utf-8").encode("utf-32-le"), dtype="<u4").astype(np.uint32, copy=False)
     except UnicodeError as error:
         raise DataError(
             f"a text is not valid UTF-8 ({error}); read the file again with votecast.read_votes, which repairs it"
         ) from error
 
-
-@cache
-def kind_table() -> NDArray[np.uint8]:
-    """Kind of every code point, as a position in `KINDS`; fixed here, so that no version of Unicode changes a judge."""
-    table = np.zeros(0x110000, dtype=np.uint8)
-    for name, ranges in _RANGES.items():
-        for first, last in ranges:
-            table[first : last + 1] = KIND[name]
-    return table
-
-
-@cache
-def lower_table() -> NDArray[np.uint32]:
-    """Lower case of every code point of the Latin, Greek and Cyrillic alphabets; curly apostrophes made straight."""
-    table = np.arange(0x110000, dtype=np.uint32)
-    for first, last in ((0x41, 0x5A), (0xC0, 0xD6), (0xD8, 0xDE), (0x391, 0x3A9), (0x410, 0x42F)):
-        table[first : last + 1] += 32
-    table[0x400:0x410] += 80
-    table[0x100:0x138:2] += 1
-    table[0x2018:0x201A] = 0x27
-    return table
+    # Sums over the turns of each text are differences of one cumulative sum.
+    rows = np.concatenate([[0], np.cumsum(turns)]).astype(np.int64)
+    sizes = np.minimum(written, limit) + len(TURN_END)
+    starts, total, blank = (np.concatenate([[0], np.cumsum(each)])[rows] for each in (sizes, written, written == 0))
+    kinds = character_tables()[0][codes]
+    owner = np.repeat(np.arange(turns.size), np.diff(starts))
+    by_kind = np.bincount(owner * len(KINDS) + kinds, minlength=turns.size * len(KINDS)).reshape(-1, len(KINDS))
+    return Texts(codes, starts, np.diff(rows), np.diff(total), np.diff(blank), kinds, owner, by_kind)
 
 
 BUCKETS = 1024
-_BITS = 22  # 32 bits of hash less these are a bucket
+_BUCKET_SHIFT = np.uint32(22)  # the upper 10 of 32 bits of a hash are its bucket
 _BOUNDARY = 0x20
 _STEP, _MIX = np.uint32(0x01000193), np.uint32(0x2C1B3C6D)
-_MOST = 255
-_GROWTH = np.rint(np.log1p(np.arange(_MOST + 1)) * 2**12) / 2**12
+_MAX_COUNT = 255
+# log(1 + count) to 12 binary digits: sums of its squares are exact in any order, on any machine.
+_GROWTH = np.rint(np.log1p(np.arange(_MAX_COUNT + 1)) * 2**12) / 2**12
 
 
-def hashed_runs(texts: Texts, first: int, last: int) -> NDArray[np.float16]:
-    """Weigh the hashed runs of characters of texts `first` to `last`.
+def hashed_runs(texts: Texts, first: int) -> NDArray[np.float16]:
+    """Weigh the hashed runs of two to four characters of the texts from `first` on.
 
-    Runs lie within words, which they may enter or leave by one boundary, as "character n-grams within word boundaries"
-    do (Cavnar & Trenkle 1994). Each text's row holds log(1 + count), divided by the row's length.
-
-    Args:
-        texts: Many texts.
-        first: The first text wanted.
-        last: One past the last.
+    Runs lie within words, which they may enter or leave by one boundary ("character n-grams within word boundaries",
+    Cavnar & Trenkle 1994). The row of a text holds log(1 + count), divided by its norm.
 
     Returns:
-        Matrix of shape (last - first, BUCKETS).
+        Matrix of shape (texts - first, BUCKETS).
     """
-    span = slice(texts.starts[first], texts.starts[last])
-    letter = texts.is_kind("lower", "upper", "digit", *ALPHABETS)[span]
+    start, n = int(texts.starts[first]), texts.turns.size - first
+    letter = texts.is_kind("lower", "upper", "digit", *ALPHABETS)[start:]
     codes = np.full(letter.size + 3, _BOUNDARY, dtype=np.uint32)
-    np.copyto(codes[1:-2], lower_table()[texts.codes[span]], where=letter)
-    row = ((texts.owner[span] - first) * BUCKETS)[letter]
-    counts = np.zeros((last - first) * BUCKETS, dtype=np.int64)
+    np.copyto(codes[1:-2], character_tables()[1][texts.codes[start:]], where=letter)
+    row = ((texts.owner[start:] - first) * BUCKETS)[letter]
+    counts = np.zeros(n * BUCKETS, dtype=np.int64)
     for size in (2, 3, 4):
-        keys = row + _buckets(codes, size, letter.size)[letter]
-        if size == 4:
+        # The run that begins one place before each letter: FNV-1a (Fowler, Noll & Vo 1991), then a finaliser.
+        hashes = codes[: letter.size] + np.uint32(size)
+        for place in range(1, size):
+            hashes = hashes * _STEP ^ codes[place : letter.size + place]
+        hashes ^= hashes >> np.uint32(15)
+        hashes *= _MIX
+        hashes ^= hashes >> np.uint32(13)
+        hashes *= _STEP
+        keys = row + (hashes >> _BUCKET_SHIFT).astype(np.int64)[letter]
+        if size == 4:  # words of one letter have no run of four
             keys = keys[np.append(letter[1:], False)[letter]]
         counts += np.bincount(keys, minlength=counts.size)
-    values = _GROWTH[np.minimum(counts, _MOST)].reshape(last - first, BUCKETS)
-    length = np.sqrt(np.sum(values * values, axis=1, keepdims=True))  # sums of multiples of 2^-24 are exact
-    return np.asarray((values / np.maximum(length, 1)).astype(np.float16))
-
-
-def _buckets(codes: NDArray[np.uint32], size: int, n: int) -> NDArray[np.int64]:
-    """Bucket of the run of `size` characters that starts at each of n places."""
-    hashes = codes[:n] + np.uint32(size)
-    for place in range(1, size):
-        hashes = hashes * _STEP ^ codes[place : n + place]
-    hashes ^= hashes >> np.uint32(15)
-    hashes *= _MIX
-    hashes ^= hashes >> np.uint32(13)
-    hashes *= _STEP
-    return (hashes >> np.uint32(_BITS)).astype(np.int64)
+    values = _GROWTH[np.minimum(counts, _MAX_COUNT)].reshape(n, BUCKETS)
+    norm = np.sqrt(np.sum(values * values, axis=1, keepdims=True))
+    return np.asarray((values / np.maximum(norm, 1)).astype(np.float16))

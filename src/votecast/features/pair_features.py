@@ -1,6 +1,6 @@
-"""Compute the features of battles: what each response looks like, what both share.
+"""Compute the features of battles: what each response looks like, what prompt and responses share.
 
-The baseline trains on them.
+The baseline trains on them; `explain` names them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.features.characters import hashed_runs, texts_of
-from votecast.features.overlap import overlap_of
-from votecast.features.style import ReadText, style_of
-from votecast.features.words import hashed_terms
+from votecast.features.characters import hashed_runs, read_texts
+from votecast.features.overlap import compare_texts
+from votecast.features.style import describe_texts
+from votecast.features.words import distinct_terms, find_sentences, find_words, hashed_terms
 
 LIMIT = 32_768
-"""Characters of a turn that are looked at; its length is always known in full."""
+"""Characters of a turn that are read; its length is always known in full."""
+# As arrays, a text takes tens of bytes a character, in every thread: chunks bound the memory.
 _CHUNK_BYTES = 1_000_000
 _PROMPT = (
     "chars", "words", "turns", "questions", "digit_share", "markup_share", "lines", "code_blocks", "formulas",
@@ -34,16 +35,16 @@ _PROMPT = (
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Features of n battles; exchanging `a` and `b`, and the signs of the differences, exchanges the answers.
+    """Features of n battles; swapping `a` and `b`, and the signs of the differences, swaps the responses.
 
     Args:
         names: Names of the columns of `a` and `b`.
-        a: What answer a looks like, float32 of shape (n, len(names)).
-        b: The same for answer b.
+        a: Response A, shape (n, len(names)).
+        b: Response B, shape (n, len(names)).
         shared_names: Names of the columns of `shared`.
-        shared: What belongs to the prompt, or to both answers alike, float32 of shape (n, len(shared_names)).
-        terms: Weighted hashed terms of answer a minus those of answer b, sparse float32 of shape (n, 65536).
-        characters: Weighted hashed runs of characters of answer a minus those of answer b, shape (n, 1024).
+        shared: The prompt, and both responses alike, shape (n, len(shared_names)).
+        terms: Weighted hashed terms of response A minus those of response B, sparse, shape (n, 65536).
+        characters: Weighted hashed runs of characters of response A minus those of response B, shape (n, 1024).
     """
 
     names: tuple[str, ...]
@@ -58,7 +59,7 @@ class PairFeatures:
         return int(self.a.shape[0])
 
     def take(self, indices: ArrayLike) -> PairFeatures:
-        """The battles at these positions, in this order."""
+        """Return the features of the battles at these positions, in this order."""
         rows = np.asarray(indices, dtype=np.int64)
         return PairFeatures(
             self.names,
@@ -72,11 +73,11 @@ class PairFeatures:
 
 
 def extract(battles: Battles, threads: int = 0) -> PairFeatures:
-    """Compute the features of battles; each row's depend on that row alone.
+    """Compute the features of battles; those of a row depend on that row alone.
 
     Args:
-        battles: The battles; votes and models are not looked at.
-        threads: Chunks worked on at the same time; 0 uses all cores.
+        battles: The battles; votes and models are not read.
+        threads: Chunks computed at the same time; 0 uses all cores.
 
     Example:
         >>> battles = Battles.from_rows([{"prompt": "Hi", "response_a": "- Hello", "response_b": "Sorry, I can't."}])
@@ -85,40 +86,13 @@ def extract(battles: Battles, threads: int = 0) -> PairFeatures:
         >>> bool(features.b[0, column] > features.a[0, column])
         True
     """
-    parts = list(_chunks(battles))
+    chunks = list(_chunks(battles))
     threads = threads or os.cpu_count() or 1
-    if threads > 1 and len(parts) > 1:
+    if threads > 1 and len(chunks) > 1:
         with ThreadPoolExecutor(threads) as pool:
-            return _concat(list(pool.map(_extract, parts)))
-    return _concat([_extract(part) for part in parts])
-
-
-def _extract(battles: Battles) -> PairFeatures:
-    n = len(battles)
-    reading = ReadText(texts_of([battles.column(name) for name in TEXT_COLUMNS], LIMIT))
-    names, style = style_of(reading)
-    prompt, a, b = style.reshape(3, n, len(names))
-    with_a, with_b, both = overlap_of(reading, n)
-    terms = hashed_terms(reading.words, n, 2 * n) - hashed_terms(reading.words, 2 * n, 3 * n)
-    terms.sort_indices()
-    runs = hashed_runs(reading.texts, n, 3 * n)
-    shared = [prompt[:, [names.index(name) for name in _PROMPT]], _stack(both)]
-    return PairFeatures(
-        (*names, *with_a),
-        np.concatenate([a, _stack(with_a)], axis=1),
-        np.concatenate([b, _stack(with_b)], axis=1),
-        (*(f"prompt_{name}" for name in _PROMPT), *both),
-        np.concatenate(shared, axis=1),
-        terms,
-        runs[:n] - runs[n:],
-    )
-
-
-def _stack(columns: dict[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-    return np.stack([column.astype(np.float32) for column in columns.values()], axis=1)
-
-
-def _concat(parts: list[PairFeatures]) -> PairFeatures:
+            parts = list(pool.map(_extract, chunks))
+    else:
+        parts = [_extract(chunk) for chunk in chunks]
     if len(parts) == 1:
         return parts[0]
     return PairFeatures(
@@ -132,25 +106,54 @@ def _concat(parts: list[PairFeatures]) -> PairFeatures:
     )
 
 
+def _extract(battles: Battles) -> PairFeatures:
+    n = len(battles)
+    # 3n texts: prompts, then responses A, then responses B.
+    texts = read_texts([battles.column(name) for name in TEXT_COLUMNS], LIMIT)
+    words = find_words(texts)
+    pairs = words.grams(2)
+    sentences = find_sentences(texts, words)
+    long = words.length > 3
+    terms = {
+        "words": distinct_terms(words.hashes, words.owner),
+        "long_words": distinct_terms(words.hashes[long], words.owner[long]),
+        "pairs": distinct_terms(*pairs),
+    }
+    names, values = describe_texts(texts, words, sentences, terms)
+    prompt, a, b = values.reshape(3, n, len(names))
+    with_a, with_b, both = (
+        (list(columns), np.stack([column.astype(np.float32) for column in columns.values()], axis=1))
+        for columns in compare_texts(texts, words, pairs, sentences, terms)
+    )
+    hashed = hashed_terms((words.grams(1), pairs), n, 2 * n)
+    difference = hashed[:n] - hashed[n:]
+    difference.sort_indices()
+    runs = hashed_runs(texts, n)
+    return PairFeatures(
+        (*names, *with_a[0]),
+        np.concatenate([a, with_a[1]], axis=1),
+        np.concatenate([b, with_b[1]], axis=1),
+        (*(f"prompt_{name}" for name in _PROMPT), *both[0]),
+        np.concatenate([prompt[:, [names.index(name) for name in _PROMPT]], both[1]], axis=1),
+        difference,
+        runs[:n] - runs[n:],
+    )
+
+
 def _chunks(battles: Battles) -> Iterator[Battles]:
-    """Battles in parts of about `_CHUNK_BYTES` of text, at least one part."""
+    """Divide battles into parts of about `_CHUNK_BYTES` of text, at least one part."""
     if battles.table.nbytes <= _CHUNK_BYTES:
         yield battles
         return
     size = np.zeros(len(battles))
     for name in TEXT_COLUMNS:
-        size += _row_bytes(battles, name)
-    part = (np.cumsum(size) - size) // _CHUNK_BYTES if len(size) else size
-    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(battles)]
-    for first, last in itertools.pairwise(cuts):
+        column = battles.column(name)
+        turn_bytes = pc.fill_null(pc.binary_length(pc.list_flatten(column)), 0).to_numpy()
+        total = np.append(0, np.cumsum(np.minimum(turn_bytes, 4 * LIMIT)))  # at most 4 bytes a character
+        turns = pc.list_value_length(column).to_numpy()
+        ends = np.cumsum(turns)
+        size += total[ends] - total[ends - turns]
+    part = (np.cumsum(size) - size) // _CHUNK_BYTES
+    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(battles)]
+    for first, last in itertools.pairwise(edges):
         yield battles[first:last]
-
-
-def _row_bytes(battles: Battles, name: str) -> NDArray[np.float64]:
-    column = battles.column(name)
-    flat = pc.list_flatten(column)
-    per_turn = np.minimum(pc.fill_null(pc.binary_length(flat), 0).to_numpy(), 4 * LIMIT)
-    turns = pc.list_value_length(column).to_numpy()
-    total = np.append(0, np.cumsum(per_turn))
-    ends = np.cumsum(turns)
-    return np.asarray(total[ends] - total[ends - turns], dtype=np.float64)

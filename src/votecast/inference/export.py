@@ -1,11 +1,14 @@
-"""A network as an ONNX file, checked against torch before anyone relies on it."""
+"""Write a network as an ONNX file, and check the file against torch.
+
+`judges.export_networks` calls it.
+"""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +28,7 @@ def export_onnx(network: Any, folder: str | Path, *, pad_id: int, types: bool) -
     """Write what `network.encode` computes as `model.onnx`, and check it.
 
     The file takes int64 `ids` and `mask`, and `types` if asked and read, of shape (rows, tokens), any numbers of both,
-    and gives float32 `outputs` of shape (rows, d).
+    and returns float32 `outputs` of shape (rows, d).
 
     Args:
         network: A network with `encode(ids, mask, types)` on the CPU.
@@ -42,10 +45,8 @@ def export_onnx(network: Any, folder: str | Path, *, pad_id: int, types: bool) -
     """
     need("onnx")
     need("onnxruntime")
-    path = Path(folder) / MODEL
+    path, training = Path(folder) / MODEL, network.training
     traced = _Encode(network).eval()
-    training = network.training
-    network.eval()
     try:
         _write(traced, path, _example(network, (2, 16), pad_id, types))
         gap = max(_gap(traced, path, _example(network, shape, pad_id, types)) for shape in _SHAPES)
@@ -61,14 +62,15 @@ def export_onnx(network: Any, folder: str | Path, *, pad_id: int, types: bool) -
 
 
 class _Encode(nn.Module):
+    """Gives the exporter `encode` as `forward`."""
+
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
-        """Compute the result; see the class."""
-        found: Tensor = self.network.encode(ids, mask, types)
-        return found.float()
+        """Compute float32 vectors, as ONNX Runtime will."""
+        return cast("Tensor", self.network.encode(ids, mask, types).float())
 
 
 def _write(traced: nn.Module, path: Path, example: dict[str, Tensor]) -> None:
@@ -86,26 +88,27 @@ def _write(traced: nn.Module, path: Path, example: dict[str, Tensor]) -> None:
                 dynamic_axes=axes,
                 opset_version=18,
             )
-    except (RuntimeError, TypeError, ValueError) as error:  # the exporter knows no narrower ones
+    except (RuntimeError, TypeError, ValueError) as error:  # the exporter has no errors of its own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise JudgeError(f"this network cannot be exported to ONNX: {first}; use the judge through votecast") from error
 
 
 def _example(network: Any, shape: tuple[int, int], pad_id: int, types: bool) -> dict[str, Tensor]:
-    """Random sequences of different lengths, the same in every call."""
+    """Return random sequences of different lengths, the same in every call."""
     rng = np.random.default_rng(list(shape))
     rows, tokens = shape
-    mask = np.arange(tokens) < rng.integers(1, tokens + 1, size=(rows, 1))
+    mask = np.arange(tokens) < rng.integers(1, tokens + 1, size=(rows, 1))  # (rows, tokens)
     mask[0] = True
-    known = network.backbone.get_input_embeddings().num_embeddings
-    ids = np.where(mask, rng.integers(0, known, size=shape), pad_id)
-    found = {"ids": torch.from_numpy(ids), "mask": torch.from_numpy(mask.astype(np.int64))}
-    return found | ({"types": torch.from_numpy(rng.integers(0, 2, size=shape) * mask)} if types else {})
+    vocabulary = network.backbone.get_input_embeddings().num_embeddings
+    arrays = {"ids": np.where(mask, rng.integers(0, vocabulary, size=shape), pad_id), "mask": mask.astype(np.int64)}
+    if types:
+        arrays["types"] = rng.integers(0, 2, size=shape) * mask
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _gap(traced: nn.Module, path: Path, example: dict[str, Tensor]) -> float:
-    runtime = need("onnxruntime")
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    """Return the largest difference between the file in ONNX Runtime and torch."""
+    session = need("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]  # those that the network reads
     found = session.run(None, {name: example[name].numpy() for name in names})[0]
     with torch.no_grad():

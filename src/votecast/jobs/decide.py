@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +24,16 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.outputs import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
-from votecast.jobs.predict import predict_file
+from votecast.jobs.file_run import RowProgress, json_values
+from votecast.jobs.predict import PredictRun
 from votecast.judges.evaluate import vote_clusters
-from votecast.judges.predict_batch import cite, unknown_prompts
+from votecast.judges.predict_batch import cite, trained_prompts, unknown_prompts
 from votecast.splits import PromptHashes
 from votecast.splits.leaks import SharedPrompts
 from votecast.types import Judge, Probabilities
 
 OPEN: Final = "open"
-_UNCHECKED: Final = "leaks are not checked: the judge has no hashes of its training prompts"
+"""The decision for a pair on which the rule abstains."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class DecisionRule:
 
 def fit_rule(
     judge: Judge,
-    votes: Any,
+    votes: object,
     *,
     error: float,
     confidence: float,
@@ -146,7 +146,7 @@ def fit_rule(
     popular prompt has.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         votes: Battles, a frame or a list of dicts, every row with a vote or a soft label; not on prompts the judge was
             trained on.
         error: Allowed share of wrong decisions among the decided, above 0 and below 1.
@@ -167,28 +167,40 @@ def fit_rule(
         >>> fit_rule(load_judge("bundled:baseline"), battles, error=0.1, confidence=0.9).threshold is None
         True
     """
-    check_asked(error, confidence, method)
+    check_bound(error, confidence, method)
     battles = as_battles(votes)
     if not len(battles):
         raise DataError("there are no calibration votes; give a file of votes, at least a few hundred")
-    targets, weights = battles.targets(), battles.weights()
-    hashes = getattr(judge, "prompt_hashes", None)
+    hashes = trained_prompts(judge)
     leaks = 0 if hashes is None else len(hashes.check(battles, allow=allow_leak))
-    notes = [*_about_leaks(judge), *_about_weights(weights)]
+    notes = []
+    if hashes is None:
+        notes.append("leaks are not checked: the judge has no hashes of its training prompts")
+    elif names := unknown_prompts(judge):
+        notes.append(f"leaks are checked in part: the training prompts of {', '.join(names)} are unknown")
+    weights = battles.weights()
+    if np.ptp(weights[weights > 0] if (weights > 0).any() else weights) > 0:
+        notes.append("weights count among the votes of one prompt; every prompt counts once")
     clusters = vote_clusters(battles, seed)
-    rows = _one_each(clusters, weights, seed)
+    # One vote of each cluster by its weight: the first arrival in an exponential race, whose rates are the weights.
+    clock = np.random.default_rng(seed).exponential(size=len(clusters))
+    arrival = np.divide(clock, weights, out=np.full(len(clusters), np.inf), where=weights > 0)
+    order = np.lexsort((arrival, clusters))
+    first = order[np.unique(clusters[order], return_index=True)[1]]
+    rows = np.sort(first[np.isfinite(arrival[first])])
     if not len(rows):
         raise DataError("the weights of all calibration votes are 0; at least some must count")
-    p = np.asarray(judge.predict_proba(battles.take(rows)), dtype=np.float64)
-    wrong = _wrong(p, targets[rows], seed)
-    tested = {"error": error, "confidence": confidence}
+    p = np.asarray(judge.predict_proba(battles.take(rows)), dtype=np.float64)  # (n, 3)
+    targets = battles.targets()[rows]  # (n, 3)
+    right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
+    wrong = np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)  # draws a vote from each soft label
+    # Learn then Test: Angelopoulos et al. 2021. SGR: Geifman and El-Yaniv 2017.
     if method == "ltt":
-        found = learn_then_test(_scores(p), wrong, seed=seed, **tested)
+        found = learn_then_test(_scores(p), wrong, error=error, confidence=confidence, seed=seed)
     else:
-        found = selection_with_guaranteed_risk(_scores(p), wrong, **tested)
+        found = selection_with_guaranteed_risk(_scores(p), wrong, error=error, confidence=confidence)
     prompts = len(np.unique(clusters))
-    cited = cite(judge)
-    return DecisionRule(error, confidence, method, found, len(battles), prompts, cited, seed, leaks, tuple(notes))
+    return DecisionRule(error, confidence, method, found, len(battles), prompts, cite(judge), seed, leaks, tuple(notes))
 
 
 def decide_file(
@@ -199,11 +211,12 @@ def decide_file(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    reader: Mapping[str, Any] | None = None,
-    about: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
+    inference: Mapping[str, object] | None = None,
+    unscored: Literal["prior"] | None = None,
+    about: Mapping[str, object] | None = None,
     votes: Battles | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-    **options: Any,
+    progress: RowProgress | None = None,
 ) -> dict[str, Any]:
     """Decide or abstain on every row of a file, in its order, in flat memory.
 
@@ -215,14 +228,15 @@ def decide_file(
         overwrite: Whether an existing file may be replaced.
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
+        inference: Settings of inference for the judge.
+        unscored: As of `predict_file`; a row that cannot be scored is abstained on under "prior".
         about: JSON-able: kept beside the rule with the settings, such as the source of the votes.
         votes: The votes the rule was fitted on, if the pairs on their prompts are to be counted.
         progress: Called with the rows done, and about how many there are (None if unknown).
-        **options: inference and unscored of `predict_file`; a row that cannot be scored is abstained on under "prior".
 
     Returns:
-        What `predict_file` returns, the rule, under decisions how many rows are decided for a, for b, or open, and
-        under shared how many are on prompts of the judge's training or of the votes; the settings file has both too.
+        What `predict_file` returns, rule, decisions (how many rows are a, b, or open) and shared (how many are on
+        prompts of the judge's training or of the votes); the settings file has them too.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
@@ -234,24 +248,48 @@ def decide_file(
             f"the rule was fitted for the judge {rule.judge['name']!r} ({rule.judge['hash'][:12]}), not for "
             f"{judge.name!r} ({judge.hash[:12]}); fit a rule for that judge"
         )
-    shared = SharedPrompts(getattr(judge, "prompt_hashes", None), None if votes is None else PromptHashes.of(votes))
-    summary = predict_file(
-        judge,
-        source,
-        out,
-        overwrite=overwrite,
-        resume=resume,
+    shared = SharedPrompts(trained_prompts(judge), None if votes is None else PromptHashes.of(votes))
+    run = _DecideRun(
+        rule=rule,
+        shared=shared,
+        judge=judge,
+        source=source,
+        out=Path(out),
         reader=reader,
-        writer=functools.partial(DecisionWriter, decide=rule.decide, beside=lambda: {"shared": shared.to_dict()}),
-        about=rule.to_dict() | dict(about or {}),
+        inference=inference,
+        gives_prior=unscored is not None,
         progress=progress,
-        watch=shared.watch,
-        **options,
     )
+    run.settings |= {"about": json_values(rule.to_dict() | dict(about or {}))}
+    summary = run.predict(resume=resume, overwrite=overwrite)
     return summary | {"rule": rule.to_dict(), "decisions": read_counts(out), "shared": shared.to_dict()}
 
 
-def check_asked(error: float, confidence: float, method: str) -> None:
+@dataclass(kw_only=True)
+class _DecideRun(PredictRun):
+    """A run of predictions that writes decisions and counts the prompts that are not new."""
+
+    rule: DecisionRule
+    shared: SharedPrompts
+
+    def fingerprint(self, batch: Battles) -> str:
+        """Hash a shard, and count its rows on prompts of the training or of the calibration votes."""
+        self.shared.watch(batch)
+        return super().fingerprint(batch)
+
+    def writer(self, *, overwrite: bool, settings: Mapping[str, object]) -> DecisionWriter:
+        """Return the writer of decisions."""
+        return DecisionWriter(
+            self.out,
+            decide=self.rule.decide,
+            beside=lambda: {"shared": self.shared.to_dict()},
+            judge=cite(self.judge),
+            metadata=settings,
+            overwrite=overwrite,
+        )
+
+
+def check_bound(error: float, confidence: float, method: str) -> None:
     """Check the bound that is asked for.
 
     Raises:
@@ -267,30 +305,3 @@ def check_asked(error: float, confidence: float, method: str) -> None:
 def _scores(p: Probabilities) -> NDArray[np.float64]:
     """Confidence of each decision, shape (n,); minus infinity where neither response leads."""
     return np.where(p[:, 0] == p[:, 1], -np.inf, np.maximum(p[:, 0], p[:, 1]))
-
-
-def _one_each(clusters: NDArray[np.int64], weights: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """Draw one row of each cluster by its weight: the first arrival in an exponential race."""
-    clock = np.random.default_rng(seed).exponential(size=len(clusters))
-    arrival = np.divide(clock, weights, out=np.full(len(clusters), np.inf), where=weights > 0)
-    order = np.lexsort((arrival, clusters))
-    first = order[np.unique(clusters[order], return_index=True)[1]]
-    return np.sort(first[np.isfinite(arrival[first])])
-
-
-def _wrong(p: Probabilities, targets: Probabilities, seed: int) -> NDArray[np.bool_]:
-    """Draw a vote from each soft label; return whether it differs from the decision, shape (n,)."""
-    right = np.where(p[:, 0] > p[:, 1], targets[:, 0], targets[:, 1])
-    return np.asarray(np.random.default_rng([seed, 1]).random(len(p)) >= right)
-
-
-def _about_leaks(judge: Judge) -> list[str]:
-    if getattr(judge, "prompt_hashes", None) is None:
-        return [_UNCHECKED]
-    names = ", ".join(unknown_prompts(judge))
-    return [f"leaks are checked in part: the training prompts of {names} are unknown"] if names else []
-
-
-def _about_weights(weights: NDArray[np.float64]) -> list[str]:
-    uneven = len(weights) > 1 and np.ptp(weights[weights > 0] if (weights > 0).any() else weights) > 0
-    return ["weights count among the votes of one prompt; every prompt counts once"] if uneven else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from votecast.data.io.detection import split_suffixes
 from votecast.errors import ConfigError, DataError
-from votecast.jobs.remote_files import FilePlace, is_url, reach, refuse_secrets
+from votecast.jobs.remote_files import FilePlace, is_url, refuse_secrets
 
 _SIDE_SUFFIXES: Final = (".settings.json", ".truth.parquet", ".quarantine.jsonl", ".unscored.jsonl")
 """Suffixes of side files that votecast writes."""
@@ -64,30 +64,23 @@ def find_inputs(given: Sequence[str]) -> list[InputFile]:
         >>> [Path(each.name).name for each in find_inputs([str(folder)])]
         ['a.csv', 'b.csv']
     """
-    names = [name for each in given for name in _files_of(each)]
-    places = [FilePlace.of(name) for name in names]
     found: list[InputFile] = []
     seen: dict[str, str] = {}
-    for number, (name, place) in enumerate(zip(names, places, strict=True)):
+    for number, name in enumerate(name for each in given for name in _expand(each)):
+        place = FilePlace.of(name)
+        # two links to one file are one input
         real = str(place.path.resolve()) if place.path is not None else place.where
         if real in seen:
             raise ConfigError(f"{name} is given twice (as {seen[real]} before); name each input once")
         seen[real] = name
-        found.append(_checked(number, name, place))
+        try:
+            info = place.info()
+        except OSError as error:
+            raise DataError(f"{name} cannot be accessed: {error}; check the URL and your permissions") from error
+        if info.type != fs.FileType.File:
+            raise DataError(f"{name} not found; check the path (the working folder is {Path.cwd()})")
+        found.append(InputFile(number, name, place, info.size, info.mtime_ns or 0))
     return found
-
-
-def is_several(given: str) -> bool:
-    """Return whether a name can stand for more than one file.
-
-    Example:
-        >>> is_several("pairs/*.csv"), is_several("pairs.csv")
-        (True, False)
-    """
-    if is_url(given):
-        return True
-    path = Path(given).expanduser()
-    return path.is_dir() or (glob.has_magic(given) and not path.exists())
 
 
 def wants_folder(inputs: Sequence[str], out: str) -> bool:
@@ -104,7 +97,9 @@ def wants_folder(inputs: Sequence[str], out: str) -> bool:
         refuse_secrets(each)
     if out.endswith("/") or is_url(out) or Path(out).expanduser().is_dir():
         return True
-    if len(inputs) == 1 and not is_several(inputs[0]):
+    path = Path(inputs[0]).expanduser()
+    is_pattern = is_url(inputs[0]) or path.is_dir() or (glob.has_magic(inputs[0]) and not path.exists())
+    if len(inputs) == 1 and not is_pattern:
         return False
     if split_suffixes(out)[0] is not None:
         raise ConfigError(
@@ -114,57 +109,49 @@ def wants_folder(inputs: Sequence[str], out: str) -> bool:
     return True
 
 
-def _files_of(given: str) -> list[str]:
+def _expand(given: str) -> list[str]:
+    """List the files that a path, glob, folder or URL stands for."""
     if given == "-":
         raise ConfigError("standard input needs one output file; name files, or one output file instead of a folder")
     if is_url(given) and not given.startswith("file://"):
-        return _remote(given)
-    place = FilePlace.of(given)
-    path = place.path or Path(given)
-    if path.is_dir():
-        return _require_files(given, (f"{given.rstrip('/')}/{name}" for name in place.names() if _is_table(name, path)))
-    if glob.has_magic(str(path)) and not path.exists():
-        pattern = str(path) if is_url(given) else str(Path(given).expanduser())
-        return _require_files(
-            given,
-            (
-                each
-                for each in glob.glob(pattern, recursive=True)  # noqa: PTH207 - names stay as they are given
-                if Path(each).is_file() and _is_wanted(each, given)
-            ),
-        )
-    return [given]
+        found = _expand_url(given)
+    else:
+        place = FilePlace.of(given)
+        path = place.path or Path(given)
+        if path.is_dir():
+            names = [name for name in place.names() if _is_table(name) and (path / name).is_file()]
+            found = [f"{given.rstrip('/')}/{name}" for name in names]
+        elif glob.has_magic(str(path)) and not path.exists():
+            pattern = str(path) if is_url(given) else str(Path(given).expanduser())
+            matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - names stay as they are given
+            found = [name for name in matches if Path(name).is_file() and _is_wanted(name, given)]
+        else:
+            return [given]
+    if not found:
+        raise DataError(f"{given} matches no file; check the pattern, in quotes (the working folder is {Path.cwd()})")
+    return sorted(found)
 
 
-def _remote(given: str) -> list[str]:
-    """List the files that a URL stands for."""
+def _expand_url(given: str) -> list[str]:
     bare, mark, query = given.partition("?")
-    fixed, pattern = _fixed_part(bare)
+    # a listing begins at the last folder without a wildcard
+    parts = bare.split("/")  # s3: "" votes 2024-* a.csv
+    fixed_parts = next((place for place, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    fixed, pattern = "/".join(parts[:fixed_parts]), "/".join(parts[fixed_parts:])
     base = FilePlace.of(fixed + mark + query)
     try:
-        if not pattern and not base.is_folder():
+        if not pattern and not base.is_folder:
             return [given]
-        system, path = reach(base)
-        infos = system.get_file_info(fs.FileSelector(path, recursive="/" in pattern, allow_not_found=True))
+        with base.reached() as (system, path):
+            selector = fs.FileSelector(path, recursive="/" in pattern, allow_not_found=True)
+            infos = system.get_file_info(selector)
     except OSError as error:
         raise DataError(f"{given} cannot be accessed: {error}; check the URL and your permissions") from error
-    files = [info.path[len(path) :].strip("/") for info in infos if info.type == fs.FileType.File]
+    names = [info.path[len(path) :].strip("/") for info in infos if info.type == fs.FileType.File]
     fits = [
-        name for name in files if (_matches(name, pattern) and _is_wanted(name, bare) if pattern else _is_table(name))
+        name for name in names if (_matches(name, pattern) and _is_wanted(name, bare) if pattern else _is_table(name))
     ]
-    return _require_files(given, (f"{fixed.rstrip('/')}/{quote(name, safe=_PLAIN)}{mark}{query}" for name in fits))
-
-
-def _fixed_part(bare: str) -> tuple[str, str]:
-    """Split a URL at the first folder with a wildcard.
-
-    Example:
-        >>> _fixed_part("s3://votes/2024-*/a.csv")
-        ('s3://votes', '2024-*/a.csv')
-    """
-    parts = bare.split("/")
-    at = next((place for place, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return "/".join(parts[:at]), "/".join(parts[at:])
+    return [f"{fixed.rstrip('/')}/{quote(name, safe=_PLAIN)}{mark}{query}" for name in fits]
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -188,24 +175,6 @@ def _is_wanted(name: str, pattern: str) -> bool:
     return not name.endswith(_SIDE_SUFFIXES) or pattern.endswith(_SIDE_SUFFIXES)
 
 
-def _is_table(name: str, folder: Path | None = None) -> bool:
-    if name.startswith((".", "_")) or name.endswith(_SIDE_SUFFIXES) or split_suffixes(name)[0] is None:
-        return False
-    return folder is None or (folder / name).is_file()
-
-
-def _require_files(given: str, names: Iterable[str]) -> list[str]:
-    found = sorted(names)
-    if not found:
-        raise DataError(f"{given} matches no file; check the pattern, in quotes (the working folder is {Path.cwd()})")
-    return found
-
-
-def _checked(number: int, name: str, place: FilePlace) -> InputFile:
-    try:
-        stat = place.stat()
-    except OSError as error:
-        raise DataError(f"{name} cannot be accessed: {error}; check the URL and your permissions") from error
-    if stat is None:
-        raise DataError(f"{name} not found; check the path (the working folder is {Path.cwd()})")
-    return InputFile(number, name, place, stat.size, stat.changed)
+def _is_table(name: str) -> bool:
+    is_hidden = name.startswith((".", "_")) or name.endswith(_SIDE_SUFFIXES)
+    return not is_hidden and split_suffixes(name)[0] is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,12 +17,12 @@ import numpy as np
 from votecast.data.battles import Battles
 from votecast.data.outputs import PredictionWriter
 from votecast.data.reader import VoteReader
-from votecast.data.shards import SHARD_ROWS, Shard, fingerprint, in_shards
 from votecast.errors import ArtifactError
 from votecast.jobs.input_files import InputFile
 from votecast.jobs.remote_files import FilePlace
-from votecast.judges.predict_batch import add_truncations, predict_scorable
-from votecast.types import Judge
+from votecast.jobs.shards import SHARD_ROWS, fingerprint, in_shards
+from votecast.judges.predict_batch import Truncations, add_truncations, predict_scorable
+from votecast.types import Judge, Probabilities
 
 PART_ROWS: Final = 4 * SHARD_ROWS
 """Rows of one part by default: the most that one killed process loses."""
@@ -47,70 +47,94 @@ class FolderJob:
     judge: dict[str, str]
     format: str
     part_rows: int
-    reader: dict[str, Any]
-    inference: dict[str, Any]
+    reader: dict[str, object]
+    inference: dict[str, object]
     prior: list[float] | None
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
-    @property
-    def reader_options(self) -> dict[str, Any]:
-        """Options of `VoteReader` for one input."""
-        return {"labels": "ignored", "lean": True} | self.reader
+    def open(self, path: Path, name: str, quarantine: Path | None = None) -> VoteReader:
+        """Open one input; invalid rows go to the quarantine file, if they are not errors."""
+        options: dict[str, Any] = {"labels": "ignored", "lean": True} | self.reader
+        if options.get("bad_rows") == "quarantine" and quarantine is not None:
+            options["quarantine"] = quarantine
+        return VoteReader(path, **options, name=name)
 
 
-@dataclass(frozen=True)
-class PendingInput:
-    """An input that must be read.
-
-    Args:
-        file: The file.
-        done: Numbers of its finished parts -> hash of their rows.
-    """
-
-    file: InputFile
-    done: Mapping[int, str] = field(default_factory=dict)
+PendingInput = tuple[InputFile, Mapping[int, str]]
+"""An input that must be read: the file, and the numbers of its finished parts with the hashes of their rows."""
 
 
 @dataclass(frozen=True)
-class PartRows:
-    """The rows of one part.
+class PartDone:
+    """A part as it is recorded; one that was read and not yet predicted has neither size nor hash.
 
     Args:
         input: Number of the file.
         part: Number of the part in it, from 0.
-        first: Rows of the file before them.
-        digest: Hash of the rows.
-        battles: The rows.
+        first: Rows of the file before it.
+        rows: Rows of the part.
+        rows_sha256: Hash of the rows.
+        cut: Sums of what was truncated.
+        unscored: Id, number and reason of each row that could not be scored.
+        bytes: Size of the file in the folder; None where rows could not be scored and get no prior.
+        sha256: Hash of the file.
     """
 
     input: int
     part: int
     first: int
-    digest: str
-    battles: Battles
+    rows: int
+    rows_sha256: str
+    cut: Truncations = None
+    unscored: Sequence[Mapping[str, object]] = ()
+    bytes: int | None = None
+    sha256: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Name of the file; sorted by name, parts are in the order of the inputs and their rows.
 
-@dataclass(frozen=True)
-class PartDone:
-    """A part that was predicted.
+        Example:
+            >>> PartDone(3, 12, 0, 1, "").name
+            'part-00003-00012.parquet'
+        """
+        return f"part-{self.input:05d}-{self.part:05d}.parquet"
 
-    Args:
-        record: JSON-able: name, input, part, rows, their hash, and bytes and SHA-256 of the file in the folder; there
-            is no file where rows could not be scored and are not to get the prior.
-    """
+    def to_dict(self) -> dict[str, object]:
+        """Return the record as JSON-able values."""
+        return {"name": self.name} | asdict(self)
 
-    record: dict[str, Any]
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> PartDone:
+        """Read what `to_dict` returned.
+
+        Raises:
+            TypeError: If a value is missing or unknown.
+        """
+        return cls(**{name: value for name, value in record.items() if name != "name"})
 
 
 @dataclass(frozen=True)
 class InputDone:
-    """An input that was read to the end.
+    """An input that was read to the end, as it is recorded.
 
     Args:
-        record: JSON-able: input, parts, rows, their hash, and the reader's report.
+        input: Number of the file.
+        parts: Its parts.
+        rows: Its rows.
+        rows_sha256: Hash of the rows.
+        reading: The reader's report.
+        bytes: Size of the file.
+        changed: When the file was last written, in nanoseconds.
     """
 
-    record: dict[str, Any]
+    input: int
+    parts: int
+    rows: int
+    rows_sha256: str
+    reading: dict[str, object]
+    bytes: int
+    changed: int
 
 
 class PartsEngine(Protocol):
@@ -121,10 +145,7 @@ class PartsEngine(Protocol):
     ) -> Generator[PartDone | InputDone, None, None]:
         """Predict every part of these inputs that is not done, in any order; yield each when it is.
 
-        Args:
-            job: The job.
-            pending: The inputs to read.
-            progress: Called with the number of rows just predicted.
+        `progress` is called with the number of rows just predicted.
 
         Raises:
             VotecastError: At the first row that cannot be read and the first part that cannot be predicted.
@@ -132,11 +153,7 @@ class PartsEngine(Protocol):
 
 
 class LocalEngine:
-    """Predict one part after the other in this process.
-
-    Args:
-        judge: The judge, set to the settings of inference of the job.
-    """
+    """Predict one part after the other in this process; the judge has the settings of inference of the job."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -145,56 +162,43 @@ class LocalEngine:
         self, job: FolderJob, pending: Sequence[PendingInput], progress: Callable[[int], None]
     ) -> Generator[PartDone | InputDone, None, None]:
         """See `PartsEngine`."""
-        for each in pending:
-            for found in read_parts(job, each):
-                yield found if isinstance(found, InputDone) else predict_part(job, self._judge, found, progress)
+        for file, done in pending:
+            for found in read_parts(job, file, done):
+                yield found if isinstance(found, InputDone) else predict_part(job, self._judge, *found, progress)
 
 
-def part_name(input: int, part: int) -> str:
-    """Return the name of a part; sorted by name, parts are in the order of the inputs and their rows.
-
-    Example:
-        >>> part_name(3, 12)
-        'part-00003-00012.parquet'
-    """
-    return f"part-{input:05d}-{part:05d}.parquet"
-
-
-def read_parts(job: FolderJob, pending: PendingInput) -> Iterator[PartRows | InputDone]:
-    """Read the parts of one input that are not done yet, and at the end report on the input.
-
-    Args:
-        job: The job.
-        pending: The input, and its finished parts.
+def read_parts(
+    job: FolderJob, file: InputFile, done: Mapping[int, str]
+) -> Iterator[tuple[PartDone, Battles] | InputDone]:
+    """Read the parts of one input that are not done yet, each with its rows, and at the end report on the input.
 
     Raises:
         DataError: If the input or a row of it cannot be read; the message names both.
         ArtifactError: If finished parts are of other rows than the input has now.
     """
-    file, count, rows, digest_of_all = pending.file, 0, 0, hashlib.sha256()
+    count, rows, digest_of_all = 0, 0, hashlib.sha256()
     quarantine = f"quarantine-{file.number:05d}.jsonl"
     with tempfile.TemporaryDirectory(prefix="votecast-") as folder, file.place.fetched(file.name) as path:
+        # the reader writes its side file on this machine; the output may be remote
         rejected = Path(folder) / quarantine
-        options = job.reader_options
-        options |= {"quarantine": rejected} if job.reader.get("bad_rows") == "quarantine" else {}
-        votes = VoteReader(path, **options, name=file.name)
+        votes = job.open(path, file.name, rejected)
         for battles in in_shards(votes, job.part_rows):
             digest = fingerprint(battles)
             digest_of_all.update(digest.encode())
-            if pending.done.get(count, digest) != digest:
+            if done.get(count, digest) != digest:
                 raise _changed_rows(file, rows)
-            if count not in pending.done:
-                yield PartRows(file.number, count, rows, digest, battles)
+            if count not in done:
+                yield PartDone(file.number, count, rows, len(battles), digest), battles
             count, rows = count + 1, rows + len(battles)
             del battles  # free the memory before the next rows are read
-        if any(part >= count for part in pending.done):
+        if any(part >= count for part in done):
             raise _changed_rows(file, rows)
         if rejected.exists():
             (job.out / quarantine).write(rejected.read_bytes())
     reading = votes.report.to_dict() | {"quarantine": quarantine if votes.report.quarantined else None}
+    # the manifest names the input; the path of a fetched copy would differ from run to run
     del reading["path"]
-    record = {"input": file.number, "parts": count, "rows": rows, "rows_sha256": digest_of_all.hexdigest()}
-    yield InputDone(record | {"reading": reading})
+    yield InputDone(file.number, count, rows, digest_of_all.hexdigest(), reading, file.size, file.changed)
 
 
 def _changed_rows(file: InputFile, row: int) -> ArtifactError:
@@ -212,60 +216,43 @@ def check_columns(job: FolderJob, inputs: Iterable[InputFile]) -> None:
     """
     for each in inputs:
         if each.place.path is not None:
-            VoteReader(each.place.path, **job.reader_options, name=each.name).check_columns()
+            job.open(each.place.path, each.name).check_columns()
 
 
-def predict_part(job: FolderJob, judge: Judge, rows: PartRows, progress: Callable[[int], None]) -> PartDone:
-    """Predict a part and write it into the folder atomically.
-
-    Args:
-        job: The job.
-        judge: The judge, set to the settings of inference of the job.
-        rows: The part.
-        progress: Called with the number of rows just predicted.
+def predict_part(
+    job: FolderJob, judge: Judge, part: PartDone, battles: Battles, progress: Callable[[int], None]
+) -> PartDone:
+    """Predict the rows of a part as it was read, and write it into the folder atomically.
 
     Raises:
         DataError: If a prediction is not a distribution.
         ArtifactError: If the part cannot be written.
     """
-    shards: list[Shard] = []
+    shards: list[tuple[list[str], Probabilities]] = []
     unscored: list[dict[str, object]] = []
-    truncations = None
-    for start in range(0, len(rows.battles), SHARD_ROWS):
-        battles = rows.battles[start : start + SHARD_ROWS]
-        shard, reasons = predict_scorable(judge, battles, after=rows.first + start)
-        ids, place = battles.ids if reasons else [], rows.first + start + 1
-        unscored += [{"id": ids[row], "row": place + row, "reason": why} for row, why in reasons.items()]
-        shards.append(shard)
+    truncations: Truncations = None
+    # The judge sees the same rows together as in one file: predictions depend on them in the last bits.
+    for start in range(0, part.rows, SHARD_ROWS):
+        rows, before = battles[start : start + SHARD_ROWS], part.first + start
+        shard, reasons = predict_scorable(judge, rows, after=before)
+        unscored += [{"id": shard.ids[row], "row": before + row + 1, "reason": why} for row, why in reasons.items()]
+        shards.append((shard.ids, shard.probabilities))
         truncations = add_truncations(truncations, shard.cut)
-        progress(len(battles))
-    record: dict[str, Any] = {
-        "name": part_name(rows.input, rows.part),
-        "input": rows.input,
-        "part": rows.part,
-        "first": rows.first,
-        "rows": len(rows.battles),
-        "rows_sha256": rows.digest,
-        "cut": truncations,
-        "unscored": unscored,
-    }
+        progress(len(rows))
+    done = replace(part, cut=truncations, unscored=unscored)
     if unscored and job.prior is None:
-        return PartDone(record)
-    data = _encode_part(job, record, shards)
-    place_of_part = job.out / record["name"]
-    try:
-        place_of_part.write(data)
-    except OSError as error:
-        raise ArtifactError(f"{place_of_part} could not be written: {error}; free space or check access") from error
-    return PartDone(record | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-
-
-def _encode_part(job: FolderJob, record: Mapping[str, Any], shards: Sequence[Shard]) -> bytes:
-    settings = job.settings | {name: record[name] for name in ("input", "part", "first")}
+        return done
+    settings = job.settings | {"input": part.input, "part": part.part, "first": part.first}
     with tempfile.TemporaryDirectory(prefix="votecast-") as folder:
-        path = Path(folder) / record["name"]
+        path = Path(folder) / done.name
         with PredictionWriter(path, format=job.format, judge=job.judge, metadata=settings) as writer:
-            for shard in shards:
-                p = shard.probabilities
-                writer.write(shard.ids, p if job.prior is None else np.where(np.isfinite(p), p, np.array(job.prior)))
-        return bytes(path.read_bytes())
+            for ids, p in shards:
+                writer.write(ids, p if job.prior is None else np.where(np.isfinite(p), p, np.array(job.prior)))
+        data = path.read_bytes()
+    try:
+        (job.out / done.name).write(data)
+    except OSError as error:
+        raise ArtifactError(
+            f"{job.out / done.name} could not be written: {error}; free space or check access"
+        ) from error
+    return replace(done, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

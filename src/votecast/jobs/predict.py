@@ -1,25 +1,24 @@
 """Predict a whole file: read in parts, kept in shards, written whole or not at all.
 
-`votecast predict` and `votecast decide` call it for one input file.
+`votecast predict` calls it for one input file; `votecast decide` extends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from votecast import __version__
-from votecast.artifacts import digest_of
 from votecast.data.battles import Battles
 from votecast.data.outputs import PredictionWriter
-from votecast.data.reader import VoteReader
-from votecast.data.shards import SHARD_ROWS, Shard, Shards, fingerprint, in_shards
 from votecast.errors import JudgeError
-from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values, read_side_file
+from votecast.jobs.file_run import ROWS_DIGEST, BattlesRun, RowProgress, json_values, read_side_file
+from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.predict_batch import (
+    Shard,
     cite,
     class_prior,
     is_link_unfitted,
@@ -31,8 +30,7 @@ from votecast.judges.predict_batch import (
 )
 from votecast.types import Judge
 
-_CUT, _UNSCORED = "cut", "unscored"
-_RESULTS = {ROWS_DIGEST, _CUT, _UNSCORED}
+_RESULTS = {ROWS_DIGEST, "cut", "unscored"}
 """What the settings file records beside the settings of the call."""
 
 
@@ -44,22 +42,18 @@ def predict_file(
     format: str = "votecast",
     overwrite: bool = False,
     resume: bool = False,
-    reader: Mapping[str, Any] | None = None,
-    inference: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
+    inference: Mapping[str, object] | None = None,
     unscored: Literal["prior"] | None = None,
-    writer: Callable[..., PredictionWriter] = PredictionWriter,
-    about: Mapping[str, object] | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-    watch: Callable[[Battles], None] | None = None,
+    progress: RowProgress | None = None,
 ) -> dict[str, Any]:
     """Predict every row of a file, in its order, in flat memory.
 
-    The judge predicts exactly `SHARD_ROWS` rows at a time, whatever the reader's parts, and its predictions are kept in
-    the folder `.NAME.work` beside the output until all are done. After a kill the same call with `resume` gives the
-    same bytes as an undisturbed one, on standard input too, as long as the same rows are piped in again.
+    The judge predicts `SHARD_ROWS` rows at a time. Predictions are kept in the folder `.NAME.work` beside the output
+    until all are done: after a kill the same call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         source: File of battles; votes in it are ignored.
         out: File of predictions; its suffix chooses the container.
         format: votecast (`id, p_a, p_b, p_tie`), lmsys or wsdm (a submission).
@@ -67,104 +61,76 @@ def predict_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`; see `TrainedJudge.run_with`.
-        unscored: What rows get that the judge cannot score: an error at the end, once all others are done (None), or
-            the class prior of the judge's training votes ("prior"). Either way `<out>.unscored.jsonl` lists these rows
-            with reasons.
-        writer: What writes the file, called as `PredictionWriter` is.
-        about: JSON-able: what the file depends on beside the predictions, kept with its settings.
-        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
-            are (None if unknown).
-        watch: Called with the rows, a part at a time and every row once, before the file is written.
+        unscored: What rows get that cannot be scored: an error once all others are done (None), or the class prior of
+            the training votes ("prior"). Either way `<out>.unscored.jsonl` lists them with reasons.
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, judge, hash, the reader's report, what the judge truncated, how many rows it could not score, and how
-        many rows an earlier run had done.
+        rows, out, format, judge, reading, cut, and how many rows are unscored and reused from an earlier run.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
-        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
-        ConfigError: If the partial output is of another judge or was read in another way, or this judge has no
-            settings of inference.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
+        ConfigError: If the partial output is of another call, or this judge has no settings of inference.
         JudgeError: If rows cannot be scored and are not to get the prior; the predictions of the others are kept.
     """
-    writer(out, format=format)  # an unknown suffix or format is an error before any work
-    set_inference(judge, inference or {})
-    run = _PredictRun(source, out, reader, progress)
-    run.judge, run.format, run.inference, run.about = judge, format, dict(inference or {}), dict(about or {})
-    run.fills, run.writer, run.watch = unscored is not None, writer, watch
-    report = run.run(resume=resume, overwrite=overwrite).report
-    return {
-        "rows": report.rows,
-        "out": str(run.out),
-        "format": format,
-        "judge": cite(judge),
-        "reading": report.to_dict(),
-        "cut": run.cut,
-        "unscored": len(run.unscored),
-        "reused": run.reused,
-    }
+    run = PredictRun(
+        judge=judge,
+        source=source,
+        out=Path(out),
+        format=format,
+        reader=reader,
+        inference=inference,
+        gives_prior=unscored is not None,
+        progress=progress,
+    )
+    return run.predict(resume=resume, overwrite=overwrite)
 
 
-class _PredictRun(FileRun[VoteReader, Battles]):
+@dataclass(kw_only=True)
+class PredictRun(BattlesRun):
+    """The run behind `predict_file`, whose arguments it takes."""
+
+    retries_unscored = True
+
     judge: Judge
-    format: str
-    inference: dict[str, object]
-    about: dict[str, object]
-    fills: bool
-    writer: Callable[..., PredictionWriter]
-    watch: Callable[[Battles], None] | None
-    cut: object = None
+    format: str = "votecast"
+    inference: Mapping[str, object] | None
+    gives_prior: bool
 
-    @property
-    def key(self) -> str:
-        """Return the hash of the judge."""
-        return self.judge.hash
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.writer(overwrite=True, settings={})  # an unknown suffix or format is an error before any work
+        set_inference(self.judge, self.inference or {})
+        with_inference = {"inference": dict(self.inference)} if self.inference else {}
+        self.key = self.judge.hash
+        self.identity = {"judge": cite(self.judge), "shard_rows": SHARD_ROWS, **with_inference}
+        self.numbers = reader_numbers(self.judge)
+        settings = {"input": str(self.source), "format": self.format, "reader": self.reader_options, **with_inference}
+        self.settings = json_values(settings | ({"link": "not fitted"} if is_link_unfitted(self.judge) else {}))
+        self.cut: dict[str, object] | None = None
 
-    def settings(self) -> dict[str, object]:
-        """What the predictions were made with."""
-        reader = {name: value for name, value in self.reader_options.items() if name != "overwrite"}
-        settings: dict[str, object] = {"input": str(self.source), "format": self.format, "reader": reader}
-        settings |= {"inference": self.inference} if self.inference else {}
-        settings |= {"link": "not fitted"} if is_link_unfitted(self.judge) else {}
-        settings |= {"about": self.about} if self.about else {}
-        return json_values(settings)
+    def predict(self, *, resume: bool, overwrite: bool) -> dict[str, Any]:
+        """Run it, and return what `predict_file` does."""
+        report = self.run(resume=resume, overwrite=overwrite)
+        return {
+            "rows": report.rows,
+            "out": str(self.out),
+            "format": self.format,
+            "judge": cite(self.judge),
+            "reading": report.to_dict(),
+            "cut": self.cut,
+            "unscored": len(self.unscored),
+            "reused": self.reused,
+        }
 
-    def identity(self) -> dict[str, object]:
-        """Return judge, reader options and inference settings."""
-        settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
-        return {"votecast": __version__, "judge": cite(self.judge), "shard_rows": SHARD_ROWS} | settings
-
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return the settings of a finished output of the same call."""
-        side, settings = read_side_file(self.out)
-        made_with = {name: value for name, value in settings.items() if name not in _RESULTS}
-        try:
-            is_ours = (side.get("judge"), made_with) == (cite(self.judge), self.settings())
-            return settings if is_ours and side.get("sha256") == digest_of(self.out) else None
-        except OSError:
+    def restore(self) -> str | None:
+        """Restore the truncations from a finished output of the same call."""
+        found = read_side_file(self.out, cite(self.judge))
+        if {name: value for name, value in found.items() if name not in _RESULTS} != self.settings:
             return None
-
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Take over the truncations."""
-        self.cut = recorded.get(_CUT)
-
-    def read(self, options: Mapping[str, Any]) -> VoteReader:
-        """Open the battles; votes are ignored."""
-        return VoteReader(self.source, **{"labels": "ignored", "lean": True, **reader_numbers(self.judge), **options})
-
-    def batches(self, rows: VoteReader) -> Iterator[Battles]:
-        """Divide the rows into shards."""
-        return in_shards(rows, SHARD_ROWS)
-
-    def fingerprint(self, batch: Battles) -> str:
-        """Hash a shard and pass it to `watch`."""
-        if self.watch is not None:
-            self.watch(batch)
-        return fingerprint(batch)
-
-    def is_settled(self, shard: Shard) -> bool:
-        """Return whether every row was scored."""
-        return bool(np.isfinite(shard.probabilities).all())
+        self.cut = found.get("cut")
+        return str(found.get(ROWS_DIGEST))
 
     def compute(self, batch: Battles, before: int) -> Shard:
         """Predict a shard and list its unscored rows."""
@@ -173,24 +139,26 @@ class _PredictRun(FileRun[VoteReader, Battles]):
         self.unscored += [{"id": ids[row], "row": before + row + 1, "reason": why} for row, why in reasons.items()]
         return shard
 
-    def check_unscored(self) -> None:
-        """Write the list of unscored rows; an error unless they get the prior."""
-        path = write_unscored(self.out, self.unscored)
-        if path is not None and not self.fills:
+    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
+        """Write the predictions, unscored rows with the prior; raise if these are not to get it."""
+        listed = write_unscored(self.out, self.unscored)
+        if listed is not None and not self.gives_prior:
             raise JudgeError(
-                f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); {path} "
+                f"{len(self.unscored):,} rows could not be scored (the first: {self.unscored[0]['reason']}); {listed} "
                 "lists them. Pass --resume to try them again, or --resume --unscored prior to give them the class prior"
             )
-
-    def write(self, shards: Shards, path: Path) -> None:
-        """Write the predictions, unscored rows with the prior."""
         self.cut = truncation_shares(self.truncations)
-        settings = self.settings() | {ROWS_DIGEST: self.rows_digest, _CUT: self.cut}
+        settings = self.settings | {ROWS_DIGEST: self.rows_digest.hexdigest(), "cut": self.cut}
         prior = class_prior(self.judge) if self.unscored else None  # (3,)
         if prior is not None:
-            settings[_UNSCORED] = {"rows": len(self.unscored), "given": prior.tolist()}
-        with self.writer(path, format=self.format, judge=cite(self.judge), metadata=settings, overwrite=True) as writer:
-            for number in range(self.shards):
-                shard = shards.read(number)
+            settings["unscored"] = {"rows": len(self.unscored), "given": prior.tolist()}
+        with self.writer(overwrite=overwrite, settings=settings) as writer:
+            # (n, 3), NaN where a row could not be scored
+            for shard in shards:
                 p = shard.probabilities
                 writer.write(shard.ids, p if prior is None else np.where(np.isfinite(p), p, prior))
+
+    def writer(self, *, overwrite: bool, settings: Mapping[str, object]) -> PredictionWriter:
+        """Return the writer of the output."""
+        judge = cite(self.judge)
+        return PredictionWriter(self.out, format=self.format, judge=judge, metadata=settings, overwrite=overwrite)

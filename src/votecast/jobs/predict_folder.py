@@ -8,27 +8,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from votecast import __version__
-from votecast.data.shards import SHARD_ROWS
 from votecast.errors import ConfigError, JudgeError
-from votecast.jobs.file_run import json_values
+from votecast.jobs.file_run import RowProgress, json_values
 from votecast.jobs.input_files import InputFile, find_inputs
 from votecast.jobs.parts import (
     PART_ROWS,
     FolderJob,
     InputDone,
     LocalEngine,
+    PartDone,
     PartsEngine,
     PendingInput,
     check_columns,
 )
 from votecast.jobs.parts_folder import KIND, MANIFEST, UNSCORED, VERSION, PartsFolder
 from votecast.jobs.remote_files import FilePlace
+from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.predict_batch import (
+    Truncations,
     add_truncations,
     cite,
     class_prior,
@@ -51,21 +54,20 @@ def predict_folder(
     part_rows: int = PART_ROWS,
     overwrite: bool = False,
     resume: bool = False,
-    reader: Mapping[str, Any] | None = None,
-    inference: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
+    inference: Mapping[str, object] | None = None,
     unscored: Literal["prior"] | None = None,
     engine: PartsEngine | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: RowProgress | None = None,
 ) -> dict[str, Any]:
     """Predict every row of many files into a folder of parts, `part-INPUT-PART.parquet`, and `manifest.json`.
 
-    A part holds `part_rows` rows of one input, the last one what is left of it. So parts depend on the rows alone: not
-    on the engine, nor on the number of workers, nor on kills. The folder is finished if and only if the manifest is
-    there. After a kill the same call with `resume` makes only the parts that are missing or damaged, and the folder has
-    the same bytes as one of an undisturbed run.
+    A part holds `part_rows` rows of one input, the last one what is left of it: parts do not depend on the engine, the
+    number of workers or kills. The folder is finished if and only if the manifest is there. After a kill the same call
+    with `resume` makes only the parts that are missing or damaged, with the same bytes.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         inputs: Files, globs, folders and URLs that pyarrow's filesystems reach; votes in them are ignored. They are
             read in the order given, and within a glob or folder by name.
         out: The folder, or its URL.
@@ -75,14 +77,12 @@ def predict_folder(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`; `limit` and `sample` hold for each input by itself.
         inference: Settings of inference for the judge; see `TrainedJudge.run_with`.
-        unscored: What rows get that the judge cannot score: an error at the end, once all others are done (None), or
-            the class prior ("prior"). Either way `unscored.jsonl` in the folder lists these rows with reasons.
+        unscored: As of `predict_file`; `unscored.jsonl` in the folder lists the rows.
         engine: What predicts the parts; by default this process.
-        progress: Called with the number of rows done.
+        progress: Called with the rows done, and about how many there are (None until an input was read to its end).
 
     Returns:
-        Rows, judge, parts, inputs, what the judge truncated, how many rows it could not score, and how many rows an
-        earlier run had done.
+        What `predict_file` returns, with a reading for each input, inputs, parts and the hash of all parts.
 
     Raises:
         DataError: If an input is missing or not a file of battles, or a row cannot be read.
@@ -93,25 +93,36 @@ def predict_folder(
     found = find_inputs([str(each) for each in ([inputs] if isinstance(inputs, str | Path) else inputs)])
     set_inference(judge, inference or {})
     prior = class_prior(judge).tolist()
-    job = _describe_job(
+    job = _folder_job(
         judge, str(out), format, part_rows, dict(reader or {}), dict(inference or {}), prior if unscored else None
     )
     folder = PartsFolder(job.out)
     folder.check(resume=resume, overwrite=overwrite)
-    _check_outside(found, job.out)
+    for each in found:  # files in the output folder are replaced and removed
+        if job.out.path is not None and each.place.path is not None:
+            is_inside = job.out.path.resolve() in each.place.path.resolve().parents
+        else:
+            is_inside = each.place.where.startswith(f"{job.out.where.partition('?')[0].rstrip('/')}/")
+        if is_inside:
+            raise ConfigError(f"{each.name} lies in the output folder, {job.out}; name another output")
     if not resume:
         check_columns(job, found)
     with folder.hold(resume=resume, overwrite=overwrite):
         sizes = {each.name: each.size for each in found}
-        folder.begin({"votecast": __version__, "judge": job.judge, "settings": job.settings, "inputs": sizes})
-        run = _FolderRun(job, found, folder)
-        pending = run.pending()
+        folder.begin({"votecast": __version__, "judge": job.judge, "settings": job.settings}, sizes)
+        parts, read = _load_finished(job, found, folder)
+        reused = sum(part.rows for part in parts.values())
+        pending: list[PendingInput] = []
+        for file in found:  # those with missing parts, and those that may have changed
+            if file.number not in read:
+                done = {part: record.rows_sha256 for (number, part), record in parts.items() if number == file.number}
+                pending.append((file, done))
         if resume:
-            check_columns(job, [each.file for each in pending])
+            check_columns(job, [file for file, _ in pending])
         if pending:
-            run.predict(engine or LocalEngine(judge), pending, progress or no_progress)
-        run.check_unscored()
-        manifest = run.finish(prior)
+            _predict(job, engine or LocalEngine(judge), pending, folder, parts, read, progress or no_progress)
+        manifest = _finish(job, found, folder, [part for _, part in sorted(parts.items())], read, prior)
+    # one hash for all parts, which depends on neither the place of the folder nor the engine
     digest = hashlib.sha256("".join(part["sha256"] for part in manifest["parts"]).encode()).hexdigest()
     return {
         "rows": manifest["rows"],
@@ -124,17 +135,21 @@ def predict_folder(
         "reading": [{"path": each["path"]} | each["reading"] for each in manifest["inputs"]],
         "cut": manifest["cut"],
         "unscored": (manifest["unscored"] or {"rows": 0})["rows"],
-        "reused": run.reused,
+        "reused": reused,
     }
 
 
-def _describe_job(
+Parts = dict[tuple[int, int], PartDone]
+"""Finished parts by the number of their input and their number in it."""
+
+
+def _folder_job(
     judge: Judge,
     out: str,
     format: str,
     part_rows: int,
-    reader: dict[str, Any],
-    inference: dict[str, Any],
+    reader: dict[str, object],
+    inference: dict[str, object],
     prior: list[float] | None,
 ) -> FolderJob:
     if format not in _FORMATS:
@@ -147,112 +162,104 @@ def _describe_job(
             "input; drop it"
         )
     options = {name: value for name, value in reader.items() if name != "overwrite"} | reader_numbers(judge)
-    settings = {"format": format, "part_rows": part_rows, "shard_rows": SHARD_ROWS, "reader": options}
+    settings: dict[str, object] = {"format": format, "part_rows": part_rows, "shard_rows": SHARD_ROWS}
+    settings |= {"reader": options}
     settings |= {"inference": inference} if inference else {}
     settings |= {"link": "not fitted"} if is_link_unfitted(judge) else {}
     place = FilePlace.of(out)
     return FolderJob(place, cite(judge), format, part_rows, options, inference, prior, json_values(settings))
 
 
-def _check_outside(inputs: Sequence[InputFile], out: FilePlace) -> None:
-    """Refuse inputs in the output folder, where files are replaced and removed."""
-    for each in inputs:
-        if each.place.path is not None and out.path is not None:
-            is_inside = out.path.resolve() in each.place.path.resolve().parents
-        else:
-            is_inside = each.place.where.startswith(f"{out.where.partition('?')[0].rstrip('/')}/")
-        if is_inside:
-            raise ConfigError(f"{each.name} lies in the output folder, {out}; name another output")
+def _load_finished(
+    job: FolderJob, inputs: Sequence[InputFile], folder: PartsFolder
+) -> tuple[Parts, dict[int, InputDone]]:
+    """Return the parts that need not be predicted again, and the inputs that need not be read again."""
+    is_finished, records = folder.manifest() is not None, folder.finished_parts()
+    inputs_done = folder.finished_inputs()
+    settled = [part for part in records if is_finished or not part.unscored or job.prior is not None]
+    parts = {(part.input, part.part): part for part in settled if folder.is_whole(part)}
+    if is_finished and len(parts) < len(records):  # some are damaged: keep the others, then withdraw the manifest
+        for part in parts.values():
+            folder.keep(part)
+        folder.write(MANIFEST, "")
+    read = {}
+    for done in inputs_done:
+        file = inputs[done.input]
+        # size and time stand for the rows of an input that is not read again
+        has_all = all((file.number, part) in parts for part in range(done.parts))
+        if has_all and file.changed and (done.bytes, done.changed) == (file.size, file.changed):
+            read[file.number] = done
+    return parts, read
 
 
-class _FolderRun:
-    """The finished parts and inputs of one call of `predict_folder`."""
+def _predict(
+    job: FolderJob,
+    engine: PartsEngine,
+    pending: Sequence[PendingInput],
+    folder: PartsFolder,
+    parts: Parts,
+    read: dict[int, InputDone],
+    progress: RowProgress,
+) -> None:
+    """Predict all pending parts; add the record of each to `parts`, and of each input to `read`."""
+    rows_done = sum(part.rows for part in parts.values())
+    all_bytes = sum(file.size for file, _ in pending) + sum(done.bytes for done in read.values())
 
-    def __init__(self, job: FolderJob, inputs: Sequence[InputFile], folder: PartsFolder) -> None:
-        self.job, self.inputs, self.folder = job, inputs, folder
-        self.parts: dict[tuple[int, int], dict[str, Any]] = {}
-        self.read: dict[int, dict[str, Any]] = {}
-        parts, read = folder.records()
-        finished = folder.is_finished
-        for record in parts:
-            is_settled = finished or not record["unscored"] or job.prior is not None  # else tried again
-            if is_settled and folder.is_whole(record):
-                self.parts[record["input"], record["part"]] = record
-        if finished and len(self.parts) < len(parts):  # some are damaged: keep the others, then withdraw the manifest
-            for record in self.parts.values():
-                folder.keep_part(record)
-            folder.reopen()
-        self.reused = sum(record["rows"] for record in self.parts.values())
-        for record in read:
-            file = inputs[record["input"]]
-            has_all = all((file.number, part) in self.parts for part in range(record["parts"]))
-            if has_all and file.changed and (record["bytes"], record["changed"]) == (file.size, file.changed):
-                self.read[file.number] = record
+    def count(rows: int) -> None:
+        nonlocal rows_done
+        rows_done += rows
+        # rows of inputs that were not read yet are estimated by their bytes
+        bytes_read = sum(done.bytes for done in read.values())
+        rows_read = sum(done.rows for done in read.values())
+        progress(rows_done, round(all_bytes * rows_read / bytes_read) if bytes_read else None)
 
-    def pending(self) -> list[PendingInput]:
-        """List the inputs that must be read: those with missing parts, and those that may have changed."""
-        done: dict[int, dict[int, str]] = {each.number: {} for each in self.inputs if each.number not in self.read}
-        for (number, part), record in self.parts.items():
-            if number in done:
-                done[number][part] = record["rows_sha256"]
-        return [PendingInput(self.inputs[number], parts) for number, parts in done.items()]
+    with contextlib.closing(engine.run(job, pending, count)) as finished:
+        for done in finished:
+            if isinstance(done, InputDone):
+                read[done.input] = done
+            else:
+                parts[done.input, done.part] = done
+            folder.keep(done)
 
-    def predict(self, engine: PartsEngine, pending: Sequence[PendingInput], progress: Callable[[int], None]) -> None:
-        """Predict all pending parts and keep a record of each."""
-        rows_done = self.reused
 
-        def count(rows: int) -> None:
-            nonlocal rows_done
-            rows_done += rows
-            progress(rows_done)
+def _finish(
+    job: FolderJob,
+    inputs: Sequence[InputFile],
+    folder: PartsFolder,
+    parts: Sequence[PartDone],
+    read: Mapping[int, InputDone],
+    prior: list[float],
+) -> dict[str, Any]:
+    """List the rows that could not be scored, and write the manifest: from then on the folder is finished.
 
-        with contextlib.closing(engine.run(self.job, pending, count)) as finished:
-            for each in finished:
-                record = each.record
-                if isinstance(each, InputDone):
-                    file = self.inputs[record["input"]]
-                    record = record | {"bytes": file.size, "changed": file.changed}
-                    self.read[file.number] = record
-                    self.folder.keep_input(record)
-                else:
-                    self.parts[record["input"], record["part"]] = record
-                    self.folder.keep_part(record)
-
-    def check_unscored(self) -> None:
-        """List the rows that could not be scored; an error unless they get the prior."""
-        rows = [
-            {"input": self.inputs[number].name} | row
-            for (number, _), record in sorted(self.parts.items())
-            for row in record["unscored"]
-        ]
-        self.folder.write(UNSCORED, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        if rows and self.job.prior is None:
-            raise JudgeError(
-                f"{len(rows):,} rows could not be scored (the first: {rows[0]['reason']}); "
-                f"{self.folder.place / UNSCORED} lists them. Pass --resume to try them again, or --resume --unscored "
-                "prior to give them the class prior"
-            )
-
-    def finish(self, prior: list[float]) -> dict[str, Any]:
-        """Write the manifest: from now on the folder is finished."""
-        parts = [record for _, record in sorted(self.parts.items())]
-        unscored = sum(len(record["unscored"]) for record in parts)
-        truncations = None
-        for record in parts:
-            truncations = add_truncations(truncations, record["cut"])
-        names = ("input", "parts", "rows", "rows_sha256", "reading", "bytes")
-        inputs = [{name: self.read[each.number][name] for name in names} | {"path": each.name} for each in self.inputs]
-        manifest: dict[str, Any] = {
-            "kind": KIND,
-            "format_version": VERSION,
-            "votecast": __version__,
-            "judge": self.job.judge,
-            "settings": self.job.settings,
-            "rows": sum(each["rows"] for each in inputs),
-            "inputs": inputs,
-            "cut": truncation_shares(truncations),
-            "unscored": {"rows": unscored, "given": prior} if unscored else None,
-            "parts": [record | {"unscored": len(record["unscored"])} for record in parts],
-        }
-        self.folder.write(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-        return manifest
+    Raises:
+        JudgeError: If rows could not be scored and are not to get the prior.
+    """
+    unscored = [{"input": inputs[part.input].name, **row} for part in parts for row in part.unscored]
+    folder.write(UNSCORED, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in unscored))
+    if unscored and job.prior is None:
+        raise JudgeError(
+            f"{len(unscored):,} rows could not be scored (the first: {unscored[0]['reason']}); "
+            f"{folder.place / UNSCORED} lists them. Pass --resume to try them again, or --resume --unscored prior to "
+            "give them the class prior"
+        )
+    truncations: Truncations = None
+    for part in parts:
+        truncations = add_truncations(truncations, part.cut)
+    entries = [asdict(read[each.number]) | {"path": each.name} for each in inputs]
+    for entry in entries:
+        del entry["changed"]  # the manifest has the same bytes wherever the inputs were copied to
+    manifest: dict[str, Any] = {
+        "kind": KIND,
+        "format_version": VERSION,
+        "votecast": __version__,
+        "judge": job.judge,
+        "settings": job.settings,
+        "rows": sum(done.rows for done in read.values()),
+        "inputs": entries,
+        "cut": truncation_shares(truncations),
+        "unscored": {"rows": len(unscored), "given": prior} if unscored else None,
+        "parts": [part.to_dict() | {"unscored": len(part.unscored)} for part in parts],
+    }
+    folder.write(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    return manifest

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -34,19 +34,6 @@ _SECRET: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Stat:
-    """Size and time of a file.
-
-    Args:
-        size: Bytes.
-        changed: When it was last written, in nanoseconds; 0 where unknown.
-    """
-
-    size: int
-    changed: int
-
-
-@dataclass(frozen=True)
 class FilePlace:
     """A file or a folder, local or remote.
 
@@ -64,11 +51,7 @@ class FilePlace:
 
     @classmethod
     def of(cls, given: str) -> FilePlace:
-        """Parse a path or a URL; a relative path begins in the working folder.
-
-        Raises:
-            ConfigError: If the URL holds a secret.
-        """
+        """Parse a path, which begins in the working folder, or a URL, which must not hold a secret."""
         refuse_secrets(given)
         if given.startswith("file://"):
             return cls(str(Path(unquote(urlsplit(given).path)).absolute()))
@@ -89,129 +72,102 @@ class FilePlace:
     def __str__(self) -> str:
         return self.where
 
-    def stat(self) -> Stat | None:
-        """Return size and time of a file; None where there is no file.
+    @contextlib.contextmanager
+    def reached(self) -> Iterator[tuple[fs.FileSystem, str]]:
+        """Provide the filesystem and the path on it; errors inside the block become OSError.
 
         Raises:
-            OSError: If the filesystem refuses.
+            ConfigError: If there is no filesystem of this kind.
+            OSError: If it cannot be reached, or refuses.
         """
-        if self.path is not None:
-            try:
-                found = self.path.stat()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-            return Stat(found.st_size, found.st_mtime_ns) if self.path.is_file() else None
-        with _arrow_errors():
-            system, path = reach(self)
-            (info,) = system.get_file_info([path])
-        return Stat(info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
+        try:
+            if self.path is not None:
+                yield fs.LocalFileSystem(), str(self.path)
+                return
+            bare, mark, query = self.where.partition("?")
+            folder, _, name = bare.rpartition("/")
+            if folder.endswith("/"):  # s3://bucket
+                yield _filesystem(self.where)
+                return
+            # by the URL of the folder, so that all files in it share one cached connection
+            system, path = _filesystem(folder + mark + query)
+            yield system, f"{path.rstrip('/')}/{unquote(name)}"
+        except pa.ArrowException as error:
+            raise OSError(str(error)) from error
 
+    def info(self) -> fs.FileInfo:
+        """Return type, size and time of what is there."""
+        with self.reached() as (system, path):
+            return system.get_file_info([path])[0]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file that exists."""
+        return bool(self.info().type == fs.FileType.File)
+
+    @property
     def is_folder(self) -> bool:
-        """Return whether it is a folder that exists.
-
-        Raises:
-            OSError: If the filesystem refuses.
-        """
-        if self.path is not None:
-            return self.path.is_dir()
-        with _arrow_errors():
-            system, path = reach(self)
-            (info,) = system.get_file_info([path])
-        return bool(info.type == fs.FileType.Directory)
+        """Whether it is a folder that exists."""
+        return bool(self.info().type == fs.FileType.Directory)
 
     def names(self) -> list[str]:
-        """List the names in a folder, sorted; none where there is no folder.
-
-        Raises:
-            OSError: If the filesystem refuses.
-        """
-        if self.path is not None:
-            return sorted(each.name for each in self.path.iterdir()) if self.path.is_dir() else []
-        with _arrow_errors():
-            system, path = reach(self)
-            found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        return sorted(info.base_name for info in found)
+        """List the names in a folder, sorted; none where there is no folder."""
+        if not self.is_folder:
+            return []
+        with self.reached() as (system, path):
+            return sorted(info.base_name for info in system.get_file_info(fs.FileSelector(path)))
 
     def read(self) -> bytes:
-        """Read all bytes of a small file.
-
-        Raises:
-            OSError: If it cannot be read.
-        """
-        if self.path is not None:
-            return self.path.read_bytes()
-        with _arrow_errors():
-            system, path = reach(self)
-            with system.open_input_stream(path) as file:
-                return bytes(file.read())
+        """Read all bytes of a small file."""
+        with self.reached() as (system, path), system.open_input_stream(path, compression=None) as file:
+            return bytes(file.read())
 
     def write(self, data: bytes) -> None:
-        """Write a small file atomically.
-
-        Raises:
-            ArtifactError: If the disk of this machine refuses.
-            OSError: If another filesystem does.
-        """
+        """Write a small file atomically; raise ArtifactError for this machine, OSError for another filesystem."""
         if self.path is not None:
             with atomic_file(self.path, overwrite=True) as part:
                 part.write_bytes(data)
             return
-        with _arrow_errors():
-            system, path = reach(self)
-            at_once = system.type_name in _ATOMIC_STORES
+        with self.reached() as (system, path):
+            # object stores show a file once it is whole; on others a rename does that
+            if system.type_name in _ATOMIC_STORES:
+                with system.open_output_stream(path, compression=None) as file:
+                    file.write(data)
+                return
             folder, _, name = path.rpartition("/")
-            part_path = path if at_once else f"{folder}/.{name}.part.{uuid4().hex}"
-            if not at_once:
-                system.create_dir(folder or "/", recursive=True)
-            with system.open_output_stream(part_path) as file:
+            part_path = f"{folder}/.{name}.part.{uuid4().hex}"
+            system.create_dir(folder or "/", recursive=True)
+            with system.open_output_stream(part_path, compression=None) as file:
                 file.write(data)
-            if not at_once:
-                system.move(part_path, path)
+            system.move(part_path, path)
 
     def remove(self) -> None:
-        """Remove a file or a folder, if it is there.
-
-        Raises:
-            OSError: If the filesystem refuses.
-        """
-        if self.path is not None:
-            if self.path.is_dir() and not self.path.is_symlink():
-                shutil.rmtree(self.path)
-            else:
-                self.path.unlink(missing_ok=True)
-            return
-        with _arrow_errors():
-            system, path = reach(self)
-            (info,) = system.get_file_info([path])
-            if info.type == fs.FileType.Directory:
+        """Remove a file or a folder, if it is there."""
+        with self.reached() as (system, path):
+            kind = system.get_file_info([path])[0].type
+            if kind == fs.FileType.Directory:
                 system.delete_dir(path)
-            elif info.type == fs.FileType.File:
+            elif kind == fs.FileType.File:
                 system.delete_file(path)
 
     @contextlib.contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
-        """Provide the file on this machine during the block; a copy of a remote one.
-
-        Raises:
-            DataError: If it cannot be fetched.
-        """
+        """Provide the file on this machine during the block; a copy of a remote one."""
         if self.path is not None:
             yield self.path
             return
         with tempfile.TemporaryDirectory(prefix="votecast-") as folder:
             copy = Path(folder) / name.partition("?")[0].rpartition("/")[2]
             try:
-                self._copy(copy)
+                with (
+                    self.reached() as (system, path),
+                    system.open_input_stream(path, compression=None) as source,
+                    copy.open("wb") as target,
+                ):
+                    shutil.copyfileobj(source, target, _CHUNK)
             except OSError as error:
                 raise DataError(f"{name} could not be fetched to {folder}: {error}; check the address") from error
             yield copy
-
-    def _copy(self, copy: Path) -> None:
-        with _arrow_errors():
-            system, path = reach(self)
-            with system.open_input_stream(path) as source, copy.open("wb") as target:
-                while chunk := source.read(_CHUNK):
-                    target.write(chunk)
 
 
 def is_url(given: str) -> bool:
@@ -230,7 +186,7 @@ def refuse_secrets(given: str) -> None:
     Raises:
         ConfigError: If it does; the message does not repeat it.
     """
-    if is_url(given) and _SECRET.search(given):
+    if "://" in given and _SECRET.search(given):
         raise ConfigError(
             f"the URL {given.partition('://')[0]}://... holds a password or key, and URLs are written to manifests and "
             "messages; give secrets in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -238,23 +194,8 @@ def refuse_secrets(given: str) -> None:
         )
 
 
-def reach(place: FilePlace) -> tuple[Any, str]:
-    """Return the filesystem of a URL, and the path on it.
-
-    Raises:
-        ConfigError: If there is no filesystem of this kind.
-        OSError: If it cannot be reached.
-    """
-    bare, mark, query = place.where.partition("?")
-    folder, _, name = bare.rpartition("/")
-    if folder.endswith("/"):  # s3://bucket
-        return _system(place.where)
-    system, path = _system(folder + mark + query)
-    return system, f"{path.rstrip('/')}/{unquote(name)}"
-
-
 @functools.lru_cache(maxsize=64)
-def _system(url: str) -> tuple[Any, str]:
+def _filesystem(url: str) -> tuple[fs.FileSystem, str]:
     try:
         system, path = fs.FileSystem.from_uri(url)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
@@ -263,12 +204,3 @@ def _system(url: str) -> tuple[Any, str]:
             "abfs:// and hdfs:// as far as pyarrow was built with them"
         ) from error
     return system, path
-
-
-@contextlib.contextmanager
-def _arrow_errors() -> Iterator[None]:
-    """Raise errors of pyarrow's filesystems as OSError."""
-    try:
-        yield
-    except pa.ArrowException as error:
-        raise OSError(str(error)) from error

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from votecast import __version__
-from votecast.artifacts import digest_of
+from votecast.artifacts import check_free
 from votecast.data.candidates import CandidateReader, Candidates, candidates_of
 from votecast.data.outputs.ranking_files import kind_of, write_rankings
 from votecast.data.outputs.table_writer import as_json, container_of
-from votecast.data.shards import Shard, Shards
 from votecast.data.work_folder import work_folder
 from votecast.errors import ConfigError, JudgeError
-from votecast.jobs.file_run import ROWS_DIGEST, FileRun, json_values, read_side_file
-from votecast.judges.predict_batch import add_truncations, cite, set_inference, truncation_shares, unscored_path
+from votecast.jobs.file_run import ROWS_DIGEST, FileRun, RowProgress, json_values, read_side_file
+from votecast.judges.predict_batch import (
+    Shard,
+    add_truncations,
+    cite,
+    set_inference,
+    truncation_shares,
+    unscored_path,
+    write_unscored,
+)
 from votecast.judges.rank_candidates import (
     GROUP,
     PairPredictions,
@@ -34,16 +41,14 @@ from votecast.types import Judge
 Top = int | str | None
 """How many of the best candidates to list: a number, "all", or None for none."""
 
-_LINES, _CUT = ".rankings.jsonl", "cut"
 
-
-def rerank(judge: Judge, rows: Iterable[Mapping[str, Any]]) -> list[Ranking]:
+def rerank(judge: Judge, rows: Iterable[Mapping[str, object]]) -> list[Ranking]:
     """Rank the candidate responses of prompts by predictions for all their pairs.
 
     The result does not depend on the order of the candidates.
 
     Args:
-        judge: Any judge; one with position bias predicts both orders.
+        judge: The judge; one with position bias predicts both orders.
         rows: Each with `prompt` (a text, a list of turns, or messages), `candidates` (a list of such responses) and
             optionally `id`.
 
@@ -80,18 +85,17 @@ def rerank_file(
     top: Top = None,
     overwrite: bool = False,
     resume: bool = False,
-    reader: Mapping[str, Any] | None = None,
-    inference: Mapping[str, Any] | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    reader: Mapping[str, object] | None = None,
+    inference: Mapping[str, object] | None = None,
+    progress: RowProgress | None = None,
 ) -> dict[str, Any]:
     """Choose the best candidate of every row of a file, in its order, in flat memory.
 
-    Prompts are grouped until they make `GROUP` pairs, so that a judge that scores single responses scores each one
-    once. Predictions are kept in the folder `.NAME.work` beside the output until all are done. After a kill the same
-    call with `resume` gives the same bytes as an undisturbed one.
+    Prompts are grouped until they make `GROUP` pairs. Predictions are kept in the folder `.NAME.work` beside the output
+    until all are done: after a kill the same call with `resume` gives the same bytes as an undisturbed one.
 
     Args:
-        judge: Any judge.
+        judge: The judge.
         source: File of prompts with candidates, as `CandidateReader` takes it.
         out: File of rankings: id, prompt, best, index (of the best, from 0), scores (see `Ranking`), judge. Its suffix
             chooses the container.
@@ -100,27 +104,26 @@ def rerank_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `CandidateReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`.
-        progress: Called with the rows done, from the first row on that must be predicted, and about how many there
-            are (None if unknown).
+        progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        Rows, candidates, pairs, how many rows are missing because one of their pairs cannot be scored
-        (`<out>.unscored.jsonl` lists them with reasons), judge, the reader's report, what the judge truncated, and how
-        many rows an earlier run had done.
+        rows, candidates, pairs, out, judge, reading, cut, how many rows are unranked because a pair cannot be scored
+        (unranked_file lists them with reasons) and reused from an earlier run.
 
     Raises:
         DataError: If a row cannot be used; nothing is written.
         JudgeError: If no row can be ranked.
-        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows; it is kept.
-        ConfigError: If the partial output is of another judge or was read in another way, or an option is not allowed.
+        ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
+        ConfigError: If the partial output is of another call, or an option is not allowed.
     """
     if not (top is None or top == "all" or (isinstance(top, int) and top >= 1)):
         raise ConfigError(f"top is {top}; allowed are whole numbers from 1 up, and all")
     container_of(out)  # an unknown suffix is an error before any work
     set_inference(judge, inference or {})
-    run = _RerankRun(source, out, reader, progress)
-    run.judge, run.top, run.inference, run.predictor = judge, top, dict(inference or {}), PairPredictor(judge)
-    report = run.run(resume=resume, overwrite=overwrite).report
+    run = _RerankRun(
+        judge=judge, source=source, out=Path(out), top=top, reader=reader, inference=inference, progress=progress
+    )
+    report = run.run(resume=resume, overwrite=overwrite)
     return {
         "rows": run.rows,
         "candidates": run.candidates,
@@ -135,57 +138,42 @@ def rerank_file(
     }
 
 
-class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
+@dataclass(kw_only=True)
+class _RerankRun(FileRun[list[Candidates]]):
+    """The run behind `rerank_file`: the rankings are collected as JSON lines in the work folder."""
+
     shard_rows = None
+
     judge: Judge
-    predictor: PairPredictor
     top: Top
-    inference: dict[str, object]
-    candidates = 0
-    pairs = 0
-    unranked = 0
-    cut: object = None
+    inference: Mapping[str, object] | None
 
-    @property
-    def key(self) -> str:
-        """Return the hash of the judge."""
-        return self.judge.hash
-
-    def settings(self) -> dict[str, object]:
-        """What the rankings were made with."""
-        reader = {name: value for name, value in self.reader_options.items() if name != "overwrite"}
-        settings: dict[str, object] = {"input": str(self.source), "top": self.top, "reader": reader}
-        return json_values(settings | ({"inference": self.inference} if self.inference else {}))
-
-    def identity(self) -> dict[str, object]:
-        """Return judge, reader options and inference settings."""
-        settings = {name: value for name, value in self.settings().items() if name in ("reader", "inference")}
-        return {"votecast": __version__, "judge": cite(self.judge), "group": GROUP} | settings
-
-    def recorded(self) -> Mapping[str, Any] | None:
-        """Return the settings of a finished output of the same call."""
-        side, written = read_side_file(self.out)
-        settings = self.settings()
-        made_with = {name: written[name] for name in settings if name in written and ROWS_DIGEST in written}
-        try:
-            is_ours = (side.get("judge"), made_with) == (cite(self.judge), settings)
-            return written if is_ours and side.get("sha256") == digest_of(self.out) else None
-        except OSError:
-            return None
-
-    def restore(self, recorded: Mapping[str, Any]) -> None:
-        """Take over the counts."""
-        self.pairs, self.unranked, self.cut = int(recorded["pairs"]), int(recorded["unranked"]), recorded[_CUT]
-
-    def read(self, options: Mapping[str, Any]) -> CandidateReader:
-        """Open the prompts with candidates."""
-        return CandidateReader(self.source, **options)
-
-    def batches(self, rows: CandidateReader) -> Iterator[list[Candidates]]:
-        """Group the prompts and open the file of rankings."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        with_inference = {"inference": dict(self.inference)} if self.inference else {}
+        self.key = self.judge.hash
+        self.identity = {"judge": cite(self.judge), "group": GROUP, **with_inference}
+        settings = {"input": str(self.source), "top": self.top, "reader": self.reader_options, **with_inference}
+        self.settings = json_values(settings)
+        self.predictor = PairPredictor(self.judge)
+        self.lines = work_folder(self.out) / ".rankings.jsonl"
         self.kinds = {"prompt": "text", "best": "text"}
-        with (work_folder(self.out) / _LINES).open("w", encoding="utf-8") as self.lines:
-            yield from group_candidates(rows)
+        self.candidates = self.pairs = self.unranked = 0
+        self.cut: object = None
+
+    def restore(self) -> str | None:
+        """Restore the counts from a finished output of the same call."""
+        found = read_side_file(self.out, cite(self.judge))
+        if ROWS_DIGEST not in found or {name: found.get(name) for name in self.settings} != self.settings:
+            return None
+        self.pairs, self.unranked, self.cut = int(found["pairs"]), int(found["unranked"]), found["cut"]
+        return str(found[ROWS_DIGEST])
+
+    def read(self, *, overwrite: bool) -> tuple[CandidateReader, Iterable[list[Candidates]]]:
+        """Open the prompts with candidates, in groups; a new run has no rankings yet."""
+        self.lines.open("w").close()  # an interrupted run has left some
+        rows = CandidateReader(self.source, **self.reader_options, overwrite=overwrite)
+        return rows, group_candidates(rows)
 
     def fingerprint(self, batch: list[Candidates]) -> str:
         """Hash a group; note whether texts, turns or messages are given."""
@@ -196,11 +184,8 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
             for answer in row.given:
                 self.kinds["best"] = kind_of(answer, self.kinds["best"])
         self.candidates += sum(len(row.given) for row in batch)
+        self.rows_digest.update(digest.digest())
         return digest.hexdigest()
-
-    def update_digest(self, fingerprint: str) -> None:
-        """Add the digest of a group."""
-        self._digest.update(bytes.fromhex(fingerprint))
 
     def compute(self, batch: list[Candidates], before: int) -> Shard:  # noqa: ARG002 - places are counted in pairs
         """Predict all pairs of a group."""
@@ -211,30 +196,26 @@ class _RerankRun(FileRun[CandidateReader, list[Candidates]]):
         found = PairPredictions.of(shard)
         self.pairs += len(found.ids)
         self.truncations = add_truncations(self.truncations, found.cut)
-        for place, (row, ranking) in enumerate(zip(batch, rank_group(batch, found), strict=True), start=before + 1):
-            if isinstance(ranking, str):
-                self.unscored.append({"id": row.id, "row": place, "reason": ranking})
-            else:
-                self.lines.write(as_json(self._line(row, ranking)) + "\n")
+        # groups come in the order of the file, whether computed or found, so the lines need no sorting
+        with self.lines.open("a", encoding="utf-8") as file:
+            for place, (row, ranking) in enumerate(zip(batch, rank_group(batch, found), strict=True), start=before + 1):
+                if isinstance(ranking, str):
+                    self.unscored.append({"id": row.id, "row": place, "reason": ranking})
+                else:
+                    file.write(as_json(self._line(row, ranking)) + "\n")
 
-    def check_unscored(self) -> None:
-        """Refuse an output where no row can be ranked."""
+    def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:  # noqa: ARG002 - the lines hold all of them
+        """Write the rankings in the container of the output; raise if no row can be ranked."""
         self.unranked = len(self.unscored)
         if self.unranked and self.unranked == self.rows:
             raise JudgeError(f"none of the {self.rows:,} rows can be ranked; the first: {self.unscored[0]['reason']}")
-
-    def write(self, shards: Shards, path: Path) -> None:  # noqa: ARG002 - the lines hold all that the shards do
-        """Write the rankings in the container of the output."""
+        write_unscored(self.out, self.unscored)
         self.cut = truncation_shares(self.truncations)
         counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": self.unranked}
-        write_rankings(
-            work_folder(self.out) / _LINES,
-            path,
-            self.kinds,
-            judge=cite(self.judge),
-            metadata=self.settings() | {ROWS_DIGEST: self.rows_digest, _CUT: self.cut} | counts,
-            rows=self.rows - self.unranked,
-        )
+        digest = {ROWS_DIGEST: self.rows_digest.hexdigest(), "cut": self.cut}
+        rows, settings = self.rows - self.unranked, self.settings | digest | counts
+        check_free(self.out, overwrite=overwrite)
+        write_rankings(self.lines, self.out, self.kinds, judge=cite(self.judge), metadata=settings, rows=rows)
 
     def _line(self, row: Candidates, ranking: Ranking) -> dict[str, object]:
         line: dict[str, object] = {

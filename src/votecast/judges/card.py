@@ -63,8 +63,6 @@ def model_card(config: Mapping[str, Any]) -> str:
                 if losses[name] is not None
             ],
             "recalibrations": recalibrations,
-            "kept": _kept(config),
-            "link_values": _link_values(config.get("link")),
             "limits": [" ".join(str(limit).split()) for limit in notes.get("limits", [])],
         }
     )
@@ -101,23 +99,3 @@ def _in_order(names: Iterable[str], first: Iterable[str]) -> list[str]:
     """
     known, kept = set(names), list(first)
     return [name for name in kept if name in known] + sorted(known - set(kept))
-
-
-def _kept(config: Mapping[str, Any]) -> str:
-    folds = config["facts"]["folds"]
-    if "scores" in config["notes"]:
-        return "one link fitted on all rows"
-    if config["members"] > 1:
-        return f"{config['members']} models, averaged"
-    if config["recipe"].get("final") == "average_weights" and folds.get("only") is None:
-        return f"one model with the mean of the weights of {folds['n']}"
-    return "one model" if folds.get("only") is not None or folds["n"] == 1 else "one model trained on all rows"
-
-
-def _link_values(link: Mapping[str, Any] | None) -> str:
-    """Write the parameters of a link, with intervals where they were fitted."""
-    values = []
-    for name, value in (link or {}).get("parameters", {}).items():
-        ends = (link or {})["intervals"].get(name)
-        values.append(f"{name} {value:.4g}" + ("" if ends is None else f" ({ends[0]:.4g} to {ends[1]:.4g})"))
-    return ", ".join(values)

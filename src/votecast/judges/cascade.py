@@ -12,33 +12,29 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import model_validator
 
 from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
 from votecast.config import Settings
 from votecast.data.battles import Battles
-from votecast.errors import ConfigError, DataError, JudgeError, LeakError, UnscoredRowsError
-from votecast.judges.cascade_thresholds import Goal, Ints, Routing, Trial, choose, fit_routing, frontier
-from votecast.judges.composite import CompositeModel, CompositeSettings
-from votecast.judges.ensemble import joint_notes
+from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
+from votecast.judges.cascade_thresholds import Goal, Routing, Trial, fit_cascade
+from votecast.judges.composite import CompositeModel, CompositeSettings, joint_hashes, joint_notes
 from votecast.judges.evaluate import evaluate, vote_clusters
 from votecast.judges.load import load_judges, load_votes, reading_note
-from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes, refuse_seen_votes
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, log_loss, paired_gain
-from votecast.splits import PromptHashes, union_hashes
 from votecast.text.truncation import TruncationReport
-from votecast.types import Probabilities, Progress, no_progress, swap_columns
+from votecast.types import Floats, Ints, Probabilities, Progress, no_progress, swap_columns
 
 SEED: Final = 42
 MIN_VOTES: Final = 50
 """Votes below which thresholds are not fitted."""
 
 _PARTS, _PART_ROWS = 8, 128  # the time of a row is the median over parts of the votes
-_NAMED: Final = 5
 
 
 class CascadeSettings(CompositeSettings):
@@ -66,26 +62,16 @@ class CascadeSettings(CompositeSettings):
 
 
 class CascadeModel(CompositeModel):
-    """Judges one after the other; the first that is sure enough answers.
+    """Judges one after the other, from cheap to expensive; the first that is sure enough answers.
 
     Whether a row is passed on depends on the prediction for that row alone, not on the order of its responses. Later
     judges predict nothing but the rows that reach them.
-
-    Args:
-        settings: Number of judges, and the thresholds.
-        seed: Not used: nothing here is random.
-        judges: The judges, fitted, from cheap to expensive.
     """
 
     settings_type: ClassVar[type[Settings]] = CascadeSettings
 
     def predict(self, prepared: Battles) -> Probabilities:
-        """Return probabilities of shape (n, 3).
-
-        Raises:
-            JudgeError: If it holds no judges.
-            UnscoredRowsError: If a judge cannot score a row that reached it.
-        """
+        """Return probabilities (n, 3); UnscoredRowsError if a judge cannot score a row that reached it."""
         if not self.judges:
             raise JudgeError("this cascade holds no judges yet; make one with votecast cascade")
         routing, n, rows = self.settings.routing, len(prepared), np.arange(len(prepared))
@@ -116,14 +102,14 @@ class CascadeModel(CompositeModel):
 
 def cascade(
     judges: Sequence[TrainedJudge | str | Path],
-    votes: Any,
+    votes: object,
     *,
     max_loss: float | None = None,
     budget: float | None = None,
     out: str | Path | None = None,
     name: str | None = None,
     overwrite: bool = False,
-    reader: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
     seed: int = SEED,
     draws: int = 1000,
     seconds: Sequence[float] | None = None,
@@ -132,8 +118,8 @@ def cascade(
 ) -> TrainedJudge:
     """Make one judge of several: each passes on the rows of which it is not sure enough.
 
-    Every judge predicts all votes, and is timed. The thresholds of the cascade are fitted on all of them; its loss,
-    and each point of the frontier, are measured under thresholds that were fitted on other prompts.
+    Every judge predicts all votes, and is timed. The thresholds of the cascade are fitted on all of them; its loss, and
+    each point of the frontier, are measured under thresholds that were fitted on other prompts.
 
     Args:
         judges: Judges, their folders or names, from cheap to expensive; at least two.
@@ -141,19 +127,19 @@ def cascade(
         max_loss: How much log loss the cascade may lose against its last judge; the fastest such cascade is made.
         budget: Or the seconds that 1,000 rows may take; the best such cascade is made.
         out: Folder to save the cascade in; None keeps it in memory.
-        name: What it is called.
+        name: Name of the cascade.
         overwrite: Whether an existing judge folder may be replaced.
         reader: Options of `read_votes`, where `votes` is a path.
         seed: Seed of the folds and of everything drawn.
         draws: Bootstrap draws for the intervals.
-        seconds: Seconds for a row of each judge, where they are known; measured where None, so that they differ a
-            little from run to run, and with them the record in the folder.
+        seconds: Seconds for a row of each judge, where they are known; None measures them, so that they differ a little
+            from run to run, and with them the record in the folder.
         allow_leak: Make it although votes share prompts with a judge's training; the figures flatter the cascade then.
         progress: Progress callback.
 
     Returns:
-        The cascade. `judge.figures` are those of thresholds fitted on other prompts; `judge.notes["cascade"]` holds
-        the judges with their times, the frontier, the point chosen, and the loss of the whole procedure.
+        The cascade. `judge.figures` are those of thresholds fitted on other prompts; `judge.notes["cascade"]` holds the
+        judges with their times, the frontier, the point chosen, and the loss of the whole procedure.
 
     Raises:
         ArtifactError: If `out` already exists, or there is no such judge.
@@ -176,53 +162,57 @@ def cascade(
     progress("reading", 0, 1)
     read = load_votes(votes, reader, judges=named.values())
     battles, remarks = _drop_weightless(read)
-    remarks += _check_leaks(named, battles, allow_leak=allow_leak)
+    for label, one in named.items():
+        seen = refuse_seen_votes(one.prompt_hashes, battles, label, allow=allow_leak)
+        remarks += [f"{seen}; the figures flatter the cascade"] if seen else []
+        if one.prompt_hashes is None:
+            remarks.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
     trial = _try_judges(named, battles, seconds, seed, progress)
 
     progress("fitting thresholds", 0, 1)
     rows = np.arange(len(battles))
-    path = frontier(trial, rows, seed)
-    chosen = choose(trial, rows, path, goal)
-    routing = fit_routing(trial.predictions, path[chosen][0])
+    path, chosen, routing = fit_cascade(trial, rows, goal, seed)
+    # the whole procedure, choice and all, runs again on the other folds of each fold, to measure how good it is
     folds = trial.folds(rows, seed)
-    routings = _fit_routings(trial, folds, goal, seed)
+    routings = [fit_cascade(trial, rows[folds != fold], goal, seed)[2] for fold in range(int(folds.max()) + 1)]
     stage = _answering(routings, folds, trial.predictions)
-    p = trial.predictions[stage, rows]
-    swapped = None
+    p, swapped = trial.predictions[stage, rows], None
     if trial.swapped is not None:
         swapped = trial.swapped[_answering(routings, folds, trial.swapped), rows]
 
-    recipe = load_recipe(
-        {
-            "family": "cascade",
-            "name": name or "cascade",
-            "seed": seed,
-            "calibration": {"method": "none"},
-            "model": {"judges": len(named), "thresholds": routing.thresholds},
-        }
-    )
+    values = {"family": "cascade", "name": name or "cascade", "seed": seed, "calibration": {"method": "none"}}
+    recipe = load_recipe(values | {"model": {"judges": len(named), "thresholds": routing.thresholds}})
     model = CascadeModel(recipe.model, seed=seed, judges=list(named.values()))
-    hashes = union_hashes([judge.prompt_hashes for judge in named.values()])
-    hashes = PromptHashes.of(battles, seed=seed) if hashes is None else hashes.joined(battles)
+    hashes = joint_hashes(named.values(), battles, seed)
     held = OutOfFold.of_battles(battles, p, fold=folds, clusters=trial.clusters, swapped=swapped)
+    prompts = int(trial.clusters.max()) + 1
     facts = describe_votes(battles, trial.targets) | {
         "folds": {"method": "grouped", "n": len(routings), "sizes": np.bincount(folds).tolist()},
-        "prompt_clusters": int(trial.clusters.max()) + 1,
+        "prompt_clusters": prompts,
     }
     judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts))
-    options: dict[str, Any] = {"groups": trial.clusters, "draws": draws, "seed": seed}
-    figures = evaluate(p, battles, swapped=swap_columns(p) if swapped is None else swapped, **options).to_dict()
-    points = [_describe_point(trial, stage, options) | {"notches": list(notches)} for notches, stage in path]
+    back = swap_columns(p) if swapped is None else swapped
+    figures = evaluate(p, battles, groups=trial.clusters, swapped=back, draws=draws, seed=seed).to_dict()
+    points = [_describe_point(trial, stage, draws, seed) | {"notches": list(notches)} for notches, stage in path]
     remarks += _remarks(list(named), trial, points[chosen])
     found = {
         "goal": str(goal),
-        "judges": _describe_judges(named, trial),
+        "judges": [
+            {
+                "label": label,
+                "name": one.name,
+                "hash": one.hash,
+                "seconds_per_1000": 1000 * took,
+                "log_loss": log_loss(trial.targets, own, trial.weights),
+            }
+            for (label, one), took, own in zip(named.items(), trial.seconds, trial.predictions, strict=True)
+        ],
         "thresholds": list(routing.thresholds),
         "frontier": points,
         "chosen": chosen,
-        "measured": _describe_point(trial, stage, options),
+        "measured": _describe_point(trial, stage, draws, seed),
         "rows": len(rows),
-        "prompts": int(trial.clusters.max()) + 1,
+        "prompts": prompts,
         "remarks": remarks,
     }
     judge.record(figures=figures, cascade=found, limits=remarks, **joint_notes(named), **reading_note(read))
@@ -232,18 +222,7 @@ def cascade(
     return judge
 
 
-def _fit_routings(trial: Trial, folds: Ints, goal: Goal, seed: int) -> list[Routing]:
-    """Run the whole procedure, choice and all, on the other folds of each fold, to measure how good it is."""
-    rows, routings = np.arange(len(folds)), []
-    for fold in range(int(folds.max()) + 1):
-        others = rows[folds != fold]
-        path = frontier(trial, others, seed)
-        notches = path[choose(trial, others, path, goal)][0]
-        routings.append(fit_routing(trial.predictions[:, others], notches))
-    return routings
-
-
-def _answering(routings: Sequence[Routing], folds: Ints, predictions: NDArray[np.float64]) -> Ints:
+def _answering(routings: Sequence[Routing], folds: Ints, predictions: Floats) -> Ints:
     """Return which judge answers each row, under the routing of its fold."""
     stage = np.zeros(len(folds), dtype=np.int64)
     for fold, routing in enumerate(routings):
@@ -252,27 +231,15 @@ def _answering(routings: Sequence[Routing], folds: Ints, predictions: NDArray[np
     return stage
 
 
-def _describe_judges(judges: Mapping[str, TrainedJudge], trial: Trial) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": label,
-            "name": judge.name,
-            "hash": judge.hash,
-            "seconds_per_1000": 1000 * took,
-            "log_loss": log_loss(trial.targets, p, trial.weights),
-        }
-        for (label, judge), took, p in zip(judges.items(), trial.seconds, trial.predictions, strict=True)
-    ]
-
-
-def _describe_point(trial: Trial, stage: Ints, options: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_point(trial: Trial, stage: Ints, draws: int, seed: int) -> dict[str, Any]:
     """Describe the shares, loss and time of a cascade in which these judges answer."""
+    t, w, last = trial.targets, trial.weights, trial.predictions[-1]
     p = trial.predictions[stage, np.arange(len(stage))]
-    gain, low, high = paired_gain(trial.targets, p, trial.predictions[-1], trial.weights, **options)
+    gain, low, high = paired_gain(t, p, last, w, groups=trial.clusters, draws=draws, seed=seed)
     took = trial.time(stage)
     return {
         "goes_on": [float((stage > place).mean()) for place in range(len(trial.predictions) - 1)],
-        "log_loss": log_loss(trial.targets, p, trial.weights),
+        "log_loss": log_loss(t, p, w),
         "cost": Figure(0.0 - gain, 0.0 - high, 0.0 - low).to_dict(),
         "seconds_per_1000": 1000 * took,
         "speed_up": trial.seconds[-1] / took,
@@ -314,25 +281,6 @@ def _drop_weightless(battles: Battles) -> tuple[Battles, list[str]]:
     return battles.take(rows), [f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out"]
 
 
-def _check_leaks(judges: Mapping[str, TrainedJudge], battles: Battles, *, allow_leak: bool) -> list[str]:
-    """Refuse votes on which a judge was trained; return remarks on leaks that are allowed or cannot be checked."""
-    found = []
-    for label, judge in judges.items():
-        if judge.prompt_hashes is None:
-            found.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
-            continue
-        rows = judge.prompt_hashes.overlap(battles)
-        share = f"{len(rows)} of {len(battles)} calibration votes are on prompts on which {label} was trained"
-        if len(rows) and not allow_leak:
-            first = ", ".join(map(repr, battles.take(rows[:_NAMED]).ids))
-            raise LeakError(
-                f"{share} (first ids: {first}), so that it would seem surer than it is; give votes on other prompts, "
-                "or pass --allow-leak (allow_leak=True)"
-            )
-        found += [f"{share}; the figures flatter the cascade"] if len(rows) else []
-    return found
-
-
 def _try_judges(
     judges: Mapping[str, TrainedJudge],
     battles: Battles,
@@ -348,7 +296,8 @@ def _try_judges(
     for number, (label, judge) in enumerate(judges.items()):
         progress(f"asking {label}", number, len(judges))
         rows = max(1, min(_PART_ROWS, len(battles) // _PARTS))
-        judge.predict_proba(battles[:rows])  # warms up
+        # the first call loads weights and compiles, which no later row waits for
+        judge.predict_proba(battles[:rows])
         found, times = [], []
         for start in range(0, len(battles), rows):
             part = battles[start : start + rows]
@@ -358,7 +307,7 @@ def _try_judges(
         predictions.append(np.concatenate(found))
         took.append(statistics.median(times))
     swapped = None
-    if any(judge.fitted.members[0].order_matters for judge in judges.values()):
+    if any(judge.order_matters for judge in judges.values()):
         swapped = np.stack([judge.predict_proba(battles.swapped()) for judge in judges.values()])
     times_of = tuple(took if seconds is None else map(float, seconds))
     return Trial(battles, np.stack(predictions), swapped, times_of, clusters)

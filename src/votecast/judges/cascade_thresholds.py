@@ -11,21 +11,17 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError
 from votecast.metrics import group_folds
 from votecast.metrics.scores import EPSILON, log_losses, row_sum
-from votecast.types import Probabilities
+from votecast.types import Bools, Floats, Ints, Probabilities
 
 NOTCHES: Final = 20
 """Thresholds hold back 0/20, 1/20, ..., 20/20 of the rows they are fitted on."""
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 Notches = tuple[int, ...]
 """For every judge but the last, how many twentieths of the rows its threshold holds back."""
 
@@ -35,9 +31,8 @@ class Routing:
     """The thresholds of a cascade: which rows each judge passes on.
 
     A row is passed on where the entropy of the prediction reaches the threshold of the judge that made it. Confidence
-    alone is what a cascade of calibrated judges needs, where no judge is better on some kinds of rows and worse on
-    others (Jitkrittum et al. 2023, "When does confidence-based cascade deferral suffice?"). A score fitted on the
-    predictions and the lengths of the texts did not order the rows better.
+    alone is what a cascade of calibrated judges needs (Jitkrittum et al. 2023, "When does confidence-based cascade
+    deferral suffice?"); a score fitted on the predictions and the lengths of the texts did not order the rows better.
 
     Args:
         thresholds: For every judge but the last, the entropy in nats from which a row is passed on; None where none is.
@@ -64,9 +59,7 @@ class Routing:
 
 
 def entropy(p: Probabilities) -> Floats:
-    """Return the entropy of predictions in nats, shape (n,).
-
-    Swapping the responses changes not one bit of it, and nor do the other rows.
+    """Return the entropy of predictions in nats, shape (n,), bit-equal when a and b swap.
 
     Example:
         >>> entropy(np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])).round(4).tolist()
@@ -103,14 +96,11 @@ def fit_routing(predictions: Floats, notches: Sequence[int]) -> Routing:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the thresholds are fitted to: exactly one of the two.
+    """What the thresholds are fitted to; ConfigError unless exactly one of the two is given, within its range.
 
     Args:
         max_loss: How much log loss the cascade may lose against its last judge.
         budget: Seconds that 1,000 rows may take.
-
-    Raises:
-        ConfigError: If not exactly one is given, or it is out of range.
     """
 
     max_loss: float | None = None
@@ -132,21 +122,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class Trial:
-    """Votes, the predictions of every judge for them, and the time these take.
+    """Votes, the predictions of every judge for them, and the time these take."""
 
-    Args:
-        battles: The votes, n of them.
-        predictions: Shape (judges, n, 3).
-        swapped: The same for the responses swapped; None where that only swaps columns a and b.
-        seconds: Seconds for a row of each judge.
-        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-    """
-
-    battles: Battles
-    predictions: Floats
-    swapped: Floats | None
-    seconds: tuple[float, ...]
-    clusters: Ints
+    battles: Battles  # the votes, n of them
+    predictions: Floats  # (judges, n, 3)
+    swapped: Floats | None  # the same for the responses swapped; None where that only swaps columns a and b
+    seconds: tuple[float, ...]  # for a row of each judge
+    clusters: Ints  # cluster of near-duplicate prompts of each row, (n,)
 
     @cached_property
     def targets(self) -> Probabilities:
@@ -209,15 +191,19 @@ def frontier(trial: Trial, rows: Ints, seed: int) -> list[tuple[Notches, Ints]]:
     return path
 
 
+def fit_cascade(trial: Trial, rows: Ints, goal: Goal, seed: int) -> tuple[list[tuple[Notches, Ints]], int, Routing]:
+    """Return the frontier on these rows, the place on it that reaches the goal, and the routing of that point."""
+    path = frontier(trial, rows, seed)
+    chosen = choose(trial, rows, path, goal)
+    return path, chosen, fit_routing(trial.predictions[:, rows], path[chosen][0])
+
+
 def choose(trial: Trial, rows: Ints, path: Sequence[tuple[Notches, Ints]], goal: Goal) -> int:
-    """Return the point of a frontier that reaches the goal.
+    """Return the point of a frontier that reaches the goal; ConfigError if none is within the budget.
 
     The loss along the frontier is measured on votes and jumps up and down; what is compared is the nearest curve that
     never falls as fewer rows are passed on (isotonic regression). Under an allowance the fastest point within it is
     taken, under a budget the one with the least loss among those within it, and of these the fastest.
-
-    Raises:
-        ConfigError: If no point is within the budget.
     """
     times = [trial.time(stage) for _, stage in path]
     costs = isotonic_regression(np.array([trial.cost(stage, rows) for _, stage in path])).tolist()

@@ -14,19 +14,18 @@ weights at least 0 with sum 1. It is taken and not the arithmetic mean because
 
 from __future__ import annotations
 
-import importlib
 import json
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self, cast
+from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from votecast.errors import ArtifactError, JudgeError
-from votecast.types import Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
 Method = Literal["mean", "weights", "stack", "greedy"]
 Stacker = Literal["logistic", "lightgbm"]
@@ -57,13 +56,9 @@ _PAIRS: Final = 1000
 _NOTHING: Final = 1e-4
 """Weights below this are dropped: the judge need not be asked."""
 
-Floats = NDArray[np.float64]
-
 
 class Combiner(ABC):
-    """A map from the predictions of several judges to one; swapping the responses commutes with it.
-
-    Predictions of m judges for n battles have the shape (m, n, 3).
+    """A map from the predictions of m judges, shape (m, n, 3), to one, with which swapping the responses commutes.
 
     Attributes:
         method: The `--method` it belongs to.
@@ -77,9 +72,7 @@ class Combiner(ABC):
         return 0
 
     @abstractmethod
-    def fit(
-        self, predictions: Floats, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
-    ) -> Self:
+    def fit(self, predictions: Floats, targets: Probabilities, weights: Floats, groups: Ints, seed: int) -> Self:
         """Fit on rows that the judges had not seen.
 
         Args:
@@ -87,23 +80,19 @@ class Combiner(ABC):
             targets: Votes, shape (n, 3).
             weights: Shape (n,).
             groups: Rows of one group share a prompt, shape (n,).
-            seed: Seed of whatever is drawn.
+            seed: Seed of every draw.
         """
 
     @abstractmethod
     def predict(self, predictions: Floats) -> Probabilities:
-        """Return one prediction for each battle, shape (n, 3).
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return one prediction for each battle, shape (n, 3); JudgeError before `fit`."""
 
     def shares(self) -> list[float] | None:
         """Return the weight of each judge, where there is one; weights are at least 0 and sum to 1."""
         return None
 
     @abstractmethod
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return what was fitted, JSON-able, for card and screen."""
 
     def only(self, kept: Sequence[int]) -> Self:  # noqa: ARG002
@@ -117,11 +106,12 @@ class Combiner(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; predictions are bit-equal.
+        """Read what `save` wrote; predictions are bit-equal. ArtifactError if a file is missing or damaged."""
 
-        Raises:
-            ArtifactError: If a file is missing or damaged.
-        """
+
+def damaged(file: Path, error: Exception) -> ArtifactError:
+    """Return the error of a file of a combiner that cannot be read."""
+    return ArtifactError(f"{file} is damaged: {error}; copy or make the ensemble again")
 
 
 def combiner(method: Method, stacker: Stacker = "logistic") -> type[Combiner]:
@@ -136,8 +126,8 @@ def combiner(method: Method, stacker: Stacker = "logistic") -> type[Combiner]:
 
 def combiner_class(name: str) -> type[Combiner]:
     """Return the class of a name in `COMBINERS`."""
-    module, attribute = COMBINERS[name].split(":")
-    return cast("type[Combiner]", getattr(importlib.import_module(module), attribute))
+    found: type[Combiner] = pkgutil.resolve_name(COMBINERS[name])
+    return found
 
 
 class Mean(Combiner):
@@ -159,7 +149,7 @@ class Mean(Combiner):
         predictions: Floats,
         targets: Probabilities,
         weights: Floats,
-        groups: NDArray[np.int64],  # noqa: ARG002
+        groups: Ints,  # noqa: ARG002
         seed: int,  # noqa: ARG002 - nothing here is random
     ) -> Self:
         """Find the weights; see `Combiner.fit`."""
@@ -175,7 +165,7 @@ class Mean(Combiner):
         """Return the weights."""
         return [float(weight) for weight in self._known()]
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return the weights, JSON-able."""
         return {"pool": "logarithmic", "weights": self.shares()}
 
@@ -196,7 +186,7 @@ class Mean(Combiner):
             if weights.ndim != 1 or not np.all(weights >= 0) or abs(weights.sum() - 1) > 1e-6:
                 raise ValueError(f"weights are {weights.tolist()}; they must be at least 0 and sum to 1")
         except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ArtifactError(f"{file} is damaged: {error}; copy or make the ensemble again") from error
+            raise damaged(file, error) from error
         return cls(weights)
 
     def _find_weights(self, logs: Floats, targets: Probabilities, mean: Floats) -> Floats:  # noqa: ARG002
@@ -223,7 +213,7 @@ class Weights(Mean):
         """Return one less than judges: the weights sum to 1."""
         return judges - 1
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return the weights, and by how much their loss may exceed the least."""
         return super().described() | ({} if self.gap is None else {"duality_gap": self.gap})
 
@@ -265,10 +255,15 @@ def logs(predictions: Floats) -> Floats:
 
 def pool(logs: Floats, weights: Floats) -> Probabilities:
     """Return the logarithmic pool, shape (n, 3), of predictions given as logarithms of shape (m, n, 3)."""
-    total = np.zeros(logs.shape[1:])
-    for weight, one in zip(weights.tolist(), logs, strict=True):
-        total = total + weight * one
-    return pooled(total)
+    return pooled(weighted_sum(weights, logs))
+
+
+def weighted_sum(weights: Floats, parts: Floats) -> Floats:
+    """Add weighted parts one after the other: the same to the last bit whatever the number of rows."""
+    total = np.zeros(parts.shape[1:])
+    for weight, part in zip(weights.tolist(), parts, strict=True):
+        total = total + weight * part
+    return total
 
 
 def pooled(parts: Floats) -> Probabilities:
@@ -334,6 +329,7 @@ def _move_pairwise(weights: Floats, logs: Floats, targets: Probabilities, mean: 
         away = int(held[np.argmax(slope[held])])
         apart = logs[to] - logs[away]  # (n, 3)
         bend = float(mean @ ((p * apart**2).sum(axis=1) - (p * apart).sum(axis=1) ** 2))
+        # Newton's step along the edge between both judges, which takes no more weight than there is
         step = min((slope[away] - slope[to]) / bend, weights[away]) if bend > 0 else weights[away]
         weights = weights.copy()
         weights[[to, away]] += step, -step

@@ -6,21 +6,22 @@ Ensembles and cascades derive from it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
+from votecast.judges.predict_batch import unknown_prompts
 from votecast.judges.trained import TrainedJudge
 from votecast.models.base import Model
+from votecast.splits import PromptHashes, union_hashes
 from votecast.text.truncation import TruncationReport
-from votecast.types import Probabilities, Run
+from votecast.types import Floats
 
 
 class CompositeSettings(Settings):
@@ -34,13 +35,7 @@ class CompositeSettings(Settings):
 
 
 class CompositeModel(Model[Battles]):
-    """Judges inside a judge; a family implements in `predict` how their predictions are combined.
-
-    Args:
-        settings: Number of judges, and what the family adds.
-        seed: Not used: nothing here is random.
-        judges: The judges, fitted; none until `load`.
-    """
+    """Judges inside a judge, fitted or loaded; a family implements in `predict` how their predictions are combined."""
 
     settings_type: ClassVar[type[Settings]] = CompositeSettings
 
@@ -52,7 +47,7 @@ class CompositeModel(Model[Battles]):
     @property
     def order_matters(self) -> bool:
         """Whether any judge sees the responses in one order only."""
-        return any(judge.fitted.members[0].order_matters for judge in self.judges)
+        return any(judge.order_matters for judge in self.judges)
 
     @property
     def base(self) -> dict[str, Any] | None:
@@ -81,25 +76,14 @@ class CompositeModel(Model[Battles]):
         found = (judge.truncation(prepared) for judge in self.judges)
         return next((cut for cut in found if cut is not None), None)
 
-    def predict_each(self, battles: Battles) -> NDArray[np.float64]:
+    def predict_each(self, battles: Battles) -> Floats:
         """Return the calibrated predictions of every judge, shape (judges, n, 3)."""
         found = [judge.predict_with_truncation(battles) for judge in self.judges]
         self._truncation = battles, next((cut for _, cut in found if cut is not None), None)
         return np.stack([p for p, _ in found])
 
-    def fit(
-        self,
-        prepared: Battles,  # noqa: ARG002
-        targets: Probabilities,  # noqa: ARG002
-        weights: NDArray[np.float64],  # noqa: ARG002
-        groups: NDArray[np.int64] | None = None,  # noqa: ARG002
-        run: Run = Run(),  # noqa: ARG002
-    ) -> Self:
-        """Refuse to fit: such a judge is made of fitted judges.
-
-        Raises:
-            ConfigError: Always.
-        """
+    def fit(self, *_: object, **__: object) -> Self:
+        """Raise ConfigError: such a judge is made of fitted judges."""
         raise ConfigError(
             f"{type(self).__name__} is made of fitted judges and cannot be trained itself; train them with votecast "
             "train and join them with votecast ensemble or votecast cascade"
@@ -119,3 +103,19 @@ class CompositeModel(Model[Battles]):
     def _hold(self, judges: Sequence[TrainedJudge]) -> None:
         self.judges = list(judges)
         self.numbers = tuple(dict.fromkeys(name for judge in judges for name in judge.numbers))
+
+
+def joint_notes(judges: Mapping[str, TrainedJudge]) -> dict[str, object]:
+    """Return the notes of judges that hold for one made of them: data sources, and unknown training prompts."""
+    origins = [entry for judge in judges.values() for entry in judge.notes.get("data_sources", [])]
+    unique = [entry for place, entry in enumerate(origins) if entry not in origins[:place]]
+    unknown = [label for label, judge in judges.items() if unknown_prompts(judge)]
+    return {name: value for name, value in {"data_sources": unique, "unknown_prompts": unknown}.items() if value}
+
+
+def joint_hashes(judges: Iterable[TrainedJudge], votes: Battles | None, seed: int) -> PromptHashes | None:
+    """Return the hashes of the prompts of several judges, and of further votes; None where none is known."""
+    hashes = union_hashes([judge.prompt_hashes for judge in judges])
+    if votes is None:
+        return hashes
+    return PromptHashes.of(votes, seed=seed) if hashes is None else hashes.joined(votes)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
@@ -18,7 +17,7 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.judges.combiners import ROWS_PER_PARAMETER, Combiner, Method, Stacker, combiner
-from votecast.judges.composite import CompositeModel, CompositeSettings
+from votecast.judges.composite import CompositeModel, CompositeSettings, joint_hashes, joint_notes
 from votecast.judges.evaluate import evaluate
 from votecast.judges.load import load_judges, load_votes, reading_note
 from votecast.judges.out_of_fold import Fitted, OutOfFold, count_sources, label_shares
@@ -27,6 +26,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.judges.shared_rows import Shared, predict_rows, shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import (
+    Evaluation,
     Figure,
     accuracy,
     brier_score,
@@ -37,8 +37,7 @@ from votecast.metrics import (
     paired_gain,
     without_ties,
 )
-from votecast.splits import PromptHashes, union_hashes
-from votecast.types import CLASSES, Probabilities, Progress, no_progress, swap_columns
+from votecast.types import CLASSES, Ints, Probabilities, Progress, no_progress, swap_columns
 
 SEED: Final = 42
 _MEASURED: Final = {"log_loss": log_loss, "accuracy": accuracy, "brier": brier_score, "ece": calibration_error}
@@ -63,7 +62,7 @@ class EnsembleModel(CompositeModel):
         settings: Number of judges, and how they are combined.
         seed: Seed of whatever the combiner draws.
         judges: The judges, fitted.
-        combiner: What combines their predictions, fitted.
+        combiner: Combines their predictions; fitted.
     """
 
     settings_type: ClassVar[type[Settings]] = EnsembleSettings
@@ -81,11 +80,7 @@ class EnsembleModel(CompositeModel):
         self.combiner = combiner
 
     def predict(self, prepared: Battles) -> Probabilities:
-        """Return probabilities of shape (n, 3).
-
-        Raises:
-            JudgeError: If it holds no judges.
-        """
+        """Return probabilities of shape (n, 3); JudgeError if it holds no judges."""
         if self.combiner is None:
             raise JudgeError("this ensemble holds no judges yet; make one with votecast ensemble")
         return self.combiner.predict(self.predict_each(prepared))
@@ -106,11 +101,11 @@ def ensemble(
     *,
     method: Method = "weights",
     stacker: Stacker = "logistic",
-    votes: Any = None,
+    votes: object = None,
     out: str | Path | None = None,
     name: str | None = None,
     overwrite: bool = False,
-    reader: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
     seed: int = SEED,
     draws: int = 1000,
     progress: Progress = no_progress,
@@ -156,10 +151,9 @@ def ensemble(
         check_free(out, overwrite=overwrite, is_folder=True)
     named = load_judges(judges, "an ensemble")
     values = {"family": "ensemble", "name": name or "ensemble", "seed": seed, "calibration": {"method": "none"}}
-    values |= {"model": {"judges": len(named), "method": method, "stacker": stacker}}
-    recipe = load_recipe(values)  # any fault in it is found before the rows are looked for
+    recipe = load_recipe(values | {"model": {"judges": len(named), "method": method, "stacker": stacker}})
     progress("finding rows that no judge has seen", 0, 3)
-    note: dict[str, Any] = {}
+    note: dict[str, object] = {}
     if votes is None:
         if reader:
             raise ConfigError(f"{', '.join(reader)} is about a file of votes, and none is given; name one with --input")
@@ -170,64 +164,65 @@ def ensemble(
 
     progress("joining judges", 1, 3)
     kind = combiner(method, stacker)
-    parameters = kind.parameters(len(named))
     folds = group_folds(shared.clusters, seed=seed)
-    _check_enough_rows(shared, folds, parameters, method)
+    _check_enough_rows(shared, folds, kind.parameters(len(named)), method)
     p, swapped = _crossfit_combiner(kind, shared, folds, seed)
-    fitted = _fit_combiner(kind, shared, np.ones(len(shared), dtype=bool), seed)
+    # indexed like the folds: another layout in memory would change the last digits of matrix products
+    every_row = np.ones(len(shared), dtype=bool)
+    fitted = kind().fit(shared.predictions[:, every_row], shared.targets, shared.weights, shared.clusters, seed)
+    # a judge without weight need not be asked, and is left out of the folder
     shares, every = fitted.shares(), list(named.values())
-    kept = [place for place in range(len(every)) if shares is None or shares[place] > 0]  # without weight: left out
+    kept = [place for place in range(len(every)) if shares is None or shares[place] > 0]
     recipe = load_recipe(recipe, {"model.judges": len(kept)})
     inside = [every[place] for place in kept]
     model = EnsembleModel(recipe.model, seed=seed, judges=inside, combiner=fitted.only(kept))
-    hashes = union_hashes([judge.prompt_hashes for judge in inside])
-    held = OutOfFold.none()  # so that nothing is fitted unnoticed on further votes on which nothing was fitted
-    if shared.battles is None or parameters:
-        held = shared.out_of_fold(p, swapped, folds)
-    if shared.battles is not None and parameters:
-        hashes = PromptHashes.of(shared.battles, seed=seed) if hashes is None else hashes.joined(shared.battles)
-    judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, _facts(shared, folds)))
+    # a combiner without parameters has learned nothing from further votes, and keeps no rows of them
+    learned = bool(kind.parameters(len(named)))
+    held = shared.out_of_fold(p, swapped, folds) if learned or shared.battles is None else OutOfFold.none()
+    hashes = joint_hashes(inside, shared.battles if learned else None, seed)
+    sizes = np.bincount(folds).tolist()
+    facts: dict[str, object] = {
+        "rows": len(shared),
+        "labels": label_shares(shared.targets),
+        "sources": {} if shared.battles is None else count_sources(shared.battles),
+        "folds": {"method": "grouped", "n": len(sizes), "sizes": sizes, "notes": [], "seen_prompts": 0},
+        "prompt_clusters": int(shared.clusters.max()) + 1,
+    }
+    judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts))
 
     progress("measuring", 2, 3)
-    options: dict[str, Any] = {"groups": shared.clusters, "draws": draws, "seed": seed}
-    options["swapped"] = swap_columns(p) if swapped is None else swapped
+    back = swap_columns(p) if swapped is None else swapped
     if shared.battles is not None:
-        figures = evaluate(p, shared.battles, name=recipe.name, **options).to_dict()
+        measured = evaluate(
+            p, shared.battles, groups=shared.clusters, swapped=back, draws=draws, seed=seed, name=recipe.name
+        )
     else:
-        figures = evaluate_probabilities(shared.targets, p, weights=shared.weights, **options).to_dict()
+        measured = evaluate_probabilities(
+            shared.targets, p, groups=shared.clusters, weights=shared.weights, swapped=back, draws=draws, seed=seed
+        )
     members = [
-        _describe_member(label, one, own, shared, p, draws=draws, seed=seed, binary=bool(figures["settings"]["binary"]))
-        | {"weight": None if shares is None else shares[place]}
+        _describe_member(label, one, own, shared, p, measured) | {"weight": None if shares is None else shares[place]}
         for place, ((label, one), own) in enumerate(zip(named.items(), shared.predictions, strict=True))
     ]
     best = min(members, key=lambda member: member["metrics"]["log_loss"])
+    better = (best["gain"]["low"] or 0) > 0
     found = {
         "method": method,
         "learnt": fitted.described(),
         "members": members,
         "best": best["label"],
-        "better": (best["gain"]["low"] or 0) > 0,
+        "better": better,
         "rows": shared.about | {"fitted": len(shared), "prompts": int(shared.clusters.max()) + 1},
-    }
-    if method == "stack":
-        found["stacker"] = stacker
-    limits = _limits(best, shared, named, better=bool(found["better"]))
-    judge.record(figures=figures, ensemble=found, limits=limits, **joint_notes(named), **note)
+    } | ({"stacker": stacker} if method == "stack" else {})
+    limits = _limits(best, shared, named, better=better)
+    judge.record(figures=measured.to_dict(), ensemble=found, limits=limits, **joint_notes(named), **note)
     progress("measuring", 3, 3)
     if out is not None:
         judge.save_pretrained(out, overwrite=overwrite)
     return judge
 
 
-def joint_notes(judges: Mapping[str, TrainedJudge]) -> dict[str, Any]:
-    """Return the notes of judges that hold for one made of them: data sources, and unknown training prompts."""
-    origins = [entry for judge in judges.values() for entry in judge.notes.get("data_sources", [])]
-    unique = [entry for place, entry in enumerate(origins) if entry not in origins[:place]]
-    unknown = [label for label, judge in judges.items() if unknown_prompts(judge)]
-    return {name: value for name, value in {"data_sources": unique, "unknown_prompts": unknown}.items() if value}
-
-
-def _check_enough_rows(shared: Shared, folds: NDArray[np.int64], parameters: int, method: str) -> None:
+def _check_enough_rows(shared: Shared, folds: Ints, parameters: int, method: str) -> None:
     """Refuse rows to which the combiner cannot be fitted, fold by fold."""
     counted = shared.weights > 0
     if not counted.any():
@@ -247,20 +242,17 @@ def _check_enough_rows(shared: Shared, folds: NDArray[np.int64], parameters: int
         )
 
 
-def _fit_combiner(kind: type[Combiner], shared: Shared, rows: NDArray[np.bool_], seed: int) -> Combiner:
-    parts = (shared.targets[rows], shared.weights[rows], shared.clusters[rows])
-    return kind().fit(shared.predictions[:, rows], *parts, seed)
-
-
 def _crossfit_combiner(
-    kind: type[Combiner], shared: Shared, folds: NDArray[np.int64], seed: int
+    kind: type[Combiner], shared: Shared, folds: Ints, seed: int
 ) -> tuple[Probabilities, Probabilities | None]:
     """Predict each fold, in both orders, by a combiner fitted on the others."""
     p, swapped = np.empty_like(shared.targets), None if shared.swapped is None else np.empty_like(shared.targets)
     for fold in np.unique(folds):
         held = folds == fold
         # what has no parameters is fitted on the fold itself: there may be no other
-        part = _fit_combiner(kind, shared, ~held if kind.parameters(len(shared.predictions)) else held, seed)
+        rows = ~held if kind.parameters(len(shared.predictions)) else held
+        parts = shared.predictions[:, rows], shared.targets[rows], shared.weights[rows], shared.clusters[rows]
+        part = kind().fit(*parts, seed)
         p[held] = part.predict(shared.predictions[:, held])
         if swapped is not None and shared.swapped is not None:
             swapped[held] = part.predict(shared.swapped[:, held])
@@ -268,19 +260,12 @@ def _crossfit_combiner(
 
 
 def _describe_member(
-    label: str,
-    judge: TrainedJudge,
-    own: Probabilities,
-    shared: Shared,
-    p: Probabilities,
-    *,
-    draws: int,
-    seed: int,
-    binary: bool,
+    label: str, judge: TrainedJudge, own: Probabilities, shared: Shared, p: Probabilities, measured: Evaluation
 ) -> dict[str, Any]:
     """Describe one judge: its figures, and what the ensemble gains over it."""
-    if binary:
+    if measured.settings["binary"]:
         own, p = without_ties(own), without_ties(p)
+    draws, seed = int(measured.settings["draws"]), int(measured.settings["seed"])
     gain = paired_gain(shared.targets, p, own, shared.weights, groups=shared.clusters, draws=draws, seed=seed)
     return {
         "label": label,
@@ -291,17 +276,6 @@ def _describe_member(
         "trained_on": judge.fitted.facts.get("rows"),
         "metrics": {name: float(measure(shared.targets, own, shared.weights)) for name, measure in _MEASURED.items()},
         "gain": Figure(*gain).to_dict(),
-    }
-
-
-def _facts(shared: Shared, folds: NDArray[np.int64]) -> dict[str, Any]:
-    sizes = np.bincount(folds).tolist()
-    return {
-        "rows": len(shared),
-        "labels": label_shares(shared.targets),
-        "sources": {} if shared.battles is None else count_sources(shared.battles),
-        "folds": {"method": "grouped", "n": len(sizes), "sizes": sizes, "notes": [], "seen_prompts": 0},
-        "prompt_clusters": int(shared.clusters.max()) + 1,
     }
 
 

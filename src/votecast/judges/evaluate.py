@@ -9,12 +9,12 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from votecast import __version__
 from votecast.calibration import crossfit_calibrate
@@ -27,12 +27,13 @@ from votecast.data.reader import read_votes
 from votecast.data.text_columns import characters
 from votecast.errors import DataError, LeakError
 from votecast.judges.load import load_judge
-from votecast.judges.out_of_fold import calibration_folds
+from votecast.judges.out_of_fold import calibration_folds, first_ids
+from votecast.judges.predict_batch import judge_notes, reader_numbers, trained_prompts
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
 from votecast.metrics.evaluation import Against, compare_probabilities
-from votecast.types import Judge, Probabilities, swap_columns
+from votecast.types import Ints, Judge, Probabilities, swap_columns
 
 _NAMED = 5
 
@@ -52,9 +53,8 @@ class Predictions:
 
     Example:
         >>> votes = [{"id": name, "prompt": "Hi", "response_a": "x", "response_b": "y"} for name in ("1", "2")]
-        >>> Predictions(["2", "1"], [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]).on(as_battles(votes))
-        array([[0.6, 0.3, 0.1],
-               [0.2, 0.3, 0.5]])
+        >>> Predictions(["2", "1"], [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]).on(as_battles(votes))[0]
+        array([0.6, 0.3, 0.1])
     """
 
     ids: Sequence[str]
@@ -70,11 +70,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a file that `votecast predict` has written.
-
-        Raises:
-            DataError: If the file holds no predictions.
-        """
+        """Read a file that `votecast predict` has written; DataError if it holds no predictions."""
         ids, p, judge = read_predictions(path)
         if not ids:
             raise DataError(
@@ -98,15 +94,15 @@ class Predictions:
         if place.null_count:
             rows = np.flatnonzero(np.asarray(place.is_null()))
             raise DataError(
-                f"{len(rows)} of {len(battles)} votes have no prediction (first ids: {_first(battles, rows)}); "
+                f"{len(rows)} of {len(battles)} votes have no prediction (first ids: {first_ids(battles, rows)}); "
                 "predict the same file, or pass the file of votes that was predicted"
             )
         return np.ascontiguousarray(p[place.to_numpy()])
 
 
 def evaluate(
-    judge: Any,
-    battles: Any,
+    judge: object,
+    battles: object,
     *,
     groups: ArrayLike | None = None,
     swapped: ArrayLike | None = None,
@@ -114,7 +110,7 @@ def evaluate(
     draws: int = 1000,
     seed: int = 0,
     name: str | None = None,
-    against: Any = None,
+    against: object = None,
 ) -> Evaluation:
     """Measure predictions on votes.
 
@@ -156,19 +152,24 @@ def evaluate(
     battles = as_battles(battles)
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
-    targets = battles.targets()
+    targets, weights = battles.targets(), battles.weights()
     found = _predictions_of(judge, battles, allow_leak=allow_leak)
     groups = vote_clusters(battles, seed) if groups is None else groups
     swapped = found.swapped if swapped is None else swapped
-    slices, bounds = _slices(battles)
+    lengths = {column: characters(battles, column) for column in TEXT_COLUMNS}
+    whole = np.sum(list(lengths.values()), axis=0)
+    # ends are lengths that occur in the file, so that the note on them can be checked
+    ends = np.quantile(whole, [0.25, 0.5, 0.75], method="lower")
+    slices = {"length": np.array(["q1", "q2", "q3", "q4"])[np.searchsorted(ends, whole)]}
+    slices |= {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}
     evaluation = evaluate_probabilities(
         targets,
         found.p,
         groups=groups,
-        weights=battles.weights(),
+        weights=weights,
         slices=slices,
         swapped=swapped,
-        lengths=np.column_stack([characters(battles, column) for column in TEXT_COLUMNS[1:]]),
+        lengths=np.column_stack([lengths[column] for column in TEXT_COLUMNS[1:]]),
         draws=draws,
         seed=seed,
     )
@@ -183,16 +184,23 @@ def evaluate(
             found.p,
             other.p,
             groups=groups,
-            weights=battles.weights(),
+            weights=weights,
             swapped=(swapped, other.swapped),
-            **{key: evaluation.settings[key] for key in ("binary", "draws", "seed")},
+            binary=bool(evaluation.settings["binary"]),
+            draws=draws,
+            seed=seed,
         )
         compared = Against({"name": other.name, "hash": other.hash or None}, figures, differences, other.notes)
+    bounds = ", ".join(f"{end:,}" for end in ends.tolist())
     return replace(
         evaluation,
         against=compared,
         judge={"name": found.name or name, "hash": found.hash or None},
-        notes=(*found.notes, *evaluation.notes, bounds),
+        notes=(
+            *found.notes,
+            *evaluation.notes,
+            f"length quartiles end at {bounds} characters of prompt and answers",
+        ),
         versions={"votecast": __version__, "python": platform.python_version()} | dict(evaluation.versions),
     )
 
@@ -200,10 +208,7 @@ def evaluate(
 def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 1000) -> Evaluation:
     """Measure a judge on its out-of-fold rows, under calibrators fitted on the other folds.
 
-    Args:
-        judge: A fitted judge.
-        battles: The battles it was fitted on, in the same order.
-        draws: Bootstrap draws for the intervals.
+    The battles are those it was fitted on, in the same order; `draws` are those of the bootstrap.
     """
     held, seed = judge.fitted.out_of_fold, judge.recipe.seed
     fitted_on = (judge.recipe.calibration.method, held.raw, held.targets, held.weights, calibration_folds(held, seed))
@@ -216,32 +221,27 @@ def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 
 
 
 def load_predictor(place: str | Path) -> Judge | Predictions:
-    """Load a judge by its folder or name, or a file of predictions.
-
-    Raises:
-        ArtifactError: If there is no such judge.
-        DataError: If the file holds no predictions.
-    """
+    """Load a judge by its folder or name, or a file of predictions."""
     return Predictions.read(place) if Path(place).is_file() else load_judge(place)
 
 
-def numbers_of_both(*predictors: Any) -> tuple[str, ...]:
+def numbers_of_both(*predictors: object) -> tuple[str, ...]:
     """Return the columns that the battles must bring beside their texts for any of these judges.
 
     Example:
         >>> numbers_of_both(None, Predictions(["1"], [[0.2, 0.3, 0.5]]))
         ()
     """
-    return tuple(dict.fromkeys(name for one in predictors for name in getattr(one, "numbers", ())))
+    needed = (reader_numbers(one).get("numbers", ()) for one in predictors)
+    return tuple(dict.fromkeys(name for names in needed for name in names))
 
 
-def vote_clusters(battles: Battles, seed: int) -> NDArray[np.int64]:
+def vote_clusters(battles: Battles, seed: int) -> Ints:
     """Return clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
     return prompt_clusters(battles, seed=seed) if _has_texts(battles) else np.arange(len(battles))
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     """Predictions for some battles, and what is known of the judge that made them."""
 
     p: ArrayLike
@@ -251,7 +251,7 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-def _predictions_of(judge: Any, battles: Battles, *, allow_leak: bool) -> _Found:
+def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Found:
     if isinstance(judge, tuple) and len(judge) in (2, 3):
         ids, p, *known = judge
         cited: dict[str, str | None] = dict(*known)
@@ -267,15 +267,15 @@ def _predictions_of(judge: Any, battles: Battles, *, allow_leak: bool) -> _Found
             "predictions, Predictions, (ids, probabilities), or probabilities of shape (n, 3)"
         )
     notes = []
-    hashes = getattr(judge, "prompt_hashes", None)
+    hashes = trained_prompts(judge)
     if not _has_texts(battles):
         notes.append("leaks are not checked, and every row counts by itself: the rows have no prompts")
     elif hashes is None:
         notes.append("leaks are not checked: the judge keeps no hashes of its training prompts")
     elif len(leaks := hashes.check(battles, allow=allow_leak)):
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
-        notes.append(f"{share} (first ids: {_first(battles, leaks)}); the figures flatter it")
-    if unknown := getattr(judge, "notes", {}).get("unknown_prompts"):
+        notes.append(f"{share} (first ids: {first_ids(battles, leaks)}); the figures flatter it")
+    if unknown := judge_notes(judge).get("unknown_prompts"):
         notes.append(f"leaks are checked in part: the training prompts of {', '.join(unknown)} are unknown")
     p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
     return _Found(p, getattr(judge, "name", None), getattr(judge, "hash", None), swapped, tuple(notes))
@@ -283,18 +283,6 @@ def _predictions_of(judge: Any, battles: Battles, *, allow_leak: bool) -> _Found
 
 def _has_texts(battles: Battles) -> bool:
     return any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
-
-
-def _slices(battles: Battles) -> tuple[dict[str, NDArray[Any]], str]:
-    """Return length quartile, turns, language and source of each row, and a note on where the quartiles end."""
-    length = np.sum([characters(battles, column) for column in TEXT_COLUMNS], axis=0)
-    ends = np.quantile(length, [0.25, 0.5, 0.75], method="lower")
-    quartile = np.searchsorted(ends, length)
-    slices = {
-        "length": np.array(["q1", "q2", "q3", "q4"])[quartile],
-    } | {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}
-    bounds = ", ".join(f"{end:,}" for end in ends.tolist())
-    return slices, f"length quartiles end at {bounds} characters of prompt and answers"
 
 
 def _refuse_twice(names: pa.Array, what: str) -> None:
@@ -306,7 +294,3 @@ def _refuse_twice(names: pa.Array, what: str) -> None:
             f"{len(twice)} ids occur more than once in the {what} (first: {first}), so that rows cannot "
             "be matched; give every row an id of its own, or both in the same order"
         )
-
-
-def _first(battles: Battles, rows: NDArray[np.int64]) -> str:
-    return ", ".join(repr(name) for name in battles.take(rows[:_NAMED]).ids)

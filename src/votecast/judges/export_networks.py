@@ -24,16 +24,13 @@ DESCRIPTION = "export.json"
 
 
 def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress = no_progress) -> dict[str, Any]:
-    """Write every network of a judge as ONNX, with its tokenizer, checked against torch.
+    """Write every network of a judge as ONNX, checked against torch; return the content of `export.json`.
 
     Args:
         judge: A judge with neural members.
         folder: A new folder: `0/model.onnx`, `1/model.onnx` ... each beside its tokenizer, and `export.json`, which
             describes what the networks read and return, and how predictions were calibrated.
         progress: Progress callback.
-
-    Returns:
-        The content of `export.json`.
 
     Raises:
         ArtifactError: If the folder already exists, or the disk refuses; nothing is left behind.

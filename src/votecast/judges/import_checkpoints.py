@@ -51,7 +51,7 @@ def import_judge(
     labels: Sequence[str] | None = None,
     base: str | None = None,
     name: str = NAME,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     progress: Progress = no_progress,
 ) -> TrainedJudge:
     """Make a judge of sequence classifiers in the layout of transformers or peft; their predictions are averaged.
@@ -85,23 +85,19 @@ def import_judge(
     else:
         recipe, members, described = _import_encoders(paths, order, name, settings or {}, progress)
     progress("importing", len(folders), len(folders))
-    facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "trained elsewhere", "n": len(members)}}
-    judge = TrainedJudge.of(recipe, Fitted(members, make_calibrator("none"), OutOfFold.none(), None, facts))
+    judge = TrainedJudge.of(recipe, Fitted.without_votes(members, "trained elsewhere"))
     judge.record(imported={"members": described, "votes": 0})
     return judge
 
 
 def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature") -> TrainedJudge:
-    """Fit the calibration of an imported judge on votes.
+    """Fit the calibration of an imported judge on votes; the judge keeps its predictions for these votes for figures.
 
     Args:
-        judge: What `import_judge` made.
-        battles: Votes on which no member was trained. votecast cannot check that: on training votes a model is surer
+        judge: The judge that `import_judge` made.
+        battles: Votes on which no member was trained. votecast cannot check that; on training votes a model is surer
             than elsewhere, and the calibration would keep it so.
         method: Name of a calibration method.
-
-    Returns:
-        A judge with the same members, which keeps its predictions for these votes for figures.
 
     Raises:
         DataError: If a row has no vote.
@@ -127,10 +123,7 @@ def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature"
 
 
 def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels, if they are a, b and tie in any order.
-
-    Raises:
-        ConfigError: If they are not.
+    """Return the labels, if they are a, b and tie in any order; else raise ConfigError.
 
     Example:
         >>> checked_labels(["b", "A", " tie"])
@@ -146,11 +139,7 @@ def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_apart(out: str | Path, folders: Sequence[str | Path]) -> None:
-    """Refuse an output that is, holds or lies in a folder that is read: checkpoints are never changed.
-
-    Raises:
-        ArtifactError: Naming both.
-    """
+    """Refuse an output that is, holds or lies in a folder that is read: checkpoints are never changed."""
     target = Path(out).resolve()
     for folder in folders:
         source = Path(folder).resolve()
@@ -162,9 +151,9 @@ def _import_encoders(
     folders: Sequence[Path],
     order: tuple[str, ...] | None,
     name: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     progress: Progress,
-) -> tuple[Recipe, list[Model], list[dict[str, Any]]]:
+) -> tuple[Recipe, list[Model], list[dict[str, object]]]:
     """Read whole encoders; return the recipe, the members, and a description of each checkpoint."""
     recipe = _recipe("cross_encoder", name, {"name": str(folders[0])}, settings)
     if cast("Any", recipe.model).adapter is not None:
@@ -190,9 +179,9 @@ def _import_decoders(
     order: tuple[str, ...] | None,
     base: str | None,
     name: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     progress: Progress,
-) -> tuple[Recipe, list[Model], list[dict[str, Any]]]:
+) -> tuple[Recipe, list[Model], list[dict[str, object]]]:
     """Read decoders or adapters; return the recipe, the members, and a description of each checkpoint."""
     found: list[DecoderCheckpoint] = []
     for number, folder in enumerate(folders):
@@ -227,7 +216,7 @@ def _import_decoders(
     return recipe, members, described
 
 
-def _recipe(family: str, name: str, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
+def _recipe(family: str, name: str, model: Mapping[str, object], settings: Mapping[str, object]) -> Recipe:
     values = {"family": family, "name": name, "description": "imported", "model": model, "final": "average"}
     recipe = load_recipe(values | {"calibration": {"method": "none"}}, settings)
     if recipe.calibration.method != "none":
@@ -267,7 +256,7 @@ def _check_decoders_alike(found: Sequence[DecoderCheckpoint]) -> None:
             raise ArtifactError(f"{earlier.folder} and {last.folder} hold the same weights; name each fold once")
 
 
-def _describe(checkpoint: ClassifierCheckpoint | DecoderCheckpoint, kind: str) -> dict[str, Any]:
+def _describe(checkpoint: ClassifierCheckpoint | DecoderCheckpoint, kind: str) -> dict[str, object]:
     return {
         "folder": "/".join(checkpoint.folder.absolute().parts[-2:]),
         "architecture": kind,

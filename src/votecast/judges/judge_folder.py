@@ -41,25 +41,17 @@ def write_judge(
     recipe: Recipe,
     fitted: Fitted,
     *,
-    figures: Mapping[str, Any],
-    notes: Mapping[str, Any],
+    figures: Mapping[str, object],
+    notes: Mapping[str, object],
     overwrite: bool = False,
 ) -> Folder:
     """Write a fitted judge: members, calibration, out-of-fold rows, prompt hashes, card and settings.
-
-    Args:
-        path: The folder.
-        recipe: Settings of the judge.
-        fitted: Its members, calibrator and out-of-fold rows.
-        figures: Its out-of-fold figures.
-        notes: Whatever else was recorded about it.
-        overwrite: Whether an existing judge folder may be replaced.
 
     Raises:
         ArtifactError: If the folder exists and may not be replaced, or the disk refuses.
     """
     method, arrays = fitted.calibrator.state()
-    config: dict[str, Any] = {
+    config: dict[str, object] = {
         "name": recipe.name,
         "family": recipe.family,
         "recipe": recipe.dump(),
@@ -79,7 +71,7 @@ def write_judge(
         for number, member in enumerate(fitted.members):
             place = folder / MEMBERS / str(number)
             place.mkdir(parents=True)
-            if use_stored:
+            if use_stored:  # cross-validation has written this member already
                 shutil.copytree(fitted.stored[number], place, copy_function=_link_or_copy, dirs_exist_ok=True)
             else:
                 member.save(place)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
@@ -20,22 +19,23 @@ from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, LinkSettin
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.outputs.score_files import Scores, read_scores
-from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
+from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.features.style import length_gap
 from votecast.judges.evaluate import evaluate, evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
-from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes, refuse_seen_votes
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure, group_folds, paired_gain, without_ties
+from votecast.models.base import Model
 from votecast.models.registry import family
 from votecast.models.scored import ScoredModel
 from votecast.splits import PromptHashes
-from votecast.types import Progress, no_progress
+from votecast.types import Floats, Progress, no_progress
 
 REWARD: Final = "reward"
 BARE: Final = "scores"
-_LINKED: Final[dict[str, Any]] = {
+_LINKED: Final[dict[str, object]] = {
     "description": "a link from scores to votes",
     "calibration": {"method": "none"},
     "final": "refit",
@@ -47,16 +47,14 @@ _NOT_FITTED: Final = "link not fitted: a fixed rule was taken as it is, whatever
 _RECORDED: Final = ("model", "revision", "sha256", "template", "cut", "judge")
 _OTHERWISE: Final = "score again with what there is now, or pass --bare to link the numbers alone"
 
-Floats = NDArray[np.float64]
-
 
 def link(
     scores: Scores | str | Path,
-    votes: Any,
+    votes: object,
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
-    reader: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
     progress: Progress = no_progress,
     **options: Any,
 ) -> TrainedJudge:
@@ -106,26 +104,16 @@ def link(
 
 @dataclass(frozen=True)
 class Matched:
-    """Votes with the scores of their answers.
+    """Votes with the scores of their answers."""
 
-    Args:
-        votes: The votes that have scores, n of them, in the order of their file.
-        gap: Score of the first answer minus that of the second, shape (n,).
-        unscored: Number of votes without scores.
-        unvoted: Number of scores without a vote.
-    """
-
-    votes: Battles
-    gap: Floats
-    unscored: int
-    unvoted: int
+    votes: Battles  # those that have scores, n of them, in the order of their file
+    gap: Floats  # score of the first answer minus that of the second, (n,)
+    unscored: int  # votes without scores
+    unvoted: int  # scores without a vote
 
 
 def match(scores: Scores, votes: Battles) -> Matched:
-    """Join scores and votes by id.
-
-    Raises:
-        DataError: If they have no id in common, or one occurs twice among the votes.
+    """Join scores and votes by id; DataError if they have no id in common, or one occurs twice among the votes.
 
     Example:
         >>> battle = {"prompt": "p", "response_a": "x", "response_b": "y", "winner": "a"}
@@ -162,10 +150,10 @@ def link_judge(
     name: str | None = None,
     seed: int = 42,
 ) -> tuple[TrainedJudge, Matched]:
-    """Fit a link from scores to votes, and make a judge of it.
+    """Fit a link from scores to votes, and make a judge of it; return it with the joined rows.
 
-    Where the scores name the reward model that made them, the judge scores texts with it; else it predicts only
-    battles that bring score_a and score_b.
+    Where the scores name the reward model that made them, the judge scores texts with it; else it predicts only battles
+    that bring score_a and score_b.
 
     Args:
         scores: Scores of both answers; rows without a vote are ignored.
@@ -173,11 +161,8 @@ def link_judge(
         method: A name in `votecast.calibration.score_link.METHODS`.
         length: Whether the link reads the difference in length, which removes a length bias of the scores.
         bare: Take the scores as bare numbers, although the model that made them is known.
-        name: What the judge is called; "reward" or "scores" where None.
+        name: Name of the judge; "reward" or "scores" where None.
         seed: Seed of the folds.
-
-    Returns:
-        The judge, with predictions for every vote by a link that was fitted on other prompts, and the joined rows.
 
     Raises:
         DataError: If the scores or votes do not suffice; each fault has its own message.
@@ -185,25 +170,28 @@ def link_judge(
         ArtifactError: If the reward model is not the one that made the scores.
     """
     matched = match(scores, votes)
-    battles, described = matched.votes, scores.described
-    trained_on = _check_leak(described, battles)
+    battles, described = matched.votes, scores.described or {}
+    trained_on = PromptHashes.from_dict(described["trained_on"]) if described.get("trained_on") is not None else None
+    refuse_seen_votes(trained_on, battles, "the reward model")
     settings = LinkSettings.parse({"method": method, "length": length}, origin="link")
 
     targets, weights = battles.targets(), battles.weights()
     clusters = prompt_clusters(battles, seed=seed)
     form = length_gap(battles) if length else None
     fitted = fit_link(matched.gap, targets, weights, method=settings.method, form=form, groups=clusters)
+    # figures come from links fitted on other prompts; the judge keeps the one fitted on all votes
     folds = group_folds(clusters, seed=seed)
     raw = crossfit_link(matched.gap, targets, weights, folds, method=settings.method, form=form)
     held = OutOfFold.of_battles(battles, raw, fold=folds, clusters=clusters)
 
-    recipe: Recipe
-    member: Any
-    if bare or described is None or described.get("family", REWARD) != REWARD:
-        described = None
+    member: Model
+    if bare or not described or described.get("family", REWARD) != REWARD:
+        described = {}
         model = {"link": settings.dump()}
         recipe = load_recipe(_LINKED | {"family": BARE, "name": name or BARE, "seed": seed, "model": model})
         member = ScoredModel(recipe.model, seed=recipe.seed)
+    elif isinstance(described.get("judge"), Mapping):
+        recipe, member = _trained_reward_model(described["judge"], settings, name)
     else:
         recipe, member = _reward_model(described, settings, name)
     member.link = fitted
@@ -219,38 +207,19 @@ def link_judge(
     return judge, matched
 
 
-def _check_leak(described: Mapping[str, Any] | None, votes: Battles) -> PromptHashes | None:
-    """Return the hashes of the prompts on which the scorer was trained; refuse votes on any of them."""
-    values = (described or {}).get("trained_on")
-    if values is None:
-        return None
-    hashes = PromptHashes.from_dict(values)
-    rows = hashes.overlap(votes)
-    if len(rows):
-        raise LeakError(
-            f"{len(rows)} of {len(votes)} votes have prompts on which the reward model was trained (first ids: "
-            f"{_first(votes.take(rows[:_NAMED]).ids)}), so that a link fitted on them would be too sure; give votes on "
-            "other prompts"
-        )
-    return hashes
-
-
-def _reward_model(described: Mapping[str, Any], settings: LinkSettings, name: str | None) -> tuple[Recipe, Any]:
+def _reward_model(described: Mapping[str, Any], settings: LinkSettings, name: str | None) -> tuple[Recipe, Model]:
     """Load the reward model that made some scores, by what their file records of it."""
-    judge = described.get("judge")
-    if isinstance(judge, Mapping):
-        return _trained_reward_model(judge, settings, name)
-    model = dict(described["settings"]) if isinstance(described.get("settings"), Mapping) else None
-    if model is None:  # scores of a named model without a file of settings
+    model = described.get("settings")
+    if not isinstance(model, Mapping):  # scores of a named model without a file of settings
         text = {key: described[key] for key in ("template", "cut") if described.get(key) is not None}
-        revision = {key: described[key] for key in ("revision",) if described.get(key) is not None}
-        model = {"name": described.get("model"), **revision, **({"text": text} if text else {})}
+        model = {"name": described.get("model")} | ({"text": text} if text else {})
+        model |= {"revision": described["revision"]} if described.get("revision") is not None else {}
     values = _LINKED | {"family": REWARD, "name": name or REWARD, "seed": described.get("seed", 42)}
     try:
-        recipe = load_recipe(values | {"model": model | {"link": settings.dump()}})
+        recipe = load_recipe(values | {"model": dict(model) | {"link": settings.dump()}})
     except ConfigError as error:
         raise DataError(f"the scores do not record in full what made them ({error}); {_OTHERWISE}") from error
-    member: Any = family(REWARD)(recipe.model, seed=recipe.seed)
+    member = family(REWARD)(recipe.model, seed=recipe.seed)
     expected, found = described.get("sha256"), (member.base or {}).get("sha256")
     if expected is not None and expected != found:
         raise ArtifactError(
@@ -260,7 +229,7 @@ def _reward_model(described: Mapping[str, Any], settings: LinkSettings, name: st
     return recipe, member
 
 
-def _trained_reward_model(judge: Mapping[str, Any], settings: LinkSettings, name: str | None) -> tuple[Recipe, Any]:
+def _trained_reward_model(judge: Mapping[str, Any], settings: LinkSettings, name: str | None) -> tuple[Recipe, Model]:
     """Load a reward model that was trained here: its judge folder holds the weights."""
     folder = str(judge.get("folder"))
     if not Path(folder).is_dir():

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from votecast.calibration import make_calibrator
 from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK
 from votecast.config import user_settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reader import read_votes
 from votecast.errors import ArtifactError, ConfigError, DataError
-from votecast.judges.out_of_fold import Fitted, OutOfFold
+from votecast.judges.out_of_fold import Fitted
 from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
+
+if TYPE_CHECKING:
+    from votecast.models.reward.reward_model import RewardSettings
 
 BUNDLED, RECIPE = "bundled:", "recipe:"
 DEFAULT = "default"
@@ -31,7 +33,7 @@ NOT_FITTED: Final = (
 
 
 def load_judge(
-    name: str | Path = DEFAULT, overrides: Mapping[str, Any] | None = None, *, small: bool = False
+    name: str | Path = DEFAULT, overrides: Mapping[str, object] | None = None, *, small: bool = False
 ) -> TrainedJudge:
     """Load a judge by folder or name.
 
@@ -90,15 +92,11 @@ def bundled_names() -> list[str]:
 
 
 def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[str, TrainedJudge]:
-    """Load judges and label each: by its folder, else by its name, numbered where these are alike.
-
-    Args:
-        judges: Judges, their folders or names; at least two.
-        what: What is made of them, for messages.
+    """Load at least two judges and label each: by its folder, else by its name, numbered where labels repeat.
 
     Raises:
         ArtifactError: If there is no such judge.
-        ConfigError: If there are fewer than two, or one is given twice.
+        ConfigError: If there are fewer than two, or one is given twice; `what` names what is made of them.
     """
     if len(judges) < 2:
         raise ConfigError(f"{what} needs at least two judges, and {len(judges)} is given")
@@ -114,18 +112,10 @@ def load_judges(judges: Sequence[TrainedJudge | str | Path], what: str) -> dict[
     return named
 
 
-def reward_judge(name: str, overrides: Mapping[str, Any] | None = None, *, small: bool = False) -> TrainedJudge:
-    """Make a judge of a reward model without any votes.
+def reward_judge(name: str, overrides: Mapping[str, object] | None = None, *, small: bool = False) -> TrainedJudge:
+    """Make a judge of a reward model without any votes; ConfigError if judges of this recipe need some.
 
     Its link is `votecast.calibration.score_link.DEFAULT_LINK`, or the fixed rule where the recipe names it.
-
-    Args:
-        name: A recipe of the family reward whose network is not trained, or the path of one.
-        overrides: Settings by dotted key.
-        small: Take the small form of the recipe.
-
-    Raises:
-        ConfigError: If judges of this recipe need votes.
 
     Example:
         >>> reward_judge("baseline")
@@ -139,7 +129,7 @@ def reward_judge(name: str, overrides: Mapping[str, Any] | None = None, *, small
             f"recipe {name!r} is of the family {recipe.family}, which learns everything from votes; train it with "
             "votecast train and name its folder, or take a recipe of the family reward, such as internlm2_reward"
         )
-    settings = cast("Any", recipe.model)
+    settings = cast("RewardSettings", recipe.model)
     if settings.adapter is not None:
         raise ConfigError(
             f"recipe {name!r} trains its network on votes (model.adapter is set); train it with votecast train, or set "
@@ -150,28 +140,25 @@ def reward_judge(name: str, overrides: Mapping[str, Any] | None = None, *, small
             f"model.link.method is {settings.link.method}; without votes it must be davidson (the default link) or "
             "fixed. Set one of these, or fit the link with votecast train"
         )
+    # nothing can be fitted without votes: neither a calibrator nor the slope of the length
     recipe = load_recipe(recipe, {"calibration.method": "none", "model.link.length": False})
-    member: Any = family("reward")(recipe.model, seed=recipe.seed)
+    member = family("reward")(recipe.model, seed=recipe.seed)
     member.link = FIXED_LINK if settings.link.method == "fixed" else DEFAULT_LINK
-    facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": "no votes were used", "n": 1}}
-    judge = TrainedJudge.of(recipe, Fitted([member], make_calibrator("none"), OutOfFold.none(), None, facts))
+    judge = TrainedJudge.of(recipe, Fitted.without_votes([member], "no votes were used"))
     judge.record(link=member.link.to_dict(), limits=[NOT_FITTED])
     return judge
 
 
 def load_votes(
-    votes: Any, reader: Mapping[str, Any] | None = None, *, judges: Iterable[TrainedJudge] = (), **options: Any
+    votes: object, reader: Mapping[str, object] | None = None, *, judges: Iterable[TrainedJudge] = (), **options: object
 ) -> Battles:
     """Read a file of votes, or take battles, a frame or a list of dicts as they are.
 
     Args:
         votes: Path of a file, or rows.
-        reader: Options of `read_votes`, where `votes` is a path.
+        reader: Options of `read_votes`, where `votes` is a path; DataError if it is not.
         judges: Judges whose columns of numbers, such as scores, are read too.
         **options: Further options of `read_votes`, which `reader` overrides.
-
-    Raises:
-        DataError: If the file cannot be read, or options are given for rows.
     """
     if isinstance(votes, str | Path):
         if numbers := tuple(dict.fromkeys(name for judge in judges for name in judge.numbers)):
@@ -182,7 +169,7 @@ def load_votes(
     return as_battles(votes)
 
 
-def reading_note(battles: Battles) -> dict[str, Any]:
+def reading_note(battles: Battles) -> dict[str, object]:
     """Return the note on how the votes were read, where they came from a file."""
     report = battles.report
     return {} if report is None else {"reading": report.to_dict() | {"path": Path(report.path).name}}

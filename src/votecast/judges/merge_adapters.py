@@ -6,7 +6,7 @@ This is what `votecast merge` runs.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -52,20 +52,16 @@ def merge_judge(
 
     Args:
         judge: A judge whose members hold adapters.
-        weights: Type of the merge_member weights; None takes fp32 for a base in fp32, else bf16.
+        weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16.
         progress: Progress callback.
 
     Returns:
-        A judge of the same predictions without any base outside its folder. Its note `merge_member` has the largest
+        A judge of the same predictions without any base outside its folder. Its note `merged` has the largest
         difference of a probability on the battles that both predicted.
 
     Raises:
         ConfigError: If the family does not allow these weights.
         JudgeError: If a member has no adapter, or a probability moves by more than is allowed.
-
-    Example:
-        >>> TOLERANCE["bf16"]
-        0.001
     """
     recipe, members = judge.recipe, judge.fitted.members
     if recipe.family not in FAMILIES:
@@ -79,15 +75,14 @@ def merge_judge(
 
     if not all(has_adapter(member) for member in members):
         raise JudgeError(f"judge {judge.name!r} has no adapters: its folder holds all its weights; use it as it is")
-    model = cast("Any", recipe.model)
-    held = getattr(model, "weights", "fp32")
-    kind: Weights = weights or ("fp32" if held == "fp32" else "bf16")
-    changes: dict[str, Any] = {"adapter": None}
-    if hasattr(model, "weights"):
+    known = recipe.model.dump()
+    kind: Weights = weights or ("fp32" if known.get("weights", "fp32") == "fp32" else "bf16")
+    changes: dict[str, object] = {"adapter": None}
+    if "weights" in known:
         changes |= {"weights": kind, "start": None}
     elif kind != "fp32":
         raise ConfigError(f"weights is {kind}, and judges of the family {recipe.family} are kept in fp32; drop it")
-    settings = model.model_copy(update=changes)
+    settings = recipe.model.model_copy(update=changes)
 
     probes = Battles.from_rows(
         [
@@ -101,6 +96,7 @@ def merge_judge(
     for number, member in enumerate(members):
         progress("merging", number, len(members))
         prepared, apart = member.prepare(probes), unmerged_member(cast("NeuralModel", member))
+        # in fp32 on both sides, so that only the merge itself can move a probability
         before = predict_in_fp32(apart, prepared)
         apart.release()
         done = merge_member(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
@@ -118,7 +114,7 @@ def merge_judge(
     found = TrainedJudge.of(
         load_recipe(recipe.dump() | {"model": settings.dump()}), replace(judge.fitted, members=made, stored=())
     )
-    note: dict[str, Any] = {"weights": kind, "largest_difference": largest, "battles": len(probes)}
+    note: dict[str, object] = {"weights": kind, "largest_difference": largest, "battles": len(probes)}
     note |= {"of": judge.hash, "base": members[0].base}
     found.record(figures=judge.figures, **(judge.notes | {"merged": note}))
     return found

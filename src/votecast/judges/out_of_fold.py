@@ -5,54 +5,43 @@ Cross-validation makes them, judge folders keep them; calibration, ensembles and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from votecast.calibration import Calibrator
+from votecast.calibration import Calibrator, make_calibrator
 from votecast.data.battles import Battles
-from votecast.errors import DataError, JudgeError
+from votecast.errors import DataError, JudgeError, LeakError
 from votecast.metrics import group_folds
 from votecast.models.base import Model
 from votecast.splits import PromptHashes
-from votecast.types import CLASSES, Probabilities
+from votecast.types import CLASSES, Floats, Ints, Probabilities
 
 SUM_TOLERANCE = 1e-9
 """How far a row of predictions may sum from 1."""
 
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Predictions for rows by members that had not seen them.
+    """Predictions for rows by members that had not seen them."""
 
-    Args:
-        rows: Positions among the battles the judge was fitted on, shape (n,).
-        ids: Names of the rows.
-        content: Hash of each row's texts.
-        fold: Fold of each row, shape (n,).
-        raw: Uncalibrated probabilities, shape (n, 3).
-        targets: Soft labels, shape (n, 3).
-        weights: Shape (n,).
-        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-        swapped: Uncalibrated probabilities of the swapped battles, shape (n, 3); None where swapping the responses
-            only swaps columns a and b.
-        swapped_content: Hash of each row's texts with the responses swapped; None where it was not kept.
-    """
-
-    rows: NDArray[np.int64]
-    ids: list[str]
-    content: list[str]
-    fold: NDArray[np.int64]
-    raw: Probabilities
-    targets: Probabilities
-    weights: NDArray[np.float64]
-    clusters: NDArray[np.int64]
+    rows: Ints  # positions among the battles the judge was fitted on (n,)
+    ids: list[str]  # names of the rows
+    content: list[str]  # hash of each row's texts
+    fold: Ints  # fold of each row (n,)
+    raw: Probabilities  # uncalibrated probabilities (n, 3)
+    targets: Probabilities  # soft labels (n, 3)
+    weights: Floats  # shape (n,)
+    clusters: Ints  # cluster of near-duplicate prompts of each row (n,)
+    # uncalibrated probabilities of the swapped battles (n, 3); None where swapping the responses only swaps columns a
+    # and b
     swapped: Probabilities | None = None
+    # hash of each row's texts with the responses swapped; None where it was not kept
     swapped_content: list[str] | None = None
 
     def __len__(self) -> int:
@@ -70,21 +59,12 @@ class OutOfFold:
         battles: Battles,
         raw: Probabilities,
         *,
-        fold: NDArray[np.int64],
-        clusters: NDArray[np.int64],
+        fold: Ints,
+        clusters: Ints,
         swapped: Probabilities | None = None,
-        rows: NDArray[np.int64] | None = None,
+        rows: Ints | None = None,
     ) -> OutOfFold:
-        """Make the table of predictions for battles with votes.
-
-        Args:
-            battles: n rows with votes.
-            raw: Uncalibrated probabilities, shape (n, 3).
-            fold: Fold of each row, shape (n,).
-            clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-            swapped: Uncalibrated probabilities of the swapped battles, shape (n, 3).
-            rows: Positions of the rows, shape (n,); None counts from 0.
-        """
+        """Make the table of predictions for battles with votes; `rows` counts from 0 where None."""
         return cls(
             rows=np.arange(len(battles)) if rows is None else rows,
             ids=battles.ids,
@@ -104,6 +84,10 @@ class OutOfFold:
         Columns `swapped_*` are there only where they differ from the swapped `p_*`; `turned` is the hash of the texts
         in the other order, by which a row is recognised in a file with swapped responses.
         """
+
+        def _hash_column(hashes: list[str]) -> pa.Array:
+            return pa.array([bytes.fromhex(value) for value in hashes], pa.binary(16))
+
         columns: dict[str, pa.Array] = {
             "row": pa.array(self.rows.astype(np.int32)),
             "id": pa.array(self.ids, pa.string()),
@@ -145,38 +129,31 @@ class OutOfFold:
         )
 
 
-def _hash_column(hashes: list[str]) -> pa.Array:
-    return pa.array([bytes.fromhex(value) for value in hashes], pa.binary(16))
-
-
 @dataclass(frozen=True)
 class Fitted:
-    """The fitted parts of a judge.
+    """The fitted parts of a judge."""
 
-    Args:
-        members: One model, or one per fold; their predictions are averaged.
-        calibrator: Fitted on the out-of-fold rows.
-        out_of_fold: Predictions for rows that their member had not seen; empty for a judge that was trained elsewhere.
-        prompt_hashes: Salted hashes of the training prompts; None where these are unknown.
-        facts: Rows, shares of labels, sources and folds, for the model card.
-        stored: Folders that hold the members already, one each, as their `save` wrote them; empty where none do.
-    """
-
-    members: list[Model]
-    calibrator: Calibrator
+    members: list[Model]  # one model, or one per fold; their predictions are averaged
+    calibrator: Calibrator  # fitted on the out-of-fold rows
+    # predictions for rows that their member had not seen; empty for a judge that was trained elsewhere
     out_of_fold: OutOfFold
-    prompt_hashes: PromptHashes | None
-    facts: dict[str, Any] = field(default_factory=dict)
+    prompt_hashes: PromptHashes | None  # salted hashes of the training prompts; None where these are unknown
+    facts: dict[str, Any] = field(default_factory=dict)  # rows, shares of labels, sources and folds, for the model card
+    # folders that hold the members already, one each, as their `save` wrote them; empty where none do
     stored: tuple[Path, ...] = ()
 
+    @classmethod
+    def without_votes(cls, members: list[Model], method: str) -> Fitted:
+        """Make the parts of a judge that was not trained here: uncalibrated, without rows and prompt hashes."""
+        facts = {"rows": 0, "labels": {}, "sources": {}, "folds": {"method": method, "n": len(members)}}
+        return cls(members, make_calibrator("none"), OutOfFold.none(), None, facts)
 
-def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
+
+def calibration_folds(held: OutOfFold, seed: int) -> Ints:
     """Return the folds over which a calibrator is cross-fitted.
 
-    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split.
-
-    Raises:
-        DataError: If all rows share one prompt.
+    They are those of the judge, or fresh ones grouped by prompt where the judge was measured on a single split;
+    DataError if all rows share one prompt.
     """
     if len(np.unique(held.fold)) > 1:
         return held.fold
@@ -185,13 +162,27 @@ def calibration_folds(held: OutOfFold, seed: int) -> NDArray[np.int64]:
     return group_folds(held.clusters, seed=seed)
 
 
-def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, Any]:
-    """Count rows, labels and sources, for the facts of a judge.
+def first_ids(battles: Battles, rows: Ints) -> str:
+    """Name a few of these rows, for messages."""
+    return ", ".join(map(repr, battles.take(rows[:_NAMED]).ids))
 
-    Args:
-        battles: n rows with votes.
-        targets: Their soft labels, shape (n, 3).
-    """
+
+def refuse_seen_votes(hashes: PromptHashes | None, votes: Battles, whom: str, *, allow: bool = False) -> str:
+    """Refuse votes with prompts on which a judge was trained; where allowed, return a remark on them."""
+    rows = np.arange(0) if hashes is None else hashes.overlap(votes)
+    if not len(rows):
+        return ""
+    share = f"{len(rows)} of {len(votes)} votes have prompts on which {whom} was trained"
+    if not allow:
+        raise LeakError(
+            f"{share} (first ids: {first_ids(votes, rows)}), so that it would seem surer than it is; give votes on "
+            "other prompts"
+        )
+    return share
+
+
+def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, object]:
+    """Count rows, labels (from soft labels of shape (n, 3)) and sources, for the facts of a judge."""
     return {"rows": len(battles), "labels": label_shares(targets), "sources": count_sources(battles)}
 
 
@@ -207,21 +198,12 @@ def label_shares(targets: Probabilities) -> dict[str, float]:
 
 def count_sources(battles: Battles) -> dict[str, int]:
     """Count the rows of each named source, sorted by name."""
-    found: list[Mapping[str, Any]] = battles.column("source").value_counts().to_pylist()
-    named = {entry["values"]: entry["counts"] for entry in found if entry["values"] is not None}
-    return dict(sorted(named.items()))
+    found = battles.column("source").drop_null().value_counts()
+    return dict(sorted((entry["values"], entry["counts"]) for entry in found.to_pylist()))
 
 
 def check_distributions(p: Probabilities, name: str) -> Probabilities:
-    """Check that every row is a probability distribution, and return the array.
-
-    Args:
-        p: Predictions, shape (n, 3).
-        name: Name of the judge, for the message.
-
-    Raises:
-        JudgeError: If a value is not finite, is negative, or a row does not sum to 1.
-    """
+    """Return predictions of shape (n, 3); JudgeError, which names the judge, if a row is no distribution."""
     wrong = ~np.isfinite(p).all(axis=1) | (p < 0).any(axis=1) | (np.abs(p.sum(axis=1) - 1) > SUM_TOLERANCE)
     if wrong.any():
         row = int(np.argmax(wrong))

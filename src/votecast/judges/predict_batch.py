@@ -7,30 +7,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.artifacts import atomic_file
 from votecast.data.battles import Battles
 from votecast.data.outputs import check_predictions
-from votecast.data.shards import Shard
 from votecast.errors import ConfigError, UnscoredRowsError
+from votecast.judges.trained import TrainedJudge
+from votecast.splits import PromptHashes
 from votecast.text.truncation import PARTS
-from votecast.types import CLASSES, Judge
+from votecast.types import CLASSES, Floats, Judge, Probabilities
 
 _ARENA_SHARES = {"a": 0.345, "b": 0.345, "tie": 0.31}
-
 
 Truncations = dict[str, Any] | None
 """Sums over rows: rows, rows_cut, and the tokens kept and full of prompt, a and b; None for a judge that reads all."""
 
 
+@dataclass(frozen=True)
+class Shard:
+    """The predictions for some rows of a file."""
+
+    ids: list[str]  # names of the rows
+    probabilities: Probabilities  # shape (n, 3)
+    cut: Truncations = None  # sums over the rows of what was truncated, for judges that truncate texts
+
+
 def cite(judge: Judge) -> dict[str, str]:
     """Return the name and hash of a judge."""
     return {"name": judge.name, "hash": judge.hash}
+
+
+# Judges of other makers need not have what follows: an attribute that is missing counts as empty.
+
+
+def trained_prompts(judge: object) -> PromptHashes | None:
+    """Return the hashes of the prompts on which a judge was trained; None where they are unknown."""
+    found: PromptHashes | None = getattr(judge, "prompt_hashes", None)
+    return found
+
+
+def judge_notes(judge: object) -> dict[str, Any]:
+    """Return the notes recorded with a judge."""
+    found: dict[str, Any] = getattr(judge, "notes", {})
+    return found
+
+
+def reader_numbers(judge: object) -> dict[str, tuple[str, ...]]:
+    """Return the reader option for the number columns that a judge needs beside the texts, if any."""
+    names = tuple(getattr(judge, "numbers", ()))
+    return {"numbers": names} if names else {}
 
 
 def unknown_prompts(judge: Judge) -> list[str]:
@@ -41,18 +71,12 @@ def unknown_prompts(judge: Judge) -> list[str]:
         >>> unknown_prompts(load_judge("bundled:baseline"))
         []
     """
-    if getattr(judge, "prompt_hashes", None) is None:
-        return [judge.name]
-    return list(_notes(judge).get("unknown_prompts") or [])
+    return [judge.name] if trained_prompts(judge) is None else list(judge_notes(judge).get("unknown_prompts") or [])
 
 
 def is_link_unfitted(judge: Judge) -> bool:
     """Return whether a judge turns scores into probabilities with the default link."""
-    return (_notes(judge).get("link") or {}).get("fitted") is False
-
-
-def _notes(judge: Judge) -> dict[str, Any]:
-    return getattr(judge, "notes", {})
+    return (judge_notes(judge).get("link") or {}).get("fitted") is False
 
 
 def set_inference(judge: Judge, inference: Mapping[str, object]) -> None:
@@ -68,25 +92,18 @@ def set_inference(judge: Judge, inference: Mapping[str, object]) -> None:
     judge.run_with(**inference)
 
 
-def reader_numbers(judge: Judge) -> dict[str, tuple[str, ...]]:
-    """Return the reader option for the number columns that a judge needs beside the texts, if any."""
-    names = tuple(getattr(judge, "numbers", ()))
-    return {"numbers": names} if names else {}
-
-
 def predict_batch(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
-    """Predict battles and check the probabilities.
+    """Predict battles and check the probabilities; DataError if one is not a distribution.
 
     Args:
         judge: Any judge.
         battles: The rows.
         after: Rows before them, for messages.
-
-    Raises:
-        DataError: If a prediction is not a distribution.
     """
-    with_cuts = getattr(judge, "predict_with_truncation", None)  # only votecast's own judges truncate
-    found, cut = (judge.predict_proba(battles), None) if with_cuts is None else with_cuts(battles)
+    if hasattr(judge, "predict_with_truncation"):  # only votecast's own judges truncate
+        found, cut = judge.predict_with_truncation(battles)
+    else:
+        found, cut = judge.predict_proba(battles), None
     p = np.asarray(found, dtype=np.float64)
     check_predictions(battles.ids, p, after=after)
     if cut is None:
@@ -98,16 +115,7 @@ def predict_batch(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
 def predict_scorable(judge: Judge, battles: Battles, *, after: int = 0) -> tuple[Shard, dict[int, str]]:
     """Predict the rows that can be scored; return reasons for the others.
 
-    Args:
-        judge: Any judge.
-        battles: The rows.
-        after: Rows before them, for messages.
-
-    Returns:
-        The predictions, NaN where there are none, and the reasons for these rows by position.
-
-    Raises:
-        DataError: If a prediction is not a distribution.
+    The arguments are those of `predict_batch`. Predictions of the others are NaN, and the reasons go by position.
     """
     rows, reasons, found = np.arange(len(battles)), dict[int, str](), None
     while found is None and len(rows):
@@ -124,13 +132,12 @@ def predict_scorable(judge: Judge, battles: Battles, *, after: int = 0) -> tuple
     return Shard(battles.ids, p, None if found is None else found.cut), dict(sorted(reasons.items()))
 
 
-def class_prior(judge: Judge) -> NDArray[np.float64]:
+def class_prior(judge: Judge) -> Floats:
     """Return the shares of a, b and tie in a judge's training votes, a and b made equal, shape (3,).
 
     A judge without training votes gets the shares of a public arena: 0.345, 0.345 and 0.31.
     """
-    facts = getattr(getattr(judge, "fitted", None), "facts", {})
-    shares = facts.get("labels") or _ARENA_SHARES
+    shares = (judge.fitted.facts.get("labels") if isinstance(judge, TrainedJudge) else None) or _ARENA_SHARES
     a, b, tie = (float(shares[name]) for name in CLASSES)
     total = (a + b) + tie
     return np.array([(a + b) / 2 / total, (a + b) / 2 / total, tie / total])
@@ -183,9 +190,6 @@ def write_unscored(out: str | Path, rows: Sequence[Mapping[str, object]]) -> Pat
 
     Returns:
         The file; None where there are no such rows.
-
-    Raises:
-        ArtifactError: If the disk refuses.
     """
     path = unscored_path(out)
     if not rows:

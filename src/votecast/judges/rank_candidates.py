@@ -11,15 +11,12 @@ from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.candidates import Candidates
-from votecast.data.shards import Shard
-from votecast.judges.predict_batch import Truncations, add_truncations, predict_batch, predict_scorable
-from votecast.types import Judge, Probabilities, swap_columns
-
-Wins = NDArray[np.float64]
+from votecast.judges.predict_batch import Shard, Truncations, add_truncations, predict_batch, predict_scorable
+from votecast.judges.trained import TrainedJudge
+from votecast.types import Floats, Judge, Probabilities, swap_columns
 
 GROUP = 1024
 """Pairs that are predicted at once, from as many prompts as fill them; a prompt with more is a group of its own."""
@@ -38,17 +35,12 @@ _PROBES = (
 
 @dataclass(frozen=True)
 class Ranking:
-    """The candidates of one prompt, best first.
+    """The candidates of one prompt, best first."""
 
-    Args:
-        id: Name of the row.
-        order: Positions of all candidates, best first; equal ones in the order of their texts' hashes.
-        scores: For each candidate, in the order given, its expected win rate against the others, a tie counting one
-            half. Their mean is one half. Candidates with the same text have the same score.
-    """
-
-    id: str
-    order: tuple[int, ...]
+    id: str  # name of the row
+    order: tuple[int, ...]  # positions of all candidates, best first; equal ones in the order of their texts' hashes
+    # for each candidate, in the order given, its expected win rate against the others, a tie counting one half. Their
+    # mean is one half. Candidates with the same text have the same score
     scores: tuple[float, ...]
 
     @property
@@ -59,19 +51,12 @@ class Ranking:
 
 @dataclass(frozen=True)
 class PairPredictions:
-    """Predictions for pairs of candidates.
+    """Predictions for pairs of candidates."""
 
-    Args:
-        ids: Names of the pairs.
-        p: Probabilities, shape (n, 3); NaN where a pair cannot be scored.
-        reasons: Why, for each of these.
-        cut: Sums of the truncation.
-    """
-
-    ids: list[str]
-    p: Probabilities
-    reasons: dict[int, str]
-    cut: Truncations = None
+    ids: list[str]  # names of the pairs
+    p: Probabilities  # probabilities (n, 3); NaN where a pair cannot be scored
+    reasons: dict[int, str]  # why, for each of these
+    cut: Truncations = None  # sums of the truncation
 
     def shard(self) -> Shard:
         """Return the form in which a resumable run keeps them."""
@@ -87,25 +72,18 @@ class PairPredictions:
 
 
 class PairPredictor:
-    """Predict all pairs of candidates, in both orders where the judge depends on the order.
-
-    Args:
-        judge: Any judge.
-    """
+    """Predict all pairs of candidates by any judge, in both orders where the judge depends on the order."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._orders = 0
 
     def predict(self, group: list[Candidates], *, after: int = 0) -> PairPredictions:
-        """Predict every pair of each prompt's distinct candidates.
+        """Predict every pair of each prompt's distinct candidates; DataError if a prediction is no distribution.
 
         Args:
             group: The prompts.
             after: Pairs that came before, for messages.
-
-        Raises:
-            DataError: If a prediction is no probability distribution.
         """
         ids, parts, reasons, cut = list[str](), [np.empty((0, 3))], dict[int, str](), None
         for battles in _pair_battles(group):
@@ -127,8 +105,7 @@ class PairPredictor:
 
     def _is_symmetric(self) -> bool:
         """Return whether swapping the responses only swaps a and b: by its family, or on a few probes."""
-        members = getattr(getattr(self._judge, "fitted", None), "members", None)
-        if members and not any(member.order_matters for member in members):
+        if isinstance(self._judge, TrainedJudge) and not self._judge.order_matters:
             return True
         names = ("prompt", "response_a", "response_b")
         probes = Battles.from_rows([dict(zip(names, probe, strict=True)) for probe in _PROBES])
@@ -166,8 +143,12 @@ def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
     pairs = [(row, one, other) for row in group for one, other in combinations(range(len(row.distinct)), 2)]
     for start in range(0, len(pairs), GROUP):
         part = pairs[start : start + GROUP]
+        ids = [
+            f"{row.id}: candidates {row.places.index(one) + 1} and {row.places.index(other) + 1}"
+            for row, one, other in part
+        ]
         columns = {
-            "id": pa.array([_pair_name(*each) for each in part], SCHEMA.field("id").type),
+            "id": pa.array(ids, SCHEMA.field("id").type),
             "prompt": pa.array([row.prompt for row, _, _ in part], TURNS),
             "response_a": pa.array([row.distinct[one] for row, one, _ in part], TURNS),
             "response_b": pa.array([row.distinct[other] for row, _, other in part], TURNS),
@@ -175,17 +156,9 @@ def _pair_battles(group: list[Candidates]) -> Iterator[Battles]:
         yield Battles(pa.table(columns))
 
 
-def _pair_name(row: Candidates, one: int, other: int) -> str:
-    return f"{row.id}: candidates {row.places.index(one) + 1} and {row.places.index(other) + 1}"
-
-
 def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Ranking | str]:
-    """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead.
-
-    Args:
-        group: The rows.
-        found: The predictions of `PairPredictor.predict` for them.
-    """
+    """Yield the ranking of each row of a group; for a row with a pair that cannot be scored, the reason instead."""
+    # a tie counts one half for each side
     wins, start = found.p[:, 0] + found.p[:, 2] / 2, 0
     for row in group:
         stop = start + _pairs(row)
@@ -197,7 +170,7 @@ def rank_group(group: list[Candidates], found: PairPredictions) -> Iterator[Rank
         start = stop
 
 
-def _ranking(row: Candidates, wins: Wins) -> Ranking:
+def _ranking(row: Candidates, wins: Floats) -> Ranking:
     """Rank from the probability that the first of each pair of distinct candidates wins."""
     different, places, n = len(row.distinct), np.array(row.places), len(row.places)
     rates = np.full((different, different), _EVEN)  # (candidates, candidates): win rate of row against column

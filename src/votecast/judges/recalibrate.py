@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.calibration import Calibrator, Chain, Grouped, Groups, crossfit_calibrate, make_calibrator
 from votecast.calibration.description import describe
@@ -18,6 +17,7 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.groups import GROUPINGS, group_values
 from votecast.errors import ConfigError, DataError, LeakError
+from votecast.judges.composite import joint_hashes
 from votecast.judges.evaluate import vote_clusters
 from votecast.judges.out_of_fold import calibration_folds, label_shares
 from votecast.judges.predict_batch import unknown_prompts
@@ -25,8 +25,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, Figure, evaluate_probabilities, group_folds, paired_gain, without_ties
 from votecast.metrics.scores import log_losses, ratio
-from votecast.splits import PromptHashes
-from votecast.types import Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
 MIN_VOTES: Final = 20
 """A judge is not recalibrated on fewer votes."""
@@ -40,7 +39,7 @@ _WITHOUT_TIES: Final = ("temperature", "none")
 
 def calibrate_judge(
     judge: TrainedJudge,
-    votes: Any | None = None,
+    votes: object | None = None,
     *,
     method: str = "auto",
     by: str | None = None,
@@ -93,28 +92,22 @@ def calibrate_judge(
     targets, weights = battles.targets(), battles.weights()
     if not weights.sum() > 0:
         raise DataError("the weights of all votes are 0; at least some must count")
-    hashes = judge.prompt_hashes
     leaked = _count_leaked(judge, battles, allow=allow_leak)
     clusters = vote_clusters(battles, seed)
-    groups = None if by is None else {by: group_values(battles, by)}
     folds = group_folds(clusters, seed=seed)
-    rows = _Rows(np.empty((0, 3)), targets, weights, clusters, folds, method, by, draws, seed, groups)
-    rows.check()  # before the judge predicts, which may take long
-    rows = replace(rows, p=judge.predict_proba(battles))
-    calibrator = rows.fit()
-    unknown = unknown_prompts(judge)
-    entry = rows.describe(calibrator, rows.p, rows.crossfit()) | {
+    _check_enough_votes(targets, weights, folds, method)  # before the judge predicts, which may take long
+    groups = None if by is None else {by: group_values(battles, by)}
+    p = judge.predict_proba(battles)
+    rows = _Rows(p, targets, weights, clusters, folds, method, by, draws, seed, groups)
+    calibrator, unknown = rows.fit(), unknown_prompts(judge)
+    entry = rows.describe(calibrator, p, rows.crossfit()) | {
         "on": "votes",
         "leaked": leaked,
-        "training_prompts_known": hashes is not None,
+        "training_prompts_known": judge.prompt_hashes is not None,
         "unknown_prompts": unknown,
     }
-    fitted = replace(
-        judge.fitted,
-        calibrator=Chain([judge.fitted.calibrator, calibrator]),
-        prompt_hashes=PromptHashes.of(battles, seed=seed) if hashes is None else hashes.joined(battles),
-    )
-    made = TrainedJudge.of(judge.recipe, fitted)
+    chain, hashes = Chain([judge.fitted.calibrator, calibrator]), joint_hashes([judge], battles, seed)
+    made = TrainedJudge.of(judge.recipe, replace(judge.fitted, calibrator=chain, prompt_hashes=hashes))
     made.record(figures=judge.figures, **judge.notes)
     made.record(calibration=[*judge.notes.get("calibration", []), entry])
     if unknown:
@@ -130,8 +123,8 @@ def _replace_calibrator(judge: TrainedJudge, method: str, by: str | None, draws:
     if not len(held):
         raise DataError(f"judge {judge.name!r} has no out-of-fold rows to calibrate on; give votes")
     folds = calibration_folds(held, recipe.seed)
+    _check_enough_votes(held.targets, held.weights, folds, method)
     rows = _Rows(held.raw, held.targets, held.weights, held.clusters, folds, method, None, draws, seed)
-    rows.check()
     before, after = replace(rows, method=recipe.calibration.method).crossfit(), rows.crossfit()
     calibrator = rows.fit()
     replaced = describe(judge.fitted.calibrator.state()[0])
@@ -157,15 +150,42 @@ def _count_leaked(judge: TrainedJudge, votes: Battles, *, allow: bool) -> int:
         ) from error
 
 
+def _check_enough_votes(targets: Probabilities, weights: Floats, folds: Ints, method: str) -> None:
+    """Refuse votes on which no judge can be calibrated."""
+    count = int((weights > 0).sum())
+    if count < MIN_VOTES:
+        raise DataError(
+            f"{count} votes that count are given, and at least {MIN_VOTES} are needed to calibrate on (100 or "
+            "more recommended); give more votes"
+        )
+    if len(np.unique(folds)) < 2:
+        raise DataError(f"all {count} votes are on one prompt; give votes on at least two different prompts")
+    if not (weights @ targets[:, :2]).any():
+        raise DataError(f"all {count} votes are ties; give votes for a and b too")
+    if method in _WITHOUT_TIES:
+        return
+    tied = targets[:, 2] * weights > 0
+    if not tied.any():
+        raise DataError(
+            f"none of the {count} votes is a tie, so that a judge calibrated on them would predict that ties "
+            "never occur; give votes with ties, or use the method temperature, which scales confidence alone"
+        )
+    if len(np.unique(folds[tied])) == 1:
+        raise DataError(
+            f"{int(tied.sum())} of the {count} votes are ties, all in one fold, so that the other folds cannot "
+            "calibrate ties; give votes with ties on more prompts, or use the method temperature"
+        )
+
+
 @dataclass(frozen=True)
 class _Rows:
     """n rows that the judge had not seen, and how it is to be recalibrated on them."""
 
     p: Probabilities  # (n, 3)
     targets: Probabilities  # (n, 3)
-    weights: NDArray[np.float64]  # (n,)
-    clusters: NDArray[np.int64]  # (n,)
-    folds: NDArray[np.int64]  # (n,)
+    weights: Floats  # (n,)
+    clusters: Ints  # (n,)
+    folds: Ints  # (n,)
     method: str
     by: str | None
     draws: int
@@ -176,32 +196,6 @@ class _Rows:
     def binary(self) -> bool:
         """Whether no vote is a tie."""
         return not (self.weights @ self.targets[:, 2])
-
-    def check(self) -> None:
-        """Refuse votes on which no judge can be calibrated."""
-        several = int((self.weights > 0).sum())
-        if several < MIN_VOTES:
-            raise DataError(
-                f"{several} votes that count are given, and at least {MIN_VOTES} are needed to calibrate on (100 or "
-                "more recommended); give more votes"
-            )
-        if len(np.unique(self.folds)) < 2:
-            raise DataError(f"all {several} votes are on one prompt; give votes on at least two different prompts")
-        if not (self.weights @ self.targets[:, :2]).any():
-            raise DataError(f"all {several} votes are ties; give votes for a and b too")
-        if self.method in _WITHOUT_TIES:
-            return
-        if self.binary:
-            raise DataError(
-                f"none of the {several} votes is a tie, so that a judge calibrated on them would predict that ties "
-                "never occur; give votes with ties, or use the method temperature, which scales confidence alone"
-            )
-        tied = self.targets[:, 2] * self.weights > 0
-        if len(np.unique(self.folds[tied])) == 1:
-            raise DataError(
-                f"{int(tied.sum())} of the {several} votes are ties, all in one fold, so that the other folds cannot "
-                "calibrate ties; give votes with ties on more prompts, or use the method temperature"
-            )
 
     def fit(self) -> Calibrator:
         """Fit the calibrator on all rows."""
@@ -216,10 +210,11 @@ class _Rows:
 
     def measure(self, p: Probabilities) -> Evaluation:
         """Measure predictions for these rows."""
-        options: dict[str, Any] = {"groups": self.clusters, "weights": self.weights}
-        return evaluate_probabilities(self.targets, p, draws=self.draws, seed=self.seed, **options)
+        return evaluate_probabilities(
+            self.targets, p, groups=self.clusters, weights=self.weights, draws=self.draws, seed=self.seed
+        )
 
-    def describe(self, calibrator: Calibrator, before: Probabilities, after: Probabilities) -> dict[str, Any]:
+    def describe(self, calibrator: Calibrator, before: Probabilities, after: Probabilities) -> dict[str, object]:
         """Describe a calibration, for the notes of the judge."""
         state = calibrator.state()[0]
         figures = {"before": self.measure(before).metrics, "after": self.measure(after).metrics}
@@ -241,14 +236,15 @@ class _Rows:
     def _new(self) -> Calibrator:
         return make_calibrator(self.method) if self.by is None else Grouped(self.by, self.method)
 
-    def _gain(self, after: Probabilities, before: Probabilities) -> dict[str, Any]:
-        pair = (without_ties(after), without_ties(before)) if self.binary else (after, before)
-        options: dict[str, Any] = {"groups": self.clusters, "draws": self.draws, "seed": self.seed}
-        return Figure(*paired_gain(self.targets, *pair, self.weights, **options)).to_dict()
+    def _gain(self, after: Probabilities, before: Probabilities) -> dict[str, float | None]:
+        if self.binary:
+            after, before = without_ties(after), without_ties(before)
+        known = self.targets, after, before, self.weights
+        return Figure(*paired_gain(*known, groups=self.clusters, draws=self.draws, seed=self.seed)).to_dict()
 
     def _describe_groups(
         self, before: Probabilities, after: Probabilities, state: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, object] | None:
         """Return log loss by group, largest first, beside that under the common calibrator alone, cross-fitted."""
         if self.groups is None or self.by is None:
             return None

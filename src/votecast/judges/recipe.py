@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from pydantic import Field, create_model
 
@@ -67,8 +67,8 @@ class Recipe(Settings):
 
 
 def load_recipe(
-    recipe: str | Path | Mapping[str, Any] | Recipe,
-    overrides: Mapping[str, Any] | None = None,
+    recipe: str | Path | Mapping[str, object] | Recipe,
+    overrides: Mapping[str, object] | None = None,
     *,
     small: bool = False,
 ) -> Recipe:
@@ -104,39 +104,32 @@ def load_recipe(
     return _check(values, nest_overrides(overrides or {}), origin)
 
 
-def _check(values: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> Recipe:
-    merged = _with_one_seed(values, overrides)
-    if not isinstance(merged.get("family"), str):
-        raise ConfigError(f"{origin}: the setting 'family' is missing; allowed are {', '.join(FAMILIES)}")
-    merged["family"] = merged["family"].replace("-", "_")
-    merged.setdefault("name", merged["family"])
-    merged.setdefault("model", {})
-    return recipe_type(merged["family"]).parse(_without_refit(merged, overrides), origin=origin)
-
-
-def _without_refit(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings that keep a single fold itself, without a refit on all rows."""
-    folds = values.get("folds", {})
-    if not isinstance(folds, Mapping) or folds.get("only") is None or values.get("final", "refit") != "refit":
-        return values
-    if overrides.get("final") == "refit":
-        raise ConfigError(
-            "folds.only trains a single fold, and final refit trains on all rows; set one of them, or final average"
-        )
-    return values | {"final": "average"}
-
-
-def _with_one_seed(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge overrides into settings; the seed is also that of the folds, unless these have one of their own."""
+def _check(values: Mapping[str, object], overrides: Mapping[str, object], origin: str) -> Recipe:
+    """Merge overrides into settings, fill in what follows from others, and make a recipe of them."""
     merged = merge_settings(values, overrides)
+    name = merged.get("family")
+    if not isinstance(name, str):
+        raise ConfigError(f"{origin}: the setting 'family' is missing; allowed are {', '.join(FAMILIES)}")
+    merged["family"] = name = name.replace("-", "_")
+    merged = {"name": name, "model": {}} | merged
     folds, given = merged.get("folds", {}), overrides.get("folds", {})
-    if "seed" not in merged or not isinstance(folds, Mapping) or not isinstance(given, Mapping):
-        return merged
-    handed_down = "seed" not in folds or ("seed" in overrides and "seed" not in given)
-    return merge_settings(merged, {"folds": {"seed": merged["seed"]}}) if handed_down else merged
+    if isinstance(folds, Mapping) and isinstance(given, Mapping):
+        # the seed is also that of the folds, unless these have one of their own
+        if "seed" in merged and ("seed" not in folds or ("seed" in overrides and "seed" not in given)):
+            merged = merge_settings(merged, {"folds": {"seed": merged["seed"]}})
+        # a single fold is kept itself: there is no refit on all rows
+        if folds.get("only") is not None and merged.get("final", "refit") == "refit":
+            if overrides.get("final") == "refit":
+                raise ConfigError(
+                    "folds.only trains a single fold, and final refit trains on all rows; set one of them, or final "
+                    "average"
+                )
+            merged["final"] = "average"
+    return recipe_type(name).parse(merged, origin=origin)
 
 
-def _find_recipe(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _find_recipe(recipe: str | Path | Mapping[str, object]) -> tuple[dict[str, object], str]:
+    """Return the settings of a recipe, and where they come from for messages."""
     if isinstance(recipe, Mapping):
         return dict(recipe), "recipe"
     if Path(recipe).suffix in {".yaml", ".yml"}:
@@ -156,9 +149,6 @@ def _find_recipe(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any]
 @cache
 def recipe_type(name: str) -> type[Recipe]:
     """Return the class of the recipes of a family, the family's own settings under `model`.
-
-    Args:
-        name: Name of the family.
 
     Example:
         >>> recipe_type("baseline")(name="mine", family="baseline").model.trees.leaves

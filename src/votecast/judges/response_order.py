@@ -6,7 +6,7 @@ shown order alone, and for both orders of judges that read the shown one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from votecast.data.frames import as_battles
 from votecast.judges.trained import TrainedJudge
@@ -19,18 +19,15 @@ Order = Literal["both", "given"]
 
 
 def predict_in_order(
-    judge: TrainedJudge, battles: Any, order: Order = "both"
+    judge: TrainedJudge, battles: object, order: Order = "both"
 ) -> tuple[Probabilities, TruncationReport | None]:
-    """Predict how people vote, in one order of the responses or in both.
+    """Predict how people vote, in one order of the responses or in both; return the truncation too.
 
     Args:
         judge: A fitted judge.
         battles: Battles, a frame or a list of battles or dicts; n rows.
         order: "both" is the judge's own prediction, to the bit, or for a judge that reads the shown order alone the
             mean over both orders; "given" is the shown order alone.
-
-    Returns:
-        Probabilities of shape (n, 3), and the truncation; None for a judge that reads texts whole.
 
     Example:
         >>> from votecast.judges.load import load_judge
@@ -48,19 +45,14 @@ def predict_in_order(
     return (p + swap_columns(judge.predict_proba(battles.swapped()))) / 2, cut
 
 
-def predict_both_orders(judge: TrainedJudge, battles: Any) -> tuple[Probabilities, Probabilities]:
-    """Predict with the responses as they are shown, and with them swapped.
+def predict_both_orders(judge: TrainedJudge, battles: object) -> tuple[Probabilities, Probabilities]:
+    """Predict with the responses as they are shown, and with them swapped, shape (n, 3) each.
 
-    Args:
-        judge: A fitted judge.
-        battles: Battles, a frame or a list of battles or dicts; n rows.
-
-    Returns:
-        Probabilities of shape (n, 3) each; of both, column a is that of the response shown as a in the battles.
+    Of both, column a is that of the response shown as a in the battles.
     """
     battles, shown = as_battles(battles), judge.with_shown_order()
     given = shown.predict_proba(battles)
-    if not judge.fitted.members[0].order_matters:
+    if not judge.order_matters:
         return given, given
     return given, swap_columns(shown.predict_proba(battles.swapped()))
 

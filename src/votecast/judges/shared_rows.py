@@ -11,57 +11,39 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from votecast.calibration import Chain, crossfit_calibrate
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.errors import DataError, LeakError
-from votecast.judges.out_of_fold import OutOfFold, calibration_folds
+from votecast.errors import DataError
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds, refuse_seen_votes
 from votecast.judges.trained import TrainedJudge
-from votecast.types import Probabilities, swap_columns
+from votecast.types import Bools, Floats, Ints, Probabilities, swap_columns
 
-Floats = NDArray[np.float64]
-Key = tuple[str, str, int]
-
-_NAMED: Final = 5
 _SAME: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Rows that several judges predicted without having seen them, each calibrated as it is by itself.
+    """Rows that several judges predicted without having seen them, each calibrated as it is by itself."""
 
-    Args:
-        ids: Names of the rows, n of them.
-        content: Hash of each row's texts.
-        predictions: Predictions of each judge, shape (judges, n, 3).
-        swapped: The same for the swapped battles; None where swapping the responses only swaps columns a and b.
-        targets: Soft labels, shape (n, 3).
-        weights: Shape (n,).
-        clusters: Cluster of near-duplicate prompts of each row, shape (n,).
-        about: Where the rows come from and which were refused, for the record and the screen.
-        battles: The rows themselves, where they are at hand.
-        swapped_content: Hash of each row's texts with the responses swapped, where it is known.
-    """
-
-    ids: list[str]
-    content: list[str]
-    predictions: Floats
-    swapped: Floats | None
-    targets: Probabilities
-    weights: Floats
-    clusters: NDArray[np.int64]
-    about: dict[str, Any] = field(default_factory=dict)
-    battles: Battles | None = None
-    swapped_content: list[str] | None = None
+    ids: list[str]  # names of the rows, n of them
+    content: list[str]  # hash of each row's texts
+    predictions: Floats  # of each judge, (judges, n, 3)
+    swapped: Floats | None  # the same for the swapped battles; None where that only swaps columns a and b
+    targets: Probabilities  # soft labels, (n, 3)
+    weights: Floats  # (n,)
+    clusters: Ints  # cluster of near-duplicate prompts of each row, (n,)
+    about: dict[str, Any] = field(default_factory=dict)  # origin of the rows and which were refused, for the record
+    battles: Battles | None = None  # the rows themselves, where they are at hand
+    swapped_content: list[str] | None = None  # hash of the texts with the responses swapped, where it is known
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def out_of_fold(self, p: Probabilities, swapped: Probabilities | None, fold: NDArray[np.int64]) -> OutOfFold:
+    def out_of_fold(self, p: Probabilities, swapped: Probabilities | None, fold: Ints) -> OutOfFold:
         """Return the table of other predictions for the same rows, such as those of an ensemble."""
         return OutOfFold(
             rows=np.arange(len(self)),
@@ -78,21 +60,17 @@ class Shared:
 
 
 def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
-    """Return the out-of-fold rows that judges have in common, by id and texts.
+    """Return the out-of-fold rows that judges, given by label, have in common, by id and texts.
 
     A row is refused where prompts like its own lay on both sides of a fold of some judge, so that the member which
     predicted it had been trained on its prompt. Labels, weights and the order of the responses are those of the first
     judge; another one may have been fitted on the same row with its responses swapped.
 
-    Args:
-        judges: Judges by label; at least one.
-
     Raises:
         DataError: If there is no row in common, or none but refused ones.
     """
     first = next(iter(judges.values())).fitted.out_of_fold
-    keys = list(_numbered(first.ids, first.content))
-    tables = {name: _find_rows(judge, keys, first.swapped_content) for name, judge in judges.items()}
+    tables = {name: _find_rows(judge.fitted.out_of_fold, first) for name, judge in judges.items()}
     common = np.all([table.rows >= 0 for table in tables.values()], axis=0)  # (rows of the first judge,)
     if not common.any():
         raise DataError(_describe_nothing_shared(judges))
@@ -130,12 +108,7 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
 
 
 def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int = 0) -> Shared:
-    """Let judges predict votes that none of them has seen.
-
-    Args:
-        judges: Judges by label; at least one.
-        votes: The votes.
-        seed: Seed of the clusters of near-duplicate prompts.
+    """Let judges, given by label, predict votes that none of them has seen; `seed` is that of the prompt clusters.
 
     Raises:
         DataError: If there are no votes, or a row has none.
@@ -145,16 +118,11 @@ def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: in
         raise DataError("there are no votes to fit an ensemble on; give at least a few hundred")
     targets = votes.targets()
     for name, judge in judges.items():
-        if judge.prompt_hashes is not None and len(rows := judge.prompt_hashes.overlap(votes)):
-            first = ", ".join(map(repr, votes.take(rows[:_NAMED]).ids))
-            raise LeakError(
-                f"{len(rows)} of {len(votes)} votes have prompts on which judge {name!r} was trained (first ids: "
-                f"{first}), so that an ensemble fitted on them would trust it too much; give votes on other prompts"
-            )
-    pairs: list[tuple[Probabilities, Probabilities | None]] = []
-    for judge in judges.values():
-        ordered = judge.fitted.members[0].order_matters
-        pairs.append((judge.predict_proba(votes), judge.predict_proba(votes.swapped()) if ordered else None))
+        refuse_seen_votes(judge.prompt_hashes, votes, f"judge {name!r}")
+    pairs = [
+        (judge.predict_proba(votes), judge.predict_proba(votes.swapped()) if judge.order_matters else None)
+        for judge in judges.values()
+    ]
     return Shared(
         ids=votes.ids,
         content=votes.content_hashes(),
@@ -169,17 +137,11 @@ def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: in
     )
 
 
-def seen_prompts(judge: TrainedJudge) -> NDArray[np.bool_]:
+def seen_prompts(judge: TrainedJudge) -> Bools:
     """Return of which out-of-fold rows the prompt, or one like it, was in the training part of their member.
 
     Folds that were grouped by prompt have none, but for clusters larger than a fold. Others are looked at row by row;
     where the folds that were trained on are not kept (a single split), nothing can be ruled out.
-
-    Args:
-        judge: A fitted judge.
-
-    Returns:
-        Shape (n,), in the order of `judge.fitted.out_of_fold`.
     """
     held, facts = judge.fitted.out_of_fold, judge.fitted.facts
     folds = facts.get("folds", {})
@@ -202,10 +164,10 @@ class _Table:
     """The rows of the first judge among the out-of-fold rows of another, and which of them have swapped responses."""
 
     held: OutOfFold
-    rows: NDArray[np.int64]
-    swapped: NDArray[np.bool_]
+    rows: Ints
+    swapped: Bools
 
-    def take(self, kept: NDArray[np.int64]) -> _Table:
+    def take(self, kept: Ints) -> _Table:
         """Return the table of some of the rows."""
         return _Table(self.held, self.rows[kept], self.swapped[kept])
 
@@ -214,24 +176,24 @@ class _Table:
         return np.where(self.swapped[:, None], swap_columns(p), p)
 
 
-def _find_rows(judge: TrainedJudge, keys: Sequence[Key], swapped_content: Sequence[str] | None) -> _Table:
+def _find_rows(held: OutOfFold, first: OutOfFold) -> _Table:
     """Find rows by id and texts, or by id and the texts with the responses swapped; -1 where there are none."""
-    held = judge.fitted.out_of_fold
-    place = {key: row for row, key in enumerate(_numbered(held.ids, held.content))}
+    place = {key: row for row, key in enumerate(_numbered(held))}
+    keys = list(_numbered(first))
     rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
     swapped = np.zeros(len(keys), dtype=bool)
-    if swapped_content is not None:
-        others = zip(keys, swapped_content, strict=True)
+    if first.swapped_content is not None:
+        others = zip(keys, first.swapped_content, strict=True)
         found = np.array([place.get((name, other, number), -1) for (name, _, number), other in others], dtype=np.int64)
         swapped = (rows < 0) & (found >= 0)
         rows = np.where(swapped, found, rows)
     return _Table(held, rows, swapped)
 
 
-def _numbered(ids: Sequence[str], content: Sequence[str]) -> Iterator[Key]:
+def _numbered(held: OutOfFold) -> Iterator[tuple[str, str, int]]:
     """Yield id, texts, and a number that tells rows apart that are alike in both."""
     count: Counter[tuple[str, str]] = Counter()
-    for key in zip(ids, content, strict=True):
+    for key in zip(held.ids, held.content, strict=True):
         yield *key, count[key]
         count[key] += 1
 
@@ -256,6 +218,7 @@ def _calibrate_out_of_fold(name: str, judge: TrainedJudge, table: _Table) -> tup
         if method != "none":
             fitted_on = (method, held.raw, held.targets, held.weights, calibration_folds(held, judge.recipe.seed))
             p = crossfit_calibrate(*fitted_on, p, clusters=held.clusters)
+        # later calibrators were fitted on other votes, and had not seen these rows either
         for part in later:
             p = part.transform(p)
         return np.asarray(p[table.rows])
@@ -273,7 +236,7 @@ def _stack_swapped(pairs: Sequence[tuple[Probabilities, Probabilities | None]]) 
     return np.stack([swap_columns(p) if swapped is None else swapped for p, swapped in pairs])
 
 
-def _join_clusters(clusters: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _join_clusters(clusters: Sequence[Ints]) -> Ints:
     """Join clusters such that rows are together that any judge found alike."""
     n = len(clusters[0])
     numbers = [np.unique(part, return_inverse=True)[1] for part in clusters]
@@ -283,8 +246,7 @@ def _join_clusters(clusters: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     size = int(starts[-1])
     # a bipartite graph of rows and clusters: rows joined by any judge are one connected component
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
-    found: NDArray[np.int64] = connected_components(graph, directed=False)[1][:n].astype(np.int64)
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+    return np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)[1].astype(np.int64)
 
 
 def _describe_nothing_shared(judges: Mapping[str, TrainedJudge]) -> str:

@@ -6,13 +6,12 @@ Both commute with swapping the responses by construction. Ensembles made with `-
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from votecast.calibration.tie_models import (
@@ -21,21 +20,18 @@ from votecast.calibration.tie_models import (
     davidson_loss,
     davidson_probabilities,
 )
-from votecast.errors import ArtifactError, JudgeError
-from votecast.judges.combiners import Combiner, Floats, Weights, best_weights, logs
+from votecast.errors import JudgeError
+from votecast.judges.combiners import Combiner, Weights, best_weights, damaged, logs, weighted_sum
 from votecast.metrics import group_folds
 from votecast.metrics.scores import log_losses
 from votecast.models.boosting import load_lightgbm, paired
-from votecast.types import Probabilities
+from votecast.types import Bools, Floats, Ints, Probabilities
 
-COEFFICIENTS_FILE: Final = "logistic.json"
-TREES_FILE: Final = "trees.txt"
+COEFFICIENTS_FILE, TREES_FILE = "logistic.json", "trees.txt"
 PULLS: Final = (1e6, 1e4, 1e3, 1e2, 1e1, 1.0)
 """Strengths of the pull towards a pool, in rows that speak for it, from which cross-validation chooses."""
 
-ROUNDS: Final = 150
-PATIENCE: Final = 20
-MIN_ROWS: Final = 60
+ROUNDS, PATIENCE, MIN_ROWS = 150, 20, 60
 SETTINGS: Final[dict[str, Any]] = {
     "objective": "none",
     "num_class": 2,
@@ -77,28 +73,31 @@ class LogisticStack(Combiner):
         """Return three for each judge, and a constant."""
         return 3 * judges + 1
 
-    def fit(
-        self, predictions: Floats, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
-    ) -> Self:
+    def fit(self, predictions: Floats, targets: Probabilities, weights: Floats, groups: Ints, seed: int) -> Self:
         """Choose the pull on held-out prompts, then fit on all rows."""
-        design = _Design.of(predictions)
-        self.pull = _best_pull(design, targets, weights, groups, seed)
-        centre = design.centre(targets, weights)
-        self.values = _fit_coefficients(design, targets, weights, self.pull, (centre, centre))
+        design = _Design.of(predictions, targets, weights)
+        losses = np.zeros((len(PULLS), len(weights)))
+        for held in _held_out(groups, weights, seed):
+            train, test = design.take(~held), design.take(held)
+            values = centre = train.best_pool()
+            for place, pull in enumerate(PULLS):
+                # from strong to weak, so that the last solution is a good start for the next
+                values = train.fit(pull, centre, values)
+                losses[place, held] = log_losses(test.targets, test.predict(values))
+        self.pull = PULLS[simplest(losses, weights, groups)]
+        centre = design.best_pool()
+        self.values = design.fit(self.pull, centre, centre)
         return self
 
     def predict(self, predictions: Floats) -> Probabilities:
         """Return probabilities of shape (n, 3)."""
-        if self.values is None:
-            raise JudgeError("the ensemble has not been fitted; call fit")
-        return _Design.of(predictions).predict(self.values)
+        return _Design.of(predictions).predict(self._known())
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return the coefficients by name; of each, one a judge."""
-        if self.values is None:
-            raise JudgeError("the ensemble has not been fitted; call fit")
-        u, v, w = self.values[:-1].reshape(3, -1).tolist()
-        return {"a_against_b": u, "tie": v, "decided": w, "constant": float(self.values[-1]), "pull": self.pull}
+        values = self._known()
+        u, v, w = values[:-1].reshape(3, -1).tolist()
+        return {"a_against_b": u, "tie": v, "decided": w, "constant": float(values[-1]), "pull": self.pull}
 
     def save(self, folder: Path) -> None:
         """Write the coefficients."""
@@ -116,80 +115,63 @@ class LogisticStack(Combiner):
                 raise ValueError(f"{values.shape} numbers")
             return cls(values, float(found["pull"]))
         except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ArtifactError(f"{file} is damaged: {error}; copy or make the ensemble again") from error
+            raise damaged(file, error) from error
+
+    def _known(self) -> Floats:
+        if self.values is None:
+            raise JudgeError("the ensemble has not been fitted; call fit")
+        return self.values
 
 
 @dataclass(frozen=True)
 class _Design:
-    """What the regression reads of predictions: one column a coefficient for S, and for T."""
+    """What the regression reads of predictions: one column a coefficient for S, and for T; and the votes."""
 
     logs: Floats  # log-probabilities, (judges, n, 3)
     s: Floats  # (judges, n)
     t: Floats  # (2 judges, n)
+    targets: Probabilities  # (n, 3)
+    weights: Floats  # (n,)
 
     @classmethod
-    def of(cls, predictions: Floats) -> _Design:
-        """Read predictions of shape (judges, n, 3)."""
+    def of(cls, predictions: Floats, targets: Probabilities | None = None, weights: Floats | None = None) -> _Design:
+        """Read predictions of shape (judges, n, 3), and their votes where it is to be fitted."""
         z = logs(predictions)
-        return cls(z, z[..., 0] - z[..., 1], np.concatenate([z[..., 2], -0.5 * (z[..., 0] + z[..., 1])]))
+        t = np.concatenate([z[..., 2], -0.5 * (z[..., 0] + z[..., 1])])
+        none = np.empty((z.shape[1], 0))
+        return cls(
+            z, z[..., 0] - z[..., 1], t, none if targets is None else targets, none if weights is None else weights
+        )
 
-    def take(self, rows: NDArray[np.bool_]) -> _Design:
+    def take(self, rows: Bools) -> _Design:
         """Return the columns of some rows."""
-        return _Design(self.logs[:, rows], self.s[:, rows], self.t[:, rows])
+        return _Design(self.logs[:, rows], self.s[:, rows], self.t[:, rows], self.targets[rows], self.weights[rows])
 
-    def centre(self, targets: Probabilities, weights: Floats) -> Floats:
+    def best_pool(self) -> Floats:
         """Return the coefficients that are the logarithmic pool with the best weights."""
-        best, _ = best_weights(self.logs, targets, weights / weights.sum())
+        best, _ = best_weights(self.logs, self.targets, self.weights / self.weights.sum())
         return np.append(np.tile(best, 3), 0.0)
 
     def predict(self, values: Floats) -> Probabilities:
         """Return probabilities under these coefficients, shape (n, 3)."""
         judges = len(self.s)
-        return davidson_probabilities(_summed(values[:judges], self.s), _summed(values[judges:-1], self.t) + values[-1])
+        s, t = weighted_sum(values[:judges], self.s), weighted_sum(values[judges:-1], self.t)
+        return davidson_probabilities(s, t + values[-1])
 
+    def fit(self, pull: float, centre: Floats, start: Floats) -> Floats:
+        """Fit coefficients under a ridge around `centre`, which makes the loss strictly convex."""
+        mean, ridge = self.weights / self.weights.sum(), pull / len(self.weights)
 
-def _summed(values: Floats, columns: Floats) -> Floats:
-    """Add a weighted sum term by term: the same to the last bit whatever the number of rows."""
-    total = np.zeros(columns.shape[1])
-    for value, column in zip(values.tolist(), columns, strict=True):
-        total = total + value * column
-    return total
+        def _objective(values: Floats) -> tuple[float, Floats]:
+            p = self.predict(values)
+            ds, dt = (part * mean for part in davidson_gradients(p, self.targets))
+            away = values - centre
+            slope = np.concatenate([self.s @ ds, self.t @ dt, [dt.sum()]])  # (3 judges + 1,)
+            loss = davidson_loss(p, self.targets, self.weights) + 0.5 * ridge * float(away @ away)
+            return loss, slope + ridge * away
 
-
-def _fit_coefficients(
-    design: _Design, targets: Probabilities, weights: Floats, pull: float, points: tuple[Floats, Floats]
-) -> Floats:
-    """Fit under a ridge, which makes the loss strictly convex; `points` are its centre and the start."""
-    mean, ridge, (centre, start) = weights / weights.sum(), pull / len(weights), points
-
-    def _objective(values: Floats) -> tuple[float, Floats]:
-        p = design.predict(values)
-        ds, dt = (part * mean for part in davidson_gradients(p, targets))
-        away = values - centre
-        slope = np.concatenate([design.s @ ds, design.t @ dt, [dt.sum()]])  # (3 judges + 1,)
-        return davidson_loss(p, targets, weights) + 0.5 * ridge * float(away @ away), slope + ridge * away
-
-    options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
-    found: Floats = minimize(_objective, start, jac=True, method="L-BFGS-B", options=options).x
-    return found
-
-
-def _best_pull(design: _Design, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int) -> float:
-    """Return the strongest pull within one standard error of the best on held-out prompts."""
-    if len(np.unique(groups)) < 2:
-        return PULLS[0]
-    folds, losses = group_folds(groups, seed=seed), np.zeros((len(PULLS), len(weights)))
-    for fold in np.unique(folds):
-        held = folds == fold
-        if not weights[~held].any():
-            continue
-        train, test = design.take(~held), design.take(held)
-        values = centre = train.centre(targets[~held], weights[~held])
-        for place, pull in enumerate(PULLS):
-            # from strong to weak, so that the last solution is a good start for the next
-            values = _fit_coefficients(train, targets[~held], weights[~held], pull, (centre, values))
-            losses[place, held] = log_losses(targets[held], test.predict(values))
-    return PULLS[simplest(losses, weights, groups)]
+        options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
+        return np.asarray(minimize(_objective, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
 class TreeStack(Combiner):
@@ -215,34 +197,35 @@ class TreeStack(Combiner):
         """Return about what the first few trees split: with fewer rows, trees find no more than a pool."""
         return 20
 
-    def fit(
-        self, predictions: Floats, targets: Probabilities, weights: Floats, groups: NDArray[np.int64], seed: int
-    ) -> Self:
+    def fit(self, predictions: Floats, targets: Probabilities, weights: Floats, groups: Ints, seed: int) -> Self:
         """Fit the pool, settle the rounds on held-out prompts, then boost on all rows."""
         self.pool = Weights().fit(predictions, targets, weights, groups, seed)
-        views, votes = _Views.of(predictions, self.pool), (targets, weights)
-        self.booster, self.rounds = None, _best_rounds(views, votes, groups, seed)
+        views = _Views(*_read_both_orders(predictions, self.pool), targets, weights)
+        self.booster, self.rounds = None, 0
+        if views.can_be_split():
+            losses = np.zeros((ROUNDS + 1, len(weights)))
+            for held in _held_out(groups, weights, seed):
+                if views.take(~held).can_be_split():
+                    losses[:, held] = _losses_by_round(views.take(~held), views.take(held), seed)
+            best = int(np.argmin(losses @ weights))
+            self.rounds = (0, best)[simplest(losses[[0, best]], weights, groups)]  # none unless they beat the pool
         if self.rounds:
-            text = str(_boost(views, votes, self.rounds, seed).model_to_string())
+            text = str(views.boost(self.rounds, seed).model_to_string())
             self.booster = load_lightgbm().Booster(model_str=text)
         return self
 
     def predict(self, predictions: Floats) -> Probabilities:
-        """Probabilities of shape (n, 3).
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return probabilities of shape (n, 3); JudgeError before `fit`."""
         if self.pool is None:
             raise JudgeError("the ensemble has not been fitted; call fit")
-        views = _Views.of(predictions, self.pool)
-        if self.booster is None or not len(views.s):
-            return davidson_probabilities(views.s, views.t)
-        raw = self.booster.predict(views.rows, raw_score=True, validate_features=False)
+        rows, s, t = _read_both_orders(predictions, self.pool)
+        if self.booster is None or not len(s):
+            return davidson_probabilities(s, t)
+        raw = self.booster.predict(rows, raw_score=True, validate_features=False)
         ds, dt = paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
-        return davidson_probabilities(views.s + ds, views.t + dt)
+        return davidson_probabilities(s + ds, t + dt)
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return the number of rounds, and the weights of the pool that they correct."""
         return {"rounds": self.rounds} | ({} if self.pool is None else self.pool.described())
 
@@ -260,117 +243,98 @@ class TreeStack(Combiner):
             text = file.read_text("utf-8")
             booster = lightgbm.Booster(model_str=text) if text else None
         except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
-            raise ArtifactError(f"{file} is damaged: {error}; copy or make the ensemble again") from error
+            raise damaged(file, error) from error
         return cls(Weights.load(folder), booster, 0 if booster is None else int(booster.current_iteration()))
+
+
+def _read_both_orders(predictions: Floats, pool: Weights) -> tuple[Floats, Floats, Floats]:
+    """Return strength and closeness: of every judge in both orders, (2n, 2m); of the pool, (n,) each."""
+    s, t = strengths(predictions)
+    strength, closeness = strengths(pool.predict(predictions)[None])
+    # the second half has the responses swapped
+    rows = np.concatenate([np.concatenate([s, t]).T, np.concatenate([-s, t]).T])
+    return rows, strength[0], closeness[0]
 
 
 @dataclass(frozen=True)
 class _Views:
-    """Each battle in both orders, and its strength and closeness under the pool."""
+    """Each battle in both orders, its strength and closeness under the pool, and its votes."""
 
-    rows: Floats  # strength and closeness of every judge, (2n, 2m); the second half has the responses swapped
+    rows: Floats  # (2n, 2m)
     s: Floats  # (n,)
     t: Floats  # (n,)
+    targets: Probabilities  # (n, 3)
+    weights: Floats  # (n,)
 
-    @classmethod
-    def of(cls, predictions: Floats, pool: Weights) -> _Views:
-        """Read predictions of shape (judges, n, 3)."""
-        s, t = strengths(predictions)
-        rows = np.concatenate([np.concatenate([s, t]).T, np.concatenate([-s, t]).T])
-        strength, closeness = strengths(pool.predict(predictions)[None])
-        return cls(rows, strength[0], closeness[0])
-
-    def take(self, kept: NDArray[np.bool_]) -> _Views:
+    def take(self, kept: Bools) -> _Views:
         """Return some of the battles, each in both orders."""
-        return _Views(self.rows[np.tile(kept, 2)], self.s[kept], self.t[kept])
+        twice = np.tile(kept, 2)
+        return _Views(self.rows[twice], self.s[kept], self.t[kept], self.targets[kept], self.weights[kept])
 
     def can_be_split(self) -> bool:
         """Return whether any column can be split; LightGBM refuses to start where none can."""
         return any(np.count_nonzero(column != np.median(column)) >= MIN_ROWS for column in self.rows.T)
 
+    def predict(self, raw: Floats) -> Probabilities:
+        """Return probabilities (n, 3) under what the trees add, of shape (2n, 2)."""
+        s, t = paired(raw)
+        return davidson_probabilities(self.s + s, self.t + t)
 
-def _boost(
-    views: _Views,
-    votes: tuple[Probabilities, Floats],
-    rounds: int,
-    seed: int,
-    stop: Callable[[Any], bool] = lambda _: False,
-) -> Any:
-    """Boost for some rounds, or fewer where nothing is left to learn or `stop` returns true."""
-    lightgbm = load_lightgbm()
-    data = lightgbm.Dataset(views.rows, free_raw_data=True, params={"feature_pre_filter": False, "verbosity": -1})
-    booster, objective = lightgbm.Booster(SETTINGS | {"seed": seed}, data), _objective(views, *votes)
-    for _ in range(rounds):
-        if booster.update(fobj=objective) or stop(booster):
-            break
-    return booster
+    def boost(self, rounds: int, seed: int, stop: Callable[[Any], bool] = lambda _: False) -> Any:
+        """Boost for some rounds, or fewer where nothing is left to learn or `stop` returns true."""
+        lightgbm, scale = load_lightgbm(), (self.weights / self.weights.mean())[:, None]
 
+        def _objective(raw: Floats, _: object) -> tuple[Floats, Floats]:
+            p = self.predict(raw.reshape(-1, 2))
+            ds, dt = (part[:, None] * scale for part in davidson_gradients(p, self.targets))
+            # the swapped copy of a battle has the opposite strength and the same closeness: (2n, 2)
+            gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
+            curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
+            return gradient, np.maximum(curvature, 1e-6)  # leaves divide by the sum of curvatures
 
-def _objective(views: _Views, targets: Probabilities, weights: Floats) -> Callable[..., tuple[Any, Any]]:
-    scale = (weights / weights.mean())[:, None]
-
-    def _gradients_of(raw: Floats, _: Any) -> tuple[Floats, Floats]:
-        s, t = paired(raw.reshape(-1, 2))
-        p = davidson_probabilities(views.s + s, views.t + t)
-        ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
-        # the swapped copy of a battle has the opposite strength and the same closeness: (2n, 2)
-        gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
-        curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
-        return gradient, np.maximum(curvature, 1e-6)  # leaves divide by the sum of curvatures
-
-    return _gradients_of
+        data = lightgbm.Dataset(self.rows, free_raw_data=True, params={"feature_pre_filter": False, "verbosity": -1})
+        booster = lightgbm.Booster(SETTINGS | {"seed": seed}, data)
+        for _ in range(rounds):
+            if booster.update(fobj=_objective) or stop(booster):
+                break
+        return booster
 
 
-def _best_rounds(views: _Views, votes: tuple[Probabilities, Floats], groups: NDArray[np.int64], seed: int) -> int:
-    """Return the number of rounds of least loss on held-out prompts; none unless they beat the pool."""
-    weights = votes[1]
-    if len(np.unique(groups)) < 2 or not views.can_be_split():
-        return 0
-    folds, losses = group_folds(groups, seed=seed), np.zeros((ROUNDS + 1, len(weights)))
-    for fold in np.unique(folds):
-        held = folds == fold
-        if weights[~held].any() and views.take(~held).can_be_split():
-            losses[:, held] = _losses_by_round(views, votes, held, seed)
-    best = int(np.argmin(losses @ weights))
-    return (0, best)[simplest(losses[[0, best]], weights, groups)]
-
-
-def _losses_by_round(views: _Views, votes: tuple[Probabilities, Floats], held: NDArray[np.bool_], seed: int) -> Floats:
+def _losses_by_round(train: _Views, test: _Views, seed: int) -> Floats:
     """Return the loss of each held-out row before the first round and after each, shape (rounds + 1, rows)."""
-    targets, weights = votes
-    test = views.take(held)
-    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(targets[held], davidson_probabilities(test.s, test.t))]
-    means = [float(losses[0] @ weights[held])]
+    raw, losses = np.zeros((len(test.rows), 2)), [log_losses(test.targets, davidson_probabilities(test.s, test.t))]
+    means = [float(losses[0] @ test.weights)]
 
     def _is_stale(booster: Any) -> bool:
         last = booster.current_iteration() - 1
         raw[:] += booster.predict(test.rows, raw_score=True, start_iteration=last, num_iteration=1).reshape(-1, 2)
-        s, t = paired(raw)
-        losses.append(log_losses(targets[held], davidson_probabilities(test.s + s, test.t + t)))
-        means.append(float(losses[-1] @ weights[held]))
+        losses.append(log_losses(test.targets, test.predict(raw)))
+        means.append(float(losses[-1] @ test.weights))
         return len(means) - 1 - int(np.argmin(means)) >= PATIENCE
 
-    _boost(views.take(~held), (targets[~held], weights[~held]), ROUNDS, seed, _is_stale)
+    train.boost(ROUNDS, seed, _is_stale)
     found = np.stack(losses)  # (rounds grown + 1, rows)
     return np.concatenate([found, np.tile(found[-1], (ROUNDS + 1 - len(found), 1))])
 
 
+def _held_out(groups: Ints, weights: Floats, seed: int) -> Iterator[Bools]:
+    """Yield the rows of each fold of prompts whose other folds count; none for a single prompt."""
+    folds = group_folds(groups, seed=seed)
+    if folds.any():
+        for fold in np.unique(folds):
+            held = folds == fold
+            if weights[~held].any():
+                yield held
+
+
 def strengths(predictions: Floats) -> tuple[Floats, Floats]:
-    """Return predictions as strength and closeness, each of shape (m, n); see `votecast.calibration.tie_models`.
-
-    Swapping the responses changes the sign of the strength and nothing else, to the last bit.
-
-    Example:
-        >>> s, t = strengths(np.array([[[0.5, 0.25, 0.25]]]))
-        >>> s.round(3).tolist(), t.round(3).tolist()
-        ([[0.693]], [[-0.347]])
-    """
-    found = logs(predictions)
-    a, b, tie = found[..., 0], found[..., 1], found[..., 2]
+    """Return predictions as strength and closeness (see `votecast.calibration.tie_models`), each of shape (m, n)."""
+    a, b, tie = np.moveaxis(logs(predictions), -1, 0)
+    # swapping the responses changes the sign of the strength and nothing else, to the last bit
     return a - b, tie - 0.5 * (a + b)
 
 
-def simplest(losses: Floats, weights: Floats, groups: NDArray[np.int64]) -> int:
+def simplest(losses: Floats, weights: Floats, groups: Ints) -> int:
     """Return the first choice, simplest first, within one standard error of the best.
 
     The rule of one standard error (Breiman et al. 1984, section 3.4.3), here of differences on the same rows.

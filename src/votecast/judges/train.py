@@ -6,9 +6,9 @@ This is what `votecast train` runs: read, clean, fit over folds, calibrate, meas
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,16 +29,16 @@ from votecast.types import Progress, Run, no_progress
 
 
 def train(
-    recipe: Any,
-    votes: Any,
+    recipe: str | Path | Mapping[str, object] | Recipe,
+    votes: object,
     *,
     out: str | Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     folds_from: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
     small: bool = False,
-    reader: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
     data_sources: list[dict[str, str]] | None = None,
     progress: Progress = no_progress,
 ) -> TrainedJudge:
@@ -76,40 +76,42 @@ def train(
         True
     """
     settings = load_recipe(recipe, overrides, small=small)
-    extra: dict[str, Any] = {"data_sources": data_sources} if data_sources else {}
-    extra |= {"small": True} if small else {}
-    if out is None:
-        if resume:
-            raise ConfigError("resume continues a run beside an output folder, and out is not given; name out")
-        battles, notes = _read_and_clean(settings, votes, reader, progress)
-        return _fit_and_measure(settings, battles, _folds_of(folds_from, battles), notes | extra, Run(None, progress))
-
+    if out is None and resume:
+        raise ConfigError("resume continues a run beside an output folder, and out is not given; name out")
     is_main = current_launch().is_main
-    if is_main:
+    if out is not None and is_main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
-    with hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
+    with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         battles, notes = _read_and_clean(settings, votes, reader, progress)
-        folds = _folds_of(folds_from, battles)
-        if is_main and resume and Path(out).exists():
-            if (judge := _finished_before(out, settings, battles, folds)) is not None:
-                return judge
+        folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
+        # killed after the judge folder was in place, but before the work folder was removed
+        if out is not None and is_main and resume and Path(out).exists():
+            if (finished := _finished_before(out, settings, battles, folds)) is not None:
+                return finished
             check_free(out, overwrite=overwrite, is_folder=True)
-        judge = _fit_and_measure(settings, battles, folds, notes | extra, Run(folder, progress))
+
+        judge = TrainedJudge(settings).fit(battles, folds=folds, run=Run(folder, progress))
+        figures = None
         if is_main:
+            progress("measuring", 0, 1)
+            figures = evaluate_out_of_fold(judge, battles).to_dict()
+        notes |= {"data_sources": data_sources} if data_sources else {}
+        notes |= {"small": True} if small else {}
+        judge.record(figures=figures, **notes)
+        progress("measuring", 1, 1)
+        if out is not None and is_main:
             judge.save_pretrained(out, overwrite=overwrite)
     return judge
 
 
 def _read_and_clean(
-    settings: Recipe, votes: Any, reader: Mapping[str, Any] | None, progress: Progress
-) -> tuple[Battles, dict[str, Any]]:
+    settings: Recipe, votes: object, reader: Mapping[str, object] | None, progress: Progress
+) -> tuple[Battles, dict[str, object]]:
     """Read, clean and draw the rows to train on; return them with notes on what was done."""
     progress("reading votes", 0, 1)
     column = settings.folds.column
-    options: dict[str, Any] = {"keep": [column] if column and column not in SCHEMA.names else []}
-    if numbers := family(settings.family).numbers:
-        options["numbers"] = numbers
-    read = load_votes(votes, reader, **options)
+    keep = [column] if column and column not in SCHEMA.names else []
+    read = load_votes(votes, reader, keep=keep, numbers=family(settings.family).numbers)
     battles, cleaning = clean(read, settings.cleaning)
     if cleaning.rows and not cleaning.kept:
         raise DataError(
@@ -125,11 +127,8 @@ def _read_and_clean(
     return battles, notes
 
 
-def _folds_of(folds_from: str | Path | None, battles: Battles) -> Folds | None:
+def _folds_of(judge: TrainedJudge, battles: Battles) -> Folds:
     """Return the folds of another judge; one that was trained on a single fold has a single split."""
-    if folds_from is None:
-        return None
-    judge = load_judge(folds_from)
     if judge.fitted.prompt_hashes is None:
         raise ConfigError(
             f"judge {judge.name!r} was trained elsewhere and has no folds; name a judge that votecast trained"
@@ -138,19 +137,6 @@ def _folds_of(folds_from: str | Path | None, battles: Battles) -> Folds | None:
     if len(np.unique(held.fold)) == 1:
         held = replace(held, fold=np.zeros_like(held.fold))
     return folds_from_table(battles.ids, battles.content_hashes(), held)
-
-
-def _fit_and_measure(
-    settings: Recipe, battles: Battles, folds: Folds | None, notes: Mapping[str, Any], run: Run
-) -> TrainedJudge:
-    judge = TrainedJudge(settings).fit(battles, folds=folds, run=run)
-    figures = None
-    if current_launch().is_main:
-        run.progress("measuring", 0, 1)
-        figures = evaluate_out_of_fold(judge, battles).to_dict()
-    judge.record(figures=figures, **notes)
-    run.progress("measuring", 1, 1)
-    return judge
 
 
 def _finished_before(out: str | Path, settings: Recipe, battles: Battles, folds: Folds | None) -> TrainedJudge | None:

@@ -6,14 +6,13 @@ Everything that predicts, measures or serves holds one of these; `train` and `lo
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
@@ -49,9 +48,13 @@ class TrainedJudge:
     """
 
     def __init__(
-        self, recipe: Any = "baseline", overrides: dict[str, Any] | None = None, *, small: bool = False
+        self,
+        recipe: str | Path | Mapping[str, object] | Recipe = "baseline",
+        overrides: Mapping[str, object] | None = None,
+        *,
+        small: bool = False,
     ) -> None:
-        self.recipe: Recipe = load_recipe(recipe, overrides, small=small)
+        self.recipe = load_recipe(recipe, overrides, small=small)
         self.name = self.recipe.name
         self.figures: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
@@ -94,14 +97,19 @@ class TrainedJudge:
         return self.fitted.prompt_hashes
 
     @property
+    def order_matters(self) -> bool:
+        """Whether swapping the responses may change more than the columns a and b."""
+        return any(member.order_matters for member in self.fitted.members)
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """Names of columns that the battles must bring beside their texts, such as scores; most judges need none."""
         return self.fitted.members[0].numbers
 
     def fit(
         self,
-        battles: Any,
-        valid: Any | None = None,
+        battles: object,
+        valid: object | None = None,
         *,
         folds: Folds | None = None,
         progress: Progress = no_progress,
@@ -136,7 +144,7 @@ class TrainedJudge:
         self._hash, self.figures = "", {}
         return self
 
-    def predict_proba(self, battles: Any) -> Probabilities:
+    def predict_proba(self, battles: object) -> Probabilities:
         """Predict how people vote.
 
         Args:
@@ -147,20 +155,24 @@ class TrainedJudge:
         """
         return self.predict_with_truncation(battles)[0]
 
-    def predict_with_truncation(self, battles: Any) -> tuple[Probabilities, TruncationReport | None]:
+    def predict_with_truncation(self, battles: object) -> tuple[Probabilities, TruncationReport | None]:
         """Predict, and report how much of the texts was truncated: `predict_proba` and `truncation` in one pass."""
         battles = as_battles(battles)
-        found = []
+        members, calibrator, found = self.fitted.members, self.fitted.calibrator, []
         for start in range(0, max(len(battles), 1), BATCH_ROWS):
             batch = battles if len(battles) <= BATCH_ROWS else battles[start : start + BATCH_ROWS]
             try:
-                found.append(self._predict(batch))
+                prepared = members[0].prepare(batch)
+                raw = np.asarray(sum(member.predict(prepared) for member in members)) / len(members)  # (n, 3)
             except UnscoredRowsError as error:
                 raise error.within(start, len(battles)) from error
-        known = [cut for _, cut in found if cut is not None]
-        return np.concatenate([p for p, _ in found]), type(known[0]).concat(known) if known else None
+            # a calibrator would turn anything into a distribution: a fault of a member must show before
+            check_distributions(raw, self.name)
+            groups = {by: group_values(batch, by) for by in calibrator.by}
+            found.append((calibrator.transform(raw, groups), members[0].truncation(prepared)))
+        return np.concatenate([p for p, _ in found]), _join_truncations(cut for _, cut in found)
 
-    def truncation(self, battles: Any) -> TruncationReport | None:
+    def truncation(self, battles: object) -> TruncationReport | None:
         """Count how much of the texts this judge truncates, without predicting.
 
         Args:
@@ -170,10 +182,8 @@ class TrainedJudge:
             Tokens of prompt, A and B before and after truncation, n rows; None for a family that reads texts whole.
         """
         battles, member = as_battles(battles), self.fitted.members[0]
-        starts = range(0, max(len(battles), 1), BATCH_ROWS)
-        found = [member.truncation(member.prepare(battles[start : start + BATCH_ROWS])) for start in starts]
-        known = [cut for cut in found if cut is not None]
-        return type(known[0]).concat(known) if known else None
+        batches = (battles[start : start + BATCH_ROWS] for start in range(0, max(len(battles), 1), BATCH_ROWS))
+        return _join_truncations(member.truncation(member.prepare(batch)) for batch in batches)
 
     def leaves(self) -> Iterator[Model]:
         """Yield the models inside the judge, at any depth, that hold no others."""
@@ -182,14 +192,12 @@ class TrainedJudge:
 
     def with_shown_order(self) -> TrainedJudge:
         """Return a judge that predicts from the shown order of the responses alone; itself if it averages none."""
-        members = self.fitted.members
-        if not any(member.order_matters for member in members):
+        if not self.order_matters:
             return self
-        return TrainedJudge.of(
-            self.recipe, replace(self.fitted, members=[member.with_shown_order() for member in members])
-        )
+        members = [member.with_shown_order() for member in self.fitted.members]
+        return TrainedJudge.of(self.recipe, replace(self.fitted, members=members))
 
-    def run_with(self, **inference: Any) -> Self:
+    def run_with(self, **inference: object) -> Self:
         """Change the settings of inference, such as `precision="bf16"`; nothing is fitted again.
 
         Raises:
@@ -202,7 +210,7 @@ class TrainedJudge:
             )
         return self
 
-    def record(self, *, figures: dict[str, Any] | None = None, **notes: Any) -> None:
+    def record(self, *, figures: dict[str, Any] | None = None, **notes: object) -> None:
         """Keep out-of-fold figures and notes (data sources, reading, cleaning) with the judge and in its card."""
         self.figures = figures or self.figures
         self.notes |= notes
@@ -231,10 +239,7 @@ class TrainedJudge:
         judge.figures, judge.notes = found.config["figures"], found.config["notes"]
         return judge
 
-    def _predict(self, battles: Battles) -> tuple[Probabilities, TruncationReport | None]:
-        members, calibrator = self.fitted.members, self.fitted.calibrator
-        prepared = members[0].prepare(battles)
-        raw = np.asarray(sum(member.predict(prepared) for member in members)) / len(members)  # (n, 3)
-        check_distributions(raw, self.name)  # calibrators hide what is no distribution
-        groups = {by: group_values(battles, by) for by in calibrator.by}
-        return calibrator.transform(raw, groups), members[0].truncation(prepared)
+
+def _join_truncations(cuts: Iterable[TruncationReport | None]) -> TruncationReport | None:
+    known = [cut for cut in cuts if cut is not None]
+    return type(known[0]).concat(known) if known else None

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.answer_pairs import by_appearance
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.formats.textless import Names
+from votecast.data.formats.plain import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
+from votecast.data.row_checks import ReadReport
+from votecast.data.text_columns import by_appearance
 from votecast.errors import DataError
 from votecast.features.arena_style import STYLING, styling_gap
 from votecast.leaderboard.connectivity import join_names
@@ -34,33 +36,31 @@ LEAST_DIFFERING: Final = 30
 
 @dataclass(frozen=True)
 class BattleRows:
-    """Battles whose models are known, with the two models of every row as numbers.
-
-    Args:
-        battles: n rows.
-        models: Names of the models, sorted.
-        a: The model that wrote response a, shape (n,).
-        b: The model that wrote response b, shape (n,).
-        notes: What was left out.
-    """
+    """Battles whose models are known, with the two models of every row as numbers."""
 
     battles: Battles
+    # sorted names
     models: tuple[str, ...]
+    # the models that wrote responses a and b, (n,)
     a: Ints
     b: Ints
+    # what was left out
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.a)
 
+    @cached_property
+    def style(self) -> Floats:
+        """Differences in style, a against b, one column for each feature of `STYLING`, shape (n, k)."""
+        return styling_gap(self.battles)
+
     def where(self, rows: Bools, *notes: str) -> BattleRows:
         """Return some of the rows; the models keep their numbers."""
-        kept = (
-            self
-            if rows.all()
-            else replace(self, battles=self.battles.take(np.flatnonzero(rows)), a=self.a[rows], b=self.b[rows])
-        )
-        return replace(kept, notes=(*self.notes, *notes))
+        if rows.all():
+            return replace(self, notes=(*self.notes, *notes))
+        battles = self.battles.take(np.flatnonzero(rows))
+        return replace(self, battles=battles, a=self.a[rows], b=self.b[rows], notes=(*self.notes, *notes))
 
     def among(self, models: Sequence[str], *notes: str) -> BattleRows:
         """Return the rows between two of these models, numbered by their place among them."""
@@ -71,11 +71,7 @@ class BattleRows:
 
 
 def name_models(battles: Battles, what: str) -> BattleRows:
-    """Return the rows that name two different models.
-
-    Args:
-        battles: The rows.
-        what: What they are, for messages.
+    """Return the rows that name two different models; messages call them `what`.
 
     Raises:
         DataError: If no row does.
@@ -89,29 +85,17 @@ def name_models(battles: Battles, what: str) -> BattleRows:
     sides = [battles.column(name).combine_chunks() for name in ("model_a", "model_b")]
     known = pc.and_(pc.is_valid(sides[0]), pc.is_valid(sides[1])).to_numpy(zero_copy_only=False)
     if not known.any():
-        report = battles.report
-        if report is not None and report.format == Names.name:
-            why = ": in each the cell of model_a or of model_b is empty; fill them"
-        else:
-            why = (
-                "; a leaderboard needs the columns model_a and model_b (chosen_model and rejected_model in files of "
-                "pairs): add them, or fill them where they are empty"
-            )
-        if report is not None and report.quarantined:
-            why += f" ({report.quarantined:,} other rows were quarantined as unreadable, in {report.quarantine})"
-        raise DataError(f"none of the {len(battles)} {what} names its models{why}")
+        raise DataError(f"none of the {len(battles)} {what} names its models{_why_no_models(battles.report)}")
     encoded = pa.concat_arrays([side.filter(pa.array(known)) for side in sides]).dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=names.__getitem__)
-    number = np.empty(len(names), dtype=np.int64)
-    number[order] = np.arange(len(names))
-    codes = number[encoded.indices.to_numpy()]
+    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(names)
+    codes = np.argsort(order)[encoded.indices.to_numpy()]  # numbers by sorted name, (2 n,)
     rows = battles if known.all() else battles.take(np.flatnonzero(known))
     a, b = codes[: len(rows)], codes[len(rows) :]
     lost, itself = int((~known).sum()), a == b
     notes = [f"{lost:,} of {len(battles):,} {what} name no model and are left out"] * bool(lost)
     notes += [f"{int(itself.sum()):,} {what} of a model against itself are left out"] * bool(itself.any())
-    found = BattleRows(rows, tuple(names[i] for i in order), a, b).where(~itself, *notes)
+    found = BattleRows(rows, tuple(names[order].tolist()), a, b).where(~itself, *notes)
     present = np.unique(np.concatenate([found.a, found.b]))
     if len(present) < 2:
         raise DataError(
@@ -119,6 +103,18 @@ def name_models(battles: Battles, what: str) -> BattleRows:
             "needs at least two models"
         )
     return found.among([found.models[i] for i in present])
+
+
+def _why_no_models(report: ReadReport | None) -> str:
+    why = (
+        "; a leaderboard needs the columns model_a and model_b (chosen_model and rejected_model in files of pairs): "
+        "add them, or fill them where they are empty"
+    )
+    if report is not None and report.format == Names.name:
+        why = ": in each the cell of model_a or of model_b is empty; fill them"
+    if report is not None and report.quarantined:
+        why += f" ({report.quarantined:,} other rows were quarantined as unreadable, in {report.quarantine})"
+    return why
 
 
 def drop_rare_models(rows: BattleRows, least: int) -> BattleRows:
@@ -142,11 +138,7 @@ def drop_rare_models(rows: BattleRows, least: int) -> BattleRows:
 def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
     """Return which rows share a prompt, and a note on how that was found.
 
-    Args:
-        battles: The rows.
-        how: "near" joins near-identical prompts, "identical" those that are the same once case, spacing and punctuation
-            are ignored; "auto" is near below `MANY_ROWS`.
-        seed: Seed of the search.
+    Identical prompts are the same up to case, spacing and punctuation; "auto" looks for near ones below `MANY_ROWS`.
     """
     if not has_texts(battles):
         return np.arange(len(battles)), "the rows have no prompts: every row counts by itself"
@@ -179,16 +171,8 @@ def _identical_prompts(battles: Battles) -> Ints:
     return by_appearance(numbers)
 
 
-@dataclass(frozen=True)
-class BothBad:
-    """Votes against both responses, model by model.
-
-    Args:
-        votes: Weight of the votes against both responses that a model took part in, shape (m,).
-        share: Their share of all its votes, shape (m,).
-        low: Lower end of the 95 % interval, shape (m,).
-        high: Upper end, shape (m,).
-    """
+class BothBad(NamedTuple):
+    """Votes against both responses, model by model, shape (m,) each: weight, share of all votes, 95 % interval."""
 
     votes: Floats
     share: Floats
@@ -197,17 +181,7 @@ class BothBad:
 
 
 def both_bad_shares(models: int, a: Ints, b: Ints, bad: Bools, weights: Floats, clusters: Ints) -> BothBad:
-    """Return shares of votes against both, with Wilson's interval.
-
-    It is that of as many independent votes as the clusters leave (Kish 1965, effective size).
-
-    Args:
-        models: How many models there are.
-        a: The model that wrote response a, shape (n,).
-        b: The model that wrote response b, shape (n,).
-        bad: Which votes are against both responses, shape (n,).
-        weights: How much each row counts, shape (n,).
-        clusters: Cluster of each row, shape (n,).
+    """Return shares of votes against both, with Wilson's interval, from arrays of shape (n,).
 
     Example:
         >>> two = np.array([0, 0]), np.array([1, 2])
@@ -222,64 +196,35 @@ def both_bad_shares(models: int, a: Ints, b: Ints, bad: Bools, weights: Floats, 
     votes: Floats = np.bincount(side, weight * flag, models).astype(np.float64)
     share: Floats = np.divide(votes, total, out=np.full(models, np.nan), where=total > 0)
     # variance of each share from the sums of its clusters, times G / (G - 1)
-    keys, unit = np.unique(side * (int(clusters.max(initial=0)) + 1) + cluster, return_inverse=True)
-    owner = keys // (int(clusters.max(initial=0)) + 1)
+    size = int(clusters.max(initial=0)) + 1
+    keys, unit = np.unique(side * size + cluster, return_inverse=True)
+    owner = keys // size
     units = np.bincount(owner, minlength=models).astype(np.float64)
     off = np.bincount(unit.reshape(-1), weight * (flag - share[side]))
     scaled = np.divide(units, units - 1, out=np.ones(models), where=units > 1)
     spread = scaled * np.bincount(owner, off**2, models) / np.maximum(total, 1e-300) ** 2
-    # the number of independent votes whose share would scatter as much
+    # the number of independent votes whose share would scatter as much (Kish 1965, effective size)
     sure = np.divide(share * (1 - share), spread, out=units.copy(), where=spread > 0)
     low, high = wilson_interval(share, np.minimum(sure, np.maximum(total, 1e-300)))
     return BothBad(votes, share, low, high)
 
 
-@dataclass(frozen=True)
-class Styles:
-    """Which features of style take part.
+def choose_style(rows: BattleRows) -> tuple[str, ...]:
+    """Return the features of `STYLING` in which enough rows differ.
 
-    Args:
-        names: Names from `STYLING`; none where style is not controlled for.
-        rows: The rows from which that was found.
-        known: Their gaps, shape (n, k).
-        notes: Features that are left out.
+    Raises:
+        DataError: If the rows have no texts, or too few responses differ in any feature.
     """
-
-    names: tuple[str, ...] = ()
-    rows: BattleRows | None = None
-    known: Floats | None = None
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, rows: BattleRows, *, wanted: bool) -> Self:
-        """Return the features in which enough rows differ.
-
-        Raises:
-            DataError: If the rows have no texts, or too few responses differ in any of them.
-        """
-        if not wanted:
-            return cls()
-        if not has_texts(rows.battles):
-            raise DataError("the rows have no texts, and style is read from them; leave out --style-control")
-        gap = styling_gap(rows.battles)
-        targets = rows.battles.targets() if rows.battles.labelled.all() else None
-        used = np.array([_has_effect(column, targets) for column in gap.T], dtype=bool)
-        if not used.any():
-            raise DataError(
-                f"no feature of style differs in {LEAST_DIFFERING} rows with votes both for more and for less of it; "
-                "leave out --style-control"
-            )
-        left = ", ".join(name for name, here in zip(STYLING, used.tolist(), strict=True) if not here)
-        note = f"too few responses differ in {left} for it to take part in style control"
-        return cls(tuple(np.array(STYLING)[used].tolist()), rows, gap[:, used], (note,) if left else ())
-
-    def gaps(self, rows: BattleRows) -> Floats | None:
-        """Return differences of style, shape (n, k); None without style control."""
-        if not self.names:
-            return None
-        if rows is self.rows:
-            return self.known
-        return styling_gap(rows.battles)[:, [STYLING.index(name) for name in self.names]]
+    if not has_texts(rows.battles):
+        raise DataError("the rows have no texts, and style is read from them; leave out --style-control")
+    targets = rows.battles.targets() if rows.battles.labelled.all() else None
+    used = tuple(name for name, gap in zip(STYLING, rows.style.T, strict=True) if _has_effect(gap, targets))
+    if not used:
+        raise DataError(
+            f"no feature of style differs in {LEAST_DIFFERING} rows with votes both for more and for less of it; "
+            "leave out --style-control"
+        )
+    return used
 
 
 def _has_effect(gap: Floats, targets: Probabilities | None) -> bool:

@@ -18,6 +18,7 @@ from votecast.data.outputs.table_writer import TableWriter, container_of
 from votecast.leaderboard.battle_games import BothBad
 from votecast.leaderboard.rank_models import Ranking
 from votecast.leaderboard.settings import BoardSettings
+from votecast.types import Floats, Ints
 
 FEW_CLUSTERS: Final = 30
 """With fewer clusters of prompts, intervals are rough."""
@@ -49,25 +50,34 @@ class Leaderboard:
     both_bad: BothBad | None = None
     judge: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
-    reading: tuple[Mapping[str, Any], ...] = ()
+    reading: tuple[Mapping[str, object], ...] = ()
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the leaderboard as columns, best model first, rounded to six digits."""
-        found = self.ranking
+        found, bad = self.ranking, self.both_bad
         won = np.divide(
             found.wins + found.ties / 2, found.battles, out=np.full(len(found.models), np.nan), where=found.battles > 0
         )
-        columns: dict[str, Any] = {"rank": found.rank, "model": found.models}
-        columns |= {name: getattr(found, name) for name in ("score", "low", "high", "rank_low", "rank_high")}
-        columns |= {name: getattr(found, name) for name in ("battles", "wins", "ties", "losses")}
-        columns |= {"win_rate": won, "expected_win_rate": found.win_rate}
-        if self.both_bad is not None:
-            bad = self.both_bad
-            columns |= {"both_bad": bad.votes, "both_bad_share": bad.share}
-            columns |= {"both_bad_low": bad.low, "both_bad_high": bad.high}
-        return {name: _readable(values) for name, values in columns.items()}
+        numbers = {
+            "score": found.score,
+            "low": found.low,
+            "high": found.high,
+            "rank_low": found.rank_low,
+            "rank_high": found.rank_high,
+            "battles": found.battles,
+            "wins": found.wins,
+            "ties": found.ties,
+            "losses": found.losses,
+            "win_rate": won,
+            "expected_win_rate": found.win_rate,
+        }
+        if bad is not None:
+            shares = {"both_bad_share": bad.share, "both_bad_low": bad.low, "both_bad_high": bad.high}
+            numbers |= {"both_bad": bad.votes, **shares}
+        columns = {name: _readable(values) for name, values in numbers.items()}
+        return {"rank": found.rank.tolist(), "model": list(found.models), **columns}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return everything as JSON-able values."""
         columns = self.columns()
         return {
@@ -82,24 +92,18 @@ class Leaderboard:
         }
 
 
-def _readable(values: Any) -> list[Any]:
+def _readable(values: Floats | Ints) -> list[int | float | None]:
     """Return whole numbers as such, others to six digits, None for what is not known."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        return list(values)
-    known = array[np.isfinite(array)]
-    if len(known) and (known == np.round(known)).all():
-        return [int(value) if np.isfinite(value) else None for value in array.tolist()]
-    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in array.tolist()]
+    known = values[np.isfinite(values)]
+    is_whole = len(known) and (known == np.round(known)).all()
+    return [
+        None if not np.isfinite(value) else int(value) if is_whole else float(f"{value:.6g}")
+        for value in values.tolist()
+    ]
 
 
 def write_leaderboard(board: Leaderboard, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write a leaderboard atomically: one row a model, best first.
-
-    Args:
-        board: The leaderboard.
-        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
-        overwrite: Whether an existing file may be replaced.
+    """Write a leaderboard atomically, one row a model, best first, in the format of the suffix, such as .csv.
 
     Raises:
         ConfigError: If the suffix is unknown.

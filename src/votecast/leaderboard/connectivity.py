@@ -13,8 +13,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from votecast.errors import DataError
-from votecast.leaderboard.game_rows import Cells, Rows
-from votecast.leaderboard.games import Games
+from votecast.leaderboard.game_rows import Cells
 from votecast.types import Bools, Ints
 
 _SHOWN: Final = 8  # names in a sentence
@@ -33,16 +32,8 @@ def join_names(names: Sequence[str]) -> str:
     return ", ".join(shown) + more
 
 
-def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[Bools, tuple[str, ...]]:
-    """Return which models can be ranked together, and notes for the reader.
-
-    Args:
-        games: For the names.
-        rows: The rows that count.
-        disconnected: refuse or largest.
-
-    Returns:
-        A mask of shape (models,), and notes.
+def comparable(names: Sequence[str], rows: Cells, disconnected: str) -> tuple[Bools, tuple[str, ...]]:
+    """Return which of the named models can be ranked together, shape (models,), and notes.
 
     Raises:
         DataError: If `disconnected` is refuse, and there are groups of models without a comparison between them.
@@ -52,7 +43,7 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[Bools, tupl
         return np.ones(rows.models, dtype=bool), ()
     sizes, weights = np.bincount(group), np.bincount(group[rows.first], rows.votes.sum(axis=1), minlength=count)
     order = np.lexsort((np.arange(count), -weights, -sizes))
-    members = [[name for name, of in zip(games.models, group, strict=True) if of == each] for each in order]
+    members = [[name for name, of in zip(names, group, strict=True) if of == each] for each in order]
     if disconnected == "refuse":
         shown = "; ".join(f"({join_names(each)})" for each in members[:_SHOWN])
         more = f" and {len(members) - _SHOWN} more groups" if len(members) > _SHOWN else ""
@@ -71,28 +62,19 @@ def comparable(games: Games, rows: Rows, disconnected: str) -> tuple[Bools, tupl
 
 
 def loss_groups(cells: Cells) -> Ints:
-    """Number the groups within which every model lost or drew.
-
-    Strengths are finite if and only if all models are of one such group (Ford 1957, assumption of section 2).
-    """
+    """Number the groups within which every model lost or drew."""
+    # strengths are finite if and only if all models are of one such group (Ford 1957, assumption of section 2)
     won = cells.votes[:, 0] + 0.5 * cells.votes[:, 2] > 0
     lost = cells.votes[:, 1] + 0.5 * cells.votes[:, 2] > 0
     return _strong_groups(cells, won, lost)
 
 
 def bounds_ties(cells: Cells) -> bool:
-    """Return whether the number for ties is finite.
-
-    That is where some models beat each other in a circle (a over b over a is one); otherwise chances of a tie near 1
-    and leads to match fit ever better.
-    """
+    """Return whether the number for ties is finite."""
+    # only where models beat each other in a circle (a over b over a is one): without one, ever larger chances of a tie
+    # and ever larger leads fit ever better
     groups = _strong_groups(cells, cells.votes[:, 0] > 0, cells.votes[:, 1] > 0)
     return len(np.unique(groups)) < cells.models
-
-
-def outsiders(groups: Ints) -> Ints:
-    """Return the models outside the largest of the `loss_groups`."""
-    return np.flatnonzero(groups != np.argmax(np.bincount(groups)))
 
 
 def _strong_groups(cells: Cells, won: Bools, lost: Bools) -> Ints:

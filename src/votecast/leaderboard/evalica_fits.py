@@ -11,8 +11,7 @@ import numpy as np
 
 from votecast.config.extras import need
 from votecast.errors import DataError
-from votecast.leaderboard.game_rows import ModelPairs
-from votecast.leaderboard.prediction_powered import pair_sums
+from votecast.leaderboard.game_rows import Cells
 from votecast.leaderboard.sample import Sample
 from votecast.types import Floats, Ints
 
@@ -26,28 +25,14 @@ _ITERATED: Final = ("newman", "eigen", "pagerank")
 _LOWEST: Final = 1e-9
 
 
-def fit_by_evalica(method: str, sample: Sample) -> tuple[Floats, float | None, tuple[str, ...]]:
-    """Fit a sample by evalica.
-
-    Returns:
-        Log odds with mean 0, or scores of the method's own, shape (m,); nu of Davidson's curve, where the fit has it;
-        and notes.
+def fit_pairs(method: str, pairs: Cells, votes: Floats) -> tuple[Floats, float | None]:
+    """Return log odds with mean 0, or own scores, (m,) from votes (p, 3), and nu of Davidson's curve, if fitted.
 
     Raises:
-        DataError: If it is elo, and rows are not one vote each.
         MissingExtraError: If evalica is not installed.
-    """
-    if method == "elo":
-        note = "elo depends on the order of the rows, which is taken for that of time"
-        return fit_elo(sample, np.arange(len(sample.rows))), None, (note,)
-    return (*fit_pairs(method, sample.pairs, pair_sums(sample).voted), ())
-
-
-def fit_pairs(method: str, pairs: ModelPairs, votes: Floats) -> tuple[Floats, float | None]:
-    """Return scores (m,) from votes (p, 3), and nu if fitted.
 
     Example:
-        >>> pairs = ModelPairs(2, np.array([0]), np.array([1]))
+        >>> pairs = Cells(2, np.array([0]), np.array([1]), np.zeros((1, 3)), np.zeros((1, 0)))
         >>> fit_pairs("counting", pairs, np.array([[3.0, 1.0, 2.0]]))[0]
         array([4., 2.])
     """
@@ -55,12 +40,14 @@ def fit_pairs(method: str, pairs: ModelPairs, votes: Floats) -> tuple[Floats, fl
     pair, outcome = np.nonzero(votes)
     settings = {"tolerance": 1e-10, "limit": 10_000} if method in _ITERATED else {}
     first, second, weights = pairs.first[pair], pairs.second[pair], votes[pair, outcome]
-    scores, found = _call(method, pairs.models, first, second, outcome, weights, **settings)
+    scores, found = _call_evalica(method, pairs.models, first, second, outcome, weights, **settings)
     if method in LOG_ODDS:
         scores = np.log(np.maximum(scores, _LOWEST))
         scores = scores - np.nanmean(scores)
-    tie = 2 * float(found.v) if method == "newman" else None  # Newman's v is half of Davidson's nu
-    return np.nan_to_num(scores), tie  # a model without votes, as there are in a drawn file, gets 0
+    # Newman's v is half of Davidson's nu
+    tie = 2 * float(found.v) if method == "newman" else None
+    # a model without votes, as there are in a drawn file, gets 0
+    return np.nan_to_num(scores), tie
 
 
 def fit_elo(sample: Sample, order: Ints) -> Floats:
@@ -68,19 +55,20 @@ def fit_elo(sample: Sample, order: Ints) -> Floats:
 
     Raises:
         DataError: If rows are not one vote each.
+        MissingExtraError: If evalica is not installed.
     """
     rows = sample.rows
     if not np.isin(rows.votes, (0.0, 1.0)).all():
         raise DataError("elo takes one vote a row, each of weight 1; give such rows, or use another method")
     outcome = rows.votes.argmax(axis=1)[order]
-    scores, _ = _call("elo", rows.models, rows.first[order], rows.second[order], outcome, np.ones(len(order)))
+    scores, _ = _call_evalica("elo", rows.models, rows.first[order], rows.second[order], outcome, np.ones(len(order)))
     return np.asarray(np.nan_to_num((scores - np.nanmean(scores)) / ELO_UNIT))
 
 
-def _call(
+def _call_evalica(
     method: str, models: int, first: Ints, second: Ints, outcome: Ints, weights: Floats, **settings: float
 ) -> tuple[Floats, Any]:
-    """Return scores in the order of the models, NaN for those without votes, and evalica's whole result."""
+    # scores in the order of the models, NaN for those without votes, and evalica's whole result
     evalica = need("evalica")
     winners = np.array([evalica.Winner.X, evalica.Winner.Y, evalica.Winner.Draw], dtype=object)
     found = getattr(evalica, method)(first, second, winners[outcome].tolist(), weights=weights, **settings)

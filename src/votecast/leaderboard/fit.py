@@ -11,18 +11,19 @@ from typing import Final, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from votecast.calibration.tie_models import TieModel
 from votecast.errors import ConfigError
-from votecast.leaderboard.evalica_fits import fit_by_evalica
+from votecast.leaderboard.evalica_fits import fit_elo, fit_pairs
 from votecast.leaderboard.game_rows import number_clusters
 from votecast.leaderboard.games import Games, Predicted
-from votecast.leaderboard.prediction_powered import corrected_cells
-from votecast.leaderboard.ranking_likelihood import RANKING_MODELS, Solution, fallback_notes, solve
+from votecast.leaderboard.ranking_likelihood import RANKING_MODELS, Solution, solve
 from votecast.leaderboard.sample import Sample, sample_of
-from votecast.leaderboard.sandwich import best_tuning, covariance_of, score_variance
+from votecast.leaderboard.sandwich import score_variance
 from votecast.leaderboard.settings import DISCONNECTED, EVALICA, METHODS, check_choice
 from votecast.types import Floats
 
 USELESS: Final = "the predictions say nothing about the votes, and are not used"
+ORDERED: Final = "elo depends on the order of the rows, which is taken for that of time"
 ONE_PROMPT: Final = "all votes are on one prompt: intervals treat each row as independent"
 
 
@@ -38,8 +39,7 @@ class Fit:
         style: Coefficients of style, log odds for each unit, shape (k,).
         style_names: Names of these.
         style_units: Root mean square of each feature, which is its unit, shape (k,).
-        covariance: Of strengths, log nu or log theta if there is one, and style, in that order; None for fits of
-            evalica.
+        covariance: Of strengths, log nu or log theta if there is one, and style, in this order; None by evalica.
         tuning: How far predictions were trusted, 0 to 1; None without predictions.
         worth: How many times as many votes without predictions would give the same variance; None without predictions.
         notes: Models left out, fallbacks used.
@@ -59,18 +59,16 @@ class Fit:
 
 
 class SampleFit(NamedTuple):
-    """A fit with what intervals and ranks need besides.
-
-    Args:
-        fit: The fit.
-        sample: What it was fitted on.
-        solution: Its parameters and likelihood; None for fits of evalica.
-        clusters: Clusters of voted rows.
-    """
+    """A fit with what intervals and ranks need besides."""
 
     fit: Fit
     sample: Sample
+    # None for fits of evalica
     solution: Solution | None
+    # from leads to chances, and its number for ties; 0 without one
+    model: TieModel
+    t: float
+    # of voted rows
     clusters: int
 
 
@@ -82,15 +80,7 @@ def fit_ranking(
     disconnected: str = "refuse",
     style_ridge: float = 0.0,
 ) -> Fit:
-    """Fit the strengths of models.
-
-    Args:
-        games: Models and votes; with style, its effect is fitted beside the strengths.
-        method: A name in `METHODS`.
-        predicted: A judge's probabilities on these games and on games without votes.
-        disconnected: What to do where some models were never compared with the others, not even through third models:
-            refuse, naming them, or rank the largest group of comparable models.
-        style_ridge: Penalty of the coefficients of style, for each vote half of this times their squares.
+    """Fit the strengths of models; the arguments are those of `rank_models`.
 
     Raises:
         ConfigError: If a setting is unknown, or does not go with the method.
@@ -120,42 +110,47 @@ def fit_sample(
         raise ConfigError(f"the {method} fit takes no predictions; use bradley_terry, davidson or rao_kupper")
     sample = sample_of(games, predicted, disconnected)
     with threadpool_limits(1):  # several threads for matrices of a hundred models would only wait for each other
-        if method in EVALICA:
-            strengths, tie, notes = fit_by_evalica(method, sample)
-            bare = np.zeros(0)
-            fit = Fit(method, sample.names, strengths, tie, bare, (), bare, None, notes=(*sample.notes, *notes))
-            return SampleFit(fit, sample, None, number_clusters(sample.rows.clusters)[1])
-        return _fit_by_likelihood(method, sample, style_ridge)
+        if method not in EVALICA:
+            return _fit_by_likelihood(method, sample, style_ridge, has_judge=predicted is not None)
+        notes, tie, bare = sample.notes, None, np.zeros(0)
+        if method == "elo":
+            strengths, notes = fit_elo(sample, np.arange(len(sample.rows))), (*notes, ORDERED)
+        else:
+            strengths, tie = fit_pairs(method, sample.pairs, sample.pair_votes().voted)
+    fit = Fit(method, sample.names, strengths, tie, bare, (), bare, None, notes=notes)
+    model, t = RANKING_MODELS["bradley_terry"], 0.0
+    if tie is not None:
+        model, t = RANKING_MODELS["davidson"], float(np.log(max(tie, 1e-12)))
+    return SampleFit(fit, sample, None, model, t, number_clusters(sample.rows.clusters)[1])
 
 
-def _fit_by_likelihood(method: str, sample: Sample, ridge: float) -> SampleFit:
-    found = solve(method, corrected_cells(sample, 0.0), ridge)
+def _fit_by_likelihood(method: str, sample: Sample, ridge: float, *, has_judge: bool) -> SampleFit:
+    found = solve(method, sample.cells(0.0), ridge)
     meat = score_variance(sample, found)
-    covariance, tuning, worth = covariance_of(found, meat, 0.0), None, None
-    if sample.predicted is not None:
+    covariance, tuning, worth = meat.covariance(found, 0.0), None, None
+    if has_judge:
         m, before = len(sample.names), covariance
-        tuning = best_tuning(found, meat)
+        tuning = meat.best_tuning(found)
         if tuning > 0:
-            found = solve(method, corrected_cells(sample, tuning), ridge, found.point)
+            found = solve(method, sample.cells(tuning), ridge, found.point)
             meat = score_variance(sample, found)
-            covariance = covariance_of(found, meat, tuning)
+            covariance = meat.covariance(found, tuning)
         worth = float(np.trace(before[:m, :m]) / max(np.trace(covariance[:m, :m]), 1e-300))
-    strengths, t, style = found.likelihood.split(found.point)
-    model = RANKING_MODELS[method]
-    tie = float(np.exp(t if found.likelihood.tie else model.no_ties)) if model.tie else None
+    likelihood, model = found.likelihood, RANKING_MODELS[method]
+    strengths, t, style = likelihood.split(found.point)
     notes = [*sample.notes, *([USELESS] if tuning == 0 else [])]
     notes += [ONE_PROMPT] if np.ptp(sample.rows.clusters) == 0 else []
     fit = Fit(
         method=method,
         models=sample.names,
         strengths=strengths,
-        tie=tie,
+        tie=float(np.exp(t if likelihood.tie else model.no_ties)) if model.tie else None,
         style=style,
         style_names=sample.style_names,
         style_units=sample.units,
         covariance=covariance,
         tuning=tuning,
         worth=worth,
-        notes=(*notes, *fallback_notes(method, found, sample.names)),
+        notes=(*notes, *found.notes(method, sample.names)),
     )
-    return SampleFit(fit, sample, found, meat.clusters)
+    return SampleFit(fit, sample, found, likelihood.model, t, meat.clusters)

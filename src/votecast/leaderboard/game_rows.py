@@ -1,4 +1,4 @@
-"""Rows of games in one form: the smaller model number first, votes summed by pair of models.
+"""Votes on pairs of models in one form, the smaller model number first: rows, and their sums by pair.
 
 Called by the sample of a ranking, its likelihood and its intervals.
 """
@@ -15,26 +15,52 @@ from votecast.types import Bools, Floats, Ints, swap_columns
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Games with the smaller model number first; swapping a and b changes nothing here, to the last bit.
-
-    Args:
-        models: How many models there are.
-        first: Smaller number of the two models, shape (n,).
-        second: Larger number, shape (n,).
-        votes: Weight of the votes for first, for second and for a tie, shape (n, 3).
-        clusters: Cluster of each row, shape (n,).
-        style: That of first minus that of second, shape (n, k); k is 0 without style control.
-        kept: Which of the games these rows are, shape (n,).
-    """
+class Cells:
+    """What a likelihood is summed over: pairs of models, or single rows where style tells them apart."""
 
     models: int
+    # smaller and larger number of the two models, (c,)
     first: Ints
     second: Ints
+    # weight of the votes for first, for second and for a tie, (c, 3)
     votes: Floats
-    clusters: Ints
+    # style of first minus that of second, (c, k); k is 0 without style control
     style: Floats
-    kept: Ints
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @classmethod
+    def pairs_of(cls, rows: Cells) -> Self:
+        """Return one cell without votes for each pair of models in these rows, in order."""
+        codes = np.flatnonzero(np.bincount(rows.first * rows.models + rows.second, minlength=rows.models**2))
+        none = np.zeros((len(codes), 0))
+        return cls(rows.models, codes // rows.models, codes % rows.models, np.zeros((len(codes), 3)), none)
+
+    def number(self, rows: Cells) -> Ints:
+        """Return which of these pairs each row is of, shape (n,); -1 for a pair that is not here."""
+        where = np.full(self.models**2, -1, dtype=np.int64)
+        where[self.first * self.models + self.second] = np.arange(len(self))
+        return np.asarray(where[rows.first * self.models + rows.second])
+
+    def sum_by_models(self, values: Floats) -> Floats:
+        """Sum value times (e_first - e_second), shape (models,)."""
+        first, second = (np.bincount(side, values, minlength=self.models) for side in (self.first, self.second))
+        return np.asarray(first - second)
+
+    def laplacian(self, values: Floats) -> Floats:
+        """Sum value times (e_first - e_second)(e_first - e_second)', shape (models, models)."""
+        m = self.models
+        upper = np.bincount(self.first * m + self.second, values, minlength=m * m).reshape(m, m)
+        return np.asarray(np.diag(upper.sum(axis=0) + upper.sum(axis=1)) - upper - upper.T)
+
+
+@dataclass(frozen=True)
+class Rows(Cells):
+    """Games as cells, one a row; swapping a and b of the games changes nothing here, to the last bit."""
+
+    # of prompts, (n,)
+    clusters: Ints
 
     @classmethod
     def of(cls, games: Games) -> Self:
@@ -48,96 +74,18 @@ class Rows:
             first=np.minimum(a, b),
             second=np.maximum(a, b),
             votes=np.where(swap[:, None], swap_columns(outcome), outcome) * games.weights[kept, None],
-            clusters=games.clusters[kept],
             style=np.where(swap[:, None], -style, style),
-            kept=kept,
+            clusters=games.clusters[kept],
         )
 
-    def __len__(self) -> int:
-        return len(self.first)
-
-    @property
-    def cells(self) -> Cells:
-        """Each row as a cell of its own."""
-        return Cells(self.models, self.first, self.second, self.votes, self.style)
-
-    @property
-    def codes(self) -> Ints:
-        """One number for each pair of models, shape (n,)."""
-        return self.first * self.models + self.second
-
-    def times(self, counts: Floats) -> Rows:
+    def times(self, counts: Floats) -> Self:
         """Return the rows, each counting so many times."""
         return replace(self, votes=self.votes * counts[:, None])
 
-    def take(self, mask: Bools, number: Ints | None = None, models: int | None = None) -> Rows:
-        """Return some of the rows, with models renumbered if a numbering is given."""
-        first, second = self.first[mask], self.second[mask]
-        if number is not None:
-            first, second = number[first], number[second]
-        return replace(
-            self,
-            models=self.models if models is None else models,
-            first=first,
-            second=second,
-            votes=self.votes[mask],
-            clusters=self.clusters[mask],
-            style=self.style[mask],
-            kept=self.kept[mask],
-        )
-
-
-@dataclass(frozen=True)
-class Cells:
-    """What a likelihood is summed over: pairs of models, or single rows where style tells them apart.
-
-    Args:
-        models: How many models there are.
-        first: Smaller number of the two models, shape (c,).
-        second: Larger number, shape (c,).
-        votes: Weight of the votes for first, for second and for a tie, shape (c, 3).
-        style: Shape (c, k).
-    """
-
-    models: int
-    first: Ints
-    second: Ints
-    votes: Floats
-    style: Floats
-
-
-@dataclass(frozen=True)
-class ModelPairs:
-    """The pairs of models that met.
-
-    Args:
-        models: How many models there are.
-        first: Smaller number of each pair, shape (p,).
-        second: Larger number, shape (p,).
-    """
-
-    models: int
-    first: Ints
-    second: Ints
-
-    @classmethod
-    def of(cls, rows: Rows) -> Self:
-        """Return the pairs in these rows, in order."""
-        codes = np.flatnonzero(np.bincount(rows.codes, minlength=rows.models**2))
-        return cls(rows.models, codes // rows.models, codes % rows.models)
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def number(self, rows: Rows) -> Ints:
-        """Return which pair each row is of, shape (n,); -1 for a pair that is not here."""
-        where = np.full(self.models**2, -1, dtype=np.int64)
-        where[self.first * self.models + self.second] = np.arange(len(self))
-        return np.asarray(where[rows.codes])
-
-    def cells(self, votes: Floats) -> Cells:
-        """Return cells of these pairs with votes of shape (p, 3)."""
-        return Cells(self.models, self.first, self.second, votes, np.zeros((len(self), 0)))
+    def take(self, mask: Bools) -> Self:
+        """Return some of the rows; the models keep their numbers."""
+        names = ("first", "second", "votes", "style", "clusters")
+        return replace(self, **{name: column[mask] for name, column in vars(self).items() if name in names})
 
 
 def sum_by_number(number: Ints, size: int, columns: Floats) -> Floats:
@@ -145,19 +93,6 @@ def sum_by_number(number: Ints, size: int, columns: Floats) -> Floats:
     if not columns.shape[1]:
         return np.zeros((size, 0))
     return np.stack([np.bincount(number, column, minlength=size) for column in columns.T], axis=1)
-
-
-def laplacian(cells: Cells | Rows, values: Floats) -> Floats:
-    """Sum value times (e_first - e_second)(e_first - e_second)' over cells, shape (models, models)."""
-    m = cells.models
-    upper = np.bincount(cells.first * m + cells.second, values, minlength=m * m).reshape(m, m)
-    return np.asarray(np.diag(upper.sum(axis=0) + upper.sum(axis=1)) - upper - upper.T)
-
-
-def sum_by_models(cells: Cells | Rows, values: Floats) -> Floats:
-    """Sum value times (e_first - e_second) over cells, shape (models,)."""
-    m = cells.models
-    return np.asarray(np.bincount(cells.first, values, minlength=m) - np.bincount(cells.second, values, minlength=m))
 
 
 def number_clusters(clusters: Ints) -> tuple[Ints, int]:

@@ -60,15 +60,7 @@ class Games:
     ) -> Self:
         """Check everything and return the games.
 
-        Args:
-            models: Names of the models, all different.
-            a: Which of them wrote response a, shape (n,).
-            b: Which of them wrote response b, shape (n,).
-            outcome: Shares of votes for a, for b and for a tie, shape (n, 3).
-            weights: How much each row counts, shape (n,); every row once where None.
-            clusters: Name or number of the cluster of each row, shape (n,); every row for itself where None.
-            style: Differences in style, that of a minus that of b, shape (n, k).
-            style_names: Name of each of its columns.
+        Without weights every row counts once, without clusters (names or numbers) it depends on no other.
 
         Raises:
             DataError: If names repeat, numbers of models are out of range, shapes differ, or values are not finite.
@@ -79,9 +71,11 @@ class Games:
         y = check_probabilities(outcome, "outcomes")
         rows = len(y)
         first, second = (_check_models(side, rows, len(models), name) for side, name in ((a, "a"), (b, "b")))
-        x = None if style is None else _check_style_columns(style, rows, tuple(style_names))
         w, cluster = check_weights(weights, rows), check_groups(clusters, rows)
-        return cls(tuple(models), first, second, y, w, cluster, x, tuple(style_names) if x is not None else ())
+        if style is None:
+            return cls(tuple(models), first, second, y, w, cluster)
+        x = _check_style_columns(style, rows, len(style_names))
+        return cls(tuple(models), first, second, y, w, cluster, x, tuple(style_names))
 
     def __len__(self) -> int:
         return len(self.a)
@@ -92,10 +86,8 @@ class Predicted:
     """A judge's probabilities on games with and without votes: the input of prediction-powered ranking.
 
     Args:
-        labelled: The judge's probabilities on the games that people voted on, shape (n, 3); the judge must not have
-            been trained on these votes.
-        unlabelled: Games without votes; their outcome is the judge's probabilities. Clusters here are numbered apart
-            from those of the voted games.
+        labelled: On the games that people voted on, by a judge not trained on these votes, shape (n, 3).
+        unlabelled: Games without votes, whose outcome is the judge's probabilities; their clusters are numbered apart.
     """
 
     labelled: Probabilities
@@ -117,14 +109,14 @@ def _check_models(values: ArrayLike, rows: int, models: int, name: str) -> Ints:
     return np.ascontiguousarray(given, dtype=np.int64)
 
 
-def _check_style_columns(values: ArrayLike, rows: int, names: tuple[str, ...]) -> Floats:
+def _check_style_columns(values: ArrayLike, rows: int, names: int) -> Floats:
     try:
         x = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"the style does not hold numbers ({error}); give one for each row and feature") from error
-    if x.shape != (rows, len(names)) or not names:
+    if x.shape != (rows, names) or not names:
         raise DataError(
-            f"the style has shape {x.shape} and {len(names)} names; allowed is ({rows}, k) with k names, k at least 1"
+            f"the style has shape {x.shape} and {names} names; allowed is ({rows}, k) with k names, k at least 1"
         )
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():

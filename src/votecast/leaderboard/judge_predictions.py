@@ -5,19 +5,17 @@ Called by `votecast.leaderboard.rank_votes` where a judge takes part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.errors import DataError, LeakError
-from votecast.judges.predict_batch import predict_batch, reader_numbers
+from votecast.judges.predict_batch import predict_batch, reader_numbers, trained_prompts
 from votecast.judges.shared_rows import shared_rows
+from votecast.judges.trained import TrainedJudge
 from votecast.leaderboard.battle_games import has_texts
 from votecast.types import Bools, Ints, Judge, Probabilities, Progress
-
-if TYPE_CHECKING:
-    from votecast.judges.trained import TrainedJudge
 
 _ROWS_AT_ONCE: Final = 1024
 _NAMED: Final = 5  # ids in a message
@@ -39,18 +37,9 @@ def predict_battles(judge: Judge, battles: Battles, progress: Progress) -> Proba
 
 
 def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Probabilities, tuple[str, ...]]:
-    """Predict voted rows by a judge that was not trained on them.
+    """Predict voted rows, shape (n, 3), with notes on where the predictions come from.
 
-    Rows with prompts that the judge was trained on get the out-of-fold prediction, matched by id and texts
-    (cross-prediction: Zrnic and Candes 2024).
-
-    Args:
-        judge: A judge.
-        votes: n rows with votes.
-        progress: Progress callback.
-
-    Returns:
-        Probabilities of shape (n, 3), and notes on where they come from.
+    Rows with prompts that the judge was trained on get the out-of-fold prediction, matched by id and texts.
 
     Raises:
         LeakError: If rows have prompts that the judge was trained on, and it has no out-of-fold prediction of them.
@@ -59,9 +48,10 @@ def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Pro
     if not len(rows):
         clean = "no voted prompt is among those that the judge was trained on"
         return predict_battles(judge, votes, progress), notes or (clean,)
+    # cross-prediction (Zrnic & Candès 2024): every fold's rows are predicted by members that were not trained on them
     held = _out_of_fold(judge, votes.take(rows))
     if (lost := np.flatnonzero(np.isnan(held[:, 0]))).size:
-        first = ", ".join(repr(name) for name in votes.take(rows[lost[:_NAMED]]).ids)
+        first = ", ".join(map(repr, votes.take(rows[lost[:_NAMED]]).ids))
         raise LeakError(
             f"{len(lost)} of {len(votes)} voted rows have prompts on which the judge was trained (first ids: {first}), "
             "and its folder holds no out-of-fold predictions of them, so that its predictions would look better than "
@@ -82,26 +72,17 @@ def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Pro
 
 def seen_rows(judge: Judge, battles: Battles) -> tuple[Ints, tuple[str, ...]]:
     """Return the rows whose prompts a judge was trained on, and notes."""
+    none = np.zeros(0, dtype=np.int64)
     if not has_texts(battles):
-        return np.zeros(0, dtype=np.int64), ("leaks are not checked: the rows have no prompts",)
-    hashes = getattr(judge, "prompt_hashes", None)
+        return none, ("leaks are not checked: the rows have no prompts",)
+    hashes = trained_prompts(judge)
     if hashes is None:
-        note = "leaks are not checked: the judge keeps no hashes of its training prompts"
-        return np.zeros(0, dtype=np.int64), (note,)
+        return none, ("leaks are not checked: the judge keeps no hashes of its training prompts",)
     return hashes.overlap(battles), ()
 
 
 def is_voted_on(votes: Battles, pairs: Battles) -> Bools:
-    """Return which pairs repeat a voted row, in either order of the responses.
-
-    Rows without texts cannot be distinguished and repeat none.
-
-    Args:
-        votes: The voted rows.
-        pairs: n rows to be predicted.
-
-    Returns:
-        Shape (n,).
+    """Return which pairs repeat a voted row, in either order of the responses, shape (n,).
 
     Example:
         >>> row = {"prompt": "p", "response_a": "x", "response_b": "y"}
@@ -111,6 +92,7 @@ def is_voted_on(votes: Battles, pairs: Battles) -> Bools:
     """
     known = {*votes.content_hashes(), *votes.swapped().content_hashes()}
     texts = zip(*map(pairs.text, TEXT_COLUMNS), strict=True)
+    # rows without texts cannot be distinguished, and repeat none
     again = (any(row) and key in known for row, key in zip(texts, pairs.content_hashes(), strict=True))
     return np.fromiter(again, dtype=np.bool_, count=len(pairs))
 
@@ -118,15 +100,14 @@ def is_voted_on(votes: Battles, pairs: Battles) -> Bools:
 def _out_of_fold(judge: Judge, battles: Battles) -> Probabilities:
     """Return calibrated out-of-fold predictions of rows, NaN for rows without one, shape (n, 3)."""
     out = np.full((len(battles), 3), np.nan)
-    fitted = getattr(judge, "fitted", None)
-    if fitted is None or not len(fitted.out_of_fold):
+    if not isinstance(judge, TrainedJudge) or not len(judge.fitted.out_of_fold):
         return out
-    if fitted.calibrator.by:
+    if judge.fitted.calibrator.by:
         raise DataError(
-            f"judge {judge.name!r} is calibrated by {', '.join(fitted.calibrator.by)}, which its out-of-fold rows do "
-            "not name; rank with the judge as it was before, or on votes whose prompts it has not seen"
+            f"judge {judge.name!r} is calibrated by {', '.join(judge.fitted.calibrator.by)}, which its out-of-fold "
+            "rows do not name; rank with the judge as it was before, or on votes whose prompts it has not seen"
         )
-    held = shared_rows({judge.name: cast("TrainedJudge", judge)})
+    held = shared_rows({judge.name: judge})
     place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
     keys = zip(battles.ids, battles.content_hashes(), strict=True)
     rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)

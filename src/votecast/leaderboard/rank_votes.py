@@ -5,8 +5,7 @@ Called by the command line and, as `votecast.leaderboard.leaderboard`, from Pyth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,12 +15,14 @@ from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError
+from votecast.features.arena_style import STYLING
 from votecast.judges.load import load_judge
 from votecast.judges.predict_batch import cite, reader_numbers
 from votecast.leaderboard.battle_games import (
     BattleRows,
-    Styles,
+    BothBad,
     both_bad_shares,
+    choose_style,
     clusters_of,
     drop_rare_models,
     is_both_bad,
@@ -36,15 +37,8 @@ from votecast.leaderboard.settings import BoardSettings
 from votecast.splits import PromptHashes
 from votecast.types import Bools, Judge, Probabilities, Progress, no_progress
 
-VOTES: Final = "votes"
-PREDICTIONS: Final = "predictions"
-BOTH: Final = "votes and predictions"
-
 _UNEVEN: Final = 0.1
 """Difference in how often models stand first, in pairs and in votes, that a note reports (beyond chance)."""
-
-_Read = Callable[[object, Literal["optional", "ignored"]], Battles]
-_MakeGames = Callable[[BattleRows, Probabilities, Styles], Games]
 
 
 def leaderboard(
@@ -52,7 +46,7 @@ def leaderboard(
     *,
     pairs: object | None = None,
     judge: Judge | str | Path | None = None,
-    reader: Mapping[str, Any] | None = None,
+    reader: Mapping[str, object] | None = None,
     progress: Progress = no_progress,
     **settings: object,
 ) -> Leaderboard:
@@ -91,24 +85,18 @@ def leaderboard(
     if all(isinstance(source, str) and source == "-" for source in (votes, pairs)):
         raise ConfigError("votes and pairs are both to come from standard input; name a file for one of them")
     who = load_judge(judge) if isinstance(judge, str | Path) else judge
-    notes: list[str] = []
-    reading: list[Mapping[str, Any]] = []
-    read = partial(_read, judge=who, reader=dict(reader or {}), progress=progress, notes=notes, reading=reading)
-    make_games = partial(_make_games, asked=asked, progress=progress, notes=notes)
-    predicted, every, counts = None, None, {"voted": 0, "predicted": 0, "against_both": 0}
+    board = _BoardRun(asked, who, reader or {}, progress)
+    predicted, against_both, voted, all_votes = None, 0, None, None
     if votes is None:
-        assert who is not None
-        source, games = PREDICTIONS, _predicted_games(who, read(pairs, "ignored"), asked, make_games, progress, notes)
+        source, games = "predictions", board.predict_games(board.read(pairs, "ignored"))
     else:
-        source, battles = VOTES, read(votes, "optional")
-        voted, every, counts["against_both"] = _voted_rows(battles, asked, notes, has_judge=who is not None)
-        styles = Styles.of(voted, wanted=asked.style_control)
-        notes += styles.notes
-        waiting = _pairs_to_predict(battles, pairs, read, notes, has_judge=who is not None)
-        if waiting is not None and who is not None:
-            predicted = _predict(who, voted, waiting, styles, make_games, progress, notes)
-            source, counts["predicted"] = BOTH, len(predicted.unlabelled)
-        games = make_games(voted, voted.battles.targets(), styles)
+        source, battles = "votes", board.read(votes, "optional")
+        voted, all_votes, against_both = board.voted_rows(battles)
+        board.choose_style(voted)
+        waiting = board.pairs_to_predict(battles, pairs)
+        if waiting is not None:
+            source, predicted = "votes and predictions", board.predict(voted, waiting)
+        games = board.games(voted, voted.battles.targets())
     progress("ranking", 0, 1)
     ranking = rank_models(
         games,
@@ -121,205 +109,193 @@ def leaderboard(
         anchor=asked.anchor,
     )
     if 1 < ranking.clusters < FEW_CLUSTERS:
-        notes.append(
+        board.notes.append(
             f"only {ranking.clusters} independent units: intervals are rough, and may not hold for other prompts"
         )
-    counts["predicted" if source == PREDICTIONS else "voted"] = ranking.votes
-    both_bad = None
-    if every is not None:
-        rows = every.among(ranking.models)
-        clusters, _ = clusters_of(rows.battles, asked.clusters, asked.seed)
-        bad, weights = is_both_bad(rows.battles), rows.battles.weights()
-        both_bad = both_bad_shares(len(rows.models), rows.a, rows.b, bad, weights, clusters)
-    notes = list(dict.fromkeys([*notes, *ranking.notes]))
+    rows = {
+        "voted": 0 if voted is None else ranking.votes,
+        "predicted": ranking.votes if voted is None else 0 if predicted is None else len(predicted.unlabelled),
+        "against_both": against_both,
+    }
+    both_bad = None if all_votes is None else board.both_bad(all_votes, ranking.models)
+    notes = tuple(dict.fromkeys([*board.notes, *ranking.notes]))
     cited = None if who is None else cite(who)
-    return Leaderboard(source, ranking, asked, counts, both_bad, cited, tuple(notes), tuple(reading))
+    return Leaderboard(source, ranking, asked, rows, both_bad, cited, notes, tuple(board.reading))
 
 
-def _read(
-    source: object,
-    labels: Literal["optional", "ignored"],
-    *,
-    judge: Judge | None,
-    reader: dict[str, Any],
-    progress: Progress,
-    notes: list[str],
-    reading: list[Mapping[str, Any]],
-) -> Battles:
-    """Read a file, or take battles as they are."""
-    progress("reading", 0, 1)
-    if not isinstance(source, str | Path):
-        battles = as_battles(source, ranking=True)
-        if labels == "ignored" and battles.labelled.any():
-            notes.append("the votes of the pairs are ignored; give them as votes to use them")
+class _BoardRun:
+    """One call of `leaderboard`: its settings, the judge that takes part, and the notes that it gathers."""
+
+    def __init__(
+        self, asked: BoardSettings, judge: Judge | None, reader: Mapping[str, object], progress: Progress
+    ) -> None:
+        self.asked, self.judge, self.reader, self.progress = asked, judge, reader, progress
+        self.notes: list[str] = []
+        self.reading: list[Mapping[str, object]] = []
+        self.features: tuple[str, ...] = ()
+
+    def read(self, source: object, labels: Literal["optional", "ignored"]) -> Battles:
+        """Read a file, or take battles as they are."""
+        self.progress("reading", 0, 1)
+        if not isinstance(source, str | Path):
+            battles = as_battles(source, ranking=True)
+            if labels == "ignored" and battles.labelled.any():
+                self.notes.append("the votes of the pairs are ignored; give them as votes to use them")
+            return battles
+        numbers = {} if self.judge is None else reader_numbers(self.judge)
+        options: dict[str, Any] = {"labels": labels, "ranking": True, **numbers, **self.reader}
+        if self.reading:
+            options.pop("quarantine", None)  # the side file that was named is that of the votes
+        battles = read_votes(source, **options)
+        if not len(battles):
+            raise DataError(f"{source} holds no rows; give a file with at least a few hundred")
+        if battles.report is not None:
+            self.reading.append(battles.report.to_dict())
         return battles
-    numbers = {} if judge is None else reader_numbers(judge)
-    options = {"labels": labels, "ranking": True} | numbers | reader
-    if reading:
-        options.pop("quarantine", None)  # the side file that was named is that of the votes
-    battles = read_votes(source, **options)
-    if not len(battles):
-        raise DataError(f"{source} holds no rows; give a file with at least a few hundred")
-    if battles.report is not None:
-        reading.append(battles.report.to_dict())
-    return battles
 
+    def choose_style(self, rows: BattleRows) -> None:
+        """Choose the features of style that take part."""
+        if self.asked.style_control:
+            self.features = choose_style(rows)
+            if left := ", ".join(name for name in STYLING if name not in self.features):
+                self.notes.append(f"too few responses differ in {left} for it to take part in style control")
 
-def _make_games(
-    rows: BattleRows,
-    outcome: Probabilities,
-    styles: Styles,
-    *,
-    asked: BoardSettings,
-    progress: Progress,
-    notes: list[str],
-) -> Games:
-    """Return the games of rows, with clusters and style."""
-    progress("clustering prompts", 0, 1)
-    clusters, note = clusters_of(rows.battles, asked.clusters, asked.seed)
-    notes.append(note)
-    weights = rows.battles.weights()
-    return Games.of(rows.models, rows.a, rows.b, outcome, weights, clusters, styles.gaps(rows), styles.names)
+    def games(self, rows: BattleRows, outcome: Probabilities) -> Games:
+        """Return the games of rows, with clusters and style."""
+        self.progress("clustering prompts", 0, 1)
+        clusters, note = clusters_of(rows.battles, self.asked.clusters, self.asked.seed)
+        self.notes.append(note)
+        style = rows.style[:, [STYLING.index(name) for name in self.features]] if self.features else None
+        return Games.of(rows.models, rows.a, rows.b, outcome, rows.battles.weights(), clusters, style, self.features)
 
-
-def _predicted_games(
-    judge: Judge, pairs: Battles, asked: BoardSettings, make_games: _MakeGames, progress: Progress, notes: list[str]
-) -> Games:
-    """Return games whose outcome is the judge's predictions alone."""
-    rows = drop_rare_models(name_models(pairs, "pairs"), asked.min_battles)
-    known, more = seen_rows(judge, rows.battles)
-    notes += [*rows.notes, *more]
-    if len(known):
-        notes.append(
-            f"{len(known):,} of {len(rows):,} pairs have prompts that the judge was trained on: on these it is more "
-            "confident"
-        )
-    styles = Styles.of(rows, wanted=asked.style_control)
-    notes += styles.notes
-    games = make_games(rows, predict_battles(judge, rows.battles, progress), styles)
-    notes.append(
-        "the ranking is that of the judge: its intervals say how far it would differ on other prompts, and not how "
-        "far the judge is from people"
-    )
-    return games
-
-
-def _voted_rows(
-    battles: Battles, asked: BoardSettings, notes: list[str], *, has_judge: bool
-) -> tuple[BattleRows, BattleRows | None, int]:
-    """Return the votes to fit on; all votes, where those against both are an outcome of their own; and how many are."""
-    cast = battles.labelled
-    if not cast.any():
-        raise DataError(
-            f"none of the {len(battles)} rows has a vote; give votes, or rank by predictions alone: name the rows as "
-            "pairs (--pairs) beside a judge, and no votes (--input)"
-        )
-    voted = name_models(_take(battles, cast), "votes")
-    bad, every = is_both_bad(voted.battles), None
-    if asked.both_bad == "own" and not bad.any():
-        notes.append("no vote is marked as against both responses (tie (bothbad), both_bad)")
-    if bad.any():
-        if asked.both_bad != "tie" and has_judge:
-            raise ConfigError(
-                f"both_bad is {asked.both_bad!r} and a judge takes part, which predicts votes against both responses "
-                "as ties; use both_bad tie, or leave the judge out"
+    def predict_games(self, pairs: Battles) -> Games:
+        """Return games whose outcome is the judge's predictions alone."""
+        assert self.judge is not None
+        rows = drop_rare_models(name_models(pairs, "pairs"), self.asked.min_battles)
+        known, more = seen_rows(self.judge, rows.battles)
+        self.notes += [*rows.notes, *more]
+        if len(known):
+            self.notes.append(
+                f"{len(known):,} of {len(rows):,} pairs have prompts that the judge was trained on: on these it is "
+                "more confident"
             )
-        if asked.both_bad != "tie" and bad.all():
-            raise DataError(f"all {len(voted)} votes are against both responses, so that nothing is left to rank by")
-        effect = {
-            "tie": "they count as ties (--both-bad drop or own does otherwise)",
-            "drop": "they are left out",
-            "own": "scores are of the other votes, and each model's share of these is shown",
-        }[asked.both_bad]
-        notes.append(f"{int(bad.sum()):,} of {len(voted):,} votes are against both responses: {effect}")
-        every = voted if asked.both_bad == "own" else None
-        voted = voted if asked.both_bad == "tie" else voted.where(~bad)
-    voted = drop_rare_models(voted, asked.min_battles)
-    notes += voted.notes
-    return voted, every, int(bad.sum())
+        self.choose_style(rows)
+        games = self.games(rows, predict_battles(self.judge, rows.battles, self.progress))
+        self.notes.append(
+            "the ranking is that of the judge: its intervals say how far it would differ on other prompts, and not how "
+            "far the judge is from people"
+        )
+        return games
 
-
-def _pairs_to_predict(
-    battles: Battles, pairs: object | None, read: _Read, notes: list[str], *, has_judge: bool
-) -> BattleRows | None:
-    """Return the pairs to predict; None without a judge."""
-    rest = ~battles.labelled
-    left, found = int(rest.sum()), None
-    if pairs is not None:
-        found = read(pairs, "ignored")
-    elif has_judge:
-        if not rest.any():
-            raise ConfigError(
-                "a judge is given and nothing for it to predict: every row has a vote; give pairs without votes "
-                "(--pairs), or leave the judge out"
+    def voted_rows(self, battles: Battles) -> tuple[BattleRows, BattleRows | None, int]:
+        """Return the votes to fit on, all votes where those against both are an own outcome, and how many these are."""
+        both_bad = self.asked.both_bad
+        if not battles.labelled.any():
+            raise DataError(
+                f"none of the {len(battles)} rows has a vote; give votes, or rank by predictions alone: name the rows "
+                "as pairs (--pairs) beside a judge, and no votes (--input)"
             )
-        left, found = 0, _take(battles, rest)
-    if left:
-        notes.append(f"{left:,} of {len(battles):,} rows have no vote and are left out")
-    return None if found is None else name_models(found, "pairs")
+        voted = every = name_models(_take(battles, battles.labelled), "votes")
+        bad = is_both_bad(voted.battles)
+        if both_bad == "own" and not bad.any():
+            self.notes.append("no vote is marked as against both responses (tie (bothbad), both_bad)")
+        if bad.any():
+            if both_bad != "tie" and self.judge is not None:
+                raise ConfigError(
+                    f"both_bad is {both_bad!r} and a judge takes part, which predicts votes against both responses as "
+                    "ties; use both_bad tie, or leave the judge out"
+                )
+            if both_bad != "tie" and bad.all():
+                raise DataError(
+                    f"all {len(voted)} votes are against both responses, so that nothing is left to rank by"
+                )
+            effect = {
+                "tie": "they count as ties (--both-bad drop or own does otherwise)",
+                "drop": "they are left out",
+                "own": "scores are of the other votes, and each model's share of these is shown",
+            }[both_bad]
+            self.notes.append(f"{int(bad.sum()):,} of {len(voted):,} votes are against both responses: {effect}")
+            voted = voted if both_bad == "tie" else voted.where(~bad)
+        voted = drop_rare_models(voted, self.asked.min_battles)
+        self.notes += voted.notes
+        return voted, every if both_bad == "own" and bad.any() else None, int(bad.sum())
+
+    def pairs_to_predict(self, battles: Battles, pairs: object | None) -> BattleRows | None:
+        """Return the pairs to predict; None without a judge."""
+        rest, found = ~battles.labelled, None
+        left = int(rest.sum())
+        if pairs is not None:
+            found = self.read(pairs, "ignored")
+        elif self.judge is not None:
+            if not left:
+                raise ConfigError(
+                    "a judge is given and nothing for it to predict: every row has a vote; give pairs without votes "
+                    "(--pairs), or leave the judge out"
+                )
+            left, found = 0, _take(battles, rest)
+        if left:
+            self.notes.append(f"{left:,} of {len(battles):,} rows have no vote and are left out")
+        return None if found is None else name_models(found, "pairs")
+
+    def predict(self, voted: BattleRows, waiting: BattleRows) -> Predicted:
+        """Predict the votes and the pairs without votes that are new to the judge."""
+        assert self.judge is not None
+        again = is_voted_on(voted.battles, waiting.battles)
+        if again.all():
+            raise DataError(
+                f"all {len(again)} pairs repeat voted rows (the same prompt and responses), so that their predictions "
+                "add nothing; give pairs without votes (--pairs), or leave the judge out"
+            )
+        if again.any():
+            repeats = f"{int(again.sum()):,} of {len(waiting):,} pairs repeat voted rows"
+            waiting = waiting.where(~again, f"{repeats}, which adds nothing, and are left out")
+        labelled, more = predict_voted(self.judge, voted.battles, self.progress)
+        self.notes += more
+        fresh = np.ones(len(waiting), dtype=bool)
+        fresh[seen_rows(self.judge, waiting.battles)[0]] = False
+        if not fresh.all():
+            lost = f"{int((~fresh).sum()):,} of {len(waiting):,} pairs"
+            waiting = waiting.where(fresh, f"{lost} have prompts that the judge was trained on and are left out")
+        strange = sorted(set(waiting.models) - set(voted.models))
+        note = f"pairs of {len(strange)} models that are not ranked are left out: {join_names(strange)}"
+        kept = waiting.among(voted.models, *([note] if strange else []))
+        if not len(kept):
+            raise DataError(
+                f"no pair is left to predict ({'; '.join(kept.notes)}); give pairs of the voted models on prompts "
+                "that the judge was not trained on, or leave the judge out"
+            )
+        self.notes += kept.notes
+        if _is_uneven(voted, kept):
+            self.notes.append(
+                "models stand first more or less often among the pairs than among the votes: if the judge has a "
+                "position bias, so have the scores; draw the order of the responses at random in both"
+            )
+        if repeated := len(PromptHashes.of(voted.battles).overlap(kept.battles)):
+            self.notes.append(
+                f"{repeated:,} of {len(kept):,} pairs are on voted prompts; intervals take votes and pairs to be "
+                "independent"
+            )
+        return Predicted(labelled, self.games(kept, predict_battles(self.judge, kept.battles, self.progress)))
+
+    def both_bad(self, votes: BattleRows, models: tuple[str, ...]) -> BothBad:
+        """Return the shares of votes against both responses, in the order of the models."""
+        rows = votes.among(models)
+        clusters, _ = clusters_of(rows.battles, self.asked.clusters, self.asked.seed)
+        bad, weights = is_both_bad(rows.battles), rows.battles.weights()
+        return both_bad_shares(len(models), rows.a, rows.b, bad, weights, clusters)
 
 
-def _predict(
-    judge: Judge,
-    voted: BattleRows,
-    waiting: BattleRows,
-    styles: Styles,
-    make_games: _MakeGames,
-    progress: Progress,
-    notes: list[str],
-) -> Predicted:
-    """Predict the votes and the pairs without votes that are new to the judge."""
-    again = is_voted_on(voted.battles, waiting.battles)
-    if again.all():
-        raise DataError(
-            f"all {len(again)} pairs repeat voted rows (the same prompt and responses), so that their predictions add "
-            "nothing; give pairs without votes (--pairs), or leave the judge out"
-        )
-    if again.any():
-        note = f"{int(again.sum()):,} of {len(waiting):,} pairs repeat voted rows, which adds nothing, and are left out"
-        waiting = waiting.where(~again, note)
-    labelled, more = predict_voted(judge, voted.battles, progress)
-    notes += more
-    fresh = np.ones(len(waiting), dtype=bool)
-    fresh[seen_rows(judge, waiting.battles)[0]] = False
-    if not fresh.all():
-        lost = f"{int((~fresh).sum()):,} of {len(waiting):,} pairs"
-        waiting = waiting.where(fresh, f"{lost} have prompts that the judge was trained on and are left out")
-    strange = sorted(set(waiting.models) - set(voted.models))
-    note = f"pairs of {len(strange)} models that are not ranked are left out: {join_names(strange)}"
-    kept = waiting.among(voted.models, *([note] if strange else []))
-    if not len(kept):
-        raise DataError(
-            f"no pair is left to predict ({'; '.join(kept.notes)}); give pairs of the voted models on prompts "
-            "that the judge was not trained on, or leave the judge out"
-        )
-    notes += [*kept.notes, *_side_notes(voted, kept)]
-    if repeated := len(PromptHashes.of(voted.battles).overlap(kept.battles)):
-        notes.append(
-            f"{repeated:,} of {len(kept):,} pairs are on voted prompts; intervals take votes and pairs to be "
-            "independent"
-        )
-    return Predicted(labelled, make_games(kept, predict_battles(judge, kept.battles, progress), styles))
-
-
-def _side_notes(voted: BattleRows, pairs: BattleRows) -> list[str]:
-    """Note where models stand first more or less often among the pairs than among the votes, beyond chance.
-
-    Predictions are corrected pair of models by pair of models, so that other shares of these do no harm; a judge with a
-    position bias is corrected only if the sides are drawn alike.
-    """
-    counts = [np.bincount(np.concatenate([rows.a, rows.b]), minlength=len(voted.models)) for rows in (voted, pairs)]
-    first = [np.bincount(rows.a, minlength=len(voted.models)) for rows in (voted, pairs)]
+def _is_uneven(voted: BattleRows, pairs: BattleRows) -> bool:
+    """Return whether models stand first more or less often among the pairs than among the votes, beyond chance."""
+    # predictions are corrected pair of models by pair of models: other shares of these do no harm, but a position bias
+    # of the judge is corrected only if the sides are drawn alike
+    models = len(voted.models)
+    counts = [np.bincount(np.concatenate([rows.a, rows.b]), minlength=models) for rows in (voted, pairs)]
+    first = [np.bincount(rows.a, minlength=models) for rows in (voted, pairs)]
     size = [np.maximum(count, 1) for count in counts]
     often = np.where(counts[0] > 0, counts[1], 0) / max(int(counts[1].sum()), 1)
     apart = float(often @ np.abs(first[0] / size[0] - first[1] / size[1]))
-    if apart <= _UNEVEN + float(often @ np.sqrt(0.25 / size[0] + 0.25 / size[1])):
-        return []
-    note = (
-        "models stand first more or less often among the pairs than among the votes: if the judge has a position bias, "
-        "so have the scores; draw the order of the responses at random in both"
-    )
-    return [note]
+    return apart > _UNEVEN + float(often @ np.sqrt(0.25 / size[0] + 0.25 / size[1]))
 
 
 def _take(battles: Battles, rows: Bools) -> Battles:

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from votecast.calibration.tie_models import BradleyTerry, Davidson, Likelihood, RaoKupper, Terms, TieModel, maximise
+from votecast.calibration.tie_likelihood import Likelihood, maximise
+from votecast.calibration.tie_models import BradleyTerry, Davidson, RaoKupper, Terms, TieModel
 from votecast.errors import DataError
-from votecast.leaderboard.connectivity import bounds_ties, join_names, loss_groups, outsiders
-from votecast.leaderboard.game_rows import Cells, laplacian, sum_by_models
+from votecast.leaderboard.connectivity import bounds_ties, join_names, loss_groups
+from votecast.leaderboard.game_rows import Cells
 from votecast.types import Floats, Ints
 
 RANKING_MODELS: Final[dict[str, TieModel]] = {
@@ -31,28 +32,16 @@ PRIOR: Final = 2.5
 
 
 class RankingLikelihood(Likelihood):
-    """The penalised likelihood of votes; parameters are strengths, then the number for ties, then style.
+    """The penalised likelihood of votes; parameters are strengths, then the number for ties, then style."""
 
-    Args:
-        model: From leads to chances.
-        cells: What the likelihood is summed over.
-        penalty: Precision of the normal prior of each parameter, shape (size,); none where None.
-
-    Attributes:
-        models: How many strengths.
-        tie: Whether there is a number for ties.
-        style: How many coefficients of style.
-        size: How many parameters.
-    """
-
-    def __init__(self, model: TieModel, cells: Cells, penalty: Floats | None = None) -> None:
+    def __init__(self, model: TieModel, cells: Cells) -> None:
+        # how many strengths, numbers for ties (none or one), coefficients of style, and parameters in all
         self.cells, self.models, self.tie, self.style = cells, cells.models, bool(model.tie), cells.style.shape[1]
         self.size = self.models + self.tie + self.style
         lower = np.full(self.size, -np.inf)
         if self.tie:
             lower[self.models] = model.no_ties
-        none = np.zeros(self.size)
-        super().__init__(model, cells.votes, none if penalty is None else penalty, lower, np.full(self.size, np.inf))
+        super().__init__(model, cells.votes, np.zeros(self.size), lower, np.full(self.size, np.inf))
 
     def split(self, point: Floats) -> tuple[Floats, float, Floats]:
         """Return strengths, the number for ties (0 without one) and coefficients of style."""
@@ -60,41 +49,40 @@ class RankingLikelihood(Likelihood):
         return point[: self.models], tie, point[self.models + self.tie :]
 
     def predictors(self, point: Floats) -> tuple[Floats, float | Floats]:
-        """Return how far the first model of each cell is ahead, style included, shape (c,), and the number for ties."""
+        """Return the lead of each cell, shape (c,), and the number for ties."""
         strengths, t, style = self.split(point)
         d: Floats = strengths[self.cells.first] - strengths[self.cells.second]
         return (d + self.cells.style @ style if self.style else d), t
 
     def gradient(self, point: Floats, terms: Terms) -> Floats:
         """Return the derivatives of the penalised log-likelihood, shape (size,)."""
-        parts = [sum_by_models(self.cells, terms.d)]
+        parts = [self.cells.sum_by_models(terms.d)]
         parts += [np.array([terms.t.sum()])] if self.tie else []
         parts += [terms.d @ self.cells.style] if self.style else []
         return np.asarray(np.concatenate(parts) - self.penalty * point)
 
     def information(self, terms: Terms) -> Floats:
-        """Return minus the second derivatives of the penalised log-likelihood, shape (size, size)."""
+        """Return minus the second derivatives, shape (size, size)."""
+        # blocks of strengths (m), the number for ties (1) and style; votes fix only differences of strengths
         cells, m, k = self.cells, self.models, self.models + self.tie
         out = np.zeros((self.size, self.size))
-        out[:m, :m] = laplacian(cells, terms.dd)
+        out[:m, :m] = cells.laplacian(terms.dd)
         if self.tie:
-            out[:m, m] = out[m, :m] = sum_by_models(cells, terms.dt)
+            out[:m, m] = out[m, :m] = cells.sum_by_models(terms.dt)
             out[m, m] = terms.tt.sum()
         if self.style:
             weighted = terms.dd[:, None] * cells.style
             out[k:, k:] = cells.style.T @ weighted
-            out[:m, k:] = np.stack([sum_by_models(cells, column) for column in weighted.T], axis=1)
+            out[:m, k:] = np.stack([cells.sum_by_models(column) for column in weighted.T], axis=1)
             out[k:, :m] = out[:m, k:].T
             if self.tie:
                 out[m, k:] = out[k:, m] = terms.dt @ cells.style
         return np.asarray(out + np.diag(self.penalty))
 
     def newton_matrix(self, terms: Terms) -> Floats:
-        """Return the information with the mean of all strengths held, which votes do not determine.
-
-        Its inverse is that of centred strengths, for the information sends equal strengths to 0 (or, under a prior, to
-        a multiple of themselves).
-        """
+        """Return the information with the mean of all strengths held, which votes do not determine."""
+        # its inverse is that of centred strengths, for the information sends equal strengths to 0 (or, under a prior,
+        # to a multiple of themselves)
         out, m = self.information(terms), self.models
         out[:m, :m] += max(float(np.trace(out[:m, :m])) / m, 1e-300) / m
         return out
@@ -119,40 +107,45 @@ class RankingLikelihood(Likelihood):
 
 
 class Solution(NamedTuple):
-    """Fitted parameters and how they came about.
-
-    Args:
-        likelihood: The likelihood that they maximise.
-        point: The parameters.
-        level: Groups of models within which all lost or drew, shape (models,).
-        prior: Whether the prior of strengths was needed.
-    """
+    """Parameters that maximise a likelihood, and whether they needed a prior."""
 
     likelihood: RankingLikelihood
     point: Floats
+    # groups of models within which all lost or drew, (models,)
     level: Ints
     prior: bool
 
+    def notes(self, method: str, names: Sequence[str]) -> list[str]:
+        """Describe the fallbacks that were used."""
+        notes = []
+        if RANKING_MODELS[method].tie and not self.likelihood.tie:
+            notes.append(f"no vote is a tie: the {method} fit is then that of bradley_terry")
+        if self.prior:
+            largest = np.argmax(np.bincount(self.level))
+            away = [names[each] for each in np.flatnonzero(self.level != largest).tolist()]
+            why = "the votes determine no finite strengths"
+            if away:
+                they = "it" if len(away) == 1 else "each of them"
+                why = (
+                    f"the votes do not bound the strengths of {join_names(away)}: against the largest group of models "
+                    f"that beat each other, {they} never lost, or never won, not even through third models"
+                )
+            notes.append(f"{why}: all strengths have a normal prior with standard deviation {PRIOR} (log odds)")
+        return notes
+
 
 def solve(method: str, cells: Cells, style_ridge: float = 0.0, start: Floats | None = None) -> Solution:
-    """Fit strengths, with fallbacks where votes determine no finite ones.
-
-    Without ties the number for ties is left out: the fit is then Bradley and Terry's. Where no finite strengths fit
-    best, all of them get a normal prior.
-
-    Args:
-        method: A name in `RANKING_MODELS`.
-        cells: Votes of models that were compared, at least through others.
-        style_ridge: Penalty of style, for each vote half of this times the squares of its coefficients.
-        start: Parameters to start from, if their shape fits.
+    """Fit strengths from a start, if its shape fits, with a normal prior where votes determine no finite ones.
 
     Raises:
         DataError: If even with the prior there is no finite fit.
     """
     model, total = RANKING_MODELS[method], float(cells.votes.sum())
+    # without ties the number for ties has no finite value: the fit is then Bradley and Terry's
     if not (model.tie and float(cells.votes[:, 2].sum()) > 0):
         model = RANKING_MODELS["bradley_terry"]
     likelihood = RankingLikelihood(model, cells)
+    # for each vote half of the ridge times the squares of the coefficients of style
     likelihood.penalty[likelihood.size - likelihood.style :] = style_ridge * total
     first = np.zeros(likelihood.size)
     if likelihood.tie:
@@ -172,21 +165,3 @@ def solve(method: str, cells: Cells, style_ridge: float = 0.0, start: Floats | N
             "give more votes, leave style out, or give it a ridge (style_ridge above 0)"
         )
     return Solution(likelihood, point, level, prior=True)
-
-
-def fallback_notes(method: str, found: Solution, names: Sequence[str]) -> tuple[str, ...]:
-    """Describe the fallbacks that were used."""
-    notes = []
-    if RANKING_MODELS[method].tie and not found.likelihood.tie:
-        notes.append(f"no vote is a tie: the {method} fit is then that of bradley_terry")
-    if found.prior:
-        away = [names[each] for each in outsiders(found.level)]
-        why = "the votes determine no finite strengths"
-        if away:
-            they = "it" if len(away) == 1 else "each of them"
-            why = (
-                f"the votes do not bound the strengths of {join_names(away)}: against the largest group of models that "
-                f"beat each other, {they} never lost, or never won, not even through third models"
-            )
-        notes.append(f"{why}: all strengths have a normal prior with standard deviation {PRIOR} (log odds)")
-    return tuple(notes)

@@ -11,86 +11,64 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 from votecast.leaderboard.game_rows import Cells, Rows, number_clusters, sum_by_number
-from votecast.leaderboard.prediction_powered import pair_sums
 from votecast.leaderboard.ranking_likelihood import RankingLikelihood, Solution
 from votecast.leaderboard.sample import Sample
 from votecast.types import Floats, Ints
 
-
-class Scores(NamedTuple):
-    """Derivatives of the log-likelihood summed over each cluster.
-
-    Args:
-        strengths: By strengths, sparse, shape (clusters, models).
-        others: By the number for ties and by style, shape (clusters, size - models).
-    """
-
-    strengths: csr_matrix
-    others: Floats
+Scores = tuple[csr_matrix, Floats]
+"""Scores summed over each cluster: by strengths, sparse (clusters, models), and by the other parameters, dense."""
 
 
 class Meat(NamedTuple):
-    """Variance of the scores at tuning x: people - x cross + x² judge, each of shape (size, size).
-
-    Args:
-        people: From the votes.
-        cross: From votes and predictions of the same rows.
-        judge: From predictions.
-        clusters: How many clusters of voted rows there are.
-    """
+    """Variance of the scores at tuning x: people - x cross + x² judge, each of shape (size, size)."""
 
     people: Floats
+    # from votes and predictions of the same rows
     cross: Floats
     judge: Floats
+    # of voted rows
     clusters: int
+
+    def covariance(self, found: Solution, tuning: float) -> Floats:
+        """Return the sandwich covariance, times G / (G - 1); strengths are centred."""
+        bread = found.likelihood.bread(found.point)
+        variance = self.people - tuning * self.cross + tuning**2 * self.judge
+        out = bread @ variance @ bread * (self.clusters / max(self.clusters - 1, 1))
+        return np.asarray((out + out.T) / 2)
+
+    def best_tuning(self, found: Solution) -> float:
+        """Return the tuning of the smallest covariance (PPI++, proposition 2)."""
+        bread, m = found.likelihood.bread(found.point), found.likelihood.models
+        gain, cost = (float(np.trace((bread @ part @ bread)[:m, :m])) for part in (self.cross, self.judge))
+        return float(np.clip(0.5 * gain / cost, 0.0, 1.0)) if cost > 0 else 0.0
 
 
 def score_variance(sample: Sample, found: Solution) -> Meat:
-    """Return the variance of the scores at the fitted parameters.
-
-    Rows between two of the groups within which all lost or drew get it from the fitted chances alone, for no model ever
-    lost there. The prior of the strengths stands for so much information.
-    """
+    """Return the variance of the scores at the fitted parameters."""
     rows, likelihood, point = sample.rows, found.likelihood, found.point
     clusters, count = number_clusters(rows.clusters)
     if count == 1:  # one prompt for all: rows stand for themselves, and a note says so
         clusters, count = np.arange(len(rows)), len(rows)
-    # votes between groups of which one never lost cannot tell their own variance
+    # between two of the groups within which all lost or drew no model ever lost: votes there cannot tell their own
+    # variance, and get it from the fitted chances; the prior of the strengths stands for so much information
     across = found.level[rows.first] != found.level[rows.second]
     inside = np.where(across, 0.0, 1.0)[:, None]
-    people = _sum_scores(rows, clusters, count, _derivatives(likelihood, point, rows.cells) * inside)
-    prior = np.where(np.arange(likelihood.size) < likelihood.models, likelihood.penalty, 0.0)
-    known = np.zeros((likelihood.size, likelihood.size))
+    people = _sum_scores(rows, clusters, count, _derivatives(likelihood, point, rows) * inside)
+    known = np.diag(np.where(np.arange(likelihood.size) < likelihood.models, likelihood.penalty, 0.0))
     if np.any(across):
         votes = rows.votes[across]
         squared = votes * votes.sum(axis=1, keepdims=True)
         some = Cells(rows.models, rows.first[across], rows.second[across], squared, rows.style[across])
         fitted = RankingLikelihood(likelihood.model, some)
-        known = fitted.information(fitted.terms(point))
-    known = known + np.diag(prior)
+        known = fitted.information(fitted.terms(point)) + known
     none = np.zeros_like(known)
-    if sample.predicted is None or sample.extra is None:
+    if not len(sample.extra):
         return Meat(_moment(people, people) + known, none, none, count)
-    here, there = _judge_derivatives(sample, sample.predicted, sample.extra, likelihood, point)
+    here, there = _judge_derivatives(sample, likelihood, point)
     judge = _sum_scores(rows, clusters, count, here * inside)
     extra = _sum_scores(sample.extra, *number_clusters(sample.extra.clusters), there)
     both = _moment(people, judge)
     return Meat(_moment(people, people) + known, both + both.T, _moment(judge, judge) + _moment(extra, extra), count)
-
-
-def covariance_of(found: Solution, meat: Meat, tuning: float) -> Floats:
-    """Return the sandwich covariance, times G / (G - 1); strengths are centred."""
-    bread = found.likelihood.bread(found.point)
-    variance = meat.people - tuning * meat.cross + tuning**2 * meat.judge
-    out = bread @ variance @ bread * (meat.clusters / max(meat.clusters - 1, 1))
-    return np.asarray((out + out.T) / 2)
-
-
-def best_tuning(found: Solution, meat: Meat) -> float:
-    """Return the tuning of the smallest covariance (PPI++, proposition 2)."""
-    bread, m = found.likelihood.bread(found.point), found.likelihood.models
-    gain, cost = (float(np.trace((bread @ part @ bread)[:m, :m])) for part in (meat.cross, meat.judge))
-    return float(np.clip(0.5 * gain / cost, 0.0, 1.0)) if cost > 0 else 0.0
 
 
 def _derivatives(likelihood: RankingLikelihood, point: Floats, cells: Cells) -> Floats:
@@ -101,24 +79,19 @@ def _derivatives(likelihood: RankingLikelihood, point: Floats, cells: Cells) -> 
     return np.concatenate(parts, axis=1)
 
 
-def _judge_derivatives(
-    sample: Sample, predicted: Floats, extra: Rows, likelihood: RankingLikelihood, point: Floats
-) -> tuple[Floats, Floats]:
-    """Return what predictions add to the scores of voted rows and of the others, less their mean within the pair.
-
-    Means of few rows follow the rows themselves; rows / (rows - 1) of the variance makes up for it.
-    """
-    rows = sample.rows
-    cells = Cells(rows.models, rows.first, rows.second, predicted, rows.style)
-    here, there = _derivatives(likelihood, point, cells), _derivatives(likelihood, point, extra.cells)
-    number, other, size = sample.pairs.number(rows), sample.pairs.number(extra), len(sample.pairs)
+def _judge_derivatives(sample: Sample, likelihood: RankingLikelihood, point: Floats) -> tuple[Floats, Floats]:
+    """Return what predictions add to the scores of voted rows and of the others, less their mean within the pair."""
+    rows, extra, size = sample.rows, sample.extra, len(sample.pairs)
+    cells = Cells(rows.models, rows.first, rows.second, sample.predicted, rows.style)
+    here, there = _derivatives(likelihood, point, cells), _derivatives(likelihood, point, extra)
+    number, other = sample.pairs.number(rows), sample.pairs.number(extra)
     weight, extra_weight = rows.votes.sum(axis=1)[:, None], extra.votes.sum(axis=1)[:, None]
     total = sum_by_number(number, size, weight) + sum_by_number(other, size, extra_weight)
     mean = (sum_by_number(number, size, here) + sum_by_number(other, size, there)) / total
+    # variance of residuals from a mean of n rows is short by (n - 1) / n, for the mean follows the rows
     count = np.bincount(number, minlength=size) + np.bincount(other, minlength=size)
     factor = np.sqrt(count / np.maximum(count - 1, 1))
-    # variance of residuals from a mean of n rows is short by (n - 1) / n
-    off, on = (part * factor for part in pair_sums(sample).shares())
+    off, on = (part * factor for part in sample.pair_votes().shares())
     return (here - weight * mean[number]) * off[number, None], (there - extra_weight * mean[other]) * on[other, None]
 
 
@@ -127,14 +100,15 @@ def _sum_scores(rows: Rows, clusters: Ints, count: int, derivatives: Floats) -> 
     entries = np.concatenate([derivatives[:, 0], -derivatives[:, 0]])
     places = (np.concatenate([clusters, clusters]), np.concatenate([rows.first, rows.second]))
     strengths = coo_matrix((entries, places), shape=(count, rows.models)).tocsr()
-    return Scores(strengths, sum_by_number(clusters, count, derivatives[:, 1:]))
+    return strengths, sum_by_number(clusters, count, derivatives[:, 1:])
 
 
 def _moment(one: Scores, two: Scores) -> Floats:
     """Sum the outer products over clusters, shape (size, size)."""
+    (strengths, others), (strengths_2, others_2) = one, two
     return np.block(
         [
-            [(one.strengths.T @ two.strengths).toarray(), one.strengths.T @ two.others],
-            [one.others.T @ two.strengths, one.others.T @ two.others],
+            [(strengths.T @ strengths_2).toarray(), strengths.T @ others_2],
+            [others.T @ strengths_2, others.T @ others_2],
         ]
     )

@@ -30,9 +30,6 @@ def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> Ints:
     Returns:
         Fold of each row, numbered from 0, shape (n,).
 
-    Raises:
-        DataError: If there is not one group for each row.
-
     Example:
         >>> group_folds(["x", "x", "y", "z"], folds=2).tolist()
         [0, 0, 1, 1]
@@ -50,9 +47,7 @@ def group_folds(groups: ArrayLike, folds: int = FOLDS, seed: int = 0) -> Ints:
 
 
 def uniform(rows: int, *, binary: bool = False) -> Probabilities:
-    """Return the same probability for every outcome, shape (rows, 3).
-
-    That is 1/3 each, or 1/2 for a and b where there are no ties.
+    """Return the same probability for every outcome, shape (rows, 3); a and b get 1/2 each where there are no ties.
 
     Example:
         >>> uniform(1, binary=True)
@@ -66,7 +61,7 @@ def class_prior(
 ) -> Probabilities:
     """Predict how often each outcome was voted in the other folds of the file.
 
-    No row is predicted from its own vote. One vote is added to each outcome that can occur, so that none gets 0.
+    One vote is added to each outcome that can occur, so that none gets 0.
 
     Args:
         targets: Votes, shape (n, 3).
@@ -78,15 +73,13 @@ def class_prior(
         DataError: If these are not votes, or a fold is missing for a row.
 
     Example:
-        >>> class_prior(np.eye(3)[[0, 0, 1, 2]], folds=np.array([0, 1, 0, 1]))
+        >>> class_prior(np.eye(3)[[0, 0, 1, 2]], folds=np.array([0, 1, 0, 1]))[:2]
         array([[0.4, 0.2, 0.4],
-               [0.4, 0.4, 0.2],
-               [0.4, 0.2, 0.4],
                [0.4, 0.4, 0.2]])
     """
     t = check_probabilities(targets, "votes")
     w = check_weights(weights, len(t))
-    return _frequencies(_others(w[:, None] * t, folds), binary=binary)[folds]
+    return _shares_elsewhere(w[:, None] * t, folds, binary=binary)
 
 
 def longer_wins(
@@ -99,9 +92,8 @@ def longer_wins(
 ) -> Probabilities:
     """Predict from which response is longer, by the other folds.
 
-    The rule knows only which response is longer, so that swapping the responses swaps columns a and b exactly.
-    Responses of one length get the frequency of ties among such rows, the rest in halves.
-    One vote is added to each outcome that can occur.
+    Swapping the responses swaps columns a and b exactly. Responses of one length get the frequency of ties among such
+    rows, the rest in halves. Votes are added as in `class_prior`.
 
     Args:
         targets: Votes, shape (n, 3).
@@ -110,15 +102,10 @@ def longer_wins(
         folds: Fold of each row, from `group_folds`, shape (n,).
         binary: Whether ties cannot occur.
 
-    Raises:
-        DataError: If these are not votes, or lengths or folds are missing for a row.
-
     Example:
         >>> votes = np.eye(3)[[0, 1, 0, 2]]
-        >>> longer_wins(votes, [[9, 3], [2, 7], [9, 1], [5, 4]], folds=np.array([0, 0, 1, 1]))
-        array([[0.4, 0.2, 0.4],
-               [0.2, 0.4, 0.4],
-               [0.6, 0.2, 0.2],
+        >>> longer_wins(votes, [[9, 3], [2, 7], [9, 1], [5, 4]], folds=np.array([0, 0, 1, 1]))[1:3]
+        array([[0.2, 0.4, 0.4],
                [0.6, 0.2, 0.2]])
     """
     t = check_probabilities(targets, "votes")
@@ -129,34 +116,29 @@ def longer_wins(
             f"lengths have shape {size.shape}; allowed is ({len(t)}, 2): the characters of responses a and b"
         )
     sign = np.sign(size[:, 0] - size[:, 1])
-    seen = _longer_first(t, sign)
-    different = _frequencies(_others((w * (sign != 0))[:, None] * seen, folds), binary=binary)
-    same = _frequencies(_others((w * (sign == 0))[:, None] * _halves(seen), folds), binary=binary)
-    p = _longer_first(different[folds], sign)  # (n, 3)
-    p[sign == 0] = _halves(same[folds])[sign == 0]
+    b_longer, equal = sign[:, None] < 0, sign == 0
+    # in the order longer, shorter: swapping where b is longer undoes itself
+    votes = np.where(b_longer, swap_columns(t), t)  # (n, 3)
+    different = _shares_elsewhere((w * ~equal)[:, None] * votes, folds, binary=binary)
+    same = _shares_elsewhere((w * equal)[:, None] * _halve(votes), folds, binary=binary)
+    p = np.where(b_longer, swap_columns(different), different)
+    p[equal] = _halve(same)[equal]
     return p
 
 
-def _longer_first(p: Probabilities, sign: Floats) -> Probabilities:
-    """Swap a and b where b is longer; applied twice, it undoes itself."""
-    return np.where(sign[:, None] < 0, swap_columns(p), p)
-
-
-def _halves(p: Probabilities) -> Probabilities:
+def _halve(p: Probabilities) -> Probabilities:
+    """Give a and b the same half of what is not a tie."""
     half = (p[:, 0] + p[:, 1]) / 2
     return np.column_stack([half, half, p[:, 2]])
 
 
-def _others(votes: Floats, folds: Ints) -> Floats:
-    """Sum the votes in all folds but one, for each fold, shape (folds, 3)."""
+def _shares_elsewhere(votes: Floats, folds: Ints, *, binary: bool) -> Floats:
+    """Return the share of each outcome among the votes in all folds but that of the row, shape (n, 3)."""
     if np.shape(folds) != (len(votes),):
         raise DataError(f"folds have shape {np.shape(folds)}; allowed is ({len(votes)},), one for each row")
     size = int(folds.max()) + 1
-    inside = np.stack([np.bincount(folds, votes[:, k], minlength=size) for k in range(3)], axis=1)
-    return np.stack([np.delete(inside, fold, axis=0).sum(axis=0) for fold in range(size)])
-
-
-def _frequencies(votes: Floats, *, binary: bool) -> Floats:
+    inside = np.stack([np.bincount(folds, votes[:, k], minlength=size) for k in range(3)], axis=1)  # (folds, 3)
+    others = np.stack([np.delete(inside, fold, axis=0).sum(axis=0) for fold in range(size)])
     # Laplace smoothing: one vote for each outcome that can occur
-    smoothed = votes + np.array([1.0, 1.0, 0.0 if binary else 1.0])
-    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))
+    smoothed = others + np.array([1.0, 1.0, 0.0 if binary else 1.0])
+    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))[folds]

@@ -18,13 +18,7 @@ SUM_TOLERANCE: Final = 1e-6
 
 
 class Checked(NamedTuple):
-    """Votes, predictions and weights of the same rows.
-
-    Args:
-        targets: Votes as probabilities, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-    """
+    """Votes and predictions, shape (n, 3) each, and weights of the same rows, shape (n,)."""
 
     targets: Probabilities
     probabilities: Probabilities
@@ -33,11 +27,6 @@ class Checked(NamedTuple):
 
 def check_rows(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Checked:
     """Check votes, predictions and weights, and return them as float64.
-
-    Args:
-        targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,); every row once where None.
 
     Raises:
         DataError: If shapes differ, there are no rows, values are not probabilities, or no row counts.

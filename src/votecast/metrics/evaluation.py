@@ -16,10 +16,10 @@ from votecast.errors import DataError
 from votecast.metrics.baselines import class_prior, group_folds, longer_wins, uniform
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.figures import Measure
-from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, figures_to_dict, paired_gain
+from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, mean_gain
 from votecast.metrics.reliability import BINS
-from votecast.metrics.scores import without_ties
-from votecast.types import Ints, swap_columns
+from votecast.metrics.scores import log_losses, without_ties
+from votecast.types import Ints, Probabilities, swap_columns
 
 MAX_VALUES: Final = 20
 """Values of one kind of slice; beyond these the rarest become `OTHER`."""
@@ -30,77 +30,42 @@ BINARY_NOTE: Final = "no tie was voted: the mass of a tie is handed to a and b i
 
 @dataclass(frozen=True)
 class Slice:
-    """The figures of some of the rows.
-
-    Args:
-        rows: How many rows.
-        clusters: From how many prompts.
-        metrics: Name to figure.
-    """
+    """The figures of some of the rows: how many, from how many prompts, and name to figure."""
 
     rows: int
     clusters: int
     metrics: Figures
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the slice for JSON."""
-        return {"rows": self.rows, "clusters": self.clusters, "metrics": figures_to_dict(self.metrics)}
-
 
 @dataclass(frozen=True)
 class Against:
-    """Another judge on the same rows.
+    """Another judge on the same rows."""
 
-    Args:
-        judge: Its name and hash.
-        metrics: Its figures.
-        differences: Each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs.
-        notes: What a reader must know of it.
-    """
-
-    judge: Mapping[str, str | None]
-    metrics: Figures
+    judge: Mapping[str, str | None]  # its name and hash
+    metrics: Figures  # its figures
+    # each figure of the evaluated judge minus that of this one, with intervals of draws made in pairs
     differences: Figures
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the comparison for JSON."""
-        return {
-            "judge": dict(self.judge),
-            "metrics": figures_to_dict(self.metrics),
-            "differences": figures_to_dict(self.differences),
-            "notes": list(self.notes),
-        }
+    notes: tuple[str, ...] = ()  # limits of its figures
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one judge on one file.
+    """All figures of one judge on one file."""
 
-    Args:
-        metrics: Name to figure, in the order of `votecast.metrics.METRICS`.
-        slices: Kind of slice ("length", "turns", "language", "source") to its values to their figures.
-        baselines: Null baseline ("uniform", "prior", "longer") to its figures; `log_loss_gain` is how much lower
-            the log loss of the judge is on the same rows.
-        rows: How many rows were measured.
-        clusters: From how many prompts.
-        notes: What a reader must know: ties handed out, figures that are not defined, leaks that were allowed.
-        judge: Name and hash of the judge.
-        settings: Draws, seed, bins and level of the intervals.
-        versions: Versions of what computed the figures.
-        against: The judge it was compared with, if there is one.
-    """
-
-    metrics: Figures
+    metrics: Figures  # name to figure, in the order of `votecast.metrics.METRICS`
+    # kind of slice ("length", "turns", "language", "source") to its values to their figures
     slices: Mapping[str, Mapping[str, Slice]] = field(default_factory=dict)
+    # null baseline ("uniform", "prior", "longer") to its figures; `log_loss_gain` is how much lower the log loss of the
+    # judge is on the same rows
     baselines: Mapping[str, Figures] = field(default_factory=dict)
-    rows: int = 0
-    clusters: int = 0
+    rows: int = 0  # how many rows were measured
+    clusters: int = 0  # from how many prompts
+    # what a reader must know: ties handed out, figures that are not defined, leaks that were allowed
     notes: tuple[str, ...] = ()
-    judge: Mapping[str, str | None] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    against: Against | None = None
+    judge: Mapping[str, str | None] = field(default_factory=dict)  # name and hash of the judge
+    settings: Mapping[str, float] = field(default_factory=dict)  # draws, seed, bins and level of the intervals
+    versions: Mapping[str, str] = field(default_factory=dict)  # versions of what computed the figures
+    against: Against | None = None  # the judge it was compared with, if there is one
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole evaluation as JSON-able values; nothing in it is NaN.
@@ -109,18 +74,18 @@ class Evaluation:
             >>> Evaluation({"log_loss": Figure(1.0, 0.9, 1.1)}).to_dict()["metrics"]
             {'log_loss': {'value': 1.0, 'low': 0.9, 'high': 1.1}}
         """
-        cuts = {kind: {value: part.to_dict() for value, part in cut.items()} for kind, cut in self.slices.items()}
-        return {
-            "metrics": figures_to_dict(self.metrics),
-            "slices": cuts,
-            "baselines": {name: figures_to_dict(figures) for name, figures in self.baselines.items()},
-            "rows": self.rows,
-            "clusters": self.clusters,
-            "notes": list(self.notes),
-            "judge": dict(self.judge),
-            "settings": dict(self.settings),
-            "versions": dict(self.versions),
-        } | ({} if self.against is None else {"against": self.against.to_dict()})
+        return {name: _to_json(value) for name, value in vars(self).items() if value is not None}
+
+
+def _to_json(value: object) -> object:
+    """Turn dataclasses, figures, and mappings and tuples of them into JSON-able values."""
+    if isinstance(value, Figure):
+        return value.to_dict()
+    if isinstance(value, Slice | Against):
+        return {name: _to_json(each) for name, each in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {name: _to_json(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def evaluate_probabilities(
@@ -139,8 +104,8 @@ def evaluate_probabilities(
     """Measure predictions against votes: all figures, sliced, with intervals and null baselines.
 
     Intervals come from a bootstrap over groups. Where no tie was voted at all, the file counts as binary: the mass of
-    a tie is handed to a and b in proportion, for the judge and for the baselines, and a note says so. The baselines
-    "prior" and "longer" are the frequencies of this very file, from other folds of groups than the row they predict.
+    a tie is handed to a and b in proportion, for the judge and for the baselines, and a note reports it. The baselines
+    "prior" and "longer" are the frequencies of this file, from other folds of groups than the row they predict.
 
     Args:
         targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
@@ -164,45 +129,57 @@ def evaluate_probabilities(
         >>> round(evaluation.metrics["log_loss"].value, 4), evaluation.rows, evaluation.clusters
         (1.0986, 4, 3)
     """
-    data = check_rows(targets, probabilities, weights)
+    data, reverse = _check_file(targets, probabilities, weights, swapped, binary=binary)
+    binary = not data.weights @ data.targets[:, 2] if binary is None else binary
     cluster = check_groups(groups, len(data.weights))
-    notes, reverse = [], None
-    if swapped is None:
-        notes.append("flip_rate is null: there are no predictions for the swapped order")
-    else:
-        reverse = check_probabilities(swapped, "probabilities of the swapped order")
-        if len(reverse) != len(data.weights):
-            raise DataError(
-                f"{len(reverse)} rows are predicted in the swapped order, {len(data.weights)} as they are; "
-                "give one for each"
-            )
-    if binary if binary is not None else not (data.weights @ data.targets[:, 2]):
-        if (data.weights @ data.targets[:, 2]) > 0:
-            raise DataError("binary is set, but the votes hold ties; leave binary unset, or drop the ties")
-        data = data._replace(probabilities=without_ties(data.probabilities))
-        reverse = None if reverse is None else without_ties(reverse)
-        notes.append(BINARY_NOTE)
-        binary = True
     drawn = ClusterDraws(cluster, draws, seed)
     measure = Measure(data, cluster, drawn, swapped=reverse)
     cuts = {kind: _codes(kind, values, len(cluster)) for kind, values in (slices or {}).items()}
-    whole, *parts = measure.figures([np.zeros_like(cluster), *(codes for codes, _ in cuts.values())], seed)
+    (whole,), *parts = measure.figures([np.zeros_like(cluster), *(codes for codes, _ in cuts.values())], seed)
     cut: dict[str, dict[str, Slice]] = {}
     for (kind, (codes, names)), figures in zip(cuts.items(), parts, strict=True):
         cut[kind] = {}
         for number, (name, found) in enumerate(zip(names, figures, strict=True)):
             rows = np.flatnonzero(codes == number)
             cut[kind][name] = Slice(len(rows), len(np.unique(cluster[rows])), found)
-    notes += _notes(whole[0], cut, clusters=int(cluster.max()) + 1, draws=draws)
+    clusters = int(cluster.max()) + 1
+    notes = ["flip_rate is null: there are no predictions for the swapped order"] if swapped is None else []
+    notes += [BINARY_NOTE] if binary else []
     return Evaluation(
-        metrics=whole[0],
+        metrics=whole,
         slices=cut,
-        baselines=_baselines(data, cluster, lengths, drawn, binary=bool(binary), seed=seed),
+        baselines=_baselines(data, cluster, lengths, drawn, binary=binary, seed=seed),
         rows=len(cluster),
-        clusters=int(cluster.max()) + 1,
-        notes=tuple(notes),
-        settings={"draws": draws, "seed": seed, "bins": BINS, "level": LEVEL, "binary": bool(binary)},
+        clusters=clusters,
+        notes=(*notes, *_undefined(whole, cut, clusters=clusters, draws=draws)),
+        settings={"draws": draws, "seed": seed, "bins": BINS, "level": LEVEL, "binary": binary},
         versions={"numpy": np.__version__},
+    )
+
+
+def _check_file(
+    targets: ArrayLike,
+    probabilities: ArrayLike,
+    weights: ArrayLike | None,
+    swapped: ArrayLike | None,
+    *,
+    binary: bool | None,
+) -> tuple[Checked, Probabilities | None]:
+    """Check rows and predictions for the swapped order; in a binary file hand the mass of ties to a and b."""
+    data = check_rows(targets, probabilities, weights)
+    reverse = None if swapped is None else check_probabilities(swapped, "probabilities of the swapped order")
+    if reverse is not None and len(reverse) != len(data.weights):
+        raise DataError(
+            f"{len(reverse)} rows are predicted in the swapped order, {len(data.weights)} as they are; "
+            "give one for each"
+        )
+    has_ties = bool(data.weights @ data.targets[:, 2] > 0)
+    if binary and has_ties:
+        raise DataError("binary is set, but the votes hold ties; leave binary unset, or drop the ties")
+    if has_ties if binary is None else not binary:
+        return data, reverse
+    return data._replace(probabilities=without_ties(data.probabilities)), reverse if reverse is None else without_ties(
+        reverse
     )
 
 
@@ -237,13 +214,13 @@ def _baselines(
     out: dict[str, Figures] = {}
     for name, q in predictions.items():
         measure = Measure(Checked(t, q, w), cluster, drawn, swapped=swap_columns(q), perfect=False)
-        figures = measure.part(np.arange(len(w)))
-        gain = paired_gain(t, p, q, w, groups=cluster, draws=len(drawn), seed=seed)
-        out[name] = figures | {"log_loss_gain": Figure(*gain)}
+        gain = Figure(*mean_gain(log_losses(t, q) - log_losses(t, p), w, drawn))
+        out[name] = measure.part(np.arange(len(w))) | {"log_loss_gain": gain}
     return out
 
 
-def _notes(whole: Figures, cut: Mapping[str, Mapping[str, Slice]], *, clusters: int, draws: int) -> list[str]:
+def _undefined(whole: Figures, cut: Mapping[str, Mapping[str, Slice]], *, clusters: int, draws: int) -> list[str]:
+    """Note which figures and intervals are not defined, and why."""
     notes = []
     if clusters < 2 or not draws:
         notes.append(f"intervals are null: {clusters} prompts, {draws} draws; at least 2 prompts and 1 draw are needed")
@@ -271,7 +248,7 @@ def compare_probabilities(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Return the figures of a reference, and the differences of a judge.
+    """Return the figures of a reference, and the differences of a judge, by name.
 
     Both judges are measured on the same bootstrap files, so that what makes a file easy for both cancels.
 
@@ -285,9 +262,6 @@ def compare_probabilities(
         binary: Whether the mass of a tie is handed to a and b in proportion, as in a file without ties.
         draws: How many files the bootstrap draws; 0 for no intervals.
         seed: Seed of the bootstrap.
-
-    Returns:
-        Name to figure of the reference, and name to difference.
 
     Raises:
         DataError: If these are not probabilities of the same rows.
@@ -303,13 +277,7 @@ def compare_probabilities(
     drawn = ClusterDraws(cluster, draws, seed)
     measures = []
     for predictions, swapped_predictions in zip((probabilities, reference), swapped, strict=True):
-        data = check_rows(targets, predictions, weights)
-        reverse = None
-        if swapped_predictions is not None:
-            reverse = check_rows(targets, swapped_predictions, weights).probabilities
-        if binary:
-            data = Checked(data.targets, without_ties(data.probabilities), data.weights)
-            reverse = None if reverse is None else without_ties(reverse)
+        data, reverse = _check_file(targets, predictions, weights, swapped_predictions, binary=binary)
         measures.append(Measure(data, cluster, drawn, swapped=reverse, perfect=False))
     judge, other = measures
-    return other.part(np.arange(len(other.groups))), judge.difference(other)
+    return other.part(np.arange(len(cluster))), judge.difference(other)

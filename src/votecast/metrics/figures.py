@@ -65,21 +65,24 @@ class Measure:
         perfect: bool = True,
     ) -> None:
         self.data, self.groups, self.drawn, self.perfect = data, groups, drawn, perfect
-        self.events = events(data.targets, data.probabilities)
-        self.gaps = data.weights[:, None] * (self.events.confidence - self.events.outcome)
-        self.terms = _terms(data, swapped)
-        self.margins = margins(data.probabilities)
-        self.sides = data.weights * data.targets[:, :2].T
+        t, p, w = data
+        d, decided = decisions(p), t[:, 0] + t[:, 1]
+        agreed = (t[:, :2] * preferences(p)).sum(axis=1)
+        flip = flips(p, swapped) if swapped is not None else np.full(len(w), np.nan)
+        means = (log_losses(t, p), (t * d).sum(axis=1), brier_scores(t, p), flip)
+        # terms to sum in the order that _DENSE describes, (k, n)
+        self.terms = w * np.stack([np.ones(len(w)), *means, decided, agreed, *(t * d).T, *d.T, *t.T])
+        self.events = events(t, p)
+        self.gaps = w[:, None] * (self.events.confidence - self.events.outcome)  # (n, 4)
+        self.margins = margins(p)
+        self.sides = w * t[:, :2].T  # (2, n)
 
     def figures(self, cuts: list[Ints], seed: int) -> list[list[dict[str, Figure]]]:
-        """Return the figures of every part of several partitions.
+        """Return for each partition, for each part, name to figure.
 
         Args:
             cuts: For each partition, the part of each row, numbered from 0, shape (n,).
             seed: Seed of the simulated votes.
-
-        Returns:
-            For each partition, for each part, name to figure.
         """
         found = [[self.part(np.flatnonzero(cut == part)) for part in range(int(cut.max()) + 1)] for cut in cuts]
         if self.perfect:
@@ -94,59 +97,40 @@ class Measure:
     def part(self, rows: Ints) -> dict[str, Figure]:
         """Return the figures of some rows."""
         values, draws = self._drawn(rows)
-        return {name: _figure(name, value, draws.get(name)) for name, value in values.items()}
+        return {name: _figure(name, value, draws.get(name), least=0.0) for name, value in values.items()}
 
     def difference(self, other: Measure) -> dict[str, Figure]:
-        """Return every figure minus that of another judge, with intervals.
-
-        Args:
-            other: The other judge, on the same rows and the same bootstrap files.
-        """
+        """Return every figure minus that of another judge on the same rows and bootstrap files, with intervals."""
         rows = np.arange(len(self.groups))
         (own, drawn), (its, its_drawn) = self._drawn(rows), other._drawn(rows)
-        found = {}
-        for name, value in own.items():
-            gap = value - its[name]
-            if name not in drawn or np.isnan(gap):
-                found[name] = Figure(gap, float("nan"), float("nan"))
-                continue
-            around = np.asarray(gap) if name in _ERRORS else None
-            low, high = interval(drawn[name] - its_drawn[name], around=around)
-            found[name] = Figure(gap, min(float(low), gap), max(float(high), gap))
-        return {name: found[name] for name in METRICS if name in found}
+        gaps = {name: drawn[name] - its_drawn[name] for name in drawn}
+        return {name: _figure(name, own[name] - its[name], gaps.get(name)) for name in METRICS if name in own}
 
     def _drawn(self, rows: Ints) -> tuple[dict[str, float], dict[str, Floats]]:
         """Return the figures of some rows, and their values in each bootstrap file (none where there are no draws)."""
-        values = _from_sums(self._totals(rows))
-        block = self.drawn.blocks[rows]
-        few = block.min() == block.max() or not len(self.drawn)
-        draws = {} if few else _from_sums(self.drawn.sums(self._sums(rows, block, self.drawn.counts.shape[1])))
+        totals = self._sums(rows, np.zeros(len(rows), dtype=np.int64), 1)  # (1, k)
+        # pairwise summation, which is exact to the last digits where bincount is not
+        totals[0, : len(self.terms)] = np.ascontiguousarray(self.terms[:, rows]).sum(axis=1)
+        values, block, draws = _from_sums(totals), self.drawn.blocks[rows], dict[str, Floats]()
+        if len(self.drawn) and block.min() != block.max():
+            draws = _from_sums(self.drawn.sums(self._sums(rows, block, self.drawn.counts.shape[1])))
         # sums over classes of margins place the AUC only roughly: take the exact value, and how the rough one scatters
         values["auc"], coarse = np.atleast_1d(auc_of_margins(self.margins[rows], *self.sides[:, rows])), values["auc"]
-        if not few:
+        if draws:
             draws["auc"] = draws["auc"] + (values["auc"] - coarse)
         return {name: float(value[0]) for name, value in values.items()}, draws
 
     def _sums(self, rows: Ints, block: Ints, size: int) -> Floats:
         """Sum all terms over each block, shape (size, k)."""
         dense = [np.bincount(block, column, minlength=size) for column in self.terms[:, rows]]
-        bins, level = self.events.bin[rows], _levels(self.margins[rows])
-        spread = [_spread(block, bins[:, k], self.gaps[rows, k], size, BINS) for k in range(len(EVENTS))]
-        spread += [_spread(block, level, side, size, _LEVELS) for side in self.sides[:, rows]]
-        return np.concatenate([np.stack(dense, axis=1), *spread], axis=1)
-
-    def _totals(self, rows: Ints) -> Floats:
-        """Sum all terms over the rows, shape (1, k)."""
-        sums = self._sums(rows, np.zeros(len(rows), dtype=np.int64), 1)
-        # pairwise summation, which is exact to the last digits where bincount is not
-        sums[0, : len(self.terms)] = np.ascontiguousarray(self.terms[:, rows]).sum(axis=1)
-        return sums
-
-
-def _spread(block: Ints, bins: Ints, values: Floats, size: int, width: int) -> Floats:
-    """Sum over each block and bin, shape (size, width)."""
-    sums: Floats = np.bincount(block * width + bins, values, minlength=size * width).astype(np.float64)
-    return sums.reshape(size, width)
+        bins, gaps, level = self.events.bin[rows], self.gaps[rows], _levels(self.margins[rows])
+        binned = [(bins[:, k], gaps[:, k], BINS) for k in range(len(EVENTS))]
+        binned += [(level, side, _LEVELS) for side in self.sides[:, rows]]
+        cells = [
+            np.bincount(block * width + place, values, minlength=size * width).astype(np.float64).reshape(size, width)
+            for place, values, width in binned
+        ]
+        return np.concatenate([np.stack(dense, axis=1), *cells], axis=1)
 
 
 def _levels(scores: Floats) -> Ints:
@@ -156,17 +140,6 @@ def _levels(scores: Floats) -> Ints:
         return level.astype(np.int64)
     edges = np.quantile(scores, np.linspace(0, 1, _LEVELS + 1)[1:-1])
     return np.searchsorted(edges, scores).astype(np.int64)
-
-
-def _terms(data: Checked, swapped: Probabilities | None) -> Floats:
-    """Return the terms to sum, shape (k, n), in the order that `_DENSE` describes."""
-    t, p, w = data
-    d = decisions(p)
-    flip = flips(p, swapped) if swapped is not None else np.full(len(w), np.nan)
-    decided = t[:, 0] + t[:, 1]
-    agreed = (t[:, :2] * preferences(p)).sum(axis=1)
-    means = (log_losses(t, p), (t * d).sum(axis=1), brier_scores(t, p), flip)
-    return np.asarray(w * np.stack([np.ones(len(w)), *means, decided, agreed, *(t * d).T, *d.T, *t.T]))
 
 
 def _from_sums(sums: Floats) -> dict[str, Floats]:
@@ -189,11 +162,12 @@ def _from_sums(sums: Floats) -> dict[str, Floats]:
     return out
 
 
-def _figure(name: str, value: float, draws: Floats | None) -> Figure:
-    """Return a figure with its interval, which includes the figure and is never below 0 for an error."""
+def _figure(name: str, value: float, draws: Floats | None, *, least: float | None = None) -> Figure:
+    """Return a figure with its interval, which includes it; that of a calibration error is at least `least`."""
     if draws is None or np.isnan(value):
         return Figure(value, float("nan"), float("nan"))
-    raised = name in _ERRORS
-    low, high = interval(draws, around=np.asarray(value) if raised else None)
-    lowest = max(0.0, float(low)) if raised else float(low)
+    # resampling itself raises calibration errors, so their draws are centred on the figure
+    is_error = name in _ERRORS
+    low, high = interval(draws, around=np.asarray(value) if is_error else None)
+    lowest = max(least, float(low)) if is_error and least is not None else float(low)
     return Figure(value, min(lowest, value), max(float(high), value))

@@ -30,13 +30,7 @@ with the number of clusters.
 
 
 class Figure(NamedTuple):
-    """One number with its 95 % interval; NaN where it is not defined.
-
-    Args:
-        value: The number.
-        low: Lower end.
-        high: Upper end.
-    """
+    """One number with its 95 % interval, from `low` to `high`; NaN where it is not defined."""
 
     value: float
     low: float
@@ -53,11 +47,6 @@ class Figure(NamedTuple):
 
 
 Figures = Mapping[str, Figure]
-
-
-def figures_to_dict(figures: Figures) -> dict[str, dict[str, float | None]]:
-    """Return figures by name for JSON."""
-    return {name: figure.to_dict() for name, figure in figures.items()}
 
 
 class ClusterDraws:
@@ -92,27 +81,17 @@ class ClusterDraws:
         return len(self.counts)
 
     def sums(self, statistics: Floats) -> Floats:
-        """Sum statistics over each drawn file.
-
-        Args:
-            statistics: Sums over the rows of each block, shape (blocks, k).
-
-        Returns:
-            Array of shape (draws, k).
-        """
+        """Sum statistics of blocks, shape (blocks, k), over each drawn file, shape (draws, k)."""
         return np.asarray(self.counts @ statistics)
 
 
 def interval(values: Floats, *, around: Floats | None = None) -> tuple[Floats, Floats]:
-    """Return the percentile interval of draws; NaN where none has a value.
+    """Return the ends of the percentile interval of draws; NaN where none has a value.
 
     Args:
         values: Figure of each draw, shape (draws,) or (draws, k).
         around: Figures that the draws are shifted to centre on, for figures that resampling itself raises, such as the
             calibration error: the percentiles of the raw draws would lie above the figure.
-
-    Returns:
-        Lower and upper end, each of the shape of one draw.
     """
     bare = np.isnan(values).all(axis=0) if len(values) else np.ones(values.shape[1:], dtype=bool)
     filled = np.where(bare, 0.0, values) if len(values) else np.zeros((1, *values.shape[1:]))
@@ -123,14 +102,11 @@ def interval(values: Floats, *, around: Floats | None = None) -> tuple[Floats, F
 
 
 def wilson_interval(share: ArrayLike, votes: ArrayLike) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of a share among so many independent votes (Wilson 1927).
+    """Return the ends of the 95 % interval of a share among so many independent votes (Wilson 1927).
 
     Args:
         share: Shares in [0, 1], any shape; NaN stays NaN.
         votes: How many votes each share is taken of, above 0, same shape.
-
-    Returns:
-        Lower and upper ends within [0, 1]; they include the share.
 
     Example:
         >>> low, high = wilson_interval(0.5, 10)
@@ -155,7 +131,7 @@ def paired_gain(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Return how much log loss a judge saves, with an interval.
+    """Return how much log loss a judge saves, with the ends of its interval (NaN below two clusters).
 
     Both are measured on the same rows, and clusters of rows are drawn in pairs.
 
@@ -168,9 +144,6 @@ def paired_gain(
         draws: How many files are drawn.
         seed: Seed of the draws.
 
-    Returns:
-        Mean log loss of the reference minus that of the judge, and the ends of its interval (NaN below two clusters).
-
     Raises:
         DataError: If these are not probabilities of the same rows.
 
@@ -182,11 +155,16 @@ def paired_gain(
     t, p, w = check_rows(targets, probabilities, weights)
     q = check_rows(targets, reference, weights).probabilities
     drawn = ClusterDraws(check_groups(groups, len(w)), draws, seed)
+    return mean_gain(log_losses(t, q) - log_losses(t, p), w, drawn)
+
+
+def mean_gain(gains: Floats, weights: Floats, drawn: ClusterDraws) -> tuple[float, float, float]:
+    """Return the weighted mean of gains (n,), with its interval over drawn files (NaN below two clusters)."""
     size = drawn.counts.shape[1]
     # sums of gains and of weights over each block, (blocks, 2): a ratio of both is the mean gain of a drawn file
-    columns = (w * (log_losses(t, q) - log_losses(t, p)), w)
+    columns = (weights * gains, weights)
     sums: Floats = np.stack([np.bincount(drawn.blocks, column, minlength=size) for column in columns], axis=1)
     gain, mass = drawn.sums(sums).T
-    few = np.full(draws, np.nan)
+    few = np.full(len(drawn), np.nan)
     low, high = interval(np.divide(gain, mass, out=few, where=mass > 0) if size > 1 else few)
-    return float(sums[:, 0].sum() / w.sum()), float(low), float(high)
+    return float(sums[:, 0].sum() / weights.sum()), float(low), float(high)

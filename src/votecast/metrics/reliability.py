@@ -29,6 +29,12 @@ class Events(NamedTuple):
     outcome: Floats
     bin: Ints
 
+    def number(self, event: str) -> int:
+        """Return the column of an event; DataError if there is none of that name."""
+        if event not in EVENTS:
+            raise DataError(f"there is no event {event!r}; allowed are {', '.join(EVENTS)}")
+        return EVENTS.index(event)
+
 
 def events(targets: Probabilities, p: Probabilities) -> Events:
     """Return the four binary predictions of each row, and their bins."""
@@ -39,25 +45,18 @@ def events(targets: Probabilities, p: Probabilities) -> Events:
     return Events(confidence, outcome, np.searchsorted(edges, confidence, side="left").astype(np.int64))
 
 
-def _event_number(event: str) -> int:
-    if event not in EVENTS:
-        raise DataError(f"there is no event {event!r}; allowed are {', '.join(EVENTS)}")
-    return EVENTS.index(event)
-
-
 def calibration_error(
     targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None, *, event: str = "top"
 ) -> float:
     """Return the expected calibration error over 15 bins (Naeini et al. 2015; Guo et al. 2017, eq. 3).
+
+    It is the weighted mean, over bins of equal width, of the distance between mean confidence and share of hits.
 
     Args:
         targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
         probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
         event: "top" for the class with the highest probability, or one class: "a", "b", "tie".
-
-    Returns:
-        Weighted mean over the bins of equal width of the distance between mean confidence and share of hits.
 
     Raises:
         DataError: If these are not probabilities of the same rows, or there is no such event.
@@ -67,31 +66,22 @@ def calibration_error(
         0.2
     """
     t, p, w = check_rows(targets, probabilities, weights)
-    k = _event_number(event)
     e = events(t, p)
+    k = e.number(event)
     gaps = np.bincount(e.bin[:, k], w * (e.confidence[:, k] - e.outcome[:, k]), minlength=BINS)
     return float(np.abs(gaps).sum() / w.sum())
 
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """A reliability curve: one point for every bin that holds a row, in rising order.
+    """A reliability curve: a point for every bin that holds a row, in rising order; arrays of shape (k,)."""
 
-    Args:
-        confidence: Mean prediction of the rows in the bin, shape (k,).
-        share: How often the event occurred among them, shape (k,).
-        low: Lower end of the 95 % interval of the share, shape (k,).
-        high: Upper end, shape (k,).
-        weight: Sum of the weights of the rows, shape (k,).
-        rows: How many rows, shape (k,).
-    """
-
-    confidence: Floats
-    share: Floats
-    low: Floats
-    high: Floats
-    weight: Floats
-    rows: Ints
+    confidence: Floats  # mean prediction of the rows in the bin
+    share: Floats  # how often the event occurred among them
+    low: Floats  # lower end of the 95 % interval of the share
+    high: Floats  # upper end
+    weight: Floats  # sum of the weights of the rows
+    rows: Ints  # how many rows
 
     def __len__(self) -> int:
         return len(self.share)
@@ -113,22 +103,18 @@ def reliability_curve(
 ) -> ReliabilityCurve:
     """Set predictions against what happened, bin by bin (Niculescu-Mizil & Caruana 2005).
 
-    The calibration error of `calibration_error` is the mean distance of these points from the diagonal, by weight. The
-    interval of a share is Wilson's, for the number of independent votes whose share would scatter as this one does over
-    files drawn by prompt: never more than there are rows, and as many as there are prompts where all votes agree.
+    The calibration error is the mean distance of these points from the diagonal, by weight. The interval of a share is
+    Wilson's, for the number of independent votes whose share would scatter as this one does over files drawn by prompt:
+    never more than there are rows, and as many as there are prompts where all votes agree.
 
     Args:
-        targets: Votes, one-hot or soft, shape (n, 3), columns a, b, tie.
+        targets: Votes, shape (n, 3).
         probabilities: Predictions, shape (n, 3).
         weights: How much each row counts, shape (n,).
         groups: Prompt of each row, shape (n,); every row for itself where None.
-        event: "top" for the top choice matching the vote, or one class: "a", "b", "tie".
+        event: "top", "a", "b" or "tie".
         draws: How many files are drawn for the intervals; with fewer than 2 they count prompts alone.
         seed: Seed of the draws.
-
-    Raises:
-        DataError: If these are not probabilities of the same rows, or there is no such event.
-        ConfigError: If `draws` or `seed` is below 0.
 
     Example:
         >>> votes = np.eye(3)[[0, 0, 1, 2] * 25]
@@ -138,21 +124,22 @@ def reliability_curve(
     """
     t, p, w = check_rows(targets, probabilities, weights)
     group = check_groups(groups, len(w))
-    k = _event_number(event)
     e = events(t, p)
+    k = e.number(event)
     confidence, outcome, place = e.confidence[:, k], e.outcome[:, k], e.bin[:, k]  # (n,)
     mass = np.bincount(place, w, minlength=BINS).astype(np.float64)
     used = np.flatnonzero(mass > 0)
     means = [np.bincount(place, w * each, minlength=BINS)[used] / mass[used] for each in (confidence, outcome)]
     share = np.clip(means[1], 0.0, 1.0)
-    low, high = wilson_interval(share, _independent_votes(outcome, w, place, group, draws, seed)[used])
+    low, high = wilson_interval(
+        share, _independent_votes(outcome, w, place, group, ClusterDraws(group, draws, seed))[used]
+    )
     counts = np.bincount(place[w > 0], minlength=BINS)[used].astype(np.int64)
     return ReliabilityCurve(means[0], share, low, high, mass[used], counts)
 
 
-def _independent_votes(outcome: Floats, w: Floats, place: Ints, group: Ints, draws: int, seed: int) -> Floats:
+def _independent_votes(outcome: Floats, w: Floats, place: Ints, group: Ints, drawn: ClusterDraws) -> Floats:
     """Estimate how many independent votes each bin is worth, shape (bins,)."""
-    drawn = ClusterDraws(group, draws, seed)
     size = drawn.counts.shape[1]
     cell = drawn.blocks * BINS + place
     sums = [np.bincount(cell, column, minlength=size * BINS).reshape(size, BINS) for column in (w * outcome, w)]
@@ -186,19 +173,8 @@ def perfect_calibration_error(
     """Return the calibration error that chance alone gives a perfectly calibrated judge.
 
     Outcomes are drawn from the predictions themselves, so that the judge is calibrated by construction, and the mean
-    error over the draws is returned. Votes on one prompt are dependent, and so are the drawn ones: see `Coupling`.
-
-    Args:
-        targets: Votes, used only for how strongly outcomes of one group depend on each other, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-        groups: Prompt of each row, shape (n,); None draws every row for itself.
-        event: "top", "a", "b" or "tie".
-        draws: How many times the votes are drawn.
-        seed: Seed of the draws.
-
-    Raises:
-        DataError: If these are not probabilities of the same rows, or there is no such event.
+    error over the draws is returned. Votes on one prompt are dependent, and so are the drawn ones: see `coupling`,
+    which alone reads the votes. The arguments are those of `reliability_curve`.
 
     Example:
         >>> p = np.tile([0.5, 0.3, 0.2], (1000, 1))
@@ -207,50 +183,41 @@ def perfect_calibration_error(
         True
     """
     t, p, w = check_rows(targets, probabilities, weights)
-    k = _event_number(event)
+    e = events(t, p)
+    k = e.number(event)
     whole = np.zeros((1, len(w)), dtype=np.int64)
-    return float(perfect_errors(events(t, p), w, check_groups(groups, len(w)), whole, draws, seed)[0][:, 0, k].mean())
+    return float(perfect_errors(e, w, check_groups(groups, len(w)), whole, draws, seed)[0][:, 0, k].mean())
 
 
-class Coupling(NamedTuple):
-    """How outcomes are drawn so that they depend on each other within a group as the votes do.
+def coupling(e: Events, weights: Floats, groups: Ints) -> tuple[Floats, Floats]:
+    """Estimate from the votes how outcomes of one group depend on each other.
 
-    A row is hit where a uniform number falls below its confidence. With probability sqrt(`correlation`) the row takes
+    A row is hit where a uniform number falls below its confidence. With probability sqrt(correlation) the row takes
     the number of its group, else one of its own: each row alone is hit exactly as often as it was predicted, and two
     rows of one group share a number with probability `correlation`. The correlation is the one at which the expected
-    products of residuals within groups equal those observed (a moment estimate, as for the intraclass correlation),
-    for confidences shifted to the share of hits in their bin, so that miscalibration is not mistaken for dependence.
+    products of residuals within groups equal those observed (a moment estimate, as for the intraclass correlation).
 
-    Args:
-        correlation: Share of pairs of rows in one group that take the same number, shape (4,).
-        spread: Standard deviation of the residuals against that of single votes, shape (4,): 1 for hard votes, less for
-            soft ones, which are means of several votes and scatter less; the drawn residuals are shrunk by it.
+    Returns:
+        The correlation of each event: share of pairs of rows in one group that take the same number, shape (4,). And
+        the standard deviation of the residuals against that of single votes, shape (4,): 1 for hard votes, less for
+        soft ones, which are means of several votes and scatter less; the drawn residuals are shrunk by it.
     """
-
-    correlation: Floats
-    spread: Floats
-
-
-def coupling(e: Events, weights: Floats, groups: Ints) -> Coupling:
-    """Estimate from the votes how outcomes of one group depend on each other."""
-    figures = [_couple(e.confidence[:, k], e.outcome[:, k], e.bin[:, k], weights, groups) for k in range(len(EVENTS))]
-    correlation, spread = np.array(figures).T
-    return Coupling(correlation, spread)
-
-
-def _couple(p: Floats, outcome: Floats, bins: Ints, w: Floats, groups: Ints) -> tuple[float, float]:
-    mass = np.bincount(bins, w, minlength=BINS)
-    # confidences moved to the share of hits in their bin, so that miscalibration does not look like dependence
-    shift = np.bincount(bins, w * (outcome - p), minlength=BINS) / np.where(mass > 0, mass, 1)
-    level = np.clip(p + shift[bins], 0, 1)
-    residual = w * (outcome - level)
-    single = float(np.square(w) @ (level * (1 - level)))
-    hard = bool(np.all((outcome == 0) | (outcome == 1)))
-    spread = 1.0 if hard or single == 0 else min(1.0, float(np.sqrt(np.square(residual).sum() / single)))
-    # products of different rows of one group: square of the group's sum less the squares of its rows
-    observed = float(np.square(np.bincount(groups, residual)).sum() - np.square(residual).sum())
-    alike = spread**2 * _shared_products(level, w, groups)
-    return (float(np.clip(observed / alike, 0, 1)) if alike > 1e-12 * single else 0.0), spread
+    correlation, spread = np.zeros(len(EVENTS)), np.ones(len(EVENTS))
+    for k, (p, outcome, bins) in enumerate(zip(e.confidence.T, e.outcome.T, e.bin.T, strict=True)):
+        mass = np.bincount(bins, weights, minlength=BINS)
+        # confidences moved to the share of hits in their bin, so that miscalibration does not look like dependence
+        shift = np.bincount(bins, weights * (outcome - p), minlength=BINS) / np.where(mass > 0, mass, 1)
+        level = np.clip(p + shift[bins], 0, 1)
+        residual = weights * (outcome - level)
+        single = float(np.square(weights) @ (level * (1 - level)))
+        if single and not np.all((outcome == 0) | (outcome == 1)):
+            spread[k] = min(1.0, float(np.sqrt(np.square(residual).sum() / single)))
+        # products of different rows of one group: square of the group's sum less the squares of its rows
+        observed = float(np.square(np.bincount(groups, residual)).sum() - np.square(residual).sum())
+        alike = spread[k] ** 2 * _shared_products(level, weights, groups)
+        if alike > 1e-12 * single:
+            correlation[k] = np.clip(observed / alike, 0, 1)
+    return correlation, spread
 
 
 def _shared_products(p: Floats, w: Floats, groups: Ints) -> float:
@@ -269,19 +236,14 @@ def _shared_products(p: Floats, w: Floats, groups: Ints) -> float:
 def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws: int, seed: int) -> list[Floats]:
     """Simulate calibration errors of a perfectly calibrated judge, for several partitions at once.
 
-    Args:
-        e: The predictions.
-        weights: How much each row counts, shape (n,).
-        groups: Group of each row, numbered from 0, shape (n,).
-        parts: For each partition, the part of each row, numbered from 0, shape (partitions, n).
-        draws: How many times the votes are drawn.
-        seed: Seed of the draws.
+    `weights` and `groups` (numbered from 0) have the shape (n,); `parts` has for each partition the part of each row,
+    shape (partitions, n).
 
     Returns:
         For each partition an array of shape (draws, parts, 4).
     """
     rng = np.random.default_rng(seed)
-    hold = coupling(e, weights, groups)
+    correlation, spread = coupling(e, weights, groups)
     sizes = [int(part.max()) + 1 for part in parts]
     totals = [np.bincount(part, weights, minlength=size) for part, size in zip(parts, sizes, strict=True)]
     out = [np.empty((draws, size, len(EVENTS))) for size in sizes]
@@ -289,8 +251,8 @@ def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws:
         # the four events see the same uniform numbers
         own, choice = rng.random(len(groups)), rng.random(len(groups))
         shared = rng.random(int(groups.max()) + 1)[groups]
-        uniform = np.where(choice[:, None] < np.sqrt(hold.correlation), shared[:, None], own[:, None])  # (n, 4)
-        residuals = hold.spread * ((uniform < e.confidence) - e.confidence) * weights[:, None]
+        uniform = np.where(choice[:, None] < np.sqrt(correlation), shared[:, None], own[:, None])  # (n, 4)
+        residuals = spread * ((uniform < e.confidence) - e.confidence) * weights[:, None]
         for part, size, total, errors in zip(parts, sizes, totals, out, strict=True):
             for k in range(len(EVENTS)):
                 gaps = np.bincount(part * BINS + e.bin[:, k], residuals[:, k], minlength=size * BINS)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from votecast.metrics.checks import check_probabilities, check_rows
+from votecast.metrics.checks import check_rows
 from votecast.types import Floats, Probabilities, swap_columns
 
 EPSILON: Final = float(np.finfo(np.float64).eps)
@@ -30,13 +30,12 @@ def log_losses(targets: Probabilities, p: Probabilities) -> Floats:
 
 def brier_scores(targets: Probabilities, p: Probabilities) -> Floats:
     """Return the expected squared distance to the votes, shape (n,)."""
+    # E|p - y|^2 over one-hot votes y, whose squared length is 1
     return row_sum(np.square(p)) - 2 * row_sum(p * targets) + row_sum(targets)
 
 
 def decisions(p: Probabilities) -> Floats:
-    """Return the class with the highest probability, one-hot, shape (n, 3).
-
-    Classes that draw share the row in equal parts: this keeps every figure independent of the order of the responses.
+    """Return the class with the highest probability, one-hot, shape (n, 3); classes that draw share the row.
 
     Example:
         >>> decisions(np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]]))
@@ -58,6 +57,18 @@ def margins(p: Probabilities) -> Floats:
     """Return (a - b) / (a + b), exactly odd under a swap, shape (n,)."""
     decided = p[:, 0] + p[:, 1]
     return np.divide(p[:, 0] - p[:, 1], decided, out=np.zeros(len(p)), where=decided > 0)
+
+
+def flips(p: Probabilities, p_swapped: Probabilities) -> Floats:
+    """Return how far the top choice moves under a swap, shape (n,)."""
+    moved = np.abs(decisions(p) - decisions(swap_columns(p_swapped)))
+    return np.asarray(moved.sum(axis=1) / 2)
+
+
+def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
+    """Divide; NaN where the denominator is 0."""
+    a, b = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    return np.asarray(np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0))
 
 
 def without_ties(p: Probabilities) -> Probabilities:
@@ -100,14 +111,7 @@ def brier_score(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike
     """Return the mean squared distance between prediction and vote, from 0 to 2 (Brier 1950, eq. 2).
 
     It sums over the three classes. For soft votes it is the expectation over them, not the distance to their mean.
-
-    Args:
-        targets: Votes, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
+    The arguments are those of `log_loss`.
 
     Example:
         >>> round(brier_score([[1, 0, 0]], [[0.5, 0.3, 0.2]]), 4)
@@ -118,15 +122,7 @@ def brier_score(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike
 
 
 def accuracy(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return the share of votes for the top choice; draws are shared.
-
-    Args:
-        targets: Votes, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
+    """Return the share of votes for the top choice; draws are shared. The arguments are those of `log_loss`.
 
     Example:
         >>> accuracy([[1, 0, 0], [0, 0, 1]], [[0.5, 0.3, 0.2], [0.4, 0.3, 0.3]])
@@ -139,15 +135,7 @@ def accuracy(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | 
 def recall(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     """Return the share of the votes for each class that was predicted, shape (3,).
 
-    NaN for a class without votes.
-
-    Args:
-        targets: Votes, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
+    NaN for a class without votes. The arguments are those of `log_loss`.
 
     Example:
         >>> recall([[1, 0, 0], [1, 0, 0], [0, 1, 0]], [[0.6, 0.2, 0.2], [0.1, 0.1, 0.8], [0.2, 0.6, 0.2]])
@@ -160,13 +148,7 @@ def recall(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | No
 def macro_f1(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Return the unweighted mean of F1 over the classes that occur in votes or predictions.
 
-    Args:
-        targets: Votes, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
+    The arguments are those of `log_loss`.
 
     Example:
         >>> macro_f1([[1, 0, 0], [0, 1, 0]], [[0.5, 0.3, 0.2], [0.2, 0.5, 0.3]])
@@ -180,15 +162,7 @@ def macro_f1(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | 
 def agreement(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Return the share of decided votes for the preferred response.
 
-    NaN without decided votes.
-
-    Args:
-        targets: Votes, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
+    NaN without decided votes. The arguments are those of `log_loss`.
 
     Example:
         >>> agreement([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0.3, 0.1, 0.6], [0.5, 0.4, 0.1], [0.1, 0.1, 0.8]])
@@ -215,8 +189,7 @@ def flip_rate(probabilities: ArrayLike, swapped_probabilities: ArrayLike, weight
         >>> flip_rate([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]], [[0.3, 0.6, 0.1], [0.6, 0.3, 0.1]])
         0.5
     """
-    p = check_probabilities(probabilities)
-    q, _, w = check_rows(swapped_probabilities, p, weights)
+    q, p, w = check_rows(swapped_probabilities, probabilities, weights)
     return float(w @ flips(p, q) / w.sum())
 
 
@@ -224,15 +197,7 @@ def auc(targets: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None 
     """Return the area under the ROC curve of a against b.
 
     Scores are the margins (a - b) / (a + b). Ties are left out; equal margins count one half (Hanley & McNeil 1982). A
-    soft vote counts on both sides. NaN where one side is empty.
-
-    Args:
-        targets: Votes, shape (n, 3).
-        probabilities: Predictions, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-
-    Raises:
-        DataError: If these are not probabilities of the same rows.
+    soft vote counts on both sides. NaN where one side is empty. The arguments are those of `log_loss`.
 
     Example:
         >>> auc([[1, 0, 0], [0, 1, 0]], [[0.3, 0.1, 0.6], [0.4, 0.5, 0.1]])
@@ -249,15 +214,3 @@ def auc_of_margins(scores: Floats, positive: Floats, negative: Floats) -> float:
     # weight of the negatives below each level, those at the level counting one half
     wins = up @ (np.cumsum(down) - down / 2)
     return float(ratio(wins, up.sum() * down.sum()))
-
-
-def flips(p: Probabilities, p_swapped: Probabilities) -> Floats:
-    """Return how far the top choice moves under a swap, shape (n,)."""
-    moved = np.abs(decisions(p) - decisions(swap_columns(p_swapped)))
-    return np.asarray(moved.sum(axis=1) / 2)
-
-
-def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
-    """Divide; NaN where the denominator is 0."""
-    a, b = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.asarray(np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0))

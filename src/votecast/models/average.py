@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field, field_validator
 
 from votecast.config import Settings
@@ -17,9 +17,9 @@ from votecast.data.battles import Battles
 from votecast.models.base import Model, Prepared
 from votecast.models.registry import family
 from votecast.text.truncation import TruncationReport
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Run
 
-_LEAST = 1e-9
+_LEAST = 1e-9  # the logarithm of a probability of 0 would veto all other members
 
 
 class AverageSettings(Settings):
@@ -36,7 +36,7 @@ class AverageSettings(Settings):
     @field_validator("members")
     @classmethod
     def _checked(cls, members: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-        return tuple(_whole(member, number) for number, member in enumerate(members))
+        return tuple(_check_member(member, number) for number, member in enumerate(members))
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class AverageModel(Model[PreparedMembers]):
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
-        self.members = [_member(member, seed) for member in self.settings.members]
+        kinds = [(family(member["family"]), member["model"]) for member in self.settings.members]
+        self.members = [kind(kind.settings_type.parse(values), seed=seed) for kind, values in kinds]
 
     def submodels(self) -> list[Model]:
         """Return the members."""
@@ -93,7 +94,7 @@ class AverageModel(Model[PreparedMembers]):
         return any(member.order_matters for member in self.members)
 
     @property
-    def base(self) -> dict[str, Any] | None:
+    def base(self) -> dict[str, object] | None:
         """The base of the first member that has one."""
         return next((member.base for member in self.members if member.base is not None), None)
 
@@ -110,8 +111,8 @@ class AverageModel(Model[PreparedMembers]):
         self,
         prepared: PreparedMembers,
         targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: NDArray[np.int64] | None = None,
+        weights: Floats,
+        groups: Ints | None = None,
         run: Run = Run(),
     ) -> Self:
         """Fit every member on the same rows, one after the other."""
@@ -125,6 +126,7 @@ class AverageModel(Model[PreparedMembers]):
         found = [member.predict(part) for member, part in zip(self.members, prepared.parts, strict=True)]
         logs = np.stack([np.log(np.maximum(p, _LEAST)) for p in found])  # (members, n, 3)
         pool = np.exp(np.einsum("m,mnc->nc", shares / shares.sum(), logs))
+        # a + b first: the sum of swapped columns has the same bits
         return np.asarray(pool / ((pool[:, 0] + pool[:, 1]) + pool[:, 2])[:, None])
 
     def save(self, folder: Path) -> None:
@@ -140,25 +142,19 @@ class AverageModel(Model[PreparedMembers]):
         ]
 
 
-def _whole(member: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _check_member(member: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A member with all its settings."""
     unknown = sorted(set(member) - {"family", "model", "weight"})
-    weight = member.get("weight", 1.0)
-    if unknown or not isinstance(member.get("family"), str):
+    weight, name = member.get("weight", 1.0), member.get("family")
+    if unknown or not isinstance(name, str):
         raise ValueError(
             f"member {number} has {', '.join(unknown) or 'no family'}; "
             "a member has a family, and may have model and weight"
         )
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
         raise ValueError(f"member {number} has weight {weight!r}; a weight is a number above 0")
-    if member["family"].replace("-", "_") == "average":
+    name = name.replace("-", "_")
+    if name == "average":
         raise ValueError(f"member {number} is an average itself; list its members here")
-    settings = family(member["family"]).settings_type.parse(member.get("model", {}), origin=f"member {number}")
-    return {"family": member["family"].replace("-", "_"), "model": settings.dump(), "weight": float(weight)}
-
-
-def _settings(member: Mapping[str, Any]) -> Settings:
-    return family(member["family"]).settings_type.parse(member["model"])
-
-
-def _member(member: Mapping[str, Any], seed: int) -> Model:
-    return family(member["family"])(_settings(member), seed=seed)
+    settings = family(name).settings_type.parse(member.get("model", {}), origin=f"member {number}")
+    return {"family": name, "model": settings.dump(), "weight": float(weight)}

@@ -11,14 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Run
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -73,12 +72,7 @@ class Model(ABC, Generic[P]):
 
     @abstractmethod
     def fit(
-        self,
-        prepared: P,
-        targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: NDArray[np.int64] | None = None,
-        run: Run = Run(),
+        self, prepared: P, targets: Probabilities, weights: Floats, groups: Ints | None = None, run: Run = Run()
     ) -> Self:
         """Learn from votes.
 
@@ -121,7 +115,7 @@ class Model(ABC, Generic[P]):
     def _restore(self, folder: Path) -> None:
         """Read what `save` wrote into this model; any error of files and parsers becomes an ArtifactError."""
 
-    # What differs between families beyond learning and predicting.
+    # What differs between families beyond learning and predicting: a family overrides what is not so for it.
 
     @property
     def order_matters(self) -> bool:
@@ -142,7 +136,7 @@ class Model(ABC, Generic[P]):
         return None
 
     @property
-    def base(self) -> dict[str, Any] | None:
+    def base(self) -> dict[str, object] | None:
         """Name, revision, sha256 and licence of weights that the member's folder does not hold."""
         return None
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
@@ -23,12 +22,13 @@ from votecast.models.base import Model
 from votecast.models.boosting import Held, Trees, TreeSettings, Views
 from votecast.models.linear import Design, LinearSettings, LinearWeights
 from votecast.models.reduction import Reduction, ReductionSettings
-from votecast.models.stacking import Blend, Scores, inner_folds
-from votecast.types import Floats, Probabilities, Run
+from votecast.models.stacking import Blend, inner_folds
+from votecast.types import Floats, Ints, Probabilities, Run
 
 logger = logging.getLogger(__name__)
 
 TREES, LINEAR, REDUCTION, MODEL = "trees.txt", "linear.safetensors", "reduction.safetensors", "model.json"
+# of boosting, where a single inner fold leaves nothing to choose them by
 _FEW_ROUNDS = 50
 
 
@@ -53,24 +53,6 @@ class BaselineSettings(Settings):
 
 
 @dataclass(frozen=True)
-class PreparedFeatures:
-    """Features of battles; computed once, cut into folds many times.
-
-    Args:
-        features: The features.
-    """
-
-    features: PairFeatures
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def take(self, indices: ArrayLike) -> PreparedFeatures:
-        """Return the battles at these positions, in this order."""
-        return PreparedFeatures(self.features.take(indices))
-
-
-@dataclass(frozen=True)
 class Contributions:
     """Terms of the strength and the closeness that a baseline predicts.
 
@@ -84,12 +66,12 @@ class Contributions:
     """
 
     names: tuple[str, ...]
-    strength: NDArray[np.float64]
-    closeness: NDArray[np.float64]
+    strength: Floats
+    closeness: Floats
     base: float
 
 
-class BaselineModel(Model[PreparedFeatures]):
+class BaselineModel(Model[PairFeatures]):
     """Boosted trees and a linear model over features of the pair, stacked on out-of-fold predictions.
 
     Both models give every battle a strength, which changes its sign when the answers are swapped, and a closeness,
@@ -114,115 +96,107 @@ class BaselineModel(Model[PreparedFeatures]):
 
     settings_type: ClassVar[type[Settings]] = BaselineSettings
     settings: BaselineSettings
+    _fitted: tuple[Reduction, Trees, LinearWeights, Blend] | None = None
 
-    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
-        super().__init__(settings, seed=seed)
-        self._fitted: _Fitted | None = None
-
-    def prepare(self, battles: Battles | Any) -> PreparedFeatures:
-        """Compute the features of battles."""
-        return PreparedFeatures(extract(as_battles(battles), threads=self.settings.threads))
+    def prepare(self, battles: Battles | PairFeatures | object) -> PairFeatures:
+        """Compute the features of battles; features are returned as they are."""
+        if isinstance(battles, PairFeatures):
+            return battles
+        return extract(as_battles(battles), threads=self.settings.threads)
 
     def fit(
         self,
-        prepared: PreparedFeatures | Battles,
+        prepared: PairFeatures | Battles,
         targets: Probabilities,
         weights: Floats,
-        groups: NDArray[np.int64] | None = None,
+        groups: Ints | None = None,
         run: Run = Run(),  # noqa: ARG002
     ) -> Self:
-        """Learn from votes.
-
-        Args:
-            prepared: Battles, or what `prepare` made of them.
-            targets: Soft labels, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-            groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
-            run: Not used: a fit takes minutes, and begins again after a kill.
+        """Learn from votes; a fit takes minutes, and begins again after a kill.
 
         Raises:
             JudgeError: If there are no rows, or all weights are 0.
         """
-        features = self._features(prepared)
+        features, settings = self.prepare(prepared), self.settings
         if not len(features) or not weights.sum() > 0:
             raise JudgeError(
                 f"the baseline was given {len(features)} battles of weight {float(weights.sum())} in all; "
                 "it learns from at least one battle with a weight above 0"
             )
-        settings = self.settings
         reduction = Reduction.fit(features, settings.reduction)
         views, design = Views.of(features, reduction), Design.of(features)
-        data = _TrainingRows(views, design, targets, weights)
         fold = inner_folds(np.arange(len(features)) if groups is None else groups, settings.inner_folds, self.seed)
-        base = prior_closeness(targets, weights)
         parts = [np.flatnonzero(fold == number) for number in range(int(fold.max()) + 1)]
+        # a fold whose rows all weigh 0 has no loss
         parts = [part for part in parts if weights[part].sum() > 0]
-        blend, rounds = Blend((0.5, 0.5), (0.5, 0.5), base), min(_FEW_ROUNDS, settings.trees.rounds)
+        blend = Blend((0.5, 0.5), (0.5, 0.5), prior_closeness(targets, weights))
+        rounds = min(_FEW_ROUNDS, settings.trees.rounds)
         if len(parts) > 1:
-            blend, rounds = self._fit_blend(data, parts, base)
-        trees = self._fit_trees(data, rounds)
-        linear = LinearWeights.fit(data.design, targets, weights, settings.linear)
+            blend, rounds = self._fit_blend(views, design, targets, weights, parts)
+        seed, threads = self.seed, settings.threads
+        trees = Trees.fit(views, targets, weights, settings.trees, rounds=rounds, seed=seed, threads=threads)
+        linear = LinearWeights.fit(design, targets, weights, settings.linear)
         logger.info("baseline: %d rounds, blend %s", rounds, blend)
-        self._fitted = _Fitted(reduction, trees, linear, blend)
+        self._fitted = (reduction, trees, linear, blend)
         return self
 
-    def _fit_blend(self, data: _TrainingRows, parts: list[NDArray[np.int64]], base: float) -> tuple[Blend, int]:
+    def _fit_blend(
+        self, views: Views, design: Design, targets: Probabilities, weights: Floats, parts: list[Ints]
+    ) -> tuple[Blend, int]:
         """Predict inner folds by models of the others; find the best number of rounds, and the blend at it."""
         settings, all_rows = self.settings, np.concatenate(parts)
         enough = int(np.searchsorted(np.cumsum([len(part) for part in parts]), settings.held_rows)) + 1
         parts = parts[:enough]
         boosters, curves, linear_scores = [], [], []
+        # both models predict the same held-out rows, so that the blend sees how they err together (Wolpert 1992)
         for part in parts:
-            train, valid = data.take(np.setdiff1d(all_rows, part)), data.take(part)
-            held = Held(valid.views, valid.targets, valid.weights, settings.trees.patience)
-            boosters.append(self._fit_trees(train, settings.trees.rounds, held))
+            rest = np.setdiff1d(all_rows, part)
+            held = Held(views.take(part), targets[part], weights[part], settings.trees.patience)
+            trees = Trees.fit(
+                views.take(rest),
+                targets[rest],
+                weights[rest],
+                settings.trees,
+                rounds=settings.trees.rounds,
+                seed=self.seed,
+                threads=settings.threads,
+                held=held,
+            )
+            boosters.append(trees)
             curves.append(held.losses)
-            linear = LinearWeights.fit(train.design, train.targets, train.weights, settings.linear)
-            linear_scores.append(linear.strength(valid.design))
+            linear = LinearWeights.fit(design.take(rest), targets[rest], weights[rest], settings.linear)
+            linear_scores.append(linear.strength(design.take(part)))
+        # folds stop after different numbers of rounds: the mean curve ends with the shortest
         shortest = min(map(len, curves))
-        shares = [data.weights[part].sum() for part in parts]
+        shares = [weights[part].sum() for part in parts]
         losses = np.average([curve[:shortest] for curve in curves], axis=0, weights=shares)
         rounds = 1 + int(np.argmin(losses)) if shortest else 1  # a part too small to split at all has no curve
-        tree_scores = [
-            trees.strength(data.views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)
+        tree_scores = [trees.strength(views.take(part), rounds) for trees, part in zip(boosters, parts, strict=True)]
+        scores = [
+            [np.concatenate(column) for column in zip(*found, strict=True)] for found in (tree_scores, linear_scores)
         ]
-        scores = (_concat_scores(tree_scores), _concat_scores(linear_scores))
-        rows = np.concatenate(parts)
-        return Blend.fit(scores, data.targets[rows], data.weights[rows], base), rounds
+        rows, base = np.concatenate(parts), prior_closeness(targets, weights)
+        return Blend.fit(scores, targets[rows], weights[rows], base), rounds
 
-    def _fit_trees(self, data: _TrainingRows, rounds: int, held: Held | None = None) -> Trees:
-        settings = self.settings
-        options = {"rounds": rounds, "seed": self.seed, "threads": settings.threads}
-        return Trees.fit(data.views, data.targets, data.weights, settings.trees, held=held, **options)
-
-    def predict(self, prepared: PreparedFeatures | Battles) -> Probabilities:
-        """Predict votes, uncalibrated.
-
-        Args:
-            prepared: Battles, or what `prepare` made of them.
-
-        Returns:
-            Probabilities of shape (n, 3); each row depends on that row's texts alone.
-
-        Raises:
-            JudgeError: Before the first `fit`.
-        """
-        fitted, features = self._check_fitted(), self._features(prepared)
+    def predict(self, prepared: PairFeatures | Battles) -> Probabilities:
+        """Return uncalibrated probabilities of shape (n, 3); each row depends on that row's texts alone."""
+        reduction, trees, linear, blend = self._check_fitted()
+        features = self.prepare(prepared)
         if not len(features):
             return np.zeros((0, 3))
-        views, design = Views.of(features, fitted.reduction), Design.of(features)
-        return fitted.blend.predict(fitted.trees.strength(views), fitted.linear.strength(design))
+        return blend.predict(trees.strength(Views.of(features, reduction)), linear.strength(Design.of(features)))
 
-    def contributions(self, prepared: PreparedFeatures | Battles) -> Contributions:
+    def contributions(self, prepared: PairFeatures | Battles) -> Contributions:
         """Return what every column adds to strength and closeness, battle by battle.
 
         Raises:
             JudgeError: Before the first `fit`.
         """
-        fitted, features = self._check_fitted(), self._features(prepared)
-        views, design, blend = Views.of(features, fitted.reduction), Design.of(features), fitted.blend
-        s, t, start = fitted.trees.contributions(views)
-        more_s, more_t = fitted.linear.contributions(design)
+        reduction, trees, linear, blend = self._check_fitted()
+        features = self.prepare(prepared)
+        views = Views.of(features, reduction)
+        s, t, start = trees.contributions(views)
+        more_s, more_t = linear.contributions(Design.of(features))
         gaps, means = ([f"{kind}_{name}" for name in features.names] for kind in ("gap", "own"))
         return Contributions(
             (*views.names, "terms", *gaps, *means, *features.shared_names),
@@ -231,62 +205,29 @@ class BaselineModel(Model[PreparedFeatures]):
             blend.base + blend.closeness[0] * start,
         )
 
-    def _check_fitted(self) -> _Fitted:
+    def _check_fitted(self) -> tuple[Reduction, Trees, LinearWeights, Blend]:
         if self._fitted is None:
             raise JudgeError("the baseline has not been fitted; call fit(battles, targets, weights) or load a judge")
         return self._fitted
 
-    def _features(self, prepared: PreparedFeatures | Battles) -> PairFeatures:
-        return prepared.features if isinstance(prepared, PreparedFeatures) else self.prepare(prepared).features
-
     def save(self, folder: Path) -> None:
-        """Write trees, linear weights and blend into an existing folder.
-
-        Raises:
-            JudgeError: Before the first `fit`.
-        """
-        fitted = self._check_fitted()
-        trees, blend, arrays = fitted.trees, fitted.blend, fitted.linear.arrays()
-        (folder / TREES).write_text(trees.text(), "utf-8")
-        small = {name: arrays[name].astype(np.float16) for name in ("terms", "apart")}
-        for name, kept in ((LINEAR, arrays | small), (REDUCTION, fitted.reduction.arrays())):
-            save_file({key: np.ascontiguousarray(array) for key, array in kept.items()}, folder / name)
+        """Write trees, linear weights and blend into an existing folder."""
+        reduction, trees, linear, blend = self._check_fitted()
+        (folder / TREES).write_text(trees.booster.model_to_string() if trees.booster is not None else "", "utf-8")
+        # LightGBM and safetensors keep every bit; weights of terms are exact in half precision, see LinearWeights.fit
+        halves = {"terms": linear.terms.astype(np.float16), "apart": linear.apart.astype(np.float16)}
+        save_file(vars(linear) | halves | {"base": np.array([linear.base])}, folder / LINEAR)
+        save_file({name: np.ascontiguousarray(array) for name, array in vars(reduction).items()}, folder / REDUCTION)
         facts = {"strength": blend.strength, "closeness": blend.closeness, "base": blend.base, "trees_base": trees.base}
         (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
     def _restore(self, folder: Path) -> None:
         facts = json.loads((folder / MODEL).read_text("utf-8"))
-        blend = Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"])
-        arrays = load_file(folder / LINEAR)
-        small = {name: arrays[name].astype(np.float32) for name in ("terms", "apart")}
-        linear = LinearWeights.from_arrays(arrays | small)
-        trees = Trees.read(folder / TREES, facts["trees_base"], self.settings.threads)
-        reduction = Reduction.from_arrays(load_file(folder / REDUCTION))
-        self._fitted = _Fitted(reduction, trees, linear, blend)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """What a baseline has learnt."""
-
-    reduction: Reduction
-    trees: Trees
-    linear: LinearWeights
-    blend: Blend
-
-
-@dataclass(frozen=True)
-class _TrainingRows:
-    """Battles laid out for both models, with their votes."""
-
-    views: Views
-    design: Design
-    targets: Probabilities
-    weights: Floats
-
-    def take(self, rows: NDArray[np.int64]) -> _TrainingRows:
-        return _TrainingRows(self.views.take(rows), self.design.take(rows), self.targets[rows], self.weights[rows])
-
-
-def _concat_scores(scores: list[Scores]) -> Scores:
-    return np.concatenate([s for s, _ in scores]), np.concatenate([t for _, t in scores])
+        linear: dict[str, Any] = load_file(folder / LINEAR)
+        linear |= {name: linear[name].astype(np.float32) for name in ("terms", "apart")}
+        self._fitted = (
+            Reduction.read(folder / REDUCTION),
+            Trees.read(folder / TREES, facts["trees_base"], self.settings.threads),
+            LinearWeights(**linear | {"base": float(linear["base"][0])}),
+            Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"]),
+        )

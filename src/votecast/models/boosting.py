@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ from votecast.config import Settings
 from votecast.errors import ArtifactError, MissingExtraError
 from votecast.features import PairFeatures
 from votecast.models.reduction import Reduction
-from votecast.types import Floats, Probabilities
+from votecast.types import Floats, Ints, Probabilities
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
 
 
 class TreeSettings(Settings):
@@ -68,18 +71,17 @@ class Views:
     @classmethod
     def of(cls, features: PairFeatures, reduction: Reduction) -> Self:
         """Arrange the features of battles, and their reduced differences, as the trees read them."""
+        # of shape (n, d + k): features first, then components
         gap = np.concatenate([features.a - features.b, reduction.components(features)], axis=1)
         first = np.concatenate([features.a, gap, features.shared], axis=1)
         second = np.concatenate([features.b, -gap, features.shared], axis=1)
-        gaps = (f"gap_{name}" for name in (*features.names, *reduction.names))
+        parts = (("words", reduction.words), ("characters", reduction.characters))
+        reduced = [f"{name}_{number}" for name, part in parts for number in range(part.shape[1])]
+        gaps = (f"gap_{name}" for name in (*features.names, *reduced))
         names = [*(f"own_{name}" for name in features.names), *gaps]
         return cls([*names, *features.shared_names], np.concatenate([first, second]))
 
-    def can_be_split(self, min_rows: int) -> bool:
-        """Return whether any column has enough rows beside its most common value; LightGBM needs one to start."""
-        return any(np.count_nonzero(column != np.median(column)) >= min_rows for column in self.rows.T)
-
-    def take(self, rows: NDArray[np.int64]) -> Views:
+    def take(self, rows: Ints) -> Views:
         """Return both rows of the battles at these positions."""
         return Views(self.names, self.rows[np.concatenate([rows, rows + self.rows.shape[0] // 2])])
 
@@ -102,17 +104,13 @@ class Held:
     patience: int
     losses: list[float] = field(default_factory=list)
 
-    def is_stale(self, booster: Any, base: float) -> bool:
-        """Record the loss after the last round and return whether it has stopped falling."""
-
-        def _log_loss(raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
-            s, t = paired(raw.reshape(-1, 2))
-            return "log_loss", davidson_loss(davidson_probabilities(s, t + base), self.targets, self.weights), False
-
-        self.losses.append(float(booster.eval_valid(feval=_log_loss)[0][2]))
-        return len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
+    def measure(self, raw: Floats, _: object, *, base: float) -> tuple[str, float, bool]:
+        """Return the loss in LightGBM's form of a metric: name, value, whether higher is better."""
+        s, t = paired(raw.reshape(-1, 2))
+        return "log_loss", davidson_loss(davidson_probabilities(s, t + base), self.targets, self.weights), False
 
 
+@dataclass(frozen=True)
 class Trees:
     """A booster with two outputs per answer: its worth `f`, and `g`, how close it makes the pair.
 
@@ -125,10 +123,9 @@ class Trees:
         threads: Threads to predict with; 0 uses all cores.
     """
 
-    def __init__(self, booster: Any, base: float, threads: int = 0) -> None:
-        self.booster = booster
-        self.base = base
-        self.threads = threads
+    booster: Booster | None
+    base: float
+    threads: int = 0
 
     @classmethod
     def fit(
@@ -157,17 +154,41 @@ class Trees:
         """
         lightgbm = load_lightgbm()
         base = prior_closeness(targets, weights)
-        if not views.can_be_split(settings.min_rows):
+        # LightGBM needs one column with enough rows beside its most common value, or it does not start
+        if not any(np.count_nonzero(column != np.median(column)) >= settings.min_rows for column in views.rows.T):
             return cls(None, base, threads)
+        parameters = {
+            "objective": "none",
+            "num_class": 2,
+            "learning_rate": settings.learning_rate,
+            "num_leaves": settings.leaves,
+            "min_data_in_leaf": settings.min_rows,
+            "lambda_l2": settings.l2,
+            "feature_fraction": settings.features,
+            "bagging_fraction": settings.rows,
+            "bagging_freq": 1 if settings.rows < 1 else 0,
+            "max_bin": settings.bins,
+            "min_sum_hessian_in_leaf": 1e-2,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": threads,
+            "verbosity": -1,
+        }
         binning = {"max_bin": settings.bins, "feature_pre_filter": False, "verbosity": -1}
         data = lightgbm.Dataset(views.rows, feature_name=views.names, free_raw_data=True, params=binning)
-        booster = lightgbm.Booster(_parameters(settings, seed, threads), data)
+        booster = lightgbm.Booster(parameters, data)
         if held is not None:
             booster.add_valid(lightgbm.Dataset(held.views.rows, reference=data, params=data.get_params()), "held")
-        objective = _objective(targets, weights, base)
+        scale = (weights / weights.mean())[:, None]  # (n, 1)
+        objective = partial(_objective, targets=targets, scale=scale, base=base)
         for _ in range(rounds):
-            if booster.update(fobj=objective) or (held is not None and held.is_stale(booster, base)):
+            if booster.update(fobj=objective):
                 break
+            if held is not None:
+                held.losses.append(float(booster.eval_valid(feval=partial(held.measure, base=base))[0][2]))
+                if len(held.losses) - 1 - int(np.argmin(held.losses)) >= held.patience:
+                    break
         booster.free_dataset()
         return cls(booster, base, threads)
 
@@ -185,7 +206,7 @@ class Trees:
         )
         return paired(np.asarray(raw, dtype=np.float64).reshape(-1, 2))
 
-    def contributions(self, views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    def contributions(self, views: Views) -> tuple[Floats, Floats, float]:
         """Return what every column adds to strength and closeness: SHAP values of trees (Lundberg et al. 2020).
 
         Returns:
@@ -196,17 +217,13 @@ class Trees:
         if self.booster is None:
             return np.zeros((n, columns)), np.zeros((n, columns)), 0.0
         found = self.booster.predict(views.rows, pred_contrib=True, validate_features=False, num_threads=self.threads)
-        parts = np.asarray(found, dtype=np.float64).reshape(2 * n, 2, columns + 1)
+        parts = np.asarray(found, dtype=np.float64).reshape(2 * n, 2, columns + 1)  # the last column is the constant
         start = 2.0 * float(parts[0, 1, -1]) if n else 0.0
         return parts[:n, 0, :-1] - parts[n:, 0, :-1], parts[:n, 1, :-1] + parts[n:, 1, :-1], start
 
-    def text(self) -> str:
-        """Return the booster in LightGBM's text format, empty without one."""
-        return "" if self.booster is None else str(self.booster.model_to_string())
-
     @classmethod
     def read(cls, path: Path, base: float, threads: int) -> Self:
-        """Read a booster back.
+        """Read a booster in LightGBM's text format; an empty file is none.
 
         Raises:
             ArtifactError: If the file is not a booster with two outputs.
@@ -222,7 +239,7 @@ class Trees:
         return cls(booster, base, threads)
 
 
-def paired(raw: NDArray[np.float64]) -> tuple[Floats, Floats]:
+def paired(raw: Floats) -> tuple[Floats, Floats]:
     """Return strength and closeness from the two outputs of the two views of each battle, shape (2n, 2)."""
     n = raw.shape[0] // 2
     return raw[:n, 0] - raw[n:, 0], raw[:n, 1] + raw[n:, 1]
@@ -234,7 +251,8 @@ def load_lightgbm() -> ModuleType:
     Raises:
         MissingExtraError: If LightGBM, or the OpenMP runtime it needs, is not installed.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin make a shared machine ten times slower
+    # threads that spin while they wait make a shared machine ten times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import lightgbm
     except ImportError as error:
@@ -247,36 +265,12 @@ def load_lightgbm() -> ModuleType:
     return lightgbm
 
 
-def _parameters(settings: TreeSettings, seed: int, threads: int) -> dict[str, Any]:
-    return {
-        "objective": "none",
-        "num_class": 2,
-        "learning_rate": settings.learning_rate,
-        "num_leaves": settings.leaves,
-        "min_data_in_leaf": settings.min_rows,
-        "lambda_l2": settings.l2,
-        "feature_fraction": settings.features,
-        "bagging_fraction": settings.rows,
-        "bagging_freq": 1 if settings.rows < 1 else 0,
-        "max_bin": settings.bins,
-        "min_sum_hessian_in_leaf": 1e-2,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": threads,
-        "verbosity": -1,
-    }
-
-
-def _objective(targets: Probabilities, weights: Floats, base: float) -> Callable[..., tuple[Any, Any]]:
-    scale = (weights / weights.mean())[:, None]
-
-    def _gradients_of(raw: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        s, t = paired(raw.reshape(-1, 2))
-        p = davidson_probabilities(s, t + base)
-        ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
-        gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
-        curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
-        return gradient, np.maximum(curvature, 1e-6)
-
-    return _gradients_of
+def _objective(raw: Floats, _: object, *, targets: Probabilities, scale: Floats, base: float) -> tuple[Floats, Floats]:
+    """Gradient and curvature of Davidson's loss in both outputs, each of shape (2n, 2)."""
+    s, t = paired(raw.reshape(-1, 2))
+    p = davidson_probabilities(s, t + base)
+    # a battle is two rows: the second one has the opposite slope in the strength
+    ds, dt = (part[:, None] * scale for part in davidson_gradients(p, targets))
+    gradient = np.concatenate([np.hstack([ds, dt]), np.hstack([-ds, dt])])
+    curvature = np.tile(2 * scale * np.stack(davidson_curvatures(p), axis=1), (2, 1))
+    return gradient, np.maximum(curvature, 1e-6)  # LightGBM divides by it

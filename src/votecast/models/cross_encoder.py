@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from votecast.config import Settings
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
-from votecast.models.neural.pair_network import PairNetwork, order_views, type_inputs
+from votecast.models.neural.pair_network import PairNetwork, classifier_logits, order_views
 from votecast.models.neural.settings import NeuralSettings
 from votecast.text.encoder import Encoded
 
@@ -35,16 +36,14 @@ class CrossNetwork(PairNetwork):
         both_orders: Whether a battle is read in both orders.
     """
 
-    def __init__(self, model: Any, *, both_orders: bool) -> None:
+    def __init__(self, model: PreTrainedModel, *, both_orders: bool) -> None:
         super().__init__()
         self.backbone = model
         self.per_battle = 1 + both_orders
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
         """Compute logits of shape (m, 3), in the order in which the sequence shows the answers."""
-        return cast(
-            "Tensor", self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).logits
-        ).float()
+        return classifier_logits(self.backbone, ids, mask, types)
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Compute log-probabilities of shape (n, k, 3), each view in the battle's own order."""
@@ -67,6 +66,6 @@ class CrossEncoderModel(NeuralModel):
         both = self.settings.orders == "both"
         return (shown, self.text.pairs(prepared.tokens, swapped=True)) if both else (shown,)
 
-    def wrap(self, backbone: Any) -> CrossNetwork:
+    def wrap(self, backbone: PreTrainedModel) -> CrossNetwork:
         """Make the network around a classifier."""
         return CrossNetwork(backbone, both_orders=self.settings.orders == "both")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from votecast.config import Settings
 from votecast.models.neural.causal_model import CausalModel
@@ -18,7 +18,7 @@ from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
 from votecast.text.settings import CutName, TemplateName, TextSettings
 from votecast.training.training_rows import Data
-from votecast.types import Probabilities, Run, swap_columns
+from votecast.types import Floats, Ints, Probabilities, Run, swap_columns
 
 
 class DecoderText(TextSettings):
@@ -52,7 +52,7 @@ class DecoderNetwork(PairNetwork):
         both_orders: Whether a battle is read in both orders.
     """
 
-    def __init__(self, backbone: Any, *, both_orders: bool) -> None:
+    def __init__(self, backbone: PreTrainedModel, *, both_orders: bool) -> None:
         super().__init__()
         self.backbone, self.per_battle = backbone, 1 + both_orders
         self.score = last_token_head(backbone, 3)
@@ -87,25 +87,23 @@ class DecoderModel(CausalModel):
         one = self.settings.orders == "shown"
         return (shown,) if one else (shown, self.text.pairs(prepared.tokens, swapped=True))
 
-    def wrap(self, backbone: Any) -> DecoderNetwork:
+    def wrap(self, backbone: PreTrainedModel) -> DecoderNetwork:
         """Make the network around a causal model."""
         return DecoderNetwork(backbone, both_orders=self.settings.orders != "shown")
 
-    def new_network(
-        self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]
-    ) -> PairNetwork:
+    def new_network(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> PairNetwork:
         """Make the network as it is before the first step."""
         network = super().new_network(prepared, targets, weights)
         if self.settings.orders == "either":
-            network.per_battle = 1
+            network.per_battle = 1  # in training alone; predictions read both orders
         return network
 
     def fit(
         self,
         prepared: NeuralPrepared,
         targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: NDArray[np.int64] | None = None,
+        weights: Floats,
+        groups: Ints | None = None,
         run: Run = Run(),
     ) -> Self:
         """Train a new network; see `NeuralModel.fit`."""
@@ -113,16 +111,10 @@ class DecoderModel(CausalModel):
         self.fitted.per_battle = 1 + (self.settings.orders != "shown")
         return self
 
-    def _data(
-        self,
-        prepared: NeuralPrepared,
-        targets: Probabilities,
-        weights: NDArray[np.float64],
-        offset: NDArray[np.float32] | None,
-        rows: NDArray[np.int64],
-    ) -> Data:
+    def label_rows(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats, rows: Ints) -> Data:
+        """Return some rows as examples with labels; with `orders` either, in one order drawn for each."""
         if self.settings.orders != "either":
-            return super()._data(prepared, targets, weights, offset, rows)
+            return super().label_rows(prepared, targets, weights, rows)
         flipped = np.random.default_rng(self.seed).random(len(prepared))[rows] < 0.5
         part = prepared.take(rows)
         shown, swapped = (encoded.sequences for encoded in self.encode_battles(part))
@@ -130,5 +122,6 @@ class DecoderModel(CausalModel):
         drawn = Sequences.concat([shown, swapped]).take(order)
         targets = np.where(flipped[:, None], swap_columns(targets[rows]), targets[rows])
         # swapping the answers changes the sign of the strength and leaves the closeness
-        start = None if offset is None else offset[rows] * np.where(flipped[:, None], [[-1, 1]], 1).astype(np.float32)
+        signs = np.where(flipped[:, None], [[-1, 1]], 1).astype(np.float32)  # (n, 2)
+        start = None if part.offset is None else part.offset * signs
         return Data(PairExamples((drawn,), part.form, start, self.pad_id), targets, weights[rows])

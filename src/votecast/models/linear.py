@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 from votecast.calibration.tie_models import davidson_gradients, davidson_loss, davidson_probabilities, prior_closeness
 from votecast.config import Settings
 from votecast.features import COLUMNS, PairFeatures
-from votecast.types import Floats, Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
-_BOUND = 3.0
+_BOUND = 3.0  # deviations: training rows end about there, and a straight line would go on
 
 
 class LinearSettings(Settings):
@@ -47,8 +47,8 @@ class Design:
 
     terms: csr_matrix
     apart: csr_matrix
-    gap: NDArray[np.float64]
-    level: NDArray[np.float64]
+    gap: Floats
+    level: Floats
 
     @classmethod
     def of(cls, features: PairFeatures) -> Self:
@@ -59,9 +59,14 @@ class Design:
         mean = 0.5 * (features.a.astype(np.float64) + features.b)
         return cls(terms, apart, gap, np.concatenate([np.abs(gap), mean, features.shared], axis=1))
 
-    def take(self, rows: NDArray[np.int64]) -> Design:
-        """The battles at these positions."""
+    def take(self, rows: Ints) -> Design:
+        """Return the battles at these positions."""
         return Design(self.terms[rows], self.apart[rows], self.gap[rows], self.level[rows])
+
+    def standardize(self, gap_scale: Floats, level_scale: Floats, centre: Floats) -> tuple[Floats, Floats]:
+        """Return `gap` and `level` centred, scaled and clipped."""
+        gap, level = self.gap * gap_scale, (self.level - centre) * level_scale
+        return np.clip(gap, -_BOUND, _BOUND), np.clip(level, -_BOUND, _BOUND)
 
 
 @dataclass(frozen=True)
@@ -98,107 +103,77 @@ class LinearWeights:
             weights: Shape (n,).
             settings: Penalties and steps.
         """
-        problem = _Problem(design, targets, weights, settings)
-        with threadpool_limits(1):
+        problem = LinearLoss(design, targets, weights, settings)
+        with threadpool_limits(1):  # the sums of BLAS depend on the number of threads
             found = minimize(problem, problem.start, jac=True, method="L-BFGS-B", options={"maxiter": settings.steps})
-        return cls(*problem.weights_of(found.x))
+        terms, apart, gap, level, base = np.split(found.x, problem.cuts)
+        kept = np.zeros((2, COLUMNS), dtype=np.float32)
+        # rounded now to the half precision of the file, so that a judge predicts alike before and after saving
+        kept[:, problem.known] = (np.stack([terms, apart]) * problem.rarity).astype(np.float16)
+        scales = problem.gap_scale, problem.level_scale, problem.centre
+        return cls(kept[0], kept[1], gap, level, *scales, problem.base + float(base[0]))
 
     def strength(self, design: Design) -> tuple[Floats, Floats]:
         """Return strength and closeness (without its constant) of each battle, each of shape (n,)."""
-        gap = _bounded(design.gap * self.gap_scale)
-        level = _bounded((design.level - self.centre) * self.level_scale)
-        s = design.terms @ self.terms.astype(np.float64) + _row_sums(gap, self.gap)
-        t = design.apart @ self.apart.astype(np.float64) + _row_sums(level, self.level)
+        gap, level = design.standardize(self.gap_scale, self.level_scale, self.centre)
+        # np.sum adds each row in the same order whatever the other rows; a product of BLAS does not
+        s = design.terms @ self.terms.astype(np.float64) + np.sum(gap * self.gap, axis=1)
+        t = design.apart @ self.apart.astype(np.float64) + np.sum(level * self.level, axis=1)
         return s, t
 
-    def contributions(self, design: Design) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def contributions(self, design: Design) -> tuple[Floats, Floats]:
         """Return what every column adds to strength and closeness; summed over columns, they give `strength`.
 
         Returns:
             Two arrays of shape (n, 1 + columns of `level`): first all hashed terms together, then gaps (in the
             closeness without their sign), means and shared features.
         """
-        gap = _bounded(design.gap * self.gap_scale) * self.gap
-        level = _bounded((design.level - self.centre) * self.level_scale) * self.level
+        gap, level = design.standardize(self.gap_scale, self.level_scale, self.centre)
+        gap, level = gap * self.gap, level * self.level
         rest = np.zeros((len(gap), level.shape[1] - gap.shape[1]))
         terms, apart = design.terms @ self.terms.astype(np.float64), design.apart @ self.apart.astype(np.float64)
         return np.concatenate([terms[:, None], gap, rest], axis=1), np.concatenate([apart[:, None], level], axis=1)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything learnt, as arrays."""
-        return {name: np.atleast_1d(np.asarray(getattr(self, name))) for name in self.__dataclass_fields__}
 
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
-        """Read what `arrays` gave."""
-        values: dict[str, Any] = {name: arrays[name] for name in cls.__dataclass_fields__}
-        return cls(**(values | {"base": float(arrays["base"][0])}))
+class LinearLoss:
+    """The penalized loss and its gradient, in coordinates in which every column has a comparable scale.
 
-
-def _bounded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Clip standardized features, where training rows end and a straight line would go on."""
-    return np.clip(matrix, -_BOUND, _BOUND)
-
-
-def _row_sums(matrix: NDArray[np.float64], weights: Floats) -> Floats:
-    """Matrix times vector, each row summed in the same order whatever the other rows (a BLAS product is not)."""
-    return np.asarray(np.sum(matrix * weights, axis=1))
-
-
-class _Problem:
-    """The penalised loss and its gradient, in coordinates in which every column has a comparable scale."""
+    Args:
+        design: The battles.
+        targets: Soft labels, shape (n, 3).
+        weights: Shape (n,).
+        settings: The penalties.
+    """
 
     def __init__(self, design: Design, targets: Probabilities, weights: Floats, settings: LinearSettings) -> None:
-        self.targets, self.weights = targets, weights / weights.mean()
+        self.targets, self.weights, self.total = targets, weights / weights.mean(), float(len(targets))
         self.base = prior_closeness(targets, weights)
-        n = len(targets)
         seen = np.bincount(design.terms.indices, minlength=COLUMNS)
-        self.known = np.flatnonzero(seen > 1)
+        self.known = np.flatnonzero(seen > 1)  # a term seen once could only be learnt by heart
         self.terms, self.apart = design.terms[:, self.known], design.apart[:, self.known]
+        n = len(targets)
         self.rarity = (np.log((1 + n) / (1 + seen[self.known])) + 1) / np.log(2 + n)
-        self.gap_scale = _inverse(np.sqrt(np.mean(design.gap**2, axis=0)))
         self.centre = design.level.mean(axis=0)
-        self.level_scale = _inverse(design.level.std(axis=0))
-        self.gap = _bounded(design.gap * self.gap_scale)
-        self.level = _bounded((design.level - self.centre) * self.level_scale)
+        deviations = np.sqrt(np.mean(design.gap**2, axis=0)), design.level.std(axis=0)
+        # a column without deviation says nothing and gets the scale 0
+        self.gap_scale, self.level_scale = (
+            np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9) for deviation in deviations
+        )
+        self.gap, self.level = design.standardize(self.gap_scale, self.level_scale, self.centre)
         sizes = [self.known.size, self.known.size, self.gap.shape[1], self.level.shape[1], 1]
-        self.cuts = np.cumsum(sizes)[:-1]
-        self.start = np.zeros(sum(sizes))
-        penalties = [settings.term_penalty] * 2 + [settings.feature_penalty] * 2 + [0.0]
-        self.penalty = np.repeat(penalties, sizes)
-        self.total = float(n)
+        self.cuts, self.start = np.cumsum(sizes)[:-1], np.zeros(sum(sizes))
+        self.penalty = np.repeat([settings.term_penalty] * 2 + [settings.feature_penalty] * 2 + [0.0], sizes)
 
     def __call__(self, point: Floats) -> tuple[float, Floats]:
+        """Return loss and gradient at a point: weights of terms, terms without sign, gaps, levels; the constant."""
         terms, apart, gap, level, base = np.split(point, self.cuts)
         s = self.terms @ (terms * self.rarity) + self.gap @ gap
         t = self.apart @ (apart * self.rarity) + self.level @ level + (base + self.base)
         p = davidson_probabilities(s, t)
         ds, dt = (part * self.weights for part in davidson_gradients(p, self.targets))
+        # chain rule through s = X (w r): the gradient in w is r X' ds
         by_term = [(self.terms.T @ ds) * self.rarity, (self.apart.T @ dt) * self.rarity]
         slope = np.concatenate([*by_term, ds @ self.gap, dt @ self.level, [dt.sum()]])
+        # the loss is a mean and the penalty that of a sum, so that more rows are pulled less
         value = davidson_loss(p, self.targets, self.weights) * self.total + 0.5 * float(np.sum(self.penalty * point**2))
         return value / self.total, (slope + self.penalty * point) / self.total
-
-    def weights_of(self, point: Floats) -> tuple[Any, ...]:
-        """Weights for features as they come, from a point in scaled coordinates."""
-        terms, apart, gap, level, base = np.split(point, self.cuts)
-        return (
-            self._spread(terms),
-            self._spread(apart),
-            gap,
-            level,
-            self.gap_scale,
-            self.level_scale,
-            self.centre,
-            self.base + float(base[0]),
-        )
-
-    def _spread(self, weights: Floats) -> NDArray[np.float32]:
-        """Weights of all columns, rounded to the half precision in which they are kept."""
-        out = np.zeros(COLUMNS, dtype=np.float32)
-        out[self.known] = (weights * self.rarity).astype(np.float16)
-        return out
-
-
-def _inverse(scale: Floats) -> Floats:
-    return np.where(scale > 1e-9, 1 / np.maximum(scale, 1e-9), 0.0)

@@ -1,13 +1,18 @@
-"""A few numbers in place of thousands of hashed terms: differences of the answers in words and runs of characters."""
+"""A few numbers in place of thousands of hashed terms: differences of the answers in words and runs of characters.
+
+The trees of `models.boosting` read them beside the features of the pair.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -16,7 +21,7 @@ from votecast.features import BUCKETS, COLUMNS, PairFeatures
 
 FOLDED = 1024
 """Columns that the hashed words are folded into before they are reduced."""
-_BATCH = 4096
+_BATCH = 4096  # rows at a time: the dense differences of all rows would not fit in memory
 
 
 class ReductionSettings(Settings):
@@ -42,8 +47,8 @@ class Reduction:
     summation nor the other rows can change a bit, and swapping the answers changes the sign and nothing else.
 
     Args:
-        words: Directions of the folded words, shape (FOLDED, k).
-        characters: Directions of the runs of characters, shape (BUCKETS, k).
+        words: Directions of the folded words, float16 of shape (FOLDED, k).
+        characters: Directions of the runs of characters, float16 of shape (BUCKETS, k).
     """
 
     words: NDArray[np.float16]
@@ -51,54 +56,46 @@ class Reduction:
 
     @classmethod
     def fit(cls, features: PairFeatures, settings: ReductionSettings) -> Self:
-        """Find the directions.
-
-        Args:
-            features: The battles to fit on; votes are not used.
-            settings: How many components, from how many rows.
-        """
+        """Find the leading right singular vectors of differences whose rare columns count for more."""
         some = features.take(np.unique(np.linspace(0, len(features) - 1, settings.rows).astype(np.int64)))
-        with threadpool_limits(1):
-            return cls(
-                _directions(folded(some.terms), settings.words),
-                _directions(some.characters.astype(np.float32), settings.characters),
-            )
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the components."""
-        parts = (("words", self.words), ("characters", self.characters))
-        return [f"{name}_{number}" for name, part in parts for number in range(part.shape[1])]
-
-    def components(self, features: PairFeatures) -> NDArray[np.float32]:
-        """Compute the components of each battle, shape (n, words + characters)."""
-        out = np.empty((len(features), len(self.names)), dtype=np.float32)
-        for start in range(0, len(features), _BATCH):
-            part = slice(start, start + _BATCH)
-            out[part] = np.concatenate(
-                [
-                    _exact_product(folded(features.terms[part]), self.words),
-                    _exact_product(features.characters[part], self.characters),
-                ],
-                axis=1,
-            )
-        return out
-
-    def arrays(self) -> dict[str, NDArray[np.float16]]:
-        """Return everything learnt, as arrays."""
-        return {"words": self.words, "characters": self.characters}
+        found: list[NDArray[np.float16]] = []
+        for differences, k in ((folded(some.terms), settings.words), (some.characters, settings.characters)):
+            matrix = differences.astype(np.float32)  # (rows, columns)
+            seen = np.count_nonzero(matrix, axis=0)
+            rarity = (np.log((1 + len(matrix)) / (1 + seen)) + 1) / np.log(2 + len(matrix))
+            matrix *= rarity.astype(np.float32)
+            with threadpool_limits(1):  # BLAS on several threads adds in another order
+                _, vectors = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))
+            leading = vectors[:, ::-1][:, :k]  # eigh sorts by rising eigenvalue
+            # an eigenvector has no sign of its own: its largest entry is made positive
+            leading = leading * np.sign(leading[np.argmax(np.abs(leading), axis=0), np.arange(leading.shape[1])])
+            found.append((leading * rarity[:, None]).astype(np.float16))
+        return cls(*found)
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[np.float16]]) -> Self:
-        """Read what `arrays` gave.
+    def read(cls, path: Path) -> Self:
+        """Read directions from a file of safetensors.
 
         Raises:
             ValueError: If an array has another shape or precision.
         """
+        arrays = load_file(path)
         for name, rows in (("words", FOLDED), ("characters", BUCKETS)):
-            if arrays[name].ndim != 2 or len(arrays[name]) != rows or arrays[name].dtype != np.float16:
-                raise ValueError(f"{name} should be float16 of shape ({rows}, k), not {arrays[name].shape}")
+            array = arrays[name]
+            if array.ndim != 2 or len(array) != rows or array.dtype != np.float16:
+                raise ValueError(f"{name} should be float16 of shape ({rows}, k), not {array.shape}")
         return cls(arrays["words"], arrays["characters"])
+
+    def components(self, features: PairFeatures) -> NDArray[np.float32]:
+        """Compute the components of each battle, shape (n, words + characters)."""
+        # Both factors are multiples of 2^-24 and no sum exceeds 2^5, so that double precision holds products exactly.
+        words, characters = self.words.astype(np.float64), self.characters.astype(np.float64)
+        out = np.empty((len(features), words.shape[1] + characters.shape[1]), dtype=np.float32)
+        for start in range(0, len(features), _BATCH):
+            part = slice(start, start + _BATCH)
+            out[part, : words.shape[1]] = folded(features.terms[part]).astype(np.float64) @ words
+            out[part, words.shape[1] :] = features.characters[part].astype(np.float64) @ characters
+        return out
 
 
 def folded(terms: csr_matrix) -> NDArray[np.float16]:
@@ -108,20 +105,3 @@ def folded(terms: csr_matrix) -> NDArray[np.float16]:
     rows = np.repeat(np.arange(terms.shape[0]), np.diff(terms.indptr))
     flat = np.bincount(rows * FOLDED + terms.indices // step, terms.data * sign, minlength=terms.shape[0] * FOLDED)
     return np.asarray(flat.reshape(terms.shape[0], FOLDED).astype(np.float16))
-
-
-def _exact_product(differences: NDArray[np.float16], directions: NDArray[np.float16]) -> NDArray[np.float64]:
-    """Product in double precision, in which it is exact: both are in steps of 2^-24, and no sum exceeds 2^5."""
-    return np.asarray(differences.astype(np.float64) @ directions.astype(np.float64))
-
-
-def _directions(differences: NDArray[np.floating], k: int) -> NDArray[np.float16]:
-    """The k leading right singular vectors of differences whose rare columns count for more, signs fixed."""
-    matrix = differences.astype(np.float32)
-    seen = np.count_nonzero(matrix, axis=0)
-    rarity = (np.log((1 + len(matrix)) / (1 + seen)) + 1) / np.log(2 + len(matrix))
-    matrix *= rarity.astype(np.float32)
-    _, vectors = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))
-    leading = vectors[:, ::-1][:, :k]
-    leading = leading * np.sign(leading[np.argmax(np.abs(leading), axis=0), np.arange(leading.shape[1])])
-    return np.asarray((leading * rarity[:, None]).astype(np.float16))

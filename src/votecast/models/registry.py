@@ -46,6 +46,7 @@ def family(name: str) -> type[Model]:
         near = difflib.get_close_matches(key, FAMILIES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(FAMILIES)}"
         raise ConfigError(f"there is no family {name!r}; {hint}")
+    # imported now and not above: torch takes seconds, and `import votecast` 0.05 s
     module, attribute = FAMILIES[key].split(":")
     try:
         return cast("type[Model]", getattr(importlib.import_module(module), attribute))

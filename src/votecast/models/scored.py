@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from votecast.calibration.score_link import Link, LinkSettings, fit_link
 from votecast.config import Settings
@@ -18,12 +18,10 @@ from votecast.data.outputs.score_files import SCORES, check_finite
 from votecast.errors import DataError, JudgeError
 from votecast.features.style import length_gap
 from votecast.models.base import Model
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Run
 
 LINK: Final = "link.json"
 _LEAST_IN_A_FOLD: Final = 24
-
-Floats = NDArray[np.float64]
 
 
 class ScoredSettings(Settings):
@@ -89,14 +87,25 @@ class ScoredModel(Model[ScoredRows]):
         """
         a, b = (_numbers(battles, name) for name in SCORES)
         check_finite(battles.ids, a, b)
-        return ScoredRows(a - b, _length(battles) if self.settings.link.length else None)
+        if not self.settings.link.length:
+            return ScoredRows(a - b)
+        turns = np.asarray(
+            sum(battles.column(name).combine_chunks().value_lengths().to_numpy() for name in TEXT_COLUMNS)
+        )
+        if len(battles) and np.any(turns == 0):
+            row = int(np.argmin(turns))
+            raise DataError(
+                f"row {row + 1} (id {battles.ids[row]!r}) has no texts, and this judge takes the lengths of both "
+                f"answers into account; give {', '.join(TEXT_COLUMNS)} beside the scores"
+            )
+        return ScoredRows(a - b, length_gap(battles))
 
     def fit(
         self,
         prepared: ScoredRows,
         targets: Probabilities,
         weights: Floats,
-        groups: NDArray[np.int64] | None = None,
+        groups: Ints | None = None,
         run: Run = Run(),  # noqa: ARG002
     ) -> Self:
         """Fit the link.
@@ -104,17 +113,19 @@ class ScoredModel(Model[ScoredRows]):
         Raises:
             DataError: If there are too few votes or scores.
         """
-        held = self.settings.link
-        options: dict[str, Any] = {"method": held.method, "form": prepared.form, "groups": groups}
-        self.link = fit_link(prepared.gap, targets, weights, least=_LEAST_IN_A_FOLD, **options)
+        self.link = fit_link(
+            prepared.gap,
+            targets,
+            weights,
+            method=self.settings.link.method,
+            form=prepared.form,
+            groups=groups,
+            least=_LEAST_IN_A_FOLD,
+        )
         return self
 
     def predict(self, prepared: ScoredRows) -> Probabilities:
-        """Return probabilities of shape (n, 3).
-
-        Raises:
-            JudgeError: Before `fit`.
-        """
+        """Return probabilities of shape (n, 3)."""
         return self._linked().predict(prepared.gap, prepared.form)
 
     def save(self, folder: Path) -> None:
@@ -142,14 +153,3 @@ def _numbers(battles: Battles, name: str) -> Floats:
         return np.asarray(column.cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"column {name} holds {column.type}, and not every value is a number ({error})") from error
-
-
-def _length(battles: Battles) -> Floats:
-    turns = sum(battles.column(name).combine_chunks().value_lengths().to_numpy() for name in TEXT_COLUMNS)
-    if len(battles) and np.any(np.asarray(turns) == 0):
-        row = int(np.argmin(np.asarray(turns)))
-        raise DataError(
-            f"row {row + 1} (id {battles.ids[row]!r}) has no texts, and this judge takes the lengths of both answers "
-            f"into account; give {', '.join(TEXT_COLUMNS)} beside the scores"
-        )
-    return length_gap(battles)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
+from transformers import PreTrainedModel
 
 from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
@@ -22,7 +23,7 @@ from votecast.models.neural.pair_network import SWAPPED, PairNetwork, Pooling, p
 from votecast.models.neural.settings import NeuralSettings, OffsetSettings
 from votecast.text.encoder import Encoded
 from votecast.text.truncation import TruncationReport
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 
 class SiameseSettings(NeuralSettings):
@@ -69,7 +70,7 @@ class LinkedNetwork(PairNetwork):
 
     def __init__(
         self,
-        backbone: Any,
+        backbone: PreTrainedModel,
         *,
         pooling: Pooling,
         link: Literal["davidson", "rao_kupper"],
@@ -82,6 +83,7 @@ class LinkedNetwork(PairNetwork):
         self.pooling, self.link, self.form_bound = pooling, link, form_bound
         self.starts_at_ties = starts_at_ties
         self.head = nn.Linear(backbone.config.hidden_size, 2)
+        # as the heads of BERT start: all battles near the same odds
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.constant = Parameter(torch.zeros(1))
@@ -92,7 +94,7 @@ class LinkedNetwork(PairNetwork):
         self.register_buffer("form_mean", torch.zeros(len(FORM)))
         self.register_buffer("form_scale", torch.ones(len(FORM)))
 
-    def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
+    def start(self, targets: Probabilities, weights: Floats, form: NDArray[np.float32] | None) -> None:
         """Start at the share of ties, with forms of mean 0 and deviation 1."""
         with torch.no_grad():
             if self.starts_at_ties:
@@ -100,6 +102,7 @@ class LinkedNetwork(PairNetwork):
             if form is not None and len(form):
                 flat = form.reshape(-1, form.shape[-1]).astype(np.float64)
                 self.form_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
+                # a form that hardly varies is not blown up: deviations below 0.1 count as 0.1
                 self.form_scale.copy_(torch.from_numpy(np.maximum(flat.std(axis=0), 0.1)))
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
@@ -119,6 +122,7 @@ class LinkedNetwork(PairNetwork):
             t = t + gap.abs() @ self.form_closeness.to(outputs.dtype)
         if offset is not None:
             d, t = d + offset[:, 0].to(d.dtype), t + offset[:, 1].to(t.dtype)
+        # strength and closeness come from both answers symmetrically: swapping them swaps columns a and b exactly
         if self.link == "davidson":
             return log_softmax(torch.stack([d / 2, -d / 2, t], dim=1), dim=1).unsqueeze(1)
         e = nn.functional.softplus(t)
@@ -136,7 +140,7 @@ class ConcatNetwork(PairNetwork):
         pooling: `mean` over the tokens of the sequence, or `cls` for its first.
     """
 
-    def __init__(self, backbone: Any, *, pooling: Pooling) -> None:
+    def __init__(self, backbone: PreTrainedModel, *, pooling: Pooling) -> None:
         super().__init__()
         self.per_battle, self.backbone, self.pooling = 2, backbone, pooling
         self.head = nn.Linear(2 * backbone.config.hidden_size, 3)
@@ -149,6 +153,7 @@ class ConcatNetwork(PairNetwork):
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Compute log-probabilities of shape (n, 2, 3)."""
         outputs = outputs.to(self.head.weight.dtype)
+        # (n, 2, h) flattened is A beside B, and flipped B beside A
         one, two = (log_softmax(self.head(halves.flatten(1)), dim=-1) for halves in (outputs, outputs.flip(1)))
         return torch.stack([one, two[:, SWAPPED]], dim=1)
 
@@ -179,10 +184,9 @@ class SiameseModel(NeuralModel):
 
     def truncation(self, prepared: NeuralPrepared) -> TruncationReport:
         """Return what was truncated of the prompt beside A, of A and of B."""
-        one, two = (part.cut for part in self.encode_battles(prepared))
-        return TruncationReport.of_answers(one, two)
+        return TruncationReport.of_answers(*(part.cut for part in self.encode_battles(prepared)))
 
-    def wrap(self, backbone: Any) -> PairNetwork:
+    def wrap(self, backbone: PreTrainedModel) -> PairNetwork:
         """Make the network with the head that the settings name."""
         if self.settings.head == "concat":
             return ConcatNetwork(backbone, pooling=self.settings.pooling)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from votecast.calibration.tie_models import davidson_gradients, davidson_loss, davidson_probabilities
-from votecast.types import Floats, Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
-Scores = tuple[Floats, Floats]
+Scores = Sequence[Floats]
 """Strength and closeness of each battle, without constants."""
 
 
@@ -32,7 +32,7 @@ class Blend:
     base: float
 
     @classmethod
-    def fit(cls, scores: tuple[Scores, Scores], targets: Probabilities, weights: Floats, base: float) -> Self:
+    def fit(cls, scores: Sequence[Scores], targets: Probabilities, weights: Floats, base: float) -> Self:
         """Minimize the log loss of out-of-fold predictions, pulled slightly towards equal shares.
 
         Args:
@@ -41,12 +41,14 @@ class Blend:
             weights: Shape (n,).
             base: Where the constant starts.
         """
-        s, t = (np.stack([part[which] for part in scores], axis=1) for which in (0, 1))
+        s, t = (np.stack([part[which] for part in scores], axis=1) for which in (0, 1))  # each (n, 2)
         start = np.array([0.5, 0.5, 0.5, 0.5, base])
+        # worth one row in all, and none on the constant
         pull = np.array([1.0, 1.0, 1.0, 1.0, 0.0]) / len(targets)
         mean = weights / weights.sum()
 
         def _objective(point: Floats) -> tuple[float, Floats]:
+            """Loss and gradient of the five numbers."""
             p = davidson_probabilities(s @ point[:2], t @ point[2:4] + point[4])
             ds, dt = (part * mean for part in davidson_gradients(p, targets))
             slope = np.concatenate([ds @ s, dt @ t, [dt.sum()]])
@@ -64,7 +66,7 @@ class Blend:
         return davidson_probabilities(s, t)
 
 
-def inner_folds(groups: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+def inner_folds(groups: Ints, n: int, seed: int) -> Ints:
     """Deal whole groups to n folds of about equal size, the largest groups first.
 
     Args:
@@ -85,7 +87,27 @@ def inner_folds(groups: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int6
     fold_of = np.zeros(sizes.size, dtype=np.int64)
     load = [(0, fold) for fold in range(min(n, sizes.size))]
     for group in order.tolist():
-        rows, fold = heapq.heappop(load)
+        rows, fold = heapq.heappop(load)  # the fold with the fewest rows so far
         fold_of[group] = fold
         heapq.heappush(load, (rows + int(sizes[group]), fold))
     return fold_of[member]
+
+
+def hold_out(groups: Ints, share: float, seed: int) -> tuple[Ints, Ints]:
+    """Split rows into those to learn from and those to choose weights by, by whole groups.
+
+    Args:
+        groups: Group of each row, shape (rows,).
+        share: About the share of the rows that is held out; none are for 0, or for a single group.
+        seed: Seed of the choice.
+
+    Example:
+        >>> train, held = hold_out(np.repeat(np.arange(10), 2), 0.2, seed=0)
+        >>> len(train), len(held)
+        (16, 4)
+    """
+    rows = np.arange(len(groups))
+    if not share or len(np.unique(groups)) < 2:
+        return rows, rows[:0]
+    held = inner_folds(groups, max(2, round(1 / share)), seed) == 0
+    return rows[~held], rows[held]

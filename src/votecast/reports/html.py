@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from votecast import __version__
 from votecast.artifacts import atomic_file
-from votecast.reports.charts import draw_chart
-from votecast.reports.document import Chart, Document, Example, Heatmap, Item, Table
+from votecast.reports.charts.row_chart import draw_row_chart
+from votecast.reports.charts.shapes import Picture
+from votecast.reports.charts.xy_chart import draw_xy_chart
+from votecast.reports.document import Chart, Document, Series
 from votecast.reports.page_format import (
-    ShownCell,
     brief,
     make_visible,
     shade_cells,
@@ -28,19 +30,12 @@ from votecast.reports.page_format import (
     show_rows,
 )
 
-_INTERVALS = 3
-"""Intervals in a row of a table that fit beside their numbers."""
 _LONGEST_NAME = 200
 """Characters of a name or a cell that are shown."""
 
 
 def write_page(document: Document, path: Path, *, overwrite: bool = False) -> None:
     """Write a document as one HTML file without scripts or external resources.
-
-    Args:
-        document: What is on the page.
-        path: The file.
-        overwrite: Whether an existing file may be replaced.
 
     Raises:
         ArtifactError: If something is in the way, or the disk refuses.
@@ -54,58 +49,78 @@ def render(document: Document) -> str:
     """Render a document as the text of an HTML file; the same document gives the same text.
 
     Example:
-        >>> page = render(Document("<Votes>", "", [], [], []))
+        >>> page = render(Document("<Votes>", "", [], [], [], make_environment().from_string("")))
         >>> "<h1>&lt;Votes&gt;</h1>" in page, "<script" in page
         (True, False)
+    """
+    environment, anchors = make_environment(), _Anchors()
+    anchors.new("content")
+    if document.summary:
+        anchors.new("summary")
+    contents: list[tuple[str, str]] = []  # anchors and titles, filled by the macro `section`
+    sections = environment.get_template(document.template).render(document.values, anchors=anchors, contents=contents)
+    style = _read_template("page.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template("page.html").render(
+        document=document,
+        sections=sections,
+        contents=contents,
+        style=style,
+        style_hash=digest,
+        version=__version__,
+    )
+
+
+@cache
+def make_environment() -> jinja2.Environment:
+    """Make the environment of all templates: what they print is escaped, shortened and cleaned.
+
+    Example:
+        >>> make_environment().from_string("{{ x|spec('.1%') }} {{ y }}").render(x=0.5, y="<b>")
+        '50.0% &lt;b&gt;'
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read_template),
         autoescape=True,
+        extensions=["jinja2.ext.do"],
         undefined=jinja2.StrictUndefined,
         finalize=_make_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "kind": _kind_of,
-        "wide": _is_wide,
-        "rows": show_rows,
-        "shorten": shorten,
         "brief": lambda text: brief(text, _LONGEST_NAME),
+        "is_known": math.isfinite,
+        "shorten": shorten,
+        "spec": format,
     }
     environment.globals |= {
+        "Chart": Chart,
+        "Series": Series,
         "draw": draw_chart,
         "shades": shade_cells,
-        "shown": show_cell,
+        "show_cell": show_cell,
         "show_metric": show_metric,
-        "Anchors": _Anchors,
+        "show_rows": show_rows,
     }
-    style = _read_template("page.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = environment.get_template("page.html")
-    text: str = page.render(document=document, style=style, style_hash=digest, version=__version__)
-    return text
+    return environment
+
+
+def draw_chart(chart: Chart) -> list[Picture]:
+    """Draw a chart as one picture, or as several where it has very many rows."""
+    return draw_row_chart(chart) if chart.kind in ("bars", "dots") else [draw_xy_chart(chart)]
 
 
 def _read_template(name: str) -> str:
     return (files("votecast.reports") / "templates" / name).read_text("utf-8")
 
 
-def _make_harmless(value: Any) -> Any:
+def _make_harmless(value: object) -> object:
     """Shorten and clean every expression of a template; text that is marked as HTML already stays as it is."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     start, rest = shorten(value)
     return make_visible(f"{start}\u2026 ({rest})" if rest else value)
-
-
-def _is_wide(rows: list[list[ShownCell]]) -> bool:
-    """Whether there is room for intervals only below their numbers."""
-    return any(sum(bool(cell.interval) for cell in row) > _INTERVALS for row in rows)
-
-
-def _kind_of(item: Item) -> str:
-    return {Table: "table", Chart: "chart", Heatmap: "heatmap", Example: "example"}[type(item)]
 
 
 class _Anchors:

@@ -1,12 +1,11 @@
 """The page of a leaderboard: scores with intervals, pairs of models, style, and how to read them.
 
-Called by `votecast rank --html`; the texts are in `templates/leaderboard.yaml`.
+Called by `votecast rank --html`; the sections are in `templates/leaderboard.html`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,7 +16,7 @@ from votecast.leaderboard.board import FEW_CLUSTERS, HELPS
 from votecast.leaderboard.connectivity import join_names
 from votecast.leaderboard.fit import ONE_PROMPT, USELESS
 from votecast.metrics import Figure
-from votecast.reports.document import Cell, Document, Heatmap, Metric, Remark, Section, Series
+from votecast.reports.document import Cell, Document, Metric, Remark, Series
 from votecast.reports.page_format import show_cell
 from votecast.reports.page_texts import load_texts
 from votecast.types import Floats
@@ -32,31 +31,47 @@ texts = load_texts("leaderboard")
 
 
 def leaderboard_page(board: Leaderboard) -> Document:
-    """Compose the page of a leaderboard.
-
-    Args:
-        board: The leaderboard.
-    """
-    is_scaled = board.ranking.method in texts.find("methods")
-    more = [*([texts("sections.how_to_read.scale")] if is_scaled else []), *map(_sentence, board.notes)]
+    """Compose the page of a leaderboard."""
+    found, bad = board.ranking, board.both_bad
+    scores = _figures(found.score, found.low, found.high)
+    series = Series.of_figures("score", found.models, scores)
+    if not np.isfinite(found.low).all():
+        series = Series("score", found.models, found.score.tolist())
+    style = [(each, Figure(each.value, each.low, each.high)) for each in found.style]
+    both_bad: list[list[Cell]] = []
+    if bad is not None:
+        order = np.argsort(bad.share, kind="stable")
+        counts = [int(count) if count.is_integer() else count for count in bad.votes[order].tolist()]
+        shares = _figures(bad.share[order], bad.low[order], bad.high[order])
+        names = [found.models[place] for place in order.tolist()]
+        both_bad = [list(row) for row in zip(names, counts, shares, strict=True)]
     return Document(
-        title=texts("title", models=len(board.ranking.models)),
-        subtitle=texts.find("sources")[board.source],
+        title=texts("title", models=len(found.models)),
+        subtitle=texts.names("sources")[board.source],
+        metrics=_metrics(board),
         summary=_summarise(board),
         facts=_facts(board),
-        sections=[
-            _scores(board),
-            _pairs(board),
-            *_style(board),
-            *_both_bad(board),
-            texts.section("how_to_read", more=more),
-        ],
-        metrics=_metrics(board),
+        template="leaderboard.html",
+        values={
+            "anchor": board.settings.anchor,
+            "score_series": series,
+            "columns": board.columns(),
+            "scores": scores,
+            "chances": _figures(found.win_rate, found.win_rate_low, found.win_rate_high),
+            "maps": _heatmaps(board),
+            "shown": min(len(found.models), MOST_MODELS),
+            "models": len(found.models),
+            "enough": ENOUGH,
+            "style": style,
+            "both_bad": both_bad,
+            "is_scaled": found.method in texts.names("methods"),
+            "notes": list(map(_sentence, board.notes)),
+        },
     )
 
 
 def _metrics(board: Leaderboard) -> list[Metric]:
-    found, names = board.ranking, texts.find("metrics")
+    found, names = board.ranking, texts.names("metrics")
     counts = {"votes": board.rows["voted"], "predicted": board.rows["predicted"], "clusters": found.clusters}
     out = [Metric(names[key], count) for key, count in counts.items() if count]
     if math.isfinite(found.separability):
@@ -76,11 +91,11 @@ def _summarise(board: Leaderboard) -> list[Remark]:
         remarks = [texts.remark("note", "one_first", model=first[0], beyond=beyond)]
     else:
         remarks = [texts.remark("note", "first", count=len(first), names=join_names(first), beyond=beyond)]
-    if math.isfinite(found.separability):
-        is_all = found.separability >= 1
-        rest = "" if is_all else texts("findings.separated_rest")
-        level = "good" if is_all else "note"
-        remarks.append(texts.remark(level, "separated", share=found.separability, rest=rest))  # type: ignore[arg-type]
+    if found.separability >= 1:
+        remarks.append(texts.remark("good", "separated", share=found.separability, rest=""))
+    elif math.isfinite(found.separability):
+        rest = texts("findings.separated_rest")
+        remarks.append(texts.remark("note", "separated", share=found.separability, rest=rest))
     if board.source == "predictions":
         remarks.append(texts.remark("warning", "judge_only"))
     if 1 < found.clusters < FEW_CLUSTERS:
@@ -88,21 +103,14 @@ def _summarise(board: Leaderboard) -> list[Remark]:
     if ONE_PROMPT in found.notes:
         remarks.append(texts.remark("warning", "one_prompt"))
     remarks += [Remark("note", _sentence(note)) for note in found.notes if note not in (ONE_PROMPT, USELESS)]
-    if found.tuning is not None:
-        remarks.append(_on_predictions(board, found.tuning))
+    if found.tuning == 0:
+        remarks.append(texts.remark("note", "useless"))
+    elif found.tuning is not None and found.worth is not None:
+        helps = found.worth >= HELPS
+        little = "" if helps else texts("findings.powered_little")
+        weight = {"pairs": board.rows["predicted"], "tuning": found.tuning, "worth": found.worth, "little": little}
+        remarks.append(texts.remark("good" if helps else "note", "powered", **weight))
     return remarks
-
-
-def _on_predictions(board: Leaderboard, tuning: float) -> Remark:
-    if not tuning:
-        return texts.remark("note", "useless")
-    worth = board.ranking.worth
-    helps = worth is not None and worth >= HELPS
-    gained = ""
-    if worth is not None:
-        gained = texts("findings.powered_worth", worth=worth, little="" if helps else texts("findings.powered_little"))
-    level = "good" if helps else "note"
-    return texts.remark(level, "powered", pairs=board.rows["predicted"], tuning=tuning, worth=gained)  # type: ignore[arg-type]
 
 
 def _facts(board: Leaderboard) -> list[tuple[str, str]]:
@@ -110,10 +118,10 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
     both = board.rows["against_both"]
     draws = f", {found.draws} draws" if found.draws else ""
     facts = {
-        "method": texts.find("methods").get(found.method) or texts("other_method", method=found.method),
+        "method": texts.names("methods").get(found.method) or texts("other_method", method=found.method),
         "intervals": f"{found.level:.0%}, {found.intervals} over clusters of prompts{draws}",
         "style control": ", ".join(each.name for each in found.style) or "none",
-        "votes against both": f"{both:,}, {texts.find('both_bad')[options.both_bad]}" if both else "",
+        "votes against both": f"{both:,}, {texts.names('both_bad')[options.both_bad]}" if both else "",
         "files": ", ".join(str(each["path"]) for each in board.reading),
         "votecast": __version__,
     }
@@ -125,67 +133,23 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _scores(board: Leaderboard) -> Section:
-    found, columns, anchor = board.ranking, board.columns(), board.settings.anchor
-    scale = texts("sections.scores.scale") if anchor is None else texts("sections.scores.anchored", anchor=anchor)
-    scores = _figures(found.score, found.low, found.high)
-    series = Series.of_figures("score", found.models, scores)
-    if not np.isfinite(found.low).all():
-        series = Series("score", found.models, found.score.tolist())
-    chances = _figures(found.win_rate, found.win_rate_low, found.win_rate_high)
-    rows: list[list[Cell]] = []
-    for place, name in enumerate(found.models):
-        low, high = int(found.rank_low[place]), int(found.rank_high[place])
-        counts = [columns[key][place] for key in ("battles", "wins", "ties", "losses", "win_rate")]
-        places = str(low) if low == high else f"{low} to {high}"
-        rows.append([name, int(found.rank[place]), places, scores[place], *counts, chances[place]])
-    chart = texts.chart("scores.chart", [series], scale=scale)
-    return texts.section("scores", [chart, texts.table("scores.table", rows)])
-
-
-def _pairs(board: Leaderboard) -> Section:
-    found = board.ranking
-    shown, models = min(len(found.models), MOST_MODELS), len(found.models)
+def _heatmaps(board: Leaderboard) -> dict[str, tuple[list[str], list[list[float | None]]]]:
+    """Return the models and the win rates between them, observed and expected, without empty rows and columns."""
+    found, maps = board.ranking, {}
     observed = np.where(found.met >= ENOUGH, found.observed, np.nan)
-    maps = []
     for key, values in (("observed", observed), ("expected", found.expected)):
-        values = values[:shown, :shown]
-        kept = np.flatnonzero(np.isfinite(values).any(axis=1))  # rows and columns that hold something
+        values = values[:MOST_MODELS, :MOST_MODELS]
+        kept = np.flatnonzero(np.isfinite(values).any(axis=1))
         if len(kept):
+            rates = values[np.ix_(kept, kept)].tolist()
             names = [found.models[place] for place in kept.tolist()]
-            rates = [
-                [None if math.isnan(value) else value for value in row] for row in values[np.ix_(kept, kept)].tolist()
-            ]
-            maps.append(Heatmap(texts(f"sections.pairs.{key}"), names, names, rates, middle=0.5))
-    left = [texts("sections.pairs.left", shown=shown, models=models)] if shown < models else []
-    return texts.section("pairs", maps, left, least=ENOUGH)
-
-
-def _style(board: Leaderboard) -> list[Section]:
-    style = board.ranking.style
-    if not style:
-        return []
-    figures = [Figure(each.value, each.low, each.high) for each in style]
-    series = Series.of_figures("style", [each.name for each in style], figures)
-    rows: list[list[Cell]] = [[each.name, figure, each.unit] for each, figure in zip(style, figures, strict=True)]
-    return [texts.section("style", [texts.chart("style.chart", [series]), texts.table("style.table", rows)])]
-
-
-def _both_bad(board: Leaderboard) -> list[Section]:
-    bad, models = board.both_bad, board.ranking.models
-    if bad is None:
-        return []
-    order = np.argsort(bad.share, kind="stable").tolist()
-    names, shares = [models[i] for i in order], _figures(bad.share[order], bad.low[order], bad.high[order])
-    chart = texts.chart("both_bad.chart", [Series.of_figures("share", names, shares)])
-    counts = [int(count) if count.is_integer() else count for count in bad.votes[order].tolist()]
-    rows: list[list[Cell]] = [list(row) for row in zip(names, counts, shares, strict=True)]
-    return [texts.section("both_bad", [chart, texts.table("both_bad.table", rows)])]
+            maps[key] = names, [[None if math.isnan(value) else value for value in row] for row in rates]
+    return maps
 
 
 def _sentence(note: str) -> str:
     return note[0].upper() + note[1:] + ("" if note.endswith((".", "?")) else ".")
 
 
-def _figures(values: Floats, low: Floats, high: Floats) -> Sequence[Figure]:
+def _figures(values: Floats, low: Floats, high: Floats) -> list[Figure]:
     return [Figure(*ends) for ends in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from votecast.metrics import Figure
-from votecast.reports.document import Cell, Heatmap, Metric, Table
+from votecast.reports.document import Cell, Metric
 
 LONGEST = 6_000
 """Characters of one text that are shown."""
@@ -23,19 +23,16 @@ INTERVAL_ROOM = 24
 SHADES = 8
 """Shades of a heatmap on each side of the middle."""
 
+INTERVALS = 3
+"""Intervals in a row of a table that fit beside their numbers."""
+
 _MOST_DECIMALS = 6
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 _LINE_ENDS = re.compile("\r\n?")
 
 
 def make_visible(text: str) -> str:
-    r"""Show control characters, lone surrogates and direction overrides by their names.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The text with control characters and direction overrides by their names, and U+FFFD for other non-characters.
+    r"""Show control characters and direction overrides by their names, and lone surrogates as U+FFFD.
 
     Example:
         >>> make_visible("a\x00b\x1b[1m \u202ecod"), make_visible("\ud83d\r\nend")
@@ -54,14 +51,7 @@ def make_visible(text: str) -> str:
 
 
 def shorten(text: str, longest: int = LONGEST) -> tuple[str, str]:
-    """Return the start of a text, and a remark on the rest.
-
-    Args:
-        text: Any text.
-        longest: Characters to keep.
-
-    Returns:
-        What is shown, and a remark on what is not; "" where nothing is missing.
+    """Return the start of a text, and a remark on the rest; "" where nothing is missing.
 
     Example:
         >>> shorten("abcdef", 4)
@@ -84,12 +74,7 @@ def brief(name: str, longest: int = 80) -> str:
 
 
 def interval_text(figure: tuple[float, float, float], spec: str, *, bare: bool = False) -> str:
-    """Format a 95 % interval for a sentence; "" where there is none.
-
-    Args:
-        figure: Value, low and high.
-        spec: Format of the ends, such as ".3f".
-        bare: Whether it follows a comma, not in brackets of its own.
+    """Format a 95 % interval for a sentence, in brackets or bare after a comma; "" where there is none.
 
     Example:
         >>> interval_text(Figure(0.5, 0.41, 0.59), ".0%"), interval_text(Figure(0.5, 0.41, 0.59), ".2f", bare=True)
@@ -104,45 +89,37 @@ def interval_text(figure: tuple[float, float, float], spec: str, *, bare: bool =
 
 @dataclass(frozen=True)
 class ShownCell:
-    """A cell of a table as it is shown.
-
-    Args:
-        text: The text or number.
-        interval: The ends of its interval; "" where there is none.
-        number: Whether it is a number.
-        room: Characters of the longest interval in the column, at most `INTERVAL_ROOM`.
-    """
+    """A cell of a table as it is shown, and the ends of its interval; "" where there is none."""
 
     text: str
     interval: str = ""
     number: bool = False
+    # characters of the longest interval in the column, at most `INTERVAL_ROOM`
     room: int = 0
 
 
-def show_rows(table: Table) -> list[list[ShownCell]]:
-    """Format the cells of a table, with equally many digits down a column where these differ little.
+def show_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], percent: Collection[str] = ()
+) -> tuple[list[list[ShownCell]], bool]:
+    """Format the cells of a table, and return whether its intervals are too many to stand beside their numbers.
 
-    Shares with intervals get equally many in any case.
+    Args:
+        columns: Headings.
+        rows: One cell for each heading.
+        percent: Headings whose numbers are shares.
 
     Example:
-        >>> rows = [[Figure(0.37122, 0.37120, 0.37124)], [Figure(0.249, 0.2, 0.3)]]
-        >>> [row[0].text for row in show_rows(Table(["tie"], rows, "", frozenset(["tie"])))]
+        >>> rows, _ = show_rows(["tie"], [[Figure(0.37122, 0.37120, 0.37124)], [Figure(0.249, 0.2, 0.3)]], ["tie"])
+        >>> [row[0].text for row in rows]
         ['37.1%', '24.9%']
     """
-    columns = [
-        _show_column([row[place] for row in table.rows], percent=name in table.percent)
-        for place, name in enumerate(table.columns)
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
+    shown = [_show_column([row[place] for row in rows], percent=name in percent) for place, name in enumerate(columns)]
+    cells = [list(row) for row in zip(*shown, strict=True)]
+    return cells, any(sum(bool(cell.interval) for cell in row) > INTERVALS for row in cells)
 
 
 def show_cell(cell: Cell, *, percent: bool = False, decimals: int | None = None) -> ShownCell:
-    """Format one cell.
-
-    Args:
-        cell: Text, count, number, figure or nothing.
-        percent: Whether a number is a share, to be shown in per cent.
-        decimals: Digits after the point; None for as many as are significant.
+    """Format one cell, in per cent or not, with as many digits after the point as are significant where None is given.
 
     Example:
         >>> found = show_cell(Figure(0.61234, 0.5811, 0.6423))
@@ -185,22 +162,19 @@ def significant_decimals(cell: float | Figure, *, percent: bool = False) -> int:
         >>> significant_decimals(Figure(1043.27, 1011.9, 1075.1)), significant_decimals(0.98765)
         (0, 3)
     """
-
-    def _bounded(places: int) -> int:
-        return max(0, min(_MOST_DECIMALS, places))
-
     scale = 100.0 if percent else 1.0
     value = cell.value if isinstance(cell, Figure) else cell
     if not math.isfinite(value):
         return 0
     size = abs(value) * scale
-    if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low):
-        width = (cell.high - cell.low) * scale
-        if width > 1e-6 * max(size, 1e-3):
-            return _bounded(1 - math.floor(math.log10(width)))
-    if percent:
-        return 1 if size >= 1 or size == 0 else _bounded(1 - math.floor(math.log10(size)))
-    return 3 if 0.1 <= size < 10 or size == 0 else _bounded(2 - math.floor(math.log10(size)))
+    width = (cell.high - cell.low) * scale if isinstance(cell, Figure) else math.nan
+    if math.isfinite(width) and width > 1e-6 * max(size, 1e-3):
+        places = 1 - math.floor(math.log10(width))
+    elif size == 0 or (size >= 1 if percent else 0.1 <= size < 10):
+        return 1 if percent else 3
+    else:
+        places = (1 if percent else 2) - math.floor(math.log10(size))
+    return max(0, min(_MOST_DECIMALS, places))
 
 
 def show_tick(value: float, step: float, *, percent: bool = False) -> str:
@@ -220,6 +194,7 @@ def _show_column(cells: Sequence[Cell], *, percent: bool) -> list[ShownCell]:
     numbers = [cell for cell in cells if isinstance(cell, float | Figure)]
     ranged = [cell for cell in numbers if isinstance(cell, Figure) and math.isfinite(cell.high - cell.low)]
     own = [significant_decimals(cell, percent=percent) for cell in ranged or numbers]  # intervals decide where any are
+    # equally many digits down the column where these differ little, and for shares with intervals in any case
     is_even = bool(own) and (max(own) - min(own) <= 1 or (percent and bool(ranged)))
     decimals = statistics.median_low(own) if is_even else None
     found = [show_cell(cell, percent=percent, decimals=decimals) for cell in cells]
@@ -233,23 +208,21 @@ def _digits(value: float, places: int) -> str:
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "\u2212")
 
 
-def shade_cells(heatmap: Heatmap) -> list[list[str]]:
-    """Return the class of each cell: "p1" to "p8" above the middle, "m1" to "m8" below, "" for none.
+def shade_cells(values: Sequence[Sequence[float | None]], middle: float | None = None) -> list[list[str]]:
+    """Return the class of each cell: "p1" to "p8" above the middle or the least value, "m1" to "m8" below, or "".
 
     Example:
-        >>> shade_cells(Heatmap("", ["r"], ["c", "d", "e"], [[0.5, 1.0, None]], middle=0.5))
+        >>> shade_cells([[0.5, 1.0, None]], middle=0.5)
         [['', 'p8', '']]
     """
-    known = [value for row in heatmap.values for value in row if value is not None and math.isfinite(value)]
-    if heatmap.middle is None:
-        middle, reach = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
-    else:
-        middle, reach = heatmap.middle, max((abs(value - heatmap.middle) for value in known), default=0.0)
+    known = [value for row in values for value in row if value is not None and math.isfinite(value)]
+    base = min(known, default=0.0) if middle is None else middle
+    reach = max((abs(value - base) for value in known), default=0.0)
 
     def _shade(value: float | None) -> str:
         if value is None or not math.isfinite(value) or reach <= 0:
             return ""
-        step = round(SHADES * (value - middle) / reach)
+        step = round(SHADES * (value - base) / reach)
         return f"{'p' if step > 0 else 'm'}{abs(step)}" if step else ""
 
-    return [[_shade(value) for value in row] for row in heatmap.values]
+    return [[_shade(value) for value in row] for row in values]

@@ -6,29 +6,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 import jinja2
 from fastapi import FastAPI, Security
+from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBasic, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from votecast import __version__
 from votecast.client.service_responses import BatchResponse, Judges, Prediction, Reranked, ServedLeaderboard
 from votecast.serving.auth import Guard
 from votecast.serving.middleware import HEALTH, RECORD, STATIC, ServiceMiddleware, http_error
-from votecast.serving.rankings import check_pair_sizes, pairs_of, rank_candidates, rank_games
+from votecast.serving.rankings import pair_candidates, rank_candidates, rank_games
 from votecast.serving.request_errors import (
     DrainingError,
-    Fault,
     InvalidRequestError,
     LoadingError,
     UnavailableError,
@@ -48,16 +48,18 @@ from votecast.serving.schemas import (
     RerankRequest,
 )
 from votecast.serving.settings import ServiceSettings
-from votecast.serving.telemetry import CONTENT_TYPE, Metrics, RequestLog, RequestRecord
+from votecast.serving.telemetry import CONTENT_TYPE, Metrics, RequestLog
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool
+    from votecast.serving.request_queue import Row
 
 B = TypeVar("B", bound=BaseModel)
 
 _FOLDER: Final = Path(__file__).with_name("static")
-_LONG_BODY: Final = 1 << 18  # bytes that are parsed in a thread, so that the event loop is not blocked
-_PAIR_CHARACTERS: Final = 16  # that the pairs of candidates may hold, for each byte of the longest body
+# bytes that are parsed in a thread, so that the event loop is not blocked
+_LONG_BODY: Final = 1 << 18
+_SCORED: Final = {"id", "prompt", "response_a", "response_b", "language", "source"}  # fields that workers read
 
 _LISTS: Final = {"BatchRequest": "battles", "RerankRequest": "candidates", "LeaderboardRequest": "games"}
 _STATUSES: Final = {
@@ -107,60 +109,71 @@ def build_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.router.redirect_slashes = False
-    _add_routes(app, Routes(pool, settings, in_flight, metrics), guarded=key is not None)
+    app.state.routes = Routes(pool, settings, in_flight, metrics)
+    _add_routes(app, guarded=key is not None)
     app.add_exception_handler(HTTPException, http_error)
-    described = _describe(app, settings, judges)
+
+    described = app.openapi()  # and the limits and judges of this service
+    schemas = described["components"]["schemas"]
+    for name, field in _LISTS.items():
+        schemas[name]["properties"][field]["maxItems"] = settings.most[field]
+    for name in ("CompareRequest", "BatchRequest", "RerankRequest") if judges else ():
+        schemas[name]["properties"]["judge"]["anyOf"][0]["enum"] = list(judges)
     app.openapi = lambda: described  # type: ignore[method-assign]
-    docs = _docs_page(described)
+
+    # a page of its own, since FastAPI's loads scripts from elsewhere
+    pages = jinja2.Environment(loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True)
+    docs = pages.get_template("docs.html.j2").render(api=described)
     app.add_api_route("/docs", lambda: HTMLResponse(docs), include_in_schema=False)
     app.add_api_route("/", lambda: FileResponse(_FOLDER / "index.html"), include_in_schema=False)
+    known = {route.path for route in app.routes}  # type: ignore[attr-defined]
     app.mount(STATIC, StaticFiles(directory=_FOLDER))
-    known = {route.path for route in app.routes if route.path != STATIC}  # type: ignore[attr-defined]
-    app.add_middleware(ServiceMiddleware, routes=known, guard=Guard(key), in_flight=in_flight, metrics=metrics, log=log)
+    app.add_middleware(
+        ServiceMiddleware,
+        routes=known,
+        guard=Guard(key),
+        in_flight=in_flight,
+        metrics=metrics,
+        log=log or RequestLog(None),
+    )
     return app
 
 
 class Routes:
-    """The routes of one service; FastAPI takes their summaries from the docstrings.
-
-    Args:
-        pool: The judges.
-        settings: The limits.
-        in_flight: Counts the requests in flight.
-        metrics: The metrics to show.
-    """
+    """The routes of one service; FastAPI takes their summaries from the docstrings."""
 
     def __init__(self, pool: Pool, settings: ServiceSettings, in_flight: InFlight, metrics: Metrics) -> None:
         self._pool, self._settings, self._in_flight, self._metrics = pool, settings, in_flight, metrics
+        # one leaderboard at a time: a fit uses all cores
         self._ranking = ThreadPoolExecutor(1)
-        self._most = {name: int(getattr(settings, name)) for name in _LISTS.values()}
 
     async def compare(self, body: CompareRequest, request: Request) -> object:
         """Predict the vote between two responses."""
-        judge = self._choose(body.judge, request, 1)
+        judge = self._choose_judge(body.judge, request, 1)
         try:
-            found = await self._pool.predict(judge, [_as_row(body, 0)], order=body.order, explain=body.explain)
+            found = await self._pool.predict(judge, [_row(body, 0)], order=body.order, explain=body.explain)
         except UnscoredError as error:
-            raise _unscored(error, "") from None
+            raise InvalidRequestError({"": error.rows[0]}, "the judge cannot score this") from None
         return found[0]
 
     async def batch(self, body: BatchRequest, request: Request) -> object:
         """Predict the votes of several battles."""
-        judge = self._choose(body.judge, request, len(body.battles))
-        rows = [_as_row(battle, row) for row, battle in enumerate(body.battles)]
+        judge = self._choose_judge(body.judge, request, len(body.battles))
+        rows = [_row(battle, place) for place, battle in enumerate(body.battles)]
         found = await self._pool.predict(judge, rows, order=body.order, explain=body.explain)
-        return {"judge": self._cite(judge), "predictions": found}
+        return {"judge": {"name": judge, "hash": self._pool.judges[judge].hash}, "predictions": found}
 
     async def rerank(self, body: RerankRequest, request: Request) -> object:
         """Rank several responses to one prompt, best first."""
-        candidates, pairs = pairs_of(body)
-        check_pair_sizes(pairs, _PAIR_CHARACTERS * self._settings.body_bytes)
-        judge = self._choose(body.judge, request, len(pairs))
+        candidates, pairs = pair_candidates(body, self._settings.body_bytes)
+        judge = self._choose_judge(body.judge, request, len(pairs))
         try:
             found = await self._pool.predict(judge, pairs) if pairs else []
         except UnscoredError as error:
-            raise _unscored(error, "candidates") from None
-        return rank_candidates(candidates, found) | {"judge": self._cite(judge)}
+            reason = next(iter(error.rows.values()))
+            raise InvalidRequestError({"candidates": reason}, "the judge cannot score this") from None
+        cited = {"name": judge, "hash": self._pool.judges[judge].hash}
+        return rank_candidates(candidates, found) | {"judge": cited}
 
     async def leaderboard(self, body: LeaderboardRequest, request: Request) -> object:
         """Rank models by votes, or by predictions of votes."""
@@ -171,7 +184,9 @@ class Routes:
         """List the judges, the default first, and the limits of a request."""
         self._check_ready()
         judges = [judge.to_dict() | {"default": n == 0} for n, judge in enumerate(self._pool.judges.values())]
-        return json_response({"judges": judges, "limits": self._most | {"body_bytes": self._settings.body_bytes}})
+        return json_response(
+            {"judges": judges, "limits": self._settings.most | {"body_bytes": self._settings.body_bytes}}
+        )
 
     async def health(self) -> Response:
         """Check whether the service is running; needs no key."""
@@ -180,116 +195,100 @@ class Routes:
     async def ready(self) -> Response:
         """Check whether the service takes requests."""
         self._check_ready()
-        if not self._pool.workers_ready:
-            raise UnavailableError("no worker is ready; they are being replaced")
-        return json_response(
-            {"status": "ready", "workers": self._pool.workers_ready, "judges": list(self._pool.judges)}
-        )
+        workers = self._pool.workers_ready
+        if not workers:
+            raise UnavailableError
+        return json_response({"status": "ready", "workers": workers, "judges": list(self._pool.judges)})
 
     async def metrics(self) -> Response:
         """Return metrics in the format of Prometheus."""
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     async def answer(
-        self, request: Request, kind: type[B], endpoint: Callable[[B, Request], Awaitable[object]]
+        self, request: Request, kind: type[B], endpoint: Callable[[B, Request], Coroutine[object, object, object]]
     ) -> Response:
-        """Answer a POST within the limits: read and check its body, and run its endpoint until the deadline."""
+        """Answer a POST within the limits of the service."""
         scope, receive, settings = request.scope, request.receive, self._settings
         self._check_ready()
         check_media_type(scope["headers"])
         with self._in_flight.admit():
             data = await read_body(receive, scope["headers"], settings.body_bytes, settings.timeout)
             if len(data) < _LONG_BODY:
-                body = parse_body(kind, data, self._most)
+                body = parse_body(kind, data, settings.most)
             else:
-                body = await asyncio.to_thread(parse_body, kind, data, self._most)
-            work = endpoint(body, request)
-            return json_response(await run_while_connected(work, receive, settings.timeout))  # type: ignore[arg-type]
+                body = await asyncio.to_thread(parse_body, kind, data, settings.most)
+            return json_response(await run_while_connected(endpoint(body, request), receive, settings.timeout))
 
-    def _choose(self, name: str | None, request: Request, rows: int) -> str:
-        """Return the name of the judge that a request asks."""
+    def _choose_judge(self, name: str | None, request: Request, rows: int) -> str:
+        """Return the judge of a request, and note it for the log."""
         judges = self._pool.judges
         found = next(iter(judges)) if name is None else name
         if found not in judges:
             message = f"this service has no judge of that name; allowed are {', '.join(judges)}"
-            raise InvalidRequestError(f"the body is invalid: judge: {message}", [Fault("judge", message)])
-        record: RequestRecord = request.scope[RECORD]
-        record.judge, record.rows = found, rows
+            raise InvalidRequestError({"judge": message})
+        request.scope[RECORD].judge, request.scope[RECORD].rows = found, rows
         return found
 
-    def _cite(self, judge: str) -> dict[str, str]:
-        return {"name": judge, "hash": self._pool.judges[judge].hash}
-
     def _check_ready(self) -> None:
-        if self._pool.state == "loading":
-            raise LoadingError
         if self._pool.state != "ready":
-            raise DrainingError
+            raise LoadingError if self._pool.state == "loading" else DrainingError
 
 
-def _as_row(body: BattleRequest, row: int) -> dict[str, object]:
-    """Return the fields of a battle that a worker reads."""
-    battle: dict[str, object] = {"id": body.id or str(row), "prompt": body.prompt}
-    battle |= {"response_a": body.response_a, "response_b": body.response_b}
-    return battle | {name: value for name in ("language", "source") if (value := getattr(body, name)) is not None}
+def _row(body: BattleRequest, place: int) -> Row:
+    """Return the fields that workers read; the id defaults to the place."""
+    row = body.model_dump(include=_SCORED, exclude_none=True)
+    return row if body.id else row | {"id": str(place)}
 
 
-def _unscored(error: UnscoredError, path: str) -> InvalidRequestError:
-    """Return the error for a battle that cannot be scored, at a place of a body that lists no battles."""
-    reason = next(iter(error.rows.values()))
-    where = f"{path}: " if path else ""
-    return InvalidRequestError(f"the judge cannot score this: {where}{reason}", [Fault(path, reason)])
+class BodyRoute(APIRoute):
+    """A route whose body is read within the limits of the service."""
+
+    # FastAPI's own handler reads any number of bytes, for any time
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        """Return what answers a request; FastAPI calls this."""
+        endpoint, kind = self.endpoint, get_type_hints(self.endpoint)["body"]
+
+        async def handle(request: Request) -> Response:
+            """Answer a request within the limits."""
+            response: Response = await request.app.state.routes.answer(request, kind, endpoint)
+            return response
+
+        return handle
 
 
-def _add_routes(app: FastAPI, routes: Routes, *, guarded: bool) -> None:
+def _add_routes(app: FastAPI, *, guarded: bool) -> None:
     """Register the routes with their models, from which FastAPI makes the OpenAPI description."""
-
-    class BodyRoute(APIRoute):
-        """A route whose body is read within the limits of the service; FastAPI would read any number of bytes."""
-
-        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-            """Return what answers a request; FastAPI calls this."""
-            endpoint, kind = self.endpoint, get_type_hints(self.endpoint)["body"]
-
-            async def handle(request: Request) -> Response:
-                """Answer within the limits."""
-                return await routes.answer(request, kind, endpoint)
-
-            return handle
-
+    routes: Routes = app.state.routes
     # for the description alone: the middleware checks the key
-    schemes = [
-        Security(HTTPBearer(scheme_name="bearer", auto_error=False)),
-        Security(HTTPBasic(scheme_name="basic", auto_error=False)),
-    ]
-    security: Any = {"dependencies": schemes if guarded else []}
+    schemes = HTTPBearer(scheme_name="bearer", auto_error=False), HTTPBasic(scheme_name="basic", auto_error=False)
+    security: list[Depends] = [Security(scheme) for scheme in schemes] if guarded else []
     refusal = 401 if guarded else 403
-    for path, post, response in (
+    for path, endpoint, model in (
         ("/v1/compare", routes.compare, Prediction),
         ("/v1/compare/batch", routes.batch, BatchResponse),
         ("/v1/rerank", routes.rerank, Reranked),
         ("/v1/leaderboard", routes.leaderboard, ServedLeaderboard),
+        ("/v1/judges", routes.judges, Judges),
+        (HEALTH, routes.health, Health),
+        ("/ready", routes.ready, Ready),
+        ("/metrics", routes.metrics, None),
     ):
+        is_post = "body" in get_type_hints(endpoint)
+        statuses = [500] if path == HEALTH else [refusal, 500] if model is None else [refusal, 500, 503]
         app.router.add_api_route(
             path,
-            post,
-            methods=["POST"],
-            response_model=response,
-            responses=_errors(*_OF_POSTS, refusal),
-            route_class_override=BodyRoute,
-            **security,
+            endpoint,
+            methods=["POST" if is_post else "GET"],
+            response_model=model,
+            response_class=JSONResponse if model else PlainTextResponse,
+            responses=_errors({*statuses, *(_OF_POSTS if is_post else ())}),
+            route_class_override=BodyRoute if is_post else None,
+            dependencies=security if path != HEALTH else [],
         )
-    app.add_api_route(
-        "/v1/judges", routes.judges, response_model=Judges, responses=_errors(refusal, 500, 503), **security
-    )
-    app.add_api_route(HEALTH, routes.health, response_model=Health, responses=_errors(500))
-    app.add_api_route("/ready", routes.ready, response_model=Ready, responses=_errors(refusal, 500, 503), **security)
-    app.add_api_route(
-        "/metrics", routes.metrics, response_class=PlainTextResponse, responses=_errors(refusal, 500), **security
-    )
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _errors(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of error responses."""
     seconds = {"description": "Seconds to wait", "required": True, "schema": {"type": "integer", "minimum": 1}}
     return {
@@ -297,20 +296,3 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         | ({"headers": {"Retry-After": seconds}} if status in (429, 503) else {})
         for status in sorted(statuses)
     }
-
-
-def _describe(app: FastAPI, settings: ServiceSettings, judges: Sequence[str]) -> dict[str, Any]:
-    """Complete the OpenAPI description with the limits and judges of this service."""
-    described = app.openapi()
-    schemas = described["components"]["schemas"]
-    for name, field in _LISTS.items():
-        schemas[name]["properties"][field]["maxItems"] = getattr(settings, field)
-    for name in ("CompareRequest", "BatchRequest", "RerankRequest") if judges else ():
-        schemas[name]["properties"]["judge"]["anyOf"][0]["enum"] = list(judges)
-    return described
-
-
-def _docs_page(described: dict[str, Any]) -> str:
-    """Render the page /docs from the OpenAPI description; it loads nothing from elsewhere, unlike FastAPI's."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True)
-    return environment.get_template("docs.html.j2").render(api=described)

@@ -1,4 +1,7 @@
-"""The names of a service's judges, from the options of `votecast serve`."""
+"""The names of a service's judges, from the options of `votecast serve`.
+
+The command line calls `name_judges`; requests use the names, workers the folders.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Final
 from votecast.artifacts import CONFIG_NAME
 from votecast.config import user_settings
 from votecast.errors import ArtifactError, ConfigError
-from votecast.judges.load import BUNDLED, DEFAULT, RECIPE, bundled_names
+from votecast.judges.load import BUNDLED, DEFAULT, RECIPE, judge_folder
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}")
 _ALLOWED: Final = "name one that `votecast train` has written, or bundled:baseline, which ships with votecast"
@@ -53,17 +56,12 @@ def name_judges(given: Sequence[str]) -> dict[str, str]:
 
 
 def _find_judge(place: str) -> str:
-    """Check that a judge seems to exist; the workers look closer."""
+    """Check that a judge seems to exist; the workers load it."""
     if place == DEFAULT:
         place = str(user_settings().get("default_judge", "bundled:baseline"))
     if place.startswith(RECIPE):
         return place
-    if place.startswith(BUNDLED):
-        if place.removeprefix(BUNDLED) not in bundled_names():
-            known = ", ".join(BUNDLED + name for name in bundled_names())
-            raise ArtifactError(f"there is no judge {place!r}; those that ship with votecast are {known}")
-        return place
-    folder = Path(place).expanduser()
+    folder = judge_folder(place)
     if not folder.exists():
         raise ArtifactError(f"there is no judge folder {place!r}; {_ALLOWED}")
     if not (folder / CONFIG_NAME).is_file():

@@ -1,4 +1,7 @@
-"""The middleware around all routes: authentication, security headers, error responses, log lines and metrics."""
+"""The middleware around all routes: authentication, security headers, error responses, log lines and metrics.
+
+`app` adds it to the application.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,8 @@ from votecast.serving.request_errors import DrainingError, RequestError, error_r
 from votecast.serving.request_limits import ClientDisconnectedError, Headers, InFlight
 from votecast.serving.telemetry import Metrics, RequestLog, RequestRecord
 
-RECORD: Final = "votecast.record"
-"""Key of a request's scope under which its `RequestRecord` is."""
-
-HEALTH: Final = "/health"
-"""The route that needs no key."""
-
+RECORD: Final = "votecast.record"  # key of a request's scope under which its `RequestRecord` is
+HEALTH: Final = "/health"  # the route that needs no key
 STATIC: Final = "/static"
 
 _CLIENT_LEFT: Final = 499  # status in the log if the client disconnected before the response
@@ -43,17 +42,13 @@ _SECURE: Final[Headers] = [
 
 
 def with_security_headers(headers: Headers, *, closes: bool) -> Headers:
-    """Add the headers that all responses carry.
-
-    Args:
-        headers: Those of the response; one with an etag may be kept by a browser, which then asks whether it changed.
-        closes: Whether the connection ends with the response.
+    """Add the headers that all responses carry; `closes` ends the connection.
 
     Example:
         >>> (b"cache-control", b"no-store") in with_security_headers([(b"content-type", b"text/plain")], closes=False)
         True
     """
-    cached = any(name == b"etag" for name, _ in headers)
+    cached = any(name == b"etag" for name, _ in headers)  # a browser may keep it, and asks whether it has changed
     added = [*headers, *_SECURE, (b"cache-control", b"no-cache" if cached else b"no-store")]
     return [*added, (b"connection", b"close")] if closes else added
 
@@ -64,10 +59,10 @@ class ServiceMiddleware:
     Args:
         app: The application.
         routes: Known paths; all others share one name in logs and metrics.
-        guard: Checks who may ask.
+        guard: Checks who may send requests.
         in_flight: Whether the service is draining.
         metrics: Counts requests.
-        log: Writes a line for each request; None for no log.
+        log: Writes a line for each request.
     """
 
     def __init__(
@@ -78,7 +73,7 @@ class ServiceMiddleware:
         guard: Guard,
         in_flight: InFlight,
         metrics: Metrics,
-        log: RequestLog | None,
+        log: RequestLog,
     ) -> None:
         self._app, self._routes, self._guard, self._in_flight = app, routes, guard, in_flight
         self._metrics, self._log = metrics, log
@@ -90,6 +85,7 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
+        # unknown paths share a name: a label for each would fill the memory, and the log could hold the user's text
         route = path if path in self._routes else STATIC if path.startswith(STATIC + "/") else "other"
         record = scope[RECORD] = RequestRecord(next(self._ids), scope["method"], route)
 
@@ -105,9 +101,8 @@ class ServiceMiddleware:
             if response is not None:
                 await response(scope, receive, send_secured)
         finally:
-            self._metrics.count_request(route, record.status, record.seconds)
-            if self._log is not None:
-                self._log.write_request(record)
+            self._metrics.count_request(record)
+            self._log.write_request(record)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, record: RequestRecord) -> Response | None:
         """Run the application; return the response to its error, if it failed before responding."""
@@ -120,23 +115,22 @@ class ServiceMiddleware:
         except ClientDisconnectedError:
             record.status = _CLIENT_LEFT
         except asyncio.CancelledError:
+            # the server cancels what is left when the time to drain is over
             if not self._in_flight.draining or record.status:
                 raise
             return error_response(DrainingError("the service is shutting down and had no time left for this request"))
-        except Exception as error:  # noqa: BLE001 - whatever failed, the client gets a response
-            if self._log is not None:
-                self._log.write_failure(record, error)
+        except Exception as error:  # noqa: BLE001 - the client gets a response whatever failed
+            self._log.write_failure(record, error)
             if not record.status:
-                return error_response(RequestError("the service failed on this request; see its log"))
+                return error_response(RequestError())
         return None
 
 
 async def http_error(_: Request, error: Exception) -> Response:
-    """Return the response if there is no such route, or no such method of it."""
+    """Return the response for an unknown route or method."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "GET")
         message = f"this method is not allowed for this route; use {allow}"
         return error_response(RequestError(message, status=405, type="method_not_allowed"), allow)
-    message = "there is no such route; GET /docs lists them"
-    return error_response(RequestError(message, status=404, type="not_found"))
+    return error_response(RequestError("there is no such route; GET /docs lists them", status=404, type="not_found"))

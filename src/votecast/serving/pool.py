@@ -6,40 +6,31 @@ The routes of `app` ask it for predictions; `server` starts, drains and stops it
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
 from votecast.client.service_responses import ServedJudge
 from votecast.serving.request_errors import (
     DrainingError,
-    InvalidRequestError,
     LoadingError,
     QueueFullError,
     RequestError,
     RequestTimeoutError,
     WorkerLostError,
 )
-from votecast.serving.request_queue import PendingRequest, QueuedRow, RowQueue, count_tokens, next_due
+from votecast.serving.request_queue import PendingRequest, QueuedRow, Row, RowQueue, count_tokens, next_due, texts_of
 from votecast.serving.settings import ServiceSettings
-from votecast.serving.worker_messages import pack
+from votecast.serving.telemetry import Metrics
 from votecast.serving.worker_processes import Batch, WorkerGroup, WorkerProcess
-from votecast.types import CLASSES
-
-if TYPE_CHECKING:
-    from votecast.serving.telemetry import Metrics
-
-logger = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "draining", "failed"]
 
 _QUEUED_ROWS: Final = 4  # rows that may wait, for each request that may be in flight
 _QUEUED_SHARE: Final = 0.5  # of the timeout for which rows may wait
 _HELD_CHARACTERS: Final = 1 << 28  # of all open requests
-_LATE: Final = 0.002  # seconds; if a timer is later, the event loop has yet to read what came in the meantime
-_LONG: Final = 1 << 18  # characters of a batch that are packed in a thread, so that the event loop is not blocked
+# seconds; if a timer is later, the event loop has yet to read what came in the meantime
+_LATE: Final = 0.002
 
 
 class Pool:
@@ -55,7 +46,7 @@ class Pool:
     Example:
         >>> async def ask() -> str:
         ...     pool = Pool({"mine": "bundled:baseline"}, ServiceSettings(workers=1))
-        ...     await pool.start()
+        ...     pool.start()
         ...     await pool.settled()
         ...     battle = {"prompt": "Why?", "response_a": "Because.", "response_b": "Because of gravity."}
         ...     (answer,) = await pool.predict("mine", [battle])
@@ -65,68 +56,51 @@ class Pool:
         True
     """
 
-    def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, *, metrics: Metrics | None = None) -> None:
+    def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, metrics: Metrics | None = None) -> None:
         self.state: State = "loading"
-        self.failure: str | None = None
-        """Why the judges cannot be loaded, in one line."""
-        self._settings, self._metrics = settings, metrics
-        self._workers = WorkerGroup(judges, settings, self)
+        self.failure = ""  # why the judges cannot be loaded, in one line
+        self.workers = WorkerGroup(judges, settings, self)
+        self._settings, self._metrics = settings, metrics or Metrics()
         self._queues = {name: RowQueue(settings.batch_tokens, settings.batch_wait) for name in judges}
         self._open: set[PendingRequest] = set()
         self._held = 0
-        self._deadlines: dict[WorkerProcess, asyncio.TimerHandle] = {}
         self._timer: asyncio.Handle | None = None
         self._due = math.inf
-        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
 
     @property
-    def judges(self) -> Mapping[str, ServedJudge]:
+    def judges(self) -> dict[str, ServedJudge]:
         """The judges by name, the default first; empty before all are loaded."""
-        facts = self._workers.facts
-        return MappingProxyType({name: facts[name] for name in self._queues if name in facts})
+        facts = self.workers.facts
+        return {name: facts[name] for name in self._queues if name in facts}
 
     @property
     def workers_ready(self) -> int:
         """Number of workers that are ready."""
-        return len(self._workers.ready)
-
-    @property
-    def trouble(self) -> str | None:
-        """What is wrong with the workers, in one line; None if nothing is."""
-        return self._workers.trouble
-
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of the workers that are ready."""
-        return [worker.pid for worker in self._workers.ready]
+        return len(self.workers.ready)
 
     def queued(self, judge: str) -> int:
         """Return the number of rows that wait for a judge."""
         return len(self._queues[judge])
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Start the workers, which load the judges after this returns."""
-        self._workers.start()
+        self.workers.start()
 
     async def settled(self) -> State:
         """Wait until the judges are loaded, or cannot be."""
-        await self._until(lambda: self.state != "loading")
+        await self._settled.wait()
         return self.state
-
-    async def failed(self) -> str:
-        """Wait until the judges cannot be loaded; return the reason."""
-        await self._until(lambda: self.failure is not None)
-        return self.failure or ""
 
     async def predict(
         self,
         judge: str,
-        battles: Sequence[Mapping[str, Any]],
+        battles: Sequence[Row],
         *,
         order: Literal["both", "given"] = "both",
         explain: bool = False,
-    ) -> list[dict[str, Any]]:
-        """Predict battles.
+    ) -> list[dict[str, object]]:
+        """Predict battles; those without an id get their position.
 
         Args:
             judge: Name of the judge.
@@ -135,41 +109,39 @@ class Pool:
             explain: Whether to return the predictions of both orders, and reasons.
 
         Returns:
-            The predictions, in the order of the battles.
+            For each battle the fields of a `votecast.client.Prediction`.
 
         Raises:
             RequestError: If too much waits, no worker can answer, or the judge cannot score a row.
         """
-        size = sum(map(size_of, battles))
-        queue = self._admit(judge, len(battles), size)
+        queue, size = self._queues[judge], sum(len(text) for battle in battles for text in texts_of(battle))
+        self._check_room(judge, len(battles), size)
         if not battles:
             return []
-        loop = asyncio.get_running_loop()
-        request = PendingRequest(judge, len(battles))
+        request = PendingRequest(len(battles))
         self._open.add(request)
         self._held += size
-        timer = loop.call_later(self._settings.timeout, request.fail, RequestTimeoutError())
         try:
-            asked = [{"battle": battle, "order": order, "explain": explain} for battle in battles]
-            if len(battles) == 1 or size < _LONG:
-                bodies = [pack(row) for row in asked]
-            else:
-                bodies = await asyncio.to_thread(lambda: [pack(row) for row in asked])
-            now, most = loop.time(), queue.most
-            rows = enumerate(bodies)
-            queue.put(QueuedRow(request, place, body, count_tokens(body, most), now) for place, body in rows)
+            now = asyncio.get_running_loop().time()
+            for place, battle in enumerate(battles):
+                message = {"battle": battle, "order": order, "explain": explain}
+                queue.put(QueuedRow(request, place, message, count_tokens(battle, queue.most), now))
             self._dispatch()
             answers = await request.done
         except BaseException:
+            # also if the client has left or the deadline has passed: the rows are not worth scoring
             queue.drop(request)
             raise
         finally:
-            timer.cancel()
             self._held -= size
             self._open.discard(request)
-        cited = {"name": judge, "hash": self._workers.facts[judge].hash}
-        named = enumerate(zip(answers, battles, strict=True))
-        return [_as_prediction(str(battle.get("id") or place), answer, cited) for place, (answer, battle) in named]
+        found: list[dict[str, object]] = []
+        cited = {"name": judge, "hash": self.workers.facts[judge].hash}
+        for place, (battle, answer) in enumerate(zip(battles, answers, strict=True)):
+            # in the order of the fields of a Prediction
+            first = {key: answer[key] for key in ("probabilities", "decision")}
+            found.append({"id": str(battle.get("id") or place), **first, "judge": cited, **answer})
+        return found
 
     async def stop(self) -> None:
         """End the workers; requests that still wait fail."""
@@ -177,38 +149,35 @@ class Pool:
             self.state = "draining"
         if self._timer is not None:
             self._timer.cancel()
-        for request in list(self._open):
+        for request in self._open:
             request.fail(DrainingError())
-        await self._workers.stop()
-        self._wake()
+        await self.workers.stop()
 
     # Events of the worker group.
 
     def on_ready(self) -> None:
-        """Take up a worker that has loaded the judges."""
-        if self.state == "loading" and self._workers.is_complete:
+        """Use a worker that has loaded the judges."""
+        if self.state == "loading" and self.workers.is_complete:
             self.state = "ready"
-            for name, facts in self._workers.facts.items():
+            for name, facts in self.workers.facts.items():
                 self._queues[name].most = facts.reads
-            self._wake()
-        elif self.state != "loading" and self._metrics is not None:
-            self._metrics.count_restart()
+            self._settled.set()
+        elif self.state != "loading":
+            self._metrics.restarts.inc()
         self._dispatch()
 
-    def on_scored(self, worker: WorkerProcess, answers: list[dict[str, Any]]) -> None:
+    def on_scored(self, worker: WorkerProcess, answers: list[dict[str, object]]) -> None:
         """Return the answers of a worker's batch to their requests."""
         batch, seconds = self._finish(worker)
         self._queues[batch.judge].measure(batch.tokens, seconds)
+        # first the next batch, so that the worker does not wait for what follows
         self._dispatch()
         for row, answer in zip(batch.rows, answers, strict=True):
-            if "unscored" in answer:
-                row.request.refuse(row.place, answer["unscored"])
-            elif "failed" in answer:
-                row.request.fail(RequestError(answer["failed"]))
+            if "failed" in answer:
+                row.request.fail(RequestError(str(answer["failed"])))
             else:
                 row.request.answer(row.place, answer)
-        if self._metrics is not None:
-            self._metrics.count_batch(batch.judge, len(answers), batch.tokens, seconds)
+        self._metrics.count_batch(batch.judge, len(answers), batch.tokens, seconds)
 
     def on_lost(self, worker: WorkerProcess) -> None:
         """Retry the batch of a worker that is gone, once."""
@@ -218,59 +187,54 @@ class Pool:
                 row.tries += 1
                 if worker.is_hung:
                     row.request.fail(RequestTimeoutError())
+                # what has killed two workers would kill the next one too
                 elif row.tries > 1:
                     row.request.fail(WorkerLostError())
-            retried = sum(not row.request.is_over for row in batch.rows)
-            if retried and self._metrics is not None:
-                self._metrics.count_retries(retried)
+            self._metrics.retries.inc(sum(not row.request.is_over for row in batch.rows))
             self._queues[batch.judge].put_back(batch.rows)
         self._dispatch()
 
     def on_start_failed(self, reason: str) -> None:
         """Fail: the judges cannot be loaded."""
         self.state, self.failure = "failed", reason
-        self._wake()
+        self._settled.set()
 
     def on_restart_failed(self) -> None:
         """Fail the rows of judges for which no worker can be started."""
         for name, queue in self._queues.items():
-            if len(queue) and not self._workers.may_serve(name):
+            if len(queue) and not self.workers.may_serve(name):
                 for row in queue.clear():
                     row.request.fail(_no_worker(name))
 
     # Dispatching.
 
-    def _admit(self, judge: str, rows: int, size: int) -> RowQueue:
-        """Return the queue of a judge, if it takes so many more rows."""
-        if judge not in self._queues:
-            raise InvalidRequestError(f"there is no such judge; allowed are {', '.join(self._queues)}")
-        if self.state == "draining":
-            raise DrainingError
+    def _check_room(self, judge: str, rows: int, size: int) -> None:
+        """Refuse rows before the start, after the stop, and if too much waits."""
         if self.state != "ready":
-            raise LoadingError
-        if not self._workers.may_serve(judge):
+            raise LoadingError if self.state == "loading" else DrainingError
+        if not self.workers.may_serve(judge):
             raise _no_worker(judge)
         waiting = sum(map(len, self._queues.values()))
         seconds = sum(queue.seconds for queue in self._queues.values()) / max(1, self.workers_ready)
+        # a request is admitted while nothing waits, however large it is
         is_long = seconds > _QUEUED_SHARE * self._settings.timeout
         is_long = is_long or waiting + rows > _QUEUED_ROWS * self._settings.in_flight
         if (waiting and is_long) or (self._held and self._held + size > _HELD_CHARACTERS):
-            raise QueueFullError(max(1.0, math.ceil(seconds)))
-        return self._queues[judge]
+            raise QueueFullError(retry_after=max(1.0, math.ceil(seconds)))
 
     def _dispatch(self) -> None:
-        """Give each free worker the batch that is due, and set a timer for the next."""
+        """Give each free worker its batch, and set a timer for the next."""
         loop = asyncio.get_running_loop()
         now, later = loop.time(), math.inf
-        for worker in self._workers.ready:
+        for worker in self.workers.ready:
             if worker.batch is not None or (found := next_due(self._queues, worker.serves)) is None:
                 continue
             name, due = found
             if due > now:
                 later = min(later, due)
                 continue
-            worker.score(Batch(name, self._queues[name].take(), now))
-            self._deadlines[worker] = loop.call_later(self._settings.timeout, self._kill_hung, worker)
+            deadline = loop.call_later(self._settings.timeout, worker.kill_hung)
+            worker.score(Batch(name, self._queues[name].take(), now, deadline))
         if self._timer is not None:
             self._timer.cancel()
         self._due = later
@@ -288,49 +252,11 @@ class Pool:
         """Free a worker; return its batch, and the seconds since it was given."""
         batch, worker.batch = worker.batch, None
         assert batch is not None
-        self._deadlines.pop(worker).cancel()
+        batch.deadline.cancel()
         return batch, asyncio.get_running_loop().time() - batch.begun
-
-    def _kill_hung(self, worker: WorkerProcess) -> None:
-        logger.error("worker %d gave no answer within %g s and is replaced", worker.pid, self._settings.timeout)
-        worker.is_hung = True
-        worker.kill()
-
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            await self._changed.wait()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-
-def size_of(battle: Mapping[str, Any]) -> int:
-    """Count the characters of a battle.
-
-    Example:
-        >>> size_of({"prompt": ("Hi", None), "response_a": "Hello", "response_b": ["a", "b"]})
-        9
-    """
-    return sum(
-        len(text) if isinstance(text, str) else sum(len(turn or "") for turn in text)
-        for text in (battle[name] for name in ("prompt", "response_a", "response_b"))
-    )
 
 
 def _no_worker(judge: str) -> WorkerLostError:
     return WorkerLostError(
         f"there is no worker for judge {judge!r} now, and several could not be started; see the service's log"
     )
-
-
-def _as_prediction(name: str, answer: Mapping[str, Any], judge: Mapping[str, str]) -> dict[str, Any]:
-    """Return the answer of a worker in the shape of `votecast.client.service_responses.Prediction`."""
-    found: dict[str, Any] = {
-        "id": name,
-        "probabilities": dict(zip(CLASSES, answer["p"], strict=True)),
-        "decision": answer["decision"],
-        "judge": dict(judge),
-        "cut": answer["cut"],
-    }
-    return found | {key: answer[key] for key in ("orders", "reasons") if key in answer}

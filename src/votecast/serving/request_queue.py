@@ -1,98 +1,100 @@
-"""The queues of rows that wait for a worker, one for each judge, from which the pool takes batches."""
+"""The queues of rows that wait for a worker, one for each judge.
+
+`pool` puts the rows of requests into them and takes batches from them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from votecast.data.battles import TEXT_COLUMNS
 from votecast.serving.request_errors import UnscoredError
 
-_ROW_TOKENS: Final = 8  # that every row costs beside its texts
-_GOOD_BATCH: Final = 0.15  # seconds of work: larger batches would not be faster, and others would wait
+Row = Mapping[str, str | Sequence[str | None]]
+"""A checked battle: its id, texts, and perhaps language and source."""
+
+_ROW_TOKENS: Final = 32  # that every row costs beside its texts
+# seconds of work: larger batches would not be faster, and others would wait
+_GOOD_BATCH: Final = 0.15
 _LONGEST_BATCH: Final = 3.0  # seconds of work of a batch of several rows
-_MEASURED: Final = 8_192  # tokens after which the speed of a judge is known; single short rows do not show it
+# tokens after which the speed of a judge is known; single short rows do not show it
+_MEASURED: Final = 8_192
 _GATHERING: Final = 2  # times `wait` that a row waits at most while others keep coming
-_PARTS: Final = 4  # batches made of all that waits for a slow judge: a late row waits for all of it anyway
+# batches made of all that waits for a slow judge: a late row waits for all of it anyway
+_PARTS: Final = 4
 
 
 class PendingRequest:
-    """The rows of one request, whose answers are returned together.
+    """The rows of one request, whose answers are returned together."""
 
-    Args:
-        judge: Name of the judge.
-        rows: Number of battles.
-    """
-
-    def __init__(self, judge: str, rows: int) -> None:
-        self.judge = judge
-        self.done: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
-        self._answers: list[dict[str, Any]] = [{}] * rows
-        self._reasons: dict[int, str] = {}
-        self._open = rows
+    def __init__(self, rows: int) -> None:
+        self.done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
+        self._answers: list[dict[str, object]] = [{}] * rows
+        self._left = rows
 
     @property
     def is_over(self) -> bool:
         """Whether no more answers are expected."""
         return self.done.done()
 
-    def answer(self, place: int, answer: dict[str, Any]) -> None:
-        """Set the answer of one row."""
+    def answer(self, place: int, answer: dict[str, object]) -> None:
+        """Set the answer of one row: a prediction, or why it is `unscored`."""
         self._answers[place] = answer
-        self._close_row()
-
-    def refuse(self, place: int, reason: str) -> None:
-        """Note that the judge cannot score a row."""
-        self._reasons[place] = reason
-        self._close_row()
+        self._left -= 1
+        if self._left or self.is_over:
+            return
+        if reasons := {row: str(each["unscored"]) for row, each in enumerate(self._answers) if "unscored" in each}:
+            self.done.set_exception(UnscoredError(reasons))
+        else:
+            self.done.set_result(self._answers)
 
     def fail(self, error: Exception) -> None:
         """Fail the whole request."""
-        if not self.done.done():
+        if not self.is_over:
             self.done.set_exception(error)
-
-    def _close_row(self) -> None:
-        self._open -= 1
-        if self._open or self.done.done():
-            return
-        if self._reasons:
-            self.done.set_exception(UnscoredError(dict(sorted(self._reasons.items()))))
-        else:
-            self.done.set_result(self._answers)
 
 
 @dataclass(eq=False, slots=True)
 class QueuedRow:
-    """One battle of a request.
-
-    Args:
-        request: The request.
-        place: Its position in the request.
-        body: The battle and its options, packed for a worker.
-        tokens: About how many tokens the judge reads of it.
-        since: When it came, by the clock of the event loop.
-        tries: Workers that died over it.
-    """
+    """One battle of a request, at a place among its rows."""
 
     request: PendingRequest
     place: int
-    body: bytes
-    tokens: int
-    since: float
-    tries: int = 0
+    message: Mapping[str, object]  # the battle and its options, as workers read them
+    tokens: int  # about how many the judge reads
+    since: float  # when it came, by the clock of the event loop
+    tries: int = 0  # workers that died over it
 
 
-def count_tokens(body: bytes, most: int | None = None) -> int:
-    """Estimate the tokens that a judge reads of a packed row.
+def texts_of(battle: Row) -> list[str]:
+    """List the texts of a battle, without missing turns.
 
     Example:
-        >>> count_tokens(b"x" * 400), count_tokens(b"x" * 400, 64)
-        (108, 72)
+        >>> texts_of({"prompt": ("Hi", None), "response_a": "Hello", "response_b": ["a", "b"]})
+        ['Hi', 'Hello', 'a', 'b']
     """
-    found = len(body) // (4 if body.isascii() else 3)
-    return _ROW_TOKENS + (found if most is None else min(found, most))
+    parts = [battle[name] for name in TEXT_COLUMNS]
+    return [turn for part in parts for turn in ([part] if isinstance(part, str) else part) if turn]
+
+
+def count_tokens(battle: Row, most: int | None = None) -> int:
+    """Estimate the tokens that a judge reads of a battle.
+
+    Example:
+        >>> battle = {"prompt": ("x" * 200, None), "response_a": "x" * 100, "response_b": "x" * 100}
+        >>> count_tokens(battle), count_tokens(battle, 64)
+        (132, 96)
+    """
+    # a token is about 4 bytes of ASCII, or 3 of other UTF-8
+    sizes = [
+        len(text) // 4 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) // 3
+        for text in texts_of(battle)
+    ]
+    return _ROW_TOKENS + (sum(sizes) if most is None else min(sum(sizes), most))
 
 
 class RowQueue:
@@ -131,7 +133,7 @@ class RowQueue:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens of a full batch: the budget, or less if the judge is slow and little waits."""
+        """Tokens of a full batch: the budget, or less for a slow judge."""
         if not (speed := self.speed):
             return self.budget
         share = min(self.tokens // _PARTS, int(speed * _LONGEST_BATCH))
@@ -142,26 +144,27 @@ class RowQueue:
         """When a free worker should take a batch; there must be a row."""
         if self.tokens >= self.batch_tokens or self._rows[0].tries:
             return self.since
+        # others are waited for since the last row came, but not for ever
         return min(self.since + _GATHERING * self.wait, self._last + self.wait)
 
-    def put(self, rows: Iterable[QueuedRow]) -> None:
-        """Append rows."""
-        for row in rows:
-            self._rows.append(row)
-            self._last = row.since
-            self.tokens += row.tokens
+    def put(self, row: QueuedRow) -> None:
+        """Append a row."""
+        self._rows.append(row)
+        self._last = row.since
+        self.tokens += row.tokens
 
     def put_back(self, rows: Iterable[QueuedRow]) -> None:
         """Put the rows of a lost worker before all others."""
         self._replace([*(row for row in rows if not row.request.is_over), *self._rows])
 
     def take(self) -> list[QueuedRow]:
-        """Take the rows of the next batch; a request over which a worker died gets a batch of its own."""
+        """Take the rows of the next batch."""
         taken: list[QueuedRow] = []
         tokens, full = 0, self.batch_tokens
         while self._rows:
             row = self._rows[0]
             if taken:
+                # a request over which a worker died may kill the next, and gets a batch of its own
                 is_apart = bool(taken[0].tries or row.tries) and taken[0].request is not row.request
                 if is_apart or tokens + row.tokens > full:
                     break
@@ -181,7 +184,8 @@ class RowQueue:
         return rows
 
     def measure(self, tokens: int, seconds: float) -> None:
-        """Learn the speed of a worker from a batch; recent and large batches count more."""
+        """Learn the speed of a worker from a batch."""
+        # exponential decay: about the last ten batches count, large ones more
         self._done = 0.9 * self._done + tokens
         self._spent = 0.9 * self._spent + max(seconds, 1e-4)
 
@@ -191,7 +195,7 @@ class RowQueue:
 
 
 def next_due(queues: Mapping[str, RowQueue], names: Iterable[str]) -> tuple[str, float] | None:
-    """Return which of some judges is first due, and when; None if no row waits for them."""
+    """Return which judge is due first, and when; None without rows."""
     waiting = [(queues[name].due, queues[name].since, name) for name in names if len(queues[name])]
     if not waiting:
         return None

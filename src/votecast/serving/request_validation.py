@@ -1,4 +1,4 @@
-"""From the bytes of a body to a checked request, or to errors that name the invalid places without the user's text.
+"""Parse bodies into checked requests, or errors that name the invalid places without the user's text.
 
 `app` parses the body of every POST with `parse_body`.
 """
@@ -7,37 +7,28 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import pydantic_core
 from pydantic import BaseModel, ValidationError
 
 from votecast.data.cells import json_kind
-from votecast.serving.request_errors import Fault, InvalidRequestError, RequestError
+from votecast.serving.request_errors import InvalidRequestError, RequestError
 from votecast.serving.schemas import CUSTOM, BatchRequest, BattleRequest, GameRequest, LeaderboardRequest
 
 B = TypeVar("B", bound=BaseModel)
 
-MOST_FAULTS: Final = 20
-"""Faults that one response names."""
-
-_MOST_FIELDS: Final = 100  # to report each of very many unknown fields would take seconds
+_MOST_FAULTS: Final = 20  # that one response names
+# to report each of very many unknown fields would take seconds
+_MOST_FIELDS: Final = 100
 _LONGEST_NAME: Final = 60
 _TOO_DEEP: Final = "recursion limit"
-_ITEMS: Final[Mapping[type[BaseModel], type[BaseModel]]] = {
-    BatchRequest: BattleRequest,
-    LeaderboardRequest: GameRequest,
-}
+_ITEMS: Final[dict[type[BaseModel], type[BaseModel]]] = {BatchRequest: BattleRequest, LeaderboardRequest: GameRequest}
 
 
 def parse_body(kind: type[B], body: bytes, most: Mapping[str, int]) -> B:
-    """Parse and check a body.
-
-    Args:
-        kind: The model of the body.
-        body: Its bytes.
-        most: Most items of each of its lists.
+    """Parse and check a body whose lists hold at most so many items.
 
     Raises:
         RequestError: With status 400 if it is not JSON, 422 if a field is invalid.
@@ -53,25 +44,18 @@ def parse_body(kind: type[B], body: bytes, most: Mapping[str, int]) -> B:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise _refused(*_faults(error, kind)) from None
+        raise InvalidRequestError(_faults(error, kind)) from None
 
 
-def parse_json(body: bytes) -> Any:
-    r"""Parse JSON; of duplicate keys the last counts, and lone surrogates are left to the fields.
-
-    Raises:
-        RequestError: With status 400 if it is empty, not UTF-8, not JSON, nested too deeply, or holds NaN or a number
-            that is too long.
-
-    Example:
-        >>> parse_json(b'{"prompt": "\\ud800"}')
-        {'prompt': '\ud800'}
-    """
+def parse_json(body: bytes) -> object:
+    """Parse JSON; raise status 400 if it is none."""
+    # of duplicate keys the last counts; lone surrogates are left to the fields
     try:
         try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            if "hex escape" not in str(error):  # a lone surrogate, which the json module takes
+            # a lone surrogate, which the json module accepts
+            if "hex escape" not in str(error):
                 raise
         return json.loads(body.decode(), parse_constant=_refuse_constant)
     except RecursionError:
@@ -99,8 +83,8 @@ def _why_not_json(body: bytes, reason: str) -> str:
     return f"the body is not JSON: {reason.partition(':')[0]}; send a JSON object, without NaN or Infinity"
 
 
-def _check_counts(values: dict[str, Any], most: Mapping[str, int]) -> None:
-    """Refuse lists and objects that are far too long before all of their items are checked."""
+def _check_counts(values: dict[str, object], most: Mapping[str, int]) -> None:
+    """Refuse lists and objects that are too long to check their items."""
     objects: dict[str, object] = {"": values}
     for name, limit in most.items():
         given = values.get(name)
@@ -108,28 +92,28 @@ def _check_counts(values: dict[str, Any], most: Mapping[str, int]) -> None:
             continue
         if len(given) > limit:
             message = f"{len(given):,} {name} are given; at most {limit:,} are allowed: send several requests"
-            raise _refused(Fault(name, message))
+            raise InvalidRequestError({name: message})
         objects |= {f"{name}.{place}": each for place, each in enumerate(given)}
     for path, value in objects.items():
         if isinstance(value, dict) and len(value) > _MOST_FIELDS:
-            raise _refused(Fault(path, f"{len(value):,} fields are given; GET /docs lists the allowed ones"))
+            message = f"{len(value):,} fields are given; GET /docs lists the allowed ones"
+            raise InvalidRequestError({path: message})
 
 
-def _faults(error: ValidationError, kind: type[BaseModel]) -> list[Fault]:
-    """Return the faults that pydantic has found, one for each place."""
-    found: dict[str, Fault] = {}
+def _faults(error: ValidationError, kind: type[BaseModel]) -> dict[str, str]:
+    """Return what pydantic has found, one message for each place."""
+    found: dict[str, str] = {}
     for fault in error.errors(include_url=False):
         at = fault.get("ctx", {}).get("at") if fault["type"] == CUSTOM else None
         place = [*fault["loc"], *([] if at is None else [at])]
-        path = ".".join(map(_shown, place))
-        known: type[BaseModel] = _ITEMS.get(kind, kind) if len(place) > 1 else kind
-        found.setdefault(path, Fault(path, _message(fault, list(known.model_fields))))
-        if len(found) == MOST_FAULTS:
+        known = _ITEMS.get(kind, kind) if len(place) > 1 else kind
+        found.setdefault(".".join(map(_shorten, place)), _message(dict(fault), list(known.model_fields)))
+        if len(found) == _MOST_FAULTS:
             break
-    return list(found.values())
+    return found
 
 
-def _message(fault: Mapping[str, Any], known: list[str]) -> str:
+def _message(fault: Mapping[str, Any], known: Sequence[str]) -> str:
     if fault["type"] == CUSTOM:
         return str(fault["msg"])
     if fault["type"] == "extra_forbidden":
@@ -139,8 +123,7 @@ def _message(fault: Mapping[str, Any], known: list[str]) -> str:
         return f"there is no such field; {hint}allowed are {', '.join(known)}"
     if fault["type"] == "missing":
         return "the field is missing; GET /docs lists what it takes"
-    rule = fault["msg"][0].lower() + fault["msg"][1:]
-    return f"{json_kind(fault['input'])} is given; {rule}"
+    return f"{json_kind(fault['input'])} is given; {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
 def _plain(name: str) -> str:
@@ -148,14 +131,7 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()
 
 
-def _shown(part: int | str) -> str:
-    """Shorten a part of a path; the names of unknown fields are the user's own."""
+def _shorten(part: int | str) -> str:
+    """Shorten a part of a path, since unknown fields may have long names."""
     text = str(part)
     return (text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…").encode("utf-8", "replace").decode()
-
-
-def _refused(*faults: Fault) -> InvalidRequestError:
-    first = faults[0]
-    where = f"{first.path}: " if first.path else ""
-    more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-    return InvalidRequestError(f"the body is invalid: {where}{first.message}{more}", faults)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
+    JsonValue,
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
@@ -26,29 +27,29 @@ from pydantic_core import PydanticCustomError
 from votecast.data.cells import json_kind, mend
 from votecast.types import CLASSES, Battle, Turns, Winner
 
-MOST_TURNS: Final = 1_000
-"""Most turns of one conversation."""
-
 CUSTOM: Final = "unfit"
 """Type of the validation errors whose message is shown as it is."""
 
+_MOST_TURNS: Final = 1_000
 _TURNS: Final = "allowed is a text, or a list of turns (texts, or null for a missing turn)"
 _SHARES: Final = "allowed are the shares of a, b and tie, as an object or in this order, from 0 to 1, that sum to 1"
+# shares of a few rounded digits are normalised
 _TOLERANCE: Final = 1e-3
+# a schema's pattern is that of JavaScript
 _SEEN: Final = r"[^\s\x1c-\x1f\x85\ufeff]"  # neither Python nor JavaScript takes it for white space
 _VISIBLE: Final = re.compile(_SEEN)
 
 # JSON Schemas of fields that take several forms; a request that fits them is accepted.
 _TEXT_SCHEMA: Final = {"type": "string", "pattern": _SEEN}
 _TURN_SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
-_TURNS_SCHEMA: Final[dict[str, Any]] = {
+_TURNS_SCHEMA: Final[dict[str, object]] = {
     "anyOf": [
         _TEXT_SCHEMA,
-        {"type": "array", "items": _TURN_SCHEMA, "minItems": 1, "maxItems": MOST_TURNS, "contains": _TEXT_SCHEMA},
+        {"type": "array", "items": _TURN_SCHEMA, "minItems": 1, "maxItems": _MOST_TURNS, "contains": _TEXT_SCHEMA},
     ]
 }
 _SHARE_SCHEMA: Final = {"type": "number", "minimum": 0, "maximum": 1}
-_SHARES_SCHEMA: Final[dict[str, Any]] = {
+_SHARES_SCHEMA: Final[dict[str, object]] = {
     "anyOf": [
         {
             "type": "object",
@@ -62,68 +63,53 @@ _SHARES_SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def invalid(message: str, *, at: int | None = None) -> PydanticCustomError:
-    """Return the error of a validator.
-
-    Args:
-        message: What was given, what is allowed, what to do.
-        at: Position of the invalid item of a list.
-    """
+def _invalid(message: str, *, at: int | None = None) -> PydanticCustomError:
+    """Return the error of a validator, perhaps at an item of a list."""
     return PydanticCustomError(CUSTOM, "{message}", {"message": message, "at": at})
 
 
-def parse_turns(value: object) -> str | list[str | None]:
-    """Check a text, or a list of turns of which at least one holds a text.
-
-    Example:
-        >>> parse_turns(["Hello", None])
-        ['Hello', None]
-    """
+def _parse_turns(value: object) -> str | list[str | None]:
+    """Check a text, or a list of turns with at least one text."""
     if isinstance(value, str):
         _check_turns([value])
         return mend(value, set())
     if not isinstance(value, list):
-        raise invalid(f"{json_kind(value)} is given; {_TURNS}")
+        raise _invalid(f"{json_kind(value)} is given; {_TURNS}")
     for place, turn in enumerate(value):
         if not (turn is None or isinstance(turn, str)):
-            raise invalid(f"{json_kind(turn)} is given; {_TURNS}", at=place)
+            raise _invalid(f"{json_kind(turn)} is given; {_TURNS}", at=place)
     _check_turns(value)
     return [turn and mend(turn, set()) for turn in value]
 
 
-def parse_shares(value: object) -> object:
-    """Normalise shares of a, b and tie to a tuple in this order; None stays None.
-
-    Example:
-        >>> parse_shares({"a": 0.5, "b": 0.25, "tie": 0.25})
-        (0.5, 0.25, 0.25)
-    """
+def _parse_shares(value: object) -> object:
+    """Normalise shares of a, b and tie to a tuple."""
     if value is None:
         return None
     if isinstance(value, list) and len(value) == len(CLASSES):
         value = dict(zip(CLASSES, value, strict=True))
     if not isinstance(value, dict) or set(value) != set(CLASSES):
-        raise invalid(f"{json_kind(value)}{' with other keys' * isinstance(value, dict)} is given; {_SHARES}")
+        raise _invalid(f"{json_kind(value)}{' with other keys' * isinstance(value, dict)} is given; {_SHARES}")
     shares = [value[name] for name in CLASSES]
     if not all(isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1 for share in shares):
-        raise invalid(f"a share is not a number from 0 to 1; {_SHARES}")
+        raise _invalid(f"a share is not a number from 0 to 1; {_SHARES}")
     total = sum(shares)
     if abs(total - 1) > _TOLERANCE:
-        raise invalid(f"the shares sum to {total:.6g}; {_SHARES}")
+        raise _invalid(f"the shares sum to {total:.6g}; {_SHARES}")
     return tuple(share / total for share in shares)
 
 
 def _check_turns(turns: Sequence[str | None]) -> None:
     if not any(turn and _VISIBLE.search(turn) for turn in turns):
         given = "there is only white space" if turns else "there is no turn"
-        raise invalid(f"{given}; give at least one visible character")
-    if len(turns) > MOST_TURNS:
-        raise invalid(f"{len(turns):,} turns are given; at most {MOST_TURNS:,} are allowed")
+        raise _invalid(f"{given}; give at least one visible character")
+    if len(turns) > _MOST_TURNS:
+        raise _invalid(f"{len(turns):,} turns are given; at most {_MOST_TURNS:,} are allowed")
 
 
 def _check_as_many(turns: int, prompt: int, *, at: int | None = None) -> None:
     if turns != prompt:
-        raise invalid(
+        raise _invalid(
             f"{turns:,} turn{'s' * (turns != 1)} of a response and {prompt:,} of the prompt are given; give a response "
             "(or null) for each turn of the prompt",
             at=at,
@@ -144,7 +130,7 @@ _Order = Annotated[
 _Explain = Annotated[bool, Field(description="Whether to return the predictions of both orders, and reasons.")]
 _Shares = Annotated[tuple[float, float, float] | None, WithJsonSchema(_SHARES_SCHEMA)]
 _Turns = Annotated[Turns, FailFast(), WithJsonSchema(_TURNS_SCHEMA)]
-_Candidate = Annotated[Any, PlainValidator(parse_turns), WithJsonSchema(_TURNS_SCHEMA)]
+_Candidate = Annotated[str | list[str | None], PlainValidator(_parse_turns), WithJsonSchema(_TURNS_SCHEMA)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 _BATTLE: Final = {
@@ -154,7 +140,7 @@ _BATTLE: Final = {
 }
 
 
-def _example(**body: Any) -> ConfigDict:
+def _example(**body: JsonValue) -> ConfigDict:
     return ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra={"examples": [body]})
 
 
@@ -174,7 +160,7 @@ class BattleRequest(Battle):
     @field_validator("probabilities", mode="before")
     @classmethod
     def _object_in_class_order(cls, value: object) -> object:
-        return parse_shares(value)
+        return _parse_shares(value)
 
     @field_validator("prompt", "response_a", "response_b")
     @classmethod
@@ -198,7 +184,7 @@ class CompareRequest(BattleRequest):
 class BatchRequest(BaseModel):
     """Battles to predict; their votes (winner, probabilities, model_a, model_b, weight) are ignored."""
 
-    model_config = _example(battles=[_BATTLE])
+    model_config = _example(battles=[{**_BATTLE}])
 
     battles: Annotated[list[BattleRequest], Field(min_length=1, description="The battles.")]
     judge: _Judge = None
@@ -218,7 +204,7 @@ class RerankRequest(BaseModel):
 
     @field_validator("candidates")
     @classmethod
-    def _have_the_turns_of_the_prompt(cls, candidates: list[Any], info: ValidationInfo) -> list[Any]:
+    def _have_the_turns_of_the_prompt(cls, candidates: list[_Candidate], info: ValidationInfo) -> list[_Candidate]:
         if (prompt := info.data.get("prompt")) is not None:
             turns = 1 if isinstance(prompt, str) else len(prompt)
             for place, candidate in enumerate(candidates):
@@ -236,7 +222,7 @@ class GameRequest(BaseModel):
     model_b: Annotated[_Name, Field(description="Name of the second model.")]
     winner: Annotated[Winner | None, Field(description="The vote; or give probabilities.")] = None
     probabilities: Annotated[
-        _Shares, BeforeValidator(parse_shares), Field(description="The prediction of the vote; or give the winner.")
+        _Shares, BeforeValidator(_parse_shares), Field(description="The prediction of the vote; or give the winner.")
     ] = None
 
     @field_validator("model_a", "model_b")
@@ -248,7 +234,7 @@ class GameRequest(BaseModel):
     @classmethod
     def _is_alone(cls, shares: object, info: ValidationInfo) -> object:
         if shares is not None and info.data.get("winner") is not None:
-            raise invalid("winner and probabilities are both given; give one of them")
+            raise _invalid("winner and probabilities are both given; give one of them")
         return shares
 
 

@@ -1,4 +1,4 @@
-"""What a service allows, and how it is run."""
+"""The settings of a service, from the options of `votecast serve`."""
 
 from __future__ import annotations
 
@@ -47,3 +47,8 @@ class ServiceSettings(Settings):
     batch_tokens: Annotated[int, Field(ge=1)] = 32_768
     batch_wait: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.003
     precision: Literal["fp32", "bf16", "int8"] | None = None
+
+    @property
+    def most(self) -> dict[str, int]:
+        """Most items of each list of a request."""
+        return {"battles": self.battles, "candidates": self.candidates, "games": self.games}

@@ -1,10 +1,11 @@
-"""What the service reports about itself: metrics for Prometheus, and one JSON log line for each request.
+"""Metrics for Prometheus, and one JSON log line for each request; neither holds a word of what was asked.
 
-Neither holds a word of what was asked.
+The middleware records requests, and the pool batches and lost workers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import traceback
@@ -34,13 +35,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 class RequestRecord:
     """What logs and metrics may hold of a request.
 
-    Args:
-        id: Number of the request.
-        method: Its HTTP method.
-        route: A known route, or "other".
-        status: Status of the response; 499 if the client left before it.
-        judge: Name of the judge.
-        rows: Number of battles, or games.
+    Its route is a known one, or "other"; its status 499 if the client left before the response.
     """
 
     id: int = 0
@@ -48,7 +43,7 @@ class RequestRecord:
     route: str = "other"
     status: int = 0
     judge: str | None = None
-    rows: int | None = None
+    rows: int | None = None  # battles, or games
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -58,10 +53,7 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Writes one JSON line for each request.
-
-    Args:
-        stream: The text stream to write to.
+    """Writes one JSON line for each request to a stream, or nothing without one.
 
     Example:
         >>> import io
@@ -70,36 +62,35 @@ class RequestLog:
         '/health'
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write_request(self, record: RequestRecord) -> None:
         """Write the line of a request."""
         self._write(
-            {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "id": record.id,
-                "method": record.method if record.method in _METHODS else "other",
-                "route": record.route,
-                "status": record.status,
-                "seconds": round(record.seconds, 4),
-                "judge": record.judge,
-                "rows": record.rows,
-            }
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            id=record.id,
+            method=record.method if record.method in _METHODS else "other",
+            route=record.route,
+            status=record.status,
+            seconds=round(record.seconds, 4),
+            judge=record.judge,
+            rows=record.rows,
         )
 
     def write_failure(self, record: RequestRecord, error: Exception) -> None:
-        """Write where an unexpected error was raised; its message is left out, since it may hold the user's text."""
+        """Write where an unexpected error was raised."""
+        # without its message, which may hold the user's text
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
-        self._write({"id": record.id, "error": type(error).__name__, "where": where})
+        self._write(id=record.id, error=type(error).__name__, where=where)
 
-    def _write(self, line: dict[str, object]) -> None:
-        try:
-            self._stream.write(json.dumps(line) + "\n")
-            self._stream.flush()
-        except OSError:  # the reader of the log is gone; the service goes on
-            pass
+    def _write(self, **line: object) -> None:
+        # the service goes on if the reader of the log is gone
+        with contextlib.suppress(OSError):
+            if self._stream is not None:
+                self._stream.write(json.dumps(line) + "\n")
+                self._stream.flush()
 
 
 class Metrics:
@@ -107,7 +98,7 @@ class Metrics:
 
     Example:
         >>> metrics = Metrics()
-        >>> metrics.count_request("/health", 200, 0.001)
+        >>> metrics.count_request(RequestRecord(route="/health", status=200))
         >>> b'votecast_requests_total{route="/health",status="200"} 1.0' in metrics.text()
         True
     """
@@ -125,39 +116,33 @@ class Metrics:
         self._batch_seconds = histogram("votecast_batch_seconds", "Time of a batch", ["judge"], buckets=_SECONDS)
         self._queued = gauge("votecast_queued_battles", "Battles that wait for a worker", ["judge"])
         self._ready = gauge("votecast_workers_ready", "Workers that have loaded the judges")
-        self._restarts = counter("votecast_worker_restarts", "Workers that were replaced")
-        self._retries = counter("votecast_retried_battles", "Battles handed to a second worker")
-        self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # labels() is slow
+        self.restarts = counter("votecast_worker_restarts", "Workers that were replaced")
+        self.retries = counter("votecast_retried_battles", "Battles handed to a second worker")
+        # labels() is slow for every request
+        self._by_route: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def follow(self, pool: Pool, judges: Iterable[str], in_flight: InFlight) -> None:
-        """Read the gauges from a pool and the requests in flight whenever the metrics are requested."""
+        """Read the gauges from a pool and the requests in flight on demand."""
         self._in_flight.set_function(lambda: in_flight.count)
         self._ready.set_function(lambda: pool.workers_ready)
         for name in judges:
             self._queued.labels(name).set_function(partial(pool.queued, name))
 
-    def count_request(self, route: str, status: int, seconds: float) -> None:
-        """Count a request; its route is one of the known ones, whatever its path was."""
-        if (found := self._by_route.get((route, status))) is None:
-            found = self._requests.labels(route, str(status)), self._seconds.labels(route)
-            self._by_route[route, status] = found
+    def count_request(self, record: RequestRecord) -> None:
+        """Count a request by its route and status."""
+        key = record.route, record.status
+        if (found := self._by_route.get(key)) is None:
+            found = self._requests.labels(record.route, str(record.status)), self._seconds.labels(record.route)
+            self._by_route[key] = found
         counter, histogram = found
         counter.inc()
-        histogram.observe(seconds)
+        histogram.observe(record.seconds)
 
     def count_batch(self, judge: str, rows: int, tokens: int, seconds: float) -> None:
         """Count a batch that a worker has scored."""
         self._rows.labels(judge).observe(rows)
         self._tokens.labels(judge).observe(tokens)
         self._batch_seconds.labels(judge).observe(seconds)
-
-    def count_restart(self) -> None:
-        """Count a worker that took the place of one that died."""
-        self._restarts.inc()
-
-    def count_retries(self, rows: int) -> None:
-        """Count battles that were put back because their worker died."""
-        self._retries.inc(rows)
 
     def text(self) -> bytes:
         """Return everything in the format of Prometheus."""

@@ -16,12 +16,12 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from votecast.errors import VotecastError
-from votecast.serving.worker_messages import pack, receive, send, unpack
+from votecast.serving.worker_messages import frame, pack, read_message
 
 if TYPE_CHECKING:
     from votecast.serving.judge_runner import JudgeRunner
@@ -30,74 +30,72 @@ if TYPE_CHECKING:
 def main() -> None:
     """Serve the front until it is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the front decides when to end
+        # the front decides when to end
+        signal.signal(number, signal.SIG_IGN)
     front = _Front(socket.socket(fileno=int(sys.argv[1])))
-    logging.basicConfig(level=logging.WARNING, handlers=[_FrontHandler(front.send)])
+    logging.basicConfig(level=logging.WARNING, handlers=[_FrontHandler(front)])
     while "modules" in (order := front.receive()):
-        _import(order["modules"])
+        _import_modules(order["modules"])
     judges = load_judges(order, front.send)
-    gc.freeze()  # modules and judges stay: the garbage collector need not visit them
+    # modules and judges stay: the garbage collector need not visit them
+    gc.freeze()
     while True:
-        asked = front.receive()
-        front.send({"rows": judges[asked["judge"]].score(asked["rows"])})
+        batch = front.receive()
+        front.send({"rows": judges[batch["judge"]].score(batch["rows"])})
 
 
 class _Front:
-    """The socket to the front; a thread reads ahead, and ends the process when the front is gone."""
+    """The socket to the front; its thread ends the process with the front."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end, self._lock = end, threading.Lock()
-        self._received: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def receive(self) -> Any:
+    def receive(self) -> dict[str, Any]:
         """Return the next message."""
         return self._received.get()
 
     def send(self, message: object) -> None:
         """Send a message."""
         try:
-            with self._lock:
-                send(self._end, pack(message))
+            with self._lock:  # libraries log from threads of their own
+                self._end.sendall(frame(pack(message)))
         except OSError:
             os._exit(0)
 
     def _read(self) -> None:
-        while (body := receive(self._end)) is not None:
-            self._received.put(unpack(body))
-        os._exit(0)
+        with self._end.makefile("rb") as stream:
+            while (message := read_message(stream)) is not None:
+                self._received.put(message)
+        os._exit(0)  # also in the middle of a batch
 
 
 class _FrontHandler(logging.Handler):
     """Sends log records to the front."""
 
-    def __init__(self, send_message: Callable[[object], None]) -> None:
+    def __init__(self, front: _Front) -> None:
         super().__init__()
-        self._send = send_message
+        self._front = front
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record."""
-        self._send({"log": record.getMessage(), "level": record.levelno})
+        self._front.send({"log": record.getMessage(), "level": record.levelno})
 
 
-def _import(names: list[str]) -> None:
+def _import_modules(names: Iterable[str]) -> None:
     """Import what another worker has imported, which takes longer than to load most judges."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable()
         for name in names:
-            with suppress(Exception):  # whatever needs it will raise again
+            with suppress(Exception):  # the code that needs it raises again
                 importlib.import_module(name)
         logging.disable(logging.NOTSET)
 
 
-def load_judges(order: dict[str, Any], send_message: Callable[[object], None]) -> dict[str, JudgeRunner]:
-    """Load judges and report the facts of each, or the reason why it cannot be loaded.
-
-    Args:
-        order: The judges, by name, and their precision.
-        send_message: Sends the report.
-    """
+def load_judges(order: dict[str, Any], send: Callable[[object], None]) -> dict[str, JudgeRunner]:
+    """Load judges, and send their facts or why they cannot be loaded."""
     from votecast.serving.judge_runner import JudgeRunner
 
     judges: dict[str, JudgeRunner] = {}
@@ -110,7 +108,7 @@ def load_judges(order: dict[str, Any], send_message: Callable[[object], None]) -
         except Exception as error:  # noqa: BLE001 - the front reports it in one line
             reason = str(error) if isinstance(error, VotecastError) else f"{place}: {type(error).__name__}: {error}"
             report[name] = {"failed": " ".join(reason.split())}
-    send_message({"judges": report, "modules": list(sys.modules)})
+    send({"judges": report, "modules": list(sys.modules)})
     return judges
 
 

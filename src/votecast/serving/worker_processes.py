@@ -12,16 +12,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from votecast.client.service_responses import ServedJudge
 from votecast.config.machine import usable_cores
 from votecast.serving.request_queue import QueuedRow
 from votecast.serving.settings import ServiceSettings
-from votecast.serving.worker_messages import pack, pack_list, read_frame, unpack, write_frame
+from votecast.serving.worker_messages import frame, pack, receive_message
 
 if TYPE_CHECKING:
     from votecast.serving.pool import Pool
@@ -39,17 +39,12 @@ _THREADS: Final = (
 
 @dataclass(eq=False)
 class Batch:
-    """Rows that a worker scores.
-
-    Args:
-        judge: Name of the judge.
-        rows: The rows.
-        begun: When the worker got them, by the clock of the event loop.
-    """
+    """Rows of one judge that a worker scores."""
 
     judge: str
     rows: list[QueuedRow]
-    begun: float
+    begun: float  # by the clock of the event loop
+    deadline: asyncio.TimerHandle  # kills a worker without an answer
 
     @property
     def tokens(self) -> int:
@@ -59,36 +54,20 @@ class Batch:
 
 @dataclass(eq=False)
 class WorkerProcess:
-    """One worker process.
-
-    Args:
-        process: The process.
-        reader: Reads its messages.
-        writer: Writes messages to it.
-        serves: Names of the judges it has loaded.
-        batch: The batch it scores.
-        is_hung: Whether it was killed because it gave no answer in time.
-    """
+    """One worker process, with the two ends of its socket."""
 
     process: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    serves: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()  # names of the judges it has loaded
     batch: Batch | None = None
-    is_hung: bool = False
+    is_hung: bool = False  # killed because it gave no answer in time
 
     @classmethod
     async def start(cls, threads: int) -> Self:
-        """Start a process, which waits for the names of the judges.
-
-        Args:
-            threads: Threads it computes with.
-
-        Raises:
-            OSError: If the system has no room for a process.
-        """
-        ours, theirs = socket.socketpair()
+        """Start a process, which waits for the names of the judges."""
         limits = dict.fromkeys(_THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
+        ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = subprocess.Popen(
@@ -102,6 +81,7 @@ class WorkerProcess:
             except OSError:
                 ours.close()
                 raise
+        # StreamReader's limit bounds how much is read ahead, not the length of a message
         ours.setblocking(False)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
@@ -111,62 +91,26 @@ class WorkerProcess:
             raise
         return cls(process, reader, writer)
 
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self.process.pid
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it runs."""
-        return self.process.poll() is None
-
-    async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield its messages until it is gone."""
-        while (body := await read_frame(self.reader)) is not None:
-            yield unpack(body)
-
-    def prepare(self, modules: Sequence[str]) -> None:
-        """Let it import what judges need, before it loads any."""
-        write_frame(self.writer, pack({"modules": list(modules)}))
-
-    def load(self, judges: Mapping[str, str], precision: str | None) -> None:
-        """Let it load judges.
-
-        Args:
-            judges: Name of each judge, and its folder or name.
-            precision: Precision of neural judges; None for that of each judge.
-        """
-        write_frame(self.writer, pack({"judges": dict(judges), "precision": precision}))
+    def send(self, **message: object) -> None:
+        """Send a message."""
+        self.writer.write(frame(pack(message)))
 
     def score(self, batch: Batch) -> None:
-        """Give it a batch."""
+        """Send a batch."""
         self.batch = batch
-        write_frame(self.writer, pack_list("rows", [row.body for row in batch.rows], judge=batch.judge))
+        self.send(judge=batch.judge, rows=[row.message for row in batch.rows])
 
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self.process.returncode is None:
-            self.process.kill()
+    def kill_hung(self) -> None:
+        """Kill it because it gave no answer in time."""
+        logger.error("worker %d gave no answer in time and is replaced", self.process.pid)
+        self.is_hung = True
+        self.process.kill()
 
     async def end(self) -> int:
         """Kill it and wait until it is gone; return its exit code."""
-        self.kill()
+        self.process.kill()  # does nothing once it has ended and was waited for
         self.writer.transport.abort()
         return await asyncio.to_thread(self.process.wait)
-
-
-@dataclass(eq=False)
-class _Slot:
-    """A place for one worker.
-
-    Args:
-        misses: Workers in a row that died early or could not serve.
-        was_ready: Whether a worker was ever ready here.
-    """
-
-    misses: int = 0
-    was_ready: bool = False
 
 
 class WorkerGroup:
@@ -181,10 +125,11 @@ class WorkerGroup:
     def __init__(self, judges: Mapping[str, str], settings: ServiceSettings, pool: Pool) -> None:
         self.ready: list[WorkerProcess] = []
         self.facts: dict[str, ServedJudge] = {}
-        self.trouble: str | None = None
+        self.trouble = ""  # what is wrong with the workers, in one line
         self._judges, self._settings, self._pool = dict(judges), settings, pool
         self._threads = settings.threads or max(1, usable_cores() // settings.workers)
-        self._slots = [_Slot() for _ in range(settings.workers)]
+        self._deaths = [0] * settings.workers  # of each place: workers in a row that died early or could not serve
+        self._were_ready: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: set[asyncio.Task[int]] = set()
         self._refused: set[str] = set()
@@ -195,11 +140,11 @@ class WorkerGroup:
     @property
     def is_complete(self) -> bool:
         """Whether every worker has been ready once."""
-        return all(slot.was_ready for slot in self._slots)
+        return len(self._were_ready) == len(self._deaths)
 
     def start(self) -> None:
         """Start all workers; they load at the same time."""
-        self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+        self._tasks = [asyncio.create_task(self._keep_worker(place)) for place in range(len(self._deaths))]
 
     async def stop(self) -> None:
         """End all workers at once."""
@@ -215,36 +160,38 @@ class WorkerGroup:
         """Return whether a worker has a judge, or one may come soon."""
         if any(judge in worker.serves for worker in self.ready):
             return True
-        some_start = len(self.ready) < len(self._slots)
-        return judge not in self._refused and some_start and any(slot.misses < _MOST_RESTARTS for slot in self._slots)
+        some_start = len(self.ready) < len(self._deaths)
+        return judge not in self._refused and some_start and min(self._deaths) < _MOST_RESTARTS
 
-    async def _keep(self, slot: _Slot) -> None:
-        """Keep a worker at a slot."""
+    async def _keep_worker(self, place: int) -> None:
+        """Start a worker again and again, with growing pauses if it dies early."""
         clock = asyncio.get_running_loop().time
         while not self._has_failed:
             began = clock()
-            reason = await self._run_worker(slot)
-            slot.misses = 0 if clock() - began > _LONG_LIFE and not reason else slot.misses + 1
+            reason = await self._run_worker(place)
+            deaths = 0 if clock() - began > _LONG_LIFE and not reason else self._deaths[place] + 1
+            self._deaths[place] = deaths
             if reason:
                 self._note(reason)
-            if not self.is_complete and slot.misses >= _MOST_STARTS:
-                self._fail(f"{reason or 'a worker died'}, {slot.misses} times in a row")
+            if not self.is_complete and deaths >= _MOST_STARTS:
+                self._fail(f"{reason or 'a worker died'}, {deaths} times in a row")
             self._pool.on_restart_failed()
-            await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (slot.misses - 2)) if slot.misses > 1 else 0)
+            # 0, 0.25, 0.5, 1 ... seconds
+            await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)) if deaths > 1 else 0)
 
-    async def _run_worker(self, slot: _Slot) -> str:
-        """Start a worker and read its messages until it is gone; return why it could not serve, or nothing."""
+    async def _run_worker(self, place: int) -> str:
+        """Run a worker until it is gone; return why it could not serve."""
         try:
             worker = await self._start_worker()
         except OSError as error:
             return f"a worker could not be started: {error}"
         code, reason = 0, "a worker died while it loaded the judges"
         try:
-            async for message in worker.messages():
+            while (message := await receive_message(worker.reader)) is not None:
                 if "log" in message:
-                    logger.log(message["level"], "worker %d: %s", worker.pid, message["log"])
+                    logger.log(message["level"], "worker %d: %s", worker.process.pid, message["log"])
                 elif "judges" in message:
-                    reason = self._take_up(slot, worker, message["judges"])
+                    reason = self._admit_worker(place, worker, message["judges"])
                     if reason:
                         return reason
                     if self.is_complete:
@@ -252,7 +199,7 @@ class WorkerGroup:
                 else:
                     self._pool.on_scored(worker, message["rows"])
         except Exception as error:
-            logger.exception("worker %d sent an invalid message and is replaced", worker.pid)
+            logger.exception("worker %d sent an invalid message and is replaced", worker.process.pid)
             reason = f"a worker sent an invalid message: {type(error).__name__}"
         finally:
             was_ready = worker in self.ready
@@ -261,38 +208,39 @@ class WorkerGroup:
             code = await asyncio.shield(self._end(worker))
             ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             if was_ready and not self._is_stopped:
-                logger.warning("worker %d is gone (%s)", worker.pid, ending)
+                logger.warning("worker %d is gone (%s)", worker.process.pid, ending)
                 self._pool.on_lost(worker)
         return reason and f"{reason} ({ending})"
 
     async def _start_worker(self) -> WorkerProcess:
         """Let the spare process, or a new one, load the judges."""
         worker, self._spare = self._spare, None
-        if worker is not None and not worker.is_alive:
+        if worker is not None and worker.process.poll() is not None:
             await self._end(worker)
             worker = None
         worker = worker or await WorkerProcess.start(self._threads)
-        worker.load(self._judges, self._settings.precision)
+        worker.send(judges=self._judges, precision=self._settings.precision)
         return worker
 
-    async def _start_spare(self, modules: Sequence[str]) -> None:
-        """Keep a process that has imported what judges need, so that a dead worker is soon replaced."""
+    async def _start_spare(self, modules: object) -> None:
+        """Start a process that imports what judges need, and waits."""
+        # imports take longer than most judges: with a spare a dead worker is replaced at once
         with suppress(OSError):
             async with self._spare_lock:
                 if self._spare is None:
                     self._spare = await WorkerProcess.start(self._threads)
-                    self._spare.prepare(modules)
+                    self._spare.send(modules=modules)
 
     def _end(self, worker: WorkerProcess) -> asyncio.Task[int]:
-        """End a worker in a task of its own, which also runs on if its caller is cancelled."""
+        """End a worker in a task that its caller's cancellation does not stop."""
         task = asyncio.create_task(worker.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return task
 
-    def _take_up(self, slot: _Slot, worker: WorkerProcess, loaded: dict[str, dict[str, Any]]) -> str:
-        """Make a worker ready for the judges it has loaded; return why it cannot serve any, or nothing."""
-        wrong: list[str] = [facts["failed"] for facts in loaded.values() if "failed" in facts]
+    def _admit_worker(self, place: int, worker: WorkerProcess, loaded: Mapping[str, dict[str, object]]) -> str:
+        """Use a worker for the judges it has loaded; return why it cannot serve."""
+        wrong = [str(facts["failed"]) for facts in loaded.values() if "failed" in facts]
         known = {name: ServedJudge.model_validate(facts) for name, facts in loaded.items() if "failed" not in facts}
         if not self.facts and not wrong:
             self.facts = known
@@ -302,6 +250,7 @@ class WorkerGroup:
             f"started with {self.facts[name].hash[:12]}); put the old one back, or start the service again"
             for name in changed
         ]
+        # a service starts with all of its judges or not at all; later it goes on with those it has
         if wrong and not self.is_complete:
             self._fail("; ".join(wrong))
             return wrong[0]
@@ -309,13 +258,13 @@ class WorkerGroup:
         self._refused = set(loaded) - set(worker.serves)
         if not worker.serves:
             return "; ".join(wrong)
-        self._note("; ".join(wrong) or None)
-        slot.was_ready = True
+        self._note("; ".join(wrong))
+        self._were_ready.add(place)
         self.ready.append(worker)
         self._pool.on_ready()
         return ""
 
-    def _note(self, trouble: str | None) -> None:
+    def _note(self, trouble: str) -> None:
         if trouble and trouble != self.trouble and not self._has_failed:  # a failed start is reported as an error
             logger.error("%s", trouble)
         self.trouble = trouble

@@ -26,22 +26,15 @@ _NAMED = 10
 class PromptHashes:
     """Salted hashes of training prompts: enough to recognise a prompt, too little to read one.
 
-    The unit is the whole normalised prompt, all turns joined (`normalise_prompt`), so that case, spacing and
-    punctuation do not hide a leak. Single turns would be the wrong unit: "hello" and "continue" open or carry on
-    thousands of unrelated conversations, and a file would be refused for them. Rows without a prompt never count as a
-    leak.
-
-    A hash is 8 bytes of BLAKE2b keyed with the salt: two different prompts among 57 500 and 25 000 meet with
-    probability 1e-10. The salt is derived from the prompts and a seed, not drawn, so that training twice gives the same
-    folder; it keeps apart the hashes of different judges and defeats tables made in advance. It does not stop somebody
-    who guesses a prompt word for word from confirming the guess.
-
-    A judge made of several judges knows the prompts of each under a salt of its own (`union_hashes`).
+    The unit is the whole normalised prompt, all turns joined, so that case, spacing and punctuation do not hide a leak;
+    single turns such as "continue" occur in thousands of unrelated conversations. A hash is 8 bytes of BLAKE2b keyed
+    with the salt: two different prompts among 57 500 and 25 000 meet with probability 1e-10. The salt defeats tables
+    made in advance, not somebody who guesses a prompt word for word.
 
     Args:
         hashes: Sorted distinct hashes, uint64 of shape (n,).
         salt: Key of the hash, uint8 of shape (16,).
-        others: Hashes of further prompts, under other salts.
+        others: Hashes of further prompts, under other salts: a judge made of several judges has the salt of each.
 
     Raises:
         ArtifactError: If the arrays are not of these types and shapes.
@@ -76,12 +69,7 @@ class PromptHashes:
 
     @classmethod
     def of(cls, battles: Battles, *, seed: int = 0) -> Self:
-        """Hash the prompts of training rows.
-
-        Args:
-            battles: The rows, in any order.
-            seed: Changes the salt.
-        """
+        """Hash the prompts of training rows, in any order; the seed changes the salt."""
         prompts = sorted(set(normalised_prompts(battles)) - {""})
         digest = hashlib.blake2b(str(seed).encode(), digest_size=_SALT_BYTES)
         for prompt in prompts:
@@ -100,14 +88,7 @@ class PromptHashes:
         return np.flatnonzero(found & asked)
 
     def check(self, battles: Battles, *, allow: bool = False) -> NDArray[np.int64]:
-        """Raise if rows share prompts with the training data.
-
-        Args:
-            battles: The rows a judge is to be tested or calibrated on.
-            allow: Whether to return the rows instead.
-
-        Returns:
-            Positions of the offending rows; empty unless `allow`.
+        """Raise if rows share prompts with the training data; return their positions with `allow`.
 
         Raises:
             LeakError: If there are any and `allow` is False; the message counts and names them.
@@ -128,12 +109,18 @@ class PromptHashes:
 
     def to_dict(self) -> dict[str, object]:
         """Return the hashes as JSON-able values."""
-        first, *others = map(_packed, self.parts())
-        return dict(first) | ({"others": others} if others else {})
+        first, *others = (
+            {
+                "hashes": base64.b64encode(part.hashes.astype("<u8").tobytes()).decode(),
+                "salt": part.salt.tobytes().hex(),
+            }
+            for part in self.parts()
+        )
+        return {**first, "others": others} if others else dict(first)
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the hashes as arrays by name, as a safetensors file holds them."""
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[np.generic]] = {}
         for number, part in enumerate(self.parts()):
             end = f"_{number}" if number else ""
             arrays |= {f"hashes{end}": part.hashes, f"salt{end}": part.salt}
@@ -147,8 +134,14 @@ class PromptHashes:
             ArtifactError: If the values are something else.
         """
         try:
-            others = tuple(cls(*_unpacked(part)) for part in values.get("others", ()))
-            return cls(*_unpacked(values), others)
+            first, *others = (
+                cls(
+                    np.frombuffer(base64.b64decode(part["hashes"], validate=True), dtype="<u8").astype(np.uint64),
+                    np.frombuffer(bytes.fromhex(part["salt"]), dtype=np.uint8),
+                )
+                for part in (values, *values.get("others", ()))
+            )
+            return replace(first, others=tuple(others))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the prompt hashes cannot be read ({error}); copy or train the judge again") from error
 
@@ -170,17 +163,10 @@ def union_hashes(parts: Iterable[PromptHashes | None]) -> PromptHashes | None:
     """Join the prompt hashes of several judges, each under its own salt; those under one salt are merged.
 
     Args:
-        parts: Hashes of each judge; None for a judge whose training prompts are not known. Its prompts cannot be
-            checked, and the caller must warn of it.
+        parts: Hashes of each judge; None for a judge whose training prompts are not known: the caller must warn of it.
 
     Returns:
         All hashes that are known; None where none are.
-
-    Example:
-        >>> one, two = ([{"prompt": text, "response_a": "", "response_b": ""}] for text in ("Why?", "How?"))
-        >>> both = union_hashes([PromptHashes.of(Battles.from_rows(rows)) for rows in (one, two)])
-        >>> both.overlap(Battles.from_rows(two + one)).tolist()
-        [0, 1]
     """
     known: dict[bytes, PromptHashes] = {}
     for part in (part for whole in parts if whole is not None for part in whole.parts()):
@@ -198,13 +184,6 @@ class SharedPrompts:
     Args:
         trained: Prompts the judge was trained on; None where they are not known.
         calibrated: Prompts of the votes that chose the threshold; None where they are not known.
-
-    Example:
-        >>> rows = [{"prompt": text, "response_a": "x", "response_b": "y"} for text in ("Why?", "How?")]
-        >>> shared = SharedPrompts(PromptHashes.of(Battles.from_rows(rows[:1])), None)
-        >>> shared.watch(Battles.from_rows(rows))
-        >>> shared.to_dict()["pairs"], shared.to_dict()["on_training_prompts"]
-        (2, 1)
     """
 
     def __init__(self, trained: PromptHashes | None, calibrated: PromptHashes | None) -> None:
@@ -222,28 +201,14 @@ class SharedPrompts:
     def to_dict(self) -> dict[str, object]:
         """Return the counts, None where prompts are not known, and notes on what they mean."""
         counts = {f"on_{kind}_prompts": self._found.get(kind) for kind in self._hashes}
-        notes = []
-        if trained := self._found.get("training"):
-            notes.append(
-                f"{trained:,} of {self._pairs:,} pairs are on prompts the judge was trained on: the guarantee does not "
-                "hold for them"
-            )
-        if calibrated := self._found.get("calibration"):
-            notes.append(
-                f"{calibrated:,} of {self._pairs:,} pairs are on prompts of the calibration votes, which are not new "
-                "draws: the guarantee is for new prompts"
-            )
+        meaning = {
+            "training": "prompts the judge was trained on: the guarantee does not hold for them",
+            "calibration": (
+                "prompts of the calibration votes, which are not new draws: the guarantee is for new prompts"
+            ),
+        }
+        notes = [f"{n:,} of {self._pairs:,} pairs are on {meaning[kind]}" for kind, n in self._found.items() if n]
         return {"pairs": self._pairs, **counts, "notes": notes}
-
-
-def _packed(part: PromptHashes) -> dict[str, str]:
-    packed = base64.b64encode(np.ascontiguousarray(part.hashes, "<u8").tobytes()).decode("ascii")
-    return {"hashes": packed, "salt": part.salt.tobytes().hex()}
-
-
-def _unpacked(values: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    hashes = np.frombuffer(base64.b64decode(values["hashes"], validate=True), dtype="<u8").astype(np.uint64)
-    return hashes, np.frombuffer(bytes.fromhex(values["salt"]), dtype=np.uint8)
 
 
 def _hashes(prompts: Iterable[str], salt: bytes) -> NDArray[np.uint64]:

@@ -26,10 +26,6 @@ class FoldSettings(Settings):
         stratify: Whether the rows held out have the same shares of votes as the others; read by single.
         only: Number of the one fold to train and measure, from 0; None takes every fold. With `n` 10 it is a grouped
             tenth held out.
-
-    Example:
-        >>> FoldSettings.parse({"method": "single", "fraction": 0.25}).fraction
-        0.25
     """
 
     method: FoldMethod = "grouped"
@@ -42,13 +38,9 @@ class FoldSettings(Settings):
     only: Annotated[int | None, Field(ge=0)] = None
 
     @model_validator(mode="after")
-    def _column_is_named(self) -> Self:
+    def _check(self) -> Self:
         if self.method == "column" and not self.column:
             raise ValueError("method column needs the name of a column; set folds.column")
-        return self
-
-    @model_validator(mode="after")
-    def _only_is_a_fold(self) -> Self:
         folds = {"single": 1, "column": None}.get(self.method, self.n)
         if self.only is not None and folds is not None and self.only >= folds:
             raise ValueError(only_beyond(self.only, folds))

@@ -1,15 +1,15 @@
-"""The suite that every judge passes: one public function, one small check for each promise.
+"""The suite that every judge passes: `check_judge`, and one small check for each promise.
 
-`check_judge` is for tests of judges, those of this package and of others.
+Tests of judges call it, those of this package and of others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from votecast.data.battles import SCHEMA, Battles
 from votecast.errors import ArtifactError, VotecastError
 from votecast.types import Judge, Probabilities, swap_columns
 
-ODD_ROWS: list[dict[str, Any]] = [
+ODD_ROWS: list[dict[str, object]] = [
     {"prompt": "", "response_a": "", "response_b": ""},
     {"prompt": "Same?", "response_a": "Yes.", "response_b": "Yes."},
     {"prompt": ["Hi", None], "response_a": ["Hello", None], "response_b": ["\U0001f600\x00", "\ufffd"]},
@@ -61,17 +61,24 @@ def check_judge(make: Callable[[], Judge], battles: Battles, *, order_tolerance:
         check_damage(judge, Path(folder) / "judge")
 
 
+@contextlib.contextmanager
+def _refuses(kind: type[Exception], message: str) -> Iterator[None]:
+    """Fail with the message unless the block raises an error of a kind."""
+    try:
+        yield
+    except kind:
+        return
+    raise AssertionError(message)
+
+
 def check_unfitted(make: Callable[[], Judge], battles: Battles) -> None:
     """Check that an unfitted judge refuses to predict."""
-    try:
+    with _refuses(VotecastError, "an unfitted judge must refuse to predict with a VotecastError"):
         make().predict_proba(battles[:2])
-    except VotecastError:
-        return
-    raise AssertionError("an unfitted judge must refuse to predict with a VotecastError")
 
 
 def check_sums(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """Check for three columns, nothing negative, rows that sum to 1, and no rows for no battles."""
+    """Check the shape of predictions, and that rows are distributions."""
     assert p.dtype == np.float64, f"probabilities are {p.dtype}, not float64"
     assert p.shape == (len(battles), 3), f"probabilities are {p.dtype} of shape {p.shape}"
     assert np.isfinite(p).all(), "probabilities must be finite"
@@ -103,7 +110,7 @@ def check_odd_rows(judge: Judge, tolerance: float) -> None:
 
 
 def check_inputs(judge: Judge, battles: Battles, p: Probabilities) -> None:
-    """Check that battles, an Arrow table, a list of battles and a list of dicts give the same predictions."""
+    """Check that every form of battles gives the same predictions."""
     few = battles[:5]
     rows = [{k: v for k, v in row.items() if v is not None} for row in few.table.select(SCHEMA.names).to_pylist()]
     for given in (few, few.table, list(few), rows):
@@ -124,11 +131,8 @@ def check_saving(judge: Judge, battles: Battles, p: Probabilities, folder: Path)
     assert np.array_equal(again.predict_proba(battles), p), "a loaded judge must give bit-equal predictions"
     unsafe = [path.name for path in folder.rglob("*") if path.is_file() and path.suffix not in SAFE_SUFFIXES]
     assert not unsafe, f"the folder holds files that could run code: {unsafe}"
-    try:
+    with _refuses(ArtifactError, "saving over an existing folder must be refused with an ArtifactError"):
         judge.save_pretrained(folder)
-    except ArtifactError:
-        return
-    raise AssertionError("saving over an existing folder must be refused with an ArtifactError")
 
 
 def check_damage(judge: Judge, folder: Path) -> None:
@@ -137,9 +141,6 @@ def check_damage(judge: Judge, folder: Path) -> None:
         file = folder / name
         whole = file.read_bytes()
         file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:] if len(whole) > 1 else b"x")
-        try:
+        with _refuses(ArtifactError, f"{name} was damaged, and the judge was loaded"):
             type(judge).from_pretrained(folder)
-        except ArtifactError:
-            file.write_bytes(whole)
-            continue
-        raise AssertionError(f"{name} was damaged, and the judge was loaded")
+        file.write_bytes(whole)

@@ -1,1 +1,1 @@
-"""From battles to token ids: templates, cuts under a budget of tokens, sequences and batches. No torch."""
+"""Battles to token ids: templates, truncation to a budget of tokens, sequences and batches. No torch."""

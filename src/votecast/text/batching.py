@@ -8,22 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.errors import ConfigError
-from votecast.text.sequences import Sequences
+from votecast.text.sequences import Ints, Sequences
 
 
-def token_batches(
-    lengths: NDArray[np.int64], *, budget: int, most: int | None = None, multiple: int = 8
-) -> list[NDArray[np.int64]]:
-    """Divide rows into batches of similar length that stay within a number of tokens, padding counted.
+def token_batches(lengths: Ints, *, budget: int, most: int | None = None, multiple: int = 8) -> list[Ints]:
+    """Divide rows into batches of similar length within a budget of tokens, padding included.
 
-    The make-up depends on the lengths only. A row longer than the budget is a batch of its own.
+    Batches depend on the lengths only. A row longer than the budget is a batch of its own.
 
     Args:
         lengths: Tokens of each row.
-        budget: The most tokens a batch may hold: rows times the padded length.
+        budget: The most tokens of a batch: rows times the padded length.
         most: The most rows of a batch.
         multiple: Padded lengths are multiples of this.
 
@@ -50,14 +47,11 @@ def token_batches(
     return batches
 
 
-def bucketed_batches(
-    costs: NDArray[np.int64], *, rows: int, seed: int, epoch: int, window: int = 50
-) -> list[NDArray[np.int64]]:
-    """Divide rows into training steps: random make-up, yet rows of similar length together.
+def bucketed_batches(costs: Ints, *, rows: int, seed: int, epoch: int, window: int = 50) -> list[Ints]:
+    """Divide rows into training steps at random, with rows of similar length together.
 
-    The rows are shuffled; within each window of `window` steps they are sorted by length and cut into steps, and the
-    steps are shuffled. Every row comes once an epoch, and every step but the last has exactly `rows` rows, as with
-    ordinary batches. `token_batches` then cuts a step into what fits in memory.
+    The rows are shuffled; those of each `window` steps are sorted by length and cut into steps, and the steps are
+    shuffled. `token_batches` then cuts a step into what fits in memory.
 
     Args:
         costs: Tokens of each row.
@@ -67,7 +61,7 @@ def bucketed_batches(
         window: Steps that are sorted together: 1 is a plain shuffle, more means less padding and less mixing.
 
     Returns:
-        Positions of the rows of each step; a step with fewer rows comes last.
+        Positions of the rows of each step, every row once; a step with fewer rows comes last.
 
     Raises:
         ConfigError: If rows or window is below 1.
@@ -82,7 +76,7 @@ def bucketed_batches(
     rng = np.random.default_rng([seed, epoch])
     shuffled = rng.permutation(len(costs))
     full = len(costs) // rows * rows
-    steps: list[NDArray[np.int64]] = []
+    steps: list[Ints] = []
     for start in range(0, full, rows * window):
         part = shuffled[start : min(full, start + rows * window)]
         ordered = part[np.argsort(np.asarray(costs)[part], kind="stable")]
@@ -91,14 +85,11 @@ def bucketed_batches(
     return steps + ([shuffled[full:]] if full < len(costs) else [])
 
 
-def length_groups(
-    costs: NDArray[np.int64], *, rows: int, group: int, seed: int, epoch: int
-) -> list[list[NDArray[np.int64]]]:
-    """Divide rows into training steps that go from short rows to long ones, in groups of similar length.
+def length_groups(costs: Ints, *, rows: int, group: int, seed: int, epoch: int) -> list[list[Ints]]:
+    """Divide rows into training steps from short rows to long ones, in groups of similar length.
 
     The rows are sorted by length, rows of one length in random order, and cut into groups; each group is shuffled and
-    divided evenly into steps, so that no step of a few rows moves the weights as far as a full one. Every row comes
-    once an epoch.
+    divided evenly into steps.
 
     Args:
         costs: Tokens of each row.
@@ -108,7 +99,7 @@ def length_groups(
         epoch: Number of the epoch; each has its own order within the groups.
 
     Returns:
-        For each group, shortest first, the positions of the rows of each step.
+        For each group, shortest first, the positions of the rows of each step; every row once.
 
     Raises:
         ConfigError: If rows or group is below 1.
@@ -124,13 +115,14 @@ def length_groups(
     groups, start = [], 0
     for size in group_sizes(len(costs), group, rows):
         part = rng.permutation(ordered[start : start + size])
+        # Even steps: a step of a few rows would move the weights as far as a full one.
         groups.append(np.array_split(part, -(-size // rows)))
         start += size
     return groups
 
 
 def group_sizes(count: int, group: int, rows: int) -> list[int]:
-    """Rows of each group of a length curriculum; a remainder too small for one step joins the last group.
+    """Return the rows of each length group; a remainder too small for one step joins the last group.
 
     Args:
         count: All rows.
@@ -153,19 +145,15 @@ def group_sizes(count: int, group: int, rows: int) -> list[int]:
     return [*sizes[:-1], sizes[-1] + rest]
 
 
-LEAST = 16
-"""Tokens that a shared prefix must have; shorter ones, such as the first words of a template, are not worth it."""
-MOST = 64
-"""Sequences of one group."""
-PAYS = 0.05
-"""Share of all tokens that must be saved for prefixes to be computed apart."""
-
-Ints = NDArray[np.int64]
+# A shorter prefix, such as the first words of a template, costs more to compute apart than it saves.
+_MIN_PREFIX = 16
+_MAX_GROUP = 64
+_MIN_SAVED = 0.05  # share of all tokens
 
 
 @dataclass(frozen=True)
 class SharedPrefixes:
-    """Groups of sequences that begin alike.
+    """Groups of sequences with a common prefix.
 
     Args:
         group: The group of each of m sequences, shape (m,).
@@ -182,16 +170,13 @@ class SharedPrefixes:
         return int((self.prefix * (np.bincount(self.group, minlength=len(self.prefix)) - 1)).sum())
 
     def take(self, rows: Ints) -> SharedPrefixes:
-        """The groups of the sequences at these positions."""
+        """Return the groups of the sequences at these positions."""
         known, numbers = np.unique(self.group[rows], return_inverse=True)
         return SharedPrefixes(numbers.astype(np.int64), self.prefix[known])
 
 
-def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOST) -> SharedPrefixes:
-    """Put sequences into groups so that as many tokens as possible are shared.
-
-    In the order of their tokens, sequences that begin alike are neighbours; runs of neighbours become groups, cut so
-    that the tokens saved are the most that runs can save.
+def shared_prefixes(sequences: Sequences, *, least: int = _MIN_PREFIX, most: int = _MAX_GROUP) -> SharedPrefixes:
+    """Group sequences so that as many tokens as possible are shared.
 
     Args:
         sequences: At least one token each.
@@ -209,27 +194,54 @@ def shared_prefixes(sequences: Sequences, *, least: int = LEAST, most: int = MOS
     """
     if not len(sequences):
         return SharedPrefixes(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    # Sorted by their tokens (big-endian, so that bytes sort as numbers), sequences with a common prefix are neighbours.
     spelled = [sequences[row].astype(">i4").tobytes() for row in range(len(sequences))]
     order = np.array(sorted(range(len(spelled)), key=spelled.__getitem__), np.int64)
-    alike = _common(sequences, order)
-    alike[alike < least] = 0
+    common = np.zeros(len(order) - 1, np.int64)  # tokens that neighbours share, at most all but the last of either
+    for i in range(len(common)):
+        one, two = sequences[order[i]], sequences[order[i + 1]]
+        longest = min(len(one), len(two)) - 1
+        differ = one[:longest] != two[:longest]
+        common[i] = int(differ.argmax()) if differ.any() else longest
+    common[common < least] = 0
     group, prefix = np.zeros(len(order), np.int64), np.zeros(len(order), np.int64)
-    for start, stop in _runs(alike, most):
+    for start, stop in _best_runs(common.tolist(), most):
         members = order[start:stop]
         group[members] = members.min()
-        prefix[members.min()] = alike[start : stop - 1].min() if stop - start > 1 else 0
+        prefix[members.min()] = common[start : stop - 1].min() if stop - start > 1 else 0
     firsts, numbers = np.unique(group, return_inverse=True)
     return SharedPrefixes(numbers.astype(np.int64), prefix[firsts])
 
 
+def _best_runs(common: list[int], most: int) -> list[tuple[int, int]]:
+    """Return the runs (start, stop) of neighbours that save most; a run saves its shortest prefix per neighbour."""
+    # Dynamic programming: best[j] is what the first j sequences save, cut[j] the start of their last run.
+    best, cut = [0] * (len(common) + 2), [0] * (len(common) + 2)
+    for stop in range(1, len(common) + 2):
+        best[stop], cut[stop] = best[stop - 1], stop - 1
+        least = None
+        for start in range(stop - 2, max(-1, stop - 1 - most), -1):
+            least = common[start] if least is None else min(least, common[start])
+            if least == 0:
+                break
+            saved = best[start] + least * (stop - 1 - start)
+            if saved > best[stop]:
+                best[stop], cut[stop] = saved, start
+    out, stop = [], len(common) + 1
+    while stop > 0:
+        out.append((cut[stop], stop))
+        stop = cut[stop]
+    return out[::-1]
+
+
 def worth_sharing(sequences: Sequences) -> SharedPrefixes | None:
-    """The groups of sequences, or None where too few tokens are saved for the trouble."""
+    """Return the groups of sequences, or None where they save less than 5 % of the tokens."""
     shared = shared_prefixes(sequences)
-    return shared if shared.saved > PAYS * len(sequences.ids) else None
+    return shared if shared.saved > _MIN_SAVED * len(sequences.ids) else None
 
 
 def grouped_batches(shared: SharedPrefixes, lengths: Ints, *, budget: int) -> list[Ints]:
-    """Divide rows into batches within a number of tokens, those of one group together; prefixes count once.
+    """Divide rows into batches within a budget of tokens, groups together; a prefix counts once a batch.
 
     Args:
         shared: The groups of the rows.
@@ -248,49 +260,14 @@ def grouped_batches(shared: SharedPrefixes, lengths: Ints, *, budget: int) -> li
     longest = np.zeros(len(shared.prefix), np.int64)
     np.maximum.at(longest, shared.group, lengths)
     batches: list[list[int]] = []
-    room, here = 0, -1
+    room, current = 0, -1
     for row in np.lexsort((np.arange(len(lengths)), shared.group, -longest[shared.group])).tolist():
         group = int(shared.group[row])
-        cost = int(own[row]) + (int(shared.prefix[group]) if group != here else 0)
+        cost = int(own[row]) + (int(shared.prefix[group]) if group != current else 0)
         if not batches or cost > room:
-            cost = int(lengths[row])
+            cost = int(lengths[row])  # a new batch needs the prefix again
             batches.append([])
             room = budget
         batches[-1].append(row)
-        room, here = room - cost, group
+        room, current = room - cost, group
     return [np.array(batch, np.int64) for batch in batches]
-
-
-def _common(sequences: Sequences, order: Ints) -> Ints:
-    """Tokens that neighbours in this order share, at most all but the last of either, shape (n - 1,)."""
-    out = np.zeros(max(len(order) - 1, 0), np.int64)
-    for i in range(len(out)):
-        one, two = sequences[order[i]], sequences[order[i + 1]]
-        most = min(len(one), len(two)) - 1
-        differ = one[:most] != two[:most]
-        out[i] = int(differ.argmax()) if differ.any() else most
-    return out
-
-
-def _runs(alike: Ints, most: int) -> list[tuple[int, int]]:
-    """Runs of neighbours that save most, by dynamic programming: a run saves its shortest common prefix per neighbour.
-
-    `alike[i]` is what sequences i and i + 1 share; runs are given as (start, stop) over the sequences.
-    """
-    values = alike.tolist()
-    best, cut = [0] * (len(values) + 2), [0] * (len(values) + 2)  # best[j]: saved by the first j sequences
-    for stop in range(1, len(values) + 2):
-        best[stop], cut[stop] = best[stop - 1], stop - 1
-        least = None
-        for start in range(stop - 2, max(-1, stop - 1 - most), -1):
-            least = values[start] if least is None else min(least, values[start])
-            if least == 0:
-                break
-            saved = best[start] + least * (stop - 1 - start)
-            if saved > best[stop]:
-                best[stop], cut[stop] = saved, start
-    out, stop = [], len(values) + 1
-    while stop > 0:
-        out.append((cut[stop], stop))
-        stop = cut[stop]
-    return out[::-1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -16,99 +16,71 @@ from numpy.typing import ArrayLike
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.cells import json_cell
 from votecast.errors import ConfigError
-from votecast.text import templates
-from votecast.text.sequences import Counts, Kept, Pieces, Sequences, Slot, assemble, offsets_of, per_row, text_of
+from votecast.text.sequences import Ints, Sequences, Slot, TurnTokens, assemble, offsets_of, per_row
 from votecast.text.settings import TextSettings
-from votecast.text.templates import Frames, Layout, assemble_chat, middle
-from votecast.text.tokenization import Keep, Tokenized, TokenizeOptions, Tokenizer, tokenize_texts
-from votecast.text.truncation import Mask, Room, TruncationReport, TurnTable, plan
+from votecast.text.templates import ChatFrames, Layout, assemble_chat, make_layout
+from votecast.text.tokenization import Keep, Tokenizer, tokenize_texts
+from votecast.text.truncation import Room, TruncationReport, keep_ends, plan_truncation
 
-Turns = Sequence[str | None]
-
+Texts = tuple[list[str], list[str], list[str]]
 _CHARACTERS_A_TOKEN = 4
+_MIN_TEXT = 8  # tokens of a sequence that must be left for texts
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Prompt, A and B, each with the same number of turns in a row.
+def read_columns(battles: Battles, settings: TextSettings) -> tuple[Texts, Ints, Ints]:
+    """Read the turns of battles; None is empty, and shorter lists of turns are filled up with empty ones.
 
-    Args:
-        texts: The turns of each column, all rows one after the other.
-        rows: Where each row starts among the turns, and the end of the last, shape (n + 1,).
-        dropped: Characters of each column and turn that were dropped from it or behind it, shape (3, turns).
+    Returns:
+        The turns of prompt, A and B, all rows one after the other; the first turn of each row, and the end of the last,
+        shape (n + 1,); and roughly the tokens dropped from each turn or behind it, shape (3, turns).
     """
-
-    texts: tuple[list[str], list[str], list[str]]
-    rows: Counts
-    dropped: Counts
-
-    @property
-    def hidden(self) -> Counts:
-        """Roughly the tokens that were dropped."""
-        return -(-self.dropped // _CHARACTERS_A_TOKEN)
-
-
-def read_columns(battles: Battles, settings: TextSettings) -> Columns:
-    """The texts of battles; a turn that was never written is empty, and lists of different lengths are filled up."""
-    texts: tuple[list[str], list[str], list[str]] = ([], [], [])
+    texts: Texts = ([], [], [])
     turns: list[int] = []
-    dropped: list[tuple[int, int, int]] = []
-    columns = [battles.column(name).to_pylist() for name in TEXT_COLUMNS]
-    for cells in zip(*columns, strict=True):
-        row = _row(cells, settings)
-        gone = [(0, 0, 0)] * len(row)
+    dropped: list[tuple[int, ...]] = []
+    for cells in zip(*(battles.column(name).to_pylist() for name in TEXT_COLUMNS), strict=True):
+        if settings.raw_cell:
+            row = [tuple(json_cell(cell) for cell in cells)]
+        else:
+            most = 1 if settings.only_first else max(1, *map(len, cells))
+            filled = [[turn or "" for turn in cell[:most]] + [""] * (most - len(cell)) for cell in cells]
+            row = list(zip(*filled, strict=True))
+        lost: tuple[int, ...] = (0, 0, 0)
         if settings.characters is not None:
-            row, gone = _shortened(row, settings.characters)
+            row, lost = _limit_characters(row, *settings.characters)
         turns.append(len(row))
-        dropped.extend(gone)
+        dropped.extend([(0, 0, 0)] * (len(row) - 1) + [lost])
         for column, text in zip(texts, zip(*row, strict=True), strict=True):
             column.extend(text)
-    return Columns(texts, offsets_of(np.array(turns, np.int64)), np.array(dropped, np.int64).reshape(-1, 3).T)
+    characters = np.array(dropped, np.int64).reshape(-1, 3).T
+    return texts, offsets_of(np.array(turns, np.int64)), -(-characters // _CHARACTERS_A_TOKEN)
 
 
-def _row(cells: Sequence[Turns], settings: TextSettings) -> list[tuple[str, str, str]]:
-    """The turns of a battle: (prompt, A, B) each; at least one."""
-    if settings.raw_cell:
-        return [(json_cell(cells[0]), json_cell(cells[1]), json_cell(cells[2]))]
-    most = 1 if settings.only_first else max(1, *map(len, cells))
-    filled = [[turn or "" for turn in cell[:most]] + [""] * (most - len(cell)) for cell in cells]
-    return list(zip(*filled, strict=True))
+def _limit_characters(
+    row: list[tuple[str, ...]], most: int, most_prompt: int, most_answer: int
+) -> tuple[list[tuple[str, ...]], tuple[int, ...]]:
+    """Drop late turns as system 2 does until all texts fit; cut a single turn that is too long.
 
-
-def _shortened(
-    row: list[tuple[str, str, str]], most: tuple[int, int, int]
-) -> tuple[list[tuple[str, str, str]], list[tuple[int, int, int]]]:
-    """System 2's rule: late turns go until all has `most[0]` characters; a single turn that is too long is cut."""
-    used, stays = 0, 0
-    for turn in row:
-        used += sum(map(len, turn))
-        if used > most[0]:
-            break
-        stays += 1
-    kept = row[:stays]
+    Returns:
+        The turns that stay, and the characters lost of prompt, A and B.
+    """
+    used = np.cumsum([sum(map(len, turn)) for turn in row])
+    kept = row[: int(np.searchsorted(used, most, side="right"))]
     if not kept:
         prompt, a, b = row[0]
-        kept = [(prompt[: most[1]], a[: most[2]], b[: most[2]])]
+        kept = [(prompt[:most_prompt], a[:most_answer], b[:most_answer])]
     lost = [sum(len(turn[part]) for turn in row) - sum(len(turn[part]) for turn in kept) for part in range(3)]
-    return kept, [(0, 0, 0)] * (len(kept) - 1) + [(lost[0], lost[1], lost[2])]
+    return kept, tuple(lost)
 
 
-def joined_turns(texts: Sequence[str], rows: Counts, joint: str) -> list[str]:
-    """The turns of each row with a joint between each two."""
-    return [joint.join(texts[start:stop]) for start, stop in zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True)]
-
-
-def led_turns(texts: Sequence[str], rows: Counts, joint: str, lead: str) -> list[str]:
-    """Each turn with what stands before it: the lead before the first that holds text, the joint before the others.
+def led_turns(texts: Sequence[str], rows: Ints, joint: str, lead: str) -> list[str]:
+    """Put the lead before the first turn of each row that holds text, and the joint before the others.
 
     Example:
         >>> led_turns(["", "a", "", "b"], np.array([0, 4]), "/", " ")
         ['', ' a', '', '/b']
     """
-    if not (joint or lead):
-        return list(texts)
     out = []
-    for start, stop in zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True):
+    for start, stop in pairwise(rows.tolist()):
         before = lead
         for text in texts[start:stop]:
             out.append(before + text if text else "")
@@ -118,64 +90,44 @@ def led_turns(texts: Sequence[str], rows: Counts, joint: str, lead: str) -> list
 
 def encode_whole(
     texts: Sequence[Sequence[str]], layout: Layout, tokenizer: Tokenizer, settings: TextSettings
-) -> tuple[Sequences, Counts, Counts]:
-    """Join, tokenize, cut.
+) -> tuple[Sequences, Ints, Ints]:
+    """Join the texts of each row to one string, tokenize and truncate it.
 
-    Special tokens spelled out in a text count as such, since that is how the systems tokenize.
+    Special tokens spelled out in a text count as such: the reference systems tokenize so.
 
     Args:
         texts: The texts of each part, one a row.
-        layout: What stands around them.
+        layout: What surrounds them.
         tokenizer: The tokenizer.
-        settings: TruncationReport and budget.
+        settings: Truncation and budget.
 
     Returns:
-        The sequences, and tokens of each part kept and before the cut, shape (n, parts). A token belongs to the part
-        in which it ends. Of a part that was not read to its end the number of tokens is an estimate.
+        The sequences, and the tokens of each part kept and before truncation, shape (n, parts). A token belongs to the
+        part in which it ends. Of a part that was not read to its end the number of tokens is an estimate.
     """
     room = settings.max_length - len(layout.opening) - len(layout.closing)
     joined = [layout.joined(row) for row in zip(*texts, strict=True)]
-    keep: Keep = "tail" if settings.cut == "left" else "head"
-    found = tokenize_texts(
-        tokenizer, [text for text, _ in joined], TokenizeOptions(keep, room, spans=True, specials=True)
-    )
-    edges = np.array([edge for _, edge in joined], np.int64).reshape(-1, 2 * len(texts))
     n = len(joined)
-    kept = _inside(found, edges)
-    body = Sequences(found.ids, offsets_of(found.lengths))
-    slots = [Slot(layout.opening), Slot(body), Slot(layout.closing)]
-    return assemble(slots, n, types=tokenizer.has_types), kept, kept + _unseen(found, edges, keep)
+    tail = settings.cut == "left"
+    body, hidden, ends = tokenize_texts(
+        tokenizer, [text for text, _ in joined], keep="tail" if tail else "head", limit=room, spans=True, specials=True
+    )
+    assert ends is not None
+    edges = np.array([edge for _, edge in joined], np.int64).reshape(n, len(texts), 2)
+    start, stop = edges[:, :, 0], edges[:, :, 1]  # (n, parts)
+    row = np.repeat(np.arange(n), body.lengths)
+    inside = (ends[:, None] > start[row]) & (ends[:, None] <= stop[row])  # (tokens, parts)
+    kept = np.stack([np.bincount(row[mask], minlength=n) for mask in inside.T], axis=1).astype(np.int64)
 
-
-def _inside(found: Tokenized, edges: Counts) -> Counts:
-    """Tokens held that end inside each part, shape (n, parts)."""
-    row = np.repeat(np.arange(len(found.lengths)), found.lengths)
-    assert found.ends is not None
-    columns = []
-    for start, stop in zip(edges[:, 0::2].T, edges[:, 1::2].T, strict=True):
-        inside = (found.ends > start[row]) & (found.ends <= stop[row])
-        columns.append(np.bincount(row[inside], minlength=len(found.lengths)))
-    return np.stack(columns, axis=1).astype(np.int64)
-
-
-def _unseen(found: Tokenized, edges: Counts, keep: Keep) -> Counts:
-    """Tokens that are not held, given to the parts by the characters of each that were not kept."""
-    assert found.ends is not None
-    offsets = offsets_of(found.lengths)
-    ends = np.concatenate([found.ends.astype(np.int64), [0]])
-    place = np.maximum(offsets[1:] - 1, 0) if keep == "head" else np.minimum(offsets[:-1], len(ends) - 1)
-    edge = np.where(found.lengths > 0, ends[place], 0)[:, None]
-    start, stop = edges[:, 0::2], edges[:, 1::2]
-    gone = stop - np.clip(edge, start, stop) if keep == "head" else np.clip(edge, start, stop) - start
+    # Hidden tokens are given to the parts by the characters of each beyond the last (before the first) token held.
+    places = np.append(ends.astype(np.int64), 0)
+    at = np.minimum(body.offsets[:-1], len(places) - 1) if tail else np.maximum(body.offsets[1:] - 1, 0)
+    edge = np.clip(np.where(body.lengths > 0, places[at], 0)[:, None], start, stop)
+    gone = edge - start if tail else stop - edge
     shares = gone / np.maximum(gone.sum(axis=1, keepdims=True), 1)
-    return np.asarray(np.ceil(shares * found.hidden[:, None] - 1e-9), np.int64)
-
-
-__all__ = ["Encoded", "TextEncoder", "TokenizedBattles", "TruncationReport"]
-
-_LEAST = 8
-
-Texts = tuple[list[str], list[str], list[str]]
+    unseen = np.ceil(shares * hidden[:, None] - 1e-9).astype(np.int64)
+    slots: list[Slot] = [(layout.opening, 0), (body, 0), (layout.closing, 0)]
+    return assemble(slots, n, types=tokenizer.has_types), kept, kept + unseen
 
 
 @dataclass(frozen=True)
@@ -183,18 +135,18 @@ class TokenizedBattles:
     """Battles as `TextEncoder.tokenize` leaves them: made once, used for both orders and by all folds.
 
     Args:
-        parts: Token ids of prompt, A and B, turn by turn, the same number of turns in each.
+        parts: Tokens of prompt, A and B, the same number of turns in each.
         texts: Prompt, A and B as text, where the whole is tokenized as one string.
     """
 
-    parts: tuple[Pieces, Pieces, Pieces]
+    parts: tuple[TurnTokens, TurnTokens, TurnTokens]
     texts: Texts | None = None
 
     def __len__(self) -> int:
         return len(self.parts[0])
 
     def take(self, indices: ArrayLike) -> TokenizedBattles:
-        """The rows at these positions, in this order."""
+        """Return the rows at these positions, in this order."""
         rows = np.asarray(indices, np.int64)
         prompt, a, b = self.parts
         texts = None
@@ -206,11 +158,11 @@ class TokenizedBattles:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a network reads, and what the cut took away.
+    """What a network reads, and what truncation removed.
 
     Args:
         sequences: One row of token ids a battle.
-        cut: Tokens of prompt, A and B kept and before the cut.
+        cut: Tokens of prompt, A and B kept and before truncation.
     """
 
     sequences: Sequences
@@ -218,11 +170,11 @@ class Encoded:
 
 
 class TextEncoder:
-    """Template and cut over one tokenizer.
+    """Template and truncation over one tokenizer.
 
     Args:
         tokenizer: The tokenizer of the backbone.
-        settings: Template, cut and budget.
+        settings: Template, truncation and budget.
 
     Raises:
         ConfigError: If `max_length` has no room for texts beside the template.
@@ -240,120 +192,100 @@ class TextEncoder:
     def __init__(self, tokenizer: Tokenizer, settings: TextSettings) -> None:
         self.tokenizer = tokenizer
         self.settings = settings
-        layouts = (templates.answer_layout, templates.pair_layout)
-        pairs = settings.template in ("segments", "tags", "question")
-        self._layout = layouts[pairs](settings, tokenizer)
+        layout = make_layout(settings, tokenizer, pair=settings.template in ("segments", "tags", "question"))
+        self._chat: ChatFrames | None = None
         if settings.template == "chat":
-            self._chat = Frames(tokenizer, self._layout.opening, self._layout.closing)
+            self._chat = ChatFrames(tokenizer, layout.opening, layout.closing)
             spent = int(self._chat.costs(3, settings.max_length).max())
         elif settings.whole:
-            spent = len(self._layout.opening) + len(self._layout.closing)
+            spent = len(layout.opening) + len(layout.closing)
         else:
-            spent = sum(map(len, self._layout.frames(tokenizer)))
-        if settings.max_length - spent < _LEAST:
+            spent = sum(map(len, layout.frames(tokenizer)))
+        # A space in the template before each text is tokenized with the text.
+        self._lead = " " if layout.words[0].endswith(" ") else ""
+        if settings.max_length - spent < _MIN_TEXT:
             raise ConfigError(
                 f"text.max_length is {settings.max_length}, and template {settings.template} takes {spent} tokens "
-                f"beside the texts with this tokenizer; set it to at least {spent + _LEAST}"
+                f"beside the texts with this tokenizer; set it to at least {spent + _MIN_TEXT}"
             )
 
     def tokenize(self, battles: Battles) -> TokenizedBattles:
-        """Token ids of every turn, or the texts where the whole is tokenized as one string."""
-        columns = read_columns(battles, self.settings)
-        if self.settings.whole:
-            p, x, y = (joined_turns(texts, columns.rows, self.settings.between) for texts in columns.texts)
-            none = np.zeros(len(columns.rows), np.int64)
-            empty = Pieces(np.zeros(0, np.int32), none, np.arange(len(none)), none[1:])
+        """Tokenize every turn, or keep the texts where the whole is tokenized as one string."""
+        settings, most = self.settings, self.settings.max_length
+        columns, rows, dropped = read_columns(battles, settings)
+        if settings.whole:
+            bounds = list(pairwise(rows.tolist()))
+            p, x, y = ([settings.between.join(texts[start:stop]) for start, stop in bounds] for texts in columns)
+            n = len(battles)
+            empty = TurnTokens(Sequences.from_lists([[]] * n), np.arange(n + 1), np.zeros(n, np.int64))
             return TokenizedBattles((empty, empty, empty), (p, x, y))
-        prompt, a, b = (self._pieces(columns, part) for part in range(3))
-        return TokenizedBattles((prompt, a, b))
+        keep: Keep = "tail" if settings.cut == "left" else "ends" if settings.cut == "middle" else "head"
+        parts = []
+        for texts, lost in zip(columns, dropped, strict=True):
+            led = texts if self._chat is not None else led_turns(texts, rows, settings.between, self._lead)
+            tokens, hidden, places = tokenize_texts(
+                self.tokenizer, led, keep=keep, limit=most, spans=keep == "ends", specials=settings.raw_cell
+            )
+            parts.append(TurnTokens(tokens, rows, hidden + lost, places))
+        return TokenizedBattles((parts[0], parts[1], parts[2]))
 
     def pairs(self, tokens: TokenizedBattles, *, swapped: bool = False) -> Encoded:
-        """One sequence a battle with both answers.
+        """Encode one sequence a battle with both responses.
 
         Args:
             tokens: The tokenized battles.
-            swapped: B stands first; the cut is still that of prompt, A and B.
+            swapped: B comes first; the truncation report is still that of prompt, A and B.
 
         Raises:
-            ConfigError: If the template holds one answer a sequence.
+            ConfigError: If the template holds one response a sequence.
         """
-        layout = templates.pair_layout(self.settings, self.tokenizer)
-        order = (0, 2, 1) if swapped else (0, 1, 2)
-        return self._encoded(tokens, layout, [order], 0)
+        layout = make_layout(self.settings, self.tokenizer, pair=True)
+        return self._encode(tokens, layout, [(0, 2, 1) if swapped else (0, 1, 2)], 0)
 
     def answers(self, tokens: TokenizedBattles, side: Literal["a", "b"]) -> Encoded:
-        """One sequence a battle with one answer; the cut counts no token of the other.
+        """Encode one sequence a battle with one response; the truncation report counts no token of the other.
 
         Raises:
-            ConfigError: If the template holds both answers in a sequence.
+            ConfigError: If the template holds both responses in a sequence.
         """
-        layout = templates.answer_layout(self.settings, self.tokenizer)
-        return self._encoded(tokens, layout, [(0, 1), (0, 2)], 0 if side == "a" else 1)
+        layout = make_layout(self.settings, self.tokenizer, pair=False)
+        return self._encode(tokens, layout, [(0, 1), (0, 2)], 0 if side == "a" else 1)
 
-    def _encoded(
-        self, tokens: TokenizedBattles, layout: Layout, sides: Sequence[Sequence[int]], wanted: int
-    ) -> Encoded:
+    def _encode(self, tokens: TokenizedBattles, layout: Layout, sides: list[tuple[int, ...]], wanted: int) -> Encoded:
+        """Encode the wanted one of the sequences of a battle, given as the parts in each."""
         side = list(sides[wanted])
+        n = len(tokens)
+        cut = TruncationReport(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64))
         if tokens.texts is not None:
             texts = [tokens.texts[part] for part in side]
             sequences, kept, full = encode_whole(texts, layout, self.tokenizer, self.settings)
-            return Encoded(sequences, _cut(kept, full, side))
-        parts = [tokens.parts[part] for part in side]
-        rows = parts[0].rows
-        stays, counts = self._plan(tokens, layout, sides)
-        pieces = [self._kept(part, counts[wanted][:, n]) for n, part in enumerate(parts)]
-        kept = np.stack([per_row(piece.tokens, rows) for piece in pieces], axis=1)
-        full = np.stack([per_row(part.full, rows) for part in parts], axis=1)
-        return Encoded(self._sequences(parts, pieces, stays, layout), _cut(kept, full, side))
-
-    def _plan(
-        self, tokens: TokenizedBattles, layout: Layout, sides: Sequence[Sequence[int]]
-    ) -> tuple[Mask, list[Counts]]:
-        table = TurnTable(np.stack([part.lengths for part in tokens.parts], axis=1), tokens.parts[0].rows)
-        if self.settings.template == "chat":
-            costs = self._chat.costs(int(table.turns.max(initial=1)), self.settings.max_length)
-            room = Room(self.settings.max_length, costs, by_turn=True)
+            cut.kept[:, side], cut.full[:, side] = kept, full
+            return Encoded(sequences, cut)
+        rows, most = tokens.parts[0].rows, self.settings.max_length
+        # A chat pays for the frames of each turn; the other templates have the same frames in every sequence.
+        if self._chat is not None:
+            frames = []
+            room = Room(most, self._chat.costs(int(np.diff(rows).max(initial=1)), most))
         else:
-            spent = sum(map(len, layout.frames(self.tokenizer)))
-            room = Room(self.settings.max_length - spent, np.zeros(1, np.int64), lent=layout.lent)
-        return plan(table, sides, room, self.settings)
-
-    def _kept(self, part: Pieces, counts: Counts) -> Kept:
-        none = np.zeros_like(counts)
-        if self.settings.cut == "middle":
-            return middle(part, counts, self.tokenizer)
-        return Kept(none, counts) if self.settings.cut == "left" else Kept(counts, none)
-
-    def _sequences(self, parts: Sequence[Pieces], kept: Sequence[Kept], stays: Mask, layout: Layout) -> Sequences:
+            frames = layout.frames(self.tokenizer)
+            room = Room(most - sum(map(len, frames)), lent=layout.lent)
+        needs = np.stack([part.tokens.lengths for part in tokens.parts], axis=1)  # (turns, 3)
+        stays, counts = plan_truncation(needs, rows, sides, room, self.settings)
+        texts_kept: list[Sequences] = []  # one row a turn
+        for number, part in enumerate(side):
+            turns, count = tokens.parts[part], counts[wanted][:, number]
+            starts, stops = turns.tokens.offsets[:-1], turns.tokens.offsets[1:]
+            if self.settings.cut == "middle":
+                text, count = keep_ends(turns, count, self.tokenizer)  # the mark between the ends does not count
+            else:
+                text = turns.tokens.spans(stops - count if self.settings.cut == "left" else starts, count)
+            texts_kept.append(text)
+            cut.kept[:, part], cut.full[:, part] = per_row(count, rows), per_row(turns.full, rows)
         types = self.tokenizer.has_types
-        if self.settings.template == "chat":
-            return assemble_chat(parts[0], parts[1], kept, stays, self._chat, types=types)
-        frames = layout.frames(self.tokenizer)
-        slots = [Slot(frames[0], layout.types[0])]
-        for number, (part, piece) in enumerate(zip(parts, kept, strict=True)):
-            slots.append(Slot(text_of(part, piece), layout.types[number]))
-            slots.append(Slot(frames[number + 1], layout.types[number]))
-        return assemble(slots, len(parts[0]), types=types)
-
-    def _pieces(self, columns: Columns, part: int) -> Pieces:
-        chat = self.settings.template == "chat"
-        lead = " " if self._layout.spaced and not chat else ""
-        texts = columns.texts[part]
-        if not chat:
-            texts = led_turns(texts, columns.rows, self.settings.between, lead)
-        found = tokenize_texts(self.tokenizer, texts, self._reading)
-        hidden = found.hidden + columns.hidden[part]
-        return Pieces(found.ids, offsets_of(found.lengths), columns.rows, hidden, found.ends)
-
-    @cached_property
-    def _reading(self) -> TokenizeOptions:
-        ends: dict[str, Keep] = {"left": "tail", "middle": "ends"}
-        keep = ends.get(self.settings.cut, "head")
-        return TokenizeOptions(keep, self.settings.max_length, spans=keep == "ends", specials=self.settings.raw_cell)
-
-
-def _cut(kept: Counts, full: Counts, side: Sequence[int]) -> TruncationReport:
-    """Put what concerns the parts of a sequence where prompt, A and B stand in a report."""
-    cut = TruncationReport(np.zeros((len(kept), 3), np.int64), np.zeros((len(kept), 3), np.int64))
-    cut.kept[:, list(side)], cut.full[:, list(side)] = kept, full
-    return cut
+        if self._chat is not None:
+            return Encoded(assemble_chat(texts_kept[0], texts_kept[1], rows, stays, self._chat, types=types), cut)
+        # The turns of a row lie end to end: the offsets of its first turns are those of the joined texts.
+        slots: list[Slot] = [(frames[0], layout.types[0])]
+        for text, frame, segment in zip(texts_kept, frames[1:], layout.types, strict=False):
+            slots += [(Sequences(text.ids, text.offsets[rows]), segment), (frame, segment)]
+        return Encoded(assemble(slots, n, types=types), cut)

@@ -1,4 +1,7 @@
-"""Settings of the text that a judge reads."""
+"""Settings of the text that a judge reads: template, truncation, budget.
+
+Recipes of neural judges set them; `TextEncoder` follows them.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +21,28 @@ class TextSettings(Settings):
     """How a battle becomes token ids.
 
     Args:
-        template: "segments" is `[CLS] P [SEP] A [SEP] B` (system 1), "chat" one chat an answer (system 2), "tags"
+        template: "segments" is `[CLS] P [SEP] A [SEP] B` (system 1), "chat" one chat per response (system 2), "tags"
             `<prompt>: `, `<response_a>: `, `<response_b>: ` (system 3), "question" an instruction before the tags
-            (system 4), "labels" `Prompt: `, `Response: `, one text an answer (system 5).
-        cut: What goes where a battle is too long. "shares": the prompt keeps at most `prompt_share`, the first answer
-            half of what remains, the second the rest, even where all would fit (system 1). "balanced": shared out
-            turn by turn, both answers alike, unused tokens handed on. "middle": shared out as "balanced", and every
-            text keeps both its ends around "(… n characters)". "drop_turns": late turns go. "right", "left": the end
-            or the start of it all goes.
+            (system 4), "labels" `Prompt: `, `Response: `, one sequence per response (system 5).
+        cut: How a battle that is too long is truncated. "shares": the prompt keeps at most `prompt_share`, the first
+            response half of the rest, the second the remainder, even where all would fit (system 1). "balanced":
+            shared out turn by turn, both responses alike; unused tokens go to the others. "middle": as "balanced", and
+            every text keeps both ends around "(… n characters)". "drop_turns": late turns are dropped. "right", "left":
+            the end or the start of the whole is dropped.
         max_length: The most tokens of one sequence, special tokens included.
         prompt_share: Share of the prompt in a sequence that is too long; None: 1/4 for "shares", 1/5 for "balanced"
-            and "middle", 1/7 for a single turn that is too long for "drop_turns" (1/4 where one answer is read).
-        floor: The fewest tokens that a turn is kept for under "balanced" and "middle", unless it needs fewer.
+            and "middle", 1/7 for a single turn that is too long for "drop_turns" (1/4 with one response a sequence).
+        floor: The fewest tokens for which a turn stays under "balanced" and "middle", unless it needs fewer.
         joint: Text between two turns; None: an empty line for "segments", a space for the others.
         first_turn: Read the first turn only; None: for "labels" only.
         raw_cell: Read each column as the contest's file spells it: brackets, quotes and escapes included.
-        whole: Tokenize the joined text as one string and cut that, as systems 3 to 5 do, in place of turn by turn.
-        in_chat: Put the whole into the tokenizer's chat template, as a user's turn that awaits its answer; for tags and
+        whole: Tokenize and truncate the joined text as one string, as systems 3 to 5 do, instead of turn by turn.
+        in_chat: Put the whole into the tokenizer's chat template, as a user's turn before a response; for tags and
             question.
-        bos: Begin with the classification token, or with that for the beginning of a text; None: if there is one.
-        eos: End with the separator, or with the token for the end of a text; None: if there is one.
-        characters: Before anything else drop late turns until all texts have at most this many characters; where one
-            turn is too long, cut its prompt and its answers to these. System 2 has (7200, 1000, 3000).
+        bos: Begin with the classification token, or the one for the beginning of a text; None: if there is one.
+        eos: End with the separator, or the token for the end of a text; None: if there is one.
+        characters: Before tokenization drop late turns until all texts have at most this many characters; where one
+            turn is too long, cut its prompt and its responses to these. System 2 has (7200, 1000, 3000).
     """
 
     template: TemplateName = "segments"
@@ -59,7 +62,7 @@ class TextSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _reject_contradictions(self) -> Self:
         if self.whole and (self.cut not in ("right", "left") or self.template in ("segments", "chat")):
             raise ValueError(
                 f"whole goes with template tags, question or labels and with cut right or left; given are template "
@@ -81,15 +84,15 @@ class TextSettings(Settings):
 
     @property
     def share(self) -> float:
-        """The prompt's share, the default of the cut filled in."""
+        """Share of the prompt; the default of `cut` if not set."""
         return self.prompt_share or _PROMPT_SHARE.get(self.cut, 1 / 5)
 
     @property
     def between(self) -> str:
-        """The text between two turns, the default of the template filled in."""
+        """Text between two turns; the default of the template if not set."""
         return self.joint if self.joint is not None else "\n\n" if self.template == "segments" else " "
 
     @property
     def only_first(self) -> bool:
-        """Whether later turns are left out, the default of the template filled in."""
+        """Whether only the first turn is read; the default of the template if not set."""
         return self.template == "labels" if self.first_turn is None else self.first_turn

@@ -8,27 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.errors import ConfigError, JudgeError
-from votecast.text.sequences import (
-    Counts,
-    Kept,
-    Pieces,
-    Sequences,
-    Stretches,
-    kept_stretches,
-    offsets_of,
-    per_row,
-    ranges,
-)
+from votecast.text.sequences import Bools, Ints, Sequences, assemble, offsets_of, per_row, ranges
 from votecast.text.settings import TextSettings
 from votecast.text.tokenization import Tokenizer
 
 TAGS = ("<prompt>: ", "\n\n<response_a>: ", "\n\n<response_b>: ")
+# Spelled as system 4 spells it ("lable"): its checkpoints were trained on these tokens.
 QUESTION = (
     "Which is the better response for the prompt? response_a or response_b or tie? \n'n give score for each lable \n\n "
 )
@@ -37,125 +27,101 @@ LABELS = ("Prompt: ", "\n\nResponse: ")
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands around the texts of a sequence.
+    """What surrounds the texts of a sequence.
 
     Args:
         words: The words before each text.
         opening: Tokens before everything.
-        inside: Tokens before each text but the first, in place of words; empty where words stand.
+        separator: Tokens before each text but the first, for a template without words.
         closing: Tokens after everything.
         types: Segment id of each text and of what follows it.
-        lent: One where the shares are worked out as if there were one token more, as system 1 does.
+        lent: 1 where the shares are computed as if there were one token more, as in system 1.
     """
 
     words: tuple[str, ...]
     opening: tuple[int, ...] = ()
-    inside: tuple[int, ...] = ()
+    separator: tuple[int, ...] = ()
     closing: tuple[int, ...] = ()
     types: tuple[int, ...] = (0, 0, 0)
     lent: int = 0
 
     def frames(self, tokenizer: Tokenizer) -> list[list[int]]:
-        """Tokens before each text, and after the last.
-
-        A space before a text belongs to the text, as it does when the whole is tokenized as one string.
-        """
+        """Return the tokens before each text, and after the last."""
+        # A space before a text belongs to the text, as when the whole is tokenized as one string.
         words = tokenizer.encode([word.removesuffix(" ") for word in self.words])
-        before = [[*self.opening, *words[0]], *([*self.inside, *word] for word in words[1:])]
+        before = [[*self.opening, *words[0]], *([*self.separator, *word] for word in words[1:])]
         return [*before, list(self.closing)]
 
-    @property
-    def spaced(self) -> bool:
-        """Whether a space stands before each text."""
-        return self.words[0].endswith(" ")
-
     def joined(self, texts: Sequence[str]) -> tuple[str, list[int]]:
-        r"""The whole as one string, and where each text starts and ends in it.
+        r"""Return the whole as one string, and start and end of each text in it.
 
         Example:
             >>> Layout(LABELS).joined(["Why?", "So."])
             ('Prompt: Why?\n\nResponse: So.', [8, 12, 24, 27])
         """
         pieces = [piece for pair in zip(self.words, texts, strict=True) for piece in pair]
-        lengths = [0]
-        for piece in pieces:
-            lengths.append(lengths[-1] + len(piece))
-        return "".join(pieces), [edge for pair in list(pairwise(lengths))[1::2] for edge in pair]
+        return "".join(pieces), list(accumulate(map(len, pieces)))
 
 
-def pair_layout(settings: TextSettings, tokenizer: Tokenizer) -> Layout:
-    """The layout of prompt and both answers.
+def make_layout(settings: TextSettings, tokenizer: Tokenizer, *, pair: bool) -> Layout:
+    """Return the layout of prompt and both responses, or of prompt and one response.
 
     Raises:
-        ConfigError: If the template holds one answer.
+        ConfigError: If the template is for the other kind of sequence.
         JudgeError: If the tokenizer lacks a token that the template needs.
     """
-    if settings.template == "segments":
-        cls, sep = _segment_tokens(tokenizer)
-        return Layout(("", "", ""), (cls,), (sep,), types=(0, 1, 2), lent=1)
-    if settings.template in ("chat", "labels"):
+    template = settings.template
+    if pair and template in ("chat", "labels"):
         raise ConfigError(
-            f"template {settings.template} holds one answer a sequence; for both in one set text.template to "
-            "segments, tags or question"
+            f"template {template} holds one answer a sequence; for both in one set text.template to segments, tags or "
+            "question"
         )
-    opening, closing = _ends(settings, tokenizer)
-    words = TAGS if settings.template == "tags" else (QUESTION + TAGS[0], *TAGS[1:])
+    if not pair and template in ("tags", "question"):
+        raise ConfigError(
+            f"template {template} holds both answers in a sequence; for one a sequence set text.template to segments, "
+            "labels or chat"
+        )
+    cls, sep = tokenizer.cls_id, tokenizer.sep_id
+    if template == "segments":
+        if cls is None or sep is None:
+            names = {"classification token (cls_token)": cls, "separator (sep_token)": sep}
+            raise JudgeError(
+                f"the tokenizer has no {' and no '.join(name for name, token in names.items() if token is None)}, and "
+                "template segments needs one; name it in tokenizer_config.json beside the weights, or set "
+                "text.template to tags, question or labels"
+            )
+        if pair:
+            return Layout(("", "", ""), (cls,), (sep,), types=(0, 1, 2), lent=1)
+        return Layout(("", ""), (cls,), (sep,), (sep,), types=(0, 1))
+    words = {"tags": TAGS, "question": (QUESTION + TAGS[0], *TAGS[1:])}.get(template, LABELS)
+    if settings.in_chat:
+        opening, closing = _user_turn(tokenizer)
+    else:
+        first, last = (tokenizer.bos_id if cls is None else cls), (tokenizer.eos_id if sep is None else sep)
+        opening = _optional_token(first, settings.bos, "beginning of a text (bos_token)", "text.bos")
+        closing = _optional_token(last, settings.eos, "end of a text (eos_token)", "text.eos")
     return Layout(words, opening, (), closing)
 
 
-def answer_layout(settings: TextSettings, tokenizer: Tokenizer) -> Layout:
-    """The layout of prompt and one answer.
-
-    Raises:
-        ConfigError: If the template holds both answers.
-        JudgeError: If the tokenizer lacks a token that the template needs.
-    """
-    if settings.template == "segments":
-        cls, sep = _segment_tokens(tokenizer)
-        return Layout(("", ""), (cls,), (sep,), (sep,), types=(0, 1))
-    if settings.template in ("tags", "question"):
-        raise ConfigError(
-            f"template {settings.template} holds both answers in a sequence; for one a sequence set text.template to "
-            "segments, labels or chat"
-        )
-    opening, closing = _ends(settings, tokenizer)
-    return Layout(LABELS, opening, (), closing)
-
-
-def _segment_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
-    names = {"classification token (cls_token)": tokenizer.cls_id, "separator (sep_token)": tokenizer.sep_id}
-    missing = [name for name, token in names.items() if token is None]
-    if missing or tokenizer.cls_id is None or tokenizer.sep_id is None:
+def _optional_token(token: int | None, wanted: bool | None, name: str, setting: str) -> tuple[int, ...]:
+    if token is None and wanted:
         raise JudgeError(
-            f"the tokenizer has no {' and no '.join(missing)}, and template segments needs one; name it in "
-            "tokenizer_config.json beside the weights, or set text.template to tags, question or labels"
+            f"{setting} is true and the tokenizer has no token for the {name}; name one in tokenizer_config.json, or "
+            f"set {setting} to false"
         )
-    return tokenizer.cls_id, tokenizer.sep_id
-
-
-def _ends(settings: TextSettings, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The tokens that open and close a sequence."""
-    if settings.in_chat:
-        return _user_turn(tokenizer)
-    first = tokenizer.cls_id if tokenizer.cls_id is not None else tokenizer.bos_id
-    last = tokenizer.sep_id if tokenizer.sep_id is not None else tokenizer.eos_id
-    return (
-        _token(first, settings.bos, "beginning of a text (bos_token)", "text.bos"),
-        _token(last, settings.eos, "end of a text (eos_token)", "text.eos"),
-    )
+    return () if token is None or wanted is False else (token,)
 
 
 def _user_turn(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What a chat template writes before a user's turn, and between it and the answer that it awaits."""
-    user, answer = "\ue000", "\ue001"
-    rendered = tokenizer.render([(user, answer)])
+    """Return the tokens of a chat template before a user's turn, and between it and the response."""
+    rendered = tokenizer.render([(_OPEN, _CLOSE)])
     if rendered is None:
         raise ConfigError(
             "text.in_chat is true, and the tokenizer has no chat template; set it to false, or name the folder of a "
             "model that was made for chats"
         )
-    before, _, rest = rendered.partition(user)
-    between, found, _ = rest.partition(answer)
+    before, _, rest = rendered.partition(_OPEN)
+    between, found, _ = rest.partition(_CLOSE)
     if not found:
         raise JudgeError(
             "the chat template of this tokenizer does not hold a user's turn and its answer once and in order; mend "
@@ -165,21 +131,13 @@ def _user_turn(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(opening), tuple(closing)
 
 
-def _token(token: int | None, wanted: bool | None, name: str, setting: str) -> tuple[int, ...]:
-    if token is None and wanted:
-        raise JudgeError(
-            f"{setting} is true and the tokenizer has no token for the {name}; name one in tokenizer_config.json, or "
-            f"set {setting} to false"
-        )
-    return () if token is None or wanted is False else (token,)
-
-
+# Placeholders of the texts in a rendered chat: private-use characters, which no template writes.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _PLACE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 
 def chatml(turns: Sequence[tuple[str, str]]) -> str:
-    r"""A chat in ChatML, which stands in where a tokenizer has no template of its own.
+    r"""Render a chat in ChatML, for tokenizers without a chat template.
 
     Example:
         >>> chatml([("Why?", "So.")])
@@ -192,13 +150,13 @@ def chatml(turns: Sequence[tuple[str, str]]) -> str:
     )
 
 
-class Frames:
-    """What a chat template puts around texts, by number of turns.
+class ChatFrames:
+    """Tokens that a chat template puts around the texts, by number of turns.
 
     Args:
-        tokenizer: The tokenizer, with or without a template of its own.
-        opening: Tokens before everything that the template does not write itself.
-        closing: Tokens after everything that the template does not write itself.
+        tokenizer: The tokenizer, with or without a chat template.
+        opening: Tokens before everything, where the template does not write them itself.
+        closing: Tokens after everything, where the template does not write them itself.
     """
 
     def __init__(self, tokenizer: Tokenizer, opening: Sequence[int] = (), closing: Sequence[int] = ()) -> None:
@@ -206,17 +164,19 @@ class Frames:
         self._opening, self._closing = list(opening), list(closing)
         self._known: list[list[list[int]]] = [[[]]]
 
-    def costs(self, turns: int, most: int) -> NDArray[np.int64]:
-        """Tokens of the frames of 0, 1, ... turns, up to the number that is asked for or costs too much."""
-        while len(self._known) <= turns and (len(self._known) <= 3 or _size(self._known[-1]) <= most):
-            self._known.append(self._of(len(self._known)))
-        return np.array([_size(frames) for frames in self._known[: turns + 1]], np.int64)
+    def costs(self, turns: int, most: int) -> Ints:
+        """Return the tokens of the frames of 0, 1, ... turns, up to `turns` or the first that cost over `most`."""
+        sizes = [sum(map(len, frames)) for frames in self._known]
+        while len(sizes) <= turns and (len(sizes) <= 3 or sizes[-1] <= most):
+            self._known.append(self._render(len(sizes)))
+            sizes.append(sum(map(len, self._known[-1])))
+        return np.array(sizes[: turns + 1], np.int64)
 
     def of(self, turns: int) -> list[list[int]]:
-        """Tokens before the first text, between each and the next, and after the last: 2 turns + 1 lists."""
+        """Return the tokens before the first text, between each and the next, and after the last: 2 turns + 1 lists."""
         return self._known[turns]
 
-    def _of(self, turns: int) -> list[list[int]]:
+    def _render(self, turns: int) -> list[list[int]]:
         places = [(f"{_OPEN}{2 * turn}{_CLOSE}", f"{_OPEN}{2 * turn + 1}{_CLOSE}") for turn in range(turns)]
         rendered = self._tokenizer.render(places)
         parts = _PLACE.split(chatml(places) if rendered is None else rendered)
@@ -232,102 +192,28 @@ class Frames:
 
 
 def assemble_chat(
-    prompt: Pieces, answer: Pieces, kept: Sequence[Kept], stays: NDArray[np.bool_], frames: Frames, *, types: bool
+    user: Sequences, assistant: Sequences, rows: Ints, stays: Bools, frames: ChatFrames, *, types: bool
 ) -> Sequences:
-    """One chat a row: frame, user turn, frame, assistant turn, ..., closing frame.
+    """Lay out one chat a row: frame, user turn, frame, assistant turn, ..., closing frame.
 
     Args:
-        prompt: The user's turns.
-        answer: The assistant's turns.
-        kept: What stays of both.
-        stays: Which turns stay; the frames of the others go.
+        user: Tokens kept of the user's turns, one row a turn.
+        assistant: Tokens kept of the assistant's turns, one row a turn.
+        rows: First turn of each chat, and the end of the last, shape (n + 1,).
+        stays: Which turns stay, shape (turns,); the frames of the others go.
         frames: The frames.
-        types: Whether the model has segment ids; they are 0.
+        types: Whether the model reads segment ids; they are 0.
     """
-    before, between, after = _frame_stretches(per_row(stays.astype(np.int64), prompt.rows), frames)
-    texts = [_chosen(kept_stretches(part, kept[n]), stays) for n, part in enumerate((prompt, answer))]
-    table = Stretches.side_by_side([before, texts[0], between, texts[1], after])
-    rows = offsets_of(per_row(stays.astype(np.int64), prompt.rows))
-    ids = table.ids
-    return Sequences(
-        ids, offsets_of(per_row(table.lengths.sum(axis=1), rows)), np.zeros(len(ids), np.int8) if types else None
-    )
-
-
-def _frame_stretches(turns: Counts, frames: Frames) -> tuple[Stretches, Stretches, Stretches]:
-    """The frames before the user's turn, before the assistant's, and after the last, for every turn of every row."""
+    turns = per_row(stays, rows)  # (n,)
     kinds = np.unique(turns)
-    lists = [frame for kind in kinds for frame in frames.of(int(kind))]
-    pool = Sequences.from_lists(lists)
-    base = offsets_of(2 * kinds + 1)[:-1][np.searchsorted(kinds, turns)]
-    number = ranges(np.zeros(len(turns), np.int64), turns)
-    first = np.repeat(base, turns) + 2 * number
+    # All frames of all numbers of turns in one pool, and an empty one at its end.
+    pool = Sequences.from_lists([*(frame for kind in kinds for frame in frames.of(int(kind))), []])
+    base = offsets_of(2 * kinds + 1)[np.searchsorted(kinds, turns)]
+    number = ranges(np.zeros_like(turns), turns)
+    before = np.repeat(base, turns) + 2 * number
     last = number == np.repeat(turns, turns) - 1
-    columns = [(first, None), (first + 1, None), (first + 2, last)]
-    return tuple(_column(pool, which, shown) for which, shown in columns)  # type: ignore[return-value]
-
-
-def _column(pool: Sequences, which: NDArray[np.int64], shown: NDArray[np.bool_] | None) -> Stretches:
-    which = np.minimum(which, len(pool) - 1)
-    lengths = pool.lengths[which] if shown is None else pool.lengths[which] * shown
-    return Stretches(pool.ids, pool.offsets[:-1][which][:, None], lengths[:, None])
-
-
-def _chosen(table: Stretches, stays: NDArray[np.bool_]) -> Stretches:
-    return Stretches(table.pool, table.starts[stays], table.lengths[stays])
-
-
-def _size(frames: Sequence[Sequence[int]]) -> int:
-    return sum(map(len, frames))
-
-
-def mark(characters: int) -> str:
-    """What stands where the middle of a text was.
-
-    Example:
-        >>> mark(1204)
-        ' (… 1204 characters) '
-    """
-    return f" (… {characters} characters) "
-
-
-def middle(pieces: Pieces, budget: Counts, tokenizer: Tokenizer) -> Kept:
-    """Keep both ends of every turn that is too long, the first end one token more where it does not come out even.
-
-    Where there is no room for the mark and a token on both sides of it, the first tokens stay, without a mark.
-
-    Args:
-        pieces: The turns, with the ends of their tokens.
-        budget: Tokens for each turn, mark included.
-        tokenizer: Makes tokens of the mark.
-    """
-    head, tail = np.minimum(budget, pieces.lengths), np.zeros_like(budget)
-    cut = np.flatnonzero((budget < pieces.full) & (budget > 0))
-    room, start, stop = budget[cut], pieces.offsets[:-1][cut], pieces.offsets[1:][cut]
-    reserved = np.zeros(len(cut), np.int64)
-    while True:
-        texts = np.maximum(room - reserved, 0)
-        marked = texts >= 2
-        first = np.where(marked, (texts + 1) // 2, head[cut])
-        last = np.where(marked, texts // 2, 0)
-        marks = _marks(_missing(pieces, start + first, stop - last), tokenizer)
-        longer = marked & (marks.lengths > reserved)
-        if not longer.any():
-            break
-        reserved = np.where(longer, marks.lengths, reserved)
-    head[cut], tail[cut] = first, last
-    lengths = np.zeros(len(budget), np.int64)
-    lengths[cut] = np.where(marked, marks.lengths, 0)
-    return Kept(head, tail, Sequences(marks.take(np.flatnonzero(marked)).ids, offsets_of(lengths)))
-
-
-def _missing(pieces: Pieces, first: NDArray[np.int64], stop: NDArray[np.int64]) -> Counts:
-    """Characters between the token before `first` and the one before `stop`, the first token kept of the end."""
-    assert pieces.ends is not None
-    return pieces.ends[stop - 1].astype(np.int64) - pieces.ends[first - 1]
-
-
-def _marks(characters: Counts, tokenizer: Tokenizer) -> Sequences:
-    unique, which = np.unique(characters, return_inverse=True)
-    encoded = tokenizer.encode([mark(int(count)) for count in unique])
-    return Sequences.from_lists(encoded).take(which)
+    after = np.where(last, before + 2, len(pool) - 1)  # only the last turn has a frame after it
+    shown = np.flatnonzero(stays)
+    slots = [pool.take(before), user.take(shown), pool.take(before + 1), assistant.take(shown), pool.take(after)]
+    by_turn = assemble([(slot, 0) for slot in slots], len(shown), types=types)
+    return Sequences(by_turn.ids, by_turn.offsets[offsets_of(turns)], by_turn.types)

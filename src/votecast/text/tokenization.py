@@ -5,66 +5,64 @@ The encoder calls it with a tokenizer of transformers or the byte tokenizer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from votecast.config.extras import need
 from votecast.errors import ConfigError, JudgeError
-from votecast.text.sequences import Counts
+from votecast.text.sequences import Ints, Sequences, offsets_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 _FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spm.model",
-    "spiece.model",
-    "tokenizer.model",
+    "tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "tokenizer.model",
     "sentencepiece.bpe.model",
-)
-_NO_CLOCK = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+)  # fmt: skip
+# A chat template that prints the date would make predictions depend on the day: this macro hides the function.
+_FIXED_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 
 
 class Tokenizer(Protocol):
-    """What a template needs: token ids of texts, the special tokens, and a way to be saved."""
+    """What templates need: token ids of texts, special tokens, and a way to be saved."""
 
     @property
     def cls_id(self) -> int | None:
-        """The token an encoder classifies by."""
+        """Classification token of an encoder."""
 
     @property
     def sep_id(self) -> int | None:
-        """The token between two texts."""
+        """Token between two texts."""
 
     @property
     def pad_id(self) -> int | None:
-        """The token that fills up."""
+        """Padding token."""
 
     @property
     def bos_id(self) -> int | None:
-        """The token that opens a text."""
+        """Token at the beginning of a text."""
 
     @property
     def eos_id(self) -> int | None:
-        """The token that closes a text."""
+        """Token at the end of a text."""
 
     @property
     def has_types(self) -> bool:
         """Whether its models read segment ids."""
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
-        """Token ids of each text, no special token added; `specials`: those spelled out in the text count as such."""
+        """Return the token ids of each text without special tokens, except those in the text if `specials`."""
 
     def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:
-        """As `encode`, each with where its tokens end in the text, in characters."""
+        """Return what `encode` does, each with the ends of its tokens in the text, in characters."""
 
     def render(self, turns: Sequence[tuple[str, str]]) -> str | None:
-        """A chat of (user, assistant) turns as the tokenizer's template spells it; None without a template."""
+        """Render a chat of (user, assistant) turns with the chat template; None without one."""
 
     def save(self, folder: str | Path) -> None:
         """Write its files into a folder."""
@@ -74,10 +72,10 @@ class FastTokenizer:
     """A tokenizer of transformers.
 
     Args:
-        tokenizer: A `PreTrainedTokenizerFast`.
+        tokenizer: The tokenizer of transformers.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
@@ -93,27 +91,27 @@ class FastTokenizer:
         return len(self.tokenizer)
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
-        """Token ids of each text, no special token added.
+        """Return the token ids of each text, no special token added.
 
         Args:
             texts: The texts.
-            specials: Whether a special token spelled out in a text, such as `[SEP]`, becomes that token. In what
-                people and models wrote it should not: an answer could end itself and begin the other.
+            specials: Whether a special token spelled out in a text, such as `[SEP]`, becomes that token. In prompts
+                and responses it should not: a response could end itself and begin the other.
         """
         self._backend.encode_special_tokens = not specials
         return [found.ids for found in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:
-        """As `encode`, each with where its tokens end in the text, in characters."""
+        """Return what `encode` does, each with the ends of its tokens in the text, in characters."""
         self._backend.encode_special_tokens = not specials
         found = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [(encoding.ids, [end for _, end in encoding.offsets]) for encoding in found]
 
     def render(self, turns: Sequence[tuple[str, str]]) -> str | None:
-        """A chat as the tokenizer's own template spells it, on a fixed day; None without a template.
+        """Render a chat with the tokenizer's own template, on a fixed day; None without a template.
 
         Raises:
-            JudgeError: If the template refuses the chat.
+            JudgeError: If the template raises.
         """
         if not self.tokenizer.chat_template:
             return None
@@ -123,9 +121,9 @@ class FastTokenizer:
             for role, text in zip(("user", "assistant"), turn, strict=True)
         ]
         try:
-            template = _NO_CLOCK + self.tokenizer.get_chat_template()
+            template = _FIXED_DATE + self.tokenizer.get_chat_template()
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, chat_template=template))
-        except Exception as error:
+        except Exception as error:  # a template is a program of its author, and raises what it likes
             raise JudgeError(
                 f"the chat template of this tokenizer cannot be used: {error}; mend chat_template in "
                 "tokenizer_config.json, or remove it for ChatML"
@@ -139,24 +137,34 @@ class FastTokenizer:
 def load_tokenizer(
     path_or_name: str | Path, revision: str | None = None, *, eos_as_padding: bool = False
 ) -> FastTokenizer:
-    """Read a tokenizer.
+    """Load a tokenizer.
 
     Args:
         path_or_name: A folder, or a name on the hub.
         revision: Commit, tag or branch of a hub name.
-        eos_as_padding: Fill up with the end-of-text token where there is no padding token, as decoders do.
+        eos_as_padding: Pad with the end-of-text token where there is no padding token, as decoders do.
 
     Raises:
-        ConfigError: If there is no tokenizer of that name, or none that can be read.
-        JudgeError: If it cannot say which tokens it makes of which characters, or has no padding token.
+        ConfigError: If there is no tokenizer of that name, or it cannot be read.
+        JudgeError: If it has no fast form, which knows the characters of each token, or no padding token.
         MissingExtraError: If transformers is not installed.
     """
     name = str(path_or_name)
     folder = Path(name).expanduser()
     if folder.is_dir() and not any((folder / file).is_file() for file in _FILES):
         raise ConfigError(f"{name} holds no tokenizer; it needs tokenizer.json, or one of {', '.join(_FILES[1:])}")
-    found = _from_pretrained(str(folder) if folder.is_dir() else name, revision)
-    if not getattr(found, "is_fast", False):
+    transformers = need("transformers")
+    source = str(folder) if folder.is_dir() else name
+    options = {"revision": revision} if revision else {}
+    try:
+        found = transformers.AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False, **options)
+    except Exception as error:  # damaged files raise whatever the parser beneath raises
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(
+            f"no tokenizer could be read from {source}: {lines[0][:300]}; give a folder with tokenizer.json, or the "
+            "name of a public model on the Hugging Face hub (which needs the network once)"
+        ) from error
+    if not isinstance(found, transformers.PreTrainedTokenizerFast):
         raise JudgeError(f"the tokenizer of {name} has no fast form; save it with a tokenizer.json")
     if found.pad_token_id is None and eos_as_padding and found.eos_token_id is not None:
         found.pad_token = found.eos_token
@@ -168,27 +176,14 @@ def load_tokenizer(
     return FastTokenizer(found)
 
 
-def _from_pretrained(name: str, revision: str | None) -> Any:
-    transformers = need("transformers")
-    options = {"revision": revision} if revision else {}
-    try:
-        return transformers.AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False, **options)
-    except Exception as error:  # damaged files raise whatever the parser beneath raises
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(
-            f"no tokenizer could be read from {name}: {lines[0][:300]}; give a folder with tokenizer.json, or the "
-            "name of a public model on the Hugging Face hub (which needs the network once)"
-        ) from error
-
-
 SPECIALS = {kind: f"[{kind[:3].upper()}]" for kind in ("pad_token", "cls_token", "sep_token", "eos_token", "unk_token")}
 
 
-def tiny_tokenizer(**options: Any) -> FastTokenizer:
-    """A byte-level tokenizer with 261 tokens: the special ones, then one for each byte.
+def tiny_tokenizer(**options: object) -> FastTokenizer:
+    """Make a byte-level tokenizer with 261 tokens: the special ones, then one for each byte.
 
     Args:
-        options: Handed to `PreTrainedTokenizerFast`; `sep_token=None` makes one without a separator.
+        options: Options of `PreTrainedTokenizerFast`; `sep_token=None` makes one without a separator.
 
     Example:
         >>> tokenizer = tiny_tokenizer()
@@ -207,156 +202,100 @@ def tiny_tokenizer(**options: Any) -> FastTokenizer:
 
 
 Keep = Literal["head", "tail", "ends"]
+_Encode = Callable[[Sequence[str]], list[tuple[list[int], list[int]]]]
+_End = tuple[list[int], list[int], int]
+"""The tokens of one end of a text (or of all of it), their ends, and the number of characters read."""
 
-_CHUNK = 2048
+_TEXTS_AT_ONCE = 2048
 _MARGIN = 64
+# Characters read for each token of the limit: at first, at most, and the growth between two tries.
 _FIRST, _MOST, _STEP = 8, 512, 4
-_WORD = 256
+_LONGEST_WORD = 256
 
 
-@dataclass(frozen=True)
-class Tokenized:
-    """Tokens of texts.
-
-    Args:
-        ids: Token ids of all texts.
-        lengths: Tokens held of each text.
-        hidden: Tokens of each text that are not held; an estimate where they were not read.
-        ends: Where each token ends in its text, in characters; None if not asked for.
-    """
-
-    ids: NDArray[np.int32]
-    lengths: Counts
-    hidden: Counts
-    ends: NDArray[np.int32] | None
-
-
-@dataclass(frozen=True)
-class TokenizeOptions:
-    """How to read texts.
-
-    Args:
-        keep: The end that a cut keeps: the first tokens, the last, or both.
-        limit: The most tokens that a cut keeps at an end.
-        spans: Whether to note where each token ends.
-        specials: Whether special tokens spelled out in a text count as such.
-    """
-
-    keep: Keep
-    limit: int
-    spans: bool = False
-    specials: bool = False
-
-
-@dataclass(frozen=True)
-class _TextEnd:
-    """One end of a text, or all of it: its tokens, where they end, and how many characters were read."""
-
-    ids: list[int]
-    ends: list[int]
-    read: int
-
-
-def tokenize_texts(tokenizer: Tokenizer, texts: Sequence[str], reading: TokenizeOptions) -> Tokenized:
-    """Token ids of texts.
+def tokenize_texts(
+    tokenizer: Tokenizer, texts: Sequence[str], *, keep: Keep, limit: int, spans: bool = False, specials: bool = False
+) -> tuple[Sequences, Ints, NDArray[np.int32] | None]:
+    """Tokenize n texts, of very long ones only the ends.
 
     Of a text of more than 16 characters a token of the limit only half is read at first, four times as much where that
     gives fewer tokens than the limit and a margin of 64, and so on up to 512 characters a token. The tokens held are
-    those of the whole text: what a tokenizer makes of a word does not hang on what stands 64 tokens away.
+    those of the whole text: the tokens of a word do not depend on text 64 tokens away.
+
+    Args:
+        tokenizer: The tokenizer.
+        texts: The texts.
+        keep: The end that truncation keeps: the first tokens, the last, or both.
+        limit: The most tokens that truncation keeps at an end.
+        spans: Whether the ends of the tokens are needed.
+        specials: Whether special tokens spelled out in a text count as such.
+
+    Returns:
+        Tokens held, one row a text; tokens of each text that are not held, an estimate where they were not read, shape
+        (n,); and the end of each token in its text, in characters, None without `spans`.
     """
-    ids, ends = [], []
+
+    def _encode(strings: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        if spans:
+            return tokenizer.spans(strings, specials=specials)
+        return [(ids, []) for ids in tokenizer.encode(strings, specials=specials)]
+
+    ids, ends = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     lengths: list[int] = []
     hidden: list[int] = []
-    for start in range(0, len(texts), _CHUNK):
-        held = [_held(*parts, reading) for parts in _read(tokenizer, texts[start : start + _CHUNK], reading)]
-        ids.append(_flat(part.ids for part, _ in held))
-        ends.append(_flat(part.ends for part, _ in held))
-        lengths.extend(len(part.ids) for part, _ in held)
-        hidden.extend(unseen for _, unseen in held)
-    empty = np.zeros(0, np.int32)
-    return Tokenized(
-        np.concatenate([empty, *ids]),
-        np.array(lengths, np.int64),
-        np.array(hidden, np.int64),
-        np.concatenate([empty, *ends]) if reading.spans else None,
-    )
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        part = texts[start : start + _TEXTS_AT_ONCE]
+        first = _read_ends(_encode, part, limit, last=keep == "tail")
+        second: dict[int, _End] = {}
+        if keep == "ends":
+            long = [n for n, (_, _, read) in enumerate(first) if read < len(part[n])]
+            second = dict(zip(long, _read_ends(_encode, [part[n] for n in long], limit, last=True), strict=True))
+        held = [_select(text, first[n], second.get(n), keep, limit) for n, text in enumerate(part)]
+        ids.append(np.fromiter(chain.from_iterable(tokens for tokens, _, _ in held), np.int32))
+        ends.append(np.fromiter(chain.from_iterable(places for _, places, _ in held), np.int32))
+        lengths.extend(len(tokens) for tokens, _, _ in held)
+        hidden.extend(unseen for _, _, unseen in held)
+    tokens = Sequences(np.concatenate(ids), offsets_of(np.array(lengths, np.int64)))
+    return tokens, np.array(hidden, np.int64), np.concatenate(ends) if spans else None
 
 
-def _read(
-    tokenizer: Tokenizer, texts: Sequence[str], reading: TokenizeOptions
-) -> Iterable[tuple[str, _TextEnd | None, _TextEnd | None]]:
-    """Each text with its first and its last part; a text read in whole has one of them."""
-    if reading.keep == "tail":
-        return zip(texts, [None] * len(texts), _read_end(tokenizer, texts, reading, last=True), strict=True)
-    heads = _read_end(tokenizer, texts, reading, last=False)
-    tails: list[_TextEnd | None] = [None] * len(texts)
-    if reading.keep == "ends":
-        long = [n for n, head in enumerate(heads) if head.read < len(texts[n])]
-        for n, tail in zip(long, _read_end(tokenizer, [texts[n] for n in long], reading, last=True), strict=True):
-            tails[n] = tail
-    return zip(texts, heads, tails, strict=True)
-
-
-def _read_end(tokenizer: Tokenizer, texts: Sequence[str], reading: TokenizeOptions, *, last: bool) -> list[_TextEnd]:
-    parts: dict[int, _TextEnd] = {}
-    enough = reading.limit + _MARGIN
+def _read_ends(encode: _Encode, texts: Sequence[str], limit: int, *, last: bool) -> list[_End]:
+    """Tokenize one end of each text, more of it until there are enough tokens."""
+    found: dict[int, _End] = {}
+    enough = limit + _MARGIN
     size = _FIRST * enough
-    while len(parts) < len(texts):
-        open_ = [n for n in range(len(texts)) if n not in parts]
-        strings = [_end(texts[n], size, last=last) for n in open_]
-        for n, string, (ids, ends) in zip(open_, strings, _encode(tokenizer, strings, reading), strict=True):
+    while len(found) < len(texts):
+        todo = [n for n in range(len(texts)) if n not in found]
+        strings = []
+        for text in (texts[n] for n in todo):
+            if len(text) <= 2 * size:
+                strings.append(text)
+            elif last:  # cut between words where that is possible
+                start = len(text) - size
+                space = text.find(" ", start, start + _LONGEST_WORD)
+                strings.append(text[space if space >= 0 else start :])
+            else:
+                space = text.rfind(" ", size - _LONGEST_WORD, size)
+                strings.append(text[: space if space >= 0 else size])
+        for n, string, (ids, ends) in zip(todo, strings, encode(strings), strict=True):
             if len(string) == len(texts[n]) or len(ids) >= enough or size >= _MOST * enough:
-                parts[n] = _TextEnd(ids, ends, len(string))
+                found[n] = (ids, ends, len(string))
         size *= _STEP
-    return [parts[n] for n in range(len(texts))]
+    return [found[n] for n in range(len(texts))]
 
 
-def _end(text: str, size: int, *, last: bool) -> str:
-    """One end of a long text, cut between words where it can be."""
-    if len(text) <= 2 * size:
-        return text
-    if last:
-        start = len(text) - size
-        space = text.find(" ", start, start + _WORD)
-        return text[space if space >= 0 else start :]
-    space = text.rfind(" ", size - _WORD, size)
-    return text[: space if space >= 0 else size]
-
-
-def _encode(
-    tokenizer: Tokenizer, strings: Sequence[str], reading: TokenizeOptions
-) -> list[tuple[list[int], list[int]]]:
-    if reading.spans:
-        return tokenizer.spans(strings, specials=reading.specials)
-    return [(ids, []) for ids in tokenizer.encode(strings, specials=reading.specials)]
-
-
-def _held(text: str, head: _TextEnd | None, tail: _TextEnd | None, reading: TokenizeOptions) -> tuple[_TextEnd, int]:
-    """The tokens that a cut could keep, and how many more there are."""
-    limit = reading.limit
-    seen = [part for part in (head, tail) if part is not None]
-    tokens, read = sum(len(part.ids) for part in seen), sum(part.read for part in seen)
-    total = tokens if read >= len(text) else round(tokens * len(text) / max(read, 1))
-    if head is not None and tail is None and reading.keep == "ends":
-        keep = head if len(head.ids) <= 2 * limit else _joined(_first(head, limit), _last(head, limit, 0))
-    elif head is not None and tail is not None:
-        keep = _joined(_first(head, limit), _last(tail, limit, len(text) - tail.read))
-    else:
-        keep = _first(head, limit) if head is not None else _last(seen[0], limit, len(text) - read)
-    return keep, max(total - len(keep.ids), 0)
-
-
-def _first(part: _TextEnd, limit: int) -> _TextEnd:
-    return part if len(part.ids) <= limit else _TextEnd(part.ids[:limit], part.ends[:limit], part.read)
-
-
-def _last(part: _TextEnd, limit: int, shift: int) -> _TextEnd:
-    return _TextEnd(part.ids[-limit:], [end + shift for end in part.ends[-limit:]], part.read)
-
-
-def _joined(head: _TextEnd, tail: _TextEnd) -> _TextEnd:
-    return _TextEnd(head.ids + tail.ids, head.ends + tail.ends, head.read + tail.read)
-
-
-def _flat(lists: Iterable[list[int]]) -> NDArray[np.int32]:
-    return np.fromiter(chain.from_iterable(lists), np.int32)
+def _select(text: str, first: _End, second: _End | None, keep: Keep, limit: int) -> tuple[list[int], list[int], int]:
+    """Return the tokens that truncation could keep, their ends, and the number of the other tokens."""
+    total, read = len(first[0]), first[2]
+    if second is not None:
+        total, read = total + len(second[0]), read + second[2]
+    elif keep == "ends" and total <= 2 * limit:
+        return first[0], first[1], 0
+    if read < len(text):
+        total = round(total * len(text) / max(read, 1))
+    ids, ends = ([], []) if keep == "tail" else (first[0][:limit], first[1][:limit])
+    if keep != "head":
+        last_ids, last_ends, last_read = second or first
+        shift = len(text) - last_read
+        ids, ends = ids + last_ids[-limit:], ends + [end + shift for end in last_ends[-limit:]]
+    return ids, ends, max(total - len(ids), 0)

@@ -23,14 +23,13 @@ from votecast.training.optimizer import make_optimizer, make_schedule, moments_o
 from votecast.training.processes import Processes
 from votecast.training.settings import Interval, TrainingSettings
 from votecast.training.sharding import gather_tensors, match_placement, trained_state, write_tensors
-from votecast.training.step import Stepper, StepResult, evaluate
+from votecast.training.step import Stepper, evaluate
 from votecast.training.tracking import History, Journal, Record, Trackers
-from votecast.training.training_rows import Data, Rows, StepPlan
-from votecast.types import Run
+from votecast.training.training_rows import Data, StepPlan
+from votecast.types import Ints, Run
 
 logger = logging.getLogger(__name__)
-_FREE = {"keep", "max_tokens", "report_to", "valid_share"}
-"""Settings that may change when a training is resumed."""
+_FREE = {"keep", "max_tokens", "report_to", "valid_share"}  # may change when a training is resumed
 
 Tensors = dict[str, Tensor]
 
@@ -61,6 +60,7 @@ def train_network(
         ArtifactError: If the disk refuses.
     """
     processes = Processes()
+    # glibc would return the memory of every pass and ask for it again
     machine.keep_memory()
     machine.set_threads(processes.count)
     devices = [processes.device] if processes.device.type == "cuda" else []
@@ -119,7 +119,7 @@ class _Training:
         self.best: Tensors = {}
         self.state = _State(max_tokens=settings.max_tokens)
         recipe = self._recipe(seed)
-        self.checkpoints = Checkpoints(run.folder, keep=settings.keep, recipe=recipe) if run.folder else None
+        self.checkpoints = Checkpoints[Tensor](run.folder, keep=settings.keep, recipe=recipe) if run.folder else None
         self.journal = Journal(run.folder if processes.is_first else None, self._restore())
         self.trackers = Trackers(settings.report_to if processes.is_first else (), run.folder, settings.dump())
 
@@ -148,17 +148,19 @@ class _Training:
     def _is_over(self) -> bool:
         return self.state.finished or self.state.stopped or self.state.step >= self.plan.steps
 
-    def _step(self, rows: Rows) -> None:
+    def _step(self, rows: Ints) -> None:
         state, settings = self.state, self.settings
         factor = self.rate_factor(state.step)
-        done = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=factor)
+        loss, norm, budget = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=factor)
         self.average.after_step()
         state.step += 1
-        state.max_tokens = done.budget
+        state.max_tokens = budget
         state.tokens += int(self.plan.costs[rows].sum())
-        state.loss, state.losses = state.loss + done.loss, state.losses + 1
+        state.loss, state.losses = state.loss + loss, state.losses + 1
         if self._is_due(settings.log_every):
-            self._log(done, settings.learning_rate * factor)
+            figures = {"loss": state.loss / state.losses, "learning_rate": settings.learning_rate * factor}
+            self._record({**figures, "grad_norm": norm, "tokens": state.tokens})
+            state.loss, state.losses = 0.0, 0
         if self._is_due(settings.eval_every):
             self._evaluate()
         save_every = settings.save_every or ("group" if settings.order == "length" else settings.eval_every)
@@ -172,12 +174,6 @@ class _Training:
             return self.plan.ends_group(self.state.step)
         steps = self.plan.epoch_steps if every == "epoch" else every
         return self.state.step % steps == 0 or self.state.step == self.plan.steps
-
-    def _log(self, done: StepResult, rate: float) -> None:
-        state = self.state
-        figures = {"loss": state.loss / state.losses, "learning_rate": rate, "grad_norm": done.norm}
-        self._record({**figures, "tokens": state.tokens})
-        state.loss, state.losses = 0.0, 0
 
     def _record(self, figures: Record) -> None:
         record = {"step": self.state.step, "epoch": round(self.state.step / self.plan.epoch_steps, 6), **figures}
@@ -200,6 +196,7 @@ class _Training:
                 place=f"step {state.step}",
             )
             found, patience = figures["log_loss"], self.settings.patience
+            # `threshold` decides on patience alone; the best weights are kept however small the gain
             is_better = state.best is None or found < state.best - self.settings.threshold
             state.stale = 0 if is_better else state.stale + 1
             if state.best is None or found < state.best:
@@ -211,13 +208,11 @@ class _Training:
     def _save(self, groups: Mapping[str, Tensors]) -> None:
         if self.checkpoints is None:
             return
+        # every process sends its parts, and the first one writes
         gathered = {name: gather_tensors(tensors, keep=self.processes.is_first) for name, tensors in groups.items()}
         if self.processes.is_first:
-            state = asdict(self.state) | {
-                "records": self.journal.records,
-                "scaler": self.stepper.scaler.state_dict(),
-                "overflows": self.stepper.overflows,
-            }
+            scaler = {"scaler": self.stepper.scaler.state_dict(), "overflows": self.stepper.overflows}
+            state = asdict(self.state) | {"records": self.journal.records} | scaler
             self.checkpoints.save(self.state.step, gathered, state)
         self.processes.wait()
 
@@ -231,8 +226,7 @@ class _Training:
             self.checkpoints.clean(checkpoint)
         if checkpoint is None:
             return []
-        state = checkpoint.state
-        asked = self.state.max_tokens
+        state, asked = checkpoint.state, self.state.max_tokens
         self.state = _State(**{key: state[key] for key in asdict(self.state)})
         self.state.max_tokens = min(asked, self.state.max_tokens)
         write_tensors(trained_state(self.network), checkpoint.tensors("weights"))
@@ -246,6 +240,7 @@ class _Training:
         return records
 
     def _recipe(self, seed: int) -> dict[str, object]:
+        """What a checkpoint must have been written with: settings, seed, processes, network and rows."""
         shapes = {name: [*p.shape, p.requires_grad] for name, p in self.network.named_parameters()}
         rows = hashlib.sha256()
         for data in (self.train, self.valid):
@@ -257,12 +252,7 @@ class _Training:
 
 
 class WeightAverage:
-    """The weights that are evaluated and kept: current, moving average, or mean over the last evaluations.
-
-    Args:
-        weights: The trained parameters by name; written only within `applied`.
-        settings: Which average.
-    """
+    """The weights that are evaluated and kept: current, moving average, or mean over the last evaluations."""
 
     def __init__(self, weights: Mapping[str, Tensor], settings: TrainingSettings) -> None:
         self._weights, self._settings = weights, settings
@@ -275,6 +265,7 @@ class WeightAverage:
         if self._settings.average != "ema":
             return
         self._updates += 1
+        # the warm-up of the decay is that of TensorFlow's ExponentialMovingAverage
         decay = min(self._settings.average_decay, (1 + self._updates) / (10 + self._updates))
         for name, mean in self._snapshots[0].items():
             mean.lerp_(self._weights[name].detach(), 1 - decay)
@@ -291,6 +282,7 @@ class WeightAverage:
             yield
             return
         current, parts = _copy(self._weights), self._snapshots
+        # one snapshot is its own mean, bit by bit
         self._write({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
         try:
             yield

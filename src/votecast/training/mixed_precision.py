@@ -18,11 +18,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
-    """Choose the arithmetic on a device.
-
-    Args:
-        wanted: "auto" takes bf16 where the hardware computes in it, else fp32.
-        device: Where the network is.
+    """Choose the arithmetic on a device: "auto" takes bf16 where the hardware computes in it, else fp32.
 
     Raises:
         ConfigError: If fp16 is asked for without a GPU.
@@ -33,6 +29,7 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: to
         )
     if wanted != "auto":
         return wanted
+    # emulated bf16 is slower than fp32
     has_bf16 = False
     if device.type == "cuda":
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -25,11 +25,6 @@ _CONSTANT = {"qmap1", "qmap2"}
 def make_optimizer(network: TrainableNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Make AdamW (Loshchilov and Hutter, 2019) with learning rates that fall from the last layer to the first.
 
-    Args:
-        network: With `layer_groups()`, embeddings first and head last, if `layer_decay` is below 1 or the head has a
-            learning rate of its own.
-        settings: Learning rate, decays, moments, and the bits in which these are kept.
-
     Raises:
         ConfigError: If layers have different learning rates and the network does not name them.
         JudgeError: If no parameter is to be trained.
@@ -52,17 +47,13 @@ def make_optimizer(network: TrainableNetwork, settings: TrainingSettings) -> tor
         made: Any = kind(groups, betas=settings.betas, eps=settings.epsilon)
         made._cpu_paged_warned = True  # off a GPU nothing is paged, as the settings say
         return cast("torch.optim.Optimizer", made)
+    # one kernel for all parameters; not on devices that lack it
     fused = all(p.device.type in {"cpu", "cuda"} for group in groups for p in group["params"])
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=fused)
 
 
 def moments_of(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state of an optimizer, for a checkpoint.
-
-    Args:
-        optimizer: What `make_optimizer` made.
-        weights: The trained parameters by name.
-    """
+    """Return the state of an optimizer for the trained parameters, for a checkpoint."""
     return {
         f"{key}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
         for name, parameter in weights.items()
@@ -76,6 +67,7 @@ def restore_moments(
     optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
 ) -> None:
     """Restore the state of an optimizer from what `moments_of` gave."""
+    # AdamW of torch makes its moments from those that are set; bitsandbytes fills what it has made
     in_bits = not isinstance(optimizer, torch.optim.AdamW)
     if in_bits:  # bitsandbytes makes room for moments at the first step, which has not come yet
         known = {id(weights[key.partition(".")[2]]) for key in moments}
@@ -105,10 +97,6 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
 
     The same numbers as `transformers.get_scheduler` gives, whose import takes longer than that of torch.
 
-    Args:
-        settings: Schedule and warm-up.
-        steps: All steps of the training.
-
     Example:
         >>> factor = make_schedule(TrainingSettings(schedule="linear", warmup=2), steps=6)
         >>> [factor(step) for step in range(6)]
@@ -117,6 +105,7 @@ def make_schedule(settings: TrainingSettings, steps: int) -> Callable[[int], flo
     warmup = int(settings.warmup) if settings.warmup >= 1 else math.ceil(settings.warmup * steps)
 
     def factor(step: int) -> float:
+        """Rise over the warm-up, then fall as the schedule says."""
         if step < warmup:
             return step / warmup
         done = (step - warmup) / max(1, steps - warmup)
@@ -141,5 +130,6 @@ def _layers(network: TrainableNetwork, settings: TrainingSettings) -> list[list[
         )
     layers: list[list[Parameter]] = [[p for p in layer if p.requires_grad] for layer in named]
     known = {id(p) for layer in layers for p in layer}
+    # what no layer names, such as a new head, learns at the rate of the last layer
     layers.append([p for p in free if id(p) not in known] + (layers.pop() if layers else []))
     return layers

@@ -17,11 +17,10 @@ from votecast.errors import ConfigError
 from votecast.training.network import TrainableNetwork
 from votecast.training.settings import TrainingSettings
 from votecast.training.sharding import requested_sharding, shard_network
-from votecast.training.training_rows import Rows
+from votecast.types import Ints
 
 logger = logging.getLogger(__name__)
-_BUCKET = 1 << 24
-"""Numbers sent at a time."""
+_BUCKET = 1 << 24  # numbers sent at a time: fewer messages than parameters, and no copy of the whole gradient
 
 
 class Processes:
@@ -39,7 +38,8 @@ class Processes:
         if parse_flag_from_env("ACCELERATE_USE_MEGATRON_LM"):
             raise ConfigError("launched with Megatron-LM; allowed are those that votecast recipes --accelerate names")
         requested = requested_sharding()
-        with patch_environment(ACCELERATE_USE_DEEPSPEED="false"):  # its engine is not used
+        # accelerate would start DeepSpeed's engine, and its stages run on fully_shard here
+        with patch_environment(ACCELERATE_USE_DEEPSPEED="false"):
             self._state = PartialState(cpu=_on_cpu())
         self.sharding = requested if self._state.num_processes > 1 else None
         self.index: int = self._state.process_index
@@ -66,7 +66,7 @@ class Processes:
             yield network.to(self.device)
         network.to(home).eval()
 
-    def spare(self, parts: Sequence[Rows]) -> int:
+    def spare(self, parts: Sequence[Ints]) -> int:
         """Count the passes this process joins after its own rows are done, because the others need its part."""
         return self.largest(len(parts)) - len(parts) if self.sharding is not None else 0
 
@@ -95,20 +95,18 @@ class Processes:
         """Replace every gradient by its sum over all processes."""
         if self.count == 1 or self.sharding is not None:  # where each holds a part, a backward pass does it
             return
+        # a parameter without gradient here may have one in another process
         used = self.summed(torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32))
         present = [p for p, uses in zip(parameters, used.tolist(), strict=True) if uses]
         while present:
             bucket = [present.pop()]
             while present and sum(p.numel() for p in bucket) + present[-1].numel() <= _BUCKET:
                 bucket.append(present.pop())
-            self._sum_bucket(bucket)
-
-    def _sum_bucket(self, bucket: list[Parameter]) -> None:
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
-        flat = torch.cat([grad.reshape(-1) for grad in grads])
-        distributed.all_reduce(flat)
-        for parameter, part in zip(bucket, torch.split(flat, [p.numel() for p in bucket]), strict=True):
-            parameter.grad = part.view_as(parameter).clone()
+            grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
+            flat = torch.cat([grad.reshape(-1) for grad in grads])
+            distributed.all_reduce(flat)
+            for parameter, part in zip(bucket, torch.split(flat, [p.numel() for p in bucket]), strict=True):
+                parameter.grad = part.view_as(parameter).clone()
 
 
 def _on_cpu() -> bool:

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 
 import torch
 from accelerate.utils import parse_flag_from_env
@@ -29,25 +28,18 @@ logger = logging.getLogger(__name__)
 _SHIPPED = "take the file that votecast recipes --accelerate"
 
 
-@dataclass(frozen=True)
-class Sharding:
-    """How a network is to be sharded.
-
-    Args:
-        reshard: Whether a layer is freed after the forward pass and gathered once more for the backward pass.
-    """
-
-    reshard: bool
-
-
-def requested_sharding() -> Sharding | None:
-    """Read from the environment how this process was launched to hold a part of the network; None if it was not.
+def requested_sharding() -> bool | None:
+    """Read from the environment how this process was launched to hold a part of the network.
 
     Stages of DeepSpeed's ZeRO run on `fully_shard` too: stage 3 is FSDP, and stage 2 keeps what it has gathered until
     a pass is over.
 
+    Returns:
+        Whether a layer is freed after the forward pass and gathered once more for the backward pass; None if each
+        process is to hold the whole network.
+
     Raises:
-        ConfigError: If it was, with settings that are not supported.
+        ConfigError: If it was launched with settings that are not supported.
     """
     if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
         if os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"):
@@ -62,37 +54,48 @@ def requested_sharding() -> Sharding | None:
             if device != "none":
                 raise ConfigError(f"launched with offload_{part}_device {device}; allowed is none: take more processes")
         logger.info("ZeRO stage %s runs on torch's fully_shard; DeepSpeed's own engine is not used", stage)
-        return Sharding(reshard=stage == "3")
+        return stage == "3"
     if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
         return None
     if os.environ.get("FSDP_VERSION", "1") != "2":
         raise ConfigError(f"launched with fsdp_version 1; allowed is 2: {_SHIPPED} fsdp names")
     if parse_flag_from_env("FSDP_OFFLOAD_PARAMS"):
         raise ConfigError("launched with fsdp_offload_params true; allowed is false: take more processes instead")
-    return Sharding(reshard=parse_flag_from_env("FSDP_RESHARD_AFTER_FORWARD", default=True))
+    return bool(parse_flag_from_env("FSDP_RESHARD_AFTER_FORWARD", default=True))
 
 
 @contextmanager
 def shard_network(
-    network: TrainableNetwork, settings: TrainingSettings, device: torch.device, sharding: Sharding
+    network: TrainableNetwork, settings: TrainingSettings, device: torch.device, reshards: bool
 ) -> Iterator[TrainableNetwork]:
     """Yield a copy of a network of which this process holds a part; its weights are written back afterwards.
 
-    Args:
-        network: In the memory of this process; its frozen weights are shared with the copy until that is sharded.
-        settings: How it is trained.
-        device: Where the parts are.
-        sharding: How it is sharded.
+    With `reshards`, a layer is freed after the forward pass and gathered once more for the backward pass.
 
     Raises:
         ConfigError: If the network cannot be sharded, or not with these settings.
     """
-    _check(network, settings)
+    if settings.optimizer != "adamw":
+        raise ConfigError(
+            f"optimizer is {settings.optimizer!r}, whose moments cannot be sharded over processes; set it to adamw"
+        )
+    if settings.precision == "fp16":
+        raise ConfigError("precision is 'fp16', and a sharded network learns in bf16 or fp32; set one")
+    kinds = {str(p.dtype).removeprefix("torch.") for p in network.parameters() if not p.is_floating_point()}
+    if kinds:
+        raise ConfigError(
+            f"weights of few bits ({', '.join(sorted(kinds))}) cannot be sharded over processes; set weights to bf16, "
+            "or launch without FSDP"
+        )
+    if hasattr(network, "backbone") and hasattr(network.backbone, "hf_device_map"):
+        raise ConfigError("device_map puts the layers on several devices, which FSDP does itself; set one of the two")
+    # the copy shares the memory of the weights until it is sharded
     shared = {id(p): Parameter(p.detach(), requires_grad=p.requires_grad) for p in network.parameters()}
     made = deepcopy(network, dict(shared))
+    # layers first, then what is left around them: a layer is gathered alone
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     for part in (*made.blocks(), made):
-        sharded = fully_shard(part, mesh=mesh, reshard_after_forward=sharding.reshard)
+        sharded = fully_shard(part, mesh=mesh, reshard_after_forward=reshards)
         sharded.set_gradient_divide_factor(1.0)  # a step's gradient is a sum over its rows
         sharded.set_force_sum_reduction_for_comms(True)
     yield made
@@ -122,25 +125,20 @@ def reshard(network: Module) -> None:
 
 @torch.no_grad()
 def gather_tensor(tensor: Tensor) -> Tensor:
-    """Gather a tensor from the processes that hold parts of it; all processes must call this.
-
-    Example:
-        >>> gather_tensor(torch.ones(2)).tolist()
-        [1.0, 1.0]
-    """
+    """Gather a tensor from the processes that hold parts of it; all processes must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
 
 
 def gather_tensors(tensors: Mapping[str, Tensor], *, keep: bool = True, copy: bool = False) -> dict[str, Tensor]:
-    """Gather tensors on the CPU.
+    """Gather contiguous tensors, named alike by all processes, on the CPU.
 
     Args:
-        tensors: By name; all processes name the same.
+        tensors: By name.
         keep: Whether this process needs them, or only sends its parts to the others.
         copy: Whether they stay as they are while training goes on.
     """
     found = ((name, gather_tensor(value)) for name, value in tensors.items())
-    return {name: value.to("cpu", copy=copy) for name, value in found if keep}
+    return {name: value.to("cpu", copy=copy).contiguous() for name, value in found if keep}
 
 
 def match_placement(value: Tensor, target: Tensor) -> Tensor:
@@ -155,20 +153,3 @@ def write_tensors(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -
     """Write gathered tensors into those of the same names."""
     for name, target in targets.items():
         target.copy_(match_placement(values[name], target))
-
-
-def _check(network: TrainableNetwork, settings: TrainingSettings) -> None:
-    if settings.optimizer != "adamw":
-        raise ConfigError(
-            f"optimizer is {settings.optimizer!r}, whose moments cannot be sharded over processes; set it to adamw"
-        )
-    if settings.precision == "fp16":
-        raise ConfigError("precision is 'fp16', and a sharded network learns in bf16 or fp32; set one")
-    kinds = {str(p.dtype).removeprefix("torch.") for p in network.parameters() if not p.is_floating_point()}
-    if kinds:
-        raise ConfigError(
-            f"weights of few bits ({', '.join(sorted(kinds))}) cannot be sharded over processes; set weights to bf16, "
-            "or launch without FSDP"
-        )
-    if hasattr(network, "backbone") and hasattr(network.backbone, "hf_device_map"):
-        raise ConfigError("device_map puts the layers on several devices, which FSDP does itself; set one of the two")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,34 +16,17 @@ from votecast.training.mixed_precision import Precision, autocast
 from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
 from votecast.training.sharding import gather_tensor, reshard
-from votecast.training.training_rows import Data, Rows, deal_rows, split_passes
-from votecast.types import swap_columns
+from votecast.training.training_rows import Data, deal_rows, split_passes
+from votecast.types import Ints, swap_columns
 
 logger = logging.getLogger(__name__)
-OVERFLOWS = 25
-"""fp16 steps in a row that may overflow before training stops."""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """Result of a step: its loss in nats, the norm of its gradient, and the tokens of a pass that fitted in memory."""
-
-    loss: float
-    norm: float
-    budget: int
+OVERFLOWS = 25  # fp16 steps in a row that may overflow before training stops
 
 
 class Stepper:
-    """Take optimizer steps over rows.
+    """Take optimizer steps over rows, which the processes share.
 
-    Args:
-        network: On the device of `processes`.
-        data: Rows and labels.
-        optimizer: Over the parameters of the network.
-        settings: Loss and clipping.
-        precision: Arithmetic of the forward pass.
-        processes: Share the rows of a step.
-        seed: Of dropout; each step and process draws its own, so that a step depends on nothing before it.
+    Each step and process draws dropout of its own from `seed`, so that a step depends on nothing before it.
     """
 
     def __init__(
@@ -66,14 +48,11 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
         self.overflows = 0
 
-    def take(self, rows: Rows, *, step: int, budget: int, factor: float) -> StepResult:
-        """Train on rows.
+    def take(self, rows: Ints, *, step: int, budget: int, factor: float) -> tuple[float, float, int]:
+        """Train on rows of all processes together; `factor` is on the peak learning rates.
 
-        Args:
-            rows: Of all processes together.
-            step: Number of the step, from 1.
-            budget: Tokens of one pass.
-            factor: On the peak learning rates.
+        Returns:
+            The loss in nats, the norm of the gradient before clipping, and the tokens of a pass that fitted in memory.
 
         Raises:
             JudgeError: If the loss or the gradient is not a number, or one row alone does not fit in memory.
@@ -96,14 +75,19 @@ class Stepper:
         self.scaler.step(self._optimizer)
         self.scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
-        return StepResult(float(losses.mean()), norm, budget)
+        return float(losses.mean()), norm, budget
 
-    def _gradient(self, rows: Rows, step: int, budget: int) -> tuple[Tensor, int]:
-        """Sum the gradient over passes; out of memory, all processes begin the step again with smaller passes."""
+    def _gradient(self, rows: Ints, step: int, budget: int) -> tuple[Tensor, int]:
+        """Sum the gradient over passes; out of memory, all processes begin the step again with smaller passes.
+
+        Returns:
+            The losses of `rows` from all processes, in their order, and the tokens of a pass that fitted in memory.
+        """
         processes = self._processes
         mine = deal_rows(rows, self._costs, processes.index, processes.count)
         while True:
             self._optimizer.zero_grad(set_to_none=True)
+            # each step draws its dropout from its number, so that a resumed training draws the same
             draw = np.random.SeedSequence([self._seed, step, processes.index]).generate_state(1, np.uint64)[0]
             torch.manual_seed(int(draw >> 1))
             passes, is_full = split_passes(mine, self._costs, budget), False
@@ -122,28 +106,25 @@ class Stepper:
                     ) from None
                 is_full = True
             if not processes.largest(is_full):
-                return self._gather_losses(rows, passes, found), budget
-            del found
+                place = {row: at for at, row in enumerate(rows.tolist())}
+                losses = torch.zeros(len(rows), dtype=torch.float64)
+                if found:  # all passes at once: every transfer waits for the device
+                    losses[[place[row] for part in passes for row in part.tolist()]] = torch.cat(found).cpu().double()
+                return processes.summed(losses), budget
+            del found  # frees the memory before the next try
             budget = self._smaller_budget(rows, step, budget)
 
-    def _gather_losses(self, rows: Rows, passes: list[Rows], found: list[Tensor]) -> Tensor:
-        """Losses in the order of `rows`, from all processes; one transfer from the device."""
-        place = {row: at for at, row in enumerate(rows.tolist())}
-        losses = torch.zeros(len(rows), dtype=torch.float64)
-        if found:
-            losses[[place[row] for part in passes for row in part.tolist()]] = torch.cat(found).cpu().double()
-        return self._processes.summed(losses)
-
-    def _backward(self, part: Rows, share: float) -> Tensor:
+    def _backward(self, part: Ints, share: float) -> Tensor:
         device, settings = self._processes.device, self._settings
         targets = torch.from_numpy(self._data.targets[part]).float().to(device)  # (m, 3)
         weights = torch.from_numpy(self._weights[part]).float().to(device)  # (m,)
         logs = _log_probabilities(self._network, self._data, part, self._precision, device)  # (m, views, 3)
         losses = weights * row_losses(logs, targets, smoothing=settings.label_smoothing, symmetric=settings.symmetric)
+        # rows of a step are summed over passes and processes; `share` makes their sum the mean
         torch.autograd.backward(self.scaler.scale(losses.sum() * share))
         return losses.detach()
 
-    def _smaller_budget(self, rows: Rows, step: int, budget: int) -> int:
+    def _smaller_budget(self, rows: Ints, step: int, budget: int) -> int:
         longest = int(self._costs[rows].max())
         if budget <= longest:
             raise JudgeError(
@@ -158,7 +139,7 @@ class Stepper:
         logger.warning(message, step, budget, half)
         return half
 
-    def _check_norm(self, norm: float, rows: Rows, step: int) -> None:
+    def _check_norm(self, norm: float, rows: Ints, step: int) -> None:
         if np.isfinite(norm):
             self.overflows = 0
             return
@@ -238,6 +219,7 @@ def evaluate(
             f"{place}: the predictions of {data.name(wrong)} among the validation rows are not numbers; "
             "train in fp32, or with a lower learning rate"
         )
+    # exp of rounded logarithms does not sum to 1 exactly
     by_view /= by_view.sum(-1, keepdims=True)
     mean, weights = by_view.mean(1), data.weights
     figures = {
@@ -250,7 +232,7 @@ def evaluate(
     return figures
 
 
-def _log_probabilities(network: Module, data: Data, rows: Rows, precision: Precision, device: torch.device) -> Tensor:
+def _log_probabilities(network: Module, data: Data, rows: Ints, precision: Precision, device: torch.device) -> Tensor:
     """Run the network on rows: fp32, shape (rows, views, 3)."""
     batch = {name: tensor.to(device, non_blocking=True) for name, tensor in data.examples.batch(rows).items()}
     with autocast(precision, device):

@@ -52,11 +52,7 @@ class Journal:
                 part.write_text("".join(json.dumps(record) + "\n" for record in self.records), "utf-8")
 
     def add(self, record: Record) -> None:
-        """Write one more line.
-
-        Raises:
-            ArtifactError: If the disk refuses.
-        """
+        """Write one more line; if the disk refuses, raise an ArtifactError."""
         self.records.append(record)
         if self._path is None:
             return
@@ -68,12 +64,7 @@ class Journal:
 
 
 class Trackers:
-    """Trackers of accelerate by name, which get every record.
-
-    Args:
-        names: As accelerate knows them, such as "tensorboard".
-        folder: For trackers that write files.
-        settings: Stored with the training.
+    """Trackers of accelerate by name, such as "tensorboard", which get every record.
 
     Raises:
         ConfigError: If there is no such tracker, or it needs a folder and there is none.

@@ -1,25 +1,26 @@
 """The rows a network is trained on: examples with labels, and which of them each step and each pass takes.
 
-`models.neural` makes the data; `training.loop` and `training.step` read it.
+`models.neural` makes the data; `training.loop` and `training.step` read it. The Keras family checks its votes here.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from votecast.errors import ConfigError, JudgeError
 from votecast.text.batching import bucketed_batches, group_sizes, length_groups, token_batches
-from votecast.types import Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
-Rows = NDArray[np.int64]
-Batch = dict[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Batch = dict[str, "torch.Tensor"]
 
 
 class Examples(Protocol):
@@ -29,10 +30,10 @@ class Examples(Protocol):
         """Return the number of rows."""
 
     @property
-    def costs(self) -> Rows:
+    def costs(self) -> Ints:
         """Tokens of each row, all its sequences together, shape (n,)."""
 
-    def batch(self, rows: Rows) -> Batch:
+    def batch(self, rows: Ints) -> Batch:
         """Return CPU tensors: the keyword arguments of the network's forward for these rows."""
 
 
@@ -52,39 +53,56 @@ class Data:
 
     examples: Examples
     targets: Probabilities
-    weights: NDArray[np.float64]
+    weights: Floats
     ids: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        n = len(self.examples)
-        if self.targets.shape != (n, 3) or self.weights.shape != (n,) or n == 0:
-            raise JudgeError(
-                f"{n} examples came with targets of shape {self.targets.shape} and weights of shape "
-                f"{self.weights.shape}; needed are at least one row, ({n}, 3) and ({n},)"
-            )
-        labels = np.isfinite(self.targets).all(1) & (self.targets >= 0).all(1)
-        labels &= np.abs(self.targets.sum(1) - 1) < 1e-6
-        weights = np.isfinite(self.weights) & (self.weights >= 0)
-        for valid, what, values, allowed in (
-            (labels, "label", self.targets, "a soft label has three numbers of at least 0 that sum to 1"),
-            (weights, "weight", self.weights, "a weight is a number of at least 0"),
-        ):
-            if len(rows := np.flatnonzero(~valid)):
-                raise JudgeError(
-                    f"{self.name(rows)} cannot be trained on: the first {what} is {values[rows[0]].tolist()}; "
-                    f"{allowed}; correct or remove these rows"
-                )
-        if not self.weights.sum() > 0:
-            raise JudgeError("the weights of all rows are 0; at least one row must count")
+        check_votes(len(self.examples), self.targets, self.weights, self.ids)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def name(self, rows: Rows) -> str:
+    def name(self, rows: Ints) -> str:
         """Name these rows for a message, the first ten by id or position."""
-        shown = [repr(self.ids[row]) if self.ids else str(row) for row in rows[:10].tolist()]
-        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-        return f"row{'s' if len(rows) != 1 else ''} {', '.join(shown)}{more}"
+        return name_rows(rows, self.ids)
+
+
+def check_votes(n: int, targets: Probabilities, weights: Floats, ids: Sequence[str] | None = None) -> None:
+    """Check that there is at least one row to learn from, and that labels and weights are valid.
+
+    Raises:
+        JudgeError: Naming the rows, by id or position, that are not.
+    """
+    if targets.shape != (n, 3) or weights.shape != (n,) or n == 0:
+        raise JudgeError(
+            f"{n} examples came with targets of shape {targets.shape} and weights of shape {weights.shape}; needed "
+            f"are at least one row, ({n}, 3) and ({n},)"
+        )
+    labels = np.isfinite(targets).all(1) & (targets >= 0).all(1) & (np.abs(targets.sum(1) - 1) < 1e-6)
+    positive = np.isfinite(weights) & (weights >= 0)
+    for valid, what, values, allowed in (
+        (labels, "label", targets, "a soft label has three numbers of at least 0 that sum to 1"),
+        (positive, "weight", weights, "a weight is a number of at least 0"),
+    ):
+        if len(rows := np.flatnonzero(~valid)):
+            raise JudgeError(
+                f"{name_rows(rows, ids)} cannot be trained on: the first {what} is {values[rows[0]].tolist()}; "
+                f"{allowed}; correct or remove these rows"
+            )
+    if not weights.sum() > 0:
+        raise JudgeError("the weights of all rows are 0; at least one row must count")
+
+
+def name_rows(rows: Ints, ids: Sequence[str] | None = None) -> str:
+    """Name rows for a message, the first ten by id or position, from 0.
+
+    Example:
+        >>> name_rows(np.array([3, 5]))
+        'rows 3, 5'
+    """
+    shown = [repr(ids[row]) if ids else str(row) for row in rows[:10].tolist()]
+    more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+    return f"row{'s' if len(rows) != 1 else ''} {', '.join(shown)}{more}"
 
 
 @dataclass(frozen=True)
@@ -93,12 +111,12 @@ class StepPlan:
 
     Args:
         costs: Tokens of each row.
-        rows: Rows of one step, over all processes.
+        rows: Ints of one step, over all processes.
         epochs: Passes over the rows.
         most: Steps after which training ends in any case.
         bucketing: Steps sorted by length together.
         seed: Seed of the order.
-        group: Rows of one group of a length curriculum (`length_groups`), whose steps come group by group; None
+        group: Ints of one group of a length curriculum (`length_groups`), whose steps come group by group; None
             shuffles.
 
     Raises:
@@ -110,7 +128,7 @@ class StepPlan:
         (3, 9)
     """
 
-    costs: Rows
+    costs: Ints
     rows: int
     epochs: int
     most: int | None = None
@@ -140,7 +158,7 @@ class StepPlan:
         """Return whether a step, counted from 1, is the last of its group; without groups, of its epoch."""
         return (step - 1) % self.epoch_steps + 1 in self._ends
 
-    def epoch(self, number: int) -> list[Rows]:
+    def epoch(self, number: int) -> list[Ints]:
         """Return the rows of each step of an epoch, counted from 0."""
         if self.group is not None:
             groups = length_groups(self.costs, rows=self.rows, group=self.group, seed=self.seed, epoch=number)
@@ -154,7 +172,7 @@ class StepPlan:
         return list(itertools.accumulate(-(-rows // self.rows) for rows in groups))
 
 
-def deal_rows(rows: Rows, costs: Rows, process: int, processes: int) -> Rows:
+def deal_rows(rows: Ints, costs: Ints, process: int, processes: int) -> Ints:
     """Return the rows of a step for one process: dealt to and fro by length, so that all have as much to do.
 
     Example:
@@ -162,12 +180,13 @@ def deal_rows(rows: Rows, costs: Rows, process: int, processes: int) -> Rows:
         >>> deal_rows(np.arange(4), costs, 0, 2).tolist(), deal_rows(np.arange(4), costs, 1, 2).tolist()
         ([0, 3], [1, 2])
     """
+    # process 0 gets ranks 0, 3, 4, 7 ... of the lengths, process 1 ranks 1, 2, 5, 6 ...
     order = rows[np.argsort(-costs[rows], kind="stable")]
     place = np.arange(len(rows)) % (2 * processes)
-    mine: Rows = order[np.minimum(place, 2 * processes - 1 - place) == process]
+    mine: Ints = order[np.minimum(place, 2 * processes - 1 - place) == process]
     return mine
 
 
-def split_passes(rows: Rows, costs: Rows, budget: int) -> list[Rows]:
+def split_passes(rows: Ints, costs: Ints, budget: int) -> list[Ints]:
     """Split rows into passes of similar length that hold at most `budget` tokens each."""
     return [rows[part] for part in token_batches(costs[rows], budget=budget)] if len(rows) else []

@@ -301,3 +301,18 @@ def test_inputs_that_came_or_went_are_named(judge: Callable, pairs: Path, tmp_pa
     (pairs / "b.jsonl").rename(pairs / "e.jsonl")
     with pytest.raises(ConfigError, match=r"^pairs/b\.jsonl is missing .* and pairs/d\.jsonl and 1 more are new"):
         predict(judge(), out, resume=True)
+
+
+def test_two_inputs_of_one_name_are_kept_apart(judge: Callable, tmp_path: Path) -> None:
+    files = [write_votes(tmp_path / folder / "x.jsonl", rows) for folder, rows in (("one", 5), ("two", 7))]
+    said = predict(judge(), tmp_path / "out", files)
+    assert (said["rows"], said["parts"]) == (12, 2)
+    assert [len(read_predictions(tmp_path / "out" / name)[0]) for name in (NAMES[0], NAMES[3])] == [5, 7]
+
+
+def test_progress_counts_rows_and_estimates_all_of_them(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    predict(judge(), tmp_path / "out", progress=lambda *each: seen.append(each))
+    assert [done for done, _ in seen] == [1024, 2048, 2500, 3524, 3527]
+    assert [total for _, total in seen[:3]] == [None] * 3  # no input was read to its end yet
+    assert all(total is not None and abs(total - 3527) < 100 for _, total in seen[3:])

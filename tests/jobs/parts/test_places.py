@@ -32,7 +32,7 @@ def far(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert url.startswith("far://"), url
         return system, url.removeprefix("far://").partition("?")[0]
 
-    monkeypatch.setattr(remote_files, "_system", from_uri)
+    monkeypatch.setattr(remote_files, "_filesystem", from_uri)
     return root / "bucket"
 
 
@@ -144,9 +144,9 @@ def test_what_a_killed_process_was_writing_there_is_removed(
 ) -> None:
     given = "far://bucket/pairs/*.jsonl"
     predict(judge(), tmp_path / "near", given)
-    found = remote_files._system
+    found = remote_files._filesystem
     with monkeypatch.context() as patched, pytest.raises(_KilledError):
-        patched.setattr(remote_files, "_system", lambda url: (_Dying(found(url)[0]), found(url)[1]))
+        patched.setattr(remote_files, "_filesystem", lambda url: (_Dying(found(url)[0]), found(url)[1]))
         predict(judge(), "far://bucket/out", given)
     assert [path.name for path in (far / "out").iterdir() if path.name.startswith(".part-")]
     predict(judge(), "far://bucket/out", given, resume=True)

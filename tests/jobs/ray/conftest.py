@@ -95,7 +95,7 @@ def actor_processes() -> list[int]:
     raylets = [
         pid for pid, words in _processes() if words and Path(words[0]).name == "raylet" and session in str(words)
     ]
-    return [pid for pid, words in _processes() if "MapWorker" in words[0] and _parent(pid) in raylets]
+    return [pid for pid, words in _processes() if "_PredictingActor" in words[0] and _parent(pid) in raylets]
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:

@@ -65,7 +65,9 @@ def test_biases_learn_where_they_are_asked_to() -> None:
     assert not biases(decoder("qwen2", targets=["q_proj"]))
     assert len(biases(decoder("qwen2", targets=["q_proj"], bias="lora_only"))) == 2
     assert len(biases(decoder("qwen2", targets=["q_proj"], bias="all"))) == 6
-    network = DecoderNetwork(Source.of("tiny:qwen2").load("decoder", options={"dtype": "bfloat16"}), both_orders=False)
+    network = DecoderNetwork(
+        Source.of("tiny:qwen2").load("decoder", options={"dtype": torch.bfloat16}), both_orders=False
+    )
     with pytest.raises(ConfigError, match="bias to none, or weights to fp32"):
         add_adapter(network, AdapterSettings(rank=2, bias="all"))
 

@@ -11,7 +11,7 @@ from tests.tolerances import assert_rounds_to, rounding
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from votecast.inference.decoder_pass import TYPES
+from votecast.inference.causal_layer import TYPES
 from votecast.models.neural.last_states import can_pack, first_trained_layer, last_states, padded_last_states
 
 FORWARD = rounding(width=SHAPE["hidden_size"], layers=SHAPE["num_hidden_layers"])

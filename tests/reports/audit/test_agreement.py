@@ -9,7 +9,7 @@ from tests.reports.audit.arena import drawn
 from votecast.data.battles import Battles
 from votecast.data.clean import aggregate_votes
 from votecast.metrics.intervals import ClusterDraws
-from votecast.reports.audit.agreement import Agreement, measure_agreement
+from votecast.reports.audit.agreement import Agreement
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import ClusterSums
 from votecast.types import CLASSES, Probabilities
@@ -29,7 +29,7 @@ def _votes(pair: str, winners: str) -> list[dict[str, str]]:
 
 
 def _found(battles: Battles, p: Probabilities | None = None) -> Agreement:
-    found = measure_agreement(_rows(battles, p), 0)
+    found = Agreement.of(_rows(battles, p), 0)
     assert found is not None
     return found
 
@@ -65,7 +65,7 @@ def test_joined_votes_agree_as_much_as_single_ones() -> None:
 
 def test_a_teachers_forecast_is_not_several_votes() -> None:
     row = {"prompt": "p", "response_a": "x", "response_b": "y", "probabilities": [0.61, 0.3, 0.09]}
-    assert measure_agreement(_rows(Battles.from_rows([row])), 0) is None
+    assert Agreement.of(_rows(Battles.from_rows([row])), 0) is None
 
 
 def test_without_ties_the_bound_of_the_accuracy_is_that_of_two_outcomes() -> None:

@@ -286,13 +286,13 @@ def test_mistakes_are_the_surest_wrong_decisions_with_their_texts(world: World) 
 def test_own_family_among_the_models_is_told() -> None:
     battles, p = arena(200)
     from votecast.reports.audit.audit_rows import predict_audit_rows
-    from votecast.reports.audit.biases import measure_model_biases
+    from votecast.reports.audit.biases import ModelBiases
 
     rows = predict_audit_rows(Knowing(battles, p), battles, allow_leak=False, draws=5, seed=0)
-    found = measure_model_biases(rows, ["somebody/Juniper-7B-base"])
+    found = ModelBiases.of(rows, ["somebody/Juniper-7B-base"])
     assert found is not None
     assert (found.own, found.own_among) == (("juniper",), ("juniper",))
-    other = measure_model_biases(rows, ["microsoft/deberta-v3-small"])
+    other = ModelBiases.of(rows, ["microsoft/deberta-v3-small"])
     assert other is not None
     assert (other.own, other.own_among) == (("deberta",), ())
 

@@ -25,9 +25,9 @@ from votecast.reports.audit.findings import (
     benjamini_hochberg,
     correct_findings,
 )
-from votecast.reports.audit.outcomes import compare_ties, count_confusion
+from votecast.reports.audit.outcomes import Confusion, Ties
 from votecast.reports.audit.style_bias import repeated_share
-from votecast.reports.audit.tilt import fit_tilt
+from votecast.reports.audit.tilt import Tilt
 from votecast.types import Probabilities
 
 ROWS = 600
@@ -51,7 +51,7 @@ def test_confusion_is_that_of_sklearn() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
     voted, decided, w = rows.targets.argmax(axis=1), p.argmax(axis=1), rows.sums.weights
-    found = count_confusion(rows)
+    found = Confusion.of(rows)
     assert np.allclose(found.counts, confusion_matrix(voted, decided, sample_weight=w))
     recall = recall_score(voted, decided, average=None, sample_weight=w)
     precision = precision_score(voted, decided, average=None, sample_weight=w)
@@ -62,13 +62,13 @@ def test_confusion_is_that_of_sklearn() -> None:
 def test_ties_are_compared_with_what_was_voted() -> None:
     p = _forecasts()
     rows = _rows(p, drawn(p, 0))
-    found, w, t = compare_ties(rows), rows.sums.weights, rows.targets[:, 2]
+    found, w, t = Ties.of(rows), rows.sums.weights, rows.targets[:, 2]
     assert found is not None
     assert found.predicted.value == pytest.approx(np.average(p[:, 2], weights=w))
     assert found.voted.value == pytest.approx(np.average(t, weights=w))
     assert found.auc == pytest.approx(roc_auc_score(t, p[:, 2], sample_weight=w))
-    assert sum(part.rows for part in found.closeness) == ROWS
-    assert [part.low for part in found.closeness] == sorted(part.low for part in found.closeness)
+    assert sum(part["rows"] for part in found.closeness) == ROWS
+    assert [part["low"] for part in found.closeness] == sorted(part["low"] for part in found.closeness)
 
 
 def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
@@ -77,7 +77,7 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
     wins = rng.random(ROWS) < 1 / (1 + np.exp(-x @ [0.5, 0.0, -1.0]))
     votes = np.column_stack([wins, ~wins, np.zeros(ROWS)]).astype(float)
     base = log_probabilities(np.tile([0.5, 0.5, 0.0], (ROWS, 1)))
-    ours = fit_tilt(base, x, votes, w).slopes
+    ours = Tilt(base, x, votes, w).slopes
     theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(x, wins, sample_weight=w).coef_[0]
     assert np.allclose(ours, theirs, atol=2e-3)
 
@@ -85,12 +85,12 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
 def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> None:
     rng = np.random.default_rng(0)
     x, groups = rng.normal(size=(ROWS, 2)), rng.integers(0, 150, ROWS)
-    p = fit_tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
+    p = Tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
     votes, w, base = drawn(p, 0), np.ones(ROWS), np.zeros((ROWS, 3))
-    tilt = fit_tilt(base, x, votes, w)
+    tilt = Tilt(base, x, votes, w)
     known = [fit_link(x[:, 0], votes, w, form=x[:, 1], groups=group) for group in (groups, None)]
     assert np.allclose(tilt.slopes, [known[0].parameters[name] for name in ("scale", "length")], atol=1e-5)
-    tests = tilt.tested(base, x, votes, w, groups)
+    tests = tilt.tested(groups)
     widths = [(test.high - test.low) / (2 * 1.976) for test in tests]
     errors = [
         [np.ptp(link.intervals[name]) / (2 * z) for name in ("scale", "length")]
@@ -102,7 +102,7 @@ def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> 
 def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:
     p, x = _forecasts(), np.random.default_rng(2).normal(size=(ROWS, 2))
     votes = drawn(_forecasts(9), 0)
-    q = fit_tilt(log_probabilities(p), x, votes, np.ones(ROWS)).predict(log_probabilities(p), x)
+    q = Tilt(log_probabilities(p), x, votes, np.ones(ROWS)).predict(log_probabilities(p), x)
     gap = (votes - q)[:, 0] - (votes - q)[:, 1]
     assert np.allclose(x.T @ gap / ROWS, 0, atol=1e-3)
     assert log_loss(votes, q) < log_loss(votes, p)

@@ -12,10 +12,10 @@ from votecast.features.style import length_gap
 from votecast.metrics.intervals import ClusterDraws
 from votecast.reports.audit import audit_judge
 from votecast.reports.audit.audit_rows import AuditRows
-from votecast.reports.audit.biases import measure_model_biases, measure_position_bias
+from votecast.reports.audit.biases import ModelBiases, Position
 from votecast.reports.audit.findings import FAULTS, ClusterSums, correct_findings, list_findings
 from votecast.reports.audit.slices import measure_slices
-from votecast.reports.audit.style_bias import measure_style, measure_style_bias
+from votecast.reports.audit.style_bias import ResponseStyle, StyleBias
 from votecast.types import Probabilities
 
 World = tuple[Battles, Probabilities]
@@ -93,16 +93,16 @@ def null_alarms(world: World, redraws: int) -> float:
     """How often an audit of the truth marks any fault at all, over votes drawn anew."""
     battles, p = world
     clusters = prompt_clusters(battles, seed=0)
-    form, sums = measure_style(battles), ClusterSums(np.ones(len(battles)), clusters, ClusterDraws(clusters, 0, 0))
+    form, sums = ResponseStyle.of(battles), ClusterSums(np.ones(len(battles)), clusters, ClusterDraws(clusters, 0, 0))
     prior, alarms = np.tile(p.mean(axis=0), (len(p), 1)), 0
     for seed in range(redraws):
         rows = AuditRows(battles, drawn(p, seed), p, p, sums, False, True, None, None, ())
         whole = rows.sums.test_mean(rows.excess), rows.sums.test_mean(rows.tie_gap)
         parts = (
             measure_slices(rows, form, prior, 0),
-            measure_style_bias(rows, form),
-            measure_model_biases(rows, ()),
-            measure_position_bias(rows),
+            StyleBias.of(rows, form),
+            ModelBiases.of(rows, ()),
+            Position.of(rows),
         )
         found, _ = correct_findings((whole, parts))
         alarms += _has_fault(found)

@@ -1,4 +1,7 @@
-"""The formats in which files hold votes, found by their columns."""
+"""The formats in which files hold votes, found by their columns.
+
+`VoteReader` and `as_battles` call `find_format`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,8 @@ import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.formats.base import FormatOptions, VoteFormat, text_cells
-from votecast.data.formats.chosen_rejected import ChosenRejected, RewardBench
-from votecast.data.formats.conversations import Arena, MtBench
-from votecast.data.formats.plain import Lmsys, Votecast, Wsdm
-from votecast.data.formats.textless import Names, Numbers
+from votecast.data.formats.conversations import Arena, ChosenRejected, MtBench, RewardBench
+from votecast.data.formats.plain import Lmsys, Names, Numbers, Votecast, Wsdm
 from votecast.data.labels import ONE_HOT
 from votecast.errors import ConfigError, DataError
 
@@ -40,21 +41,11 @@ def find_format(
 ) -> VoteFormat:
     """Find the format of a file.
 
-    Args:
-        path: Name of the file, for messages.
-        names: Its columns.
-        head: Its first rows.
-        options: How to read it.
-        wanted: A name in `FORMATS`, "names" for a leaderboard's files without texts, or "auto" to go by the columns.
-        open_ended: Whether later rows can bring further columns, as in JSON lines.
-
     Raises:
         ConfigError: If there is no such format, or it is only for leaderboards and this is none.
         DataError: If the columns are not those of the format, of any format, or votes are required and there are none.
     """
     kinds: dict[str, type[VoteFormat]] = FORMATS | {Names.name: Names}
-    if wanted != "auto" and wanted not in kinds:
-        raise ConfigError(f"the format {wanted!r} is unknown; allowed are auto, {', '.join(kinds)}")
     if wanted == Names.name and not options.ranking:
         raise ConfigError(f"{path}: the format {wanted} does not fit: {_ONLY_RANKED}")
     kind = kinds[wanted] if wanted != "auto" else _by_columns(set(names), head, open_ended)
@@ -64,7 +55,7 @@ def find_format(
         kind = Names
     missing = [name for name in kind.needs if name not in names] if kind else []
     if kind is None or missing:
-        raise DataError(_explain(path, set(names), list(names), missing, wanted, options))
+        raise DataError(f"{path}: {_explain(names, missing, wanted, options)}")
     found = kind(names, head, options)
     given = [name for name in found.label_columns if name in found.uses]
     if isinstance(found, Lmsys) and found.reads_labels and len(given) < len(ONE_HOT):
@@ -83,7 +74,7 @@ def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> 
         if names & set(ONE_HOT):
             return Lmsys
         if "winner" in names and "probabilities" not in names:
-            winners = (bytes(cell).strip().lower() for cell in text_cells("winner", head))
+            winners = (bytes(cell).strip().lower() for cell in text_cells("winner", head) or ())
             return Wsdm if next(winners, b"").startswith(b"model_") else Votecast
         lists = any("prompt" in t.column_names and pa.types.is_nested(t.schema.field("prompt").type) for t in head)
         return Votecast if open_ended or lists or names & {"probabilities", "winner", "weight"} else Lmsys
@@ -92,17 +83,16 @@ def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> 
     return next((kind for kind in (Arena, RewardBench, ChosenRejected) if names >= set(kind.needs)), None)
 
 
-def _explain(
-    path: str, names: set[str], columns: list[str], missing: list[str], wanted: str, options: FormatOptions
-) -> str:
+def _explain(names: Sequence[str], missing: Sequence[str], wanted: str, options: FormatOptions) -> str:
     """Compose the message for columns that fit no format, or not the one that is wanted."""
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for kind in FORMATS.values():
         by_columns.setdefault(kind.needs, []).append(kind.name)
     reads = "; ".join(f"{', '.join(needs)} ({', '.join(kinds)})" for needs, kinds in by_columns.items())
-    is_ranked = names >= set(Names.needs) and names & set(Names.label_columns) and not names & set(TEXT_COLUMNS)
+    given = set(names)
+    is_ranked = given >= set(Names.needs) and given & set(Names.label_columns) and not given & set(TEXT_COLUMNS)
     why = f"no format fits its columns ({_ONLY_RANKED if is_ranked else 'rename them, or convert the file'})"
     if missing:
         why = f"the columns {', '.join(missing)} are missing for the format {wanted}"
     more = "; for a leaderboard model_a, model_b and the vote suffice" if options.ranking and not missing else ""
-    return f"{path}: {why}; it has {', '.join(columns) or 'none'}, and votecast reads {reads}{more}"
+    return f"{why}; it has {', '.join(names) or 'none'}, and votecast reads {reads}{more}"

@@ -1,17 +1,19 @@
-"""The base class of all formats of votes, and how a format is to be read."""
+"""The base class of all formats of votes, and how a format is to be read.
+
+`find_format` makes one for each file; `VoteReader` and `as_battles` convert batches with it.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from votecast.data.battles import TURNS
+from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.cells import looks_like_list
+from votecast.data.labels import read_winner
 from votecast.data.row_batch import RowBatch, is_text
 
 LIST = "list"
@@ -23,27 +25,19 @@ Columns = dict[str, pa.Array]
 
 @dataclass(frozen=True)
 class FormatOptions:
-    """How a file is to be read.
+    """How a file is to be read."""
 
-    Args:
-        text: "json" or "plain" for every text column, or "auto" to decide by the first rows.
-        labels: "required", "optional" or "ignored".
-        seed: Seed of the sides on which chosen and rejected answers are shown.
-        numbers: Columns of numbers with which a file needs no texts.
-        ranking: Whether the rows are for a leaderboard, for which a file that names the models needs no texts.
-    """
-
-    text: str = "auto"
-    labels: str = "optional"
-    seed: int = 0
-    numbers: tuple[str, ...] = ()
-    ranking: bool = False
+    text: str = "auto"  # or "json" or "plain" for every text column; auto decides by the first rows
+    labels: str = "optional"  # or "required" or "ignored"
+    seed: int = 0  # of the sides on which chosen and rejected answers are shown
+    numbers: tuple[str, ...] = ()  # columns with which a file needs no texts
+    ranking: bool = False  # for a leaderboard, a file that names the models needs no texts
 
 
-class VoteFormat(ABC):
-    """A way in which files hold votes.
+class VoteFormat:
+    """A way in which files hold votes; the defaults are those of a column for each text and one for the winner.
 
-    A new format names its columns, and converts them in `convert`; add it to `FORMATS` and to `find_format`.
+    A new format names its columns, and overrides what it does otherwise; add it to `FORMATS` and to `find_format`.
 
     Args:
         names: The columns of the file; of JSON lines, those with a value in the first rows.
@@ -54,15 +48,19 @@ class VoteFormat(ABC):
         text: Mode of each text column.
         known: Columns that are read where a file has them.
         uses: Those that this file has, as far as its first rows show.
+        has_labels: Whether the file can hold votes.
+        reads_labels: Whether votes are read.
         notes: Remarks for the reader of the report.
     """
 
     name: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]]
-    takes: ClassVar[tuple[str, ...]] = ()
-    label_columns: ClassVar[tuple[str, ...]] = ()
-    text_columns: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
+    takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ("winner",)
+    text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
     """The columns whose cells are texts or conversations."""
+    always_voted: ClassVar[bool] = False
+    """Whether every row is a vote by its nature."""
 
     def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
         self.options = options
@@ -70,23 +68,34 @@ class VoteFormat(ABC):
         self.uses = [name for name in names if name in self.known]
         self.text = {name: self.mode(name, head) for name in self.text_columns if name in self.uses}
         self.notes: list[str] = []
+        self.has_labels = self.always_voted or any(name in self.uses for name in self.label_columns)
+        self.reads_labels = self.has_labels and options.labels != "ignored"
 
-    @property
-    def has_labels(self) -> bool:
-        """Whether the file can hold votes."""
-        return any(name in self.uses for name in self.label_columns)
+    def mode(self, name: str, head: Sequence[pa.Table]) -> str:
+        """Decide whether the cells of a column are lists already, JSON lists, or plain text."""
+        cells = text_cells(name, head)
+        if cells is None:
+            return LIST
+        return self.options.text if self.options.text != "auto" else self.guess_mode(cells)
 
-    @property
-    def reads_labels(self) -> bool:
-        """Whether votes are read."""
-        return self.has_labels and self.options.labels != "ignored"
+    def guess_mode(self, cells: Sequence[memoryview]) -> str:
+        """Decide between JSON lists and plain text by the first cells."""
+        return JSON if cells and 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
 
-    def parse_ahead(self, batch: RowBatch) -> None:  # noqa: B027 - only formats with texts in columns of their own gain
-        """Begin to parse the texts of a batch in other threads; `convert` waits for them."""
+    def parse_ahead(self, batch: RowBatch) -> None:
+        """Begin to parse JSON lists in other threads; `convert` waits for them."""
+        if self.text_columns == TEXT_COLUMNS:  # conversations are read row by row
+            batch.parse_ahead([name for name, mode in self.text.items() if mode == JSON])
 
-    @abstractmethod
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles; what is wrong with a row is noted in the batch."""
+        columns = {name: batch.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
+        labels = self.labels(batch) if self.reads_labels else {}
+        return columns | self.named_columns(batch) | self.ids(batch) | labels
+
+    def labels(self, batch: RowBatch) -> Columns:
+        """Return the votes of the rows."""
+        return {"winner": read_winner(batch)}
 
     def named_columns(self, batch: RowBatch) -> Columns:
         """Return the columns of models, language and source."""
@@ -96,35 +105,10 @@ class VoteFormat(ABC):
         """Return the column of ids; empty where the file has none."""
         return {"id": batch.text("id", required=True)} if "id" in self.uses else {}
 
-    def mode(self, name: str, head: Sequence[pa.Table]) -> str:
-        """Decide whether the cells of a column are lists already, JSON lists, or plain text."""
-        cells = list(text_cells(name, head))
-        if not cells and not self._is_text(name, head):
-            return LIST
-        if self.options.text != "auto":
-            return self.options.text
-        return JSON if cells and 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
 
-    @staticmethod
-    def _is_text(name: str, head: Sequence[pa.Table]) -> bool:
-        return any(is_text(table.schema.field(name).type) for table in head if name in table.column_names)
-
-
-def text_cells(name: str, head: Sequence[pa.Table]) -> Iterator[memoryview]:
-    """Yield the texts of a column among the first rows that are neither missing nor empty, without copying them."""
-    for table in head:
-        if name in table.column_names and is_text(table.schema.field(name).type):
-            for cell in table.column(name):
-                buffer = cell.as_buffer()
-                if buffer is not None and buffer.size:
-                    yield memoryview(buffer)
-
-
-def list_of(turns: Sequence[object]) -> pa.Array:
-    """Build a column of turns."""
-    return pa.array(turns, TURNS)
-
-
-def join_ids(*pieces: pa.Array) -> pa.Array:
-    """Join columns to ids with hyphens; missing pieces are empty."""
-    return pc.binary_join_element_wise(*(pc.fill_null(each, "") for each in pieces), pa.scalar("-", pa.large_string()))
+def text_cells(name: str, head: Sequence[pa.Table]) -> list[memoryview] | None:
+    """Return the non-empty texts of a column among the first rows, without copying them; None if it holds no texts."""
+    columns = [table.column(name) for table in head if name in table.column_names]
+    columns = [column for column in columns if is_text(column.type)]
+    buffers = [cell.as_buffer() for column in columns for cell in column]
+    return [memoryview(each) for each in buffers if each is not None and each.size] if columns else None

@@ -1,39 +1,24 @@
-"""Files with one column a text (prompt, response_a, response_b): LMSYS, WSDM and votecast's own."""
+"""Files with a column for each text (LMSYS, WSDM, votecast's own), and files without texts.
+
+`find_format` chooses among them by the columns.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.battles import TEXT_COLUMNS
-from votecast.data.formats.base import LIST, Columns, VoteFormat
+from votecast.data.battles import TEXT_COLUMNS, TURNS
+from votecast.data.formats.base import Columns, FormatOptions, VoteFormat
 from votecast.data.labels import ONE_HOT, read_one_hot, read_probabilities, read_weight, read_winner
 from votecast.data.row_batch import RowBatch
 
 
-class _Plain(VoteFormat):
-    needs: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
-    takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "language", "source")
-    text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
-
-    def parse_ahead(self, batch: RowBatch) -> None:
-        """Begin to parse the texts of a batch."""
-        batch.parse_ahead({name: self.text.get(name, LIST) for name in TEXT_COLUMNS})
-
-    def convert(self, batch: RowBatch) -> Columns:
-        """Convert a batch to the columns of battles."""
-        columns = {name: batch.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
-        labels = self.labels(batch) if self.reads_labels else {}
-        return columns | self.named_columns(batch) | self.ids(batch) | labels
-
-    def labels(self, batch: RowBatch) -> Columns:
-        """Return the votes of the rows."""
-        return {"winner": read_winner(batch)}
-
-
-class Lmsys(_Plain):
+class Lmsys(VoteFormat):
     """The Kaggle files of LMSYS: one-hot votes in three columns; the test file has none."""
 
     name = "lmsys"
@@ -44,24 +29,22 @@ class Lmsys(_Plain):
         return {"winner": read_one_hot(batch)}
 
 
-class Wsdm(_Plain):
+class Wsdm(VoteFormat):
     """The files of the WSDM cup: `winner` is model_a or model_b, the texts are plain."""
 
     name = "wsdm"
-    label_columns: ClassVar[tuple[str, ...]] = ("winner",)
 
 
-class Votecast(_Plain):
+class Votecast(VoteFormat):
     """votecast's own files: turns as lists, a winner, soft labels, or neither."""
 
     name = "votecast"
     takes: ClassVar[tuple[str, ...]] = ("id", "model_a", "model_b", "weight", "language", "source")
     label_columns: ClassVar[tuple[str, ...]] = ("winner", "probabilities")
 
-    @property
-    def reads_labels(self) -> bool:
-        """Whether votes are read: they may begin in any row."""
-        return self.options.labels != "ignored"
+    def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
+        super().__init__(names, head, options)
+        self.reads_labels = options.labels != "ignored"  # they may begin in any row
 
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles."""
@@ -79,3 +62,34 @@ class Votecast(_Plain):
                 reason = "the row has no vote; every row needs a winner (a, b, tie) or probabilities"
                 batch.fault(int(position), "winner", None, reason)
         return columns
+
+
+class Numbers(VoteFormat):
+    """Rows of an id and numbers, for judges that read no text; prompt and answers have no turns."""
+
+    name = "numbers"
+    needs: ClassVar[tuple[str, ...]] = ("id",)
+    takes: ClassVar[tuple[str, ...]] = ("model_a", "model_b", "language", "source")
+    label_columns: ClassVar[tuple[str, ...]] = ("winner", *ONE_HOT)
+    text_columns: ClassVar[tuple[str, ...]] = ()
+
+    def convert(self, batch: RowBatch) -> Columns:
+        """Convert a batch to the columns of battles."""
+        columns: Columns = dict.fromkeys(TEXT_COLUMNS, pa.array([[]] * len(batch), TURNS))
+        columns |= self.named_columns(batch) | self.ids(batch)
+        columns |= {"weight": read_weight(batch)} if "weight" in self.uses else {}
+        return columns | (self.labels(batch) if self.reads_labels else {})
+
+    def labels(self, batch: RowBatch) -> Columns:
+        """Return the votes of the rows."""
+        if "winner" in self.uses:
+            return {"winner": read_winner(batch, required=self.options.labels == "required")}
+        return {"winner": read_one_hot(batch)}
+
+
+class Names(Numbers):
+    """Rows of two models and the vote between them, for leaderboards."""
+
+    name = "names"
+    needs: ClassVar[tuple[str, ...]] = ("model_a", "model_b")
+    takes: ClassVar[tuple[str, ...]] = ("id", "weight", "language", "source")

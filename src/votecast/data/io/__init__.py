@@ -5,26 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.csv_reader import CsvReader
+from votecast.data.io.csv_reader import read_csv
 from votecast.data.io.detection import find_container
-from votecast.data.io.jsonl_reader import JsonLinesReader
-from votecast.data.io.parquet_reader import ParquetReader
-from votecast.data.io.stream import LARGE_FILE, LIBRARY_ERRORS, BadRow, RawBatch, TableReader, TableStream, damaged
+from votecast.data.io.jsonl_reader import read_json_lines
+from votecast.data.io.parquet_reader import read_parquet
+from votecast.data.io.stream import LIBRARY_ERRORS, BadRow, RawBatch, Reject, TableStream, damaged
 from votecast.errors import DataError
 
-__all__ = ["LARGE_FILE", "BadRow", "RawBatch", "TableStream", "open_table"]
+__all__ = ["BadRow", "RawBatch", "TableStream", "open_table"]
 
 
 def open_table(
-    path: str | Path,
-    *,
-    on_bad_row: Callable[[BadRow], None] | None = None,
-    lean: bool = False,
-    name: str | None = None,
+    path: str | Path, *, on_bad_row: Reject | None = None, lean: bool = False, name: str | None = None
 ) -> TableStream:
     r"""Open a file of rows to be read in parts; memory stays flat whatever its length.
 
@@ -51,24 +46,21 @@ def open_table(
     """
     source = ByteSource(path, lean=lean, name=name)
 
-    def _reject(bad: BadRow) -> None:
-        if on_bad_row is None:
-            raise DataError(bad.message(source.path))
-        on_bad_row(bad)
+    def _raise(bad: BadRow) -> None:
+        raise DataError(bad.message(source.path))
 
+    reject, count = on_bad_row or _raise, None
     try:
         kind = find_container(source.head, source.path)
-        reader: TableReader
         if kind == "jsonl":
-            reader = JsonLinesReader(source, _reject)
+            schema, batches = read_json_lines(source, reject)
         elif kind in ("csv", "tsv"):
-            reader = CsvReader(source, _reject, "\t" if kind == "tsv" else ",")
+            schema, batches = read_csv(source, reject, "\t" if kind == "tsv" else ",")
         else:
-            reader = ParquetReader(source, _reject, kind)
-    except LIBRARY_ERRORS as error:
+            schema, batches, count = read_parquet(source, reject, kind)
+    except BaseException as error:
         source.close()
-        raise DataError(damaged(source.path, error, source.compression)) from error
-    except BaseException:
-        source.close()
+        if isinstance(error, LIBRARY_ERRORS):
+            raise DataError(damaged(source.path, error, source.compression)) from error
         raise
-    return TableStream(source, kind, reader)
+    return TableStream(source, kind, schema, batches, count)

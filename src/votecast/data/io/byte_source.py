@@ -5,30 +5,28 @@ The readers of all containers take their bytes from here.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO
 
 import pyarrow as pa
 
-from votecast.data.io.stream import BATCH_BYTES, LEAN_BATCH_BYTES, damaged
+from votecast.data.io.stream import damaged
 from votecast.errors import DataError
 
+BATCH_BYTES = 2 << 20
+"""Text of about this size is held at a time, or twice as much of a large file."""
+LEAN_BATCH_BYTES = 512 << 10
+"""The same where memory counts and time does not."""
+# Enough for the magic bytes of a workbook, which stand behind its first entries.
 HEAD_BYTES = 1 << 16
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes."""
-
-    def close(self) -> None:
-        """Close what is read from."""
 
 
 class ByteSource:
@@ -42,48 +40,43 @@ class ByteSource:
     Attributes:
         head: The first bytes, decompressed.
         compression: gzip or zstd; None where the bytes are not compressed.
+        bytes_on_disk: Size of the file; 0 for a pipe.
+        batch_bytes: Text to hold at a time.
 
     Raises:
         DataError: If there is nothing to read; the message says why and what to do.
     """
 
     def __init__(self, path: str | Path, *, lean: bool = False, name: str | None = None) -> None:
+        is_stdin = str(path) == "-"
+        self.path = name or ("standard input" if is_stdin else str(path))
         self.lean = lean
-        self.path = name or ("standard input" if str(path) == "-" else str(path))
+        self.batch_bytes = LEAN_BATCH_BYTES if lean else BATCH_BYTES
         self.compression: str | None = None
-        self._closing: list[_Readable] = []
         self._position = 0
-        self._opened: IO[bytes] = _open(path, self.path)
-        self._rest: _Readable = self._opened
-        self._file = None if str(path) == "-" or not self._opened.seekable() else str(path)
-        if str(path) != "-":
-            self._closing.append(self._opened)
+        self._opened = _open(path, self.path)
+        self._rest: IO[bytes] | pa.NativeFile = self._opened
+        self._files = contextlib.ExitStack()
+        if not is_stdin:
+            self._files.callback(self._opened.close)
+        self._file = None if is_stdin or not self._opened.seekable() else Path(path)
+        self.bytes_on_disk = self._file.stat().st_size if self._file is not None else 0
         try:
             self.head = _read(self._rest, HEAD_BYTES)
+            self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
             self._decompress()
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            raise DataError(damaged(self.path, error, self.compression)) from error
-        except DataError:
-            self.close()
+            if isinstance(error, OSError):
+                raise DataError(damaged(self.path, error, self.compression)) from error
             raise
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk; 0 where they are compressed or piped."""
-        return Path(self._file).stat().st_size if self._file is not None and self.compression is None else 0
 
     @property
     def share_read(self) -> float | None:
         """Share of the bytes on disk that are read by now; None for a pipe."""
         if self._file is None or self._opened.closed:
             return None
-        return self._opened.tell() / max(Path(self._file).stat().st_size, 1)
-
-    @property
-    def batch_bytes(self) -> int:
-        """Text to hold at a time."""
-        return LEAN_BATCH_BYTES if self.lean else BATCH_BYTES
+        return self._opened.tell() / max(self.bytes_on_disk, 1)
 
     def read(self, size: int) -> bytes:
         """Read the next bytes; fewer than asked for only at the end."""
@@ -100,8 +93,7 @@ class ByteSource:
         if self._file is not None and self.compression is None:
             file = pa.OSFile(os.fsencode(self._file))
         else:
-            spool = tempfile.TemporaryFile(prefix="votecast-")  # noqa: SIM115 - closed with the source
-            self._closing.append(spool)
+            spool = self._files.enter_context(tempfile.TemporaryFile(prefix="votecast-"))  # noqa: SIM115
             while chunk := self.read(_CHUNK):
                 try:
                     spool.write(chunk)
@@ -113,28 +105,26 @@ class ByteSource:
                     ) from error
             spool.seek(0)
             file = pa.PythonFile(spool, mode="r")
-        self._closing.append(file)
+        self._files.callback(file.close)
         return file
 
     def close(self) -> None:
-        """Close whatever was opened."""
-        while self._closing:
-            self._closing.pop().close()
+        """Close all that was opened."""
+        self._files.close()
 
     def _decompress(self) -> None:
-        for magic, name in _UNSUPPORTED.items():
-            if self.head.startswith(magic):
-                raise DataError(
-                    f"{self.path} is compressed with {name}; allowed are gzip and zstd: "
-                    "compress it with one of these, or not at all"
-                )
-        self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
+        unsupported = next((name for magic, name in _UNSUPPORTED.items() if self.head.startswith(magic)), None)
+        if unsupported:
+            raise DataError(
+                f"{self.path} is compressed with {unsupported}; allowed are gzip and zstd: "
+                "compress it with one of these, or not at all"
+            )
         if self.compression is None:
             return
         # The head was read before the compression was known: it goes first into the decompressor.
         packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
         self._rest = pa.CompressedInputStream(packed, self.compression)
-        self._closing.append(self._rest)
+        self._files.callback(self._rest.close)
         self.head = _read(self._rest, HEAD_BYTES)
         if any(self.head.startswith(magic) for magic in _MAGIC):
             raise DataError(f"{self.path} is compressed twice; unpack it once and try again")
@@ -143,15 +133,15 @@ class ByteSource:
 class _Joined(io.RawIOBase):
     """A head that was read already, followed by the rest of its file."""
 
-    def __init__(self, head: bytes, rest: _Readable) -> None:
+    def __init__(self, head: bytes, rest: IO[bytes] | pa.NativeFile) -> None:
         self._head = head
         self._rest = rest
 
     def readable(self) -> bool:
-        """Return True: it can always be read."""
+        """Return True."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer from the head while it lasts, then from the file."""
         part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
         part = part or self._rest.read(len(buffer))
@@ -169,17 +159,17 @@ def _open(path: str | Path, name: str) -> IO[bytes]:
             raise DataError(f"{name} is a folder; a file of votes is needed: name one inside it")
         return Path(path).open("rb", buffering=0)
     except FileNotFoundError:
-        raise DataError(f"{name} does not exist; check the path (the working folder is {Path.cwd()})") from None
+        raise DataError(f"{name} not found; check the path (the working folder is {Path.cwd()})") from None
     except PermissionError:
         raise DataError(f"{name} may not be read; change its permissions (chmod u+r) or copy it") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{name} cannot be opened: {error}; name a file that can be read") from error
 
 
-def _read(file: _Readable, size: int) -> bytes:
+def _read(file: IO[bytes] | pa.NativeFile, size: int) -> bytes:
     """Read exactly `size` bytes, or all there are; one system call at a time, so that signals arrive in between."""
     parts: list[bytes] = []
-    take = getattr(file, "read1", file.read)
+    take = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
     while size > 0 and (part := take(min(size, 1 << 30))):
         parts.append(part)
         size -= len(part)

@@ -1,4 +1,7 @@
-"""Read CSV and TSV: blocks of whole records, parsed by Arrow; a block with bad rows is parsed again, row by row."""
+"""Read CSV and TSV: blocks of whole records, parsed by Arrow; a block with bad rows is parsed again, row by row.
+
+`open_table` calls `read_csv`.
+"""
 
 from __future__ import annotations
 
@@ -18,91 +21,52 @@ from votecast.errors import DataError
 
 _DELIMITERS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar", ",": "a comma"}
 
+_Parse = Callable[[memoryview, Callable[[pa_csv.InvalidRow], str] | None], pa.Table]
 
-class CsvReader:
-    """Rows of a CSV or TSV file, every cell as text.
+
+def read_csv(source: ByteSource, reject: Reject, delimiter: str) -> tuple[pa.Schema, Iterator[RawBatch]]:
+    """Read a CSV or TSV file, every cell as text; rows with a wrong number of cells or broken text are rejected.
 
     Quotes mean something only at the start of a field, a doubled quote stands for one, records end with LF, CRLF or CR,
     and empty lines are skipped (RFC 4180, as Arrow and Python's `csv` read it).
 
-    Args:
-        source: The bytes.
-        reject: Called with rows with a wrong number of cells or broken text.
-        delimiter: What separates two cells.
-
     Raises:
         DataError: If the header cannot be used.
     """
+    # Larger blocks parse faster, which is worth memory for large files alone.
+    is_large = not source.compression and not source.lean and source.bytes_on_disk >= LARGE_FILE
+    blocks = RecordBlocks(source, source.batch_bytes * (2 if is_large else 1), delimiter)
+    names = _read_header(blocks.first_record(), source.path, delimiter)
+    types = {name: pa.large_string() for name in names}
 
-    count: int | None = None
-
-    def __init__(self, source: ByteSource, reject: Reject, delimiter: str = ",") -> None:
-        self._reject = reject
-        self._delimiter = delimiter
-        # Larger blocks parse faster, which is worth memory for large files alone.
-        large = source.size >= LARGE_FILE and not source.lean
-        self._blocks = RecordBlocks(source, delimiter, source.batch_bytes * (2 if large else 1))
-        self._header = _read_header(self._blocks.first_record(), source.path, delimiter)
-        self.schema = pa.schema([(name, pa.large_string()) for name in self._header])
-
-    def batches(self) -> Iterator[RawBatch]:
-        """Yield the rows, some megabytes at a time."""
-        row = 1
-        for block in self._blocks:
-            try:
-                table = self._parse(block)
-                count = table.num_rows
-                rows = np.arange(row, row + count, dtype=np.int64)
-            except pa.ArrowInvalid:
-                table, rows, count = self._parse_carefully(block, row)
-            row += count
-            if len(rows):
-                yield RawBatch(table, rows)
-        if self._blocks.unfinished is not None:
-            text = self._blocks.unfinished.decode("utf-8", "replace")
-            reason = "a quote is opened and never closed, so the file is truncated or damaged here"
-            self._reject(BadRow(row, None, text, reason))
-
-    def _parse_carefully(self, block: memoryview, first: int) -> tuple[pa.Table, NDArray[np.int64], int]:
-        """Parse a block again as bytes, to find the rows at fault; also return how many rows it has."""
-        bad: list[BadRow] = []
-
-        def _note(invalid: pa_csv.InvalidRow) -> str:
-            reason = (
-                f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
-            )
-            bad.append(BadRow(first + invalid.number - 1, None, invalid.text, reason))
-            return "skip"
-
-        try:
-            str(block, "utf-8")
-            is_utf8 = True
-        except UnicodeDecodeError:  # each byte becomes one character, so that records can be found
-            block, is_utf8 = memoryview(str(block, "latin-1").encode("utf-8")), False
-        table = self._parse(block, _note)
-        count = table.num_rows + len(bad)
-        # Arrow leaves bad rows out, and reports their numbers in the block, from 1.
-        rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
-        keep = np.ones(len(rows), dtype=bool)
-        if not is_utf8:
-            table, found = _back_to_utf8(table, rows)
-            keep = ~np.isin(rows, [row.row for row in found])
-            bad = [replace(row, value=row.value.encode("latin-1").decode("utf-8", "replace")) for row in bad] + found
-        for row in sorted(bad, key=lambda each: each.row):
-            self._reject(row)
-        return table.filter(pa.array(keep)), rows[keep], count
-
-    def _parse(self, block: memoryview, on_invalid: Callable[[pa_csv.InvalidRow], str] | None = None) -> pa.Table:
+    def _parse(block: memoryview, on_invalid: Callable[[pa_csv.InvalidRow], str] | None) -> pa.Table:
         return pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(block)),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=self._header),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
             parse_options=pa_csv.ParseOptions(
-                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
             ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types={name: pa.large_string() for name in self._header}, strings_can_be_null=False
-            ),
+            convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=False),
         )
+
+    return pa.schema(types), _read_batches(blocks, _parse, reject)
+
+
+def _read_batches(blocks: RecordBlocks, parse: _Parse, reject: Reject) -> Iterator[RawBatch]:
+    row = 1
+    for block in blocks:
+        try:
+            table = parse(block, None)
+            count = table.num_rows
+            rows = np.arange(row, row + count, dtype=np.int64)
+        except pa.ArrowInvalid:
+            table, rows, count = _parse_carefully(block, row, parse, reject)
+        row += count
+        if len(rows):
+            yield RawBatch(table, rows)
+    if blocks.unfinished is not None:
+        reason = "a quote is opened and never closed, so the file is truncated or damaged here"
+        reject(BadRow(row, None, blocks.unfinished.decode("utf-8", "replace"), reason))
 
 
 def _read_header(record: bytes, path: str, delimiter: str) -> list[str]:
@@ -122,17 +86,47 @@ def _read_header(record: bytes, path: str, delimiter: str) -> list[str]:
     return names
 
 
-def _back_to_utf8(table: pa.Table, rows: NDArray[np.int64]) -> tuple[pa.Table, list[BadRow]]:
+def _parse_carefully(
+    block: memoryview, first: int, parse: _Parse, reject: Reject
+) -> tuple[pa.Table, NDArray[np.int64], int]:
+    """Reject the rows at fault; return the good rows, their numbers, and how many rows the block has in all."""
+    bad: list[BadRow] = []
+
+    def _note(invalid: pa_csv.InvalidRow) -> str:
+        reason = f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
+        bad.append(BadRow(first + invalid.number - 1, None, invalid.text, reason))
+        return "skip"
+
+    try:
+        str(block, "utf-8")
+        is_utf8 = True
+    except UnicodeDecodeError:  # each byte becomes one character, so that records can be found
+        block, is_utf8 = memoryview(str(block, "latin-1").encode("utf-8")), False
+    table = parse(block, _note)
+    count = table.num_rows + len(bad)
+    # Arrow leaves bad rows out, and reports their numbers in the block, from 1.
+    rows = np.setdiff1d(np.arange(first, first + count, dtype=np.int64), [row.row for row in bad])
+    keep = np.ones(len(rows), dtype=bool)
+    if not is_utf8:
+        table, found = _decode_again(table, rows)
+        keep = ~np.isin(rows, [row.row for row in found])
+        bad = [replace(row, value=row.value.encode("latin-1").decode("utf-8", "replace")) for row in bad] + found
+    for row in sorted(bad, key=lambda each: each.row):
+        reject(row)
+    return table.filter(pa.array(keep)), rows[keep], count
+
+
+def _decode_again(table: pa.Table, rows: NDArray[np.int64]) -> tuple[pa.Table, list[BadRow]]:
     """Decode cells whose characters are bytes; also return the first cell of each row that is not UTF-8."""
     found: dict[int, BadRow] = {}
     columns = {}
     for name in table.column_names:
         cells = [cell.encode("latin-1") for cell in table.column(name).to_pylist()]
-        columns[name] = pa.array([cell.decode("utf-8", "replace") for cell in cells], pa.large_string())
-        for row, cell in zip(rows.tolist(), cells, strict=True):
+        texts = [cell.decode("utf-8", "replace") for cell in cells]
+        columns[name] = pa.array(texts, pa.large_string())
+        for row, cell, text in zip(rows.tolist(), cells, texts, strict=True):
             try:
                 cell.decode("utf-8")
             except UnicodeDecodeError as error:
-                bad = BadRow(row, name, cell.decode("utf-8", "replace"), encoding_problem(cell, error))
-                found.setdefault(row, bad)
+                found.setdefault(row, BadRow(row, name, text, encoding_problem(cell, error)))
     return pa.table(columns), list(found.values())

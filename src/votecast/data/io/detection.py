@@ -1,4 +1,4 @@
-"""Find the container of a file from its first bytes and its name.
+"""Detect the container of a file from its first bytes and its name.
 
 `open_table` calls `find_container`; writers take the suffixes from here.
 """
@@ -40,12 +40,7 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r")) + b"\x7f"  # no header and no
 
 
 def split_suffixes(path: str) -> tuple[str | None, str | None]:
-    """Return the container and the compression that a name promises.
-
-    Example:
-        >>> split_suffixes("votes.csv.gz"), split_suffixes("votes")
-        (('csv', 'gzip'), (None, None))
-    """
+    """Return the container and the compression that the suffixes of a name stand for."""
     suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     inner = suffixes[:-1] if compression else suffixes
@@ -53,20 +48,24 @@ def split_suffixes(path: str) -> tuple[str | None, str | None]:
 
 
 def find_container(head: bytes, path: str) -> str:
-    """Name the container of a file.
-
-    Args:
-        head: The first bytes, decompressed.
-        path: Name of the file.
+    """Return the container of a file, csv, tsv, jsonl, parquet or arrow, by its first bytes, decompressed, and name.
 
     Raises:
-        DataError: If it is none that votecast reads, or not the one its name says.
+        DataError: If it is none that votecast reads, or not the one that its suffix stands for.
     """
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text.strip(b"\0 \t\r\n"):
         raise DataError(f"{path} is empty; a file of votes has at least a header or one row: check how it was written")
-    if problem := _foreign(head, text):
-        raise DataError(f"{path} is {problem[0]}; {ALLOWED}: {problem[1]}")
+    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
+        foreign = "an Excel workbook", "save the sheet as CSV (UTF-8)"
+    elif head.startswith(_PICKLES):
+        foreign = "a Python pickle, which can run code and is never opened", "save the table as Parquet"
+    elif text[:9].lower().startswith(_MARKUP):
+        foreign = "a web page or XML, perhaps an error page saved in place of the file", "download the file itself"
+    else:
+        foreign = next((found for magic, found in _FOREIGN.items() if head.startswith(magic)), ("", ""))
+    if foreign[0]:
+        raise DataError(f"{path} is {foreign[0]}; {ALLOWED}: {foreign[1]}")
     found = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
     if found is not None:
         return found
@@ -76,6 +75,7 @@ def find_container(head: bytes, path: str) -> str:
             f"{path} should be {expected} but does not begin as such a file does; "
             "write it again, or rename it to what it is"
         )
+    # In UTF-16, every second byte of ASCII text is zero.
     sample = head[:4096]
     half_zero = len(sample) >= 8 and max(sample[::2].count(0), sample[1::2].count(0)) > len(sample) // 4
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or half_zero:
@@ -88,14 +88,3 @@ def find_container(head: bytes, path: str) -> str:
     if expected in (None, "csv"):
         return "jsonl" if text.startswith((b"{", b"[{", b"[]")) else "csv"
     return str(expected)
-
-
-def _foreign(head: bytes, text: bytes) -> tuple[str, str] | None:
-    """Return what a file is that users often give by mistake, and what to do."""
-    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
-        return "an Excel workbook", "save the sheet as CSV (UTF-8)"
-    if head.startswith(_PICKLES):
-        return "a Python pickle, which can run code and is never opened", "save the table as Parquet"
-    if text[:9].lower().startswith(_MARKUP):
-        return "a web page or XML, perhaps an error page saved in place of the file", "download the file itself"
-    return next((found for magic, found in _FOREIGN.items() if head.startswith(magic)), None)

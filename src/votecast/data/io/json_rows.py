@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.json as pa_json
 from numpy.typing import NDArray
 
 from votecast.data.io.stream import RawBatch, encoding_problem
@@ -23,36 +24,43 @@ CONTROL_CHARACTER = "bare control character inside a JSON string kept"
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+# Every integer of so many digits fits into 64 bits.
 _INT64_DIGITS = 18
 
 
-class RowError(ValueError):
-    """A line is not a row; `column` names the key at fault where there is one."""
+class CellError(ValueError):
+    """A line or a cell does not hold what it should; `column` names the column at fault where it is known."""
 
     def __init__(self, message: str, column: str | None = None) -> None:
         super().__init__(message)
         self.column = column
 
 
-def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
-    """Decode one object.
+def read_json(text: bytes | pa.Buffer, schema: pa.Schema | None, unexpected: str = "infer") -> pa.Table:
+    """Parse JSON lines with Arrow, as one block; keys beyond the schema are inferred, ignored or an error."""
+    return pa_json.read_json(
+        pa.BufferReader(text),
+        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected),
+        memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
+    )
 
-    Returns:
-        The object, integers beyond 64 bits as text, and the kinds of repair that were needed.
+
+def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
+    """Decode one object, integers beyond 64 bits as text; also return the kinds of repair that were needed.
 
     Raises:
-        RowError: If the line is not one JSON object, or is nested too deeply.
-
-    Example:
-        >>> decode_line(b'{"id": 12345678901234567890, "prompt": ["Hi", null]}')
-        ({'id': '12345678901234567890', 'prompt': ['Hi', None]}, [])
+        CellError: If the line is not one JSON object, or is nested too deeply.
     """
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RowError(encoding_problem(line, error)) from error
-    if text.count("[") + text.count("{") > DEEPEST and (depth := _depth(text)) > DEEPEST:
-        raise RowError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
+        raise CellError(encoding_problem(line, error)) from error
+    if text.count("[") + text.count("{") > DEEPEST:  # brackets inside strings do not nest
+        bare = np.frombuffer(_STRING.sub("", text).encode("utf-8", "replace"), dtype=np.uint8)
+        steps = np.isin(bare, list(b"[{")).astype(np.int64) - np.isin(bare, list(b"]}"))
+        if (depth := int(np.cumsum(steps).max(initial=0))) > DEEPEST:
+            raise CellError(f"the value is nested {depth} deep, at most {DEEPEST} is read")
     # Strict first: only a bare control character is forgiven, and reported.
     repairs = []
     try:
@@ -64,10 +72,10 @@ def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
             value = _LENIENT.decode(text)
             repairs.append(CONTROL_CHARACTER)
     except json.JSONDecodeError as error:
-        raise RowError(_not_json(text, error)) from error
+        raise CellError(_not_json(text, error)) from error
     if not isinstance(value, dict):
         names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-        raise RowError(f"the line holds {names.get(type(value), 'a number')}, expected is one object {{…}} a line")
+        raise CellError(f"the line holds {names.get(type(value), 'a number')}, expected is one object {{…}} a line")
     if "\\u" in text and (repaired := _repaired(value)) != value:
         value = repaired
         repairs.append(LONE_SURROGATE)
@@ -117,11 +125,12 @@ def _integer(digits: str) -> int | str:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Python keeps the last of two equal keys, Arrow refuses them: a vote must not depend on who reads it.
     out = dict(pairs)
     if len(out) < len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise RowError(f"the key {double!r} occurs more than once in one object", double)
+        raise CellError(f"the key {double!r} occurs more than once in one object", double)
     return out
 
 
@@ -138,13 +147,6 @@ def _not_json(text: str, error: json.JSONDecodeError) -> str:
     elif not text.startswith("{"):
         hint = "; every line must be one object {…}: is this CSV?"
     return f"the line is not JSON: {error.msg} at character {error.pos + 1}{hint}"
-
-
-def _depth(text: str) -> int:
-    bare = _STRING.sub("", text)
-    codes = np.frombuffer(bare.encode("utf-8", "replace"), dtype=np.uint8)
-    steps = np.isin(codes, list(b"[{")).astype(np.int64) - np.isin(codes, list(b"]}"))
-    return int(np.cumsum(steps).max(initial=0))
 
 
 def _repaired(value: object) -> object:

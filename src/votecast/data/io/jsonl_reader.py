@@ -1,118 +1,108 @@
-"""Read JSON lines: Arrow parses whole blocks; what it refuses, or would not keep exactly, is read line by line."""
+"""Read JSON lines: Arrow parses whole blocks; what it refuses, or would not keep exactly, is read line by line.
+
+`open_table` calls `read_json_lines`, for one array of objects too.
+"""
 
 from __future__ import annotations
 
+import codecs
 import io
-from collections.abc import Iterator
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.json as pa_json
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.json_array import ArrayLines
-from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, RowError, decode_line, tables_of
+from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, CellError, decode_line, read_json, tables_of
 from votecast.data.io.record_blocks import RecordBlocks
-from votecast.data.io.stream import BadRow, RawBatch, Reject
+from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject, encoding_problem
 from votecast.errors import DataError
 
 _EXACT_IN_FLOAT = 2.0**53
+_LEAST_READ = 1 << 20
+_DECODER = json.JSONDecoder(parse_int=str)
+_SPACE = re.compile(r"[ \t\r\n]*")
+_TRUNCATED = "the array ends inside it, so the file is truncated"
 
 
-class JsonLinesReader:
-    """Objects, one a line, or all in one array; empty lines are skipped.
+def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iterator[RawBatch]]:
+    """Read objects, one a line, or all in one array; empty lines are skipped, and lines that are no object rejected.
 
     Columns may differ from batch to batch: a key that no row of a batch has may be missing in it, and a key that holds
     texts in one and lists in another has the type of each. Integers that no 64-bit integer holds come as text.
 
-    Args:
-        source: The bytes.
-        reject: Called with lines that are not JSON objects.
-
     Raises:
         DataError: If no line is a row.
     """
+    is_array = source.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    blocks = _array_blocks(source) if is_array else RecordBlocks(source, source.batch_bytes)
+    faults: list[BadRow] = []  # the first one, for the message where no line is a row
+    batches = _read_batches(blocks, reject, faults)
+    first = next(batches, None)
+    if first is not None:
+        return first.table.schema, itertools.chain([first], batches)
+    if faults:
+        raise DataError(f"no line of the file is a row; {faults[0].message(source.path)}")
+    return pa.schema([]), batches
 
-    count: int | None = None
 
-    def __init__(self, source: ByteSource, reject: Reject) -> None:
-        self._reject = reject
-        is_array = source.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-        self._blocks = RecordBlocks(ArrayLines(source) if is_array else source, size=source.batch_bytes)
-        self._known: pa.Schema | None = None
-        self._fault: BadRow | None = None
-        self._waiting = self._read()
-        self._first = next(self._waiting, None)
-        if self._first is None and self._fault is not None:
-            raise DataError(f"no line of the file is a row; {self._fault.message(source.path)}")
-        self.schema = self._first.table.schema if self._first else pa.schema([])
+def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
+    row, known = 1, None
+    for block in blocks:
+        text = _without_empty_lines(block)
+        count = text.count(b"\n")
+        table, known = _parse(text, count, known)
+        if table is not None:
+            yield RawBatch(table, np.arange(row, row + count, dtype=np.int64))
+        else:
+            yield from _parse_lines(text, row, reject, faults)
+        row += count
 
-    def batches(self) -> Iterator[RawBatch]:
-        """Yield the rows, some megabytes at a time."""
-        if self._first is not None:
-            yield self._first
-            yield from self._waiting
 
-    def _read(self) -> Iterator[RawBatch]:
-        row = 1
-        for block in self._blocks:
-            text = _without_empty_lines(block)
-            count = text.count(b"\n")
-            table = self._parse(text, count)
-            if table is not None:
-                yield RawBatch(table, np.arange(row, row + count, dtype=np.int64))
-            else:
-                yield from self._parse_lines(text, row)
-            row += count
-
-    def _parse(self, text: bytes, count: int) -> pa.Table | None:
-        """Parse a block with Arrow; None where a line needs a closer look."""
-        if not count or not _is_plain(text):
-            return None
+def _parse(text: bytes, count: int, known: pa.Schema | None) -> tuple[pa.Table | None, pa.Schema | None]:
+    """Parse a block with Arrow; None where a line needs a closer look. Also return the schema that is known by now."""
+    if not count or not _is_plain(text):
+        return None, known
+    try:
         try:
-            try:
-                table = _read_json(text, self._known)
-            except pa.ArrowInvalid:
-                table = _read_json(text, None)
-            # Inferred types turn texts into dates and lose a null that opens a list: settle them, then read again.
-            settled = pa.schema([_settled(field) for field in table.schema if not pa.types.is_null(field.type)])
-            if self._known is None or not settled.equals(self._known):
-                self._known = settled
-                table = _read_json(text, settled)
-            table.validate(full=True)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
-            return None
-        floats = [column for column in table.columns if pa.types.is_float64(column.type)]
-        rounded = any((np.abs(column.drop_null().to_numpy()) >= _EXACT_IN_FLOAT).any() for column in floats)
-        return None if rounded or table.num_rows != count or _nesting(table.schema) > DEEPEST else table
-
-    def _parse_lines(self, text: bytes, first: int) -> Iterator[RawBatch]:
-        values, rows, repairs = [], [], dict[str, list[int]]()
-        for row, line in enumerate(io.BytesIO(text), start=first):
-            try:
-                value, repaired = decode_line(line.rstrip(b"\n"))
-            except RowError as error:
-                bad = BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error))
-                self._fault = self._fault or bad
-                self._reject(bad)
-                continue
-            values.append(value)
-            rows.append(row)
-            for kind in repaired:
-                repairs.setdefault(kind, []).append(row)
-        yield from tables_of(values, np.array(rows, dtype=np.int64), repairs)
+            table = read_json(text, known)
+        except pa.ArrowInvalid:
+            table = read_json(text, None)
+        # Inferred types turn texts into dates and lose a null that opens a list: settle them, then read again.
+        settled = pa.schema([_settled(field) for field in table.schema if not pa.types.is_null(field.type)])
+        if known is None or not settled.equals(known):
+            known = settled
+            table = read_json(text, settled)
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        return None, known
+    floats = [column for column in table.columns if pa.types.is_float64(column.type)]
+    is_rounded = any((np.abs(column.drop_null().to_numpy()) >= _EXACT_IN_FLOAT).any() for column in floats)
+    is_exact = not is_rounded and table.num_rows == count and _nesting(table.schema) <= DEEPEST
+    return table if is_exact else None, known
 
 
-def _read_json(text: bytes, schema: pa.Schema | None) -> pa.Table:
-    return pa_json.read_json(
-        pa.BufferReader(text),
-        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=schema),
-        memory_pool=pa.system_memory_pool(),  # gives back what it grew by; the default pool keeps a third on top
-    )
+def _parse_lines(text: bytes, first: int, reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
+    values, rows, repairs = [], [], dict[str, list[int]]()
+    for row, line in enumerate(io.BytesIO(text), start=first):
+        try:
+            value, repaired = decode_line(line.rstrip(b"\n"))
+        except CellError as error:
+            bad = BadRow(row, error.column, line.decode("utf-8", "replace").rstrip("\n"), str(error))
+            faults.extend([] if faults else [bad])
+            reject(bad)
+            continue
+        values.append(value)
+        rows.append(row)
+        for kind in repaired:
+            repairs.setdefault(kind, []).append(row)
+    yield from tables_of(values, np.array(rows, dtype=np.int64), repairs)
 
 
-def _without_empty_lines(block: memoryview) -> bytes:
+def _without_empty_lines(block: memoryview | bytes) -> bytes:
     """Return the lines that hold something, each ended by a line feed."""
     text = bytes(block)
     if not text.endswith(b"\n"):
@@ -152,3 +142,86 @@ def _nesting(kind: pa.Schema | pa.DataType) -> int:
     if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
         return 1 + max((_nesting(field.type) for field in kind), default=0)
     return 1 + _nesting(kind.value_type) if pa.types.is_list(kind) else 0
+
+
+def _array_blocks(source: ByteSource) -> Iterator[bytes]:
+    """Yield the elements of one JSON array as blocks of lines."""
+    lines, size = list[bytes](), 0
+    for line in _ArrayElements(source):
+        lines.append(line)
+        size += len(line)
+        if size >= source.batch_bytes:
+            yield b"".join(lines)
+            lines, size = [], 0
+    yield b"".join(lines)
+
+
+class _ArrayElements:
+    """The elements of a JSON array, one line each, scanned while the bytes arrive."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._at = 0
+        self._row = 0
+        self._is_whole = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._read_on()
+        self._at = self._text.index("[") + 1
+        while (sign := self._next_sign()) != "]":
+            if self._row:
+                if sign != ",":
+                    raise self._error(f"after it there is {sign!r} in place of a comma or ]" if sign else _TRUNCATED)
+                self._at += 1
+                self._next_sign()
+            self._row += 1
+            start, self._at = self._at, self._end_of_element()
+            yield self._text[start : self._at].replace("\n", " ").replace("\r", " ").encode("utf-8") + b"\n"
+        self._at += 1
+        if self._next_sign():
+            raise DataError(f"{self._source.path} continues after its array; write one array, or one object a line")
+
+    def _end_of_element(self) -> int:
+        while True:
+            try:
+                end = _DECODER.raw_decode(self._text, self._at)[1]
+                if end < len(self._text) or self._is_whole:
+                    return end
+            except RecursionError as error:
+                raise self._error(f"the value is nested too deeply, at most {DEEPEST} deep is read") from error
+            except json.JSONDecodeError as error:
+                if self._is_whole:
+                    is_truncated = error.pos >= len(self._text.rstrip())
+                    reason = _TRUNCATED if is_truncated else f"the element is not JSON: {error.msg}"
+                    raise self._error(reason) from error
+            self._read_on()
+
+    def _next_sign(self) -> str:
+        """Return the next character that is no white space; empty at the end."""
+        while True:
+            match = _SPACE.match(self._text, self._at)
+            self._at = match.end() if match else self._at
+            if self._at < len(self._text) or self._is_whole:
+                return self._text[self._at : self._at + 1]
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Drop what was read, and double what is ahead, so that long elements are scanned few times."""
+        self._text = self._text[self._at :]
+        self._at = 0
+        chunk = self._source.read(max(_LEAST_READ, len(self._text)))
+        self._is_whole = not chunk
+        try:
+            self._text += self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            raise self._error(encoding_problem(error.object, error)) from error
+        if len(self._text) > LARGEST_ROW:
+            raise self._error(f"it holds more than {LARGEST_ROW >> 20} MB, the most that is read")
+
+    def _error(self, reason: str) -> DataError:
+        return DataError(
+            f"{self._source.path}, row {max(self._row, 1)}: {reason}; write one object a line to have bad rows "
+            "quarantined"
+        )

@@ -1,4 +1,7 @@
-"""Divide a stream of bytes into blocks of whole records, so that each block can be parsed on its own."""
+"""Divide a stream of bytes into blocks of whole records, so that each block can be parsed on its own.
+
+The readers of CSV and of JSON lines read their files through these blocks.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.json_array import ArrayLines
-from votecast.data.io.stream import BATCH_BYTES, LARGEST_ROW
+from votecast.data.io.stream import LARGEST_ROW
 from votecast.errors import DataError
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
@@ -23,18 +25,21 @@ class RecordBlocks:
 
     Args:
         source: The bytes; a byte order mark is skipped.
+        size: Bytes of a block.
         delimiter: What separates cells, to tell quotes from quotation marks; None for lines without quoting.
-        size: Bytes of a block; 0 for the usual number.
 
     Attributes:
         unfinished: The last record, where the file ends inside a quote; None until then.
     """
 
-    def __init__(self, source: ByteSource | ArrayLines, delimiter: str | None = None, size: int = 0) -> None:
+    def __init__(self, source: ByteSource, size: int, delimiter: str | None = None) -> None:
         self.unfinished: bytes | None = None
         self._source = source
+        self._size = size
         self._delimiter = delimiter
-        self._size = size or BATCH_BYTES
+        bare = rb"[^%s\r\n]*+" % re.escape((delimiter or ",").encode())
+        # A field: a quoted part (group 1 is empty where its quote is never closed), then text up to the delimiter.
+        self._field = re.compile(rb'(?:"[^"]*+(?:""[^"]*+)*+("?)|())' + bare)
         self._pending = source.read(len(source.head)).removeprefix(_BOM)
 
     def first_record(self) -> bytes:
@@ -43,19 +48,18 @@ class RecordBlocks:
         Raises:
             DataError: If a quote in it is never closed.
         """
-        scanner = _Scanner(self._delimiter or ",")
         while True:
             self._pending = self._pending.lstrip(b"\r\n")
-            end = next(scanner.record_ends(self._pending), 0)
+            end = next(self._record_ends(self._pending), 0)
             more = b"" if end else self._source.read(max(len(self._pending), LEAST_READ))
             if not more:
-                if not end and _Scanner(self._delimiter or ",").cut(self._pending)[1]:
-                    raise DataError(
-                        f"{self._source.path}, header: a quote is opened and never closed; check how it was written"
-                    )
                 break
             self._pending += more
             self._check_size(len(self._pending))
+        if not end and self._scan(self._pending)[1]:
+            raise DataError(
+                f"{self._source.path}, header: a quote is opened and never closed; check how it was written"
+            )
         end = end or len(self._pending)
         record, self._pending = self._pending[:end], self._pending[end:]
         return record
@@ -82,7 +86,7 @@ class RecordBlocks:
     def _cut(self, block: bytes) -> tuple[int, bool]:
         """Return where the last whole record ends, and whether the block ends inside a quote.
 
-        Quotes are counted with NumPy while each one that opens stands at the start of a cell; else the scanner decides.
+        Quotes are counted with NumPy while each one that opens stands at the start of a cell; else `_scan` decides.
         """
         if self._delimiter is None:
             return block.rfind(b"\n") + 1, False
@@ -96,12 +100,29 @@ class RecordBlocks:
             if len(opening) and opening[0] == 0:
                 before[0] = block[start - 1] if start else _NEWLINE
             if not np.isin(before, (ord(self._delimiter), _NEWLINE, _RETURN, _QUOTE)).all():
-                return _Scanner(self._delimiter).cut(block)
+                return self._scan(block)
             newlines = np.flatnonzero(window == _NEWLINE)
             outside = newlines[np.searchsorted(quotes, newlines) % 2 == int(is_open)]
             cut = start + int(outside[-1]) + 1 if len(outside) else cut
             is_open ^= bool(len(quotes) % 2)
         return cut, is_open
+
+    def _scan(self, block: bytes) -> tuple[int, bool]:
+        """Do what `_cut` does, field by field: slower, and right where quotation marks stand in unquoted cells."""
+        cut = max(self._record_ends(block), default=0)
+        at, is_open = cut, False
+        while at < len(block) and (match := self._field.match(block, at)):
+            at, is_open = match.end() + 1, match.group(1) == b""
+        return cut, is_open
+
+    def _record_ends(self, block: bytes) -> Iterator[int]:
+        """Yield the position after each whole record; the last one only if its line end is there."""
+        at = 0
+        while (match := self._field.match(block, at)) and match.end() < len(block):
+            end = match.end()
+            at = end + (2 if block[end : end + 2] == b"\r\n" else 1)
+            if block[end] in (_NEWLINE, _RETURN):
+                yield at
 
     def _check_size(self, size: int) -> None:
         if size > LARGEST_ROW:
@@ -109,29 +130,3 @@ class RecordBlocks:
                 f"{self._source.path} has a row of more than {LARGEST_ROW >> 20} MB, the most that is read; "
                 "most likely a quote is never closed or the line ends are missing: check how the file was written"
             )
-
-
-class _Scanner:
-    """Scan records field by field: slower, and right where quotation marks stand inside unquoted cells."""
-
-    def __init__(self, delimiter: str) -> None:
-        rest = rb"[^%s\r\n]*+" % re.escape(delimiter.encode())
-        self._field = re.compile(rb'(?:"[^"]*+(?:""[^"]*+)*+("?)|())' + rest)
-        self._delimiter = ord(delimiter)
-
-    def record_ends(self, block: bytes) -> Iterator[int]:
-        """Yield the position after each whole record; the last one only if its line end is there."""
-        at = 0
-        while (match := self._field.match(block, at)) and match.end() < len(block):
-            end = match.end()
-            at = end + (2 if block[end : end + 2] == b"\r\n" else 1)
-            if block[end] != self._delimiter:
-                yield at
-
-    def cut(self, block: bytes) -> tuple[int, bool]:
-        """Return where the last whole record ends, and whether the block ends inside a quote."""
-        cut = max(self.record_ends(block), default=0)
-        at, is_open = cut, False
-        while at < len(block) and (match := self._field.match(block, at)):
-            at, is_open = match.end() + 1, match.group(1) == b""
-        return cut, is_open

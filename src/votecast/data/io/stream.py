@@ -1,15 +1,15 @@
 """What every container yields: batches of raw rows, the rows that cannot be read, and the errors of damaged files.
 
-The readers of this package derive from `TableReader`; `open_table` returns a `TableStream`.
+The readers of this package yield `RawBatch`es; `open_table` wraps them in a `TableStream`.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +20,10 @@ from votecast.errors import DataError
 if TYPE_CHECKING:
     from votecast.data.io.byte_source import ByteSource
 
-BATCH_BYTES = 2 << 20
-"""Text of about this size is held at a time, or twice as much of a large file."""
-LEAN_BATCH_BYTES = 512 << 10
-"""The same where memory counts and time does not."""
 LARGE_FILE = 96 << 20
 """From this size on, speed is worth some megabytes."""
 LARGEST_ROW = 256 << 20
-"""A row beyond this is refused: far more likely a quote that never closes."""
+"""A row beyond this is refused: most likely a quote is never closed."""
 LIBRARY_ERRORS = (pa.ArrowException, OSError, MemoryError, ValueError)
 """What the libraries below raise on damaged files."""
 _SHOWN = 80
@@ -81,81 +77,54 @@ class RawBatch:
     encoded: frozenset[str] = frozenset()
 
 
-class TableReader(Protocol):
-    """Reads one container: `schema` holds the types of the first batch, `count` all rows where the file says so."""
-
-    schema: pa.Schema
-    count: int | None
-
-    def batches(self) -> Iterator[RawBatch]:
-        """Yield the rows, some megabytes at a time."""
-
-
-class TableStream:
-    """A file of rows, read in parts and once.
-
-    Args:
-        source: The bytes; closed when the stream is closed or used up.
-        container: csv, tsv, jsonl, parquet or arrow.
-        reader: The reader of this container.
+class TableStream(contextlib.AbstractContextManager["TableStream"]):
+    """A file of rows, read in parts and once; its source is closed when the stream is closed or used up.
 
     Attributes:
-        path: Name to show in messages.
-        compression: gzip or zstd; None where the file is not compressed.
+        container: csv, tsv, jsonl, parquet or arrow.
         schema: Types of the columns; for JSON lines those of the first batch, later ones may differ.
+        names: The columns, in the order of the file.
+        is_large: Whether speed is worth some megabytes; False for a pipe.
     """
 
-    def __init__(self, source: ByteSource, container: str, reader: TableReader) -> None:
+    def __init__(
+        self, source: ByteSource, container: str, schema: pa.Schema, batches: Iterator[RawBatch], count: int | None
+    ) -> None:
         self.path = source.path
         self.container = container
         self.compression = source.compression
-        self.schema = reader.schema
+        self.schema = schema
+        self.names: list[str] = list(schema.names)
+        self.is_large = source.bytes_on_disk >= LARGE_FILE
         self._source = source
-        self._reader = reader
+        self._batches = batches
+        self._count = count
         self._row = 0
-
-    @property
-    def names(self) -> list[str]:
-        """The columns, in the order of the file."""
-        return list(self.schema.names)
 
     @property
     def expected_rows(self) -> float | None:
         """About how many rows the file has, from the share of its bytes that is read by now; None for a pipe."""
-        if self._reader.count is not None:
-            return self._reader.count
+        if self._count is not None:
+            return self._count
         share = self._source.share_read
         return self._row / share if share and self._row else None
 
     def __iter__(self) -> Iterator[RawBatch]:
         try:
-            for batch in self._reader.batches():
+            for batch in self._batches:
                 self._row = int(batch.rows[-1]) if len(batch.rows) else self._row
                 yield batch
         except LIBRARY_ERRORS as error:
             raise DataError(damaged(self.path, error, self.compression, after=self._row)) from error
         finally:
-            self.close()
+            self._source.close()
 
-    def close(self) -> None:
-        """Close the file."""
+    def __exit__(self, *error: object) -> None:
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_names(path: str, names: Sequence[str]) -> None:
-    """Raise if a file has two columns of one name.
-
-    Raises:
-        DataError: If it does.
-    """
+    """Raise `DataError` if two columns have the same name."""
     doubled = [repr(name) for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise DataError(
@@ -172,15 +141,7 @@ def damaged(path: str, error: BaseException, compression: str | None, *, after: 
 
 
 def encoding_problem(data: bytes, error: UnicodeDecodeError) -> str:
-    r"""Say which byte is not UTF-8 and what to do about it.
-
-    Example:
-        >>> try:
-        ...     b"caf\xe9".decode()
-        ... except UnicodeDecodeError as error:
-        ...     encoding_problem(b"caf\xe9", error)[:70]
-        'byte 0xe9 is not UTF-8, the only encoding allowed; the file is probabl'
-    """
+    r"""Compose the message for a byte that is not UTF-8."""
     return (
         f"byte 0x{data[error.start]:02x} is not UTF-8, the only encoding allowed; the file is probably in Windows-1252 "
         "or Latin-1 (for example: iconv -f WINDOWS-1252 -t UTF-8) or damaged here"
@@ -188,10 +149,5 @@ def encoding_problem(data: bytes, error: UnicodeDecodeError) -> str:
 
 
 def shown(value: str) -> str:
-    """Quote a value for a message, no longer than a line.
-
-    Example:
-        >>> shown("x")
-        "'x'"
-    """
+    """Quote a value for a message, no longer than a line."""
     return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}... ({len(value)} characters)"

@@ -5,7 +5,6 @@ The jobs behind `predict` and `decide` write them; `evaluate`, `ensemble` and `r
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
 from votecast.data.outputs.score_files import read_ids, read_numbers
-from votecast.data.outputs.table_writer import ResultWriter, container_of, side_path
+from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings, side_path
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.types import CLASSES, Probabilities
 
@@ -72,17 +71,15 @@ class PredictionWriter(ResultWriter):
         if format not in (*COLUMNS, "wsdm"):
             raise ConfigError(f"the format {format!r} is unknown; predictions are written as votecast, lmsys or wsdm")
         self._judge, self._settings, self._format = dict(judge or {}), dict(metadata or {}), format
-        super().__init__(
-            path, {JUDGE_KEY: _dump(self._judge), SETTINGS_KEY: _dump(self._settings)}, overwrite=overwrite
-        )
+        texts = {
+            key: json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+            for key, value in ((JUDGE_KEY, self._judge), (SETTINGS_KEY, self._settings))
+        }
+        super().__init__(path, texts, overwrite=overwrite)
         self._is_jsonl = container_of(path)[0] == "jsonl"
 
     def write(self, ids: Sequence[str], probabilities: Probabilities) -> None:
-        """Add rows, in the order they are to have in the file.
-
-        Raises:
-            DataError: If ids and probabilities do not fit together, or a row is not a distribution.
-        """
+        """Add rows; raise `DataError` if they do not fit together, or a row is not a distribution."""
         p = np.asarray(probabilities, dtype=np.float64)
         check_predictions(ids, p, after=self.rows)
         self.write_table(self.table(pa.array(ids, pa.large_string()), p))
@@ -104,7 +101,7 @@ class PredictionWriter(ResultWriter):
         """Return the table of a file without rows."""
         return self.table(pa.array([], pa.large_string()), np.empty((0, len(CLASSES))))
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return format, judge, rows and settings."""
         return {"format": self._format, "judge": self._judge, "rows": self.rows, "settings": self._settings}
 
@@ -115,21 +112,10 @@ class DecisionWriter(PredictionWriter):
     `<path>.settings.json` holds beside judge, settings and SHA-256 how many rows were decided, and how.
 
     Args:
-        path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
+        path: The file, as for `PredictionWriter`.
         decide: From probabilities of shape (n, 3) to the decisions ("a", "b" or "open") and their confidence.
         beside: Returns further JSON-able settings; called once all rows are written.
         **options: As of `PredictionWriter`.
-
-    Example:
-        >>> import tempfile
-        >>> out = Path(tempfile.mkdtemp()) / "decisions.csv"
-        >>> with DecisionWriter(out, decide=lambda p: (["a"] * len(p), p[:, 0])) as writer:
-        ...     writer.write(["7"], np.array([[0.75, 0.125, 0.125]]))
-        >>> print(out.read_text(), end="")
-        id,p_a,p_b,p_tie,decision,confidence
-        7,0.75,0.125,0.125,a,0.75
-        >>> read_counts(out)
-        {'a': 1, 'b': 0, 'open': 0}
     """
 
     def __init__(
@@ -152,7 +138,7 @@ class DecisionWriter(PredictionWriter):
         shares = dict(zip(COLUMNS["votecast"], p.T, strict=True))
         return pa.table({"id": ids} | shares | {"decision": pa.array(decisions, pa.string()), "confidence": confidence})
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return the settings of predictions, the counts, and what the caller adds."""
         return super().settings() | {COUNTS: self._counts} | dict(self._further())
 
@@ -160,15 +146,9 @@ class DecisionWriter(PredictionWriter):
 def write_predictions(
     predictions: Iterable[tuple[Sequence[str], Probabilities]], path: str | Path, **options: Any
 ) -> int:
-    """Write predictions as they come.
+    """Write predictions, pairs of ids and probabilities of shape (n, 3), as they come; return the number of rows.
 
-    Args:
-        predictions: Pairs of ids and probabilities of shape (n, 3).
-        path: The file.
-        **options: As for `PredictionWriter`.
-
-    Returns:
-        The number of rows.
+    The options are those of `PredictionWriter`.
 
     Raises:
         DataError: If a row is not a distribution; nothing is left behind.
@@ -182,9 +162,6 @@ def write_predictions(
 def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[str, str] | None]:
     """Read predictions, as `PredictionWriter` writes them, or a submission of three probabilities.
 
-    Args:
-        path: The file; any container.
-
     Returns:
         The ids, the probabilities of shape (n, 3), and name and hash of the judge where they are known.
 
@@ -196,7 +173,11 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
     parts: list[Probabilities] = [np.empty((0, len(CLASSES)))]
     with open_table(path) as stream:
         names = _find_columns(stream)
-        judge = _judge_in(stream)
+        text = (stream.schema.metadata or {}).get(JUDGE_KEY.encode(), b"")
+        try:
+            judge = _as_judge(json.loads(text.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            judge = None
         for batch in stream:
             missing = [repr(name) for name in ("id", *names) if name not in batch.table.column_names]
             if missing:
@@ -205,17 +186,13 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
                     "probabilities"
                 )
             ids += read_ids(stream.path, batch)
-            if names == ("probabilities",):
-                p = _read_objects(stream.path, batch)
-            else:
-                columns = [read_numbers(stream.path, batch, name, "a probability is needed") for name in names]
-                p = np.column_stack(columns)
-            _check_distribution(p, functools.partial(_place, stream.path, batch))
-            parts.append(p)
+            parts.append(_read_batch(stream.path, batch, names))
+            if bad := _bad_row(parts[-1]):
+                raise DataError(f"{stream.path}, row {batch.rows[bad[0]]} {bad[1]}")
             if judge is None and "judge" in batch.table.column_names and batch.table.num_rows:
                 judge = _as_judge(batch.table.column("judge")[0].as_py())
     p = np.concatenate(parts)
-    judge = judge or _judge_beside(path)
+    judge = judge or _as_judge(read_settings(path, "remove it, or write the predictions again").get("judge"))
     if judge is None and names == COLUMNS["lmsys"] and len(p) and (p.max(axis=1) == 1).all():
         # Votes have the columns of a submission; as predictions they would be those of an oracle.
         raise DataError(
@@ -242,28 +219,20 @@ def read_counts(path: str | Path) -> dict[str, int]:
 
 
 def check_predictions(ids: Sequence[str], p: Probabilities, *, after: int = 0) -> None:
-    """Raise if probabilities do not fit the ids, or are not distributions.
-
-    Args:
-        ids: Names of the rows.
-        p: Probabilities, which should have shape (n, 3).
-        after: Rows that came before, for the message.
-
-    Raises:
-        DataError: For the first fault.
-    """
+    """Raise `DataError` if probabilities do not fit the ids or are not distributions; `after` rows came before."""
     if p.shape != (len(ids), len(CLASSES)):
         raise DataError(f"there are {len(ids)} ids and probabilities of shape {p.shape}; expected is ({len(ids)}, 3)")
-    _check_distribution(p, lambda row: f"prediction {after + row + 1} (id {ids[row]!r})")
+    if bad := _bad_row(p):
+        raise DataError(f"prediction {after + bad[0] + 1} (id {ids[bad[0]]!r}) {bad[1]}")
 
 
-def _check_distribution(p: Probabilities, place: Callable[[int], str]) -> None:
+def _bad_row(p: Probabilities) -> tuple[int, str] | None:
+    """Return the first row that is no distribution, and what is wrong with it."""
     bad = ~(np.isfinite(p).all(axis=1) & (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= _TOLERANCE))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"{place(row)} has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1"
-        )
+    row = int(np.argmax(bad)) if bad.any() else None
+    if row is None:
+        return None
+    return row, f"has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1"
 
 
 def decide(p: Probabilities) -> list[str]:
@@ -279,32 +248,25 @@ def decide(p: Probabilities) -> list[str]:
     return [str(each) for each in decided]
 
 
-def _dump(value: Mapping[str, object]) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _place(path: str, batch: RawBatch, at: int) -> str:
-    return f"{path}, row {batch.rows[at]}"
-
-
 def _find_columns(stream: TableStream) -> tuple[str, ...]:
-    found = next((names for names in COLUMNS.values() if {"id", *names} <= set(stream.names)), None)
-    if found is None and {"id", "probabilities"} <= set(stream.names):
-        return ("probabilities",)
-    if found is None and set(stream.names) == {"id", "winner"}:
+    for names in (*COLUMNS.values(), ("probabilities",)):
+        if {"id", *names} <= set(stream.names):
+            return names
+    if set(stream.names) == {"id", "winner"}:
         raise DataError(
             f"{stream.path} holds decisions without probabilities, as a wsdm submission does, and they cannot be "
             "measured; predict again with --format votecast"
         )
-    if found is None:
-        raise DataError(
-            f"{stream.path} holds no predictions: its columns are {', '.join(map(repr, stream.names))}; expected are "
-            "id with p_a, p_b, p_tie, or with winner_model_a, winner_model_b, winner_tie, or with probabilities"
-        )
-    return found
+    raise DataError(
+        f"{stream.path} holds no predictions: its columns are {', '.join(map(repr, stream.names))}; expected are "
+        "id with p_a, p_b, p_tie, or with winner_model_a, winner_model_b, winner_tie, or with probabilities"
+    )
 
 
-def _read_objects(path: str, batch: RawBatch) -> Probabilities:
+def _read_batch(path: str, batch: RawBatch, names: tuple[str, ...]) -> Probabilities:
+    """Return the probabilities of a batch, shape (n, 3), from three columns or from lists or objects in one."""
+    if names != ("probabilities",):
+        return np.column_stack([read_numbers(path, batch, name, "a probability is needed") for name in names])
     cells = batch.table.column("probabilities").to_pylist()
     out = np.empty((len(cells), len(CLASSES)))
     for at, cell in enumerate(cells):
@@ -319,25 +281,6 @@ def _read_objects(path: str, batch: RawBatch) -> Probabilities:
     return out
 
 
-def _judge_in(stream: TableStream) -> dict[str, str] | None:
-    text = (stream.schema.metadata or {}).get(JUDGE_KEY.encode())
-    try:
-        return _as_judge(json.loads(text.decode("utf-8", "replace"))) if text else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _judge_beside(path: str | Path) -> dict[str, str] | None:
-    side = side_path(path)
-    if str(path) == "-" or not side.is_file():
-        return None
-    try:
-        whole = json.loads(side.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{side} cannot be read ({error}); remove it, or write the predictions again") from error
-    return _as_judge(whole.get("judge") if isinstance(whole, dict) else None)
-
-
-def _as_judge(value: Any) -> dict[str, str] | None:
+def _as_judge(value: object) -> dict[str, str] | None:
     is_judge = isinstance(value, dict) and bool(value) and all(isinstance(part, str) for part in value.values())
-    return value if is_judge else None
+    return value if is_judge and isinstance(value, dict) else None

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -23,6 +22,7 @@ from votecast.data.outputs.table_writer import TableWriter, as_json, container_o
 _ROWS = 256
 _CHUNK = 1 << 20
 _TEXT = pa.large_string()
+_KINDS = ("text", "turns", "messages")
 
 
 def write_rankings(
@@ -46,13 +46,9 @@ def write_rankings(
         judge: Name and hash of the judge.
         metadata: The settings of the rankings.
         rows: Number of rows.
-
-    Raises:
-        ConfigError: If the suffix is unknown.
-        ArtifactError: If the disk refuses; nothing is left behind.
     """
     container, compression = container_of(path)
-    with atomic_file(side_path(path), overwrite=True) as side, atomic_file(path, overwrite=True) as part:
+    with atomic_file(path, overwrite=True) as part, atomic_file(side_path(path), overwrite=True) as side:
         if container == "jsonl":
             with lines.open("rb") as source, pa.OSFile(os.fsencode(part), "wb") as file:
                 out = pa.CompressedOutputStream(file, compression) if compression else file
@@ -66,18 +62,12 @@ def write_rankings(
         write_settings(side, {"judge": dict(judge), "rows": rows, "settings": dict(metadata)}, part)
 
 
-def kind_of(value: Any, before: str = "text") -> str:
-    """Return the kind that holds a value and those before it: "text", "turns" or "messages".
-
-    Example:
-        >>> kind_of("Why?"), kind_of(["Why?", None]), kind_of("Why?", before="turns")
-        ('text', 'turns', 'turns')
-    """
-    kinds = ("text", "turns", "messages")
+def kind_of(value: object, before: str = "text") -> str:
+    """Return the kind that holds a value and those before it: "text", "turns" or "messages"."""
     own = "text" if isinstance(value, str) else "turns"
-    if own == "turns" and any(isinstance(part, Mapping) for part in value):
+    if isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
         own = "messages"
-    return max(own, before, key=kinds.index)
+    return max(own, before, key=_KINDS.index)
 
 
 def _tables(lines: Path, kinds: Mapping[str, str]) -> Iterator[pa.Table]:
@@ -101,7 +91,7 @@ def _tables(lines: Path, kinds: Mapping[str, str]) -> Iterator[pa.Table]:
         yield schema.empty_table()
 
 
-def _as(kind: str, value: Any) -> Any:
+def _as(kind: str, value: object) -> object:
     if kind == "messages":
         return as_json(value)
     return [value] if kind == "turns" and isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Write and read files of scores: what a reward model gives both answers, before anybody asks what it means for votes.
+"""Write and read files of scores, which a reward model gives both answers of a battle.
 
 `score` writes them; `link` and judges of bare scores read them.
 """
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.artifacts import digest_of
 from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
-from votecast.data.outputs.table_writer import ResultWriter, container_of, side_path
+from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings, side_path
 from votecast.errors import DataError
 
 SCORES: Final = ("score_a", "score_b")
@@ -44,10 +44,6 @@ class Scores:
 
     Raises:
         DataError: If there is not one finite score of each answer for each id, or an id occurs twice.
-
-    Example:
-        >>> Scores(["7"], np.array([1.5]), np.array([-0.5])).gap
-        array([2.])
     """
 
     ids: list[str]
@@ -77,11 +73,7 @@ class Scores:
 
 
 def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
-    """Raise if scores are not finite.
-
-    Raises:
-        DataError: Counting them, and naming the first.
-    """
+    """Raise `DataError` if scores are not finite; it counts them and names the first."""
     bad = ~(np.isfinite(a) & np.isfinite(b))
     if bad.any():
         first = int(np.argmax(bad))
@@ -94,25 +86,13 @@ def check_finite(ids: Sequence[str], a: Floats, b: Floats) -> None:
 class ScoreWriter(ResultWriter):
     """Write scores as they come, atomically.
 
-    What made them is kept with the schema of Parquet and Arrow; for other files it lies in `<path>.settings.json`,
-    with the SHA-256 of the file.
+    What made them is kept with the schema of Parquet and Arrow; for other files it is in `<path>.settings.json`, with
+    the SHA-256 of the file.
 
     Args:
         path: The file; its suffix says csv, tsv, jsonl, parquet or arrow, perhaps followed by .gz or .zst.
         described: What made the scores; anything JSON can hold. None for bare numbers.
         overwrite: Whether an existing file may be replaced.
-
-    Raises:
-        ConfigError: If the suffix is unknown.
-        ArtifactError: If the file exists or the disk refuses; nothing is left behind.
-
-    Example:
-        >>> import tempfile
-        >>> out = Path(tempfile.mkdtemp()) / "scores.parquet"
-        >>> with ScoreWriter(out, {"model": "some/reward"}) as writer:
-        ...     writer.add(["7"], [1.5], [-0.5])
-        >>> read_scores(out).described
-        {'model': 'some/reward'}
     """
 
     def __init__(
@@ -123,32 +103,20 @@ class ScoreWriter(ResultWriter):
         super().__init__(path, known, overwrite=overwrite, has_side=container_of(path)[0] not in _WITH_SCHEMA)
 
     def add(self, ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> None:
-        """Add rows, in the order they are to have in the file.
-
-        Raises:
-            DataError: If there is not one finite score of each answer for each id.
-        """
-        scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
-        self.write_table(self.table(scores))
-
-    def table(self, scores: Scores) -> pa.Table:
-        """Return the rows of the file."""
-        return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
+        """Add rows; raise `DataError` if there is not one finite score of each answer for each id."""
+        self.write_table(_table(ids, a, b))
 
     def empty_table(self) -> pa.Table:
         """Return the table of a file without rows."""
-        return self.table(Scores([], np.empty(0), np.empty(0)))
+        return _table([], [], [])
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what made the scores, and how many they are."""
         return {"described": self._described, "rows": self.rows}
 
 
 def read_scores(path: str | Path) -> Scores:
     r"""Read a file with the columns id, score_a and score_b; other columns are ignored.
-
-    Args:
-        path: CSV, TSV, JSON lines, Parquet or Arrow, also compressed.
 
     Raises:
         DataError: If a column is missing, a score is missing or not a finite number, an id occurs twice, or the file
@@ -167,10 +135,8 @@ def read_scores(path: str | Path) -> Scores:
         described = _described(path, stream)
         for batch in stream:
             ids += read_ids(stream.path, batch)
-            columns = [
-                read_numbers(stream.path, batch, name, "leave out the rows that could not be scored") for name in SCORES
-            ]
-            parts.append(np.column_stack(columns))
+            cure = "leave out the rows that could not be scored"
+            parts.append(np.column_stack([read_numbers(stream.path, batch, name, cure) for name in SCORES]))
     if not ids:
         raise DataError(f"{path} holds no scores; give a file with at least one row of id, {', '.join(SCORES)}")
     a, b = np.concatenate(parts).T
@@ -178,21 +144,13 @@ def read_scores(path: str | Path) -> Scores:
 
 
 def described_of(path: str | Path) -> dict[str, Any] | None:
-    """Return what made the scores in a file, without reading them; None for bare numbers.
-
-    Raises:
-        DataError: If the file is not a table of scores, or not the one that the settings beside it describe.
-    """
+    """Return what made the scores in a file, without reading them, as `read_scores` does; None for bare numbers."""
     with open_table(path) as stream:
         return _described(path, stream)
 
 
 def read_ids(path: str, batch: RawBatch) -> list[str]:
-    """Return the ids of a batch.
-
-    Raises:
-        DataError: If one is missing; the message names its row.
-    """
+    """Return the ids of a batch; raise `DataError` if one is missing."""
     ids = batch.table.column("id").to_pylist() if "id" in batch.table.column_names else [None]
     lacking = next((at for at, name in enumerate(ids) if name in (None, "")), None)
     if lacking is not None:
@@ -203,14 +161,8 @@ def read_ids(path: str, batch: RawBatch) -> list[str]:
 def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
     """Return a column of a batch as float64; NaN and infinity are allowed.
 
-    Args:
-        path: Name of the file, for messages.
-        batch: The rows, n of them.
-        name: The column.
-        cure: What to do about a cell that is not a number.
-
     Raises:
-        DataError: If a cell is missing or not a number; the message names it.
+        DataError: If a cell is missing or not a number; the message names it and ends with the cure.
     """
     if name not in batch.table.column_names:
         raise DataError(f"{path}, row {batch.rows[0]}: {name!r} is missing; {cure}")
@@ -225,6 +177,11 @@ def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
             what = "the value is missing" if cell in (None, "") else f"{shown(str(cell))} is not a number"
             raise DataError(f"{path}, row {batch.rows[at]}, column {name!r}: {what}; {cure}") from None
     return out
+
+
+def _table(ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> pa.Table:
+    scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
+    return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
 
 
 def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
@@ -244,18 +201,14 @@ def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
         if not isinstance(value, dict):
             raise DataError(f"{path}: what made the scores is {type(value).__name__}, not an object; write them again")
         return value
-    side = side_path(path)
-    if str(path) == "-" or not side.is_file():
-        return None
-    try:
-        whole = json.loads(side.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{side} cannot be read ({error}); remove it to take the scores as bare numbers") from error
-    if not isinstance(whole, dict) or "described" not in whole:
+    whole = read_settings(path, "remove it to take the scores as bare numbers")
+    if "described" not in whole:
         return None
     if whole.get("sha256") != digest_of(Path(path)):
+        side = side_path(path).name
         raise DataError(
-            f"{path} is not the file that {side.name} describes: it has changed since; write the scores again, or "
-            f"remove {side.name} to take them as bare numbers"
+            f"{path} is not the file that {side} describes: it has changed since; write the scores again, or "
+            f"remove {side} to take them as bare numbers"
         )
-    return whole["described"] if isinstance(whole["described"], dict) else None
+    described = whole["described"]
+    return described if isinstance(described, dict) else None

@@ -11,10 +11,10 @@ import datetime
 import decimal
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,14 +31,10 @@ _NESTED = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
 
 
 def container_of(name: str | Path) -> tuple[str, str | None]:
-    """Return container and compression of an output, from its name.
+    """Return container and compression of an output, as ("jsonl", "zstd") of votes.jsonl.zst.
 
     Raises:
         ConfigError: If the suffix is none that votecast writes.
-
-    Example:
-        >>> container_of("votes.jsonl.zst")
-        ('jsonl', 'zstd')
     """
     container, compression = split_suffixes(str(name))
     if container is None:
@@ -50,12 +46,7 @@ def container_of(name: str | Path) -> tuple[str, str | None]:
 
 
 def side_path(path: str | Path) -> Path:
-    """Return the path of the settings that lie beside a file of results.
-
-    Example:
-        >>> side_path("runs/p.csv").name
-        'p.csv.settings.json'
-    """
+    """Return the path of the settings beside a file of results: `p.csv.settings.json` beside `p.csv`."""
     return Path(f"{path}{_SIDE_SUFFIX}")
 
 
@@ -66,28 +57,23 @@ class TableWriter:
         part: Where to write.
         name: The name the file will have; its suffixes choose container and compression.
         metadata: Texts to keep with the schema, in Parquet and Arrow.
-
-    Raises:
-        ConfigError: If the name has no suffix that votecast writes.
     """
 
     def __init__(self, part: Path, name: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-        self.container, compression = container_of(name)
+        self._container, self._compression = container_of(name)
         self._file = pa.OSFile(os.fsencode(part), "wb")
-        self._out = pa.CompressedOutputStream(self._file, compression) if compression else self._file
-        self._metadata = dict(metadata or {})
-        self._compressed = compression is not None
-        self._encoder: _Encoder | None = None
+        self._out = pa.CompressedOutputStream(self._file, self._compression) if self._compression else self._file
+        self._delimiter = "\t" if self._container == "tsv" else ","
+        self._metadata = dict(metadata or {}) or None
+        self._columns: pq.ParquetWriter | pa.ipc.RecordBatchFileWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting: list[pa.Table] = []
 
     def write(self, table: pa.Table) -> None:
-        """Add rows.
-
-        Raises:
-            DataError: If the columns are not those of the rows before.
-        """
-        self._schema = self._schema or table.schema
+        """Add rows; raise `DataError` if the columns are not those of the rows before."""
+        if self._schema is None:
+            self._schema = table.schema
+            self._begin(table.schema)
         if not table.schema.equals(self._schema):
             try:
                 table = table.select(self._schema.names).cast(self._schema)
@@ -106,8 +92,8 @@ class TableWriter:
     def finish(self) -> None:
         """Write what is left and close the file; without this the file is not whole."""
         self._flush()
-        if self._encoder is not None:
-            self._encoder.close()
+        if self._columns is not None:
+            self._columns.close()
         self._out.close()
         self._file.close()
 
@@ -122,112 +108,60 @@ class TableWriter:
             if kind is None:
                 self.finish()
         finally:
-            for piece in (self._encoder, self._out, self._file):
+            for piece in (self._columns, self._out, self._file):
                 with contextlib.suppress(OSError, ValueError):  # the error in flight is the one to raise
                     if piece is not None:
                         piece.close()
+
+    def _begin(self, schema: pa.Schema) -> None:
+        """Write what comes before the first row."""
+        if self._container == "parquet":
+            compression = "none" if self._compression else "zstd"
+            self._columns = pq.ParquetWriter(self._out, schema.with_metadata(self._metadata), compression=compression)
+        elif self._container == "arrow":
+            self._columns = pa.ipc.new_file(self._out, schema.with_metadata(self._metadata))
+        elif held := [f.name for f in schema if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]:
+            raise DataError(
+                f"the columns {', '.join(held)} hold bytes, which {self._container} cannot hold; write Parquet or "
+                "Arrow instead"
+            )
+        elif self._container != "jsonl":
+            self._out.write(_encode_records([schema.names], self._delimiter))
 
     def _flush(self) -> None:
         if not self._waiting:
             return
         table = pa.concat_tables(self._waiting)
         self._waiting = []
-        if self._encoder is None:
-            self._encoder = self._make_encoder(table.schema.with_metadata(self._metadata or None))
-        self._encoder.write(table)
-
-    def _make_encoder(self, schema: pa.Schema) -> _Encoder:
-        if self.container == "parquet":
-            compression = "none" if self._compressed else "zstd"
-            return _SchemaEncoder(pq.ParquetWriter(self._out, schema, compression=compression), schema)
-        if self.container == "arrow":
-            return _SchemaEncoder(pa.ipc.new_file(self._out, schema), schema)
-        held = [f.name for f in schema if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]
-        if held:
-            raise DataError(
-                f"the columns {', '.join(held)} hold bytes, which {self.container} cannot hold; write Parquet or Arrow "
-                "instead"
-            )
-        if self.container == "jsonl":
-            return _JsonLinesEncoder(self._out)
-        return _CsvEncoder(self._out, schema, "\t" if self.container == "tsv" else ",")
-
-
-class _Encoder:
-    """Encodes tables; `close` writes what belongs at the end of the file."""
-
-    def write(self, table: pa.Table) -> None:
-        """Encode rows."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Write nothing: CSV and JSON lines have no footer."""
-
-
-class _SchemaEncoder(_Encoder):
-    """Parquet or Arrow, under the schema that names the judge and the settings."""
-
-    def __init__(self, writer: Any, schema: pa.Schema) -> None:
-        self._writer = writer
-        self._schema = schema
-
-    def write(self, table: pa.Table) -> None:
-        """Encode rows."""
-        self._writer.write_table(table.combine_chunks().replace_schema_metadata(self._schema.metadata))
-
-    def close(self) -> None:
-        """Write the footer."""
-        self._writer.close()
-
-
-class _JsonLinesEncoder(_Encoder):
-    """Objects, one a line; keys without a value are left out."""
-
-    def __init__(self, out: pa.NativeFile) -> None:
-        self._out = out
-
-    def write(self, table: pa.Table) -> None:
-        """Encode rows, one object a line."""
+        if self._columns is not None:
+            self._columns.write_table(table.combine_chunks().replace_schema_metadata(self._metadata))
+            return
         for batch in table.to_batches(max_chunksize=4096):
-            rows = ({key: cell for key, cell in row.items() if cell is not None} for row in batch.to_pylist())
-            self._out.write("".join(f"{as_json(row)}\n" for row in rows).encode("utf-8"))
+            if self._container == "jsonl":
+                # Keys without a value are left out.
+                rows = ({key: cell for key, cell in row.items() if cell is not None} for row in batch.to_pylist())
+                self._out.write("".join(f"{as_json(row)}\n" for row in rows).encode("utf-8"))
+                continue
+            # Lists and objects are JSON, a missing value is an empty cell.
+            columns = [column.to_pylist() for column in batch.columns]
+            for place, field in enumerate(batch.schema):
+                if any(check(field.type) for check in _NESTED):
+                    columns[place] = [None if cell is None else as_json(cell) for cell in columns[place]]
+            self._out.write(_encode_records(zip(*columns, strict=True), self._delimiter))
 
 
-class _CsvEncoder(_Encoder):
-    """Cells as RFC 4180 writes them; lists and objects as JSON, a missing value as an empty cell."""
-
-    def __init__(self, out: pa.NativeFile, schema: pa.Schema, delimiter: str) -> None:
-        self._out = out
-        self._delimiter = delimiter
-        self._nested = [any(check(field.type) for check in _NESTED) for field in schema]
-        self._emit([schema.names])
-
-    def write(self, table: pa.Table) -> None:
-        """Encode rows, one record each."""
-        for batch in table.to_batches(max_chunksize=4096):
-            columns = [
-                [None if cell is None else as_json(cell) for cell in column.to_pylist()]
-                if nested
-                else column.to_pylist()
-                for column, nested in zip(batch.columns, self._nested, strict=True)
-            ]
-            self._emit(zip(*columns, strict=True))
-
-    def _emit(self, rows: Iterable[Sequence[Any]]) -> None:
-        lines = _Lines()
-        csv.writer(lines, delimiter=self._delimiter, lineterminator=_CRLF).writerows(rows)
-        self._out.write("".join(lines.ended).encode("utf-8"))
-
-
-class _Lines:
+class _Lines(list[str]):
     """Records that end with LF alone, while `csv` quotes cells that hold CR or LF, as it does for CRLF."""
-
-    def __init__(self) -> None:
-        self.ended: list[str] = []
 
     def write(self, record: str) -> None:
         """Take one record from `csv.writer`."""
-        self.ended.append(record.removesuffix(_CRLF) + "\n")
+        self.append(record.removesuffix(_CRLF) + "\n")
+
+
+def _encode_records(rows: Iterable[Iterable[object]], delimiter: str) -> bytes:
+    lines = _Lines()
+    csv.writer(lines, delimiter=delimiter, lineterminator=_CRLF).writerows(rows)
+    return "".join(lines).encode("utf-8")
 
 
 class ResultWriter:
@@ -240,9 +174,6 @@ class ResultWriter:
         metadata: Texts to keep with the schema, in Parquet and Arrow.
         overwrite: Whether an existing file may be replaced.
         has_side: Whether settings are written beside the file.
-
-    Attributes:
-        rows: Rows written by now.
 
     Raises:
         ConfigError: If the suffix is unknown.
@@ -257,19 +188,34 @@ class ResultWriter:
         container_of(path)
         self.path = Path(path)
         self.rows = 0
-        self._texts = dict(metadata)
+        self._metadata = dict(metadata)
         self._overwrite = overwrite
         self._has_side = has_side
-        self._files, self._open = contextlib.ExitStack(), contextlib.ExitStack()
+        self._files = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as files:
-            if self._has_side:
-                self._side = files.enter_context(atomic_file(side_path(self.path), overwrite=True))
-            self._part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
-            self._writer = self._open.enter_context(TableWriter(self._part, self.path, self._texts))
+            part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
+
+            def _write_side(kind: object, *_: object) -> None:
+                # The settings come before the file: a file without them would be one of another program.
+                if kind is None and self._has_side:
+                    with atomic_file(side_path(self.path), overwrite=True) as side:
+                        write_settings(side, self.settings(), part, ensure_ascii=self.ensure_ascii)
+
+            files.push(_write_side)
+            self._writer = files.enter_context(TableWriter(part, self.path, self._metadata))
             self._files = files.pop_all()
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._files as files:
+            if kind is not None:
+                files.pop_all().__exit__(kind, error, trace)
+            elif not self.rows:
+                self.write_table(self.empty_table())
 
     def write_table(self, table: pa.Table) -> None:
         """Add rows, in the order they are to have in the file."""
@@ -280,25 +226,9 @@ class ResultWriter:
         """Return the table of a file without rows."""
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what to write beside the file, which is complete by now; its SHA-256 is added."""
         raise NotImplementedError
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            try:
-                self._open.__exit__(kind, error, trace)
-            finally:
-                self._files.__exit__(kind, error, trace)
-            return
-        with self._files:
-            with self._open:
-                if not self.rows:
-                    self.write_table(self.empty_table())
-            if self._has_side:
-                write_settings(self._side, self.settings(), self._part, ensure_ascii=self.ensure_ascii)
 
 
 def write_settings(side: Path, settings: Mapping[str, object], file: Path, *, ensure_ascii: bool = True) -> None:
@@ -308,15 +238,23 @@ def write_settings(side: Path, settings: Mapping[str, object], file: Path, *, en
     side.write_text(text, "utf-8", "backslashreplace")
 
 
-def as_json(value: Any) -> str:
-    """Encode a value as compact JSON with its characters as they are; dates and decimals as text.
+def read_settings(path: str | Path, cure: str) -> dict[str, object]:
+    """Read the settings beside a file of results, empty if there are none; a `DataError` ends with the cure."""
+    side = side_path(path)
+    if str(path) == "-" or not side.is_file():
+        return {}
+    try:
+        whole = json.loads(side.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{side} cannot be read ({error}); {cure}") from error
+    return whole if isinstance(whole, dict) else {}
+
+
+def as_json(value: object) -> str:
+    """Encode a value as compact JSON with its characters as they are, dates and decimals as text.
 
     Raises:
         DataError: If the value has no JSON form.
-
-    Example:
-        >>> as_json(["é", None, 1.5])
-        '["é",null,1.5]'
     """
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_text)
@@ -324,7 +262,7 @@ def as_json(value: Any) -> str:
         raise DataError(f"a value cannot be written as JSON ({error}); write Parquet or Arrow instead") from error
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, decimal.Decimal | datetime.timedelta):

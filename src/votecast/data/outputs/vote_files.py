@@ -15,28 +15,23 @@ import pyarrow.compute as pc
 
 from votecast.artifacts import atomic_file
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
+from votecast.data.labels import ONE_HOT
 from votecast.data.outputs.table_writer import TableWriter, as_json, container_of
 from votecast.data.text_columns import Bools
 from votecast.errors import ConfigError, DataError
+from votecast.types import CLASSES
 
 _FORMATS = ("votecast", "lmsys", "wsdm")
 
 
 @dataclass
 class Written:
-    """What was written.
-
-    Args:
-        path: The file.
-        format: votecast, lmsys or wsdm.
-        rows: How many rows it holds.
-        notes: What the format has no room for and was left out.
-    """
+    """What was written."""
 
     path: Path
-    format: str
+    format: str  # votecast, lmsys or wsdm
     rows: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # columns that the format has no room for
 
 
 def write_votes(
@@ -62,15 +57,8 @@ def write_votes(
     Example:
         >>> import tempfile
         >>> out = Path(tempfile.mkdtemp()) / "votes.csv"
-        >>> vote = {
-        ...     "id": "7",
-        ...     "prompt": "Hi",
-        ...     "response_a": "Hello!",
-        ...     "response_b": "No.",
-        ...     "winner": "a",
-        ...     "language": "en",
-        ... }
-        >>> write_votes(Battles.from_rows([vote]), out).notes
+        >>> vote = {"id": "7", "prompt": "Hi", "response_a": "Hello!", "response_b": "No."}
+        >>> write_votes(Battles.from_rows([vote | {"winner": "a", "language": "en"}]), out).notes
         ['language is left out: the lmsys format has no column for it']
         >>> out.read_text().splitlines()[1]
         '7,,,"[""Hi""]","[""Hello!""]","[""No.""]",1,0,0'
@@ -80,79 +68,54 @@ def write_votes(
     if name not in _FORMATS:
         raise ConfigError(f"the format {name!r} is unknown; votes are written as {', '.join(_FORMATS)}")
     written = Written(Path(path), name)
-    layout = _Layout(written)
+    has_votes: bool | None = None
     with atomic_file(path, overwrite=overwrite) as part, TableWriter(part, path) as writer:
         for table in [battles] if isinstance(battles, Battles) else battles:
-            writer.write(layout.table(table))
+            if has_votes is None and len(table):
+                has_votes = bool(table.labelled[0])  # the first row decides for the file
+            writer.write(table.table if name == "votecast" else _contest_table(table, bool(has_votes), written))
             written.rows += len(table)
         if not written.rows:
-            writer.write(layout.table(Battles.concat([])))
+            empty = Battles.concat([])
+            writer.write(empty.table if name == "votecast" else _contest_table(empty, False, written))
     return written
 
 
-class _Layout:
-    """The columns of one file. Whether it has votes, the first row decides."""
+def _contest_table(battles: Battles, has_votes: bool, written: Written) -> pa.Table:
+    """Return the columns of a contest's file; raise for rows it cannot hold, and note the columns it leaves out."""
 
-    def __init__(self, written: Written) -> None:
-        self._written = written
-        self._has_votes: bool | None = None
-
-    def table(self, battles: Battles) -> pa.Table:
-        """Return the rows of the file for some battles."""
-        if self._written.format == "votecast":
-            return battles.table
-        labelled = battles.labelled
-        if self._has_votes is None:
-            self._has_votes = bool(labelled[0]) if len(labelled) else False
-        self._refuse(battles, labelled != self._has_votes, "has a vote and others have none, or the reverse")
-        soft = np.asarray(pc.is_valid(battles.column("probabilities")))
-        self._refuse(battles, soft, "has a soft label (probabilities)")
-        self._refuse(battles, battles.weights() != 1, "has a weight other than 1")
-        is_lmsys = self._written.format == "lmsys"
-        columns = self._lmsys(battles) if is_lmsys else self._wsdm(battles)
-        without = [] if self._has_votes else ["model_a", "model_b"]
-        no_language = is_lmsys or not self._has_votes
-        further = battles.table.column_names[len(SCHEMA) :]
-        self._note_left_out(battles, [*(["language"] if no_language else []), "source", *further, *without])
-        return pa.table({"id": battles.column("id")} | columns)
-
-    def _lmsys(self, battles: Battles) -> dict[str, pa.Array]:
-        columns = {
-            name: pa.array(map(as_json, battles.column(name).to_pylist()), pa.large_string()) for name in TEXT_COLUMNS
-        }
-        if self._has_votes:
-            columns = {name: battles.column(name) for name in ("model_a", "model_b")} | columns
-            for name, value in (("model_a", "a"), ("model_b", "b"), ("tie", "tie")):
-                columns[f"winner_{name}"] = pc.equal(battles.column("winner"), value).cast(pa.int8())
-        return columns
-
-    def _wsdm(self, battles: Battles) -> dict[str, pa.Array]:
-        winner = battles.column("winner")
-        self._refuse(battles, np.asarray(pc.fill_null(pc.equal(winner, "tie"), False)), "is a tie")
-        columns = {}
-        for name in TEXT_COLUMNS:
-            turns = battles.column(name).to_pylist()
-            several = np.array([len(t) != 1 or t[0] is None for t in turns], bool)
-            self._refuse(battles, several, f"has no single turn in {name}")
-            columns[name] = pa.array([t[0] for t in turns], pa.large_string())
-        if self._has_votes:
-            text = pa.large_string()
-            columns["winner"] = pc.binary_join_element_wise(pa.scalar("model", text), winner, pa.scalar("_", text))
-            columns |= {name: battles.column(name) for name in ("model_a", "model_b", "language")}
-        return columns
-
-    def _refuse(self, battles: Battles, at_fault: Bools, reason: str) -> None:
+    def _refuse(at_fault: Bools, reason: str) -> None:
         if at_fault.any():
             row = int(np.argmax(at_fault))
             raise DataError(
-                f"row {self._written.rows + row + 1} (id {battles.ids[row]!r}) {reason}; the {self._written.format} "
-                "format cannot hold that: use the votecast format (--format votecast, or a .parquet, .jsonl or .arrow "
-                "file)"
+                f"row {written.rows + row + 1} (id {battles.ids[row]!r}) {reason}; the {written.format} format cannot "
+                "hold that: use the votecast format (--format votecast, or a .parquet, .jsonl or .arrow file)"
             )
 
-    def _note_left_out(self, battles: Battles, columns: Iterable[str]) -> None:
-        for name in columns:
-            column = battles.column(name)
-            note = f"{name} is left out: the {self._written.format} format has no column for it"
-            if column.null_count < len(column) and note not in self._written.notes:
-                self._written.notes.append(note)
+    _refuse(battles.labelled != has_votes, "has a vote and others have none, or the reverse")
+    _refuse(np.asarray(pc.is_valid(battles.column("probabilities"))), "has a soft label (probabilities)")
+    _refuse(battles.weights() != 1, "has a weight other than 1")
+    winner, text = battles.column("winner"), pa.large_string()
+    columns = {"id": battles.column("id")}
+    models = {name: battles.column(name) for name in ("model_a", "model_b")} if has_votes else {}
+    if written.format == "lmsys":
+        columns |= models
+        columns |= {name: pa.array(map(as_json, battles.column(name).to_pylist()), text) for name in TEXT_COLUMNS}
+        if has_votes:
+            for name, value in zip(ONE_HOT, CLASSES, strict=True):
+                columns[name] = pc.equal(winner, value).cast(pa.int8())
+    else:
+        _refuse(np.asarray(pc.fill_null(pc.equal(winner, "tie"), False)), "is a tie")
+        for name in TEXT_COLUMNS:
+            turns = battles.column(name).to_pylist()
+            _refuse(np.array([len(t) != 1 or t[0] is None for t in turns], bool), f"has no single turn in {name}")
+            columns[name] = pa.array([t[0] for t in turns], text)
+        if has_votes:
+            columns["winner"] = pc.binary_join_element_wise(pa.scalar("model", text), winner, pa.scalar("_", text))
+            columns |= models | {"language": battles.column("language")}
+    further = battles.table.column_names[len(SCHEMA) :]
+    for name in ("language", "source", *further, "model_a", "model_b"):
+        note = f"{name} is left out: the {written.format} format has no column for it"
+        if name not in columns and battles.column(name).null_count < len(battles) and note not in written.notes:
+            written.notes.append(note)
+    return pa.table(columns)

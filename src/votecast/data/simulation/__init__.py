@@ -6,8 +6,7 @@ votes follow from what was counted through Davidson's model with ties, plus nois
 
 from __future__ import annotations
 
-from votecast.data.simulation.arena import Truth, simulate
+from votecast.data.simulation.arena import Truth, bayes_log_loss, read_truth, simulate, truth_path, write_simulation
 from votecast.data.simulation.contestants import MODELS
-from votecast.data.simulation.files import bayes_log_loss, read_truth, truth_path, write_simulation
 
 __all__ = ["MODELS", "Truth", "bayes_log_loss", "read_truth", "simulate", "truth_path", "write_simulation"]

@@ -1,46 +1,47 @@
-"""Simulate battles whose true probabilities are known.
+"""Simulate battles whose true probabilities are known, and write them as Kaggle would give them.
 
-Tests, benchmarks and `votecast simulate` call `simulate`; row i depends on the seed and on i alone.
+Tests and benchmarks call `simulate`, `votecast simulate` calls `write_simulation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from votecast.data.battles import SCHEMA, Battles
-from votecast.data.simulation.contestants import Contestant, draw_pair
+from votecast.artifacts import atomic_file, check_free
+from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
+from votecast.data.cells import json_cell
+from votecast.data.labels import ONE_HOT
+from votecast.data.outputs.table_writer import TableWriter, container_of
+from votecast.data.simulation.contestants import draw_pair
 from votecast.data.simulation.dice import Dice
-from votecast.data.simulation.questions import Conversation, draw_conversation
+from votecast.data.simulation.questions import draw_conversation
 from votecast.data.simulation.responses import write_response
 from votecast.data.simulation.votes import Rater, cast_votes, quality, vote_probabilities
-from votecast.errors import ConfigError
-from votecast.types import Probabilities
+from votecast.errors import ConfigError, DataError
+from votecast.types import CLASSES, Probabilities
 
 SOURCE = "simulated"
+_NUMBERS = ("p_a", "p_b", "p_tie", "quality_a", "quality_b")
 _VARIANTS = 2
 _STRIDE = 2_654_435_761  # odd, so that the first 2**32 rows have different ids
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about simulated battles, and hidden from judges.
-
-    Args:
-        ids: Names of the rows.
-        probabilities: The exact chance of each vote given the texts, shape (n, 3).
-        qualities: Quality of both answers, shape (n, 2).
-        languages: ISO 639-1 code of each conversation.
-    """
+    """What is known about simulated battles, and hidden from judges."""
 
     ids: list[str]
-    probabilities: Probabilities
-    qualities: NDArray[np.float64]
-    languages: list[str]
+    probabilities: Probabilities  # (n, 3): the exact chance of each vote given the texts
+    qualities: NDArray[np.float64]  # (n, 2): of both answers
+    languages: list[str]  # ISO 639-1 code of each conversation
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,42 +58,28 @@ class Truth:
 
     def table(self) -> pa.Table:
         """Return the columns id, p_a, p_b, p_tie, quality_a, quality_b, language."""
-        p, q = self.probabilities, self.qualities
-        return pa.table(
-            {
-                "id": pa.array(self.ids, pa.large_string()),
-                "p_a": p[:, 0],
-                "p_b": p[:, 1],
-                "p_tie": p[:, 2],
-                "quality_a": q[:, 0],
-                "quality_b": q[:, 1],
-                "language": pa.array(self.languages, pa.large_string()),
-            }
-        )
+        numbers = dict(zip(_NUMBERS, [*self.probabilities.T, *self.qualities.T], strict=True))
+        ids, languages = (pa.array(texts, pa.large_string()) for texts in (self.ids, self.languages))
+        return pa.table({"id": ids} | numbers | {"language": languages})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Truth:
         """Read what `table` returned."""
-        p = np.column_stack([table.column(name).to_numpy() for name in ("p_a", "p_b", "p_tie")])
-        q = np.column_stack([table.column(name).to_numpy() for name in ("quality_a", "quality_b")])
-        return cls(table.column("id").to_pylist(), p, q, table.column("language").to_pylist())
+        numbers = np.column_stack([table.column(name).to_numpy() for name in _NUMBERS])  # (n, 5)
+        return cls(table.column("id").to_pylist(), numbers[:, :3], numbers[:, 3:], table.column("language").to_pylist())
 
 
 def simulate(rows: int, seed: int = 0, *, batch: int = 1000, start: int = 0) -> Iterator[tuple[Battles, Truth]]:
-    """Simulate battles in parts, each with its truth.
+    """Simulate battles in parts of at most `batch` rows, each with its truth.
 
     Row i depends on the seed and on i alone: any batch size gives the same rows, and rows from `start` on are a fresh
-    part of the same arena. The prompts that are asked again and again belong to the seed, the sixty models to every
-    seed.
+    part of the same arena. Popular prompts belong to the seed, the sixty models to every seed.
 
     Args:
         rows: How many battles.
         seed: Which arena.
         batch: How many battles at a time.
         start: Number of the first row.
-
-    Yields:
-        At most `batch` battles with votes, and what is true of them.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -118,7 +105,13 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
         conversation = draw_conversation(seed, number, dice)
         models = draw_pair(dice)
         # The draws from `dice` come in this order for every row: the keys of both answers, then the rater.
-        keys = [_response_key(conversation, model, side, dice) for side, model in enumerate(models)]
+        # To a popular prompt a model has few answers, and repeats them.
+        keys = [
+            f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
+            if conversation.popular
+            else f"{conversation.key}/{side}"
+            for side, model in enumerate(models)
+        ]
         (response_a, traits_a), (response_b, traits_b) = (
             write_response(conversation, model, Dice(key)) for model, key in zip(models, keys, strict=True)
         )
@@ -145,8 +138,96 @@ def _make_part(seed: int, numbers: Iterable[int]) -> tuple[Battles, Truth]:
     return Battles(pa.Table.from_pylist(rows, SCHEMA)), truth
 
 
-def _response_key(conversation: Conversation, model: Contestant, side: int, dice: Dice) -> str:
-    """Name what an answer is drawn by: to a popular prompt a model has few answers, and repeats them."""
-    if conversation.popular:
-        return f"{conversation.key}/{model.name}/{dice.below(_VARIANTS)}"
-    return f"{conversation.key}/{side}"
+def truth_path(path: str | Path) -> Path:
+    """Return the path of the truth beside a file of simulated votes."""
+    path = Path(path)
+    return path.with_name(f"{path.name.split('.', 1)[0] or path.name}.truth.parquet")
+
+
+def write_simulation(
+    path: str | Path,
+    rows: int,
+    seed: int = 0,
+    *,
+    start: int = 0,
+    labels: bool = True,
+    truth: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Truth:
+    """Simulate votes into a file, and the truth about them into another.
+
+    Args:
+        path: The file of votes: CSV in the columns of the LMSYS contest, or jsonl, parquet or arrow in votecast's own,
+            each perhaps followed by .gz or .zst.
+        rows: How many battles.
+        seed: Which arena.
+        start: Number of the first row; a test file starts where its training file ends.
+        labels: Whether the file holds models and votes; without them it looks like the contest's test file.
+        truth: The file of the truth; by default `truth_path(path)`.
+        overwrite: Whether existing files may be replaced.
+        progress: Called with the number of rows done and the number of all rows.
+
+    Returns:
+        The truth, as it was written.
+
+    Raises:
+        ConfigError: If a number is out of range, or the suffix says no format.
+        ArtifactError: If a file is in the way or the disk refuses; nothing is left behind.
+    """
+    side = truth_path(path) if truth is None else Path(truth)
+    is_contest = container_of(path)[0] in ("csv", "tsv")
+    parts = simulate(rows, seed, start=start)
+    check_free(side, overwrite=overwrite)
+    known: list[Truth] = []
+    with atomic_file(path, overwrite=overwrite) as votes, atomic_file(side, overwrite=overwrite) as beside:
+        with TableWriter(votes, path) as writer:
+            for battles, truth_of_part in parts:
+                table = battles.table if labels else battles.table.select(["id", *TEXT_COLUMNS])
+                writer.write(_contest_table(battles, labels) if is_contest else table)
+                known.append(truth_of_part)
+                if progress is not None:
+                    progress(sum(map(len, known)), rows)
+        whole = Truth.concat(known)
+        with beside.open("wb") as file:
+            pq.write_table(whole.table(), file)
+    return whole
+
+
+def _contest_table(battles: Battles, labels: bool) -> pa.Table:
+    texts = {name: pa.array(map(json_cell, battles.column(name).to_pylist())) for name in TEXT_COLUMNS}
+    if not labels:
+        return pa.table({"id": battles.column("id"), **texts})
+    winner = battles.column("winner")
+    votes = {name: pc.equal(winner, value).cast(pa.int8()) for name, value in zip(ONE_HOT, CLASSES, strict=True)}
+    return pa.table({name: battles.column(name) for name in ("id", "model_a", "model_b")} | texts | votes)
+
+
+def read_truth(path: str | Path) -> Truth:
+    """Read the truth back.
+
+    Raises:
+        DataError: If the file is not a truth file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return Truth.from_table(pq.read_table(file))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise DataError(
+            f"{path} does not hold the truth about simulated votes ({error}); name the .truth.parquet file"
+        ) from error
+
+
+def bayes_log_loss(truth: Truth | Probabilities, targets: Probabilities) -> float:
+    """Compute the mean log loss of the true probabilities; no judge does better, but by chance.
+
+    Args:
+        truth: The truth of the battles, or its probabilities, shape (n, 3).
+        targets: The votes, one-hot or soft, same rows, shape (n, 3).
+    """
+    probabilities = truth.probabilities if isinstance(truth, Truth) else truth
+    if probabilities.shape != targets.shape:
+        raise DataError(
+            f"the truth has shape {probabilities.shape} and the votes {targets.shape}; give the same rows of both"
+        )
+    return float(-(targets * np.log(probabilities)).sum(axis=1).mean())

@@ -17,31 +17,18 @@ _SIZE_SKILL = (-1.3, -0.8, -0.3, 0.2, 0.7, 1.2)
 
 @dataclass(frozen=True)
 class Contestant:
-    """One contestant.
+    """One model of the arena; habits are shares of its answers or turns."""
 
-    Args:
-        name: Its name in the columns `model_a` and `model_b`.
-        skill: How good its answers are, about standard normal over the arena.
-        verbosity: Mean of the log of its length relative to what is usual for the prompt.
-        lists: How often it answers with a list unasked.
-        headings: How often it writes headings.
-        bold: How often it sets words in bold.
-        chatty: How often it ends with a polite sentence, sometimes with an emoji.
-        refuses: How often it declines a turn.
-        loops: How often it falls into repeating itself.
-        foreign: How often it answers in another language than it was asked in.
-    """
-
-    name: str
-    skill: float
-    verbosity: float
-    lists: float
+    name: str  # in the columns `model_a` and `model_b`
+    skill: float  # how good its answers are, about standard normal over the arena
+    verbosity: float  # mean of the log of its length relative to what is usual for the prompt
+    lists: float  # answers with a list unasked
     headings: float
-    bold: float
-    chatty: float
-    refuses: float
-    loops: float
-    foreign: float
+    bold: float  # sets words in bold
+    chatty: float  # ends with a polite sentence, sometimes with an emoji
+    refuses: float  # declines a turn
+    loops: float  # falls into repeating itself
+    foreign: float  # answers in another language than the question
 
 
 def _contestant(family: str, size: int) -> Contestant:

@@ -16,17 +16,10 @@ Item = TypeVar("Item")
 
 
 class Dice:
-    """Draws of one thing (a row, a prompt, an answer), decided by its name alone.
+    """Draws of one thing (a row, a prompt, an answer), decided by its key alone, for instance "0/row/17".
 
     Only `random.Random.random` seeded with text is used: Python promises that its sequence never changes, which NumPy
     does not promise for its distributions.
-
-    Args:
-        key: Name of what is drawn, for instance "0/row/17".
-
-    Example:
-        >>> Dice("0/row/17").uniform() == Dice("0/row/17").uniform()
-        True
     """
 
     __slots__ = ("uniform",)
@@ -61,10 +54,5 @@ class Dice:
 
 
 def cumulative(weights: Sequence[float]) -> tuple[float, ...]:
-    """Sum weights cumulatively, as `Dice.index` needs them.
-
-    Example:
-        >>> cumulative((1, 2, 1))
-        (1, 3, 4)
-    """
+    """Sum weights cumulatively, as `Dice.index` needs them."""
     return tuple(accumulate(weights))

@@ -1,4 +1,7 @@
-"""Load the phrases of which the simulator composes prompts and answers, from `languages/*.yaml`."""
+"""Load the phrases of which the simulator composes prompts and answers, from `languages/*.yaml`.
+
+`questions` and `responses` draw from them.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +14,31 @@ import yaml
 
 @dataclass(frozen=True)
 class Phrases:
-    """Templates of one language.
+    """Templates of one language; {x}, {y}, {z} and %s stand for nouns, {n} and {m} for numbers."""
 
-    Args:
-        code: ISO 639-1 code.
-        share: How often the language is asked in.
-        density: How many characters a text has, relative to the same text in English.
-        stop: What ends a sentence, with the space that follows it.
-        requests: Questions by kind of prompt ("explain", "list", "code", "table", "sum"), with {x}, {y}, {z} for nouns
-            and {n}, {m} for numbers.
-        contexts: What people say around a question: {name}, {place}, {n} and {x}.
-        openers: How a sentence begins.
-        clauses: What it says about two nouns, each a `%s`.
-        tails: How it ends, before the stop.
-        vague: Whole sentences that say nothing.
-        refusals: Whole sentences that decline to answer.
-        closings: Polite last sentences.
-        headings: Titles of sections.
-        followups: What people say when they come back for another turn, before the next question.
-        names: People.
-        places: Cities.
-        topics: Nouns by topic, plural where the language has one.
-    """
-
-    code: str
-    share: float
-    density: float
-    stop: str
-    requests: dict[str, tuple[str, ...]]
-    contexts: tuple[str, ...]
-    openers: tuple[str, ...]
-    clauses: tuple[str, ...]
-    tails: tuple[str, ...]
-    vague: tuple[str, ...]
-    refusals: tuple[str, ...]
-    closings: tuple[str, ...]
-    headings: tuple[str, ...]
-    followups: tuple[str, ...]
+    code: str  # ISO 639-1
+    share: float  # how often the language is asked in
+    density: float  # how many characters a text has, relative to the same text in English
+    stop: str  # ends a sentence, with the space that follows it
+    requests: dict[str, tuple[str, ...]]  # questions by kind of prompt
+    contexts: tuple[str, ...]  # what people write around a question: {name}, {place}, {n} and {x}
+    openers: tuple[str, ...]  # how a sentence begins
+    clauses: tuple[str, ...]  # what it states about two nouns
+    tails: tuple[str, ...]  # how it ends, before the stop
+    vague: tuple[str, ...]  # whole sentences without content
+    refusals: tuple[str, ...]  # whole sentences that decline to answer
+    closings: tuple[str, ...]  # polite last sentences
+    headings: tuple[str, ...]  # titles of sections
+    followups: tuple[str, ...]  # how people begin another turn
     names: tuple[str, ...]
     places: tuple[str, ...]
-    topics: tuple[tuple[str, ...], ...]
+    topics: tuple[tuple[str, ...], ...]  # nouns by topic, plural where the language has one
 
 
 def _read(name: str) -> Any:
     text = resources.files("votecast.data.simulation").joinpath("languages", f"{name}.yaml").read_text("utf-8")
-    # The parser in C is faster, where PyYAML has it; both are safe.
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text).get_single_data()
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # both are safe, the one in C is faster
+    return loader(text).get_single_data()
 
 
 def _frozen(value: Any) -> Any:

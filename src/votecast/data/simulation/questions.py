@@ -26,40 +26,24 @@ _NULL = 0.02
 
 @dataclass(frozen=True)
 class Turn:
-    """One question.
+    """One question."""
 
-    Args:
-        text: What the user wrote; None where the turn was never written.
-        kind: One of `KINDS`.
-        nouns: What it is about; empty where there is no text.
-        numbers: The two numbers of a sum.
-    """
-
-    text: str | None
-    kind: str
-    nouns: tuple[str, ...]
-    numbers: tuple[int, int]
+    text: str | None  # None where the turn was never written
+    kind: str  # one of `KINDS`
+    nouns: tuple[str, ...]  # what it is about; empty where there is no text
+    numbers: tuple[int, int]  # of a sum
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The questions of one battle.
+    """The one to ten questions of one battle."""
 
-    Args:
-        key: Name that the answers to it are drawn by.
-        language: What it is written in.
-        topic: Position of its topic.
-        turns: One to ten questions.
-        size: How much there is to say: a standard normal number.
-        popular: Whether it is one of the prompts that are asked again and again.
-    """
-
-    key: str
+    key: str  # decides the draws of its answers
     language: Phrases
-    topic: int
+    topic: int  # position among the topics of the language
     turns: tuple[Turn, ...]
-    size: float
-    popular: bool
+    size: float  # how much there is to answer: a standard normal number
+    popular: bool  # whether the prompt is asked again and again
 
 
 def draw_conversation(seed: int, row: int, dice: Dice) -> Conversation:
@@ -110,13 +94,5 @@ def _turn(language: Phrases, topic: int, number: int, dice: Dice, *, may_be_null
 
 def _altered(text: str, dice: Dice) -> str:
     """Make a near-duplicate: the same prompt as another person would type it."""
-    way = dice.below(5)
-    if way == 0:
-        return text.lower()
-    if way == 1:
-        return text.rstrip("?!.") + " ??"
-    if way == 2:
-        return text.replace(" ", "  ") + "\n"
-    if way == 3:
-        return "Hi! " + text
-    return text + " 🙏"
+    ways = (text.lower(), text.rstrip("?!.") + " ??", text.replace(" ", "  ") + "\n", "Hi! " + text, text + " 🙏")
+    return dice.pick(ways)

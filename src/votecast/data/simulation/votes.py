@@ -38,34 +38,18 @@ _CUMULATIVE = cumulative([share for _, share in _NOISE])
 
 @dataclass(slots=True)
 class Traits:
-    """What is counted in one answer, over all its turns.
-
-    Args:
-        chars: Characters.
-        sentences: Sentences, list items included.
-        on_topic: Sentences about the nouns of the question.
-        repeated: Sentences that only repeat the one before.
-        turns: Turns.
-        refused: Turns that decline to answer.
-        foreign: Turns in another language than the question.
-        empty: Turns never written.
-        delivered: Turns with the list, the table or the code that was asked for.
-        lists: Turns that hold a list.
-        headings: Turns that hold headings.
-        bold: Turns that hold words in bold.
-        wrong_sums: Sums with a wrong result.
-    """
+    """Counts of one answer, over all its turns."""
 
     chars: int = 0
-    sentences: int = 0
-    on_topic: int = 0
-    repeated: int = 0
+    sentences: int = 0  # list items included
+    on_topic: int = 0  # sentences about the nouns of the question
+    repeated: int = 0  # sentences that only repeat the one before
     turns: int = 0
-    refused: int = 0
-    foreign: int = 0
-    empty: int = 0
-    delivered: int = 0
-    lists: int = 0
+    refused: int = 0  # turns that decline to answer
+    foreign: int = 0  # turns in another language than the question
+    empty: int = 0  # turns never written
+    delivered: int = 0  # turns with the list, the table or the code that was asked for
+    lists: int = 0  # turns that hold a list
     headings: int = 0
     bold: int = 0
     wrong_sums: int = 0
@@ -74,17 +58,7 @@ class Traits:
 def quality(traits: Traits) -> float:
     """Compute the worth of an answer on the log scale of the vote model.
 
-    Shares count, not numbers: of sentences on the topic of the question and of sentences repeated; of turns refused,
-    in a foreign language, never written, with the list, table or code that was asked for, and with structure. Wrong
-    sums count up to two. Length helps a little, from 100 to 4 000 characters.
-
-    Args:
-        traits: What was counted in the answer.
-
-    Example:
-        >>> good = Traits(chars=900, sentences=10, on_topic=9, turns=1)
-        >>> quality(good) > quality(Traits(chars=90, sentences=1, turns=1, refused=1))
-        True
+    Shares of sentences and turns count, not numbers; wrong sums count up to two, and length helps a little.
     """
     sentences, turns = max(traits.sentences, 1), max(traits.turns, 1)
     by_turn = (
@@ -111,9 +85,6 @@ def davidson(difference: ArrayLike, ties: float = TIES) -> Probabilities:
         difference: log w_a - log w_b, shape (n,).
         ties: nu, at least 0.
 
-    Returns:
-        Probabilities of shape (n, 3).
-
     Example:
         >>> davidson([0.0]).round(3)
         array([[0.308, 0.308, 0.385]])
@@ -126,18 +97,10 @@ def davidson(difference: ArrayLike, ties: float = TIES) -> Probabilities:
 
 
 def vote_probabilities(quality_a: ArrayLike, quality_b: ArrayLike) -> Probabilities:
-    """Compute the exact chance of each vote, given the texts alone.
+    """Compute the exact chance of each vote given the qualities of both responses, shape (n, 3).
 
     The average of Davidson's model over every lean towards a place and every mood of a rater, and the guesses. Both
-    noises are symmetric: swapping the responses swaps the columns a and b, and a judge that cannot see the order
-    loses nothing.
-
-    Args:
-        quality_a: Quality of the first responses, shape (n,).
-        quality_b: Quality of the second responses, shape (n,).
-
-    Returns:
-        Probabilities of shape (n, 3).
+    noises are symmetric: swapping the responses swaps the columns a and b.
     """
     difference = np.asarray(quality_a, dtype=np.float64) - np.asarray(quality_b, dtype=np.float64)
     total: NDArray[np.float64] = np.zeros((*difference.shape, 3))
@@ -149,17 +112,11 @@ def vote_probabilities(quality_a: ArrayLike, quality_b: ArrayLike) -> Probabilit
 
 @dataclass(frozen=True)
 class Rater:
-    """Who casts a vote.
+    """A person who casts a vote."""
 
-    Args:
-        guesses: Whether the vote is cast without looking.
-        shift: What is added to the difference in quality.
-        draw: The uniform number that decides the vote.
-    """
-
-    guesses: bool
-    shift: float
-    draw: float
+    guesses: bool  # casts the vote without looking
+    shift: float  # is added to the difference in quality
+    draw: float  # the uniform number that decides the vote
 
     @classmethod
     def drawn(cls, dice: Dice) -> Rater:

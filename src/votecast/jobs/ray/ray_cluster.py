@@ -19,11 +19,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import ray
 from pydantic import Field
-from ray.data import DataContext
 
 from votecast.config import Settings
 from votecast.config.machine import usable_cores
@@ -32,13 +31,6 @@ from votecast.types import no_progress
 
 _LONGEST_FOLDER = 30  # Ray puts sockets below it, whose whole path has 107 characters at most
 _REPEAT_SECONDS = 1.0
-_CONTEXT_SETTINGS = (
-    "enable_progress_bars",
-    "print_on_execution_start",
-    "wait_for_min_actors_s",
-    "target_max_block_size",
-)
-"""Settings of Ray Data that a run changes for the whole process."""
 
 
 class RaySettings(Settings):
@@ -87,27 +79,19 @@ def start_cluster(settings: RaySettings) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as stack:
-        options = _local(stack) if settings.address is None else {"address": settings.address}
-        stack.callback(_leave)
+        options: dict[str, object] = {"address": settings.address}
+        if settings.address is None:
+            stack.enter_context(_on_loopback())
+            folder = tempfile.gettempdir()
+            short = folder if len(folder) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 - a folder of its own is made in it
+            made = Path(tempfile.mkdtemp(prefix="vc-", dir=short))
+            stack.callback(shutil.rmtree, made, ignore_errors=True)
+            options = {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
+            options |= {"_node_ip_address": "127.0.0.1", "_temp_dir": str(made)}
+        stack.callback(end_quietly, ray.shutdown)
         with _within(settings.patience if settings.address is not None else None):
-            _enter(options, settings.address)
+            _init(options, settings.address)
         yield
-
-
-def _local(stack: contextlib.ExitStack) -> dict[str, Any]:
-    """Return options of a cluster of this machine alone, with ports on loopback."""
-    stack.enter_context(_on_loopback())
-    folder = tempfile.gettempdir()
-    short = folder if len(folder) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 - a folder of its own is made in it
-    made = Path(tempfile.mkdtemp(prefix="vc-", dir=short))
-    stack.callback(shutil.rmtree, made, ignore_errors=True)
-    return {
-        "address": "local",
-        "num_cpus": usable_cores(),
-        "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
-        "_temp_dir": str(made),
-    }
 
 
 @contextlib.contextmanager
@@ -115,20 +99,19 @@ def _on_loopback() -> Iterator[None]:
     """Let Ray listen on loopback only, as it does on desktops; its address option is not enough."""
     from ray._private import ray_constants
 
-    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-    before, asked = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # read by the processes that Ray starts
+    before, given = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
     os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
-        if asked is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = asked
+        del os.environ[name]
+        if given is not None:
+            os.environ[name] = given
 
 
-def _enter(options: dict[str, Any], address: str | None) -> None:
+def _init(options: dict[str, object], address: str | None) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -144,11 +127,7 @@ def _enter(options: dict[str, Any], address: str | None) -> None:
 
 @contextlib.contextmanager
 def _within(seconds: float | None) -> Iterator[None]:
-    """Stop the block after so many seconds: Ray waits for minutes for a missing node.
-
-    Raises:
-        ServiceError: If it takes longer.
-    """
+    """Stop the block after so many seconds: Ray waits for minutes for a missing node."""
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -168,22 +147,14 @@ def _within(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _leave() -> None:
-    with contextlib.suppress(Exception):
-        ray.shutdown()
-
-
 def check_reachable(address: str, patience: float) -> None:
-    """Check in seconds that a cluster answers, where Ray would take minutes.
-
-    Args:
-        address: As of `RaySettings`.
-        patience: Seconds to wait at most, about.
+    """Check within about `patience` seconds that a cluster answers, where Ray would take minutes.
 
     Raises:
         ServiceError: If no cluster answers at the address.
     """
     from ray._private import services
+    from ray._raylet import GcsClient  # type: ignore[attr-defined,unused-ignore]
 
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address != "auto" and not (host and port.isdigit()):
@@ -203,7 +174,20 @@ def check_reachable(address: str, patience: float) -> None:
             "--address to let votecast start one"
         )
     _check_open(where, patience / 4)
-    _check_is_ray(where, patience / 2)
+
+    def ask() -> None:
+        with contextlib.suppress(Exception):  # ray.init reports what is wrong
+            GcsClient(address=where)
+
+    # A port that is open and silent would keep Ray itself waiting for minutes, out of reach of signals.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience / 2)
+    if asking.is_alive():
+        raise ServiceError(
+            f"no Ray cluster answers at {where}: the port is open but does not answer as Ray within {patience / 2:g} "
+            "s; check host and port, or drop --address to use this machine"
+        )
 
 
 def _check_open(where: str, patience: float) -> None:
@@ -216,27 +200,10 @@ def _check_open(where: str, patience: float) -> None:
         ) from error
 
 
-def _check_is_ray(address: str, patience: float) -> None:
-    """Refuse a port that is open and silent, at which Ray itself would wait for minutes.
-
-    Raises:
-        ServiceError: If it is.
-    """
-    from ray._raylet import GcsClient  # type: ignore[attr-defined,unused-ignore]
-
-    asking = threading.Thread(target=_ask, args=(GcsClient, address), daemon=True)
-    asking.start()
-    asking.join(patience)
-    if asking.is_alive():
-        raise ServiceError(
-            f"no Ray cluster answers at {address}: the port is open but does not answer as Ray within {patience:g} s; "
-            "check host and port, or drop --address to use this machine"
-        )
-
-
-def _ask(client: Callable[..., object], address: str) -> None:
-    with contextlib.suppress(Exception):  # ray.init reports what is wrong
-        client(address=address)
+def end_quietly(end: Callable[..., object], *args: object) -> None:
+    """Call what ends actors or the cluster; the cluster may be gone already."""
+    with contextlib.suppress(Exception):
+        end(*args)
 
 
 def first_line(error: BaseException) -> str:
@@ -246,24 +213,20 @@ def first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def silence_ray() -> Iterator[None]:
-    """Hide progress bars, plans and warnings of Ray during the block."""
-    context = DataContext.get_current()
-    settings = {name: getattr(context, name) for name in _CONTEXT_SETTINGS}
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
-    before = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
+    """Hide messages and warnings of Ray during the block."""
+    from ray._private import worker
+
+    logger = logging.getLogger("ray")
+    level, printer = logger.level, worker.print_to_stdstream
+    logger.setLevel(logging.CRITICAL)
+    worker.print_to_stdstream = no_progress  # of dead workers, to standard output, where results may go
     try:
-        with _silence_native(), _silence_stdout(), warnings.catch_warnings():
+        with _silence_native(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)
-        for name, value in settings.items():
-            setattr(context, name, value)
+        logger.setLevel(level)
+        worker.print_to_stdstream = printer
 
 
 @contextlib.contextmanager
@@ -290,21 +253,6 @@ def _silence_native() -> Iterator[None]:
         sys.stderr = ours
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextlib.contextmanager
-def _silence_stdout() -> Iterator[None]:
-    """Keep Ray's messages about dead workers off standard output, where results may go."""
-    from ray._private import worker
-
-    printer = getattr(worker, "print_to_stdstream", None)
-    if printer is not None:
-        worker.print_to_stdstream = no_progress
-    try:
-        yield
-    finally:
-        if printer is not None:
-            worker.print_to_stdstream = printer
 
 
 @contextlib.contextmanager

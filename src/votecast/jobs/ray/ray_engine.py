@@ -1,4 +1,4 @@
-"""Predict parts on a Ray cluster: Ray Data reads, actors predict and write, the driver keeps the records.
+"""Predict parts on a Ray cluster: tasks read, actors predict and write, the driver keeps the records.
 
 `votecast predict --engine ray` uses it as the engine of `predict_folder`.
 """
@@ -6,33 +6,30 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import json
 import logging
 import os
 import tempfile
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext, read_datasource
-from ray.data.block import BlockMetadata
-from ray.data.datasource import Datasource, ReadTask
 
-from votecast import errors
 from votecast.artifacts import CONFIG_NAME
 from votecast.data.battles import Battles
 from votecast.data.work_folder import RUN, work_folder
 from votecast.errors import ArtifactError, ConfigError, JudgeError, ServiceError, VotecastError
-from votecast.jobs.parts import FolderJob, InputDone, PartDone, PartRows, PendingInput, predict_part, read_parts
+from votecast.jobs.input_files import InputFile
+from votecast.jobs.parts import FolderJob, InputDone, PartDone, PendingInput, predict_part, read_parts
 from votecast.jobs.parts_folder import MANIFEST
 from votecast.jobs.ray.ray_cluster import (
     RaySettings,
     check_reachable,
+    end_quietly,
     first_line,
     repeat_signals,
     silence_ray,
@@ -48,6 +45,9 @@ _SYNC_SECONDS: Final = 15.0
 
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
+
+_IN_FLIGHT: Final = 2
+"""Parts that wait for or are at one actor: one is predicted while the next one travels."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,30 +74,36 @@ class RayEngine:
     def run(
         self, job: FolderJob, pending: Sequence[PendingInput], progress: Callable[[int], None]
     ) -> Generator[PartDone | InputDone, None, None]:
-        """See `Engine`.
+        """See `PartsEngine`.
 
         Raises:
             ServiceError: If the cluster cannot be reached, or breaks down.
             ConfigError: If it has no room for the actors.
         """
+        settings = self._settings
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="votecast-")))
             sent = prepare_judge(self._judge, self._name, folder)
             stack.enter_context(silence_ray())
-            stack.enter_context(start_cluster(self._settings))
+            stack.enter_context(start_cluster(settings))
             stack.enter_context(repeat_signals())
-            if self._settings.address is not None:
+            if settings.address is not None:
                 sent = sent.with_files()
-            for done in self._stream(job, pending, sent):
-                if isinstance(done, PartDone):
-                    _await_part(job, done)
-                    progress(done.record["rows"])
-                yield done
+            try:
+                for done in _run_actors(job, pending, self._start_actors(job, sent, stack)):
+                    if isinstance(done, PartDone):
+                        _await_part(job, done)
+                        progress(done.rows)
+                    yield done
+            except (ray.exceptions.RayError, ConnectionError) as error:
+                raise ServiceError(
+                    f"the Ray cluster failed: {first_line(error)}; finished parts are kept, continue with --resume"
+                ) from error
 
-    def _stream(
-        self, job: FolderJob, pending: Sequence[PendingInput], sent: SentJudge
-    ) -> Iterator[PartDone | InputDone]:
-        """Yield what readers and actors report, as it comes."""
+    def _start_actors(
+        self, job: FolderJob, sent: SentJudge, stack: contextlib.ExitStack
+    ) -> list[ray.actor.ActorHandle[_PredictingActor]]:
+        """Start the actors and wait until they are placed; they end with the stack."""
         settings = self._settings
         resources = ray.cluster_resources()
         cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
@@ -110,38 +116,79 @@ class RayEngine:
             logger.warning("%s; the run waits until the cluster grows", text)
         threads = settings.threads or max(1, int(cpus // count))
         token = work_folder(MANIFEST).name + "/" + RUN
-        context = DataContext.get_current()
-        context.wait_for_min_actors_s = settings.loading
-        context.target_max_block_size = 1  # each part travels alone: Ray would wait for 128 MB of them
-        parts = read_datasource(
-            _PartSource(job, pending),
-            num_cpus=0,  # reading never waits for a CPU: a pool of actors that takes them all would hang otherwise
-            concurrency=max(1, -(-count // 2)),
-            override_num_blocks=len(pending),
-        ).map_batches(
-            _PredictingActor,
-            fn_constructor_args=(job, sent, threads, (token, (job.out / token).read())),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
-            num_cpus=settings.cpus_per_actor,
-            num_gpus=settings.gpus_per_actor or None,
+        # an actor that dies is started again with its part: parts are written atomically, so twice is no harm
+        kind = ray.remote(_PredictingActor).options(
+            num_cpus=settings.cpus_per_actor, num_gpus=settings.gpus_per_actor, max_restarts=-1, max_task_retries=-1
         )
-        try:
-            for table in parts.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                for row in range(table.num_rows):
-                    yield _unpack_done(table.slice(row, 1))
-        except (ray.exceptions.RayError, ConnectionError) as error:
-            raise ServiceError(
-                f"the Ray cluster failed: {first_line(error)}; finished parts are kept, continue with --resume"
-            ) from error
+        actors = [kind.remote(job, sent, threads, (token, (job.out / token).read())) for _ in range(count)]
+        for actor in actors:
+            stack.callback(end_quietly, ray.kill, actor)
+        # a large judge takes minutes to load
+        ray.get([actor.is_loaded.remote() for actor in actors], timeout=settings.loading)
+        return actors
+
+
+def _run_actors(
+    job: FolderJob, pending: Sequence[PendingInput], actors: Sequence[ray.actor.ActorHandle[_PredictingActor]]
+) -> Iterator[PartDone | InputDone]:
+    """Read the inputs, give each part to the actor that has the least to do, and yield what is done as it comes."""
+    # Reading asks for no CPU, so that it can go on even where the actors hold all of them.
+    read = ray.remote(_read).options(num_cpus=0, num_returns="streaming", _generator_backpressure_num_objects=2)
+    waiting, readers = deque(pending), list[ray.ObjectRefGenerator]()
+    load = Counter(dict.fromkeys(range(len(actors)), 0))
+    working: dict[ray.ObjectRef[PartDone | InputDone | VotecastError], int] = {}
+    while waiting or readers or working:
+        # reading is faster than predicting: half as many readers keep the actors busy
+        while waiting and len(readers) < max(1, -(-len(actors) // 2)):
+            readers.append(read.remote(job, *waiting.popleft()))
+        has_room = min(load.values()) < _IN_FLIGHT
+        # without fetch_local the rows go from reader to actor, not through this machine
+        (ready,), _ = ray.wait([*working, *(readers if has_room else ())], num_returns=1, fetch_local=False)
+        if isinstance(ready, ray.ObjectRefGenerator):
+            readers.remove(ready)
+            with contextlib.suppress(StopIteration):  # this input is read to its end
+                number = min(load, key=load.__getitem__)
+                working[actors[number].predict.remote(next(ready))] = number
+                load[number] += 1
+                readers.append(ready)
+        else:
+            load[working.pop(ready)] -= 1
+            done = ray.get(ready)
+            if isinstance(done, VotecastError):
+                raise done
+            yield done
+
+
+def _read(
+    job: FolderJob, file: InputFile, done: Mapping[int, str]
+) -> Iterator[tuple[PartDone, Battles] | InputDone | VotecastError]:
+    """Read the missing parts of one input; yield an error instead of raising it, as actors return theirs."""
+    try:
+        for each in read_parts(job, file, done):
+            if isinstance(each, InputDone):
+                yield each
+                continue
+            part, battles = each
+            out = pa.BufferOutputStream()  # the rows are a slice, and pickling a slice sends all of its table
+            with pa.ipc.new_stream(out, battles.table.schema) as stream:
+                stream.write_table(battles.table)
+            yield part, Battles(pa.ipc.open_stream(out.getvalue()).read_all())
+    except Exception as error:  # noqa: BLE001 - the driver raises it
+        yield _portable(error)
+
+
+def _portable(error: Exception) -> VotecastError:
+    """Return an error that can be pickled; the cause and the stack stay where they are."""
+    if isinstance(error, VotecastError) and type(error).__init__ is Exception.__init__:
+        return type(error)(str(error))
+    text = str(error) if isinstance(error, VotecastError) else f"{type(error).__name__}: {error}"
+    return JudgeError(text)
 
 
 def _await_part(job: FolderJob, done: PartDone) -> None:
     """Wait until a part that an actor wrote is seen on this machine."""
-    size = done.record.get("bytes")
-    place, until = job.out / done.record["name"], time.monotonic() + _SYNC_SECONDS
-    while size is not None and ((stat := place.stat()) is None or stat.size != size):
+    place, until = job.out / done.name, time.monotonic() + _SYNC_SECONDS
+    while done.bytes is not None and place.info().size != done.bytes:
         if time.monotonic() > until:
             raise ArtifactError(
                 f"an actor has written {place}, and it is not seen here; on a cluster the output must lie on a "
@@ -162,14 +209,10 @@ class SentJudge:
 
     name: str
     hash: str
-    files: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, ray.ObjectRef[bytes]] = field(default_factory=dict)
 
     def load(self) -> TrainedJudge:
-        """Load the judge and check its hash.
-
-        Raises:
-            ArtifactError: If it cannot be loaded here.
-        """
+        """Load the judge and check its hash."""
         if self.name.startswith(BUNDLED) or (Path(self.name) / CONFIG_NAME).is_file():
             try:
                 judge = load_judge(self.name)
@@ -202,12 +245,7 @@ class SentJudge:
 
 
 def prepare_judge(judge: TrainedJudge, name: str, folder: Path) -> SentJudge:
-    """Describe a judge by its name if that leads to it, else by a folder it is saved in.
-
-    Args:
-        judge: The judge.
-        name: What it was loaded from.
-        folder: A folder that lasts as long as the run.
+    """Describe a judge by the name it was loaded from, or by a folder it is saved to, inside `folder`.
 
     Raises:
         VotecastError: If it cannot be saved.
@@ -226,18 +264,12 @@ def prepare_judge(judge: TrainedJudge, name: str, folder: Path) -> SentJudge:
 
 
 class _PredictingActor:
-    """A judge in an actor. Errors are returned, not raised: Ray would wrap, log and perhaps retry them.
-
-    Args:
-        job: The job.
-        judge: How to load the judge.
-        threads: Threads it computes with.
-        token: Name and bytes of a small file that must be seen beside the output.
-    """
+    """A judge in an actor. Errors are returned, not raised: Ray would wrap, log and perhaps retry them."""
 
     def __init__(self, job: FolderJob, judge: SentJudge, threads: int, token: tuple[str, bytes]) -> None:
         self._job = job
-        self._fault: pa.Table | None = None
+        self._fault: VotecastError | None = None
+        # before numpy and torch start their pools of threads
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
         try:
@@ -245,21 +277,24 @@ class _PredictingActor:
             self._judge = judge.load()
             set_inference(self._judge, job.inference)
         except Exception as error:  # noqa: BLE001 - the driver raises it
-            self._fault = _pack_fault(error)
+            self._fault = _portable(error)
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """Predict a part and report it; hand on everything else."""
-        return pa.concat_tables([self._predict(table.slice(row, 1)) for row in range(table.num_rows)])
+    def is_loaded(self) -> bool:
+        """Return whether the judge could be loaded; called once the actor is placed."""
+        return self._fault is None
 
-    def _predict(self, table: pa.Table) -> pa.Table:
+    def predict(
+        self, each: tuple[PartDone, Battles] | InputDone | VotecastError
+    ) -> PartDone | InputDone | VotecastError:
+        """Predict a part; hand on everything else that a reader yields."""
+        if self._fault is not None:
+            return self._fault
+        if not isinstance(each, tuple):
+            return each
         try:
-            rows = _unpack_rows(table)
-            if rows is None:
-                return table
-            # the driver counts finished parts, so progress within one goes nowhere
-            return self._fault or _pack_done(predict_part(self._job, self._judge, rows, no_progress))
+            return predict_part(self._job, self._judge, *each, no_progress)  # the driver counts finished parts
         except Exception as error:  # noqa: BLE001 - the driver raises it
-            return _pack_fault(error)
+            return _portable(error)
 
 
 def _check_shared(job: FolderJob, token: tuple[str, bytes]) -> None:
@@ -274,91 +309,3 @@ def _check_shared(job: FolderJob, token: tuple[str, bytes]) -> None:
             f"{job.out} is another folder on {os.uname().nodename} than where the command was given; on a cluster the "
             "output must lie on a filesystem that all machines share, or at a URL such as s3://bucket/out/"
         )
-
-
-class _PartSource(Datasource):  # type: ignore[misc]
-    """The missing parts as a source of Ray Data: one task for each input, one block for each part."""
-
-    def __init__(self, job: FolderJob, pending: Sequence[PendingInput]) -> None:
-        super().__init__()
-        self._job = job
-        self._pending = list(pending)
-
-    def get_name(self) -> str:
-        """Return the name that Ray shows."""
-        return "Parts"
-
-    def estimate_inmemory_data_size(self) -> int:
-        """Estimate the bytes of all rows."""
-        return sum(each.file.size for each in self._pending)
-
-    def get_read_tasks(self, parallelism: int, *_: object, **__: object) -> list[ReadTask]:  # noqa: ARG002 - of Ray
-        """Return one task for each input, whatever parallelism Ray asks for."""
-        return [
-            ReadTask(
-                functools.partial(_read_blocks, self._job, each),
-                BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None, input_files=[each.file.name]),
-            )
-            for each in self._pending
-        ]
-
-
-def _read_blocks(job: FolderJob, pending: PendingInput) -> Iterator[pa.Table]:
-    try:
-        for each in read_parts(job, pending):
-            yield _pack_rows(each) if isinstance(each, PartRows) else _pack_done(each)
-    except Exception as error:  # noqa: BLE001 - the driver raises it
-        yield _pack_fault(error)
-
-
-# What travels between readers, actors and driver: Arrow tables of one row, so that Ray cannot split a part.
-
-_SCHEMA: Final = pa.schema([("kind", pa.string()), ("values", pa.large_string()), ("rows", pa.large_binary())])
-_ROWS, _PART, _INPUT, _FAULT = "rows", "part", "input", "fault"
-
-
-def _pack(kind: str, values: Mapping[str, object], rows: pa.Buffer | None = None) -> pa.Table:
-    data = rows if rows is not None else pa.py_buffer(b"")
-    ends = pa.array([0, data.size], pa.int64()).buffers()[1]
-    binary = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, data])  # without a copy
-    return pa.table([pa.array([kind]), pa.array([json.dumps(values)], pa.large_string()), binary], schema=_SCHEMA)
-
-
-def _pack_rows(rows: PartRows) -> pa.Table:
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, rows.battles.table.schema) as stream:
-        stream.write_table(rows.battles.table)
-    values = {"input": rows.input, "part": rows.part, "first": rows.first, "digest": rows.digest}
-    return _pack(_ROWS, values, out.getvalue())
-
-
-def _pack_done(done: PartDone | InputDone) -> pa.Table:
-    return _pack(_PART if isinstance(done, PartDone) else _INPUT, done.record)
-
-
-def _pack_fault(error: Exception) -> pa.Table:
-    is_ours = isinstance(error, VotecastError)
-    text = str(error) if is_ours else f"{type(error).__name__}: {error}"
-    return _pack(_FAULT, {"kind": type(error).__name__ if is_ours else JudgeError.__name__, "text": text})
-
-
-def _unpack(table: pa.Table) -> tuple[str, dict[str, Any]]:
-    return table.column("kind")[0].as_py(), json.loads(table.column("values")[0].as_py())
-
-
-def _unpack_rows(table: pa.Table) -> PartRows | None:
-    """Return the rows of a part; None where the table holds something else."""
-    kind, values = _unpack(table)
-    if kind != _ROWS:
-        return None
-    battles = Battles(pa.ipc.open_stream(table.column("rows")[0].as_buffer()).read_all())
-    return PartRows(**values, battles=battles)
-
-
-def _unpack_done(table: pa.Table) -> PartDone | InputDone:
-    """Return what is done; raise an error that was packed as the class it had."""
-    kind, values = _unpack(table)
-    if kind == _FAULT:
-        known = getattr(errors, values["kind"], JudgeError)
-        raise known(values["text"]) if known.__init__ is Exception.__init__ else JudgeError(values["text"])
-    return PartDone(values) if kind == _PART else InputDone(values)

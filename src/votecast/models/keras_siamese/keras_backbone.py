@@ -8,26 +8,28 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from votecast.config.extras import need
-from votecast.errors import ArtifactError, ConfigError, MissingExtraError
+from votecast.errors import ConfigError, MissingExtraError
 from votecast.models.keras_siamese.settings import Backend
 from votecast.models.neural.packaged_weights import minilm_folder
 
-TINY: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert": ("BertBackbone", {"max_sequence_length": 512}),
-    "roberta": ("RobertaBackbone", {"max_sequence_length": 512}),
-    "deberta_v3": ("DebertaV3Backbone", {"max_sequence_length": 512, "bucket_size": 16}),
+if TYPE_CHECKING:
+    from keras_hub.models import Backbone as HubBackbone
+
+_TINY_SHAPE = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64, "max_sequence_length": 512}
+TINY: dict[str, tuple[str, dict[str, object]]] = {
+    "bert": ("BertBackbone", {}),
+    "roberta": ("RobertaBackbone", {}),
+    "deberta_v3": ("DebertaV3Backbone", {"bucket_size": 16}),
 }
 """Name of a small random backbone -> class of KerasHub, settings beside those all of them share."""
-
-_TINY_SHAPE = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64}
 
 
 def start_keras(backend: Backend) -> ModuleType:
@@ -41,7 +43,7 @@ def start_keras(backend: Backend) -> ModuleType:
     if keras is None:
         need(backend)
         before = os.environ.get("KERAS_BACKEND")
-        os.environ["KERAS_BACKEND"] = backend
+        os.environ["KERAS_BACKEND"] = backend  # Keras reads it once, when it is imported
         try:
             keras = need("keras")
         finally:
@@ -87,9 +89,10 @@ def seeded(keras: ModuleType, seed: int) -> Iterator[None]:
             torch.set_rng_state(drawn)
 
 
-@dataclass(frozen=True)
-class Backbone:
+class Backbone(BaseModel):
     """All that is needed to build a backbone again, without its weights.
+
+    Keras would store the class as an object to import; a judge folder holds a name and plain values alone.
 
     Args:
         kind: Its class in KerasHub.
@@ -97,35 +100,25 @@ class Backbone:
         exact_gelu: Whether its activation is the exact function, where KerasHub's class has an approximation.
     """
 
-    kind: str
-    config: dict[str, Any]
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+    kind: str = Field(alias="class")
+    config: dict[str, object]
     exact_gelu: bool = False
 
+    @field_validator("config")
     @classmethod
-    def parse(cls, values: dict[str, Any]) -> Self:
-        """Read what `to_dict` gave.
-
-        Raises:
-            ArtifactError: If a key is missing, or a value is not plain data.
-        """
-        try:
-            kind, config, exact = str(values["class"]), dict(values["config"]), bool(values["exact_gelu"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"the backbone of this judge is not described: {error!r}; train it again") from error
+    def _plain(cls, config: dict[str, object]) -> dict[str, object]:
         if not _is_plain(config):
-            raise ArtifactError("the backbone of this judge is described by more than plain numbers and words")
-        return cls(kind, config, exact)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the description as JSON-able values."""
-        return {"class": self.kind, "config": self.config, "exact_gelu": self.exact_gelu}
+            raise ValueError("a backbone is described by plain numbers and words, and this one by more")
+        return config
 
     @property
     def key(self) -> str:
         """The description as text: equal for equal backbones."""
-        return json.dumps(self.to_dict(), sort_keys=True)
+        return json.dumps(self.model_dump(by_alias=True), sort_keys=True)
 
-    def build(self, dtype: str) -> Any:
+    def build(self, dtype: str) -> HubBackbone:
         """Build the backbone with random weights.
 
         Raises:
@@ -144,12 +137,7 @@ class Backbone:
         return made
 
     def check_readable(self, inputs: set[str], *, longest: int, vocabulary: int) -> None:
-        """Check that the backbone can read what the tokenizer writes.
-
-        Args:
-            inputs: Names of its inputs.
-            longest: The longest sequence, in tokens.
-            vocabulary: Number of tokens of the tokenizer.
+        """Check that the backbone has these inputs, and room for the longest sequence and for the vocabulary.
 
         Raises:
             ConfigError: Stating both numbers.
@@ -169,14 +157,8 @@ class Backbone:
             )
 
 
-def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> tuple[Backbone, Any]:
-    """Load the backbone that `model.name` names, and its description.
-
-    Args:
-        keras: Keras, running.
-        name: `tiny:` and an architecture, `minilm`, a folder, or the name of a preset of KerasHub.
-        dtype: Its dtype policy.
-        vocabulary: Number of tokens of the tokenizer, for tiny backbones.
+def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> tuple[Backbone, HubBackbone]:
+    """Load the backbone that `model.name` names, under a dtype policy, and its description.
 
     Raises:
         ConfigError: If there is no such backbone, or it is not a text encoder.
@@ -188,26 +170,31 @@ def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> 
             allowed = ", ".join(f"tiny:{known}" for known in TINY)
             raise ConfigError(f"there is no small backbone {name!r}; allowed are {allowed}")
         kind, config = TINY[key]
-        backbone = Backbone(kind, _TINY_SHAPE | config | {"vocabulary_size": vocabulary})
+        backbone = Backbone(kind=kind, config=_TINY_SHAPE | config | {"vocabulary_size": vocabulary})
         return backbone, backbone.build(dtype)
     preset = resolve_preset(name)
     try:
         made = need("keras_hub").models.Backbone.from_preset(preset, dtype=keras.dtype_policies.get(dtype))
-    except ImportError as error:
-        raise MissingExtraError(
-            f"the preset {preset!r} cannot be loaded: {_first_line(error)}; presets are downloaded with kagglehub: "
-            "pip install kagglehub, or set model.name to a local preset folder"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        if isinstance(error, ImportError):
+            raise MissingExtraError(
+                f"the preset {preset!r} cannot be loaded: {reason}; presets are downloaded with kagglehub: "
+                "pip install kagglehub, or set model.name to a local preset folder"
+            ) from error
         raise ConfigError(
-            f"the preset {preset!r} cannot be loaded: {_first_line(error)}; give the name of a KerasHub preset or a "
+            f"the preset {preset!r} cannot be loaded: {reason}; give the name of a KerasHub preset or a "
             "folder with config.json and weights"
         ) from error
-    exact = _has_exact_gelu(preset) and _set_exact_gelu(made)
+    # KerasHub converts a folder of transformers, whose model may have the exact function
+    source = Path(preset, "config.json")
+    values = json.loads(source.read_text("utf-8")) if source.is_file() else {}
+    exact = "model_type" in values and values.get("hidden_act") == "gelu" and _set_exact_gelu(made)
     config = {key: value for key, value in made.get_config().items() if key not in {"name", "trainable", "dtype"}}
-    if not _is_plain(config):
-        raise ConfigError(f"a {type(made).__name__} is described by objects that a judge folder does not hold")
-    return Backbone(type(made).__name__, config, exact), made
+    try:
+        return Backbone(kind=type(made).__name__, config=config, exact_gelu=exact), made
+    except ValueError as error:
+        raise ConfigError(f"a {type(made).__name__} is described by objects that no judge folder holds") from error
 
 
 def resolve_preset(name: str) -> str:
@@ -236,24 +223,11 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-def _has_exact_gelu(name: str) -> bool:
-    """Whether this is a folder of transformers whose model has the exact function."""
-    try:
-        config = json.loads((Path(name) / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and "model_type" in config and config.get("hidden_act") == "gelu"
-
-
-def _set_exact_gelu(backbone: Any) -> bool:
+def _set_exact_gelu(backbone: HubBackbone) -> bool:
     """Replace KerasHub's approximation by tanh with the exact activation; return whether there was one."""
-    keras, found = need("keras"), False
     approximate = need("keras_hub.src.utils.keras_utils").gelu_approximate
-    for layer in backbone._flatten_layers(include_self=False):
-        if getattr(layer, "activation", None) is approximate:
-            layer.activation, found = keras.activations.gelu, True
-    return found
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    layers = [layer for layer in backbone._flatten_layers(include_self=False) if hasattr(layer, "activation")]
+    found = [layer for layer in layers if layer.activation is approximate]
+    for layer in found:
+        layer.activation = need("keras").activations.gelu
+    return bool(found)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, Self
@@ -16,7 +17,6 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.errors import JudgeError
-from votecast.models.base import Model
 from votecast.models.keras_siamese.keras_backbone import (
     Backbone,
     load_backbone,
@@ -26,11 +26,9 @@ from votecast.models.keras_siamese.keras_backbone import (
 )
 from votecast.models.keras_siamese.keras_network import (
     Arrays,
-    Ints,
     KerasNetwork,
     KerasPadding,
     KerasPrepared,
-    NetworkCache,
     decide,
     network_key,
     unique_sequences,
@@ -39,19 +37,28 @@ from votecast.models.keras_siamese.keras_tokenizer import KerasTokenizer, find_t
 from votecast.models.keras_siamese.keras_training import KerasTraining, Labelled
 from votecast.models.keras_siamese.learning_rate import plot_schedule
 from votecast.models.keras_siamese.settings import KerasSiameseSettings
-from votecast.models.stacking import inner_folds
-from votecast.text.encoder import TextEncoder
+from votecast.models.network_model import NetworkModel
 from votecast.text.sequences import Sequences
 from votecast.text.truncation import TruncationReport
-from votecast.training.tracking import Record
-from votecast.types import Probabilities, Run
+from votecast.training.training_rows import check_votes
+from votecast.types import Floats, Ints, Probabilities, Run
 
-WEIGHTS, BACKBONE, METRICS, TOKENIZER = "weights.safetensors", "backbone.json", "metrics.jsonl", "tokenizer"
-
-_networks = NetworkCache()
+WEIGHTS, BACKBONE, TOKENIZER = "weights.safetensors", "backbone.json", "tokenizer"
 
 
-class KerasSiameseModel(Model[KerasPrepared]):
+_lock = threading.Lock()
+_networks: list[KerasNetwork] = []  # the one built last: building and compiling take longer than setting other weights
+
+
+def _find_network(fits: Callable[[KerasNetwork], bool], build: Callable[[], KerasNetwork]) -> KerasNetwork:
+    with _lock:
+        if not _networks or not fits(_networks[0]):
+            _networks.clear()  # frees its memory before the next is built
+            _networks.append(build())
+        return _networks[0]
+
+
+class KerasSiameseModel(NetworkModel[KerasPrepared]):
     """One backbone of KerasHub reads (prompt, A) and (prompt, B), and a dense layer over both decides.
 
     Args:
@@ -63,12 +70,9 @@ class KerasSiameseModel(Model[KerasPrepared]):
     settings: KerasSiameseSettings
     packages: ClassVar[tuple[str, ...]] = ("keras", "keras-hub", "jax", "torch", "tensorflow")
     can_be_averaged = True
-
-    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
-        super().__init__(settings, seed=seed)
-        self.records: list[Record] = []
-        self._backbone: Backbone | None = None
-        self._weights: Arrays = {}
+    sorts_records = False
+    _backbone: Backbone | None = None
+    _weights: Arrays | None = None
 
     @property
     def order_matters(self) -> bool:
@@ -79,11 +83,6 @@ class KerasSiameseModel(Model[KerasPrepared]):
     def tokenizer(self) -> KerasTokenizer:
         """The tokenizer of the backbone."""
         return find_tokenizer(self.settings.name, self.settings.tokenizer)
-
-    @cached_property
-    def text(self) -> TextEncoder:
-        """The encoder of battles as sequences."""
-        return TextEncoder(self.tokenizer, self.settings.text)
 
     @classmethod
     def plot_schedule(cls, settings: Settings, path: Path, *, overwrite: bool = False) -> None:
@@ -106,31 +105,21 @@ class KerasSiameseModel(Model[KerasPrepared]):
         self,
         prepared: KerasPrepared,
         targets: Probabilities,
-        weights: NDArray[np.float64],
+        weights: Floats,
         groups: Ints | None = None,
         run: Run = Run(),
     ) -> Self:
-        """Train a new network.
-
-        Args:
-            prepared: What `prepare` made of n battles.
-            targets: Soft labels, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-            groups: Rows of one group share a prompt; whole groups are held back to choose the best weights by.
-            run: Folder of the state after each epoch; that of a killed run is resumed.
+        """Train a new network; whole groups are held back to choose the best weights by.
 
         Raises:
             ConfigError: If the backbone cannot be loaded or cannot read the text, or Keras runs on another backend.
             JudgeError: If there is nothing to learn from, or a loss is not finite.
         """
-        _check_finite(np.asarray(np.isfinite(targets).all(axis=1)), "label", "three numbers that sum to 1")
-        _check_finite(np.isfinite(weights) & (weights >= 0), "weight", "a number of at least 0")
-        if not len(prepared) or not weights.sum() > 0:
-            raise JudgeError(
-                f"the network was given {len(prepared)} battles of weight {float(weights.sum())} in all; it learns "
-                "from at least one battle with a weight above 0"
-            )
-        train, held = self._split(groups if groups is not None else np.arange(len(prepared)), weights)
+        check_votes(len(prepared), targets, weights)
+        rows = np.arange(len(prepared))
+        train, held = self.split_rows(rows if groups is None else groups)
+        if not (weights[train].sum() > 0 and weights[held].sum() > 0):
+            train, held = rows, rows[:0]
         parts = [Labelled(prepared.take(part), targets[part], weights[part], part) for part in (train, held)]
         network = self._network_to_train()
         made_from = {"settings": self.settings.dump(), "seed": self.seed}
@@ -138,42 +127,36 @@ class KerasSiameseModel(Model[KerasPrepared]):
             self._backbone = network.backbone
             predict = partial(self._predict_on, network)
             training = KerasTraining(network, self._padding(network), self.settings.training, self.seed, predict)
-            history = training.run(parts[0], parts[1] if len(held) else None, made_from, run)
-        self.records, self._weights = history.records, training.best
+            self.records = training.run(parts[0], parts[1] if len(held) else None, made_from, run)
+        self._weights = training.best
         return self
 
     def predict(self, prepared: KerasPrepared) -> Probabilities:
-        """Return uncalibrated probabilities of shape (n, 3).
-
-        Raises:
-            JudgeError: Before the first `fit`.
-        """
-        self._check_fitted("predict")
+        """Return uncalibrated probabilities of shape (n, 3)."""
+        backbone, weights = self._check_fitted("predict")
         if not len(prepared):
             return np.zeros((0, 3))
-        network = self._network_to_predict()
+        network = self._network_to_predict(backbone)
         with network.lock:
-            return self._predict_on(network, self._weights, prepared)
+            return self._predict_on(network, weights, prepared)
 
     def save(self, folder: Path) -> None:
-        """Write weights, the backbone's description, tokenizer and the records of the training into a folder.
-
-        Raises:
-            JudgeError: Before the first `fit`.
-        """
-        backbone = self._check_fitted("save")
-        save_file({name: np.asarray(array, order="C") for name, array in self._weights.items()}, folder / WEIGHTS)
-        (folder / BACKBONE).write_text(json.dumps(backbone.to_dict(), indent=2, sort_keys=True) + "\n", "utf-8")
-        (folder / METRICS).write_text("".join(json.dumps(record) + "\n" for record in self.records), "utf-8")
+        """Write weights, the backbone's description, tokenizer and the records of the training into a folder."""
+        backbone, weights = self._check_fitted("save")
+        save_file({name: np.asarray(array, order="C") for name, array in weights.items()}, folder / WEIGHTS)
+        (folder / BACKBONE).write_text(
+            json.dumps(backbone.model_dump(by_alias=True), indent=2, sort_keys=True) + "\n", "utf-8"
+        )
+        self.write_records(folder)
         (folder / TOKENIZER).mkdir()
         self.tokenizer.save(folder / TOKENIZER)
 
     def _restore(self, folder: Path) -> None:
-        self._backbone = Backbone.parse(json.loads((folder / BACKBONE).read_text("utf-8")))
+        self._backbone = Backbone.model_validate_json((folder / BACKBONE).read_text("utf-8"))
         self._weights = load_file(folder / WEIGHTS)
-        self.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
+        self.read_records(folder)
         self.tokenizer = stored_tokenizer(folder / TOKENIZER)
-        network = self._network_to_predict()
+        network = self._network_to_predict(self._backbone)
         with network.lock:
             network.load(self._weights)
 
@@ -182,10 +165,12 @@ class KerasSiameseModel(Model[KerasPrepared]):
         """Return one member with the mean of the weights of several (Wortsman et al. 2022, "Model soups")."""
         first = members[0]
         made = cls(first.settings, seed=first.seed)
-        made._backbone, made.tokenizer = first._check_fitted("average"), first.tokenizer
+        made.tokenizer = first.tokenizer
+        made._backbone, _ = first._check_fitted("average")
+        weights = [member._check_fitted("average")[1] for member in members]
         made._weights = {
-            name: np.mean([member._weights[name] for member in members], axis=0, dtype=np.float64).astype(array.dtype)
-            for name, array in first._weights.items()
+            name: np.mean([each[name] for each in weights], axis=0, dtype=np.float64).astype(array.dtype)
+            for name, array in weights[0].items()
         }
         return made
 
@@ -202,24 +187,9 @@ class KerasSiameseModel(Model[KerasPrepared]):
         return decide(pooled, where.reshape(2, -1).T, weights, both=self.settings.orders == "both")
 
     def _padding(self, network: KerasNetwork) -> KerasPadding:
-        if self.tokenizer.pad_id is None:
-            raise JudgeError(
-                f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens and "
-                "name its folder in model.tokenizer"
-            )
-        return KerasPadding.of(
-            self.settings, pad_id=self.tokenizer.pad_id, has_segments="segment_ids" in network.inputs
-        )
-
-    def _split(self, groups: Ints, weights: NDArray[np.float64]) -> tuple[Ints, Ints]:
-        """Split rows into those to learn from and those to choose the weights by."""
-        share, rows = self.settings.training.valid_share, np.arange(len(groups))
-        if not share or len(np.unique(groups)) < 2:
-            return rows, rows[:0]
-        held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
-        if not (weights[held].sum() > 0 and weights[~held].sum() > 0):
-            return rows, rows[:0]
-        return np.flatnonzero(~held), np.flatnonzero(held)
+        settings, has_segments = self.settings, "segment_ids" in network.inputs
+        whole = settings.pooling == "positions"
+        return KerasPadding(settings.text.max_length, settings.multiple, self.pad_id, whole, has_segments)
 
     def _network_to_train(self) -> KerasNetwork:
         """A network with initial weights; one that is compiled already gets those of the new one."""
@@ -232,35 +202,27 @@ class KerasSiameseModel(Model[KerasPrepared]):
             fresh = KerasNetwork(keras, backbone, built, dtype, settings.pooling)
             fresh.prepare_training(settings.training)
         keys = (fresh.key, fresh.training_key)
-        found = _networks.find(lambda old: (old.key, old.training_key) == keys, lambda: fresh)
+        found = _find_network(lambda old: (old.key, old.training_key) == keys, lambda: fresh)
+        # compiling takes far longer than a network of random weights, whose initial weights are all that is needed
         if found is not fresh:
             with found.lock:
                 found.restore(fresh.state())
         return found
 
-    def _network_to_predict(self) -> KerasNetwork:
-        backbone, settings = self._check_fitted("predict"), self.settings
+    def _network_to_predict(self, backbone: Backbone) -> KerasNetwork:
+        settings = self.settings
         keras = start_keras(settings.backend)
         dtype = resolve_precision(settings.precision, settings.backend)
         key = network_key(backbone, dtype, settings.pooling)
 
         def _build() -> KerasNetwork:
+            """A network whose weights are set before it is asked."""
             with seeded(keras, self.seed):
                 return KerasNetwork(keras, backbone, backbone.build(dtype), dtype, settings.pooling)
 
-        return _networks.find(lambda network: network.key == key, _build)
+        return _find_network(lambda network: network.key == key, _build)
 
-    def _check_fitted(self, verb: str) -> Backbone:
+    def _check_fitted(self, verb: str) -> tuple[Backbone, Arrays]:
         if self._backbone is None or not self._weights:
             raise JudgeError(f"this siamese encoder has not been fitted, so it cannot {verb}; call fit or load a judge")
-        return self._backbone
-
-
-def _check_finite(valid: NDArray[np.bool_], what: str, allowed: str) -> None:
-    if not valid.all():
-        rows = np.flatnonzero(~valid)
-        shown = ", ".join(map(str, rows[:10].tolist()))
-        raise JudgeError(
-            f"{len(rows)} rows have a {what} that is not finite or below 0 (positions {shown}, from 0); a {what} is "
-            f"{allowed}: correct or remove these rows"
-        )
+        return self._backbone, self._weights

@@ -1,41 +1,40 @@
-"""The siamese network in Keras: one backbone, two readings, a dense layer over both; and the arrays it reads."""
+"""The siamese network in Keras: one backbone, two readings, a dense layer over both; and the arrays it reads.
+
+`keras_model` predicts with it and `keras_training` trains it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import ArtifactError
 from votecast.models.keras_siamese.keras_backbone import Backbone
-from votecast.models.keras_siamese.settings import KerasSiameseSettings, LearningSettings, Pooling
+from votecast.models.keras_siamese.settings import LearningSettings, Pooling
 from votecast.text.batching import token_batches
 from votecast.text.sequences import Sequences
 from votecast.text.truncation import TruncationReport
-from votecast.types import CLASSES, Probabilities, swap_columns
+from votecast.types import CLASSES, Floats, Ints, Probabilities, swap_columns
+
+if TYPE_CHECKING:
+    from keras import Model as KerasGraph
+    from keras import Variable
 
 _SWAPPED = [1, 0, 2]
 
-Ints = NDArray[np.int64]
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, NDArray[Any]]  # weights may be of any precision
 Inputs = dict[str, NDArray[np.int32]]
 """Arrays of shape (sequences, length), by the name of the backbone's input."""
 
 
 @dataclass(frozen=True)
 class KerasPrepared:
-    """Battles as (prompt, A) and (prompt, B), tokenized once.
-
-    Args:
-        a: One sequence a battle, with its first answer.
-        b: The same with its second answer.
-        cut: Tokens of prompt, A and B before and after truncation.
-    """
+    """Battles as (prompt, A) and (prompt, B), tokenized once, and what was truncated of them."""
 
     a: Sequences
     b: Sequences
@@ -49,11 +48,6 @@ class KerasPrepared:
         return KerasPrepared(self.a.take(indices), self.b.take(indices), self.cut.take(indices))
 
     @property
-    def costs(self) -> Ints:
-        """Tokens of the longer sequence of each battle, shape (n,)."""
-        return np.maximum(self.a.lengths, self.b.lengths)
-
-    @property
     def interleaved(self) -> Sequences:
         """A and B of the first battle, A and B of the second, and so on: 2 n sequences."""
         both = Sequences.concat([self.a, self.b])
@@ -62,7 +56,7 @@ class KerasPrepared:
 
 @dataclass(frozen=True)
 class KerasPadding:
-    """KerasPadding of sequences to rectangles of few shapes; JAX compiles the network once for each.
+    """Padding of sequences to rectangles of few shapes; JAX compiles the network once for each.
 
     Args:
         longest: The most tokens of a sequence.
@@ -77,12 +71,6 @@ class KerasPadding:
     pad_id: int
     always_longest: bool
     has_segments: bool
-
-    @classmethod
-    def of(cls, settings: KerasSiameseSettings, *, pad_id: int, has_segments: bool) -> KerasPadding:
-        """Return the padding for settings of the family."""
-        whole = settings.pooling == "positions"
-        return cls(settings.text.max_length, settings.multiple, pad_id, whole, has_segments)
 
     def width(self, longest: int) -> int:
         """Return the padded length of sequences of which the longest has this many tokens.
@@ -122,12 +110,10 @@ class KerasPadding:
 
 
 def unique_sequences(sequences: Sequences) -> tuple[Sequences, Ints]:
-    """Return every different sequence once, in an order that depends on nothing but these sequences.
+    """Return every different sequence once, and the position of each of the given ones among them.
 
-    Whatever is computed of them is then the same, bit by bit, when the answers of a battle are swapped.
-
-    Returns:
-        The sequences, and the position of each of the given ones among them.
+    Their order depends on nothing but these sequences, so that whatever is computed of them is the same, bit by bit,
+    when the answers of a battle are swapped.
 
     Example:
         >>> found, where = unique_sequences(Sequences.from_lists([[7, 1], [5], [7, 1]]))
@@ -141,26 +127,23 @@ def unique_sequences(sequences: Sequences) -> tuple[Sequences, Ints]:
     order = {key: place for place, key in enumerate(sorted(set(keys)))}
     where = np.fromiter((order[key] for key in keys), np.int64, len(keys))
     first = np.empty(len(order), np.int64)
-    first[where[::-1]] = np.arange(len(keys))[::-1]
+    first[where[::-1]] = np.arange(len(keys))[::-1]  # of equal keys, the first one is written last
     return sequences.take(first), where
 
 
 class KerasNetwork:
     """A network that Keras has built; weights go in and out as arrays.
 
-    Args:
-        keras: Keras, running.
-        backbone: The description of the backbone.
-        built: The backbone that KerasHub has built.
-        dtype: Its dtype policy.
-        pooling: How its outputs become one vector.
+    Attributes:
+        key: Equal for networks that differ in nothing but their weights.
+        training_key: Equal for networks that are compiled for the same training.
+        lock: Held while the weights of one member are in the network.
     """
 
-    def __init__(self, keras: ModuleType, backbone: Backbone, built: Any, dtype: str, pooling: Pooling) -> None:
+    def __init__(self, keras: ModuleType, backbone: Backbone, built: KerasGraph, dtype: str, pooling: Pooling) -> None:
         self.keras, self.backbone, self.dtype = keras, backbone, dtype
-        self.key = network_key(backbone, dtype, pooling)
+        self.key, self.training_key = network_key(backbone, dtype, pooling), ""
         self.lock = threading.Lock()
-        self.training_key = ""
         inputs, ops = built.input, keras.ops
         self.inputs = set(inputs)
         output = built.output["sequence_output"] if isinstance(built.output, dict) else built.output
@@ -170,6 +153,7 @@ class KerasNetwork:
         else:
             mask = ops.expand_dims(ops.cast(inputs["padding_mask"], "float32"), -1)  # (m, L, 1)
             pooled = ops.sum(hidden * mask, axis=1) / ops.sum(mask, axis=1)
+        # predictions run the backbone alone, once for each distinct sequence, and the dense layer in numpy
         self._encoder = keras.Model(inputs, pooled, name="encoder")
         head = keras.layers.Dense(len(CLASSES), dtype="float32", name="head")
         d = pooled.shape[-1]
@@ -188,30 +172,18 @@ class KerasNetwork:
         optimizer = keras.optimizers.Adam(settings.schedule.start)
         if self.dtype == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        self._trained.compile(
-            optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
-            weighted_metrics=[
-                keras.metrics.CategoricalCrossentropy(from_logits=True, name="log_loss"),
-                keras.metrics.CategoricalAccuracy(name="accuracy"),
-            ],
-            auto_scale_loss=False,
-        )
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+        self._trained.compile(optimizer=optimizer, loss=loss, auto_scale_loss=False)
+        # now, so that its variables are among those of `state` before the first step
         optimizer.build(self._trained.trainable_variables)
 
-    def step(self, inputs: Inputs, targets: NDArray[Any], weights: NDArray[Any], rate: float) -> float:
-        """Take one step of the optimizer and return the loss.
-
-        Args:
-            inputs: 2 m sequences: A and B of the first battle, A and B of the second, and so on.
-            targets: Soft labels, shape (m, 3).
-            weights: How much each row counts, shape (m,).
-            rate: The learning rate.
-        """
+    def step(self, inputs: Inputs, targets: Floats, weights: Floats, rate: float) -> float:
+        """Take one step at a learning rate and return the loss; inputs are those of 2 m interleaved sequences."""
         self._held = None
         views = self._trained.output.shape[1]
         labels = np.repeat(targets.astype(np.float32)[:, None], views, axis=1)  # (m, views, 3)
         counts = np.repeat(weights.astype(np.float32)[:, None], views, axis=1)  # (m, views)
+        # a variable of Keras: setting it does not compile again
         self._trained.optimizer.learning_rate = rate
         return float(self._trained.train_on_batch(inputs, labels, sample_weight=counts, return_dict=True)["loss"])
 
@@ -219,19 +191,21 @@ class KerasNetwork:
         """Return the pooled outputs of each sequence, shape (sequences, d)."""
         return np.asarray(self._encoder.predict_on_batch(inputs), np.float32)
 
-    def state(self) -> list[NDArray[Any]]:
-        """Copy all variables: weights, seeds of dropout, the optimizer's."""
-        return [self._array(variable) for variable in self._variables()]
+    def state(self) -> Arrays:
+        """Copy all variables by their place: weights, seeds of dropout, the optimizer's."""
+        variables = [*self._trained.variables, *self._trained.optimizer.variables]
+        return {f"{place:05d}": self._copy(variable) for place, variable in enumerate(variables)}
 
-    def restore(self, state: Sequence[NDArray[Any]]) -> None:
+    def restore(self, state: Arrays) -> None:
         """Set all variables to what `state` gave."""
         self._held = None
-        for variable, value in zip(self._variables(), state, strict=True):
-            variable.assign(value)
+        variables = [*self._trained.variables, *self._trained.optimizer.variables]
+        for variable, name in zip(variables, sorted(state), strict=True):
+            variable.assign(state[name])
 
     def weights(self) -> Arrays:
         """Copy the weights by their path in Keras."""
-        self._held = {name: self._array(variable) for name, variable in self._named().items()}
+        self._held = {name: self._copy(variable) for name, variable in self._named().items()}
         return self._held
 
     def load(self, weights: Arrays) -> None:
@@ -251,17 +225,14 @@ class KerasNetwork:
             variable.assign(weights[name])
         self._held = weights
 
-    def _variables(self) -> list[Any]:
-        return [*self._trained.variables, *self._trained.optimizer.variables]
-
-    def _named(self) -> dict[str, Any]:
-        named: dict[str, Any] = {}
-        for number, variable in enumerate(self._trained.weights):
+    def _named(self) -> dict[str, Variable]:
+        named: dict[str, Variable] = {}
+        for number, variable in enumerate(self._trained.weights):  # some layers of KerasHub share a path
             named[variable.path if variable.path not in named else f"{variable.path}#{number}"] = variable
         return named
 
-    def _array(self, variable: Any) -> NDArray[Any]:
-        return np.array(self.keras.ops.convert_to_numpy(variable.value), copy=True)
+    def _copy(self, variable: Variable) -> NDArray[Any]:
+        return np.array(self.keras.ops.convert_to_numpy(variable.value), copy=True, order="C")
 
 
 def network_key(backbone: Backbone, dtype: str, pooling: Pooling) -> str:
@@ -269,31 +240,14 @@ def network_key(backbone: Backbone, dtype: str, pooling: Pooling) -> str:
     return f"{dtype} {pooling} {backbone.key}"
 
 
-class NetworkCache:
-    """The network that was built last: building and compiling take longer than setting other weights."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._network: KerasNetwork | None = None
-
-    def find(self, fits: Callable[[KerasNetwork], bool], build: Callable[[], KerasNetwork]) -> KerasNetwork:
-        """Return the cached network if it fits, else build one and cache it."""
-        with self._lock:
-            if self._network is None or not fits(self._network):
-                self._network = None  # frees its memory before the next is built
-                self._network = build()
-            return self._network
-
-
 def decide(pooled: NDArray[np.float32], where: Ints, weights: Arrays, *, both: bool) -> Probabilities:
-    """Apply the dense layer over both halves, and average both orders of the answers.
+    """Apply the dense layer over both halves, in both orders of the answers, and average these if asked to.
 
     Args:
         pooled: Pooled outputs of m different sequences, shape (m, d).
         where: Which of them belong to A and B of each battle, shape (n, 2).
         weights: Weights of the network.
-        both: Average both orders; the sum has the same two terms either way, so that swapping the answers swaps
-            columns a and b exactly.
+        both: Average both orders of the answers.
 
     Returns:
         Probabilities of shape (n, 3), float64.
@@ -305,13 +259,17 @@ def decide(pooled: NDArray[np.float32], where: Ints, weights: Arrays, *, both: b
     shown = _softmax(first[a] + second[b] + bias)
     if not both:
         return shown
+    # the sum has the same two terms either way, so that swapping the answers swaps columns a and b exactly
     swapped = swap_columns(_softmax(first[b] + second[a] + bias))
     p = (shown + swapped) / 2
-    total = (p[:, 0] + p[:, 1]) + p[:, 2]
-    return np.asarray(p / total[:, None])
+    return np.asarray(p / _row_sums(p))
 
 
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _softmax(logits: Floats) -> Floats:
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    total = (e[:, 0] + e[:, 1]) + e[:, 2]  # not e.sum(axis=1): swapped columns add up to the same bits
-    return np.asarray(e / total[:, None])
+    return np.asarray(e / _row_sums(e))
+
+
+def _row_sums(values: Floats) -> Floats:
+    """Sums of shape (n, 1), and not those of `sum(axis=1)`: here swapped columns add up to the same bits."""
+    return ((values[:, 0] + values[:, 1]) + values[:, 2])[:, None]

@@ -1,12 +1,13 @@
-"""Tokenizers of KerasHub's presets, read without TensorFlow, which KerasHub's own preprocessors need."""
+"""Tokenizers of KerasHub's presets, with where each token ends in the text, which KerasHub's own do not return."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError, MissingExtraError
@@ -14,23 +15,16 @@ from votecast.models.keras_siamese.keras_backbone import resolve_preset
 from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 MODEL_NAME, FACTS_NAME = "sentencepiece.model", "sentencepiece.json"
-_CONFIG, _ASSETS = "tokenizer.json", "assets/tokenizer"
 
-Config = dict[str, Any]
 Asset = Callable[[str], Path]
 """From the name of a file of the preset to its path."""
 
 
 @dataclass(frozen=True)
 class SpecialPieces:
-    """Pieces with a meaning, and how ids are counted.
+    """The pieces that open, close and pad a sequence, and how ids are counted.
 
-    Args:
-        cls: Piece that opens a sequence.
-        sep: Piece that closes it.
-        pad: Piece that pads.
-        shift: Added to every id, as XLM-RoBERTa does; its own ids are then 0 for `cls`, 1 for `pad`, 2 for `sep`, and 3
-            for what is unknown.
+    XLM-RoBERTa adds a shift to every id; its own are then 0 for `cls`, 1 for `pad`, 2 for `sep`, 3 for the unknown.
     """
 
     cls: str = "[CLS]"
@@ -40,11 +34,7 @@ class SpecialPieces:
 
 
 class SentencePieceTokenizer:
-    """A tokenizer of sentencepiece.
-
-    Args:
-        proto: The content of its model file.
-        special: Its special tokens.
+    """A tokenizer of sentencepiece, from the content of its model file; no words of a text become special tokens.
 
     Raises:
         ConfigError: If this is no model of sentencepiece, or it lacks a special token.
@@ -58,15 +48,19 @@ class SentencePieceTokenizer:
             self._model = need("sentencepiece").SentencePieceProcessor(model_proto=proto)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ConfigError(f"this is no model of sentencepiece: {error}; set model.tokenizer to another") from error
-        named = (special.cls, special.sep, special.pad)
-        self.cls_id, self.sep_id, self.pad_id = (0, 2, 1) if special.shift else map(self._id, named)
+        pieces = (special.cls, special.sep, special.pad)
+        ids = [0, 2, 1] if special.shift else [int(self._model.piece_to_id(piece)) for piece in pieces]
+        absent = [piece for piece, id_ in zip(pieces, ids, strict=True) if id_ == self._model.unk_id()]
+        if absent and not special.shift:
+            raise ConfigError(f"the sentencepiece model has no {absent[0]!r}; set model.tokenizer to another")
+        self.cls_id, self.sep_id, self.pad_id = ids
         self.bos_id, self.eos_id = self.cls_id, self.sep_id
 
     def __len__(self) -> int:
         return int(self._model.vocab_size()) + self.special.shift
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:  # noqa: ARG002 - protocol
-        """Return token ids of each text without special tokens; no words of a text become special ones."""
+        """Return token ids of each text without special tokens."""
         return [self._shifted(ids) for ids in self._model.encode(list(texts), out_type=int)]
 
     def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:  # noqa: ARG002
@@ -95,11 +89,7 @@ class SentencePieceTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            ArtifactError: If a file is missing or damaged.
-        """
+        """Read what `save` wrote; a missing or damaged file is an ArtifactError."""
         try:
             special = SpecialPieces(**json.loads((folder / FACTS_NAME).read_text("utf-8")))
             return cls((folder / MODEL_NAME).read_bytes(), special)
@@ -111,12 +101,6 @@ class SentencePieceTokenizer:
             return ids
         unknown = int(self._model.unk_id())
         return [3 if i == unknown else i + self.special.shift for i in ids]
-
-    def _id(self, piece: str) -> int:
-        found = int(self._model.piece_to_id(piece))
-        if found == self._model.unk_id():
-            raise ConfigError(f"the sentencepiece model has no {piece!r}; set model.tokenizer to another")
-        return found
 
 
 KerasTokenizer = FastTokenizer | SentencePieceTokenizer
@@ -145,12 +129,12 @@ def find_tokenizer(name: str, tokenizer: str | None) -> KerasTokenizer:
     if Path(preset, "tokenizer_config.json").is_file():
         return load_tokenizer(preset)
     try:
-        found = json.loads(_preset_file(preset, _CONFIG).read_text("utf-8"))
+        found = json.loads(_preset_file(preset, "tokenizer.json").read_text("utf-8"))
         kind, config = str(found["class_name"]), dict(found["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the preset {preset!r} has no {_CONFIG} that can be read ({error}); name a folder with a tokenizer in "
-            "model.tokenizer"
+            f"the preset {preset!r} has no tokenizer.json that can be read ({error}); name a folder with a tokenizer "
+            "in model.tokenizer"
         ) from error
     if kind not in READERS:
         raise ConfigError(
@@ -158,7 +142,7 @@ def find_tokenizer(name: str, tokenizer: str | None) -> KerasTokenizer:
             f"{', '.join(READERS)}: set model.tokenizer to a folder with the same in the layout of transformers"
         )
     try:
-        return READERS[kind](config, lambda file: _preset_file(preset, f"{_ASSETS}/{file}"))
+        return READERS[kind](config, lambda file: _preset_file(preset, f"assets/tokenizer/{file}"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the {kind} of the preset {preset!r} cannot be read: {error}; set model.tokenizer to a folder with the "
@@ -171,7 +155,7 @@ def stored_tokenizer(folder: Path) -> KerasTokenizer:
     return SentencePieceTokenizer.load(folder) if (folder / MODEL_NAME).is_file() else load_tokenizer(folder)
 
 
-def _word_pieces(config: Config, asset: Asset) -> FastTokenizer:
+def _word_pieces(config: Mapping[str, object], asset: Asset) -> FastTokenizer:
     pieces = asset("vocabulary.txt").read_text("utf-8").removesuffix("\n").split("\n")
     made = need("transformers").BertTokenizer(
         vocab={piece: number for number, piece in enumerate(pieces)},
@@ -182,7 +166,7 @@ def _word_pieces(config: Config, asset: Asset) -> FastTokenizer:
     return FastTokenizer(made)
 
 
-def _byte_pairs(config: Config, asset: Asset) -> FastTokenizer:
+def _byte_pairs(config: Mapping[str, object], asset: Asset) -> FastTokenizer:
     lines = asset("merges.txt").read_text("utf-8").split("\n")
     made = need("transformers").RobertaTokenizer(
         vocab=json.loads(asset("vocabulary.json").read_text("utf-8")),
@@ -192,18 +176,18 @@ def _byte_pairs(config: Config, asset: Asset) -> FastTokenizer:
     return FastTokenizer(made)
 
 
-def _pieces(special: SpecialPieces) -> Callable[[Config, Asset], SentencePieceTokenizer]:
-    return lambda config, asset: SentencePieceTokenizer(asset("vocabulary.spm").read_bytes(), special)  # noqa: ARG005
+def _pieces(_: Mapping[str, object], asset: Asset, special: SpecialPieces) -> SentencePieceTokenizer:
+    return SentencePieceTokenizer(asset("vocabulary.spm").read_bytes(), special)
 
 
-READERS: dict[str, Callable[[Config, Asset], KerasTokenizer]] = {
-    "AlbertTokenizer": _pieces(SpecialPieces(pad="<pad>")),
+READERS: dict[str, Callable[[Mapping[str, object], Asset], KerasTokenizer]] = {
+    "AlbertTokenizer": partial(_pieces, special=SpecialPieces(pad="<pad>")),
     "BertTokenizer": _word_pieces,
-    "DebertaV3Tokenizer": _pieces(SpecialPieces()),
+    "DebertaV3Tokenizer": partial(_pieces, special=SpecialPieces()),
     "DistilBertTokenizer": _word_pieces,
     "ElectraTokenizer": _word_pieces,
     "RobertaTokenizer": _byte_pairs,
-    "XLMRobertaTokenizer": _pieces(SpecialPieces(cls="<s>", sep="</s>", pad="<pad>", shift=1)),
+    "XLMRobertaTokenizer": partial(_pieces, special=SpecialPieces(cls="<s>", sep="</s>", pad="<pad>", shift=1)),
 }
 """Tokenizer of KerasHub -> reader of its vocabulary with the same ids, but for a few letters such as a sharp s."""
 

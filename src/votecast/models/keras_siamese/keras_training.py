@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
-from votecast.artifacts import is_whole, write_part
-from votecast.errors import ArtifactError, ConfigError, JudgeError
+from votecast.errors import JudgeError
 from votecast.metrics import accuracy, log_loss
 from votecast.models.keras_siamese.keras_backbone import seeded
 from votecast.models.keras_siamese.keras_network import Arrays, KerasNetwork, KerasPadding, KerasPrepared
 from votecast.models.keras_siamese.learning_rate import learning_rate
 from votecast.models.keras_siamese.settings import LearningSettings
 from votecast.text.batching import bucketed_batches
-from votecast.training.tracking import History, Journal, Record
-from votecast.types import Probabilities, Run
+from votecast.training.checkpoints import Checkpoints
+from votecast.training.tracking import Journal, Record
+from votecast.training.training_rows import name_rows
+from votecast.types import Floats, Ints, Probabilities, Run
 
 logger = logging.getLogger(__name__)
 
-LOG_EVERY = 10
-"""Steps between two lines of metrics.jsonl."""
+LOG_EVERY = 10  # steps between two lines of metrics.jsonl
 
 Predict = Callable[[Arrays, KerasPrepared], Probabilities]
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Battles with their votes.
-
-    Args:
-        battles: What the network reads.
-        targets: Soft labels, shape (n, 3).
-        weights: How much each row counts, shape (n,).
-        rows: Positions among the rows that the model was given, for messages, shape (n,).
-    """
+class Labelled(NamedTuple):
+    """Battles with soft labels (n, 3), weights (n,), and their positions among the rows given, for messages (n,)."""
 
     battles: KerasPrepared
     targets: Probabilities
-    weights: NDArray[np.float64]
-    rows: NDArray[np.int64]
+    weights: Floats
+    rows: Ints
 
     def digest(self) -> str:
         """Compute the SHA-256 of everything the training depends on."""
@@ -69,21 +56,19 @@ class KerasTraining:
         settings: How it learns.
         seed: Seed of the order of the rows and of dropout.
         predict: Probabilities of battles under weights.
-
-    Attributes:
-        best: The weights that are kept.
     """
 
     def __init__(
         self, network: KerasNetwork, padding: KerasPadding, settings: LearningSettings, seed: int, predict: Predict
     ) -> None:
         self.network, self.padding, self.settings, self.seed = network, padding, settings, seed
-        self.predict, self.best = predict, Arrays()
-        self._best_step: int | None = None
+        self.predict, self.best = predict, Arrays()  # the weights that are kept
         self._best_loss: float | None = None
 
-    def run(self, train: Labelled, valid: Labelled | None, made_from: Mapping[str, Any], run: Run) -> History:
-        """Train to the end, resuming from the last epoch of a killed run; the weights to keep are then in `best`.
+    def run(self, train: Labelled, valid: Labelled | None, made_from: Mapping[str, object], run: Run) -> list[Record]:
+        """Train to the end, resuming from the last epoch of a killed run, and return the lines of metrics.jsonl.
+
+        The weights to keep are then in `best`.
 
         Args:
             train: Rows to learn from.
@@ -96,46 +81,43 @@ class KerasTraining:
             ConfigError: If the folder holds a training with other settings or rows.
             ArtifactError: If the disk refuses.
         """
-        rows = {"train": train.digest(), "valid": valid.digest() if valid else None}
-        states = TrainingStates(run.folder, {**made_from, "rows": rows})
-        done, records = 0, []
-        if (state := states.latest()) is not None:
-            arrays, facts = state
-            names = sorted(name for name in arrays if name.startswith("state/"))
-            self.network.restore([arrays[name] for name in names])
-            self.best = {n.removeprefix("best/"): array for n, array in arrays.items() if n.startswith("best/")}
-            self._best_step, self._best_loss = facts["best"]
-            done, records = facts["epochs"], facts["records"]
+        recipe = {**made_from, "train": train.digest(), "valid": valid.digest() if valid else None}
+        states = Checkpoints[NDArray[Any]](run.folder, keep=1, recipe=recipe, framework="numpy") if run.folder else None
+        done, journal = 0, Journal(run.folder, [])
+        if states is not None and (state := states.latest()) is not None:
+            self.network.restore(state.tensors("state"))
+            self.best, self._best_loss = state.tensors("best"), state.state["best_loss"]
+            done, journal = state.state["epochs"], Journal(run.folder, state.state["records"])
             logger.info("resuming after epoch %d", done)
-        journal = Journal(run.folder, records)
         for epoch in range(done, self.settings.epochs):
             draw = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])
             with seeded(self.network.keras, draw):  # on torch, dropout has no seed of its own
                 self._epoch(epoch, train, journal, run)
             self._evaluate(epoch, valid, journal)
-            facts = {"epochs": epoch + 1, "records": journal.records, "best": [self._best_step, self._best_loss]}
-            arrays = {f"state/{number:05d}": array for number, array in enumerate(self.network.state())}
-            states.save(epoch + 1, arrays | {f"best/{name}": array for name, array in self.best.items()}, facts)
-        return History(journal.records, self._best_step, self._best_loss)
+            if states is not None:
+                facts = {"epochs": epoch + 1, "records": journal.records, "best_loss": self._best_loss}
+                states.save(epoch + 1, {"state": self.network.state(), "best": self.best}, facts)
+        return journal.records
 
     def _epoch(self, epoch: int, train: Labelled, journal: Journal, run: Run) -> None:
         size = self.settings.batch_size
-        steps = bucketed_batches(train.battles.costs, rows=size, seed=self.seed, epoch=epoch)
+        costs = np.maximum(train.battles.a.lengths, train.battles.b.lengths)  # (n,)
+        steps = bucketed_batches(costs, rows=size, seed=self.seed, epoch=epoch)
         label, mean = f"epoch {epoch + 1} of {self.settings.epochs}", train.weights.mean()
         losses: list[float] = []
         for number, rows in enumerate(steps):
             run.progress(label, number, len(steps))
             rate, step = learning_rate(self.settings, epoch + number / len(steps)), epoch * len(steps) + number + 1
+            # every step has the same number of rows, since JAX compiles the network for each shape
             inputs = self.padding.fill(train.battles.take(rows).interleaved, 2 * size)
-            targets, weights = np.full((size, 3), 1 / 3), np.zeros(size)
+            targets, weights = np.full((size, 3), 1 / 3), np.zeros(size)  # rows beyond the last one count nothing
             targets[: len(rows)] = train.targets[rows]
             weights[: len(rows)] = train.weights[rows] / mean * size / len(rows)  # Keras divides by all `size` rows
             loss = self.network.step(inputs, targets, weights, rate)
             if not math.isfinite(loss):
-                names = ", ".join(str(row) for row in train.rows[rows].tolist())
                 raise JudgeError(
-                    f"the loss of step {step} is {loss} (rows {names} of those to learn from, counted from 0); look at "
-                    "their weights and labels, set a lower schedule.peak_per_row, or precision float32"
+                    f"the loss of step {step} is {loss} ({name_rows(train.rows[rows])} of those to learn from, counted "
+                    "from 0); look at their weights and labels, set a lower schedule.peak_per_row, or precision float32"
                 )
             losses.append(loss)
             if number + 1 == len(steps) or (number + 1) % LOG_EVERY == 0:
@@ -146,8 +128,7 @@ class KerasTraining:
 
     def _evaluate(self, epoch: int, valid: Labelled | None, journal: Journal) -> None:
         """Measure the weights on the rows held back, and keep them if they are the best so far."""
-        weights = self.network.weights()
-        step = int(journal.records[-1]["step"])
+        weights, step = self.network.weights(), int(journal.records[-1]["step"])
         if valid is None:
             self.best = weights
             return
@@ -161,71 +142,4 @@ class KerasTraining:
         journal.add({"step": step, "epoch": epoch + 1, "log_loss": found, "accuracy": right})
         logger.info("epoch %d of %d: log loss %.4f", epoch + 1, self.settings.epochs, found)
         if self._best_loss is None or found < self._best_loss:
-            self.best, self._best_step, self._best_loss = weights, step, found
-
-
-class TrainingStates:
-    """The states of one training after each epoch; the newest is kept.
-
-    Args:
-        folder: Holds the partial output of the training; None keeps nothing.
-        made_from: What a state must have been made from to be resumed.
-
-    Example:
-        >>> TrainingStates(None, {}).latest() is None
-        True
-    """
-
-    def __init__(self, folder: Path | None, made_from: Mapping[str, Any]) -> None:
-        self._folder, self._made_from = folder, json.loads(json.dumps(made_from))
-
-    def save(self, epoch: int, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-        """Write a state atomically, then remove the older ones.
-
-        Args:
-            epoch: Epochs done.
-            arrays: Weights, the optimizer's variables, the best weights.
-            facts: Everything else, JSON-able.
-
-        Raises:
-            ArtifactError: If the disk refuses; earlier states are kept.
-        """
-        if self._folder is None:
-            return
-
-        def _write(part: Path) -> None:
-            save_file(
-                {name: np.asarray(array, order="C") for name, array in arrays.items()}, part / "arrays.safetensors"
-            )
-            (part / "facts.json").write_text(json.dumps({**facts, "made_from": self._made_from}), "utf-8")
-
-        target = self._folder / f"epoch-{epoch:05d}"
-        try:
-            write_part(target, _write)
-        except ArtifactError as error:
-            raise ArtifactError(
-                f"the state after epoch {epoch} could not be written: {error}; earlier ones are kept: make room and "
-                "start the same command again with --resume"
-            ) from error
-        for path in self._folder.glob("epoch-*"):
-            if path != target:
-                shutil.rmtree(path, ignore_errors=True)
-
-    def latest(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """Return arrays and facts of the newest state that is not damaged, or None.
-
-        Raises:
-            ConfigError: If it was made with other settings or from other rows.
-        """
-        for path in sorted(self._folder.glob("epoch-*"), reverse=True) if self._folder is not None else ():
-            if not is_whole(path):
-                logger.warning("%s is damaged and is skipped", path)
-                continue
-            facts = json.loads((path / "facts.json").read_text("utf-8"))
-            if facts.get("made_from") != self._made_from:
-                raise ConfigError(
-                    f"{path} is of a training with other settings or rows; continue it with those it was made with, or "
-                    "name another output"
-                )
-            return load_file(path / "arrays.safetensors"), facts
-        return None
+            self.best, self._best_loss = weights, found

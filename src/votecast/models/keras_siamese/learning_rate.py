@@ -18,11 +18,7 @@ PICTURES = (".svg", ".png", ".pdf")
 
 
 def learning_rate(settings: LearningSettings, epoch: float) -> float:
-    """Return the learning rate at a point of the training.
-
-    Args:
-        settings: Schedule, epochs and batch size.
-        epoch: Epochs done so far; fractions count where the rate is set before every step.
+    """Return the learning rate after some epochs; fractions count where the rate is set before every step.
 
     Example:
         >>> settings = LearningSettings()
@@ -43,12 +39,7 @@ def learning_rate(settings: LearningSettings, epoch: float) -> float:
 
 
 def plot_schedule(settings: LearningSettings, path: str | Path, *, overwrite: bool = False) -> None:
-    """Draw the learning rate over the epochs: the chosen decay in bold, the two others lighter.
-
-    Args:
-        settings: Schedule, epochs and batch size.
-        path: The picture; its suffix is its format: .svg, .png or .pdf.
-        overwrite: Whether an existing file may be replaced.
+    """Draw the learning rate over the epochs into .svg, .png or .pdf: the chosen decay in bold, the others lighter.
 
     Raises:
         ConfigError: If the suffix is another.
@@ -68,10 +59,8 @@ def plot_schedule(settings: LearningSettings, path: str | Path, *, overwrite: bo
         width, opacity, order = (2.5, 1.0, 3) if decay == schedule.decay else (1.2, 0.45, 2)
         style = "steps-post" if by_epoch else "default"
         axes.plot(points, rates, drawstyle=style, linewidth=width, alpha=opacity, label=decay, zorder=order)
-    axes.set_xlabel("epochs done")
-    axes.set_ylabel("learning rate")
-    axes.set_title(f"{schedule.decay} decay over {settings.epochs} epochs, set every {schedule.update}")
-    axes.set_xlim(0, settings.epochs)
+    title = f"{schedule.decay} decay over {settings.epochs} epochs, set every {schedule.update}"
+    axes.set(xlabel="epochs done", ylabel="learning rate", title=title, xlim=(0, settings.epochs))
     axes.set_ylim(bottom=0)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     axes.locator_params(axis="x", integer=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from votecast.config import Settings
 from votecast.config.extras import need
@@ -22,8 +23,6 @@ from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.types import Probabilities
-
-QUANTIZED = ("quantization_config", "_pre_quantization_dtype")
 
 
 def has_adapter(member: Model) -> bool:
@@ -42,8 +41,7 @@ def unmerged_member(member: NeuralModel) -> NeuralModel:
 @torch.no_grad()
 def predict_in_fp32(member: NeuralModel, prepared: NeuralPrepared) -> Probabilities:
     """Predict in fp32 without the engine, so that two networks differ by their weights alone; shape (n, 3)."""
-    start = member.offset(prepared)
-    batch = member.examples(prepared, start).batch(np.arange(len(prepared)))
+    batch = member.examples(member.with_offset(prepared)).batch(np.arange(len(prepared)))
     network = member.fitted
     device = next(network.backbone.parameters()).device
     with _in_fp32(network.to(device)):
@@ -57,9 +55,7 @@ def _in_fp32(network: nn.Module) -> Iterator[None]:
     """Hold half precision in fp32, which is exact, and compute few bits in it within this context."""
     halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
     kinds = [p.dtype for p in halves]
-    few: list[Any] = [
-        module for module in network.modules() if hasattr(module, "quant_state") and hasattr(module, "compute_dtype")
-    ]
+    few: list[Any] = [module for module in network.modules() if hasattr(module, "quant_state")]
     computed = [layer.compute_dtype for layer in few]
     for p in halves:
         p.data = p.data.float()
@@ -83,30 +79,20 @@ def merge_member(member: NeuralModel, settings: Settings, dtype: torch.dtype) ->
         dtype: Of the weights. Sums are taken in fp32, from weights of 4 or 8 bits as they stand, and rounded once.
     """
     network = member.fitted
-    inner = network.backbone
-    try:
-        network.backbone = nn.Identity()
-        made = copy.deepcopy(network)  # heads and all
-    finally:
-        network.backbone = inner
-    made.backbone = plain_backbone(network, dtype)
+    made = copy.deepcopy(network, {id(network.backbone): nn.Identity()})  # the heads; the backbone is made below
+    made.backbone = _plain_backbone(network, dtype)
     found = member.with_network(made)
     found.settings, found.delta = settings, None
     return found
 
 
-def plain_backbone(network: PairNetwork, dtype: torch.dtype) -> Any:
-    """Return a model of transformers with the weights of a backbone and of the adapters beside them.
-
-    Args:
-        network: With adapters of peft.
-        dtype: Of the weights.
-    """
-    base: Any = network.backbone.get_base_model()
+def _plain_backbone(network: PairNetwork, dtype: torch.dtype) -> PreTrainedModel:
+    """A model of transformers with the weights of a backbone and of the adapters beside them."""
+    base = network.backbone.get_base_model()
     config = copy.deepcopy(base.config)
-    for name in QUANTIZED:
-        if hasattr(config, name):
-            delattr(config, name)
+    for name in ("quantization_config", "_pre_quantization_dtype"):
+        vars(config).pop(name, None)
+    # integer buffers keep their type
     state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in _weights(base).items()}
     with torch.random.fork_rng(devices=[]):
         plain = type(base)._from_config(config, dtype=dtype)
@@ -115,7 +101,7 @@ def plain_backbone(network: PairNetwork, dtype: torch.dtype) -> Any:
 
 
 @torch.no_grad()
-def _weights(base: nn.Module) -> dict[str, torch.Tensor]:
+def _weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Every weight by its name without adapters, in fp32 where an adapter was added or bits were few."""
     full = need("peft.utils.integrations").dequantize_module_weight
     state: dict[str, torch.Tensor] = {}
@@ -123,13 +109,14 @@ def _weights(base: nn.Module) -> dict[str, torch.Tensor]:
         if ".lora_" in name or name.endswith(".base_layer"):
             continue
         adapted = hasattr(module, "get_base_layer")
-        inner: Any = module.get_base_layer() if adapted else module
-        passing = inner._non_persistent_buffers_set
+        inner = module.get_base_layer() if adapted else module
+        passing = inner._non_persistent_buffers_set  # what a state dict leaves out
         own = dict(inner.named_parameters(recurse=False))
         own |= {key: value for key, value in inner.named_buffers(recurse=False) if key not in passing}
         for key, value in own.items():
             state[f"{name}.{key}" if name else key] = full(inner) if key == "weight" else value
         if adapted:
+            # W + (alpha / r) B A (Hu et al. 2021, section 4.1)
             up, down = module.lora_B["default"].weight.float(), module.lora_A["default"].weight.float()
             state[f"{name}.weight"] = state[f"{name}.weight"].float() + up @ down * float(module.scaling["default"])
     return {name: value.detach().cpu() for name, value in state.items()}

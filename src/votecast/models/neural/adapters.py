@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError
@@ -36,14 +36,10 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
     peft = need("peft")
     targets = adapted_modules(network.backbone, settings)
     inside = {id(parameter) for parameter in base_encoder(network.backbone).parameters()}
+    # peft freezes all that is not an adapter, the head of a classifier too
     heads = [parameter for parameter in network.backbone.parameters() if id(parameter) not in inside]
-    config = peft.LoraConfig(
-        r=rank or settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=targets,
-        bias=settings.bias,
-    )
+    options = {"lora_alpha": settings.alpha, "lora_dropout": settings.dropout, "bias": settings.bias}
+    config = peft.LoraConfig(r=rank or settings.rank, target_modules=targets, **options)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         network.backbone = peft.get_peft_model(network.backbone, config)
@@ -58,13 +54,10 @@ def add_adapter(network: PairNetwork, settings: AdapterSettings, *, rank: int | 
     return network
 
 
-def adapted_modules(backbone: Any, settings: AdapterSettings) -> list[str]:
-    """Return the full names of the linear layers that get an adapter.
+def adapted_modules(backbone: PreTrainedModel, settings: AdapterSettings) -> list[str]:
+    """Return the full names of the linear layers that get an adapter; the head of a classifier gets none.
 
-    Args:
-        backbone: Bare, or a classifier of transformers, whose head gets none.
-        settings: `targets` are the ends of names, such as `q_proj` or `self_attn.q_proj`; none takes all. `layers` are
-            the first and the last layer, counted from 0.
+    Targets are the ends of names, such as `q_proj` or `self_attn.q_proj`.
 
     Raises:
         ConfigError: If a name occurs nowhere, or the range goes beyond the layers.
@@ -104,8 +97,10 @@ def count_parameters(network: nn.Module) -> tuple[int, int]:
     """Count the parameters that are trained, and all parameters, each of 4 bits counted as one."""
     trained = total = 0
     for parameter in network.parameters():
-        packed = getattr(parameter, "quant_state", None)  # of bitsandbytes
-        size = parameter.numel() if packed is None else int(torch.Size(packed.shape).numel())
+        # bitsandbytes packs two weights of 4 bits into one byte
+        size = (
+            torch.Size(parameter.quant_state.shape).numel() if hasattr(parameter, "quant_state") else parameter.numel()
+        )
         total += size
         trained += size if parameter.requires_grad else 0
     return trained, total
@@ -126,12 +121,7 @@ def trained_tensors(network: PairNetwork) -> Tensors:
 
 
 def fill_adapter(network: PairNetwork, tensors: Mapping[str, torch.Tensor], *, place: str) -> None:
-    """Write what `trained_tensors` gave into a network with adapters.
-
-    Args:
-        network: What `add_adapter` made.
-        tensors: Adapters, trained biases and head.
-        place: Where they are from, for messages.
+    """Write what `trained_tensors` gave into what `add_adapter` made; `place` is where they are from, for messages.
 
     Raises:
         ArtifactError: If the head or a part of the adapter is missing, a tensor belongs to another network, or has
@@ -173,14 +163,8 @@ def rank_of(tensors: Mapping[str, torch.Tensor]) -> int | None:
 def averaged_adapters(parts: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
     """Return one adapter whose products B A are exactly the mean of those of k adapters.
 
-    The mean of the factors is not the mean of the products, whose rank is up to k times as large. So the factors are
-    joined: rank k r with the alpha of before scales each by alpha / (k r), which is a k-th of alpha / r.
-
-    Args:
-        parts: What `trained_tensors` gave for k members of the same settings, all of rank r.
-
-    Returns:
-        Adapters of rank k r; the mean of everything else.
+    The mean of the factors is not the mean of the products, whose rank is up to k times as large. So the factors of k
+    members of rank r are joined: rank k r with the same alpha scales each by alpha / (k r), a k-th of alpha / r.
 
     Example:
         >>> up, down = "x.lora_B.default.weight", "x.lora_A.default.weight"
@@ -201,6 +185,7 @@ def averaged_adapters(parts: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
 
 def _trained(network: PairNetwork) -> Tensors:
     """Trainable parameters, and the buffers outside the backbone."""
+    # buffers of the backbone, such as rotary tables, are made by its class
     inside = {f"backbone.{name}" for name, _ in network.backbone.named_buffers()}
     kept: Tensors = {name: p for name, p in network.named_parameters() if p.requires_grad}
     return kept | {name: value for name, value in network.named_buffers() if name not in inside}

@@ -5,11 +5,14 @@ The families in torch load their encoders and decoders through `Source`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import torch
+import yaml
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -17,6 +20,7 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     PretrainedConfig,
+    PreTrainedModel,
 )
 
 from votecast.errors import ConfigError
@@ -32,51 +36,14 @@ Kind = Literal["encoder", "classifier", "decoder"]
 
 _HEADS = ("classifier", "pooler", "score", "head.")
 
-_TINY_SHAPE = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 1026,
-}
-_TINY_CAUSAL = {"num_key_value_heads": 1, "head_dim": 16}
-TINY: dict[str, dict[str, Any]] = {
-    "bert": {},
-    "roberta": {"type_vocab_size": 1},
-    "xlm-roberta": {"type_vocab_size": 1},
-    "electra": {"embedding_size": 32},
-    "deberta-v2": {
-        "relative_attention": True,
-        "position_biased_input": False,
-        "pos_att_type": ["p2c", "c2p"],
-        "norm_rel_ebd": "layer_norm",
-        "share_att_key": True,
-        "position_buckets": 16,
-        "max_relative_positions": -1,
-        "type_vocab_size": 0,
-        "pooler_hidden_size": 32,
-    },
-    "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 32, "reference_compile": False},
-    "llama": _TINY_CAUSAL,
-    "mistral": _TINY_CAUSAL | {"sliding_window": None},
-    "qwen2": {"num_key_value_heads": 1},
-    "qwen3": _TINY_CAUSAL,
-    "gemma2": _TINY_CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32, "attn_logit_softcapping": 5.0},
-    "gemma3_text": _TINY_CAUSAL | {"query_pre_attn_scalar": 16, "sliding_window": 32},
-}
+_TINY = yaml.safe_load((resources.files("votecast.models.neural") / "tiny_models.yaml").read_text("utf-8"))
+TINY: dict[str, dict[str, object]] = _TINY["encoders"] | _TINY["decoders"]
 """Architecture of a small random model -> its settings beside the common shape."""
-
-TINY_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
-TINY_ENCODERS = tuple(kind for kind in TINY if kind not in TINY_DECODERS)
+TINY_ENCODERS, TINY_DECODERS = tuple(_TINY["encoders"]), tuple(_TINY["decoders"])
 
 
 def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
-    """Return the configuration of a small random model.
-
-    Args:
-        kind: One of `TINY`.
-        tokenizer: Gives the number of tokens and the special ones.
-    """
+    """Return the configuration of a small random model, one of `TINY`, with the tokens of a tokenizer."""
     special = {
         "pad_token_id": tokenizer.pad_id,
         "cls_token_id": tokenizer.cls_id,
@@ -84,7 +51,7 @@ def tiny_config(kind: str, tokenizer: FastTokenizer) -> PretrainedConfig:
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.sep_id,
     }
-    values = _TINY_SHAPE | {"vocab_size": len(tokenizer)} | special | TINY[kind]
+    values = _TINY["shape"] | {"vocab_size": len(tokenizer)} | special | TINY[kind]
     config: PretrainedConfig = AutoConfig.for_model(kind, **values)
     return config
 
@@ -103,7 +70,7 @@ class Source:
     path: str
     revision: str | None = None
     tiny: str = ""
-    base: dict[str, Any] | None = None
+    base: dict[str, object] | None = None
 
     @classmethod
     def of(cls, name: str, revision: str | None = None) -> Source:
@@ -151,10 +118,10 @@ class Source:
         kind: Kind,
         *,
         dropout: float | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         labels: Sequence[str] = CLASSES,
         head_given: bool = False,
-    ) -> Any:
+    ) -> PreTrainedModel:
         """Load the model, in fp32 unless options say otherwise; missing heads are drawn from torch's generator.
 
         Args:
@@ -169,6 +136,7 @@ class Source:
         """
         config = self.config()
         if dropout is not None:
+            # architectures name it hidden_dropout_prob, attention_dropout, classifier_dropout ...
             for key, value in vars(config).items():
                 if key.endswith(("dropout", "dropout_prob")) and isinstance(value, int | float):
                     setattr(config, key, dropout)
@@ -180,38 +148,37 @@ class Source:
         if kind == "classifier":
             config.num_labels = len(labels)
             config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
-        keywords = {"dtype": "float32"} | dict(options or {})
+        keywords = {"dtype": torch.float32} | dict(options or {})
         if self.tiny:
-            return convert_in_memory(factory.from_config(config, dtype="float32"), keywords)
+            return convert_in_memory(factory.from_config(config, dtype=torch.float32), keywords)
         folder = Path(self.path)
         if folder.is_dir() and not any((folder / name).is_file() for name in WEIGHTS):
             raise ConfigError(
                 f"{folder} holds no weights; allowed are {', '.join(WEIGHTS)} beside its config.json: give the folder "
                 "of a model saved with save_pretrained"
             )
+        # transformers would fail at the first tensor of another shape; all are named below
         keywords |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
         with loading_model(self.path):
             model, found = factory.from_pretrained(self.path, config=config, **keywords, **self._options())
-        _check_loaded(self.path, found, len(labels) if head_given else None)
+        _check_loaded(self.path, found["missing_keys"], found["mismatched_keys"], len(labels) if head_given else None)
         return model
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
+        # code in a folder or on the hub is never run
         return ({"revision": self.revision} if self.revision else {}) | {"trust_remote_code": False}
 
 
-def check_positions(config: Any, max_length: int, name: str) -> None:
-    """Check that a model has positions for sequences of some length.
-
-    Raises:
-        ConfigError: Stating both numbers.
-    """
-    if getattr(config, "position_biased_input", True) is False:
+def check_positions(config: PretrainedConfig, max_length: int, name: str) -> None:
+    """Raise a ConfigError, stating both numbers, if a model has fewer positions than a sequence tokens."""
+    values = config.to_dict()
+    if values.get("position_biased_input") is False:
         return  # DeBERTa-v3 has relative positions only
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = values.get("max_position_embeddings")
     if not isinstance(positions, int) or positions <= 0:
         return
     if config.model_type in {"roberta", "xlm-roberta", "camembert"}:
-        positions -= config.pad_token_id + 1
+        positions -= config.pad_token_id + 1  # their positions begin after that of the padding
     if max_length > positions:
         raise ConfigError(
             f"model.text.max_length is {max_length}, and {name} has {positions} positions; "
@@ -219,7 +186,7 @@ def check_positions(config: Any, max_length: int, name: str) -> None:
         )
 
 
-def _check_causal(config: Any, name: str) -> None:
+def _check_causal(config: PretrainedConfig, name: str) -> None:
     kind = type(config.get_text_config())
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING or kind in MODEL_FOR_MASKED_LM_MAPPING:
         raise ConfigError(
@@ -228,9 +195,11 @@ def _check_causal(config: Any, name: str) -> None:
         )
 
 
-def _check_loaded(path: str, found: Mapping[str, Any], outputs: int | None) -> None:
+def _check_loaded(
+    path: str, missing: Iterable[str], differing: Iterable[tuple[str, tuple[int, ...], object]], outputs: int | None
+) -> None:
     """Check that no part of the model is random, but for a head that may be new where `outputs` is None."""
-    absent, mismatched = sorted(found["missing_keys"]), sorted(found["mismatched_keys"])
+    absent, mismatched = sorted(missing), sorted(differing, key=lambda item: item[0])
     below = sorted(n for n in [*absent, *(n for n, *_ in mismatched)] if not any(word in n for word in _HEADS))
     if below:
         raise ConfigError(

@@ -1,4 +1,7 @@
-"""What the judges on causal models share: precision of the weights, adapters that stay beside them, and padding."""
+"""What the judges on causal models share: precision of the weights, adapters that stay beside them, and padding.
+
+The families `decoder` and `reward` derive from it.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,10 @@ import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from votecast.errors import ConfigError
 from votecast.models.neural.adapters import count_parameters
@@ -22,7 +24,7 @@ from votecast.models.neural.peft_checkpoint import load_adapter
 from votecast.models.neural.quantization import compute_type, load_options, set_compute_type
 from votecast.text.tokenization import Tokenizer, load_tokenizer
 from votecast.training.settings import TrainingSettings
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -51,21 +53,19 @@ class CausalModel(NeuralModel):
         return found.model_copy(update={"precision": "fp16"}) if few and found.precision == "auto" else found
 
     @property
-    def load_options(self) -> dict[str, Any]:
+    def load_options(self) -> dict[str, object]:
         """Keywords with which transformers loads the weights: their precision, and their devices."""
         held = self.settings
         options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
         return options | ({} if held.device_map is None else {"device_map": held.device_map})
 
-    def load_backbone(self) -> Any:
+    def load_backbone(self) -> PreTrainedModel:
         """Load the bare model, with weights in the precision that the settings say."""
         held = self.settings
         model = self.source.load(self.kind, dropout=held.dropout, options=self.load_options)
         return set_compute_type(held.compute, model)
 
-    def new_network(
-        self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]
-    ) -> PairNetwork:
+    def new_network(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> PairNetwork:
         """Make the network as it is before the first step, with the adapter that `model.start` names."""
         held = self.settings.weights
         if self.settings.adapter is None and held not in ("fp32", "bf16"):
@@ -94,7 +94,7 @@ class CausalModel(NeuralModel):
             return self.set_delta(dict(tensors), place=place)
         network = self.wrap(self.load_backbone())
         network.fill_head(tensors)
-        self.network, self._engine = network.eval(), None
+        self.set_network(network)
         return self
 
     def save(self, folder: Path) -> None:
@@ -105,5 +105,6 @@ class CausalModel(NeuralModel):
 
     def _restore(self, folder: Path) -> None:
         super()._restore(folder)
+        # only an imported adapter has a tokenizer beside it; others take that of their base
         if (folder / DELTA).is_file() and (folder / "tokenizer.json").is_file():
             self.tokenizer, self.brings_tokenizer = load_tokenizer(folder, eos_as_padding=True), True

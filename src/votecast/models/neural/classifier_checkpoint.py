@@ -8,30 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig, PreTrainedModel
 
 from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
-from votecast.text.tokenization import FastTokenizer
+from votecast.text.tokenization import FastTokenizer, Tokenizer
 from votecast.types import CLASSES
 
 TOKENIZERS = (
-    "tokenizer.json",
-    "spm.model",
-    "tokenizer.model",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "vocab.txt",
+    "tokenizer.json", "spm.model", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "vocab.txt",
     "vocab.json",
-)
+)  # fmt: skip
 """Files of which a tokenizer has at least one."""
 
+# the column names of the LMSYS and WSDM contests, and what teams made of them
 _SPELLINGS = {
     name: outcome
     for outcome, names in {
@@ -44,12 +39,11 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True)
-class ClassifierCheckpoint:
-    """A classifier with the outputs a, b and tie, in this order.
+class ImportedCheckpoint:
+    """A model with the outputs a, b and tie, in this order.
 
     Args:
         folder: Where it was read from.
-        model: The model of transformers, in fp32.
         tokenizer: Its tokenizer.
         labels: Meaning of its outputs in the folder, in their order.
         named: Their names in config.json, where these are clear.
@@ -57,11 +51,21 @@ class ClassifierCheckpoint:
     """
 
     folder: Path
-    model: Any
     tokenizer: FastTokenizer
     labels: tuple[str, ...]
     named: tuple[str, ...] | None
     files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ClassifierCheckpoint(ImportedCheckpoint):
+    """A whole classifier.
+
+    Args:
+        model: The model of transformers, in fp32.
+    """
+
+    model: PreTrainedModel
 
 
 def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> ClassifierCheckpoint:
@@ -76,21 +80,45 @@ def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> Classi
         ArtifactError: If a part is missing, damaged, unsafe, or does not fit the others.
         ConfigError: If the meaning of the outputs is unknown.
     """
-    config = _config(folder)
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is not a folder; give folders with config.json, weights and a tokenizer")
+    if (folder / "adapter_config.json").is_file() and not any((folder / name).is_file() for name in WEIGHTS):
+        raise ArtifactError(f"{folder} holds an adapter only; merge it into its model (merge_and_unload) and save that")
+    if not (folder / "config.json").is_file():
+        raise ArtifactError(f"{folder} has no config.json; give the folder of a model saved with save_pretrained")
+    if (folder / "members").is_dir():
+        raise ArtifactError(
+            f"{folder} is a judge of votecast already; to take a member out of it, give {folder}/members/0"
+        )
+    config = Source(str(folder)).config()
+    order, named = output_order(folder, config, labels)
+    check_tokenizer(folder)
+    files = weight_files(folder)
+    model = _classifier(folder, config, read_weights(files))
+    tokenizer = Source(str(folder)).tokenizer()
+    check_vocabulary(folder, tokenizer, model.get_input_embeddings().num_embeddings)
+    _reorder_outputs(model, order)
+    digests = {file.name: digest_of(file) for file in files}
+    return ClassifierCheckpoint(folder, tokenizer, order, named, digests, model)
+
+
+def output_order(
+    folder: Path, config: PretrainedConfig, labels: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """Return which of a, b and tie each output is, and what config.json says of it, if its names are clear.
+
+    Raises:
+        ConfigError: If neither says it.
+    """
     named = named_labels(config.id2label)
     order = tuple(labels) if labels is not None else named
     if order is None:
         raise ConfigError(
             f"{folder}: config.json calls the outputs {', '.join(map(repr, config.id2label.values()))}, which does not "
-            "say which of them is a, b or tie; pass --labels, such as --labels a,b,tie, in the order of the outputs"
+            "say which of its outputs is a, b or tie; pass --labels, such as --labels a,b,tie, in the order of the "
+            "outputs"
         )
-    check_tokenizer(folder)
-    files = weight_files(folder)
-    model = classifier(folder, config, read_weights(files))
-    tokenizer = Source(str(folder)).tokenizer()
-    check_vocabulary(folder, tokenizer, model.get_input_embeddings().num_embeddings)
-    reorder_outputs(model, order)
-    return ClassifierCheckpoint(folder, model, tokenizer, order, named, {file.name: digest_of(file) for file in files})
+    return order, named
 
 
 def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
@@ -106,12 +134,8 @@ def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
     return tuple(found) if sorted(found) == sorted(CLASSES) else None
 
 
-def classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.Tensor]) -> Any:
-    """Make the classifier of a configuration with these weights; none of them is random.
-
-    Raises:
-        ArtifactError: If it is not a classifier of three outputs, or weights are missing or of other shapes.
-    """
+def _classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.Tensor]) -> PreTrainedModel:
+    """The classifier of a configuration with these weights; none of them is random."""
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise ArtifactError(f"{folder}: transformers has no sequence classifier of the type {config.model_type!r}")
     if config.num_labels != len(CLASSES):
@@ -136,18 +160,10 @@ def classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.
     return model.eval()
 
 
-def reorder_outputs(model: Any, labels: Sequence[str]) -> None:
-    """Reorder the outputs of a classifier to a, b and tie.
-
-    Args:
-        model: A sequence classifier of transformers, whose last linear layer is `classifier` (BERT, DeBERTa,
-            ModernBERT) or `classifier.out_proj` (RoBERTa, XLM-R, Electra).
-        labels: Its outputs as they are now.
-
-    Raises:
-        ArtifactError: If it has neither.
-    """
-    last: Any = model.classifier if hasattr(model, "classifier") else None
+def _reorder_outputs(model: PreTrainedModel, labels: Sequence[str]) -> None:
+    """Reorder the outputs of a classifier, as they are named by `labels` now, to a, b and tie."""
+    # BERT, DeBERTa and ModernBERT have `classifier`; RoBERTa, XLM-R and Electra a `classifier.out_proj`
+    last = model.classifier if hasattr(model, "classifier") else torch.nn.Identity()
     last = last.out_proj if hasattr(last, "out_proj") else last
     if not isinstance(last, torch.nn.Linear) or last.out_features != len(CLASSES):
         raise ArtifactError(
@@ -163,31 +179,13 @@ def reorder_outputs(model: Any, labels: Sequence[str]) -> None:
     model.config.label2id = {name: place for place, name in enumerate(CLASSES)}
 
 
-def _config(folder: Path) -> PretrainedConfig:
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder} is not a folder; give folders with config.json, weights and a tokenizer")
-    if (folder / "adapter_config.json").is_file() and not any((folder / name).is_file() for name in WEIGHTS):
-        raise ArtifactError(f"{folder} holds an adapter only; merge it into its model (merge_and_unload) and save that")
-    if not (folder / "config.json").is_file():
-        raise ArtifactError(f"{folder} has no config.json; give the folder of a model saved with save_pretrained")
-    if (folder / "members").is_dir():
-        raise ArtifactError(
-            f"{folder} is a judge of votecast already; to take a member out of it, give {folder}/members/0"
-        )
-    return Source(str(folder)).config()
-
-
 def has_tokenizer(folder: Path) -> bool:
     """Return whether a folder holds the files of a tokenizer."""
     return any((folder / name).is_file() for name in TOKENIZERS)
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Check that a folder holds a tokenizer.
-
-    Raises:
-        ArtifactError: Naming the files that are allowed.
-    """
+    """Raise an ArtifactError, naming the files that are allowed, if a folder holds no tokenizer."""
     if not has_tokenizer(folder):
         raise ArtifactError(
             f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
@@ -196,11 +194,7 @@ def check_tokenizer(folder: Path) -> None:
 
 
 def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> None:
-    """Check that a model knows all tokens of a tokenizer.
-
-    Raises:
-        ArtifactError: Stating both numbers.
-    """
+    """Raise an ArtifactError, stating both numbers, if a tokenizer has more tokens than the model."""
     if len(tokenizer) > tokens:
         raise ArtifactError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {tokens}; "
@@ -211,21 +205,14 @@ def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> Non
 def check_folds_match(
     first: ClassifierCheckpoint, other: ClassifierCheckpoint, between: Sequence[ClassifierCheckpoint] = ()
 ) -> None:
-    """Check that checkpoints are folds of one model.
-
-    Args:
-        first: The first member.
-        other: The last one.
-        between: Members between them, for the search for one that occurs twice.
+    """Check that the first and the last member are folds of one model, and that none occurs twice.
 
     Raises:
         ArtifactError: If their tokenizers or architectures differ, or the weights are those of another member.
     """
     if other is first:
         return
-    shapes, expected = (
-        {name: value.shape for name, value in each.model.state_dict().items()} for each in (other, first)
-    )
+    shapes, expected = ({n: value.shape for n, value in each.model.state_dict().items()} for each in (other, first))
     if first.model.config.model_type != other.model.config.model_type or shapes != expected:
         raise ArtifactError(
             f"{other.folder} is another architecture ({architecture(other)}) than {first.folder} "
@@ -236,6 +223,7 @@ def check_folds_match(
             f"{other.folder} has another tokenizer than {first.folder}; texts are tokenized once for all members: "
             "import them apart"
         )
+    # one fold named twice would count twice in the mean
     for earlier in (first, *between):
         if sorted(earlier.files.values()) == sorted(other.files.values()):
             raise ArtifactError(f"{earlier.folder} and {other.folder} hold the same weights; name each fold once")
@@ -247,6 +235,7 @@ def architecture(checkpoint: ClassifierCheckpoint) -> str:
     return f"{type(checkpoint.model).__name__}, {weights:,} weights"
 
 
-def tokenizer_key(known: Any) -> tuple[object, ...]:
+def tokenizer_key(known: Tokenizer) -> tuple[object, ...]:
     """Return a key that is equal for two tokenizers that give the same ids for every text."""
+    assert isinstance(known, FastTokenizer)
     return known.tokenizer.backend_tokenizer.to_str(), known.cls_id, known.sep_id, known.pad_id, known.has_types

@@ -8,55 +8,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from transformers import PretrainedConfig
 
 from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors
 from votecast.models.neural.backbone import Source
-from votecast.models.neural.classifier_checkpoint import check_tokenizer, check_vocabulary, has_tokenizer, named_labels
+from votecast.models.neural.classifier_checkpoint import (
+    ImportedCheckpoint,
+    check_tokenizer,
+    check_vocabulary,
+    has_tokenizer,
+    output_order,
+)
 from votecast.models.neural.hub import silence_transformers
-from votecast.models.neural.peft_checkpoint import HEAD, is_peft_checkpoint, read_peft_checkpoint
+from votecast.models.neural.peft_checkpoint import HEAD, check_head, is_peft_checkpoint, read_peft_checkpoint
 from votecast.models.neural.quantization import stored_bits
 from votecast.models.neural.weight_files import read_weights, weight_files
-from votecast.text.tokenization import FastTokenizer, load_tokenizer
+from votecast.text.tokenization import load_tokenizer
+from votecast.training.mixed_precision import DTYPES
 from votecast.types import CLASSES
-
-_HELD = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 @dataclass(frozen=True)
-class DecoderCheckpoint:
-    """A causal model with a head whose outputs are a, b and tie, in this order.
+class DecoderCheckpoint(ImportedCheckpoint):
+    """A causal model with a head.
 
     Args:
-        folder: Where it was read from.
         name: The setting `model.name`: the base of an adapter, or the folder itself.
         weights: Precision of the weights.
         adapter: The settings of its adapter; None where all its weights are its own.
         tensors: Adapter and head, or the head alone, by the names of the network.
-        tokenizer: Its tokenizer.
-        brings_tokenizer: Whether the folder holds it.
+        brings_tokenizer: Whether the folder holds its tokenizer.
         kind: The architecture.
-        labels: Meaning of its outputs in the folder, in their order.
-        named: Their names in config.json, where these are clear.
-        files: SHA-256 of each file of weights.
     """
 
-    folder: Path
     name: str
     weights: str
-    adapter: dict[str, Any] | None
+    adapter: dict[str, object] | None
     tensors: Tensors
-    tokenizer: FastTokenizer
     brings_tokenizer: bool
     kind: str
-    labels: tuple[str, ...]
-    named: tuple[str, ...] | None
-    files: dict[str, str]
 
 
 def read_decoder(folder: Path, labels: Sequence[str] | None = None, *, base: str | None = None) -> DecoderCheckpoint:
@@ -92,31 +87,31 @@ def _read_adapter(folder: Path, labels: Sequence[str] | None, base: str | None) 
         raise ArtifactError(
             f"{folder} is an adapter for {name!r}, which is not found: {error}; pass --base with its folder"
         ) from error
-    text = config.get_text_config()
-    head = found.tensors[HEAD]
+    text, head = config.get_text_config(), found.tensors[HEAD]  # head: (3, h)
     if head.shape[1] != text.hidden_size:
         raise ArtifactError(
             f"{folder} is an adapter for another base: its head reads {head.shape[1]} numbers, and {name} gives "
             f"{text.hidden_size}; pass --base with the model it was trained on"
         )
     own = Source(str(folder)).config() if (folder / "config.json").is_file() else config
-    named = named_labels(own.id2label)
-    order = _order(folder, labels, named)
+    order, named = output_order(folder, own, labels)
     brings = has_tokenizer(folder)
-    tokenizer = _tokenizer(folder) if brings else source.tokenizer(eos_as_padding=True)
+    with silence_transformers():
+        own_tokenizer = load_tokenizer(folder, eos_as_padding=True) if brings else None
+    tokenizer = own_tokenizer or source.tokenizer(eos_as_padding=True)
     check_vocabulary(folder, tokenizer, text.vocab_size)
     return DecoderCheckpoint(
         folder,
-        name,
-        _held(config),
-        found.settings(text.num_hidden_layers),
-        found.tensors | {HEAD: _in_order(head, order)},
         tokenizer,
-        brings,
-        f"{config.model_type}, LoRA of rank {found.rank} beside {len(found.modules)} layers",
         order,
         named,
         found.files,
+        name=name,
+        weights=_precision_of(config),
+        adapter=found.settings(text.num_hidden_layers),
+        tensors=found.tensors | {HEAD: _in_order(head, order)},
+        brings_tokenizer=brings,
+        kind=f"{config.model_type}, LoRA of rank {found.rank} beside {len(found.modules)} layers",
     )
 
 
@@ -128,77 +123,56 @@ def _read_whole(folder: Path, labels: Sequence[str] | None, base: str | None) ->
             f"{folder} has neither adapter_config.json nor config.json; give a folder of peft's save_pretrained, or of "
             "a sequence classifier's"
         )
-    config = Source(str(folder)).config()
-    files = weight_files(folder)
-    head = _head(folder, files)
-    named = named_labels(config.id2label)
-    order = _order(folder, labels, named)
+    source = Source(str(folder))
+    config, files = source.config(), weight_files(folder)
+    head = _read_head(folder, files)
+    order, named = output_order(folder, config, labels)
     check_tokenizer(folder)
-    tokenizer = _tokenizer(folder)
+    tokenizer = source.tokenizer(eos_as_padding=True)
     check_vocabulary(folder, tokenizer, config.get_text_config().vocab_size)
-    held = _held(config)
+    held = _precision_of(config)
     return DecoderCheckpoint(
         folder,
-        str(folder),
-        "fp32" if held == "fp16" else held,
-        None,
-        {HEAD: _in_order(head, order)},
         tokenizer,
-        True,
-        f"{config.model_type}, whole",
         order,
         named,
         {file.name: digest_of(file) for file in files},
+        name=str(folder),
+        weights="fp32" if held == "fp16" else held,  # without adapter there is no training in fp16
+        adapter=None,
+        tensors={HEAD: _in_order(head, order)},
+        brings_tokenizer=True,
+        kind=f"{config.model_type}, whole",
     )
 
 
-def _head(folder: Path, files: Sequence[Path]) -> torch.Tensor:
-    found = [value for file in files for value in _tensors_named(file, HEAD)]
-    if not found:
+def _read_head(folder: Path, files: Sequence[Path]) -> torch.Tensor:
+    """The head among some files of weights; those of safetensors are not read whole."""
+    found: torch.Tensor | None = None
+    for file in files:
+        if file.suffix != ".safetensors":
+            found = read_weights([file]).get(HEAD, found)
+            continue
+        try:
+            with safe_open(file, framework="pt") as opened:
+                found = opened.get_tensor(HEAD) if HEAD in opened.keys() else found  # noqa: SIM118 - no mapping
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(f"{file} is damaged: {type(error).__name__}: {error}; copy it again") from error
+    if found is None:
         raise ArtifactError(
             f"{folder} has no head ({HEAD}), which would be random; give the folder of a model that was trained and "
             "saved as a sequence classifier"
         )
-    if found[0].ndim != 2 or len(found[0]) != len(CLASSES):
-        raise ArtifactError(
-            f"{folder}: the head has shape {tuple(found[0].shape)}; a judge has three outputs, a, b and tie: give "
-            "checkpoints that were trained with num_labels=3"
-        )
-    return found[0].float()
-
-
-def _tensors_named(file: Path, name: str) -> list[torch.Tensor]:
-    """The tensor of a name in a file of weights, if it exists; files of safetensors are not read whole."""
-    if file.suffix != ".safetensors":
-        return [value for key, value in read_weights([file]).items() if key == name]
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return [opened.get_tensor(name)] if name in opened.keys() else []  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{file} is damaged: {type(error).__name__}: {error}; copy it again") from error
-
-
-def _order(folder: Path, labels: Sequence[str] | None, named: tuple[str, ...] | None) -> tuple[str, ...]:
-    order = tuple(labels) if labels is not None else named
-    if order is None:
-        raise ConfigError(
-            f"{folder} does not say which of its outputs is a, b or tie; pass --labels, such as --labels a,b,tie, in "
-            "the order of the outputs"
-        )
-    return order
+    check_head(folder, found)
+    return found.float()
 
 
 def _in_order(head: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
     return head[[list(labels).index(name) for name in CLASSES]].contiguous()
 
 
-def _held(config: Any) -> str:
+def _precision_of(config: PretrainedConfig) -> str:
     bits = stored_bits(config)
     if bits is not None:
         return {4: "nf4", 8: "int8"}[bits]
-    return _HELD.get(str(getattr(config, "dtype", None)).removeprefix("torch."), "fp32")
-
-
-def _tokenizer(folder: Path) -> FastTokenizer:
-    with silence_transformers():
-        return load_tokenizer(folder, eos_as_padding=True)
+    return next((name for name, dtype in DTYPES.items() if config.dtype in (dtype, str(dtype).split(".")[1])), "fp32")

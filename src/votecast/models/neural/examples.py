@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.models.base import Prepared
 from votecast.text.encoder import TokenizedBattles
 from votecast.text.sequences import Sequences
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from votecast.types import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,13 @@ class NeuralPrepared:
         tokens: Token ids of every turn.
         form: Length and layout of both answers, shape (n, 2, 6); None where the judge does not read them.
         for_offset: The battles prepared for the judge whose predictions the network starts from; None without one.
+        offset: Strength and closeness that the network starts from, shape (n, 2); None without such a judge.
     """
 
     tokens: TokenizedBattles
     form: NDArray[np.float32] | None = None
     for_offset: Prepared | None = None
+    offset: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -40,6 +40,7 @@ class NeuralPrepared:
             self.tokens.take(rows),
             None if self.form is None else self.form[rows],
             None if self.for_offset is None else self.for_offset.take(rows),
+            None if self.offset is None else self.offset[rows],
         )
 
 
@@ -117,6 +118,7 @@ def sample_per_group(rows: Ints, groups: Ints, most: int, seed: int) -> Ints:
     """
     shuffled = np.random.default_rng(seed).permutation(rows)
     order = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    # the place of each row within its group: its position less that of the first row of the group
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
     place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     return np.sort(order[place < most])

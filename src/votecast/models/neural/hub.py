@@ -46,21 +46,20 @@ def loading_model(name: str) -> Iterator[None]:
             yield
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"the model {name!r} cannot be loaded{_offline()}: {_first_line(error)}; give a folder with "
+            f"the model {name!r} cannot be loaded{_offline()}: {first_line(error)}; give a folder with "
             "config.json and weights, or the name of a public model on the Hugging Face hub"
         ) from error
     except RuntimeError as error:
-        raise JudgeError(f"the weights of {name!r} do not fit its config.json: {_first_line(error)}") from error
+        raise JudgeError(f"the weights of {name!r} do not fit its config.json: {first_line(error)}") from error
 
 
 def hub_config(name: str, revision: str | None) -> dict[str, object]:
     """Read config.json of a model on the hub; empty if it cannot be read, which loading the model reports."""
     try:
         with silence_transformers():
-            values, _ = PretrainedConfig.get_config_dict(name, revision=revision)
+            return dict(PretrainedConfig.get_config_dict(name, revision=revision)[0])
     except (OSError, ValueError):
         return {}
-    return dict(values)
 
 
 def download_model(name: str, revision: str | None, patterns: list[str]) -> Path:
@@ -75,13 +74,14 @@ def download_model(name: str, revision: str | None, patterns: list[str]) -> Path
             return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError) as error:
         raise ArtifactError(
-            f"the model {name!r} cannot be downloaded{_offline()}: {_first_line(error)}; give a folder with its files"
+            f"the model {name!r} cannot be downloaded{_offline()}: {first_line(error)}; give a folder with its files"
         ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, at most 300 characters; its class without one."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _offline() -> str:
     return " (offline: HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

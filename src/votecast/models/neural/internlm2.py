@@ -19,6 +19,7 @@ KIND, CLASS, REWARD_TOKEN = "internlm2", "InternLM2ForRewardModel", 92527
 
 _HEAD = "v_head.weight"
 _LAYER = re.compile(r"(layers\.\d+)\.(.+)\.(weight|bias)")
+# names of InternLM2 -> names of Llama; the attention is packed into one tensor and split apart
 _RENAMED = {
     "attention.wo": "self_attn.o_proj",
     "feed_forward.w1": "mlp.gate_proj",
@@ -35,11 +36,7 @@ _SHARED = (
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read the config.json of a folder.
-
-    Raises:
-        ArtifactError: If it is missing or damaged.
-    """
+    """Read the config.json of a folder; if it is missing or damaged, raise an ArtifactError."""
     try:
         values = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -78,9 +75,17 @@ def llama_config(values: Mapping[str, Any]) -> LlamaConfig:
             f"config.json has hidden_size {hidden}, num_attention_heads {heads} and num_key_value_heads {key_value}; "
             "each must be a multiple of the next"
         )
+    rope = {"rope_theta": float(values.get("rope_theta", 10000.0)), "rope_type": "default"}
+    if scaling := values.get("rope_scaling"):
+        kind = scaling.get("type") or scaling.get("rope_type")
+        if kind not in ("linear", "dynamic") or not isinstance(scaling.get("factor"), int | float):
+            raise ConfigError(
+                f"rope_scaling is {dict(scaling)}; InternLM2 has the types linear and dynamic, with a factor"
+            )
+        rope |= {"rope_type": kind, "factor": float(scaling["factor"])}
     return LlamaConfig(
         num_key_value_heads=key_value,
-        rope_parameters=_rope(values),
+        rope_parameters=rope,
         attention_bias=bool(values.get("bias", False)),
         mlp_bias=False,
         tie_word_embeddings=False,
@@ -103,9 +108,22 @@ def llama_weights(tensors: Mapping[str, Tensor], config: LlamaConfig) -> tuple[d
     if _HEAD not in tensors:
         raise ArtifactError(f"this InternLM2 checkpoint has no {_HEAD}; give one of a reward model")
     found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if name != _HEAD and not name.endswith("rotary_emb.inv_freq"):
-            found |= _rename_tensor(name.removeprefix("model."), tensor, config)
+    for full, tensor in tensors.items():
+        name, place = full.removeprefix("model."), _LAYER.fullmatch(full.removeprefix("model."))
+        if full == _HEAD or name.endswith("rotary_emb.inv_freq"):
+            continue
+        if name in ("tok_embeddings.weight", "norm.weight"):
+            found[name.replace("tok_embeddings", "embed_tokens")] = tensor
+        elif place is not None and place[2] in _RENAMED:
+            found[f"{place[1]}.{_RENAMED[place[2]]}.{place[3]}"] = tensor
+        elif place is not None and place[2] == _PACKED:
+            parts = split_packed(tensor, config.num_attention_heads, config.num_key_value_heads)
+            for which, part in zip("qkv", parts, strict=True):
+                found[f"{place[1]}.self_attn.{which}_proj.{place[3]}"] = part.contiguous()
+        else:
+            raise ArtifactError(
+                f"it holds {name}, which InternLM2 does not have; give a checkpoint of that architecture"
+            )
     return found, tensors[_HEAD]
 
 
@@ -132,15 +150,11 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> tuple[LlamaModel, T
         raise type(error)(f"{folder}: {error}") from error
     if head.shape != (1, config.hidden_size):
         raise ArtifactError(f"{folder}: {_HEAD} has shape {tuple(head.shape)}; expected is (1, {config.hidden_size})")
+    checks = {"ignore_mismatched_sizes": True}  # they are named below, all at once
     try:
         with silence_transformers():
             model, loaded = LlamaModel.from_pretrained(
-                None,
-                config=config,
-                state_dict=weights,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **options,
+                None, config=config, state_dict=weights, output_loading_info=True, **checks, **options
             )
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
@@ -152,23 +166,6 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> tuple[LlamaModel, T
     return model.eval(), head.float()
 
 
-def _rename_tensor(name: str, tensor: Tensor, config: LlamaConfig) -> dict[str, Tensor]:
-    if name == "tok_embeddings.weight":
-        return {"embed_tokens.weight": tensor}
-    if name == "norm.weight":
-        return {name: tensor}
-    place = _LAYER.fullmatch(name)
-    if place is None or place[2] not in (*_RENAMED, _PACKED):
-        raise ArtifactError(f"it holds {name}, which InternLM2 does not have; give a checkpoint of that architecture")
-    layer, part, kind = place.groups()
-    if part != _PACKED:
-        return {f"{layer}.{_RENAMED[part]}.{kind}": tensor}
-    parts = split_packed(tensor, config.num_attention_heads, config.num_key_value_heads)
-    return {
-        f"{layer}.self_attn.{which}_proj.{kind}": found.contiguous() for which, found in zip("qkv", parts, strict=True)
-    }
-
-
 def split_packed(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Split a packed projection: for each key/value head its queries, then key, then value.
 
@@ -176,9 +173,6 @@ def split_packed(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tens
         tensor: Weight of shape (rows, h) or bias of shape (rows,), with rows = (heads + 2 key_value_heads) d.
         heads: Query heads.
         key_value_heads: Heads of keys and of values.
-
-    Raises:
-        ArtifactError: If the rows cannot be split.
 
     Example:
         >>> import torch
@@ -191,14 +185,3 @@ def split_packed(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tens
     grouped = tensor.view(key_value_heads, heads // key_value_heads + 2, rows // together, *tensor.shape[1:])
     queries, keys, values = grouped[:, :-2], grouped[:, -2], grouped[:, -1]
     return tuple(part.reshape(-1, *tensor.shape[1:]) for part in (queries, keys, values))  # type: ignore[return-value]
-
-
-def _rope(values: Mapping[str, Any]) -> dict[str, Any]:
-    base = {"rope_theta": float(values.get("rope_theta", 10000.0))}
-    scaling = values.get("rope_scaling")
-    if not scaling:
-        return base | {"rope_type": "default"}
-    kind = scaling.get("type") or scaling.get("rope_type")
-    if kind not in ("linear", "dynamic") or not isinstance(scaling.get("factor"), int | float):
-        raise ConfigError(f"rope_scaling is {dict(scaling)}; InternLM2 has the types linear and dynamic, with a factor")
-    return base | {"rope_type": kind, "factor": float(scaling["factor"])}

@@ -1,4 +1,7 @@
-"""InternLM2's tokenizer: its sentencepiece model, its special tokens, and chats that end with the reward token."""
+"""InternLM2's tokenizer: its sentencepiece model, its special tokens, and chats that end with the reward token.
+
+The reward family reads it in place of the code that such checkpoints bring.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, JudgeError
@@ -35,9 +40,9 @@ class Special:
     """
 
     tokens: Mapping[str, int]
-    bos: str
-    eos: str
-    pad: str
+    bos: str = "<s>"
+    eos: str = "</s>"
+    pad: str = "</s>"
     reward: int = REWARD_TOKEN
     template: str | None = None
 
@@ -67,16 +72,26 @@ class InternLM2Tokenizer:
             self._model, self._inner = kind(model_proto=proto), kind(model_proto=proto + _NO_PREFIX)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ArtifactError(f"{MODEL} is no model of sentencepiece: {error}; copy the folder again") from error
+        size, unknown = int(self._model.vocab_size()), self._model.unk_id()
         self._ids = {**special.tokens}
         for token in (special.bos, special.eos, special.pad):
-            self._ids.setdefault(token, self._piece(token))
+            if token in self._ids:
+                continue
+            self._ids[token] = int(self._model.piece_to_id(token))
+            if self._ids[token] == unknown and self._model.id_to_piece(unknown) != token:
+                raise JudgeError(f"the tokenizer has no token {token!r}; mend the special tokens in {SETTINGS}")
         self.bos_id: int | None = self._ids[special.bos]
         self.eos_id: int | None = self._ids[special.eos]
         self.pad_id: int | None = self._ids[special.pad]
         self.sep_id: int | None = special.reward
         self._reward = next((token for token, id_ in self._ids.items() if id_ == special.reward), "")
         if not self._reward:
-            self._reward = self._spelling(special.reward)
+            if not 0 <= special.reward < size:
+                raise JudgeError(
+                    f"reward_token_id is {special.reward} and the tokenizer has {size} tokens; take both from one "
+                    "checkpoint"
+                )
+            self._reward = str(self._model.id_to_piece(special.reward))
             self._ids[self._reward] = special.reward
         if special.template is None and not {OPENS, CLOSES} <= set(self._ids):
             raise JudgeError(
@@ -91,9 +106,16 @@ class InternLM2Tokenizer:
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
         """Return token ids of each text without special tokens; `specials` reads those spelled out in the text."""
-        if specials:
-            return [self._with_specials(text) for text in texts]
-        return [self._plain(text) if self._split.search(text) else self._inner.encode(text) for text in texts]
+        found: list[list[int]] = []
+        for text in texts:
+            if not specials and not self._split.search(text):
+                found.append(self._inner.encode(text))
+                continue
+            model = self._model if specials else self._inner  # the frame of a chat begins with a dummy prefix
+            parts = self._pieces(text, specials=specials)
+            rows = (model.encode(part) if known is None else [known] for part, known in parts)
+            found.append([id_ for row in rows for id_ in row])
+        return found
 
     def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:
         """Return the same as `encode`, each with the ends of its tokens in the text, in characters."""
@@ -119,18 +141,17 @@ class InternLM2Tokenizer:
         Raises:
             JudgeError: If the template refuses the chat.
         """
-        if self.special.template is None:
-            return f"{self.special.bos}{chatml(turns)}{self._reward}"
+        special = self.special
+        if special.template is None:
+            return f"{special.bos}{chatml(turns)}{self._reward}"
         messages = [
             {"role": role, "content": text}
             for turn in turns
             for role, text in zip(("user", "assistant"), turn, strict=True)
         ]
+        names = {"bos_token": special.bos, "eos_token": special.eos}
         try:
-            from transformers.utils.chat_template_utils import render_jinja_template
-
-            names = {"bos_token": self.special.bos, "eos_token": self.special.eos}
-            rendered, _ = render_jinja_template([messages], chat_template=self.special.template, **names)
+            rendered, _ = render_jinja_template([messages], chat_template=special.template, **names)
         except Exception as error:  # a template raises whatever it likes
             raise JudgeError(
                 f"the chat template of this tokenizer cannot be used: {error}; mend chat_template in {SETTINGS}, or "
@@ -149,7 +170,7 @@ class InternLM2Tokenizer:
         Path(folder, SETTINGS).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
     @classmethod
-    def load(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+    def load(cls, folder: Path, config: Mapping[str, object]) -> Self:
         """Read the files of a checkpoint.
 
         Args:
@@ -161,66 +182,31 @@ class InternLM2Tokenizer:
             JudgeError: If a special token is not known.
         """
         try:
-            values, added = _json(folder / SETTINGS), _json(folder / ADDED)
+            values, added = (
+                json.loads((folder / name).read_text("utf-8")) if (folder / name).is_file() else {}
+                for name in (SETTINGS, ADDED)
+            )
             tokens = {str(token): int(id_) for token, id_ in added.items()}
             for id_, described in values.get("added_tokens_decoder", {}).items():
                 tokens[str(described["content"])] = int(id_)
             reward = config.get("reward_token_id", values.get("reward_token_id", REWARD_TOKEN))
             template = found if isinstance(found := values.get("chat_template"), str) else None
-            bos, eos, pad = (_named(values, f"{name}_token", usual) for name, usual in _USUAL.items())
-            special = Special(tokens, bos, eos, pad, reward=int(reward), template=template)
+            # a special token is written as its spelling or as an object with more about it
+            named = {name: values[f"{name}_token"] for name in ("bos", "eos", "pad") if values.get(f"{name}_token")}
+            spelled = {name: str(v["content"] if isinstance(v, dict) else v) for name, v in named.items()}
+            special = Special(tokens, **spelled, reward=int(str(reward)), template=template)
             return cls((folder / MODEL).read_bytes(), special)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 f"the tokenizer in {folder} cannot be read: {error}; it needs {MODEL} and {SETTINGS}"
             ) from error
 
-    def _with_specials(self, text: str) -> list[int]:
-        ids: list[int] = []
-        for part, id_ in self._pieces(text, specials=True):
-            ids += [id_] if id_ is not None else self._model.encode(part)
-        return ids
-
-    def _plain(self, text: str) -> list[int]:
-        return [id_ for part, _ in self._pieces(text, specials=False) for id_ in self._inner.encode(part)]
-
     def _pieces(self, text: str, *, specials: bool) -> list[tuple[str, int | None]]:
         """Split a text at its special tokens, or within them, so that sentencepiece does not see them."""
-        parts = self._split.split(text)
+        parts = self._split.split(text)  # texts and special tokens alternate
         if specials:
             return [(part, self._ids[part] if place % 2 else None) for place, part in enumerate(parts) if part]
         cuts = [
             part for place, found in enumerate(parts) for part in ((found[:1], found[1:]) if place % 2 else (found,))
         ]
         return [(part, None) for part in cuts if part]
-
-    def _piece(self, token: str) -> int:
-        found = int(self._model.piece_to_id(token))
-        if found == self._model.unk_id() and self._model.id_to_piece(found) != token:
-            raise JudgeError(f"the tokenizer has no token {token!r}; mend the special tokens in {SETTINGS}")
-        return found
-
-    def _spelling(self, id_: int) -> str:
-        if not 0 <= id_ < self._model.vocab_size():
-            raise JudgeError(
-                f"reward_token_id is {id_} and the tokenizer has {self._model.vocab_size()} tokens; take both from one "
-                "checkpoint"
-            )
-        return str(self._model.id_to_piece(id_))
-
-
-_USUAL = {"bos": "<s>", "eos": "</s>", "pad": "</s>"}
-
-
-def _json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    values = json.loads(file.read_text("utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError(f"{file.name} holds {type(values).__name__}")
-    return values
-
-
-def _named(values: Mapping[str, Any], key: str, usual: str) -> str:
-    found = values.get(key) or usual
-    return str(found["content"] if isinstance(found, dict) else found)

@@ -8,16 +8,16 @@ from __future__ import annotations
 import copy
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
 from votecast.config import Settings
 from votecast.data.battles import Battles
@@ -25,6 +25,7 @@ from votecast.errors import ArtifactError, JudgeError
 from votecast.features.style import answer_form
 from votecast.inference.engine import Engine
 from votecast.models.base import Model
+from votecast.models.network_model import NetworkModel
 from votecast.models.neural import adapters
 from votecast.models.neural.backbone import Kind, Source, check_positions
 from votecast.models.neural.examples import NeuralPrepared, PairExamples, sample_by_weight, sample_per_group
@@ -32,33 +33,28 @@ from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.offset import fit_offset, offset_model, offset_scores
 from votecast.models.neural.pair_network import PairNetwork, freeze
 from votecast.models.neural.settings import OffsetSettings
-from votecast.models.stacking import inner_folds
-from votecast.text.encoder import Encoded, TextEncoder
+from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
 from votecast.text.truncation import TruncationReport
 from votecast.training.loop import train_network
 from votecast.training.settings import TrainingSettings
-from votecast.training.tracking import Record
 from votecast.training.training_rows import Data
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Run
 
-HEAD, DELTA, BASE, METRICS, OFFSET = "head.safetensors", "delta.safetensors", "base.json", "metrics.jsonl", "offset"
-
-Tensors = dict[str, torch.Tensor]
-Ints = NDArray[np.int64]
+HEAD, DELTA, BASE, OFFSET = "head.safetensors", "delta.safetensors", "base.json", "offset"
 
 
-class NeuralModel(Model[NeuralPrepared]):
-    """A member of a neural judge.
+class NeuralModel(NetworkModel[NeuralPrepared]):
+    """A member of a neural judge in torch.
 
     Args:
         settings: Settings of the family.
         seed: Seed of every draw.
 
     Attributes:
+        kind: Which part of a model of transformers the network is made around.
         network: The trained network; None before `fit` and `load`.
-        records: The lines of metrics.jsonl.
         delta: Adapters, biases and head, for a member whose folder does not hold its backbone.
         offset_judge: The fitted judge whose predictions the network starts from; None without the setting `offset`.
     """
@@ -69,8 +65,7 @@ class NeuralModel(Model[NeuralPrepared]):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
         self.network: PairNetwork | None = None
-        self.records: list[Record] = []
-        self.delta: Tensors | None = None
+        self.delta: adapters.Tensors | None = None
         self.offset_judge: Model | None = None
         self._engine: Engine | None = None
 
@@ -79,7 +74,7 @@ class NeuralModel(Model[NeuralPrepared]):
         """Return the k sequences of each battle: k tables of n rows."""
 
     @abstractmethod
-    def wrap(self, backbone: Any) -> PairNetwork:
+    def wrap(self, backbone: PreTrainedModel) -> PairNetwork:
         """Make the network around a backbone."""
 
     @cached_property
@@ -91,25 +86,6 @@ class NeuralModel(Model[NeuralPrepared]):
     def tokenizer(self) -> Tokenizer:
         """The backbone's tokenizer."""
         return self.source.tokenizer()
-
-    @cached_property
-    def text(self) -> TextEncoder:
-        """The encoder of battles as sequences."""
-        return TextEncoder(self.tokenizer, self.settings.text)
-
-    @property
-    def pad_id(self) -> int:
-        """The token that pads shorter sequences.
-
-        Raises:
-            JudgeError: If the tokenizer has none.
-        """
-        if self.tokenizer.pad_id is None:
-            raise JudgeError(
-                f"the tokenizer of {self.settings.name!r} has no padding token; add one to its special tokens "
-                "(tokenizer.add_special_tokens and save_pretrained) and name that folder"
-            )
-        return self.tokenizer.pad_id
 
     @property
     def uses_form(self) -> bool:
@@ -143,7 +119,7 @@ class NeuralModel(Model[NeuralPrepared]):
         return self.order_matters and self.settings.orders != "shown"
 
     @property
-    def base(self) -> dict[str, Any] | None:
+    def base(self) -> dict[str, object] | None:
         """Name and hash of weights that the folder of this member does not hold."""
         return self.source.base if self.settings.adapter is not None else None
 
@@ -158,6 +134,8 @@ class NeuralModel(Model[NeuralPrepared]):
             raise JudgeError(f"this {type(self).__name__} has not been fitted; call fit first, or load a judge")
         return self.network
 
+    # Battles, and the network before training.
+
     def prepare(self, battles: Battles) -> NeuralPrepared:
         """Tokenize battles once, for both orders and all folds."""
         prepared = NeuralPrepared(self.text.tokenize(battles), answer_form(battles) if self.uses_form else None)
@@ -169,59 +147,14 @@ class NeuralModel(Model[NeuralPrepared]):
         """Return what was truncated of each battle."""
         return self.encode_battles(prepared)[0].cut
 
-    def fit(
-        self,
-        prepared: NeuralPrepared,
-        targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: Ints | None = None,
-        run: Run = Run(),
-    ) -> Self:
-        """Train a new network.
+    def examples(self, prepared: NeuralPrepared) -> PairExamples:
+        """Return the inputs of the network, n rows."""
+        views = tuple(part.sequences for part in self.encode_battles(prepared))
+        return PairExamples(views, prepared.form, prepared.offset, self.pad_id)
 
-        Args:
-            prepared: What `prepare` made of n battles.
-            targets: Soft labels, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-            groups: Rows of one group share a prompt; whole groups are held back to choose the best weights by.
-            run: Folder of checkpoints; those of a killed run are resumed.
-
-        Raises:
-            ConfigError: If the backbone cannot be loaded or has too few positions for the text.
-            JudgeError: If a loss is not finite; the message names the step and the rows.
-        """
-        settings = self.settings
-        network = self.new_network(prepared, targets, weights)
-        groups = groups if groups is not None else np.arange(len(prepared))
-        offset: NDArray[np.float32] | None = None
-        if self.offset_settings is not None and prepared.for_offset is not None:
-            self.offset_judge, offset = fit_offset(
-                self.offset_settings, prepared.for_offset, targets, weights, groups, self.seed
-            )
-        train, valid = self._split(groups)
-        if settings.thin:
-            train, weights = sample_by_weight(train, weights, self.seed)
-        if settings.per_prompt is not None:
-            train = sample_per_group(train, groups, settings.per_prompt, self.seed)
-        if not len(train):
-            raise JudgeError("there are no rows to train on; give at least one battle with a vote")
-        data = self._data(prepared, targets, weights, offset, train)
-        held = self._data(prepared, targets, weights, offset, valid) if len(valid) else None
-        self.records = train_network(network, data, held, self.training, seed=self.seed, run=run).records
-        if settings.adapter is not None:
-            self.delta = adapters.trained_tensors(network)
-            adapters.fill_adapter(network, self.delta, place="this training")
-            network = adapters.merge_adapter(network) if self.merges else network
-        self.network, self._engine = network.eval(), None
-        return self
-
-    def new_network(
-        self, prepared: NeuralPrepared, targets: Probabilities, weights: NDArray[np.float64]
-    ) -> PairNetwork:
-        """Make the network as it is before the first step."""
-        network = self.initial_network()
-        network.start(targets, weights, prepared.form)
-        return network
+    def load_backbone(self) -> PreTrainedModel:
+        """Load the backbone as it is before training."""
+        return self.source.load(self.kind, dropout=self.settings.dropout)
 
     def initial_network(self, rank: int | None = None) -> PairNetwork:
         """Make the network with new heads and adapters.
@@ -229,6 +162,7 @@ class NeuralModel(Model[NeuralPrepared]):
         Args:
             rank: Rank of the adapters where it is another than the settings'.
         """
+        # new heads and adapters are drawn from torch's generator, which is left as it was
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             backbone = self.load_backbone()
@@ -238,39 +172,65 @@ class NeuralModel(Model[NeuralPrepared]):
             adapter = self.settings.adapter
             return network if adapter is None else adapters.add_adapter(network, adapter, rank=rank)
 
-    def load_backbone(self) -> Any:
-        """Load the backbone as it is before training."""
-        return self.source.load(self.kind, dropout=self.settings.dropout)
+    def new_network(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> PairNetwork:
+        """Make the network as it is before the first step."""
+        network = self.initial_network()
+        network.start(targets, weights, prepared.form)
+        return network
 
-    def _data(
+    # Training.
+
+    def fit(
         self,
         prepared: NeuralPrepared,
         targets: Probabilities,
-        weights: NDArray[np.float64],
-        offset: NDArray[np.float32] | None,
-        rows: Ints,
-    ) -> Data:
-        examples = self.examples(prepared.take(rows), None if offset is None else offset[rows])
-        return Data(examples, targets[rows], weights[rows])
+        weights: Floats,
+        groups: Ints | None = None,
+        run: Run = Run(),
+    ) -> Self:
+        """Train a new network; whole groups are held back to choose the best weights by.
 
-    def examples(self, prepared: NeuralPrepared, offset: NDArray[np.float32] | None = None) -> PairExamples:
-        """Return the inputs of the network, n rows."""
-        views = tuple(part.sequences for part in self.encode_battles(prepared))
-        return PairExamples(views, prepared.form, offset, self.pad_id)
+        Raises:
+            ConfigError: If the backbone cannot be loaded or has too few positions for the text.
+            JudgeError: If a loss is not finite; the message names the step and the rows.
+        """
+        settings = self.settings
+        network = self.new_network(prepared, targets, weights)
+        groups = groups if groups is not None else np.arange(len(prepared))
+        if self.offset_settings is not None and prepared.for_offset is not None:
+            self.offset_judge, offset = fit_offset(
+                self.offset_settings, prepared.for_offset, targets, weights, groups, self.seed
+            )
+            prepared = replace(prepared, offset=offset)
+        train, valid = self.split_rows(groups)
+        if settings.thin:
+            train, weights = sample_by_weight(train, weights, self.seed)
+        if settings.per_prompt is not None:
+            train = sample_per_group(train, groups, settings.per_prompt, self.seed)
+        if not len(train):
+            raise JudgeError("there are no rows to train on; give at least one battle with a vote")
+        data = self.label_rows(prepared, targets, weights, train)
+        held = self.label_rows(prepared, targets, weights, valid) if len(valid) else None
+        self.records = train_network(network, data, held, self.training, seed=self.seed, run=run).records
+        if settings.adapter is not None:
+            self.delta = adapters.trained_tensors(network)
+            # the folder keeps adapters in half precision: predictions before and after saving are the same
+            adapters.fill_adapter(network, self.delta, place="this training")
+            network = adapters.merge_adapter(network) if self.merges else network
+        self.set_network(network)
+        return self
 
-    def _split(self, groups: Ints) -> tuple[Ints, Ints]:
-        """Split rows into those to learn from and those to choose the weights by."""
-        share = self.settings.training.valid_share
-        if not share or len(np.unique(groups)) < 2:
-            return np.arange(len(groups)), np.zeros(0, dtype=np.int64)
-        held = inner_folds(groups, max(2, round(1 / share)), self.seed) == 0
-        return np.flatnonzero(~held), np.flatnonzero(held)
+    def label_rows(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats, rows: Ints) -> Data:
+        """Return some rows as examples with labels."""
+        return Data(self.examples(prepared.take(rows)), targets[rows], weights[rows])
+
+    # Predictions.
 
     def predict(self, prepared: NeuralPrepared) -> Probabilities:
         """Return uncalibrated probabilities of shape (n, 3): the mean over the views of each battle."""
         return np.asarray(np.mean(self.predict_views(prepared), axis=1))
 
-    def predict_views(self, prepared: NeuralPrepared) -> NDArray[np.float64]:
+    def predict_views(self, prepared: NeuralPrepared) -> Floats:
         """Return uncalibrated probabilities by view, in each battle's own order of answers, shape (n, views, 3)."""
         network = self.fitted
         if not len(prepared):
@@ -278,22 +238,34 @@ class NeuralModel(Model[NeuralPrepared]):
         views = [part.sequences for part in self.encode_battles(prepared)]
         outputs = self.start_engine().encode(Sequences.concat(views), pad_id=self.pad_id)  # (k * n, d)
         stacked = torch.from_numpy(outputs.reshape(len(views), len(prepared), -1)).transpose(0, 1).double()
-        form = None if prepared.form is None else torch.from_numpy(prepared.form).double()
-        start = self.offset(prepared)
-        offset = None if start is None else torch.from_numpy(start).double()
+        # the backbone runs in the precision of the engine, the small head beside it in double precision
+        extras = (prepared.form, self.with_offset(prepared).offset)
+        form, offset = (None if values is None else torch.from_numpy(values).double() for values in extras)
         with torch.no_grad():
             p = network.without_backbone().decide(stacked, form, offset).double().exp().numpy()
         return np.asarray(p / p.sum(axis=2, keepdims=True))
 
-    def offset(self, prepared: NeuralPrepared) -> NDArray[np.float32] | None:
-        """Return strengths and closenesses to start from, shape (n, 2), or None."""
-        return None if self.offset_judge is None else offset_scores(self.offset_judge.predict(prepared.for_offset))
+    def with_offset(self, prepared: NeuralPrepared) -> NeuralPrepared:
+        """Add the strengths and closenesses that the network starts from, if it starts from a judge's."""
+        if self.offset_judge is None:
+            return prepared
+        return replace(prepared, offset=offset_scores(self.offset_judge.predict(prepared.for_offset)))
 
     def start_engine(self) -> Engine:
         """Return the engine that runs the network in predictions."""
         if self._engine is None:
             self._engine = Engine(self.fitted, self.settings.inference)
         return self._engine
+
+    def set_network(self, network: PairNetwork) -> None:
+        """Predict with this network from now on."""
+        self.network, self._engine = network.eval(), None
+
+    def with_network(self, network: PairNetwork) -> Self:
+        """Return a copy of this member with another network."""
+        made = copy.copy(self)
+        made.set_network(network)
+        return made
 
     def with_shown_order(self) -> Self:
         """Return a copy that predicts from the shown order alone, on the same network and engine."""
@@ -304,18 +276,8 @@ class NeuralModel(Model[NeuralPrepared]):
         made.settings = self.settings.model_copy(update={"orders": "shown"})
         return made
 
-    def with_network(self, network: PairNetwork) -> Self:
-        """Return a copy of this member with another network."""
-        made = copy.copy(self)
-        made.network, made._engine = network.eval(), None
-        return made
-
     def run_with(self, **inference: object) -> bool:
-        """Change settings of `inference` from now on; what was learnt stays.
-
-        Raises:
-            ConfigError: If a setting is unknown or invalid.
-        """
+        """Change settings of `inference` from now on; what was learnt stays."""
         changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
         self.settings = self.settings.model_copy(update={"inference": changed})
         self._engine = None
@@ -327,10 +289,13 @@ class NeuralModel(Model[NeuralPrepared]):
         if self.network is not None:
             self.network.to("cpu")
 
+    # Folders, and weights made elsewhere.
+
     def save(self, folder: Path) -> None:
         """Write weights, tokenizer and the records of the training into an existing folder."""
         network = self.fitted
         if self.delta is None:
+            # the layout of transformers, so that other programs can load the folder of a member
             with silence_transformers():
                 network.backbone.save_pretrained(folder, save_original_format=False)
             self.tokenizer.save(folder)
@@ -338,28 +303,26 @@ class NeuralModel(Model[NeuralPrepared]):
         else:
             _save_tensors(self.delta, folder / DELTA)
             (folder / BASE).write_text(json.dumps(self.base, indent=2) + "\n", "utf-8")
-        lines = [json.dumps(record, sort_keys=True) + "\n" for record in self.records]
-        (folder / METRICS).write_text("".join(lines), "utf-8")
+        self.write_records(folder)
         if self.offset_judge is not None:
             (folder / OFFSET).mkdir()
             self.offset_judge.save(folder / OFFSET)
 
     def _restore(self, folder: Path) -> None:
-        self.records = [json.loads(line) for line in (folder / METRICS).read_text("utf-8").splitlines()]
+        self.read_records(folder)
         if (folder / DELTA).is_file():
-            recorded = json.loads((folder / BASE).read_text("utf-8")) or {}
-            self.check_base(recorded)
+            self.check_base(json.loads((folder / BASE).read_text("utf-8")) or {})
             self.set_delta(load_file(folder / DELTA), place=str(folder))
         else:
             self.source = Source(str(folder))
             network = self.wrap(self.load_backbone())
             network.fill_head(load_file(folder / HEAD))
-            self.network = network.eval()
+            self.set_network(network)
         if self.offset_settings is not None:
             made = offset_model(self.offset_settings, self.seed)
             self.offset_judge = type(made).load(folder / OFFSET, made.settings, seed=self.seed)
 
-    def check_base(self, recorded: dict[str, Any]) -> None:
+    def check_base(self, recorded: Mapping[str, object]) -> None:
         """Check that the weights of the base are those the judge was made from.
 
         Raises:
@@ -372,7 +335,7 @@ class NeuralModel(Model[NeuralPrepared]):
                 "install or name the weights it was made from"
             )
 
-    def set_delta(self, delta: Tensors, *, place: str) -> Self:
+    def set_delta(self, delta: adapters.Tensors, *, place: str) -> Self:
         """Set adapters, biases and head made elsewhere, on the backbone that the settings name.
 
         Raises:
@@ -381,7 +344,7 @@ class NeuralModel(Model[NeuralPrepared]):
         self.delta = delta
         network = self.initial_network(rank=adapters.rank_of(delta))
         adapters.fill_adapter(network, delta, place=place)
-        self.network, self._engine = (adapters.merge_adapter(network) if self.merges else network).eval(), None
+        self.set_network(adapters.merge_adapter(network) if self.merges else network)
         return self
 
     @classmethod
@@ -394,6 +357,7 @@ class NeuralModel(Model[NeuralPrepared]):
         first.records = []
         if deltas := [member.delta for member in members if member.delta is not None]:
             return first.set_delta(adapters.averaged_adapters(deltas), place="the mean of the members")
+        # in double precision, so that the mean is rounded once
         states = [member.fitted.state_dict() for member in members]
         mean = {
             name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
@@ -403,5 +367,5 @@ class NeuralModel(Model[NeuralPrepared]):
         return first
 
 
-def _save_tensors(tensors: Tensors, file: Path) -> None:
+def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)

@@ -9,9 +9,9 @@ from votecast.models.base import Model, Prepared
 from votecast.models.neural.settings import OffsetSettings
 from votecast.models.registry import family
 from votecast.models.stacking import inner_folds
-from votecast.types import Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
-_LEAST = 1e-6
+_LEAST = 1e-6  # a probability of 0 would be an infinite start
 
 
 def offset_model(settings: OffsetSettings, seed: int) -> Model:
@@ -21,12 +21,7 @@ def offset_model(settings: OffsetSettings, seed: int) -> Model:
 
 
 def fit_offset(
-    settings: OffsetSettings,
-    prepared: Prepared,
-    targets: Probabilities,
-    weights: NDArray[np.float64],
-    groups: NDArray[np.int64],
-    seed: int,
+    settings: OffsetSettings, prepared: Prepared, targets: Probabilities, weights: Floats, groups: Ints, seed: int
 ) -> tuple[Model, NDArray[np.float32]]:
     """Fit the other judge, and predict every row by models that were not trained on its prompt.
 
@@ -54,7 +49,7 @@ def fit_offset(
 
 
 def offset_scores(p: Probabilities) -> NDArray[np.float32]:
-    """Return strength and closeness (Davidson 1970) of predictions of shape (n, 3), shape (n, 2).
+    """Return strength and closeness (Davidson 1970, eq. 2) of predictions of shape (n, 3), shape (n, 2).
 
     Example:
         >>> offset_scores(np.array([[0.25, 0.25, 0.5]])).round(2)

@@ -11,7 +11,6 @@ import logging
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -43,7 +42,7 @@ class PackagedWeights:
     install: str
 
     @property
-    def base(self) -> dict[str, Any]:
+    def base(self) -> dict[str, object]:
         """Name, revision, sha256 and licence, as judge folders record them."""
         return {"name": self.hub_name, "revision": None, "sha256": self.sha256, "licence": "Apache-2.0"}
 
@@ -71,6 +70,7 @@ class PackagedWeights:
         return path
 
 
+# the packages are of other authors: a hash is all that ties them to the models they name
 MINILM = PackagedWeights(
     "MiniLM",
     "sentence-transformers/all-MiniLM-L6-v2",
@@ -90,12 +90,7 @@ SMOLLM2 = PackagedWeights(
 
 
 def minilm_folder() -> Path:
-    """Return the folder of MiniLM's weights.
-
-    Raises:
-        MissingExtraError: If the package is not installed; the message holds the command.
-        ArtifactError: If its weights are others.
-    """
+    """Return the folder of MiniLM's weights; see `PackagedWeights.path` for what it raises."""
     return MINILM.path().parent
 
 
@@ -110,26 +105,23 @@ def smollm2_folder() -> Path:
     if made.is_dir():
         return made
     packaged = SMOLLM2.path()
-    logger.info("converting %s into %s, once", packaged, made)
-    with atomic_folder(made, on_failure="free some space, or set XDG_CACHE_HOME") as part:
-        _convert_gguf(packaged, part)
-    return made
-
-
-def _convert_gguf(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     from votecast.models.neural.hub import silence_transformers
 
     need("gguf")
-    with silence_transformers(), redirect_stderr(io.StringIO()):  # the converter draws its own progress bars
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        model = AutoModel.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    described = model.config.to_dict()
-    described.pop("quantization_config", None)
-    plain = type(model)(type(model.config)(**described)).to(torch.bfloat16)
-    plain.load_state_dict(model.state_dict())
-    with silence_transformers():
-        plain.save_pretrained(folder)
-    tokenizer.save_pretrained(folder, save_jinja_files=False)
+    logger.info("converting %s into %s, once", packaged, made)
+    source = {"pretrained_model_name_or_path": packaged.parent, "gguf_file": packaged.name}
+    with atomic_folder(made, on_failure="free some space, or set XDG_CACHE_HOME") as part:
+        with silence_transformers(), redirect_stderr(io.StringIO()):  # the converter draws its own progress bars
+            tokenizer = AutoTokenizer.from_pretrained(**source)
+            model = AutoModel.from_pretrained(**source, dtype=torch.float32)
+        described = model.config.to_dict()
+        described.pop("quantization_config", None)  # the weights are whole now
+        plain = type(model)(type(model.config)(**described)).to(torch.bfloat16)
+        plain.load_state_dict(model.state_dict())
+        with silence_transformers():
+            plain.save_pretrained(part)
+        tokenizer.save_pretrained(part, save_jinja_files=False)
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Self, cast
+from typing import Literal, Self, cast
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
+from transformers import PreTrainedModel
 
 from votecast.errors import ArtifactError
-from votecast.inference.layers import is_spread
+from votecast.inference.backbones import is_spread
 from votecast.training.network import TrainableNetwork
-from votecast.types import Probabilities
+from votecast.types import Floats, Probabilities
 
 SWAPPED = [1, 0, 2]
 """Columns of A, B and tie once the answers are swapped; `swap_columns` for tensors."""
@@ -33,7 +34,7 @@ class PairNetwork(TrainableNetwork):
     """
 
     per_battle: int
-    backbone: Any
+    backbone: PreTrainedModel
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
         """Compute vectors of shape (m, d) of m sequences of L tokens: ids, mask and types have shape (m, L)."""
@@ -61,11 +62,12 @@ class PairNetwork(TrainableNetwork):
         outputs = self.encode(ids, mask, types)  # (k * n, d)
         return self.decide(outputs.view(self.per_battle, -1, outputs.shape[-1]).transpose(0, 1), form, offset)
 
-    def start(self, targets: Probabilities, weights: NDArray[np.float64], form: NDArray[np.float32] | None) -> None:
+    def start(self, targets: Probabilities, weights: Floats, form: NDArray[np.float32] | None) -> None:
         """Initialize from the training rows what can be computed before the first step."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or cast everything but a backbone that is spread over several devices."""
+        # accelerate has placed the layers of a spread backbone; moving them would undo it
         move: Callable[..., Self] = super()._apply
         backbone = self._modules.get("backbone")
         if not is_spread(backbone):
@@ -81,7 +83,7 @@ class PairNetwork(TrainableNetwork):
         model = self.backbone.get_base_model() if hasattr(self.backbone, "get_base_model") else self.backbone
         old_name = model.gradient_checkpointing_enable  # of older releases of transformers
         getattr(model, "activation_checkpointing_enable", old_name)({"use_reentrant": False})
-        if getattr(model, "_require_grads_hook", None) is not None:
+        if hasattr(model, "_require_grads_hook"):
             model.disable_input_require_grads()  # frozen embeddings need no gradient for this kind of checkpointing
 
     def blocks(self) -> list[nn.Module]:
@@ -97,16 +99,13 @@ class PairNetwork(TrainableNetwork):
 
     def head_tensors(self) -> dict[str, Tensor]:
         """Return parameters and buffers outside the backbone, by name."""
+        # by identity, since adapters of peft rename what is inside the backbone
         inside = {id(tensor) for tensor in [*self.backbone.parameters(), *self.backbone.buffers()]}
         named = [*self.named_parameters(), *self.named_buffers()]
         return {name: tensor for name, tensor in named if id(tensor) not in inside}
 
     def fill_head(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write what `head_tensors` gave into the network.
-
-        Raises:
-            ArtifactError: If a tensor is missing, unknown or of another shape.
-        """
+        """Write what `head_tensors` gave into the network; other names or shapes are an ArtifactError."""
         needed = {name: tuple(value.shape) for name, value in self.head_tensors().items()}
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         if needed != found:
@@ -126,7 +125,7 @@ def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def last_token_head(backbone: Any, outputs: int) -> nn.Linear:
+def last_token_head(backbone: PreTrainedModel, outputs: int) -> nn.Linear:
     """Make a head over one state; it is 0 at first, so that training begins at even odds, or at the offset."""
     head = nn.Linear(backbone.config.get_text_config().hidden_size, outputs, bias=False)
     nn.init.zeros_(head.weight)
@@ -135,46 +134,51 @@ def last_token_head(backbone: Any, outputs: int) -> nn.Linear:
 
 def head_in_fp32(head: nn.Module, states: Tensor) -> Tensor:
     """Apply a head to states in fp32, whatever precision the layers below have."""
+    # bf16 keeps 8 bits: log odds of a head in it would come in steps of about 0.01
     with torch.autocast(states.device.type, enabled=False):
         return cast("Tensor", head(states.float()))
 
 
+def classifier_logits(model: PreTrainedModel, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+    """Compute the logits of a sequence classifier in fp32, shape (m, labels)."""
+    logits: Tensor = model(ids, attention_mask=mask, **type_inputs(model, types)).logits
+    return logits.float()
+
+
 def order_views(logits: Tensor, offset: Tensor | None) -> Tensor:
-    """Turn logits of k orders of the answers into log-probabilities in each battle's own order.
+    """Turn logits of k orders of the answers into log-probabilities in each battle's own order, shape (n, k, 3).
 
     Args:
         logits: Shape (n, k, 3); of each battle, first the shown order, then the swapped one.
         offset: Strength and closeness to start from, shape (n, 2), or None.
-
-    Returns:
-        Shape (n, k, 3).
     """
     if offset is not None:
         half, t = offset[:, 0].to(logits.dtype) / 2, offset[:, 1].to(logits.dtype)
         shown = torch.stack([half, -half, t], dim=1)  # (n, 3)
         logits = logits + torch.stack([shown, shown[:, SWAPPED]], dim=1)[:, : logits.shape[1]]
     views = log_softmax(logits, dim=-1)
+    # the second view is of the swapped battle: its column a is this battle's b
     return views if views.shape[1] == 1 else torch.stack([views[:, 0], views[:, 1, SWAPPED]], dim=1)
 
 
-def base_encoder(model: Any) -> Any:
+def base_encoder(model: PreTrainedModel) -> PreTrainedModel:
     """Return the encoder inside a classifier or an adapter, or the model itself."""
     if hasattr(model, "get_base_model"):
         model = model.get_base_model()
     return model.base_model
 
 
-def embeddings_of(base: Any) -> nn.Module:
+def embeddings_of(base: PreTrainedModel) -> nn.Module:
     """Return the embeddings of an encoder or decoder."""
     return cast("nn.Module", base.embeddings if hasattr(base, "embeddings") else base.embed_tokens)
 
 
-def layers_of(base: Any) -> Iterable[nn.Module]:
+def layers_of(base: PreTrainedModel) -> Iterable[nn.Module]:
     """Return the layers of an encoder or decoder, the lowest first."""
     return cast("Iterable[nn.Module]", base.encoder.layer if hasattr(base, "encoder") else base.layers)
 
 
-def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
+def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
     """Freeze the embeddings, or the lowest layers, or both."""
     base = base_encoder(model)
     frozen = [embeddings_of(base)] if embeddings else []
@@ -183,7 +187,8 @@ def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
         module.requires_grad_(False)
 
 
-def type_inputs(model: Any, types: Tensor | None) -> dict[str, Tensor]:
+def type_inputs(model: PreTrainedModel, types: Tensor | None) -> dict[str, Tensor]:
     """Return the keyword for token types; empty for a model that has fewer than two."""
-    known = getattr(base_encoder(model).config, "type_vocab_size", 0) or 0
+    config = base_encoder(model).config
+    known = config.type_vocab_size or 0 if hasattr(config, "type_vocab_size") else 0
     return {} if types is None or known < 2 else {"token_type_ids": types.clamp(max=known - 1)}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # the JSON of peft, which other programs write
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +22,7 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors, fill_adapter, rank_of
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.models.neural.weight_files import read_weights
+from votecast.types import CLASSES
 
 CONFIG, JUDGE_CONFIG, DELTA = "adapter_config.json", "config.json", "delta.safetensors"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -31,22 +32,13 @@ _FACTOR = re.compile(r"(?:^|\.)(?P<module>layers\.\d+\..+)\.lora_(?P<side>[AB])(
 _BIAS = re.compile(r"(?:^|\.)(?P<module>layers\.\d+\..+)\.bias$")
 _SCORE = re.compile(r"(?:^|\.)score(?:\.modules_to_save)?(?:\.default)?\.weight$")
 _LAYER = re.compile(r"^layers\.(\d+)\.(.+)$")
+# settings of peft under which the products are not B A, or not beside unchanged weights
 _UNFIT = (
-    "use_dora",
-    "fan_in_fan_out",
-    "lora_bias",
-    "alpha_pattern",
-    "layer_replication",
-    "trainable_token_indices",
-    "target_parameters",
-    "use_qalora",
-    "use_bdlora",
-    "alora_invocation_tokens",
-    "arrow_config",
-    "kasa_config",
-    "monteclora_config",
-    "velora_config",
-)
+    "use_dora", "fan_in_fan_out", "lora_bias", "alpha_pattern", "layer_replication", "trainable_token_indices",
+    "target_parameters", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config",
+    "monteclora_config", "velora_config",
+)  # fmt: skip
+# initial adapters that are subtracted from the weights of the base
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
 _OURS = "backbone.base_model.model."
 
@@ -83,14 +75,11 @@ class PeftCheckpoint:
         """Names of the adapted modules, such as `layers.0.self_attn.q_proj`."""
         return [_plain(name) for name in self.tensors if name.endswith(".lora_A.default.weight")]
 
-    def settings(self, layers: int) -> dict[str, Any]:
-        """Return the settings `model.adapter` that describe it.
-
-        Args:
-            layers: Layers of its base.
+    def settings(self, layers: int) -> dict[str, object]:
+        """Return the settings `model.adapter` that describe it on a base with some number of layers.
 
         Raises:
-            ArtifactError: If its base has another number of layers.
+            ArtifactError: If it was made for another number of layers.
         """
         found = sorted({int(match[1]) for name in self.modules if (match := _LAYER.match(name))})
         if found[-1] >= layers or (self.all_layers and len(found) != layers):
@@ -100,7 +89,7 @@ class PeftCheckpoint:
             )
         ends = sorted({match[2] for name in self.modules if (match := _LAYER.match(name))})
         whole = {f"layers.{layer}.{end}" for layer in range(found[0], found[-1] + 1) for end in ends}
-        values = {"rank": self.rank, "alpha": self.alpha, "bias": self.bias}
+        values: dict[str, object] = {"rank": self.rank, "alpha": self.alpha, "bias": self.bias}
         if whole != set(self.modules):
             return values | {"targets": self.modules}
         return values | {"targets": ends, "layers": None if len(found) == layers else [found[0], found[-1]]}
@@ -112,16 +101,13 @@ def is_peft_checkpoint(folder: Path) -> bool:
 
 
 def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
-    """Read an adapter for a causal model with a head of three labels.
-
-    Args:
-        folder: Holds adapter_config.json and adapter_model.safetensors, or .bin read with `weights_only=True`.
+    """Read an adapter for a causal model with a head of three labels: its settings and safetensors, or .bin.
 
     Raises:
         ArtifactError: If a part is missing, damaged or unsafe, the head is missing, or it is of a kind whose products
             are not B A beside unchanged weights.
     """
-    config = _config(folder)
+    config = _read_config(folder)
     file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if file is None:
         raise ArtifactError(f"{folder} holds no weights; allowed are {' and '.join(WEIGHTS)} beside {CONFIG}")
@@ -131,11 +117,7 @@ def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
             f"{folder} holds an adapter without its head ({HEAD}), which would be random. peft saves the head where "
             "task_type is SEQ_CLS, or modules_to_save names score; give a checkpoint made so, or train again"
         )
-    if tensors[HEAD].ndim != 2 or len(tensors[HEAD]) != 3:
-        raise ArtifactError(
-            f"{folder}: the head has shape {tuple(tensors[HEAD].shape)}; a judge has three outputs, a, b and tie: give "
-            "checkpoints that were trained with num_labels=3"
-        )
+    check_head(folder, tensors[HEAD])
     alpha = _in_one_scale(folder, tensors, config)
     targets = config.get("target_modules")
     is_bare = isinstance(targets, list) and not any("." in str(name) for name in targets)
@@ -151,40 +133,17 @@ def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
     )
 
 
-def load_adapter(network: PairNetwork, folder: str | Path) -> None:
-    """Write the adapter and head of a folder into a network that has new ones.
-
-    Args:
-        network: With adapters of the same rank, scale and targets.
-        folder: What peft saved (a `checkpoint-5200`; its head gives a, b and tie in this order), a member of a judge,
-            or the folder of a judge with one member.
-
-    Raises:
-        ConfigError: If rank or scale are not those of the settings.
-        ArtifactError: If there is no adapter with its head, or it is one for another network.
-    """
-    place = Path(folder).expanduser()
-    tensors: Tensors
-    alpha: float | None
-    if is_peft_checkpoint(place):
-        found = read_peft_checkpoint(place)
-        tensors, alpha = found.tensors, found.alpha
-    else:
-        tensors, alpha = _member_adapter(place)
-    own = network.backbone.peft_config["default"]
-    rank = rank_of(tensors)
-    if rank is None:
-        raise ArtifactError(f"{place} holds no adapter; give a checkpoint with one, or remove model.start")
-    if rank != own.r:
-        raise ConfigError(f"model.adapter.rank is {own.r}, and {place} is an adapter of rank {rank}; set it to {rank}")
-    if alpha is not None and alpha != own.lora_alpha:
-        raise ConfigError(
-            f"model.adapter.alpha is {own.lora_alpha:g}, and {place} is an adapter with alpha {alpha:g}; set it to that"
+def check_head(folder: Path, head: torch.Tensor) -> None:
+    """Raise an ArtifactError, stating its shape, if a head has other outputs than a, b and tie."""
+    if head.ndim != 2 or len(head) != len(CLASSES):
+        raise ArtifactError(
+            f"{folder}: the head has shape {tuple(head.shape)}; a judge has three outputs, a, b and tie: give "
+            "checkpoints that were trained with num_labels=3"
         )
-    fill_adapter(network, tensors, place=str(place))
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Read the settings of an adapter, if they are those of plain low-rank products beside unchanged weights."""
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         if not isinstance(config, dict):
@@ -205,6 +164,34 @@ def _config(folder: Path) -> dict[str, Any]:
             "model (merge_and_unload) and import that"
         )
     return config
+
+
+def load_adapter(network: PairNetwork, folder: str | Path) -> None:
+    """Write the adapter and head of a folder into a network that has new ones.
+
+    Args:
+        network: With adapters of the same rank, scale and targets.
+        folder: What peft saved (a `checkpoint-5200`; its head gives a, b and tie in this order), a member of a judge,
+            or the folder of a judge with one member.
+
+    Raises:
+        ConfigError: If rank or scale are not those of the settings.
+        ArtifactError: If there is no adapter with its head, or it is one for another network.
+    """
+    place = Path(folder).expanduser()
+    found = read_peft_checkpoint(place) if is_peft_checkpoint(place) else None
+    tensors, alpha = (found.tensors, found.alpha) if found is not None else _member_adapter(place)
+    own = network.backbone.peft_config["default"]
+    rank = rank_of(tensors)
+    if rank is None:
+        raise ArtifactError(f"{place} holds no adapter; give a checkpoint with one, or remove model.start")
+    if rank != own.r:
+        raise ConfigError(f"model.adapter.rank is {own.r}, and {place} is an adapter of rank {rank}; set it to {rank}")
+    if alpha is not None and alpha != own.lora_alpha:
+        raise ConfigError(
+            f"model.adapter.alpha is {own.lora_alpha:g}, and {place} is an adapter with alpha {alpha:g}; set it to that"
+        )
+    fill_adapter(network, tensors, place=str(place))
 
 
 def _renamed(folder: Path, raw: Mapping[str, torch.Tensor]) -> Tensors:
@@ -245,9 +232,9 @@ def _in_one_scale(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> 
     scale = next(iter(scales.values()))
     for down, own in scales.items():
         up, more = down.replace(".lora_A.", ".lora_B."), rank - len(tensors[down])
-        if own != scale:
+        if own != scale:  # rsLoRA and ranks that differ by layer: the scale moves into the second factor
             tensors[up] = tensors[up].float() * (own / scale)
-        if more:
+        if more:  # rows and columns of zeros change no product
             tensors[down] = torch.nn.functional.pad(tensors[down], (0, 0, 0, more))
             tensors[up] = torch.nn.functional.pad(tensors[up], (0, more))
     return scale * rank
@@ -268,8 +255,8 @@ def _member_adapter(place: Path) -> tuple[Tensors, float | None]:
             f"adapters, or a member of it ({DELTA})"
         )
     try:
-        tensors: dict[str, torch.Tensor] = dict(load_file(member / DELTA))
-        described: Any = json.loads((member.parent.parent / JUDGE_CONFIG).read_text("utf-8"))
+        tensors = dict(load_file(member / DELTA))
+        described = json.loads((member.parent.parent / JUDGE_CONFIG).read_text("utf-8"))
         return tensors, float(described["recipe"]["model"]["adapter"]["alpha"])
     except FileNotFoundError:  # a member that was copied out of its judge
         return tensors, None

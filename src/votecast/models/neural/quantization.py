@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from votecast.errors import ConfigError
 from votecast.models.neural.hub import silence_transformers
@@ -16,7 +17,9 @@ Compute = Literal["auto", "fp32", "bf16", "fp16"]
 _BITS = {"nf4": 4, "int8": 8}
 
 
-def load_options(weights: str, double_quantization: bool, compute: Compute, config: Any) -> dict[str, Any]:
+def load_options(
+    weights: str, double_quantization: bool, compute: Compute, config: PretrainedConfig
+) -> dict[str, object]:
     """Return the keywords of `from_pretrained` for weights of some precision.
 
     A checkpoint that is stored in 4 or 8 bits is loaded with `nf4` or `int8` and its own constants, and never quantized
@@ -40,31 +43,26 @@ def load_options(weights: str, double_quantization: bool, compute: Compute, conf
             f"set it to {fit}, which leaves them as they are"
         )
     if weights not in _BITS:
-        return {"dtype": _dtype_name(weights)}
+        return {"dtype": DTYPES[weights]}
     bitsandbytes()
-    dtype = _dtype_name(compute_type(compute))
+    dtype = DTYPES[compute_type(compute)]
     if stored is not None:
         return {"dtype": dtype}
-    from transformers import BitsAndBytesConfig
-
     if weights == "int8":
         return {"dtype": dtype, "quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
-    quantization = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=double_quantization,
-        bnb_4bit_compute_dtype=DTYPES[compute_type(compute)],
-    )
+    four_bits = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": double_quantization}
+    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=dtype, **four_bits)
     return {"dtype": dtype, "quantization_config": quantization}
 
 
-def stored_bits(config: Any) -> int | None:
+def stored_bits(config: PretrainedConfig) -> int | None:
     """Return the bits in which a checkpoint is stored by bitsandbytes; None if it is not quantized.
 
     Raises:
         ConfigError: If it is quantized by another method.
     """
-    described = getattr(config, "quantization_config", None)
+    # plain checkpoints have no such attribute, or None
+    described = config.quantization_config if hasattr(config, "quantization_config") else None
     if described is None:
         return None
     known = described if isinstance(described, dict) else described.to_dict()
@@ -72,10 +70,9 @@ def stored_bits(config: Any) -> int | None:
         return 4
     if known.get("load_in_8bit"):
         return 8
-    method = known.get("quant_method")
     raise ConfigError(
-        f"the weights of this model are stored in the format {getattr(method, 'value', method)!r}; allowed are the 4 "
-        "and 8 bits of bitsandbytes, and weights that are not quantized"
+        f"the weights of this model are stored in the format {known.get('quant_method')!r}; allowed are the 4 and 8 "
+        "bits of bitsandbytes, and weights that are not quantized"
     )
 
 
@@ -88,37 +85,21 @@ def compute_type(compute: Compute) -> Precision:
     return "fp16" if cuda and found == "fp32" else found
 
 
-def set_compute_type(compute: Compute, model: Any) -> Any:
-    """Let the layers of 4 bits of a model compute in some precision, whatever their checkpoint says.
-
-    On CPUs with avx512_bf16 these layers would rearrange and round their constants in the first forward pass; they are
-    kept from it, so that a training that evaluates in between goes on with the weights it began with.
-    """
+def set_compute_type(compute: Compute, model: PreTrainedModel) -> PreTrainedModel:
+    """Let the layers of 4 bits of a model compute in some precision, whatever their checkpoint says."""
     dtype = DTYPES[compute_type(compute)]
     for module in model.modules():
         if hasattr(module, "compute_dtype") and hasattr(module, "quant_state"):
             module.compute_dtype, module.compute_type_is_set = dtype, True
+            # On CPUs with avx512_bf16 the first forward pass would rearrange and round the constants: a training that
+            # evaluates in between would go on with other weights than it began with.
             module.support_avx512bf16_for_cpu = False
     return model
 
 
-def is_quantized(model: Any) -> bool:
-    """Return whether a layer of a model is held in 4 or 8 bits."""
-    return any(type(p).__name__ in {"Params4bit", "Int8Params"} for p in model.parameters())
-
-
-def convert_in_memory(model: Any, options: Mapping[str, Any]) -> Any:
-    """Convert a model in full precision as if it had been loaded with these options.
-
-    Args:
-        model: A model of transformers.
-        options: Keywords of `from_pretrained`.
-    """
+def convert_in_memory(model: PreTrainedModel, options: Mapping[str, object]) -> PreTrainedModel:
+    """Convert a model in full precision as if it had been loaded with these keywords of `from_pretrained`."""
     if "quantization_config" not in options:
-        return model.to(getattr(torch, options["dtype"]))
+        return model.to(options["dtype"])
     with silence_transformers():
         return type(model).from_pretrained(None, config=model.config, state_dict=model.state_dict(), **options)
-
-
-def _dtype_name(precision: str) -> str:
-    return str(DTYPES[precision]).removeprefix("torch.")

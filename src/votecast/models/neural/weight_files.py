@@ -38,6 +38,7 @@ def weight_files(folder: Path) -> list[Path]:
             f"{first} cannot be read: {type(error).__name__}: {error}; copy the folder again"
         ) from error
     suffix = ".safetensors" if "safetensors" in first.name else ".bin"
+    # an index from elsewhere may name any path: only files beside it are opened
     wrong = [name for name in names if Path(name).name != name or not name.endswith(suffix)]
     wrong += [name for name in names if name not in wrong and not (folder / name).is_file()]
     if wrong or not names:
@@ -50,15 +51,16 @@ def weight_files(folder: Path) -> list[Path]:
 
 def weights_digest(files: Sequence[Path]) -> str:
     """Compute the SHA-256 of a file of weights; of several, that of their names and hashes."""
-    return _weights_digest(tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
-
-
-@cache  # hashing gigabytes takes seconds, and every member of a judge asks
-def _weights_digest(files: tuple[tuple[str, int, int], ...]) -> str:
-    found = {Path(name).name: digest_of(Path(name)) for name, *_ in files}
+    found = {file.name: _digest(file, file.stat().st_mtime_ns, file.stat().st_size) for file in files}
     if len(found) == 1:
-        return next(iter(found.values()))
+        return found[files[0].name]
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())).encode()).hexdigest()
+
+
+@cache
+def _digest(file: Path, modified: int, size: int) -> str:  # noqa: ARG001 - time and size tell whether it has changed
+    """SHA-256 of a file, computed once: hashing gigabytes takes seconds, and every member of a judge asks."""
+    return digest_of(file)
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:

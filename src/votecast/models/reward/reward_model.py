@@ -1,4 +1,7 @@
-"""The reward family: a reward model scores each answer, and a link turns the gap between two scores into votes."""
+"""The reward family: a reward model scores each answer, and a link turns the gap between two scores into votes.
+
+`votecast score` and `votecast link` use its rewards, `votecast train reward` its votes.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from votecast.calibration.score_link import Link, LinkSettings, fit_link
 from votecast.config import Settings
@@ -34,7 +38,7 @@ from votecast.models.reward.reward_network import (
     reward_source,
     tokenizer_of,
 )
-from votecast.models.reward.reward_scores import AnswerScores, Memo, RewardPrepared, Rows, score_answers
+from votecast.models.reward.reward_scores import AnswerScores, Memo, RewardPrepared, score_answers
 from votecast.models.reward.score_cache import ScoreCache
 from votecast.models.stacking import inner_folds
 from votecast.text.encoder import Encoded, TextEncoder
@@ -42,11 +46,9 @@ from votecast.text.sequences import Sequences
 from votecast.text.settings import TextSettings
 from votecast.text.tokenization import Tokenizer
 from votecast.text.truncation import TruncationReport
-from votecast.types import Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Run
 
 LINK = "link.json"
-
-
 _TEXT = {"template": "chat", "cut": "drop_turns", "max_length": 2048}
 
 
@@ -105,14 +107,14 @@ class RewardModel(CausalModel):
         super().__init__(settings, seed=seed)
         self.cache: ScoreCache | None = None
         self._head: Tensor | None = None
-        self._expected: dict[str, Any] | None = None
+        self._expected: Mapping[str, object] | None = None
         self._unused: Memo | None = None
 
     @cached_property
     def source(self) -> Source:
         """Where the model comes from; one from the hub stays at the commit that the judge was made with."""
         made_with = (self._expected or {}).get("revision")
-        return reward_source(self.settings.name, self.settings.revision or made_with)
+        return reward_source(self.settings.name, self.settings.revision or (str(made_with) if made_with else None))
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -130,12 +132,13 @@ class RewardModel(CausalModel):
         if settings.template == "chat":
             whole = self.tokenizer.render([("", "")]) is not None
             eos = (not whole) if settings.eos is None else settings.eos
+            # the template of the tokenizer writes these tokens itself
             bos = False if whole and settings.bos is None else settings.bos
             settings = settings.model_copy(update={"bos": bos, "eos": eos})
         return TextEncoder(self.tokenizer, settings)
 
     @property
-    def base(self) -> dict[str, Any] | None:
+    def base(self) -> dict[str, object] | None:
         """Name and hash of the weights; the folder of this member does not hold them."""
         return self.source.base
 
@@ -163,14 +166,14 @@ class RewardModel(CausalModel):
             self.network = self.initial_network().eval()
         return super().fitted
 
-    def load_backbone(self) -> Any:
+    def load_backbone(self) -> PreTrainedModel:
         """Load the model as it is before training; its head, if it has one, is kept for `wrap`."""
         held = self.settings
         head_given = not self.is_trained and not self.source.tiny
         model, self._head = load_reward(self.source, self.load_options, dropout=held.dropout, head_given=head_given)
         return set_compute_type(held.compute, model)
 
-    def wrap(self, backbone: Any) -> PairNetwork:
+    def wrap(self, backbone: PreTrainedModel) -> PairNetwork:
         """Make the network around the model, with the head it came with."""
         if self._head is None:
             return ClassifierReward(backbone)
@@ -192,49 +195,46 @@ class RewardModel(CausalModel):
 
     def truncation(self, prepared: NeuralPrepared) -> TruncationReport:
         """Return what was truncated of the prompt beside A, of A and of B."""
-        one, two = (part.cut for part in self.encode_battles(prepared))
-        return TruncationReport.of_answers(one, two)
+        return TruncationReport.of_answers(*(part.cut for part in self.encode_battles(prepared)))
 
     def fit(
         self,
-        prepared: Any,
+        prepared: NeuralPrepared,
         targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: Rows | None = None,
+        weights: Floats,
+        groups: Ints | None = None,
         run: Run = Run(),
     ) -> Self:
-        """Fit the link on votes, and before it the network on others, if there is an adapter to train.
-
-        Args:
-            prepared: What `prepare` made of n battles.
-            targets: Soft labels, shape (n, 3).
-            weights: How much each row counts, shape (n,).
-            groups: Rows of one group share a prompt; network and link are fitted on different groups.
-            run: Folder of checkpoints; those of a killed run are resumed.
+        """Fit the link on votes, and before it the network on those of other prompts, if there is an adapter to train.
 
         Raises:
             ConfigError: If the model cannot be loaded.
             DataError: If there are too few votes for the link.
             JudgeError: If a battle cannot be scored, or there are no decided votes to train on.
         """
-        groups = np.arange(len(prepared)) if groups is None else groups
         rows = np.arange(len(prepared))
+        groups = rows if groups is None else groups
         if self.is_trained:
             held = inner_folds(groups, max(2, round(1 / self.settings.link_share)), self.seed) == 0
-            self._fit_network(prepared, targets, weights, groups, np.flatnonzero(~held), run)
+            # a tie does not say which answer is better: only the decided part of the votes is trained on
+            decided = targets[:, 0] + targets[:, 1]
+            learns = np.flatnonzero(~held & (decided > 0) & (weights > 0))
+            if not len(learns):
+                raise JudgeError(
+                    "there are no decided votes to train a reward on; give votes of which some name a or b, or "
+                    "remove model.adapter to fit the link alone"
+                )
+            share = decided[learns, None]
+            won = np.concatenate([targets[learns, :2] / share, np.zeros((len(learns), 1))], axis=1)
+            super().fit(prepared.take(learns), won, weights[learns] * share[:, 0], groups[learns], run)
             rows = np.flatnonzero(held)
-        part = prepared.take(rows)
-        self.link = fit_link(
-            self.gap(part),
-            targets[rows],
-            weights[rows],
-            method=self.settings.link.method,
-            form=part.length,
-            groups=np.unique(groups[rows], return_inverse=True)[1],
-        )
+        part = _as_rewards(prepared.take(rows))
+        clusters = np.unique(groups[rows], return_inverse=True)[1]
+        method, form = self.settings.link.method, part.length
+        self.link = fit_link(self.gap(part), targets[rows], weights[rows], method=method, form=form, groups=clusters)
         return self
 
-    def predict(self, prepared: Any) -> Probabilities:
+    def predict(self, prepared: NeuralPrepared) -> Probabilities:
         """Return uncalibrated probabilities of shape (n, 3).
 
         Raises:
@@ -248,22 +248,19 @@ class RewardModel(CausalModel):
             )
         if not len(prepared):
             return np.zeros((0, 3))
-        return self.link.predict(self.gap(prepared), prepared.length)
+        rewards = _as_rewards(prepared)
+        return self.link.predict(self.gap(rewards), rewards.length)
 
-    def predict_views(self, prepared: Any) -> NDArray[np.float64]:
+    def predict_views(self, prepared: NeuralPrepared) -> Floats:
         """Return the same as one view, shape (n, 1, 3)."""
         return self.predict(prepared)[:, None]
 
-    def gap(self, prepared: RewardPrepared) -> NDArray[np.float64]:
-        """Return the reward of a minus the reward of b, shape (n,).
-
-        Raises:
-            UnscoredRowsError: If some battles cannot be scored.
-        """
+    def gap(self, prepared: RewardPrepared) -> Floats:
+        """Return the reward of a minus the reward of b, shape (n,); see `answer_scores`."""
         scores = self.answer_scores(prepared)
         return np.asarray(scores[:, 0] - scores[:, 1])
 
-    def answer_scores(self, prepared: RewardPrepared) -> NDArray[np.float64]:
+    def answer_scores(self, prepared: RewardPrepared) -> Floats:
         """Return the rewards of both answers of each battle, shape (n, 2); each distinct sequence is scored once.
 
         Raises:
@@ -287,6 +284,16 @@ class RewardModel(CausalModel):
         memo = Memo() if self.is_trained else prepared.memo  # every trained network has its own rewards
         return score_answers(prepared, self.encode_battles, self._encode, memo, self.cache)
 
+    def _scorer(self, prepared: RewardPrepared) -> RewardModel:
+        """The member whose network scores: the one that prepared the battles, where both score alike."""
+        maker = prepared.maker
+        if maker is None or maker is self or self.is_trained or self.network is not None or self.cache is not None:
+            return self
+        return maker if (maker.settings, maker.seed) == (self.settings, self.seed) else self
+
+    def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
+        return self.start_engine().encode(sequences, pad_id=self.pad_id)
+
     @property
     def computes_in(self) -> str:
         """Precision and device of the rewards, once every `auto` is resolved."""
@@ -294,7 +301,7 @@ class RewardModel(CausalModel):
         kind = dtype_of(self.settings.inference, device)
         return f"{kind} on {device.type}, weights of few bits in {compute_type(self.settings.compute)}"
 
-    def about_scores(self) -> dict[str, Any]:
+    def about_scores(self) -> dict[str, object]:
         """Return what rewards depend on beside the texts, JSON-able."""
         held, base = self.settings, self.base or {}
         return {
@@ -325,33 +332,7 @@ class RewardModel(CausalModel):
         else:
             self._expected = json.loads((folder / BASE).read_text("utf-8"))
 
-    def _fit_network(
-        self,
-        prepared: RewardPrepared,
-        targets: Probabilities,
-        weights: NDArray[np.float64],
-        groups: Rows,
-        rows: Rows,
-        run: Run,
-    ) -> None:
-        """Train on the decided part of the votes in some rows; a tie does not say which answer is better."""
-        decided = targets[:, 0] + targets[:, 1]
-        rows = rows[(decided[rows] > 0) & (weights[rows] > 0)]
-        if not len(rows):
-            raise JudgeError(
-                "there are no decided votes to train a reward on; give votes of which some name a or b, or "
-                "remove model.adapter to fit the link alone"
-            )
-        share = decided[rows, None]
-        won = np.concatenate([targets[rows, :2] / share, np.zeros((len(rows), 1))], axis=1)
-        super().fit(prepared.take(rows), won, weights[rows] * share[:, 0], groups[rows], run)
 
-    def _scorer(self, prepared: RewardPrepared) -> RewardModel:
-        """The member whose network scores: the one that prepared the battles, where both score alike."""
-        maker: RewardModel | None = prepared.maker
-        if maker is None or maker is self or self.is_trained or self.network is not None or self.cache is not None:
-            return self
-        return maker if (maker.settings, maker.seed) == (self.settings, self.seed) else self
-
-    def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
-        return self.start_engine().encode(sequences, pad_id=self.pad_id)
+def _as_rewards(prepared: NeuralPrepared) -> RewardPrepared:
+    assert isinstance(prepared, RewardPrepared), "what `RewardModel.prepare` made"
+    return prepared

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig
+from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from votecast.errors import ConfigError
 from votecast.models.neural.backbone import Source
@@ -17,69 +17,58 @@ from votecast.models.neural.hub import download_model, hub_config
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config, read_reward
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
 from votecast.models.neural.last_states import last_states
-from votecast.models.neural.pair_network import PairNetwork, head_in_fp32, last_token_head, type_inputs
+from votecast.models.neural.pair_network import PairNetwork, classifier_logits, head_in_fp32, last_token_head
 from votecast.models.neural.weight_files import weight_files, weights_digest
 from votecast.text.tokenization import Tokenizer
 
 LABELS = ("reward",)
 """The output of a reward model."""
 
+# exp(-30) is below fp32's eps: no probability, and no infinite loss where smoothing asks for a little
 NO_TIE: Final = -30.0
-"""Log-probability of a tie where there is none."""
 
 _FILES = ["*.json", "*.safetensors", "*.bin", "tokenizer.model"]
 
 
-class RewardNetwork(PairNetwork):
-    """Compute one reward an answer at the last token of a causal model; two rewards give the odds of A against B.
+class ClassifierReward(PairNetwork):
+    """Compute one reward an answer by a sequence classifier of transformers; two rewards give the odds of A against B.
 
     Bradley and Terry (1952): P(a) = sigma(r(A) - r(B)). It is trained on decided pairs and gives ties no
     probability; a link makes three probabilities of its rewards.
 
     Args:
+        backbone: A sequence classifier with one label, such as an encoder with a pooler.
+    """
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        self.backbone, self.per_battle = backbone, 2
+
+    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        """Compute rewards of shape (m, 1)."""
+        return classifier_logits(self.backbone, ids, mask, types)
+
+    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Compute log-probabilities of shape (n, 1, 3)."""
+        gap = outputs[:, 0, 0] - outputs[:, 1, 0]  # (n,)
+        won, lost = nn.functional.logsigmoid(gap), nn.functional.logsigmoid(-gap)
+        return torch.stack([won, lost, torch.full_like(gap, NO_TIE)], dim=1).unsqueeze(1)
+
+
+class RewardNetwork(ClassifierReward):
+    """Compute one reward an answer at the last token of a bare causal model.
+
+    Args:
         backbone: A bare causal model.
     """
 
-    def __init__(self, backbone: Any) -> None:
-        super().__init__()
-        self.backbone, self.per_battle = backbone, 2
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__(backbone)
         self.score = last_token_head(backbone, 1)
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
         """Compute rewards of shape (m, 1)."""
         return head_in_fp32(self.score, last_states(self.backbone, ids, mask))
-
-    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Compute log-probabilities of shape (n, 1, 3)."""
-        return _bradley_terry(outputs)
-
-
-class ClassifierReward(PairNetwork):
-    """Compute one reward an answer by a sequence classifier of transformers, such as an encoder with a pooler.
-
-    Args:
-        model: A sequence classifier with one label.
-    """
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.backbone, self.per_battle = model, 2
-
-    def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
-        """Compute rewards of shape (m, 1)."""
-        return cast(
-            "Tensor", self.backbone(ids, attention_mask=mask, **type_inputs(self.backbone, types)).logits
-        ).float()
-
-    def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Compute log-probabilities of shape (n, 1, 3) by Bradley and Terry."""
-        return _bradley_terry(outputs)
-
-
-def _bradley_terry(outputs: Tensor) -> Tensor:
-    gap = outputs[:, 0, 0] - outputs[:, 1, 0]  # (n,)
-    won, lost = nn.functional.logsigmoid(gap), nn.functional.logsigmoid(-gap)
-    return torch.stack([won, lost, torch.full_like(gap, NO_TIE)], dim=1).unsqueeze(1)
 
 
 @dataclass(frozen=True)
@@ -106,17 +95,15 @@ def reward_source(name: str, revision: str | None = None) -> Source:
     if source.tiny:
         return source
     folder = Path(source.path)
+    values: Mapping[str, object]
     if folder.is_dir():
         values = read_config(folder) if (folder / "config.json").is_file() else {}
-        source = (
-            source
-            if (source.base or {}).get("sha256")
-            else replace(source, base=(source.base or {}) | {"sha256": weights_digest(weight_files(folder))})
-        )
+        if not (source.base or {}).get("sha256"):
+            source = replace(source, base={**(source.base or {}), "sha256": weights_digest(weight_files(folder))})
     else:
         values = hub_config(source.path, source.revision)
         commit = str(values.get("_commit_hash") or "") or revision
-        source = replace(source, revision=commit, base=(source.base or {}) | {"revision": commit})
+        source = replace(source, revision=commit, base={**(source.base or {}), "revision": commit})
         if is_internlm2(values):
             folder = download_model(source.path, source.revision, _FILES)
     if not is_internlm2(values):
@@ -133,15 +120,9 @@ def tokenizer_of(source: Source) -> Tokenizer:
 
 
 def load_reward(
-    source: Source, options: Mapping[str, Any], *, dropout: float | None, head_given: bool
-) -> tuple[Any, Tensor | None]:
-    """Load a reward model.
-
-    Args:
-        source: Where it comes from.
-        options: Keywords of `from_pretrained`, such as dtype.
-        dropout: Dropout probability everywhere; None keeps its own.
-        head_given: Whether its head must be among the weights; else a missing one is random.
+    source: Source, options: Mapping[str, object], *, dropout: float | None, head_given: bool
+) -> tuple[PreTrainedModel, Tensor | None]:
+    """Load a reward model with some keywords of `from_pretrained`; without `head_given`, a missing head is random.
 
     Returns:
         A bare causal model and the head from its last state to the reward, shape (1, h); or a whole classifier of one
@@ -153,17 +134,19 @@ def load_reward(
     """
     if isinstance(source, InternLM2Source):
         return read_reward(Path(source.path), options)
-    if quantization := options.get("quantization_config"):
-        quantization.llm_int8_skip_modules = ["score", "classifier"]
+    if isinstance(quantization := options.get("quantization_config"), BitsAndBytesConfig):
+        quantization.llm_int8_skip_modules = ["score", "classifier"]  # the head is kept in full
     try:
         model = source.load("classifier", dropout=dropout, options=options, labels=LABELS, head_given=head_given)
     except ConfigError as error:
         hint = "; or set model.adapter, which trains a head on votes" if "no head of 1 output" in str(error) else ""
         raise ConfigError(f"{error}{hint}") from error
     model.config.use_cache = False
+    # decoders have a bare linear head on the last token; encoders a pooler, and stay whole
     head: nn.Module | None = model.score if hasattr(model, "score") else None
     if not isinstance(head, nn.Linear) or "bias" in dict(head.named_parameters()):
         return model, None
+    # the bare model does not know where accelerate has put its layers
     if hasattr(model, "hf_device_map"):
         model.base_model.hf_device_map = model.hf_device_map
     return model.base_model, head.weight.detach().float().cpu()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,14 +21,13 @@ from votecast.models.reward.score_cache import ScoreCache
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
 from votecast.text.truncation import TruncationReport
+from votecast.types import Floats, Ints
 
 if TYPE_CHECKING:
     from votecast.models.reward.reward_model import RewardModel
 
-_COMMITTED = 256
-"""Sequences between two writes to a cache."""
+_COMMITTED = 256  # sequences between two writes to a cache
 
-Rows = NDArray[np.int64]
 Score = Callable[[Sequences], NDArray[np.float32]]
 """From m sequences to their rewards, shape (m, 1)."""
 Encode = Callable[[NeuralPrepared], tuple[Encoded, ...]]
@@ -36,12 +36,7 @@ Encode = Callable[[NeuralPrepared], tuple[Encoded, ...]]
 
 @dataclass
 class Memo:
-    """Known rewards, by content.
-
-    Args:
-        rewards: Finite rewards.
-        reasons: Why a content has no reward.
-    """
+    """Finite rewards by content, and the reasons why a content has none."""
 
     rewards: dict[bytes, float] = field(default_factory=dict)
     reasons: dict[bytes, str] = field(default_factory=dict)
@@ -57,7 +52,7 @@ class RewardPrepared(NeuralPrepared):
         maker: The member that prepared them, where its network is not trained: all members score with that one.
     """
 
-    length: NDArray[np.float64] | None = None
+    length: Floats | None = None
     memo: Memo = field(default_factory=Memo)
     maker: RewardModel | None = None
 
@@ -78,7 +73,7 @@ class AnswerScores:
         cut: What was truncated of the others.
     """
 
-    scores: NDArray[np.float64]
+    scores: Floats
     reasons: dict[int, str]
     cut: TruncationReport
 
@@ -93,7 +88,7 @@ def score_answers(
         encode: From battles to their sequences; it may refuse some with a JudgeError.
         score: Called with distinct sequences, the longest first.
         memo: Known rewards; new ones are added.
-        cache: A file that is read first and extended.
+        cache: A file of rewards that is read first and extended.
 
     Raises:
         JudgeError: If the network fails for another reason than one sequence being too long for the memory.
@@ -103,7 +98,7 @@ def score_answers(
     scores, m = np.full((len(prepared), 2), np.nan), len(rows)
     if m:
         sides = [Sequences.concat([pair[side].sequences for _, pair in parts]) for side in (0, 1)]
-        values, failed = score_sequences(Sequences.concat(sides), score, memo, cache)
+        values, failed = _score_sequences(Sequences.concat(sides), score, memo, cache)
         scores[rows] = values.reshape(2, m).T
         for place, reason in failed.items():
             reasons.setdefault(int(rows[place % m]), f"answer {'ab'[place // m]}: {reason}")
@@ -115,8 +110,8 @@ def score_answers(
 
 
 def _encode_parts(
-    prepared: NeuralPrepared, rows: Rows, encode: Encode
-) -> tuple[list[tuple[Rows, tuple[Encoded, ...]]], dict[int, str]]:
+    prepared: NeuralPrepared, rows: Ints, encode: Encode
+) -> tuple[list[tuple[Ints, tuple[Encoded, ...]]], dict[int, str]]:
     """Encode battles; what the template refuses is halved until the rows are known that it refuses."""
     part = prepared if len(rows) == len(prepared) else prepared.take(rows)
     try:
@@ -128,32 +123,25 @@ def _encode_parts(
     return one[0] + two[0], one[1] | two[1]
 
 
-def score_sequences(
-    sequences: Sequences, score: Score, memo: Memo, cache: ScoreCache | None = None
-) -> tuple[NDArray[np.float64], dict[int, str]]:
-    """Score sequences, each content once.
+def _score_sequences(
+    sequences: Sequences, score: Score, memo: Memo, cache: ScoreCache | None
+) -> tuple[Floats, dict[int, str]]:
+    """Rewards of n sequences, not a number where there is none, and the reason for each of these rows.
 
     What is computed together depends on the contents alone, not on their order, so that swapped answers get the same
     rewards to the last bit.
-
-    Args:
-        sequences: n rows of token ids.
-        score: Called with distinct sequences, the longest first.
-        memo: Known rewards; new ones are added.
-        cache: A file that is read first and extended.
-
-    Returns:
-        Rewards of shape (n,), not a number where there is none, and the reason for each of these rows.
-
-    Raises:
-        JudgeError: If the network fails for another reason than one sequence being too long for the memory.
     """
-    contents = [_content(sequences, row) for row in range(len(sequences))]
+    contents = []
+    for start, stop in itertools.pairwise(sequences.offsets.tolist()):
+        types = b"" if sequences.types is None else hashlib.sha256(sequences.types[start:stop].tobytes()).digest()
+        contents.append(np.ascontiguousarray(sequences.ids[start:stop], np.int32).tobytes() + types)
+    # of equal contents, the first row: the dictionary keeps what was written last
     first = {content: row for row, content in reversed(list(enumerate(contents)))}
     new = [content for content in first if content not in memo.rewards and content not in memo.reasons]
     if cache is not None and new:
         memo.rewards |= cache.find(new)
         new = [content for content in new if content not in memo.rewards]
+    # the longest first: what is out of memory fails at once
     new.sort(key=lambda content: (-len(content), content))
     step = len(new) if cache is None else _COMMITTED
     for start in range(0, len(new), max(step, 1)):
@@ -183,11 +171,3 @@ def _score_distinct(part: Sequences, contents: list[bytes], score: Score, memo: 
             else:
                 memo.reasons[content] = f"its reward is {reward}, which is not a finite number"
         return
-
-
-def _content(sequences: Sequences, row: int) -> bytes:
-    start, stop = int(sequences.offsets[row]), int(sequences.offsets[row + 1])
-    ids = np.ascontiguousarray(sequences.ids[start:stop], np.int32).tobytes()
-    if sequences.types is None:
-        return ids
-    return ids + hashlib.sha256(sequences.types[start:stop].tobytes()).digest()

@@ -11,14 +11,13 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from votecast.errors import ArtifactError
 
-_APPLICATION = 0x766F7465
-_AT_ONCE = 500
-_WAIT_SECONDS = 60.0
+_APPLICATION = 0x766F7465  # "vote": tells the file from databases of other programs
+_AT_ONCE = 500  # sqlite allows 999 parameters in a statement
+_WAIT_SECONDS = 60.0  # for another process that writes
 
 
 class ScoreCache:
@@ -85,9 +84,7 @@ class ScoreCache:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _prepare(self) -> None:

@@ -12,15 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from votecast.calibration.description import describe
+from votecast.judges.composite import CompositeModel
+from votecast.judges.evaluate import Predictions
+from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure
 from votecast.metrics.reliability import ReliabilityCurve
 from votecast.reports.audit.agreement import Agreement
+from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.biases import ModelBiases, Position, Truncation
 from votecast.reports.audit.findings import Finding
 from votecast.reports.audit.null_predictions import NullBaseline
 from votecast.reports.audit.outcomes import Confusion, ExampleRow, Ties
 from votecast.reports.audit.slices import AuditSlice
 from votecast.reports.audit.style_bias import StyleBias
+from votecast.types import CLASSES, Judge
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,40 @@ class JudgeFacts:
     reached: float | None = None
     limits: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, judge: Judge | Predictions) -> JudgeFacts:
+        """Describe a judge, from its folder where it has one.
+
+        Example:
+            >>> JudgeFacts.of(Predictions(["1"], [[0.5, 0.3, 0.2]], name="mine")).name
+            'mine'
+        """
+        if not isinstance(judge, TrainedJudge):
+            family = None if isinstance(judge, Predictions) else type(judge).__name__
+            return cls(judge.name, judge.hash or "", family)
+        members, facts = judge.fitted.members, judge.fitted.facts
+        reached = judge.figures.get("metrics", {}).get("log_loss", {})
+        folds = facts.get("folds") or {}
+        composites = [member for member in members if isinstance(member, CompositeModel)]
+        inside = tuple(cls.of(each) for member in composites for each in member.judges)
+        bases = [str(member.base["name"]) for member in members if member.base and member.base.get("name")]
+        return cls(
+            name=judge.name,
+            hash=judge.hash,
+            family=judge.recipe.family,
+            members=len(members),
+            calibration=describe(judge.fitted.calibrator.state()[0]),
+            rows=facts.get("rows"),
+            prompts=facts.get("prompt_clusters"),
+            labels=facts.get("labels") or {},
+            sources=facts.get("sources") or {},
+            folds=f"{folds.get('method', 'grouped')}, {folds['n']}" if folds.get("n") else None,
+            bases=tuple(dict.fromkeys([*bases, *(base for each in inside for base in each.bases)])),
+            inside=inside,
+            reached=reached.get("value") if isinstance(reached, Mapping) else None,
+            limits=tuple(str(limit) for limit in judge.notes.get("limits", [])),
+        )
+
 
 @dataclass(frozen=True)
 class VoteFacts:
@@ -81,6 +121,22 @@ class VoteFacts:
     binary: bool
     sources: Mapping[str, int]
     leaks: int | None
+
+    @classmethod
+    def of(cls, rows: AuditRows) -> VoteFacts:
+        """Describe the votes."""
+        w, t = rows.sums.weights, rows.targets
+        counted = rows.battles.column("source").value_counts().to_pylist()
+        sources = {entry["values"]: entry["counts"] for entry in counted if entry["values"] is not None}
+        return cls(
+            rows=len(rows),
+            prompts=int(rows.sums.clusters.max()) + 1,
+            shares=dict(zip(CLASSES, (w @ t / w.sum()).tolist(), strict=True)),
+            soft=int((t.max(axis=1) < 1).sum()),
+            binary=rows.binary,
+            sources=dict(sorted(sources.items())),
+            leaks=rows.leaks,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +169,6 @@ class Audit:
 
     Example:
         >>> from votecast.reports.audit import audit_judge
-        >>> from votecast.judges.evaluate import Predictions
         >>> row = {"prompt": "Why?", "response_a": "Because.", "response_b": "No.", "winner": "a"}
         >>> audit = audit_judge(Predictions(["0"], [[0.6, 0.3, 0.1]]), [row])
         >>> round(audit.to_dict()["headline"]["log_loss"]["value"], 3)
@@ -142,11 +197,10 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole audit for JSON, one key for each argument; NaN becomes None."""
-        values: dict[str, Any] = as_json(self)
-        return values
+        return {each: as_json(value) for each, value in vars(self).items()}
 
 
-def as_json(value: object) -> Any:
+def as_json(value: object) -> object:
     """Turn dataclasses, mappings and arrays into JSON values; NaN becomes None.
 
     Example:
@@ -155,8 +209,9 @@ def as_json(value: object) -> Any:
     """
     if isinstance(value, Figure):
         return value.to_dict()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
+    if is_dataclass(value):
+        names = [each.name for each in fields(value)]
+        return {name: as_json(entry) for name, entry in vars(value).items() if name in names}
     if isinstance(value, Mapping):
         return {str(name): as_json(entry) for name, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):

@@ -6,9 +6,8 @@ Built once by `votecast.reports.audit.audit_judge`; every other module of the au
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow.compute as pc
@@ -19,13 +18,14 @@ from votecast.data.frames import as_battles
 from votecast.data.reader import read_votes
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions
+from votecast.judges.predict_batch import reader_numbers, unknown_prompts
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics.checks import check_probabilities, check_rows
 from votecast.metrics.intervals import ClusterDraws
 from votecast.metrics.scores import EPSILON, decisions, log_losses, row_sum, without_ties
 from votecast.reports.audit.findings import ClusterSums
 from votecast.text.truncation import TruncationReport
-from votecast.types import Floats, Probabilities, swap_columns
+from votecast.types import Judge, Probabilities, swap_columns
 
 ORDER_ROWS: Final = 2_000
 """Rows predicted in the swapped order where the family of the judge declares that the order has no effect."""
@@ -39,92 +39,51 @@ NO_JUDGE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class AuditRows:
-    """Votes and predictions, row by row.
-
-    Args:
-        battles: The rows, n of them.
-        targets: Votes, shape (n, 3).
-        p: Predictions, shape (n, 3); 0 for a tie where the votes are binary.
-        reverse: Predictions for the swapped order, columns swapped back, shape (n, 3); None where there are none.
-        sums: Weights, clusters of prompts, and bootstrap samples.
-        binary: Whether no tie was voted.
-        has_texts: Whether any row has a text.
-        cut: What was truncated; None where the judge reads everything, or it is unknown.
-        leaks: How many rows have prompts of the judge's training data; None where unknown.
-        notes: What a reader must know.
-    """
+    """Votes and predictions, row by row."""
 
     battles: Battles
+    # votes and predictions, (n, 3); where no tie was voted the votes are binary and no tie is predicted
     targets: Probabilities
     p: Probabilities
+    # predictions for the swapped order, columns swapped back, (n, 3)
     reverse: Probabilities | None
     sums: ClusterSums
     binary: bool
     has_texts: bool
+    # None where the judge reads everything, or it is unknown
     cut: TruncationReport | None
+    # how many rows have prompts of the judge's training data; None where unknown
     leaks: int | None
     notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Compute what the audit averages, shape (n,) each."""
+        t, p = self.targets, self.p
+        logs, lead = np.log(np.clip(p, EPSILON, 1 - EPSILON)), p[:, 0] - p[:, 1]
+        self.losses = log_losses(t, p)
+        # log loss minus the entropy of the prediction: 0 on average for a calibrated judge, above 0 for an
+        # overconfident one; it is minus the derivative of the log-likelihood by the inverse temperature at 1
+        self.excess = self.losses + row_sum(p * logs)
+        # share of the votes that the top choice matches
+        self.hits = np.asarray((t * decisions(p)).sum(axis=1))
+        # predicted minus voted tie, and win share of a, a tie counting half
+        self.tie_gap = np.asarray(p[:, 2] - t[:, 2])
+        self.side_gap = np.asarray((lead - (t[:, 0] - t[:, 1])) / 2)
+        # variances of these if the predictions are true; 0 for soft labels, which scatter less than single votes
+        single = (t.max(axis=1) == 1).astype(np.float64)
+        self.excess_noise = np.asarray(single * (row_sum(p * np.square(logs)) - np.square(row_sum(p * logs))))
+        self.tie_noise = np.asarray(single * p[:, 2] * (1 - p[:, 2]))
+        self.side_noise = np.asarray(single * ((p[:, 0] + p[:, 1]) - np.square(lead)) / 4)
 
     def __len__(self) -> int:
         return len(self.battles)
 
-    @cached_property
-    def losses(self) -> Floats:
-        """Log loss of each row, shape (n,)."""
-        return log_losses(self.targets, self.p)
 
-    @cached_property
-    def excess(self) -> Floats:
-        """Log loss minus the entropy of the prediction, shape (n,).
-
-        0 on average for a calibrated judge, above 0 for an overconfident one, below 0 for an underconfident one. It is
-        the derivative of the log-likelihood by the inverse temperature at 1, with its sign changed.
-        """
-        return self.losses + row_sum(self.p * np.log(np.clip(self.p, EPSILON, 1 - EPSILON)))
-
-    @cached_property
-    def hits(self) -> Floats:
-        """Share of the votes of each row that the top choice matches, shape (n,)."""
-        return np.asarray((self.targets * decisions(self.p)).sum(axis=1))
-
-    @cached_property
-    def tie_gap(self) -> Floats:
-        """Predicted minus voted tie, shape (n,)."""
-        return np.asarray(self.p[:, 2] - self.targets[:, 2])
-
-    @cached_property
-    def side_gap(self) -> Floats:
-        """Predicted minus voted win share of a, a tie counting half, shape (n,)."""
-        return np.asarray(((self.p[:, 0] - self.p[:, 1]) - (self.targets[:, 0] - self.targets[:, 1])) / 2)
-
-    # The variances below hold if the predictions are true. They are 0 for soft labels, which scatter less than votes.
-
-    @cached_property
-    def single(self) -> Floats:
-        """1 for rows with a single vote, 0 for shares of votes, shape (n,)."""
-        return np.asarray((self.targets.max(axis=1) == 1).astype(np.float64))
-
-    @cached_property
-    def excess_noise(self) -> Floats:
-        """Variance of `excess`, shape (n,)."""
-        logs = np.log(np.clip(self.p, EPSILON, 1 - EPSILON))
-        return np.asarray(self.single * (row_sum(self.p * np.square(logs)) - np.square(row_sum(self.p * logs))))
-
-    @cached_property
-    def tie_noise(self) -> Floats:
-        """Variance of `tie_gap`, shape (n,)."""
-        return np.asarray(self.single * self.p[:, 2] * (1 - self.p[:, 2]))
-
-    @cached_property
-    def side_noise(self) -> Floats:
-        """Variance of `side_gap`, shape (n,)."""
-        a, b = self.p[:, 0], self.p[:, 1]
-        return np.asarray(self.single * ((a + b) - np.square(a - b)) / 4)
-
-
-def predict_audit_rows(judge: Any, votes: Any, *, allow_leak: bool, draws: int, seed: int) -> AuditRows:
+def predict_audit_rows(
+    judge: Judge | Predictions, votes: object, *, allow_leak: bool, draws: int, seed: int
+) -> AuditRows:
     """Predict the votes in both orders of the responses, once each.
 
     Raises:
@@ -132,37 +91,35 @@ def predict_audit_rows(judge: Any, votes: Any, *, allow_leak: bool, draws: int, 
         LeakError: If the votes share prompts with the training data of the judge.
     """
     if isinstance(votes, str | Path):
-        votes = read_votes(votes, labels="required", numbers=getattr(judge, "numbers", ()))
+        numbers = {} if isinstance(judge, Predictions) else reader_numbers(judge)
+        votes = read_votes(votes, labels="required", **numbers)
     battles = as_battles(votes)
     if not len(battles):
         raise DataError("there are no votes to audit on; give at least one row with a vote")
     targets, weights = battles.targets(), battles.weights()
     has_texts = any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
     leaks, notes = _count_leaks(judge, battles, has_texts=has_texts, allow=allow_leak)
-    cut: TruncationReport | None = None
+    cut, q = None, None
     if isinstance(judge, Predictions):
         p = judge.on(battles)
-    elif hasattr(judge, "predict_with_truncation"):
+    elif hasattr(judge, "predict_with_truncation"):  # only votecast's own judges truncate
         p, cut = judge.predict_with_truncation(battles)
     else:
         p = judge.predict_proba(battles)
-    _, p, _ = check_rows(targets, p, weights)
-    q, order_notes = _predict_swapped(judge, battles, p)
+    p = check_rows(targets, p, weights).probabilities
+    if not isinstance(judge, Predictions):
+        q, order_notes = _predict_swapped(judge, battles, p)
+        notes += order_notes
     clusters = prompt_clusters(battles, seed=seed) if has_texts else np.arange(len(battles))
     binary = not weights @ targets[:, 2]
     if binary:
         p, q = without_ties(p), None if q is None else without_ties(q)
     sums = ClusterSums(weights, clusters, ClusterDraws(clusters, draws, seed))
-    return AuditRows(battles, targets, p, q, sums, binary, has_texts, cut, leaks, (*notes, *order_notes))
+    return AuditRows(battles, targets, p, q, sums, binary, has_texts, cut, leaks, tuple(notes))
 
 
-def _predict_swapped(judge: Any, battles: Battles, p: Probabilities) -> tuple[Probabilities | None, tuple[str, ...]]:
-    """Predict the swapped order, columns swapped back.
-
-    A family without an order effect predicts a part of the rows alone, and all of them if that part shows an effect.
-    """
-    if isinstance(judge, Predictions):
-        return None, ()
+def _predict_swapped(judge: Judge, battles: Battles, p: Probabilities) -> tuple[Probabilities, list[str]]:
+    """Predict the swapped order, columns swapped back."""
 
     def _predict(part: Battles) -> Probabilities:
         q = check_probabilities(judge.predict_proba(part.swapped()), "probabilities for the swapped order")
@@ -170,22 +127,24 @@ def _predict_swapped(judge: Any, battles: Battles, p: Probabilities) -> tuple[Pr
             raise DataError(f"the judge returned {len(q)} predictions for {len(part)} swapped rows")
         return swap_columns(q)
 
+    # a family without an order effect predicts a part of the rows alone, and all of them if that part shows an effect
     is_symmetric = isinstance(judge, TrainedJudge) and not judge.fitted.members[0].order_matters
     if is_symmetric and len(battles) > ORDER_ROWS:
         rows = np.linspace(0, len(battles) - 1, ORDER_ROWS).astype(np.int64)
         if np.abs(_predict(battles.take(rows)) - p[rows]).max() <= _SAME:
-            return p, (f"judges of this family ignore the order: checked on {ORDER_ROWS:,} rows, assumed for all",)
-    return _predict(battles), ()
+            return p, [f"judges of this family ignore the order: checked on {ORDER_ROWS:,} rows, assumed for all"]
+    return _predict(battles), []
 
 
-def _count_leaks(judge: Any, battles: Battles, *, has_texts: bool, allow: bool) -> tuple[int | None, tuple[str, ...]]:
+def _count_leaks(
+    judge: Judge | Predictions, battles: Battles, *, has_texts: bool, allow: bool
+) -> tuple[int | None, list[str]]:
     if isinstance(judge, Predictions):
-        return None, (NO_JUDGE,)
+        return None, [NO_JUDGE]
     if not has_texts:
-        return None, (NO_PROMPTS,)
-    hashes = getattr(judge, "prompt_hashes", None)
+        return None, [NO_PROMPTS]
+    hashes = judge.prompt_hashes if hasattr(judge, "prompt_hashes") else None
     if hashes is None:
-        return None, (NO_HASHES,)
-    found = hashes.check(battles, allow=allow)
-    unknown = getattr(judge, "notes", {}).get("unknown_prompts") or []
-    return len(found), (f"{NO_HASHES}: {', '.join(map(str, unknown))}",) if unknown else ()
+        return None, [NO_HASHES]
+    found, unknown = hashes.check(battles, allow=allow), unknown_prompts(judge)
+    return len(found), [f"{NO_HASHES}: {', '.join(map(str, unknown))}"] if unknown else []

@@ -54,6 +54,25 @@ class Position:
     lean_gap: Finding
     averaged_gain: Finding
 
+    @classmethod
+    def of(cls, rows: AuditRows) -> Position | None:
+        """Compare the predictions for both orders; None where only one is known."""
+        if rows.reverse is None:
+            return None
+        p, q, sums = rows.p, rows.reverse, rows.sums
+        lead, swapped_lead = p[:, 0] - p[:, 1], q[:, 0] - q[:, 1]
+        averaged = log_losses(rows.targets, (p + q) / 2)
+        return cls(
+            flips=sums.mean(np.abs(decisions(p) - decisions(q)).sum(axis=1) / 2),
+            first_both=sums.mean(((lead > 0) & (swapped_lead < 0)).astype(np.float64)),
+            second_both=sums.mean(((lead < 0) & (swapped_lead > 0)).astype(np.float64)),
+            pull=sums.test_mean((lead - swapped_lead) / 2),
+            moved=sums.mean(np.abs(p[:, :2] - q[:, :2]).mean(axis=1)),
+            votes_lean=sums.mean(rows.targets[:, 0] - rows.targets[:, 1]),
+            lean_gap=sums.test_mean(2 * rows.side_gap, noise=4 * rows.side_noise),
+            averaged_gain=sums.test_mean(rows.losses - averaged),
+        )
+
 
 @dataclass(frozen=True)
 class ModelBias:
@@ -92,6 +111,33 @@ class ModelBiases:
     own_among: tuple[str, ...]
     named: int
 
+    @classmethod
+    def of(cls, rows: AuditRows, bases: Sequence[str]) -> ModelBiases | None:
+        """Compare predictions and votes model by model, for a judge based on some weights; None without names."""
+        sides = [
+            np.array([name or "" for name in rows.battles.column(side).to_pylist()], object)
+            for side in ("model_a", "model_b")
+        ]
+        named = (sides[0] != "") & (sides[1] != "") & (sides[0] != sides[1])
+        if not named.any():
+            return None
+        own = tuple(dict.fromkeys(map(family_of, bases)))
+        family = {name: family_of(name) for name in sorted({*sides[0][named], *sides[1][named]})}
+        sizes = Counter(family.values())
+        families = [np.array([family.get(name, "") for name in side], object) for side in sides]
+        return cls(
+            models=_compare_names(rows, sides, named, list(family)),
+            families=_compare_names(
+                rows,
+                families,
+                named & (families[0] != families[1]),
+                [name for name in sorted(sizes) if sizes[name] > 1 or name in own],
+            ),
+            own=own,
+            own_among=tuple(name for name in own if name in sizes),
+            named=int(named.sum()),
+        )
+
 
 @dataclass(frozen=True)
 class Truncation:
@@ -114,56 +160,23 @@ class Truncation:
     harder: Finding
     favoured: Finding
 
-
-def measure_position_bias(rows: AuditRows) -> Position | None:
-    """Compare the predictions for both orders; None where only one is known."""
-    if rows.reverse is None:
-        return None
-    p, q, sums = rows.p, rows.reverse, rows.sums
-    lead, swapped_lead = p[:, 0] - p[:, 1], q[:, 0] - q[:, 1]
-    averaged = log_losses(rows.targets, (p + q) / 2)
-    return Position(
-        flips=sums.mean(np.abs(decisions(p) - decisions(q)).sum(axis=1) / 2),
-        first_both=sums.mean(((lead > 0) & (swapped_lead < 0)).astype(np.float64)),
-        second_both=sums.mean(((lead < 0) & (swapped_lead > 0)).astype(np.float64)),
-        pull=sums.test_mean((lead - swapped_lead) / 2),
-        moved=sums.mean(np.abs(p[:, :2] - q[:, :2]).mean(axis=1)),
-        votes_lean=sums.mean(rows.targets[:, 0] - rows.targets[:, 1]),
-        lean_gap=sums.test_mean(2 * rows.side_gap, noise=4 * rows.side_noise),
-        averaged_gain=sums.test_mean(rows.losses - averaged),
-    )
-
-
-def measure_model_biases(rows: AuditRows, bases: Sequence[str]) -> ModelBiases | None:
-    """Compare predictions and votes model by model; None where no two models are named.
-
-    Args:
-        rows: Votes and predictions.
-        bases: Names of the weights that the judge is based on.
-    """
-    sides = [
-        np.array([name or "" for name in rows.battles.column(side).to_pylist()], object)
-        for side in ("model_a", "model_b")
-    ]
-    named = (sides[0] != "") & (sides[1] != "") & (sides[0] != sides[1])
-    if not named.any():
-        return None
-    own = tuple(dict.fromkeys(map(family_of, bases)))
-    family = {name: family_of(name) for name in sorted({*sides[0][named], *sides[1][named]})}
-    sizes = Counter(family.values())
-    families = [np.array([family.get(name, "") for name in side], object) for side in sides]
-    return ModelBiases(
-        models=_compare_names(rows, sides, named, list(family)),
-        families=_compare_names(
-            rows,
-            families,
-            named & (families[0] != families[1]),
-            [name for name in sorted(sizes) if sizes[name] > 1 or name in own],
-        ),
-        own=own,
-        own_among=tuple(name for name in own if name in sizes),
-        named=int(named.sum()),
-    )
+    @classmethod
+    def of(cls, rows: AuditRows) -> Truncation | None:
+        """Measure what was truncated; None where nothing is, or it is unknown."""
+        if rows.cut is None:
+            return None
+        kept, full, mask, sums = rows.cut.kept, rows.cut.full, rows.cut.cut, rows.sums  # kept, full: (n, 3) tokens
+        lost = (full - kept).astype(np.float64)
+        read = ratio(kept[:, 1:], np.maximum(full[:, 1:], 1)) + (full[:, 1:] == 0)  # (n, 2), 1 for an empty response
+        ahead = np.sign(read[:, 0] - read[:, 1])
+        return cls(
+            rows=rows.cut.rows_cut,
+            share=sums.mean(mask.astype(np.float64)),
+            unread=sums.share(lost.sum(axis=1), full.sum(axis=1).astype(np.float64)),
+            parts=dict(zip(PARTS, (float(x) for x in ratio(lost.sum(axis=0), full.sum(axis=0))), strict=True)),
+            harder=sums.test_against_rest(rows.losses, mask),
+            favoured=sums.test_mean(rows.side_gap * ahead, ahead != 0, noise=rows.side_noise),
+        )
 
 
 def _compare_names(
@@ -194,21 +207,3 @@ def family_of(model: str) -> str:
     words = re.findall(r"[^\W\d_]+", bare)
     known = (name for name in _FAMILIES if any(word.startswith(name) for word in words))
     return next(known, words[0] if words and not bare[0].isdigit() else bare)
-
-
-def measure_truncation(rows: AuditRows) -> Truncation | None:
-    """Measure what was truncated; None where nothing is, or it is unknown."""
-    if rows.cut is None:
-        return None
-    kept, full, mask, sums = rows.cut.kept, rows.cut.full, rows.cut.cut, rows.sums  # kept, full: (n, 3) tokens
-    lost = (full - kept).astype(np.float64)
-    read = ratio(kept[:, 1:], np.maximum(full[:, 1:], 1)) + (full[:, 1:] == 0)  # (n, 2), 1 for an empty response
-    ahead = np.sign(read[:, 0] - read[:, 1])
-    return Truncation(
-        rows=rows.cut.rows_cut,
-        share=sums.mean(mask.astype(np.float64)),
-        unread=sums.share(lost.sum(axis=1), full.sum(axis=1).astype(np.float64)),
-        parts=dict(zip(PARTS, (float(x) for x in ratio(lost.sum(axis=0), full.sum(axis=0))), strict=True)),
-        harder=sums.test_against_rest(rows.losses, mask),
-        favoured=sums.test_mean(rows.side_gap * ahead, ahead != 0, noise=rows.side_noise),
-    )

@@ -6,17 +6,17 @@ Used by every module of the audit: a `Finding` is a figure that is 0 for a judge
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
 from votecast.metrics import Figure
 from votecast.metrics.intervals import LEVEL, ClusterDraws, interval
 from votecast.metrics.scores import ratio
-from votecast.types import Floats
+from votecast.types import Bools, Floats, Ints
 
 CORRECTION: Final = "Benjamini-Hochberg"
 FALSE_DISCOVERY_RATE: Final = round(1 - LEVEL, 6)
@@ -87,34 +87,23 @@ def student_finding(value: float, error: float, degrees: int) -> Finding:
 
 @dataclass(frozen=True)
 class ClusterSums:
-    """Rows in clusters of prompts, and the bootstrap samples drawn from them.
+    """Rows in clusters of prompts, and the bootstrap samples drawn from them."""
 
-    Args:
-        weights: How much each row counts, shape (n,).
-        clusters: Cluster of each row, numbered from 0, shape (n,).
-        drawn: The bootstrap samples.
-    """
-
+    # how much each row counts, and its cluster, numbered from 0, (n,)
     weights: Floats
-    clusters: NDArray[np.int64]
+    clusters: Ints
     drawn: ClusterDraws
 
-    def count_prompts(self, rows: NDArray[np.bool_]) -> int:
+    def count_prompts(self, rows: Bools) -> int:
         """Count the prompts of these rows."""
         return int(np.count_nonzero(np.bincount(self.clusters[rows])))
 
-    def mean(self, values: Floats, rows: NDArray[np.bool_] | None = None) -> Figure:
+    def mean(self, values: Floats, rows: Bools | None = None) -> Figure:
         """Average a value over some rows, with its bootstrap interval."""
         return self.share(values, np.ones(len(values)), rows)
 
-    def share(self, above: Floats, below: Floats, rows: NDArray[np.bool_] | None = None) -> Figure:
-        """Divide the weighted sum of `above` by that of `below`, with its bootstrap interval.
-
-        Args:
-            above: Shape (n,).
-            below: At least 0, shape (n,).
-            rows: Which rows count, shape (n,); all where None.
-        """
+    def share(self, above: Floats, below: Floats, rows: Bools | None = None) -> Figure:
+        """Divide the weighted sum of `above` by that of `below` over some rows, with its bootstrap interval."""
         chosen = slice(None) if rows is None else np.flatnonzero(rows)
         w, block = self.weights[chosen], self.drawn.blocks[chosen]
         columns = np.stack([w * above[chosen], w * below[chosen]])  # (2, rows)
@@ -126,30 +115,23 @@ class ClusterSums:
         low, high = interval(ratio(*self.drawn.sums(sums).T))
         return Figure(value, float(low), float(high))
 
-    def test_mean(
-        self, values: Floats, rows: NDArray[np.bool_] | None = None, *, noise: Floats | None = None
-    ) -> Finding:
-        """Average a value over some rows and test whether it is 0.
-
-        Args:
-            values: Shape (n,).
-            rows: Which rows count, shape (n,); all where None.
-            noise: Variance of each value if the predictions were true, shape (n,): the standard error is never taken
-                for less than it implies, because that of a few skewed values is too small whenever their mean is.
-        """
+    def test_mean(self, values: Floats, rows: Bools | None = None, *, noise: Floats | None = None) -> Finding:
+        """Average a value over some rows and test whether it is 0; `noise` is its variance if predictions were true."""
         value, pulls, prompts = self._mean_by_cluster(values, rows)
         least = 0.0
         if noise is not None:
+            # the standard error of a few skewed values is too small whenever their mean is: it is never taken for less
+            # than true predictions imply
             w = self.weights if rows is None else self.weights * rows
             least = float(np.square(w / max(w.sum(), 1e-300)) @ noise)
         return _test_clusters(value, np.sqrt(max(_variance(pulls, prompts), least)), prompts)
 
-    def test_below_zero(self, values: Floats, rows: NDArray[np.bool_]) -> Finding:
+    def test_below_zero(self, values: Floats, rows: Bools) -> Finding:
         """Average a value over some rows and test, one-sided, whether it is below 0."""
         found = self.test_mean(values, rows)
         return replace(found, p=found.p / 2 if found.value < 0 else 1 - found.p / 2)
 
-    def test_against_rest(self, values: Floats, rows: NDArray[np.bool_]) -> Finding:
+    def test_against_rest(self, values: Floats, rows: Bools) -> Finding:
         """Subtract the mean over the other rows from that over some, and test it."""
         (inside, pulls, prompts), (outside, others, other_prompts) = (
             self._mean_by_cluster(values, part) for part in (rows, ~rows)
@@ -158,7 +140,7 @@ class ClusterSums:
         error = np.sqrt(_variance(pulls - others, least))
         return replace(_test_clusters(inside - outside, error, least), family=DIFFERENCES)
 
-    def _mean_by_cluster(self, values: Floats, rows: NDArray[np.bool_] | None) -> tuple[float, Floats, int]:
+    def _mean_by_cluster(self, values: Floats, rows: Bools | None) -> tuple[float, Floats, int]:
         """Return a mean, the linearised share of each cluster in it, and the number of clusters."""
         chosen = np.flatnonzero(self.weights if rows is None else rows & (self.weights > 0))
         w, clusters, x = self.weights[chosen], self.clusters[chosen], values[chosen]
@@ -180,12 +162,7 @@ def _test_clusters(value: float, error: float, prompts: int) -> Finding:
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Correct p-values so that the false discovery rate holds.
-
-    Benjamini and Hochberg (1995), step-up procedure, as adjusted p-values. NaN stays NaN and does not count as a test.
-
-    Args:
-        p: p-values, shape (n,).
+    """Correct p-values so that the false discovery rate holds; NaN does not count as a test.
 
     Example:
         >>> benjamini_hochberg([0.01, 0.02, 0.9, float("nan")]).tolist()
@@ -195,20 +172,14 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     out = np.full(given.shape, np.nan)
     known = np.flatnonzero(~np.isnan(given))
     order = known[np.argsort(given[known], kind="stable")]
+    # step-up procedure as adjusted p-values (Benjamini & Hochberg 1995)
     raised = given[order] * len(order) / np.arange(1, len(order) + 1)
     out[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
     return out
 
 
 def correct_findings(part: Part) -> tuple[Part, dict[str, int]]:
-    """Correct every test inside a result for all others of its family.
-
-    Args:
-        part: Dataclasses, mappings, lists and tuples of findings, however deep.
-
-    Returns:
-        The same with `q` filled in, and how many tests there were of each family.
-    """
+    """Correct every test inside a result for all others of its family, and count the tests of each family."""
     found = list_findings(part)
     p, families = np.array([one.p for one in found]), np.array([one.family for one in found])
     q, counts = np.full(len(found), np.nan), {}
@@ -221,14 +192,11 @@ def correct_findings(part: Part) -> tuple[Part, dict[str, int]]:
 
 def list_findings(value: object) -> list[Finding]:
     """List every finding inside a result, in order."""
-    found: list[Finding] = []
-
-    def _keep(one: Finding) -> Finding:
-        found.append(one)
-        return one
-
-    map_findings(value, _keep)
-    return found
+    if isinstance(value, Finding):
+        return [value]
+    entries = vars(value) if is_dataclass(value) else value
+    parts = entries.values() if isinstance(entries, Mapping) else entries if isinstance(entries, list | tuple) else ()
+    return [finding for part in parts for finding in list_findings(part)]
 
 
 def map_findings(value: Any, change: Callable[[Finding], Finding]) -> Any:
@@ -238,7 +206,7 @@ def map_findings(value: Any, change: Callable[[Finding], Finding]) -> Any:
     if isinstance(value, Figure):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{each.name: map_findings(getattr(value, each.name), change) for each in fields(value)})
+        return replace(value, **{name: map_findings(entry, change) for name, entry in vars(value).items()})
     if isinstance(value, Mapping):
         return {name: map_findings(entry, change) for name, entry in value.items()}
     return type(value)(map_findings(entry, change) for entry in value) if isinstance(value, list | tuple) else value

@@ -18,7 +18,7 @@ from votecast.metrics.figures import Measure
 from votecast.metrics.intervals import Figures
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.style_bias import ResponseStyle
-from votecast.reports.audit.tilt import fit_tilt
+from votecast.reports.audit.tilt import Tilt
 from votecast.types import Probabilities, swap_columns
 
 SHRUNK: Final = 1.0
@@ -41,13 +41,7 @@ class NullBaseline:
 
 
 def predict_nulls(rows: AuditRows, style: ResponseStyle | None, seed: int) -> dict[str, Probabilities]:
-    """Predict without reading, by name; each row by a fit on other prompts.
-
-    Args:
-        rows: The votes.
-        style: The style of their responses; without it there is no "longer" and no "style".
-        seed: Seed of the folds.
-    """
+    """Predict without reading, by name, each row by a fit on other prompts; "longer" and "style" take texts."""
     t, w, clusters = rows.targets, rows.sums.weights, rows.sums.clusters
     folds = group_folds(clusters, seed=seed)
     out = {
@@ -73,7 +67,7 @@ def _predict_from_style(rows: AuditRows, style: ResponseStyle, folds: np.ndarray
         if not known.any():
             out[here] = np.exp(level[here])
             continue
-        fit = fit_tilt(level[known], style.gaps[known], rows.targets[known], rows.sums.weights[known], SHRUNK)
+        fit = Tilt(level[known], style.gaps[known], rows.targets[known], rows.sums.weights[known], SHRUNK)
         out[here] = fit.predict(level[here], style.gaps[here])
     return out
 

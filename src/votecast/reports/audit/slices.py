@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from numpy.typing import NDArray
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.groups import UNKNOWN, group_values
@@ -26,7 +25,8 @@ from votecast.metrics.scores import log_losses
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
 from votecast.reports.audit.style_bias import ResponseStyle
-from votecast.types import Probabilities
+from votecast.reports.page_format import brief
+from votecast.types import Bools, Ints, Probabilities
 
 MOST_NAMES: Final = 20
 """Slices of a kind; beyond them the rarest are joined."""
@@ -41,7 +41,7 @@ LANGUAGE_ROWS: Final = 5_000
 CATEGORY_CHARACTERS: Final = 600
 """Characters of a prompt that choose its category, from its beginning."""
 
-Masks = dict[str, NDArray[np.bool_]]
+Masks = dict[str, Bools]
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,19 @@ class AuditSlice:
     tie_gap: Finding
     gain: Finding
 
+    @property
+    def label(self) -> str:
+        """Name that is clear outside its table."""
+        if self.kind == "turns":
+            return f"{self.name} turn{'' if self.name == '1' else 's'}"
+        name = brief(self.name)
+        return f"{self.kind} {name}" if self.kind in ("language", "source") else name
+
 
 def measure_slices(
     rows: AuditRows, style: ResponseStyle | None, prior: Probabilities, seed: int
 ) -> tuple[AuditSlice, ...]:
-    """Measure the judge on slices of the rows.
-
-    Args:
-        rows: Votes and predictions.
-        style: The style of the responses; None without texts.
-        prior: Predictions of the class prior, shape (n, 3).
-        seed: Seed of the sample whose languages are detected.
-
-    Returns:
-        The slices, kind by kind; a kind with a single slice is left out.
-    """
+    """Measure the judge on slices of the rows, kind by kind, beside predictions of the class prior, shape (n, 3)."""
     gains, sums = log_losses(rows.targets, prior) - rows.losses, rows.sums
     return tuple(
         AuditSlice(
@@ -104,7 +102,7 @@ def measure_slices(
             gain=sums.test_below_zero(gains, mask),
         )
         for kind, masks in _divide_rows(rows, style, seed).items()
-        if len(masks) > 1
+        if len(masks) > 1  # a single slice is all the rows
         for name, mask in masks.items()
     )
 
@@ -156,7 +154,7 @@ def _masks_by_name(names: list[str] | list[str | None], least: int = 1) -> Masks
     return {UNKNOWN if name == "und" else name: mask for name, mask in out.items()}
 
 
-def _quartiles(length: NDArray[np.int64]) -> Masks:
+def _quartiles(length: Ints) -> Masks:
     ends = np.unique(np.quantile(length, [0.25, 0.5, 0.75], method="lower"))
     place, out = np.searchsorted(ends, length), {}
     for number in range(len(ends) + 1):
@@ -167,7 +165,7 @@ def _quartiles(length: NDArray[np.int64]) -> Masks:
     return out
 
 
-def _two_masks(mask: NDArray[np.bool_], yes: str, no: str) -> Masks:
+def _two_masks(mask: Bools, yes: str, no: str) -> Masks:
     return {name: part for name, part in ((yes, mask), (no, ~mask)) if part.any()}
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from votecast.calibration.base import log_probabilities
 from votecast.data.battles import Battles
@@ -17,8 +16,8 @@ from votecast.features.arena_style import STYLING, answer_styling
 from votecast.metrics import Figure
 from votecast.reports.audit.audit_rows import AuditRows
 from votecast.reports.audit.findings import Finding
-from votecast.reports.audit.tilt import fit_tilt
-from votecast.types import Floats, Probabilities
+from votecast.reports.audit.tilt import Tilt
+from votecast.types import Bools, Floats, Probabilities
 
 UNITS: Final = (
     {"length": "twice as many characters"}
@@ -36,17 +35,30 @@ _SHORTEST: Final = 15
 
 @dataclass(frozen=True)
 class ResponseStyle:
-    """The style of both responses of every row.
+    """The style of both responses of every row."""
 
-    Args:
-        names: Traits, k of `UNITS`.
-        a: Traits of response a, shape (n, k), in units.
-        b: Traits of response b.
-    """
-
+    # k of `UNITS`, and in these units the traits of each response, (n, k)
     names: tuple[str, ...]
     a: Floats
     b: Floats
+
+    @classmethod
+    def of(cls, battles: Battles) -> ResponseStyle:
+        r"""Measure the style of all responses.
+
+        Example:
+            >>> rows = [{"prompt": "Hi", "response_a": "# One\n- **two**\n- three", "response_b": ""}]
+            >>> style = ResponseStyle.of(Battles.from_rows(rows))
+            >>> dict(zip(style.names, np.round(style.a[0], 1).tolist()))
+            {'length': 4.6, 'headings': 1.0, 'lists': 1.6, 'bold': 1.0, 'code': 0.0, 'links': 0.0, 'repetition': 0.0}
+        """
+        counts = np.log2(1.0 + answer_styling(battles))  # (n, 2, k - 1)
+        repeats = [
+            10 * np.array([repeated_share(text) for text in battles.text(name, "\n")])
+            for name in ("response_a", "response_b")
+        ]
+        a, b = (np.column_stack([counts[:, side], repeats[side]]) for side in (0, 1))
+        return cls((*STYLING, "repetition"), a, b)
 
     @property
     def gaps(self) -> Floats:
@@ -54,7 +66,7 @@ class ResponseStyle:
         return self.a - self.b
 
     @property
-    def repeats(self) -> NDArray[np.bool_]:
+    def repeats(self) -> Bools:
         """Rows in which a response repeats itself, shape (n,)."""
         column = self.names.index("repetition")
         return np.asarray(np.maximum(self.a[:, column], self.b[:, column]) / 10 >= REPEATS)
@@ -87,11 +99,6 @@ class Trait:
 class StyleBias:
     """What style is worth to people and to the judge.
 
-    The effects on votes and predictions are Davidson models (1970) of both by all traits at once. What is overrated is
-    the tilt by the traits that would take the predictions to the votes, with its sign changed. What is unused comes
-    from the votes regressed on the prediction, its log odds and the traits, as arenas with style control do
-    (Li et al. 2024, "Does style matter?").
-
     Args:
         traits: Those in which any responses differ.
         slope: What the judge's own log odds still add in that regression: above 0 its preferences should be stronger,
@@ -101,22 +108,33 @@ class StyleBias:
     traits: tuple[Trait, ...]
     slope: Finding
 
+    @classmethod
+    def of(cls, rows: AuditRows, style: ResponseStyle) -> StyleBias | None:
+        """Measure the effects of style; None where no two responses of a row differ in it."""
+        kept = np.flatnonzero((style.gaps != 0).any(axis=0))
+        if not len(kept):
+            return None
+        gaps, base = style.gaps[:, kept], log_probabilities(rows.p)
+        level = log_probabilities(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
 
-def measure_style(battles: Battles) -> ResponseStyle:
-    r"""Measure the style of all responses.
+        def _effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
+            return Tilt(start, columns, targets, rows.sums.weights).tested(rows.sums.clusters)
 
-    Example:
-        >>> rows = [{"prompt": "Hi", "response_a": "# One\n- **two**\n- three", "response_b": ""}]
-        >>> style = measure_style(Battles.from_rows(rows))
-        >>> dict(zip(style.names, np.round(style.a[0], 1).tolist()))
-        {'length': 4.6, 'headings': 1.0, 'lists': 1.6, 'bold': 1.0, 'code': 0.0, 'links': 0.0, 'repetition': 0.0}
-    """
-    counts = np.log2(1.0 + answer_styling(battles))  # (n, 2, k - 1)
-    a, b = (
-        np.column_stack([counts[:, side], 10 * np.array([repeated_share(text) for text in battles.text(name, "\n")])])
-        for side, name in enumerate(("response_a", "response_b"))
-    )
-    return ResponseStyle((*STYLING, "repetition"), a, b)
+        # effects on votes and predictions are Davidson models (1970) of both by all traits at once; what is overrated
+        # is the tilt by the traits that would take the predictions to the votes, with its sign changed; what is unused
+        # comes from the votes regressed on the prediction, its log odds and the traits, as arenas with style control do
+        # (Li et al. 2024, "Does style matter?")
+        people, judge = _effects(level, gaps, rows.targets), _effects(level, gaps, rows.p)
+        missed = _effects(base, gaps, rows.targets)
+        slope, *unused = _effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
+        overrated = [replace(each, value=-each.value, low=-each.high, high=-each.low) for each in missed]
+        names = [style.names[column] for column in kept]
+        differ = [int((gap != 0).sum()) for gap in gaps.T]
+        traits = tuple(
+            Trait(name, UNITS[name], differ[k], people[k].figure, judge[k].figure, overrated[k], unused[k])
+            for k, name in enumerate(names)
+        )
+        return cls(traits, slope)
 
 
 def repeated_share(text: str) -> float:
@@ -141,35 +159,3 @@ def repeated_share(text: str) -> float:
         again += len(piece) if piece in seen and len(piece) >= _SHORTEST else 0
         seen.add(piece)
     return again / max(total, 1)
-
-
-def measure_style_bias(rows: AuditRows, style: ResponseStyle) -> StyleBias | None:
-    """Measure the effects of style; None where no two responses of a row differ in it."""
-    kept = np.flatnonzero((style.gaps != 0).any(axis=0))
-    if not len(kept):
-        return None
-    gaps, base = style.gaps[:, kept], log_probabilities(rows.p)
-    level = log_probabilities(np.tile([1 / 3, 1 / 3, 0 if rows.binary else 1 / 3], (len(rows), 1)))
-
-    def _effects(start: Floats, columns: Floats, targets: Probabilities) -> list[Finding]:
-        w, clusters = rows.sums.weights, rows.sums.clusters
-        return fit_tilt(start, columns, targets, w).tested(start, columns, targets, w, clusters)
-
-    people, judge = _effects(level, gaps, rows.targets), _effects(level, gaps, rows.p)
-    missed = _effects(base, gaps, rows.targets)
-    slope, *unused = _effects(base, np.column_stack([base[:, 0] - base[:, 1], gaps]), rows.targets)
-    traits = [
-        Trait(
-            name=style.names[column],
-            unit=UNITS[style.names[column]],
-            rows=int((gaps[:, place] != 0).sum()),
-            people=people[place].figure,
-            judge=judge[place].figure,
-            overrated=replace(
-                missed[place], value=-missed[place].value, low=-missed[place].high, high=-missed[place].low
-            ),
-            unused=unused[place],
-        )
-        for place, column in enumerate(kept.tolist())
-    ]
-    return StyleBias(tuple(traits), slope)

@@ -16,21 +16,14 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis.
+    """An axis."""
 
-    Args:
-        low: The number at its start.
-        high: The number at its end.
-        start: Where it starts in the picture.
-        stop: Where it ends.
-        ticks: Numbers that are named, with their names.
-        log: Whether it is logarithmic.
-    """
-
+    # the numbers at its ends, and where these are in the picture
     low: float
     high: float
     start: float
     stop: float
+    # numbers that are named, with their names
     ticks: Sequence[tuple[float, str]]
     log: bool = False
 
@@ -46,22 +39,16 @@ class Scale:
 def linear_scale(
     values: Sequence[float], start: float, stop: float, *, ticks: int = 5, percent: bool = False, snap: bool = False
 ) -> Scale:
-    """Return an axis that holds all values.
-
-    Args:
-        values: The numbers; what is not finite is ignored.
-        start: Where the axis starts in the picture.
-        stop: Where it ends.
-        ticks: About how many ticks it gets.
-        percent: Whether the numbers are shares, to be shown in per cent.
-        snap: Whether it ends at the ticks, so that no number lies outside them.
+    """Return an axis with about so many ticks that holds all finite values; a snapped one ends at its ticks.
 
     Example:
         >>> [name for _, name in linear_scale([0.0, 0.93], 0, 100).ticks]
         ['0.0', '0.2', '0.4', '0.6', '0.8']
     """
     low, high = _range(values)
-    step = _step((high - low) / max(ticks, 1))
+    wanted = (high - low) / max(ticks, 1)
+    power = 10.0 ** math.floor(math.log10(wanted))
+    step = min((factor * power for factor in _STEPS), key=lambda step: abs(math.log(step / wanted)))
     if snap:
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -88,7 +75,8 @@ def log_scale(values: Sequence[float], start: float, stop: float) -> Scale:
         inside = [place for place in places if low <= place * (1 + 1e-9) and place <= high * (1 + 1e-9)]
         if len(inside) >= 3:
             break
-    return Scale(low, high, start, stop, [(place, show_tick(place, _unit(place))) for place in inside], log=True)
+    decimals = [(place, 10.0 ** math.floor(math.log10(place) + 1e-9)) for place in inside]
+    return Scale(low, high, start, stop, [(place, show_tick(place, unit)) for place, unit in decimals], log=True)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -98,12 +86,3 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
         spread = abs(high) / 2 or 0.5
         return low - spread, high + spread
     return low, high
-
-
-def _step(wanted: float) -> float:
-    power = 10.0 ** math.floor(math.log10(wanted))
-    return min((factor * power for factor in _STEPS), key=lambda step: abs(math.log(step / wanted)))
-
-
-def _unit(place: float) -> float:
-    return 10.0 ** math.floor(math.log10(place) + 1e-9)

@@ -1,6 +1,6 @@
 """Lines, scattered points and reliability diagrams: numbers on both axes.
 
-Called by `votecast.reports.charts.draw_chart`.
+Called by the templates through `votecast.reports.html`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 from votecast.reports.charts.scales import Scale, linear_scale, log_scale
 from votecast.reports.charts.shapes import (
     SERIES,
-    Labels,
     Picture,
     SvgShape,
     draw_legend,
@@ -19,6 +18,7 @@ from votecast.reports.charts.shapes import (
     line,
     marker,
     path,
+    place_labels,
     text,
     text_width,
 )
@@ -50,11 +50,12 @@ def draw_xy_chart(chart: Chart) -> Picture:
     shapes.append(text(12, height / 2 - _BELOW / 3, beside, "soft", anchor="middle", turn=True))
     if is_reliability:
         shapes.append(line(x(0.0), y(0.0), x(1.0), y(1.0), "zero"))
-    labels = Labels(x.start, WIDTH, bottom)
+    named: list[tuple[float, float, str]] = []
     for number, series in enumerate(chart.series):
-        shapes += _draw_series(chart, number, series, x, y, labels)
+        shapes += _draw_series(chart, number, series, x, y, named)
+    shapes += place_labels(named, x.start, WIDTH, bottom)
     legend = draw_legend(chart.kind, [series.name for series in chart.series])
-    return Picture(WIDTH, height, [*shapes, *labels.shapes()], _describe(chart), legend)
+    return Picture(WIDTH, height, shapes, _describe(chart), legend)
 
 
 def _scales(chart: Chart, bottom: float) -> tuple[Scale, Scale]:
@@ -73,7 +74,9 @@ def _scales(chart: Chart, bottom: float) -> tuple[Scale, Scale]:
     return linear_scale(xs, start, stop, percent=chart.percent and is_reliability, snap=is_reliability), y
 
 
-def _draw_series(chart: Chart, number: int, series: Series, x: Scale, y: Scale, labels: Labels) -> list[SvgShape]:
+def _draw_series(
+    chart: Chart, number: int, series: Series, x: Scale, y: Scale, named: list[tuple[float, float, str]]
+) -> list[SvgShape]:
     numbers = [float(value) for value in series.x]
     places = [
         place for place, point in enumerate(zip(numbers, series.y, strict=True)) if all(map(math.isfinite, point))
@@ -100,9 +103,7 @@ def _draw_series(chart: Chart, number: int, series: Series, x: Scale, y: Scale, 
             value = show_cell(numbers[place], percent=chart.percent and chart.kind == "reliability").text
             hint = f"{label or series.name}: {value}, {show_cell(float(series.y[place]), percent=chart.percent).text}"
             shapes.append(marker(across, up, number, hint))
-        labels.keep_clear(across, up)
-        if label and chart.kind != "reliability":
-            labels.add(across, up, label)
+        named.append((across, up, "" if chart.kind == "reliability" else label))
     return shapes
 
 

@@ -13,7 +13,7 @@ from votecast.text.settings import TextSettings
 from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 
-def test_a_saved_tokenizer_comes_back_the_same(tiny: FastTokenizer, tmp_path: Path) -> None:
+def test_a_tokenizer_survives_saving_and_loading(tiny: FastTokenizer, tmp_path: Path) -> None:
     tiny.save(tmp_path)
     found = load_tokenizer(tmp_path)
     texts = ["Why is the sky blue? \U0001f600 你", "", "[SEP]"]

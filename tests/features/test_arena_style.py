@@ -1,4 +1,4 @@
-"""How much answers are dressed up: counts, gaps, and what an exchange of the answers does to them."""
+"""Style of responses as arenas count it: counts, gaps, and what a swap of the responses does to them."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def test_markdown_is_counted_as_arenas_count_it() -> None:
     assert counted(text) == {"length": len(text), "headings": 2, "lists": 3, "bold": 2, "code": 0, "links": 0}
 
 
-def test_what_stands_in_code_is_not_counted() -> None:
+def test_code_blocks_are_not_counted() -> None:
     text = "```python\n# comment\n- x\n**kwargs**\n```\nSee [this](https://x.org/a) or http://y.org."
     found = counted(text)
     assert (found["headings"], found["lists"], found["bold"]) == (0, 0, 0)
     assert (found["code"], found["links"]) == (1, 2)
 
 
-def test_code_that_was_cut_off_is_one_block() -> None:
+def test_an_open_code_block_counts_as_one() -> None:
     assert counted("```\nx\n```\nand\n```\ny")["code"] == 2
 
 
-def test_turns_are_counted_together_and_missing_ones_are_nothing() -> None:
+def test_turns_are_counted_together_and_missing_ones_are_empty() -> None:
     assert counted(["# One", None, "# Two"]) == counted("# One") | {"length": 10, "headings": 2}
 
 
 @given(st.lists(st.tuples(MARKS, MARKS), min_size=1, max_size=5))
-def test_exchanging_the_answers_turns_the_gap_round(answers: list[tuple[str, str]]) -> None:
+def test_swapping_the_responses_changes_the_sign_of_the_gap(answers: list[tuple[str, str]]) -> None:
     battles = Battles.from_rows([{"prompt": "p", "response_a": a, "response_b": b} for a, b in answers])
     gap = styling_gap(battles)
     np.testing.assert_array_equal(styling_gap(battles.swapped()), -gap)

@@ -1,4 +1,4 @@
-"""What stays when a battle is too long."""
+"""The tokens that stay when a battle is too long."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def battles(rows: Any) -> Battles:
     return Battles.from_rows([{"prompt": p, "response_a": a, "response_b": b} for p, a, b in rows])
 
 
-def exchanged(rows: Any) -> Battles:
+def swapped(rows: Any) -> Battles:
     return battles([(p, b, a) for p, a, b in rows])
 
 
@@ -60,7 +60,7 @@ def test_no_sequence_is_longer_than_allowed_and_the_report_counts_every_token(
 
 @settings(max_examples=40)
 @given(BATTLES, st.sampled_from(CUTS), st.sampled_from(TEMPLATES))
-def test_what_fits_is_left_alone(rows: Any, cut: Any, template: Any) -> None:
+def test_battles_that_fit_are_not_truncated(rows: Any, cut: Any, template: Any) -> None:
     cut = "balanced" if cut == "shares" else cut
     text = TextEncoder(TINY, TextSettings(template=template, cut=cut, max_length=50_000))
     for encoded in everything(text, battles(rows)):
@@ -70,9 +70,11 @@ def test_what_fits_is_left_alone(rows: Any, cut: Any, template: Any) -> None:
 
 @settings(max_examples=60)
 @given(BATTLES, BUDGETS, st.sampled_from(["balanced", "middle"]), st.integers(8, 90))
-def test_balanced_cuts_do_not_look_at_the_order_of_the_answers(rows: Any, budget: int, cut: Any, floor: int) -> None:
+def test_balanced_truncation_does_not_depend_on_the_order_of_the_responses(
+    rows: Any, budget: int, cut: Any, floor: int
+) -> None:
     text = TextEncoder(TINY, TextSettings(cut=cut, max_length=budget, floor=floor))
-    shown, other = text.pairs(text.tokenize(battles(rows))), text.pairs(text.tokenize(exchanged(rows)), swapped=True)
+    shown, other = text.pairs(text.tokenize(battles(rows))), text.pairs(text.tokenize(swapped(rows)), swapped=True)
     assert shown.sequences.types is not None
     assert other.sequences.types is not None
     assert (shown.cut.kept == other.cut.kept[:, [0, 2, 1]]).all()
@@ -94,7 +96,7 @@ def _part(encoded: Encoded, row: int, kind: int) -> list[int]:
 
 @settings(max_examples=150)
 @given(BATTLES, BUDGETS, st.sampled_from(["balanced", "middle", "shares"]), st.integers(8, 90), st.floats(0.05, 0.9))
-def test_an_answer_with_text_never_loses_all_of_it(rows: Any, budget: int, cut: Any, floor: int, share: float) -> None:
+def test_a_response_with_text_keeps_some_of_it(rows: Any, budget: int, cut: Any, floor: int, share: float) -> None:
     text = TextEncoder(TINY, TextSettings(cut=cut, max_length=budget, floor=floor, prompt_share=share))
     tokens = text.tokenize(battles(rows))
     for encoded in (text.pairs(tokens), text.pairs(tokens, swapped=True)):
@@ -107,7 +109,7 @@ def test_an_answer_with_text_never_loses_all_of_it(rows: Any, budget: int, cut: 
             assert (cut_.kept[cut_.full[:, column] > 0, column] > 0).all()
 
 
-def test_an_answer_that_comes_late_is_kept() -> None:
+def test_a_response_in_a_late_turn_is_kept() -> None:
     rows = [(["a" * 200] * 30, [*[None] * 29, "late"], ["b" * 200] * 30)]
     for template, budget in (("segments", 64), ("segments", 300)):
         text = TextEncoder(TINY, TextSettings(template=template, cut="balanced", max_length=budget))
@@ -126,7 +128,7 @@ def kept(cut: Any, texts: Any, length: int, **more: Any) -> list[int]:
     return found
 
 
-def test_balanced_shares_out_20_40_40_and_hands_on_what_is_left() -> None:
+def test_balanced_shares_out_20_40_40_and_uses_what_a_part_does_not_need() -> None:
     assert kept("balanced", ("p" * 900, "a" * 900, "b" * 900), 500) == [100, 200, 200]
     assert kept("balanced", ("p" * 40, "a" * 900, "b" * 900), 500) == [40, 230, 230]
     assert kept("balanced", ("p" * 900, "a" * 900, "b" * 20), 320) == [100, 200, 20]
@@ -134,7 +136,7 @@ def test_balanced_shares_out_20_40_40_and_hands_on_what_is_left() -> None:
     assert kept("balanced", ("p" * 900, "a" * 30, "b" * 20), 500) == [450, 30, 20]
 
 
-def test_balanced_shares_out_among_turns_and_drops_those_worth_less_than_the_floor() -> None:
+def test_balanced_shares_out_among_turns_and_drops_those_below_the_floor() -> None:
     long = ["x" * 300] * 3
     assert kept("balanced", (long, long, long), 300, joint="") == [60, 120, 120]
     text = TextEncoder(TINY, TextSettings(cut="balanced", max_length=203, joint="", template="segments"))
@@ -165,7 +167,7 @@ def test_late_turns_are_dropped_for_both_answers_alike() -> None:
     assert kept("drop_turns", ("p" * 2000, "a" * 5000, "b" * 5000), 700) == [100, 300, 300]
 
 
-def test_the_middle_goes_and_says_how_much_is_missing() -> None:
+def test_a_mark_in_the_middle_counts_the_missing_characters() -> None:
     answer = "".join(f"{i:03d}" for i in range(200))
     text = TextEncoder(TINY, TextSettings(cut="middle", max_length=203))
     encoded = text.pairs(text.tokenize(battle("?", answer, "yes")))
@@ -187,7 +189,7 @@ def test_a_mark_needs_room_for_itself_and_both_ends() -> None:
     assert TINY.tokenizer.decode(encoded.sequences[0]) == f"[CLS]{'p' * 9}[SEP]{'a' * 14}[SEP]{'b' * 14}"
 
 
-def test_answers_far_too_long_are_cut_in_the_middle_by_their_real_length() -> None:
+def test_the_mark_of_a_very_long_response_counts_characters_that_were_not_read() -> None:
     answer = "start " + "x" * 300_000 + " end"
     text = TextEncoder(TINY, TextSettings(cut="middle", max_length=103))
     encoded = text.pairs(text.tokenize(battle("?", answer, "yes")))
@@ -198,7 +200,7 @@ def test_answers_far_too_long_are_cut_in_the_middle_by_their_real_length() -> No
     assert encoded.cut.full[0, 1] == len(answer)
 
 
-def test_cuts_of_two_files_are_one_report() -> None:
+def test_reports_of_two_files_become_one() -> None:
     text = TextEncoder(TINY, TextSettings(cut="balanced", max_length=16))
     tokens = text.tokenize(battles([("p", "a" * 50, "b"), ("p", "a", "b")]))
     cut = text.pairs(tokens).cut
@@ -216,7 +218,7 @@ def test_cuts_of_two_files_are_one_report() -> None:
     assert sides.kept.tolist() == [[1, 12, 1], [1, 1, 1]]
 
 
-def test_taken_rows_are_encoded_as_they_are_among_the_others() -> None:
+def test_rows_are_encoded_alike_alone_and_among_others() -> None:
     rows = [(["p" * n, "q"], ["a" * 3 * n, None], ["b" * n]) for n in (1, 40, 5, 200)]
     for cut in CUTS:
         text = TextEncoder(TINY, TextSettings(cut=cut, max_length=60))

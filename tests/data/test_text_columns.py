@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from votecast.data.answer_pairs import AnswerPairs, by_appearance
 from votecast.data.battles import Battles
-from votecast.data.text_columns import known_targets, without_text
+from votecast.data.text_columns import AnswerPairs, by_appearance, without_text
 
 TURNS = st.lists(st.one_of(st.none(), st.sampled_from(["", "x", "y", "xy", "é", " "])), max_size=3)
 ROWS = st.lists(st.fixed_dictionaries({"prompt": TURNS, "response_a": TURNS, "response_b": TURNS}), max_size=12)
@@ -65,5 +64,5 @@ def test_rows_without_visible_text_are_found(turns: list[str | None]) -> None:
 def test_rows_without_a_vote_have_no_target() -> None:
     row = {"prompt": "x", "response_a": "x", "response_b": "y"}
     battles = Battles.from_rows([row, row | {"winner": "b"}, row | {"probabilities": [0.5, 0.25, 0.25]}])
-    assert known_targets(battles).tolist() == [[0, 0, 0], [0, 1, 0], [0.5, 0.25, 0.25]]
-    assert known_targets(battles[:1]).tolist() == [[0, 0, 0]]
+    assert battles.targets(required=False).tolist() == [[0, 0, 0], [0, 1, 0], [0.5, 0.25, 0.25]]
+    assert battles[:1].targets(required=False).tolist() == [[0, 0, 0]]
