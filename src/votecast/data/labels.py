@@ -47,9 +47,9 @@ _SOFT_ALLOWED = (
 )
 
 
-def read_winner(batch: RowBatch, *, required: bool = True) -> pa.Array:
-    """Read the winners as classes: "a", "b", "tie" or null; an unknown name is a fault, a missing one if required."""
-    return _CLASS_OF_NAME.take(_read_codes(batch, "winner", _NAMES, _WINNERS_ALLOWED, required=required))
+def read_winner(batch: RowBatch, name: str = "winner", *, required: bool = True) -> pa.Array:
+    """Read a column of winners as classes or null; an unknown winner is a fault, a missing one too if required."""
+    return _CLASS_OF_NAME.take(_read_codes(batch, name, _NAMES, _WINNERS_ALLOWED, required=required))
 
 
 def read_both_bad(batch: RowBatch, winner: pa.Array | None) -> pa.Array:
