@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 import votecast
-from votecast.inference import replica
+from votecast.inference import engine
 
 ONE_PASS = 1 << 20
 """Tokens of one forward pass: more than a request has."""
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=["transformers", "votecast"], default="transformers")
     asked = parser.parse_args()
     if asked.engine == "transformers":
-        replica.fast_network = lambda network, **_: network
+        engine.fast_network = lambda network, *_, **__: network
     app = app_of(asked.judge, threading.Lock() if asked.one_at_a_time else contextlib.nullcontext())
     place = socket.socket()
     place.bind(("127.0.0.1", 0))

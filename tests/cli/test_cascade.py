@@ -17,6 +17,7 @@ from votecast.data.outputs import read_predictions
 from votecast.data.reader import read_votes
 from votecast.errors import ConfigError, DataError
 from votecast.judges.cascade import cascade
+from votecast.judges.cascade_thresholds import Routing
 from votecast.judges.trained import TrainedJudge
 
 FAST = "bundled:baseline"
@@ -99,7 +100,7 @@ def test_the_cascade_is_a_judge_like_any_other(votecast: Any, made: Path, arena:
     assert cited == {"name": "cascade", "hash": judge.hash}
     votes = read_votes(arena / "test.csv", labels="ignored")
     alone = [inside.predict_proba(votes) for inside in judge.fitted.members[0].judges]  # type: ignore[attr-defined]
-    plan = judge.recipe.model.routing  # type: ignore[attr-defined]
+    plan = Routing(judge.recipe.model.thresholds)  # type: ignore[attr-defined]
     assert np.array_equal(p, np.where(plan.passes_on(0, alone[0])[:, None], alone[1], alone[0]))
     fresh = tmp_path / "fresh.csv"
     assert main(["simulate", "--rows", "40", "--seed", "9", "--out", str(fresh)]) == 0

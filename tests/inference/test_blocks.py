@@ -1,4 +1,4 @@
-"""Attention in blocks is attention, and so is its gradient."""
+"""Attention in blocks equals plain attention, and so do its gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from votecast.inference import block_attention as blocks
+from votecast.inference import block_attention
 from votecast.inference.block_attention import AttentionShape, attend_in_blocks
 
 
@@ -43,11 +43,11 @@ def test_values_and_gradients(
     q = torch.randn(read, keys * each, 4, dtype=torch.float64, requires_grad=True)
     k, v = (torch.randn(length, keys, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK", block)
+        patch.setattr(block_attention, "BLOCK", block)
         found, wanted = attend_in_blocks(q, k, v, shape), plain(q, k, v, shape)
         torch.testing.assert_close(found, wanted)
-        given_back = torch.randn_like(found)
-        ours = torch.autograd.grad(found, (q, k, v), given_back)
-    theirs = torch.autograd.grad(wanted, (q, k, v), given_back)
+        d_found = torch.randn_like(found)
+        ours = torch.autograd.grad(found, (q, k, v), d_found)
+    theirs = torch.autograd.grad(wanted, (q, k, v), d_found)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other)

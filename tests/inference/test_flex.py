@@ -6,15 +6,15 @@ import pytest
 import torch
 from tests.tolerances import assert_rounds_to, rounding
 
-from votecast.inference import flex_attention as flex
 from votecast.inference.block_attention import AttentionShape, attend_in_blocks
+from votecast.inference.flex_attention import SIZE, attend_flexibly, block_mask
 
 QUERIES, KEYS = (150, 1, 300, 40), (150, 200, 300, 90)
 
 
 @pytest.mark.parametrize("window", [None, 60, 1000])
 def test_blocks_of_the_mask_cover_what_is_seen(window: int | None) -> None:
-    mask = flex.block_mask(QUERIES, KEYS, window, torch.device("cpu"))
+    mask = block_mask(QUERIES, KEYS, window, torch.device("cpu"))
     rows, columns = sum(QUERIES), sum(KEYS)
     query, key = torch.arange(rows)[:, None], torch.arange(columns)
     zero = torch.zeros(1, dtype=torch.int64)
@@ -34,7 +34,7 @@ def test_blocks_of_the_mask_cover_what_is_seen(window: int | None) -> None:
         whole[i, mask.full_kv_indices[0, 0, i, :count].long()] = True
     for i in range(counted.shape[0]):
         for j in range(counted.shape[1]):
-            block = wanted[i * flex.SIZE : (i + 1) * flex.SIZE, j * flex.SIZE : (j + 1) * flex.SIZE]
+            block = wanted[i * SIZE : (i + 1) * SIZE, j * SIZE : (j + 1) * SIZE]
             assert counted[i, j] or not block.any()
             assert not whole[i, j] or bool(block.all())
 
@@ -47,8 +47,8 @@ def test_values(window: int | None) -> None:
     shape = AttentionShape(0.3, window, 3.0)
     q = torch.randn(sum(QUERIES), 4, 16)
     k, v = torch.randn(sum(KEYS), 2, 16), torch.randn(sum(KEYS), 2, 16)
-    mask = flex.block_mask(QUERIES, KEYS, window, q.device)
-    found = flex.attend_flexibly(q, k, v, mask, shape, compiled=False)
+    mask = block_mask(QUERIES, KEYS, window, q.device)
+    found = attend_flexibly(q, k, v, mask, shape, compiled=False)
     parts = zip(q.split(QUERIES), k.split(KEYS), v.split(KEYS), strict=True)
     wanted = torch.cat([attend_in_blocks(*part, shape) for part in parts])
     assert_rounds_to(found, wanted, rounding(width=max(KEYS), layers=1))

@@ -62,8 +62,8 @@ def in_four_bits(folder: Path, whole: Path) -> Path:
     return folder
 
 
-def as_system_3(rows: list[dict[str, str]], *, base: Path, adapter: Path | None = None, length: int) -> np.ndarray:
-    """What transformers and peft make of rows laid out as system 3 does: probabilities in the order of the outputs."""
+def as_gemma_recipe(rows: list[dict[str, str]], *, base: Path, adapter: Path | None = None, length: int) -> np.ndarray:
+    """Probabilities of transformers and peft on rows in the Gemma recipe's template, in the order of the outputs."""
     tokenizer = tiny_tokenizer()
     options = {} if "4bit" in base.name else {"num_labels": 3}
     model: Any = AutoModelForSequenceClassification.from_pretrained(base, **options)

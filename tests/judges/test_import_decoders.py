@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.judges.decoder_checkpoints import adapter, as_system_3, base, in_four_bits
+from tests.judges.decoder_checkpoints import adapter, as_gemma_recipe, base, in_four_bits
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
@@ -59,10 +59,10 @@ def imported(folder: Path, **options: Any) -> TrainedJudge:
 def test_adapters_of_peft_prediction_what_they_did(lora: dict[str, Any], bare: Path, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "checkpoint-10", bare, **lora)
     judge = imported(folder)
-    expected = as_system_3(ROWS, base=bare, adapter=folder, length=LENGTH)
+    expected = as_gemma_recipe(ROWS, base=bare, adapter=folder, length=LENGTH)
     found = judge.predict_proba(Battles.from_rows(ROWS))
     assert np.abs(found - expected).max() < 1e-5
-    assert np.abs(found - as_system_3(ROWS, base=bare, length=LENGTH)).max() > 0.01
+    assert np.abs(found - as_gemma_recipe(ROWS, base=bare, length=LENGTH)).max() > 0.01
     judge.save_pretrained(tmp_path / "judge")
     assert not list((tmp_path / "judge").rglob("model.safetensors"))
     again = TrainedJudge.from_pretrained(tmp_path / "judge")
@@ -73,12 +73,12 @@ def test_adapters_of_peft_prediction_what_they_did(lora: dict[str, Any], bare: P
 def test_trained_biases_and_other_architectures_come_along(kind: str, bias: str, tmp_path: Path) -> None:
     whole = base(tmp_path / "base", kind=kind)
     folder = adapter(tmp_path / "checkpoint-1", whole, bias=bias)
-    expected = as_system_3(ROWS, base=whole, adapter=folder, length=LENGTH)
+    expected = as_gemma_recipe(ROWS, base=whole, adapter=folder, length=LENGTH)
     assert np.abs(imported(folder).predict_proba(Battles.from_rows(ROWS)) - expected).max() < 1e-5
 
 
 def test_outputs_are_put_into_one_order(bare: Path, tuned: Path) -> None:
-    expected = as_system_3(ROWS, base=bare, adapter=tuned, length=LENGTH)
+    expected = as_gemma_recipe(ROWS, base=bare, adapter=tuned, length=LENGTH)
     found = imported(tuned, labels=["tie", "a", "b"]).predict_proba(Battles.from_rows(ROWS))
     assert np.abs(found - expected[:, [1, 2, 0]]).max() < 1e-5
 
@@ -86,12 +86,12 @@ def test_outputs_are_put_into_one_order(bare: Path, tuned: Path) -> None:
 def test_whole_classifiers_and_those_in_four_bits_prediction_what_they_did(bare: Path, tmp_path: Path) -> None:
     battles = Battles.from_rows(ROWS)
     plain = imported(bare)
-    assert np.abs(plain.predict_proba(battles) - as_system_3(ROWS, base=bare, length=LENGTH)).max() < 1e-5
+    assert np.abs(plain.predict_proba(battles) - as_gemma_recipe(ROWS, base=bare, length=LENGTH)).max() < 1e-5
     four = in_four_bits(tmp_path / "4bit", bare)
     judge = imported(four, settings={"model.compute": "fp32"})
-    expected = as_system_3(ROWS, base=four, length=LENGTH)
+    expected = as_gemma_recipe(ROWS, base=four, length=LENGTH)
     assert np.abs(judge.predict_proba(battles) - expected).max() < 1e-5
-    assert np.abs(expected - as_system_3(ROWS, base=bare, length=LENGTH)).max() > 1e-3
+    assert np.abs(expected - as_gemma_recipe(ROWS, base=bare, length=LENGTH)).max() > 1e-3
     for number, made in enumerate((plain, judge)):
         made.save_pretrained(tmp_path / f"judge-{number}")
         again = TrainedJudge.from_pretrained(tmp_path / f"judge-{number}")

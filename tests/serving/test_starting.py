@@ -38,37 +38,12 @@ def stopped(service: Service, code: int, *words: str) -> None:
     assert not service.orphans()
 
 
-@pytest.mark.parametrize("named", ["", "mine="])
-def test_a_judge_folder_that_does_not_exist(start: Start, tmp_path: Path, named: str) -> None:
-    path = tmp_path / "nowhere"
-    stopped(start("--judge", f"{named}{path}"), 1, str(path))
-
-
-def test_a_folder_that_holds_no_judge(start: Start, tmp_path: Path) -> None:
-    stopped(start("--judge", tmp_path), 1, str(tmp_path))
-
-
 @pytest.mark.parametrize("name", ["config.json", "calibration.safetensors"])
 def test_a_damaged_judge_beside_a_good_one(start: Start, folder: Path, tmp_path: Path, name: str) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(folder, damaged)
     (damaged / name).write_bytes((damaged / name).read_bytes()[:-7])
     stopped(start("--judge", folder, "--judge", damaged, "--workers", "1"), 1, str(damaged))
-
-
-def test_two_judges_of_one_name(start: Start, folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "mine")
-    service = start("--judge", folder, "--judge", tmp_path / "mine")
-    assert service.wait() in (1, 2)
-    assert len(service.lines) == 1 and "mine" in service.output
-
-
-@pytest.mark.parametrize("words", ["--judge a/b=bundled:baseline", "--workers 0", "--no 1"])
-def test_options_that_cannot_work(start: Start, words: str) -> None:
-    service = start(*words.split())
-    assert service.wait() in (1, 2)
-    assert service.lines[0].startswith("error: ")
-    assert "Traceback" not in service.output
 
 
 def test_a_port_in_use(start: Start) -> None:

@@ -46,7 +46,6 @@ def calibrate(
             calibrator is fitted again on the judge's own out-of-fold rows and replaces the one it has.
         method: Calibrator; auto chooses by cross-validation, shift is for few votes.
         by: Also fit corrections for groups of rows, shrunk towards the common one.
-        reading: How the votes are read.
     """
     from votecast.artifacts import check_free
     from votecast.calibration.description import describe

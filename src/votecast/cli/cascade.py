@@ -38,7 +38,6 @@ def cascade(
         max_loss: Largest log loss above that of the last judge; the fastest such cascade is chosen.
         budget: Or the seconds that 1,000 rows may take; the best such cascade is chosen.
         name: Name of the cascade.
-        reading: How the votes are read.
         html: Write the frontier as a page.
     """
     from votecast.judges.cascade import cascade as make_cascade

@@ -31,7 +31,6 @@ def ensemble(
         stacker: The model on top under stack.
         input: File of votes that none of the judges was trained on, in place of the rows they share.
         name: Name of the ensemble.
-        reading: How the votes are read.
     """
     from votecast.judges.ensemble import ensemble as make_ensemble
 

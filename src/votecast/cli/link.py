@@ -55,7 +55,6 @@ def link(
         length: Include the difference in length, which removes a length bias of the scores.
         bare: Treat the scores as bare numbers, although the file names the model that made them.
         name: Name of the judge.
-        reading: How the votes are read.
     """
     from votecast.judges.link_scores import link as link_votes
 

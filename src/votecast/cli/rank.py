@@ -85,7 +85,6 @@ def rank(
         anchor: The model whose score is 1000; by default the mean of all is.
         disconnected: Where models were never compared with the others: refuse, or rank the largest group.
         clusters: Whether near-duplicate prompts are one unit, or only identical ones; auto goes by the rows.
-        reading: How the files are read.
     """
     from votecast.leaderboard import leaderboard
 

@@ -45,7 +45,6 @@ def train(
         folds_from: A judge whose folds are used again, row by row.
         final: Train once more on all rows (refit), or keep the members of all folds and average their predictions
             (average) or their weights (average_weights).
-        overrides: Override any setting of the recipe by its dotted key, such as --folds.n 3 or --seed 1.
     """
     settings = parse_overrides(overrides)
     given = {"seed": reading.seed, "folds.only": fold, "rows": rows, "final": final}

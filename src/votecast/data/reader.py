@@ -27,6 +27,7 @@ from votecast.data.row_sampling import StratifiedSample
 from votecast.errors import ConfigError, DataError
 from votecast.types import CLASSES
 
+# Enough that one odd row does not decide for the file, few enough that looking at them costs nothing.
 HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
 _HEAD_BYTES = 16 << 20

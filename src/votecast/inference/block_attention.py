@@ -56,6 +56,7 @@ class _BlockAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, shape: AttentionShape) -> Tensor:
+        """Compute the mixed values, shape (Q, heads, d)."""
         ctx.save_for_backward(q, k, v)
         ctx.shape = shape
         queries = _by_head(q * shape.scale, k.shape[1])  # (g, Q, e, d)
@@ -68,6 +69,7 @@ class _BlockAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of q, k and v."""
         q, k, v = ctx.saved_tensors
         shape: AttentionShape = ctx.shape
         queries = _by_head(q * shape.scale, k.shape[1])  # (g, Q, e, d)

@@ -52,6 +52,7 @@ def rotations(base: PreTrainedModel, x: Tensor, positions: Tensor) -> list[Rotat
     """
 
     def compute(*kind: str) -> Rotation:
+        """Compute cosines and sines for one kind of layer."""
         cos, sin = base.rotary_emb(x[None], positions[None], *kind)  # (1, T, d), its halves are equal
         half = cos.shape[-1] // 2
         return cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()

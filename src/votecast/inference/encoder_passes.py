@@ -105,8 +105,8 @@ class BertStack(nn.Module):
             lengths = is_token.sum(1)
             starts = functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)  # (m + 1,)
             attend = partial(Unpadded(starts, int(lengths.max())).attend, heads=self.heads, scale=scale)
-            y = self._run(x[is_token], attend, first=starts[:-1].long())
-            y = y[:, None] if self.first_token else torch.zeros_like(x).masked_scatter_(is_token[..., None], y)
+            y = self._run(x[is_token], attend, first=starts[:-1].long())  # (tokens, h), or (m, h)
+            y = y[:, None] if self.first_token else torch.zeros_like(x).index_put_((is_token,), y)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=y.to(hidden_states.dtype))
 
     def _run(self, x: Tensor, attend: Callable[..., Tensor], first: Tensor | tuple[slice, slice]) -> Tensor:

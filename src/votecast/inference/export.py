@@ -69,6 +69,7 @@ class _Encode(nn.Module):
         self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """Compute float32 vectors, as ONNX Runtime will."""
         return cast("Tensor", self.network.encode(ids, mask, types).float())
 
 

@@ -53,6 +53,7 @@ def _kernel(softcap: float | None, compiled: bool) -> Callable[..., Tensor]:
         return run
 
     def cap(score: Tensor, *_: Tensor) -> Tensor:
+        """Limit a score to c tanh(s / c)."""
         return softcap * torch.tanh(score / softcap)
 
     return functools.partial(run, score_mod=cap)
@@ -75,6 +76,7 @@ def block_mask(queries: Sequence[int], keys: Sequence[int], window: int | None, 
     low, high = (torch.from_numpy(x).to(device) for x in (first, last))
 
     def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        """Return where queries see keys."""
         return (key >= low[query]) & (key <= high[query])
 
     # Blocks of keys that some query of a block of queries sees, and those that all of them see whole.

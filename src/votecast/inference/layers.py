@@ -128,6 +128,7 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, from_one: bool) -> Tensor:
+        """Normalise x."""
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)  # (..., 1)
         ctx.save_for_backward(x, weight, scale)
@@ -138,6 +139,7 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradient of x."""
         x, weight, scale = ctx.saved_tensors
         d_normal = grads[0].float() * (1 + weight.float() if ctx.from_one else weight.float())
         normal = x.float().mul_(scale)
@@ -152,15 +154,17 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class _Rotation(torch.autograd.Function):
-    """Keeps the angles alone; its backward pass rotates the gradient back."""
+    """Keeps the angles alone for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Rotate x."""
         ctx.save_for_backward(cos, sin)
         return _rotate_halves(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Rotate the gradient by the opposite angles."""
         cos, sin = ctx.saved_tensors
         return _rotate_halves(grads[0], cos, -sin), None, None
 
@@ -186,12 +190,14 @@ class _Glu(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor, kind: str) -> Tensor:
+        """Multiply the activated gate with the other input."""
         ctx.save_for_backward(gate, up)
         ctx.kind = kind
         return _activate(gate, kind).mul_(up)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of both inputs."""
         gate, up = ctx.saved_tensors
         d_gate = grads[0] * up
         if ctx.kind == "silu":

@@ -138,10 +138,7 @@ def drop_rare_models(rows: BattleRows, least: int) -> BattleRows:
 def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
     """Return which rows share a prompt, and a note on how that was found.
 
-    Args:
-        battles: The rows.
-        how: "near" for near-identical prompts, "identical" up to case, spacing and punctuation; "auto" by the rows.
-        seed: Seed of the search.
+    Identical prompts are the same up to case, spacing and punctuation; "auto" looks for near ones below `MANY_ROWS`.
     """
     if not has_texts(battles):
         return np.arange(len(battles)), "the rows have no prompts: every row counts by itself"

@@ -33,12 +33,7 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def comparable(names: Sequence[str], rows: Cells, disconnected: str) -> tuple[Bools, tuple[str, ...]]:
-    """Return which models can be ranked together, shape (models,), and notes.
-
-    Args:
-        names: Names of the models.
-        rows: The rows that count.
-        disconnected: refuse or largest.
+    """Return which of the named models can be ranked together, shape (models,), and notes.
 
     Raises:
         DataError: If `disconnected` is refuse, and there are groups of models without a comparison between them.

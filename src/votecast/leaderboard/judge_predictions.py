@@ -51,7 +51,7 @@ def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Pro
     # cross-prediction (Zrnic & Candès 2024): every fold's rows are predicted by members that were not trained on them
     held = _out_of_fold(judge, votes.take(rows))
     if (lost := np.flatnonzero(np.isnan(held[:, 0]))).size:
-        first = ", ".join(repr(name) for name in votes.take(rows[lost[:_NAMED]]).ids)
+        first = ", ".join(map(repr, votes.take(rows[lost[:_NAMED]]).ids))
         raise LeakError(
             f"{len(lost)} of {len(votes)} voted rows have prompts on which the judge was trained (first ids: {first}), "
             "and its folder holds no out-of-fold predictions of them, so that its predictions would look better than "

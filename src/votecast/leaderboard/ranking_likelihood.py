@@ -32,12 +32,7 @@ PRIOR: Final = 2.5
 
 
 class RankingLikelihood(Likelihood):
-    """The penalised likelihood of votes; parameters are strengths, then the number for ties, then style.
-
-    Args:
-        model: From leads to chances.
-        cells: What the likelihood is summed over.
-    """
+    """The penalised likelihood of votes; parameters are strengths, then the number for ties, then style."""
 
     def __init__(self, model: TieModel, cells: Cells) -> None:
         # how many strengths, numbers for ties (none or one), coefficients of style, and parameters in all
@@ -140,21 +135,17 @@ class Solution(NamedTuple):
 
 
 def solve(method: str, cells: Cells, style_ridge: float = 0.0, start: Floats | None = None) -> Solution:
-    """Fit strengths, with a normal prior where votes determine no finite ones.
-
-    Args:
-        method: A name in `RANKING_MODELS`; without ties the fit is Bradley and Terry's.
-        cells: Votes of models that were compared, at least through others.
-        style_ridge: Penalty of style, for each vote half of this times the squares of its coefficients.
-        start: Parameters to start from, if their shape fits.
+    """Fit strengths from a start, if its shape fits, with a normal prior where votes determine no finite ones.
 
     Raises:
         DataError: If even with the prior there is no finite fit.
     """
     model, total = RANKING_MODELS[method], float(cells.votes.sum())
+    # without ties the number for ties has no finite value: the fit is then Bradley and Terry's
     if not (model.tie and float(cells.votes[:, 2].sum()) > 0):
         model = RANKING_MODELS["bradley_terry"]
     likelihood = RankingLikelihood(model, cells)
+    # for each vote half of the ridge times the squares of the coefficients of style
     likelihood.penalty[likelihood.size - likelihood.style :] = style_ridge * total
     first = np.zeros(likelihood.size)
     if likelihood.tie:

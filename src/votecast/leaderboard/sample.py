@@ -75,13 +75,7 @@ class Sample:
         return PairVotes(voted, predicted, extra)
 
     def cells(self, tuning: float, times: Floats | None = None, extra_times: Floats | None = None) -> Cells:
-        """Return corrected pairs, or single rows where there is style, each counting so many times.
-
-        Args:
-            tuning: How far predictions are trusted, 0 to 1.
-            times: How often each voted row counts, shape (n,); once where None.
-            extra_times: How often each row without votes counts.
-        """
+        """Return corrected pairs at a tuning, 0 to 1, or single rows where there is style, each so many times."""
         if not self.units.size:
             return replace(self.pairs, votes=self.pair_votes().blend(tuning))
         rows = self.rows if times is None else self.rows.times(times)

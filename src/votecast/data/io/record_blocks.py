@@ -16,7 +16,7 @@ from votecast.errors import DataError
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 LEAST_READ = 1 << 16
-_WINDOW = 1 << 20
+_WINDOW = 1 << 20  # quotes are counted in parts: their positions take eight bytes each
 _BOM = b"\xef\xbb\xbf"
 
 

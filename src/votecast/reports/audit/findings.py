@@ -116,13 +116,7 @@ class ClusterSums:
         return Figure(value, float(low), float(high))
 
     def test_mean(self, values: Floats, rows: Bools | None = None, *, noise: Floats | None = None) -> Finding:
-        """Average a value over some rows and test whether it is 0.
-
-        Args:
-            values: Shape (n,).
-            rows: Which rows count, shape (n,); all where None.
-            noise: Variance of each value if the predictions were true, shape (n,).
-        """
+        """Average a value over some rows and test whether it is 0; `noise` is its variance if predictions were true."""
         value, pulls, prompts = self._mean_by_cluster(values, rows)
         least = 0.0
         if noise is not None:

@@ -133,15 +133,15 @@ def _ties_by_lead(rows: AuditRows) -> tuple[Mapping[str, float | Figure], ...]:
     return tuple(out)
 
 
-def find_mistakes(rows: AuditRows, most: int = MOST_EXAMPLES) -> tuple[ExampleRow, ...]:
+def find_mistakes(rows: AuditRows) -> tuple[ExampleRow, ...]:
     """Return the most confident top choices that no vote of their row matched."""
     is_wrong = (rows.targets * (decisions(rows.p) > 0)).sum(axis=1) == 0
-    return _best_rows(rows, np.where(is_wrong, rows.p.max(axis=1), -np.inf), most)
+    return _best_rows(rows, np.where(is_wrong, rows.p.max(axis=1), -np.inf))
 
 
-def find_closest(rows: AuditRows, most: int = MOST_EXAMPLES) -> tuple[ExampleRow, ...]:
+def find_closest(rows: AuditRows) -> tuple[ExampleRow, ...]:
     """Return the rows whose prediction has the largest entropy."""
-    return _best_rows(rows, -row_sum(rows.p * np.log(np.maximum(rows.p, 1e-300))), most)
+    return _best_rows(rows, -row_sum(rows.p * np.log(np.maximum(rows.p, 1e-300))))
 
 
 def truncate_text(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -154,14 +154,14 @@ def truncate_text(text: str, longest: int = LONGEST_TEXT) -> str:
     return text if len(text) <= longest else f"{text[:longest]} … ({len(text) - longest:,} more characters)"
 
 
-def _best_rows(rows: AuditRows, score: Floats, most: int) -> tuple[ExampleRow, ...]:
+def _best_rows(rows: AuditRows, score: Floats) -> tuple[ExampleRow, ...]:
     """Return the rows with weight that score highest, one per prompt; equal scores in the order of their ids."""
     score = np.where(rows.sums.weights > 0, score, -np.inf)
     if not rows.has_texts or not np.isfinite(score).any():
         return ()
     taken: dict[int, int] = {}  # cluster -> row
     for row in np.lexsort((np.arange(len(score)), np.array(rows.battles.ids, dtype=object), -score)).tolist():
-        if len(taken) == most or not np.isfinite(score[row]):
+        if len(taken) == MOST_EXAMPLES or not np.isfinite(score[row]):
             break
         taken.setdefault(int(rows.sums.clusters[row]), row)
     chosen = list(taken.values())

@@ -84,14 +84,7 @@ class AuditSlice:
 def measure_slices(
     rows: AuditRows, style: ResponseStyle | None, prior: Probabilities, seed: int
 ) -> tuple[AuditSlice, ...]:
-    """Measure the judge on slices of the rows, kind by kind; a kind with a single slice is left out.
-
-    Args:
-        rows: Votes and predictions.
-        style: The style of the responses; None without texts.
-        prior: Predictions of the class prior, shape (n, 3).
-        seed: Seed of the sample whose languages are detected.
-    """
+    """Measure the judge on slices of the rows, kind by kind, beside predictions of the class prior, shape (n, 3)."""
     gains, sums = log_losses(rows.targets, prior) - rows.losses, rows.sums
     return tuple(
         AuditSlice(
@@ -109,7 +102,7 @@ def measure_slices(
             gain=sums.test_below_zero(gains, mask),
         )
         for kind, masks in _divide_rows(rows, style, seed).items()
-        if len(masks) > 1
+        if len(masks) > 1  # a single slice is all the rows
         for name, mask in masks.items()
     )
 

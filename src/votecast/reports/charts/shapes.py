@@ -168,14 +168,7 @@ def draw_ticks(scale: Scale, top: float, bottom: float, below: float, width: flo
 def place_labels(
     points: Sequence[tuple[float, float, str]], left: float, width: float, height: float
 ) -> list[SvgShape]:
-    """Name points where their names hide neither a point nor each other.
-
-    Args:
-        points: Their places and names; "" for none.
-        left: Where the plot begins.
-        width: Width of the picture.
-        height: Height of the plot.
-    """
+    """Name points, given with "" for no name, where their names hide neither a point nor each other."""
     shapes, reach, above = [], _LABEL_REACH, _LABEL_REACH + FONT / 2
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y, _ in points]  # left, top, right, bottom
     for x, y, name in points:
