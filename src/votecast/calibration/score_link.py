@@ -210,7 +210,7 @@ def fit_link(
     Example:
         >>> gap = np.linspace(-3, 3, 90)
         >>> votes = np.eye(3)[np.where(gap < -1, 1, np.where(gap > 1, 0, 2))]
-        >>> fit_link(gap, votes).predict([0.0]).argmax()
+        >>> int(fit_link(gap, votes).predict([0.0]).argmax())
         2
     """
     if method not in METHODS:
