@@ -107,7 +107,7 @@ def _take_in(event: events.ScenarioFinished, found: Findings) -> None:
             )
 
 
-def _told(interaction: Any) -> str:
+def _describe(interaction: Any) -> str:
     asked, answer, body = interaction.request, interaction.response, interaction.request.body or b""
     got = f"{answer.status_code} {answer.content[:300]!r}" if answer else "nothing"
     return f"    {asked.method} {asked.uri} {len(body):,} bytes: {body[:400]!r}\n    -> {got}"

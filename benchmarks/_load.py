@@ -156,8 +156,8 @@ class Generator:
 class _Wire(asyncio.Protocol):
     """One connection: tells each whole answer, and its end."""
 
-    def __init__(self, told: Callable[[_Wire, int, bytes], None]) -> None:
-        self.told = told
+    def __init__(self, on_answer: Callable[[_Wire, int, bytes], None]) -> None:
+        self.on_answer = on_answer
         self.transport: Any = None
         self.buffer = b""
         self.need = -1
@@ -179,11 +179,11 @@ class _Wire(asyncio.Protocol):
         if len(self.buffer) >= self.need:
             answer, self.buffer, self.need = self.buffer, b"", -1
             self.used = time.monotonic()
-            self.told(self, int(answer[9:12]), answer)
+            self.on_answer(self, int(answer[9:12]), answer)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - named so by asyncio
         self.transport = None
-        self.told(self, LOST, b"")
+        self.on_answer(self, LOST, b"")
 
     @property
     def is_fresh(self) -> bool:
@@ -207,7 +207,7 @@ class _Connection:
             old.transport.close()
         loop, port = asyncio.get_running_loop(), self.generator.plan.port
         with contextlib.suppress(OSError):
-            _, self.wire = await loop.create_connection(lambda: _Wire(self._told), "127.0.0.1", port)
+            _, self.wire = await loop.create_connection(lambda: _Wire(self._record), "127.0.0.1", port)
 
     def send(self, planned: float, request: int) -> None:
         """Write a request."""
@@ -229,7 +229,7 @@ class _Connection:
         self.timer = loop.call_later(self.generator.plan.patience, wire.transport.abort)
         wire.transport.write(self.generator.bytes[request])
 
-    def _told(self, wire: _Wire, status: int, answer: bytes) -> None:
+    def _record(self, wire: _Wire, status: int, answer: bytes) -> None:
         if wire is self.wire and self.current is not None:
             self._finish(status, answer)
 

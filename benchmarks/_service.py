@@ -69,7 +69,7 @@ class Outcome:
         fine = self.status == 200
         return float(np.percentile((self.done - self.planned)[fine], percentile)) if fine.any() else float("nan")
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many requests ended in which way."""
         names = {_load.LOST: "lost", _load.REFUSED: "no connection"}
         kinds, counts = np.unique(self.status.astype(int), return_counts=True)
@@ -155,7 +155,7 @@ class Service:
                 self.process.kill()
                 self.process.wait()
 
-    def said(self) -> str:
+    def stderr_text(self) -> str:
         """What it said on standard error, without the log of requests."""
         self.words.seek(0)
         return "".join(line for line in self.words if not line.startswith("{"))
@@ -175,12 +175,12 @@ class Service:
         end = time.monotonic() + seconds
         while not self.is_ready():
             if time.monotonic() > end or self.process.poll() is not None:
-                raise SystemExit("the service did not become ready:\n" + self.said())
+                raise SystemExit("the service did not become ready:\n" + self.stderr_text())
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
         """Whether it says that every judge is loaded."""
-        found = None if self.port else _LISTENING.search(self.said())
+        found = None if self.port else _LISTENING.search(self.stderr_text())
         self.port = int(found[1]) if found else self.port
         try:
             return bool(self.port) and self.get("/ready")[0] == 200

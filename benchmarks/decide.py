@@ -39,17 +39,17 @@ TIES = 0.6
 
 
 @dataclass(frozen=True)
-class Said:
-    """A judge that repeats forecasts, by id."""
+class FixedJudge:
+    """A judge that returns given predictions by id."""
 
-    forecasts: dict[str, Floats]
+    predictions: dict[str, Floats]
     name: str = "baseline"
     hash: str = ""
     prompt_hashes: Any = None
 
     def predict_proba(self, battles: Battles) -> Floats:
-        """What was said before."""
-        return np.array([self.forecasts[name] for name in battles.ids])
+        """Return the given predictions of these battles."""
+        return np.array([self.predictions[name] for name in battles.ids])
 
 
 def voted(battles: Battles, true: Floats, rng: np.random.Generator) -> Battles:
@@ -72,7 +72,7 @@ def resampled(
     pool: Battles, p: Floats, true: Floats, asked: argparse.Namespace, method: Any, rounds: int
 ) -> tuple[Floats, Floats]:
     """True error and share of the pairs that are decided, for each resample."""
-    judge = Said(dict(zip(pool.ids, p, strict=True)))
+    judge = FixedJudge(dict(zip(pool.ids, p, strict=True)))
     errors, shares = np.zeros(rounds), np.zeros(rounds)
     for number in range(rounds):
         rng = np.random.default_rng([asked.seed, number])

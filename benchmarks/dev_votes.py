@@ -61,7 +61,7 @@ def length_and_format(battles: Battles) -> Floats:
     return np.hstack([a - b, np.abs(a - b)])
 
 
-def exchanged(features: Floats) -> Floats:
+def swapped(features: Floats) -> Floats:
     """The features with the answers exchanged."""
     half = features.shape[1] // 2
     return np.hstack([-features[:, :half], features[:, half:]])
@@ -70,7 +70,7 @@ def exchanged(features: Floats) -> Floats:
 def fit_peer(battles: Battles) -> Callable[[Battles], Probabilities]:
     """Multinomial logistic regression on both orders of every row, its forecasts averaged over both."""
     features, targets, weights = length_and_format(battles), battles.targets(), battles.weights()
-    x = np.vstack([features, exchanged(features)] * 3)
+    x = np.vstack([features, swapped(features)] * 3)
     y = np.repeat([0, 1, 2], 2 * len(battles))
     share = [np.concatenate([targets[:, k], targets[:, (1, 0, 2)[k]]]) * np.tile(weights, 2) for k in range(3)]
     model: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -78,7 +78,7 @@ def fit_peer(battles: Battles) -> Callable[[Battles], Probabilities]:
 
     def predict(others: Battles) -> Probabilities:
         seen = length_and_format(others)
-        p = (model.predict_proba(seen) + model.predict_proba(exchanged(seen))[:, [1, 0, 2]]) / 2
+        p = (model.predict_proba(seen) + model.predict_proba(swapped(seen))[:, [1, 0, 2]]) / 2
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
     return predict
@@ -107,8 +107,8 @@ def main() -> int:
         p = judge.predict_proba(battles)
         print(f"\n{name}: {len(battles)} votes, {groups.max() + 1} prompts; aim {AIMS[name][0]} and {AIMS[name][1]}")
         print(f"{'':32}{'log loss':>9}{'agreement':>10}{'ECE':>7}   judge better by")
-        forecasts = {f"{judge.name} {judge.hash[:8]}": p} | {who: peer(battles) for who, peer in peers.items()}
-        for who, q in forecasts.items():
+        predictions = {f"{judge.name} {judge.hash[:8]}": p} | {who: peer(battles) for who, peer in peers.items()}
+        for who, q in predictions.items():
             gain, low, high = paired_gain(targets, p, q, groups=groups)
             beside = "" if q is p else f"   {gain:.4f} [{low:.4f}, {high:.4f}]"
             missed += q is not p and not low > 0

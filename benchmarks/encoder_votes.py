@@ -49,7 +49,7 @@ def without_ties(p: Probabilities) -> Probabilities:
     return np.asarray(decided / decided.sum(axis=1, keepdims=True))
 
 
-def forecasts(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]:
+def predictions(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]:
     """Forecasts of the judge, of the bundled baseline, and of the baseline the judge starts from, uncalibrated."""
     baseline = load_judge("bundled:baseline")
     found = {f"{judge.name} {judge.hash[:8]}": judge.predict_proba(battles)}
@@ -76,7 +76,7 @@ def main() -> int:
         binary, shorter = name == "dev_oasst", longer_loses(battles, targets)
         print(f"\n{name}: {len(battles)} votes, {groups.max() + 1} prompts; {MARKS[name]}")
         print(f"{'':26}{'log loss':>9}{'agreement':>10}{'decided':>9}{'longer loses':>13}{'ECE':>7}   its gain")
-        found = forecasts(judge, battles)
+        found = predictions(judge, battles)
         first = next(iter(found.values()))
         for who, p in found.items():
             p, ours = (without_ties(p), without_ties(first)) if binary else (p, first)

@@ -219,7 +219,7 @@ def peer_training(network: Any, sequences: Any, device: str) -> float:
     return ends[-1] - ends[WARM - 1]
 
 
-def told(name: str, ours: float, theirs: float, work: float, peak: float) -> bool:
+def report_speed(name: str, ours: float, theirs: float, work: float, peak: float) -> bool:
     """Print a line; whether its marks are reached."""
     share, aim, ratio, ratio_aim = MARKS[name]
     reached = work / ours / peak / 1e10
@@ -251,7 +251,7 @@ def main() -> int:
     sequences = rows_of(rows, shape["vocab_size"])
     ours, theirs, gap = scoring(network, sequences, device)
     print(f"outputs differ by {gap:.3f}, at most {CLOSE}")
-    fine = told("scoring", ours, theirs, work_of(network, sequences, shape), asked.peak) and gap <= CLOSE
+    fine = report_speed("scoring", ours, theirs, work_of(network, sequences, shape), asked.peak) and gap <= CLOSE
     examples = rows_of(steps * STEP, shape["vocab_size"])
     layers = shape["num_hidden_layers"]
     share = 1 - (layers * 16 // 42) / layers
@@ -263,7 +263,7 @@ def main() -> int:
         int(np.random.default_rng(4).integers(2)), ("Trainer", lambda: peer_training(network, examples, device))
     )
     seconds = {name: run() for name, run in runs}
-    fine &= told("training", seconds["votecast"], seconds["Trainer"], timed_work, asked.peak)
+    fine &= report_speed("training", seconds["votecast"], seconds["Trainer"], timed_work, asked.peak)
     return int(not fine and not asked.trial)
 
 

@@ -139,20 +139,20 @@ def kills(bench: Bench) -> bool:
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.CRITICAL)
         raylet = second.all_processes["raylet"][0].process.pid
         ours = {raylet, cluster.head_node.all_processes["raylet"][0].process.pid}
-        out, said = bench.folder / f"out{bench._runs + 1}", list[str]()
-        killing = threading.Thread(target=strike, args=(out, raylet, ours, said), daemon=True)
+        out, messages = bench.folder / f"out{bench._runs + 1}", list[str]()
+        killing = threading.Thread(target=strike, args=(out, raylet, ours, messages), daemon=True)
         killing.start()
         bench.run(bench.ray(num_actors=2, address=cluster.address))
         killing.join(1)
         same = bytes_of(out) == expected
-        print(f"{'; '.join(said)}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
-        return same and len(said) == 2
+        print(f"{'; '.join(messages)}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
+        return same and len(messages) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()
 
 
-def strike(out: Path, raylet: int, ours: set[int], said: list[str]) -> None:
+def strike(out: Path, raylet: int, ours: set[int], messages: list[str]) -> None:
     """Kill a worker once two parts are there, and the second node's raylet once there are four."""
     for parts, target in ((2, "worker"), (4, "raylet")):
         while len(list(out.glob("part-*"))) < parts:
@@ -161,7 +161,7 @@ def strike(out: Path, raylet: int, ours: set[int], said: list[str]) -> None:
         there = sum(parent(pid) == raylet for pid in actors)
         pid = actors[0] if target == "worker" else raylet
         os.kill(pid, signal.SIGKILL)
-        said.append(f"killed a {target} after {parts} parts ({there} of {len(actors)} actors on the second node)")
+        messages.append(f"killed a {target} after {parts} parts ({there} of {len(actors)} actors on the second node)")
 
 
 def main() -> int:

@@ -64,21 +64,22 @@ def main() -> int:
         page, start = Path(folder) / "votes.html", time.perf_counter()
         votes = read_votes(path)
         write_page(votes_page(explore(votes), votes, source=path.name), page)
-        failed |= said("the votes alone", time.perf_counter() - start, None, page)
+        failed |= print_row("the votes alone", time.perf_counter() - start, None, page)
 
         page, start = Path(folder) / "audit.html", time.perf_counter()
         judge = Timed(load_judge(asked.judge))
         write_page(audit_page(audit_judge(judge, read_votes(path, labels="required"))), page)
-        failed |= said(f"audit of {asked.judge}", time.perf_counter() - start - judge.seconds, judge.seconds, page)
+        failed |= print_row(f"audit of {asked.judge}", time.perf_counter() - start - judge.seconds, judge.seconds, page)
     return int(failed)
 
 
-def said(name: str, seconds: float, forecasts: float | None, page: Path) -> bool:
+def print_row(name: str, seconds: float, predictions: float | None, page: Path) -> bool:
     """Print one line; give whether it missed what is to be reached."""
     size = page.stat().st_size / 1e6
     word = next((word for word, (s, m) in (("aim", AIM), ("reach", REACH)) if seconds <= s and size <= m), "missed")
     print(
-        f"{name:22}{seconds:9.1f}{'' if forecasts is None else f'{forecasts:.1f}':>11}{size:7.2f}   {word}", flush=True
+        f"{name:22}{seconds:9.1f}{'' if predictions is None else f'{predictions:.1f}':>11}{size:7.2f}   {word}",
+        flush=True,
     )
     return word == "missed"
 

@@ -194,8 +194,8 @@ def main() -> int:
     for name, took in seconds.items():
         gap = float(np.abs(scores[name] - scores[ANEW]).max())
         fine &= gap <= CLOSE
-        said = f"scores differ by {gap:.1e}, at most {CLOSE:.0e}: {_word(gap <= CLOSE)}"
-        print(f"{name:24} {took:8.2f} s {count / took:9.1f} pairs/s {seconds[ANEW] / took:6.2f} x   {said}")
+        message = f"scores differ by {gap:.1e}, at most {CLOSE:.0e}: {_word(gap <= CLOSE)}"
+        print(f"{name:24} {took:8.2f} s {count / took:9.1f} pairs/s {seconds[ANEW] / took:6.2f} x   {message}")
     ratio = seconds[ANEW] / seconds["votecast"]
     print(f"votecast against each pair anew: {ratio:.2f} x; reach {REACH:g}, aim {AIM:g}: {_word(ratio >= REACH)}")
     return int(not fine or ratio < REACH)

@@ -35,7 +35,7 @@ def crowd(work: Path, asked: argparse.Namespace) -> bool:
     with started(asked) as service:
         found = load(Plan(service.port, work / "requests", CROWD, asked.seconds))
     failed = len(found) - found.count(200, 429)
-    print(f"{CROWD} connections for {asked.seconds:.0f} s: {found.told()}")
+    print(f"{CROWD} connections for {asked.seconds:.0f} s: {found.summary()}")
     print(f"{found.count(200) / found.seconds:,.0f} answers a second")
     print(f"p50 {1000 * found.latency(50):.0f} ms, p99 {1000 * found.latency(99):.0f} ms")
     print(f"failed requests other than 429: {failed}; reach 0: {word(not failed)}", flush=True)
@@ -53,10 +53,12 @@ def kills(work: Path, asked: argparse.Namespace) -> bool:
             times.append(until_whole(service, asked.workers))
         found = running.outcome()
     lost, slowest = len(found) - found.count(200), max(times)
-    print(f"{asked.kills} kills, one every {asked.between:.0f} s, {BUSY} connections: {found.told()}")
+    print(f"{asked.kills} kills, one every {asked.between:.0f} s, {BUSY} connections: {found.summary()}")
     print(f"requests lost: {lost}; reach 0: {word(not lost)}")
-    told = ", ".join(f"{seconds:.1f}" for seconds in times)
-    print(f"replaced after {told} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True)
+    reported = ", ".join(f"{seconds:.1f}" for seconds in times)
+    print(
+        f"replaced after {reported} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True
+    )
     return not lost and slowest <= REPLACED_WITHIN
 
 
@@ -77,22 +79,22 @@ def stop(work: Path, asked: argparse.Namespace) -> bool:
     with started(asked) as service:
         running = Load(Plan(service.port, work / "requests", BUSY, asked.stop_after + 3.0))
         time.sleep(asked.stop_after)
-        told = time.monotonic()
+        signalled = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         code = service.process.wait(2 * STOPPED_WITHIN)
-        seconds = time.monotonic() - told
+        seconds = time.monotonic() - signalled
         found = running.outcome()
-    accepted, lost, odd = sorted_out(found, told)
-    print(f"SIGTERM under load of {BUSY} connections: {found.told()}; exit code {code} after {seconds:.1f} s")
+    accepted, lost, odd = sorted_out(found, signalled)
+    print(f"SIGTERM under load of {BUSY} connections: {found.summary()}; exit code {code} after {seconds:.1f} s")
     print(f"accepted and open at the signal: {accepted}; lost of all accepted: {lost}; reach 0: {word(not lost)}")
     print(f"later requests that ended in anything but 200, 503 or no connection: {odd}: {word(not odd)}", flush=True)
     return not (lost or odd or code) and seconds <= STOPPED_WITHIN
 
 
-def sorted_out(found: Outcome, told: float) -> tuple[int, int, int]:
+def sorted_out(found: Outcome, signalled: float) -> tuple[int, int, int]:
     """Accepted requests that were open at the signal, accepted ones that were lost, and odd ends of later ones."""
-    before = found.sent < told
-    open_then = int((before & (found.done > told)).sum())
+    before = found.sent < signalled
+    open_then = int((before & (found.done > signalled)).sum())
     lost = int((before & ~np.isin(found.status, (200, _load.REFUSED))).sum())
     turned_away = np.isin(found.status, (200, 503, _load.REFUSED))
     return open_then, lost, int((~before & ~turned_away).sum())

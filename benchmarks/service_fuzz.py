@@ -24,8 +24,8 @@ def show(found: Findings, seconds: float) -> None:
     print(f"{found.count():,} requests in {seconds:.0f} s")
     for label in sorted(rows):
         for mode in sorted(rows[label]):
-            told = ", ".join(f"{status}: {count:,}" for status, count in sorted(rows[label][mode].items()))
-            print(f"  {label:24} {mode:9} {told}")
+            reported = ", ".join(f"{status}: {count:,}" for status, count in sorted(rows[label][mode].items()))
+            print(f"  {label:24} {mode:9} {reported}")
 
 
 def main() -> int:

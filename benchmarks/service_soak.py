@@ -84,7 +84,7 @@ def main() -> int:
                 samples[part].append(size)
             time.sleep(BETWEEN)
         found = running.outcome()
-    print(f"{asked.minutes:g} minutes after {asked.warm:.0f} s of warm-up: {found.told()}")
+    print(f"{asked.minutes:g} minutes after {asked.warm:.0f} s of warm-up: {found.summary()}")
     odd = len(found) - found.count(*EXPECTED)
     print(f"requests that ended in anything but {', '.join(map(str, EXPECTED))}: {odd}: {word(not odd)}")
     for part, sizes in samples.items():

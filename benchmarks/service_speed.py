@@ -71,13 +71,13 @@ def served(service: Service, plan: Plan, title: str) -> tuple[Floats, float]:
     found = load(plan)
     used = {part: now - before[part] for part, now in service.cpu().items()}
     if found.count(200, 429) < len(found):
-        raise SystemExit(f"{title} did not answer every request: {found.told()}")
+        raise SystemExit(f"{title} did not answer every request: {found.summary()}")
     p = np.empty((found.count(200), 3))
     for request, answer, status in zip(found.request.astype(int), found.answers, found.status, strict=True):
         if status == 200:
             p[request] = [json.loads(answer)["probabilities"][side] for side in ("a", "b", "tie")]
     each = ", ".join(f"{part} {1000 * spent / len(p):.2f}" for part, spent in [*used.items(), ("generator", found.cpu)])
-    print(f"  {title}: {len(p) / found.seconds:,.1f} pairs/s ({found.told()}); ms of CPU a pair: {each}", flush=True)
+    print(f"  {title}: {len(p) / found.seconds:,.1f} pairs/s ({found.summary()}); ms of CPU a pair: {each}", flush=True)
     return p, found.seconds
 
 
@@ -107,8 +107,8 @@ def latency(name: str, service: Service, work: Path, rate: float, asked: argpars
         plan = Plan(service.port, work / f"{name}.requests", asked.connections, asked.seconds, rate / 2, random=random)
         found = load(plan)
         middle, slow[way] = found.latency(50), found.latency(99)
-        told = f"p50 {1000 * middle:.0f} ms, p99 {1000 * slow[way]:.0f} ms"
-        print(f"{name}, {rate / 2:,.1f} requests a second {way}, {found.told()}: {told}", flush=True)
+        reported = f"p50 {1000 * middle:.0f} ms, p99 {1000 * slow[way]:.0f} ms"
+        print(f"{name}, {rate / 2:,.1f} requests a second {way}, {found.summary()}: {reported}", flush=True)
         fine &= found.count(200) == len(found)
     reached = slow["evenly"] <= SLOWEST
     print(f"p99: reach {SLOWEST * 1000:.0f} ms, aim {SLOWEST_AIM * 1000:.0f} ms: {word(reached)}", flush=True)
@@ -128,7 +128,7 @@ def against_naive(work: Path, asked: argparse.Namespace) -> bool:
     """Throughput beside the naive endpoint's, with the encoder."""
     print(f"\nnaive endpoint: load of the machine {os.getloadavg()[0]:.1f}", flush=True)
     seconds: dict[str, float] = {}
-    forecasts: dict[str, Floats] = {}
+    predictions: dict[str, Floats] = {}
     started = [*NAIVE_COMMAND, PLACES["encoder"]]
     services = {
         "service": Service.votecast([PLACES["encoder"]], *options(asked)),
@@ -141,16 +141,16 @@ def against_naive(work: Path, asked: argparse.Namespace) -> bool:
             warm_up(service, work, "encoder")
             plan = Plan(service.port, work / "encoder.requests", NAIVE_CONNECTIONS, keep=True, patience=PATIENCE)
             for _ in range(asked.rounds):
-                forecasts[title], took = served(service, plan, title)
+                predictions[title], took = served(service, plan, title)
                 seconds[title] = min(seconds.get(title, np.inf), took)
-    gaps = [float(np.abs(forecasts["service"] - forecasts[title]).max()) for title in services]
+    gaps = [float(np.abs(predictions["service"] - predictions[title]).max()) for title in services]
     gap, most = max(gaps), EQUAL["encoder"]
     print(f"forecasts of all differ by {gap:.1e}, at most {most:.0e}: {word(gap <= most)}")
     (reach, aim), ratios = NAIVE, {title: took / seconds["service"] for title, took in seconds.items()}
     mark = f"; reach {reach}, aim {aim}: {word(ratios['naive endpoint'] >= reach)}"
     for title in list(services)[1:]:
-        told = mark if title == "naive endpoint" else ""
-        print(f"service against {title}: {ratios[title]:.2f} x{told}", flush=True)
+        reported = mark if title == "naive endpoint" else ""
+        print(f"service against {title}: {ratios[title]:.2f} x{reported}", flush=True)
     return gap <= most and ratios["naive endpoint"] >= reach
 
 

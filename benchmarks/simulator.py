@@ -46,17 +46,17 @@ def words(text: str) -> list[str]:
 def counts(prompt: str, turns: list[str | None]) -> list[float]:
     """What can be counted in one answer without knowing how it was made."""
     text = "\n\n".join(turn for turn in turns if turn)
-    said, asked = words(text), set(words(prompt))
-    shared = [word for word in said if word in asked]
+    used, asked = words(text), set(words(prompt))
+    shared = [word for word in used if word in asked]
     sentences = re.split(r"[.!?。]\s*", text)
     raw = text.encode()
     latin, cyrillic, han = (len(re.findall(f"[{span}]", text)) for span in ("a-zA-Z", "\u0400-\u04ff", "\u4e00-\u9fff"))
     return [
         np.log1p(len(text)),
-        len(shared) / max(len(said), 1),
+        len(shared) / max(len(used), 1),
         len(set(shared)) / max(len(asked), 1),
-        sum(word in asked and len(word) > 4 for word in said) / max(len(sentences), 1),
-        len(set(said)) / max(len(said), 1),
+        sum(word in asked and len(word) > 4 for word in used) / max(len(sentences), 1),
+        len(set(used)) / max(len(used), 1),
         len(set(sentences)) / len(sentences),
         len(zlib.compress(raw, 1)) / max(len(raw), 1),
         sum(text.count(sentence) for sentence in _REFUSALS) / len(turns),
@@ -70,7 +70,7 @@ def counts(prompt: str, turns: list[str | None]) -> list[float]:
         latin / max(len(text), 1),
         cyrillic / max(len(text), 1),
         han / max(len(text), 1),
-        sum(said.count(word) for word in ("the", "and", "les", "des", "los", "und", "die")) / max(len(said), 1),
+        sum(used.count(word) for word in ("the", "and", "les", "des", "los", "und", "die")) / max(len(used), 1),
     ]
 
 
@@ -93,7 +93,7 @@ def length_features(features: Floats) -> Floats:
     )
 
 
-def exchanged(features: Floats) -> Floats:
+def swapped(features: Floats) -> Floats:
     """The features of the same pairs with their answers exchanged."""
     k = (features.shape[1] - 2) // 3
     return np.hstack([features[:, k : 2 * k], features[:, :k], -features[:, 2 * k : 3 * k], features[:, 3 * k :]])
@@ -116,9 +116,9 @@ def by_features(train: Floats, votes: NDArray[np.int64], test: Floats) -> Floats
         "deterministic": True,
         "num_threads": 2,
     }
-    data = lgb.Dataset(np.vstack([train, exchanged(train)]), np.concatenate([votes, np.array([1, 0, 2])[votes]]))
+    data = lgb.Dataset(np.vstack([train, swapped(train)]), np.concatenate([votes, np.array([1, 0, 2])[votes]]))
     model = lgb.train(settings, data, num_boost_round=350)
-    return np.asarray((model.predict(test) + model.predict(exchanged(test))[:, [1, 0, 2]]) / 2)
+    return np.asarray((model.predict(test) + model.predict(swapped(test))[:, [1, 0, 2]]) / 2)
 
 
 def cross_validated(learner: Learner, features: Floats, votes: NDArray[np.int64], groups: NDArray[np.int64]) -> Floats:

@@ -40,7 +40,7 @@ HERE, ALONE = "this file", "alone"
 SEED = 42
 
 
-def forecasts_of(judges: Mapping[str, TrainedJudge], votes: Battles, files: Sequence[Path]) -> NDArray[np.float64]:
+def predictions_of(judges: Mapping[str, TrainedJudge], votes: Battles, files: Sequence[Path]) -> NDArray[np.float64]:
     """What each judge forecasts, shape (judges, n, 3), from files where there are some."""
     known = {one.hash: one for one in map(Predictions.read, files)}
     for name, judge in judges.items():
@@ -100,7 +100,7 @@ def main() -> int:
     names = [*BUNDLED, *options.judge]
     judges = {Path(name).name: load_judge(name) for name in names}
     clusters = prompt_clusters(votes, seed=SEED)
-    p = forecasts_of(judges, votes, options.predictions)
+    p = predictions_of(judges, votes, options.predictions)
     rows = Shared(votes.ids, votes.content_hashes(), p, None, votes.targets(), votes.weights(), clusters)
     losses = {name: log_loss(rows.targets, one) for name, one in zip(judges, p, strict=True)}
     best = min(losses, key=lambda name: losses[name])

@@ -29,7 +29,7 @@ def test_a_folder_comes_back_with_its_settings_and_hash(tmp_path):
     assert sorted(found.config["files"]) == ["deep/more.json", "weights.txt"]
 
 
-def test_others_may_read_the_folder_where_the_umask_says_so(tmp_path):
+def test_folder_permissions_follow_the_umask(tmp_path):
     def private(folder: Path) -> None:
         (folder / "weights.txt").write_text("1")
         (folder / "weights.txt").chmod(0o600)
@@ -157,8 +157,8 @@ def test_damage_is_one_clear_error(tmp_path, damage, message):
 
 def test_a_missing_folder_and_a_file_are_named(tmp_path):
     (tmp_path / "file").write_text("x")
-    for name, said in (("absent", "absent not found"), ("file", "file is not a folder")):
-        with pytest.raises(ArtifactError, match=said):
+    for name, message in (("absent", "absent not found"), ("file", "file is not a folder")):
+        with pytest.raises(ArtifactError, match=message):
             read_folder(tmp_path / name)
 
 

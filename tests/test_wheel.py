@@ -93,6 +93,6 @@ def test_the_installed_command_does_the_main_job(command: Path, tmp_path: Path) 
     words = ["compare", "--prompt", "Why?", "--a", "Because it is so.", "--b", "No.", "--json", "-"]
     mine = json.loads(run(command, tmp_path, *words, "--judge", "judge"))
     bundled = json.loads(run(command, tmp_path, *words))
-    for forecast in (mine, bundled):
-        assert sum(forecast["probabilities"].values()) == pytest.approx(1, abs=1e-9)
+    for prediction in (mine, bundled):
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-9)
     assert mine["judge"]["hash"] != bundled["judge"]["hash"]

@@ -58,7 +58,7 @@ def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, fi
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_fitting_on_exchanged_rows_learns_the_same(method):
+def test_fitting_on_swapped_rows_gives_the_same(method):
     one = fitted_to(method).transform(TRUE)
     two = make_calibrator(method).fit(swap_columns(BOLD), swap_columns(VOTES)).transform(TRUE)
     assert one == pytest.approx(two, abs=1e-9 if method == "tie_link" else 1e-12)

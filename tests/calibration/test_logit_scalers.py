@@ -57,7 +57,7 @@ def test_the_off_diagonal_part_is_kept_small_and_gives_way_to_many_votes():
     assert np.abs(put(P, many) - put(P, free)).mean() < 0.01
 
 
-def test_forecasts_that_divide_the_votes_without_a_fault_stay_finite():
+def test_separable_votes_keep_the_scaler_finite():
     sure = 0.01 + 0.97 * VOTES[:90]
     for kind in (Matrix, Dirichlet, Shift):
         q = kind().fit(sure, VOTES[:90]).transform(sure)

@@ -94,7 +94,7 @@ def test_rows_do_not_depend_on_each_other_and_survive_json(link, gap, seed):
     assert np.array_equal(again.predict(gaps[-1:], forms[-1:]), whole[-1:])
 
 
-def test_nothing_to_forecast_gives_no_rows_and_large_gaps_stay_finite():
+def test_empty_input_gives_no_rows_and_large_gaps_stay_finite():
     for link in (*TRUE.values(), DEFAULT_LINK, FIXED_LINK):
         assert link.predict(np.zeros(0)).shape == (0, 3)
         p = link.predict(np.array([1e300, -1e308, 0.0]))
@@ -177,7 +177,7 @@ def test_the_unit_of_the_scores_plays_no_part(method):
 
 
 @pytest.mark.parametrize("method", FITTED)
-def test_intervals_hold_the_truth_about_as_often_as_they_say(method):
+def test_intervals_have_nominal_coverage(method):
     rng, held, draws = np.random.default_rng(6), np.zeros((2, 3)), 80
     truth = WITH_LENGTH[method].parameters
     for _ in range(draws):
@@ -262,7 +262,7 @@ def test_fixed_has_nothing_to_fit_and_no_place_for_length():
         LinkSettings.parse({"method": "fixed", "length": True})
 
 
-def test_forecasts_of_a_fold_do_not_depend_on_its_votes():
+def test_predictions_of_a_fold_do_not_depend_on_its_votes():
     gap, votes = arena("davidson", 100)
     folds = group_folds(np.arange(100) // 2)
     one = crossfit_link(gap, votes, np.ones(100), folds, form=gap**3)
@@ -362,7 +362,7 @@ def test_thirty_votes_suffice_and_only_classes_that_were_voted_count():
     assert fit_link(GAP, np.eye(3)[RNG.integers(0, 2, ROWS)]).fitted
 
 
-def test_one_group_says_nothing_of_intervals():
+def test_one_group_has_no_intervals():
     assert fit_link(GAP, VOTES, groups=np.zeros(ROWS)).intervals == {}
 
 

@@ -32,7 +32,7 @@ def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["trian"], 'Did you mean "train"'),
         (["predict", "--inptu", "x", "--out", "y"], "Did you mean --input"),
@@ -54,14 +54,14 @@ def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
     ],
 )
 def test_wrong_use_is_one_clear_error_and_exit_code_2(
-    votecast: Callable, words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    votecast: Callable, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = votecast(*words)
     assert ran.code == 2
     assert ran.out == ""
     assert ran.err.startswith("error: ")
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +100,7 @@ def test_work_that_fails_is_one_clear_error_and_exit_code_1(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fault_of_votecast_says_so(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_reported_as_one(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError("by design")
 

@@ -35,9 +35,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_decisions_are_written_and_the_bound_is_printed(votecast: Any, words: list[object], tmp_path: Path) -> None:
     ran = votecast(*words, "--error", 0.7, "--confidence", 0.8, "--json", tmp_path / "d.json")
     assert ran.code == 0, ran.err
-    said = " ".join(ran.out.split())
-    assert "with confidence 0.8, a vote on a decided pair differs from the decision" in said
-    assert "one for each prompt" in said and "a separate fifth of the prompts chose the thresholds" in said
+    output = " ".join(ran.out.split())
+    assert "with confidence 0.8, a vote on a decided pair differs from the decision" in output
+    assert "one for each prompt" in output and "a separate fifth of the prompts chose the thresholds" in output
     rows, found = rows_of(tmp_path / "d.csv"), json.loads((tmp_path / "d.json").read_text())
     assert list(rows[0]) == ["id", "p_a", "p_b", "p_tie", "decision", "confidence"]
     assert len(rows) == 60
@@ -52,7 +52,7 @@ def test_decisions_are_written_and_the_bound_is_printed(votecast: Any, words: li
     side = json.loads((tmp_path / "d.csv.settings.json").read_text())["settings"]["about"]
     assert (Path(side["calibration"]).name, side["seed"], side["error"]) == ("calibration.csv", 0, 0.7)
     assert counts["a"] + counts["b"] > 0
-    assert f"{counts['open']} of 60" in said
+    assert f"{counts['open']} of 60" in output
 
 
 def test_nothing_decidable_is_a_result(votecast: Any, words: list[object], tmp_path: Path) -> None:
@@ -63,9 +63,7 @@ def test_nothing_decidable_is_a_result(votecast: Any, words: list[object], tmp_p
     assert {row["decision"] for row in rows_of(tmp_path / "d.csv")} == {"open"}
 
 
-def test_too_few_votes_decide_nothing_and_say_how_many_it_takes(
-    votecast: Any, words: list[object], tmp_path: Path
-) -> None:
+def test_too_few_votes_abstain_and_report_the_number_needed(votecast: Any, words: list[object], tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     assert main(["simulate", "--rows", "10", "--seed", "5", "--out", str(few)]) == 0
     words[words.index("--calibration") + 1] = few
@@ -89,7 +87,7 @@ def test_only_ties_decide_nothing(votecast: Any, words: list[object], calibratio
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "message"),
     [
         (["--error", "0"], "error is 0; allowed are numbers above 0 and below 1"),
         (["--error", "1"], "error is 1;"),
@@ -100,13 +98,13 @@ def test_only_ties_decide_nothing(votecast: Any, words: list[object], calibratio
     ],
 )
 def test_what_cannot_be_asked_for_is_refused_before_any_work(
-    votecast: Any, words: list[object], asked: list[str], said: str, tmp_path: Path
+    votecast: Any, words: list[object], asked: list[str], message: str, tmp_path: Path
 ) -> None:
     if asked[0] == "--out":
         words = words[: words.index("--out")]
     ran = votecast(*words, *asked)
     assert ran.code == 2, ran.err
-    assert said in ran.err
+    assert message in ran.err
     assert not list(tmp_path.iterdir())
 
 
@@ -146,8 +144,8 @@ def test_pairs_on_prompts_that_were_seen_are_counted(
     ran = votecast(*words, "--json", tmp_path / "d.json")
     assert ran.code == 0, ran.err
     rows = len(rows_of(arena / "train.csv"))
-    said = " ".join(ran.err.split())
-    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the guarantee does not hold" in said
+    output = " ".join(ran.err.split())
+    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the guarantee does not hold" in output
     shared = json.loads((tmp_path / "d.json").read_text())["shared"]
     assert (shared["pairs"], shared["on_training_prompts"]) == (rows, rows)
     assert json.loads((tmp_path / "d.csv.settings.json").read_text())["shared"] == shared

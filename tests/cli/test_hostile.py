@@ -60,33 +60,31 @@ def test_no_verb_writes_anything_from_a_hostile_file(votecast: Callable, tmp_pat
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.seen_by == "votes"], ids=lambda file: file.name)
-def test_nothing_is_learnt_from_or_measured_on_a_hostile_file(
-    votecast: Callable, tmp_path: Path, file: Hostile
-) -> None:
+def test_a_hostile_file_is_neither_trained_nor_evaluated_on(votecast: Callable, tmp_path: Path, file: Hostile) -> None:
     path = tmp_path / file.name
     path.write_bytes(file.content)
     refused(votecast("train", "baseline", "--train", path, "--out", "judge", "--json", "figures.json"), path)
     refused(votecast("evaluate", "--input", path, "--json", "figures.json"), path)
 
 
-def whole_or_refused(votecast: Callable, path: Path, *, says: str = "") -> None:
+def whole_or_refused(votecast: Callable, path: Path, *, message: str = "") -> None:
     """Converting and forecasting a file give every row of it, or one error and nothing else."""
-    converted, forecast = Path("out.parquet"), Path("out.csv")
+    converted, prediction = Path("out.parquet"), Path("out.csv")
     for left in Path.cwd().iterdir():
         if left != path:
             left.unlink()
-    ran = votecast("predict", "--input", path, "--out", forecast)
+    ran = votecast("predict", "--input", path, "--out", prediction)
     if ran.code:
         refused(ran, path)
-        assert says in ran.err
+        assert message in ran.err
     else:
-        assert len(read_predictions(forecast)[0]) == len(read_votes(path, labels="ignored"))
-        forecast.unlink()
-        Path(f"{forecast}.settings.json").unlink()
+        assert len(read_predictions(prediction)[0]) == len(read_votes(path, labels="ignored"))
+        prediction.unlink()
+        Path(f"{prediction}.settings.json").unlink()
     ran = votecast("convert", path, converted)
     if ran.code:
         refused(ran, path)
-        assert says in ran.err
+        assert message in ran.err
     else:
         assert len(read_votes(converted)) == len(read_votes(path))
 
@@ -132,7 +130,7 @@ GOOD: dict[str, Any] = {"prompt": ["Why?"], "response_a": ["Because."], "respons
 def test_rows_of_any_values_are_read_or_named(votecast: Callable, tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     path = tmp_path / "votes.jsonl"
     path.write_text("".join(json.dumps(GOOD | row) + "\n" for row in [{}, *rows]))
-    whole_or_refused(votecast, path, says="row ")
+    whole_or_refused(votecast, path, message="row ")
 
 
 CELLS = ("id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie")
@@ -149,4 +147,4 @@ def test_cells_of_any_text_are_read_or_named(votecast: Callable, tmp_path: Path,
     writer.writerows([(good | {"id": str(n)} | row)[name] for name in CELLS] for n, row in enumerate(rows))
     path = tmp_path / "votes.csv"
     path.write_bytes(out.getvalue().encode("utf-8", "surrogatepass"))
-    whole_or_refused(votecast, path, says="row ")
+    whole_or_refused(votecast, path, message="row ")

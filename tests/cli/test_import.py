@@ -70,7 +70,7 @@ def test_votes_calibrate_and_any_setting_can_be_named(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--labels", "a,b"], 2, "labels is 'a,b'; allowed are a, b and tie, each once"),
         (["--family", "siamese"], 2, "family is 'siamese'; allowed are cross_encoder and decoder"),
@@ -82,12 +82,12 @@ def test_votes_calibrate_and_any_setting_can_be_named(
     ],
 )
 def test_wrong_use_is_one_clear_error_and_writes_nothing(
-    votecast: Callable, folds: list[Path], tmp_path: Path, words: list[str], code: int, said: str
+    votecast: Callable, folds: list[Path], tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     ran = votecast("import", folds[0], "--out", tmp_path / "judge", *words)
     assert ran.code == code, ran.err
     assert ran.err.startswith("error: ")
-    assert said in ran.err
+    assert message in ran.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -28,8 +28,8 @@ def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
     assert ran.code == 0, ran.err
     judge = load_judge(tmp_path / "judge")
     assert f"baseline ({judge.hash[:12]})" in ran.out
-    for said in ("log loss", "uniform", "prior", "longer", "95 % interval", "by chance", "flip rate"):
-        assert said in ran.out
+    for message in ("log loss", "uniform", "prior", "longer", "95 % interval", "by chance", "flip rate"):
+        assert message in ran.out
     assert "agreement decided" in ran.out
     assert "length quartiles" not in ran.out  # no slices are shown
     assert max(len(line) for line in ran.out.splitlines() if str(tmp_path) not in line) <= 80
@@ -60,9 +60,7 @@ def test_train_reads_a_yaml_recipe_and_uses_the_folds_of_another_judge(
     assert (recipe_used["name"], recipe_used["seed"], recipe_used["calibration"]["method"]) == ("mine", 7, "vector")
 
 
-def test_train_keeps_the_members_of_all_folds_and_says_what_cleaning_took(
-    votecast: Callable, arena: Path, tmp_path: Path
-) -> None:
+def test_train_keeps_all_members_and_reports_cleaning(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     votes = tmp_path / "votes.jsonl"
     assert votecast("convert", arena / "train.csv", votes).code == 0
     first = json.loads(votes.read_text().splitlines()[0]) | {"id": "again"}
@@ -193,7 +191,7 @@ def test_evaluate_records_what_was_left_out(votecast: Callable, tmp_path: Path) 
     assert written["reading"]["sampling"] == "sample 0.5, stratified by label, in file order, seed 3; limit 20"
 
 
-def test_evaluate_refuses_the_training_prompts_unless_told_to_go_on(votecast: Callable, arena: Path) -> None:
+def test_evaluate_refuses_training_prompts_by_default(votecast: Callable, arena: Path) -> None:
     words = ("evaluate", "--judge", arena / "judge", "--input", arena / "train.csv", "--draws", 20)
     ran = votecast(*words)
     assert ran.code == 1
@@ -204,7 +202,7 @@ def test_evaluate_refuses_the_training_prompts_unless_told_to_go_on(votecast: Ca
     assert "note: " in ran.out
 
 
-def test_compare_forecasts_and_does_not_care_for_the_order(votecast: Callable, arena: Path) -> None:
+def test_compare_predicts_the_same_in_either_order(votecast: Callable, arena: Path) -> None:
     words = ("compare", "--judge", arena / "judge", "--prompt", "Why?", "--json", "-")
     first = json.loads(votecast(*words, "--a", "- because", "--b", "No.").out)
     second = json.loads(votecast(*words, "--a", "No.", "--b", "- because").out)

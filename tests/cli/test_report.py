@@ -71,7 +71,7 @@ def test_some_rows_make_the_same_page_twice(votecast: Callable, votes: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--out", "report.pdf"], ".html"),
         (["--out", "report.html", "--judge", "default", "--predictions", "p.csv"], "--predictions"),
@@ -81,11 +81,11 @@ def test_some_rows_make_the_same_page_twice(votecast: Callable, votes: Path, tmp
     ],
 )
 def test_wrong_use_is_refused_at_once(
-    votecast: Callable, votes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+    votecast: Callable, votes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = votecast("report", "--input", votes, *words)
-    assert ran.code in (1, 2) and said in ran.err
+    assert ran.code in (1, 2) and message in ran.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -74,5 +74,5 @@ def test_a_missing_package_names_what_to_install(votecast: Callable, monkeypatch
 
 
 def test_the_help_names_the_key_and_its_variable(votecast: Callable) -> None:
-    told = votecast("serve", "--help").out
-    assert VARIABLE in told
+    reported = votecast("serve", "--help").out
+    assert VARIABLE in reported

@@ -193,7 +193,7 @@ def test_what_is_no_json_is_refused_before_sending(call: Run, bad: Any) -> None:
         call(service, "compare_batch", [{"prompt": "p"}, {"prompt": bad}])
 
 
-def test_a_busy_service_is_asked_again_when_it_says(call: Run, pauses: list[float]) -> None:
+def test_a_busy_service_is_retried_after_its_delay(call: Run, pauses: list[float]) -> None:
     script = Script(BUSY, BUSY, httpx.Response(200, json=prediction()))
     assert call(script, "compare", "p", "a", "b").decision == "a"
     assert pauses == [7.0, 7.0]
@@ -268,7 +268,7 @@ def test_a_redirect_is_not_followed_with_the_key(call: Run) -> None:
     ("answer", "ready"),
     [(httpx.Response(200), True), (httpx.Response(503), False), (httpx.ConnectError("refused"), False)],
 )
-def test_ready_tells_at_once_what_is_the_case(call: Run, pauses: list[float], answer: Any, ready: bool) -> None:
+def test_ready_answers_at_once(call: Run, pauses: list[float], answer: Any, ready: bool) -> None:
     assert call(Script(answer), "ready") is ready
     assert pauses == []
 
@@ -305,7 +305,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
         Client(URL, **options)
 
 
-def test_without_httpx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_httpx_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
     with pytest.raises(votecast.MissingExtraError, match=r"pip install .*\[client\]'"):
         Client(URL)

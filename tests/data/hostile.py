@@ -25,13 +25,13 @@ class Hostile:
     Args:
         name: How it is called on disk.
         content: Its bytes.
-        says: Parts the message must hold, beside the path.
+        parts: Parts the message must hold, beside the path.
         seen_by: "table" where the container is at fault, "votes" where only its meaning is.
     """
 
     name: str
     content: bytes
-    says: tuple[str, ...] = field(default=())
+    parts: tuple[str, ...] = field(default=())
     seen_by: str = "table"
 
 

@@ -140,7 +140,7 @@ def test_slicing_and_taking():
 
 def test_content_hashes_see_text_and_turns_only():
     base = {"prompt": ["x"], "response_a": ["y"], "response_b": ["z"]}
-    one, other_id, turn, exchanged = Battles.from_rows(
+    one, other_id, turn, swapped = Battles.from_rows(
         [
             base,
             base | {"id": "9", "winner": "a"},
@@ -149,7 +149,7 @@ def test_content_hashes_see_text_and_turns_only():
         ]
     ).content_hashes()
     assert one == other_id
-    assert len({one, turn, exchanged}) == 3
+    assert len({one, turn, swapped}) == 3
 
 
 def test_a_battle_is_frozen():

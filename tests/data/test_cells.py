@@ -42,7 +42,7 @@ def cells(*texts: str) -> pa.Array:
         ('["2020-01-01"]', ["2020-01-01"]),
     ],
 )
-def test_reads_what_json_says_without_repair(cell: str, turns: list[str | None]) -> None:
+def test_valid_json_is_read_without_repair(cell: str, turns: list[str | None]) -> None:
     found = parse_cells(cells(cell))
     assert found.turns.to_pylist() == [turns]
     assert not found.bad

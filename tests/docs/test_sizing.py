@@ -68,7 +68,7 @@ def test_a_run_of_many_parts_is_simulated_by_an_equal_share(sizing: Any, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--hours", "0.0001"), "not read and written in"),
         (("--pairs-per-second", "0.01", "--pairs", "1e6", "--hours", "5"), "one part takes yours more than 5 hours"),
@@ -79,10 +79,10 @@ def test_a_run_of_many_parts_is_simulated_by_an_equal_share(sizing: Any, monkeyp
         (("--measure", "bundled:baseline"), "--measure needs pairs"),
     ],
 )
-def test_what_cannot_be_is_refused(words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_is_refused(words: tuple[str, ...], message: str) -> None:
     ran = run("scripts/sizing.py", *words)
     assert ran.returncode
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

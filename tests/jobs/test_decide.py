@@ -79,8 +79,8 @@ def test_exchanging_the_answers_exchanges_the_decisions_and_nothing_else(method:
     one = fit_rule(JUDGE, VOTES, method=method, **ASKED)
     other = fit_rule(turned, VOTES.swapped(), method=method, **ASKED)
     assert one.found == other.found
-    exchanged = {"a": "b", "b": "a", "open": "open"}
-    assert [exchanged[name] for name in other.decide(P[:, [1, 0, 2]])[0]] == one.decide(P)[0]
+    swapped_rows = {"a": "b", "b": "a", "open": "open"}
+    assert [swapped_rows[name] for name in other.decide(P[:, [1, 0, 2]])[0]] == one.decide(P)[0]
 
 
 def test_equal_chances_are_never_decided() -> None:
@@ -112,7 +112,7 @@ def test_soft_labels_are_votes_that_are_drawn_and_weights_count_within_a_prompt(
         fit_rule(JUDGE, Battles.from_rows(both[500:]), **ASKED)
 
 
-def test_only_ties_and_too_few_votes_decide_nothing_and_say_why() -> None:
+def test_only_ties_and_too_few_votes_abstain_with_a_reason() -> None:
     ties = Battles.from_rows([battle.model_dump() | {"winner": "tie"} for battle in VOTES])
     rule = fit_rule(JUDGE, ties, **ASKED)
     assert set(rule.decide(P)[0]) == {"open"}
@@ -132,7 +132,7 @@ def test_votes_the_judge_was_trained_on_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "message"),
     [
         ({"error": 0.0}, "error is 0; allowed are numbers above 0 and below 1"),
         ({"error": 1.0}, "error is 1;"),
@@ -142,8 +142,8 @@ def test_votes_the_judge_was_trained_on_are_refused() -> None:
         ({"method": "guess"}, "allowed are ltt and sgr"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(asked: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_what_cannot_be_asked_for_is_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         fit_rule(JUDGE, VOTES, **(ASKED | asked))
 
 

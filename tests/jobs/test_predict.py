@@ -112,7 +112,7 @@ def test_the_settings_beside_the_file_hold_the_hash_of_its_bytes(votes: Path, ou
     assert side["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
 
 
-def test_a_judge_that_fails_leaves_its_shards_and_says_how_to_go_on(
+def test_a_failing_judge_keeps_its_shards_and_explains_how_to_resume(
     votes: Path, out: Path, undisturbed: dict[str, bytes]
 ) -> None:
     with pytest.raises(RuntimeError) as caught:
@@ -200,9 +200,9 @@ def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
 
 def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: Path) -> None:
     interrupted(votes, out)
-    told: list[int] = []
-    predict_file(Lengths(), votes, out, resume=True, progress=lambda done, _: told.append(done))
-    assert told == [2048, 2500]
+    reported: list[int] = []
+    predict_file(Lengths(), votes, out, resume=True, progress=lambda done, _: reported.append(done))
+    assert reported == [2048, 2500]
 
 
 class Disk:

@@ -245,7 +245,7 @@ def test_a_row_that_cannot_be_used_is_named_with_its_reason(
     assert not out.exists()
 
 
-def test_a_file_without_the_columns_says_which_it_has(tmp_path: Path) -> None:
+def test_missing_columns_are_reported_with_those_present(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"prompt": "why", "responses": ["a"]}\n')
     with pytest.raises(DataError, match=r"no column 'candidates'; it has 'prompt', 'responses'; a row holds"):
@@ -265,9 +265,9 @@ def test_bad_rows_may_be_set_aside(tmp_path: Path) -> None:
     summary = rerank_file(Longest(), path, tmp_path / "best.jsonl", reader=reader)
     assert summary["rows"] == 1
     assert summary["reading"]["quarantined"] == len(WRONG) + 2
-    said = [json.loads(line) for line in aside.read_text().splitlines()]
-    assert [each["row"] for each in said] == [n for n in range(1, len(lines) + 1) if n != 5]
-    assert "the id was used before, in row 5" in said[-1]["reason"]
+    stored = [json.loads(line) for line in aside.read_text().splitlines()]
+    assert [each["row"] for each in stored] == [n for n in range(1, len(lines) + 1) if n != 5]
+    assert "the id was used before, in row 5" in stored[-1]["reason"]
     with pytest.raises(ConfigError, match="bad_rows is 'skip'"):
         CandidateReader(path, bad_rows="skip")
 
@@ -299,7 +299,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out" / "best.jsonl"
 
 
-def test_the_file_says_what_the_function_says(rows: Path, out: Path) -> None:
+def test_the_file_matches_the_function(rows: Path, out: Path) -> None:
     summary = rerank_file(Longest(), rows, out, top="all")
     given = [json.loads(line) for line in rows.read_text().splitlines()]
     found = rerank(Longest(), given)
@@ -376,10 +376,10 @@ def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out
     assert "--resume" in caught.value.__notes__[0]
     with pytest.raises(ArtifactError, match="pass --resume to continue it, or --overwrite to start over"):
         rerank_file(Longest(), rows, out)
-    told: list[int] = []
+    reported: list[int] = []
     judge = Longest()
-    summary = rerank_file(judge, rows, out, resume=True, progress=lambda done, _: told.append(done))
-    assert 0 < summary["reused"] == told[0] < told[-1] == 60
+    summary = rerank_file(judge, rows, out, resume=True, progress=lambda done, _: reported.append(done))
+    assert 0 < summary["reused"] == reported[0] < reported[-1] == 60
     assert bytes_of(out.parent) == bytes_of(out.parent.with_name("quiet"))
     again = Longest()
     assert rerank_file(again, rows, out, resume=True) == summary | {"reused": 60}
@@ -466,17 +466,17 @@ class Choosy(Longest):
         return super().predict_proba(battles)
 
 
-def test_rows_that_cannot_be_scored_are_left_out_and_told(tmp_path: Path, out: Path) -> None:
+def test_rows_that_cannot_be_scored_are_skipped_and_reported(tmp_path: Path, out: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows = [{"id": "fine", "prompt": "why", "candidates": ["a", "b"]}]
     rows += [{"id": "seven", "prompt": "why", "candidates": ["a", "b", "1234567"]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     summary = rerank_file(Choosy(), path, out)
-    told = json.loads(out.with_name("best.jsonl.unscored.jsonl").read_text())
+    reported = json.loads(out.with_name("best.jsonl.unscored.jsonl").read_text())
     assert (summary["rows"], summary["unranked"]) == (2, 1)
     assert summary["unranked_file"] == str(out) + ".unscored.jsonl"
-    assert (told["id"], told["row"]) == ("seven", 2)
-    assert told["reason"].endswith("3: answer a: no number") or "candidates 3 and" in told["reason"]
+    assert (reported["id"], reported["row"]) == ("seven", 2)
+    assert reported["reason"].endswith("3: answer a: no number") or "candidates 3 and" in reported["reason"]
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["fine"]
     assert rerank_file(Choosy(), path, out, resume=True) == summary | {"reused": 2}
     with pytest.raises(JudgeError, match="row 'seven' cannot be ranked: candidates "):

@@ -26,7 +26,7 @@ class CheapSettings(Settings):
 
     steps: int = 3
     kind_to_a: float = 0.0
-    says_so: bool = True
+    declares_order: bool = True
 
 
 class Lengths:
@@ -54,7 +54,7 @@ class CheapModel(Model[Lengths]):
 
     @property
     def order_matters(self) -> bool:
-        return self.settings.says_so and self.settings.kind_to_a != 0
+        return self.settings.declares_order and self.settings.kind_to_a != 0
 
     def prepare(self, battles: Battles) -> Lengths:
         a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))

@@ -73,7 +73,7 @@ def test_the_card_names_every_source_with_licence_and_thanks(folder: Path) -> No
         assert needed in card
 
 
-def test_the_card_says_what_is_known_to_go_wrong(name: str, folder: Path) -> None:
+def test_the_card_lists_known_failures(name: str, folder: Path) -> None:
     card = (folder / "README.md").read_text("utf-8")
     known = {
         "baseline": ("leans on form and length", "long refusal", "checks no facts", "calibrated on the crowds"),

@@ -24,7 +24,7 @@ FIGURES = {
 }
 
 
-def test_a_card_without_figures_says_so():
+def test_a_card_without_metrics_reports_it():
     card = model_card(CONFIG)
     assert card.startswith("# mine\n")
     assert "1,200 rows; votes: a 35.0%, b 34.0%, tie 31.0%." in card

@@ -23,7 +23,7 @@ from votecast.models import registry
 from votecast.testing import check_judge
 from votecast.text.truncation import TruncationReport
 
-FORECASTS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(0.001, 1)).map(
+PREDICTIONS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(0.001, 1)).map(
     lambda x: x / ((x[:, 0] + x[:, 1]) + x[:, 2])[:, None]
 )
 
@@ -85,7 +85,7 @@ def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
     assert model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), thresholds=(1.0,)).truncation(rows) is None
 
 
-@given(FORECASTS)
+@given(PREDICTIONS)
 def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) -> None:
     assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
     routing = fit_routing(np.stack([p, p]), [NOTCHES // 2])
@@ -93,13 +93,13 @@ def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) ->
     assert np.array_equal(routing.passes_on(0, p), routing.passes_on(0, turned))
 
 
-@given(FORECASTS)
+@given(PREDICTIONS)
 def test_who_answers_a_row_does_not_depend_on_the_rows_beside_it(p: np.ndarray) -> None:
     alone = np.concatenate([entropy(p[row : row + 1]) for row in range(len(p))])
     assert np.array_equal(alone, entropy(p))
 
 
-@given(FORECASTS, st.integers(0, NOTCHES))
+@given(PREDICTIONS, st.integers(0, NOTCHES))
 def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: int) -> None:
     on = fit_routing(np.stack([p, p]), [notch]).passes_on(0, p)
     distinct = len(np.unique(entropy(p)))

@@ -84,9 +84,9 @@ def test_drawn_rows_are_noted_and_their_folds_can_be_those_of_a_judge_on_all_row
     assert "drawn" not in every.notes
 
 
-@pytest.mark.parametrize("says_so", [True, False])
-def test_the_flip_rate_of_a_family_that_sees_the_order_is_measured(votes: Battles, says_so: bool) -> None:
-    overrides = {"folds.n": 2, "model.kind_to_a": 0.3, "model.says_so": says_so}
+@pytest.mark.parametrize("declares_order", [True, False])
+def test_the_flip_rate_of_a_family_that_sees_the_order_is_measured(votes: Battles, declares_order: bool) -> None:
+    overrides = {"folds.n": 2, "model.kind_to_a": 0.3, "model.declares_order": declares_order}
     judge = TrainedJudge("cheap", overrides).fit(votes)
     held = judge.fitted.out_of_fold
     assert held.swapped is not None
@@ -131,7 +131,7 @@ def test_members_give_their_accelerator_back(votes: Battles) -> None:
     assert all(member.released for member in judge.fitted.members)  # type: ignore[attr-defined]
 
 
-def test_fewer_rows_than_folds_and_a_missing_class_are_said_before_any_training(votes: Battles) -> None:
+def test_too_few_rows_and_a_missing_class_fail_before_training(votes: Battles) -> None:
     with pytest.raises(ConfigError, match="3 rows cannot be divided into 5 folds"):
         TrainedJudge("cheap").fit(votes[:3])
     a = np.flatnonzero(votes.targets()[:, 0])

@@ -82,14 +82,14 @@ def test_figures_come_from_combiners_of_other_prompts(method: str, stacker: str)
         assert tuple(member["gain"].values()) == pytest.approx(gain)
 
 
-def test_what_is_not_better_than_its_best_judge_says_so() -> None:
+def test_an_ensemble_without_gain_reports_it() -> None:
     made = ensemble([judge(0), judge(1)], method="mean", draws=50)
     found = made.notes["ensemble"]
     assert found["better"] is False
     assert made.notes["limits"][0].startswith(f"no better than {found['best']}, its best judge alone")
 
 
-def test_one_that_is_better_says_that() -> None:
+def test_an_ensemble_with_gain_reports_it() -> None:
     rng = np.random.default_rng(0)
     noisy = [judge(n) for n in (0, 1, 2)]
     for one in noisy:

@@ -135,7 +135,7 @@ def test_rows_in_one_order_need_no_ids_of_their_own(arena):
     assert np.array_equal(Predictions(twice.ids, p).on(twice), p)
 
 
-def test_votes_on_training_prompts_are_refused_unless_told_to_go_on(arena):
+def test_votes_on_training_prompts_are_refused_by_default(arena):
     battles, _ = arena
     judge = Longer(prompt_hashes=PromptHashes.of(battles[:3]))
     with pytest.raises(LeakError, match=repr(battles.ids[0])):

@@ -79,6 +79,6 @@ def test_leaks_and_gaps_of_the_other_judge_are_named_as_its_own() -> None:
         evaluate(BEST, VOTES, against="no/such/judge")
 
 
-def test_a_judge_of_judges_that_are_known_in_part_says_so() -> None:
+def test_an_ensemble_with_partly_known_members_reports_it() -> None:
     judge = Fixed(BEST, prompt_hashes=PromptHashes.of(VOTES[:0]), notes={"unknown_prompts": ["c"]})
     assert any("the training prompts of c are unknown" in note for note in evaluate(judge, VOTES, draws=0).notes)

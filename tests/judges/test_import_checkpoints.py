@@ -112,7 +112,7 @@ def test_outputs_are_put_into_one_order_in_every_architecture(kind: str, tmp_pat
     assert found.model.config.id2label == {0: "a", 1: "b", 2: "tie"}
 
 
-def test_names_in_the_config_say_what_the_outputs_are_and_labels_overrule_them(
+def test_labels_override_the_output_names_of_the_config(
     tmp_path: Path, battles: Battles, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = checkpoint(tmp_path / "plain", names=None)
@@ -146,9 +146,7 @@ def test_nothing_is_changed_and_the_same_folders_give_the_same_judge(folds: list
     assert not list((tmp_path / "one").rglob("*.bin"))
 
 
-def test_a_saved_judge_says_where_it_is_from_and_what_is_unknown(
-    folds: list[Path], tmp_path: Path, battles: Battles
-) -> None:
+def test_a_saved_judge_records_its_source_and_unknowns(folds: list[Path], tmp_path: Path, battles: Battles) -> None:
     judge = import_judge(folds, name="old", settings=SHORT)
     judge.save_pretrained(tmp_path / "judge")
     again = TrainedJudge.from_pretrained(tmp_path / "judge")

@@ -228,7 +228,7 @@ def test_a_base_with_more_layers_than_the_adapter_is_refused(bare: Path, tmp_pat
         imported(folder, base=str(base(tmp_path / "other", num_hidden_layers=3)))
 
 
-def test_what_is_missing_of_a_whole_model_is_told(bare: Path, tmp_path: Path) -> None:
+def test_missing_files_of_a_model_are_reported(bare: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(bare, tmp_path / "headless"))
     save_file(without("score.weight")(load_file(folder / "model.safetensors")), folder / "model.safetensors")
     with pytest.raises(ArtifactError, match="has no head"):

@@ -150,7 +150,7 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 
 
 @needs_torch
-def test_scores_that_say_what_made_them_become_a_judge_of_texts(tmp_path: Path) -> None:
+def test_scores_with_a_known_source_become_a_judge_of_texts(tmp_path: Path) -> None:
     from votecast.models.reward import RewardModel, RewardSettings
 
     settings = {"name": "tiny:llama", "text": {"max_length": 256}}

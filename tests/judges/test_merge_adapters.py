@@ -58,7 +58,7 @@ def test_a_merged_judge_predictions_the_same_out_of_its_own_folder(
     assert kinds == {torch.bfloat16 if weights == "bf16" else torch.float32}
 
 
-def test_a_base_in_four_bits_becomes_bf16_unless_told_otherwise(arena: Battles) -> None:
+def test_a_four_bit_base_becomes_bf16_by_default(arena: Battles) -> None:
     found = judge("decoder", arena, **{"model.weights": "nf4", "model.compute": "bf16", "folds.only": 0})
     made = merge_judge(found)
     assert made.notes["merged"]["weights"] == made.recipe.dump()["model"]["weights"] == "bf16"

@@ -56,7 +56,7 @@ def others(judge: TrainedJudge) -> Battles:
     return cast(battles, ["tie" if rng.random() < 0.6 else name for name in names])
 
 
-def test_it_gains_and_says_so_on_votes_no_calibrator_had_seen(judge: TrainedJudge, others: Battles) -> None:
+def test_a_gain_is_measured_on_votes_held_out_from_the_calibrator(judge: TrainedJudge, others: Battles) -> None:
     made = calibrate_judge(judge, others, draws=100)
     entry = made.notes["calibration"][-1]
     assert entry["gain"]["low"] > 0
@@ -163,7 +163,7 @@ def test_too_little_is_refused(judge: TrainedJudge, others: Battles, rows, messa
         calibrate_judge(judge, others.take(list(rows)))
 
 
-def test_what_does_not_suffice_is_said(judge: TrainedJudge, others: Battles) -> None:
+def test_insufficient_votes_are_reported(judge: TrainedJudge, others: Battles) -> None:
     with pytest.raises(DataError, match="all 300 votes are ties"):
         calibrate_judge(judge, cast(others, ["tie"] * len(others)))
     with pytest.raises(ConfigError, match="no calibration method 'platt'"):

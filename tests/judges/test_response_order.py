@@ -44,7 +44,7 @@ def apart(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.abs(p - q).max())
 
 
-def test_both_is_what_a_judge_that_reads_both_says_by_itself(averaging: TrainedJudge, arena: Battles) -> None:
+def test_both_matches_a_judge_that_already_averages_orders(averaging: TrainedJudge, arena: Battles) -> None:
     p, cut = predict_in_order(averaging, arena[:12])
     assert (p == averaging.predict_proba(arena[:12])).all() and cut is not None and len(cut) == 12
 

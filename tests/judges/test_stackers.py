@@ -14,9 +14,9 @@ from votecast.metrics import log_loss
 BIG, TEST = world(3000, seed=1), world(3000, seed=2)
 
 
-def bent(forecasts: np.ndarray) -> np.ndarray:
+def bent(predictions: np.ndarray) -> np.ndarray:
     """Judges that are far too sure of themselves, and hardly believe in ties."""
-    p = forecasts**2.5 * np.array([1.0, 1.0, 0.3])
+    p = predictions**2.5 * np.array([1.0, 1.0, 0.3])
     return p / p.sum(axis=-1, keepdims=True)
 
 

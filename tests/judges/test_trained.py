@@ -24,7 +24,7 @@ def saved(judge, tmp_path_factory):
     return folder
 
 
-def test_every_row_has_one_out_of_fold_forecast(judge, arena):
+def test_every_row_has_one_out_of_fold_prediction(judge, arena):
     held = judge.fitted.out_of_fold
     assert held.ids == arena[:500].ids
     assert held.content == arena[:500].content_hashes()
@@ -86,7 +86,7 @@ def test_rows_without_votes_and_no_rows_are_refused(arena):
         TrainedJudge().fit(weightless)
 
 
-def test_an_unfitted_judge_says_so():
+def test_an_unfitted_judge_raises():
     with pytest.raises(JudgeError, match="has not been fitted"):
         TrainedJudge().predict_proba([{"prompt": "x", "response_a": "y", "response_b": "z"}])
 

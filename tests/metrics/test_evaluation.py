@@ -143,7 +143,7 @@ def test_swapping_the_answers_leaves_the_page_alone(file):
         assert one[name].value == pytest.approx(other, rel=1e-9, abs=1e-12, nan_ok=True)
 
 
-def test_binary_files_hand_the_tie_to_a_and_b_and_say_so():
+def test_binary_files_split_the_tie_and_report_it():
     p = predictions(300)
     t = one_hot(np.random.default_rng(0).integers(0, 2, 300))
     found = evaluate_probabilities(t, p, swapped=swap_columns(p), draws=20)
@@ -169,7 +169,7 @@ def test_predictions_without_the_swapped_order_have_no_flip_rate(file):
     assert "flip_rate is null: there are no predictions for the swapped order" in found.notes
 
 
-def test_no_draws_and_one_prompt_have_no_intervals_and_say_so(file):
+def test_no_draws_and_one_prompt_report_missing_intervals(file):
     for options in ({"draws": 0}, {"groups": np.zeros(600)}):
         found = page(file, **options)
         assert np.isnan(found.metrics["log_loss"].low)
@@ -185,7 +185,7 @@ def test_rare_values_of_a_slice_are_put_together_and_missing_ones_named(file):
     assert sum(part.rows for part in parts.values()) == 600
 
 
-def test_a_slice_of_one_prompt_says_that_it_has_no_interval(file):
+def test_a_slice_of_one_prompt_reports_a_missing_interval(file):
     found = page(file, slices={"half": np.where(file[2] == file[2][0], "one", "rest")})
     assert np.isnan(found.slices["half"]["one"].metrics["log_loss"].low)
     assert "half one: intervals are null, all rows have one prompt" in found.notes

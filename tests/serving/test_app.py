@@ -194,7 +194,7 @@ def test_the_description_is_the_one_that_clients_know() -> None:
     assert described == json.loads(Path(__file__).with_name("openapi.json").read_text("utf-8"))
 
 
-def test_the_description_tells_the_limits_and_who_may_ask() -> None:
+def test_the_description_holds_limits_and_authentication() -> None:
     guarded = get(StillPool(), "/openapi.json", {"authorization": f"Bearer {KEY}"}, key=KEY, battles=5).json()
     assert guarded["components"]["schemas"]["BatchRequest"]["properties"]["battles"]["maxItems"] == 5
     compare = guarded["paths"]["/v1/compare"]["post"]

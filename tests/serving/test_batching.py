@@ -97,7 +97,7 @@ def test_batches_of_a_slow_judge_are_small_and_grow_with_what_waits() -> None:
 
 
 @in_loop
-def test_short_rows_alone_do_not_tell_how_long_others_wait() -> None:
+def test_short_rows_do_not_set_the_wait_estimate() -> None:
     queue = RowQueue(budget=1000, wait=0.0)
     put(queue, requested(100))
     queue.measure(tokens=20, seconds=1.0)

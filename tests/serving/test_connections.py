@@ -162,7 +162,7 @@ def test_a_refused_long_body_does_not_spoil_the_next_request(service: Service) -
             assert answers(opened, 2) in ([413], [413, 200])
 
 
-def test_hundred_open_connections_that_say_nothing(service: Service, http: httpx.Client) -> None:
+def test_hundred_idle_open_connections(service: Service, http: httpx.Client) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(line(service)).sendall(HEAD)

@@ -20,7 +20,7 @@ def pool() -> Iterator[RunningPool]:
         yield started
 
 
-def test_an_answer_is_what_compare_says_to_the_bit(pool: RunningPool) -> None:
+def test_an_answer_is_bit_identical_to_compare(pool: RunningPool) -> None:
     battles = rows(20)
     judge = load_judge("bundled:baseline")
     alone = [pool.ask([battle])[0] for battle in battles]

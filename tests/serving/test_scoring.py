@@ -68,7 +68,7 @@ def load(battles: list[dict[str, Any]]) -> Any:
 
 
 @pytest.mark.slow
-def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() -> None:
+def test_a_neural_judge_matches_compare_alone_and_nearly_in_batches() -> None:
     served, battles = JudgeRunner.load("it", "bundled:encoder"), rows(6)
     alone = [served.score([{"battle": battle}])[0] for battle in battles]
     together = served.score(

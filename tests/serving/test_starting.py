@@ -59,7 +59,7 @@ def test_an_address_of_another_machine(start: Start) -> None:
     assert len(service.lines) == 1 and "192.0.2.1" in service.output
 
 
-def test_while_judges_load_the_service_says_so(start: Start) -> None:
+def test_the_service_reports_that_judges_load(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "1")
     worker = wait_for(service.workers, "a worker")[0]
     os.kill(worker, signal.SIGSTOP)
@@ -85,7 +85,7 @@ def test_stopping_while_judges_load_leaves_no_worker(start: Start) -> None:
     assert not service.orphans()
 
 
-def test_ctrl_c_before_anything_listens_says_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_ctrl_c_before_listening_reports_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 

@@ -49,9 +49,9 @@ def curve(judge: Path) -> dict[str, list[float]]:
     return {key: [line[key] for line in lines if key in line] for key in ("loss", "grad_norm", "log_loss")}
 
 
-def errors(told: str) -> list[str]:
+def errors(reported: str) -> list[str]:
     """The messages of votecast among what a launcher tells."""
-    return re.findall(r"^error: .*", told, re.MULTILINE)
+    return re.findall(r"^error: .*", reported, re.MULTILINE)
 
 
 def largest_gap(one: Any, other: Any) -> float:

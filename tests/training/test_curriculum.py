@@ -72,7 +72,7 @@ def test_lengths_rise_from_group_to_group() -> None:
     assert tokens.sum() == numbers().examples.costs.sum()
 
 
-def test_a_checkpoint_follows_each_group_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_follows_each_group_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = saved(monkeypatch)
     train(Run(tmp_path / "null"), epochs=2)
     assert steps == [3, 6, 9, 12, 15, 18]

@@ -37,7 +37,7 @@ def words(recipe: tuple[str, ...], place: Path, name: str, rows: int) -> list[st
     return ["train", *recipe, *files, "--calibration.method", "none", *settings]
 
 
-def forecasts(judge: Path) -> np.ndarray:
+def predictions(judge: Path) -> np.ndarray:
     return load_judge(judge).fitted.out_of_fold.raw
 
 
@@ -48,7 +48,7 @@ def check_same(one: Path, other: Path) -> None:
     assert max(ours["loss"]) - min(ours["loss"]) > 100 * CLOSE
     for figure, values in ours.items():
         assert largest_gap(values, theirs[figure]) < CLOSE * (10 if figure == "grad_norm" else 1), figure
-    assert np.abs(forecasts(one) - forecasts(other)).max() < CLOSE
+    assert np.abs(predictions(one) - predictions(other)).max() < CLOSE
 
 
 def together(*commands: list[str]) -> list[str]:
@@ -100,14 +100,14 @@ def test_two_processes_that_hold_half_a_network_each_learn_what_one_learns(alone
         check_same(alone / f"{name}-alone", alone / f"{name}-fsdp")
 
 
-def test_what_is_wrong_in_all_processes_is_told_once(place: Path) -> None:
+def test_an_error_in_all_processes_is_reported_once(place: Path) -> None:
     code, out, err = ended(start("multi_cpu", *words(CROSS, place, "never", 4), "--model.training.order", "upwards"))
     assert (code, out, len(errors(err))) == (1, "", 1)
     assert "upwards" in errors(err)[0]
     assert not (place / "never").exists()
 
 
-def test_what_is_wrong_in_one_process_ends_all_and_is_told_once(place: Path) -> None:
+def test_an_error_in_one_process_ends_all_and_is_reported_once(place: Path) -> None:
     command = words(CROSS, place, "never", 4)
     code, out, err = ended(start("multi_cpu", *command, module="tests.training.failing"))
     assert (code, out, errors(err)) == (1, "", ["error: process 1 of 2: there is no room"])

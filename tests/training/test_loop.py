@@ -46,7 +46,7 @@ def weights(network: nn.Module) -> Tensor:
     return nn.utils.parameters_to_vector(network.parameters()).detach()
 
 
-def test_what_can_be_learnt_is_learnt() -> None:
+def test_a_learnable_signal_is_learned() -> None:
     _, history = train(valid=numbers(30, seed=1), epochs=8)
     first, *_, last = history.evaluations
     assert last["log_loss"] < 0.5 * first["log_loss"]
@@ -229,7 +229,7 @@ def test_a_gradient_that_is_no_number_stops() -> None:
         train(Faulty(fault))
 
 
-def test_a_forecast_that_is_no_number_stops() -> None:
+def test_a_prediction_that_is_not_finite_stops_training() -> None:
     with pytest.raises(JudgeError, match=r"step 8: the predictions of rows 0, 1, 2, .*are not numbers"):
         train(Faulty(lambda out, network: out if network.training else out * float("nan")), valid=numbers(9))
 
@@ -292,10 +292,10 @@ def test_options_that_a_network_does_not_have_are_refused() -> None:
         train(gradient_checkpointing=True)
 
 
-def test_progress_is_told_of_every_step() -> None:
-    told: list[tuple[str, int, int]] = []
-    train(run=Run(progress=lambda *said: told.append(said)), max_steps=5)
-    assert told == [("training steps", step, 5) for step in range(1, 6)]
+def test_progress_is_reported_for_every_step() -> None:
+    reported: list[tuple[str, int, int]] = []
+    train(run=Run(progress=lambda *message: reported.append(message)), max_steps=5)
+    assert reported == [("training steps", step, 5) for step in range(1, 6)]
 
 
 def test_unknown_and_absent_trackers_are_refused() -> None:

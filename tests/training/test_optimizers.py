@@ -35,7 +35,7 @@ def train(folder: Path | None = None, **settings: Any) -> tuple[torch.Tensor, li
 
 
 @pytest.mark.parametrize("optimizer", IN_BITS)
-def test_what_can_be_learnt_is_learnt_as_with_full_moments(optimizer: str) -> None:
+def test_training_matches_full_moments(optimizer: str) -> None:
     full, bits = (train(optimizer=name)[1][-1]["log_loss"] for name in ("adamw", optimizer))
     assert bits < 0.7
     assert abs(bits - full) < 0.1
@@ -94,7 +94,7 @@ def test_another_optimizer_does_not_go_on_with_these_moments(tmp_path: Path, mon
         train(tmp_path, optimizer="adamw")
 
 
-def test_without_bitsandbytes_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bitsandbytes_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 

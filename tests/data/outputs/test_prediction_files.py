@@ -87,7 +87,7 @@ def test_a_submission_of_three_probabilities(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_predictions(path)[1], P)
 
 
-def test_votes_are_not_taken_for_the_forecasts_of_somebody_who_knew_them(tmp_path: Path) -> None:
+def test_votes_are_not_read_as_predictions(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     head, rows = "id,winner_model_a,winner_model_b,winner_tie\n", "1,1,0,0\n2,0,0,1\n"
     path.write_text(head + rows)

@@ -77,7 +77,7 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("id,score_a\n1,2\n", "'score_b' is missing, its columns are 'id', 'score_a'; needed are id, score_a, score_b"),
         ("score_a,score_b\n1,2\n", "'id' is missing"),
@@ -94,9 +94,9 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
         ("id,score_a,score_a\n1,2,3\n", "more than one column is named"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_files_are_explained(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "s.csv").write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_scores(tmp_path / "s.csv")
 
 

@@ -91,7 +91,7 @@ def test_the_truth_beside_the_file(train):
     np.testing.assert_allclose(truth.probabilities.sum(axis=1), 1, atol=1e-12)
 
 
-def test_the_truth_goes_where_it_is_told(tmp_path):
+def test_the_truth_is_written_to_the_given_path(tmp_path):
     written = write_simulation(tmp_path / "v.csv", 3, truth=tmp_path / "secret.parquet")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["secret.parquet", "v.csv"]
     assert read_truth(tmp_path / "secret.parquet").ids == written.ids

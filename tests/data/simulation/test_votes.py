@@ -63,7 +63,7 @@ def test_votes_are_drawn_from_the_truth():
     assert chisquare(seen.sum(axis=0), p.sum(axis=0)).pvalue > 0.01
 
 
-def test_nobody_beats_the_truth_in_expectation():
+def test_no_prediction_beats_the_truth_in_expectation():
     truth = Truth.concat([truth for _, truth in simulate(500)])
     p = truth.probabilities
     sharper = p**1.2 / (p**1.2).sum(axis=1, keepdims=True)

@@ -60,7 +60,7 @@ def test_file_urls_are_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
         (["c/*.csv"], r"c/\*\.csv matches no file; check the pattern, in quotes"),
         (["b/d"], "b/d not found; check the path"),
@@ -68,8 +68,8 @@ def test_file_urls_are_paths() -> None:
         (["a", "b/*.md"], r"b/\*\.md matches no file"),
     ],
 )
-def test_what_is_not_there_is_an_error(given: list[str], says: str) -> None:
-    with pytest.raises(DataError, match=says):
+def test_what_is_not_there_is_an_error(given: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         find_inputs(given)
 
 

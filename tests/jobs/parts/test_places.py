@@ -63,9 +63,9 @@ def test_names_that_a_url_cannot_hold_are_found_and_read(judge: Callable, far: P
     names = ["50% off.jsonl", "day=1.jsonl", "why?.jsonl", "x#1.jsonl", "x[1].jsonl"]
     for name in names:
         (far / name).write_text('{"prompt": "p", "response_a": "x", "response_b": "y"}\n')
-    said = predict(judge(), tmp_path / "out", "far://bucket/*.jsonl")
-    assert [unquote(each["path"].rpartition("/")[2]) for each in said["reading"]] == names
-    assert said["reading"][1]["path"] == "far://bucket/day=1.jsonl"
+    summary = predict(judge(), tmp_path / "out", "far://bucket/*.jsonl")
+    assert [unquote(each["path"].rpartition("/")[2]) for each in summary["reading"]] == names
+    assert summary["reading"][1]["path"] == "far://bucket/day=1.jsonl"
 
 
 def test_a_far_folder_gets_the_bytes_of_a_near_one(
@@ -75,9 +75,9 @@ def test_a_far_folder_gets_the_bytes_of_a_near_one(
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     near = predict(judge(), tmp_path / "near", "far://bucket/pairs/*.jsonl")
-    said = predict(judge(), "far://bucket/out/", "far://bucket/pairs/*.jsonl")
+    summary = predict(judge(), "far://bucket/out/", "far://bucket/pairs/*.jsonl")
     assert bytes_of(far / "out") == bytes_of(tmp_path / "near")
-    assert said | {"out": near["out"]} == near
+    assert summary | {"out": near["out"]} == near
     assert list(temporary.iterdir()) == []
 
 

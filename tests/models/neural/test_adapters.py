@@ -99,19 +99,19 @@ def test_a_judge_keeps_adapters_and_head_alone_and_comes_back_bit_by_bit(
 
 
 @pytest.mark.parametrize(
-    ("lost", "said"),
+    ("lost", "message"),
     [
         ("score.weight", "an adapter without its head"),
         ("layers.1.mlp.up_proj.lora_B", "lacks 1 of the 29 tensors of the adapter"),
     ],
 )
 def test_what_is_missing_of_an_adapter_is_never_random(
-    judge: TrainedJudge, tmp_path: Path, lost: str, said: str
+    judge: TrainedJudge, tmp_path: Path, lost: str, message: str
 ) -> None:
     folder = saved_member(judge, tmp_path)
     held = load_file(folder / "delta.safetensors")
     save_file({name: value for name, value in held.items() if lost not in name}, folder / "delta.safetensors")
-    with pytest.raises(ArtifactError, match=said):
+    with pytest.raises(ArtifactError, match=message):
         load(judge, folder)
 
 

@@ -76,7 +76,7 @@ def test_four_bits_are_near_the_full_weights_and_nearer_without_double_quantisat
     assert 0 < gap(True) < 0.3
 
 
-def test_a_forecast_on_the_way_leaves_the_weights_alone() -> None:
+def test_predicting_during_training_keeps_the_weights() -> None:
     model = backbone("nf4")
     before = [value.clone() for value in packed(model)]
     constants = [p.quant_state.absmax.clone() for p in model.parameters() if hasattr(p, "quant_state")]
@@ -109,7 +109,7 @@ def test_formats_of_others_are_refused_by_name() -> None:
         load_options("nf4", True, "auto", SimpleNamespace(quantization_config={"quant_method": "gptq", "bits": 4}))
 
 
-def test_without_bitsandbytes_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bitsandbytes_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 

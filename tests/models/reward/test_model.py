@@ -65,7 +65,7 @@ def test_rewards_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(found.ravel(), each, rtol=ROUNDING, atol=ROUNDING)
 
 
-def test_internlm2_is_scored_as_its_arithmetic_says(tmp_path: Path) -> None:
+def test_internlm2_scores_match_its_formula(tmp_path: Path) -> None:
     folder = internlm2_checkpoint(tmp_path)
     model = reward_model(folder)
     found = scores_of(model, pairs(("Why is the sky blue?", "The river.", "Red, green and blue.")))[0]
@@ -98,7 +98,7 @@ def test_members_whose_network_is_not_trained_share_it(arena: Battles, counted: 
     assert len(counted) == 1 and len(judge.fitted.members) == 2
 
 
-def test_exchanged_answers_get_the_same_rewards_to_the_last_bit(tmp_path: Path, arena: Battles) -> None:
+def test_swapped_responses_get_bit_identical_rewards(tmp_path: Path, arena: Battles) -> None:
     model = reward_model(reward_folder(tmp_path))
     assert np.array_equal(scores_of(model, arena[:20]), scores_of(model, arena[:20].swapped())[:, ::-1])
 

@@ -67,7 +67,7 @@ def test_a_judge_that_favours_one_model_is_found_out(world: World) -> None:
     assert next(model for model in audit.models.models if model.name == friend).favoured.value > 0.08
 
 
-def test_a_judge_that_forecasts_too_few_ties_is_found_out(world: World) -> None:
+def test_a_judge_that_predicts_too_few_ties_is_detected(world: World) -> None:
     battles, p = world
     q = p * [1, 1, 0.4]
     audit = audit_judge(Knowing(battles, q / q.sum(axis=1, keepdims=True)), battles, draws=50)

@@ -78,7 +78,7 @@ class Visit:
         data = content.encode() if isinstance(content, str) else content
         self["#file"].set_input_files({"name": name, "mimeType": "text/csv", "buffer": data})
 
-    def says(self, selector: str, text: str) -> None:
+    def wait_for_text(self, selector: str, text: str) -> None:
         """Wait until an element holds a text."""
         self[selector].filter(has_text=text).wait_for()
 
