@@ -300,9 +300,9 @@ def test_few_battles_can_leave_models_out(votecast: Callable, tmp_path: Path) ->
 def test_votes_against_both_are_ties_left_out_or_an_outcome_of_their_own(votecast: Callable, tmp_path: Path) -> None:
     rows = [*round_robin(), *[("m3", "m2", "tie (bothbad)")] * 9]
     path, out = bare_file(rows, tmp_path / "bad.csv"), tmp_path / "board.csv"
-    message = {how: ranked(votecast, "--input", path, "--both-bad", how).out for how in ("tie", "drop")}
-    assert "9 of 81 votes are against both responses: they count as ties" in message["tie"]
-    assert "9 of 81 votes are against both responses: they are left out" in message["drop"]
+    outputs = {how: ranked(votecast, "--input", path, "--both-bad", how).out for how in ("tie", "drop")}
+    assert "9 of 81 votes are against both responses: they count as ties" in outputs["tie"]
+    assert "9 of 81 votes are against both responses: they are left out" in outputs["drop"]
     ran = ranked(votecast, "--input", path, "--both-bad", "own", "--out", out, "--html", tmp_path / "b.html")
     assert "20.0% (" in ran.out and "0.0% (0.0 to " in ran.out
     assert "both bad" in ran.out and "Votes against both answers" in (tmp_path / "b.html").read_text()

@@ -153,9 +153,9 @@ def test_of_several_processes_only_the_main_one_speaks_and_writes(
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     other, main = start(1), start(0)
-    message, complaints = zip(*(child.communicate(timeout=300) for child in (main, other)), strict=True)
+    outputs, complaints = zip(*(child.communicate(timeout=300) for child in (main, other)), strict=True)
     assert (main.returncode, other.returncode) == (0, 0), complaints
-    assert json.loads(message[0])["judge"]["hash"] == load_judge(tmp_path / "judge").hash
-    assert (message[1], complaints[1]) == ("", "")
+    assert json.loads(outputs[0])["judge"]["hash"] == load_judge(tmp_path / "judge").hash
+    assert (outputs[1], complaints[1]) == ("", "")
     assert load_judge(tmp_path / "judge").hash == load_judge(tmp_path / "alone").hash
     assert {path.name for path in tmp_path.iterdir() if "judge" in path.name} == {"judge"}

@@ -10,8 +10,8 @@ from votecast.config import machine
 
 def test_memory_is_kept_where_the_c_library_can() -> None:
     code = "from votecast.config import machine; print(machine.keep_memory())"
-    message = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert message.strip() in ("True", "False")
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() in ("True", "False")
 
 
 def test_threads_settled_by_the_user_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,12 +119,12 @@ def test_prompts_repeat_exactly_and_nearly(prompts):
 
 def test_a_model_answers_a_popular_prompt_in_few_ways(arena, prompts, answers):
     popular = Counter(turns[0] for turns in prompts).most_common(1)[0][0]
-    message = {}
+    openings = {}
     for turns, text, model in zip(prompts, answers[0], arena[0].column("model_a").to_pylist(), strict=True):
         if turns[0] == popular:
-            message.setdefault(model, []).append(text[0])
-    assert max(map(len, message.values())) > 2
-    assert all(len(set(texts)) <= 2 for texts in message.values())
+            openings.setdefault(model, []).append(text[0])
+    assert max(map(len, openings.values())) > 2
+    assert all(len(set(texts)) <= 2 for texts in openings.values())
 
 
 def test_sixty_models_of_different_strength(arena):

@@ -75,9 +75,9 @@ def actors(started: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RayE
 
 
 def write_votes(path: Path, rows: int, prompts: dict[int, str] | None = None) -> Path:
-    message = prompts or {}
+    given = prompts or {}
     lines = [
-        json.dumps({"prompt": message.get(n, f"{path.stem} {n}"), "response_a": "x" * (n % 11), "response_b": "y"})
+        json.dumps({"prompt": given.get(n, f"{path.stem} {n}"), "response_a": "x" * (n % 11), "response_b": "y"})
         for n in range(rows)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -61,11 +61,11 @@ def test_stopped_and_resumed_it_gives_the_bytes_of_one_process(folder: Path) -> 
     assert not (out / "manifest.json").exists()
     assert raylets(folder) == []
     child = command(folder, "--out", "out/", "--engine", "ray", "--resume", "--json", "-")
-    message, complaints = child.communicate(timeout=300)
+    output, complaints = child.communicate(timeout=300)
     assert child.returncode == 0, complaints
     assert "rows were predicted by an earlier run" in complaints
     assert "core_worker" not in complaints
-    assert '"rows": 16389' in message
+    assert '"rows": 16389' in output
     near = command(folder, "--out", "near")
     assert near.communicate(timeout=300)
     assert bytes_of(out) == bytes_of(folder / "near")
