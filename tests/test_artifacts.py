@@ -1,4 +1,4 @@
-"""Judge folders and output files: whole or not at all, damage noticed, nothing overwritten by accident."""
+"""Test judge folders and output files: atomic, verified, not overwritten."""
 
 import json
 import os

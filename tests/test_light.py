@@ -1,4 +1,4 @@
-"""The main job needs no package of an extra: not torch, not transformers, not keras."""
+"""Test that the main job imports no package of an extra."""
 
 from __future__ import annotations
 

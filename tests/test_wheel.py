@@ -1,4 +1,4 @@
-"""The wheel, installed in a new environment outside the checkout, does the main job."""
+"""Test the wheel in a new environment outside the checkout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
+    """Build the wheel of this checkout."""
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The installed command, in an environment that sees this one's packages but not this checkout."""
+    """Return the installed command, isolated from this checkout."""
     folder = tmp_path_factory.mktemp("new")
     venv.create(folder, with_pip=False)
     packages = next(folder.glob("lib/python*/site-packages"))

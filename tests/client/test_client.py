@@ -1,4 +1,4 @@
-"""The client without a service: what it sends, when it sends again, and what becomes of every answer."""
+"""Test the client without a service: requests, retries and responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prediction(id: str = "") -> dict[str, Any]:
 
 
 def service(request: httpx.Request) -> httpx.Response:
-    """A service that takes four battles at once, and calls each prediction by the prompt."""
+    """Return a service with batches of four and predictions by prompt."""
     if request.url.path == "/v1/judges":
         return httpx.Response(200, json={"judges": [JUDGE | {"family": "baseline"}], "limits": {"battles": 4}})
     asked = json.loads(request.content)
@@ -42,7 +42,7 @@ def service(request: httpx.Request) -> httpx.Response:
 
 
 class Script:
-    """Answers in a row, the last one again and again; exceptions are raised. What was asked is kept."""
+    """A sequence of responses; the last one repeats and requests are kept."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers, self.asked = list(answers), list[httpx.Request]()
@@ -57,7 +57,7 @@ class Script:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds the client would have waited."""
+    """Record the seconds the client would have waited."""
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:

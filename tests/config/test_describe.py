@@ -1,4 +1,4 @@
-"""The table of settings: every setting of every family has a type and a meaning."""
+"""Test the table of settings: every setting has a type and a meaning."""
 
 import json
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""What an optional package is called, where it comes from, and what is said when it is missing."""
+"""Test names and sources of optional packages, and errors when missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No package can be imported, and votecast runs from no checkout."""
+    """Make every import fail, as if votecast were not a checkout."""
     monkeypatch.setattr(extras, "CHECKOUT", None)
 
     def refuse(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Bad rows: an error that names the place, or a line in a side file."""
+"""Test bad rows: an error with the place, or the side file."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_bad_values_in_json_lines(tmp_path: Path, change: dict[str, Any], messag
 
 
 def in_batches(size: int) -> Any:
-    """`open_table`, handing on batches of this many rows."""
+    """Return `open_table` limited to batches of this many rows."""
 
     class Batches:
         def __init__(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The table of battles: built from what people hold, exchanged exactly, refused with the place of the fault."""
+"""Test the table of battles: construction, exact swaps, located errors."""
 
 import numpy as np
 import pandas as pd

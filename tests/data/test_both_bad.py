@@ -1,4 +1,4 @@
-"""Votes against both answers: ties for whoever does not ask, told apart for leaderboards."""
+"""Test both-bad votes: ties by default, separate for leaderboards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def talk(answer: str) -> list[dict[str, str]]:
 
 @pytest.fixture
 def arena(tmp_path: Path) -> Path:
-    """An arena file with every way of writing a tie."""
+    """Return an arena file with every way of writing a tie."""
     path = tmp_path / "arena.jsonl"
     rows = [
         {

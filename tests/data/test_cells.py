@@ -1,4 +1,4 @@
-"""JSON cells: what `json.loads` reads is read, what it refuses is refused, and only lone surrogates change."""
+"""Test JSON cells against `json.loads`; only lone surrogates differ."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ JSON_VALUES = st.recursive(
 
 
 def encode(value: object, escape: bool) -> str:
-    """JSON with escapes, or without them where the text can be written to a file."""
+    """Encode as JSON, with or without escapes."""
     text = json.dumps(value, ensure_ascii=escape)
     return text if escape or mend(text, set()) == text else json.dumps(value)
 

@@ -1,4 +1,4 @@
-"""Cleaning votes: what is dropped, and how votes on one pair are aggregated."""
+"""Test cleaning: dropped rows and aggregated votes."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ ROWS = st.lists(ROW, max_size=14)
 
 
 def seen(battles: Battles) -> dict[Any, tuple[Any, ...]]:
-    """What a table says about each voted pair, whatever the order of its rows and answers (identical answers apart)."""
+    """Return each pair's votes independent of row and response order."""
     out = {}
     for battle in battles:
         if battle.winner is None and battle.probabilities is None:

@@ -1,4 +1,4 @@
-"""What an exploration finds beyond an inspection: damage, outcomes, repeats, rows worth reading."""
+"""Test exploration: damage, outcomes, repeats and rows worth reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames are read as files with the same columns are."""
+"""Test that frames are read like files with the same columns."""
 
 from __future__ import annotations
 

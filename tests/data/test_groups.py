@@ -1,4 +1,4 @@
-"""Groups of rows: by language, source and turns."""
+"""Test groups of rows by language, source and turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: one clear error each, that names the place, and nothing else."""
+"""Test damaged and hostile files: one clear error with the place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an inspection finds."""
+"""Test the results of an inspection."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_prompts_are_clustered() -> None:
 
 
 def test_longer_answer_and_first_answer(found: inspection.Inspection) -> None:
-    """Decided are the first three rows and the soft label of 0.75; the fourth is a tie, the last has no vote."""
+    """Rows 1 to 3 and the 0.75 soft label count as decided."""
     assert (found.longer_wins["wins"], found.longer_wins["of"], found.longer_wins["equal_length"]) == (2, 3, 1)
     assert (found.position["a"], found.position["b"], found.position["rate"]) == (2, 2, 0.5)
 

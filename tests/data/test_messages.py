@@ -1,4 +1,4 @@
-"""Conversations as messages and as transcripts."""
+"""Test conversations as messages and as transcripts."""
 
 from __future__ import annotations
 

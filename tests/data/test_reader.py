@@ -1,4 +1,4 @@
-"""Each format of votes, from small files written here."""
+"""Test each vote format on small files."""
 
 from __future__ import annotations
 

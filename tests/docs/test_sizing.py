@@ -1,4 +1,4 @@
-"""docs/sizing.md shows what scripts/sizing.py prints, and the script's run does what its model says."""
+"""Test that docs/sizing.md and the simulation match scripts/sizing.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as code points, kinds of characters, and runs of characters within words and their boundaries."""
+"""Test code points, character classes and character n-grams within words."""
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +70,7 @@ def runs(*texts: str) -> np.ndarray:
 
 
 def expected(text: str) -> set[str]:
-    """Every run of two to four characters that holds letters only, but for one boundary before or after them."""
+    """Return letter runs of two to four characters, with one boundary."""
     found = set()
     for word in text.lower().split():
         padded = f" {word} "

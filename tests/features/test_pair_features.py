@@ -1,4 +1,4 @@
-"""Features of battles: values, independence of other rows, and what a swap of the responses does to them."""
+"""Test battle features: values, row independence and swaps."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sequences go through a network in any batches, and their vectors come back in the order of the input."""
+"""Test that vectors return in input order for any batching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast form of every architecture gives the answers of the plain one."""
+"""Test the fast form of every architecture against the plain one."""
 
 from __future__ import annotations
 

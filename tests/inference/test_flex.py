@@ -1,4 +1,4 @@
-"""The mask of flexible attention shows each query what it sees, and nothing else."""
+"""Test the mask of flexible attention."""
 
 from __future__ import annotations
 

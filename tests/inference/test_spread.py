@@ -1,4 +1,4 @@
-"""A backbone on several devices runs where it is, and what is around it moves without it."""
+"""Test that a backbone on several devices stays in place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def network() -> DecoderNetwork:
 
 
 def spread(network: DecoderNetwork) -> DecoderNetwork:
-    """Mark a model as accelerate does after it spread it over two devices; here the layers stay on the CPU."""
+    """Mark a model as spread by accelerate; layers stay on the CPU."""
     network.backbone.hf_device_map = OrderedDict({"layers.0": "cpu", "layers.1": "disk"})
     return network
 

@@ -1,4 +1,4 @@
-"""The null baselines: honest, symmetric, and what their names say."""
+"""Test the null baselines: symmetry and values."""
 
 from __future__ import annotations
 

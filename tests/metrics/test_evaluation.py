@@ -1,4 +1,4 @@
-"""The page of figures: its shape in JSON, its slices, its notes, and the single functions behind it."""
+"""Test evaluation: JSON shape, slices, notes and single functions."""
 
 from __future__ import annotations
 

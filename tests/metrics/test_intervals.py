@@ -1,4 +1,4 @@
-"""Intervals: they cover, they know clusters, they are paired, and they are the same every time."""
+"""Test intervals: coverage, clusters, pairing and reproducibility."""
 
 from __future__ import annotations
 

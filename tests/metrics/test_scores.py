@@ -1,4 +1,4 @@
-"""Each score against scikit-learn, by hand, and by the rules it must keep."""
+"""Test each score against scikit-learn, by hand and by invariants."""
 
 from __future__ import annotations
 

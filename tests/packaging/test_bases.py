@@ -1,4 +1,4 @@
-"""Judges that stand on weights they do not hold: a pack holds these too, and moves with them."""
+"""Test packs of judges that need base weights."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SETTINGS = {"model.text.max_length": 96, "model.weights": "fp32"}
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A small reward model."""
+    """Return the folder of a small reward model."""
     return reward_folder(tmp_path / "weights")
 
 
 def judge_on(name: Path | str, folder: Path) -> Path:
-    """The folder of a judge on a reward model."""
+    """Return the folder of a judge on a reward model."""
     reward_judge("internlm2_reward", SETTINGS | {"model.name": str(name)}).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def neural_links(links: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheels of the core and of the extra neural; torch brings something for a GPU."""
+    """Return wheels of the core and the extra neural."""
     folder = tmp_path_factory.mktemp("neural") / "links"
     shutil.copytree(links, folder)
     names = ("accelerate", "gguf", "huggingface-hub", "peft", "sentencepiece", "tokenizers", "transformers")

@@ -1,4 +1,4 @@
-"""What lies in a pack, and that the same judge gives the same bytes; wheels are names alone here."""
+"""Test the contents and reproducibility of packs, with empty wheels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be packed: one clear error, and nothing half-written."""
+"""Test what cannot be packed: one clear error and no output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.packaging.fakes import fake_wheel
 
 @pytest.fixture
 def words(arena: Path, tmp_path: Path) -> list[str]:
-    """A command without its sources."""
+    """Return a command without its sources."""
     return ["pack", "--judge", str(arena / "judge"), "--out", str(tmp_path / "pack")]
 
 

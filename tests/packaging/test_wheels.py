@@ -1,4 +1,4 @@
-"""votecast's own wheel: what a build of the checkout would hold, and the same bytes from wherever it is installed."""
+"""Test votecast's own wheel: contents and reproducible bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files for accelerate launch: accelerate reads them, votecast finds them and takes what they say."""
+"""Test that accelerate and votecast read the shipped launch files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folds: partitions that keep near-duplicate prompts together, balanced, reproducible."""
+"""Test folds: near-duplicates kept together, balanced and reproducible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ("a", "b", "tie")
 
 
 def votes(rows: int, prompts: int, seed: int = 0) -> Battles:
-    """Rows over some prompts, a few of them written in other ways, with votes of 50, 30 and 20 %."""
+    """Generate rows over repeated prompts with 50, 30 and 20 % classes."""
     rng = np.random.default_rng(seed)
     asked = rng.integers(prompts, size=rows)
     return Battles.from_rows(
@@ -44,7 +44,7 @@ def votes(rows: int, prompts: int, seed: int = 0) -> Battles:
 
 
 def spread(assignment: NDArray[np.int64], targets: NDArray[np.float64], n: int) -> float:
-    """The largest difference between the shares of a class in a fold and in all rows."""
+    """Return the largest gap between class shares of folds and all."""
     shares = np.array([targets[assignment == fold].mean(axis=0) for fold in range(n)])
     return float(np.abs(shares - targets.mean(axis=0)).max())
 
@@ -246,7 +246,7 @@ def test_all_invalid_settings_are_reported_at_once() -> None:
 
 @dataclass
 class Kept:
-    """The out-of-fold rows of a judge."""
+    """Out-of-fold rows of a judge."""
 
     ids: list[str]
     content: list[str]

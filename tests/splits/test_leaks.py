@@ -1,4 +1,4 @@
-"""The leak check, and hashes of prompts joined, united and saved."""
+"""Test the leak check and operations on prompt hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches and training steps: every row once, within the budget, alike in length; groups with a common prefix."""
+"""Test batches: every row once, within the token budget, prefixes grouped."""
 
 from __future__ import annotations
 

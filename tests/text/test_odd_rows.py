@@ -1,4 +1,4 @@
-"""Unusual rows: empty, ragged, and very long ones."""
+"""Test unusual rows: empty, ragged and very long ones."""
 
 from __future__ import annotations
 

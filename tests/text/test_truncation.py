@@ -1,4 +1,4 @@
-"""The tokens that stay when a battle is too long."""
+"""Test which tokens stay when a battle is truncated."""
 
 from __future__ import annotations
 

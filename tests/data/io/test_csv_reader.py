@@ -1,4 +1,4 @@
-"""CSV and TSV: every cell as it stands in the file, whatever the size of the pieces it is read in."""
+"""Test CSV and TSV: exact cells for every block size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON lines: every value exact, every bad line on its own, whatever Arrow makes of the block."""
+"""Test JSON lines: exact values, and each bad line reported by itself."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_every_value_survives(tmp_path_factory: pytest.TempPathFactory, values: 
 
 
 def _same(got: Any, value: Any) -> bool:
-    """Numbers and truth values beside texts come as their JSON."""
+    """Return whether values match; numbers beside texts come as JSON text."""
     return bool(got == value or got == json.dumps(value))
 
 

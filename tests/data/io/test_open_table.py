@@ -1,4 +1,4 @@
-"""Opening files: the container is found by content and name, compression and pipes make no difference."""
+"""Test container detection by content and name, compression and pipes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 
 
 def open_files() -> int:
-    """How many files this process holds open; 0 where the system does not say."""
+    """Return how many files this process holds open; 0 if unknown."""
     held = Path("/proc/self/fd")
     return len(list(held.iterdir())) if held.exists() else 0
 

@@ -1,4 +1,4 @@
-"""Predictions written and read back, and the submissions of the two contests."""
+"""Test prediction files: round trips and submissions of two contests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of scores: whole or not at all, the same numbers back, and what made them."""
+"""Test score files: atomic writes, exact round trips, recorded source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Votes written and read back: the same battles, the same bytes, or a clear refusal."""
+"""Test vote files: equal battles, reproducible bytes, or a clear error."""
 
 from __future__ import annotations
 
