@@ -1,4 +1,4 @@
-"""The choice among methods: simple where votes do not tell methods apart, and never by a look at the row itself."""
+"""Test the choice among calibrators: simple by default, always cross-fitted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_with_few_votes_or_one_prompt_nothing_is_tried(rows, clusters):
 
 
 def test_repeated_prompts_do_not_pass_for_many_votes():
-    """Twelve prompts a hundred times: what is learnt of a prompt must not be measured on it."""
+    """Twelve prompts repeated 100 times are not 1,200 independent votes."""
     few = np.repeat(P[:12], 100, axis=0)
     votes = np.repeat(one_hot(drawn(P[:12], 5)), 100, axis=0)
     blind = taken(few, votes)

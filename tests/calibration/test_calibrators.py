@@ -1,4 +1,4 @@
-"""Every calibrator: blind to the order of the answers to the last bit, better than nothing, and what its paper says."""
+"""Test every calibrator: swap symmetry, gains and published formulas."""
 
 from __future__ import annotations
 

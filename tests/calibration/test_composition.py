@@ -1,4 +1,4 @@
-"""Groups and chains: shrunk towards what all have in common, blind to the order of the answers, kept bit by bit."""
+"""Test calibrators by group and in chains: shrinkage, symmetry, saving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matrix, Dirichlet and shift: what other solvers find, and what few votes are allowed to change."""
+"""Test matrix, Dirichlet and shift scaling against other solvers."""
 
 from __future__ import annotations
 

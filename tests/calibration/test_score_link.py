@@ -1,4 +1,4 @@
-"""Links: blind to the order to the last bit, monotone, at the maximum of the likelihood, with intervals that hold."""
+"""Test links: swap symmetry, monotonicity, maximum likelihood, interval coverage."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_empty_input_gives_no_rows_and_large_gaps_stay_finite():
 @pytest.mark.parametrize("method", FITTED)
 @pytest.mark.parametrize("length", [False, True])
 def test_the_fit_is_where_a_second_implementation_finds_the_largest_likelihood(method, length):
-    """Probabilities written down as their papers have them, a search without gradients, soft labels and weights."""
+    """Compare with published formulas and a derivative-free search."""
     rng = np.random.default_rng(2)
     gap, form, w = rng.normal(size=250) * 20, rng.normal(size=250) * 0.7, rng.uniform(0.2, 3, 250)
     y = rng.dirichlet(np.ones(3), 250) * 0.5 + 0.5 * drawn(TRUE[method], gap / 20, rng)

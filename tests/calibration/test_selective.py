@@ -1,4 +1,4 @@
-"""Thresholds keep the error they promise, with the confidence they promise."""
+"""Test that thresholds keep the target error at the target confidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""votecast cascade: judges from fast to slow become one, which says what it costs and saves."""
+"""Test votecast cascade: judges from fast to slow, cost and savings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAST = "bundled:baseline"
 
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes on prompts that no judge was trained on."""
+    """Return votes on prompts that no judge was trained on."""
     path = tmp_path_factory.mktemp("votes") / "calibration.csv"
     assert main(["simulate", "--rows", "200", "--seed", "5", "--out", str(path)]) == 0
     return path
@@ -33,7 +33,7 @@ def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(arena: Path, votes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cascade, its page and its figures."""
+    """Return a folder with a cascade, its page and its metrics."""
     folder = tmp_path_factory.mktemp("made")
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--max-loss", "0.02", "--out", folder / "fast"]
     words += ["--html", folder / "page.html", "--json", folder / "figures.json", "--draws", "50"]

@@ -1,4 +1,4 @@
-"""votecast decide: from votes and pairs to decisions that are kept to an error."""
+"""Test votecast decide: decisions with a controlled error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from votecast.cli import main
 
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes on prompts that the judge of the arena was not trained on."""
+    """Return votes on prompts outside the training set."""
     path = tmp_path_factory.mktemp("votes") / "calibration.csv"
     assert main(["simulate", "--rows", "300", "--seed", "5", "--out", str(path)]) == 0
     return path
@@ -22,7 +22,7 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def words(arena: Path, calibration: Path, tmp_path: Path) -> list[object]:
-    """The command but for what is asked for."""
+    """Return the command without the target options."""
     given = ["--input", arena / "test.csv", "--calibration", calibration, "--out", tmp_path / "d.csv"]
     return ["decide", "--judge", arena / "judge", *given]
 

@@ -1,4 +1,4 @@
-"""votecast import, and what the other verbs make of an imported judge."""
+"""Test votecast import, and other verbs on an imported judge."""
 
 from __future__ import annotations
 

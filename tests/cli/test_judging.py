@@ -1,4 +1,4 @@
-"""train, predict, evaluate, compare: the main job on the command line."""
+"""Test train, predict, evaluate and compare on the command line."""
 
 from __future__ import annotations
 

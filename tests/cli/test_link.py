@@ -1,4 +1,4 @@
-"""votecast link, and what predict, evaluate and compare make of a judge of bare numbers."""
+"""Test votecast link, and other verbs on a judge of scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES, VOTES = scored_votes(160)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with scores of the first 150 votes, the votes, and files that have both."""
+    """Return a folder with scores, votes and files with both."""
     folder = tmp_path_factory.mktemp("scores")
     for name in ("scores.csv", "scores.parquet"):
         with ScoreWriter(folder / name) as writer:

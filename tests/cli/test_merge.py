@@ -1,4 +1,4 @@
-"""votecast merge, and votecast import of adapters, on the command line."""
+"""Test votecast merge, and votecast import of adapters."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from votecast.cli.screen import Bars
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What a bar writes to a terminal, shown without delay."""
+    """Return what a bar writes to a terminal, without delay."""
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, legacy_windows=False)
     monkeypatch.setattr(screen, "notes_console", lambda: console)

@@ -1,4 +1,4 @@
-"""votecast rank: leaderboards from files of votes, of forecasts, and of both."""
+"""Test votecast rank: leaderboards from votes, predictions and both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _errors_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes, the same exchanged, pairs without votes on other prompts, and a judge trained on the votes."""
+    """Return votes, swapped votes, unlabelled pairs and a trained judge."""
     folder = tmp_path_factory.mktemp("rank")
     votes, fresh = sized_votes(600), sized_votes(600, seed=1)
     file_of(votes, folder / "votes.csv")

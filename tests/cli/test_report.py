@@ -1,4 +1,4 @@
-"""votecast report: a page about votes, and the audit of a judge."""
+"""Test votecast report: the page of votes and the audit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.reports.pages import Page
 
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes that the judge of `arena` has not seen."""
+    """Return votes that the judge of `arena` was not trained on."""
     from votecast.cli import main
 
     path = tmp_path_factory.mktemp("votes") / "new.csv"

@@ -1,4 +1,4 @@
-"""votecast score and predict with reward models: kills, what cannot be scored, judges without votes."""
+"""Test votecast score and predict with reward models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(path: Path, answers: list[tuple[str, str]]) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A reward model for which a letter is a curse."""
+    """Return a reward model that fails on one letter."""
     return reward_folder(tmp_path / "model", cursed=True)
 
 

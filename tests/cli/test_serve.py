@@ -1,4 +1,4 @@
-"""votecast serve: what cannot be started says so in one line, before anything is."""
+"""Test votecast serve: invalid use fails early with one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files in which only some rows have votes, or rows have several: what the verbs that need votes do with them."""
+"""Test verbs on files with missing or repeated votes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from votecast import load_judge, read_votes
 
 @pytest.fixture
 def some(arena: Path, tmp_path: Path, votecast: Callable) -> Path:
-    """The test battles of the arena; those at odd places have no vote."""
+    """Return the arena's test battles with every other vote removed."""
     assert votecast("simulate", "--rows", 40, "--seed", 1, "--out", tmp_path / "all.jsonl").code == 0
     rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     for row in rows[1::2]:

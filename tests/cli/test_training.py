@@ -1,4 +1,4 @@
-"""Training on the command line: small forms, one fold, work that goes on, several processes."""
+"""Test training on the command line: small, one fold, resumed, parallel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def votes(votecast: Callable, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], None]:
-    """Let the third fit end with an error."""
+    """Make the third fit fail."""
     fit = CheapModel.fit
 
     def arm(error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""simulate, inspect, convert: files of votes on the command line."""
+"""Test simulate, inspect and convert."""
 
 from __future__ import annotations
 

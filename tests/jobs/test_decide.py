@@ -1,4 +1,4 @@
-"""Decisions are kept to an error, votes that hang together count once, and nothing else is decided."""
+"""Test decisions: controlled error, clustered votes, abstention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASKED: dict[str, Any] = {"error": 0.2, "confidence": 0.9}
 
 
 def arena(rows: int, seed: int) -> tuple[Battles, dict[str, np.ndarray]]:
-    """Votes of people who agree more than those of the arena do, and the true probabilities by id."""
+    """Return votes with high agreement, and true probabilities by id."""
     battles, truth = next(simulate(rows, seed, batch=rows))
     true = davidson(4 * (truth.qualities[:, 0] - truth.qualities[:, 1]), 0.5)
     rng = np.random.default_rng(seed)

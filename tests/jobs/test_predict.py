@@ -1,4 +1,4 @@
-"""Forecasts of a whole file: the same bytes whatever happens on the way."""
+"""Test predictions of a file: equal bytes after every kind of failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS, SHARDS = 2500, [1024, 1024, 452]
 
 
 class Lengths:
-    """A judge that goes by lengths, and like networks in batches a little by the rows it is asked beside."""
+    """A judge of lengths whose rounding depends on the batch."""
 
     name = "lengths"
 
@@ -41,7 +41,7 @@ class Lengths:
 
 
 class Killed(BaseException):
-    """The process is gone: nothing it would still do happens."""
+    """Stand-in for SIGKILL."""
 
 
 def write_votes(path: Path, rows: int = ROWS, first: str = "why") -> Path:
@@ -54,13 +54,13 @@ def write_votes(path: Path, rows: int = ROWS, first: str = "why") -> Path:
 
 @pytest.fixture
 def votes(tmp_path: Path) -> Path:
-    """A file of three shards."""
+    """Write a file of three shards."""
     return write_votes(tmp_path / "votes.jsonl")
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where the forecasts go: a folder with nothing else in it."""
+    """Return an output path in an empty folder."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "p.csv"
 
@@ -71,14 +71,14 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def undisturbed(votes: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What lies in the folder when nothing happens."""
+    """Return the folder's content after an undisturbed run."""
     (tmp_path / "quiet").mkdir()
     predict_file(Lengths(), votes, tmp_path / "quiet" / "p.csv")
     return bytes_of(tmp_path / "quiet")
 
 
 def interrupted(votes: Path, out: Path, fails_at: int = 2) -> Path:
-    """The folder of work that stopped after some shards."""
+    """Return the folder of a run stopped after some shards."""
     with pytest.raises(RuntimeError, match="accelerator"):
         predict_file(Lengths(fails_at), votes, out)
     return out.parent / ".p.csv.work"
@@ -206,7 +206,7 @@ def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: P
 
 
 class Disk:
-    """Counts what is written, flushed and renamed, and fails once at the k-th; a killed process does no more at all."""
+    """Count writes, flushes and renames, and fail at the k-th."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, kills: bool) -> None:
         self.count, self.at, self.kills = 0, at, kills
@@ -246,7 +246,7 @@ class Disk:
 
 
 def steps(kills: bool, predict: Callable[[], Any], restore: Callable[[], None]) -> Iterator[tuple[int, bool]]:
-    """Fail at the first step, the second, and so on until nothing fails any more; whether the run came to its end."""
+    """Fail at each step in turn; yield whether the run finished."""
     at = 0
     while True:
         at += 1

@@ -1,4 +1,4 @@
-"""The best of n candidates: scores that mean what they say, whatever the order, and files that survive a kill."""
+"""Test reranking: calibrated scores, order independence, resumed files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from votecast.text.truncation import TruncationReport
 
 
 class Longest:
-    """A judge to whom the longer answer is the better, and like networks in batches it goes by its neighbours too."""
+    """A judge that prefers longer responses and depends on the batch."""
 
     name = "longest"
 
@@ -42,7 +42,7 @@ class Longest:
 
 
 class First(Longest):
-    """A judge that leans to whatever is shown first."""
+    """A judge with position bias."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
         p = super().predict_proba(battles)
@@ -216,7 +216,7 @@ GOOD = {"prompt": "why", "candidates": ["a", "b"]}
 
 
 def holds(suffix: str, row: dict[str, Any]) -> bool:
-    """Whether a file of this kind can hold such a row as it is; JSON lines give a number among texts as text."""
+    """Return whether a file format can hold a row unchanged."""
     try:
         pa.Table.from_pylist([GOOD, row])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -287,14 +287,14 @@ def write_rows(path: Path, rows: int = 60, first: str = "why") -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file whose pairs come in several groups."""
+    """Write a file whose pairs come in several groups."""
     monkeypatch.setattr(rank_candidates, "GROUP", 60)
     return write_rows(tmp_path / "rows.jsonl")
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where the rankings go: a folder with nothing else in it."""
+    """Return an output path in an empty folder."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "best.jsonl"
 
@@ -456,7 +456,7 @@ def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> N
 
 
 class Choosy(Longest):
-    """A judge that cannot score an answer of seven characters."""
+    """A judge that cannot score responses of seven characters."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
         texts = zip(battles.text("response_a"), battles.text("response_b"), strict=True)

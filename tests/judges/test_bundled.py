@@ -1,4 +1,4 @@
-"""The judges that ship with votecast: small, complete, free of texts, and sensible."""
+"""Test the bundled judges: small, complete, without texts, plausible."""
 
 import gzip
 import json

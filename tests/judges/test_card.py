@@ -1,4 +1,4 @@
-"""The model card names data, figures, making and limits."""
+"""Test the model card: data, metrics, training and limits."""
 
 from votecast.judges.card import model_card
 

@@ -1,4 +1,4 @@
-"""A cascade asks dear judges for nothing but the rows that need them, and keeps every promise of a judge."""
+"""Test cascades: slow judges see few rows, judge invariants hold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREDICTIONS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elem
 
 
 class Inside:
-    """A judge inside that returns what it is given, and remembers what it was asked for."""
+    """A judge that returns given predictions and records its inputs."""
 
     numbers = ()
 
@@ -110,7 +110,7 @@ def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: i
 
 
 def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> Trial:
-    """Judges of which the later ones know more: temperatures over the true probabilities of drawn votes."""
+    """Return judges of increasing quality around true probabilities."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(rows, 3)) * 1.5
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -128,7 +128,7 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
 
 @dataclass(frozen=True)
 class Lucky(Trial):
-    """The first judge loses so much more than the second on each row."""
+    """Judges whose losses differ by a fixed amount per row."""
 
     more: Any = None
 
@@ -185,7 +185,7 @@ def test_thresholds_are_those_of_a_judge_each() -> None:
 
 
 class Fast(TrainedJudge):
-    """A cascade of two judges that are trained on the first and the second half of the votes."""
+    """A cascade of two judges trained on halves of the votes."""
 
     def fit(self, battles: Any, valid: Any = None, **options: Any) -> Self:  # type: ignore[override]
         half = len(battles) // 2
@@ -204,7 +204,7 @@ def test_a_cascade_keeps_every_promise_of_a_judge(tmp_path: Path) -> None:
 
 @pytest.fixture
 def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
-    """Two cheap judges, of which the first leans to the answer in front."""
+    """Return two cheap judges; the first has position bias."""
     monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
     votes, _ = next(simulate(rows=120, seed=1, batch=120))
     leaning = {"folds.n": 2, "name": "leaning", "model.kind_to_a": 0.4}

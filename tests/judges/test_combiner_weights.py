@@ -1,4 +1,4 @@
-"""Weights of the logarithmic pool: equal, of the least log loss, and by greedy selection."""
+"""Test weights of the logarithmic pool: equal, fitted and greedy."""
 
 from __future__ import annotations
 

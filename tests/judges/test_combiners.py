@@ -1,4 +1,4 @@
-"""What every way of joining judges promises, whatever it was fitted on."""
+"""Test the invariants of every combiner."""
 
 from __future__ import annotations
 

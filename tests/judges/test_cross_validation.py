@@ -1,4 +1,4 @@
-"""The loop over folds: one fold alone, drawn rows, both orders, what is cut, members whose weights are averaged."""
+"""Test cross-validation: folds, sampling, both orders, truncation, weight averaging."""
 
 from __future__ import annotations
 

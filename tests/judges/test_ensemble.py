@@ -1,4 +1,4 @@
-"""An ensemble of judges: honest figures, gains over its judges, and a judge folder like any other."""
+"""Test ensembles: unbiased metrics, gains and judge folders."""
 
 from __future__ import annotations
 

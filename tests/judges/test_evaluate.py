@@ -1,4 +1,4 @@
-"""Evaluating: a judge, a file of its predictions, or bare probabilities, against votes."""
+"""Test evaluation of judges, prediction files and arrays against votes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def arena():
 
 @dataclass
 class Longer:
-    """A judge that prefers the longer answer and, if asked to, the first one."""
+    """A judge that prefers longer, and optionally first, responses."""
 
     name: str = "longer"
     hash: str = "abc"

@@ -1,4 +1,4 @@
-"""Checkpoints made elsewhere: read as they were trained, refused with a reason, never changed."""
+"""Test external checkpoints: same predictions, clear errors, unchanged files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHORT = {"model.text.max_length": 64}
 
 @pytest.fixture(scope="module")
 def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three folds, each stored in another way."""
+    """Save three folds in three layouts."""
     place = tmp_path_factory.mktemp("folds")
     layouts = ("safetensors", "shards", "bin")
     return [checkpoint(place / f"fold_{n}" / "best_model", seed=n, layout=layout) for n, layout in enumerate(layouts)]
@@ -54,7 +54,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def as_system_1(folder: Path, rows: list[dict[str, str]], length: int = 512) -> np.ndarray:
-    """Its notebook: cells as they stand in the file, `[CLS] P [SEP] A [SEP] B`, padded, one order, softmax."""
+    """Predict like the notebook of system 1, padded and in one order."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     out = []
@@ -195,7 +195,7 @@ def test_votes_calibrate_and_measure_an_imported_judge(folds: list[Path], tmp_pa
 
 
 class Shell:
-    """What loading without care would run."""
+    """A payload that unsafe loading would run."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker

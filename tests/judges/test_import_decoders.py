@@ -1,4 +1,4 @@
-"""Decoders trained elsewhere: the same probabilities, nothing random, and each fault its own clear error."""
+"""Test external decoders: same probabilities, nothing random, clear errors."""
 
 from __future__ import annotations
 

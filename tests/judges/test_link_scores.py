@@ -1,4 +1,4 @@
-"""Scores and votes joined by id become a judge whose figures come from links of other prompts."""
+"""Test judges of scores joined by id, with cross-fitted metrics."""
 
 from __future__ import annotations
 

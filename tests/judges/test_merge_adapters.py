@@ -1,4 +1,4 @@
-"""Merged judges: the same predictions without a base, found out before anything is written."""
+"""Test merged judges: same predictions without a base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A judge calibrated on further votes: truer for those who cast them, and still the same judge."""
+"""Test recalibration on new votes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def arena(rows: int, seed: int) -> Battles:
 
 
 def cast(battles: Battles, names: list[str]) -> Battles:
-    """The same battles with these votes."""
+    """Return the same battles with these votes."""
     table = battles.table
     for name, column in (("winner", pa.array(names, pa.large_string())), ("probabilities", None)):
         field = SCHEMA.field(name)
@@ -47,7 +47,7 @@ def judge() -> TrainedJudge:
 
 @pytest.fixture(scope="module")
 def others(judge: TrainedJudge) -> Battles:
-    """Votes on prompts that the judge has not seen, of people who call a tie in most cases."""
+    """Return votes on unseen prompts by people who mostly tie."""
     battles = arena(900, 5)
     unseen = np.setdiff1d(np.arange(len(battles)), judge.prompt_hashes.overlap(battles))
     battles = battles.take(unseen[:300])

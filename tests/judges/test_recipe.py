@@ -1,4 +1,4 @@
-"""Recipes: found by name, family or path, overridden by dotted keys, checked before any work."""
+"""Test recipes: lookup, overrides and early checks."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Forecasts in the shown order, in the other, and in both."""
+"""Test predictions in the shown order, swapped and both."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, are
 
 
 def of(model: Any, like: TrainedJudge) -> TrainedJudge:
-    """A judge around a model made by hand."""
+    """Return a judge around a given model."""
     return TrainedJudge.of(like.recipe, Fitted([model], Identity(), OutOfFold.none(), None))
 
 

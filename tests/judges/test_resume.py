@@ -1,4 +1,4 @@
-"""Training that is killed, or finds no room, and goes on: the same judge, byte for byte."""
+"""Test that killed training resumes to the same bytes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def votes() -> Battles:
 
 
 class Figures:
-    """Figures that cost nothing: the mean prediction."""
+    """Cheap metrics: the mean prediction."""
 
     def __init__(self, judge: TrainedJudge, *_: object) -> None:
         self.mean = judge.fitted.out_of_fold.raw.mean(axis=0).tolist()
@@ -61,11 +61,11 @@ def bytes_of(folder: Path) -> dict[str, str]:
 
 
 class KilledError(BaseException):
-    """What no code expects."""
+    """Stand-in for SIGKILL."""
 
 
 class Faults:
-    """Let the nth write, flush or rename fail, or be the last thing the process does."""
+    """Fail or kill at the nth write, flush or rename."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.folder, self.at, self.seen, self.dead, self.kill = folder, -1, 0, False, False
@@ -89,7 +89,7 @@ class Faults:
         return _operation
 
     def _buried(self, operation: Callable) -> Callable:
-        """The dead clean nothing up."""
+        """Skip cleanup after a simulated kill."""
         return lambda *args, **kwargs: None if self.dead else operation(*args, **kwargs)
 
 

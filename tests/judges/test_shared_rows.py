@@ -1,4 +1,4 @@
-"""The rows that judges share: matched, refused where a prompt was trained on, prediction as each judge would."""
+"""Test rows shared by judges: matching, leaks and predictions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_column(votes: Battles, name: str, values: Any) -> Battles:
 
 
 def asked_twice(votes: Battles) -> Battles:
-    """Every prompt twice, the second time between the answers of another row."""
+    """Return every prompt twice, with other responses the second time."""
     prompts, ids = votes.column("prompt").to_pylist(), [f"{name} again" for name in votes.ids]
     turned = votes.take(np.roll(np.arange(len(votes)), 1))
     return Battles.concat([votes, with_column(with_column(turned, "prompt", prompts), "id", ids)])

@@ -1,4 +1,4 @@
-"""Models stacked on judges: better where there is something to learn, the pool of the judges where there is not."""
+"""Test stackers: gains where possible, otherwise the pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BIG, TEST = world(3000, seed=1), world(3000, seed=2)
 
 
 def bent(predictions: np.ndarray) -> np.ndarray:
-    """Judges that are far too sure of themselves, and hardly believe in ties."""
+    """Return overconfident predictions with too few ties."""
     p = predictions**2.5 * np.array([1.0, 1.0, 0.3])
     return p / p.sum(axis=-1, keepdims=True)
 

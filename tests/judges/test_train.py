@@ -1,4 +1,4 @@
-"""The main job from a file to a judge folder, and predictions from it."""
+"""Test training from a file to a judge folder and predictions."""
 
 import numpy as np
 import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""Trained judges: folds, out-of-fold rows, calibration, the folder and what happens when it is damaged."""
+"""Test trained judges: folds, calibration, folders and damage."""
 
 import json
 import shutil

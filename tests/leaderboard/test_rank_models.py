@@ -1,4 +1,4 @@
-"""Rankings: order, ranks with ties, intervals of both kinds, win rates, anchors, and the fits of evalica."""
+"""Test rankings: ranks, ties, intervals, win rates, anchors, evalica."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNIT = 400 / np.log(10)
 
 
 def level_models(models=4, times=40):
-    """Every model beats every other as often as it loses."""
+    """Return games in which all models win equally often."""
     a, b = np.triu_indices(models, 1)
     first, second = np.tile(a, 2 * times), np.tile(b, 2 * times)
     outcome = np.repeat([[1.0, 0, 0], [0, 1.0, 0]], len(a) * times, axis=0)

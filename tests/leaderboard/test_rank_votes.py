@@ -1,4 +1,4 @@
-"""Leaderboards from Python: frames, lists, predictions of any judge."""
+"""Test leaderboards from frames, lists and predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The baseline keeps its promises for every text: order plays no part, rows stand alone, what is saved comes back."""
+"""Test the baseline: swap symmetry, row independence, saving and loading."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Decoder judges: the last real token decides, the order of answers does not, and a start is kept."""
+"""Test decoder judges: last token, swap symmetry and initial offset."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_every_architecture_learns(kind, arena):
 
 
 def test_what_follows_the_last_token_plays_no_part(arena):
-    """The same sequence beside a longer one, which it is padded to, gets the same logits."""
+    """Padding to a longer sequence keeps the logits."""
     model = DecoderModel(small())
     network = model.initial_network().eval()
     torch.nn.init.normal_(network.score.weight)
@@ -68,7 +68,7 @@ def test_what_follows_the_last_token_plays_no_part(arena):
 
 
 def test_without_a_step_predictions_are_the_initial_ones(arena):
-    """The head begins at 0: what the offset says is what comes out, in both orders."""
+    """With a zero head the offset is the output."""
     offset = {"family": "baseline", "model": {"trees": {"rounds": 20}}, "folds": 2}
     more = {"model.offset": offset, "model.training.max_steps": 1, "model.training.learning_rate": 1e-12}
     judge = fit(arena, **more, **{"calibration.method": "none"})

@@ -1,4 +1,4 @@
-"""The siamese encoder in Keras on JAX: what a user notices of training, forecasts and folders."""
+"""Test the Keras siamese encoder on JAX: training, predictions, folders."""
 
 import json
 import math
@@ -29,7 +29,7 @@ ODD = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_compiler():
-    """XLA takes most of the time of these tests."""
+    """Lower XLA's optimisation, which takes most of the time."""
     jax = pytest.importorskip("jax")
     jax.config.update("jax_disable_most_optimizations", True)
     yield

@@ -1,4 +1,4 @@
-"""Reduced differences: exact under exchange and in any company, learnt the same way every time."""
+"""Test reduced differences: swap symmetry, batch independence, reproducibility."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page of an audit: findings for judges with one fault each, and complete tables."""
+"""Test the audit page: findings of known faults and complete tables."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_without_draws_nothing_is_called_chance(world: World) -> None:
 
 def test_an_order_that_changes_predictions_but_no_top_choice_is_a_note(world: World) -> None:
     def sway(battles: Battles, p: Probabilities) -> Probabilities:
-        """Every other row is pulled to the answer that is shown first, and the others to the second."""
+        """Shift even rows to the first response, odd ones to the second."""
         return np.asarray(0.9 * p + 0.1 * np.eye(3)[np.arange(len(battles)) % 2])
 
     sure = np.tile([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]], (375, 1))

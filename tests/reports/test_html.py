@@ -1,4 +1,4 @@
-"""What a page is, whatever it holds: one well-formed file, offline, without scripts, every text escaped."""
+"""Test pages: well-formed, offline, without scripts, escaped."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def _six(value: str) -> str:
 
 
 def _contrast(one: str, two: str) -> float:
-    """The contrast ratio of the Web Content Accessibility Guidelines 2.2."""
+    """Return the WCAG 2.2 contrast ratio."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]

@@ -1,4 +1,4 @@
-"""A leaderboard as a page."""
+"""Test the leaderboard page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service says what the command line says, bit for bit, whatever came beside a battle in its batch."""
+"""Test that the service equals the command line bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATTLES: list[dict[str, Any]] = [
 
 
 def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], battle: dict[str, Any]) -> dict[str, Any]:
-    """What `votecast compare --json -` says."""
+    """Return the output of `votecast compare --json -`."""
     words = ["compare", "--judge", "bundled:baseline", "--json", "-"]
     for option, name in (("--prompt", "prompt"), ("--a", "response_a"), ("--b", "response_b")):
         turns = battle[name] if isinstance(battle[name], list) else [battle[name]]

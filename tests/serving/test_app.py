@@ -1,4 +1,4 @@
-"""What the application does with requests, whatever the judges say."""
+"""Test how the application handles requests."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_the_page_of_the_routes_names_all_and_loads_nothing_from_elsewhere() -> 
 
 
 def test_the_description_is_the_one_that_clients_know() -> None:
-    """A change of the interface changes tests/serving/openapi.json, and is a line of the changelog."""
+    """After an interface change update openapi.json and the changelog."""
     app = build_app(StillPool(), ServiceSettings(), key=KEY, judges=["first", "second"])  # type: ignore[arg-type]
     described = app.openapi()
     del described["info"]["version"]

@@ -1,4 +1,4 @@
-"""Every field of every route with invalid values: a refusal that names the place, and never a 5xx."""
+"""Test invalid values in every field: a located 4xx, never 5xx."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 
 
 def bodies(route: str) -> Iterator[tuple[str, Any]]:
-    """Bodies with one invalid field, and the start of the path that the refusal must name."""
+    """Return bodies with one invalid field, and the field's path."""
     for field, values in INVALID[route].items():
         yield from ((field, GOOD[route] | {field: value}) for value in values)
     if route == "/v1/compare/batch":

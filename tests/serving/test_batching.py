@@ -1,4 +1,4 @@
-"""Queues: which rows are scored together, in which order, and what happens to those of a worker that died."""
+"""Test queues: batches, their order and rows of dead workers."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bodies that are not JSON, hold odd values or are too long: a refusal, and a service that goes on."""
+"""Test malformed, odd and oversized request bodies."""
 
 from __future__ import annotations
 

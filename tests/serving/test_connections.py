@@ -1,4 +1,4 @@
-"""Connections that break, dawdle or speak no HTTP: each is refused alone, and the service goes on."""
+"""Test broken, slow and non-HTTP connections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def line(service: Service) -> Iterator[socket.socket]:
 
 
 def answers(opened: socket.socket, count: int) -> list[int]:
-    """The statuses of the next answers on this connection."""
+    """Return the statuses of the next responses on this connection."""
     found: list[int] = []
     with opened.makefile("rb") as stream:
         while len(found) < count and (status := stream.readline()):

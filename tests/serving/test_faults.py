@@ -1,4 +1,4 @@
-"""Workers that die or hang, too many requests, a killed front: nothing accepted is lost, no worker is left behind."""
+"""Test dead workers and overload: no accepted request is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.serving.running import Service, Start, wait_for
 
 
 def replaced(service: Service, killed: int, restarts: int) -> bool:
-    """Whether the front has noticed the death of a worker, and has replaced it."""
+    """Return whether a dead worker was replaced."""
     with service.client() as client:
         text = client.get("/metrics").text
     return killed not in service.workers() and f"votecast_worker_restarts_total {restarts}.0" in text
@@ -24,7 +24,7 @@ def replaced(service: Service, killed: int, restarts: int) -> bool:
 
 @contextlib.contextmanager
 def inside(service: Service, count: int) -> Iterator[list[httpx.Response]]:
-    """So many requests that the service has taken in; their answers are there afterwards."""
+    """Return requests inside the service; collect the responses at the end."""
     answers: list[httpx.Response] = []
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""Who may ask: a key guards every route but health, and without one only names of this machine are answered."""
+"""Test API keys, and local host names without a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies are bounded while they come, whatever length the client announces."""
+"""Test that bodies are limited while they arrive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from votecast.serving.request_limits import ClientDisconnectedError, read_body
 
 
 class Parts:
-    """A body that comes in parts; `read` counts the bytes that were taken."""
+    """A body in parts; `read` counts the bytes taken."""
 
     def __init__(self, *parts: bytes, pause: bool = False, left: bool = False) -> None:
         self.parts, self.pause, self.left, self.read = list(parts), pause, left, 0

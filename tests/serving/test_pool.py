@@ -1,4 +1,4 @@
-"""A pool of real workers: what is asked for comes back, whole and in order, as the command line says it."""
+"""Test a pool of real workers against the command line."""
 
 import asyncio
 from collections.abc import Iterator

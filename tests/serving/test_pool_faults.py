@@ -1,4 +1,4 @@
-"""Workers that die, hang, or cannot be had: what was asked for is answered all the same, or fails with the reason."""
+"""Test pools whose workers die, hang or cannot start."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Judge folders that change, go and come back under a pool of real workers."""
+"""Test judge folders that change under a running pool."""
 
 import shutil
 from concurrent.futures import wait

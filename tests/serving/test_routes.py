@@ -1,4 +1,4 @@
-"""Routes, methods and content types that are not served."""
+"""Test routes, methods and content types that are not served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker by itself, over its socket."""
+"""Test a worker over its socket."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravit
 
 
 class Line:
-    """A worker that was started, and the socket to it."""
+    """A started worker and the socket to it."""
 
     def __init__(self) -> None:
         self.end, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""A training that is killed, or whose disk fails, at any moment goes on to the same bytes."""
+"""Test that training killed at any moment resumes to equal bytes."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def steps(folder: Path) -> list[str]:
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing is tidied up after it."""
+    """Stand-in for SIGKILL: nothing is cleaned up."""
 
 
 @contextmanager
 def faulty_disk(fail: Callable[[], None], *, fails_removal: bool = True) -> Iterator[None]:
-    """Call `fail` in the middle of every write and before every flush, rename and removal."""
+    """Call `fail` at every write, flush, rename and removal."""
     save_file, write_text, fsync, rename, replace, rmtree = (
         safetensors.torch.save_file,
         Path.write_text,
@@ -168,7 +168,7 @@ def test_a_process_that_was_really_killed_goes_on_to_the_same_bytes(tmp_path: Pa
 
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Path:
-    """What a training leaves that was killed at step 14."""
+    """Return the output of a training killed at step 14."""
     with pytest.MonkeyPatch.context() as patch:
         inner, calls = torch.optim.AdamW.step, itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""Training in groups of similar length, shortest first."""
+"""Test training in length groups, shortest first."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train(run: Run, **other: Any) -> History:
 
 
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps at which a checkpoint is written, as they come."""
+    """Record the steps at which a checkpoint is written."""
     steps: list[int] = []
     inner = Checkpoints.save
 

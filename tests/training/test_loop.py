@@ -1,4 +1,4 @@
-"""What a training does with rows, settings and numbers that are none."""
+"""Test the training loop with invalid rows, settings and numbers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_soft_labels_are_met_softly() -> None:
 
 def test_the_best_weights_are_left_in_the_network() -> None:
     valid = numbers(30, seed=1)
-    valid = replace(valid, targets=np.roll(valid.targets, 1, axis=1))  # the more is learnt, the worse
+    valid = replace(valid, targets=np.roll(valid.targets, 1, axis=1))  # more training is worse
     network, history = train(valid=valid, epochs=6)
     losses = [record["log_loss"] for record in history.evaluations]
     assert history.best_log_loss == min(losses) < losses[-1]
@@ -198,7 +198,7 @@ def test_biases_and_norms_do_not_decay() -> None:
 
 
 class Faulty(Small):
-    """Answers as `fault` says."""
+    """A network whose outputs are changed by `fault`."""
 
     def __init__(self, fault: Callable[[Tensor, nn.Module], Tensor]) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ class Faulty(Small):
 
 def test_a_loss_that_is_no_number_stops_and_names_step_and_rows() -> None:
     rows = numbers(16)
-    rows.examples.ids[11][:] = 49  # a token nobody else has
+    rows.examples.ids[11][:] = 49  # a token of no other row
     network = Small()
     with torch.no_grad():
         network.embedding.weight[49] = float("nan")

@@ -1,4 +1,4 @@
-"""Moments in 8 bits and paged: they learn, and a killed training goes on with them as if nothing had been."""
+"""Test 8-bit and paged moments: learning and resuming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_BITS = ["adamw_8bit", "paged_adamw", "paged_adamw_8bit"]
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing in the program may catch it."""
+    """Stand-in for SIGKILL: no code may catch it."""
 
 
 def train(folder: Path | None = None, **settings: Any) -> tuple[torch.Tensor, list[dict[str, Any]]]:

@@ -31,7 +31,7 @@ FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 def train(
     folder: Path, *settings: str, count: int = 1, ends: int = 0, env: Mapping[str, str] = MappingProxyType({})
 ) -> list[dict[str, float]]:
-    """Train in this many processes at once, which all end with this status; what the first one wrote."""
+    """Train in several processes; return the first one's output."""
     folder.mkdir(exist_ok=True)
     (folder / "meeting").unlink(missing_ok=True)
     shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} | env

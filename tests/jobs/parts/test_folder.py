@@ -1,4 +1,4 @@
-"""Forecasts of many files in a folder: parts that depend on nothing but the rows, and a manifest when all is done."""
+"""Test predictions of many files: deterministic parts and a manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def predict(judge: Any, out: Path, given: Any = "pairs/*.jsonl", **options: Any)
 
 @pytest.fixture
 def undisturbed(judge: Callable, pairs: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What lies in the folder when nothing happens."""
+    """Return the folder's content after an undisturbed run."""
     predict(judge(), tmp_path / "quiet")
     return bytes_of(tmp_path / "quiet")
 

@@ -1,4 +1,4 @@
-"""Which files a user means, and in which order."""
+"""Test which input files are selected, and their order."""
 
 from __future__ import annotations
 

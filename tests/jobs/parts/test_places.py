@@ -1,4 +1,4 @@
-"""Inputs and outputs that lie on another filesystem: read file by file, written whole, resumed like a folder."""
+"""Test inputs and outputs on a remote filesystem, and resuming there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import bytes_of
 
 @pytest.fixture
 def far(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What lies at far://bucket: a filesystem that is no path of this machine."""
+    """Return the local folder behind far://bucket, a remote filesystem."""
     root = tmp_path / "far"
     (root / "bucket").mkdir(parents=True)
     pairs.rename(root / "bucket" / "pairs")
@@ -121,11 +121,11 @@ def test_a_filesystem_that_refuses_is_an_error_of_ours(
 
 
 class _KilledError(BaseException):
-    """As if the process were gone."""
+    """Stand-in for SIGKILL."""
 
 
 class _Dying:
-    """A filesystem whose user is killed before the second part has its name."""
+    """A filesystem that fails before the second part is renamed."""
 
     def __init__(self, system: Any) -> None:
         self._system = system

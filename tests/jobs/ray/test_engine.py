@@ -1,4 +1,4 @@
-"""Ray does what one process does, byte for byte, whatever happens to it on the way."""
+"""Test that the Ray engine gives the bytes of one process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def predict(out: Path, given: Any = "pairs/*.jsonl", **options: Any) -> dict[str
 
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three files, in the working folder."""
+    """Write three files in the working folder."""
     monkeypatch.chdir(tmp_path)
     for name, rows in (("b", 1024), ("a", 2500), ("c", 3)):
         write_votes(tmp_path / "pairs" / f"{name}.jsonl", rows)
@@ -105,7 +105,7 @@ def test_either_engine_goes_on_with_what_the_other_has_left(actors: Callable, pa
 
 
 class _Stopping(Lengths):
-    """Stops after two parts."""
+    """An engine that stops after two parts."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""Adapters: where they go, what of them is kept, and that nothing of them is ever random."""
+"""Test adapters: placement, saved weights and determinism."""
 
 from __future__ import annotations
 

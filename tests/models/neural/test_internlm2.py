@@ -1,4 +1,4 @@
-"""InternLM2 reward checkpoints: the same rewards as their arithmetic, their tokenizer, what is refused."""
+"""Test InternLM2 reward checkpoints: rewards, tokenizer and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks' algebra: links against their formulas, exchanged answers, frozen layers, groups of layers."""
+"""Test networks: links, swaps, frozen layers and layer groups."""
 
 import numpy as np
 import pytest

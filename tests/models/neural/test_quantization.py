@@ -1,4 +1,4 @@
-"""Weights held in 4 and 8 bits, or half: what is loaded, what is kept, what is refused."""
+"""Test weights in 4, 8 and 16 bits: loading, saving, errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def packed(model: Any) -> Iterator[torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint in 4 bits, as others save it."""
+    """Return a checkpoint in 4 bits in the usual layout."""
     folder = tmp_path_factory.mktemp("stored")
     torch.manual_seed(1)
     model = backbone("nf4")

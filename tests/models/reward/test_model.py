@@ -1,4 +1,4 @@
-"""The reward judge: what it scores, how often, in which order, and what it learns."""
+"""Test the reward judge: scored sequences, their order and training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROUNDING = rounding(width=64, layers=2)
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many sequences each call of the engine was given."""
+    """Record how many sequences each engine call gets."""
     seen: list[int] = []
     encode = Engine.encode
 

@@ -1,4 +1,4 @@
-"""Rewards kept in a file: by content and model, through a kill, beside other processes."""
+"""Test the score cache: keys, kills and concurrent processes."""
 
 from __future__ import annotations
 

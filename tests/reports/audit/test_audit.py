@@ -1,4 +1,4 @@
-"""The audit as a whole: its JSON, what it leaves alone, few and odd rows, and what it refuses."""
+"""Test the audit: JSON, unchanged inputs, small and odd inputs, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts are sorted by what they ask for, in the languages that the rules know."""
+"""Test categories of prompts in the supported languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers behind an audit, against those of other libraries and by hand."""
+"""Test the statistics of an audit against other libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fault that was put into a judge is found, and it alone; a judge without a fault is not accused."""
+"""Test that audits detect planted faults and nothing else."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_truth_is_accused_of_nothing(world: World) -> None:
 
 
 def null_alarms(world: World, redraws: int) -> float:
-    """How often an audit of the truth marks any fault at all, over votes drawn anew."""
+    """Return how often an audit of the truth raises an alarm."""
     battles, p = world
     clusters = prompt_clusters(battles, seed=0)
     form, sums = ResponseStyle.of(battles), ClusterSums(np.ones(len(battles)), clusters, ClusterDraws(clusters, 0, 0))

@@ -18,7 +18,7 @@ HOSTILE = "<script>window.hit = 1</script><img src=x onerror='window.hit = 1'>{{
 
 
 def request_of(page: Visit) -> dict[str, Any]:
-    """Compare; what the page asked the service."""
+    """Compare; return the request of the page."""
     with page.page.expect_request("**/v1/compare") as sent:
         page.compare()
     found: dict[str, Any] = sent.value.post_data_json
