@@ -41,9 +41,7 @@ def made(arena: Path, votes: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def test_the_frontier_is_shown_with_what_the_cascade_costs_and_saves(
-    votecast: Any, arena: Path, votes: Path, tmp_path: Path
-) -> None:
+def test_the_frontier_is_shown_with_costs_and_savings(votecast: Any, arena: Path, votes: Path, tmp_path: Path) -> None:
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--out", tmp_path / "fast", "--draws", 50]
     ran = votecast(*words, "--budget", 1000, "--name", "quick")
     assert ran.code == 0, ran.err
@@ -139,7 +137,7 @@ def test_the_same_judge_twice_is_refused(votecast: Any, arena: Path, votes: Path
         (["--max-loss", "0.1", "--draws", "-1"], "-1"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(
+def test_invalid_options_are_refused(
     votecast: Any, arena: Path, votes: Path, tmp_path: Path, asked: list[str], message: str
 ) -> None:
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--out", tmp_path / "fast"]

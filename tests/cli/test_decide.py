@@ -97,7 +97,7 @@ def test_only_ties_decide_nothing(votecast: Any, words: list[object], calibratio
         (["--out", "decisions.docx"], "does not say what to write"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_before_any_work(
+def test_invalid_options_are_refused_before_any_work(
     votecast: Any, words: list[object], asked: list[str], message: str, tmp_path: Path
 ) -> None:
     if asked[0] == "--out":
@@ -129,7 +129,7 @@ def test_votes_that_will_not_do_are_refused(votecast: Any, arena: Path, words: l
     assert "are both standard input" in ran.err
 
 
-def test_an_existing_file_is_left_alone(votecast: Any, words: list[object], tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(votecast: Any, words: list[object], tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("mine")
     ran = votecast(*words)
     assert ran.code == 1

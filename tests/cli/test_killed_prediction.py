@@ -39,9 +39,7 @@ def kill_when(words: list[str], work: Path, shards: int) -> None:
         child.stderr.close()
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    votecast: Callable, arena: Path, votes: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_resumes_to_the_same_bytes(votecast: Callable, arena: Path, votes: Path, tmp_path: Path) -> None:
     words = ["predict", "--judge", str(arena / "judge"), "--input", str(votes), "--out"]
     quiet, out = tmp_path / "quiet", tmp_path / "killed"
     assert votecast(*words, quiet / "p.csv").code == 0

@@ -63,7 +63,7 @@ def test_rows_that_cannot_be_scored_are_reported_and_skipped(votecast: Callable,
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
 
 
-def test_an_interrupted_scoring_goes_on_and_ends_with_the_same_bytes(
+def test_interrupted_scoring_resumes_to_the_same_bytes(
     votecast: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("so " * (n % 5), "Z" if n == 7 else f"no {n % 9}") for n in range(2500)])

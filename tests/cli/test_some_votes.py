@@ -47,9 +47,7 @@ def test_rows_without_votes_can_be_set_aside(votecast: Callable, arena: Path, so
     assert found["metrics"]["log_loss"]["value"] == pytest.approx(loss, rel=1e-12)
 
 
-def test_votes_on_one_pair_are_joined_into_soft_labels_that_weigh_what_they_count(
-    votecast: Callable, arena: Path, tmp_path: Path
-) -> None:
+def test_votes_on_one_pair_become_a_weighted_soft_label(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     rows = [json.loads(battle.model_dump_json(exclude_none=True)) for battle in read_votes(arena / "train.csv")]
     again = rows[0] | {"id": "again", "winner": "b" if rows[0]["winner"] == "a" else "a"}
     votes = tmp_path / "votes.jsonl"

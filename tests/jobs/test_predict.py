@@ -85,9 +85,7 @@ def interrupted(votes: Path, out: Path, fails_at: int = 2) -> Path:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_judge_is_asked_for_the_same_rows_together_however_the_file_is_read(
-    votes: Path, out: Path, packed: bool
-) -> None:
+def test_judge_batches_do_not_depend_on_read_batches(votes: Path, out: Path, packed: bool) -> None:
     if packed:
         import pyarrow as pa
         import pyarrow.json as pa_json
@@ -124,7 +122,7 @@ def test_a_failing_judge_keeps_its_shards_and_explains_how_to_resume(
     assert bytes_of(out.parent) == undisturbed
 
 
-def test_nothing_is_left_of_a_run_that_did_nothing(votes: Path, out: Path) -> None:
+def test_a_run_without_progress_leaves_no_files(votes: Path, out: Path) -> None:
     with pytest.raises(RuntimeError):
         predict_file(Lengths(fails_at=0), votes, out)
     assert list(out.parent.iterdir()) == []
@@ -142,7 +140,7 @@ def test_a_torn_shard_is_made_again(votes: Path, out: Path, undisturbed: dict[st
     assert bytes_of(out.parent) == undisturbed
 
 
-def test_unfinished_work_is_neither_taken_nor_thrown_away_unasked(votes: Path, out: Path) -> None:
+def test_partial_output_needs_resume_or_overwrite(votes: Path, out: Path) -> None:
     work = bytes_of(interrupted(votes, out))
     with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start over"):
         predict_file(Lengths(), votes, out)
@@ -186,7 +184,7 @@ def test_a_finished_output_is_not_made_again(votes: Path, out: Path) -> None:
     assert out.read_text() == "mine"
 
 
-def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
+def test_invalid_distributions_are_never_kept(votes: Path, out: Path) -> None:
     class Broken(Lengths):
         def predict_proba(self, battles: Any) -> np.ndarray:
             p = super().predict_proba(battles)
@@ -198,7 +196,7 @@ def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
     assert len(list((out.parent / ".p.csv.work").glob("*.shard"))) == 1
 
 
-def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: Path) -> None:
+def test_progress_starts_after_the_earlier_run(votes: Path, out: Path) -> None:
     interrupted(votes, out)
     reported: list[int] = []
     predict_file(Lengths(), votes, out, resume=True, progress=lambda done, _: reported.append(done))
@@ -311,7 +309,7 @@ class Cutting(Lengths):
         self.precision = precision
 
 
-def test_what_the_judge_cut_is_summed_over_shards_of_both_runs(votes: Path, out: Path) -> None:
+def test_truncation_is_summed_over_shards_of_both_runs(votes: Path, out: Path) -> None:
     summary = predict_file(Cutting(), votes, out)
     assert summary["cut"] == {"rows": ROWS, "rows_cut": 2490, "kept": {"prompt": 0.662, "a": 1.0, "b": 1.0}}
     assert predict_file(Cutting(), votes, out, resume=True)["cut"] == summary["cut"]

@@ -55,7 +55,7 @@ def model(*judges: Any, thresholds: tuple[float | None, ...]) -> CascadeModel:
     return CascadeModel(CascadeSettings(judges=len(judges), thresholds=thresholds), judges=judges)
 
 
-def test_later_judges_are_asked_for_the_rows_that_need_them_alone() -> None:
+def test_later_judges_score_only_the_rows_that_need_them() -> None:
     first, second, third = Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), Inside([0.2, 0.2, 0.6])
     whole = model(first, second, third, thresholds=(1.0, None))
     p = whole.predict(battles("sure1", "x", "sure2", "y"))
@@ -71,7 +71,7 @@ def test_a_row_that_cannot_be_scored_is_named_by_its_place_in_the_whole() -> Non
     assert (caught.value.reasons, caught.value.rows) == ({2: "it is odd"}, 3)
 
 
-def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
+def test_truncation_is_that_of_the_judge_that_predicts() -> None:
     whole = model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3], cut=2), thresholds=(1.0,))
     rows = battles("sure1", "x")
     whole.predict(rows)
@@ -86,7 +86,7 @@ def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
 
 
 @given(PREDICTIONS)
-def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) -> None:
+def test_the_deciding_judge_does_not_depend_on_response_order(p: np.ndarray) -> None:
     assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
     routing = fit_routing(np.stack([p, p]), [NOTCHES // 2])
     turned = np.ascontiguousarray(p[:, [1, 0, 2]])
@@ -141,7 +141,7 @@ ROWS = np.arange(600)
 PATH = frontier(TRIAL, ROWS, 0)
 
 
-def test_the_frontier_goes_from_the_last_judge_to_the_first() -> None:
+def test_the_frontier_runs_from_the_last_judge_to_the_first() -> None:
     notches = [sum(point) for point, _ in PATH]
     assert notches == list(range(2 * NOTCHES + 1))
     assert (PATH[0][1] == 2).all()

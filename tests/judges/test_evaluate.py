@@ -164,7 +164,7 @@ def test_binary_votes_hand_the_tie_out(arena):
         (42, 3, "what is to be measured is int; allowed are"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(arena, judge, rows, message):
+def test_invalid_inputs_are_refused(arena, judge, rows, message):
     with pytest.raises(DataError, match=message):
         evaluate(judge, arena[0][:rows])
 

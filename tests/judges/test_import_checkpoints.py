@@ -76,7 +76,7 @@ def as_system_1(folder: Path, rows: list[dict[str, str]], length: int = 512) -> 
     return np.stack(out)
 
 
-def test_raw_cells_in_the_shown_order_give_what_system_1_gave(folds: list[Path], tmp_path: Path) -> None:
+def test_raw_cells_in_the_shown_order_match_system_1(folds: list[Path], tmp_path: Path) -> None:
     write_simulation(tmp_path / "votes.csv", rows=8, seed=2)
     with (tmp_path / "votes.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -90,7 +90,7 @@ def test_raw_cells_in_the_shown_order_give_what_system_1_gave(folds: list[Path],
     assert np.ptp(expected[0], axis=0).max() > 1e-3
 
 
-def test_both_orders_are_averaged_unless_one_is_asked_for(folds: list[Path], battles: Battles) -> None:
+def test_both_orders_are_averaged_by_default(folds: list[Path], battles: Battles) -> None:
     both, shown = (import_judge(folds[:1], settings=SHORT | {"model.orders": o}) for o in ("both", "shown"))
     swapped = [1, 0, 2]
     one, two = shown.predict_proba(battles), shown.predict_proba(battles.swapped())[:, swapped]

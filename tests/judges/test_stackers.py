@@ -21,7 +21,7 @@ def bent(predictions: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", [LogisticStack, TreeStack])
-def test_what_all_judges_get_wrong_is_put_right(kind: type) -> None:
+def test_shared_errors_are_corrected(kind: type) -> None:
     stack = kind().fit(bent(BIG.predictions), *BIG.parts[1:], 0)
     mean = Mean().fit(*BIG.parts, 0)
     losses = [log_loss(TEST.targets, one.predict(bent(TEST.predictions)), TEST.weights) for one in (stack, mean)]

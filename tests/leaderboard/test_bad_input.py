@@ -216,7 +216,7 @@ def test_games_that_are_none_raise():
             Games.of(**(good | wrong))
 
 
-def test_fits_of_evalica_refuse_what_they_have_not():
+def test_fits_of_evalica_refuse_unsupported_options():
     with pytest.raises(ConfigError, match="no style control"):
         rank_models(arena(4, 100, style=[0.1]), method="newman")
     with pytest.raises(DataError, match="one vote a row"):

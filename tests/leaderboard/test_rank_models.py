@@ -58,7 +58,7 @@ def test_equal_models_share_the_first_rank():
     assert not ranking.better.any()
 
 
-def test_models_far_apart_have_ranks_of_their_own():
+def test_clearly_different_models_have_distinct_ranks():
     rng = np.random.default_rng(0)
     a, b = np.tile(np.array([(0, 1), (0, 2), (1, 2)]), (400, 1)).T
     won = rng.random(1200) < 1 / (1 + np.exp(-1.5 * (b - a)))

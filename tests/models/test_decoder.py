@@ -33,7 +33,7 @@ def small(**more):
 
 
 @pytest.mark.parametrize("orders", ["both", "either"])
-def test_exchanging_the_answers_exchanges_a_and_b(orders, arena):
+def test_swapping_responses_swaps_a_and_b(orders, arena):
     judge = fit(arena, **{"model.orders": orders})
     shown, turned = judge.predict_proba(arena[:20]), judge.predict_proba(arena[:20].swapped())
     assert np.abs(shown - swap_columns(turned)).max() < 2e-6
@@ -53,7 +53,7 @@ def test_every_architecture_learns(kind, arena):
     assert losses[-1] < losses[0]
 
 
-def test_what_follows_the_last_token_plays_no_part(arena):
+def test_padding_does_not_change_the_logits(arena):
     """Padding to a longer sequence keeps the logits."""
     model = DecoderModel(small())
     network = model.initial_network().eval()
@@ -84,7 +84,7 @@ def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
 
 
 @pytest.mark.parametrize("weights", ["fp32", "bf16"])
-def test_a_judge_with_an_adapter_comes_back_as_it_was(weights, arena, tmp_path):
+def test_a_judge_with_an_adapter_round_trips(weights, arena, tmp_path):
     judge = fit(arena, **{"model.adapter": {"rank": 2}, "model.weights": weights})
     judge.save_pretrained(tmp_path / "judge")
     again = load_judge(tmp_path / "judge")
@@ -92,7 +92,7 @@ def test_a_judge_with_an_adapter_comes_back_as_it_was(weights, arena, tmp_path):
     assert not list((tmp_path / "judge").rglob("model.safetensors"))
 
 
-def test_an_encoder_is_no_decoder(arena):
+def test_an_encoder_is_not_a_decoder(arena):
     with pytest.raises(ConfigError, match=r"tiny:bert.*no causal language model.*cross_encoder"):
         fit(arena, **{"model.name": "tiny:bert"})
 

@@ -84,7 +84,7 @@ def test_nothing_of_keras_is_loaded_before_a_network_is_built():
     assert ran.stdout.strip() == "[]"
 
 
-def test_a_preset_folder_trains_and_comes_back_without_it(deberta, arena, tmp_path):
+def test_a_judge_loads_without_its_preset_folder(deberta, arena, tmp_path):
     settings = KerasSiameseSettings(
         name=str(deberta),
         widths=1,

@@ -120,12 +120,12 @@ def test_a_handful_of_votes_recommends_nothing(world: World, rows: int) -> None:
     assert "Only" not in _texts(page, "warning")
 
 
-def test_a_slice_of_all_rows_is_no_finding(world: World) -> None:
+def test_a_slice_of_all_rows_is_not_a_finding(world: World) -> None:
     page = _page(world, sharpened(world[1], np.full(len(world[1]), 4.0)))
     assert "most overconfident for 1 turn" not in "\n".join(remark.text for remark in page.summary)
 
 
-def test_an_undetected_fault_on_few_prompts_is_no_finding(world: World) -> None:
+def test_an_undetected_fault_on_few_prompts_is_not_a_finding(world: World) -> None:
     battles, p = world
     few = battles.take(range(120))
     page = audit_page(audit_judge(Knowing(few, p[:120]), few, draws=40))

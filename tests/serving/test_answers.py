@@ -82,7 +82,7 @@ def test_an_explained_prediction_is_the_same_prediction(service: Service) -> Non
     assert explained[0].reasons and all({"name", "text", "effect"} <= set(reason) for reason in explained[0].reasons)
 
 
-def test_the_order_that_is_asked_for(service: Service) -> None:
+def test_the_requested_order(service: Service) -> None:
     with Client(service.url) as client:
         (explained,) = client.compare_batch([BATTLE], explain=True)
         (given,) = client.compare_batch([BATTLE], order="given")

@@ -46,7 +46,7 @@ def test_a_longer_body_is_refused_as_soon_as_it_is_too_long(headers: list[tuple[
     assert (parts.read, error.value.status) == (taken, 413)
 
 
-def test_a_body_that_does_not_come_times_out() -> None:
+def test_a_missing_body_times_out() -> None:
     with pytest.raises(RequestError, match=r"incomplete after 0.05 s") as error:
         read(Parts(b"a", pause=True), seconds=0.05)
     assert (error.value.status, error.value.closes) == (408, True)

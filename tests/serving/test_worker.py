@@ -60,7 +60,7 @@ def test_a_worker_reports_judges_answers_batches_and_ends_with_its_server(line: 
     assert line.process.wait(60) == 0
 
 
-def test_it_ends_with_its_front_while_it_loads(line: Line) -> None:
+def test_a_loading_worker_ends_with_the_server(line: Line) -> None:
     line.send(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
     line.hang_up()
     assert line.process.wait(60) == 0

@@ -72,7 +72,7 @@ def check_voice(out: str, err: str, commands: int) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns_and_go_on_after_one_was_killed(alone: Path) -> None:
+def test_two_processes_match_one_and_resume_after_a_kill(alone: Path) -> None:
     refit = words((*REFIT, "--model.training.save_every=1"), alone, "killed", 4)
     started = start("multi_cpu", *refit)
     kill_process(started, 1, once=alone / ".killed.work" / "fold_1" / "checkpoints" / "step-*2")
@@ -91,7 +91,7 @@ def test_two_processes_learn_what_one_learns_and_go_on_after_one_was_killed(alon
 
 
 @pytest.mark.slow
-def test_two_processes_that_hold_half_a_network_each_learn_what_one_learns(alone: Path) -> None:
+def test_two_sharded_processes_match_one(alone: Path) -> None:
     commands = [words(recipe, alone, f"{name}-fsdp", 4) for name, recipe in NETWORKS.items()]
     code, out, err = ended(start("fsdp", *together(*commands), module=SEVERAL))
     assert code == 0, err

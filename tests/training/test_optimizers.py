@@ -43,7 +43,7 @@ def test_training_matches_full_moments(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", IN_BITS)
 @pytest.mark.parametrize("average", ["none", "ema"])
-def test_a_killed_training_goes_on_to_the_same_bits(
+def test_killed_training_resumes_to_the_same_bits(
     optimizer: str, average: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = train(optimizer=optimizer, average=average)
@@ -81,7 +81,7 @@ def test_moments_of_large_parameters_are_kept_in_8_bits_on_the_disk(tmp_path: Pa
     assert not any("qmap" in name for name in held)
 
 
-def test_another_optimizer_does_not_go_on_with_these_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_of_another_optimizer_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any, **kwargs: Any) -> None:
         raise Killed
 

@@ -34,7 +34,7 @@ def linked(link="davidson", form=True, bound=None):
 @pytest.mark.parametrize("link", ["davidson", "rao_kupper"])
 @settings(max_examples=30, deadline=None)
 @given(outputs=PAIRS, form=FORMS)
-def test_exchanging_the_answers_exchanges_a_and_b(link, outputs, form):
+def test_swapping_responses_swaps_a_and_b(link, outputs, form):
     network = linked(link)
     p, q = (
         network.decide(torch.tensor(o), torch.tensor(f)).exp().detach().numpy()[:, 0]

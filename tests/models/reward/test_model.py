@@ -183,7 +183,7 @@ def test_system_2_cuts_by_characters(tmp_path: Path) -> None:
     assert np.array_equal(scores_of(model, shortened), scores_of(model, as_cut))
 
 
-def test_what_the_template_writes_is_the_whole_chat(tmp_path: Path) -> None:
+def test_the_template_renders_the_full_chat(tmp_path: Path) -> None:
     own, none = (reward_folder(tmp_path / str(n), chat_template=t) for n, t in enumerate((TEMPLATE, None)))
     for folder, ends in ((own, False), (none, True)):
         model = reward_model(folder, text={"max_length": 256})

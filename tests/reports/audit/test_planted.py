@@ -76,7 +76,7 @@ def test_a_judge_that_predicts_too_few_ties_is_detected(world: World) -> None:
     assert audit.ties.predicted.high < audit.ties.voted.low
 
 
-def test_the_truth_is_accused_of_nothing(world: World) -> None:
+def test_the_true_probabilities_raise_no_finding(world: World) -> None:
     battles, p = world
     audit = audit_judge(Knowing(battles, p), battles, draws=20)
     assert audit.style is not None

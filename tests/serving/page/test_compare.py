@@ -48,7 +48,7 @@ def test_a_comparison_shows_the_answer_of_the_service(visit: Open, http: httpx.C
     page["#stale"].wait_for(state="hidden")
 
 
-def test_the_keyboard_alone_is_enough(visit: Open) -> None:
+def test_the_page_works_with_the_keyboard(visit: Open) -> None:
     page = visit()
     keys = page.page.keyboard
     keys.press("Tab")
