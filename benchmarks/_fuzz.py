@@ -1,4 +1,4 @@
-"""Requests made from a service's own OpenAPI description, good ones and bad ones, and what came back."""
+"""Send valid and invalid requests generated from a service's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
 BUSY = (429, 503, 504)
-"""What a service says that has too much to do: no fault of the request, and none of the service."""
+"""Statuses of an overloaded service: an error of neither the request nor the service."""
 UNSAID = (
     "of a response and",  # a prompt and its responses have as many turns
     "cannot meet itself",
@@ -23,12 +23,12 @@ UNSAID = (
     "a ranking needs at least two",
     "connect",  # models that never met, even through others
 )
-"""What a JSON schema cannot say of a body, in words of the refusals."""
+"""Messages about rules that a JSON schema cannot express."""
 
 
 @dataclass
 class Findings:
-    """What came of fuzzing.
+    """Results of fuzzing.
 
     Args:
         statuses: Answers by operation, kind of data and status.
@@ -41,22 +41,22 @@ class Findings:
     waits: list[str] = field(default_factory=list)
 
     def count(self, *, status: int | None = None, mode: str | None = None) -> int:
-        """How many answers there were, with this status and of this kind of data."""
+        """Count responses with this status and kind of data."""
         return sum(n for (_, kind, code), n in self.statuses.items() if status in (None, code) and mode in (None, kind))
 
     @property
     def server_errors(self) -> int:
-        """Answers with a status of 500 or more, those of a busy service left out."""
+        """Count 5xx responses other than those of a busy service."""
         return sum(n for (_, _, code), n in self.statuses.items() if code >= 500 and code not in BUSY)
 
     @property
     def busy(self) -> int:
-        """Answers of a service that had too much to do on this machine at this time."""
+        """Count responses of a service that was overloaded."""
         return sum(self.count(status=status) for status in BUSY)
 
 
 def fuzz(url: str, *, examples: int, seed: int | None = None) -> Findings:
-    """Ask a service whatever its description allows and forbids, and check every answer against the description.
+    """Fuzz a service and check every response against its OpenAPI description.
 
     Args:
         url: Address of the service.
@@ -107,7 +107,7 @@ def _take_in(event: events.ScenarioFinished, found: Findings) -> None:
             )
 
 
-def _told(interaction: Any) -> str:
+def _describe(interaction: Any) -> str:
     asked, answer, body = interaction.request, interaction.response, interaction.request.body or b""
     got = f"{answer.status_code} {answer.content[:300]!r}" if answer else "nothing"
     return f"    {asked.method} {asked.uri} {len(body):,} bytes: {body[:400]!r}\n    -> {got}"

@@ -1,4 +1,4 @@
-"""A cheap generator of load, in a process of its own: prebuilt requests over keep-alive connections on loopback.
+"""Generate HTTP load over keep-alive connections from a separate process.
 
 A closed loop sends a request as soon as a connection has its answer. An open loop sends at a rate, whatever the answers
 do: a latency counts from the moment a request was planned for, so that waiting for a free connection is not hidden.
@@ -31,7 +31,7 @@ AGAIN, MOST_AGAIN = 0.05, 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """A load.
+    """Settings of a load.
 
     Args:
         port: Where the service listens on 127.0.0.1.
@@ -62,7 +62,7 @@ def write_requests(path: Path, requests: Iterable[tuple[str, Mapping[str, Any]]]
 
 
 class Generator:
-    """Sends what a plan says, and notes when each request was planned, sent and answered, and how."""
+    """Send planned requests and record when each was sent and answered."""
 
     def __init__(self, plan: Plan) -> None:
         lines = plan.requests.read_text("utf-8").splitlines()
@@ -86,7 +86,7 @@ class Generator:
         task.add_done_callback(self.tasks.discard)
 
     async def run(self) -> None:
-        """Send everything, and wait for the answers."""
+        """Send all requests and wait for the responses."""
         connections = [_Connection(self) for _ in range(self.plan.connections)]
         await asyncio.gather(*(connection.connect() for connection in connections))
         self.begun = time.monotonic()
@@ -103,7 +103,7 @@ class Generator:
         await self.ended.wait()
 
     def next(self, connection: _Connection) -> tuple[float, int] | None:
-        """When the next request was planned for, and which it is; None where there is nothing to send now."""
+        """Return the next request and its planned time, or None."""
         if self.plan.rate:
             if self.waiting:
                 return self.waiting.popleft()
@@ -119,7 +119,7 @@ class Generator:
         return now, (self.taken - 1) % len(self.bytes)
 
     def free(self, connection: _Connection) -> None:
-        """Give a connection that waits for nothing its next request."""
+        """Give an idle connection its next request."""
         todo = self.next(connection)
         if todo is not None:
             self.open += 1
@@ -127,7 +127,7 @@ class Generator:
         self._end_if_done()
 
     def note(self, planned: float, sent: float, status: int, request: int, answer: bytes) -> None:
-        """Keep what became of a request."""
+        """Record the outcome of a request."""
         for name, value in zip(FIELDS, (planned, sent, time.monotonic(), status, request), strict=True):
             self.columns[name].append(value)
         if self.plan.keep:
@@ -154,10 +154,10 @@ class Generator:
 
 
 class _Wire(asyncio.Protocol):
-    """One connection: tells each whole answer, and its end."""
+    """One connection; calls `on_answer` for each response and when it closes."""
 
-    def __init__(self, told: Callable[[_Wire, int, bytes], None]) -> None:
-        self.told = told
+    def __init__(self, on_answer: Callable[[_Wire, int, bytes], None]) -> None:
+        self.on_answer = on_answer
         self.transport: Any = None
         self.buffer = b""
         self.need = -1
@@ -179,20 +179,20 @@ class _Wire(asyncio.Protocol):
         if len(self.buffer) >= self.need:
             answer, self.buffer, self.need = self.buffer, b"", -1
             self.used = time.monotonic()
-            self.told(self, int(answer[9:12]), answer)
+            self.on_answer(self, int(answer[9:12]), answer)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - named so by asyncio
         self.transport = None
-        self.told(self, LOST, b"")
+        self.on_answer(self, LOST, b"")
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is open, is to stay so, and was used so lately that the service has no reason to close it now."""
+        """Return whether the connection is open and was used recently."""
         return self.transport is not None and not self.ends and time.monotonic() - self.used < _STALE
 
 
 class _Connection:
-    """A place for one request at a time, over a wire that is renewed when it was lost or long unused."""
+    """A slot for one request at a time; reconnects when needed."""
 
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
@@ -201,13 +201,13 @@ class _Connection:
         self.timer: asyncio.TimerHandle | None = None
 
     async def connect(self) -> None:
-        """Open a wire, if the service lets it."""
+        """Open a connection if the service accepts it."""
         old, self.wire = self.wire, None
         if old is not None and old.transport is not None:
             old.transport.close()
         loop, port = asyncio.get_running_loop(), self.generator.plan.port
         with contextlib.suppress(OSError):
-            _, self.wire = await loop.create_connection(lambda: _Wire(self._told), "127.0.0.1", port)
+            _, self.wire = await loop.create_connection(lambda: _Wire(self._record), "127.0.0.1", port)
 
     def send(self, planned: float, request: int) -> None:
         """Write a request."""
@@ -229,7 +229,7 @@ class _Connection:
         self.timer = loop.call_later(self.generator.plan.patience, wire.transport.abort)
         wire.transport.write(self.generator.bytes[request])
 
-    def _told(self, wire: _Wire, status: int, answer: bytes) -> None:
+    def _record(self, wire: _Wire, status: int, answer: bytes) -> None:
         if wire is self.wire and self.current is not None:
             self._finish(status, answer)
 
@@ -260,7 +260,7 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 def _pause(status: int, answer: bytes) -> float:
-    """Seconds until a connection is used again: at once, unless the service is away or asks for patience."""
+    """Return the seconds to wait before using a connection again."""
     if status in (LOST, REFUSED):
         return AGAIN
     if status not in (429, 503):
@@ -270,7 +270,7 @@ def _pause(status: int, answer: bytes) -> float:
 
 
 def main() -> int:
-    """Read a plan from standard input, carry it out, and write what became of the requests into a folder."""
+    """Read a plan from standard input, run it and write the outcomes."""
     plan = json.loads(sys.stdin.read())
     out = Path(plan.pop("out"))
     generator = Generator(Plan(**(plan | {"requests": Path(plan["requests"])})))

@@ -1,4 +1,4 @@
-"""The peer of the service: FastAPI in one uvicorn process, one forward pass a request, as such endpoints are written.
+"""Serve a judge naively: FastAPI, one process, one pass per request.
 
     python benchmarks/_naive_service.py JUDGE [--one-at-a-time] [--engine votecast]
 
@@ -27,7 +27,7 @@ ONE_PASS = 1 << 20
 
 
 class Battle(BaseModel):
-    """What is asked."""
+    """Body of a request."""
 
     id: str = ""
     prompt: list[str | None]
@@ -36,7 +36,7 @@ class Battle(BaseModel):
 
 
 def app_of(place: str, lock: contextlib.AbstractContextManager[object]) -> FastAPI:
-    """An application with one judge."""
+    """Return an application with one judge."""
     app, judge = FastAPI(), votecast.load_judge(place)
     judge.run_with(max_tokens=ONE_PASS)
     judge.predict_proba([{"prompt": "Hi", "response_a": "Hello.", "response_b": "Go away."}])
@@ -55,7 +55,7 @@ def app_of(place: str, lock: contextlib.AbstractContextManager[object]) -> FastA
 
 
 def main() -> None:
-    """Serve on a free port, and say which."""
+    """Serve on a free port and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("judge")
     parser.add_argument("--one-at-a-time", action="store_true")

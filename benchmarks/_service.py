@@ -1,4 +1,4 @@
-"""The service in a process of its own, watched from outside: its port, its workers, their CPU and memory; and loads."""
+"""Run the service in a process; measure workers, CPU and memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LISTENING = re.compile(r"listening on http://[^:]+:(\d+)")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the requests of a load; times are of `time.monotonic`, arrays in order of the answers.
+    """Outcomes of a load; times from `time.monotonic`, arrays in response order.
 
     Args:
         planned: When each was to be sent.
@@ -56,21 +56,21 @@ class Outcome:
         return len(self.status)
 
     def count(self, *statuses: int) -> int:
-        """Requests that ended in one of these ways."""
+        """Count requests that ended in one of these ways."""
         return int(np.isin(self.status, statuses).sum())
 
     @property
     def seconds(self) -> float:
-        """From the first request to the last answer."""
+        """Return the seconds from the first request to the last response."""
         return float(self.done.max() - self.begun)
 
     def latency(self, percentile: float) -> float:
-        """Seconds from when an answered request was planned for to its answer."""
+        """Return a percentile of the latency since the planned time, in seconds."""
         fine = self.status == 200
         return float(np.percentile((self.done - self.planned)[fine], percentile)) if fine.any() else float("nan")
 
-    def told(self) -> str:
-        """How many requests ended in which way."""
+    def summary(self) -> str:
+        """Return how many requests ended in which way."""
         names = {_load.LOST: "lost", _load.REFUSED: "no connection"}
         kinds, counts = np.unique(self.status.astype(int), return_counts=True)
         return ", ".join(
@@ -79,7 +79,7 @@ class Outcome:
 
 
 class Load:
-    """A load that is under way in a process of its own.
+    """A load that runs in a separate process.
 
     Args:
         plan: What to send.
@@ -94,7 +94,7 @@ class Load:
         self.process.stdin.close()
 
     def outcome(self) -> Outcome:
-        """Wait for its end."""
+        """Wait for the load to end and return its outcome."""
         if self.process.wait():
             raise SystemExit("the generator of load failed")
         out = Path(self.folder.name)
@@ -106,12 +106,12 @@ class Load:
 
 
 def load(plan: Plan) -> Outcome:
-    """Carry a plan out."""
+    """Run a plan."""
     return Load(plan).outcome()
 
 
 class Service:
-    """A server in a process of its own that says where it listens; stopped at the end of the block.
+    """A server process that prints its address; stopped when the block ends.
 
     Args:
         command: The words that start it.
@@ -124,7 +124,7 @@ class Service:
 
     @classmethod
     def votecast(cls, judges: Sequence[str], *options: str) -> Self:
-        """`votecast serve` on a free port."""
+        """Start `votecast serve` on a free port."""
         words = [word for judge in judges for word in ("--judge", judge)]
         return cls([sys.executable, "-m", "votecast", "serve", *words, "--port", "0", *options])
 
@@ -146,7 +146,7 @@ class Service:
         self.stop()
 
     def stop(self) -> None:
-        """Tell it to end, and wait until it has."""
+        """Stop the process and wait for it to exit."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -155,13 +155,13 @@ class Service:
                 self.process.kill()
                 self.process.wait()
 
-    def said(self) -> str:
-        """What it said on standard error, without the log of requests."""
+    def stderr_text(self) -> str:
+        """Return its standard error without the access log."""
         self.words.seek(0)
         return "".join(line for line in self.words if not line.startswith("{"))
 
     def get(self, route: str) -> tuple[int, str]:
-        """Status and body of a GET."""
+        """Return status and body of a GET request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", route)
@@ -175,12 +175,12 @@ class Service:
         end = time.monotonic() + seconds
         while not self.is_ready():
             if time.monotonic() > end or self.process.poll() is not None:
-                raise SystemExit("the service did not become ready:\n" + self.said())
+                raise SystemExit("the service did not become ready:\n" + self.stderr_text())
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
-        """Whether it says that every judge is loaded."""
-        found = None if self.port else _LISTENING.search(self.said())
+        """Return whether it reports that every judge is loaded."""
+        found = None if self.port else _LISTENING.search(self.stderr_text())
         self.port = int(found[1]) if found else self.port
         try:
             return bool(self.port) and self.get("/ready")[0] == 200
@@ -188,30 +188,30 @@ class Service:
             return False
 
     def workers_ready(self) -> int:
-        """How many workers can be asked; 0 while it does not say."""
+        """Return the number of ready workers; 0 if unknown."""
         status, body = self.get("/ready")
         return int(json.loads(body)["workers"]) if status == 200 else 0
 
     def workers(self) -> list[int]:
-        """Process ids of the workers, and of one that may be kept in reserve."""
+        """Return the process ids of the workers and of any spare one."""
         return children(self.process.pid)
 
     def busiest(self, count: int) -> list[int]:
-        """Process ids of the workers that have worked most."""
+        """Return the process ids of the workers with most CPU time."""
         return sorted(self.workers(), key=cpu_of)[-count:]
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of CPU taken so far, by the front and by the workers that live."""
+        """Return the CPU seconds of the server and its live workers."""
         workers = [cpu_of(pid) for pid in self.workers()]
         return {"front": cpu_of(self.process.pid), "workers": sum(workers)}
 
     def memory(self) -> dict[str, int]:
-        """Resident bytes of the front, and of all workers together."""
+        """Return the resident bytes of the server and of all workers."""
         return {"front": memory_of(self.process.pid), "workers": sum(map(memory_of, self.workers()))}
 
 
 def simulated(rows: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Pairs without votes; those with an empty side, which the service refuses, are left out."""
+    """Return simulated pairs without votes and without empty responses."""
     from votecast.data.simulation import simulate
 
     found: list[dict[str, Any]] = []
@@ -223,7 +223,7 @@ def simulated(rows: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process has started and that live."""
+    """Return the live child processes of a process."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -234,19 +234,19 @@ def children(pid: int) -> list[int]:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has taken; 0 for one that is gone."""
+    """Return the CPU seconds of a process; 0 if it has ended."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
 
 
 def memory_of(pid: int) -> int:
-    """Resident bytes of a process; 0 for one that is gone."""
+    """Return the resident bytes of a process; 0 if it has ended."""
     fields = _stat(pid)
     return int(fields[21]) * PAGE if fields else 0
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on; none for a process that is gone."""
+    """Return the fields of /proc/PID/stat from the state on; empty if ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
@@ -254,5 +254,5 @@ def _stat(pid: int) -> list[str]:
 
 
 def word(reached: bool) -> str:
-    """How a mark is said to be reached."""
+    """Return how a reached or missed mark is printed."""
     return "reached" if reached else "MISSED"

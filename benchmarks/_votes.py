@@ -1,4 +1,4 @@
-"""Outside votes: where they lie, how they become training rows, and who is owed thanks for them. See DATA.md."""
+"""Read external votes as training rows; see DATA.md for sources and licences."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ ENCODER_LIMITS = [
     "Its encoder knows English; of other languages it sees little more than length and layout.",
     "It checks no facts and no sums beyond simple ones that are written out.",
     "How readily people call a tie differs from crowd to crowd, and it knows only the crowds named above.",
-    "It is one model on one hold-out, not an average over folds, and its forecasts are not calibrated afterwards.",
+    "It is one model on one hold-out, not an average over folds, and its predictions are not calibrated afterwards.",
 ]
 """What is known to go wrong with the bundled encoder; shown in its card."""
 
 
 def data_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the option --data."""
+    """Return a parser with the option --data."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data", default=os.environ.get("VOTECAST_DATA"), help="folder of the files that DATA.md names"
@@ -79,7 +79,7 @@ def data_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def folder_or_leave(given: str | None) -> Path:
-    """The folder of outside votes; without one, say so and leave with exit code 0."""
+    """Return the folder of external votes; without one, exit with code 0."""
     if not given:
         print("skipped: needs outside votes; name their folder with --data or VOTECAST_DATA (see benchmarks/DATA.md)")
         sys.exit(0)
@@ -87,12 +87,12 @@ def folder_or_leave(given: str | None) -> Path:
 
 
 def training_votes(folder: Path) -> Battles:
-    """Every vote of the training file, one a row, as it was cast."""
+    """Read the training file, one row per vote."""
     return read_votes(folder / TRAIN, labels="required")
 
 
 def training_rows(votes: Battles) -> Battles:
-    """Training rows: one a pair with the shares of its votes, weighted by source; weights average 1.
+    """Read training rows, one per pair, weighted by source (mean weight 1).
 
     A pair counts as the square root of its votes. How ready people are to call a tie is a habit of each crowd (11 % to
     40 % of the votes) that trees would learn to recognise by its prompts; so ties are weighted until every source has

@@ -1,9 +1,9 @@
-"""The baseline on the simulated arena: log loss above the best possible, and how long training and predicting take.
+"""Measure the baseline on the simulated arena: excess log loss and speed.
 
     python benchmarks/baseline_arena.py [--rows 20000] [--seed 0]
 
-Forecasts are out of fold (five folds of near-duplicate prompts) under a cross-fitted calibrator. `--rows 57500` is the
-size of the contest. Rates are of arena-length pairs (about 3 KB of text).
+Predictions are out of fold (five folds of near-duplicate prompts) under a cross-fitted calibrator. `--rows 57500` is
+the size of the contest. Rates are of arena-length pairs (about 3 KB of text).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MINUTES, FULL = 10, 57_500
 
 
 def timed_rate(judge: object, battles: Battles, rounds: int = 3) -> float:
-    """Pairs forecast a second, the best of some rounds."""
+    """Return pairs predicted per second, the best of some rounds."""
     best = 0.0
     for _ in range(rounds):
         start = time.perf_counter()
@@ -32,7 +32,7 @@ def timed_rate(judge: object, battles: Battles, rounds: int = 3) -> float:
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether all marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -50,7 +50,7 @@ def main() -> int:
         f"log loss {value:.4f}, above the best possible {above:+.4f}; at most {ABOVE}, aim {ABOVE_AIM}": above <= ABOVE,
         f"trained over five folds in {minutes:.1f} min on {os.cpu_count()} cores; at most {budget:.0f}": minutes
         <= budget,
-        f"{rate:,.0f} pairs forecast a second; at least {RATE}, aim {RATE_AIM}": rate >= RATE,
+        f"{rate:,.0f} pairs predicted per second; at least {RATE}, aim {RATE_AIM}": rate >= RATE,
     }
     for line, fine in reached.items():
         print(f"{line}: {'reached' if fine else 'MISSED'}")

@@ -1,9 +1,9 @@
-"""The baseline at the size of the contest: time and memory of training over five folds, and pairs forecast a second.
+"""Measure time and memory of the baseline at contest size.
 
     python benchmarks/baseline_speed.py [--rows 57500] [--seed 0]
 
-Training is all of it: near-duplicate prompts, features, five folds and the refit, calibration, figures. CPU time and
-the load of the machine stand beside the clock, since other work on the machine makes the clock say more than it should.
+Training covers everything: near-duplicate prompts, features, five folds and the refit, calibration, figures. CPU time
+and the load of the machine are printed beside wall time, because other work on the machine inflates it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ MEGABYTE = 2**20
 
 
 def peak_memory() -> float:
-    """Most memory this process has held, in MB."""
+    """Return the peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 
 
 def rates(judge: object, battles: Battles, rounds: int = 3) -> list[float]:
-    """Pairs forecast a second, in some rounds."""
+    """Return pairs predicted per second in each round."""
     found = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -39,7 +39,7 @@ def rates(judge: object, battles: Battles, rounds: int = 3) -> list[float]:
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether all marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=FULL)
     parser.add_argument("--seed", type=int, default=0)
@@ -57,7 +57,7 @@ def main() -> int:
     reached = {
         f"trained over five folds in {wall / 60:.1f} min, {cpu / 60:.1f} min of CPU; at most {budget:.0f} min": wall
         <= 60 * budget,
-        f"{middle:,.0f} pairs forecast a second ({slow:,.0f} to {fast:,.0f}); at least {RATE}, aim {RATE_AIM}": middle
+        f"{middle:,.0f} pairs predicted/s ({slow:,.0f} to {fast:,.0f}); at least {RATE}, aim {RATE_AIM}": middle
         >= RATE,
     }
     for line, fine in reached.items():

@@ -1,7 +1,7 @@
-"""How far the baseline judge is from a perfectly calibrated one: calibration error on votes nobody had seen.
+"""Measure the calibration error of the baseline judge on held-out votes.
 
-Members of the judge forecast folds they were not trained on, folds hold whole clusters of near-duplicate prompts, and
-each fold is calibrated by what the other folds say. Beside the expected calibration error (15 bins, top label) stands
+Members of the judge predict folds they were not trained on, folds hold whole clusters of near-duplicate prompts, and
+each fold is calibrated on the other folds. Beside the expected calibration error (15 bins, top label) stands
 the error of a judge whose confidences are exactly right, from votes drawn from these confidences: as they hang together
 within a prompt in the file, and, more strictly, each row for itself.
 
@@ -25,20 +25,20 @@ from votecast.judges.trained import TrainedJudge
 from votecast.metrics import evaluate_probabilities, perfect_calibration_error
 
 REACH, AIM = 0.01, 0.005
-LEGEND = """ECE: 15 bins, top label. perfect: votes drawn from the forecasts, first hanging together within prompts as
+LEGEND = """ECE: 15 bins, top label. perfect: votes drawn from the predictions, first hanging together within prompts as
 in the file, then each row for itself. above: ECE above that.
 """
 
 
 def out_of_fold(path: Path, limit: int | None) -> tuple[OutOfFold, int]:
-    """Uncalibrated out-of-fold forecasts of the baseline judge, and the seed of its recipe."""
+    """Return uncalibrated out-of-fold predictions and the seed of the recipe."""
     recipe = load_recipe("baseline")
     battles, _ = clean(read_votes(path, labels="required", limit=limit), recipe.cleaning)
     return TrainedJudge(recipe).fit(battles).fitted.out_of_fold, recipe.seed
 
 
 def error_above_perfect(held: OutOfFold, method: str, seed: int) -> float:
-    """Print one line of the table; the calibration error above that of the perfect judge."""
+    """Print one table line; return the calibration error above a perfect judge."""
     p = crossfit_calibrate(method, held.raw, held.targets, held.weights, calibration_folds(held, seed))
     page = evaluate_probabilities(held.targets, p, groups=held.clusters, weights=held.weights).metrics
     alone = perfect_calibration_error(held.targets, p, held.weights)

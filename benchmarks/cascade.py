@@ -1,9 +1,9 @@
-"""What a cascade from the bundled baseline to the bundled encoder costs and saves, on votes that neither has seen.
+"""Measure loss and speed-up of a cascade of both bundled judges.
 
     python benchmarks/cascade.py --data DIR [--votes dev_autoj dev_pandalm] [--judges bundled:baseline bundled:encoder]
                                  [--max-loss 0.002] [--limit N]
 
-The frontier: every row is forecast under thresholds that were fitted on other prompts. "measured" is the whole
+The frontier: every row is predicted under thresholds that were fitted on other prompts. "measured" is the whole
 procedure, choice and all, run on the other folds of prompts: what an allowance of so much log loss really costs on rows
 it was not fitted on. Times are medians over parts of the same votes in the same run. At last the cascade and its last
 judge are asked for the same rows in turns, and the best of two rounds counts: the speed-up as it is, not as it is
@@ -28,14 +28,14 @@ TIMED = 256
 
 
 def seconds_of(judge: Any, battles: Any) -> float:
-    """Seconds for these rows."""
+    """Return the seconds for these rows."""
     start = time.perf_counter()
     judge.predict_proba(battles)
     return time.perf_counter() - start
 
 
 def really(judge: Any, last: Any, battles: Any) -> float:
-    """How many times as fast the cascade is as its last judge, on the same rows."""
+    """Measure the speed-up of the cascade over its last judge."""
     best = [float("inf")] * 2
     for _ in range(2):
         for place, asked in enumerate((judge, last)):
@@ -44,7 +44,7 @@ def really(judge: Any, last: Any, battles: Any) -> float:
 
 
 def shown(point: dict[str, Any]) -> str:
-    """One line of the frontier."""
+    """Format one line of the frontier."""
     cost = point["cost"]
     on = " ".join(f"{share:7.1%}" for share in point["goes_on"])
     ends = f"({cost['low']:+.4f} to {cost['high']:+.4f})"
@@ -52,7 +52,7 @@ def shown(point: dict[str, Any]) -> str:
 
 
 def measure(path: Path, asked: argparse.Namespace) -> bool:
-    """Print the frontier on one file; whether the cost is within the mark."""
+    """Print the frontier of one file; return whether the loss is allowed."""
     battles = read_votes(path, labels="required", limit=asked.limit)
     judges = [load_judge(name) for name in asked.judges]
     start = time.perf_counter()
@@ -77,7 +77,7 @@ def measure(path: Path, asked: argparse.Namespace) -> bool:
 
 
 def main() -> int:
-    """Print the frontiers; the exit code says whether the cost is kept on the first file."""
+    """Print the frontiers; return 1 if the first file misses its mark."""
     parser = data_parser(__doc__)
     parser.add_argument("--votes", nargs="+", default=list(DEVELOPMENT))
     parser.add_argument("--judges", nargs="+", default=["bundled:baseline", "bundled:encoder"])

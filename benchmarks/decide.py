@@ -1,4 +1,4 @@
-"""Does `decide` keep its promise, and how much does it leave open that could be decided? On a simulated arena.
+"""Measure error and coverage of `decide` on a simulated arena.
 
     python benchmarks/decide.py [--rows 12000] [--votes 2000] [--resamples 200] [--error 0.10] [--confidence 0.90]
                                 [--clearer 4]
@@ -8,8 +8,8 @@ of its rows, with replacement, and fresh votes on them, and fits a rule, each ro
 measured by the true probabilities over the whole population: the error among the pairs that it decides, and how many
 these are, against the threshold of an oracle that knows the true error at every threshold of the same judge.
 
-The raters of the simulated arena agree so little that even someone who knows the true probabilities is wrong more often
-than 0.10 on nearly every pair: there, nothing decidable is the right answer, which is checked too. So the votes are
+The raters of the simulated arena agree so little that even the true probabilities are wrong more often
+than 0.10 on nearly every pair: there, abstaining on every pair is correct, which is checked too. So the votes are
 drawn from raters who see differences in quality four times as clearly (`--clearer`) and less often call a tie.
 """
 
@@ -39,21 +39,21 @@ TIES = 0.6
 
 
 @dataclass(frozen=True)
-class Said:
-    """A judge that repeats forecasts, by id."""
+class FixedJudge:
+    """A judge that returns given predictions by id."""
 
-    forecasts: dict[str, Floats]
+    predictions: dict[str, Floats]
     name: str = "baseline"
     hash: str = ""
     prompt_hashes: Any = None
 
     def predict_proba(self, battles: Battles) -> Floats:
-        """What was said before."""
-        return np.array([self.forecasts[name] for name in battles.ids])
+        """Return the given predictions of these battles."""
+        return np.array([self.predictions[name] for name in battles.ids])
 
 
 def voted(battles: Battles, true: Floats, rng: np.random.Generator) -> Battles:
-    """The same battles with fresh votes."""
+    """Return the same battles with fresh votes."""
     drawn = (rng.random(len(true))[:, None] >= np.cumsum(true, axis=1)[:, :2]).sum(axis=1)
     winners = pa.array(np.array(CLASSES, dtype=object)[drawn], pa.large_string())
     place = battles.table.schema.get_field_index("winner")
@@ -61,7 +61,7 @@ def voted(battles: Battles, true: Floats, rng: np.random.Generator) -> Battles:
 
 
 def oracle(p: Floats, true: Floats, error: float) -> float:
-    """The largest share of the pairs that a threshold can decide with a true error of at most so much."""
+    """Return the largest share of pairs decidable within a true error."""
     order = np.argsort(-p[:, :2].max(axis=1))
     wrong = 1 - np.where(p[:, 0] > p[:, 1], true[:, 0], true[:, 1])[order]
     fine = np.flatnonzero(np.cumsum(wrong) / np.arange(1, len(p) + 1) <= error)
@@ -71,8 +71,8 @@ def oracle(p: Floats, true: Floats, error: float) -> float:
 def resampled(
     pool: Battles, p: Floats, true: Floats, asked: argparse.Namespace, method: Any, rounds: int
 ) -> tuple[Floats, Floats]:
-    """True error and share of the pairs that are decided, for each resample."""
-    judge = Said(dict(zip(pool.ids, p, strict=True)))
+    """Return true error and share of decided pairs for each resample."""
+    judge = FixedJudge(dict(zip(pool.ids, p, strict=True)))
     errors, shares = np.zeros(rounds), np.zeros(rounds)
     for number in range(rounds):
         rng = np.random.default_rng([asked.seed, number])
@@ -88,7 +88,7 @@ def resampled(
 
 
 def bare(battles: Battles) -> Battles:
-    """The same rows without their texts, so that each counts by itself."""
+    """Return the rows without texts, so that each counts by itself."""
     table = battles.table
     for name in TEXT_COLUMNS:
         empty = pa.array([[]] * len(battles), table.schema.field(name).type)
@@ -97,7 +97,7 @@ def bare(battles: Battles) -> Battles:
 
 
 def population(rows: int, clearer: float, seed: int) -> tuple[Battles, Battles, Floats, Floats, Floats]:
-    """Training votes, one battle of each further prompt, forecasts of these, and true probabilities, clear and not."""
+    """Return training votes, one battle per other prompt, predictions and true probabilities."""
     parts = list(simulate(rows, seed))
     battles, truth = Battles.concat([b for b, _ in parts]), Truth.concat([t for _, t in parts])
     clear = davidson(clearer * (truth.qualities[:, 0] - truth.qualities[:, 1]), TIES)
@@ -112,7 +112,7 @@ def population(rows: int, clearer: float, seed: int) -> tuple[Battles, Battles, 
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether the marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=12_000)
     parser.add_argument("--votes", type=int, default=2_000, help="calibration votes of each resample")
@@ -127,7 +127,7 @@ def main() -> int:
     print(f"trained on {len(votes):,} votes; {len(pool):,} pairs, one of a prompt; {time.perf_counter() - start:.0f} s")
     best = oracle(p, clear, asked.error)
     print(f"error {asked.error:g}, confidence {asked.confidence:g}, {asked.votes:,} calibration votes: an oracle")
-    print(f"threshold decides {best:.1%}; with the true probabilities in place of forecasts it would be")
+    print(f"threshold decides {best:.1%}; with the true probabilities in place of predictions it would be")
     print(f"{oracle(clear, clear, asked.error):.1%}, and under the votes of the arena as it is", end=" ")
     print(f"{oracle(plain, plain, asked.error):.2%}\n")
     print(f"{'method':8} {'kept':>7} {'mean error':>11} {'decided':>8} {'of oracle':>10} {'nothing':>8}")

@@ -1,4 +1,4 @@
-"""Sequences scored a second by causal models: end to end, with shared prefixes computed once, and padded.
+"""Measure sequences scored per second by causal models: packed, shared prefixes, padded.
 
     python benchmarks/decoder_speed.py [--rows 48] [--rounds 2] [--threads 2] [--model smollm2] [--try]
 
@@ -32,7 +32,7 @@ CLOSE = {"fp32": 1e-3, "bf16": 0.2}
 
 
 def sequences_of(kind: str, rows: int, vocabulary: int) -> Any:
-    """Both orders of each pair's answers, or prompts before eight answers each; `unlike` has nothing in common."""
+    """Return both orders of each pair, or prompts with eight responses each."""
     from votecast.text.sequences import Sequences
 
     rng = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def sequences_of(kind: str, rows: int, vocabulary: int) -> Any:
 
 
 def padded(network: Any, sequences: Any, precision: str, *, ordered: bool) -> Floats:
-    """What transformers computes, batch by batch."""
+    """Compute with transformers, batch by batch."""
     import torch
 
     from votecast.models.neural.last_states import padded_last_states
@@ -70,7 +70,7 @@ def padded(network: Any, sequences: Any, precision: str, *, ordered: bool) -> Fl
 
 
 def contenders(network: Any, sequences: Any, precision: Any, threads: int) -> dict[str, Callable[[], Floats]]:
-    """Each scores all sequences."""
+    """Return the contenders; each scores all sequences."""
     from votecast.inference.engine import Engine
     from votecast.inference.settings import InferenceSettings
 
@@ -87,7 +87,7 @@ def contenders(network: Any, sequences: Any, precision: Any, threads: int) -> di
 
 
 def measure(network: Any, kind: str, precision: str, asked: argparse.Namespace) -> bool:
-    """Print how the contenders do on one kind of sequences; whether outputs agree and packing pays."""
+    """Print results for one kind of sequences; return whether the marks hold."""
     from votecast.text.batching import shared_prefixes
 
     sequences = sequences_of(kind, asked.rows, network.backbone.config.vocab_size)
@@ -112,7 +112,7 @@ def measure(network: Any, kind: str, precision: str, asked: argparse.Namespace) 
 
 
 def main() -> int:
-    """Measure and print; the exit code says whether outputs agree and the speed is reached."""
+    """Measure and print; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="not used: tokens are drawn")
     parser.add_argument("--rows", type=int, default=48)

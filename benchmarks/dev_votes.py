@@ -1,13 +1,13 @@
-"""The bundled judge on human votes it was never trained on, beside a logistic regression on length and format.
+"""Compare the bundled judge with logistic regression on held-out human votes.
 
     python benchmarks/dev_votes.py --data DIR [--judge bundled:baseline]
 
 The peer is fitted on the very votes the judge was trained on, in three ways: every vote as it was cast, every pair once
-with the shares of its votes, and the weighted rows the judge learnt from. Intervals are 95 %, from prompts drawn in
+with the shares of its votes, and the weighted rows the judge was trained on. Intervals are 95 %, from prompts drawn in
 pairs for judge and peer.
 
 The judge was never fitted or calibrated on these files, but they were used for choosing between designs of it; so the
-figures are kinder than those on votes that nobody has looked at.
+figures are optimistic compared with unseen votes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ AIMS = {"dev_autoj": (1.04, 0.53), "dev_pandalm": (0.92, 0.60)}
 
 
 def counts(text: str) -> list[float]:
-    """Length and format of one answer."""
+    """Return length and format counts of one response."""
     return [
         np.log1p(len(text)),
         np.log1p(len(text.split())),
@@ -56,21 +56,21 @@ def counts(text: str) -> list[float]:
 
 
 def length_and_format(battles: Battles) -> Floats:
-    """Differences between the answers, and their sizes, shape (n, 16)."""
+    """Return differences between the responses and their sizes, shape (n, 16)."""
     a, b = (np.array([counts(text) for text in battles.text(f"response_{side}")]) for side in "ab")
     return np.hstack([a - b, np.abs(a - b)])
 
 
-def exchanged(features: Floats) -> Floats:
-    """The features with the answers exchanged."""
+def swapped(features: Floats) -> Floats:
+    """Return the features with the responses swapped."""
     half = features.shape[1] // 2
     return np.hstack([-features[:, :half], features[:, half:]])
 
 
 def fit_peer(battles: Battles) -> Callable[[Battles], Probabilities]:
-    """Multinomial logistic regression on both orders of every row, its forecasts averaged over both."""
+    """Fit multinomial logistic regression on both orders; predictions average both."""
     features, targets, weights = length_and_format(battles), battles.targets(), battles.weights()
-    x = np.vstack([features, exchanged(features)] * 3)
+    x = np.vstack([features, swapped(features)] * 3)
     y = np.repeat([0, 1, 2], 2 * len(battles))
     share = [np.concatenate([targets[:, k], targets[:, (1, 0, 2)[k]]]) * np.tile(weights, 2) for k in range(3)]
     model: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -78,20 +78,20 @@ def fit_peer(battles: Battles) -> Callable[[Battles], Probabilities]:
 
     def predict(others: Battles) -> Probabilities:
         seen = length_and_format(others)
-        p = (model.predict_proba(seen) + model.predict_proba(exchanged(seen))[:, [1, 0, 2]]) / 2
+        p = (model.predict_proba(seen) + model.predict_proba(swapped(seen))[:, [1, 0, 2]]) / 2
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
     return predict
 
 
 def evenly(battles: Battles) -> Battles:
-    """The same rows, all of weight 1."""
+    """Return the same rows with weight 1."""
     place = battles.table.column_names.index("weight")
     return Battles(battles.table.set_column(place, SCHEMA.field("weight"), pa.array(np.ones(len(battles)))))
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether the judge is better than every peer on both files."""
+    """Print the figures; return 1 if a peer beats the judge."""
     parser = data_parser(__doc__)
     parser.add_argument("--judge", default="bundled:baseline")
     options = parser.parse_args()
@@ -107,8 +107,8 @@ def main() -> int:
         p = judge.predict_proba(battles)
         print(f"\n{name}: {len(battles)} votes, {groups.max() + 1} prompts; aim {AIMS[name][0]} and {AIMS[name][1]}")
         print(f"{'':32}{'log loss':>9}{'agreement':>10}{'ECE':>7}   judge better by")
-        forecasts = {f"{judge.name} {judge.hash[:8]}": p} | {who: peer(battles) for who, peer in peers.items()}
-        for who, q in forecasts.items():
+        predictions = {f"{judge.name} {judge.hash[:8]}": p} | {who: peer(battles) for who, peer in peers.items()}
+        for who, q in predictions.items():
             gain, low, high = paired_gain(targets, p, q, groups=groups)
             beside = "" if q is p else f"   {gain:.4f} [{low:.4f}, {high:.4f}]"
             missed += q is not p and not low > 0

@@ -1,4 +1,4 @@
-"""Speed of the engine's own passes of BERT, DeBERTa and ModernBERT, against the layers of transformers.
+"""Compare votecast's forward passes of encoders with the layers of transformers.
 
     python benchmarks/encoder_passes.py [--rows 96] [--rounds 5] [--precision fp32]
 
@@ -66,14 +66,14 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def draw_sequences(rows: int) -> Sequences:
-    """Token ids whose lengths are spread as those of chats: median about 300, cut at 512."""
+    """Draw token ids with chat-like lengths: median about 300, at most 512."""
     draw = np.random.default_rng(0)
     lengths = np.clip(np.exp(draw.normal(5.7, 0.7, rows)), 32, 512).astype(int)
     return Sequences.from_lists([[1, *draw.integers(5, VOCABULARY, n - 2), 2] for n in lengths])
 
 
 def measure(kind: str, shape: dict[str, Any], sequences: Sequences, precision: Any, rounds: int) -> tuple[float, float]:
-    """Return the median ratio of the times (plain over own), and the largest difference of the outputs."""
+    """Return the median time ratio (plain over ours) and largest output difference."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, vocab_size=VOCABULARY, num_labels=3, pad_token_id=0, **shape)
     network = CrossNetwork(AutoModelForSequenceClassification.from_config(config).eval(), both_orders=False)
@@ -94,7 +94,7 @@ def measure(kind: str, shape: dict[str, Any], sequences: Sequences, precision: A
 
 
 def main() -> int:
-    """Print one line for each architecture; 1 if a pass is not worth its lines."""
+    """Print one line per architecture; return 1 if one is slow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,11 +1,11 @@
-"""The bundled encoder beside the bundled baseline, on human votes that neither was trained on.
+"""Compare the bundled encoder with the bundled baseline on held-out human votes.
 
     python benchmarks/encoder_votes.py --data DIR [--judge bundled:encoder] [--precision bf16] [--file dev_autoj ...]
 
 Any other judge that reads text, such as those of train_smollm2.py, takes the encoder's place with --judge. The encoder
-starts from the forecasts of a baseline fitted on nine tenths of the votes, which is shown by itself too.
+starts from the predictions of a baseline fitted on nine tenths of the votes, which is shown by itself too.
 Intervals are 95 %, from prompts drawn in pairs for both judges. dev_oasst has no ties: its rows are read by who of A
-and B is favoured, and its log loss is that of the forecast given that there is no tie. "Longer loses" is the share of
+and B is favoured, and its log loss is that of the prediction conditional on no tie. "Longer loses" is the share of
 decided rows won by the shorter answer on which the favoured answer won.
 """
 
@@ -32,25 +32,25 @@ MARKS = {
 
 
 def decided_share(targets: Probabilities, p: Probabilities, rows: Flags | None = None) -> float:
-    """Share of decided rows (among `rows`) on which the favoured answer won."""
+    """Return the share of decided rows where the favoured response won."""
     rows = (targets[:, 2] < 0.5) & (True if rows is None else rows)
     return float(((p[:, 0] > p[:, 1]) == (targets[:, 0] > targets[:, 1]))[rows].mean())
 
 
 def longer_loses(battles: Battles, targets: Probabilities) -> Flags:
-    """Rows on which the shorter answer won."""
+    """Return the rows on which the shorter response won."""
     a, b = (np.array([len(text) for text in battles.text(f"response_{side}")]) for side in "ab")
     return ((a > b) & (targets[:, 1] > targets[:, 0])) | ((b > a) & (targets[:, 0] > targets[:, 1]))
 
 
 def without_ties(p: Probabilities) -> Probabilities:
-    """The forecast given that there is no tie."""
+    """Return the predictions conditional on no tie."""
     decided = np.column_stack([p[:, :2], np.zeros(len(p))])
     return np.asarray(decided / decided.sum(axis=1, keepdims=True))
 
 
-def forecasts(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]:
-    """Forecasts of the judge, of the bundled baseline, and of the baseline the judge starts from, uncalibrated."""
+def predictions(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]:
+    """Return predictions of the judge, the bundled baseline and its starting baseline."""
     baseline = load_judge("bundled:baseline")
     found = {f"{judge.name} {judge.hash[:8]}": judge.predict_proba(battles)}
     found["bundled:baseline"] = baseline.predict_proba(battles)
@@ -61,10 +61,10 @@ def forecasts(judge: TrainedJudge, battles: Battles) -> dict[str, Probabilities]
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether every mark is reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = data_parser(__doc__)
     parser.add_argument("--judge", default="bundled:encoder")
-    parser.add_argument("--precision", default="auto", help="arithmetic of the forecasts")
+    parser.add_argument("--precision", default="auto", help="arithmetic of the predictions")
     parser.add_argument("--file", nargs="+", choices=FILES, default=FILES)
     options = parser.parse_args()
     folder, missed = folder_or_leave(options.data), []
@@ -76,7 +76,7 @@ def main() -> int:
         binary, shorter = name == "dev_oasst", longer_loses(battles, targets)
         print(f"\n{name}: {len(battles)} votes, {groups.max() + 1} prompts; {MARKS[name]}")
         print(f"{'':26}{'log loss':>9}{'agreement':>10}{'decided':>9}{'longer loses':>13}{'ECE':>7}   its gain")
-        found = forecasts(judge, battles)
+        found = predictions(judge, battles)
         first = next(iter(found.values()))
         for who, p in found.items():
             p, ours = (without_ties(p), without_ties(first)) if binary else (p, first)

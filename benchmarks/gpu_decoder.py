@@ -1,4 +1,4 @@
-"""A decoder in the shape of Gemma-2-9B on a GPU: scoring and LoRA training, beside transformers and beside the peak.
+"""Measure scoring and training of a Gemma-2-9B-sized decoder on a GPU.
 
     python benchmarks/gpu_decoder.py [--rows 512] [--steps 12] [--peak 790]      # skips without CUDA
     python benchmarks/gpu_decoder.py --try                                       # a small model on any machine
@@ -50,7 +50,7 @@ MARKS = {"scoring": (40, 65, 1.8, 3.0), "training": (30, 55, 1.8, 3.0)}
 
 
 def network_of(shape: dict[str, Any], device: str) -> Any:
-    """A decoder judge's network with random weights in bf16."""
+    """Return a decoder network with random bf16 weights."""
     import torch
     from transformers import AutoConfig, AutoModel
 
@@ -66,7 +66,7 @@ def network_of(shape: dict[str, Any], device: str) -> Any:
 
 
 def rows_of(count: int, vocabulary: int) -> Any:
-    """Sequences of random tokens in an arena's lengths."""
+    """Return sequences of random tokens with arena-like lengths."""
     from votecast.text.sequences import Sequences
 
     rng = np.random.default_rng(2)
@@ -77,7 +77,7 @@ def rows_of(count: int, vocabulary: int) -> Any:
 
 
 def work_of(network: Any, sequences: Any, shape: dict[str, Any], trained: float = 0.0) -> float:
-    """Floating point operations of a pass over all sequences; with its backward pass through a share of the layers."""
+    """Return the floating point operations of a pass over all sequences."""
     weights = sum(p.numel() for p in network.backbone.layers.parameters())
     lengths = sequences.lengths.astype(np.float64)
     width = shape["num_attention_heads"] * shape["head_dim"]
@@ -86,7 +86,7 @@ def work_of(network: Any, sequences: Any, shape: dict[str, Any], trained: float 
 
 
 def timed(run: Callable[[], Any], device: str) -> tuple[float, Any]:
-    """Seconds and result of a call."""
+    """Return seconds and result of a call."""
     import torch
 
     if device == "cuda":
@@ -99,7 +99,7 @@ def timed(run: Callable[[], Any], device: str) -> tuple[float, Any]:
 
 
 def padded_scores(network: Any, sequences: Any, device: str) -> NDArray[np.float32]:
-    """What transformers computes, rows in random order."""
+    """Score with transformers, rows in random order."""
     import torch
 
     from votecast.models.neural.last_states import padded_last_states
@@ -116,7 +116,7 @@ def padded_scores(network: Any, sequences: Any, device: str) -> NDArray[np.float
 
 
 def scoring(network: Any, sequences: Any, device: str) -> tuple[float, float, float]:
-    """Seconds of votecast and of transformers, and how far outputs differ."""
+    """Return seconds of votecast and transformers, and the output difference."""
     from votecast.inference.engine import Engine
     from votecast.inference.settings import InferenceSettings
 
@@ -135,7 +135,7 @@ def scoring(network: Any, sequences: Any, device: str) -> tuple[float, float, fl
 
 
 def adapted(network: Any, layers: int) -> Any:
-    """Adapters of system 3 on the upper layers."""
+    """Add the adapters of system 3 to the upper layers."""
     from votecast.models.neural.adapters import add_adapter
     from votecast.models.neural.settings import AdapterSettings
 
@@ -146,7 +146,7 @@ def adapted(network: Any, layers: int) -> Any:
 
 
 def our_training(network: Any, sequences: Any) -> float:
-    """Seconds of all steps but the first ones."""
+    """Return the seconds of all steps but the first ones."""
     from votecast.models.neural.examples import PairExamples
     from votecast.training.loop import train_network
     from votecast.training.settings import TrainingSettings
@@ -164,7 +164,7 @@ def our_training(network: Any, sequences: Any) -> float:
 
 
 def peer_training(network: Any, sequences: Any, device: str) -> float:
-    """The same with Trainer: batches in random order, padded."""
+    """Train with Trainer: random order, padded batches."""
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -173,7 +173,7 @@ def peer_training(network: Any, sequences: Any, device: str) -> float:
     ends: list[float] = []
 
     class Whole(torch.nn.Module):
-        """The padded forward pass under the same head."""
+        """A padded forward pass under the same head."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -184,7 +184,7 @@ def peer_training(network: Any, sequences: Any, device: str) -> float:
             return {"loss": torch.nn.functional.cross_entropy(logits, labels)}
 
     class Clock(TrainerCallback):
-        """Notes when every step ends."""
+        """Record when every step ends."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             if device == "cuda":
@@ -219,8 +219,8 @@ def peer_training(network: Any, sequences: Any, device: str) -> float:
     return ends[-1] - ends[WARM - 1]
 
 
-def told(name: str, ours: float, theirs: float, work: float, peak: float) -> bool:
-    """Print a line; whether its marks are reached."""
+def report_speed(name: str, ours: float, theirs: float, work: float, peak: float) -> bool:
+    """Print a line; return whether its marks are reached."""
     share, aim, ratio, ratio_aim = MARKS[name]
     reached = work / ours / peak / 1e10
     print(
@@ -232,7 +232,7 @@ def told(name: str, ours: float, theirs: float, work: float, peak: float) -> boo
 
 
 def main() -> int:
-    """Measure and print; the exit code says whether the marks are reached."""
+    """Measure and print; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="not used: the lengths stand in this file")
     parser.add_argument("--rows", type=int, default=512)
@@ -251,7 +251,7 @@ def main() -> int:
     sequences = rows_of(rows, shape["vocab_size"])
     ours, theirs, gap = scoring(network, sequences, device)
     print(f"outputs differ by {gap:.3f}, at most {CLOSE}")
-    fine = told("scoring", ours, theirs, work_of(network, sequences, shape), asked.peak) and gap <= CLOSE
+    fine = report_speed("scoring", ours, theirs, work_of(network, sequences, shape), asked.peak) and gap <= CLOSE
     examples = rows_of(steps * STEP, shape["vocab_size"])
     layers = shape["num_hidden_layers"]
     share = 1 - (layers * 16 // 42) / layers
@@ -263,7 +263,7 @@ def main() -> int:
         int(np.random.default_rng(4).integers(2)), ("Trainer", lambda: peer_training(network, examples, device))
     )
     seconds = {name: run() for name, run in runs}
-    fine &= told("training", seconds["votecast"], seconds["Trainer"], timed_work, asked.peak)
+    fine &= report_speed("training", seconds["votecast"], seconds["Trainer"], timed_work, asked.peak)
     return int(not fine and not asked.trial)
 
 

@@ -1,4 +1,4 @@
-"""DeBERTa-v3-large on a GPU: rows scored a second beside transformers, and the share of the possible arithmetic.
+"""Measure DeBERTa-v3-large on a GPU: rows per second and hardware utilisation.
 
     python benchmarks/gpu_inference.py [--rows 4096] [--peak 790]      # skips without CUDA
     python benchmarks/gpu_inference.py --try                           # a few rows of a small model on any machine
@@ -28,7 +28,7 @@ MARKS = {"arena": (2.0, 5.0), "full": (1.3, 1.3)}
 
 
 def network_of(shape: dict[str, int], vocabulary: int, device: str) -> Any:
-    """A cross-encoder of random weights in the shape of DeBERTa-v3."""
+    """Return a cross-encoder of DeBERTa-v3's shape with random weights."""
     import torch
     from transformers import AutoModelForSequenceClassification, DebertaV2Config
 
@@ -54,7 +54,7 @@ def network_of(shape: dict[str, int], vocabulary: int, device: str) -> Any:
 
 
 def rows_of(lengths: NDArray[np.int64], vocabulary: int) -> Any:
-    """Sequences of these lengths, of random tokens."""
+    """Return random token sequences of these lengths."""
     from votecast.text.sequences import Sequences
 
     drawn = np.random.default_rng(0).integers(10, vocabulary, lengths.sum()).astype(np.int32)
@@ -62,7 +62,7 @@ def rows_of(lengths: NDArray[np.int64], vocabulary: int) -> Any:
 
 
 def peer(network: Any, sequences: Any, device: str) -> NDArray[np.float32]:
-    """The classifier of transformers in bf16: random order, padded to the longest of each batch."""
+    """Run transformers' classifier in bf16, padded batches in random order."""
     import torch
 
     order = np.random.default_rng(1).permutation(len(sequences))
@@ -77,7 +77,7 @@ def peer(network: Any, sequences: Any, device: str) -> NDArray[np.float32]:
 
 
 def timed(score: Callable[[], NDArray[np.float32]]) -> tuple[float, NDArray[np.float32]]:
-    """Seconds and outputs of the second call."""
+    """Return seconds and outputs of the second call."""
     score()
     start = time.perf_counter()
     found = score()
@@ -85,7 +85,7 @@ def timed(score: Callable[[], NDArray[np.float32]]) -> tuple[float, NDArray[np.f
 
 
 def main() -> int:
-    """Measure and print; the exit code says whether the marks are reached."""
+    """Measure and print; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="not used: the lengths stand in this file")
     parser.add_argument("--rows", type=int, default=4096)

@@ -1,4 +1,4 @@
-"""Time to import votecast and to start its command, beside peers, in fresh processes taken in turn.
+"""Measure the time to import votecast and start its command, beside peers.
 
 Usage: python benchmarks/import_time.py [--runs 15]
 """
@@ -23,14 +23,14 @@ COMMANDS = {
 
 
 def seconds(words: list[str]) -> float:
-    """Wall time of one fresh process."""
+    """Return the wall time of one fresh process."""
     start = time.perf_counter()
     subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def measure(runs: int) -> dict[str, list[float]]:
-    """Times of every command, taken in turn after one warm-up."""
+    """Time every command in turn after one warm-up."""
     for words in COMMANDS.values():
         seconds(words)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}

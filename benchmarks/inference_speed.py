@@ -1,4 +1,4 @@
-"""Pairs scored a second by the inference engine, beside the usual ways, on the same weights and the same token ids.
+"""Measure pairs scored per second by the inference engine and its peers.
 
     python benchmarks/inference_speed.py --data DIR [--rows 1000] [--rounds 2] [--threads 2]
 
@@ -11,7 +11,7 @@ the best round counts. Before any speed is shown the logits are compared.
 - votecast, and votecast in bf16, whose log loss is shown beside that of fp32
 
 The head is random and wide, so that its logits spread over the rows as those of a trained judge do; for log loss their
-mean is taken off. Two shifts are shown: on the votes, and expected if the fp32 forecast were true.
+mean is taken off. Two shifts are shown: on the votes, and expected if the fp32 prediction were exact.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def prepare(work: Path, data: Path, rows: int) -> None:
 
 
 def contender(name: str, work: Path, file: str) -> Callable[[int | None], Floats]:
-    """Something that scores the first rows, or all."""
+    """Return a function that scores the first rows, or all."""
     import torch
     from transformers import AutoTokenizer
 
@@ -88,7 +88,7 @@ def contender(name: str, work: Path, file: str) -> Callable[[int | None], Floats
 
 
 def votecast(work: Path, sequences: Any, precision: Any) -> Callable[[int | None], Floats]:
-    """The engine of votecast, made ready anew in every call."""
+    """Score with votecast's engine, rebuilt in every call."""
     from votecast.inference.engine import Engine
     from votecast.inference.settings import InferenceSettings
     from votecast.models.cross_encoder import CrossNetwork
@@ -126,7 +126,7 @@ def trainer(work: Path, sequences: Any) -> Callable[[int | None], Floats]:
 
 
 def sentence_transformers(work: Path, sequences: Any, tokenizer: Any) -> Callable[[int | None], Floats]:
-    """`CrossEncoder.predict` on texts cut beforehand; in place of tokenizing it looks their ids up."""
+    """Score with `CrossEncoder.predict`, replacing tokenization by a lookup."""
     import torch
     from sentence_transformers import CrossEncoder
 
@@ -143,7 +143,7 @@ def sentence_transformers(work: Path, sequences: Any, tokenizer: Any) -> Callabl
 
 
 def run_contender(name: str, work: Path, file: str, out: Path) -> None:
-    """In a process of its own: score, and write logits and seconds."""
+    """Score in this process; write logits and seconds."""
     warnings.simplefilter("ignore")
     score = contender(name, work, file)
     score(WARM)
@@ -155,7 +155,7 @@ def run_contender(name: str, work: Path, file: str, out: Path) -> None:
 
 
 def measure(work: Path, file: str, rounds: int, threads: int) -> tuple[dict[str, float], dict[str, Floats]]:
-    """Best seconds and logits of every contender, one after the other in each round."""
+    """Return best seconds and logits of every contender over interleaved rounds."""
     best: dict[str, float] = {}
     logits: dict[str, Floats] = {}
     for turn in range(rounds):
@@ -175,7 +175,7 @@ def measure(work: Path, file: str, rounds: int, threads: int) -> tuple[dict[str,
 
 
 def log_losses(logits: Floats, exact: Floats, targets: Floats) -> tuple[float, float]:
-    """How far the log loss moves: on the votes, and expected if the exact forecast were true."""
+    """Return the log loss shift: on votes, and expected under exact predictions."""
     from votecast.metrics import log_loss
 
     p, true = (_softmax(x.astype(np.float64) - exact.mean(axis=0)) for x in (logits, exact))
@@ -183,7 +183,7 @@ def log_losses(logits: Floats, exact: Floats, targets: Floats) -> tuple[float, f
 
 
 def report(work: Path, file: str, rounds: int, threads: int) -> bool:
-    """Measure one file and print what came of it; whether all marks are reached."""
+    """Measure one file and print the results; return whether marks are reached."""
     stored = np.load(work / f"{file}.npz")
     tokens, rows = len(stored["ids"]), len(stored["offsets"]) - 1
     print(f"\n{file}: {rows} pairs, {tokens / rows:.0f} tokens a pair; load {os.getloadavg()[0]:.1f}", flush=True)
@@ -220,7 +220,7 @@ def _word(reached: bool) -> str:
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether all marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = data_parser(__doc__)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=2)

@@ -1,4 +1,4 @@
-"""How far a link fitted on few votes is from the true one: log loss above it, on simulated scores.
+"""Measure the excess log loss of links fitted on few simulated votes.
 
 Gaps between scores are drawn, votes are drawn from a known link, and a link is fitted on them. Its expected log loss on
 other gaps, less that of the true link, is what it costs to have seen so few votes: no luck of a test file is in it.
@@ -38,7 +38,7 @@ LENGTHS, BIAS = 0.7, 1.5
 
 @dataclass(frozen=True)
 class Arena:
-    """Gaps on which a link is measured, and what is true there.
+    """Gaps on which a link is measured, with the true probabilities.
 
     Args:
         true: The link that votes are drawn from, on gaps without bias.
@@ -59,22 +59,22 @@ class Arena:
 
     @property
     def scored(self) -> Floats:
-        """The gaps as the scores have them."""
+        """Return the gaps as the scores have them."""
         return self.gap + self.bias * self.form
 
     def votes(self, rng: np.random.Generator) -> Floats:
-        """One vote for each gap, one-hot."""
+        """Draw one one-hot vote per gap."""
         edges = self.true.predict(self.gap).cumsum(axis=1)
         return np.eye(3)[(rng.random(len(self.gap))[:, None] > edges[:, :2]).sum(axis=1)]
 
     def above(self, link: Link) -> float:
-        """Expected log loss of a link, less that of the true one."""
+        """Return the expected log loss above the true link."""
         truth = self.true.predict(self.gap)
         return float((log_losses(truth, link.predict(self.scored, self.form)) - log_losses(truth, truth)).mean())
 
 
 def measure(test: Arena, votes: int, method: str, draws: int, *, length: bool = False) -> tuple[Floats, float]:
-    """Log loss above the true link in each draw, and how often the interval of the scale holds the true one."""
+    """Return excess log loss per draw and coverage of the scale's interval."""
     rng = np.random.default_rng(votes)  # every method sees the same draws
     above, held = [], 0
     for _ in range(draws):

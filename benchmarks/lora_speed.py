@@ -1,4 +1,4 @@
-"""LoRA training of SmolLM2 on two cores: real tokens a second, peak memory and loss curve beside Trainer + peft.
+"""Measure LoRA training of SmolLM2 on two cores beside Trainer and peft.
 
     python benchmarks/lora_speed.py --data DIR [--steps 100] [--rows 16] [--length 384] [--checkpointing] [--all]
 
@@ -38,7 +38,7 @@ REACH, AIM, MEMORY, MEMORY_AIM, CURVE = 1.3, 2.0, 0.9, 0.6, 0.005
 
 
 def prepare(work: Path, data: Path, asked: argparse.Namespace) -> None:
-    """Write token ids and labels of rows drawn by seed, in the order of training, and what all begin with."""
+    """Write token ids, labels, row order and initial weights."""
     import torch
     from safetensors.torch import save_file
 
@@ -62,7 +62,7 @@ def prepare(work: Path, data: Path, asked: argparse.Namespace) -> None:
 
 
 def our_network(path: str) -> Any:
-    """The judge's network: a causal model in bf16, adapters and a head in fp32."""
+    """Return the judge's network: bf16 causal model, fp32 adapters and head."""
     import torch
     from transformers import AutoModel
 
@@ -76,13 +76,13 @@ def our_network(path: str) -> Any:
 
 
 def begun(model: Any) -> dict[str, Any]:
-    """The tensors that learn, by names that all contenders share."""
+    """Return the trainable tensors by names that all contenders share."""
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
     return {"score" if "score" in name else name[name.index("layers.") :]: p for name, p in learning.items()}
 
 
 def load(work: Path, model: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
-    """Give a model the adapters and the head that all begin with; sequences, soft labels, their order and settings."""
+    """Load the initial adapters and head; return the training data."""
     import torch
     from safetensors.torch import load_file
 
@@ -100,7 +100,7 @@ def load(work: Path, model: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
 
 
 def figures(losses: list[float], ends: list[float], sequences: Any, order: Any, rows: int) -> dict[str, Any]:
-    """What a contender prints."""
+    """Print the figures of a contender."""
     tokens = float(sequences.lengths[order[WARM * rows :]].sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"losses": losses, "rate": tokens / (ends[-1] - ends[WARM - 1]), "peak": peak}
@@ -163,13 +163,13 @@ def trainer(work: Path, precision: str) -> dict[str, Any]:
         }
 
     class Clock(TrainerCallback):
-        """Notes when every step ends."""
+        """Record when every step ends."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ends.append(time.perf_counter())
 
     class Soft(Trainer):
-        """Cross entropy against soft labels, rows in the order given."""
+        """Train on soft labels with cross entropy, rows in the given order."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
             labels = inputs.pop("labels")
@@ -201,7 +201,7 @@ def trainer(work: Path, precision: str) -> dict[str, Any]:
 
 
 def compare(found: dict[str, dict[str, Any]]) -> bool:
-    """Print how votecast stands to each contender; whether all marks are reached."""
+    """Print votecast against each contender; return whether all marks are reached."""
     ours, fine = found["votecast"], True
     steady = min(SMOOTH, len(ours["losses"]))
     smooth = {name: np.convolve(one["losses"], np.ones(steady) / steady, "valid") for name, one in found.items()}
@@ -222,7 +222,7 @@ def compare(found: dict[str, dict[str, Any]]) -> bool:
 
 
 def main() -> int:
-    """Measure and print; the exit code says whether the marks are reached."""
+    """Measure and print; return 1 if a mark is missed."""
     parser = data_parser(__doc__)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rows", type=int, default=16, help="of one step")

@@ -1,4 +1,4 @@
-"""Peak memory of prediction, 1 024 rows against 65 536, each in a process of its own: it must not change by 5 percent.
+"""Check that peak memory of prediction does not grow with rows.
 
     python benchmarks/predict_memory.py [--judges NAME ...] [--rows 1024 65536] [--container csv]
 
@@ -42,7 +42,7 @@ print(rows, peak)
 
 
 def write_blocks(path: Path, block: Battles, rows: int) -> None:
-    """The same battles again and again, under other ids."""
+    """Write the same battles repeatedly under other ids."""
     parts = []
     for start in range(0, rows, len(block)):
         ids = pa.array([str(start + place) for place in range(len(block))], pa.large_string())
@@ -51,7 +51,7 @@ def write_blocks(path: Path, block: Battles, rows: int) -> None:
 
 
 def peak(judge: str, path: Path, out: Path) -> tuple[int, int]:
-    """Rows and peak memory in bytes of a fresh process."""
+    """Return rows and peak memory in bytes of a fresh process."""
     command = [sys.executable, "-c", PROBE, judge, str(path), str(out)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     rows, size = done.stdout.split()
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def compare(judge: str | Path, files: list[Path]) -> float:
-    """Print the peak memory over each file; the change from the first to the last."""
+    """Print the peak memory per file; return the relative change."""
     sizes = []
     for path in files:
         rows, size = peak(str(judge), path, path.with_name("out.csv"))

@@ -1,10 +1,10 @@
-"""The loss curve of one process, of two, and of two that hold half of the network each (FSDP), step by step.
+"""Compare the loss curves of one process, two processes and FSDP.
 
     python benchmarks/processes.py [--steps 24] [--rows 8] [--judges cross_encoder smollm2_lora]
 
 A tiny cross-encoder and a tiny decoder with LoRA learn simulated votes on the CPU, in fp32, without dropout, with the
 same rows a step over all processes. Each run is `votecast train`, alone or through `accelerate launch` with a file that
-ships in the package. Shown are the losses, and the largest difference of losses, norms of gradients and forecasts.
+ships in the package. Shown are the losses, and the largest difference of losses, norms of gradients and predictions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ALLOWED = 1e-4
 
 
 def train(judge: str, file: str, folder: Path, asked: argparse.Namespace) -> Path:
-    """Train once; the judge's folder."""
+    """Train once; return the judge's folder."""
     out = folder / f"{judge}-{file or 'alone'}"
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(launch_path(file))] if file else []
     learn = {
@@ -57,14 +57,14 @@ def train(judge: str, file: str, folder: Path, asked: argparse.Namespace) -> Pat
 
 
 def curve(judge: Path) -> dict[str, np.ndarray]:
-    """Losses and norms of the steps, and the forecasts of held-out rows."""
+    """Return losses and norms of the steps, and predictions of held-out rows."""
     lines = [json.loads(line) for line in (judge / "members" / "0" / "metrics.jsonl").read_text().splitlines()]
     found = {key: np.array([line[key] for line in lines if key in line]) for key in ("loss", "grad_norm")}
-    return found | {"forecasts": load_judge(judge).fitted.out_of_fold.raw}
+    return found | {"predictions": load_judge(judge).fitted.out_of_fold.raw}
 
 
 def show(judge: str, curves: dict[str, dict[str, np.ndarray]]) -> float:
-    """Print the curves side by side; the largest difference of losses and forecasts."""
+    """Print the curves; return the largest difference of losses and predictions."""
     print(f"\n{judge}\n  step  " + "  ".join(f"{name:>12}" for name in RUNS))
     losses = [curves[name]["loss"] for name in RUNS]
     for step, row in enumerate(zip(*losses, strict=True), 1):
@@ -73,12 +73,12 @@ def show(judge: str, curves: dict[str, dict[str, np.ndarray]]) -> float:
     for name in list(RUNS)[1:]:
         found = {key: float(np.abs(values - curves[name][key]).max()) for key, values in alone.items()}
         print(f"  {name}: " + ", ".join(f"{key} differ by {gap:.1e}" for key, gap in found.items()))
-        gaps += [found["loss"], found["forecasts"]]
+        gaps += [found["loss"], found["predictions"]]
     return max(gaps)
 
 
 def main() -> int:
-    """Train and print; the exit code says whether the curves are the same."""
+    """Train and print; return 1 if the curves differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--rows", type=int, default=8, help="of a step, over all processes; an even number")
@@ -95,7 +95,7 @@ def main() -> int:
             began = time.perf_counter()
             gaps.append(show(judge, {name: curve(train(judge, file, folder, asked)) for name, file in RUNS.items()}))
             print(f"  {time.perf_counter() - began:.0f} s", flush=True)
-    print(f"\nlosses and forecasts differ by at most {max(gaps):.1e}, allowed {ALLOWED:.0e}: ", end="")
+    print(f"\nlosses and predictions differ by at most {max(gaps):.1e}, allowed {ALLOWED:.0e}: ", end="")
     print("fine" if max(gaps) <= ALLOWED else "DIFFERENT")
     return int(max(gaps) > ALLOWED)
 

@@ -1,4 +1,4 @@
-"""Training and prediction, killed with SIGKILL at random moments and continued with --resume, must give the same bytes.
+"""Check that killed and resumed training and prediction give the same bytes.
 
     python benchmarks/random_kills.py [--kills 50] [--recipe cross_encoder] [--only train predict] [--seed 0]
 
@@ -24,7 +24,7 @@ VOTES, ROWS = 240, 6000
 
 @dataclass(frozen=True)
 class Command:
-    """A command that writes into a folder of its own.
+    """A command that writes into its own folder.
 
     Args:
         words: The words after `votecast`; {out} stands for the folder.
@@ -35,23 +35,23 @@ class Command:
     folder: Path
 
     def start(self, out: Path, *further: str) -> subprocess.Popen[bytes]:
-        """Run it in a child process."""
+        """Start the command in a child process."""
         command = [sys.executable, "-m", "votecast", *(word.format(out=out) for word in self.words), *further]
         with (self.folder / "complaints.txt").open("wb") as complaints:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=complaints)
 
     def complaints(self) -> str:
-        """What the last child said on standard error."""
+        """Return the standard error of the last child."""
         return (self.folder / "complaints.txt").read_text("utf-8", "replace")
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Return the bytes of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def undisturbed(command: Command) -> tuple[dict[str, bytes], float]:
-    """The bytes of a run that nothing happens to, and its seconds."""
+    """Return the bytes and seconds of an undisturbed run."""
     out, begun = command.folder / "quiet", time.monotonic()
     out.mkdir(parents=True)
     if command.start(out).wait():
@@ -60,7 +60,7 @@ def undisturbed(command: Command) -> tuple[dict[str, bytes], float]:
 
 
 def killed_rounds(command: Command, kills: int, dice: random.Random) -> tuple[int, int, int]:
-    """Kill and go on until there were so many kills; rounds, kills, and rounds whose bytes differ."""
+    """Kill and resume repeatedly; return rounds, kills and rounds that differ."""
     expected, seconds = undisturbed(command)
     rounds = done = wrong = 0
     while done < kills:
@@ -78,7 +78,7 @@ def killed_rounds(command: Command, kills: int, dice: random.Random) -> tuple[in
 
 
 def one_round(command: Command, out: Path, seconds: float, most: int, dice: random.Random) -> int:
-    """Start, kill and go on until the command comes to its end; the number of kills."""
+    """Start, kill and resume until the command finishes; return the kills."""
     kills = 0
     while True:
         child = command.start(out, "--resume")
@@ -94,7 +94,7 @@ def one_round(command: Command, out: Path, seconds: float, most: int, dice: rand
 
 
 def commands(folder: Path, recipe: str) -> dict[str, Command]:
-    """Training of a small judge, and prediction with the bundled baseline."""
+    """Return training of a small judge and prediction with the bundled baseline."""
     for words in (f"--rows {VOTES} --out {folder}/votes.csv", f"--rows {ROWS} --no-votes --out {folder}/test.csv"):
         subprocess.run([sys.executable, "-m", "votecast", "simulate", *words.split()], check=True, capture_output=True)
     train = f"train {recipe} --small --train {folder}/votes.csv --out {{out}}/judge".split()

@@ -1,4 +1,4 @@
-"""How often the intervals of a leaderboard hold the truth, on simulated arenas.
+"""Measure the coverage of leaderboard intervals on simulated arenas.
 
 Models of known strength meet on prompts, some models and pairs far more often than others; prompts repeat, and votes on
 one prompt lean the same way. Every arena is ranked, and counted is how often the 95 % interval of a model's score holds
@@ -26,13 +26,13 @@ from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 Floats = NDArray[np.float64]
 REACH, WITHIN = (0.93, 0.97), 0.99
 TIES = {"bradley_terry": 0.0, "davidson": -0.2, "rao_kupper": 0.6}
-LEAN, TOLD, STYLE = 0.5, 1.5, 0.4
-"""Standard deviation of what a prompt adds to a strength, the same where a judge can tell, and the effect of style."""
+LEAN, BIG_LEAN, STYLE = 0.5, 1.5, 0.4
+"""Standard deviations of prompt effects (default, large), and the effect of style."""
 
 
 @dataclass(frozen=True)
 class Arena:
-    """Models of known strength, and how often they meet.
+    """Models of known strength and how often they meet.
 
     Args:
         strengths: Log odds, mean 0.
@@ -51,7 +51,7 @@ class Arena:
 
     @classmethod
     def of(cls, models: int, method: str, style: float = 0.0) -> Arena:
-        """Always the same strengths; the popularity of models falls as 1 / rank."""
+        """Return fixed strengths; model popularity falls as 1 / rank."""
         rng = np.random.default_rng(models)
         strengths = rng.normal(size=models) * 0.7
         popular = 1 / rng.permutation(np.arange(2, models + 2))
@@ -60,7 +60,7 @@ class Arena:
         return cls(strengths - strengths.mean(), pairs, often / often.sum(), method, style)
 
     def chances(self, lead: Floats) -> Floats:
-        """Chances of a, b and tie."""
+        """Return the probabilities of a, b and tie."""
         t, curve = TIES[self.method], RANKING_MODELS[self.method]
         logs = [curve.terms(lead, t, np.tile(unit, (len(lead), 1))).value for unit in np.eye(3)]
         p = np.exp(np.stack(logs, axis=1))
@@ -69,7 +69,7 @@ class Arena:
         return p / p.sum(axis=1, keepdims=True)
 
     def games(self, votes: int, rng: np.random.Generator, lean: float = 0.0) -> tuple[Games, Floats]:
-        """Votes on a third as many prompts, and the chances they were drawn from."""
+        """Return votes on a third as many prompts, and their true probabilities."""
         a, b = self.pairs[rng.choice(len(self.pairs), size=votes, p=self.often)].T
         prompts = rng.integers(max(votes // 3, 2), size=votes)
         leaning = rng.normal(size=(prompts.max() + 1, len(self.strengths))) * lean
@@ -81,7 +81,7 @@ class Arena:
         return Games.of(names(len(self.strengths)), a, b, y, None, prompts, *style), p
 
     def truth(self, lean: float = 0.0) -> Floats:
-        """The strengths that a fit finds on endless votes; leaning prompts draw them together."""
+        """Return the strengths a fit finds with unlimited votes."""
         if not lean:
             return self.strengths
         lead = self.strengths[self.pairs[:, 0]] - self.strengths[self.pairs[:, 1]]
@@ -96,13 +96,13 @@ def names(models: int) -> list[str]:
 
 
 def biased(p: Floats, rng: np.random.Generator) -> Floats:
-    """A judge that knows something of the votes and prefers side a where it should not."""
+    """Return predictions that correlate with votes but favour response A."""
     z = np.log(np.maximum(p, 1e-6)) + rng.normal(size=p.shape) * 0.3 + np.array([0.4, 0.0, 0.0])
     return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
 
 
 def coverage(draws: int, truth: Floats, ranked: Callable[[int], Ranking]) -> tuple[float, float, float]:
-    """Share of intervals that hold the truth, its least value over models, and the mean width of an interval."""
+    """Return mean coverage, least coverage over models and mean interval width."""
     scores = 1000 + 400 / np.log(10) * truth
     held, width = np.zeros(len(truth)), 0.0
     for draw in range(draws):
@@ -114,7 +114,7 @@ def coverage(draws: int, truth: Floats, ranked: Callable[[int], Ranking]) -> tup
 
 
 def rankings(asked: argparse.Namespace) -> dict[str, tuple[int, Floats, Callable[[int], Ranking]]]:
-    """What is measured: number of arenas, the truth, and how to rank each."""
+    """Return what is measured: number of arenas, truth and ranking function."""
     out: dict[str, tuple[int, Floats, Callable[[int], Ranking]]] = {}
     for method in TIES:
         arena = Arena.of(asked.models, method)
@@ -124,18 +124,18 @@ def rankings(asked: argparse.Namespace) -> dict[str, tuple[int, Floats, Callable
 
         def powered(draw: int, arena: Arena = arena) -> Ranking:
             rng = np.random.default_rng(draw)
-            games, p = arena.games(asked.votes, rng, TOLD)
-            more, q = arena.games(3 * asked.votes, rng, TOLD)
+            games, p = arena.games(asked.votes, rng, BIG_LEAN)
+            more, q = arena.games(3 * asked.votes, rng, BIG_LEAN)
             judged = biased(q, rng)
             unlabelled = Games.of(more.models, more.a, more.b, judged, None, more.clusters)
             return rank_models(games, method=arena.method, predicted=Predicted(biased(p, rng), unlabelled))
 
         def alone(draw: int, arena: Arena = arena) -> Ranking:
-            return rank_models(arena.games(asked.votes, np.random.default_rng(draw), TOLD)[0], method=arena.method)
+            return rank_models(arena.games(asked.votes, np.random.default_rng(draw), BIG_LEAN)[0], method=arena.method)
 
         out[f"{method}, sandwich"] = (asked.draws, arena.truth(LEAN), sandwich)
-        out[f"{method}, prompts differ more"] = (asked.draws // 4, arena.truth(TOLD), alone)
-        out[f"{method}, and predictions"] = (asked.draws // 4, arena.truth(TOLD), powered)
+        out[f"{method}, prompts differ more"] = (asked.draws // 4, arena.truth(BIG_LEAN), alone)
+        out[f"{method}, and predictions"] = (asked.draws // 4, arena.truth(BIG_LEAN), powered)
     styled, plain = Arena.of(asked.models, "davidson", STYLE), Arena.of(asked.models, "bradley_terry")
 
     def controlled(draw: int) -> Ranking:
@@ -151,7 +151,7 @@ def rankings(asked: argparse.Namespace) -> dict[str, tuple[int, Floats, Callable
 
 
 def recovered(arena: Arena, votes: int, draws: int) -> float:
-    """Share of all parameters within 3 standard errors of the true ones."""
+    """Return the share of parameters within 3 standard errors of the truth."""
     true = np.append(arena.strengths, TIES[arena.method])
     close = []
     for draw in range(draws):

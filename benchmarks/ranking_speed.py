@@ -1,7 +1,7 @@
-"""How long a leaderboard of many votes takes, with intervals from the bootstrap, beside arena-rank in the same run.
+"""Time a leaderboard of many votes with bootstrap intervals, beside arena-rank.
 
 Votes are simulated. Both get the same table and give Bradley and Terry's scores with intervals from files drawn from
-it; what they say is compared first: scores to 1e-6 log odds (arena-rank's optimiser set to go on until nothing moves),
+it; their results are compared first: scores to 1e-6 log odds (arena-rank's optimiser set to go on until nothing moves),
 widths of intervals to the noise of few draws. Then both are timed with the settings they come with, each in a
 process of its own on the same two cores. arena-rank draws rows; here whole prompts are drawn, of which every vote has
 its own in this table. Below that are the other fits, intervals from the sandwich, and style control.
@@ -35,7 +35,7 @@ Table = dict[str, Any]
 
 
 def simulated(models: int, votes: int) -> Table:
-    """Votes by Davidson's curve as numbers of models and of outcomes, and one feature of style."""
+    """Draw votes from Davidson's model, with one style feature."""
     rng = np.random.default_rng(0)
     strengths = rng.normal(size=models) * 0.7
     a = rng.integers(models, size=votes)
@@ -53,7 +53,7 @@ def names(models: int) -> list[str]:
 
 
 def ours(table: Table, *, style: bool = False, **settings: Any) -> tuple[Ranking, float]:
-    """A ranking and its seconds, from arrays to the end."""
+    """Return a ranking and its seconds, from arrays to the end."""
     start = time.perf_counter()
     styled = {"style": table["style"][:, None], "style_names": ["form"]} if style else {}
     games = Games.of(names(table["models"]), table["a"], table["b"], np.eye(3)[table["outcome"]], **styled)
@@ -61,7 +61,7 @@ def ours(table: Table, *, style: bool = False, **settings: Any) -> tuple[Ranking
 
 
 def theirs(table: Table, draws: int, cores: int, **settings: Any) -> tuple[Floats, Floats, float]:
-    """Log odds, their standard errors and seconds of arena-rank, from a data frame to the end."""
+    """Return log odds, standard errors and seconds of arena-rank."""
     import pandas as pd
     from arena_rank.models.bradley_terry import BradleyTerry
     from arena_rank.utils.data_utils import PairDataset
@@ -83,7 +83,7 @@ def _put(queue: Any, work: Callable[..., Any], arguments: tuple[Any, ...], setti
 
 
 def apart(limit: float, work: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
-    """What the work gives, in a process of its own; None after so many seconds, or where it fails."""
+    """Run work in a separate process; None on timeout or failure."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=_put, args=(queue, work, arguments, settings))
@@ -105,7 +105,7 @@ def _ended(process: Any, found: Any) -> Any:
 
 
 def compared(table: Table, cores: int, limit: float) -> bool:
-    """Print whether both say the same; whether arena-rank answered."""
+    """Print whether both agree; return whether arena-rank finished."""
     exact = apart(limit, theirs, table, 0, cores, ftol=0.0, gtol=1e-12)
     if exact is None:
         print("arena-rank is not installed or gives no answer: times here alone")
@@ -120,7 +120,7 @@ def compared(table: Table, cores: int, limit: float) -> bool:
 
 
 def timed(table: Table, asked: argparse.Namespace) -> float:
-    """Print both times; that of votecast."""
+    """Print both times; return that of votecast."""
     ranking, seconds = apart(asked.limit, ours, table, intervals="bootstrap", draws=asked.draws)
     print(f"votecast, {asked.draws} draws: {seconds:.1f} s", flush=True)
     if compared(table, asked.cores, asked.limit):

@@ -1,10 +1,10 @@
-"""The Ray engine on this machine: its pace against one process, and its bytes after kills on a cluster of two nodes.
+"""Measure the Ray engine's throughput and check its bytes after kills.
 
     python benchmarks/ray_engine.py [--rows 65536] [--files 4] [--judge bundled:baseline] [--part-rows 4096]
 
-Pace: one process and one actor with as many threads forecast the same files, one after the other, `--rounds` times in
+Pace: one process and one actor with as many threads predict the same files, one after the other, `--rounds` times in
 turn. The clock runs from the end of the first part to the end of the last, in both: start-up, of Ray or of the judge,
-is not in it. To be reached is 0.85 of the pace of one process, aimed at is the whole. The pace of two actors is told
+is not in it. To be reached is 0.85 of the pace of one process, aimed at is the whole. The pace of two actors is printed
 too; their first parts end at about the same time, so that it is a little too high.
 
 Kills: a cluster with two nodes of two CPUs each is started on this machine, its ports on loopback. During a run of two
@@ -45,19 +45,19 @@ REACH, AIM = 0.85, 1.0
 
 
 def pace_of(out: Path) -> float:
-    """Rows a second, from the end of the first part to the end of the last, as their files tell."""
+    """Return rows per second between the ends of first and last part."""
     parts = json.loads((out / "manifest.json").read_text())["parts"]
     ends = sorted(((out / part["name"]).stat().st_mtime_ns, part["rows"]) for part in parts)
     return sum(rows for _, rows in ends[1:]) / ((ends[-1][0] - ends[0][0]) / 1e9)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Return the bytes of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def simulate(folder: Path, files: int, rows: int) -> list[str]:
-    """Files of battles as long as those of an arena."""
+    """Write files of battles with arena-like lengths."""
     paths = [str(folder / f"pairs{number}.parquet") for number in range(files)]
     for seed, path in enumerate(paths):
         words = ["simulate", "--rows", str(rows // files), "--seed", str(seed), "--no-votes", "--out", path]
@@ -66,7 +66,7 @@ def simulate(folder: Path, files: int, rows: int) -> list[str]:
 
 
 class Bench:
-    """One judge, one set of files.
+    """One judge and one set of files.
 
     Args:
         asked: Options of the command line.
@@ -79,19 +79,19 @@ class Bench:
         self._runs = 0
 
     def run(self, engine: PartsEngine | None, **options: Any) -> tuple[Path, float]:
-        """Forecast all files; the folder, and rows a second."""
+        """Predict all files; return the folder and rows per second."""
         self._runs += 1
         out = self.folder / f"out{self._runs}"
         predict_folder(self.judge, self.files, out, part_rows=self.part_rows, engine=engine, **options)
         return out, pace_of(out)
 
     def ray(self, **settings: Any) -> RayEngine:
-        """The engine."""
+        """Return the engine."""
         return RayEngine(self.judge, self.name, RaySettings(**settings))
 
 
 def pace(bench: Bench, rounds: int) -> float:
-    """Print the paces; the share that one actor reaches of one process."""
+    """Print the throughput; return one actor's share of one process."""
     cores = usable_cores()
     found: dict[str, list[float]] = {"one process": [], "one actor": [], "two actors": []}
     engines: dict[str, Callable[[], PartsEngine | None]] = {
@@ -116,7 +116,7 @@ def pace(bench: Bench, rounds: int) -> float:
 
 
 def processes(word: str) -> Iterator[int]:
-    """Processes of this user whose name holds a word."""
+    """Return processes of this user whose name holds a word."""
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdigit() and word in (folder / "cmdline").read_bytes().decode("utf-8", "replace"):
@@ -126,12 +126,12 @@ def processes(word: str) -> Iterator[int]:
 
 
 def parent(pid: int) -> int:
-    """The process that has started another."""
+    """Return the parent of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def kills(bench: Bench) -> bool:
-    """Whether the bytes are the same after two kills on a cluster of two nodes."""
+    """Return whether the bytes match after two kills on two nodes."""
     expected = bytes_of(bench.run(None)[0])
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     try:
@@ -139,21 +139,21 @@ def kills(bench: Bench) -> bool:
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.CRITICAL)
         raylet = second.all_processes["raylet"][0].process.pid
         ours = {raylet, cluster.head_node.all_processes["raylet"][0].process.pid}
-        out, said = bench.folder / f"out{bench._runs + 1}", list[str]()
-        killing = threading.Thread(target=strike, args=(out, raylet, ours, said), daemon=True)
+        out, messages = bench.folder / f"out{bench._runs + 1}", list[str]()
+        killing = threading.Thread(target=strike, args=(out, raylet, ours, messages), daemon=True)
         killing.start()
         bench.run(bench.ray(num_actors=2, address=cluster.address))
         killing.join(1)
         same = bytes_of(out) == expected
-        print(f"{'; '.join(said)}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
-        return same and len(said) == 2
+        print(f"{'; '.join(messages)}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
+        return same and len(messages) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()
 
 
-def strike(out: Path, raylet: int, ours: set[int], said: list[str]) -> None:
-    """Kill a worker once two parts are there, and the second node's raylet once there are four."""
+def strike(out: Path, raylet: int, ours: set[int], messages: list[str]) -> None:
+    """Kill a worker after two parts and the second raylet after four."""
     for parts, target in ((2, "worker"), (4, "raylet")):
         while len(list(out.glob("part-*"))) < parts:
             time.sleep(0.02)
@@ -161,7 +161,7 @@ def strike(out: Path, raylet: int, ours: set[int], said: list[str]) -> None:
         there = sum(parent(pid) == raylet for pid in actors)
         pid = actors[0] if target == "worker" else raylet
         os.kill(pid, signal.SIGKILL)
-        said.append(f"killed a {target} after {parts} parts ({there} of {len(actors)} actors on the second node)")
+        messages.append(f"killed a {target} after {parts} parts ({there} of {len(actors)} actors on the second node)")
 
 
 def main() -> int:

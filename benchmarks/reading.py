@@ -1,4 +1,4 @@
-"""Reading an LMSYS file into battles, beside pandas with `json.loads` and pandas with `eval`, in one run.
+"""Time reading an LMSYS file beside pandas with `json.loads` and with `eval`.
 
 A file of simulated votes is written first. The texts of all three readers are compared before anything is timed, a
 small file is read by each before the clock starts, and the readers then take turns.
@@ -32,7 +32,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def with_json(path: Path) -> pd.DataFrame:
-    """The peer: every cell through json.loads."""
+    """Read every cell with json.loads, as the peer does."""
     frame = pd.read_csv(path)
     for name in TEXT_COLUMNS:
         frame[name] = frame[name].map(json.loads)
@@ -40,7 +40,7 @@ def with_json(path: Path) -> pd.DataFrame:
 
 
 def with_eval(path: Path) -> pd.DataFrame:
-    """What published notebooks do; only ever on text that was simulated here."""
+    """Read cells with eval, as notebooks do; on simulated text only."""
     frame = pd.read_csv(path)
     for name in TEXT_COLUMNS:
         frame[name] = [eval(cell, {"null": None, "__builtins__": {}}) for cell in frame[name]]
@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def differing_texts(battles: Battles, frame: pd.DataFrame) -> int:
-    """Cells whose turns are not those of the peer; a lone surrogate stands for U+FFFD."""
+    """Return cells that differ from the peer; lone surrogates count as U+FFFD."""
     wrong = 0
     for name in TEXT_COLUMNS:
         for ours, theirs in zip(battles.column(name).to_pylist(), frame[name], strict=True):
@@ -64,7 +64,7 @@ def differing_texts(battles: Battles, frame: pd.DataFrame) -> int:
 
 
 def measure(path: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Wall and processor seconds of every reader, taken in turn."""
+    """Return wall and CPU seconds of every reader, taken in turn."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in READERS}
     for number in range(rounds):
         for name, read in READERS.items():
@@ -79,7 +79,7 @@ def measure(path: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
 
 
 def report(times: dict[str, list[tuple[float, float]]], size: int) -> float:
-    """Print the table; give the ratio to the peer."""
+    """Print the table; return the ratio to the peer."""
     medians = {name: statistics.median(wall for wall, _ in found) for name, found in times.items()}
     print(f"{'':22}{'median':>9}{'fastest':>9}{'processor':>11}{'MB/s':>8}{'votecast is faster':>20}")
     for name, found in times.items():

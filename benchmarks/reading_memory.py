@@ -1,4 +1,4 @@
-"""Peak memory of reading, above importing votecast and pyarrow, each read in a process of its own.
+"""Check the peak memory of reading, each read in a fresh process.
 
     python benchmarks/reading_memory.py [--megabytes 20 60 180]
 
@@ -37,26 +37,26 @@ print(rows, peak() - before)
 
 
 def peak(verb: str, path: Path) -> tuple[int, int]:
-    """Rows and bytes above the imports, of a fresh process."""
+    """Return rows and bytes above the imports of a fresh process."""
     done = subprocess.run([sys.executable, "-c", PROBE, verb, str(path)], check=True, capture_output=True, text=True)
     rows, size = done.stdout.split()
     return int(rows), int(size)
 
 
 def allowed(size: int, largest_cell: int) -> float:
-    """The most that `read_votes` may take."""
+    """Return the most memory that `read_votes` may take."""
     return 1.5 * size if size >= 50 * 10**6 else 64 * MB + 4 * largest_cell
 
 
 def write_large_cell(path: Path, size: int) -> None:
-    """A file with one cell of this size between small ones."""
+    """Write a file with one large cell between small ones."""
     rows = [[str(i), '["Why?"]', json.dumps([cell]), '["No."]'] for i, cell in enumerate(["a", "x" * size, "b"])]
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["id", "prompt", "response_a", "response_b"], *rows])
 
 
 def check(path: Path, largest_cell: int, decoded: int = 0) -> bool:
-    """Measure one file and print a line; whether it stays within what its size, or that of its decoded rows, allows."""
+    """Measure one file and print a line; return whether it is allowed."""
     size = max(path.stat().st_size, decoded)
     rows, read = peak("read", path)
     _, part = peak("iterate", path)

@@ -1,4 +1,4 @@
-"""How true a judge's probabilities become: on its own kind of votes, and on a new crowd after a hundred of its votes.
+"""Measure calibration on a judge's own votes and on new ones.
 
     python benchmarks/recalibration.py --data DIR [--judge bundled:baseline FOLDER ...] [--draws 50] [--votes 100]
         [--travelled SOURCE ...] [--rows N] [--sources]
@@ -9,7 +9,7 @@ calibration error (15 bins, top label) should be that of a perfectly calibrated 
 Second, judges meet dev_autoj, which none was trained on: a hundred random votes recalibrate the judge (auto), the rest
 measure it, over many draws. Beside that stands what recalibrating on all the other votes gains, cross-fitted by prompt
 under the method that gains most there. Since the bundled judges are not far off, baselines trained on a single source
-of votes are sent there too: judges travel badly. Forecasts are made once and kept in memory.
+of votes are sent there too: judges transfer poorly to other populations. Predictions are made once and kept in memory.
 
 With --sources the judges of one source meet the other sources as well, under several methods for few votes: on these,
 not on dev_autoj, the priors of the method shift were chosen.
@@ -49,7 +49,7 @@ HALF, TWO_THIRDS, FAR, MAY_LOSE = 1 / 2, 2 / 3, 0.02, 0.003
 
 @dataclass(frozen=True)
 class Crowd:
-    """Votes of people a judge has not met, and its forecasts of them."""
+    """Votes of a new population and a judge's predictions of them."""
 
     name: str
     p: Probabilities
@@ -57,19 +57,19 @@ class Crowd:
     clusters: NDArray[np.int64]
 
     def on_all(self, rest: NDArray[np.int64], seed: int) -> dict[str, float]:
-        """What each method gains on these rows when it is fitted on them, cross-fitted by prompt."""
+        """Return each method's cross-fitted gain on these rows."""
         p, t, folds = self.p[rest], self.targets[rest], group_folds(self.clusters[rest], seed=seed)
         before = log_loss(t, p)
         return {method: before - log_loss(t, crossfit_calibrate(method, p, t, None, folds)) for method in ON_ALL}
 
     def on_few(self, method: str, few: NDArray[np.int64], rest: NDArray[np.int64]) -> float:
-        """What a method gains on the rest when it is fitted on a few rows."""
+        """Return a method's gain on the rest when fitted on few rows."""
         fitted = make_calibrator(method).fit(self.p[few], self.targets[few], clusters=self.clusters[few])
         return log_loss(self.targets[rest], self.p[rest]) - log_loss(self.targets[rest], fitted.transform(self.p[rest]))
 
 
 def own_votes(names: Iterable[str], draws: int) -> bool:
-    """Print the first table; whether every judge reaches the mark."""
+    """Print the first table; return whether every judge reaches the mark."""
     print("\nECE on a judge's own kind of votes, cross-fitted after auto (perfect: of a perfectly calibrated judge)")
     heads = f"{'log loss':>9}{'ECE':>8} {'95 % interval':18}{'perfect':>8}{'above':>9}"
     print(f"{'judge':24}{'rows':>8}  {'auto takes':12}" + heads)
@@ -94,7 +94,7 @@ def own_votes(names: Iterable[str], draws: int) -> bool:
 
 
 def new_crowds(crowds: Iterable[Crowd], votes: int, draws: int) -> int:
-    """Print the second table; how many marks are missed."""
+    """Print the second table; return how many marks are missed."""
     print(f"\n{votes} random votes, the rest measured, {draws} draws: less log loss than before")
     print(f"{'judge, crowd':40}{'before':>8}{'all others':>12}{votes:>6} votes{'10 to 90 %':>20}{'share':>7}")
     missed = 0
@@ -121,7 +121,7 @@ def new_crowds(crowds: Iterable[Crowd], votes: int, draws: int) -> int:
 
 
 def methods_for_few(crowds: Iterable[Crowd], votes: int, draws: int) -> None:
-    """Print what several methods make of few votes."""
+    """Print the results of several methods on few votes."""
     print(f"\n{votes} votes on other sources, {draws} draws: less log loss than before")
     print(f"{'judge, crowd':40}{'all':>9}" + "".join(f"{method:>13}" for method in FEW))
     for crowd in crowds:
@@ -135,18 +135,18 @@ def methods_for_few(crowds: Iterable[Crowd], votes: int, draws: int) -> None:
 
 
 def crowd_of(who: str, judge: TrainedJudge, name: str, votes: Battles) -> Crowd:
-    """A judge's forecasts of a crowd."""
+    """Return a judge's predictions of a population."""
     return Crowd(f"{who} on {name}", judge.predict_proba(votes), votes.targets(), prompt_clusters(votes))
 
 
 def trained_on(votes: Battles, source: str, rows: int) -> TrainedJudge:
-    """A baseline that knows the votes of one source alone."""
+    """Return a baseline trained on the votes of one source."""
     own = of_source(votes, source, rows)
     return TrainedJudge("baseline", {"folds.n": 3}).fit(aggregate_votes(own))
 
 
 def of_source(votes: Battles, source: str, rows: int) -> Battles:
-    """At most so many votes of a source, drawn."""
+    """Draw a limited number of votes of a source."""
     own = np.flatnonzero(np.array(votes.column("source").to_pylist(), dtype=object) == source)
     return votes.take(np.sort(np.random.default_rng(0).permutation(own)[:rows]))
 
@@ -156,7 +156,7 @@ def _mark(reached: bool) -> str:
 
 
 def main() -> int:
-    """Print the tables; the exit code says whether every mark is reached."""
+    """Print the tables; return 1 if a mark is missed."""
     parser = data_parser(__doc__)
     parser.add_argument("--judge", nargs="*", default=list(JUDGES), help="judges by name or folder")
     parser.add_argument("--travelled", nargs="*", default=list(TRAVELLED[:2]), choices=TRAVELLED)

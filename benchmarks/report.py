@@ -1,6 +1,6 @@
-"""Both reports on simulated votes: how long they take beside the judge's own forecasts, and how large they are.
+"""Time both reports on simulated votes and check their size.
 
-Votes are simulated first. The judge forecasts both orders once, timed by itself; the audit's time is what it takes
+Votes are simulated first. The judge predicts both orders once, timed by itself; the audit's time is what it takes
 beyond that.
 
     python benchmarks/report.py [--rows 57500] [--judge bundled:baseline]
@@ -29,7 +29,7 @@ REACH, AIM = (30.0, 5.0), (10.0, 2.0)
 
 
 class Timed:
-    """A judge that knows how long it was at work."""
+    """A judge that records its prediction time."""
 
     def __init__(self, judge: Any) -> None:
         self._judge, self.seconds = judge, 0.0
@@ -59,26 +59,27 @@ def main() -> int:
         write_simulation(path, asked.rows, seed=0)
         read_votes(path, limit=500)
         print(f"{asked.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB")
-        print(f"{'':22}{'seconds':>9}{'forecasts':>11}{'MB':>7}   reach {REACH[0]:.0f} s, {REACH[1]:.0f} MB")
+        print(f"{'':22}{'seconds':>9}{'predictions':>12}{'MB':>7}   reach {REACH[0]:.0f} s, {REACH[1]:.0f} MB")
 
         page, start = Path(folder) / "votes.html", time.perf_counter()
         votes = read_votes(path)
         write_page(votes_page(explore(votes), votes, source=path.name), page)
-        failed |= said("the votes alone", time.perf_counter() - start, None, page)
+        failed |= print_row("the votes alone", time.perf_counter() - start, None, page)
 
         page, start = Path(folder) / "audit.html", time.perf_counter()
         judge = Timed(load_judge(asked.judge))
         write_page(audit_page(audit_judge(judge, read_votes(path, labels="required"))), page)
-        failed |= said(f"audit of {asked.judge}", time.perf_counter() - start - judge.seconds, judge.seconds, page)
+        failed |= print_row(f"audit of {asked.judge}", time.perf_counter() - start - judge.seconds, judge.seconds, page)
     return int(failed)
 
 
-def said(name: str, seconds: float, forecasts: float | None, page: Path) -> bool:
-    """Print one line; give whether it missed what is to be reached."""
+def print_row(name: str, seconds: float, predictions: float | None, page: Path) -> bool:
+    """Print one line; return whether it missed a mark."""
     size = page.stat().st_size / 1e6
     word = next((word for word, (s, m) in (("aim", AIM), ("reach", REACH)) if seconds <= s and size <= m), "missed")
     print(
-        f"{name:22}{seconds:9.1f}{'' if forecasts is None else f'{forecasts:.1f}':>11}{size:7.2f}   {word}", flush=True
+        f"{name:22}{seconds:9.1f}{'' if predictions is None else f'{predictions:.1f}':>12}{size:7.2f}   {word}",
+        flush=True,
     )
     return word == "missed"
 

@@ -1,4 +1,4 @@
-"""The best of 8 answers to each of 50 prompts by a reward model: all pairs, against scoring each pair anew.
+"""Time reranking 8 responses to 50 prompts with a reward model.
 
     python benchmarks/rerank.py [--model small|smollm2|FOLDER] [--prompts 50] [--candidates 8] [--characters 120]
                                 [--rounds 2]
@@ -45,7 +45,7 @@ SMALL = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "
 
 
 def rows(prompts: int, candidates: int, characters: int) -> list[dict[str, Any]]:
-    """Simulated prompts, each with as many different answers."""
+    """Return simulated prompts, each with several distinct responses."""
     from votecast import simulate
 
     battles, _ = next(simulate(rows=prompts * candidates, seed=0, batch=prompts * candidates))
@@ -59,7 +59,7 @@ def rows(prompts: int, candidates: int, characters: int) -> list[dict[str, Any]]
 
 
 def write_model(name: str, folder: Path) -> str:
-    """Where the reward model lies."""
+    """Write the reward model and return its folder."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -84,7 +84,7 @@ def write_model(name: str, folder: Path) -> str:
 
 
 def reward_judge(place: str, folder: Path, *, shared: bool = True) -> Any:
-    """A judge of a reward model, without a vote."""
+    """Return a reward judge with the default link."""
     from votecast import load_judge
 
     recipe = folder / "reward.yaml"
@@ -94,7 +94,7 @@ def reward_judge(place: str, folder: Path, *, shared: bool = True) -> Any:
 
 
 class Anew:
-    """Forecasts with a judge's network and link, both answers of every pair scored whatever was scored before."""
+    """Predict with a judge's network and link, without reusing scores."""
 
     def __init__(self, judge: Any) -> None:
         from votecast.inference.engine import Engine
@@ -112,7 +112,7 @@ class Anew:
 
 
 def all_pairs(given: list[dict[str, Any]]) -> Any:
-    """Every pair of every prompt's candidates."""
+    """Return every pair of every prompt's candidates."""
     from votecast import Battles
 
     return Battles.from_rows(
@@ -125,7 +125,7 @@ def all_pairs(given: list[dict[str, Any]]) -> Any:
 
 
 def scores_of(p: Floats, given: list[dict[str, Any]]) -> Floats:
-    """Expected win rates of all candidates, from the forecasts of all pairs."""
+    """Return expected win rates of all candidates from predictions of all pairs."""
     wins, found, start = p[:, 0] + p[:, 2] / 2, [], 0
     for row in given:
         n = len(row["candidates"])
@@ -137,14 +137,14 @@ def scores_of(p: Floats, given: list[dict[str, Any]]) -> Floats:
 
 
 def timed(work: Callable[[], Floats]) -> tuple[float, float, Floats]:
-    """Seconds, seconds of CPU, and what came of it."""
+    """Return seconds, CPU seconds and the result."""
     start, cpu = time.perf_counter(), time.process_time()
     found = work()
     return time.perf_counter() - start, time.process_time() - cpu, found
 
 
 def measure(place: str, folder: Path, given: list[dict[str, Any]], rounds: int) -> tuple[Best, dict[str, Floats]]:
-    """Best seconds and scores of all, in turns."""
+    """Return best seconds and scores of all contenders, in turns."""
     from votecast import rerank
 
     plain = reward_judge(place, folder, shared=False)
@@ -173,7 +173,7 @@ def measure(place: str, folder: Path, given: list[dict[str, Any]], rounds: int) 
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether the mark is reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="small", help="small, smollm2, or the folder of a reward model")
     parser.add_argument("--prompts", type=int, default=50)
@@ -194,8 +194,8 @@ def main() -> int:
     for name, took in seconds.items():
         gap = float(np.abs(scores[name] - scores[ANEW]).max())
         fine &= gap <= CLOSE
-        said = f"scores differ by {gap:.1e}, at most {CLOSE:.0e}: {_word(gap <= CLOSE)}"
-        print(f"{name:24} {took:8.2f} s {count / took:9.1f} pairs/s {seconds[ANEW] / took:6.2f} x   {said}")
+        message = f"scores differ by {gap:.1e}, at most {CLOSE:.0e}: {_word(gap <= CLOSE)}"
+        print(f"{name:24} {took:8.2f} s {count / took:9.1f} pairs/s {seconds[ANEW] / took:6.2f} x   {message}")
     ratio = seconds[ANEW] / seconds["votecast"]
     print(f"votecast against each pair anew: {ratio:.2f} x; reach {REACH:g}, aim {AIM:g}: {_word(ratio >= REACH)}")
     return int(not fine or ratio < REACH)

@@ -1,4 +1,4 @@
-"""A link fitted on votes, beside system 2's fixed rule, on rewards of SmolLM2 for votes that nothing was trained on.
+"""Compare a link fitted on votes with system 2's fixed rule.
 
     python benchmarks/reward_votes.py --data DIR --judge FOLDER [--rows N]
 
@@ -21,7 +21,7 @@ FILE, AIM = "dev_autoj", 1.05
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether the fitted link is below the class prior."""
+    """Print the figures; return 1 if the class prior wins."""
     parser = data_parser(__doc__)
     parser.add_argument("--judge", required=True, help="folder of a reward judge")
     parser.add_argument("--rows", type=int)

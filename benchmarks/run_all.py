@@ -1,6 +1,6 @@
 """Run every benchmark in a process of its own.
 
-Those that need outside votes skip, and say so, unless VOTECAST_DATA names their folder.
+Those that need outside votes skip with a message unless VOTECAST_DATA names their folder.
 
 Usage: python benchmarks/run_all.py [--data DIR] [--only NAME ...]
 """
@@ -20,7 +20,7 @@ NOT_RUN = {"run_all", "train_bundled", "train_smollm2", "reward_votes"}
 
 
 def names() -> list[str]:
-    """Benchmarks by name."""
+    """Return the benchmarks by name."""
     return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_RUN and not path.stem.startswith("_"))
 
 

@@ -1,12 +1,12 @@
-"""What the service loses under many connections, under kills of its workers and as it is told to stop: nothing.
+"""Check that the service loses no requests under load, kills and shutdown.
 
     python benchmarks/service_faults.py [--only crowd kills stop] [--judge bundled:baseline] [--seconds 60] [--kills 6]
 
 - crowd: 512 connections, each with a request at all times. Failed is what ends in anything but 200 or 429.
 - kills: one worker is killed with SIGKILL every 20 s under load. Lost is every request without a 200. A worker is
-  replaced when `/ready` tells as many workers as before; shown are the seconds from each kill until then.
+  replaced when `/ready` reports as many workers as before; shown are the seconds from each kill until then.
 - stop: SIGTERM under load. Accepted is every request that was written to its connection before the signal was sent;
-  lost is each of them without a 200. Later ones may be turned away (503, or no connection), and end in no other way.
+  lost is each of them without a 200. Later ones may only be refused (503, or no connection).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CROWD, BUSY = 512, 32
 
 
 def crowd(work: Path, asked: argparse.Namespace) -> bool:
-    """Many connections for a while."""
+    """Load the service with many connections."""
     with started(asked) as service:
         found = load(Plan(service.port, work / "requests", CROWD, asked.seconds))
     failed = len(found) - found.count(200, 429)
-    print(f"{CROWD} connections for {asked.seconds:.0f} s: {found.told()}")
+    print(f"{CROWD} connections for {asked.seconds:.0f} s: {found.summary()}")
     print(f"{found.count(200) / found.seconds:,.0f} answers a second")
     print(f"p50 {1000 * found.latency(50):.0f} ms, p99 {1000 * found.latency(99):.0f} ms")
     print(f"failed requests other than 429: {failed}; reach 0: {word(not failed)}", flush=True)
@@ -43,7 +43,7 @@ def crowd(work: Path, asked: argparse.Namespace) -> bool:
 
 
 def kills(work: Path, asked: argparse.Namespace) -> bool:
-    """Workers killed one after the other under load."""
+    """Kill workers one after the other under load."""
     dice, times = random.Random(0), []
     with started(asked) as service:
         running = Load(Plan(service.port, work / "requests", BUSY, asked.between * (asked.kills + 1)))
@@ -53,15 +53,17 @@ def kills(work: Path, asked: argparse.Namespace) -> bool:
             times.append(until_whole(service, asked.workers))
         found = running.outcome()
     lost, slowest = len(found) - found.count(200), max(times)
-    print(f"{asked.kills} kills, one every {asked.between:.0f} s, {BUSY} connections: {found.told()}")
+    print(f"{asked.kills} kills, one every {asked.between:.0f} s, {BUSY} connections: {found.summary()}")
     print(f"requests lost: {lost}; reach 0: {word(not lost)}")
-    told = ", ".join(f"{seconds:.1f}" for seconds in times)
-    print(f"replaced after {told} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True)
+    reported = ", ".join(f"{seconds:.1f}" for seconds in times)
+    print(
+        f"replaced after {reported} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True
+    )
     return not lost and slowest <= REPLACED_WITHIN
 
 
 def until_whole(service: Service, workers: int) -> float:
-    """Seconds until all workers are ready again."""
+    """Return the seconds until all workers are ready again."""
     start, gone = time.monotonic(), False
     while time.monotonic() - start < 6 * REPLACED_WITHIN:
         ready = service.workers_ready()
@@ -73,39 +75,39 @@ def until_whole(service: Service, workers: int) -> float:
 
 
 def stop(work: Path, asked: argparse.Namespace) -> bool:
-    """SIGTERM under load."""
+    """Send SIGTERM under load."""
     with started(asked) as service:
         running = Load(Plan(service.port, work / "requests", BUSY, asked.stop_after + 3.0))
         time.sleep(asked.stop_after)
-        told = time.monotonic()
+        signalled = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         code = service.process.wait(2 * STOPPED_WITHIN)
-        seconds = time.monotonic() - told
+        seconds = time.monotonic() - signalled
         found = running.outcome()
-    accepted, lost, odd = sorted_out(found, told)
-    print(f"SIGTERM under load of {BUSY} connections: {found.told()}; exit code {code} after {seconds:.1f} s")
+    accepted, lost, odd = sorted_out(found, signalled)
+    print(f"SIGTERM under load of {BUSY} connections: {found.summary()}; exit code {code} after {seconds:.1f} s")
     print(f"accepted and open at the signal: {accepted}; lost of all accepted: {lost}; reach 0: {word(not lost)}")
     print(f"later requests that ended in anything but 200, 503 or no connection: {odd}: {word(not odd)}", flush=True)
     return not (lost or odd or code) and seconds <= STOPPED_WITHIN
 
 
-def sorted_out(found: Outcome, told: float) -> tuple[int, int, int]:
-    """Accepted requests that were open at the signal, accepted ones that were lost, and odd ends of later ones."""
-    before = found.sent < told
-    open_then = int((before & (found.done > told)).sum())
+def sorted_out(found: Outcome, signalled: float) -> tuple[int, int, int]:
+    """Count accepted requests open at the signal, lost ones and odd endings."""
+    before = found.sent < signalled
+    open_then = int((before & (found.done > signalled)).sum())
     lost = int((before & ~np.isin(found.status, (200, _load.REFUSED))).sum())
     turned_away = np.isin(found.status, (200, 503, _load.REFUSED))
     return open_then, lost, int((~before & ~turned_away).sum())
 
 
 def started(asked: argparse.Namespace) -> Service:
-    """The service to be tried."""
+    """Start the service under test."""
     print(f"\nload of the machine {os.getloadavg()[0]:.1f}", flush=True)
     return Service.votecast([asked.judge], "--workers", str(asked.workers))
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether all marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     trials = {"crowd": crowd, "kills": kills, "stop": stop}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(trials), default=list(trials))

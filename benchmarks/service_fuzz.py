@@ -1,6 +1,6 @@
-"""Thousands of requests made from the service's OpenAPI description, good and bad: which statuses come back.
+"""Count statuses of thousands of requests generated from the OpenAPI description.
 
-No answer may have a status of 500 or more, and every answer must be as the description says. Needs schemathesis.
+No answer may have a status of 500 or more, and every answer must match the description. Needs schemathesis.
 
 Usage: python benchmarks/service_fuzz.py [--examples 500] [--seeds 2] [--judge bundled:baseline]
 """
@@ -17,15 +17,15 @@ from _service import Service
 
 
 def show(found: Findings, seconds: float) -> None:
-    """Print the answers by operation, kind of data and status."""
+    """Print the responses by operation, kind of data and status."""
     rows: dict[str, dict[str, Counter[int]]] = {}
     for (label, mode, status), count in found.statuses.items():
         rows.setdefault(label, {}).setdefault(mode, Counter())[status] += count
     print(f"{found.count():,} requests in {seconds:.0f} s")
     for label in sorted(rows):
         for mode in sorted(rows[label]):
-            told = ", ".join(f"{status}: {count:,}" for status, count in sorted(rows[label][mode].items()))
-            print(f"  {label:24} {mode:9} {told}")
+            reported = ", ".join(f"{status}: {count:,}" for status, count in sorted(rows[label][mode].items()))
+            print(f"  {label:24} {mode:9} {reported}")
 
 
 def main() -> int:

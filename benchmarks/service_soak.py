@@ -1,4 +1,4 @@
-"""Memory of the service over ten minutes of mixed load: front and workers may not grow by 5 percent.
+"""Check that the service's memory is stable over ten minutes of load.
 
     python benchmarks/service_soak.py [--minutes 10] [--warm 60] [--judge bundled:baseline]
 
@@ -29,7 +29,7 @@ EXPECTED = (200, 400, 404, 422)
 
 
 def mixture(pairs: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Requests of every kind, drawn up from pairs."""
+    """Return requests of every kind built from pairs."""
     for place, pair in enumerate(pairs):
         kind = place % 8
         if kind < 3:
@@ -50,18 +50,18 @@ def mixture(pairs: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
         else:
             yield (
                 "/v1/compare",
-                (pair | {"judge": "nobody"}, {"prompt": "Hi"}, [], pair | {"response_a": [" "]})[place // 8 % 4],
+                (pair | {"judge": "absent"}, {"prompt": "Hi"}, [], pair | {"response_a": [" "]})[place // 8 % 4],
             )
 
 
 def grown(samples: list[int]) -> float:
-    """Growth from the first tenth of the samples to the last."""
+    """Return the growth from the first to the last tenth of samples."""
     part = max(1, len(samples) // 10)
     return float(np.median(samples[-part:]) / np.median(samples[:part]) - 1)
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether the mark is reached."""
+    """Print the figures; return 1 if the mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--warm", type=float, default=60.0, help="seconds of load before memory counts")
@@ -84,7 +84,7 @@ def main() -> int:
                 samples[part].append(size)
             time.sleep(BETWEEN)
         found = running.outcome()
-    print(f"{asked.minutes:g} minutes after {asked.warm:.0f} s of warm-up: {found.told()}")
+    print(f"{asked.minutes:g} minutes after {asked.warm:.0f} s of warm-up: {found.summary()}")
     odd = len(found) - found.count(*EXPECTED)
     print(f"requests that ended in anything but {', '.join(map(str, EXPECTED))}: {odd}: {word(not odd)}")
     for part, sizes in samples.items():

@@ -1,4 +1,4 @@
-"""The service against the offline engine and against a naive endpoint, on the same pairs, outputs compared first.
+"""Compare the service with the offline engine and a naive endpoint.
 
     python benchmarks/service_speed.py [--only baseline encoder naive] [--rows 4096 384] [--rounds 2] [--seconds 30]
 
@@ -40,7 +40,7 @@ NAIVE_COMMAND = [sys.executable, str(Path(__file__).with_name("_naive_service.py
 
 
 def score_offline(place: str, pairs: Path, out: Path) -> None:
-    """In a process of its own: load, warm up, score, and write forecasts and seconds."""
+    """Load, warm up and score in this process; write predictions and seconds."""
     import votecast
     from votecast.data import Battles
 
@@ -55,7 +55,7 @@ def score_offline(place: str, pairs: Path, out: Path) -> None:
 
 
 def offline(name: str, work: Path) -> tuple[Floats, float]:
-    """Forecasts and seconds of the offline engine."""
+    """Return predictions and seconds of the offline engine."""
     out = work / f"offline {name}"
     command = [sys.executable, __file__, "--offline", PLACES[name], "--pairs", str(work / f"{name}.json"), str(out)]
     subprocess.run(command, check=True)
@@ -66,23 +66,23 @@ def offline(name: str, work: Path) -> tuple[Floats, float]:
 
 
 def served(service: Service, plan: Plan, title: str) -> tuple[Floats, float]:
-    """Forecasts and seconds of a service that is asked for each pair once."""
+    """Return predictions and seconds of the service, one request per pair."""
     before = service.cpu()
     found = load(plan)
     used = {part: now - before[part] for part, now in service.cpu().items()}
     if found.count(200, 429) < len(found):
-        raise SystemExit(f"{title} did not answer every request: {found.told()}")
+        raise SystemExit(f"{title} did not answer every request: {found.summary()}")
     p = np.empty((found.count(200), 3))
     for request, answer, status in zip(found.request.astype(int), found.answers, found.status, strict=True):
         if status == 200:
             p[request] = [json.loads(answer)["probabilities"][side] for side in ("a", "b", "tie")]
     each = ", ".join(f"{part} {1000 * spent / len(p):.2f}" for part, spent in [*used.items(), ("generator", found.cpu)])
-    print(f"  {title}: {len(p) / found.seconds:,.1f} pairs/s ({found.told()}); ms of CPU a pair: {each}", flush=True)
+    print(f"  {title}: {len(p) / found.seconds:,.1f} pairs/s ({found.summary()}); ms of CPU a pair: {each}", flush=True)
     return p, found.seconds
 
 
 def throughput(name: str, service: Service, work: Path, asked: argparse.Namespace) -> tuple[bool, float]:
-    """Compare outputs and speed with the offline engine; whether the marks are reached, and pairs a second."""
+    """Compare outputs and speed with the offline engine; return marks and rate."""
     plan = Plan(service.port, work / f"{name}.requests", asked.connections, keep=True, patience=PATIENCE)
     best = {"offline": np.inf, "service": np.inf}
     for _ in range(asked.rounds):
@@ -92,7 +92,7 @@ def throughput(name: str, service: Service, work: Path, asked: argparse.Namespac
         best["service"] = min(best["service"], seconds)
         gap = float(np.abs(p - exact).max())
     same = gap <= EQUAL[name]
-    print(f"forecasts of both differ by {gap:.1e}, at most {EQUAL[name]:.0e}: {word(same)}")
+    print(f"predictions of both differ by {gap:.1e}, at most {EQUAL[name]:.0e}: {word(same)}")
     ratio, (reach, aim) = best["offline"] / best["service"], MARKS[name]
     print(
         f"{name}, service against offline: {ratio:.2f} x; reach {reach}, aim {aim}: {word(ratio >= reach)}", flush=True
@@ -101,14 +101,14 @@ def throughput(name: str, service: Service, work: Path, asked: argparse.Namespac
 
 
 def latency(name: str, service: Service, work: Path, rate: float, asked: argparse.Namespace) -> bool:
-    """Latencies at half of the load; whether the slowest hundredth of requests at an even pace is fast enough."""
+    """Print latencies at half load; return whether p99 reaches its mark."""
     fine, slow = True, {}
     for way, random in (("at random moments", True), ("evenly", False)):
         plan = Plan(service.port, work / f"{name}.requests", asked.connections, asked.seconds, rate / 2, random=random)
         found = load(plan)
         middle, slow[way] = found.latency(50), found.latency(99)
-        told = f"p50 {1000 * middle:.0f} ms, p99 {1000 * slow[way]:.0f} ms"
-        print(f"{name}, {rate / 2:,.1f} requests a second {way}, {found.told()}: {told}", flush=True)
+        reported = f"p50 {1000 * middle:.0f} ms, p99 {1000 * slow[way]:.0f} ms"
+        print(f"{name}, {rate / 2:,.1f} requests a second {way}, {found.summary()}: {reported}", flush=True)
         fine &= found.count(200) == len(found)
     reached = slow["evenly"] <= SLOWEST
     print(f"p99: reach {SLOWEST * 1000:.0f} ms, aim {SLOWEST_AIM * 1000:.0f} ms: {word(reached)}", flush=True)
@@ -116,7 +116,7 @@ def latency(name: str, service: Service, work: Path, rate: float, asked: argpars
 
 
 def against_offline(name: str, work: Path, asked: argparse.Namespace) -> bool:
-    """Throughput and latency with one judge."""
+    """Measure throughput and latency with one judge."""
     print(f"\n{name}: load of the machine {os.getloadavg()[0]:.1f}", flush=True)
     with Service.votecast([PLACES[name]], *options(asked)) as service:
         warm_up(service, work, name)
@@ -125,10 +125,10 @@ def against_offline(name: str, work: Path, asked: argparse.Namespace) -> bool:
 
 
 def against_naive(work: Path, asked: argparse.Namespace) -> bool:
-    """Throughput beside the naive endpoint's, with the encoder."""
+    """Measure throughput beside the naive endpoint with the encoder."""
     print(f"\nnaive endpoint: load of the machine {os.getloadavg()[0]:.1f}", flush=True)
     seconds: dict[str, float] = {}
-    forecasts: dict[str, Floats] = {}
+    predictions: dict[str, Floats] = {}
     started = [*NAIVE_COMMAND, PLACES["encoder"]]
     services = {
         "service": Service.votecast([PLACES["encoder"]], *options(asked)),
@@ -141,26 +141,26 @@ def against_naive(work: Path, asked: argparse.Namespace) -> bool:
             warm_up(service, work, "encoder")
             plan = Plan(service.port, work / "encoder.requests", NAIVE_CONNECTIONS, keep=True, patience=PATIENCE)
             for _ in range(asked.rounds):
-                forecasts[title], took = served(service, plan, title)
+                predictions[title], took = served(service, plan, title)
                 seconds[title] = min(seconds.get(title, np.inf), took)
-    gaps = [float(np.abs(forecasts["service"] - forecasts[title]).max()) for title in services]
+    gaps = [float(np.abs(predictions["service"] - predictions[title]).max()) for title in services]
     gap, most = max(gaps), EQUAL["encoder"]
-    print(f"forecasts of all differ by {gap:.1e}, at most {most:.0e}: {word(gap <= most)}")
+    print(f"predictions of all differ by {gap:.1e}, at most {most:.0e}: {word(gap <= most)}")
     (reach, aim), ratios = NAIVE, {title: took / seconds["service"] for title, took in seconds.items()}
     mark = f"; reach {reach}, aim {aim}: {word(ratios['naive endpoint'] >= reach)}"
     for title in list(services)[1:]:
-        told = mark if title == "naive endpoint" else ""
-        print(f"service against {title}: {ratios[title]:.2f} x{told}", flush=True)
+        reported = mark if title == "naive endpoint" else ""
+        print(f"service against {title}: {ratios[title]:.2f} x{reported}", flush=True)
     return gap <= most and ratios["naive endpoint"] >= reach
 
 
 def options(asked: argparse.Namespace) -> list[str]:
-    """What the service is started with; on a slow machine an encoder's queue may be longer than its usual patience."""
+    """Return service options; slow machines need a longer queue for encoders."""
     return ["--workers", str(asked.workers), "--timeout", str(PATIENCE)]
 
 
 def warm_up(service: Service, work: Path, name: str) -> Outcome:
-    """Let the service answer a few requests."""
+    """Send a few requests first."""
     return load(Plan(service.port, work / f"{name}.warm", connections=8))
 
 
@@ -174,7 +174,7 @@ def prepare(work: Path, rows: Iterable[int]) -> None:
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether all marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*PLACES, "naive"], default=[*PLACES, "naive"])
     parser.add_argument("--rows", type=int, nargs=2, default=[4096, 384], metavar=("BASELINE", "ENCODER"))

@@ -1,4 +1,4 @@
-"""How far simple judges stay above the best possible log loss on the simulated arena.
+"""Measure the excess log loss of simple judges on the simulated arena.
 
 Three judges, cross-validated over the same five folds, beside the Bayes-optimal log loss: the class prior, a
 multinomial logistic regression on lengths alone, and boosted trees on what can be counted in the texts.
@@ -37,26 +37,26 @@ _SUM = re.compile(r"(\d+) \+ (\d+) = (\d+)")
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words; runs of Chinese as pairs of characters, at every position."""
+    """Return lower-case words; Chinese as overlapping pairs of characters."""
     found = _WORDS.findall(text.lower())
     han = re.findall(r"[\u4e00-\u9fff]+", text)
     return [word for word in found if word < "\u4e00"] + [run[i : i + 2] for run in han for i in range(len(run) - 1)]
 
 
 def counts(prompt: str, turns: list[str | None]) -> list[float]:
-    """What can be counted in one answer without knowing how it was made."""
+    """Return counts of one response from its text alone."""
     text = "\n\n".join(turn for turn in turns if turn)
-    said, asked = words(text), set(words(prompt))
-    shared = [word for word in said if word in asked]
+    used, asked = words(text), set(words(prompt))
+    shared = [word for word in used if word in asked]
     sentences = re.split(r"[.!?。]\s*", text)
     raw = text.encode()
     latin, cyrillic, han = (len(re.findall(f"[{span}]", text)) for span in ("a-zA-Z", "\u0400-\u04ff", "\u4e00-\u9fff"))
     return [
         np.log1p(len(text)),
-        len(shared) / max(len(said), 1),
+        len(shared) / max(len(used), 1),
         len(set(shared)) / max(len(asked), 1),
-        sum(word in asked and len(word) > 4 for word in said) / max(len(sentences), 1),
-        len(set(said)) / max(len(said), 1),
+        sum(word in asked and len(word) > 4 for word in used) / max(len(sentences), 1),
+        len(set(used)) / max(len(used), 1),
         len(set(sentences)) / len(sentences),
         len(zlib.compress(raw, 1)) / max(len(raw), 1),
         sum(text.count(sentence) for sentence in _REFUSALS) / len(turns),
@@ -70,12 +70,12 @@ def counts(prompt: str, turns: list[str | None]) -> list[float]:
         latin / max(len(text), 1),
         cyrillic / max(len(text), 1),
         han / max(len(text), 1),
-        sum(said.count(word) for word in ("the", "and", "les", "des", "los", "und", "die")) / max(len(said), 1),
+        sum(used.count(word) for word in ("the", "and", "les", "des", "los", "und", "die")) / max(len(used), 1),
     ]
 
 
 def pair_features(battles: Battles) -> Floats:
-    """Counts of both answers, their differences, and the size of the prompt, shape (n, 3 k + 2)."""
+    """Return counts of both responses and differences, shape (n, 3k + 2)."""
     rows = [battles.column(name).to_pylist() for name in ("prompt", "response_a", "response_b")]
     asked = ["\n".join(turn for turn in turns if turn) for turns in rows[0]]
     a = np.array([counts(prompt, turns) for prompt, turns in zip(asked, rows[1], strict=True)])
@@ -85,7 +85,7 @@ def pair_features(battles: Battles) -> Floats:
 
 
 def length_features(features: Floats) -> Floats:
-    """Lengths alone, shape (n, 5): both, their difference, its size and that of the prompt."""
+    """Return length features, shape (n, 5)."""
     k = (features.shape[1] - 2) // 3
     difference = features[:, 2 * k]
     return np.column_stack(
@@ -93,20 +93,20 @@ def length_features(features: Floats) -> Floats:
     )
 
 
-def exchanged(features: Floats) -> Floats:
-    """The features of the same pairs with their answers exchanged."""
+def swapped(features: Floats) -> Floats:
+    """Return the features with the responses swapped."""
     k = (features.shape[1] - 2) // 3
     return np.hstack([features[:, k : 2 * k], features[:, :k], -features[:, 2 * k : 3 * k], features[:, 3 * k :]])
 
 
 def by_length(train: Floats, votes: NDArray[np.int64], test: Floats) -> Floats:
-    """Multinomial logistic regression on lengths."""
+    """Fit multinomial logistic regression on lengths."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return np.asarray(model.fit(length_features(train), votes).predict_proba(length_features(test)))
 
 
 def by_features(train: Floats, votes: NDArray[np.int64], test: Floats) -> Floats:
-    """Boosted trees, trained on both orders of every pair and averaged over both."""
+    """Fit boosted trees on both orders of every pair; average both."""
     settings = {"objective": "multiclass", "num_class": 3, "num_leaves": 15, "learning_rate": 0.04, "lambda_l2": 20.0}
     settings |= {
         "min_data_in_leaf": 60,
@@ -116,13 +116,13 @@ def by_features(train: Floats, votes: NDArray[np.int64], test: Floats) -> Floats
         "deterministic": True,
         "num_threads": 2,
     }
-    data = lgb.Dataset(np.vstack([train, exchanged(train)]), np.concatenate([votes, np.array([1, 0, 2])[votes]]))
+    data = lgb.Dataset(np.vstack([train, swapped(train)]), np.concatenate([votes, np.array([1, 0, 2])[votes]]))
     model = lgb.train(settings, data, num_boost_round=350)
-    return np.asarray((model.predict(test) + model.predict(exchanged(test))[:, [1, 0, 2]]) / 2)
+    return np.asarray((model.predict(test) + model.predict(swapped(test))[:, [1, 0, 2]]) / 2)
 
 
 def cross_validated(learner: Learner, features: Floats, votes: NDArray[np.int64], groups: NDArray[np.int64]) -> Floats:
-    """Out-of-fold probabilities over five folds that keep a prompt together."""
+    """Return out-of-fold probabilities over five folds grouped by prompt."""
     out = np.empty((len(votes), 3))
     for train, test in GroupKFold(5).split(features, votes, groups):
         out[test] = learner(features[train], votes[train], features[test])
@@ -130,7 +130,7 @@ def cross_validated(learner: Learner, features: Floats, votes: NDArray[np.int64]
 
 
 def measure(rows: int, seed: int) -> dict[str, float]:
-    """Log losses of all judges, shares of the labels and seconds taken by the simulation."""
+    """Return log losses of all judges, label shares and simulation seconds."""
     begin = time.perf_counter()
     parts = list(simulate(rows, seed))
     seconds = time.perf_counter() - begin
@@ -156,7 +156,7 @@ def measure(rows: int, seed: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether all marks are reached."""
+    """Print the figures; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)

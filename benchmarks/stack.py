@@ -1,16 +1,16 @@
-"""Baseline, encoder and decoder joined in every way, on human votes that none of them was trained on.
+"""Compare ways to join baseline, encoder and decoder on held-out human votes.
 
     python benchmarks/stack.py --data DIR [--judge FOLDER ...] [--predictions FILE ...] [--file dev_autoj] [--rows N]
 
 `--judge` names judges beside bundled:baseline and bundled:encoder, such as the folder that train_smollm2.py wrote. What
-a judge forecasts is taken from a file of `--predictions` that votecast predict has written, recognised by the judge's
+a judge predicts is taken from a file of `--predictions` that votecast predict has written, recognised by the judge's
 hash; without one it is asked, which takes a decoder half an hour.
 
 Every way of joining them is fitted twice: on the out-of-fold rows of the training votes that the judges share, and on
 the file itself, cross-fitted over five folds of prompts, where each row is joined as the rows of other prompts ask for.
 Gains are over the best judge as it is, with 95 % intervals from prompts drawn in pairs.
 
-A stack that is fitted on the file also learns how its crowd votes, which any one judge could have been told: so each
+A stack that is fitted on the file also learns how its crowd votes, which a single judge could learn too: so each
 judge is put under the same regression by itself ("alone"), and the last lines compare stacks with the best of these.
 """
 
@@ -40,8 +40,8 @@ HERE, ALONE = "this file", "alone"
 SEED = 42
 
 
-def forecasts_of(judges: Mapping[str, TrainedJudge], votes: Battles, files: Sequence[Path]) -> NDArray[np.float64]:
-    """What each judge forecasts, shape (judges, n, 3), from files where there are some."""
+def predictions_of(judges: Mapping[str, TrainedJudge], votes: Battles, files: Sequence[Path]) -> NDArray[np.float64]:
+    """Return each judge's predictions, shape (judges, n, 3), from files if given."""
     known = {one.hash: one for one in map(Predictions.read, files)}
     for name, judge in judges.items():
         if judge.prompt_hashes is not None:
@@ -56,7 +56,7 @@ def forecasts_of(judges: Mapping[str, TrainedJudge], votes: Battles, files: Sequ
 
 
 def crossfitted(kind: type[Combiner], rows: Shared) -> NDArray[np.float64]:
-    """Forecasts of each fold of prompts by a combiner fitted on the others."""
+    """Return predictions of each fold by a combiner fitted on the others."""
     folds, p = group_folds(rows.clusters, seed=SEED), np.empty_like(rows.targets)
     for fold in np.unique(folds):
         held = folds == fold
@@ -66,7 +66,7 @@ def crossfitted(kind: type[Combiner], rows: Shared) -> NDArray[np.float64]:
 
 
 def joined(judges: Mapping[str, TrainedJudge], rows: Shared) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
-    """How the judges were joined, where that was fitted, and what it forecasts."""
+    """Return how judges were joined, where fitted, and their predictions."""
     yield "arithmetic mean", "", np.asarray(rows.predictions.mean(axis=0))
     yield "mean", "", crossfitted(combiner_class("mean"), rows)
     for place, name in enumerate(judges):
@@ -87,10 +87,10 @@ def joined(judges: Mapping[str, TrainedJudge], rows: Shared) -> Iterator[tuple[s
 
 
 def main() -> int:
-    """Print the figures; the exit code says whether the stack is worse than its best judge."""
+    """Print the figures; return 1 if a judge beats the stack."""
     parser = data_parser(__doc__)
     parser.add_argument("--judge", action="append", default=[], help="a judge beside the bundled ones")
-    parser.add_argument("--predictions", action="append", default=[], type=Path, help="what a judge forecasts")
+    parser.add_argument("--predictions", action="append", default=[], type=Path, help="predictions of a judge")
     parser.add_argument("--file", default="dev_autoj")
     parser.add_argument("--rows", type=int, default=None, help="only so many rows, for a look")
     options = parser.parse_args()
@@ -100,7 +100,7 @@ def main() -> int:
     names = [*BUNDLED, *options.judge]
     judges = {Path(name).name: load_judge(name) for name in names}
     clusters = prompt_clusters(votes, seed=SEED)
-    p = forecasts_of(judges, votes, options.predictions)
+    p = predictions_of(judges, votes, options.predictions)
     rows = Shared(votes.ids, votes.content_hashes(), p, None, votes.targets(), votes.weights(), clusters)
     losses = {name: log_loss(rows.targets, one) for name, one in zip(judges, p, strict=True)}
     best = min(losses, key=lambda name: losses[name])
@@ -125,7 +125,7 @@ def main() -> int:
 
 
 def show(rows: Shared, name: str, place: str, q: NDArray[np.float64], best: NDArray[np.float64]) -> tuple[float, float]:
-    """Print one line; the ends of the interval of the gain."""
+    """Print one line; return the interval of the gain."""
     gain, low, high = paired_gain(rows.targets, q, best, groups=rows.clusters)
     beside = "" if q is best else f"   {gain:+.4f} [{low:+.4f}, {high:+.4f}]"
     figures = f"{log_loss(rows.targets, q):9.4f}{accuracy(rows.targets, q):10.4f}"

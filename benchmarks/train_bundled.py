@@ -1,4 +1,4 @@
-"""Rebuild a judge that ships with votecast, from the votes that DATA.md names, and print its figures.
+"""Rebuild a bundled judge from the votes named in DATA.md.
 
     python benchmarks/train_bundled.py baseline --data DIR [--out FOLDER] [--overwrite]
     python benchmarks/train_bundled.py encoder --data DIR [--out FOLDER] [--overwrite] [--resume]
@@ -19,7 +19,7 @@ from votecast.judges.train import train
 
 
 class Kind(NamedTuple):
-    """How one of the bundled judges is made, and how large it may be."""
+    """How a bundled judge is trained, and its size limit."""
 
     recipe: str
     limits: list[str]
@@ -35,18 +35,18 @@ SHOWN = ("log_loss", "accuracy", "brier", "ece", "ece_perfect", "auc", "agreemen
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files of a folder."""
+    """Return the bytes of all files of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def progress(doing: str, done: int, steps: int) -> None:
-    """One line for every twenty steps of a training."""
+    """Print one line every twenty training steps."""
     if steps > 20 and done % 20 == 0:
         print(f"{time.strftime('%H:%M:%S')} {doing} {done} of {steps}", flush=True)
 
 
 def main() -> int:
-    """Train, save and print; the exit code says whether the judge is small enough to ship."""
+    """Train, save and print; return 1 if the judge is too large."""
     parser = data_parser(__doc__)
     parser.add_argument("kind", choices=KINDS, nargs="?", default="baseline")
     parser.add_argument("--out", type=Path)

@@ -1,4 +1,4 @@
-"""Train the judges on SmolLM2-135M from the votes that DATA.md names, on two cores, and print what that took.
+"""Train the SmolLM2-135M judges on two cores from the votes in DATA.md.
 
     python benchmarks/train_smollm2.py {lora,reward} --data DIR --out FOLDER [--resume] [--overwrite]
 

@@ -1,4 +1,4 @@
-"""Real tokens trained a second, beside `transformers.Trainer` with random batches, on the same rows and weights.
+"""Measure real tokens trained per second beside `transformers.Trainer`.
 
     python benchmarks/training_speed.py --data DIR [--rows 384]
 
@@ -33,7 +33,7 @@ REACH, AIM = 1.3, 2.0
 
 
 def prepare(work: Path, data: Path, rows: int) -> None:
-    """Write the model, token ids and labels of rows drawn by seed."""
+    """Write the model, token ids and labels of sampled rows."""
     import torch
 
     from votecast.models.neural.backbone import Source
@@ -56,7 +56,7 @@ def prepare(work: Path, data: Path, rows: int) -> None:
 
 
 def load(work: Path) -> tuple[Any, Any, Any]:
-    """The classifier, its sequences and soft labels."""
+    """Return the classifier, its sequences and soft labels."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -117,13 +117,13 @@ def trainer(work: Path) -> dict[str, float]:
         }
 
     class Clock(TrainerCallback):
-        """Notes when every step ends."""
+        """Record when every step ends."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ends.append(time.perf_counter())
 
     class Soft(Trainer):
-        """Cross entropy against soft labels."""
+        """Train on soft labels with cross entropy, rows in the given order."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
             labels = inputs.pop("labels")
@@ -162,13 +162,13 @@ def trainer(work: Path) -> dict[str, float]:
 
 
 def run_contender(name: str, work: Path) -> None:
-    """In a process of its own: train, and print the figures."""
+    """Train in this process and print the figures."""
     warnings.simplefilter("ignore")
     print(json.dumps(trainer(work) if name == "trainer" else votecast(work, name.split()[1])))
 
 
 def main() -> int:
-    """Measure and print; the exit code says whether the mark is reached."""
+    """Measure and print; return 1 if the mark is missed."""
     parser = data_parser(__doc__)
     parser.add_argument("--rows", type=int, default=384)
     parser.add_argument("--contender", choices=CONTENDERS)

@@ -4,7 +4,7 @@ set -euo pipefail
 folder=${1:?usage: scripts/demo.sh FOLDER}
 marker=$folder/.votecast-demo
 if [[ -e $folder && ! -e $marker ]]; then
-    echo "$folder exists and was not made by this demo; it is left alone, name another folder" >&2
+    echo "$folder already exists and was not made by this demo; name another folder" >&2
     exit 1
 fi
 rm -rf "$folder"
@@ -27,7 +27,7 @@ show votecast train baseline --train train.csv --out judge
 show votecast predict --judge judge --input test.csv --out submission.csv --format lmsys
 head -n 4 submission.csv
 
-printf '\nHow good is it? The same test battles, now with their votes, beside what nobody can beat: the true probabilities.\n'
+printf '\nHow good is it? The same test battles, now with their votes, beside the best possible: the true probabilities.\n'
 show votecast simulate --rows 1000 --seed 1 --out test_votes.csv
 show votecast evaluate --judge judge --input test_votes.csv --truth test_votes.truth.parquet --no-slices
 

@@ -8,7 +8,7 @@ import griffe
 
 
 class ExampleSections(griffe.Extension):
-    """Rename the sections of examples, whose doctests griffe would show as plain text."""
+    """Rename example sections so that griffe renders their doctests."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rename the section in the docstring of one object."""

@@ -147,7 +147,7 @@ def recipe(name: str, family: str, description: str) -> str:
 
 
 def repository_page(name: str) -> str:
-    """Return a page of the repository's root, its links made to fit the site."""
+    """Return a root page of the repository with its links adapted."""
     text = (ROOT / name).read_text("utf-8")
     text = re.sub(r"\]\(docs/([^)]+\.md[^)]*)\)", r"](\1)", text)
     return re.sub(r"\[([^\]]+)\]\((?!https?:|#)(?![\w/-]+\.md[)#])([^)]+)\)", r"\1 (`\2`)", text)

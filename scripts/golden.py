@@ -1,4 +1,4 @@
-"""Record what must not change while the package is restructured, and compare two recordings.
+"""Record outputs that must not change, and compare two recordings.
 
     python scripts/golden.py record OUT_DIR [--quick] [--only CASE,CASE] [--jobs N]
     python scripts/golden.py compare DIR_A DIR_B [--quick] [--only CASE,CASE] [--strict] [--most N]
@@ -56,13 +56,13 @@ def digest(data: bytes) -> str:
 
 
 def array(values: Any) -> Record:
-    """Record numbers: shape, digest of the float64 bytes, and the first values to read a difference by."""
+    """Record an array: shape, digest of the float64 bytes, first values."""
     numbers = np.ascontiguousarray(np.asarray(values, dtype=np.float64))
     return {"shape": str(numbers.shape), "sha": digest(numbers.tobytes()), "head": numbers.ravel()[:6].tolist()}
 
 
 def facts(value: Any) -> Any:
-    """Keep the numbers, booleans and words of a JSON value in their order.
+    """Keep numbers, booleans and words of a JSON value in order.
 
     Args:
         value: What `json.loads` gave.
@@ -82,7 +82,7 @@ def facts(value: Any) -> Any:
 
 
 def table(path: Path) -> Record:
-    """Record a file of rows column by column, and the bytes of a CSV file."""
+    """Record a table by column, and the bytes of a CSV file."""
     data = path.read_bytes()
     if path.suffix == ".csv":
         rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
@@ -105,14 +105,14 @@ def column(values: Sequence[Any]) -> Record:
 
 
 def written(path: Path) -> Any:
-    """Record a file: JSON as its facts, rows as columns, all else as a digest."""
+    """Record a file: JSON facts, table columns, or a digest."""
     if path.suffix == ".json":
         return facts(json.loads(path.read_bytes()))
     return table(path) if path.suffix in (".csv", ".parquet", ".jsonl", ".arrow") else digest(path.read_bytes())
 
 
 def play(script: str) -> Record:
-    """Run the lines of a script in this folder, and record what they gave and all files that they wrote.
+    """Run a script in this folder; record its results and files.
 
     Files that `make` writes, cards, pages and settings of runs are not recorded.
     """
@@ -130,7 +130,7 @@ def play(script: str) -> Record:
 
 
 def step(verb: str, *words: str) -> Any:
-    """Run one line of a script, and return what it gave: the exit code and the JSON output of a verb."""
+    """Run one script line; return exit code and JSON output."""
     import votecast
     from votecast.cli import main
 
@@ -167,7 +167,7 @@ def load_judge(name: str) -> Any:
 
 
 def ask(name: str, file: str) -> Any:
-    """Predict a file in Python: as read, and with the responses swapped, as a data frame."""
+    """Predict a file from Python: as read, swapped, and as data frame."""
     import pandas as pd
 
     import votecast
@@ -183,7 +183,7 @@ def ask(name: str, file: str) -> Any:
 
 
 def serve() -> Record:
-    """Serve a judge on a free port of the loopback, and record the answers of its routes."""
+    """Serve a judge on a free loopback port; record its responses."""
     import httpx
 
     import votecast
@@ -283,7 +283,7 @@ def differences(a: Record, b: Record) -> tuple[list[str], list[str]]:
 
 
 def compare(a: Path, b: Path, names: Sequence[str], *, strict: bool, most: int) -> int:
-    """Print the differences of two recordings, case by case, and return the exit code."""
+    """Print the differences of two recordings; return the exit code."""
     is_different, compared = False, 0
     for name in names:
         files = [place / f"{name}.json" for place in (a, b)]
@@ -300,7 +300,7 @@ def compare(a: Path, b: Path, names: Sequence[str], *, strict: bool, most: int) 
 
 
 def record_case(name: str, out: Path) -> bool:
-    """Run a case in a process and an empty folder of its own, and return whether it was recorded."""
+    """Run a case in its own process; return whether it was recorded."""
     began, target = time.monotonic(), out.resolve() / f"{name}.json"
     target.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"golden-{name}-") as work:

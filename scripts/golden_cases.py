@@ -1,4 +1,4 @@
-"""The cases of `golden.py`: command lines, and small files in many formats for them to read."""
+"""Cases of `golden.py`: command lines and small input files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lines(rows: Sequence[Any]) -> bytes:
 
 
 def make_files() -> dict[str, bytes]:
-    """Return small files in many formats by name, most of them with something unusual in it."""
+    """Return small unusual files in many formats by name."""
     texts = [
         "Sky?",
         "",

@@ -24,18 +24,18 @@ FOR_A_GPU = ("nvidia-", "cuda-", "triton")
 
 
 def name_of(pin: str) -> str:
-    """The package of a pinned line, as the index spells it."""
+    """Return the package of a pinned line, spelled as in the index."""
     return re.sub(r"[-_.]+", "-", re.split(r"[=@ ;]", pin)[0]).lower()
 
 
 def pins(text: str) -> dict[str, str]:
-    """Pinned lines by package, without remarks and without the build of the machine."""
+    """Return pinned lines by package, without comments and local versions."""
     lines = (line.strip() for line in text.splitlines())
     return {name_of(line): re.sub(r"\+\w+$", "", line) for line in lines if "==" in line and line[0] not in "#-"}
 
 
 def resolve(torch: str) -> dict[str, str]:
-    """What pip installs for all extras in a new environment; torch first, since others would pull another build."""
+    """Resolve all extras in a new environment, torch first."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
@@ -46,7 +46,7 @@ def resolve(torch: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Resolve and write."""
+    """Resolve and write the lock file."""
     known = pins(EXTRAS.read_text("utf-8")) if EXTRAS.exists() else {}
     torch = sys.argv[1] if len(sys.argv) > 1 else known.get("torch", "torch")
     core = {*pins(DEV.read_text("utf-8")), "votecast", "pip"}

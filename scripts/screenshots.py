@@ -1,4 +1,4 @@
-"""Take the pictures of the README: pages about simulated votes, and the page of the service, as a browser shows them.
+"""Take the screenshots of the README in a browser.
 
 Needs Chromium (or Chrome), Playwright and Pillow. With --check it also takes every page dark, on a phone (390 px) and
 printed, so that somebody looks at them.
@@ -54,7 +54,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def main() -> int:
-    """Make the pages, and take their pictures."""
+    """Make the pages and take their screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "images")
     parser.add_argument("--rows", type=int, default=4000)
@@ -91,14 +91,14 @@ def main() -> int:
 
 
 def shrink(picture: Path) -> None:
-    """Make a picture small."""
+    """Shrink a picture."""
     Image.open(picture).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
     print(f"{picture}  {picture.stat().st_size / 1000:.0f} kB")
 
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The address of a service that is ready, and is gone afterwards."""
+    """Serve on a free port; yield the address and stop afterwards."""
     command = [
         sys.executable,
         "-m",
@@ -126,7 +126,7 @@ def serving() -> Iterator[str]:
 
 
 def visit(browser: str, url: str, pictures: dict[Path, dict[str, Any]]) -> None:
-    """Take pictures of the views of the service, each in a look of its own."""
+    """Take pictures of the service's views, each with its own colour scheme."""
     from playwright.sync_api import sync_playwright
 
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -145,7 +145,7 @@ def visit(browser: str, url: str, pictures: dict[Path, dict[str, Any]]) -> None:
 
 
 def compare(page: Any) -> None:
-    """Compare the answers of the first example."""
+    """Compare the responses of the first example."""
     page.locator("#judge:not([disabled])").wait_for()
     page.locator("#examples button").first.click()
     page.get_by_role("button", name="Compare", exact=True).click()
@@ -160,7 +160,7 @@ def predict_file(page: Any) -> None:
 
 
 def check(browser: str, page: Path, out: Path) -> None:
-    """Take one page in every way in which people see it."""
+    """Take one page in every size and colour scheme."""
     shutil.copy(page, out / page.name)
     take(browser, page, out / f"{page.stem}-light.png", WIDTH, 6000)
     take(browser, page, out / f"{page.stem}-dark.png", WIDTH, 6000, dark=True)
@@ -169,7 +169,7 @@ def check(browser: str, page: Path, out: Path) -> None:
 
 
 def take(browser: str, page: Path, picture: Path, width: int, height: int, *, dark: bool = False) -> None:
-    """Take a picture of the top of a page; in a frame, for a browser's window is never as narrow as a phone."""
+    """Photograph the top of a page in a phone-sized frame."""
     frame = page.with_suffix(".frame.htm")
     frame.write_text(
         f'<body style="margin:0"><iframe src="{page.name}" width="{width}" height="{height}" style="border:0"></iframe>'
@@ -181,7 +181,7 @@ def take(browser: str, page: Path, picture: Path, width: int, height: int, *, da
 
 
 def run(browser: str, *words: str) -> None:
-    """Run the browser without a window; it refuses its sandbox to root."""
+    """Run the browser headless; without a sandbox for root."""
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [browser, "--headless=new", "--disable-gpu", *sandbox, *words]
     subprocess.run(command, check=True, capture_output=True, timeout=120)

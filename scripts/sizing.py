@@ -1,12 +1,12 @@
-"""How long it takes to forecast many pairs, on how many actors, and what it costs; see docs/sizing.md.
+"""Estimate time and cost of predicting many pairs on several actors.
 
     python scripts/sizing.py [--hours 24] [--pairs 1e6 1e8 1e10] [--price 0.05] [--seed 0]
     python scripts/sizing.py --pairs-per-second 40 --start 30 --price 2.50 --pairs 1e8 --actors 16
     python scripts/sizing.py --measure JUDGE --input pairs.parquet [--limit 200]
 
 Without --actors as many are taken as finish within --hours. The run is simulated: actors of unequal speed take parts
-from one queue, share the bandwidth of the store, fail at random, lose the part they were at, start anew. --measure says
-what one thread forecasts in a second, how long a start takes, and the memory (on Linux).
+from one queue, share the bandwidth of the store, fail at random, lose the part they were at, start anew.
+--measure prints the pairs one thread predicts per second, how long a start takes, and the memory (on Linux).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SIMULATED = 100_000
 
 @dataclass(frozen=True)
 class Family:
-    """What one actor of a kind of judge does.
+    """Speed and cost of one actor of a kind of judge.
 
     Args:
         name: In the table.
         rate: Pairs a second.
-        start: Seconds until an actor forecasts its first pair.
+        start: Seconds until an actor predicts its first pair.
         price: Of an actor for an hour.
         origin: Where the rate is from.
     """
@@ -59,11 +59,11 @@ FAMILIES = (
 
 @dataclass(frozen=True)
 class Store:
-    """What lies around the actors.
+    """Limits shared by the actors.
 
     Args:
         read: Bytes of a pair that are read, compressed.
-        written: Bytes of a forecast.
+        written: Bytes of a prediction.
         bandwidth: Bytes a second of the store, over all actors.
         link: Bytes a second of one actor.
         failures: Of one actor in a thousand hours.
@@ -82,7 +82,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One simulated run: its seconds, the seconds paid over all actors, those lost to failures, and the failures."""
+    """Seconds, paid actor seconds, lost seconds and failures of one run."""
 
     actors: int
     rows: int
@@ -93,7 +93,7 @@ class Outcome:
 
 
 def part_rows(rate: float) -> int:
-    """Rows of a part: what a failure can cost, and not so few that a folder holds millions of files for nothing.
+    """Return the rows of a part: few lost per failure, few files.
 
     Example:
         >>> part_rows(900), part_rows(6), part_rows(0.3)
@@ -103,13 +103,13 @@ def part_rows(rate: float) -> int:
 
 
 def part_seconds(family: Family, store: Store, actors: int) -> float:
-    """Seconds of one part at the mean speed: reading goes on beside forecasting, writing follows."""
+    """Return the mean seconds of a part; reading overlaps prediction."""
     rows, bandwidth = part_rows(family.rate), min(store.link, store.bandwidth / actors)
     return max(rows / family.rate, rows * store.read / bandwidth) + rows * store.written / bandwidth
 
 
 def enough(family: Family, store: Store, pairs: int, hours: float) -> int:
-    """Actors that finish in time, with a tenth to spare for starts, failures and the slowest."""
+    """Return actors that finish in time with a tenth to spare."""
     room, parts = 0.9 * hours * 3600 - family.start, math.ceil(pairs / part_rows(family.rate))
     if room <= 0 or pairs * (store.read + store.written) / store.bandwidth > room:
         raise SystemExit(f"{pairs:,} pairs are not read and written in {hours:g} hours; give more, or more bandwidth")
@@ -122,7 +122,7 @@ def enough(family: Family, store: Store, pairs: int, hours: float) -> int:
 
 
 def simulate(family: Family, store: Store, pairs: int, actors: int, *, seed: int) -> Outcome:
-    """Let actors take parts from a queue until none is left."""
+    """Simulate actors that take parts from a queue."""
     rng, rows = np.random.default_rng(seed), part_rows(family.rate)
     parts = math.ceil(pairs / rows)
     actors = min(actors, parts)
@@ -147,7 +147,7 @@ def simulate(family: Family, store: Store, pairs: int, actors: int, *, seed: int
 
 
 def table(families: tuple[Family, ...], store: Store, asked: argparse.Namespace) -> str:
-    """One line for each kind of judge and number of pairs."""
+    """Return one line per kind of judge and number of pairs."""
     head = ("judge", "one actor", "pairs/s", "pairs", "rows a part", "actors", "hours", "cost", "lost", "failures")
     lines = [head]
     for family in families:
@@ -169,7 +169,7 @@ def table(families: tuple[Family, ...], store: Store, asked: argparse.Namespace)
 
 
 def size(pairs: int) -> str:
-    """A number of pairs in words.
+    """Return a number of pairs in words.
 
     Example:
         >>> size(1_000_000), size(10_000_000_000)
@@ -179,7 +179,7 @@ def size(pairs: int) -> str:
 
 
 def measure(judge: str, file: str, limit: int) -> None:
-    """Print what one thread forecasts in a second, by the clock and by the CPU, and what a start takes."""
+    """Print one thread's pairs per second and start-up time."""
     from threadpoolctl import threadpool_limits
 
     from votecast.data import read_votes
@@ -200,13 +200,13 @@ def measure(judge: str, file: str, limit: int) -> None:
 
 
 def main() -> None:
-    """Read the command line and print."""
+    """Read the command line and print the estimate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=float, nargs="+", default=[1e6, 1e8, 1e10])
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--actors", type=int)
     parser.add_argument("--pairs-per-second", type=float, help="of one actor; one line instead of the five families")
-    parser.add_argument("--start", type=float, help="seconds until an actor forecasts")
+    parser.add_argument("--start", type=float, help="seconds until an actor predicts")
     parser.add_argument("--price", type=float, help="of one actor for an hour")
     parser.add_argument("--seed", type=int, default=0)
     for name, value in vars(Store()).items():
@@ -217,7 +217,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.measure:
         if not asked.input:
-            parser.error("--measure needs pairs to forecast: --input FILE")
+            parser.error("--measure needs pairs to predict: --input FILE")
         try:
             measure(asked.measure, asked.input, asked.limit)
         except VotecastError as error:

@@ -1,4 +1,4 @@
-"""What every test gets: no network, no settings of the user, one thread per worker, outside votes if they are given."""
+"""Isolate every test: no network, no user settings, one thread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: 
 
 @pytest.fixture(scope="session")
 def outside_votes() -> Path:
-    """The folder named by VOTECAST_DATA; without it the test is skipped."""
+    """Return the folder named by VOTECAST_DATA, or skip the test."""
     folder = os.environ.get("VOTECAST_DATA")
     if not folder:
         pytest.skip("needs outside votes: set VOTECAST_DATA to their folder (see benchmarks/DATA.md)")

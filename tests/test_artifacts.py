@@ -1,4 +1,4 @@
-"""Judge folders and output files: whole or not at all, damage noticed, nothing overwritten by accident."""
+"""Test judge folders and output files: atomic, verified, not overwritten."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def _write(folder: Path) -> None:
     (folder / "deep" / "more.json").write_text("{}")
 
 
-def test_a_folder_comes_back_with_its_settings_and_hash(tmp_path):
+def test_a_folder_keeps_its_settings_and_hash(tmp_path):
     made = write_folder(tmp_path / "judge", {"name": "mine"}, _write)
     found = read_folder(tmp_path / "judge")
     assert found.hash == made.hash
@@ -29,7 +29,7 @@ def test_a_folder_comes_back_with_its_settings_and_hash(tmp_path):
     assert sorted(found.config["files"]) == ["deep/more.json", "weights.txt"]
 
 
-def test_others_may_read_the_folder_where_the_umask_says_so(tmp_path):
+def test_folder_permissions_follow_the_umask(tmp_path):
     def private(folder: Path) -> None:
         (folder / "weights.txt").write_text("1")
         (folder / "weights.txt").chmod(0o600)
@@ -157,8 +157,8 @@ def test_damage_is_one_clear_error(tmp_path, damage, message):
 
 def test_a_missing_folder_and_a_file_are_named(tmp_path):
     (tmp_path / "file").write_text("x")
-    for name, said in (("absent", "absent not found"), ("file", "file is not a folder")):
-        with pytest.raises(ArtifactError, match=said):
+    for name, message in (("absent", "absent not found"), ("file", "file is not a folder")):
+        with pytest.raises(ArtifactError, match=message):
             read_folder(tmp_path / name)
 
 
@@ -186,7 +186,7 @@ def test_a_name_no_file_can_have_is_refused(tmp_path, name):
         check_free(tmp_path / name)
 
 
-def test_check_free_leaves_a_free_place_alone(tmp_path):
+def test_check_free_changes_nothing_at_a_free_path(tmp_path):
     check_free(tmp_path / "free")
     assert not (tmp_path / "free").exists()
 

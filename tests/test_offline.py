@@ -1,4 +1,4 @@
-"""No test reaches the network, nor does any process that a test starts; such a process may talk to this machine."""
+"""Test that no test or child process reaches the network."""
 
 from __future__ import annotations
 

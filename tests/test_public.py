@@ -1,4 +1,4 @@
-"""The public names: documented, lazily imported, and light."""
+"""Test the public names: documented, lazily imported and light."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The wheel, installed in a new environment outside the checkout, does the main job."""
+"""Test the wheel in a new environment outside the checkout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
+    """Build the wheel of this checkout."""
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The installed command, in an environment that sees this one's packages but not this checkout."""
+    """Return the installed command, isolated from this checkout."""
     folder = tmp_path_factory.mktemp("new")
     venv.create(folder, with_pip=False)
     packages = next(folder.glob("lib/python*/site-packages"))
@@ -62,7 +62,7 @@ def run(command: Path, folder: Path, *words: str) -> str:
     return ran.stdout
 
 
-def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_only_what_it_needs(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     inside = {name.split("/")[1] for name in names if name.startswith("votecast/")}
     assert {"py.typed", "recipes", "bundled", "cli"} <= inside
@@ -93,6 +93,6 @@ def test_the_installed_command_does_the_main_job(command: Path, tmp_path: Path) 
     words = ["compare", "--prompt", "Why?", "--a", "Because it is so.", "--b", "No.", "--json", "-"]
     mine = json.loads(run(command, tmp_path, *words, "--judge", "judge"))
     bundled = json.loads(run(command, tmp_path, *words))
-    for forecast in (mine, bundled):
-        assert sum(forecast["probabilities"].values()) == pytest.approx(1, abs=1e-9)
+    for prediction in (mine, bundled):
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-9)
     assert mine["judge"]["hash"] != bundled["judge"]["hash"]

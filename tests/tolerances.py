@@ -1,4 +1,4 @@
-"""Tolerances derived from the arithmetic and the sizes, so that tests hold on any x86-64 or arm64 CPU.
+"""Derive tolerances from arithmetic and sizes, for x86-64 and arm64.
 
 CPUs add the same numbers in different orders and with or without fused multiply-add; exact expectations hold on one of
 them only.
@@ -15,7 +15,7 @@ PER_LAYER = 8
 
 
 def rounding(*, width: int, layers: int, backward: bool = False, dtype: torch.dtype = torch.float32) -> float:
-    """Relative error of a network: each of its chained sums of `width` products adds about sqrt(width) eps.
+    """Return the relative error of chained sums of `width` products.
 
     Rounding errors of a sum are like a random walk (Higham 2002, "Accuracy and Stability", section 2.8), and those of
     layers add up in the worst case. A backward pass doubles the chain. Multiply with the largest value for `atol`.
@@ -24,12 +24,12 @@ def rounding(*, width: int, layers: int, backward: bool = False, dtype: torch.dt
 
 
 def assert_rounds_to(found: torch.Tensor, wanted: torch.Tensor, relative: float) -> None:
-    """Assert that two tensors differ by at most `relative` of the largest value of `wanted`."""
+    """Assert that tensors differ by at most `relative` of the maximum."""
     torch.testing.assert_close(found, wanted, rtol=0, atol=relative * float(wanted.detach().abs().max()))
 
 
 def after_training(*, steps: int, learning_rate: float, dtype: torch.dtype = torch.float32) -> float:
-    """Absolute error of weights after steps of Adam.
+    """Return the absolute error of weights after Adam steps.
 
     Adam divides every gradient by its size, so that those near zero keep about half of their digits: each step adds up
     to learning_rate sqrt(eps), with a factor of 2 for both trainings that are compared.

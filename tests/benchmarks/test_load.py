@@ -1,4 +1,4 @@
-"""The generator of load tells what it met: every answer, every lost request, and waiting that others would hide."""
+"""Test the load generator: responses, lost requests and queueing delay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def service() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def ask(service: ModuleType, tmp_path: Path) -> Callable[..., Any]:
-    """Carry a plan out against a server that answers its n-th request as it is told."""
+    """Run a plan against a server with a scripted response per request."""
 
     def run(answer: Answer, requests: int = 20, **plan: Any) -> Any:
         asked = [("/v1/compare", {"id": n}) for n in range(requests)]
@@ -45,7 +45,7 @@ def ask(service: ModuleType, tmp_path: Path) -> Callable[..., Any]:
 
 
 class Answering:
-    """A server in a thread: bytes are an answer, none of them break the connection, a number is a wait before one."""
+    """A server thread: bytes are sent, empty bytes close, numbers delay."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer, self.asked, self.port = answer, 0, 0
@@ -80,12 +80,12 @@ class Answering:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await reader.readexactly(int(head.rpartition(b": ")[2]))
-                said = self.answer(self.asked)
+                reply = self.answer(self.asked)
                 self.asked += 1
-                if isinstance(said, float):
-                    await asyncio.sleep(said)
-                writer.write(GOOD if isinstance(said, float) else said)
-                if said in (b"", LAST):
+                if isinstance(reply, float):
+                    await asyncio.sleep(reply)
+                writer.write(GOOD if isinstance(reply, float) else reply)
+                if reply in (b"", LAST):
                     break
         except asyncio.IncompleteReadError:
             pass
@@ -96,12 +96,12 @@ class Answering:
 def test_each_request_is_answered_once(ask: Callable[..., Any]) -> None:
     found = ask(lambda _: GOOD, connections=4, keep=True)
     assert sorted(found.request) == list(range(20))
-    assert found.told() == "200: 20"
+    assert found.summary() == "200: 20"
     assert found.answers == ["{}"] * 20
     assert (found.sent <= found.done).all()
 
 
-def test_a_request_that_was_told_to_come_back_comes_back(ask: Callable[..., Any]) -> None:
+def test_a_request_with_retry_after_is_sent_again(ask: Callable[..., Any]) -> None:
     found = ask(lambda n: BUSY if n % 3 == 0 else GOOD, connections=4)
     assert sorted(found.request[found.status == 200]) == list(range(20))
     assert found.count(429) > 0
@@ -113,11 +113,11 @@ def test_a_connection_that_breaks_is_a_lost_request(ask: Callable[..., Any], ser
     assert found.count(200) == 19
 
 
-def test_a_connection_that_is_told_to_end_is_not_used_again(ask: Callable[..., Any]) -> None:
-    assert ask(lambda n: LAST if n % 4 == 0 else GOOD, connections=2).told() == "200: 20"
+def test_a_closed_connection_is_not_used_again(ask: Callable[..., Any]) -> None:
+    assert ask(lambda n: LAST if n % 4 == 0 else GOOD, connections=2).summary() == "200: 20"
 
 
-def test_nobody_there(service: ModuleType, tmp_path: Path) -> None:
+def test_nothing_listens(service: ModuleType, tmp_path: Path) -> None:
     with Answering(lambda _: GOOD) as server:
         port = server.port
     lines = service._load.write_requests(tmp_path / "requests", [("/", {})])

@@ -1,4 +1,4 @@
-"""How outside votes become training rows; the votes here are made up."""
+"""Test how external votes become training rows, on invented votes."""
 
 import importlib.util
 import sys
@@ -56,7 +56,7 @@ def test_votes_on_one_pair_are_one_row(votes_module: ModuleType, votes: Battles)
     assert len(votes_module.training_rows(votes)) == len(votes) - 1
 
 
-def test_without_a_folder_benchmarks_skip_and_say_so(
+def test_without_a_folder_benchmarks_skip_with_a_reason(
     votes_module: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:

@@ -1,4 +1,4 @@
-"""Tie models: derivatives are those of the likelihood, swaps are exact, and Newton finds bounded maxima."""
+"""Test tie models: derivatives, exact swaps, bounded maxima by Newton."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_gradients_and_curvatures_are_those_of_the_loss() -> None:
         assert dtt[i] == pytest.approx((at(0, step) - 2 * at(0, 0) + at(0, -step)) / step**2, abs=1e-5)
 
 
-def test_the_prior_closeness_forecasts_the_share_of_ties() -> None:
+def test_the_prior_closeness_predicts_the_share_of_ties() -> None:
     targets = np.eye(3)[[0, 1, 2, 2] * 5000]
     p = davidson_probabilities(np.zeros(1), np.array([prior_closeness(targets, np.ones(20_000))]))
     assert p[0, 2] == pytest.approx(0.5, abs=1e-4)

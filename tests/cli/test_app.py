@@ -32,7 +32,7 @@ def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["trian"], 'Did you mean "train"'),
         (["predict", "--inptu", "x", "--out", "y"], "Did you mean --input"),
@@ -54,14 +54,14 @@ def test_help_names_every_verb_and_version_is_plain(votecast: Callable) -> None:
     ],
 )
 def test_wrong_use_is_one_clear_error_and_exit_code_2(
-    votecast: Callable, words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    votecast: Callable, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = votecast(*words)
     assert ran.code == 2
     assert ran.out == ""
     assert ran.err.startswith("error: ")
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +100,7 @@ def test_work_that_fails_is_one_clear_error_and_exit_code_1(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fault_of_votecast_says_so(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_reported_as_one(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError("by design")
 
@@ -147,7 +147,7 @@ def test_recipes_and_env_as_text_and_json(votecast: Callable) -> None:
     assert "computing in" in found["neural judges"]
 
 
-def test_json_goes_to_a_new_file_and_an_old_one_is_left_alone(votecast: Callable, tmp_path: Path) -> None:
+def test_json_goes_to_a_new_file_and_never_overwrites(votecast: Callable, tmp_path: Path) -> None:
     path = tmp_path / "recipes.json"
     assert votecast("recipes", "--json", path).code == 0
     before = path.read_text()
@@ -164,7 +164,7 @@ def test_the_module_runs_as_the_command_does() -> None:
     assert "baseline" in ran.stdout
 
 
-def test_a_reader_that_stops_listening_is_no_fault() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:

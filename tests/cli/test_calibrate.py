@@ -1,4 +1,4 @@
-"""votecast calibrate: what the command shows, writes and refuses."""
+"""Test votecast calibrate: output, files and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from votecast.judges.load import load_judge
 
 @pytest.fixture(scope="module")
 def votes(arena: Path) -> Path:
-    """Votes on prompts that the judge of the arena has not seen, in two sources."""
+    """Return votes on unseen prompts, from two sources."""
     from votecast.cli import main
 
     whole = arena / "whole.csv"
@@ -40,7 +40,7 @@ def test_a_judge_is_calibrated_predicts_and_is_calibrated_again(
     ran = votecast("calibrate", "--judge", arena / "judge", "--input", votes, "--out", out, "--draws", 50)
     assert ran.code == 0, ran.err
     assert "calibrated on 260 votes" in ran.out and "candidate (* chosen)" in ran.out
-    for said in (
+    for message in (
         "log loss",
         "ECE",
         "by chance",
@@ -48,7 +48,7 @@ def test_a_judge_is_calibrated_predicts_and_is_calibrated_again(
         "95 % interval",
         "calibration  temperature, then",
     ):
-        assert said in ran.out
+        assert message in ran.out
     ran = votecast("predict", "--judge", out, "--input", arena / "test.csv", "--out", table)
     assert ran.code == 0, ran.err
     with table.open(newline="") as file:
@@ -109,7 +109,7 @@ def test_results_alone_go_to_standard_output(votecast: Callable, arena: Path, vo
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "said"),
+    ("change", "words", "message"),
     [
         (lambda row: row | {"winner": "a"}, (), "none of the 260 votes is a tie"),
         (lambda row: row | {"winner": "tie"}, (), "all 260 votes are ties"),
@@ -119,27 +119,27 @@ def test_results_alone_go_to_standard_output(votecast: Callable, arena: Path, vo
     ],
 )
 def test_votes_that_do_not_serve_are_one_clear_error(
-    votecast: Callable, arena: Path, votes: Path, tmp_path: Path, change: Callable, words: tuple, said: str
+    votecast: Callable, arena: Path, votes: Path, tmp_path: Path, change: Callable, words: tuple, message: str
 ) -> None:
     rows = [change(json.loads(line)) for line in votes.read_text().splitlines()]
     (tmp_path / "v.jsonl").write_text("\n".join(map(json.dumps, rows)))
     given = ("--judge", arena / "judge", "--input", tmp_path / "v.jsonl", "--out", tmp_path / "judge")
     ran = votecast("calibrate", *given, *words)
     assert ran.code == 1, ran.out
-    assert said in " ".join(ran.err.split())
+    assert message in " ".join(ran.err.split())
     assert not (tmp_path / "judge").exists()
 
 
-def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, votes: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_reported_before_any_work(votecast: Callable, arena: Path, votes: Path, tmp_path: Path) -> None:
     given = ("calibrate", "--judge", arena / "judge", "--out", tmp_path / "judge")
-    for words, said in [
+    for words, message in [
         (("--method", "platt"), "platt"),
         (("--by", "model", "--input", votes), "model"),
         (("--by", "source"), "have no source; give votes to calibrate by source"),
     ]:
         ran = votecast(*given, *words)
         assert ran.code == 2, ran.err
-        assert said in ran.err
+        assert message in ran.err
     ran = votecast("calibrate", "--judge", arena / "judge", "--out", arena / "judge")
     assert ran.code == 1 and "already exists" in ran.err
     assert votecast("calibrate", "--judge", arena / "judge").code == 2
@@ -147,7 +147,7 @@ def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, vote
 
 
 @pytest.mark.parametrize(
-    ("method", "gain", "ece", "said"),
+    ("method", "gain", "ece", "message"),
     [
         ("vector", (0.01, 0.03), 0.17, ""),
         ("vector", (-0.01, 0.03), 0.05, "the gain is within chance\n"),
@@ -162,12 +162,12 @@ def test_wrong_use_is_told_before_any_work(votecast: Callable, arena: Path, vote
         ("vector", (None, None), 0.17, ""),
     ],
 )
-def test_the_last_line_says_what_the_gain_shows(
-    capsys: pytest.CaptureFixture, method: str, gain: tuple, ece: float, said: str
+def test_the_last_line_interprets_the_gain(
+    capsys: pytest.CaptureFixture, method: str, gain: tuple, ece: float, message: str
 ) -> None:
     low, high = gain
     before = {"ece": {"value": ece}, "ece_perfect": {"high": 0.09}}
     fitted = {"method": "auto", "chosen": {"method": method}}
     show_outcome({"on": "votes", "fitted": fitted, "before": before, "gain": {"low": low, "high": high}})
     err = capsys.readouterr().err
-    assert said in err if said else not err
+    assert message in err if message else not err

@@ -1,4 +1,4 @@
-"""votecast cascade: judges from fast to slow become one, which says what it costs and saves."""
+"""Test votecast cascade: judges from fast to slow, cost and savings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAST = "bundled:baseline"
 
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes on prompts that no judge was trained on."""
+    """Return votes on prompts that no judge was trained on."""
     path = tmp_path_factory.mktemp("votes") / "calibration.csv"
     assert main(["simulate", "--rows", "200", "--seed", "5", "--out", str(path)]) == 0
     return path
@@ -33,7 +33,7 @@ def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(arena: Path, votes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cascade, its page and its figures."""
+    """Return a folder with a cascade, its page and its metrics."""
     folder = tmp_path_factory.mktemp("made")
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--max-loss", "0.02", "--out", folder / "fast"]
     words += ["--html", folder / "page.html", "--json", folder / "figures.json", "--draws", "50"]
@@ -41,19 +41,17 @@ def made(arena: Path, votes: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def test_the_frontier_is_shown_with_what_the_cascade_costs_and_saves(
-    votecast: Any, arena: Path, votes: Path, tmp_path: Path
-) -> None:
+def test_the_frontier_is_shown_with_costs_and_savings(votecast: Any, arena: Path, votes: Path, tmp_path: Path) -> None:
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--out", tmp_path / "fast", "--draws", 50]
     ran = votecast(*words, "--budget", 1000, "--name", "quick")
     assert ran.code == 0, ran.err
-    said = " ".join(ran.out.split())
-    assert "Frontier on 200 votes, thresholds fitted on other prompts" in said
-    assert "bundled:baseline" in said
-    assert "Goal: take at most 1000 s for 1,000 rows." in said
-    assert "times as fast" in said
-    assert "quick (" in said
-    saved, anew = said.split("The saved cascade (> above): ")[1].split(
+    output = " ".join(ran.out.split())
+    assert "Frontier on 200 votes, thresholds fitted on other prompts" in output
+    assert "bundled:baseline" in output
+    assert "Goal: take at most 1000 s for 1,000 rows." in output
+    assert "times as fast" in output
+    assert "quick (" in output
+    saved, anew = output.split("The saved cascade (> above): ")[1].split(
         "Cross-fitted, with the point of the frontier and its thresholds chosen on other prompts:"
     )
     assert "log loss above judge alone" in saved and "the unbiased estimate" in anew
@@ -65,14 +63,14 @@ def test_a_cascade_that_saves_nothing_warns_on_the_screen(capsys: pytest.Capture
     judges = [{"label": name, "log_loss": 1.0, "seconds_per_1000": 1.0} for name in ("quick", "slow")]
     about = {"rows": 90, "goal": "lose at most 0.1", "chosen": 0, "frontier": [point]}
     show(about | {"judges": judges, "measured": point | {"goes_on": [0.22]}})
-    said = " ".join(capsys.readouterr().out.split())
-    assert "0.76 times as fast; no row is passed on from quick. Cross-fitted" in said
-    assert "22.0% of rows are passed on from quick. This is the unbiased estimate" in said
-    assert "warning: the saved cascade is not faster than slow alone" in said
-    assert "warning: no row is passed on from quick" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "0.76 times as fast; no row is passed on from quick. Cross-fitted" in output
+    assert "22.0% of rows are passed on from quick. This is the unbiased estimate" in output
+    assert "warning: the saved cascade is not faster than slow alone" in output
+    assert "warning: no row is passed on from quick" in output
 
 
-def test_figures_and_page_say_the_same(made: Path) -> None:
+def test_figures_and_page_agree(made: Path) -> None:
     found = json.loads((made / "figures.json").read_text())["cascade"]
     points = found["frontier"]
     assert [point["notches"] for point in points] == [[notch] for notch in range(21)]
@@ -128,7 +126,7 @@ def test_the_same_judge_twice_is_refused(votecast: Any, arena: Path, votes: Path
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "message"),
     [
         ([], "give either a largest loss (--max-loss 0.002) or a time budget"),
         (["--max-loss", "0.1", "--budget", "3"], "give either"),
@@ -139,22 +137,22 @@ def test_the_same_judge_twice_is_refused(votecast: Any, arena: Path, votes: Path
         (["--max-loss", "0.1", "--draws", "-1"], "-1"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(
-    votecast: Any, arena: Path, votes: Path, tmp_path: Path, asked: list[str], said: str
+def test_invalid_options_are_refused(
+    votecast: Any, arena: Path, votes: Path, tmp_path: Path, asked: list[str], message: str
 ) -> None:
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--out", tmp_path / "fast"]
     ran = votecast(*words, *asked)
     assert ran.code == 2, ran.err
-    assert said in ran.err
+    assert message in ran.err
     assert not (tmp_path / "fast").exists()
 
 
 def test_votes_that_will_not_do_are_refused(votecast: Any, arena: Path, tmp_path: Path) -> None:
-    def refused(file: Path, said: str) -> None:
+    def refused(file: Path, message: str) -> None:
         rest = ["--calibration", file, "--max-loss", 0.1, "--out", tmp_path / "fast"]
         ran = votecast("cascade", FAST, arena / "judge", *rest)
         assert ran.code == 1, ran.err
-        assert said in ran.err
+        assert message in ran.err
 
     refused(arena / "test.csv", "vote")
     refused(arena / "train.csv", "votes have prompts on which judge was trained")
@@ -177,7 +175,7 @@ def test_votes_on_one_prompt_and_votes_without_weight_are_refused(arena: Path, v
         cascade(judges, votes, max_loss=0.1, seconds=[0.1])
 
 
-def test_known_times_make_the_same_bytes_and_a_wrong_order_is_said(arena: Path, votes: Path) -> None:
+def test_known_times_are_reproducible_and_a_wrong_order_is_reported(arena: Path, votes: Path) -> None:
     options: dict[str, Any] = {"max_loss": 0.02, "draws": 20}
     one, two = (cascade([FAST, arena / "judge"], votes, seconds=[0.001, 0.02], **options) for _ in range(2))
     assert one.hash == two.hash

@@ -1,4 +1,4 @@
-"""votecast decide: from votes and pairs to decisions that are kept to an error."""
+"""Test votecast decide: decisions with a controlled error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from votecast.cli import main
 
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes on prompts that the judge of the arena was not trained on."""
+    """Return votes on prompts outside the training set."""
     path = tmp_path_factory.mktemp("votes") / "calibration.csv"
     assert main(["simulate", "--rows", "300", "--seed", "5", "--out", str(path)]) == 0
     return path
@@ -22,7 +22,7 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def words(arena: Path, calibration: Path, tmp_path: Path) -> list[object]:
-    """The command but for what is asked for."""
+    """Return the command without the target options."""
     given = ["--input", arena / "test.csv", "--calibration", calibration, "--out", tmp_path / "d.csv"]
     return ["decide", "--judge", arena / "judge", *given]
 
@@ -35,9 +35,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_decisions_are_written_and_the_bound_is_printed(votecast: Any, words: list[object], tmp_path: Path) -> None:
     ran = votecast(*words, "--error", 0.7, "--confidence", 0.8, "--json", tmp_path / "d.json")
     assert ran.code == 0, ran.err
-    said = " ".join(ran.out.split())
-    assert "with confidence 0.8, a vote on a decided pair differs from the decision" in said
-    assert "one for each prompt" in said and "a separate fifth of the prompts chose the thresholds" in said
+    output = " ".join(ran.out.split())
+    assert "with confidence 0.8, a vote on a decided pair differs from the decision" in output
+    assert "one for each prompt" in output and "a separate fifth of the prompts chose the thresholds" in output
     rows, found = rows_of(tmp_path / "d.csv"), json.loads((tmp_path / "d.json").read_text())
     assert list(rows[0]) == ["id", "p_a", "p_b", "p_tie", "decision", "confidence"]
     assert len(rows) == 60
@@ -52,7 +52,7 @@ def test_decisions_are_written_and_the_bound_is_printed(votecast: Any, words: li
     side = json.loads((tmp_path / "d.csv.settings.json").read_text())["settings"]["about"]
     assert (Path(side["calibration"]).name, side["seed"], side["error"]) == ("calibration.csv", 0, 0.7)
     assert counts["a"] + counts["b"] > 0
-    assert f"{counts['open']} of 60" in said
+    assert f"{counts['open']} of 60" in output
 
 
 def test_nothing_decidable_is_a_result(votecast: Any, words: list[object], tmp_path: Path) -> None:
@@ -63,9 +63,7 @@ def test_nothing_decidable_is_a_result(votecast: Any, words: list[object], tmp_p
     assert {row["decision"] for row in rows_of(tmp_path / "d.csv")} == {"open"}
 
 
-def test_too_few_votes_decide_nothing_and_say_how_many_it_takes(
-    votecast: Any, words: list[object], tmp_path: Path
-) -> None:
+def test_too_few_votes_abstain_and_report_the_number_needed(votecast: Any, words: list[object], tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     assert main(["simulate", "--rows", "10", "--seed", "5", "--out", str(few)]) == 0
     words[words.index("--calibration") + 1] = few
@@ -89,7 +87,7 @@ def test_only_ties_decide_nothing(votecast: Any, words: list[object], calibratio
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "message"),
     [
         (["--error", "0"], "error is 0; allowed are numbers above 0 and below 1"),
         (["--error", "1"], "error is 1;"),
@@ -99,14 +97,14 @@ def test_only_ties_decide_nothing(votecast: Any, words: list[object], calibratio
         (["--out", "decisions.docx"], "does not say what to write"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_before_any_work(
-    votecast: Any, words: list[object], asked: list[str], said: str, tmp_path: Path
+def test_invalid_options_are_refused_before_any_work(
+    votecast: Any, words: list[object], asked: list[str], message: str, tmp_path: Path
 ) -> None:
     if asked[0] == "--out":
         words = words[: words.index("--out")]
     ran = votecast(*words, *asked)
     assert ran.code == 2, ran.err
-    assert said in ran.err
+    assert message in ran.err
     assert not list(tmp_path.iterdir())
 
 
@@ -131,7 +129,7 @@ def test_votes_that_will_not_do_are_refused(votecast: Any, arena: Path, words: l
     assert "are both standard input" in ran.err
 
 
-def test_an_existing_file_is_left_alone(votecast: Any, words: list[object], tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(votecast: Any, words: list[object], tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("mine")
     ran = votecast(*words)
     assert ran.code == 1
@@ -146,8 +144,8 @@ def test_pairs_on_prompts_that_were_seen_are_counted(
     ran = votecast(*words, "--json", tmp_path / "d.json")
     assert ran.code == 0, ran.err
     rows = len(rows_of(arena / "train.csv"))
-    said = " ".join(ran.err.split())
-    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the guarantee does not hold" in said
+    output = " ".join(ran.err.split())
+    assert f"{rows:,} of {rows:,} pairs are on prompts the judge was trained on: the guarantee does not hold" in output
     shared = json.loads((tmp_path / "d.json").read_text())["shared"]
     assert (shared["pairs"], shared["on_training_prompts"]) == (rows, rows)
     assert json.loads((tmp_path / "d.csv.settings.json").read_text())["shared"] == shared

@@ -1,4 +1,4 @@
-"""votecast ensemble, and every verb that takes a judge on what it made; evaluate --against."""
+"""Test votecast ensemble, verbs on its result, and evaluate --against."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from votecast.cli import main
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes to train on, others that no judge has seen, and two judges with other folds and seeds."""
+    """Return training votes, unseen votes and two different judges."""
     made = tmp_path_factory.mktemp("ensemble")
     assert main(["simulate", "--rows", "200", "--out", str(made / "train.csv")]) == 0
     assert main(["simulate", "--rows", "90", "--seed", "1", "--out", str(made / "new.csv")]) == 0
@@ -49,7 +49,7 @@ def test_judges_stand_beside_the_ensemble(votecast: Callable, folder: Path, tmp_
     assert ran.code == 0, ran.err
     assert "out-of-fold rows: one has 200, two has 200; 200 in common, by id and texts" in ran.err
     assert "fitted on 200 rows of " in ran.err
-    for said in (
+    for message in (
         "weight",
         "log loss",
         "gain over it (95 %)",
@@ -58,7 +58,7 @@ def test_judges_stand_beside_the_ensemble(votecast: Callable, folder: Path, tmp_
         "ensemble, by weights",
         "the best single judge",
     ):
-        assert said in ran.out
+        assert message in ran.out
     assert "warning: the ensemble is not better than" in ran.out
     assert votecast("ensemble", folder / "one", folder / "two", "--out", tmp_path / "all").code == 1
 
@@ -121,8 +121,8 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
     assert one["value"] == pytest.approx(-three["value"])
     assert np.isclose(one["low"], -three["high"])
     shown = votecast("evaluate", "--judge", both, "--input", new, "--against", folder / "one", "--no-slices")
-    for said in ("difference", "95 % interval", "against  baseline ("):
-        assert said in shown.out
+    for message in ("difference", "95 % interval", "against  baseline ("):
+        assert message in shown.out
     assert any(line.split()[:3] == ["both", "one", "difference"] for line in shown.out.splitlines())
     same = votecast("evaluate", "--judge", folder / "one", "--input", new, "--against", out, "--no-slices")
     assert "note: p.parquet: leaks are not checked" in same.out
@@ -132,7 +132,7 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("one",), "at least two judges, and 1 is given"),
         ((), "at least two judges, and 0 is given"),
@@ -150,12 +150,17 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
     ],
 )
 def test_what_cannot_be_joined_is_one_clear_line(
-    votecast: Callable, folder: Path, tmp_path: Path, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+    votecast: Callable,
+    folder: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
     ran = votecast("ensemble", *words, "--out", tmp_path / "all")
     assert ran.code in (1, 2)
-    assert said in ran.err.replace("\n", " ")
+    assert message in ran.err.replace("\n", " ")
     assert "Traceback" not in ran.err
     assert not (tmp_path / "all").exists()
 

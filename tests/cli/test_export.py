@@ -1,4 +1,4 @@
-"""votecast export."""
+"""Test votecast export."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_every_fold_becomes_a_file_that_onnx_runtime_reads(votecast: Callable, j
     ran = votecast("export", "--judge", judge, "--out", tmp_path / "onnx")
     assert ran.code == 0, ran.err
     assert "1/model.onnx" in ran.out
-    said = json.loads((tmp_path / "onnx" / "export.json").read_text())
-    assert [one["file"] for one in said["networks"]] == ["0/model.onnx", "1/model.onnx"]
-    assert (said["networks"][0]["sequences_of_a_battle"], said["calibration"]["method"]) == (2, "none")
+    stored = json.loads((tmp_path / "onnx" / "export.json").read_text())
+    assert [one["file"] for one in stored["networks"]] == ["0/model.onnx", "1/model.onnx"]
+    assert (stored["networks"][0]["sequences_of_a_battle"], stored["calibration"]["method"]) == (2, "none")
     session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "0" / "model.onnx"))
     given = {one.name: np.ones((4, 12), np.int64) for one in session.get_inputs()}
     assert session.run(None, given)[0].shape == (4, 3)

@@ -1,4 +1,4 @@
-"""Damaged and hostile files through the command line: one clear error, no traceback, nothing written."""
+"""Test hostile files on the command line: one error, no output."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def judge() -> TrainedJudge:
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: TrainedJudge) -> None:
-    """Run in an empty folder, let a fault of votecast itself fail the test, and load the judge once."""
+    """Run in an empty folder, raise internal errors, load the judge once."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOTECAST_DEBUG", "1")
     monkeypatch.setattr(TrainedJudge, "from_pretrained", lambda folder: judge)
 
 
 def refused(ran: Ran, path: Path) -> None:
-    """The command failed with one error that names the file, and left nothing behind."""
+    """Assert one error that names the file, and no output."""
     assert (ran.code, ran.out) == (1, ""), ran.err
     assert ran.err.startswith("error: ")
     assert str(path) in ran.err
@@ -54,46 +54,44 @@ def test_no_verb_writes_anything_from_a_hostile_file(votecast: Callable, tmp_pat
     ran = votecast("predict", "--input", path, "--out", "out.csv")
     if ran.code:
         refused(ran, path)
-    else:  # only a vote is at fault, which a forecast does not look at
+    else:  # only a vote is invalid, which predict ignores
         assert file.seen_by == "votes"
         assert len(read_predictions("out.csv")[0]) == len(read_votes(path, labels="ignored"))
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.seen_by == "votes"], ids=lambda file: file.name)
-def test_nothing_is_learnt_from_or_measured_on_a_hostile_file(
-    votecast: Callable, tmp_path: Path, file: Hostile
-) -> None:
+def test_a_hostile_file_is_neither_trained_nor_evaluated_on(votecast: Callable, tmp_path: Path, file: Hostile) -> None:
     path = tmp_path / file.name
     path.write_bytes(file.content)
     refused(votecast("train", "baseline", "--train", path, "--out", "judge", "--json", "figures.json"), path)
     refused(votecast("evaluate", "--input", path, "--json", "figures.json"), path)
 
 
-def whole_or_refused(votecast: Callable, path: Path, *, says: str = "") -> None:
-    """Converting and forecasting a file give every row of it, or one error and nothing else."""
-    converted, forecast = Path("out.parquet"), Path("out.csv")
+def whole_or_refused(votecast: Callable, path: Path, *, message: str = "") -> None:
+    """Assert that convert and predict give every row or one error."""
+    converted, prediction = Path("out.parquet"), Path("out.csv")
     for left in Path.cwd().iterdir():
         if left != path:
             left.unlink()
-    ran = votecast("predict", "--input", path, "--out", forecast)
+    ran = votecast("predict", "--input", path, "--out", prediction)
     if ran.code:
         refused(ran, path)
-        assert says in ran.err
+        assert message in ran.err
     else:
-        assert len(read_predictions(forecast)[0]) == len(read_votes(path, labels="ignored"))
-        forecast.unlink()
-        Path(f"{forecast}.settings.json").unlink()
+        assert len(read_predictions(prediction)[0]) == len(read_votes(path, labels="ignored"))
+        prediction.unlink()
+        Path(f"{prediction}.settings.json").unlink()
     ran = votecast("convert", path, converted)
     if ran.code:
         refused(ran, path)
-        assert says in ran.err
+        assert message in ran.err
     else:
         assert len(read_votes(converted)) == len(read_votes(path))
 
 
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A good file of any container after one to three cuts, insertions, repetitions or changed bytes."""
+    """Generate valid files with one to three random edits."""
     suffix = draw(st.sampled_from(sorted(CONTENT)))
     content = CONTENT[suffix]
     for _ in range(draw(st.integers(1, 3))):
@@ -132,7 +130,7 @@ GOOD: dict[str, Any] = {"prompt": ["Why?"], "response_a": ["Because."], "respons
 def test_rows_of_any_values_are_read_or_named(votecast: Callable, tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     path = tmp_path / "votes.jsonl"
     path.write_text("".join(json.dumps(GOOD | row) + "\n" for row in [{}, *rows]))
-    whole_or_refused(votecast, path, says="row ")
+    whole_or_refused(votecast, path, message="row ")
 
 
 CELLS = ("id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie")
@@ -149,4 +147,4 @@ def test_cells_of_any_text_are_read_or_named(votecast: Callable, tmp_path: Path,
     writer.writerows([(good | {"id": str(n)} | row)[name] for name in CELLS] for n, row in enumerate(rows))
     path = tmp_path / "votes.csv"
     path.write_bytes(out.getvalue().encode("utf-8", "surrogatepass"))
-    whole_or_refused(votecast, path, says="row ")
+    whole_or_refused(votecast, path, message="row ")

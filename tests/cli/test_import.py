@@ -1,4 +1,4 @@
-"""votecast import, and what the other verbs make of an imported judge."""
+"""Test votecast import, and other verbs on an imported judge."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_votes_calibrate_and_any_setting_can_be_named(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--labels", "a,b"], 2, "labels is 'a,b'; allowed are a, b and tie, each once"),
         (["--family", "siamese"], 2, "family is 'siamese'; allowed are cross_encoder and decoder"),
@@ -82,16 +82,16 @@ def test_votes_calibrate_and_any_setting_can_be_named(
     ],
 )
 def test_wrong_use_is_one_clear_error_and_writes_nothing(
-    votecast: Callable, folds: list[Path], tmp_path: Path, words: list[str], code: int, said: str
+    votecast: Callable, folds: list[Path], tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     ran = votecast("import", folds[0], "--out", tmp_path / "judge", *words)
     assert ran.code == code, ran.err
     assert ran.err.startswith("error: ")
-    assert said in ran.err
+    assert message in ran.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_already_is_left_alone(votecast: Callable, folds: list[Path], tmp_path: Path) -> None:
+def test_an_existing_output_is_not_overwritten(votecast: Callable, folds: list[Path], tmp_path: Path) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in folds[0].parent.rglob("*"))
     (tmp_path / "judge").mkdir()
     ran = votecast("import", folds[0], "--out", tmp_path / "judge")
@@ -105,7 +105,7 @@ def test_what_is_there_already_is_left_alone(votecast: Callable, folds: list[Pat
     assert sorted((path, path.stat().st_mtime_ns) for path in folds[0].parent.rglob("*")) == before
 
 
-def test_a_folder_that_is_no_checkpoint_is_work_that_fails(votecast: Callable, tmp_path: Path) -> None:
+def test_an_absent_checkpoint_fails_with_code_1(votecast: Callable, tmp_path: Path) -> None:
     ran = votecast("import", tmp_path / "absent", "--out", tmp_path / "judge")
     assert ran.code == 1
     assert "is not a folder; give folders with config.json" in ran.err

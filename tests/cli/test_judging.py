@@ -1,4 +1,4 @@
-"""train, predict, evaluate, compare: the main job on the command line."""
+"""Test train, predict, evaluate and compare on the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from votecast import load_judge, read_votes
 TRAIN = ("train", "baseline", "--folds.n", "2")
 
 
-def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
+def test_train_writes_a_judge_and_shows_metrics_beside_baselines(
     votecast: Callable, arena: Path, tmp_path: Path
 ) -> None:
     figures = tmp_path / "figures.json"
@@ -28,8 +28,8 @@ def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
     assert ran.code == 0, ran.err
     judge = load_judge(tmp_path / "judge")
     assert f"baseline ({judge.hash[:12]})" in ran.out
-    for said in ("log loss", "uniform", "prior", "longer", "95 % interval", "by chance", "flip rate"):
-        assert said in ran.out
+    for message in ("log loss", "uniform", "prior", "longer", "95 % interval", "by chance", "flip rate"):
+        assert message in ran.out
     assert "agreement decided" in ran.out
     assert "length quartiles" not in ran.out  # no slices are shown
     assert max(len(line) for line in ran.out.splitlines() if str(tmp_path) not in line) <= 80
@@ -60,9 +60,7 @@ def test_train_reads_a_yaml_recipe_and_uses_the_folds_of_another_judge(
     assert (recipe_used["name"], recipe_used["seed"], recipe_used["calibration"]["method"]) == ("mine", 7, "vector")
 
 
-def test_train_keeps_the_members_of_all_folds_and_says_what_cleaning_took(
-    votecast: Callable, arena: Path, tmp_path: Path
-) -> None:
+def test_train_keeps_all_members_and_reports_cleaning(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     votes = tmp_path / "votes.jsonl"
     assert votecast("convert", arena / "train.csv", votes).code == 0
     first = json.loads(votes.read_text().splitlines()[0]) | {"id": "again"}
@@ -154,9 +152,7 @@ def test_predict_leaves_an_existing_file_and_writes_none_for_a_bad_input(
     assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "bad.csv"}
 
 
-def test_evaluate_a_judge_and_its_predictions_give_the_same_figures(
-    votecast: Callable, arena: Path, tmp_path: Path
-) -> None:
+def test_a_judge_and_its_predictions_get_the_same_metrics(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     votes, predictions = tmp_path / "votes.csv", tmp_path / "p.jsonl"
     votecast("simulate", "--rows", 60, "--seed", 1, "--out", votes)
     votecast("predict", "--judge", arena / "judge", "--input", votes, "--out", predictions)
@@ -184,7 +180,7 @@ def test_evaluate_shows_the_truth_of_simulated_votes(votecast: Callable, arena: 
     assert "by language" not in votecast(*words, "--no-slices").out
 
 
-def test_evaluate_records_what_was_left_out(votecast: Callable, tmp_path: Path) -> None:
+def test_evaluate_records_skipped_rows(votecast: Callable, tmp_path: Path) -> None:
     votes = tmp_path / "votes.csv"
     votecast("simulate", "--rows", 100, "--seed", 9, "--out", votes)
     words = ("--sample", 0.5, "--limit", 20, "--seed", 3, "--draws", 20, "--json", "-")
@@ -193,7 +189,7 @@ def test_evaluate_records_what_was_left_out(votecast: Callable, tmp_path: Path) 
     assert written["reading"]["sampling"] == "sample 0.5, stratified by label, in file order, seed 3; limit 20"
 
 
-def test_evaluate_refuses_the_training_prompts_unless_told_to_go_on(votecast: Callable, arena: Path) -> None:
+def test_evaluate_refuses_training_prompts_by_default(votecast: Callable, arena: Path) -> None:
     words = ("evaluate", "--judge", arena / "judge", "--input", arena / "train.csv", "--draws", 20)
     ran = votecast(*words)
     assert ran.code == 1
@@ -204,7 +200,7 @@ def test_evaluate_refuses_the_training_prompts_unless_told_to_go_on(votecast: Ca
     assert "note: " in ran.out
 
 
-def test_compare_forecasts_and_does_not_care_for_the_order(votecast: Callable, arena: Path) -> None:
+def test_compare_predicts_the_same_in_either_order(votecast: Callable, arena: Path) -> None:
     words = ("compare", "--judge", arena / "judge", "--prompt", "Why?", "--json", "-")
     first = json.loads(votecast(*words, "--a", "- because", "--b", "No.").out)
     second = json.loads(votecast(*words, "--a", "No.", "--b", "- because").out)

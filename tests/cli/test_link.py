@@ -1,4 +1,4 @@
-"""votecast link, and what predict, evaluate and compare make of a judge of bare numbers."""
+"""Test votecast link, and other verbs on a judge of scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES, VOTES = scored_votes(160)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with scores of the first 150 votes, the votes, and files that have both."""
+    """Return a folder with scores, votes and files with both."""
     folder = tmp_path_factory.mktemp("scores")
     for name in ("scores.csv", "scores.parquet"):
         with ScoreWriter(folder / name) as writer:
@@ -43,16 +43,14 @@ def linked(votecast: Callable, files: Path, out: Path, *words: object) -> Path:
     return out
 
 
-def test_a_link_is_shown_with_intervals_beside_what_was_not_fitted(
-    votecast: Callable, files: Path, tmp_path: Path
-) -> None:
+def test_a_link_is_shown_with_intervals_beside_unfitted_links(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--votes", files / "votes.jsonl", "--out", tmp_path / "judge", "--length", "--name", "mine")
     ran = votecast("link", "--scores", files / "scores.parquet", *words)
     assert ran.code == 0, ran.err
     assert "joined by id; left out: 10 votes without scores" in ran.err
     assert "Link: davidson, fitted on 150 votes" in ran.out
-    for said in ("scale", "length", "nu", "95 % interval", "this link, cross-fitted by prompt", "class prior"):
-        assert said in ran.out
+    for message in ("scale", "length", "nu", "95 % interval", "this link, cross-fitted by prompt", "class prior"):
+        assert message in ran.out
     assert "default link, not fitted" in ran.out and "fixed rule, not fitted" in ran.out
     assert "only files with score_a and score_b" in ran.out
     config = json.loads((tmp_path / "judge" / "config.json").read_text())
@@ -61,7 +59,7 @@ def test_a_link_is_shown_with_intervals_beside_what_was_not_fitted(
     assert config["name"] == "mine"
 
 
-def test_figures_as_json_hold_the_link_and_its_gains(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_the_json_holds_the_link_and_its_gains(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--votes", files / "votes.jsonl", "--out", tmp_path / "judge", "--method", "ordered_logit")
     ran = votecast("link", "--scores", files / "scores.csv", *words, "--json", "-")
     found = json.loads(ran.out)
@@ -73,9 +71,7 @@ def test_figures_as_json_hold_the_link_and_its_gains(votecast: Callable, files: 
     assert ran.code == 1 and "already exists" in ran.err
 
 
-def test_the_judge_forecasts_and_measures_files_with_scores_with_and_without_texts(
-    votecast: Callable, files: Path, tmp_path: Path
-) -> None:
+def test_the_judge_predicts_and_evaluates_score_files(votecast: Callable, files: Path, tmp_path: Path) -> None:
     judge, out = linked(votecast, files, tmp_path / "judge"), tmp_path / "p.csv"
     ran = votecast("predict", "--judge", judge, "--input", files / "scores.csv", "--out", out)
     assert ran.code == 0, ran.err
@@ -94,7 +90,7 @@ def test_the_judge_forecasts_and_measures_files_with_scores_with_and_without_tex
     assert ran.code == 1 and "prompts on which the judge was trained" in ran.err
 
 
-def test_it_says_that_it_cannot_score_texts(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_a_judge_of_scores_refuses_texts(votecast: Callable, files: Path, tmp_path: Path) -> None:
     judge = linked(votecast, files, tmp_path / "judge")
     ran = votecast("predict", "--judge", judge, "--input", files / "votes.jsonl", "--out", tmp_path / "p.csv")
     assert ran.code == 1
@@ -105,19 +101,19 @@ def test_it_says_that_it_cannot_score_texts(votecast: Callable, files: Path, tmp
     assert not (tmp_path / "p.csv").exists()
 
 
-def test_what_nobody_hoped_for_is_said(votecast: Callable, files: Path, tmp_path: Path) -> None:
-    for name, gap, said in [("noise", np.random.default_rng(99).normal(size=150), "no effect of the scores"),
+def test_a_link_without_effect_is_reported(votecast: Callable, files: Path, tmp_path: Path) -> None:
+    for name, gap, message in [("noise", np.random.default_rng(99).normal(size=150), "no effect of the scores"),
                             ("turned", -SCORES.gap[:150], "the scores run against the votes")]:  # fmt: skip
         with ScoreWriter(tmp_path / f"{name}.csv") as writer:
             writer.add(SCORES.ids[:150], gap, np.zeros(150))
         words = ("--votes", files / "votes.jsonl", "--out", tmp_path / name)
         ran = votecast("link", "--scores", tmp_path / f"{name}.csv", *words)
         assert ran.code == 0, ran.err
-        assert said in ran.err
+        assert message in ran.err
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "said"),
+    ("text", "code", "message"),
     [
         ("id,score_a\nrow 1,2\n", 1, "'score_b' is missing"),
         ("id,score_a,score_b\nrow 1,nan,2\n", 1, "every score must be a finite number"),
@@ -127,18 +123,18 @@ def test_what_nobody_hoped_for_is_said(votecast: Callable, files: Path, tmp_path
         ("id,score_a,score_b\n" + "".join(f"row {n},1,1\n" for n in range(99)), 1, "gap is 0 in all 99 rows"),
     ],
 )
-def test_what_is_wrong_is_one_clear_error_and_writes_nothing(
-    votecast: Callable, files: Path, tmp_path: Path, text: str, code: int, said: str
+def test_invalid_input_raises_one_error_and_writes_nothing(
+    votecast: Callable, files: Path, tmp_path: Path, text: str, code: int, message: str
 ) -> None:
     (tmp_path / "s.csv").write_text(text)
     ran = votecast("link", "--scores", tmp_path / "s.csv", "--votes", files / "votes.jsonl", "--out", tmp_path / "j")
     assert ran.code == code, ran.err
     assert ran.err.splitlines()[-1].startswith("error: ") or "error: " in ran.err
-    assert said in " ".join(ran.err.split())
+    assert message in " ".join(ran.err.split())
     assert [path.name for path in tmp_path.iterdir()] == ["s.csv"]
 
 
-def test_wrong_use_is_told_before_anything_is_read(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_reported_before_reading(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--scores", tmp_path / "absent.csv", "--votes", files / "votes.jsonl")
     ran = votecast("link", *words, "--out", tmp_path / "j", "--method", "probit")
     assert ran.code == 2 and "probit" in ran.err

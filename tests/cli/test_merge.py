@@ -1,4 +1,4 @@
-"""votecast merge, and votecast import of adapters, on the command line."""
+"""Test votecast merge, and votecast import of adapters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_adapter_is_imported_merged_and_predicts(
         assert votecast("predict", *words, "--limit", 12).code == 0
 
 
-def test_the_difference_is_told_as_json_too(votecast: Callable, tuned: Path, tmp_path: Path) -> None:
+def test_the_difference_is_in_the_json(votecast: Callable, tuned: Path, tmp_path: Path) -> None:
     assert votecast("import", "--family", "decoder", tuned, "--out", tmp_path / "old", *SHORT).code == 0
     ran = votecast("merge", "--judge", tmp_path / "old", "--out", tmp_path / "merged", "--json", "-")
     found = json.loads(ran.out)
@@ -44,7 +44,7 @@ def test_the_difference_is_told_as_json_too(votecast: Callable, tuned: Path, tmp
     assert 0 <= found["merged"]["largest_difference"] <= 1e-5
 
 
-def test_wrong_use_writes_nothing(votecast: Callable, arena: Path, tuned: Path, tmp_path: Path) -> None:
+def test_invalid_use_writes_nothing(votecast: Callable, arena: Path, tuned: Path, tmp_path: Path) -> None:
     ran = votecast("merge", "--judge", arena / "judge", "--out", tmp_path / "merged")
     assert ran.code == 1
     assert "no adapters to merge" in ran.err

@@ -1,4 +1,4 @@
-"""Names and texts that are no Unicode, as a shell can hand them on: they are used or mended, and never a fault."""
+"""Test file names and texts that are not valid Unicode."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_files_of_any_name_are_read_and_written(votecast: Callable, tmp_path: Pa
     assert votecast("convert", votes, out, "--json", STRANGE + ".json").code == 0
     assert len(read_votes(out)) == 20
     assert r"votes \udcff" in json.dumps(json.loads(Path(STRANGE + ".json").read_text()))
-    forecast = "forecast " + STRANGE + suffix
-    ran = votecast("predict", "--input", votes, "--out", forecast, "--json", "-")
-    assert json.loads(ran.out)["rows"] == len(read_predictions(forecast)[0]) == 20
-    assert votecast("evaluate", "--input", votes, "--predictions", forecast, "--truth", truth, "--draws", 0).code == 0
+    prediction = "forecast " + STRANGE + suffix
+    ran = votecast("predict", "--input", votes, "--out", prediction, "--json", "-")
+    assert json.loads(ran.out)["rows"] == len(read_predictions(prediction)[0]) == 20
+    assert votecast("evaluate", "--input", votes, "--predictions", prediction, "--truth", truth, "--draws", 0).code == 0
     ran = votecast("convert", "absent " + votes, "other.csv")
     assert ran.code == 1
     assert r"\xdcff" in ran.err

@@ -1,4 +1,4 @@
-"""votecast predict with many inputs: a folder of parts, and options that make no sense together."""
+"""Test votecast predict on many inputs, and invalid combinations of options."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_files_by_name_a_folder_and_an_existing_folder(votecast: Callable) -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         ("--input none/*.csv --out out/", 1, "none/*.csv matches no file"),
         ("--input pairs/*.csv --out p.csv", 2, "go to a folder: name one, such as p/"),
@@ -71,11 +71,11 @@ def test_files_by_name_a_folder_and_an_existing_folder(votecast: Callable) -> No
         ("--input pairs/a.csv --out https://example.org/out/", 2, "is not on a filesystem that can be reached"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(votecast: Callable, words: str, code: int, says: str) -> None:
+def test_what_makes_no_sense_is_one_line(votecast: Callable, words: str, code: int, message: str) -> None:
     before = sorted(Path().rglob("*"))
     ran = votecast("predict", *words.split())
     assert ran.code == code, ran.err
-    assert says in " ".join(ran.err.split())
+    assert message in " ".join(ran.err.split())
     assert "Traceback" not in ran.err
     assert sorted(Path().rglob("*")) == before
 

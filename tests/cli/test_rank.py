@@ -1,4 +1,4 @@
-"""votecast rank: leaderboards from files of votes, of forecasts, and of both."""
+"""Test votecast rank: leaderboards from votes, predictions and both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _errors_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes, the same exchanged, pairs without votes on other prompts, and a judge trained on the votes."""
+    """Return votes, swapped votes, unlabelled pairs and a trained judge."""
     folder = tmp_path_factory.mktemp("rank")
     votes, fresh = sized_votes(600), sized_votes(600, seed=1)
     file_of(votes, folder / "votes.csv")
@@ -89,7 +89,7 @@ def test_the_leaderboard_is_the_golden_one(votecast: Callable, files: Path, tmp_
 
 
 @pytest.mark.parametrize("words", [(), ("--style-control",), ("--method", "davidson"), ("--method", "rao_kupper")])
-def test_exchanging_the_answers_of_every_row_changes_nothing(
+def test_swapping_the_responses_of_every_row_changes_nothing(
     votecast: Callable, files: Path, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     for name in ("votes", "swapped"):
@@ -114,7 +114,7 @@ def test_scores_are_those_of_evalica(votecast: Callable, files: Path) -> None:
     np.testing.assert_allclose(scores - scores.mean(), elo - elo.mean(), atol=1e-6)
 
 
-def test_fits_of_evalica_can_be_asked_for(votecast: Callable, files: Path) -> None:
+def test_fits_of_evalica_are_available(votecast: Callable, files: Path) -> None:
     ran = ranked(votecast, "--input", files / "votes.csv", "--method", "newman", "--draws", "20")
     assert "newman" in ran.out and "bootstrap" in ran.out
 
@@ -140,7 +140,7 @@ def test_style_control_shows_what_style_is_worth(votecast: Callable, files: Path
     assert "Worth of a usual gap in style" in text and "<script" not in text and "https:" not in text
 
 
-def test_forecasts_alone_are_the_judges_ranking_and_say_so(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_predictions_alone_give_the_ranking_of_the_judge(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
     ran = ranked(votecast, *words, "--json", tmp_path / "board.json", "--html", tmp_path / "board.html")
     assert "6 models by predictions: " in ran.out
@@ -150,17 +150,17 @@ def test_forecasts_alone_are_the_judges_ranking_and_say_so(votecast: Callable, f
     assert found["judge"]["name"] == "baseline" and found["rows"]["voted"] == 0
 
 
-def test_votes_and_forecasts_rank_together(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_votes_and_predictions_rank_together(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl", "--json", tmp_path / "board.json")
     ran = ranked(votecast, "--input", files / "votes.csv", *words)
-    said = " ".join(ran.out.split())
-    assert "6 models by votes and predictions: " in said and "the predictions have weight" in said
-    assert "out-of-fold predictions are used, matched by id and texts" in said
+    output = " ".join(ran.out.split())
+    assert "6 models by votes and predictions: " in output and "the predictions have weight" in output
+    assert "out-of-fold predictions are used, matched by id and texts" in output
     found = json.loads((tmp_path / "board.json").read_text())
     assert found["ranking"]["tuning"] is not None and found["rows"]["predicted"] > 400
 
 
-def test_rows_without_a_vote_are_forecast_where_no_pairs_are_named(
+def test_rows_without_a_vote_are_predicted_when_no_pairs_are_given(
     votecast: Callable, files: Path, tmp_path: Path
 ) -> None:
     from votecast.data import Battles
@@ -175,35 +175,33 @@ def test_rows_without_a_vote_are_forecast_where_no_pairs_are_named(
     assert "300 of 600 rows have no vote and are left out" in ran.out
 
 
-def test_voted_prompts_that_the_judge_knows_are_refused_without_out_of_fold_forecasts(
-    votecast: Callable, files: Path, tmp_path: Path
-) -> None:
+def test_training_prompts_need_out_of_fold_predictions(votecast: Callable, files: Path, tmp_path: Path) -> None:
     lines = (files / "votes.csv").read_text().splitlines()
     renamed = [lines[0], *(f"x{line}" if line[:1].isdigit() else line for line in lines[1:])]
     (tmp_path / "renamed.csv").write_text("\n".join(renamed) + "\n")
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
-    said = refused(votecast, "--input", tmp_path / "renamed.csv", *words)
-    assert "voted rows have prompts on which the judge was trained" in said
-    assert "holds no out-of-fold predictions of them" in said
+    output = refused(votecast, "--input", tmp_path / "renamed.csv", *words)
+    assert "voted rows have prompts on which the judge was trained" in output
+    assert "holds no out-of-fold predictions of them" in output
 
 
 def test_pairs_that_the_judge_knows_are_left_out(votecast: Callable, files: Path, tmp_path: Path) -> None:
     known = file_of(without_votes(sized_votes(600)), tmp_path / "known.jsonl")
-    said = refused(votecast, "--input", files / "fresh.csv", "--judge", files / "judge", "--pairs", known)
-    assert "no pair is left to predict (" in said and "the judge was trained on and are left out" in said
+    output = refused(votecast, "--input", files / "fresh.csv", "--judge", files / "judge", "--pairs", known)
+    assert "no pair is left to predict (" in output and "the judge was trained on and are left out" in output
     ran = ranked(votecast, "--judge", files / "judge", "--pairs", known)
     assert "that the judge was trained on: on these it is more confident" in " ".join(ran.out.split())
 
 
-def test_voted_rows_are_not_forecast_once_more(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_voted_rows_are_not_predicted_again(votecast: Callable, files: Path, tmp_path: Path) -> None:
     from votecast.data import Battles
 
     votes = sized_votes(300, seed=2)
     path, more = file_of(votes, tmp_path / "votes.csv"), without_votes(sized_votes(300, seed=3))
     words = ("--input", path, "--judge", files / "judge", "--pairs")
     for same in (votes, votes.swapped()):
-        said = refused(votecast, *words, file_of(without_votes(same), tmp_path / "same.jsonl"))
-        assert "pairs repeat voted rows (the same prompt and responses)" in said
+        output = refused(votecast, *words, file_of(without_votes(same), tmp_path / "same.jsonl"))
+        assert "pairs repeat voted rows (the same prompt and responses)" in output
         (tmp_path / "same.jsonl").unlink()
     mixed = Battles.concat([without_votes(votes), more])
     ran = ranked(votecast, *words, file_of(mixed, tmp_path / "mixed.jsonl"))
@@ -211,10 +209,10 @@ def test_voted_rows_are_not_forecast_once_more(votecast: Callable, files: Path, 
 
 
 def test_votes_among_the_pairs_are_not_passed_over_in_silence(votecast: Callable, files: Path) -> None:
-    told = "its votes are not looked at; give the file as --input"
-    for name, is_told in (("fresh.csv", True), ("pairs.jsonl", False)):
+    reported = "its votes are not looked at; give the file as --input"
+    for name, is_reported in (("fresh.csv", True), ("pairs.jsonl", False)):
         ran = ranked(votecast, "--judge", files / "judge", "--pairs", files / name)
-        assert (told in " ".join((ran.out + ran.err).split())) == is_told
+        assert (reported in " ".join((ran.out + ran.err).split())) == is_reported
 
 
 def test_a_judge_of_bare_scores_ranks_rows_without_texts(votecast: Callable, tmp_path: Path) -> None:
@@ -235,24 +233,26 @@ def test_a_judge_of_bare_scores_ranks_rows_without_texts(votecast: Callable, tmp
     assert "leaks are not checked: the rows have no prompts" in " ".join(ran.out.split())
 
 
-def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_inputs_that_cannot_be_ranked_give_a_reason(votecast: Callable, files: Path, tmp_path: Path) -> None:
     pairs = files / "pairs.jsonl"
     assert "there is nothing to rank by; give votes (--input)" in refused(votecast)
     assert "no judge to predict them" in refused(votecast, "--input", files / "votes.csv", "--pairs", pairs)
-    said = refused(votecast, "--input", files / "votes.csv", "--judge", files / "judge")
-    assert "nothing for it to predict: every row has a vote" in said
+    output = refused(votecast, "--input", files / "votes.csv", "--judge", files / "judge")
+    assert "nothing for it to predict: every row has a vote" in output
     assert "none of the 600 rows has a vote" in refused(votecast, "--input", pairs)
     nameless = tmp_path / "nameless.csv"
     nameless.write_text("prompt,response_a,response_b,winner\nWhy?,Because.,No.,a\n")
     assert "needs the columns model_a and model_b" in refused(votecast, "--input", nameless)
     columns = tmp_path / "columns.csv"
     columns.write_text("question,left,right\nWhy?,Because.,No.\n")
-    said = refused(votecast, "--input", columns)
-    assert "no format fits its columns" in said and "for a leaderboard model_a, model_b and the vote suffice" in said
+    output = refused(votecast, "--input", columns)
+    assert (
+        "no format fits its columns" in output and "for a leaderboard model_a, model_b and the vote suffice" in output
+    )
     assert "of 'x' alone" in refused(votecast, "--input", bare_file([("x", "x", "a")], tmp_path / "one.csv"))
     apart = bare_file([("x", "y", "a"), ("y", "x", "a"), ("p", "q", "a"), ("q", "p", "a")], tmp_path / "apart.csv")
-    said = refused(votecast, "--input", apart)
-    assert "(p, q)" in said and "(x, y)" in said
+    output = refused(votecast, "--input", apart)
+    assert "(p, q)" in output and "(x, y)" in output
     assert "2 models by votes" in ranked(votecast, "--input", apart, "--disconnected", "largest").out
     assert "does not say what to write" in refused(
         votecast, "--input", files / "votes.csv", "--out", tmp_path / "board.txt"
@@ -263,9 +263,9 @@ def test_what_cannot_be_ranked_says_why(votecast: Callable, files: Path, tmp_pat
 def test_empty_names_of_models_are_not_missing_columns(votecast: Callable, tmp_path: Path) -> None:
     path, aside = tmp_path / "empty.csv", tmp_path / "aside.jsonl"
     path.write_text("model_a,model_b,winner\n,y,a\nx,,b\n,,\nx,y,zzz\n")
-    said = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", aside)
-    assert "the cell of model_a or of model_b is empty; fill them" in said and "add them" not in said
-    assert "1 other rows were quarantined as unreadable, in" in said and "aside.jsonl" in said
+    output = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", aside)
+    assert "the cell of model_a or of model_b is empty; fill them" in output and "add them" not in output
+    assert "1 other rows were quarantined as unreadable, in" in output and "aside.jsonl" in output
     assert aside.exists()
 
 
@@ -274,8 +274,8 @@ def test_files_of_models_and_votes_alone_have_a_format_and_serve_rank_only(votec
     assert "4 models by votes" in ranked(votecast, "--input", path, "--format", "names").out
     for words in (("--format", "names"), ()):
         ran = votecast("inspect", path, *words)
-        said = " ".join(ran.err.split())
-        assert ran.code in (1, 2) and "models and votes without texts serve `votecast rank` only" in said
+        output = " ".join(ran.err.split())
+        assert ran.code in (1, 2) and "models and votes without texts serve `votecast rank` only" in output
 
 
 def test_a_model_that_only_won_is_ranked_with_a_remark_and_nothing_but_ties_is_refused(
@@ -300,9 +300,9 @@ def test_few_battles_can_leave_models_out(votecast: Callable, tmp_path: Path) ->
 def test_votes_against_both_are_ties_left_out_or_an_outcome_of_their_own(votecast: Callable, tmp_path: Path) -> None:
     rows = [*round_robin(), *[("m3", "m2", "tie (bothbad)")] * 9]
     path, out = bare_file(rows, tmp_path / "bad.csv"), tmp_path / "board.csv"
-    said = {how: ranked(votecast, "--input", path, "--both-bad", how).out for how in ("tie", "drop")}
-    assert "9 of 81 votes are against both responses: they count as ties" in said["tie"]
-    assert "9 of 81 votes are against both responses: they are left out" in said["drop"]
+    outputs = {how: ranked(votecast, "--input", path, "--both-bad", how).out for how in ("tie", "drop")}
+    assert "9 of 81 votes are against both responses: they count as ties" in outputs["tie"]
+    assert "9 of 81 votes are against both responses: they are left out" in outputs["drop"]
     ran = ranked(votecast, "--input", path, "--both-bad", "own", "--out", out, "--html", tmp_path / "b.html")
     assert "20.0% (" in ran.out and "0.0% (0.0 to " in ran.out
     assert "both bad" in ran.out and "Votes against both answers" in (tmp_path / "b.html").read_text()
@@ -319,8 +319,8 @@ def test_votes_against_both_are_ties_for_a_judge(votecast: Callable, files: Path
     rows = [json.loads(line) | {"winner": "both_bad"} for line in lines[:300]]
     path = tmp_path / "bad.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n".join(lines[300:]) + "\n")
-    said = refused(votecast, "--input", path, "--judge", files / "judge", "--both-bad", "own")
-    assert "predicts votes against both responses as ties" in said
+    output = refused(votecast, "--input", path, "--judge", files / "judge", "--both-bad", "own")
+    assert "predicts votes against both responses as ties" in output
 
 
 def test_outputs_are_not_replaced_unless_asked(votecast: Callable, files: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""votecast rerank: the best of n, from the command line."""
+"""Test votecast rerank."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_bad_rows_stop_with_their_place_or_are_set_aside(
     assert len(Path("best.jsonl").read_text().splitlines()) == 3
 
 
-def test_a_reward_model_ranks_without_votes_and_says_so(votecast: Callable, answers: Path) -> None:
+def test_a_reward_model_ranks_without_votes_and_reports_it(votecast: Callable, answers: Path) -> None:
     words = ["--judge", "recipe:internlm2_reward", "--small", "--model.text.max_length", "256"]
     ran = votecast("rerank", *words, "--input", answers, "--out", "best.jsonl")
     assert ran.code == 0, ran.err

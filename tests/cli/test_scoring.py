@@ -1,4 +1,4 @@
-"""votecast score and predict with reward models: kills, what cannot be scored, judges without votes."""
+"""Test votecast score and predict with reward models."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def write(path: Path, answers: list[tuple[str, str]]) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A reward model for which a letter is a curse."""
+    """Return a reward model that fails on one letter."""
     return reward_folder(tmp_path / "model", cursed=True)
 
 
-def test_scores_say_what_made_them_and_a_cache_is_asked_first(
+def test_scores_record_their_source_and_use_the_cache(
     votecast: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("a", "b"), ("a", "c")])
@@ -48,14 +48,14 @@ def test_scores_say_what_made_them_and_a_cache_is_asked_first(
     assert read_scores(tmp_path / "s.csv").gap.tolist() == scores.gap.tolist()
 
 
-def test_rows_that_cannot_be_scored_are_told_and_left_out(votecast: Callable, model: Path, tmp_path: Path) -> None:
+def test_rows_that_cannot_be_scored_are_reported_and_skipped(votecast: Callable, model: Path, tmp_path: Path) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("a", "b"), ("a", "Z"), ("c", "b")])
     out = tmp_path / "s.csv"
     ran = votecast("score", "--model", model, "--input", pairs, "--out", out, *LENGTH)
     assert ran.code == 0 and "1 rows could not be scored and are left out" in ran.err
     assert read_scores(out).ids == ["r0", "r2"]
-    (told,) = map(json.loads, Path(f"{out}.unscored.jsonl").read_text().splitlines())
-    assert (told["id"], told["row"]) == ("r1", 2) and "answer b: its reward is nan" in told["reason"]
+    (reported,) = map(json.loads, Path(f"{out}.unscored.jsonl").read_text().splitlines())
+    assert (reported["id"], reported["row"]) == ("r1", 2) and "answer b: its reward is nan" in reported["reason"]
     ran = votecast("score", "--model", model, "--input", pairs, "--out", out, *LENGTH, "--resume")
     assert ran.code == 0 and "3 rows were scored by an earlier run" in ran.err
     none = write(tmp_path / "none.jsonl", [("Z", "b")])
@@ -63,7 +63,7 @@ def test_rows_that_cannot_be_scored_are_told_and_left_out(votecast: Callable, mo
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
 
 
-def test_an_interrupted_scoring_goes_on_and_ends_with_the_same_bytes(
+def test_interrupted_scoring_resumes_to_the_same_bytes(
     votecast: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("so " * (n % 5), "Z" if n == 7 else f"no {n % 9}") for n in range(2500)])
@@ -90,9 +90,7 @@ def test_an_interrupted_scoring_goes_on_and_ends_with_the_same_bytes(
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in quiet.iterdir()}
 
 
-def test_forecasts_without_votes_and_the_prior_only_if_asked_for(
-    votecast: Callable, model: Path, tmp_path: Path
-) -> None:
+def test_predictions_without_votes_and_the_prior_on_request(votecast: Callable, model: Path, tmp_path: Path) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("a", "b"), ("a", "Z"), ("c", "b")])
     out = tmp_path / "p.csv"
     words = ["predict", "--judge", "recipe:internlm2_reward", "--small", "--model.name", model, *LENGTH]
@@ -100,8 +98,8 @@ def test_forecasts_without_votes_and_the_prior_only_if_asked_for(
     ran = votecast(*words)
     assert ran.code == 1 and not out.exists()
     assert "link not fitted" in ran.err and "1 rows could not be scored" in ran.err and "--unscored prior" in ran.err
-    told = json.loads(Path(f"{out}.unscored.jsonl").read_text())
-    assert told["id"] == "r1" and "its reward is nan" in told["reason"]
+    reported = json.loads(Path(f"{out}.unscored.jsonl").read_text())
+    assert reported["id"] == "r1" and "its reward is nan" in reported["reason"]
     ran = votecast(*words, "--resume", "--unscored", "prior")
     assert ran.code == 0, ran.err
     assert "1 rows could not be scored and have the class prior" in ran.err

@@ -1,4 +1,4 @@
-"""Training on the command line: small forms, one fold, work that goes on, several processes."""
+"""Test training on the command line: small, one fold, resumed, parallel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def votes(votecast: Callable, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], None]:
-    """Let the third fit end with an error."""
+    """Make the third fit fail."""
     fit = CheapModel.fit
 
     def arm(error: BaseException | None) -> None:
@@ -57,14 +57,14 @@ def test_one_fold_of_few_rows(votecast: Callable, votes: Path, tmp_path: Path) -
     assert "trained on 60 of 100 rows" in ran.err
     assert "of 60 rows are longer than the model reads; tokens kept: 100.0% of prompt, " in ran.err
     assert json.loads((tmp_path / "figures.json").read_text())["rows"] == len(judge.fitted.out_of_fold)
-    for words, said in (
+    for words, message in (
         (("--fold", 4), "folds.only is 4, and there are 4 folds, numbered from 0; allowed is 0 to 3"),
         (("--fold", 1, "--final", "refit"), "final refit trains on all rows"),
         (("--small",), "has no small form"),
     ):
         ran = votecast(*TRAIN, votes, "--out", tmp_path / "other", *words)
         assert (ran.code, ran.out) == (2, "")
-        assert said in ran.err
+        assert message in ran.err
 
 
 def test_the_small_form_of_a_recipe(votecast: Callable, votes: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_small_form_of_a_recipe(votecast: Callable, votes: Path, tmp_path: P
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_an_error_in_a_later_fold_keeps_the_earlier_ones_and_says_how_to_go_on(
+def test_an_error_in_a_later_fold_keeps_the_earlier_ones(
     votecast: Callable, votes: Path, tmp_path: Path, breaking: Callable, error: BaseException, code: int
 ) -> None:
     words = (*TRAIN, votes, "--out", tmp_path / "judge", "--json", tmp_path / "figures.json")
@@ -114,9 +114,7 @@ def test_an_error_in_a_later_fold_keeps_the_earlier_ones_and_says_how_to_go_on(
     assert not (tmp_path / ".judge.work").exists()
 
 
-def test_results_of_the_same_judge_are_written_again_and_others_are_left_alone(
-    votecast: Callable, votes: Path, tmp_path: Path
-) -> None:
+def test_only_results_of_the_same_judge_are_overwritten(votecast: Callable, votes: Path, tmp_path: Path) -> None:
     words = (*TRAIN, votes, "--out", tmp_path / "judge", "--json", tmp_path / "figures.json")
     assert votecast(*words).code == 0
     (tmp_path / "figures.json.settings.json").unlink()
@@ -153,9 +151,9 @@ def test_of_several_processes_only_the_main_one_speaks_and_writes(
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     other, main = start(1), start(0)
-    said, complaints = zip(*(child.communicate(timeout=300) for child in (main, other)), strict=True)
+    outputs, complaints = zip(*(child.communicate(timeout=300) for child in (main, other)), strict=True)
     assert (main.returncode, other.returncode) == (0, 0), complaints
-    assert json.loads(said[0])["judge"]["hash"] == load_judge(tmp_path / "judge").hash
-    assert (said[1], complaints[1]) == ("", "")
+    assert json.loads(outputs[0])["judge"]["hash"] == load_judge(tmp_path / "judge").hash
+    assert (outputs[1], complaints[1]) == ("", "")
     assert load_judge(tmp_path / "judge").hash == load_judge(tmp_path / "alone").hash
     assert {path.name for path in tmp_path.iterdir() if "judge" in path.name} == {"judge"}

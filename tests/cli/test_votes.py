@@ -1,4 +1,4 @@
-"""simulate, inspect, convert: files of votes on the command line."""
+"""Test simulate, inspect and convert."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_simulate_without_votes_is_a_test_file_and_json_is_pure(votecast: Callab
     assert (tmp_path / "test.csv").read_text().splitlines()[0] == "id,prompt,response_a,response_b"
 
 
-def test_inspect_says_how_the_file_was_read_and_what_is_in_it(votecast: Callable, votes: Path) -> None:
+def test_inspect_reports_the_format_and_contents(votecast: Callable, votes: Path) -> None:
     ran = votecast("inspect", votes)
     assert ran.code == 0
     assert "2 rows, 2 with votes (votecast format, csv, text plain)" in ran.out
-    for said in (
+    for message in (
         "a 50.0%",
         "longer answer wins",
         "languages",
@@ -63,11 +63,11 @@ def test_inspect_says_how_the_file_was_read_and_what_is_in_it(votecast: Callable
         "exact duplicates",
         "identical answers",
     ):
-        assert said in ran.out
+        assert message in ran.out
     assert max(map(len, ran.out.splitlines()[1:])) <= 80
 
 
-def test_inspect_as_json_counts_what_was_asked_for(votecast: Callable, arena: Path) -> None:
+def test_inspect_as_json_counts_limited_and_sampled_rows(votecast: Callable, arena: Path) -> None:
     whole = json.loads(votecast("inspect", arena / "train.csv", "--json", "-").out)
     limited = json.loads(votecast("inspect", arena / "train.csv", "--json", "-", "--limit", 7).out)
     sampled = json.loads(votecast("inspect", arena / "train.csv", "--json", "-", "--sample", 0.5).out)
@@ -83,7 +83,7 @@ def test_the_settings_of_an_inspection_lie_beside_it(votecast: Callable, votes: 
     assert settings["settings"]["reader"]["limit"] == 1
 
 
-def test_settings_that_are_in_the_way_are_left_alone(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+def test_existing_settings_are_not_overwritten(votecast: Callable, votes: Path, tmp_path: Path) -> None:
     (tmp_path / "found.json.settings.json").write_text("mine")
     for words in (
         ("inspect", votes),
@@ -124,7 +124,7 @@ def test_convert_keeps_every_vote(votecast: Callable, arena: Path, tmp_path: Pat
     assert json.loads(Path(f"{out}.settings.json").read_text())["reading"]["format"] == "lmsys"
 
 
-def test_convert_says_what_a_format_cannot_hold(votecast: Callable, tmp_path: Path) -> None:
+def test_convert_reports_what_a_format_cannot_hold(votecast: Callable, tmp_path: Path) -> None:
     source = tmp_path / "votes.jsonl"
     source.write_text('{"prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie", "language": "en"}\n')
     assert "language is left out" in votecast("convert", source, tmp_path / "votes.csv").err
@@ -145,7 +145,7 @@ def test_a_bad_row_is_an_error_that_names_its_place_or_is_set_aside(votecast: Ca
     source.write_text(VOTES + "3,Who?,Me.,You.,c\n")
     ran = votecast("convert", source, out)
     assert ran.code == 1
-    assert all(said in ran.err for said in (str(source), "row 3", "winner", "'c'"))
+    assert all(message in ran.err for message in (str(source), "row 3", "winner", "'c'"))
     assert not out.exists()
     ran = votecast("convert", source, out, "--bad-rows", "quarantine", "--quarantine", aside)
     assert ran.code == 0

@@ -1,4 +1,4 @@
-"""The client without a service: what it sends, when it sends again, and what becomes of every answer."""
+"""Test the client without a service: requests, retries and responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prediction(id: str = "") -> dict[str, Any]:
 
 
 def service(request: httpx.Request) -> httpx.Response:
-    """A service that takes four battles at once, and calls each prediction by the prompt."""
+    """Return a service with batches of four and predictions by prompt."""
     if request.url.path == "/v1/judges":
         return httpx.Response(200, json={"judges": [JUDGE | {"family": "baseline"}], "limits": {"battles": 4}})
     asked = json.loads(request.content)
@@ -42,7 +42,7 @@ def service(request: httpx.Request) -> httpx.Response:
 
 
 class Script:
-    """Answers in a row, the last one again and again; exceptions are raised. What was asked is kept."""
+    """A sequence of responses; the last one repeats and requests are kept."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers, self.asked = list(answers), list[httpx.Request]()
@@ -57,7 +57,7 @@ class Script:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds the client would have waited."""
+    """Record the seconds the client would have waited."""
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -89,13 +89,13 @@ def call(request: pytest.FixtureRequest) -> Run:
     return waiting if request.param == "waiting" else concurrent
 
 
-def test_a_prediction_comes_back_in_the_shape_of_the_service(call: Run) -> None:
+def test_a_prediction_has_the_shape_of_the_service(call: Run) -> None:
     found = call(service, "compare", "why?", "because", ["no"])
     assert found.probabilities["a"] == 0.5
     assert found.to_dict() == prediction("why?")
 
 
-def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
+def test_reasons_and_both_orders_are_returned_on_request(call: Run) -> None:
     explained = prediction() | {"orders": {"given": {}, "swapped": {}}, "reasons": None}
     script = Script(httpx.Response(200, json=explained))
     assert call(script, "compare", "p", "a", "b", explain=True, judge="j", order="given").to_dict() == explained
@@ -104,7 +104,7 @@ def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 11])
-def test_any_number_of_battles_comes_back_in_order(call: Run, rows: int) -> None:
+def test_any_number_of_battles_keeps_its_order(call: Run, rows: int) -> None:
     battles = [{"prompt": f"{n}", "response_a": "x", "response_b": "y"} for n in range(rows)]
     assert [found.id for found in call(service, "compare_batch", iter(battles))] == [str(n) for n in range(rows)]
 
@@ -155,7 +155,7 @@ def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:
     assert caught.value.errors == ({"path": "battles.6.prompt", "message": "is empty"},)
 
 
-def test_a_fault_in_the_message_is_shown_once(call: Run) -> None:
+def test_an_error_in_the_message_is_shown_once(call: Run) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/judges" or b"bad" not in request.content:
             return service(request)
@@ -188,12 +188,12 @@ def test_lone_surrogates_reach_the_service(call: Run) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), {1, 2}, b"x"])
-def test_what_is_no_json_is_refused_before_sending(call: Run, bad: Any) -> None:
+def test_invalid_json_is_refused_before_sending(call: Run, bad: Any) -> None:
     with pytest.raises(DataError, match="battle 1 cannot be sent as JSON"):
         call(service, "compare_batch", [{"prompt": "p"}, {"prompt": bad}])
 
 
-def test_a_busy_service_is_asked_again_when_it_says(call: Run, pauses: list[float]) -> None:
+def test_a_busy_service_is_retried_after_its_delay(call: Run, pauses: list[float]) -> None:
     script = Script(BUSY, BUSY, httpx.Response(200, json=prediction()))
     assert call(script, "compare", "p", "a", "b").decision == "a"
     assert pauses == [7.0, 7.0]
@@ -225,7 +225,7 @@ def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float]
     "answer",
     [httpx.Response(503), httpx.Response(504), httpx.Response(500, headers={"retry-after": "1"}), httpx.Response(401)],
 )
-def test_other_answers_are_not_asked_for_again(call: Run, pauses: list[float], answer: httpx.Response) -> None:
+def test_other_responses_are_not_retried(call: Run, pauses: list[float], answer: httpx.Response) -> None:
     script = Script(answer)
     with pytest.raises(ServiceError) as caught:
         call(script, "compare", "p", "a", "b")
@@ -268,7 +268,7 @@ def test_a_redirect_is_not_followed_with_the_key(call: Run) -> None:
     ("answer", "ready"),
     [(httpx.Response(200), True), (httpx.Response(503), False), (httpx.ConnectError("refused"), False)],
 )
-def test_ready_tells_at_once_what_is_the_case(call: Run, pauses: list[float], answer: Any, ready: bool) -> None:
+def test_ready_answers_at_once(call: Run, pauses: list[float], answer: Any, ready: bool) -> None:
     assert call(Script(answer), "ready") is ready
     assert pauses == []
 
@@ -278,7 +278,7 @@ def test_ready_does_not_hide_a_wrong_key(call: Run) -> None:
         call(Script(httpx.Response(401)), "ready")
 
 
-def test_judges_and_rankings_come_back(call: Run) -> None:
+def test_judges_and_rankings_are_returned(call: Run) -> None:
     (judge,) = call(service, "judges")
     assert (judge.name, judge.facts["family"]) == ("baseline", "baseline")
     ranked = {"id": "7", "ranking": [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], "judge": JUDGE}
@@ -305,7 +305,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
         Client(URL, **options)
 
 
-def test_without_httpx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_httpx_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
     with pytest.raises(votecast.MissingExtraError, match=r"pip install .*\[client\]'"):
         Client(URL)

@@ -1,4 +1,4 @@
-"""What an optional package is called, where it comes from, and what is said when it is missing."""
+"""Test names and sources of optional packages, and errors when missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No package can be imported, and votecast runs from no checkout."""
+    """Make imports fail and votecast appear installed outside a checkout."""
     monkeypatch.setattr(extras, "CHECKOUT", None)
 
     def refuse(name: str) -> None:
@@ -73,6 +73,6 @@ def test_every_package_of_the_table_comes_with_the_extra_it_names() -> None:
     assert {extra for extra, _ in PINNED.values()} <= set(extras)
 
 
-def test_make_installs_the_same_packages_alone_as_the_messages_say() -> None:
+def test_make_installs_the_packages_named_in_messages() -> None:
     lines = (ROOT / "requirements" / "no-deps.txt").read_text("utf-8").splitlines()
     assert sorted(pin for _, pin in PINNED.values()) == [line for line in lines if not line.startswith("#")]

@@ -1,4 +1,4 @@
-"""Settings: dotted overrides, all faults at once, the nearest key named."""
+"""Test settings: dotted overrides, all errors at once, nearest key suggested."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Damaged and hostile files, one builder each: what a file holds, and what the refusal must say."""
+"""Build damaged and hostile files, with the expected parts of errors."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ VOTE = {"id": "1", "prompt": ["Why?"], "response_a": ["Because."], "response_b":
 
 @dataclass(frozen=True)
 class Hostile:
-    """One file.
+    """One damaged or hostile file.
 
     Args:
         name: How it is called on disk.
         content: Its bytes.
-        says: Parts the message must hold, beside the path.
+        parts: Parts the message must hold, beside the path.
         seen_by: "table" where the container is at fault, "votes" where only its meaning is.
     """
 
     name: str
     content: bytes
-    says: tuple[str, ...] = field(default=())
+    parts: tuple[str, ...] = field(default=())
     seen_by: str = "table"
 
 
 def line(**changes: object) -> bytes:
-    """A vote as a JSON line, some of its values replaced."""
+    """Return a vote as a JSON line, with some values replaced."""
     return json.dumps(VOTE | changes).encode() + b"\n"
 
 
 def csv_row(label: str = "1,0,0", prompt: str = '"[""Why?""]"', id: str = "2", header: str = HEADER) -> bytes:
-    """A CSV file whose second row is as given."""
+    """Return a CSV file whose second row is given."""
     good = "".join(ROW.format(id=i) for i in range(3, 53))
     return (header + ROW.format(id=1) + f'{id},m1,m2,{prompt},"[""x""]","[""y""]",{label}\n{good}').encode()
 
@@ -89,7 +89,7 @@ def doubled_columns() -> pa.Table:
 
 
 def broken_strings() -> pa.Table:
-    """A text column whose second cell is no UTF-8."""
+    """Return a text column whose second cell is not UTF-8."""
     offsets = pa.py_buffer(b"".join(i.to_bytes(4, "little") for i in (0, 2, 4, 6)))
     column = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"ok\xff\xfeok")])
     return pa.table(votes_table(3).to_pydict() | {"prompt": column})

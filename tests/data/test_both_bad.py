@@ -1,4 +1,4 @@
-"""Votes against both answers: ties for whoever does not ask, told apart for leaderboards."""
+"""Test both-bad votes: ties by default, separate for leaderboards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def talk(answer: str) -> list[dict[str, str]]:
 
 @pytest.fixture
 def arena(tmp_path: Path) -> Path:
-    """An arena file with every way of writing a tie."""
+    """Return an arena file with every way of writing a tie."""
     path = tmp_path / "arena.jsonl"
     rows = [
         {
@@ -45,7 +45,7 @@ def test_a_reader_that_is_not_asked_sees_ties_and_no_further_column(arena: Path)
     assert "both_bad" not in battles.table.column_names
 
 
-def test_a_leaderboard_is_told_which_ties_were_against_both(arena: Path, tmp_path: Path) -> None:
+def test_a_leaderboard_gets_the_both_bad_ties(arena: Path, tmp_path: Path) -> None:
     battles = read_votes(arena, ranking=True)
     assert battles.column("winner").to_pylist() == ["a", "tie", "tie", "tie", "tie"]
     assert battles.column("both_bad").to_pylist() == [False, False, True, True, True]
@@ -54,7 +54,7 @@ def test_a_leaderboard_is_told_which_ties_were_against_both(arena: Path, tmp_pat
         assert read_votes(tmp_path / name, ranking=True).column("both_bad").to_pylist() == [False] * 2 + [True] * 3
 
 
-def test_frames_and_rows_without_texts_are_told_apart_too() -> None:
+def test_frames_and_rows_without_texts_are_distinguished_too() -> None:
     frame = pa.table({"model_a": ["x"] * 5, "model_b": ["y"] * 5, "winner": WINNERS})
     battles = as_battles(frame, ranking=True)
     assert battles.column("both_bad").to_pylist() == [False, False, True, True, True]

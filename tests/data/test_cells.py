@@ -1,4 +1,4 @@
-"""JSON cells: what `json.loads` reads is read, what it refuses is refused, and only lone surrogates change."""
+"""Test JSON cells against `json.loads`; only lone surrogates differ."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cells(*texts: str) -> pa.Array:
         ('["2020-01-01"]', ["2020-01-01"]),
     ],
 )
-def test_reads_what_json_says_without_repair(cell: str, turns: list[str | None]) -> None:
+def test_valid_json_is_read_without_repair(cell: str, turns: list[str | None]) -> None:
     found = parse_cells(cells(cell))
     assert found.turns.to_pylist() == [turns]
     assert not found.bad
@@ -76,7 +76,7 @@ def test_reads_what_json_says_without_repair(cell: str, turns: list[str | None])
         ("[" + "9" * 5000 + "]", "not JSON"),
     ],
 )
-def test_refuses_what_is_no_list_of_strings(cell: str, reason: str) -> None:
+def test_refuses_anything_but_lists_of_strings(cell: str, reason: str) -> None:
     found = parse_cells(cells('["before"]', cell, '["after"]'))
     assert found.turns.to_pylist() == [["before"], None, ["after"]]
     assert list(found.bad) == [1]
@@ -124,7 +124,7 @@ JSON_VALUES = st.recursive(
 
 
 def encode(value: object, escape: bool) -> str:
-    """JSON with escapes, or without them where the text can be written to a file."""
+    """Encode as JSON, with or without escapes."""
     text = json.dumps(value, ensure_ascii=escape)
     return text if escape or mend(text, set()) == text else json.dumps(value)
 
@@ -174,7 +174,7 @@ def exact(text: str) -> tuple[list[str | None] | None, str]:
         (b'["' + b"x" * 70_000 + b'"]', True),
     ],
 )
-def test_what_looks_like_a_list(cell: bytes, is_list: bool) -> None:
+def test_values_that_look_like_lists(cell: bytes, is_list: bool) -> None:
     assert looks_like_list(memoryview(cell)) is is_list
 
 

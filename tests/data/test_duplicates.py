@@ -1,4 +1,4 @@
-"""Clusters of near-duplicate prompts, against exact Jaccard similarity and against datasketch."""
+"""Test clusters of near-duplicate prompts against exact Jaccard and datasketch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def partition(numbers: Sequence[int] | Ints) -> set[frozenset[int]]:
 
 
 def exact_clusters(texts: Sequence[str], similarity: float) -> Ints:
-    """All pairs compared, clusters closed under the links: what MinHash is to find."""
+    """Compare all pairs and close clusters under links, as reference."""
     hashes, offsets = shingle_sets(texts)
     columns = np.unique(hashes, return_inverse=True)[1]
     sets = csr_array((np.ones(len(columns)), columns, offsets), shape=(len(texts), len(columns) + 1))
@@ -46,7 +46,7 @@ def exact_clusters(texts: Sequence[str], similarity: float) -> Ints:
 
 
 def noisy_prompts(seed: int, families: int = 60, members: int = 5) -> list[str]:
-    """Families of texts that differ in a few words, from nearly equal to unlike."""
+    """Generate families of texts that differ in a few words."""
     rng = np.random.default_rng(seed)
     words = np.array([f"word{i}" for i in range(3000)])
     out = []

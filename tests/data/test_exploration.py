@@ -1,4 +1,4 @@
-"""What an exploration finds beyond an inspection: damage, outcomes, repeats, rows worth reading."""
+"""Test exploration: damage, outcomes, repeats and rows worth reading."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_whole_texts_are_not_called_damaged(text: str) -> None:
     assert encoding_figures(rows({"prompt": text})) == {"rows": 0, "kinds": []}
 
 
-def test_a_missing_turn_is_told_and_is_no_damage() -> None:
+def test_a_missing_turn_is_reported_but_not_damage() -> None:
     found = encoding_figures(rows({"prompt": ["One", "Two"], "response_a": ["1", None], "response_b": ["1", "2"]}))
     assert found["rows"] == 0
     assert [(kind["kind"], kind["rows"], kind["response_a"]) for kind in found["kinds"]] == [(MISSING_TURN, 1, 1)]
@@ -69,7 +69,7 @@ def test_damage_is_found_in_slices_of_a_table() -> None:
     assert set(KINDS) >= {kind["kind"] for kind in encoding_figures(votes)["kinds"]}
 
 
-def test_two_votes_on_one_pair_agree_as_often_as_counting_says() -> None:
+def test_agreement_of_two_votes_matches_counting() -> None:
     votes = rows(*({"winner": winner} for winner in ("a", "a", "b", "tie")))
     pairs = AnswerPairs.of(votes)
     assert agreement(votes, pairs) == {"pairs": 1, "votes": 4, "rate": pytest.approx(1 / 6)}
@@ -78,7 +78,7 @@ def test_two_votes_on_one_pair_agree_as_often_as_counting_says() -> None:
     ]
 
 
-def test_votes_on_exchanged_answers_agree_where_they_mean_the_same() -> None:
+def test_votes_on_swapped_responses_agree_by_meaning() -> None:
     turned = {"response_a": "No reason.", "response_b": "Because.", "winner": "b"}
     votes = rows({"winner": "a"}, turned)
     assert agreement(votes, AnswerPairs.of(votes))["rate"] == 1
@@ -175,7 +175,7 @@ def test_whatever_is_missing_an_exploration_is_json(votes: Battles) -> None:
     assert json.loads(json.dumps(found, allow_nan=False))["rows"] == len(votes)
 
 
-def test_exchanging_the_answers_exchanges_what_is_found() -> None:
+def test_swapping_responses_swaps_the_findings() -> None:
     votes = next(simulate(200, 3))[0]
     found, turned = explore(votes), explore(votes.swapped())
     assert found.length_outcomes == turned.length_outcomes
@@ -191,8 +191,8 @@ def test_the_pairs_with_the_largest_minority_come_first() -> None:
     base = {"response_a": "x", "response_b": "y"}
     rows = [
         base | {"prompt": prompt, "winner": vote}
-        for prompt, said in votes
-        for vote in (["a", "b", "tie"] if said == "abtie" else list(said))
+        for prompt, message in votes
+        for vote in (["a", "b", "tie"] if message == "abtie" else list(message))
     ]
     battles = Battles.from_rows([row | {"id": str(number)} for number, row in enumerate(rows)])
     found = conflicts(battles, AnswerPairs.of(battles))

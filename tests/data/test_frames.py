@@ -1,4 +1,4 @@
-"""Frames are read as files with the same columns are."""
+"""Test that frames are read like files with the same columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from votecast.errors import DataError
 TEXTS = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["No."]}
 
 
-def said(text: str) -> list[dict[str, str]]:
+def conversation(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": text}]
 
 
@@ -38,7 +38,7 @@ def test_the_frame_of_a_contest_file_is_the_file(tmp_path: Path, read: Callable[
 @pytest.mark.parametrize(
     "columns",
     [
-        {"conversation_a": [said("x")], "conversation_b": [said("y")], "winner": ["model_b"]},
+        {"conversation_a": [conversation("x")], "conversation_b": [conversation("y")], "winner": ["model_b"]},
         {name: [[text]] for name, (text,) in TEXTS.items()} | {"winner": ["model_b"]},
         TEXTS | {"winner": ["model_b"]},
         TEXTS | {"winner_model_a": [0], "winner_model_b": [1], "winner_tie": [0]},
@@ -65,7 +65,7 @@ def test_an_empty_text_is_one_and_a_frame_without_rows_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"winner": ["draw"]}, r"the frame, row 1, column 'winner': the label is unknown; allowed are a"),
         ({"response_a": [None]}, r"row 1, column 'response_a': the value is missing"),
@@ -74,8 +74,8 @@ def test_an_empty_text_is_one_and_a_frame_without_rows_is_none() -> None:
         ({"probabilities": [[0.5, 0.5, 0.5]]}, r"row 1, column 'probabilities'"),
     ],
 )
-def test_a_bad_row_is_named(change: dict[str, Any], told: str) -> None:
-    with pytest.raises(DataError, match=told):
+def test_a_bad_row_is_named(change: dict[str, Any], reported: str) -> None:
+    with pytest.raises(DataError, match=reported):
         as_battles(pd.DataFrame(TEXTS | change))
 
 

@@ -1,4 +1,4 @@
-"""Groups of rows: by language, source and turns."""
+"""Test groups of rows by language, source and turns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_another_grouping_is_refused():
         ("12 + 12 = ?", UNDETERMINED),
     ],
 )
-def test_languages_are_told_apart(text: str, code: str) -> None:
+def test_languages_are_distinguished(text: str, code: str) -> None:
     assert detect_languages([text]) == [code]
 
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: one clear error each, that names the place, and nothing else."""
+"""Test damaged and hostile files: one clear error with the place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_opening_names_the_fault(tmp_path: Path, file: Hostile) -> None:
         drain(path)
     message = str(caught.value)
     assert str(path) in message
-    for part in file.says:
+    for part in file.parts:
         assert part in message
 
 
@@ -55,7 +55,7 @@ def test_reading_votes_names_the_fault(tmp_path: Path, file: Hostile) -> None:
         read_votes(path)
     message = str(caught.value)
     assert str(path) in message
-    for part in file.says:
+    for part in file.parts:
         assert part in message
     assert len(message) < 1200
     assert sorted(tmp_path.iterdir()) == [path]
@@ -63,17 +63,17 @@ def test_reading_votes_names_the_fault(tmp_path: Path, file: Hostile) -> None:
 
 @pytest.mark.parametrize("suffix", PACKED)
 @pytest.mark.parametrize("file", TEXT, ids=named)
-def test_compression_hides_nothing(tmp_path: Path, file: Hostile, suffix: str) -> None:
-    packed = Hostile(file.name + suffix, PACKED[suffix](file.content), file.says)
+def test_compressed_files_give_the_same_errors(tmp_path: Path, file: Hostile, suffix: str) -> None:
+    packed = Hostile(file.name + suffix, PACKED[suffix](file.content), file.parts)
     path = written(tmp_path, packed)
     with pytest.raises(DataError) as caught:
         drain(path)
     assert str(path) in str(caught.value)
-    for part in file.says:
+    for part in file.parts:
         assert part in str(caught.value)
 
 
-ROWS = [file for file in SHAPES + MEANING if "row 2" in file.says and not file.name.startswith("open_quote")]
+ROWS = [file for file in SHAPES + MEANING if "row 2" in file.parts and not file.name.startswith("open_quote")]
 
 
 @pytest.mark.parametrize("file", ROWS, ids=named)

@@ -1,4 +1,4 @@
-"""What an inspection finds."""
+"""Test the results of an inspection."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_duplicates_and_conflicts(found: inspection.Inspection) -> None:
     assert found.duplicates["agreement"] == {"pairs": 1, "votes": 3, "rate": pytest.approx(1 / 3)}
 
 
-def test_votes_that_agree_after_the_exchange_are_no_conflict() -> None:
+def test_votes_that_agree_after_a_swap_are_not_a_conflict() -> None:
     found = inspect_votes([ROWS[0], ROWS[2]])
     assert (found.duplicates["reversed"], found.duplicates["conflicting_pairs"]) == (1, 0)
 
@@ -89,7 +89,7 @@ def test_prompts_are_clustered() -> None:
 
 
 def test_longer_answer_and_first_answer(found: inspection.Inspection) -> None:
-    """Decided are the first three rows and the soft label of 0.75; the fourth is a tie, the last has no vote."""
+    """Rows 1 to 3 and the 0.75 soft label count as decided."""
     assert (found.longer_wins["wins"], found.longer_wins["of"], found.longer_wins["equal_length"]) == (2, 3, 1)
     assert (found.position["a"], found.position["b"], found.position["rate"]) == (2, 2, 0.5)
 

@@ -1,4 +1,4 @@
-"""Normalisation and shingles."""
+"""Test normalisation and shingles of prompts."""
 
 from __future__ import annotations
 

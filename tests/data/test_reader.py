@@ -1,4 +1,4 @@
-"""Each format of votes, from small files written here."""
+"""Test each vote format on small files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def lmsys_rows(count: int) -> list[list[Any]]:
     ]
 
 
-def say(user: str, assistant: str) -> list[dict[str, str]]:
+def turns(user: str, assistant: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
 
 
@@ -137,8 +137,8 @@ def test_arena_conversations(tmp_path: Path, shape: Callable[[Any], Any], contai
             "winner": winner,
             "language": "English",
             "turn": 2,
-            "conversation_a": shape(say("one", "1a") + say("two", "2a")),
-            "conversation_b": shape(say("one", "1b") + say("two", "2b")),
+            "conversation_a": shape(turns("one", "1a") + turns("two", "2a")),
+            "conversation_b": shape(turns("one", "1b") + turns("two", "2b")),
         }
         for i, winner in enumerate(winners)
     ]
@@ -157,13 +157,13 @@ def test_arena_conversations(tmp_path: Path, shape: Callable[[Any], Any], contai
 
 
 def test_arena_conversations_must_share_their_user_turns(tmp_path: Path) -> None:
-    row = {"winner": "tie", "conversation_a": say("one", "x"), "conversation_b": say("two", "y"), "language": "en"}
+    row = {"winner": "tie", "conversation_a": turns("one", "x"), "conversation_b": turns("two", "y"), "language": "en"}
     with pytest.raises(DataError, match=r"row 1, column 'conversation_a, conversation_b'.*different user turns"):
         read_votes(write_jsonl(tmp_path / "arena.jsonl", [row]))
 
 
 def test_mtbench_judgements_are_read_up_to_the_judged_turn(tmp_path: Path) -> None:
-    talk = say("one", "1") + say("two", "2")
+    talk = turns("one", "1") + turns("two", "2")
     rows = [
         {
             "question_id": 81,
@@ -218,9 +218,9 @@ def test_a_pair_voted_on_twice_stands_on_the_same_sides(tmp_path: Path) -> None:
             "chosen": [{"role": "assistant", "content": "good"}],
             "rejected": [{"role": "assistant", "content": "bad"}],
         },
-        {"prompt": "Hi", "chosen": say("Hi", "good"), "rejected": say("Hi", "bad")},
-        {"chosen": say("Hi", "good"), "rejected": say("Hi", "bad")},
-        {"chosen": json.dumps(say("Hi", "good")), "rejected": json.dumps(say("Hi", "bad"))},
+        {"prompt": "Hi", "chosen": turns("Hi", "good"), "rejected": turns("Hi", "bad")},
+        {"chosen": turns("Hi", "good"), "rejected": turns("Hi", "bad")},
+        {"chosen": json.dumps(turns("Hi", "good")), "rejected": json.dumps(turns("Hi", "bad"))},
         {"chosen": "\n\nHuman: Hi\n\nAssistant: good", "rejected": "\n\nHuman: Hi\n\nAssistant: bad"},
         {"prompt": "\n\nHuman: Hi\n\nAssistant:", "chosen": "good", "rejected": "bad"},
         {"prompt": ["Hi"], "chosen": ["good"], "rejected": ["bad"]},
@@ -233,10 +233,10 @@ def test_pairs_of_every_shape(tmp_path: Path, row: dict[str, Any]) -> None:
 
 
 def test_pairs_share_their_history(tmp_path: Path) -> None:
-    row = {"chosen": say("1", "one") + say("2", "good"), "rejected": say("1", "one") + say("2", "bad")}
+    row = {"chosen": turns("1", "one") + turns("2", "good"), "rejected": turns("1", "one") + turns("2", "bad")}
     battles = read_votes(write_jsonl(tmp_path / "pairs.jsonl", [row]))
     assert (battles[0].prompt, chosen_texts(battles)) == (("1", "2"), [("one", "good")])
-    row["rejected"] = say("1", "uno") + say("3", "bad")
+    row["rejected"] = turns("1", "uno") + turns("3", "bad")
     with pytest.raises(DataError, match="follows other user turns"):
         read_votes(write_jsonl(tmp_path / "pairs.jsonl", [row]))
 
@@ -362,7 +362,7 @@ def test_reading_again_reads_the_file_again(tmp_path: Path) -> None:
     "options",
     [{"format": "kaggle"}, {"text": "xml"}, {"bad_rows": "drop"}, {"labels": "some"}, {"limit": 0}, {"sample": 2.0}],
 )
-def test_options_outside_what_is_allowed(options: dict[str, Any]) -> None:
+def test_invalid_options(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="allowed"):
         VoteReader("x.csv", **options)
 
@@ -387,6 +387,6 @@ def test_outside_votes_are_read(outside_votes: Path) -> None:
     assert not any(report.repairs or report.quarantined for report in found.values())
 
 
-def test_what_is_no_path_is_refused() -> None:
+def test_invalid_paths_are_refused() -> None:
     with pytest.raises(DataError, match="given as list; allowed is its path"):
         read_votes([{"prompt": "x"}])

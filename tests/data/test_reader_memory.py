@@ -1,4 +1,4 @@
-"""Memory of reading, in a process of its own; the benchmark reading_memory measures larger files."""
+"""Test the memory of reading in a separate process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def peak(verb: str, path: Path) -> tuple[int, int]:
 
 
 def write_votes(path: Path, megabytes: int) -> int:
-    """LMSYS rows of about 3 KB; gives their number."""
+    """Write LMSYS rows of about 3 KB; return their number."""
     words = [random.Random(i).randbytes(4).hex() + (" \n" if i % 5 else ' "/😀"') for i in range(2000)]
     draw, rows = random.Random(0), megabytes * MB // 3000
     with path.open("w", newline="") as file:

@@ -1,4 +1,4 @@
-"""Names of rows that occur twice."""
+"""Test duplicate row names."""
 
 from __future__ import annotations
 

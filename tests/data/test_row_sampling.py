@@ -1,4 +1,4 @@
-"""Stratified samples of a stream."""
+"""Test stratified samples of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers for equal texts and pairs."""
+"""Test numbering of equal texts and pairs."""
 
 from __future__ import annotations
 

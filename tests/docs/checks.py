@@ -1,4 +1,4 @@
-"""What the tests of the pages share: run a page and compare its outputs."""
+"""Run a documentation page and compare its outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def numbers(text: str) -> list[float]:
 
 
 def check_page(page: Path, folder: Path, service: str = readme.SERVICE_URL) -> int:
-    """Run a page in `folder`, the current one, and compare its outputs; return the number of examples."""
+    """Run a page in `folder` and compare outputs; return the examples."""
 
     def compare(command: readme.Command, output: str) -> None:
         made = readme.elide(command.output, output)

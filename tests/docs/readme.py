@@ -1,4 +1,4 @@
-"""Run the examples of the README and of every page under docs. As a script: write their output anew.
+"""Run or rewrite the examples of the README and docs pages.
 
 A page is Markdown with these blocks, executed from top to bottom in a folder of the page's own:
 
@@ -103,13 +103,13 @@ def run_command(words: str) -> str:
 
 
 def skeleton(text: str) -> str:
-    """Return an output without what may differ between machines: numbers, hashes, the width of columns."""
+    """Return an output without numbers, hashes and column widths."""
     without = NUMBER.sub("#", HASH.sub("HASH", text))
     return "\n".join(" ".join(line.split()) for line in without.splitlines())
 
 
 def elide(shown: str, output: str) -> str:
-    """Shorten an output as the page shows it: a line `...` stands for the lines that the page leaves out.
+    """Replace the lines that the page leaves out by `...`.
 
     Lines before the first `...` are the first of the output and those after the last are its last; lines between two
     follow the one that looks like the first of them, numbers aside.
@@ -135,7 +135,7 @@ def elide(shown: str, output: str) -> str:
 
 @functools.cache
 def shared_folder() -> Path:
-    """Make the shared files once, in a folder that is removed when Python ends."""
+    """Make the shared files once, in a temporary folder."""
     folder = tempfile.TemporaryDirectory()
     shared_folder.__dict__["keep"] = folder
     with contextlib.chdir(folder.name):
@@ -153,7 +153,7 @@ def provide(names: list[str], folder: Path) -> None:
 
 
 def run_page(text: str, folder: Path, on_command: Callable[[Command, str], None], service: str = SERVICE_URL) -> int:
-    """Execute a page in the current folder, which must be `folder`; doctests that fail raise.
+    """Execute a page in the current folder; raise on doctest failures.
 
     Args:
         text: The page.
@@ -189,7 +189,7 @@ def run_page(text: str, folder: Path, on_command: Callable[[Command, str], None]
 
 @contextlib.contextmanager
 def running_service(*judges: str) -> Iterator[str]:
-    """Run `votecast serve` on a free port; give its URL once it is ready."""
+    """Run `votecast serve` on a free port; yield its URL."""
     words = [word for judge in judges for word in ("--judge", judge)]
     command = [sys.executable, "-m", "votecast", "serve", *words, "--workers", "1", "--port", "0"]
     with tempfile.NamedTemporaryFile("w") as file, subprocess.Popen(command, stderr=file) as process:
@@ -206,7 +206,7 @@ def running_service(*judges: str) -> Iterator[str]:
 
 
 def rewrite(page: Path) -> None:
-    """Write the output of every command of a page anew."""
+    """Rewrite the output of every command of a page."""
     text = page.read_text("utf-8")
     made: list[str] = []
 

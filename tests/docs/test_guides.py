@@ -1,4 +1,4 @@
-"""The examples of all other pages under docs run, and print what they show."""
+"""Test that the examples of all guides run as printed."""
 
 from __future__ import annotations
 

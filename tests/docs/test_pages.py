@@ -1,4 +1,4 @@
-"""What no example shows: commands that are not executed parse, links lead somewhere, reference pages are complete."""
+"""Test what no example runs: commands, links and reference pages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def options(verb: str) -> set[str]:
 
 
 def unexecuted(page: Path) -> list[list[str]]:
-    """Return the words of every votecast command in blocks that are not executed."""
+    """Return the words of every command that is not executed."""
     bash = "".join(block for kind, _, block in readme.blocks(page.read_text("utf-8")) if kind == "bash")
     commands = re.findall(r"^(?:.* -m )?votecast (.*)$", bash.replace("\\\n", " "), re.MULTILINE)
     return [shlex.split(command, comments=True) for command in commands]

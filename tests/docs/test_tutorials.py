@@ -1,4 +1,4 @@
-"""The examples of the README and of the tutorials run, and print what they show."""
+"""Test that the examples of README and tutorials run as printed."""
 
 from __future__ import annotations
 

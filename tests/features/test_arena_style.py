@@ -1,4 +1,4 @@
-"""Style of responses as arenas count it: counts, gaps, and what a swap of the responses does to them."""
+"""Test arena style features: counts, gaps and swaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lengths of responses, and sums in them."""
+"""Test lengths of responses and their sums."""
 
 from __future__ import annotations
 

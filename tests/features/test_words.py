@@ -31,7 +31,7 @@ def test_a_word_has_one_hash_wherever_it_stands(picked: list[str]) -> None:
     assert words.hashes.tolist() == alone
 
 
-def test_hashes_ignore_case_and_tell_words_apart() -> None:
+def test_hashes_ignore_case_and_distinguish_words() -> None:
     hashes = read("Hello hello hallo olleh hell")[0].hashes
     assert hashes[0] == hashes[1]
     assert len(np.unique(hashes)) == 4

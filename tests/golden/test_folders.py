@@ -1,4 +1,4 @@
-"""Judge folders of version 0.1.0 load, and predict what they predicted then.
+"""Test that judge folders of version 0.1.0 give the same predictions.
 
 The folders, `battles.jsonl` and `predictions.json` were written by commit 40ffd46 and are never written again. A
 failure means that judge folders which users keep no longer work.

@@ -1,4 +1,4 @@
-"""The Dockerfiles name files and extras that exist, install pinned packages alone, and start a valid command."""
+"""Test the Dockerfiles: files, extras, pinned packages and commands."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FILES = ("Dockerfile", "Dockerfile.cuda")
 
 
 def instructions(name: str) -> list[tuple[str, str]]:
-    """The instructions of a Dockerfile, with continued lines joined."""
+    """Return the instructions of a Dockerfile with continued lines joined."""
     text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     return [(line.partition(" ")[0], line.partition(" ")[2]) for line in text.splitlines() if line]
 
 
 def command(name: str) -> list[str]:
-    """What a container runs, after `votecast`."""
+    """Return the arguments of `votecast` that a container runs."""
     last = dict(instructions(name))
     assert json.loads(last["ENTRYPOINT"]) == ["votecast"]
     found: list[str] = json.loads(last["CMD"])

@@ -62,7 +62,7 @@ def adapted(model: Any, layers: tuple[int, ...] = (2, 3), names: tuple[str, ...]
 
 
 def pairs(count: int = 10, seed: int = 0) -> Sequences:
-    """Prompt, A, B of every pair, then prompt, B, A."""
+    """Return prompt, A, B of every pair, then prompt, B, A."""
     rng = np.random.default_rng(seed)
     parts = [
         [rng.integers(3, 97, rng.integers(*sides)).tolist() for sides in ((5, 50), (5, 20), (5, 20))]
@@ -77,7 +77,7 @@ def padded(sequences: Sequences) -> tuple[Tensor, Tensor]:
 
 
 class Scorer(nn.Module):
-    """A head over what padded rows give, or over what a stack put in the backbone's place gives."""
+    """Apply a head to padded rows or to a packed stack."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Attention without padding gives what attention with padding gives."""
+"""Test attention without padding against padded attention."""
 
 from __future__ import annotations
 

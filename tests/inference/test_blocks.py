@@ -1,4 +1,4 @@
-"""Attention in blocks equals plain attention, and so do its gradients."""
+"""Test blockwise attention and its gradients against plain attention."""
 
 from __future__ import annotations
 

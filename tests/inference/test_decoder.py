@@ -1,4 +1,4 @@
-"""Decoders predict the same through packed weights, adapters beside them, and with shared prefixes computed once."""
+"""Test decoders with packed weights, adapters and shared prefixes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_adapters_stay_beside_the_weights(kind: str) -> None:
 
 
 @torch.no_grad()
-def test_adapters_that_are_switched_off_do_nothing() -> None:
+def test_disabled_adapters_have_no_effect() -> None:
     model, (ids, mask) = adapted(backbone_of("llama")).eval(), rows()
     with model.disable_adapter():
         network = Scorer(model)
@@ -84,7 +84,7 @@ def test_the_engine_gives_rows_in_the_order_of_the_input(max_tokens: int) -> Non
 
 def test_other_linear_modules_are_left_to_transformers() -> None:
     class Rounded(torch.nn.Linear):
-        """Stands for weights of 4 bits."""
+        """Stand-in for 4-bit weights."""
 
     model = backbone_of("llama")
     model.layers[0].self_attn.q_proj = Rounded(32, 32, bias=False)

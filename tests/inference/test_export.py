@@ -1,4 +1,4 @@
-"""An exported network gives torch's answers in ONNX Runtime, for any number of rows and tokens."""
+"""Test exported networks in ONNX Runtime against torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cost of a faster precision is measured on votes."""
+"""Test that the loss of a faster precision is measured on votes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best of n candidates: scores that mean what they say, whatever the order, and files that survive a kill."""
+"""Test reranking: calibrated scores, order independence, resumed files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from votecast.text.truncation import TruncationReport
 
 
 class Longest:
-    """A judge to whom the longer answer is the better, and like networks in batches it goes by its neighbours too."""
+    """A judge that prefers longer responses and depends on the batch."""
 
     name = "longest"
 
@@ -42,7 +42,7 @@ class Longest:
 
 
 class First(Longest):
-    """A judge that leans to whatever is shown first."""
+    """A judge with position bias."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
         p = super().predict_proba(battles)
@@ -127,7 +127,7 @@ def test_one_candidate_is_the_best_and_no_judge_is_asked() -> None:
     assert (found.order, found.scores, judge.asked) == ((0, 1), (0.5, 0.5), [])
 
 
-def test_a_judge_that_goes_by_the_order_is_asked_for_both_and_others_once() -> None:
+def test_only_judges_with_position_bias_score_both_orders() -> None:
     rows = [{"prompt": "why", "candidates": ["a", "ab", "abc"]}]
     for judge, pairs in ((Longest(), 3), (First(), 6)):
         rerank(judge, rows)
@@ -135,7 +135,7 @@ def test_a_judge_that_goes_by_the_order_is_asked_for_both_and_others_once() -> N
         assert asked == pairs
 
 
-def test_pairs_of_many_prompts_are_asked_for_together_and_each_pair_once() -> None:
+def test_pairs_of_many_prompts_are_batched_and_scored_once() -> None:
     judge = Longest()
     rerank(judge, [{"prompt": f"why {n}", "candidates": [f"{n} {k}" for k in range(8)]} for n in range(50)])
     assert [len(battles) for battles in judge.asked[2:]] == [36 * 28, 14 * 28]
@@ -147,7 +147,7 @@ def test_pairs_of_many_prompts_are_asked_for_together_and_each_pair_once() -> No
     assert len(pairs) == 50 * 28
 
 
-def test_a_prompt_with_very_many_candidates_is_asked_for_in_parts() -> None:
+def test_a_prompt_with_many_candidates_is_scored_in_parts() -> None:
     judge = Longest()
     found = best(["x" * n for n in range(1, 61)], judge)
     assert max(len(battles) for battles in judge.asked) == rank_candidates.GROUP
@@ -216,7 +216,7 @@ GOOD = {"prompt": "why", "candidates": ["a", "b"]}
 
 
 def holds(suffix: str, row: dict[str, Any]) -> bool:
-    """Whether a file of this kind can hold such a row as it is; JSON lines give a number among texts as text."""
+    """Return whether a file format can hold a row unchanged."""
     try:
         pa.Table.from_pylist([GOOD, row])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -245,7 +245,7 @@ def test_a_row_that_cannot_be_used_is_named_with_its_reason(
     assert not out.exists()
 
 
-def test_a_file_without_the_columns_says_which_it_has(tmp_path: Path) -> None:
+def test_missing_columns_are_reported_with_those_present(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"prompt": "why", "responses": ["a"]}\n')
     with pytest.raises(DataError, match=r"no column 'candidates'; it has 'prompt', 'responses'; a row holds"):
@@ -265,9 +265,9 @@ def test_bad_rows_may_be_set_aside(tmp_path: Path) -> None:
     summary = rerank_file(Longest(), path, tmp_path / "best.jsonl", reader=reader)
     assert summary["rows"] == 1
     assert summary["reading"]["quarantined"] == len(WRONG) + 2
-    said = [json.loads(line) for line in aside.read_text().splitlines()]
-    assert [each["row"] for each in said] == [n for n in range(1, len(lines) + 1) if n != 5]
-    assert "the id was used before, in row 5" in said[-1]["reason"]
+    stored = [json.loads(line) for line in aside.read_text().splitlines()]
+    assert [each["row"] for each in stored] == [n for n in range(1, len(lines) + 1) if n != 5]
+    assert "the id was used before, in row 5" in stored[-1]["reason"]
     with pytest.raises(ConfigError, match="bad_rows is 'skip'"):
         CandidateReader(path, bad_rows="skip")
 
@@ -287,19 +287,19 @@ def write_rows(path: Path, rows: int = 60, first: str = "why") -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file whose pairs come in several groups."""
+    """Write a file whose pairs come in several groups."""
     monkeypatch.setattr(rank_candidates, "GROUP", 60)
     return write_rows(tmp_path / "rows.jsonl")
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where the rankings go: a folder with nothing else in it."""
+    """Return an output path in an empty folder."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "best.jsonl"
 
 
-def test_the_file_says_what_the_function_says(rows: Path, out: Path) -> None:
+def test_the_file_matches_the_function(rows: Path, out: Path) -> None:
     summary = rerank_file(Longest(), rows, out, top="all")
     given = [json.loads(line) for line in rows.read_text().splitlines()]
     found = rerank(Longest(), given)
@@ -369,17 +369,17 @@ def test_standard_columns_without_any_row_left(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "best.parquet").num_rows == 0
 
 
-def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out: Path) -> None:
+def test_a_failing_judge_keeps_its_shards_for_resume(rows: Path, out: Path) -> None:
     rerank_file(Longest(), rows, out.parent.with_name("quiet") / "best.jsonl")
     with pytest.raises(RuntimeError) as caught:
         rerank_file(Longest(fails_at=6), rows, out)
     assert "--resume" in caught.value.__notes__[0]
     with pytest.raises(ArtifactError, match="pass --resume to continue it, or --overwrite to start over"):
         rerank_file(Longest(), rows, out)
-    told: list[int] = []
+    reported: list[int] = []
     judge = Longest()
-    summary = rerank_file(judge, rows, out, resume=True, progress=lambda done, _: told.append(done))
-    assert 0 < summary["reused"] == told[0] < told[-1] == 60
+    summary = rerank_file(judge, rows, out, resume=True, progress=lambda done, _: reported.append(done))
+    assert 0 < summary["reused"] == reported[0] < reported[-1] == 60
     assert bytes_of(out.parent) == bytes_of(out.parent.with_name("quiet"))
     again = Longest()
     assert rerank_file(again, rows, out, resume=True) == summary | {"reused": 60}
@@ -405,7 +405,7 @@ def test_work_of_other_rows_judges_and_options_is_refused(rows: Path, out: Path)
     }
 
 
-def test_a_finished_output_of_other_rows_is_left_alone(rows: Path, out: Path) -> None:
+def test_a_finished_output_of_other_rows_is_kept(rows: Path, out: Path) -> None:
     rerank_file(Longest(), rows, out)
     before = bytes_of(out.parent)
     write_rows(rows, first="what")
@@ -446,7 +446,7 @@ class Cutting(Longest):
         return self.predict_proba(battles), TruncationReport(np.minimum(full, [5, 99, 99]), full)
 
 
-def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> None:
+def test_truncation_is_summed_over_both_runs(rows: Path, out: Path) -> None:
     summary = rerank_file(Cutting(), rows, out)
     assert summary["cut"]["rows"] == summary["pairs"]
     assert summary["cut"]["kept"]["prompt"] < 1
@@ -456,7 +456,7 @@ def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> N
 
 
 class Choosy(Longest):
-    """A judge that cannot score an answer of seven characters."""
+    """A judge that cannot score responses of seven characters."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
         texts = zip(battles.text("response_a"), battles.text("response_b"), strict=True)
@@ -466,17 +466,17 @@ class Choosy(Longest):
         return super().predict_proba(battles)
 
 
-def test_rows_that_cannot_be_scored_are_left_out_and_told(tmp_path: Path, out: Path) -> None:
+def test_rows_that_cannot_be_scored_are_skipped_and_reported(tmp_path: Path, out: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows = [{"id": "fine", "prompt": "why", "candidates": ["a", "b"]}]
     rows += [{"id": "seven", "prompt": "why", "candidates": ["a", "b", "1234567"]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     summary = rerank_file(Choosy(), path, out)
-    told = json.loads(out.with_name("best.jsonl.unscored.jsonl").read_text())
+    reported = json.loads(out.with_name("best.jsonl.unscored.jsonl").read_text())
     assert (summary["rows"], summary["unranked"]) == (2, 1)
     assert summary["unranked_file"] == str(out) + ".unscored.jsonl"
-    assert (told["id"], told["row"]) == ("seven", 2)
-    assert told["reason"].endswith("3: answer a: no number") or "candidates 3 and" in told["reason"]
+    assert (reported["id"], reported["row"]) == ("seven", 2)
+    assert reported["reason"].endswith("3: answer a: no number") or "candidates 3 and" in reported["reason"]
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["fine"]
     assert rerank_file(Choosy(), path, out, resume=True) == summary | {"reused": 2}
     with pytest.raises(JudgeError, match="row 'seven' cannot be ranked: candidates "):

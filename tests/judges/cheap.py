@@ -1,4 +1,4 @@
-"""A family that learns in no time and keeps a checkpoint of every step, for tests of what surrounds a fit."""
+"""A fast model with a checkpoint every step, for tests of fits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LOG = "CHEAP_LOG"
 
 
 class CheapSettings(Settings):
-    """How long it learns, and whether it reads answer A more kindly than answer B."""
+    """Training steps, position bias and whether it is declared."""
 
     steps: int = 3
     kind_to_a: float = 0.0
-    says_so: bool = True
+    declares_order: bool = True
 
 
 class Lengths:
@@ -54,7 +54,7 @@ class CheapModel(Model[Lengths]):
 
     @property
     def order_matters(self) -> bool:
-        return self.settings.says_so and self.settings.kind_to_a != 0
+        return self.settings.declares_order and self.settings.kind_to_a != 0
 
     def prepare(self, battles: Battles) -> Lengths:
         a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))

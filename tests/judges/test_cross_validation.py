@@ -1,4 +1,4 @@
-"""The loop over folds: one fold alone, drawn rows, both orders, what is cut, members whose weights are averaged."""
+"""Test cross-validation: folds, sampling, both orders, truncation, weight averaging."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def votes() -> Battles:
     return next(simulate(rows=120, seed=1, batch=120))[0]
 
 
-def test_one_fold_alone_is_that_fold_of_all(votes: Battles) -> None:
+def test_a_single_fold_equals_that_fold_of_all(votes: Battles) -> None:
     every = TrainedJudge("cheap", {"folds.n": 4, "final": "average"}).fit(votes)
     one = TrainedJudge("cheap", {"folds.n": 4, "folds.only": 2}).fit(votes)
     held, theirs = one.fitted.out_of_fold, every.fitted.out_of_fold
@@ -84,9 +84,9 @@ def test_drawn_rows_are_noted_and_their_folds_can_be_those_of_a_judge_on_all_row
     assert "drawn" not in every.notes
 
 
-@pytest.mark.parametrize("says_so", [True, False])
-def test_the_flip_rate_of_a_family_that_sees_the_order_is_measured(votes: Battles, says_so: bool) -> None:
-    overrides = {"folds.n": 2, "model.kind_to_a": 0.3, "model.says_so": says_so}
+@pytest.mark.parametrize("declares_order", [True, False])
+def test_the_flip_rate_of_a_family_that_sees_the_order_is_measured(votes: Battles, declares_order: bool) -> None:
+    overrides = {"folds.n": 2, "model.kind_to_a": 0.3, "model.declares_order": declares_order}
     judge = TrainedJudge("cheap", overrides).fit(votes)
     held = judge.fitted.out_of_fold
     assert held.swapped is not None
@@ -107,7 +107,7 @@ def test_the_flip_rate_of_a_family_that_does_not_see_the_order_is_nought(votes: 
     assert "swapped_a" not in judge.fitted.out_of_fold.to_table().column_names
 
 
-def test_what_is_cut_is_recorded_and_can_be_asked_for(votes: Battles) -> None:
+def test_truncation_is_recorded_and_returned(votes: Battles) -> None:
     judge = TrainedJudge("cheap", {"folds.n": 2}).fit(votes)
     cut = judge.truncation(votes)
     assert cut is not None
@@ -131,7 +131,7 @@ def test_members_give_their_accelerator_back(votes: Battles) -> None:
     assert all(member.released for member in judge.fitted.members)  # type: ignore[attr-defined]
 
 
-def test_fewer_rows_than_folds_and_a_missing_class_are_said_before_any_training(votes: Battles) -> None:
+def test_too_few_rows_and_a_missing_class_fail_before_training(votes: Battles) -> None:
     with pytest.raises(ConfigError, match="3 rows cannot be divided into 5 folds"):
         TrainedJudge("cheap").fit(votes[:3])
     a = np.flatnonzero(votes.targets()[:, 0])

@@ -1,4 +1,4 @@
-"""Evaluating: a judge, a file of its predictions, or bare probabilities, against votes."""
+"""Test evaluation of judges, prediction files and arrays against votes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def arena():
 
 @dataclass
 class Longer:
-    """A judge that prefers the longer answer and, if asked to, the first one."""
+    """A judge that prefers longer, and optionally first, responses."""
 
     name: str = "longer"
     hash: str = "abc"
@@ -135,7 +135,7 @@ def test_rows_in_one_order_need_no_ids_of_their_own(arena):
     assert np.array_equal(Predictions(twice.ids, p).on(twice), p)
 
 
-def test_votes_on_training_prompts_are_refused_unless_told_to_go_on(arena):
+def test_votes_on_training_prompts_are_refused_by_default(arena):
     battles, _ = arena
     judge = Longer(prompt_hashes=PromptHashes.of(battles[:3]))
     with pytest.raises(LeakError, match=repr(battles.ids[0])):
@@ -164,7 +164,7 @@ def test_binary_votes_hand_the_tie_out(arena):
         (42, 3, "what is to be measured is int; allowed are"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(arena, judge, rows, message):
+def test_invalid_inputs_are_refused(arena, judge, rows, message):
     with pytest.raises(DataError, match=message):
         evaluate(judge, arena[0][:rows])
 

@@ -1,4 +1,4 @@
-"""A judge, or predictions, measured against another on the same votes."""
+"""Test evaluation against another judge on the same votes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMID = (BEST + 1 / 3) / 2
 
 @dataclass
 class Fixed:
-    """A judge that knows these votes in either order."""
+    """A judge with fixed predictions in either order."""
 
     p: np.ndarray
     name: str = "fixed"
@@ -79,6 +79,6 @@ def test_leaks_and_gaps_of_the_other_judge_are_named_as_its_own() -> None:
         evaluate(BEST, VOTES, against="no/such/judge")
 
 
-def test_a_judge_of_judges_that_are_known_in_part_says_so() -> None:
+def test_an_ensemble_with_partly_known_members_reports_it() -> None:
     judge = Fixed(BEST, prompt_hashes=PromptHashes.of(VOTES[:0]), notes={"unknown_prompts": ["c"]})
     assert any("the training prompts of c are unknown" in note for note in evaluate(judge, VOTES, draws=0).notes)

@@ -76,7 +76,7 @@ def test_effects_go_through_folds_and_calibration_by_groups() -> None:
     check_sums_and_swap(judge, battles[:30])
 
 
-def test_contributions_are_what_the_prediction_is_made_of(bundled: TrainedJudge) -> None:
+def test_contributions_sum_to_the_prediction(bundled: TrainedJudge) -> None:
     model, prepared = bundled.fitted.members[0], extract(Battles.from_rows(ROWS))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
@@ -92,7 +92,7 @@ def test_a_model_without_trees_or_rows_is_explained_too() -> None:
     assert explain(judge, battles[:0]) == []
 
 
-def test_a_battle_is_explained_alike_alone_and_among_others(bundled: TrainedJudge) -> None:
+def test_explanations_do_not_depend_on_other_rows(bundled: TrainedJudge) -> None:
     battles = Battles.from_rows(ROWS * 9)
     assert reasons_of(bundled, battles)[1] == reasons_of(bundled, battles[1:2])[0]
 
@@ -108,7 +108,7 @@ def test_the_strongest_reason_comes_first(bundled: TrainedJudge) -> None:
         assert {reason.name for reason in reasons} == {group.name for group in GROUPS}
 
 
-def test_reasons_are_told_in_plain_words(bundled: TrainedJudge) -> None:
+def test_reasons_are_given_in_plain_words(bundled: TrainedJudge) -> None:
     first, second, third, *_ = reasons_of(bundled, Battles.from_rows(ROWS))
     sentences = [{reason.name: reason.text for reason in reasons} for reasons in (first, second, third)]
     assert sentences[0]["Length"].endswith("Answer A has 12 words, answer B has 6 words.")
@@ -132,7 +132,7 @@ def test_equal_numbers_explain_no_large_effect(bundled: TrainedJudge) -> None:
             assert not pairs or abs(reason.effect) < 0.01 or any(a != b for a, b in pairs), reason
 
 
-def test_a_group_tells_first_of_the_feature_that_moved_most() -> None:
+def test_a_group_lists_its_strongest_feature_first() -> None:
     closeness = next(group for group in GROUPS if group.name == "Closeness to the prompt")
     (shown,) = looks(extract(Battles.from_rows([SKY])))
     sentences = closeness.text(shown, {"prompt_words_in": 0.1, "prompt_long_words_in": 0.4, "on_topic": 0.2})
@@ -143,7 +143,7 @@ def test_a_group_tells_first_of_the_feature_that_moved_most() -> None:
     assert sentences.startswith("In answer A, 100% of the sentences share a word with the prompt; in answer B, 0%.")
 
 
-def test_languages_are_told_of_texts_that_are_long_enough(bundled: TrainedJudge) -> None:
+def test_languages_are_detected_in_texts_that_are_long_enough(bundled: TrainedJudge) -> None:
     english = "The sky is blue because the air scatters the blue part of the light more than the red."
     spanish = "El cielo es azul porque el aire dispersa la parte azul de la luz más que la parte roja."
     rows = [

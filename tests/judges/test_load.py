@@ -1,4 +1,4 @@
-"""Judges without votes: a reward recipe under the default link, and what cannot do without votes."""
+"""Test judges without votes: reward recipes and the default link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
 
 
-def test_a_recipe_predictions_without_votes_and_says_so(arena: Battles, tmp_path: Path) -> None:
+def test_a_recipe_predicts_without_votes_and_reports_it(arena: Battles, tmp_path: Path) -> None:
     judge = load_judge("recipe:internlm2_reward", small=True)
     p = judge.predict_proba(arena[:4])
     assert np.allclose(p.sum(axis=1), 1) and abs(p[:, 2] - 0.31).max() < 0.05

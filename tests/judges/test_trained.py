@@ -1,4 +1,4 @@
-"""Trained judges: folds, out-of-fold rows, calibration, the folder and what happens when it is damaged."""
+"""Test trained judges: folds, calibration, folders and damage."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def saved(judge, tmp_path_factory):
     return folder
 
 
-def test_every_row_has_one_out_of_fold_forecast(judge, arena):
+def test_every_row_has_one_out_of_fold_prediction(judge, arena):
     held = judge.fitted.out_of_fold
     assert held.ids == arena[:500].ids
     assert held.content == arena[:500].content_hashes()
@@ -86,13 +86,13 @@ def test_rows_without_votes_and_no_rows_are_refused(arena):
         TrainedJudge().fit(weightless)
 
 
-def test_an_unfitted_judge_says_so():
+def test_an_unfitted_judge_raises():
     with pytest.raises(JudgeError, match="has not been fitted"):
         TrainedJudge().predict_proba([{"prompt": "x", "response_a": "y", "response_b": "z"}])
 
 
 @pytest.mark.parametrize("row", [[0.5, 0.5, 0.5], [np.nan, 0.5, 0.5], [1.5, -0.5, 0.0], [np.inf, 0, 0]])
-def test_what_is_not_a_probability_never_leaves(row):
+def test_invalid_probabilities_raise(row):
     with pytest.raises(JudgeError, match="row 2 of a batch"):
         check_distributions(np.array([[0.2, 0.3, 0.5], row]), "mine")
 

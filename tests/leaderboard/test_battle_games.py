@@ -1,4 +1,4 @@
-"""Which rows a leaderboard is made of, and the shares of votes against both responses."""
+"""Test the selected rows of a leaderboard and both-bad shares."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_rows_of_one_prompt_that_agree_count_as_one() -> None:
     assert together.high[0] - together.low[0] > 2.5 * (apart.high[0] - apart.low[0])
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+def test_intervals_cover_the_truth_at_the_nominal_rate() -> None:
     rng, hits, draws = np.random.default_rng(0), 0, 400
     for _ in range(draws):
         prompts = np.repeat(np.arange(60), 5)
@@ -94,7 +94,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert 0.91 <= hits / draws <= 0.98
 
 
-def test_a_model_that_nobody_called_bad_has_an_interval_above_zero() -> None:
+def test_a_model_without_both_bad_votes_has_an_interval_above_zero() -> None:
     found = both_bad_shares(
         3, np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([False, False, True]), np.ones(3), np.arange(3)
     )

@@ -1,4 +1,4 @@
-"""The page of figures: its shape in JSON, its slices, its notes, and the single functions behind it."""
+"""Test evaluation: JSON shape, slices, notes and single functions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def page(file, **options):
     return evaluate_probabilities(t, p, **(defaults | options))
 
 
-def test_the_json_is_what_was_promised(file):
+def test_the_json_has_the_documented_fields(file):
     found = json.loads(json.dumps(page(file).to_dict(), allow_nan=False))
     assert list(found) == GOLDEN["keys"]
     assert list(found["metrics"]) == list(GOLDEN["metrics"])
@@ -103,7 +103,7 @@ def test_a_slice_is_the_page_of_its_rows(file):
 
 @settings(max_examples=30)
 @given(files(), st.booleans())
-def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals(file, swapped):
+def test_the_json_is_finite_and_metrics_lie_in_their_intervals(file, swapped):
     t, p, w = file
     groups = np.arange(len(w)) // 2
     slices = {"kind": np.where(np.arange(len(w)) % 3 == 0, "x", None)}
@@ -123,7 +123,7 @@ def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals
 
 @settings(max_examples=20)
 @given(files())
-def test_swapping_the_answers_leaves_the_page_alone(file):
+def test_swapping_responses_keeps_the_page(file):
     t, p, w = file
     one = evaluate_probabilities(t, p, weights=w, draws=10).metrics
     two = evaluate_probabilities(swap_columns(t), swap_columns(p), weights=w, draws=10).metrics
@@ -143,7 +143,7 @@ def test_swapping_the_answers_leaves_the_page_alone(file):
         assert one[name].value == pytest.approx(other, rel=1e-9, abs=1e-12, nan_ok=True)
 
 
-def test_binary_files_hand_the_tie_to_a_and_b_and_say_so():
+def test_binary_files_split_the_tie_and_report_it():
     p = predictions(300)
     t = one_hot(np.random.default_rng(0).integers(0, 2, 300))
     found = evaluate_probabilities(t, p, swapped=swap_columns(p), draws=20)
@@ -169,7 +169,7 @@ def test_predictions_without_the_swapped_order_have_no_flip_rate(file):
     assert "flip_rate is null: there are no predictions for the swapped order" in found.notes
 
 
-def test_no_draws_and_one_prompt_have_no_intervals_and_say_so(file):
+def test_no_draws_and_one_prompt_report_missing_intervals(file):
     for options in ({"draws": 0}, {"groups": np.zeros(600)}):
         found = page(file, **options)
         assert np.isnan(found.metrics["log_loss"].low)
@@ -185,7 +185,7 @@ def test_rare_values_of_a_slice_are_put_together_and_missing_ones_named(file):
     assert sum(part.rows for part in parts.values()) == 600
 
 
-def test_a_slice_of_one_prompt_says_that_it_has_no_interval(file):
+def test_a_slice_of_one_prompt_reports_a_missing_interval(file):
     found = page(file, slices={"half": np.where(file[2] == file[2][0], "one", "rest")})
     assert np.isnan(found.slices["half"]["one"].metrics["log_loss"].low)
     assert "half one: intervals are null, all rows have one prompt" in found.notes
@@ -200,7 +200,7 @@ def test_a_slice_of_one_prompt_says_that_it_has_no_interval(file):
         ({"lengths": np.ones((600, 3))}, "lengths have shape"),
     ],
 )
-def test_what_does_not_fit_the_rows_is_rejected(file, options, expected):
+def test_mismatched_shapes_are_rejected(file, options, expected):
     with pytest.raises(DataError, match=expected):
         page(file, **options)
 
@@ -213,7 +213,7 @@ GROUPS = np.arange(N) // 2
 NOISY = 0.7 * TRUE + 0.3 * RNG.dirichlet([2, 2, 1], N)
 
 
-def test_differences_are_those_of_the_figures():
+def test_differences_match_the_metrics():
     figures, differences = compare_probabilities(VOTES, TRUE, NOISY, groups=GROUPS, draws=200)
     own, its = (sklearn_log_loss(VOTES.argmax(axis=1), p, labels=[0, 1, 2]) for p in (TRUE, NOISY))
     assert figures["log_loss"].value == pytest.approx(its)

@@ -1,4 +1,4 @@
-"""Calibration error and reliability curves against scikit-learn, and the perfectly calibrated judge."""
+"""Test calibration error and reliability curves against scikit-learn."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_error_of_the_perfect_judge_falls_with_the_root_of_the_rows():
 
 
 def clustered(clusters: int, size: int, share: float, seed: int):
-    """Predictions that are calibrated, with votes of which a share depends on each other within a cluster."""
+    """Return calibrated predictions with votes that correlate within clusters."""
     rng = np.random.default_rng(seed)
     p = predictions(clusters * size, seed)
     groups = np.repeat(np.arange(clusters), size)

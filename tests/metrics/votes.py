@@ -1,4 +1,4 @@
-"""Votes and predictions for tests of figures."""
+"""Generate votes and predictions for tests of metrics."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from votecast.types import Probabilities
 
 
 def predictions(rows: int, seed: int = 0, spread: float = 1.0) -> Probabilities:
-    """Random predictions, shape (rows, 3)."""
+    """Return random predictions, shape (rows, 3)."""
     z = np.exp(spread * np.random.default_rng(seed).normal(size=(rows, 3)))
     return np.asarray(z / z.sum(axis=1, keepdims=True))
 
 
 def drawn(p: Probabilities, seed: int = 0) -> NDArray[np.int64]:
-    """A class for each row, drawn from the prediction."""
+    """Draw a class for each row from its prediction."""
     u = np.random.default_rng(seed + 1).random((len(p), 1))
     return np.minimum((u > p.cumsum(axis=1)).sum(axis=1), 2)
 
 
 def one_hot(labels: NDArray[np.int64]) -> Probabilities:
-    """Labels 0, 1, 2 as votes of shape (n, 3)."""
+    """Return labels 0, 1, 2 as votes of shape (n, 3)."""
     return np.eye(3)[labels]
 
 
 @st.composite
 def files(draw: st.DrawFn, soft: bool = True) -> tuple[Probabilities, Probabilities, NDArray[np.float64]]:
-    """Votes (hard or soft), predictions (with zeros and draws) and weights of one to thirty rows."""
+    """Generate votes, predictions and weights of 1 to 30 rows."""
     rows = draw(st.integers(1, 30))
     kind = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]) if draw(st.booleans()) else st.floats(0.001, 1)
     p = np.array([draw(st.tuples(kind, kind, kind).filter(lambda x: sum(x) > 0)) for _ in range(rows)])

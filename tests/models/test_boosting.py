@@ -47,7 +47,7 @@ def test_boosting_stops_when_held_out_battles_gain_no_more(views: Views, arena: 
     assert trees.booster.current_iteration() == len(held.losses) == int(np.argmin(held.losses)) + 4
 
 
-def test_held_out_losses_are_those_of_the_forecasts(views: Views, arena: Battles) -> None:
+def test_held_out_losses_match_the_predictions(views: Views, arena: Battles) -> None:
     held = Held(views, arena.targets(), arena.weights(), patience=60)
     trees = fit(views, arena, held=held, rounds=5)
     s, t = trees.strength(views, rounds=3)
@@ -55,7 +55,7 @@ def test_held_out_losses_are_those_of_the_forecasts(views: Views, arena: Battles
 
 
 @pytest.mark.parametrize("b", ["y", "z z z"])
-def test_rows_that_tell_nothing_grow_no_tree_and_no_error(b: str) -> None:
+def test_uninformative_rows_grow_no_tree_without_error(b: str) -> None:
     battles = Battles.from_rows([{"prompt": "x", "response_a": "y", "response_b": b, "winner": "a"}] * 100)
     views = views_of(battles)
     s, t = fit(views, battles).strength(views)
@@ -80,13 +80,13 @@ def test_a_damaged_model_is_one_clear_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         (OSError("libgomp.so.1: cannot open shared object file"), "libgomp1"),
         (ImportError("No module"), "pip install lightgbm"),
     ],
 )
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, fault: Exception, message: str) -> None:
     real = builtins.__import__
 
     def refuse(name: str, *rest: Any, **kwargs: Any) -> Any:
@@ -95,5 +95,5 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, fault: Except
         return real(name, *rest, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(MissingExtraError, match=said):
+    with pytest.raises(MissingExtraError, match=message):
         load_lightgbm()

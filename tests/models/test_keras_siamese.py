@@ -1,4 +1,4 @@
-"""The siamese encoder in Keras on JAX: what a user notices of training, forecasts and folders."""
+"""Test the Keras siamese encoder on JAX: training, predictions, folders."""
 
 import json
 import math
@@ -29,7 +29,7 @@ ODD = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_compiler():
-    """XLA takes most of the time of these tests."""
+    """Lower XLA's optimisation, which takes most of the time."""
     jax = pytest.importorskip("jax")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
@@ -59,14 +59,14 @@ def model(battles):
     return fitted(battles)
 
 
-def forecast(model, battles):
+def prediction(model, battles):
     return model.predict(model.prepare(battles))
 
 
-def test_exchanging_the_answers_exchanges_the_columns_exactly(model, battles):
+def test_swapping_responses_swaps_the_columns_exactly(model, battles):
     battles = Battles.concat([battles, Battles.from_rows(ODD)])
-    p = forecast(model, battles)
-    assert np.array_equal(forecast(model, battles.swapped())[:, [1, 0, 2]], p)
+    p = prediction(model, battles)
+    assert np.array_equal(prediction(model, battles.swapped())[:, [1, 0, 2]], p)
     assert np.abs(p.sum(axis=1) - 1).max() < 1e-12
     assert (p > 0).all()
     assert p[81, 0] == p[81, 1]
@@ -76,19 +76,19 @@ def test_exchanging_the_answers_exchanges_the_columns_exactly(model, battles):
 def test_one_order_on_request(model, battles):
     shown = KerasSiameseModel(settings(orders="shown"), seed=1)
     shown._backbone, shown._weights = model._backbone, model._weights
-    p, q = forecast(shown, battles), forecast(shown, battles.swapped())[:, [1, 0, 2]]
+    p, q = prediction(shown, battles), prediction(shown, battles.swapped())[:, [1, 0, 2]]
     assert shown.order_matters
     assert not np.allclose(p, q)
     both = (p + q) / 2
-    assert np.allclose(both / both.sum(axis=1, keepdims=True), forecast(model, battles), rtol=0, atol=1e-12)
+    assert np.allclose(both / both.sum(axis=1, keepdims=True), prediction(model, battles), rtol=0, atol=1e-12)
 
 
 def test_a_row_does_not_see_the_others(model, battles):
     few = Battles.concat([battles[:4], Battles.from_rows(ODD)])
-    p = forecast(model, few)
-    alone = np.concatenate([forecast(model, few[i : i + 1]) for i in range(len(few))])
+    p = prediction(model, few)
+    alone = np.concatenate([prediction(model, few[i : i + 1]) for i in range(len(few))])
     assert np.abs(alone - p).max() < ROUNDING
-    assert forecast(model, few[:0]).shape == (0, 3)
+    assert prediction(model, few[:0]).shape == (0, 3)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model, battles):
@@ -98,10 +98,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model, bat
     assert not np.array_equal(other._weights["head/kernel"], model._weights["head/kernel"])
 
 
-def test_what_is_saved_comes_back_bit_by_bit(model, battles, tmp_path):
+def test_saving_and_loading_keeps_every_bit(model, battles, tmp_path):
     model.save(tmp_path)
     again = KerasSiameseModel.load(tmp_path, settings(), seed=1)
-    assert np.array_equal(forecast(again, battles), forecast(model, battles))
+    assert np.array_equal(prediction(again, battles), prediction(model, battles))
     assert again.records == model.records
     suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert suffixes <= {".json", ".jsonl", ".safetensors"}
@@ -135,9 +135,9 @@ def test_it_learns_soft_labels_by_their_weights(battles):
     n = len(battles)
     targets, weights = np.eye(3)[np.arange(n) % 2 * 2], np.where(np.arange(n) % 2, 9.0, 1.0)
     training = {"epochs": 6, "valid_share": 0, "schedule": {"peak_per_row": 2e-3, "warmup_epochs": 1}}
-    weighted = forecast(fitted(battles, settings(training=training), targets=targets, weights=weights), battles)
+    weighted = prediction(fitted(battles, settings(training=training), targets=targets, weights=weights), battles)
     assert weighted[:, 2].mean() == pytest.approx(0.9, abs=0.08)
-    soft = forecast(fitted(battles, settings(training=training), targets=np.tile([0.2, 0.2, 0.6], (n, 1))), battles)
+    soft = prediction(fitted(battles, settings(training=training), targets=np.tile([0.2, 0.2, 0.6], (n, 1))), battles)
     assert soft[:, 2].mean() == pytest.approx(0.6, abs=0.05)
 
 
@@ -164,14 +164,14 @@ def test_the_average_over_positions_depends_on_the_padding_and_the_other_does_no
     for model, same in ((masked, True), (positions, False)):
         other = KerasSiameseModel(long.model_copy(update={"pooling": model.settings.pooling}), seed=1)
         other._backbone, other._weights = model._backbone, model._weights
-        assert np.allclose(forecast(other, short), forecast(model, short), rtol=0, atol=ROUNDING) is same
+        assert np.allclose(prediction(other, short), prediction(model, short), rtol=0, atol=ROUNDING) is same
 
 
 def test_members_average_their_weights(model, battles):
     mean = KerasSiameseModel.averaged([model, fitted(battles, seed=2)])
-    assert np.isfinite(forecast(mean, battles[:3])).all()
+    assert np.isfinite(prediction(mean, battles[:3])).all()
     twice = KerasSiameseModel.averaged([model, model])
-    assert np.array_equal(forecast(twice, battles[:9]), forecast(model, battles[:9]))
+    assert np.array_equal(prediction(twice, battles[:9]), prediction(model, battles[:9]))
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_rows(battles):
@@ -198,7 +198,7 @@ def test_nothing_to_learn_from_is_refused(battles, n, weight):
 def test_before_the_first_fit_there_is_nothing(battles, tmp_path):
     model = KerasSiameseModel(settings())
     with pytest.raises(JudgeError, match="cannot predict"):
-        forecast(model, battles[:1])
+        prediction(model, battles[:1])
     with pytest.raises(JudgeError, match="cannot save"):
         model.save(tmp_path)
 
@@ -209,7 +209,7 @@ def test_a_second_backend_in_one_process_is_one_clear_error(battles):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"name": "tiny:gpt"}, "no small backbone 'tiny:gpt'"),
         ({"name": "./nothing/here"}, "there is no such folder"),
@@ -219,9 +219,9 @@ def test_a_second_backend_in_one_process_is_one_clear_error(battles):
         ),
     ],
 )
-def test_what_cannot_be_built_is_one_clear_error(battles, changes, said):
+def test_invalid_networks_raise_one_error(battles, changes, message):
     changed = KerasSiameseSettings(**({"name": "tiny:bert"} | changes))
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         fitted(battles[:10], changed)
 
 
@@ -229,4 +229,4 @@ def test_half_precision_trains_with_a_scaled_loss(battles):
     model = fitted(battles[:40], settings(precision="mixed_float16", training={"epochs": 1}))
     assert all(array.dtype == np.float32 for array in model._weights.values())
     assert all(math.isfinite(record.get("loss", 0)) for record in model.records)
-    assert np.isfinite(forecast(model, battles[:5])).all()
+    assert np.isfinite(prediction(model, battles[:5])).all()

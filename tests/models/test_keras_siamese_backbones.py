@@ -1,4 +1,4 @@
-"""Backbones and tokenizers of KerasHub: small ones, MiniLM, preset folders; all read without TensorFlow."""
+"""Test KerasHub backbones and tokenizers, all without TensorFlow."""
 
 import io
 import subprocess
@@ -62,7 +62,7 @@ def trained_pieces(sentences, **special):
 
 @pytest.fixture(scope="module")
 def deberta(hub, sentences, tmp_path_factory):
-    """A folder as KerasHub writes a preset: a small DeBERTa-v3 with its own sentencepiece model."""
+    """Return a KerasHub preset folder of a small DeBERTa-v3."""
     pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
     proto = trained_pieces(sentences, pad_id=0, bos_id=1, eos_id=2, unk_id=3, **pieces)
     folder = tmp_path_factory.mktemp("preset")
@@ -84,7 +84,7 @@ def test_nothing_of_keras_is_loaded_before_a_network_is_built():
     assert ran.stdout.strip() == "[]"
 
 
-def test_a_preset_folder_trains_and_comes_back_without_it(deberta, arena, tmp_path):
+def test_a_judge_loads_without_its_preset_folder(deberta, arena, tmp_path):
     settings = KerasSiameseSettings(
         name=str(deberta),
         widths=1,
@@ -157,11 +157,11 @@ def test_word_pieces_are_kerashub_s(hub, sentences, tmp_path, options):
 def test_byte_pairs_are_kerashub_s_but_no_answer_can_spell_a_special_token(hub, sentences, tmp_path):
     tokenizers = pytest.importorskip("tokenizers")
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    learnt = tokenizers.ByteLevelBPETokenizer()
-    learnt.train_from_iterator(sentences, vocab_size=400, special_tokens=special)
-    learnt.save_model(str(tmp_path))
+    learned = tokenizers.ByteLevelBPETokenizer()
+    learned.train_from_iterator(sentences, vocab_size=400, special_tokens=special)
+    learned.save_model(str(tmp_path))
     merges = (tmp_path / "merges.txt").read_text("utf-8").split("\n")[1:-1]
-    theirs = hub.models.RobertaTokenizer(vocabulary=learnt.get_vocab(), merges=merges)
+    theirs = hub.models.RobertaTokenizer(vocabulary=learned.get_vocab(), merges=merges)
     theirs.save_to_preset(tmp_path / "preset")
     ours = find_tokenizer(str(tmp_path / "preset"), None)
     assert ours.encode(sentences) == [list(map(int, ids)) for ids in theirs(sentences)]
@@ -199,7 +199,7 @@ def test_minilm_in_keras_is_minilm_in_transformers(hub):
     assert np.array_equal(np.asarray(again), np.asarray(found))
 
 
-def test_a_preset_that_must_be_downloaded_says_what_is_missing(hub, monkeypatch):
+def test_a_preset_to_download_names_what_is_missing(hub, monkeypatch):
     if find_spec("kagglehub"):
         pytest.skip("kagglehub is installed")
     with pytest.raises((ConfigError, MissingExtraError), match="kagglehub"):

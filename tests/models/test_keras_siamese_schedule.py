@@ -1,4 +1,4 @@
-"""The learning rate of the siamese encoder in Keras: its numbers, and its picture."""
+"""Test the learning rate schedule of the Keras siamese encoder."""
 
 import xml.etree.ElementTree as ET
 
@@ -73,17 +73,17 @@ def test_the_command_line_draws_a_recipe_under_overrides(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["baseline", "--plot", "rate.svg"], "no learning rate to draw"),
         (["--plot", "rate.svg"], "need a recipe"),
         (["siamese_keras", "--plot", "rate.jpg"], "allowed endings are .svg, .png, .pdf"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_clear_error(words, said, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_drawn_is_one_clear_error(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["recipes", *words]) != 0
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""The judge of bare numbers: what it promises of rows that bring scores, and what it says of those that do not."""
+"""Test the judge of scores, with and without scores in rows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_keeps_every_promise_of_rows_with_scores(tmp_path: Path, settings: di
     check_damage(judge, tmp_path / "judge")
 
 
-def test_frames_with_the_two_columns_are_forecast_alike() -> None:
+def test_frames_with_the_two_columns_get_equal_predictions() -> None:
     judge = TrainedJudge("scores", {"calibration.method": "none"}).fit(ROWS)
     assert judge.numbers == ("score_a", "score_b")
     p = judge.predict_proba(ROWS)
@@ -60,7 +60,7 @@ def scored(**changed: list) -> Battles:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (VOTES[:1], "no column score_a: this judge was linked from bare numbers, cannot score a text"),
         (scored(score_a=["high"]), "column score_a holds string, and not every value is a number"),
@@ -69,8 +69,8 @@ def scored(**changed: list) -> Battles:
         (scored(score_a=[[1.0]]), "column score_a holds list"),
     ],
 )
-def test_rows_without_numbers_are_an_error(rows: Battles, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_rows_without_numbers_are_an_error(rows: Battles, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         ScoredModel().prepare(rows)
 
 

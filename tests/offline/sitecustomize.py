@@ -1,4 +1,4 @@
-"""Python runs this first in every process that tests start: none of them reaches a network beyond this machine."""
+"""Block network access in every process that tests start."""
 
 import sys
 
@@ -8,7 +8,7 @@ _EVERY_DOOR = {None, "", "0.0.0.0", "::"}  # what a server that listens on all o
 
 
 def _refuse(event: str, args: tuple[object, ...]) -> None:
-    """Refuse every address but those of the machine's own file system and of its loopback."""
+    """Refuse addresses other than Unix sockets and loopback."""
     if event not in _ASKS_FOR_NETWORK:
         return
     looks_up = event in {"socket.getaddrinfo", "socket.gethostbyname"}

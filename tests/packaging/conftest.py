@@ -1,4 +1,4 @@
-"""Packs in a moment: a small judge, and wheels that are nothing but names."""
+"""Provide a small judge and empty wheels for packs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from votecast.cli import main
 
 @pytest.fixture(autouse=True)
 def _pip_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip without settings of the user."""
+    """Run pip without settings of the user."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -24,7 +24,7 @@ def _pip_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with test.csv of the contest's form and a judge."""
+    """Return a folder with a contest test.csv and a judge."""
     folder = tmp_path_factory.mktemp("arena")
     test = ["simulate", "--rows", "60", "--seed", "1", "--no-votes", "--out", str(folder / "test.csv")]
     assert main(["simulate", "--rows", "240", "--out", str(folder / "train.csv")]) == 0
@@ -36,7 +36,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheels by the names of the core's packages; one of them needs another."""
+    """Return wheels by package name; one depends on another."""
     folder = tmp_path_factory.mktemp("links")
     for line in metadata.requires("votecast") or []:
         requirement = Requirement(line)

@@ -1,4 +1,4 @@
-"""Wheels that hold nothing but the names and versions of the real ones, and where the real ones are kept."""
+"""Make empty wheels, and find the folder of real ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHEELS = Path(__file__).parents[2] / ".venv" / "wheels"
 
 
 def real_wheels() -> Path:
-    """The folder of real wheels; without one the test is skipped, or fails if it is required."""
+    """Return the folder of real wheels, or skip (fail if required)."""
     if not any(WHEELS.glob("*.whl")):
         message = f"needs wheels to install from: make setup puts them into {WHEELS}"
         if os.environ.get("VOTECAST_REQUIRE_PACK_TEST") == "1":
@@ -25,7 +25,7 @@ def real_wheels() -> Path:
 
 
 def fake_wheel(folder: Path, name: str, version: str = "", *, requires: Iterable[str] = (), tag: str = "any") -> Path:
-    """A wheel without a file in it but what it says of itself; the version is the one installed here if not given."""
+    """Write a wheel with metadata alone; default version as installed here."""
     version = version or version_here(name)
     stem = f"{name.replace('-', '_')}-{version}"
     lines = [
@@ -48,5 +48,5 @@ def fake_wheel(folder: Path, name: str, version: str = "", *, requires: Iterable
 
 
 def version_here(name: str) -> str:
-    """The version installed here, without the build of this machine."""
+    """Return the version installed here, without its local part."""
     return metadata.version(name).partition("+")[0]

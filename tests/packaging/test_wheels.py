@@ -1,4 +1,4 @@
-"""votecast's own wheel: what a build of the checkout would hold, and the same bytes from wherever it is installed."""
+"""Test votecast's own wheel: contents and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_it_holds_what_a_build_holds(tmp_path: Path) -> None:
+def test_the_wheel_equals_a_build(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

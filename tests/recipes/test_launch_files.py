@@ -1,4 +1,4 @@
-"""The files for accelerate launch: accelerate reads them, votecast finds them and takes what they say."""
+"""Test that accelerate and votecast read the shipped launch files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _no_search_for_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def environment(name: str) -> dict[str, str]:
-    """What the started processes are told."""
+    """Return the environment of the started processes."""
     parser = launch_command_parser()
     words = ["--config_file", str(launch_path(name)), "-m", "votecast"]
     arguments, _, _ = _validate_launch_command(parser.parse_args(words))
@@ -37,19 +37,19 @@ def environment(name: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
-    """Let this process be told the same."""
+def set_environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Return a function that sets launcher variables in this process."""
 
-    def tell(values: dict[str, str]) -> None:
+    def set_variables(values: dict[str, str]) -> None:
         for key, value in values.items():
             if key.startswith(("ACCELERATE_", "FSDP_")):
                 monkeypatch.setenv(key, value)
 
-    return tell
+    return set_variables
 
 
 @pytest.mark.parametrize("name", launch_names())
-def test_accelerate_reads_every_file_and_knows_every_word(name: str) -> None:
+def test_accelerate_accepts_every_file_and_key(name: str) -> None:
     words = yaml.safe_load(launch_path(name).read_text())
     read: Any = load_config_from_file(str(launch_path(name)))
     kind = "FSDP" if name == "fsdp" else "DEEPSPEED" if name.startswith("deepspeed") else "MULTI_GPU"
@@ -65,13 +65,13 @@ def test_accelerate_reads_every_file_and_knows_every_word(name: str) -> None:
     ("name", "reshard"),
     [("multi_cpu", None), ("multi_gpu", None), ("fsdp", True), ("deepspeed_zero2", False), ("deepspeed_zero3", True)],
 )
-def test_processes_divide_the_network_as_the_file_says(name: str, reshard: bool | None, told: Callable) -> None:
-    told(environment(name))
+def test_processes_divide_the_network_as_configured(name: str, reshard: bool | None, set_environment: Callable) -> None:
+    set_environment(environment(name))
     assert sharding.requested_sharding() is reshard
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"ACCELERATE_USE_FSDP": "true"}, "fsdp_version 1; allowed is 2"),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"}, "fsdp_offload_params"),
@@ -83,9 +83,9 @@ def test_processes_divide_the_network_as_the_file_says(name: str, reshard: bool 
         ),
     ],
 )
-def test_what_is_not_supported_is_refused(values: dict[str, str], said: str, told: Callable) -> None:
-    told(values)
-    with pytest.raises(ConfigError, match=said):
+def test_unsupported_settings_are_refused(values: dict[str, str], message: str, set_environment: Callable) -> None:
+    set_environment(values)
+    with pytest.raises(ConfigError, match=message):
         sharding.requested_sharding()
 
 

@@ -1,4 +1,4 @@
-"""Every shipped recipe, in its small form, walks the whole way: train, predict, submit."""
+"""Test every shipped recipe in small form: train, predict, submit."""
 
 from pathlib import Path
 

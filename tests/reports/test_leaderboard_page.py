@@ -1,4 +1,4 @@
-"""A leaderboard as a page."""
+"""Test the leaderboard page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_style_and_votes_against_both_have_sections_of_their_own() -> None:
     assert ("votes against both", "5, an outcome of their own") in page.facts
 
 
-def test_a_ranking_by_forecasts_warns_and_one_by_both_says_what_they_are_worth() -> None:
+def test_rankings_by_predictions_warn_and_report_their_weight() -> None:
     pairs = without_votes(sized_votes(600, seed=1))
     page = leaderboard_page(leaderboard(None, pairs=pairs, judge=Oracle(1.0)))
     assert any(remark.level == "warning" and "ranking of the judge" in remark.text for remark in page.summary)
@@ -43,7 +43,7 @@ def test_a_ranking_by_forecasts_warns_and_one_by_both_says_what_they_are_worth()
     assert any("pairs have weight" in remark.text or "too little" in remark.text for remark in page.summary)
 
 
-def test_of_many_models_the_best_are_shown_against_each_other_and_that_is_said() -> None:
+def test_many_models_show_only_the_best_and_report_it() -> None:
     frame = pd.DataFrame(round_robin(MOST_MODELS + 4, 1), columns=BARE)
     section = sections_of(leaderboard_page(leaderboard(frame)))["pairs"]
     assert len(tables_of(section)[0]) == 1 + MOST_MODELS
@@ -70,7 +70,7 @@ def test_shares_of_few_battles_are_not_shown_as_shares() -> None:
     assert sorted(won[0][1:]) == ["m0", "m1", "m2", "m3"] and won[1][2].endswith("%")
 
 
-def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:
+def test_the_summary_explains_the_ranking() -> None:
     rows = [*round_robin(), *[("m9", "m0", "a")] * 12]
     page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
     assert any("bound the strengths of m9: " in remark.text for remark in page.summary)
@@ -80,7 +80,7 @@ def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:
     assert any(remark.level == "warning" and "one prompt" in remark.text for remark in one.summary)
 
 
-def test_a_number_for_ties_that_nobody_voted_has_no_interval() -> None:
+def test_a_tie_parameter_without_ties_has_no_interval() -> None:
     frame = pd.DataFrame([row for row in round_robin() if row[2] != "tie"], columns=BARE)
     facts = dict(leaderboard_page(leaderboard(frame, method="davidson")).facts)
     assert facts["ties (nu)"] == "0.000"

@@ -1,4 +1,4 @@
-"""The service says what the command line says, bit for bit, whatever came beside a battle in its batch."""
+"""Test that the service equals the command line bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATTLES: list[dict[str, Any]] = [
 
 
 def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], battle: dict[str, Any]) -> dict[str, Any]:
-    """What `votecast compare --json -` says."""
+    """Return the output of `votecast compare --json -`."""
     words = ["compare", "--judge", "bundled:baseline", "--json", "-"]
     for option, name in (("--prompt", "prompt"), ("--a", "response_a"), ("--b", "response_b")):
         turns = battle[name] if isinstance(battle[name], list) else [battle[name]]
@@ -38,12 +38,12 @@ def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], battle: dict[st
     return found
 
 
-def test_one_battle_as_compare_says(http: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_battle_matches_compare(http: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for battle in BATTLES[:1] + BATTLES[2:5]:
         assert http.post("/v1/compare", json=battle | {"id": "0"}).json() == compared(tmp_path, capsys, battle)
 
 
-def test_a_batch_as_predict_says(service: Service, tmp_path: Path) -> None:
+def test_a_batch_matches_predict(service: Service, tmp_path: Path) -> None:
     rows = [battle | {"id": str(n)} for n, battle in enumerate(BATTLES * 15)]
     source, out = tmp_path / "rows.jsonl", tmp_path / "out.csv"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -82,7 +82,7 @@ def test_an_explained_prediction_is_the_same_prediction(service: Service) -> Non
     assert explained[0].reasons and all({"name", "text", "effect"} <= set(reason) for reason in explained[0].reasons)
 
 
-def test_the_order_that_is_asked_for(service: Service) -> None:
+def test_the_requested_order(service: Service) -> None:
     with Client(service.url) as client:
         (explained,) = client.compare_batch([BATTLE], explain=True)
         (given,) = client.compare_batch([BATTLE], order="given")
@@ -90,7 +90,7 @@ def test_the_order_that_is_asked_for(service: Service) -> None:
     assert given.probabilities == explained.orders["given"]
 
 
-def test_a_ranking_as_rerank_says(service: Service, tmp_path: Path) -> None:
+def test_a_ranking_matches_rerank(service: Service, tmp_path: Path) -> None:
     source, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     source.write_text(json.dumps(RERANK) + "\n")
     assert main(["rerank", "--judge", "bundled:baseline", "--input", str(source), "--out", str(out)]) == 0
@@ -114,7 +114,7 @@ def test_votes_in_a_battle_are_not_looked_at(http: httpx.Client) -> None:
     assert http.post("/v1/compare", json=voted).json() == http.post("/v1/compare", json=BATTLE).json()
 
 
-def test_the_client_tells_what_the_service_refused(service: Service) -> None:
+def test_the_client_reports_what_the_service_refused(service: Service) -> None:
     with Client(service.url) as client:
         assert client.ready()
         assert [judge.name for judge in client.judges()] == ["baseline"]
@@ -126,7 +126,7 @@ def test_the_client_tells_what_the_service_refused(service: Service) -> None:
         assert caught.value.errors[0]["path"] == "battles.36.response_a"
 
 
-def test_the_service_tells_what_a_request_may_hold(http: httpx.Client) -> None:
+def test_the_service_reports_its_request_limits(http: httpx.Client) -> None:
     limits = http.get("/v1/judges").json()["limits"]
     assert limits == {"body_bytes": 2_000_000, "battles": 32, "candidates": 32, "games": 10_000}
 

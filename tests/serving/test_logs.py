@@ -1,4 +1,4 @@
-"""Logs hold no word of what was asked; metrics count what happened."""
+"""Test logs without user text, and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def counted(text: str, route: str, status: int) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_logs_and_metrics_tell_what_happened(start: Start) -> None:
+def test_logs_and_metrics_record_what_happened(start: Start) -> None:
     service = start("--judge", "mine=bundled:baseline", "--workers", "1").ready()
     with service.client() as client:
         assert client.post("/v1/compare", json=BATTLE).status_code == 200

@@ -1,4 +1,4 @@
-"""A judge in a worker: rows of several requests at once, and those of them that cannot be scored."""
+"""Test a judge in a worker: merged requests and unscorable rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from votecast.serving.judge_runner import JudgeRunner, battles_of
 
 
 class Picky(TrainedJudge):
-    """A judge that cannot score what says so."""
+    """A judge that rejects marked rows."""
 
     def predict_with_truncation(self, battles: Any) -> Any:
         texts = battles.text("prompt")
@@ -68,7 +68,7 @@ def load(battles: list[dict[str, Any]]) -> Any:
 
 
 @pytest.mark.slow
-def test_a_neural_judge_says_alone_what_compare_says_and_nearly_so_in_company() -> None:
+def test_a_neural_judge_matches_compare_alone_and_nearly_in_batches() -> None:
     served, battles = JudgeRunner.load("it", "bundled:encoder"), rows(6)
     alone = [served.score([{"battle": battle}])[0] for battle in battles]
     together = served.score(

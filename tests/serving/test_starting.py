@@ -1,4 +1,4 @@
-"""A start that cannot work ends with one line; while judges load, the service says so and when to come back."""
+"""Test failed starts, and responses while judges load."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Capsys = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A judge of its own in a folder called `mine`."""
+    """Return a judge in a folder named `mine`."""
     path = tmp_path_factory.mktemp("judges") / "mine"
     load_judge("bundled:baseline").save_pretrained(path)
     return path
 
 
 def stopped(service: Service, code: int, *words: str) -> None:
-    """The service has ended with this code and one line that holds these words, and has left no worker behind."""
+    """Assert exit code, one error line and no worker left."""
     assert service.wait() == code, service.output
     listed = [line for line in service.lines if not line.startswith("listening on ")]
     assert len(listed) == 1, service.output
@@ -59,7 +59,7 @@ def test_an_address_of_another_machine(start: Start) -> None:
     assert len(service.lines) == 1 and "192.0.2.1" in service.output
 
 
-def test_while_judges_load_the_service_says_so(start: Start) -> None:
+def test_the_service_reports_that_judges_load(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "1")
     worker = wait_for(service.workers, "a worker")[0]
     os.kill(worker, signal.SIGSTOP)
@@ -85,7 +85,7 @@ def test_stopping_while_judges_load_leaves_no_worker(start: Start) -> None:
     assert not service.orphans()
 
 
-def test_ctrl_c_before_anything_listens_says_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_ctrl_c_before_listening_reports_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 

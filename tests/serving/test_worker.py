@@ -1,4 +1,4 @@
-"""A worker by itself, over its socket."""
+"""Test a worker over its socket."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravit
 
 
 class Line:
-    """A worker that was started, and the socket to it."""
+    """A started worker and the socket to it."""
 
     def __init__(self) -> None:
         self.end, theirs = socket.socketpair()
@@ -26,14 +26,14 @@ class Line:
         self.process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
         theirs.close()
 
-    def say(self, body: bytes) -> None:
+    def send(self, body: bytes) -> None:
         self.end.sendall(frame(body))
 
     def hang_up(self) -> None:
         self._stream.close()
         self.end.close()
 
-    def hear(self) -> Any:
+    def receive(self) -> Any:
         return read_message(self._stream)
 
 
@@ -46,22 +46,22 @@ def line() -> Iterator[Line]:
     started.process.wait()
 
 
-def test_it_tells_of_its_judges_answers_batches_and_ends_with_its_front(line: Line, tmp_path: Path) -> None:
-    line.say(pack({"modules": ["json", "no_such_module"]}))
-    line.say(pack({"judges": {"good": "bundled:baseline", "bad": str(tmp_path)}, "precision": None}))
-    listed = line.hear()["judges"]
+def test_a_worker_reports_judges_answers_batches_and_ends_with_its_server(line: Line, tmp_path: Path) -> None:
+    line.send(pack({"modules": ["json", "no_such_module"]}))
+    line.send(pack({"judges": {"good": "bundled:baseline", "bad": str(tmp_path)}, "precision": None}))
+    listed = line.receive()["judges"]
     assert listed["good"]["family"] == "baseline" and str(tmp_path) in listed["bad"]["failed"]
     asked = [{"battle": BATTLE}, {"battle": BATTLE, "order": "given", "explain": True}]
-    line.say(pack({"judge": "good", "rows": asked}))
-    line.say(pack({"judge": "good", "rows": asked[:1]}))
-    first, second = line.hear()["rows"], line.hear()["rows"]
+    line.send(pack({"judge": "good", "rows": asked}))
+    line.send(pack({"judge": "good", "rows": asked[:1]}))
+    first, second = line.receive()["rows"], line.receive()["rows"]
     assert first[0] == second[0] and first[0]["probabilities"] == first[1]["probabilities"] and "orders" in first[1]
     line.hang_up()
     assert line.process.wait(60) == 0
 
 
-def test_it_ends_with_its_front_while_it_loads(line: Line) -> None:
-    line.say(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
+def test_a_loading_worker_ends_with_the_server(line: Line) -> None:
+    line.send(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
     line.hang_up()
     assert line.process.wait(60) == 0
 

@@ -1,4 +1,4 @@
-"""Folds: partitions that keep near-duplicate prompts together, balanced, reproducible."""
+"""Test folds: near-duplicates kept together, balanced and reproducible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ("a", "b", "tie")
 
 
 def votes(rows: int, prompts: int, seed: int = 0) -> Battles:
-    """Rows over some prompts, a few of them written in other ways, with votes of 50, 30 and 20 %."""
+    """Generate rows over repeated prompts with 50, 30 and 20 % classes."""
     rng = np.random.default_rng(seed)
     asked = rng.integers(prompts, size=rows)
     return Battles.from_rows(
@@ -44,7 +44,7 @@ def votes(rows: int, prompts: int, seed: int = 0) -> Battles:
 
 
 def spread(assignment: NDArray[np.int64], targets: NDArray[np.float64], n: int) -> float:
-    """The largest difference between the shares of a class in a fold and in all rows."""
+    """Return the largest gap between class shares of folds and all."""
     shares = np.array([targets[assignment == fold].mean(axis=0) for fold in range(n)])
     return float(np.abs(shares - targets.mean(axis=0)).max())
 
@@ -194,7 +194,7 @@ def test_fewer_rows_than_folds_are_refused(method: str) -> None:
         make_folds(votes(3, 3), FoldSettings(method=method))
 
 
-def test_a_class_that_cannot_be_learnt_is_refused() -> None:
+def test_a_class_that_cannot_be_learned_is_refused() -> None:
     rows = [{"prompt": f"p{i}", "response_a": "x", "response_b": "y", "winner": "ab"[i % 2]} for i in range(20)]
     rows[3]["winner"] = "tie"
     with pytest.raises(DataError, match=r"every vote for tie \(1 in all\) lies in fold \d"):
@@ -236,7 +236,7 @@ def test_a_column_that_makes_no_folds_is_refused(
         make_folds(Battles(table), FoldSettings(method="column", column=column))
 
 
-def test_all_faults_of_the_settings_are_told_at_once() -> None:
+def test_all_invalid_settings_are_reported_at_once() -> None:
     with pytest.raises(ConfigError, match=r"n: .*given: 1.*similarity: .*given: 2") as caught:
         FoldSettings.parse({"n": 1, "similarity": 2, "methd": "grouped"})
     assert "did you mean method?" in str(caught.value)
@@ -246,7 +246,7 @@ def test_all_faults_of_the_settings_are_told_at_once() -> None:
 
 @dataclass
 class Kept:
-    """The out-of-fold rows of a judge."""
+    """Out-of-fold rows of a judge."""
 
     ids: list[str]
     content: list[str]
@@ -269,7 +269,7 @@ def test_folds_are_found_again_in_another_order() -> None:
     assert (again.n, again.method, again.notes) == (5, "reused", ())
 
 
-def test_a_part_of_the_rows_is_enough_and_said() -> None:
+def test_too_few_rows_are_used_in_part_and_reported() -> None:
     battles = votes(100, 40)
     part = battles[:60]
     again = folds_from_table(part.ids, part.content_hashes(), _kept(battles, make_folds(battles)))
@@ -301,7 +301,7 @@ def test_a_single_split_is_reused_with_its_training_rows() -> None:
     assert np.array_equal(again.assignment, folds.assignment)
 
 
-def test_folds_tell_what_they_are() -> None:
+def test_folds_describe_themselves() -> None:
     folds = make_folds(votes(20, 20), FoldSettings(method="modulo", n=2))
     assert json.loads(json.dumps(folds.to_dict())) == {"method": "modulo", "n": 2, "sizes": [10, 10], "notes": []}
 

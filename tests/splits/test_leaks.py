@@ -1,4 +1,4 @@
-"""The leak check, and hashes of prompts joined, united and saved."""
+"""Test the leak check and operations on prompt hashes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_leak_is_refused_with_its_count_its_ids_and_the_way_on() -> None:
     assert isinstance(caught.value, DataError)
 
 
-def test_a_leak_may_be_allowed_and_is_still_told() -> None:
+def test_an_allowed_leak_is_still_reported() -> None:
     assert PromptHashes.of(SEEN).check(SEEN, allow=True).tolist() == [0, 1, 2, 4]
     assert PromptHashes.of(SEEN).check(battles("new")).tolist() == []
 

@@ -18,7 +18,7 @@ def tiny() -> FastTokenizer:
 
 @pytest.fixture
 def words() -> FastTokenizer:
-    """A byte-level BPE with words of several letters, so that it matters where a text is split."""
+    """Return a byte-level BPE with multi-letter tokens, so that splits matter."""
     import tokenizers
     import transformers
 

@@ -1,4 +1,4 @@
-"""Input of each reference system, against a plain rendering of its own arithmetic."""
+"""Test the input of each reference system against a plain implementation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def answer(tokenizer: FastTokenizer, texts: Any, side: Any = "a", **settings: An
 
 
 def system_1(tokenizer: FastTokenizer, texts: tuple[str, str, str], length: int) -> tuple[list[int], list[int]]:
-    """Its own arithmetic, spelled out."""
+    """Render the input of system 1 directly."""
     p, a, b = (ids(tokenizer, text) for text in texts)
     room = length - 2
     p = p[: room // 4]

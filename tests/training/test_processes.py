@@ -29,12 +29,12 @@ FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
 def train(
-    folder: Path, *settings: str, count: int = 1, ends: int = 0, told: Mapping[str, str] = MappingProxyType({})
+    folder: Path, *settings: str, count: int = 1, ends: int = 0, env: Mapping[str, str] = MappingProxyType({})
 ) -> list[dict[str, float]]:
-    """Train in this many processes at once, which all end with this status; what the first one wrote."""
+    """Train in several processes; return the first one's output."""
     folder.mkdir(exist_ok=True)
     (folder / "meeting").unlink(missing_ok=True)
-    shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} | told
+    shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} | env
     if count > 1:
         shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
     command = [sys.executable, "-m", "tests.training.trained", str(folder), *settings]
@@ -71,13 +71,13 @@ ZERO_2 = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE":
 AVERAGED = ("max_tokens=24", "average_last=2", "average_decay=0.5", "epochs=3", "eval_every=5", "save_every=4")
 
 
-@pytest.mark.parametrize(("average", "told", "killed"), [("ema", ZERO_2, False), ("last", FSDP, True)])
-def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a_kill(
-    tmp_path: Path, average: str, told: dict[str, str], killed: bool
+@pytest.mark.parametrize(("average", "env", "killed"), [("ema", ZERO_2, False), ("last", FSDP, True)])
+def test_sharded_processes_match_one_process_and_resume(
+    tmp_path: Path, average: str, env: dict[str, str], killed: bool
 ) -> None:
     settings = (f"average={average}", *AVERAGED)
     alone = train(tmp_path / "alone", *settings, "batch_size=10")
-    both = train(tmp_path / "both", *settings, "batch_size=5", count=2, told=told)
+    both = train(tmp_path / "both", *settings, "batch_size=5", count=2, env=env)
     moved = after_training(steps=18, learning_rate=1e-2)
     for one, two in zip(alone, both, strict=True):
         assert np.allclose(list(one.values()), list(two.values()), rtol=moved, atol=0)
@@ -88,24 +88,32 @@ def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a
         assert np.allclose(parts[0][name], value, rtol=0, atol=moved)
     if not killed:
         return
-    train(tmp_path / "killed", *settings, "batch_size=5", "die=step 11", count=2, told=told, ends=-signal.SIGKILL)
-    assert train(tmp_path / "killed", *settings, "batch_size=5", count=2, told=told) == both
+    train(
+        tmp_path / "killed",
+        *settings,
+        "batch_size=5",
+        "die=step 11",
+        count=2,
+        env=env,
+        ends=-signal.SIGKILL,
+    )
+    assert train(tmp_path / "killed", *settings, "batch_size=5", count=2, env=env) == both
     for name, value in load_file(tmp_path / "killed" / "weights-0.safetensors").items():
         assert np.array_equal(value, parts[0][name])
 
 
 @pytest.mark.parametrize(
-    ("network", "settings", "said"),
+    ("network", "settings", "message"),
     [
         (Small(), TrainingSettings(optimizer="adamw_8bit"), "optimizer is 'adamw_8bit', whose moments"),
         (Small(), TrainingSettings(precision="fp16"), "precision is 'fp16'"),
         (nn.ParameterList([FEW_BITS]), TrainingSettings(), r"few bits \(int8\)"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(network: nn.Module, settings: TrainingSettings, said: str) -> None:
+def test_unsupported_sharding_is_refused(network: nn.Module, settings: TrainingSettings, message: str) -> None:
     cpu = torch.device("cpu")
     with (
-        pytest.raises(ConfigError, match=said),
+        pytest.raises(ConfigError, match=message),
         sharding.shard_network(network, settings, cpu, True),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Files are read in parts: memory does not grow with the number of rows."""
+"""Test that memory does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TEXT = 'a word, "quoted" and more ' * 120
 
 
 def build(path: Path) -> None:
-    """About 200 MB of text, written piece by piece."""
+    """Write about 200 MB of text in pieces."""
     cells = {"id": [str(i) for i in range(1000)], "text": [TEXT] * 1000}
     table = pa.table(cells)
     if path.suffix == ".parquet":

@@ -1,4 +1,4 @@
-"""Opening files: the container is found by content and name, compression and pipes make no difference."""
+"""Test container detection by content and name, compression and pipes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 
 
 def open_files() -> int:
-    """How many files this process holds open; 0 where the system does not say."""
+    """Return how many files this process holds open; 0 if unknown."""
     held = Path("/proc/self/fd")
     return len(list(held.iterdir())) if held.exists() else 0
 
@@ -78,7 +78,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, contain
     assert ids("-") == ids(path)
 
 
-def test_errors_in_standard_input_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a,a\n")))
     with pytest.raises(DataError, match="^standard input, header"):
         open_table("-")
@@ -87,7 +87,7 @@ def test_errors_in_standard_input_say_so(monkeypatch: pytest.MonkeyPatch) -> Non
         open_table("-")
 
 
-def test_no_room_to_unpack_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_unpacking_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.BytesIO):
         def write(self, content: object) -> int:
             raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""A full disk, Ctrl-C, a folder that cannot be written to: no partial output, nothing left behind."""
+"""Test full disks, Ctrl-C and read-only folders: no partial output remains."""
 
 from __future__ import annotations
 

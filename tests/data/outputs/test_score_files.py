@@ -1,4 +1,4 @@
-"""Files of scores: whole or not at all, the same numbers back, and what made them."""
+"""Test score files: atomic writes, exact round trips, recorded source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("made", [MADE, None])
-def test_what_was_written_comes_back_bit_for_bit(tmp_path: Path, name: str, made: dict | None) -> None:
+def test_scores_round_trip_bit_for_bit(tmp_path: Path, name: str, made: dict | None) -> None:
     a, b = np.array([1 / 3, -1e-300, 5.0, 1e17]), np.array([0.1, 2.0, -7.25, 3.0])
     with ScoreWriter(tmp_path / name, made) as writer:
         writer.add(["7", "x y"], a[:2], b[:2])
@@ -58,7 +58,7 @@ def test_files_of_other_tools_are_read(tmp_path: Path) -> None:
     assert read_scores(tmp_path / "s.jsonl").gap.tolist() == [-19.0, 1.5]
 
 
-def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path: Path) -> None:
+def test_closing_renames_the_file_and_an_error_leaves_none(tmp_path: Path) -> None:
     with ScoreWriter(tmp_path / "s.csv", MADE) as writer:
         writer.add(["1"], [1.0], [2.0])
         assert not (tmp_path / "s.csv").exists()
@@ -77,7 +77,7 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("id,score_a\n1,2\n", "'score_b' is missing, its columns are 'id', 'score_a'; needed are id, score_a, score_b"),
         ("score_a,score_b\n1,2\n", "'id' is missing"),
@@ -94,9 +94,9 @@ def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path:
         ("id,score_a,score_a\n1,2,3\n", "more than one column is named"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_files_are_explained(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "s.csv").write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_scores(tmp_path / "s.csv")
 
 

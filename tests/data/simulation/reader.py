@@ -1,4 +1,4 @@
-"""Reads the virtues and faults of a simulated answer back from its text alone, with the vocabulary of the languages."""
+"""Recover the qualities of a simulated response from its text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BOLD = re.compile(r"\*\*[^*]+\*\*:? ?")
 
 
 def read_answer(conversation: Conversation, answer: list[str | None]) -> Traits:
-    """Count in a finished answer what the writer says it counted while writing."""
+    """Count in a response what the generator recorded while writing it."""
     traits = Traits(turns=len(answer), chars=sum(len(text) for text in answer if text))
     for turn, text in zip(conversation.turns, answer, strict=True):
         _read_turn(conversation.language, turn, text, traits)

@@ -119,12 +119,12 @@ def test_prompts_repeat_exactly_and_nearly(prompts):
 
 def test_a_model_answers_a_popular_prompt_in_few_ways(arena, prompts, answers):
     popular = Counter(turns[0] for turns in prompts).most_common(1)[0][0]
-    said = {}
+    openings = {}
     for turns, text, model in zip(prompts, answers[0], arena[0].column("model_a").to_pylist(), strict=True):
         if turns[0] == popular:
-            said.setdefault(model, []).append(text[0])
-    assert max(map(len, said.values())) > 2
-    assert all(len(set(texts)) <= 2 for texts in said.values())
+            openings.setdefault(model, []).append(text[0])
+    assert max(map(len, openings.values())) > 2
+    assert all(len(set(texts)) <= 2 for texts in openings.values())
 
 
 def test_sixty_models_of_different_strength(arena):
@@ -158,7 +158,7 @@ def test_the_prior_is_far_above_the_best_possible(arena):
     assert -(p * np.log(share)).sum(axis=1).mean() + (p * np.log(p)).sum(axis=1).mean() > 0.10
 
 
-def test_length_says_little(arena, answers):
+def test_length_predicts_little(arena, answers):
     q = arena[1].qualities[:, 0] - arena[1].qualities[:, 1]
     longer = np.array(
         [

@@ -91,13 +91,13 @@ def test_the_truth_beside_the_file(train):
     np.testing.assert_allclose(truth.probabilities.sum(axis=1), 1, atol=1e-12)
 
 
-def test_the_truth_goes_where_it_is_told(tmp_path):
+def test_the_truth_is_written_to_the_given_path(tmp_path):
     written = write_simulation(tmp_path / "v.csv", 3, truth=tmp_path / "secret.parquet")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["secret.parquet", "v.csv"]
     assert read_truth(tmp_path / "secret.parquet").ids == written.ids
 
 
-def test_existing_files_are_left_alone(train, tmp_path):
+def test_existing_files_are_not_overwritten(train, tmp_path):
     before = hashlib.sha256(train.read_bytes()).hexdigest()
     with pytest.raises(ArtifactError, match="--overwrite"):
         write_simulation(train, 3)
@@ -131,7 +131,7 @@ def test_an_unknown_suffix_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_not_a_truth_file_is_refused(train, tmp_path):
+def test_invalid_truth_files_are_refused(train, tmp_path):
     with pytest.raises(DataError, match="train.csv"):
         read_truth(train)
     with pytest.raises(DataError, match="absent"):

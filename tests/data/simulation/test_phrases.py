@@ -18,7 +18,7 @@ def test_six_languages_with_shares():
 
 
 @each
-def test_templates_ask_only_for_what_is_filled_in(language):
+def test_templates_use_only_known_fields(language):
     assert set(language.requests) == set(KINDS)
     for kind, requests in language.requests.items():
         for request in requests:
@@ -36,7 +36,7 @@ def test_every_topic_has_eight_nouns_of_its_own(language):
 
 
 @each
-def test_sentences_that_say_nothing_name_no_noun(language):
+def test_empty_phrases_name_no_noun(language):
     nouns = {noun for topic in language.topics for noun in topic if len(noun) > 4}
     for sentence in (*language.vague, *language.refusals):
         assert sentence.endswith((".", "。"))

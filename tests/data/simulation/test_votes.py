@@ -20,7 +20,7 @@ def test_davidson_follows_its_definition(difference, ties):
 
 
 @given(worth, worth)
-def test_exchanging_the_answers_exchanges_the_truth(a, b):
+def test_swapping_responses_swaps_the_truth(a, b):
     forth, back = vote_probabilities([a], [b])[0], vote_probabilities([b], [a])[0]
     np.testing.assert_allclose(forth, back[[1, 0, 2]], atol=1e-14)
 
@@ -63,7 +63,7 @@ def test_votes_are_drawn_from_the_truth():
     assert chisquare(seen.sum(axis=0), p.sum(axis=0)).pvalue > 0.01
 
 
-def test_nobody_beats_the_truth_in_expectation():
+def test_no_prediction_beats_the_truth_in_expectation():
     truth = Truth.concat([truth for _, truth in simulate(500)])
     p = truth.probabilities
     sharper = p**1.2 / (p**1.2).sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Forecasts of many files in a folder: parts that depend on nothing but the rows, and a manifest when all is done."""
+"""Test predictions of many files: deterministic parts and a manifest."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def predict(judge: Any, out: Path, given: Any = "pairs/*.jsonl", **options: Any)
 
 @pytest.fixture
 def undisturbed(judge: Callable, pairs: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What lies in the folder when nothing happens."""
+    """Return the folder's content after an undisturbed run."""
     predict(judge(), tmp_path / "quiet")
     return bytes_of(tmp_path / "quiet")
 
 
 def test_parts_are_in_the_order_of_inputs_and_rows(judge: Callable, pairs: Path, tmp_path: Path) -> None:
-    said = predict(judge(), tmp_path / "out")
-    assert (said["rows"], said["inputs"], said["parts"], said["reused"]) == (3527, 3, 5, 0)
+    summary = predict(judge(), tmp_path / "out")
+    assert (summary["rows"], summary["inputs"], summary["parts"], summary["reused"]) == (3527, 3, 5, 0)
     assert sorted(bytes_of(tmp_path / "out")) == ["manifest.json", *NAMES]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert [each["path"] for each in manifest["inputs"]] == ["pairs/a.jsonl", "pairs/b.jsonl", "pairs/c.jsonl"]
@@ -50,7 +50,7 @@ def test_parts_are_in_the_order_of_inputs_and_rows(judge: Callable, pairs: Path,
         assert hashlib.sha256((tmp_path / "out" / each["name"]).read_bytes()).hexdigest() == each["sha256"]
 
 
-def test_forecasts_are_those_of_the_files_one_by_one(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_predictions_match_single_files(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     predict(judge(), tmp_path / "out")
     predict_file(judge(), pairs / "a.jsonl", tmp_path / "a.csv")
     ids, shares, _ = read_predictions(tmp_path / "a.csv")
@@ -61,7 +61,7 @@ def test_forecasts_are_those_of_the_files_one_by_one(judge: Callable, pairs: Pat
 
 
 @pytest.mark.parametrize("fails_at", [1, 3, 4])
-def test_a_run_that_stopped_goes_on_with_the_parts_that_are_missing(
+def test_a_stopped_run_resumes_with_the_missing_parts(
     judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, fails_at: int
 ) -> None:
     out = tmp_path / "out"
@@ -72,8 +72,8 @@ def test_a_run_that_stopped_goes_on_with_the_parts_that_are_missing(
     with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start over"):
         predict(judge(), out)
     again = judge()
-    said = predict(again, out, resume=True)
-    assert said["reused"] == sum(rows for _, _, rows in PARTS[:fails_at])
+    summary = predict(again, out, resume=True)
+    assert summary["reused"] == sum(rows for _, _, rows in PARTS[:fails_at])
     assert again.asked == [rows for _, _, rows in PARTS[fails_at:]]
     assert bytes_of(out) == undisturbed
 
@@ -83,9 +83,9 @@ def test_an_input_whose_parts_are_all_there_is_not_read_again(
 ) -> None:
     with pytest.raises(RuntimeError):
         predict(judge(3), tmp_path / "out")
-    said = (pairs / "a.jsonl").stat()
-    (pairs / "a.jsonl").write_bytes(b"x" * said.st_size)
-    os.utime(pairs / "a.jsonl", ns=(said.st_atime_ns, said.st_mtime_ns))
+    before = (pairs / "a.jsonl").stat()
+    (pairs / "a.jsonl").write_bytes(b"x" * before.st_size)
+    os.utime(pairs / "a.jsonl", ns=(before.st_atime_ns, before.st_mtime_ns))
     predict(judge(), tmp_path / "out", resume=True)
     assert bytes_of(tmp_path / "out") == undisturbed
 
@@ -109,7 +109,7 @@ def test_a_part_that_was_damaged_is_made_again(
     assert bytes_of(out) == undisturbed
 
 
-def test_a_finished_folder_is_left_alone(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_finished_folder_is_not_overwritten(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     out, again = tmp_path / "quiet", judge()
     with pytest.raises(ArtifactError, match="pass --resume to continue them, --overwrite to replace them"):
         predict(again, out)
@@ -125,7 +125,7 @@ def test_a_finished_folder_is_left_alone(judge: Callable, undisturbed: dict[str,
 
 
 @pytest.mark.parametrize("change", [{"format_version": 2}, {"inputs": [{}]}, {"parts": None}, {"parts": [{"part": 0}]}])
-def test_a_manifest_that_is_not_ours_is_told(
+def test_a_foreign_manifest_is_reported(
     judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, change: dict[str, Any]
 ) -> None:
     manifest = tmp_path / "quiet" / "manifest.json"
@@ -183,25 +183,25 @@ def test_a_bad_file_in_the_middle_is_named_with_its_row(
 def test_bad_rows_that_are_set_aside_lie_in_the_folder(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     broken = (pairs / "b.jsonl").read_text().splitlines()
     (pairs / "b.jsonl").write_text("\n".join([*broken[:5], "{broken", *broken[5:]]))
-    said = predict(judge(), tmp_path / "out", reader={"bad_rows": "quarantine"})
-    assert said["rows"] == 3527
+    summary = predict(judge(), tmp_path / "out", reader={"bad_rows": "quarantine"})
+    assert summary["rows"] == 3527
     (line,) = (tmp_path / "out" / "quarantine-00001.jsonl").read_text().splitlines()
     assert (json.loads(line)["file"], json.loads(line)["row"]) == ("pairs/b.jsonl", 6)
-    assert said["reading"][1]["quarantine"] == "quarantine-00001.jsonl"
+    assert summary["reading"][1]["quarantine"] == "quarantine-00001.jsonl"
     before = bytes_of(tmp_path / "out")
     predict(judge(), tmp_path / "out", reader={"bad_rows": "quarantine"}, resume=True)
     assert bytes_of(tmp_path / "out") == before
 
 
-def test_rows_that_cannot_be_scored_are_told_at_the_end(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_rows_that_cannot_be_scored_are_reported_at_the_end(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(JudgeError, match=r"1 rows could not be scored \(the first: its reward is nan\); .*unscored"):
         predict(judge(refuses="b 70"), out)
     (line,) = (out / "unscored.jsonl").read_text().splitlines()
     assert json.loads(line) == {"input": "pairs/b.jsonl", "id": "70", "row": 71, "reason": "its reward is nan"}
     assert not (out / "manifest.json").exists()
-    said = predict(judge(refuses="b 70"), out, resume=True, unscored="prior")
-    assert (said["unscored"], said["reused"]) == (1, 2503)
+    summary = predict(judge(refuses="b 70"), out, resume=True, unscored="prior")
+    assert (summary["unscored"], summary["reused"]) == (1, 2503)
     assert read_predictions(out / NAMES[3])[1][70].tolist() == [0.345, 0.345, 0.31]
     predict(judge(refuses="b 70"), tmp_path / "straight", unscored="prior")
     assert bytes_of(out) == bytes_of(tmp_path / "straight")
@@ -209,7 +209,7 @@ def test_rows_that_cannot_be_scored_are_told_at_the_end(judge: Callable, pairs: 
     assert bytes_of(out) == bytes_of(tmp_path / "straight")
 
 
-def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.md").write_text("mine")
@@ -221,7 +221,7 @@ def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path
     assert bytes_of(out) == {"thesis.md": b"mine"}
 
 
-def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_inputs_in_the_output_folder_are_kept(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (pairs / "c.jsonl").rename(tmp_path / "out" / "part-00000-00000.parquet")
     (tmp_path / "link").symlink_to("out")
@@ -233,13 +233,13 @@ def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, p
     assert bytes_of(tmp_path / "out") == before
 
 
-def test_nothing_is_left_of_a_run_that_did_nothing(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_a_run_without_progress_leaves_no_files(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         predict(judge(0), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_an_unreported_part_is_not_computed_again(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     class Stopping:
         def run(
             self, job: FolderJob, readings: Sequence[PendingInput], progress: Callable[[int], None]
@@ -254,7 +254,7 @@ def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pai
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"part_rows": 1000}, "part_rows is 1000; allowed are multiples of 1024"),
         ({"format": "xml"}, "the format is 'xml'"),
@@ -262,14 +262,14 @@ def test_a_part_that_was_written_and_not_told_of_is_no_work(judge: Callable, pai
     ],
 )
 def test_settings_that_cannot_be_are_refused(
-    judge: Callable, pairs: Path, tmp_path: Path, options: dict[str, Any], says: str
+    judge: Callable, pairs: Path, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         predict_folder(judge(), "pairs", tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
-def test_what_a_killed_process_was_writing_is_removed(
+def test_partial_files_of_a_killed_process_are_removed(
     judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     with pytest.raises(RuntimeError):
@@ -305,8 +305,8 @@ def test_inputs_that_came_or_went_are_named(judge: Callable, pairs: Path, tmp_pa
 
 def test_two_inputs_of_one_name_are_kept_apart(judge: Callable, tmp_path: Path) -> None:
     files = [write_votes(tmp_path / folder / "x.jsonl", rows) for folder, rows in (("one", 5), ("two", 7))]
-    said = predict(judge(), tmp_path / "out", files)
-    assert (said["rows"], said["parts"]) == (12, 2)
+    summary = predict(judge(), tmp_path / "out", files)
+    assert (summary["rows"], summary["parts"]) == (12, 2)
     assert [len(read_predictions(tmp_path / "out" / name)[0]) for name in (NAMES[0], NAMES[3])] == [5, 7]
 
 

@@ -1,4 +1,4 @@
-"""Ray does what one process does, byte for byte, whatever happens to it on the way."""
+"""Test that the Ray engine gives the bytes of one process."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def predict(out: Path, given: Any = "pairs/*.jsonl", **options: Any) -> dict[str
 
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three files, in the working folder."""
+    """Write three files in the working folder."""
     monkeypatch.chdir(tmp_path)
     for name, rows in (("b", 1024), ("a", 2500), ("c", 3)):
         write_votes(tmp_path / "pairs" / f"{name}.jsonl", rows)
     return tmp_path / "pairs"
 
 
-def test_the_cluster_listens_on_loopback_alone(started: None) -> None:
+def test_the_cluster_listens_on_loopback_only(started: None) -> None:
     assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
@@ -51,19 +51,19 @@ def test_the_cluster_listens_on_loopback_alone(started: None) -> None:
 def test_bytes_are_those_of_one_process(
     actors: Callable, pairs: Path, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    told: list[tuple[int, int | None]] = []
-    said = predict(tmp_path / "ray", engine=actors(**settings), progress=lambda *said: told.append(said))
+    reported: list[tuple[int, int | None]] = []
+    summary = predict(tmp_path / "ray", engine=actors(**settings), progress=lambda *summary: reported.append(summary))
     near = predict(tmp_path / "local")
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
-    assert said | {"out": near["out"]} == near
-    assert told[-1][0] == 3527
+    assert summary | {"out": near["out"]} == near
+    assert reported[-1][0] == 3527
 
 
-def test_each_part_is_told_before_all_of_its_file_are_made(actors: Callable, tmp_path: Path) -> None:
+def test_each_part_is_reported_before_its_file_is_complete(actors: Callable, tmp_path: Path) -> None:
     known = tmp_path / "out" / ".manifest.json.work" / "part-00000-00000.json"
     file = write_votes(tmp_path / "a.jsonl", 6 * 1024, {5 * 1024: f"wait for {known}"})
-    said = predict(tmp_path / "out", file, engine=actors(num_actors=1))
-    assert said["parts"] == 6
+    summary = predict(tmp_path / "out", file, engine=actors(num_actors=1))
+    assert summary["parts"] == 6
 
 
 def test_an_actor_that_is_killed_changes_nothing(actors: Callable, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_actor_that_is_killed_changes_nothing(actors: Callable, tmp_path: Pat
     assert bytes_of(out) == bytes_of(tmp_path / "local")
 
 
-def test_either_engine_goes_on_with_what_the_other_has_left(actors: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_either_engine_resumes_the_other(actors: Callable, pairs: Path, tmp_path: Path) -> None:
     predict(tmp_path / "quiet")
     out = tmp_path / "out"
     write_votes(pairs / "c.jsonl", 3, {1: "crash"})
@@ -99,13 +99,13 @@ def test_either_engine_goes_on_with_what_the_other_has_left(actors: Callable, pa
     shutil.rmtree(out)
     with pytest.raises(RuntimeError):
         predict_folder(_Stopping(), "pairs/*.jsonl", out, part_rows=1024)
-    said = predict(out, resume=True, engine=actors())
-    assert said["reused"] == 2048
+    summary = predict(out, resume=True, engine=actors())
+    assert summary["reused"] == 2048
     assert bytes_of(out) == bytes_of(tmp_path / "quiet")
 
 
 class _Stopping(Lengths):
-    """Stops after two parts."""
+    """An engine that stops after two parts."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -117,7 +117,7 @@ class _Stopping(Lengths):
         return super().predict_proba(battles)
 
 
-def test_rows_that_cannot_be_scored_are_told_and_can_have_the_prior(
+def test_rows_that_cannot_be_scored_are_reported_and_can_get_the_prior(
     actors: Callable, pairs: Path, tmp_path: Path
 ) -> None:
     write_votes(pairs / "b.jsonl", 1024, {70: "nan"})

@@ -1,4 +1,4 @@
-"""Sequences end to end are read as padded ones are, in every architecture."""
+"""Test packed sequences against padded ones in every architecture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`.*gradient_checkpointing.*` is 
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_forecasts_are_those_of_padded_rows(kind: str) -> None:
+def test_predictions_match_padded_rows(kind: str) -> None:
     model, (ids, mask) = backbone_of(kind), rows()
     assert can_pack(model)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The reward judge: what it scores, how often, in which order, and what it learns."""
+"""Test the reward judge: scored sequences, their order and training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROUNDING = rounding(width=64, layers=2)
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many sequences each call of the engine was given."""
+    """Record how many sequences each engine call gets."""
     seen: list[int] = []
     encode = Engine.encode
 
@@ -65,7 +65,7 @@ def test_rewards_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(found.ravel(), each, rtol=ROUNDING, atol=ROUNDING)
 
 
-def test_internlm2_is_scored_as_its_arithmetic_says(tmp_path: Path) -> None:
+def test_internlm2_scores_match_its_formula(tmp_path: Path) -> None:
     folder = internlm2_checkpoint(tmp_path)
     model = reward_model(folder)
     found = scores_of(model, pairs(("Why is the sky blue?", "The river.", "Red, green and blue.")))[0]
@@ -98,7 +98,7 @@ def test_members_whose_network_is_not_trained_share_it(arena: Battles, counted: 
     assert len(counted) == 1 and len(judge.fitted.members) == 2
 
 
-def test_exchanged_answers_get_the_same_rewards_to_the_last_bit(tmp_path: Path, arena: Battles) -> None:
+def test_swapped_responses_get_bit_identical_rewards(tmp_path: Path, arena: Battles) -> None:
     model = reward_model(reward_folder(tmp_path))
     assert np.array_equal(scores_of(model, arena[:20]), scores_of(model, arena[:20].swapped())[:, ::-1])
 
@@ -183,7 +183,7 @@ def test_system_2_cuts_by_characters(tmp_path: Path) -> None:
     assert np.array_equal(scores_of(model, shortened), scores_of(model, as_cut))
 
 
-def test_what_the_template_writes_is_the_whole_chat(tmp_path: Path) -> None:
+def test_the_template_renders_the_full_chat(tmp_path: Path) -> None:
     own, none = (reward_folder(tmp_path / str(n), chat_template=t) for n, t in enumerate((TEMPLATE, None)))
     for folder, ends in ((own, False), (none, True)):
         model = reward_model(folder, text={"max_length": 256})

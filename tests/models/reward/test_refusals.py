@@ -1,4 +1,4 @@
-"""What the reward judge refuses, with which words, and what it tells of rows that cannot be scored."""
+"""Test errors of the reward judge and reports of unscored rows."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_sequence_that_does_not_fit_into_the_memory(tmp_path: Path, monkeypatc
     np.testing.assert_allclose(found.scores[[0, 3]], expected[[0, 3]], rtol=0, atol=rounding(width=64, layers=2))
 
 
-def test_votes_that_cannot_be_scored_are_not_learnt_from_in_silence(tmp_path: Path, arena: Any) -> None:
+def test_votes_that_cannot_be_scored_are_not_skipped_silently(tmp_path: Path, arena: Any) -> None:
     folder = reward_folder(tmp_path, cursed=True)
     rows = [{"prompt": str(n), "response_a": "a" * (n % 7), "response_b": "Z", "winner": "a"} for n in range(60)]
     judge = TrainedJudge("reward", {"model.name": str(folder), "model.text.max_length": 96, "folds.n": 2})

@@ -1,4 +1,4 @@
-"""Two people on one pair: how often they agree, and the bounds that follow for every judge."""
+"""Test agreement of two votes on one pair, and its bounds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _found(battles: Battles, p: Probabilities | None = None) -> Agreement:
     return found
 
 
-def test_agreement_counts_the_pairs_of_votes_that_say_the_same_and_every_pair_of_answers_once() -> None:
+def test_agreement_counts_every_pair_of_responses_once() -> None:
     found = _found(Battles.from_rows([*_votes("1", "aab"), *_votes("2", "tt"), *_votes("3", "a")]))
     assert (found.pairs, found.votes) == (2, 5)
     assert found.agreement.value == pytest.approx((1 / 3 + 1) / 2)
@@ -44,7 +44,7 @@ def test_agreement_counts_the_pairs_of_votes_that_say_the_same_and_every_pair_of
     assert found.accuracy.value == pytest.approx((1 + np.sqrt(2)) / 3)
 
 
-def test_votes_on_the_other_order_are_exchanged_first() -> None:
+def test_votes_on_the_other_order_are_swapped_first() -> None:
     rows = _votes("1", "a")
     turned = rows[0] | {"response_a": rows[0]["response_b"], "response_b": rows[0]["response_a"], "winner": "b"}
     assert _found(Battles.from_rows([rows[0], turned])).agreement.value == 1
@@ -63,7 +63,7 @@ def test_joined_votes_agree_as_much_as_single_ones() -> None:
     assert one.votes == other.votes
 
 
-def test_a_teachers_forecast_is_not_several_votes() -> None:
+def test_a_soft_label_is_not_several_votes() -> None:
     row = {"prompt": "p", "response_a": "x", "response_b": "y", "probabilities": [0.61, 0.3, 0.09]}
     assert Agreement.of(_rows(Battles.from_rows([row])), 0) is None
 

@@ -1,4 +1,4 @@
-"""The audit as a whole: its JSON, what it leaves alone, few and odd rows, and what it refuses."""
+"""Test the audit: JSON, unchanged inputs, small and odd inputs, errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_headline_and_baselines_are_those_of_evaluate(world: World) -> None:
         assert baseline.gain == pytest.approx(known.baselines[baseline.name]["log_loss_gain"])
 
 
-def test_exchanging_the_answers_changes_only_what_is_said_about_sides(world: World) -> None:
+def test_swapping_responses_changes_only_the_position_results(world: World) -> None:
     battles, p = _some(world, 400)
     judge = Knowing(battles, p, lambda _, q: tilted(q, np.full(len(q), 0.4)))
     one, other = audit_judge(judge, battles, draws=20), audit_judge(judge, battles.swapped(), draws=20)
@@ -89,7 +89,7 @@ def test_exchanging_the_answers_changes_only_what_is_said_about_sides(world: Wor
         assert model.favoured.value == pytest.approx(same_model.favoured.value)
 
 
-def test_a_trained_judge_says_what_it_is(world: World, trained: TrainedJudge) -> None:
+def test_a_trained_judge_is_described(world: World, trained: TrainedJudge) -> None:
     audit = audit_judge(trained, world[0][300:420], allow_leak=True, draws=10)
     assert (audit.judge.family, audit.judge.rows, audit.judge.folds) == ("baseline", 300, "grouped, 2")
     assert audit.judge.hash == trained.hash
@@ -99,7 +99,7 @@ def test_a_trained_judge_says_what_it_is(world: World, trained: TrainedJudge) ->
     assert audit.position.flips.value == 0
 
 
-def test_a_judge_that_does_not_see_the_order_is_asked_for_the_other_one_on_some_rows(
+def test_order_invariant_judges_are_spot_checked_in_the_other_order(
     world: World, trained: TrainedJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     battles = world[0][300:420]
@@ -118,7 +118,7 @@ def test_votes_on_training_prompts_are_refused_or_counted(world: World, trained:
     assert (audit_judge(trained, world[0][200:400], allow_leak=True, draws=0).votes.leaks or 0) >= 100
 
 
-def test_a_judge_that_keeps_no_hashes_is_audited_and_said_to_be_unchecked(world: World) -> None:
+def test_a_judge_without_hashes_is_audited_as_unchecked(world: World) -> None:
     battles, p = _some(world, 40)
     audit = audit_judge(Knowing(battles, p), battles, draws=5)
     assert audit.votes.leaks is None
@@ -186,7 +186,7 @@ def test_votes_of_one_kind_only_are_audited(world: World) -> None:
     assert _json(audit)
 
 
-def test_without_names_of_models_nothing_is_said_about_models() -> None:
+def test_without_model_names_there_are_no_model_results() -> None:
     rows = [
         {
             "prompt": f"Question {i}?",
@@ -208,13 +208,13 @@ def test_rows_without_texts_are_audited_row_by_row() -> None:
         for i in range(90)
     ]
     battles = Battles.from_rows(rows)
-    forecasts = np.random.default_rng(0).dirichlet([1, 1, 1], 90)
+    predictions = np.random.default_rng(0).dirichlet([1, 1, 1], 90)
 
     class Scores:
         name, hash = "scores", ""
 
         def predict_proba(self, shown: Any) -> Probabilities:
-            return forecasts if shown is battles else swap_columns(forecasts)
+            return predictions if shown is battles else swap_columns(predictions)
 
     audit = audit_judge(Scores(), battles, draws=10)
     assert NO_PROMPTS in audit.notes
@@ -235,7 +235,7 @@ def test_soft_votes_and_weights_count(world: World) -> None:
     assert audit.votes.shares == pytest.approx({"a": 0.5, "b": 0.25, "tie": 0.25})
 
 
-def test_what_was_cut_is_told_and_sliced(world: World) -> None:
+def test_truncated_rows_are_reported_and_sliced(world: World) -> None:
     battles, p = _some(world, 400)
 
     class Short(Knowing):
@@ -283,7 +283,7 @@ def test_mistakes_are_the_surest_wrong_decisions_with_their_texts(world: World) 
     assert entropy == sorted(entropy, reverse=True)
 
 
-def test_own_family_among_the_models_is_told() -> None:
+def test_own_family_among_the_models_is_reported() -> None:
     battles, p = arena(200)
     from votecast.reports.audit.audit_rows import predict_audit_rows
     from votecast.reports.audit.biases import ModelBiases
@@ -297,7 +297,7 @@ def test_own_family_among_the_models_is_told() -> None:
     assert (other.own, other.own_among) == (("deberta",), ())
 
 
-def test_what_cannot_be_audited_is_refused(world: World, tmp_path: Path) -> None:
+def test_invalid_audits_are_refused(world: World, tmp_path: Path) -> None:
     battles, p = _some(world, 10)
     with pytest.raises(DataError, match="no votes to audit on"):
         audit_judge(Knowing(battles, p), [])

@@ -1,4 +1,4 @@
-"""The numbers behind an audit, against those of other libraries and by hand."""
+"""Test the statistics of an audit against other libraries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from votecast.types import Probabilities
 ROWS = 600
 
 
-def _forecasts(seed: int = 0) -> Probabilities:
+def _predictions(seed: int = 0) -> Probabilities:
     z = np.exp(np.random.default_rng(seed).normal(size=(ROWS, 3)))
     return np.asarray(z / z.sum(axis=1, keepdims=True))
 
@@ -48,7 +48,7 @@ def _rows(p: Probabilities, targets: Probabilities, clusters: np.ndarray | None 
 
 
 def test_confusion_is_that_of_sklearn() -> None:
-    p = _forecasts()
+    p = _predictions()
     rows = _rows(p, drawn(p, 0))
     voted, decided, w = rows.targets.argmax(axis=1), p.argmax(axis=1), rows.sums.weights
     found = Confusion.of(rows)
@@ -59,8 +59,8 @@ def test_confusion_is_that_of_sklearn() -> None:
     assert np.allclose([found.precision[name].value for name in ("a", "b", "tie")], precision)
 
 
-def test_ties_are_compared_with_what_was_voted() -> None:
-    p = _forecasts()
+def test_ties_are_compared_with_the_votes() -> None:
+    p = _predictions()
     rows = _rows(p, drawn(p, 0))
     found, w, t = Ties.of(rows), rows.sums.weights, rows.targets[:, 2]
     assert found is not None
@@ -82,10 +82,10 @@ def test_a_tilt_of_decided_votes_is_a_logistic_regression() -> None:
     assert np.allclose(ours, theirs, atol=2e-3)
 
 
-def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> None:
+def test_a_tilt_of_uniform_predictions_is_davidsons_model() -> None:
     rng = np.random.default_rng(0)
     x, groups = rng.normal(size=(ROWS, 2)), rng.integers(0, 150, ROWS)
-    p = Tilt(np.zeros((ROWS, 3)), x, drawn(_forecasts(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
+    p = Tilt(np.zeros((ROWS, 3)), x, drawn(_predictions(), 3), np.ones(ROWS)).predict(np.zeros((ROWS, 3)), 3 * x)
     votes, w, base = drawn(p, 0), np.ones(ROWS), np.zeros((ROWS, 3))
     tilt = Tilt(base, x, votes, w)
     known = [fit_link(x[:, 0], votes, w, form=x[:, 1], groups=group) for group in (groups, None)]
@@ -99,16 +99,16 @@ def test_a_tilt_of_a_uniform_forecast_is_davidsons_model_with_its_sandwich() -> 
     assert np.allclose(widths, np.maximum(*errors), rtol=1e-2)
 
 
-def test_a_tilt_takes_the_forecasts_to_the_votes() -> None:
-    p, x = _forecasts(), np.random.default_rng(2).normal(size=(ROWS, 2))
-    votes = drawn(_forecasts(9), 0)
+def test_a_tilt_moves_the_predictions_to_the_votes() -> None:
+    p, x = _predictions(), np.random.default_rng(2).normal(size=(ROWS, 2))
+    votes = drawn(_predictions(9), 0)
     q = Tilt(log_probabilities(p), x, votes, np.ones(ROWS)).predict(log_probabilities(p), x)
     gap = (votes - q)[:, 0] - (votes - q)[:, 1]
     assert np.allclose(x.T @ gap / ROWS, 0, atol=1e-3)
     assert log_loss(votes, q) < log_loss(votes, p)
 
 
-def test_the_correction_is_that_of_scipy_and_leaves_untested_figures_alone() -> None:
+def test_the_correction_matches_scipy_and_skips_untested_figures() -> None:
     p = np.random.default_rng(0).random(40) ** 3
     assert np.allclose(benjamini_hochberg(p), false_discovery_control(p))
     assert np.isnan(benjamini_hochberg([np.nan, 0.01])[0])
@@ -128,7 +128,7 @@ def test_tests_of_one_family_are_corrected_together_however_deep_they_lie() -> N
 
 
 def test_means_and_differences_are_those_of_the_rows() -> None:
-    p = _forecasts()
+    p = _predictions()
     rows = _rows(p, drawn(p, 0), np.random.default_rng(3).integers(0, 200, ROWS))
     w, part = rows.sums.weights, p[:, 0] > 0.4
     assert rows.sums.mean(rows.hits).value == pytest.approx(accuracy(rows.targets, p, w))
@@ -140,7 +140,7 @@ def test_means_and_differences_are_those_of_the_rows() -> None:
 
 
 def test_the_interval_of_a_tested_mean_is_that_of_the_bootstrap() -> None:
-    p = _forecasts()
+    p = _predictions()
     rows = _rows(p, drawn(p, 0), np.random.default_rng(3).integers(0, 200, ROWS))
     test, figure = rows.sums.test_mean(rows.losses), rows.sums.mean(rows.losses)
     assert test.high - test.low == pytest.approx(figure.high - figure.low, rel=0.2)
@@ -148,17 +148,17 @@ def test_the_interval_of_a_tested_mean_is_that_of_the_bootstrap() -> None:
 
 
 def test_few_prompts_are_not_tested() -> None:
-    p = _forecasts()
+    p = _predictions()
     rows = _rows(p, drawn(p, 0), np.arange(ROWS) % (LEAST_PROMPTS - 1))
     assert np.isnan(rows.sums.test_mean(rows.losses).p)
     assert np.isnan(rows.sums.test_against_rest(rows.losses, p[:, 0] > 0.5).p)
 
 
-def test_the_excess_is_nought_for_forecasts_that_hold_and_the_slope_of_the_temperature() -> None:
-    p = _forecasts()
+def test_the_excess_is_zero_for_calibrated_predictions() -> None:
+    p = _predictions()
     rows = _rows(p, p)
     assert np.allclose(rows.excess, 0, atol=1e-12)
-    votes = drawn(_forecasts(4), 0)
+    votes = drawn(_predictions(4), 0)
     rows, step = _rows(p, votes), 1e-5
     both = [p ** (1 + sign * step) for sign in (1, -1)]
     warm, cold = (log_loss(votes, q / q.sum(axis=1, keepdims=True), rows.sums.weights) for q in both)
@@ -193,7 +193,7 @@ def test_repetition_is_text_that_stood_before(text: str, share: float) -> None:
         ("?", "?"),
     ],
 )
-def test_families_are_told_by_name(model: str, family: str) -> None:
+def test_families_are_recognised_by_name(model: str, family: str) -> None:
     assert family_of(model) == family
 
 

@@ -18,14 +18,14 @@ HOSTILE = "<script>window.hit = 1</script><img src=x onerror='window.hit = 1'>{{
 
 
 def request_of(page: Visit) -> dict[str, Any]:
-    """Compare; what the page asked the service."""
+    """Compare; return the request of the page."""
     with page.page.expect_request("**/v1/compare") as sent:
         page.compare()
     found: dict[str, Any] = sent.value.post_data_json
     return found
 
 
-def test_a_comparison_is_typed_and_shown_as_the_service_says(visit: Open, http: httpx.Client) -> None:
+def test_a_comparison_shows_the_answer_of_the_service(visit: Open, http: httpx.Client) -> None:
     page = visit()
     page.write("Name a colour.", "Blue, like the sea.", "I cannot say.")
     shown = page.compare()
@@ -48,7 +48,7 @@ def test_a_comparison_is_typed_and_shown_as_the_service_says(visit: Open, http: 
     page["#stale"].wait_for(state="hidden")
 
 
-def test_the_keyboard_alone_is_enough(visit: Open) -> None:
+def test_the_page_works_with_the_keyboard(visit: Open) -> None:
     page = visit()
     keys = page.page.keyboard
     keys.press("Tab")
@@ -120,7 +120,7 @@ def test_an_error_of_the_service_stands_beside_its_field(visit: Open) -> None:
     page.answer("v1/compare", {"status": 422, "json": error})
     page.write("Why?", "So.", "No.")
     page.button("Compare").click()
-    page.says("#b-1-problem", "is of the wrong kind")
+    page.wait_for_text("#b-1-problem", "is of the wrong kind")
     assert "judge: is unknown" in page["#form-problem"].inner_text()
     assert "100 voters" in page.compare()
     assert page["#b-1-problem"].inner_text() == "" and page["#form-problem"].inner_text() == ""
@@ -134,7 +134,7 @@ def test_other_refusals_are_explained(visit: Open, status: int, words: str) -> N
     page.answer("v1/compare", {"status": status, "json": {"error": {"message": "x", "errors": []}}})
     page.write("Why?", "So.", "No.")
     page.button("Compare").click()
-    page.says("#form-problem", words)
+    page.wait_for_text("#form-problem", words)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -144,7 +144,7 @@ def test_a_busy_service_is_asked_again_after_its_own_time(visit: Open, status: i
     page.answer("v1/compare", busy)
     page.write("Why?", "Because it is so.", "No.")
     page.button("Compare").click()
-    page.says("#form-status", "Trying again in 1 s")
+    page.wait_for_text("#form-status", "Trying again in 1 s")
     page["#result"].wait_for()
     assert page["#form-problem"].inner_text() == ""
 
@@ -154,7 +154,7 @@ def test_judges_that_load_are_waited_for(visit: Open, service: Service) -> None:
     loading = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"error": {"message": "x", "errors": []}}}
     page.answer("v1/judges", loading)
     page.page.reload()
-    page.says("#banner", "being loaded")
+    page.wait_for_text("#banner", "being loaded")
     page["#judge:not([disabled])"].wait_for()
     page["#banner"].wait_for(state="hidden")
 
@@ -165,7 +165,7 @@ def test_a_service_that_is_gone_is_reported(visit: Open, start: Callable[..., Se
     page.write("Why?", "So.", "No.")
     gone.kill()
     page.button("Compare").click()
-    page.says("#form-problem", "cannot be reached")
+    page.wait_for_text("#form-problem", "cannot be reached")
     page.trouble.clear()
 
 
@@ -184,7 +184,7 @@ def test_a_name_of_a_judge_is_shown_as_text(visit: Open) -> None:
     judge = {"name": HOSTILE, "title": HOSTILE, "hash": "0" * 64, "family": HOSTILE, "figures": {}}
     page.answer("v1/judges", {"status": 200, "json": {"judges": [judge]}})
     page.page.reload()
-    page.says("#judge-facts", "<img")
+    page.wait_for_text("#judge-facts", "<img")
     assert page["#judge option"].inner_text() == HOSTILE
     assert page.page.evaluate("window.hit") is None
 

@@ -41,7 +41,7 @@ def test_a_dropped_file_is_predicted_as_by_the_service(visit: Open, http: httpx.
     page = visit("#file")
     text = 'response_b,id,prompt,response_a\r\nno,"1","Say ""yes"", please","yes,\nyes"\r\n"; no",,=1+1,ja\r\n'
     page.page.evaluate(DROP, text)
-    page.says("#file-status", "mine.csv: 2 pairs; no votes; no models named.")
+    page.wait_for_text("#file-status", "mine.csv: 2 pairs; no votes; no models named.")
     run(page, 2)
     battles = [
         {"prompt": 'Say "yes", please', "response_a": "yes,\nyes", "response_b": "no"},
@@ -59,13 +59,13 @@ def test_a_dropped_file_is_predicted_as_by_the_service(visit: Open, http: httpx.
     ]
 
 
-def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
+def test_votes_and_models_give_metrics_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
     write_simulation(tmp_path / "votes.csv", rows=70, seed=5)
     battles = read_votes(tmp_path / "votes.csv")
     p = load_judge("bundled:baseline").predict_proba(battles)
     page = visit("#file")
     page["#file"].set_input_files(tmp_path / "votes.csv")
-    page.says("#file-status", "70 pairs; 70 votes; models are named.")
+    page.wait_for_text("#file-status", "70 pairs; 70 votes; models are named.")
     run(page, 70)
     figures = page[".figures"].inner_text()
     assert f"{log_loss(battles.targets(), p):.4f}" in figures
@@ -93,9 +93,9 @@ def test_json_lines_hold_texts_or_turns(visit: Open, tmp_path: Path) -> None:
     ]
     text = "\n".join([*map(json.dumps, lines), "{broken", "[]", "", '{"prompt": "x"}'])
     page.choose("pairs.jsonl", "\ufeff" + text)
-    page.says("#file-status", "3 pairs; 1 vote; no models named; 5 rows cannot be used.")
+    page.wait_for_text("#file-status", "3 pairs; 1 vote; no models named; 5 rows cannot be used.")
     run(page, 3)
-    page.says("#file-status", "2 predictions; 6 rows without one.")
+    page.wait_for_text("#file-status", "2 predictions; 6 rows without one.")
     failed = {row["row"]: row["reason"] for row in records(page.download("Download failed rows", tmp_path))}
     assert "turn" in failed["3"] and failed["4"] == "response_a holds no text"
     assert "neither a text nor" in failed["5"] and "not JSON" in failed["6"] and "no JSON object" in failed["7"]
@@ -111,7 +111,7 @@ def test_numbers_as_ids_are_kept_and_odd_winners_are_no_votes(visit: Open, tmp_p
     winners = ["constructor", "toString", "Model_B "]
     lines = [f'{{"id": {name}, {pair}, "winner": "{winner}"}}' for name, winner in zip(ids, winners, strict=True)]
     page.choose("pairs.jsonl", "\n".join(lines))
-    page.says("#file-status", "3 pairs; 1 vote; no models named; 2 votes cannot be read and are left out.")
+    page.wait_for_text("#file-status", "3 pairs; 1 vote; no models named; 2 votes cannot be read and are left out.")
     run(page, 3)
     assert [row["id"] for row in records(page.download("Download CSV", tmp_path))] == ids
 
@@ -136,7 +136,7 @@ def test_numbers_as_ids_are_kept_and_odd_winners_are_no_votes(visit: Open, tmp_p
 def test_a_file_that_does_not_fit_gets_one_clear_message(visit: Open, name: str, content: bytes, words: str) -> None:
     page = visit("#file")
     page.choose(name, content)
-    page.says("#file-problem", words)
+    page.wait_for_text("#file-problem", words)
     assert name in page["#file-problem"].inner_text() or "line 2" in words or "Two" in words
     assert page["#file-status"].inner_text() == "" and page["#file-body"].inner_text() == ""
     page.choose("good.csv", table(1))
@@ -161,7 +161,7 @@ def test_ten_thousand_pairs_are_cancelled_and_gone_on_with(visit: Open) -> None:
     assert page[":focus"].inner_text() == "Cancel"
     page.page.locator(".progress p", has_text="left").wait_for()
     page.page.keyboard.press("Enter")
-    page.says("#file-status", "Cancelled:")
+    page.wait_for_text("#file-status", "Cancelled:")
     assert page.button("Download CSV").is_visible()
     done = page["#file-status"].inner_text()
     asked = len(page.asked)
@@ -170,16 +170,16 @@ def test_ten_thousand_pairs_are_cancelled_and_gone_on_with(visit: Open) -> None:
     page.button("Continue with the other", exact=False).click()
     page["#cancel"].wait_for()
     page["#cancel"].click()
-    page.says("#file-status", "Cancelled:")
+    page.wait_for_text("#file-status", "Cancelled:")
 
 
-def test_what_was_done_before_a_cancel_is_ranked(visit: Open) -> None:
+def test_predictions_before_a_cancel_are_ranked(visit: Open) -> None:
     page = visit("#file")
     page.choose("some.csv", f"{HEAD},model_a,model_b\n" + "1,Why?,Because.,No.,one,two\n" * 6000)
     page.button("Predict 6,000 pairs").click()
     page.page.locator(".progress p", has_text="left").wait_for()
     page["#cancel"].click()
-    page.says("#file-status", "Cancelled:")
+    page.wait_for_text("#file-status", "Cancelled:")
     page.page.get_by_text("Leaderboard by predictions").wait_for()
 
 
@@ -190,17 +190,17 @@ def test_a_busy_service_sets_the_pace(visit: Open) -> None:
     page.choose("some.csv", table(100))
     page.button("Predict 100 pairs").click()
     page.page.locator(".progress p", has_text="the service is busy").wait_for()
-    page.says("#file-status", "100 predictions.")
+    page.wait_for_text("#file-status", "100 predictions.")
 
 
-def test_rows_that_a_judge_refuses_fail_alone(visit: Open) -> None:
+def test_refused_rows_do_not_affect_others(visit: Open) -> None:
     page = visit("#file")
     faults = [{"path": "battles.3", "message": "is longer than the judge reads"}]
     refused = {"status": 422, "json": {"error": {"type": "unscored", "message": "x", "errors": faults}}}
     page.answer("v1/compare/batch", refused)
     page.choose("some.csv", table(10))
     run(page, 10)
-    page.says("#file-status", "9 predictions; 1 row without one.")
+    page.wait_for_text("#file-status", "9 predictions; 1 row without one.")
     assert "is longer than the judge reads" in page[".failed"].inner_text()
 
 
@@ -209,32 +209,32 @@ def test_batches_too_large_for_the_service_are_halved(visit: Open) -> None:
     page.answer("v1/compare/batch", {"status": 413, "json": {"error": {"message": "x", "errors": []}}})
     page.choose("some.csv", table(5, answer="x" * 10_000 + "{}") + f"r5,Why?,{'y' * 2_000_000},No.\r\n")
     run(page, 6)
-    page.says("#file-status", "5 predictions; 1 row without one.")
+    page.wait_for_text("#file-status", "5 predictions; 1 row without one.")
     assert "2.0 MB long" in page[".failed"].inner_text()
 
 
-def test_a_service_that_fails_leaves_what_is_done(visit: Open) -> None:
+def test_a_failing_service_keeps_finished_rows(visit: Open) -> None:
     page = visit("#file")
     error = {"status": 500, "json": {"error": {"message": "something broke", "errors": []}}}
     page.answer("v1/compare/batch", *[error] * 4)
     page.choose("some.csv", table(40))
     page.button("Predict 40 pairs").click()
-    page.says("#file-problem", "something broke")
+    page.wait_for_text("#file-problem", "something broke")
     assert "40 pairs not predicted yet" in page["#file-status"].inner_text()
     page.page.unroute_all()
     page.button("Continue with", exact=False).click()
-    page.says("#file-status", "40 predictions.")
+    page.wait_for_text("#file-status", "40 predictions.")
 
 
 def test_hostile_cells_and_names_are_shown_as_text(visit: Open) -> None:
     page = visit("#file")
     head = f"id,prompt,response_a,response_b,model_a,model_b,{HOSTILE}\r\n"
     page.choose(f"{HOSTILE}.csv", head + f"{HOSTILE},{HOSTILE},{HOSTILE},b,{HOSTILE},other,x\r\n" * 2)
-    page.says("#file-status", HOSTILE)
+    page.wait_for_text("#file-status", HOSTILE)
     run(page, 2)
     page.page.locator(".board tbody th", has_text="<img").wait_for()
     page.choose("x.csv", f"{HOSTILE}\r\n1\r\n")
-    page.says("#file-problem", "<img src=x")
+    page.wait_for_text("#file-problem", "<img src=x")
     assert page["#view-file img"].count() == 0
     assert page.page.evaluate("window.hit") is None
 

@@ -14,7 +14,7 @@ def written(page: Visit) -> None:
 def show_errors(page: Visit) -> None:
     page.button("Clear").click()
     page.button("Compare").click()
-    page.says("#form-problem", "missing")
+    page.wait_for_text("#form-problem", "missing")
 
 
 def offered(page: Visit) -> None:
@@ -25,7 +25,7 @@ def offered(page: Visit) -> None:
 
 def refused(page: Visit) -> None:
     page.choose("wrong.csv", "a,b\n1,2\n")
-    page.says("#file-problem", "no column")
+    page.wait_for_text("#file-problem", "no column")
 
 
 def finished(page: Visit) -> None:
@@ -71,7 +71,7 @@ def test_axe_finds_nothing_while_judges_load(visit: Open, axe: str) -> None:
     loading = {"status": 503, "headers": {"Retry-After": "5"}, "json": {"error": {"message": "x", "errors": []}}}
     page.answer("v1/judges", *[loading] * 100)
     page.page.reload()
-    page.says("#banner", "being loaded")
+    page.wait_for_text("#banner", "being loaded")
     assert page.violations(axe) == []
 
 
