@@ -43,8 +43,8 @@ def check(name, overrides, arena):
 
 
 ELSEWHERE = {"scores", "ensemble", "cascade", "keras_siamese"}
-"""Families that read no text (test_scored.py), are made of judges (test_ensemble.py and the tests of cascades), or need a
-process of their own for each backend (test_keras_siamese_backends.py)."""
+"""Families that read no text (test_scored.py), are made of judges (test_ensemble.py and the tests of cascades), or need
+a process of their own for each backend (test_keras_siamese_backends.py)."""
 
 
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - ELSEWHERE))
