@@ -1,4 +1,4 @@
-"""Every family passes the public conformance suite, and the suite notices broken promises."""
+"""Test every family with the conformance suite, and the suite itself."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
 
 
 class Leaning(TrainedJudge):
-    """Favours whatever stands first."""
+    """A model with position bias."""
 
     def predict_proba(self, battles):
         p = super().predict_proba(battles)
@@ -78,14 +78,14 @@ class Leaning(TrainedJudge):
 
 
 class Loose(TrainedJudge):
-    """Rows do not sum to 1."""
+    """A model whose rows do not sum to 1."""
 
     def predict_proba(self, battles):
         return super().predict_proba(battles) * 1.001
 
 
 class Sociable(TrainedJudge):
-    """Looks at the other rows of the batch."""
+    """A model that depends on the batch."""
 
     def predict_proba(self, battles):
         p = super().predict_proba(battles)

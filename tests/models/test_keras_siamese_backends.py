@@ -1,4 +1,4 @@
-"""The siamese encoder in Keras on each backend, in processes of their own: promises, and going on after a kill."""
+"""Test the Keras siamese encoder on each backend, including resuming."""
 
 import hashlib
 import os
