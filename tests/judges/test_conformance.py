@@ -33,13 +33,6 @@ FAST = {
             {"family": "siamese", "model": SIAMESE},
         ],
     },
-    "keras_siamese": {
-        "folds.n": 2,
-        "folds.only": 0,
-        "model.name": "tiny:deberta_v3",
-        "model.text.max_length": 64,
-        "model.training.epochs": 1,
-    },
 }
 """Settings under which each family trains in seconds."""
 
@@ -49,8 +42,9 @@ def check(name, overrides, arena):
     check_judge(lambda: TrainedJudge(name, overrides), arena[:150], order_tolerance=tolerance)
 
 
-ELSEWHERE = {"scores", "ensemble", "cascade"}
-"""Families that read no text (test_scored.py) or are made of judges (test_ensemble.py and the tests of cascades)."""
+ELSEWHERE = {"scores", "ensemble", "cascade", "keras_siamese"}
+"""Families that read no text (test_scored.py), are made of judges (test_ensemble.py and the tests of cascades), or need
+a process of their own for each backend (test_keras_siamese_backends.py)."""
 
 
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - ELSEWHERE))
