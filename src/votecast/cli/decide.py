@@ -88,7 +88,7 @@ def decide(
             about={"calibration": calibration},
             votes=votes,
             inference=inference,
-            unscored="prior" if unscored == "prior" else None,
+            unscored=unscored,
             progress=bars.pairs,
         )
     assert votes.report is not None  # they come from a file

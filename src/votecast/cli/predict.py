@@ -39,7 +39,7 @@ def predict(
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:
-    """Predict battles: probabilities, or a submission; one file to one file, or many to a folder.
+    """Write the probabilities of every battle of a file, or a submission; many files go into a folder.
 
     Args:
         input: Files of battles, "-" for standard input; votes in them are ignored. A quoted glob, a folder or a URL
@@ -47,11 +47,12 @@ def predict(
         out: File of predictions; its ending chooses csv, parquet, jsonl or arrow. Or a folder (with a trailing slash)
             or its URL for parts in Parquet with a manifest.json.
         format: votecast (id, p_a, p_b, p_tie), or an lmsys or wsdm submission.
-        unscored: Rows that the judge cannot score: fail once all others are done, or write the class prior; either way
-            <out>.unscored.jsonl (unscored.jsonl in a folder) lists them with reasons.
-        part_rows: Rows of a part of a folder, a multiple of 1024 (by default 4096): the most work a kill can lose.
-        engine: What fills a folder: this process, or actors of Ray on this machine or on a cluster. Both write the
-            same bytes.
+        unscored: For rows that the judge cannot score: error fails once all others are done, prior writes the class
+            prior; either way <out>.unscored.jsonl (unscored.jsonl in a folder) lists them with reasons.
+        part_rows: Rows of each part in a folder, a multiple of 1024 (4096 by default); a killed run loses at most one
+            part.
+        engine: For a folder: local predicts in this process, ray in actors on this machine or a cluster. Both write
+            the same bytes.
     """
     from votecast.jobs.input_files import wants_folder
     from votecast.judges.load import load_judge
@@ -69,7 +70,7 @@ def predict(
         "overwrite": output.overwrite,
         "resume": resume,
         "reader": reading.reader(overwrite=output.overwrite),
-        "unscored": "prior" if unscored == "prior" else None,
+        "unscored": unscored,
         "inference": {"precision": precision} if precision else None,
     }
     with Bars() as bars:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from votecast.data.frames import as_battles
 from votecast.data.outputs import DecisionWriter, read_counts
 from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import RowProgress, json_values
-from votecast.jobs.predict import PredictRun
+from votecast.jobs.predict import PredictRun, Unscored, gives_prior
 from votecast.judges.evaluate import vote_clusters
 from votecast.judges.predict_batch import cite, trained_prompts, unknown_prompts
 from votecast.splits import PromptHashes
@@ -213,7 +213,7 @@ def decide_file(
     resume: bool = False,
     reader: Mapping[str, object] | None = None,
     inference: Mapping[str, object] | None = None,
-    unscored: Literal["prior"] | None = None,
+    unscored: Unscored = "error",
     about: Mapping[str, object] | None = None,
     votes: Battles | None = None,
     progress: RowProgress | None = None,
@@ -229,7 +229,7 @@ def decide_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
         inference: Settings of inference for the judge.
-        unscored: As of `predict_file`; a row that cannot be scored is abstained on under "prior".
+        unscored: "error" or "prior", as in `predict_file`; under "prior" such a row is abstained on.
         about: JSON-able: kept beside the rule with the settings, such as the source of the votes.
         votes: The votes the rule was fitted on, if the pairs on their prompts are to be counted.
         progress: Called with the rows done, and about how many there are (None if unknown).
@@ -257,7 +257,7 @@ def decide_file(
         out=Path(out),
         reader=reader,
         inference=inference,
-        gives_prior=unscored is not None,
+        gives_prior=gives_prior(unscored),
         progress=progress,
     )
     run.settings |= {"about": json_values(rule.to_dict() | dict(about or {}))}

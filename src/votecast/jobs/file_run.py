@@ -1,6 +1,6 @@
 """One resumable run over one file: computed batch by batch, written whole or not at all.
 
-`predict_file`, `score_file`, `rerank_file` and `decide_file` each subclass `FileRun`.
+`predict_file`, `score_file`, `rerank_file` and `decide_file` run a subclass of `FileRun`.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class FileRun(ABC, Generic[Batch]):
         source: The input file.
         out: The output file.
         reader: Options of the reader.
-        progress: Called with the rows done, from the first row on that must be computed, and about how many there are.
+        progress: Called with the rows done, and about how many there are; not for rows of an earlier run.
 
     Attributes:
-        key: Hash of what the results depend on beside the rows.
-        identity: The same in words, JSON-able, without the options of the reader.
+        key: Hash of everything the results depend on except the rows, such as that of the judge.
+        identity: JSON-able description of the same, without the options of the reader.
     """
 
     shard_rows: ClassVar[int | None] = SHARD_ROWS
@@ -101,7 +101,7 @@ class FileRun(ABC, Generic[Batch]):
 
     @abstractmethod
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the output, its settings and the list of unscored rows, or raise if too many are unscored."""
+        """Write the output, its settings and the list of unscored rows; raise if those make the run an error."""
 
     def keep(self, batch: Batch, shard: Shard, before: int) -> None:  # noqa: ARG002 - subclasses look at them
         """Account for the results of a batch."""
@@ -134,7 +134,7 @@ class FileRun(ABC, Generic[Batch]):
                 # the newest shard is still in memory: an interrupt must not lose it
                 shards.flush()
                 raise
-            # what a killed process was about to rename: nobody else writes here while the folder is held
+            # temporary files that a killed process left; the work folder's lock keeps other processes away
             for torn in self.out.parent.glob(f".{glob.escape(self.out.name)}.*.part*"):
                 torn.unlink(missing_ok=True)
         return reader.report

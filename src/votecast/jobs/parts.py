@@ -30,7 +30,7 @@ PART_ROWS: Final = 4 * SHARD_ROWS
 
 @dataclass(frozen=True)
 class FolderJob:
-    """What every part of a folder of predictions depends on, beside its rows.
+    """Everything a part of a folder of predictions depends on, except its rows.
 
     Args:
         out: The folder.
@@ -39,7 +39,7 @@ class FolderJob:
         part_rows: Rows of a part.
         reader: Options of `VoteReader`.
         inference: Settings of inference of the judge.
-        prior: What rows get that cannot be scored; None makes them an error.
+        prior: Probabilities given to rows that cannot be scored, shape (3,); None if such rows are an error.
         settings: JSON-able: the settings kept in every part.
     """
 
@@ -66,7 +66,7 @@ PendingInput = tuple[InputFile, Mapping[int, str]]
 
 @dataclass(frozen=True)
 class PartDone:
-    """A part as it is recorded; one that was read and not yet predicted has neither size nor hash.
+    """The record of one part. Size and hash are None before it is predicted.
 
     Args:
         input: Number of the file.

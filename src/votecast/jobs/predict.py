@@ -14,7 +14,7 @@ import numpy as np
 
 from votecast.data.battles import Battles
 from votecast.data.outputs import PredictionWriter
-from votecast.errors import JudgeError
+from votecast.errors import ConfigError, JudgeError
 from votecast.jobs.file_run import ROWS_DIGEST, BattlesRun, RowProgress, json_values, read_side_file
 from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.predict_batch import (
@@ -33,6 +33,20 @@ from votecast.types import Judge
 _RESULTS = {ROWS_DIGEST, "cut", "unscored"}
 """What the settings file records beside the settings of the call."""
 
+Unscored = Literal["error", "prior"]
+"""What happens to rows that cannot be scored."""
+
+
+def gives_prior(unscored: Unscored) -> bool:
+    """Return whether rows that cannot be scored get the class prior.
+
+    Raises:
+        ConfigError: If the value is neither "error" nor "prior".
+    """
+    if unscored not in ("error", "prior"):
+        raise ConfigError(f"unscored is {unscored!r}; allowed are error and prior")
+    return unscored == "prior"
+
 
 def predict_file(
     judge: Judge,
@@ -44,7 +58,7 @@ def predict_file(
     resume: bool = False,
     reader: Mapping[str, object] | None = None,
     inference: Mapping[str, object] | None = None,
-    unscored: Literal["prior"] | None = None,
+    unscored: Unscored = "error",
     progress: RowProgress | None = None,
 ) -> dict[str, Any]:
     """Predict every row of a file, in its order, in flat memory.
@@ -61,18 +75,19 @@ def predict_file(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`.
         inference: Settings of inference for the judge, such as `{"precision": "bf16"}`; see `TrainedJudge.run_with`.
-        unscored: What rows get that cannot be scored: an error once all others are done (None), or the class prior of
-            the training votes ("prior"). Either way `<out>.unscored.jsonl` lists them with reasons.
+        unscored: "error" raises for rows that cannot be scored, once all others are done; "prior" gives them the class
+            prior of the training votes. Either way `<out>.unscored.jsonl` lists them with reasons.
         progress: Called with the rows done, and about how many there are (None if unknown).
 
     Returns:
-        rows, out, format, judge, reading, cut, and how many rows are unscored and reused from an earlier run.
+        rows, out, format, judge, reading, cut, and the numbers of rows that are unscored, and reused from an
+        earlier run.
 
     Raises:
         DataError: If a row cannot be read; nothing is written.
         ArtifactError: If `out` or partial output is in the way, or the partial output is of other rows.
         ConfigError: If the partial output is of another call, or this judge has no settings of inference.
-        JudgeError: If rows cannot be scored and are not to get the prior; the predictions of the others are kept.
+        JudgeError: If rows cannot be scored and `unscored` is "error"; the predictions of the others are kept.
     """
     run = PredictRun(
         judge=judge,
@@ -81,7 +96,7 @@ def predict_file(
         format=format,
         reader=reader,
         inference=inference,
-        gives_prior=unscored is not None,
+        gives_prior=gives_prior(unscored),
         progress=progress,
     )
     return run.predict(resume=resume, overwrite=overwrite)
@@ -89,7 +104,14 @@ def predict_file(
 
 @dataclass(kw_only=True)
 class PredictRun(BattlesRun):
-    """The run behind `predict_file`, whose arguments it takes."""
+    """The run behind `predict_file`: shards of predictions, then one file of them.
+
+    Args:
+        judge: The judge.
+        format: Format of the output.
+        inference: Settings of inference for the judge.
+        gives_prior: Whether rows that cannot be scored get the class prior; if not they are an error.
+    """
 
     retries_unscored = True
 
@@ -140,7 +162,7 @@ class PredictRun(BattlesRun):
         return shard
 
     def write(self, shards: Iterator[Shard], *, overwrite: bool) -> None:
-        """Write the predictions, unscored rows with the prior; raise if these are not to get it."""
+        """Write the predictions; unscored rows get the class prior or raise."""
         listed = write_unscored(self.out, self.unscored)
         if listed is not None and not self.gives_prior:
             raise JudgeError(

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from votecast import __version__
 from votecast.errors import ConfigError, JudgeError
@@ -28,6 +28,7 @@ from votecast.jobs.parts import (
     check_columns,
 )
 from votecast.jobs.parts_folder import KIND, MANIFEST, UNSCORED, VERSION, PartsFolder
+from votecast.jobs.predict import Unscored, gives_prior
 from votecast.jobs.remote_files import FilePlace
 from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.predict_batch import (
@@ -56,7 +57,7 @@ def predict_folder(
     resume: bool = False,
     reader: Mapping[str, object] | None = None,
     inference: Mapping[str, object] | None = None,
-    unscored: Literal["prior"] | None = None,
+    unscored: Unscored = "error",
     engine: PartsEngine | None = None,
     progress: RowProgress | None = None,
 ) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def predict_folder(
         resume: Continue from the partial output of a killed run of the same call.
         reader: Options of `VoteReader`; `limit` and `sample` hold for each input by itself.
         inference: Settings of inference for the judge; see `TrainedJudge.run_with`.
-        unscored: As of `predict_file`; `unscored.jsonl` in the folder lists the rows.
+        unscored: "error" or "prior", as in `predict_file`; `unscored.jsonl` in the folder lists the rows.
         engine: What predicts the parts; by default this process.
         progress: Called with the rows done, and about how many there are (None until an input was read to its end).
 
@@ -88,13 +89,19 @@ def predict_folder(
         DataError: If an input is missing or not a file of battles, or a row cannot be read.
         ArtifactError: If something is in the way in the folder, or its finished parts are of other rows.
         ConfigError: If the partial output is of another judge or other options, or an input lies in the folder.
-        JudgeError: If rows cannot be scored and are not to get the prior; the predictions of the others are kept.
+        JudgeError: If rows cannot be scored and `unscored` is "error"; the predictions of the others are kept.
     """
     found = find_inputs([str(each) for each in ([inputs] if isinstance(inputs, str | Path) else inputs)])
     set_inference(judge, inference or {})
     prior = class_prior(judge).tolist()
     job = _folder_job(
-        judge, str(out), format, part_rows, dict(reader or {}), dict(inference or {}), prior if unscored else None
+        judge,
+        str(out),
+        format,
+        part_rows,
+        dict(reader or {}),
+        dict(inference or {}),
+        prior if gives_prior(unscored) else None,
     )
     folder = PartsFolder(job.out)
     folder.check(resume=resume, overwrite=overwrite)

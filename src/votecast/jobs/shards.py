@@ -20,7 +20,7 @@ from votecast.errors import ArtifactError
 from votecast.judges.predict_batch import Shard
 
 SHARD_ROWS = 1024
-"""Rows of the input that are predicted together and kept as one file; the division depends on it alone."""
+"""Rows of the input that are predicted together and kept as one file."""
 
 _HASHED_ROWS = 64  # rows are encoded as JSON this many at a time, which bounds the memory
 _SUFFIX = ".shard"
@@ -29,14 +29,14 @@ _SUFFIX = ".shard"
 class Shards:
     """The results of a run, one file for each batch of rows.
 
-    A shard names the key of the run and its rows by their hashes, and its own bytes by another. A torn one counts as
-    missing; one of other rows is an error. The newest shard is held in memory until another follows, so a short run
-    writes nothing but its output.
+    Each file records three hashes: the key of the run, its rows, and its own bytes. A torn file counts as missing; one
+    of other rows is an error. The newest shard is held in memory until another follows, so a short run writes nothing
+    but its output.
 
     Args:
         folder: The work folder.
-        key: Hash of what results depend on beside the rows.
-        identity: JSON-able: the same in words, recorded with the first shard.
+        key: Hash of everything the results depend on except the rows.
+        identity: JSON-able description of the same, recorded with the first shard.
         rows: Rows of one shard, for messages; None where shards differ.
 
     Raises:
@@ -61,7 +61,7 @@ class Shards:
             begin_work(folder, identity)
 
     def find(self, number: int, rows: str) -> Shard | None:
-        """Read the shard of the next batch by its fingerprint; None if it is missing or torn. Writes the one before.
+        """Read the shard of the next batch, None if it is missing or torn; write the shard before it.
 
         Raises:
             ArtifactError: If it is of other rows, or of another judge, or the disk refuses.
