@@ -255,9 +255,5 @@ def softmax(z: Floats) -> Probabilities:
         >>> softmax(np.array([[0.0, 0.0, 0.0]])).round(4)
         array([[0.3333, 0.3333, 0.3333]])
     """
-    return normalise(np.exp(z - z.max(axis=1, keepdims=True)))
-
-
-def normalise(x: Floats) -> Probabilities:
-    """Divide positive numbers (n, 3) by their row sum, (a + b) + tie."""
+    x = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(x / row_sum(x)[:, None])
