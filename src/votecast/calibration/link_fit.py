@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from votecast.calibration.score_link import FIXED, FIXED_LINK, METHODS, Link, check_column
 from votecast.calibration.tie_likelihood import LinearLikelihood, maximise
-from votecast.calibration.tie_models import TIE_MODELS
+from votecast.calibration.tie_models import TIE_MODELS, TieModel
 from votecast.errors import ConfigError, DataError
 from votecast.metrics.checks import check_groups, check_probabilities, check_weights
 from votecast.metrics.intervals import NORMAL_95
@@ -103,23 +103,28 @@ def fit_link(
             )
         units = np.append(unit, 1.0)
         covariance = _covariance(likelihood, point, w, group) / np.outer(units, units)
-    slopes, t, names = point[:-1] / unit, float(point[-1]), _SLOPES[:m]
-    parameters = dict(zip(names, slopes.tolist(), strict=True)) | {model.tie: model.shown(t)}
-    if group is not None and not group.any():  # one group contains no information on the spread over groups
-        return Link(method, parameters, fitted=True, votes=len(w))
+    point = point / units
+    parameters = dict(zip(_SLOPES, point[:-1].tolist(), strict=False)) | {model.tie: model.shown(float(point[-1]))}
+    # one group contains no information on the spread over groups
+    is_known = group is None or group.any()
+    intervals = _wald_intervals(model, point, covariance, group) if is_known else {}
+    return Link(method, parameters, intervals, fitted=True, votes=len(w))
 
-    # Wald intervals; that of a number for ties above 0 is taken on the scale of its logarithm
+
+def _wald_intervals(
+    model: TieModel, point: Floats, covariance: Floats, group: Ints | None
+) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each parameter; that of a number for ties above 0 by its logarithm."""
     width = NORMAL_95 if group is None else float(stdtrit(int(group.max()), 0.975))
-    errors = width * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    ends = np.stack([slopes - errors[:-1], slopes + errors[:-1]], axis=1).tolist()
-    intervals = {name: (low, high) for name, (low, high) in zip(names, ends, strict=True)}
+    errors, t = width * np.sqrt(np.maximum(np.diag(covariance), 0.0)), float(point[-1])
+    ends = np.stack([point - errors, point + errors], axis=1)[:-1].tolist()
+    intervals = {name: (low, high) for name, (low, high) in zip(_SLOPES, ends, strict=False)}
     if model.bounds[0] > 0:
         of_tie = t * np.exp(np.clip([-errors[-1] / t, errors[-1] / t], -700, 700))
     else:
         of_tie = t + np.array([-errors[-1], errors[-1]])
     low, high = np.clip(of_tie, *model.bounds)
-    intervals[model.tie] = model.shown(float(low)), model.shown(float(high))
-    return Link(method, parameters, intervals, fitted=True, votes=len(w))
+    return intervals | {model.tie: (model.shown(float(low)), model.shown(float(high)))}
 
 
 def _covariance(likelihood: LinearLikelihood, point: Floats, w: Floats, group: Ints | None) -> Floats:
