@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.scores import row_sum
-from votecast.types import Bools, Floats, Ints, Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
 SMALLEST: Final = 1e-12
 """Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, not impossible."""
@@ -236,11 +236,6 @@ def _calibrator_class(method: str, known: Mapping[str, str]) -> type[Calibrator]
         raise ConfigError(f"there is no calibration method {method!r}; allowed are {', '.join(CALIBRATORS)}{hint}")
     found: type[Calibrator] = pkgutil.resolve_name(known[method])
     return found
-
-
-def take_groups(groups: Groups | None, rows: Bools) -> Groups | None:
-    """Return the groups of some rows."""
-    return groups and {by: np.asarray(names, dtype=object)[rows] for by, names in groups.items()}
 
 
 def log_probabilities(p: Probabilities) -> Floats:

@@ -122,12 +122,7 @@ def combiner(method: Method, stacker: Stacker = "logistic") -> type[Combiner]:
         >>> combiner("stack", "lightgbm").__name__
         'TreeStack'
     """
-    return combiner_class(f"stack/{stacker}" if method == "stack" else method)
-
-
-def combiner_class(name: str) -> type[Combiner]:
-    """Return the class of a name in `COMBINERS`."""
-    found: type[Combiner] = pkgutil.resolve_name(COMBINERS[name])
+    found: type[Combiner] = pkgutil.resolve_name(COMBINERS[f"stack/{stacker}" if method == "stack" else method])
     return found
 
 
