@@ -127,18 +127,24 @@ class Output:
     overwrite: Flag = False
     """Replace existing outputs."""
 
-    def check(self, *paths: str | Path | None, settings: bool = True, overwrite: bool | None = None) -> None:
-        """Refuse outputs that already exist before any work is done: the JSON, its settings, and `paths`."""
+    def check(
+        self,
+        *paths: str | Path | None,
+        folder: Path | None = None,
+        settings: bool = True,
+        overwrite: bool | None = None,
+    ) -> None:
+        """Refuse outputs that already exist before any work: the JSON, its settings, `paths`, and a judge folder."""
         beside = settings_path(self.json) if settings and self.json not in (None, STANDARD) else None
         for path in (*paths, self.json, beside):
             if path is not None and str(path) != STANDARD:
                 check_free(path, overwrite=self.overwrite if overwrite is None else overwrite)
+        if folder is not None:
+            check_free(folder, overwrite=self.overwrite, is_folder=True)
 
     def check_results(self, out: str | Path, *, resume: bool) -> None:
         """Refuse an output of a resumable run that already exists, or the settings beside it."""
-        self.check(settings=False)
-        if not resume:
-            self.check(out, settings_path(out), settings=False)
+        self.check(*([] if resume else [out, settings_path(out)]), settings=False)
 
     def write(
         self,
