@@ -79,8 +79,7 @@ def build() -> App:
 def run(words: Sequence[str]) -> int:
     """Run the command that these words make; turn errors into one line and return the exit code."""
     # one process logs and prints for all that a launcher started
-    is_other = "RANK" in os.environ and _process_prefix() != ""
-    level = logging.CRITICAL if is_other else logging.WARNING
+    level = logging.CRITICAL if "RANK" in os.environ and _process_prefix() else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it could download
     # SIGTERM unwinds the stack, so that partial files are removed

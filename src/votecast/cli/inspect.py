@@ -73,12 +73,8 @@ def _show(found: Mapping[str, Any]) -> None:
 def _model_row(entry: Mapping[str, Any]) -> list[str]:
     losses = entry["votes"] - entry["wins"] - entry["ties"]
     outcomes = [f"{count:,.10g}" for count in (entry["wins"], losses, entry["ties"])]
-    return [
-        entry["model"],
-        f"{entry['battles']:,}",
-        *outcomes,
-        "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}",
-    ]
+    rate = "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}"
+    return [entry["model"], f"{entry['battles']:,}", *outcomes, rate]
 
 
 def _describe_votes(found: Mapping[str, Any]) -> dict[str, str]:

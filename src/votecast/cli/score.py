@@ -47,11 +47,9 @@ def score(
         raise ConfigError(
             f"--{others[0]} is no setting of the model; those begin with --model., such as --model.text.cut"
         )
-    inference = None if precision is None else {"precision": precision}
-    named = {"revision": revision, "weights": weights, "inference": inference}
-    settings = merge_settings(
-        given.get("model", {}), {name: value for name, value in named.items() if value is not None}
-    )
+    named = {"revision": revision, "weights": weights, "inference": precision and {"precision": precision}}
+    named = {name: value for name, value in named.items() if value is not None}
+    settings = merge_settings(given.get("model", {}), named)
     with Bars() as bars:
         summary = score_file(
             model,
