@@ -21,7 +21,7 @@ def _write(folder: Path) -> None:
     (folder / "deep" / "more.json").write_text("{}")
 
 
-def test_a_folder_comes_back_with_its_settings_and_hash(tmp_path):
+def test_a_folder_keeps_its_settings_and_hash(tmp_path):
     made = write_folder(tmp_path / "judge", {"name": "mine"}, _write)
     found = read_folder(tmp_path / "judge")
     assert found.hash == made.hash
@@ -186,7 +186,7 @@ def test_a_name_no_file_can_have_is_refused(tmp_path, name):
         check_free(tmp_path / name)
 
 
-def test_check_free_leaves_a_free_place_alone(tmp_path):
+def test_check_free_changes_nothing_at_a_free_path(tmp_path):
     check_free(tmp_path / "free")
     assert not (tmp_path / "free").exists()
 

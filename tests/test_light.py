@@ -63,7 +63,7 @@ def test_the_main_job_does_not_import_them_where_they_are_installed(tmp_path: Pa
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_neural_judge_names_the_command_that_installs_what_it_needs(tmp_path: Path) -> None:
+def test_a_neural_judge_names_its_install_command(tmp_path: Path) -> None:
     simulate = "from votecast.cli import main\nassert main('simulate --rows 60 --out votes.csv'.split()) == 0"
     assert run(simulate, tmp_path).returncode == 0
     ran = run(NEURAL, tmp_path)

@@ -62,7 +62,7 @@ def run(command: Path, folder: Path, *words: str) -> str:
     return ran.stdout
 
 
-def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_only_what_it_needs(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     inside = {name.split("/")[1] for name in names if name.startswith("votecast/")}
     assert {"py.typed", "recipes", "bundled", "cli"} <= inside

@@ -1,4 +1,4 @@
-"""The generator of load tells what it met: every answer, every lost request, and waiting that others would hide."""
+"""Test the load generator: responses, lost requests and queueing delay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def service() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def ask(service: ModuleType, tmp_path: Path) -> Callable[..., Any]:
-    """Carry a plan out against a server that answers its n-th request as it is told."""
+    """Run a plan against a server with a scripted response per request."""
 
     def run(answer: Answer, requests: int = 20, **plan: Any) -> Any:
         asked = [("/v1/compare", {"id": n}) for n in range(requests)]
@@ -45,7 +45,7 @@ def ask(service: ModuleType, tmp_path: Path) -> Callable[..., Any]:
 
 
 class Answering:
-    """A server in a thread: bytes are an answer, none of them break the connection, a number is a wait before one."""
+    """A server thread: bytes are sent, empty bytes close, numbers delay."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer, self.asked, self.port = answer, 0, 0

@@ -1,4 +1,4 @@
-"""How outside votes become training rows; the votes here are made up."""
+"""Test how external votes become training rows, on invented votes."""
 
 import importlib.util
 import sys

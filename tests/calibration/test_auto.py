@@ -1,4 +1,4 @@
-"""The choice among methods: simple where votes do not tell methods apart, and never by a look at the row itself."""
+"""Test the choice among calibrators: simple by default, always cross-fitted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_method_is_a_candidate():
     assert set(CANDIDATES) == set(CALIBRATORS) - {"auto"}
 
 
-def test_a_judge_that_is_right_is_left_alone_and_all_candidates_are_listed():
+def test_a_calibrated_judge_is_kept_and_all_candidates_are_listed():
     auto = taken(P, VOTES)
     assert auto.chosen.method == "none"
     assert [entry["method"] for entry in auto.tried] == list(CANDIDATES)
@@ -35,7 +35,7 @@ def test_a_judge_that_is_right_is_left_alone_and_all_candidates_are_listed():
         assert entry["behind"] == pytest.approx(entry["log_loss"] - best, abs=1e-12)
 
 
-def test_what_no_scale_can_put_right_is_left_to_isotonic_regression():
+def test_isotonic_regression_is_chosen_where_scaling_fails():
     rows = np.arange(10_000) % 5
     truth = np.array([[0.72, 0.08, 0.2], [0.08, 0.72, 0.2], [0.7, 0.1, 0.2], [0.1, 0.7, 0.2], [0.41, 0.39, 0.2]])
     auto = taken(BENT[rows], one_hot(drawn(truth[rows], 1)))
@@ -44,15 +44,15 @@ def test_what_no_scale_can_put_right_is_left_to_isotonic_regression():
 
 
 @pytest.mark.parametrize(("rows", "clusters"), [(199, None), (400, np.zeros(400))])
-def test_with_few_votes_or_one_prompt_nothing_is_tried(rows, clusters):
+def test_with_few_votes_or_one_prompt_no_method_is_tried(rows, clusters):
     auto = taken(P[:rows], VOTES[:rows], clusters=clusters)
     assert auto.chosen.method == "shift"
     assert all("left_out" in entry for entry in auto.tried)
     assert np.array_equal(auto.transform(P), make_calibrator("shift").fit(P[:rows], VOTES[:rows]).transform(P))
 
 
-def test_repeated_prompts_do_not_pass_for_many_votes():
-    """Twelve prompts a hundred times: what is learnt of a prompt must not be measured on it."""
+def test_repeated_prompts_do_not_count_as_many_votes():
+    """Twelve prompts repeated 100 times are not 1,200 independent votes."""
     few = np.repeat(P[:12], 100, axis=0)
     votes = np.repeat(one_hot(drawn(P[:12], 5)), 100, axis=0)
     blind = taken(few, votes)

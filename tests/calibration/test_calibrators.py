@@ -1,4 +1,4 @@
-"""Every calibrator: blind to the order of the answers to the last bit, better than nothing, and what its paper says."""
+"""Test every calibrator: swap symmetry, gains and published formulas."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_each_is_a_calibrator_under_its_own_name(fitted):
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "auto"])
 @settings(max_examples=50)
 @given(file=files(), seed=st.integers(0, 20))
-def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(method, file, seed):
+def test_swapping_responses_swaps_the_columns_bit_for_bit(method, file, seed):
     calibrator = make_calibrator(method).fit(powered(TRUE[:200], 1 + seed / 10), VOTES[:200])
     p = np.concatenate([file[1], predictions(5, seed, spread=8.0), np.eye(3)])
     assert np.array_equal(calibrator.transform(swap_columns(p)), swap_columns(calibrator.transform(p)))
@@ -103,7 +103,7 @@ def test_temperature_is_the_least_log_loss_of_a_fine_grid(power):
     assert log_loss(VOTES[:500], best.transform(p), w) <= min(grid) + 1e-12
 
 
-def test_temperature_stays_in_bounds_when_the_judge_knows_everything_or_less_than_nothing():
+def test_temperature_stays_in_bounds_for_perfect_and_inverted_judges():
     sure = np.full((9, 3), 0.3) + 0.1 * VOTES[:9]
     assert make_calibrator("temperature").fit(sure, VOTES[:9]).numbers[0] == pytest.approx(0.01)
     upside_down = np.full((9, 3), 0.45) - 0.35 * VOTES[:9]

@@ -1,4 +1,4 @@
-"""Groups and chains: shrunk towards what all have in common, blind to the order of the answers, kept bit by bit."""
+"""Test calibrators by group and in chains: shrinkage, symmetry, saving."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VOTES = one_hot(drawn(TRUTH, 31))
 GROUPS = {"language": NAMES.tolist()}
 
 
-def test_each_group_gets_what_its_votes_ask_for():
+def test_each_group_gets_its_own_calibrator():
     alike = make_calibrator("temperature").fit(P, VOTES)
     grouped = Grouped("language", "temperature").fit(P, VOTES, groups=GROUPS)
     assert grouped.by == ("language",)
@@ -42,7 +42,7 @@ def test_groups_of_few_votes_stay_close_to_the_others():
 
 
 @pytest.mark.parametrize("method", [name for name in CALIBRATORS if name != "auto"])
-def test_exchange_state_and_rows_hold_for_every_common_method(method):
+def test_swap_saving_and_row_independence_hold_for_common_methods(method):
     grouped = Grouped("language", method).fit(P[:600], VOTES[:600], groups={"language": NAMES[:600].tolist()})
     chain = Chain([make_calibrator("isotonic").fit(P, VOTES), grouped])
     assert chain.by == ("language",)
@@ -81,7 +81,7 @@ def test_a_chain_in_a_chain_is_one_chain():
     assert np.array_equal(inner.transform(P), by_hand)
 
 
-def test_what_is_missing_raises():
+def test_unfitted_calibrators_and_missing_groups_raise():
     grouped = Grouped("language", "temperature")
     with pytest.raises(JudgeError, match="has not been fitted"):
         grouped.transform(P, GROUPS)

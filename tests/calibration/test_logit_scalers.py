@@ -1,4 +1,4 @@
-"""Matrix, Dirichlet and shift: what other solvers find, and what few votes are allowed to change."""
+"""Test matrix, Dirichlet and shift scaling against other solvers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_matrix_is_the_multinomial_logistic_regression_on_both_orders():
     assert Matrix().fit(P, VOTES).transform(P) == pytest.approx(oracle, abs=2e-4)
 
 
-def test_matrix_finds_what_was_put_in():
+def test_matrix_scaling_recovers_its_parameters():
     fitted = Matrix().fit(P, put(P, FAR))
     assert fitted.numbers == pytest.approx(FAR, abs=1e-3)
 
@@ -79,7 +79,7 @@ def test_evidence_is_the_integral_over_the_prior():
     assert nothing[1] == pytest.approx(-log_losses(VOTES[:40], P[:40]).sum())
 
 
-def test_a_hundred_votes_that_ask_for_nothing_change_hardly_anything():
+def test_a_hundred_calibrated_votes_change_little():
     truth = predictions(20_000, 11)
     lost = []
     for seed in range(30):
@@ -90,7 +90,7 @@ def test_a_hundred_votes_that_ask_for_nothing_change_hardly_anything():
 
 
 @pytest.mark.parametrize("change", [[0.4, 0.4, 0.8, 0], [1, 1, -1.5, 0], [1.0, 0.2, 0.8, 0.3]])
-def test_a_hundred_votes_recover_most_of_what_is_to_be_gained(change):
+def test_a_hundred_votes_recover_most_of_the_gain(change):
     gained, possible = [], []
     for seed in range(15):
         p = predictions(1100, seed)

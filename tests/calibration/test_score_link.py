@@ -1,4 +1,4 @@
-"""Links: blind to the order to the last bit, monotone, at the maximum of the likelihood, with intervals that hold."""
+"""Test links: swap symmetry, monotonicity, maximum likelihood, interval coverage."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def links():
 
 @settings(max_examples=150)
 @given(link=links(), rows=st.lists(st.tuples(NUMBER, st.floats(-15, 15)), min_size=1, max_size=20))
-def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(link, rows):
+def test_swapping_responses_swaps_the_columns_bit_for_bit(link, rows):
     gap, form = np.array(rows).T
     p = link.predict(gap, form)
     assert np.array_equal(link.predict(-gap, -form), swap_columns(p))
@@ -77,7 +77,7 @@ def test_exchanging_the_answers_exchanges_the_columns_to_the_last_bit(link, rows
 
 @settings(max_examples=100)
 @given(link=links(), gaps=st.lists(st.floats(-300, 300), min_size=2, max_size=30))
-def test_a_larger_gap_is_never_worse_for_the_answer_that_is_ahead(link, gaps):
+def test_a_larger_gap_never_lowers_the_leading_response(link, gaps):
     gap = np.sort(gaps)
     p = link.predict(gap, np.zeros_like(gap))
     lead = np.diff(p[:, 0] - p[:, 1]) * np.sign(link.parameters.get("scale", 1.0))
@@ -104,7 +104,7 @@ def test_empty_input_gives_no_rows_and_large_gaps_stay_finite():
 @pytest.mark.parametrize("method", FITTED)
 @pytest.mark.parametrize("length", [False, True])
 def test_the_fit_is_where_a_second_implementation_finds_the_largest_likelihood(method, length):
-    """Probabilities written down as their papers have them, a search without gradients, soft labels and weights."""
+    """Compare with published formulas and a derivative-free search."""
     rng = np.random.default_rng(2)
     gap, form, w = rng.normal(size=250) * 20, rng.normal(size=250) * 0.7, rng.uniform(0.2, 3, 250)
     y = rng.dirichlet(np.ones(3), 250) * 0.5 + 0.5 * drawn(TRUE[method], gap / 20, rng)
@@ -156,7 +156,7 @@ def test_ordered_logit_and_rao_kupper_are_one_curve():
 
 
 @pytest.mark.parametrize("method", FITTED)
-def test_the_order_in_which_answers_were_shown_plays_no_part_in_the_fit(method):
+def test_the_fit_does_not_depend_on_response_order(method):
     gap, votes = arena(method, 200)
     form = np.random.default_rng(0).normal(size=200)
     flipped = np.random.default_rng(1).random(200) < 0.5
@@ -167,7 +167,7 @@ def test_the_order_in_which_answers_were_shown_plays_no_part_in_the_fit(method):
 
 
 @pytest.mark.parametrize("method", FITTED)
-def test_the_unit_of_the_scores_plays_no_part(method):
+def test_the_fit_does_not_depend_on_the_unit_of_scores(method):
     gap, votes = arena(method, 300)
     one = fit_link(gap, votes, method=method)
     for unit in (1e-9, 1e6):
@@ -189,7 +189,7 @@ def test_intervals_have_nominal_coverage(method):
     assert (held / draws > 0.87).all()
 
 
-def test_rows_that_hang_together_make_intervals_wider_and_repeating_a_row_adds_nothing():
+def test_clustered_rows_widen_intervals():
     gap, votes = arena("davidson", 200)
     many, groups = np.tile(np.arange(200), 5), np.tile(np.arange(200), 5)
     width = {name: np.ptp(ends) for name, ends in fit_link(gap, votes, groups=np.arange(200)).intervals.items()}
@@ -215,7 +215,7 @@ def test_soft_labels_are_as_good_as_many_votes():
 
 
 @pytest.mark.parametrize("method", FITTED)
-def test_votes_that_the_scores_divide_without_a_fault_give_a_finite_link(method):
+def test_separable_votes_give_a_finite_link(method):
     gap = np.random.default_rng(6).normal(size=60)
     for votes in (np.where(gap > 0, 0, 1), np.where(np.abs(gap) < 0.5, 2, np.where(gap > 0, 0, 1))):
         link = fit_link(gap, np.eye(3)[votes], method=method)
@@ -273,7 +273,7 @@ def test_predictions_of_a_fold_do_not_depend_on_its_votes():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_200_votes_are_enough_to_beat_what_was_not_fitted(method):
+def test_200_votes_beat_the_unfitted_links(method):
     rng = np.random.default_rng(8)
     gap, test = rng.normal(size=200) * 0.4, rng.normal(size=5000) * 0.4  # scores far too close to each other
     true = Link("davidson", {"scale": 5.0, "nu": 1.2})
@@ -303,7 +303,7 @@ def test_a_damaged_link_raises(values, message):
         Link.from_dict(DEFAULT_LINK.to_dict() | values)
 
 
-def test_a_gap_that_is_no_number_raises_and_so_does_a_link_without_its_length():
+def test_a_gap_that_is_not_finite_or_a_missing_length_raises():
     with pytest.raises(DataError, match="gap of row 2 is nan"):
         DEFAULT_LINK.predict([0.0, float("nan")])
     with pytest.raises(DataError, match="no lengths are given"):
@@ -347,7 +347,7 @@ def changed(values, **rows):
         (GAP, VOTES, {"groups": np.arange(3)}, "groups have shape"),
     ],
 )
-def test_what_cannot_be_linked_is_one_clear_error(gap, votes, options, message):
+def test_invalid_scores_raise_one_error(gap, votes, options, message):
     with pytest.raises(DataError, match=message):
         fit_link(gap, votes, **options)
 
@@ -366,7 +366,7 @@ def test_one_group_has_no_intervals():
     assert fit_link(GAP, VOTES, groups=np.zeros(ROWS)).intervals == {}
 
 
-def test_figures_need_votes_of_other_folds():
+def test_metrics_need_votes_of_other_folds():
     ones = np.ones(ROWS)
     with pytest.raises(DataError, match="all 60 votes are in one fold.*two different prompts"):
         crossfit_link(GAP, VOTES, ones, np.zeros(ROWS, dtype=int))

@@ -1,4 +1,4 @@
-"""Tie models: derivatives are those of the likelihood, swaps are exact, and Newton finds bounded maxima."""
+"""Test tie models: derivatives, exact swaps, bounded maxima by Newton."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small arena, a judge trained on it, and the command line in this process."""
+"""Provide a small arena, a trained judge and an in-process command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS = 240
 
 @dataclass(frozen=True)
 class Ran:
-    """What one command gave: exit code, standard output, standard error."""
+    """Exit code, standard output and standard error of one command."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ def votecast(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
 @pytest.fixture(scope="session")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train.csv, test.csv (no votes) and a judge trained on train.csv."""
+    """Return a folder with train.csv, unlabelled test.csv and a judge."""
     folder = tmp_path_factory.mktemp("arena")
     assert main(["simulate", "--rows", str(ROWS), "--out", str(folder / "train.csv")]) == 0
     test = ["simulate", "--rows", "60", "--seed", "1", "--no-votes", "--out", str(folder / "test.csv")]

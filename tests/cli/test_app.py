@@ -147,7 +147,7 @@ def test_recipes_and_env_as_text_and_json(votecast: Callable) -> None:
     assert "computing in" in found["neural judges"]
 
 
-def test_json_goes_to_a_new_file_and_an_old_one_is_left_alone(votecast: Callable, tmp_path: Path) -> None:
+def test_json_goes_to_a_new_file_and_never_overwrites(votecast: Callable, tmp_path: Path) -> None:
     path = tmp_path / "recipes.json"
     assert votecast("recipes", "--json", path).code == 0
     before = path.read_text()
@@ -164,7 +164,7 @@ def test_the_module_runs_as_the_command_does() -> None:
     assert "baseline" in ran.stdout
 
 
-def test_a_reader_that_stops_listening_is_no_fault() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:

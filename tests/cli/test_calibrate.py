@@ -1,4 +1,4 @@
-"""votecast calibrate: what the command shows, writes and refuses."""
+"""Test votecast calibrate: output, files and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from votecast.judges.load import load_judge
 
 @pytest.fixture(scope="module")
 def votes(arena: Path) -> Path:
-    """Votes on prompts that the judge of the arena has not seen, in two sources."""
+    """Return votes on unseen prompts, from two sources."""
     from votecast.cli import main
 
     whole = arena / "whole.csv"

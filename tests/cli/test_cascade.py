@@ -1,4 +1,4 @@
-"""votecast cascade: judges from fast to slow become one, which says what it costs and saves."""
+"""Test votecast cascade: judges from fast to slow, cost and savings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAST = "bundled:baseline"
 
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes on prompts that no judge was trained on."""
+    """Return votes on prompts that no judge was trained on."""
     path = tmp_path_factory.mktemp("votes") / "calibration.csv"
     assert main(["simulate", "--rows", "200", "--seed", "5", "--out", str(path)]) == 0
     return path
@@ -33,7 +33,7 @@ def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(arena: Path, votes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cascade, its page and its figures."""
+    """Return a folder with a cascade, its page and its metrics."""
     folder = tmp_path_factory.mktemp("made")
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--max-loss", "0.02", "--out", folder / "fast"]
     words += ["--html", folder / "page.html", "--json", folder / "figures.json", "--draws", "50"]
@@ -41,9 +41,7 @@ def made(arena: Path, votes: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def test_the_frontier_is_shown_with_what_the_cascade_costs_and_saves(
-    votecast: Any, arena: Path, votes: Path, tmp_path: Path
-) -> None:
+def test_the_frontier_is_shown_with_costs_and_savings(votecast: Any, arena: Path, votes: Path, tmp_path: Path) -> None:
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--out", tmp_path / "fast", "--draws", 50]
     ran = votecast(*words, "--budget", 1000, "--name", "quick")
     assert ran.code == 0, ran.err
@@ -139,7 +137,7 @@ def test_the_same_judge_twice_is_refused(votecast: Any, arena: Path, votes: Path
         (["--max-loss", "0.1", "--draws", "-1"], "-1"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(
+def test_invalid_options_are_refused(
     votecast: Any, arena: Path, votes: Path, tmp_path: Path, asked: list[str], message: str
 ) -> None:
     words = ["cascade", FAST, arena / "judge", "--calibration", votes, "--out", tmp_path / "fast"]

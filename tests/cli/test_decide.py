@@ -1,4 +1,4 @@
-"""votecast decide: from votes and pairs to decisions that are kept to an error."""
+"""Test votecast decide: decisions with a controlled error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from votecast.cli import main
 
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes on prompts that the judge of the arena was not trained on."""
+    """Return votes on prompts outside the training set."""
     path = tmp_path_factory.mktemp("votes") / "calibration.csv"
     assert main(["simulate", "--rows", "300", "--seed", "5", "--out", str(path)]) == 0
     return path
@@ -22,7 +22,7 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def words(arena: Path, calibration: Path, tmp_path: Path) -> list[object]:
-    """The command but for what is asked for."""
+    """Return the command without the target options."""
     given = ["--input", arena / "test.csv", "--calibration", calibration, "--out", tmp_path / "d.csv"]
     return ["decide", "--judge", arena / "judge", *given]
 
@@ -97,7 +97,7 @@ def test_only_ties_decide_nothing(votecast: Any, words: list[object], calibratio
         (["--out", "decisions.docx"], "does not say what to write"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_before_any_work(
+def test_invalid_options_are_refused_before_any_work(
     votecast: Any, words: list[object], asked: list[str], message: str, tmp_path: Path
 ) -> None:
     if asked[0] == "--out":
@@ -129,7 +129,7 @@ def test_votes_that_will_not_do_are_refused(votecast: Any, arena: Path, words: l
     assert "are both standard input" in ran.err
 
 
-def test_an_existing_file_is_left_alone(votecast: Any, words: list[object], tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(votecast: Any, words: list[object], tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("mine")
     ran = votecast(*words)
     assert ran.code == 1

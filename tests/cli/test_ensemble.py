@@ -1,4 +1,4 @@
-"""votecast ensemble, and every verb that takes a judge on what it made; evaluate --against."""
+"""Test votecast ensemble, verbs on its result, and evaluate --against."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from votecast.cli import main
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes to train on, others that no judge has seen, and two judges with other folds and seeds."""
+    """Return training votes, unseen votes and two different judges."""
     made = tmp_path_factory.mktemp("ensemble")
     assert main(["simulate", "--rows", "200", "--out", str(made / "train.csv")]) == 0
     assert main(["simulate", "--rows", "90", "--seed", "1", "--out", str(made / "new.csv")]) == 0

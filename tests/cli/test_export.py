@@ -1,4 +1,4 @@
-"""votecast export."""
+"""Test votecast export."""
 
 from __future__ import annotations
 

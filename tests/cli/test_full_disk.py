@@ -1,4 +1,4 @@
-"""A disk that takes no more: one clear error from every verb that writes, and nothing left behind."""
+"""Test full disks: every writing verb gives one error, no output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOM = 20_000
 
 @pytest.fixture
 def votes(tmp_path: Path) -> Path:
-    """A folder with 300 votes whose texts do not compress, and 300 bad ones beside them."""
+    """Return a folder with 300 incompressible votes and 300 bad ones."""
     detect_languages(["The model of languages is unpacked to a file once."])
     texts = [" ".join(format(n * 7919**k % 2**61, "x") for k in range(1, 9)) for n in range(600)]
     rows = [{"prompt": f"{t}?", "response_a": t, "response_b": t[::-1], "winner": "a"} for t in texts]

@@ -1,4 +1,4 @@
-"""Damaged and hostile files through the command line: one clear error, no traceback, nothing written."""
+"""Test hostile files on the command line: one error, no output."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def judge() -> TrainedJudge:
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: TrainedJudge) -> None:
-    """Run in an empty folder, let a fault of votecast itself fail the test, and load the judge once."""
+    """Run in an empty folder, raise internal errors, load the judge once."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOTECAST_DEBUG", "1")
     monkeypatch.setattr(TrainedJudge, "from_pretrained", lambda folder: judge)
 
 
 def refused(ran: Ran, path: Path) -> None:
-    """The command failed with one error that names the file, and left nothing behind."""
+    """Assert one error that names the file, and no output."""
     assert (ran.code, ran.out) == (1, ""), ran.err
     assert ran.err.startswith("error: ")
     assert str(path) in ran.err
@@ -54,7 +54,7 @@ def test_no_verb_writes_anything_from_a_hostile_file(votecast: Callable, tmp_pat
     ran = votecast("predict", "--input", path, "--out", "out.csv")
     if ran.code:
         refused(ran, path)
-    else:  # only a vote is at fault, which a forecast does not look at
+    else:  # only a vote is invalid, which predict ignores
         assert file.seen_by == "votes"
         assert len(read_predictions("out.csv")[0]) == len(read_votes(path, labels="ignored"))
 
@@ -68,7 +68,7 @@ def test_a_hostile_file_is_neither_trained_nor_evaluated_on(votecast: Callable, 
 
 
 def whole_or_refused(votecast: Callable, path: Path, *, message: str = "") -> None:
-    """Converting and forecasting a file give every row of it, or one error and nothing else."""
+    """Assert that convert and predict give every row or one error."""
     converted, prediction = Path("out.parquet"), Path("out.csv")
     for left in Path.cwd().iterdir():
         if left != path:
@@ -91,7 +91,7 @@ def whole_or_refused(votecast: Callable, path: Path, *, message: str = "") -> No
 
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A good file of any container after one to three cuts, insertions, repetitions or changed bytes."""
+    """Generate valid files with one to three random edits."""
     suffix = draw(st.sampled_from(sorted(CONTENT)))
     content = CONTENT[suffix]
     for _ in range(draw(st.integers(1, 3))):

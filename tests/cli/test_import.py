@@ -1,4 +1,4 @@
-"""votecast import, and what the other verbs make of an imported judge."""
+"""Test votecast import, and other verbs on an imported judge."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_wrong_use_is_one_clear_error_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_already_is_left_alone(votecast: Callable, folds: list[Path], tmp_path: Path) -> None:
+def test_an_existing_output_is_not_overwritten(votecast: Callable, folds: list[Path], tmp_path: Path) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in folds[0].parent.rglob("*"))
     (tmp_path / "judge").mkdir()
     ran = votecast("import", folds[0], "--out", tmp_path / "judge")
@@ -105,7 +105,7 @@ def test_what_is_there_already_is_left_alone(votecast: Callable, folds: list[Pat
     assert sorted((path, path.stat().st_mtime_ns) for path in folds[0].parent.rglob("*")) == before
 
 
-def test_a_folder_that_is_no_checkpoint_is_work_that_fails(votecast: Callable, tmp_path: Path) -> None:
+def test_an_absent_checkpoint_fails_with_code_1(votecast: Callable, tmp_path: Path) -> None:
     ran = votecast("import", tmp_path / "absent", "--out", tmp_path / "judge")
     assert ran.code == 1
     assert "is not a folder; give folders with config.json" in ran.err

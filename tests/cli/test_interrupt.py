@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a child process leave nothing half-written."""
+"""Test that Ctrl-C and SIGTERM leave no partial output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rows() -> Iterator[bytes]:
 
 
 def stop_while_writing(words: list[str], folder: Path, number: signal.Signals, begun: str = ".out*") -> tuple[int, str]:
-    """Send a signal to a command that has begun its output and waits for the rest of its input."""
+    """Send a signal to a command that is waiting for input."""
     child = subprocess.Popen(
         [sys.executable, "-m", "votecast", *words],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""train, predict, evaluate, compare: the main job on the command line."""
+"""Test train, predict, evaluate and compare on the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from votecast import load_judge, read_votes
 TRAIN = ("train", "baseline", "--folds.n", "2")
 
 
-def test_train_leaves_a_judge_and_shows_figures_beside_baselines(
+def test_train_writes_a_judge_and_shows_metrics_beside_baselines(
     votecast: Callable, arena: Path, tmp_path: Path
 ) -> None:
     figures = tmp_path / "figures.json"
@@ -152,9 +152,7 @@ def test_predict_leaves_an_existing_file_and_writes_none_for_a_bad_input(
     assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "bad.csv"}
 
 
-def test_evaluate_a_judge_and_its_predictions_give_the_same_figures(
-    votecast: Callable, arena: Path, tmp_path: Path
-) -> None:
+def test_a_judge_and_its_predictions_get_the_same_metrics(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     votes, predictions = tmp_path / "votes.csv", tmp_path / "p.jsonl"
     votecast("simulate", "--rows", 60, "--seed", 1, "--out", votes)
     votecast("predict", "--judge", arena / "judge", "--input", votes, "--out", predictions)
@@ -182,7 +180,7 @@ def test_evaluate_shows_the_truth_of_simulated_votes(votecast: Callable, arena: 
     assert "by language" not in votecast(*words, "--no-slices").out
 
 
-def test_evaluate_records_what_was_left_out(votecast: Callable, tmp_path: Path) -> None:
+def test_evaluate_records_skipped_rows(votecast: Callable, tmp_path: Path) -> None:
     votes = tmp_path / "votes.csv"
     votecast("simulate", "--rows", 100, "--seed", 9, "--out", votes)
     words = ("--sample", 0.5, "--limit", 20, "--seed", 3, "--draws", 20, "--json", "-")

@@ -1,4 +1,4 @@
-"""votecast predict, killed with SIGKILL while it works, goes on with --resume and ends with the same bytes."""
+"""Test that killed predictions resume to the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = 2500
 
 @pytest.fixture
 def votes(tmp_path: Path) -> Path:
-    """Three shards of short battles."""
+    """Return three shards of short battles."""
     path = tmp_path / "votes.jsonl"
     lines = ({"prompt": f"why {n}", "response_a": "so " * (n % 9), "response_b": "no"} for n in range(ROWS))
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -24,7 +24,7 @@ def votes(tmp_path: Path) -> Path:
 
 
 def kill_when(words: list[str], work: Path, shards: int) -> None:
-    """Run the command until so many shards are whole, then kill it."""
+    """Run the command and kill it after a number of shards."""
     child = subprocess.Popen([sys.executable, "-m", "votecast", *words], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     assert child.stderr is not None
@@ -39,9 +39,7 @@ def kill_when(words: list[str], work: Path, shards: int) -> None:
         child.stderr.close()
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    votecast: Callable, arena: Path, votes: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_resumes_to_the_same_bytes(votecast: Callable, arena: Path, votes: Path, tmp_path: Path) -> None:
     words = ["predict", "--judge", str(arena / "judge"), "--input", str(votes), "--out"]
     quiet, out = tmp_path / "quiet", tmp_path / "killed"
     assert votecast(*words, quiet / "p.csv").code == 0

@@ -1,4 +1,4 @@
-"""votecast link, and what predict, evaluate and compare make of a judge of bare numbers."""
+"""Test votecast link, and other verbs on a judge of scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES, VOTES = scored_votes(160)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with scores of the first 150 votes, the votes, and files that have both."""
+    """Return a folder with scores, votes and files with both."""
     folder = tmp_path_factory.mktemp("scores")
     for name in ("scores.csv", "scores.parquet"):
         with ScoreWriter(folder / name) as writer:
@@ -43,9 +43,7 @@ def linked(votecast: Callable, files: Path, out: Path, *words: object) -> Path:
     return out
 
 
-def test_a_link_is_shown_with_intervals_beside_what_was_not_fitted(
-    votecast: Callable, files: Path, tmp_path: Path
-) -> None:
+def test_a_link_is_shown_with_intervals_beside_unfitted_links(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--votes", files / "votes.jsonl", "--out", tmp_path / "judge", "--length", "--name", "mine")
     ran = votecast("link", "--scores", files / "scores.parquet", *words)
     assert ran.code == 0, ran.err
@@ -61,7 +59,7 @@ def test_a_link_is_shown_with_intervals_beside_what_was_not_fitted(
     assert config["name"] == "mine"
 
 
-def test_figures_as_json_hold_the_link_and_its_gains(votecast: Callable, files: Path, tmp_path: Path) -> None:
+def test_the_json_holds_the_link_and_its_gains(votecast: Callable, files: Path, tmp_path: Path) -> None:
     words = ("--votes", files / "votes.jsonl", "--out", tmp_path / "judge", "--method", "ordered_logit")
     ran = votecast("link", "--scores", files / "scores.csv", *words, "--json", "-")
     found = json.loads(ran.out)
@@ -125,7 +123,7 @@ def test_a_link_without_effect_is_reported(votecast: Callable, files: Path, tmp_
         ("id,score_a,score_b\n" + "".join(f"row {n},1,1\n" for n in range(99)), 1, "gap is 0 in all 99 rows"),
     ],
 )
-def test_what_is_wrong_is_one_clear_error_and_writes_nothing(
+def test_invalid_input_raises_one_error_and_writes_nothing(
     votecast: Callable, files: Path, tmp_path: Path, text: str, code: int, message: str
 ) -> None:
     (tmp_path / "s.csv").write_text(text)

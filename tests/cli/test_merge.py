@@ -1,4 +1,4 @@
-"""votecast merge, and votecast import of adapters, on the command line."""
+"""Test votecast merge, and votecast import of adapters."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_difference_is_in_the_json(votecast: Callable, tuned: Path, tmp_path
     assert 0 <= found["merged"]["largest_difference"] <= 1e-5
 
 
-def test_wrong_use_writes_nothing(votecast: Callable, arena: Path, tuned: Path, tmp_path: Path) -> None:
+def test_invalid_use_writes_nothing(votecast: Callable, arena: Path, tuned: Path, tmp_path: Path) -> None:
     ran = votecast("merge", "--judge", arena / "judge", "--out", tmp_path / "merged")
     assert ran.code == 1
     assert "no adapters to merge" in ran.err

@@ -1,4 +1,4 @@
-"""Names and texts that are no Unicode, as a shell can hand them on: they are used or mended, and never a fault."""
+"""Test file names and texts that are not valid Unicode."""
 
 from __future__ import annotations
 

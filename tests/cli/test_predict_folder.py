@@ -1,4 +1,4 @@
-"""votecast predict with many inputs: a folder of parts, and options that make no sense together."""
+"""Test votecast predict on many inputs, and invalid combinations of options."""
 
 from __future__ import annotations
 

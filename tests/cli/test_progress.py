@@ -12,7 +12,7 @@ from votecast.cli.screen import Bars
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What a bar writes to a terminal, shown without delay."""
+    """Return what a bar writes to a terminal, without delay."""
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, legacy_windows=False)
     monkeypatch.setattr(screen, "notes_console", lambda: console)
@@ -62,7 +62,7 @@ def test_only_the_present_step_is_shown(terminal: io.StringIO) -> None:
         assert "reading" not in terminal.getvalue()
 
 
-def test_what_is_quick_needs_no_bar(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_work_shows_no_bar(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screen, "DELAY", 60.0)
     with Bars() as bars:
         bars.rows(10)

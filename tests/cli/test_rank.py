@@ -1,4 +1,4 @@
-"""votecast rank: leaderboards from files of votes, of forecasts, and of both."""
+"""Test votecast rank: leaderboards from votes, predictions and both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _errors_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes, the same exchanged, pairs without votes on other prompts, and a judge trained on the votes."""
+    """Return votes, swapped votes, unlabelled pairs and a trained judge."""
     folder = tmp_path_factory.mktemp("rank")
     votes, fresh = sized_votes(600), sized_votes(600, seed=1)
     file_of(votes, folder / "votes.csv")
@@ -89,7 +89,7 @@ def test_the_leaderboard_is_the_golden_one(votecast: Callable, files: Path, tmp_
 
 
 @pytest.mark.parametrize("words", [(), ("--style-control",), ("--method", "davidson"), ("--method", "rao_kupper")])
-def test_exchanging_the_answers_of_every_row_changes_nothing(
+def test_swapping_the_responses_of_every_row_changes_nothing(
     votecast: Callable, files: Path, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     for name in ("votes", "swapped"):
@@ -114,7 +114,7 @@ def test_scores_are_those_of_evalica(votecast: Callable, files: Path) -> None:
     np.testing.assert_allclose(scores - scores.mean(), elo - elo.mean(), atol=1e-6)
 
 
-def test_fits_of_evalica_can_be_asked_for(votecast: Callable, files: Path) -> None:
+def test_fits_of_evalica_are_available(votecast: Callable, files: Path) -> None:
     ran = ranked(votecast, "--input", files / "votes.csv", "--method", "newman", "--draws", "20")
     assert "newman" in ran.out and "bootstrap" in ran.out
 

@@ -1,4 +1,4 @@
-"""votecast report: a page about votes, and the audit of a judge."""
+"""Test votecast report: the page of votes and the audit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.reports.pages import Page
 
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Votes that the judge of `arena` has not seen."""
+    """Return votes that the judge of `arena` was not trained on."""
     from votecast.cli import main
 
     path = tmp_path_factory.mktemp("votes") / "new.csv"
@@ -89,7 +89,7 @@ def test_wrong_use_is_refused_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_in_the_way_is_left_alone(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept(votecast: Callable, votes: Path, tmp_path: Path) -> None:
     out = tmp_path / "votes.html"
     out.write_text("mine")
     ran = votecast("report", "--input", votes, "--out", out)
@@ -116,7 +116,7 @@ def test_hostile_texts_are_shown_and_not_run(votecast: Callable, tmp_path: Path)
     assert row["prompt"] in page.text and "\x1b" not in page.source
 
 
-def test_inspect_shows_what_is_new(votecast: Callable, votes: Path) -> None:
+def test_inspect_shows_the_exploration(votecast: Callable, votes: Path) -> None:
     out = votecast("inspect", votes).out
     for words in ("rows worth reading", "an answer longer by", "losses"):
         assert words in out

@@ -1,4 +1,4 @@
-"""votecast rerank: the best of n, from the command line."""
+"""Test votecast rerank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same files, words and seeds give the same bytes, whichever process does the work."""
+"""Test that equal inputs and seeds give equal bytes in every process."""
 
 from __future__ import annotations
 

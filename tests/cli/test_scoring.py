@@ -1,4 +1,4 @@
-"""votecast score and predict with reward models: kills, what cannot be scored, judges without votes."""
+"""Test votecast score and predict with reward models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(path: Path, answers: list[tuple[str, str]]) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A reward model for which a letter is a curse."""
+    """Return a reward model that fails on one letter."""
     return reward_folder(tmp_path / "model", cursed=True)
 
 
@@ -63,7 +63,7 @@ def test_rows_that_cannot_be_scored_are_reported_and_skipped(votecast: Callable,
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
 
 
-def test_an_interrupted_scoring_goes_on_and_ends_with_the_same_bytes(
+def test_interrupted_scoring_resumes_to_the_same_bytes(
     votecast: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = write(tmp_path / "pairs.jsonl", [("so " * (n % 5), "Z" if n == 7 else f"no {n % 9}") for n in range(2500)])

@@ -1,4 +1,4 @@
-"""votecast serve: what cannot be started says so in one line, before anything is."""
+"""Test votecast serve: invalid use fails early with one line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_wrong_use_is_one_line(
 
 
 @pytest.mark.parametrize("held", ["", " \n", "short", "x" * 5000, "two words of a key", "schlüssel" * 3])
-def test_what_is_no_key(votecast: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str) -> None:
+def test_invalid_keys(votecast: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str) -> None:
     (file := tmp_path / "key").write_text(held, "utf-8")
     ran = votecast("serve", "--api-key-file", file)
     assert ran.code == 2

@@ -1,4 +1,4 @@
-"""Files in which only some rows have votes, or rows have several: what the verbs that need votes do with them."""
+"""Test verbs on files with missing or repeated votes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from votecast import load_judge, read_votes
 
 @pytest.fixture
 def some(arena: Path, tmp_path: Path, votecast: Callable) -> Path:
-    """The test battles of the arena; those at odd places have no vote."""
+    """Return the arena's test battles with every other vote removed."""
     assert votecast("simulate", "--rows", 40, "--seed", 1, "--out", tmp_path / "all.jsonl").code == 0
     rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     for row in rows[1::2]:
@@ -47,9 +47,7 @@ def test_rows_without_votes_can_be_set_aside(votecast: Callable, arena: Path, so
     assert found["metrics"]["log_loss"]["value"] == pytest.approx(loss, rel=1e-12)
 
 
-def test_votes_on_one_pair_are_joined_into_soft_labels_that_weigh_what_they_count(
-    votecast: Callable, arena: Path, tmp_path: Path
-) -> None:
+def test_votes_on_one_pair_become_a_weighted_soft_label(votecast: Callable, arena: Path, tmp_path: Path) -> None:
     rows = [json.loads(battle.model_dump_json(exclude_none=True)) for battle in read_votes(arena / "train.csv")]
     again = rows[0] | {"id": "again", "winner": "b" if rows[0]["winner"] == "a" else "a"}
     votes = tmp_path / "votes.jsonl"

@@ -1,4 +1,4 @@
-"""Training on the command line: small forms, one fold, work that goes on, several processes."""
+"""Test training on the command line: small, one fold, resumed, parallel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def votes(votecast: Callable, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], None]:
-    """Let the third fit end with an error."""
+    """Make the third fit fail."""
     fit = CheapModel.fit
 
     def arm(error: BaseException | None) -> None:
@@ -114,9 +114,7 @@ def test_an_error_in_a_later_fold_keeps_the_earlier_ones(
     assert not (tmp_path / ".judge.work").exists()
 
 
-def test_results_of_the_same_judge_are_written_again_and_others_are_left_alone(
-    votecast: Callable, votes: Path, tmp_path: Path
-) -> None:
+def test_only_results_of_the_same_judge_are_overwritten(votecast: Callable, votes: Path, tmp_path: Path) -> None:
     words = (*TRAIN, votes, "--out", tmp_path / "judge", "--json", tmp_path / "figures.json")
     assert votecast(*words).code == 0
     (tmp_path / "figures.json.settings.json").unlink()

@@ -1,4 +1,4 @@
-"""simulate, inspect, convert: files of votes on the command line."""
+"""Test simulate, inspect and convert."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_inspect_reports_the_format_and_contents(votecast: Callable, votes: Path
     assert max(map(len, ran.out.splitlines()[1:])) <= 80
 
 
-def test_inspect_as_json_counts_what_was_asked_for(votecast: Callable, arena: Path) -> None:
+def test_inspect_as_json_counts_limited_and_sampled_rows(votecast: Callable, arena: Path) -> None:
     whole = json.loads(votecast("inspect", arena / "train.csv", "--json", "-").out)
     limited = json.loads(votecast("inspect", arena / "train.csv", "--json", "-", "--limit", 7).out)
     sampled = json.loads(votecast("inspect", arena / "train.csv", "--json", "-", "--sample", 0.5).out)
@@ -83,7 +83,7 @@ def test_the_settings_of_an_inspection_lie_beside_it(votecast: Callable, votes: 
     assert settings["settings"]["reader"]["limit"] == 1
 
 
-def test_settings_that_are_in_the_way_are_left_alone(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+def test_existing_settings_are_not_overwritten(votecast: Callable, votes: Path, tmp_path: Path) -> None:
     (tmp_path / "found.json.settings.json").write_text("mine")
     for words in (
         ("inspect", votes),

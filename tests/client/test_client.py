@@ -89,13 +89,13 @@ def call(request: pytest.FixtureRequest) -> Run:
     return waiting if request.param == "waiting" else concurrent
 
 
-def test_a_prediction_comes_back_in_the_shape_of_the_service(call: Run) -> None:
+def test_a_prediction_has_the_shape_of_the_service(call: Run) -> None:
     found = call(service, "compare", "why?", "because", ["no"])
     assert found.probabilities["a"] == 0.5
     assert found.to_dict() == prediction("why?")
 
 
-def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
+def test_reasons_and_both_orders_are_returned_on_request(call: Run) -> None:
     explained = prediction() | {"orders": {"given": {}, "swapped": {}}, "reasons": None}
     script = Script(httpx.Response(200, json=explained))
     assert call(script, "compare", "p", "a", "b", explain=True, judge="j", order="given").to_dict() == explained
@@ -104,7 +104,7 @@ def test_reasons_and_both_orders_come_back_where_asked_for(call: Run) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 11])
-def test_any_number_of_battles_comes_back_in_order(call: Run, rows: int) -> None:
+def test_any_number_of_battles_keeps_its_order(call: Run, rows: int) -> None:
     battles = [{"prompt": f"{n}", "response_a": "x", "response_b": "y"} for n in range(rows)]
     assert [found.id for found in call(service, "compare_batch", iter(battles))] == [str(n) for n in range(rows)]
 
@@ -155,7 +155,7 @@ def test_a_fault_is_named_by_its_place_among_all_battles(call: Run) -> None:
     assert caught.value.errors == ({"path": "battles.6.prompt", "message": "is empty"},)
 
 
-def test_a_fault_in_the_message_is_shown_once(call: Run) -> None:
+def test_an_error_in_the_message_is_shown_once(call: Run) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/judges" or b"bad" not in request.content:
             return service(request)
@@ -188,7 +188,7 @@ def test_lone_surrogates_reach_the_service(call: Run) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), {1, 2}, b"x"])
-def test_what_is_no_json_is_refused_before_sending(call: Run, bad: Any) -> None:
+def test_invalid_json_is_refused_before_sending(call: Run, bad: Any) -> None:
     with pytest.raises(DataError, match="battle 1 cannot be sent as JSON"):
         call(service, "compare_batch", [{"prompt": "p"}, {"prompt": bad}])
 
@@ -225,7 +225,7 @@ def test_no_answer_makes_the_client_wait_for_long(call: Run, pauses: list[float]
     "answer",
     [httpx.Response(503), httpx.Response(504), httpx.Response(500, headers={"retry-after": "1"}), httpx.Response(401)],
 )
-def test_other_answers_are_not_asked_for_again(call: Run, pauses: list[float], answer: httpx.Response) -> None:
+def test_other_responses_are_not_retried(call: Run, pauses: list[float], answer: httpx.Response) -> None:
     script = Script(answer)
     with pytest.raises(ServiceError) as caught:
         call(script, "compare", "p", "a", "b")
@@ -278,7 +278,7 @@ def test_ready_does_not_hide_a_wrong_key(call: Run) -> None:
         call(Script(httpx.Response(401)), "ready")
 
 
-def test_judges_and_rankings_come_back(call: Run) -> None:
+def test_judges_and_rankings_are_returned(call: Run) -> None:
     (judge,) = call(service, "judges")
     assert (judge.name, judge.facts["family"]) == ("baseline", "baseline")
     ranked = {"id": "7", "ranking": [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}], "judge": JUDGE}

@@ -1,4 +1,4 @@
-"""Test the table of settings: every setting has a type and a meaning."""
+"""Test that every setting in the table has type and meaning."""
 
 import json
 from typing import Annotated, Literal

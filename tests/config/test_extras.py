@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every import fail, as if votecast were not a checkout."""
+    """Make imports fail and votecast appear installed outside a checkout."""
     monkeypatch.setattr(extras, "CHECKOUT", None)
 
     def refuse(name: str) -> None:

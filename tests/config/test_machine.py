@@ -14,7 +14,7 @@ def test_memory_is_kept_where_the_c_library_can() -> None:
     assert output.strip() in ("True", "False")
 
 
-def test_threads_settled_by_the_user_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_set_by_the_user_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()

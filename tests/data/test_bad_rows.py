@@ -79,7 +79,7 @@ def test_an_id_that_occurs_twice_is_bad(tmp_path: Path) -> None:
         list(VoteReader(path))
 
 
-def test_quarantine_sets_bad_rows_aside_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quarantine_writes_bad_rows_to_a_side_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [
         row
@@ -185,7 +185,7 @@ def in_batches(size: int) -> Any:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_nothing_depends_on_the_size_of_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_results_do_not_depend_on_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     random = np.random.default_rng(0)
     rows = [changed(id=str(i), prompt=json.dumps([f"p{i}"])) for i in range(200)]
     for i in random.choice(200, 40, replace=False):
@@ -216,7 +216,7 @@ TURNS = st.lists(st.none() | TEXTS, max_size=3)
 
 @given(rows=st.lists(st.tuples(TURNS, TURNS, TURNS, st.booleans()), min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_python_writes_as_csv_is_read_back(tmp_path: Path, rows: list[tuple[Any, Any, Any, bool]]) -> None:
+def test_csv_written_by_python_is_read(tmp_path: Path, rows: list[tuple[Any, Any, Any, bool]]) -> None:
     path = write_csv(
         tmp_path / "votes.csv",
         [

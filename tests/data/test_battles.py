@@ -34,13 +34,13 @@ rows = st.lists(
 
 
 @given(rows)
-def test_exchanging_twice_changes_nothing(given_rows):
+def test_swapping_twice_is_the_identity(given_rows):
     battles = Battles.from_rows(given_rows)
     assert battles.swapped().swapped().table.equals(battles.table)
 
 
 @given(rows)
-def test_exchanging_exchanges_columns_a_and_b(given_rows):
+def test_swapping_swaps_columns_a_and_b(given_rows):
     battles = Battles.from_rows(given_rows)
     known = battles.take(np.flatnonzero(battles.labelled))
     assert np.array_equal(known.swapped().targets(), known.targets()[:, [1, 0, 2]])
@@ -114,7 +114,7 @@ def test_a_table_without_texts_or_with_wrong_types_is_refused():
         Battles(pa.table({"prompt": [["x"], None], "response_a": [["y"]] * 2, "response_b": [["z"]] * 2}))
 
 
-def test_what_is_not_battles_is_refused():
+def test_inputs_that_are_not_battles_are_refused():
     for given_thing in ("text", 3, None):
         with pytest.raises(DataError, match="allowed are Battles"):
             as_battles(given_thing)

@@ -76,7 +76,7 @@ def test_valid_json_is_read_without_repair(cell: str, turns: list[str | None]) -
         ("[" + "9" * 5000 + "]", "not JSON"),
     ],
 )
-def test_refuses_what_is_no_list_of_strings(cell: str, reason: str) -> None:
+def test_refuses_anything_but_lists_of_strings(cell: str, reason: str) -> None:
     found = parse_cells(cells('["before"]', cell, '["after"]'))
     assert found.turns.to_pylist() == [["before"], None, ["after"]]
     assert list(found.bad) == [1]
@@ -174,7 +174,7 @@ def exact(text: str) -> tuple[list[str | None] | None, str]:
         (b'["' + b"x" * 70_000 + b'"]', True),
     ],
 )
-def test_what_looks_like_a_list(cell: bytes, is_list: bool) -> None:
+def test_values_that_look_like_lists(cell: bytes, is_list: bool) -> None:
     assert looks_like_list(memoryview(cell)) is is_list
 
 

@@ -34,7 +34,7 @@ def _has_text(turns: list[str | None]) -> bool:
 
 
 @given(ROWS)
-def test_nothing_is_taken_out_unasked(rows: list[dict[str, Any]]) -> None:
+def test_no_row_is_dropped_by_default(rows: list[dict[str, Any]]) -> None:
     assert _kept(rows) == list(range(len(rows)))
 
 
@@ -157,7 +157,7 @@ def test_shares_are_the_weighted_mean_of_the_votes(rows: list[dict[str, Any]]) -
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-def test_order_and_exchange_of_rows_change_no_bit(rows: list[dict[str, Any]], random: Any) -> None:
+def test_row_order_and_swaps_change_no_bit(rows: list[dict[str, Any]], random: Any) -> None:
     rows = [row for row in rows if row["response_a"] != row["response_b"]]
     battles = Battles.from_rows(rows)
     order = list(range(len(rows)))
@@ -167,7 +167,7 @@ def test_order_and_exchange_of_rows_change_no_bit(rows: list[dict[str, Any]], ra
 
 
 @given(ROWS)
-def test_exchanging_all_rows_exchanges_the_result(rows: list[dict[str, Any]]) -> None:
+def test_swapping_all_rows_swaps_the_result(rows: list[dict[str, Any]]) -> None:
     battles = Battles.from_rows(rows)
     assert aggregate_votes(battles.swapped()).table.equals(aggregate_votes(battles).swapped().table)
 

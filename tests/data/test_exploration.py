@@ -175,7 +175,7 @@ def test_whatever_is_missing_an_exploration_is_json(votes: Battles) -> None:
     assert json.loads(json.dumps(found, allow_nan=False))["rows"] == len(votes)
 
 
-def test_exchanging_the_answers_exchanges_what_is_found() -> None:
+def test_swapping_responses_swaps_the_findings() -> None:
     votes = next(simulate(200, 3))[0]
     found, turned = explore(votes), explore(votes.swapped())
     assert found.length_outcomes == turned.length_outcomes

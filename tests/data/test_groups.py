@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from votecast.data.battles import Battles
-from votecast.data.groups import GROUPINGS, UNDETERMINED, detect_languages, group_values, prompt_languages
+from votecast.data.groups import GROUPINGS, UNDETERMINED, detect_languages, group_values
 from votecast.errors import ConfigError
 
 ROWS = [
@@ -54,6 +54,6 @@ def test_only_the_beginning_is_read() -> None:
 def test_the_column_comes_first_and_the_prompt_fills_its_gaps() -> None:
     row = {"prompt": ["Wie spät ist es", None, "und warum ist das so?"], "response_a": "x", "response_b": "y"}
     battles = Battles.from_rows([row | {"language": "Latin"}, row])
-    assert prompt_languages(battles) == ["Latin", "de"]
-    assert prompt_languages(battles[:1]) == ["Latin"]
-    assert prompt_languages(battles[:0]) == []
+    assert group_values(battles, "language") == ["Latin", "de"]
+    assert group_values(battles[:1], "language") == ["Latin"]
+    assert group_values(battles[:0], "language") == []

@@ -63,7 +63,7 @@ def test_reading_votes_names_the_fault(tmp_path: Path, file: Hostile) -> None:
 
 @pytest.mark.parametrize("suffix", PACKED)
 @pytest.mark.parametrize("file", TEXT, ids=named)
-def test_compression_hides_nothing(tmp_path: Path, file: Hostile, suffix: str) -> None:
+def test_compressed_files_give_the_same_errors(tmp_path: Path, file: Hostile, suffix: str) -> None:
     packed = Hostile(file.name + suffix, PACKED[suffix](file.content), file.parts)
     path = written(tmp_path, packed)
     with pytest.raises(DataError) as caught:

@@ -71,7 +71,7 @@ def test_duplicates_and_conflicts(found: inspection.Inspection) -> None:
     assert found.duplicates["agreement"] == {"pairs": 1, "votes": 3, "rate": pytest.approx(1 / 3)}
 
 
-def test_votes_that_agree_after_the_exchange_are_no_conflict() -> None:
+def test_votes_that_agree_after_a_swap_are_not_a_conflict() -> None:
     found = inspect_votes([ROWS[0], ROWS[2]])
     assert (found.duplicates["reversed"], found.duplicates["conflicting_pairs"]) == (1, 0)
 

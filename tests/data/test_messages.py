@@ -51,7 +51,7 @@ def test_roles_and_contents_of_all_kinds() -> None:
         ([{"role": "user", "content": [7]}], "holds a number"),
     ],
 )
-def test_what_is_no_conversation_is_refused(value: Any, reason: str) -> None:
+def test_invalid_conversations_are_refused(value: Any, reason: str) -> None:
     with pytest.raises(CellError, match=reason):
         read_messages(value, set())
 
@@ -69,7 +69,7 @@ def test_transcripts_are_split_at_speakers_after_an_empty_line_only() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Why?", "Well.\n\nHuman: Hi"])
-def test_what_is_no_transcript_is_refused(text: str) -> None:
+def test_invalid_transcripts_are_refused(text: str) -> None:
     with pytest.raises(CellError, match="not a transcript"):
         read_transcript(text)
 

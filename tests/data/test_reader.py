@@ -362,7 +362,7 @@ def test_reading_again_reads_the_file_again(tmp_path: Path) -> None:
     "options",
     [{"format": "kaggle"}, {"text": "xml"}, {"bad_rows": "drop"}, {"labels": "some"}, {"limit": 0}, {"sample": 2.0}],
 )
-def test_options_outside_what_is_allowed(options: dict[str, Any]) -> None:
+def test_invalid_options(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="allowed"):
         VoteReader("x.csv", **options)
 
@@ -387,6 +387,6 @@ def test_outside_votes_are_read(outside_votes: Path) -> None:
     assert not any(report.repairs or report.quarantined for report in found.values())
 
 
-def test_what_is_no_path_is_refused() -> None:
+def test_invalid_paths_are_refused() -> None:
     with pytest.raises(DataError, match="given as list; allowed is its path"):
         read_votes([{"prompt": "x"}])

@@ -37,7 +37,7 @@ def test_the_page_shows_what_the_script_prints() -> None:
         assert run(*command.split()).stdout == shown
 
 
-def test_without_failures_and_spread_a_run_takes_what_its_parts_take(sizing: Any) -> None:
+def test_without_failures_a_run_takes_the_sum_of_its_parts(sizing: Any) -> None:
     family = sizing.Family("x", 10.0, 7.0, 1.0, "")
     still = sizing.Store(failures=0, spread=0, written=0)
     rows = sizing.part_rows(10.0)
@@ -79,7 +79,7 @@ def test_a_run_of_many_parts_is_simulated_by_an_equal_share(sizing: Any, monkeyp
         (("--measure", "bundled:baseline"), "--measure needs pairs"),
     ],
 )
-def test_what_cannot_be_is_refused(words: tuple[str, ...], message: str) -> None:
+def test_impossible_settings_are_refused(words: tuple[str, ...], message: str) -> None:
     ran = run("scripts/sizing.py", *words)
     assert ran.returncode
     assert message in ran.stderr

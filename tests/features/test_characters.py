@@ -88,18 +88,18 @@ def test_runs_of_words_and_their_boundaries_are_counted(text: str) -> None:
     assert np.count_nonzero(runs(text)) == len(expected(text))
 
 
-def test_words_that_share_a_stem_are_alike_and_others_are_not() -> None:
+def test_words_with_a_common_stem_are_similar() -> None:
     swim, swims, sky = runs("swimming", "swimmers", "blue sky").astype(np.float64)
     assert swim @ swims > 0.4 > swim @ sky
     assert np.linalg.norm([swim, swims, sky], axis=1) == pytest.approx(1.0, abs=1e-2)
 
 
-def test_case_punctuation_spaces_and_order_of_words_change_nothing() -> None:
+def test_case_punctuation_spaces_and_word_order_are_ignored() -> None:
     assert np.array_equal(*runs("Red  whale!", "(whale)\n\nred"))
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=4))
-def test_a_text_has_the_same_runs_among_others_and_alone(texts: list[str]) -> None:
+def test_runs_do_not_depend_on_other_texts(texts: list[str]) -> None:
     assert np.array_equal(runs(*texts), np.concatenate([runs(text) for text in texts]))
 
 

@@ -66,7 +66,7 @@ def same(one: PairFeatures, two: PairFeatures) -> bool:
         ("same_script", "Whales swim", "鲸鱼"),
     ],
 )
-def test_features_respond_to_what_they_are_named_for(name: str, more: str, less: str) -> None:
+def test_each_feature_responds_to_its_property(name: str, more: str, less: str) -> None:
     assert features_of(more)[name] > features_of(less)[name]
 
 
@@ -92,7 +92,7 @@ def test_swapping_the_responses_swaps_their_features(rows: list[dict[str, Any]])
 
 @settings(max_examples=60)
 @given(st.lists(ROW, min_size=2, max_size=5), st.integers(0, 1))
-def test_features_of_a_row_depend_on_that_row_alone(rows: list[dict[str, Any]], place: int) -> None:
+def test_features_of_a_row_depend_only_on_that_row(rows: list[dict[str, Any]], place: int) -> None:
     battles = Battles.from_rows(rows)
     assert same(extract(battles).take([place]), extract(battles[place : place + 1]))
 

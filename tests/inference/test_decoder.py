@@ -40,7 +40,7 @@ def test_adapters_stay_beside_the_weights(kind: str) -> None:
 
 
 @torch.no_grad()
-def test_adapters_that_are_switched_off_do_nothing() -> None:
+def test_disabled_adapters_have_no_effect() -> None:
     model, (ids, mask) = adapted(backbone_of("llama")).eval(), rows()
     with model.disable_adapter():
         network = Scorer(model)

@@ -34,7 +34,7 @@ def one_by_one(network: Any, rows: Sequences) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_outputs_come_in_input_order_and_rows_do_not_see_each_other(kind: str) -> None:
+def test_outputs_keep_input_order_and_rows_are_independent(kind: str) -> None:
     network, rows = network_of(kind), sequences()
     wanted = one_by_one(network, rows)
     for tokens in (1, 64, 4096):
@@ -102,7 +102,7 @@ def test_devices_share_the_work() -> None:
 
 
 @pytest.mark.parametrize("devices", [("cpu",), ("cpu", "cpu")])
-def test_out_of_memory_halves_the_batch_and_goes_on(
+def test_out_of_memory_halves_the_batch_and_continues(
     devices: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     network, rows = network_of("bert"), sequences()
@@ -123,7 +123,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     assert sum(size > 90 for size in tried) <= 2 * len(devices)
 
 
-def test_a_sequence_that_never_fits_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sequence_that_does_not_fit_raises_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Replica, padded: Padded) -> np.ndarray:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -148,12 +148,12 @@ def test_rounded_outputs_are_close(kind: str, precision: Any) -> None:
     assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
 
 
-def test_int8_is_refused_where_there_is_no_such_form() -> None:
+def test_int8_is_refused_where_unsupported() -> None:
     with pytest.raises(ConfigError, match="int8, and this architecture has no such form"):
         encode(network_of("distilbert"), sequences(), InferenceSettings(precision="int8"))
 
 
-def test_threads_are_set_for_the_call_alone() -> None:
+def test_threads_are_set_only_during_the_call() -> None:
     before, seen = torch.get_num_threads(), []
     network = network_of("bert")
     plain = network.backbone.classifier.forward

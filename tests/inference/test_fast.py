@@ -44,7 +44,7 @@ def test_without_packed_weights_the_answers_are_the_same(kind: str, monkeypatch:
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["bert", "deberta-v3", "modernbert"])
-def test_bf16_stays_close_and_comes_back_as_fp32(kind: str) -> None:
+def test_bf16_stays_close_and_returns_fp32(kind: str) -> None:
     network, (ids, mask) = network_of(kind), batch()
     found = fast_network(network, dtype=torch.bfloat16).encode(ids, mask)
     wanted = network.encode(ids, mask)
@@ -69,7 +69,7 @@ def test_the_network_itself_is_untouched() -> None:
     assert fast.backbone.bert.embeddings is network.backbone.bert.embeddings
 
 
-def test_only_what_is_read_is_computed() -> None:
+def test_only_needed_states_are_computed() -> None:
     networks = [network_of("modernbert"), network_of("modernbert, mean"), network_of("bert", "mean")]
     assert [reads_first_token(network, network.backbone) for network in networks] == [True, False, False]
     fast = fast_network(network_of("bert", "cls"))

@@ -13,7 +13,7 @@ QUERIES, KEYS = (150, 1, 300, 40), (150, 200, 300, 90)
 
 
 @pytest.mark.parametrize("window", [None, 60, 1000])
-def test_blocks_of_the_mask_cover_what_is_seen(window: int | None) -> None:
+def test_mask_blocks_cover_all_visible_keys(window: int | None) -> None:
     mask = block_mask(QUERIES, KEYS, window, torch.device("cpu"))
     rows, columns = sum(QUERIES), sum(KEYS)
     query, key = torch.arange(rows)[:, None], torch.arange(columns)

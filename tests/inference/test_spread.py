@@ -29,7 +29,7 @@ def spread(network: DecoderNetwork) -> DecoderNetwork:
     return network
 
 
-def test_only_what_is_around_a_spread_backbone_moves(network: DecoderNetwork) -> None:
+def test_only_modules_outside_a_spread_backbone_move(network: DecoderNetwork) -> None:
     assert not is_spread(network.backbone)
     spread(network).to(torch.float64)
     assert {p.dtype for p in network.backbone.parameters()} == {torch.float32}
@@ -47,7 +47,7 @@ def test_a_spread_backbone_predicts_as_one_that_is_not(network: DecoderNetwork) 
     assert_rounds_to(found, expected, rounding(width=64, layers=2))
 
 
-def test_device_map_is_handed_over_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_map_is_passed_only_when_set(monkeypatch: pytest.MonkeyPatch) -> None:
     from votecast.models.decoder import DecoderModel, DecoderSettings
 
     asked: list[Any] = []

@@ -1,4 +1,4 @@
-"""Decisions are kept to an error, votes that hang together count once, and nothing else is decided."""
+"""Test decisions: controlled error, clustered votes, abstention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASKED: dict[str, Any] = {"error": 0.2, "confidence": 0.9}
 
 
 def arena(rows: int, seed: int) -> tuple[Battles, dict[str, np.ndarray]]:
-    """Votes of people who agree more than those of the arena do, and the true probabilities by id."""
+    """Return votes with high agreement, and true probabilities by id."""
     battles, truth = next(simulate(rows, seed, batch=rows))
     true = davidson(4 * (truth.qualities[:, 0] - truth.qualities[:, 1]), 0.5)
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ RULE = fit_rule(JUDGE, VOTES, **ASKED)
 P = np.array([TRUE[name] for name in VOTES.ids])
 
 
-def test_decided_pairs_are_wrong_no_more_often_than_asked_for() -> None:
+def test_the_error_of_decided_pairs_is_controlled() -> None:
     decisions, sure = RULE.decide(P)
     chosen = np.array(decisions)
     decided = chosen != "open"
@@ -73,7 +73,7 @@ def test_a_stricter_level_decides_less_and_a_laxer_one_more() -> None:
 
 
 @pytest.mark.parametrize("method", ["ltt", "sgr"])
-def test_exchanging_the_answers_exchanges_the_decisions_and_nothing_else(method: Any) -> None:
+def test_swapping_responses_swaps_the_decisions(method: Any) -> None:
     turned = Knowing(TRUE)
     turned.swaps = True
     one = fit_rule(JUDGE, VOTES, method=method, **ASKED)
@@ -142,7 +142,7 @@ def test_votes_the_judge_was_trained_on_are_refused() -> None:
         ({"method": "guess"}, "allowed are ltt and sgr"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused(asked: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         fit_rule(JUDGE, VOTES, **(ASKED | asked))
 
@@ -167,7 +167,7 @@ def test_a_file_is_decided_row_by_row_in_any_container(tmp_path: Path) -> None:
     assert [line["decision"] for line in lines] == decisions
 
 
-def test_a_finished_file_is_left_and_taken_up_again(tmp_path: Path) -> None:
+def test_a_finished_file_is_kept_and_reused(tmp_path: Path) -> None:
     pairs, out = tmp_path / "pairs.jsonl", tmp_path / "d.csv"
     write_votes(VOTES[:50], pairs)
     first = decide_file(JUDGE, RULE, pairs, out)
@@ -179,7 +179,7 @@ def test_a_finished_file_is_left_and_taken_up_again(tmp_path: Path) -> None:
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_a_rule_is_for_its_judge_alone(tmp_path: Path) -> None:
+def test_a_rule_belongs_to_its_judge(tmp_path: Path) -> None:
     other = Knowing(TRUE)
     other.hash = "2e" * 32
     with pytest.raises(ConfigError, match="the rule was fitted for the judge 'knowing'"):

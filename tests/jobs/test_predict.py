@@ -1,4 +1,4 @@
-"""Forecasts of a whole file: the same bytes whatever happens on the way."""
+"""Test predictions of a file: equal bytes after every kind of failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS, SHARDS = 2500, [1024, 1024, 452]
 
 
 class Lengths:
-    """A judge that goes by lengths, and like networks in batches a little by the rows it is asked beside."""
+    """A judge of lengths whose rounding depends on the batch."""
 
     name = "lengths"
 
@@ -41,7 +41,7 @@ class Lengths:
 
 
 class Killed(BaseException):
-    """The process is gone: nothing it would still do happens."""
+    """Stand-in for SIGKILL."""
 
 
 def write_votes(path: Path, rows: int = ROWS, first: str = "why") -> Path:
@@ -54,13 +54,13 @@ def write_votes(path: Path, rows: int = ROWS, first: str = "why") -> Path:
 
 @pytest.fixture
 def votes(tmp_path: Path) -> Path:
-    """A file of three shards."""
+    """Write a file of three shards."""
     return write_votes(tmp_path / "votes.jsonl")
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where the forecasts go: a folder with nothing else in it."""
+    """Return an output path in an empty folder."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "p.csv"
 
@@ -71,23 +71,21 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def undisturbed(votes: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What lies in the folder when nothing happens."""
+    """Return the folder's content after an undisturbed run."""
     (tmp_path / "quiet").mkdir()
     predict_file(Lengths(), votes, tmp_path / "quiet" / "p.csv")
     return bytes_of(tmp_path / "quiet")
 
 
 def interrupted(votes: Path, out: Path, fails_at: int = 2) -> Path:
-    """The folder of work that stopped after some shards."""
+    """Return the folder of a run stopped after some shards."""
     with pytest.raises(RuntimeError, match="accelerator"):
         predict_file(Lengths(fails_at), votes, out)
     return out.parent / ".p.csv.work"
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_judge_is_asked_for_the_same_rows_together_however_the_file_is_read(
-    votes: Path, out: Path, packed: bool
-) -> None:
+def test_judge_batches_do_not_depend_on_read_batches(votes: Path, out: Path, packed: bool) -> None:
     if packed:
         import pyarrow as pa
         import pyarrow.json as pa_json
@@ -124,7 +122,7 @@ def test_a_failing_judge_keeps_its_shards_and_explains_how_to_resume(
     assert bytes_of(out.parent) == undisturbed
 
 
-def test_nothing_is_left_of_a_run_that_did_nothing(votes: Path, out: Path) -> None:
+def test_a_run_without_progress_leaves_no_files(votes: Path, out: Path) -> None:
     with pytest.raises(RuntimeError):
         predict_file(Lengths(fails_at=0), votes, out)
     assert list(out.parent.iterdir()) == []
@@ -142,7 +140,7 @@ def test_a_torn_shard_is_made_again(votes: Path, out: Path, undisturbed: dict[st
     assert bytes_of(out.parent) == undisturbed
 
 
-def test_unfinished_work_is_neither_taken_nor_thrown_away_unasked(votes: Path, out: Path) -> None:
+def test_partial_output_needs_resume_or_overwrite(votes: Path, out: Path) -> None:
     work = bytes_of(interrupted(votes, out))
     with pytest.raises(ArtifactError, match=r"pass --resume to continue it, or --overwrite to start over"):
         predict_file(Lengths(), votes, out)
@@ -186,7 +184,7 @@ def test_a_finished_output_is_not_made_again(votes: Path, out: Path) -> None:
     assert out.read_text() == "mine"
 
 
-def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
+def test_invalid_distributions_are_never_kept(votes: Path, out: Path) -> None:
     class Broken(Lengths):
         def predict_proba(self, battles: Any) -> np.ndarray:
             p = super().predict_proba(battles)
@@ -198,7 +196,7 @@ def test_what_is_no_distribution_is_never_kept(votes: Path, out: Path) -> None:
     assert len(list((out.parent / ".p.csv.work").glob("*.shard"))) == 1
 
 
-def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: Path) -> None:
+def test_progress_starts_after_the_earlier_run(votes: Path, out: Path) -> None:
     interrupted(votes, out)
     reported: list[int] = []
     predict_file(Lengths(), votes, out, resume=True, progress=lambda done, _: reported.append(done))
@@ -206,7 +204,7 @@ def test_progress_begins_behind_what_an_earlier_run_has_done(votes: Path, out: P
 
 
 class Disk:
-    """Counts what is written, flushed and renamed, and fails once at the k-th; a killed process does no more at all."""
+    """Count writes, flushes and renames, and fail at the k-th."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, kills: bool) -> None:
         self.count, self.at, self.kills = 0, at, kills
@@ -246,7 +244,7 @@ class Disk:
 
 
 def steps(kills: bool, predict: Callable[[], Any], restore: Callable[[], None]) -> Iterator[tuple[int, bool]]:
-    """Fail at the first step, the second, and so on until nothing fails any more; whether the run came to its end."""
+    """Fail at each step in turn; yield whether the run finished."""
     at = 0
     while True:
         at += 1
@@ -311,7 +309,7 @@ class Cutting(Lengths):
         self.precision = precision
 
 
-def test_what_the_judge_cut_is_summed_over_shards_of_both_runs(votes: Path, out: Path) -> None:
+def test_truncation_is_summed_over_shards_of_both_runs(votes: Path, out: Path) -> None:
     summary = predict_file(Cutting(), votes, out)
     assert summary["cut"] == {"rows": ROWS, "rows_cut": 2490, "kept": {"prompt": 0.662, "a": 1.0, "b": 1.0}}
     assert predict_file(Cutting(), votes, out, resume=True)["cut"] == summary["cut"]

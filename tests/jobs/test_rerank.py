@@ -1,4 +1,4 @@
-"""The best of n candidates: scores that mean what they say, whatever the order, and files that survive a kill."""
+"""Test reranking: calibrated scores, order independence, resumed files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from votecast.text.truncation import TruncationReport
 
 
 class Longest:
-    """A judge to whom the longer answer is the better, and like networks in batches it goes by its neighbours too."""
+    """A judge that prefers longer responses and depends on the batch."""
 
     name = "longest"
 
@@ -42,7 +42,7 @@ class Longest:
 
 
 class First(Longest):
-    """A judge that leans to whatever is shown first."""
+    """A judge with position bias."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
         p = super().predict_proba(battles)
@@ -127,7 +127,7 @@ def test_one_candidate_is_the_best_and_no_judge_is_asked() -> None:
     assert (found.order, found.scores, judge.asked) == ((0, 1), (0.5, 0.5), [])
 
 
-def test_a_judge_that_goes_by_the_order_is_asked_for_both_and_others_once() -> None:
+def test_only_judges_with_position_bias_score_both_orders() -> None:
     rows = [{"prompt": "why", "candidates": ["a", "ab", "abc"]}]
     for judge, pairs in ((Longest(), 3), (First(), 6)):
         rerank(judge, rows)
@@ -135,7 +135,7 @@ def test_a_judge_that_goes_by_the_order_is_asked_for_both_and_others_once() -> N
         assert asked == pairs
 
 
-def test_pairs_of_many_prompts_are_asked_for_together_and_each_pair_once() -> None:
+def test_pairs_of_many_prompts_are_batched_and_scored_once() -> None:
     judge = Longest()
     rerank(judge, [{"prompt": f"why {n}", "candidates": [f"{n} {k}" for k in range(8)]} for n in range(50)])
     assert [len(battles) for battles in judge.asked[2:]] == [36 * 28, 14 * 28]
@@ -147,7 +147,7 @@ def test_pairs_of_many_prompts_are_asked_for_together_and_each_pair_once() -> No
     assert len(pairs) == 50 * 28
 
 
-def test_a_prompt_with_very_many_candidates_is_asked_for_in_parts() -> None:
+def test_a_prompt_with_many_candidates_is_scored_in_parts() -> None:
     judge = Longest()
     found = best(["x" * n for n in range(1, 61)], judge)
     assert max(len(battles) for battles in judge.asked) == rank_candidates.GROUP
@@ -216,7 +216,7 @@ GOOD = {"prompt": "why", "candidates": ["a", "b"]}
 
 
 def holds(suffix: str, row: dict[str, Any]) -> bool:
-    """Whether a file of this kind can hold such a row as it is; JSON lines give a number among texts as text."""
+    """Return whether a file format can hold a row unchanged."""
     try:
         pa.Table.from_pylist([GOOD, row])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -287,14 +287,14 @@ def write_rows(path: Path, rows: int = 60, first: str = "why") -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file whose pairs come in several groups."""
+    """Write a file whose pairs come in several groups."""
     monkeypatch.setattr(rank_candidates, "GROUP", 60)
     return write_rows(tmp_path / "rows.jsonl")
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where the rankings go: a folder with nothing else in it."""
+    """Return an output path in an empty folder."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "best.jsonl"
 
@@ -369,7 +369,7 @@ def test_standard_columns_without_any_row_left(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "best.parquet").num_rows == 0
 
 
-def test_a_judge_that_fails_leaves_its_shards_and_resume_goes_on(rows: Path, out: Path) -> None:
+def test_a_failing_judge_keeps_its_shards_for_resume(rows: Path, out: Path) -> None:
     rerank_file(Longest(), rows, out.parent.with_name("quiet") / "best.jsonl")
     with pytest.raises(RuntimeError) as caught:
         rerank_file(Longest(fails_at=6), rows, out)
@@ -405,7 +405,7 @@ def test_work_of_other_rows_judges_and_options_is_refused(rows: Path, out: Path)
     }
 
 
-def test_a_finished_output_of_other_rows_is_left_alone(rows: Path, out: Path) -> None:
+def test_a_finished_output_of_other_rows_is_kept(rows: Path, out: Path) -> None:
     rerank_file(Longest(), rows, out)
     before = bytes_of(out.parent)
     write_rows(rows, first="what")
@@ -446,7 +446,7 @@ class Cutting(Longest):
         return self.predict_proba(battles), TruncationReport(np.minimum(full, [5, 99, 99]), full)
 
 
-def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> None:
+def test_truncation_is_summed_over_both_runs(rows: Path, out: Path) -> None:
     summary = rerank_file(Cutting(), rows, out)
     assert summary["cut"]["rows"] == summary["pairs"]
     assert summary["cut"]["kept"]["prompt"] < 1
@@ -456,7 +456,7 @@ def test_what_the_judge_cut_is_summed_over_both_runs(rows: Path, out: Path) -> N
 
 
 class Choosy(Longest):
-    """A judge that cannot score an answer of seven characters."""
+    """A judge that cannot score responses of seven characters."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
         texts = zip(battles.text("response_a"), battles.text("response_b"), strict=True)

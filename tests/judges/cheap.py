@@ -1,4 +1,4 @@
-"""A family that learns in no time and keeps a checkpoint of every step, for tests of what surrounds a fit."""
+"""A fast model with a checkpoint every step, for tests of fits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOG = "CHEAP_LOG"
 
 
 class CheapSettings(Settings):
-    """How long it learns, and whether it reads answer A more kindly than answer B."""
+    """Training steps, position bias and whether it is declared."""
 
     steps: int = 3
     kind_to_a: float = 0.0

@@ -1,4 +1,4 @@
-"""Checkpoints as other programs leave them: tiny random classifiers in the layout of transformers."""
+"""Make tiny random classifier checkpoints in the layout of transformers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def checkpoint(
     config: Mapping[str, Any] | None = None,
     **tokenizer: Any,
 ) -> Path:
-    """A classifier and its tokenizer, saved; its weights are large enough that answers matter."""
+    """Save a classifier with large weights and its tokenizer."""
     torch.manual_seed(seed)
     text = tiny_tokenizer(**tokenizer)
     settings = tiny_config(kind, tiny_tokenizer())

@@ -1,4 +1,4 @@
-"""A small simulated arena and one judge trained on it, shared by the tests of judges."""
+"""Provide a small simulated arena and a judge trained on it."""
 
 import pytest
 

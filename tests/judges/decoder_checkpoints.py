@@ -1,4 +1,4 @@
-"""Decoders as other programs leave them: a tiny base, adapters of peft on it, whole classifiers, plain or in 4 bits."""
+"""Make tiny decoder checkpoints: bases, peft adapters, classifiers in 4 bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from votecast.text.tokenization import tiny_tokenizer
 
 
 def base(folder: Path, *, kind: str = "llama", seed: int = 0, **config: Any) -> Path:
-    """A causal model with a random head of three labels, and its tokenizer."""
+    """Save a causal model with a random three-label head and tokenizer."""
     torch.manual_seed(seed)
     settings = tiny_config(kind, tiny_tokenizer())
     for key, value in ({"num_labels": 3} | config).items():
@@ -30,7 +30,7 @@ def base(folder: Path, *, kind: str = "llama", seed: int = 0, **config: Any) -> 
 
 
 def adapter(folder: Path, base: Path, *, seed: int = 1, tokenizer: bool = False, **lora: Any) -> Path:
-    """What peft saves of an adapter whose every number was moved by training."""
+    """Save a peft adapter with all numbers changed."""
     torch.manual_seed(seed)
     config = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.05, "target_modules": ["q_proj", "v_proj"]}
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
@@ -47,7 +47,7 @@ def adapter(folder: Path, base: Path, *, seed: int = 1, tokenizer: bool = False,
 
 
 def in_four_bits(folder: Path, whole: Path) -> Path:
-    """A whole classifier, quantised and saved, its head left as it was."""
+    """Save a quantised classifier with an unquantised head."""
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -63,7 +63,7 @@ def in_four_bits(folder: Path, whole: Path) -> Path:
 
 
 def as_gemma_recipe(rows: list[dict[str, str]], *, base: Path, adapter: Path | None = None, length: int) -> np.ndarray:
-    """Probabilities of transformers and peft on rows in the Gemma recipe's template, in the order of the outputs."""
+    """Return probabilities of transformers and peft on the Gemma template."""
     tokenizer = tiny_tokenizer()
     options = {} if "4bit" in base.name else {"num_labels": 3}
     model: Any = AutoModelForSequenceClassification.from_pretrained(base, **options)

@@ -1,4 +1,4 @@
-"""Reward models as other programs leave them: small, random, with one output; and battles for them."""
+"""Make small random reward models, and battles for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CURSED = "Z"
 def reward_folder(
     folder: Path, *, kind: str = "llama", outputs: int | None = 1, cursed: bool = False, seed: int = 0, **tokenizer: Any
 ) -> Path:
-    """A model and its tokenizer, saved; without outputs it is a language model."""
+    """Save a reward or language model and its tokenizer."""
     torch.manual_seed(seed)
     text = tiny_tokenizer(**({"chat_template": TEMPLATE} | tokenizer))
     config = tiny_config(kind, tiny_tokenizer())
@@ -40,12 +40,12 @@ def reward_folder(
 
 
 def reward_model(folder: Path | str, **settings: Any) -> RewardModel:
-    """A reward model that nothing was fitted to."""
+    """Return an unfitted reward model."""
     values = {"name": str(folder), "text": {"max_length": 96}} | settings
     return RewardModel(RewardSettings.parse(values), seed=0)
 
 
 def pairs(*rows: tuple[Any, Any, Any]) -> Battles:
-    """Battles of (prompt, answer a, answer b)."""
+    """Return battles of (prompt, response a, response b)."""
     named = [{"id": str(n), "prompt": p, "response_a": a, "response_b": b} for n, (p, a, b) in enumerate(rows)]
     return Battles.from_rows(named)

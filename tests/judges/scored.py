@@ -1,4 +1,4 @@
-"""Votes of a small arena whose scores and true link are known."""
+"""Make votes with known scores and a known true link."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "word "
 
 
 def scored_votes(rows: int = 120, seed: int = 0, prompts: int | None = None) -> tuple[Scores, Battles]:
-    """Scores and votes drawn from `TRUE`; answers differ in length."""
+    """Draw scores and votes from `TRUE` with unequal response lengths."""
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=rows) * 2 + 3, rng.normal(size=rows) * 2 + 3
     edges = TRUE.predict(a - b).cumsum(axis=1)[:, :2]
@@ -35,6 +35,6 @@ def scored_votes(rows: int = 120, seed: int = 0, prompts: int | None = None) -> 
 
 
 def with_scores(votes: Battles, scores: Scores) -> Battles:
-    """The battles with their scores beside them."""
+    """Return the battles with their scores added."""
     table = votes.table.append_column("score_a", pa.array(scores.a))
     return Battles(table.append_column("score_b", pa.array(scores.b)))

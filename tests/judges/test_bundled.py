@@ -1,4 +1,4 @@
-"""The judges that ship with votecast: small, complete, free of texts, and sensible."""
+"""Test the bundled judges: small, complete, without texts, plausible."""
 
 import gzip
 import json
@@ -92,7 +92,7 @@ def test_it_holds_no_text_of_the_votes(folder: Path, outside_votes: Path) -> Non
     assert not [piece for piece in pieces if piece in held]
 
 
-def test_order_plays_no_part(bundled: TrainedJudge) -> None:
+def test_predictions_do_not_depend_on_response_order(bundled: TrainedJudge) -> None:
     battles = Battles.from_rows([{"prompt": "Hi", "response_a": "Hello there.", "response_b": "No."}])
     turned = bundled.predict_proba(battles.swapped())[:, [1, 0, 2]]
     assert np.allclose(turned, bundled.predict_proba(battles), rtol=0, atol=1e-6)

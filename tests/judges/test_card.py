@@ -1,4 +1,4 @@
-"""The model card names data, figures, making and limits."""
+"""Test the model card: data, metrics, training and limits."""
 
 from votecast.judges.card import model_card
 
@@ -34,7 +34,7 @@ def test_a_card_without_metrics_reports_it():
     assert "## Intended use and limits" in card
 
 
-def test_figures_are_shown_beside_the_null_baselines():
+def test_metrics_are_shown_beside_the_null_baselines():
     card = model_card(CONFIG | {"figures": FIGURES, "members": 5})
     assert "| log loss | 1.0123 | 0.9900 to 1.0300 |" in card
     assert "| log loss of class prior, for comparison | 1.0900 | |" in card
@@ -50,7 +50,7 @@ def test_origins_are_a_table_with_their_licences():
     assert "were not given to votecast" not in card
 
 
-def test_limits_of_the_very_judge_stand_beside_those_of_every_judge():
+def test_the_card_lists_general_and_specific_limits():
     limits = ["It prefers a long refusal\nto a short answer.", "It leans on length."]
     card = model_card(CONFIG | {"notes": {"limits": limits}})
     assert card.endswith(
@@ -60,7 +60,7 @@ def test_limits_of_the_very_judge_stand_beside_those_of_every_judge():
     assert "Known of this judge" not in model_card(CONFIG)
 
 
-def test_what_only_some_judges_have_is_named():
+def test_the_card_lists_optional_parts():
     facts = CONFIG["facts"] | {
         "folds": {"method": "grouped", "n": 10, "only": 3},
         "cut": {"rows": 1200, "rows_cut": 300, "kept": {"prompt": 0.9, "a": 0.5, "b": 1.0}},

@@ -1,4 +1,4 @@
-"""A cascade asks dear judges for nothing but the rows that need them, and keeps every promise of a judge."""
+"""Test cascades: slow judges see few rows, judge invariants hold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREDICTIONS = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elem
 
 
 class Inside:
-    """A judge inside that returns what it is given, and remembers what it was asked for."""
+    """A judge that returns given predictions and records its inputs."""
 
     numbers = ()
 
@@ -55,7 +55,7 @@ def model(*judges: Any, thresholds: tuple[float | None, ...]) -> CascadeModel:
     return CascadeModel(CascadeSettings(judges=len(judges), thresholds=thresholds), judges=judges)
 
 
-def test_later_judges_are_asked_for_the_rows_that_need_them_alone() -> None:
+def test_later_judges_score_only_the_rows_that_need_them() -> None:
     first, second, third = Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3]), Inside([0.2, 0.2, 0.6])
     whole = model(first, second, third, thresholds=(1.0, None))
     p = whole.predict(battles("sure1", "x", "sure2", "y"))
@@ -71,7 +71,7 @@ def test_a_row_that_cannot_be_scored_is_named_by_its_place_in_the_whole() -> Non
     assert (caught.value.reasons, caught.value.rows) == ({2: "it is odd"}, 3)
 
 
-def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
+def test_truncation_is_that_of_the_judge_that_predicts() -> None:
     whole = model(Inside([0.4, 0.3, 0.3]), Inside([0.3, 0.4, 0.3], cut=2), thresholds=(1.0,))
     rows = battles("sure1", "x")
     whole.predict(rows)
@@ -86,7 +86,7 @@ def test_what_was_cut_is_that_of_the_judge_that_answers() -> None:
 
 
 @given(PREDICTIONS)
-def test_the_order_of_the_answers_plays_no_part_in_who_answers(p: np.ndarray) -> None:
+def test_the_deciding_judge_does_not_depend_on_response_order(p: np.ndarray) -> None:
     assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
     routing = fit_routing(np.stack([p, p]), [NOTCHES // 2])
     turned = np.ascontiguousarray(p[:, [1, 0, 2]])
@@ -110,7 +110,7 @@ def test_a_threshold_holds_back_the_share_it_is_asked_to(p: np.ndarray, notch: i
 
 
 def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> Trial:
-    """Judges of which the later ones know more: temperatures over the true probabilities of drawn votes."""
+    """Return judges of increasing quality around true probabilities."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(rows, 3)) * 1.5
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -128,7 +128,7 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
 
 @dataclass(frozen=True)
 class Lucky(Trial):
-    """The first judge loses so much more than the second on each row."""
+    """Judges whose losses differ by a fixed amount per row."""
 
     more: Any = None
 
@@ -141,7 +141,7 @@ ROWS = np.arange(600)
 PATH = frontier(TRIAL, ROWS, 0)
 
 
-def test_the_frontier_goes_from_the_last_judge_to_the_first() -> None:
+def test_the_frontier_runs_from_the_last_judge_to_the_first() -> None:
     notches = [sum(point) for point, _ in PATH]
     assert notches == list(range(2 * NOTCHES + 1))
     assert (PATH[0][1] == 2).all()
@@ -185,7 +185,7 @@ def test_thresholds_are_those_of_a_judge_each() -> None:
 
 
 class Fast(TrainedJudge):
-    """A cascade of two judges that are trained on the first and the second half of the votes."""
+    """A cascade of two judges trained on halves of the votes."""
 
     def fit(self, battles: Any, valid: Any = None, **options: Any) -> Self:  # type: ignore[override]
         half = len(battles) // 2
@@ -204,7 +204,7 @@ def test_a_cascade_keeps_every_promise_of_a_judge(tmp_path: Path) -> None:
 
 @pytest.fixture
 def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
-    """Two cheap judges, of which the first leans to the answer in front."""
+    """Return two cheap judges; the first has position bias."""
     monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
     votes, _ = next(simulate(rows=120, seed=1, batch=120))
     leaning = {"folds.n": 2, "name": "leaning", "model.kind_to_a": 0.4}

@@ -1,4 +1,4 @@
-"""Weights of the logarithmic pool: equal, of the least log loss, and by greedy selection."""
+"""Test weights of the logarithmic pool: equal, fitted and greedy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_mean_is_the_geometric_one() -> None:
     assert np.allclose(p, bare / bare.sum(axis=1, keepdims=True), rtol=0, atol=1e-12)
 
 
-def test_the_pool_never_loses_more_than_the_judges_do_on_average() -> None:
+def test_the_pool_is_at_least_as_good_as_the_mean_judge() -> None:
     each = [log_loss(WORLD.targets, p, WORLD.weights) for p in WORLD.predictions]
     for weights in np.random.default_rng(0).dirichlet(np.ones(3), 50):
         assert loss(weights) <= float(weights @ each) + 1e-12
@@ -56,7 +56,7 @@ def test_weights_are_proven_to_be_the_best(seed: int, judges: int) -> None:
     assert found.sum() == pytest.approx(1)
 
 
-def test_judges_that_are_alike_share_and_a_useless_one_is_left_out() -> None:
+def test_similar_judges_share_weight_and_useless_ones_get_none() -> None:
     twice = WORLD.predictions[[0, 0]]
     assert best_weights(logs(twice), WORLD.targets, SHARE)[0] == pytest.approx([0.5, 0.5], abs=1e-3)
     against = np.stack([WORLD.targets * 0.9 + 0.1 / 3, WORLD.predictions[0][:, [1, 0, 2]]])

@@ -1,4 +1,4 @@
-"""What every way of joining judges promises, whatever it was fitted on."""
+"""Test the invariants of every combiner."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_swapping_the_responses_swaps_a_and_b_to_the_last_bit(name: str) -> None
 
 
 @pytest.mark.parametrize("name", COMBINERS)
-def test_what_is_fitted_does_not_depend_on_which_answer_is_called_a(name: str) -> None:
+def test_fits_do_not_depend_on_response_order(name: str) -> None:
     other = KINDS[name]().fit(WORLD.predictions[..., SWAP], WORLD.targets[:, SWAP], WORLD.weights, WORLD.groups, 0)
     p, q = FITTED[name].predict(WORLD.predictions), other.predict(WORLD.predictions)
     assert np.abs(p - q).max() < 1e-6

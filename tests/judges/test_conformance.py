@@ -1,4 +1,4 @@
-"""Every family passes the public conformance suite, and the suite notices broken promises."""
+"""Test every family with the conformance suite, and the suite itself."""
 
 import numpy as np
 import pytest
@@ -33,13 +33,6 @@ FAST = {
             {"family": "siamese", "model": SIAMESE},
         ],
     },
-    "keras_siamese": {
-        "folds.n": 2,
-        "folds.only": 0,
-        "model.name": "tiny:deberta_v3",
-        "model.text.max_length": 64,
-        "model.training.epochs": 1,
-    },
 }
 """Settings under which each family trains in seconds."""
 
@@ -49,8 +42,9 @@ def check(name, overrides, arena):
     check_judge(lambda: TrainedJudge(name, overrides), arena[:150], order_tolerance=tolerance)
 
 
-ELSEWHERE = {"scores", "ensemble", "cascade"}
-"""Families that read no text (test_scored.py) or are made of judges (test_ensemble.py and the tests of cascades)."""
+ELSEWHERE = {"scores", "ensemble", "cascade", "keras_siamese"}
+"""Families that read no text (test_scored.py), are made of judges (test_ensemble.py and the tests of cascades), or need
+a process of their own for each backend (test_keras_siamese_backends.py)."""
 
 
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - ELSEWHERE))
@@ -70,7 +64,7 @@ def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
 
 
 class Leaning(TrainedJudge):
-    """Favours whatever stands first."""
+    """A model with position bias."""
 
     def predict_proba(self, battles):
         p = super().predict_proba(battles)
@@ -78,14 +72,14 @@ class Leaning(TrainedJudge):
 
 
 class Loose(TrainedJudge):
-    """Rows do not sum to 1."""
+    """A model whose rows do not sum to 1."""
 
     def predict_proba(self, battles):
         return super().predict_proba(battles) * 1.001
 
 
 class Sociable(TrainedJudge):
-    """Looks at the other rows of the batch."""
+    """A model that depends on the batch."""
 
     def predict_proba(self, battles):
         p = super().predict_proba(battles)

@@ -1,4 +1,4 @@
-"""The loop over folds: one fold alone, drawn rows, both orders, what is cut, members whose weights are averaged."""
+"""Test cross-validation: folds, sampling, both orders, truncation, weight averaging."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def votes() -> Battles:
     return next(simulate(rows=120, seed=1, batch=120))[0]
 
 
-def test_one_fold_alone_is_that_fold_of_all(votes: Battles) -> None:
+def test_a_single_fold_equals_that_fold_of_all(votes: Battles) -> None:
     every = TrainedJudge("cheap", {"folds.n": 4, "final": "average"}).fit(votes)
     one = TrainedJudge("cheap", {"folds.n": 4, "folds.only": 2}).fit(votes)
     held, theirs = one.fitted.out_of_fold, every.fitted.out_of_fold
@@ -107,7 +107,7 @@ def test_the_flip_rate_of_a_family_that_does_not_see_the_order_is_nought(votes: 
     assert "swapped_a" not in judge.fitted.out_of_fold.to_table().column_names
 
 
-def test_what_is_cut_is_recorded_and_can_be_asked_for(votes: Battles) -> None:
+def test_truncation_is_recorded_and_returned(votes: Battles) -> None:
     judge = TrainedJudge("cheap", {"folds.n": 2}).fit(votes)
     cut = judge.truncation(votes)
     assert cut is not None

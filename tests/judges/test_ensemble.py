@@ -1,4 +1,4 @@
-"""An ensemble of judges: honest figures, gains over its judges, and a judge folder like any other."""
+"""Test ensembles: unbiased metrics, gains and judge folders."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_an_ensemble_is_a_judge_folder_like_any_other(method: str, stacker: str,
 
 
 @pytest.mark.parametrize(("method", "stacker"), METHODS)
-def test_figures_come_from_combiners_of_other_prompts(method: str, stacker: str) -> None:
+def test_metrics_are_cross_fitted_by_prompt(method: str, stacker: str) -> None:
     from votecast.judges.combiners import combiner
 
     made = joined(method, stacker)
@@ -194,7 +194,7 @@ def test_origins_and_limits_of_the_judges_are_kept() -> None:
     assert "cheap 0: it is only a test" in made.notes["limits"]
 
 
-def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
+def test_incompatible_judges_are_refused(tmp_path: Path) -> None:
     one, two = judge(0), judge(1)
     for given, error, message in (
         ([one], ConfigError, "at least two judges, and 1 is given"),

@@ -1,4 +1,4 @@
-"""The family of ensembles: every promise of a judge, and what it hands on to the judges inside."""
+"""Test the ensemble family: judge invariants and forwarded calls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Ensembled(TrainedJudge):
-    """An ensemble that trains its judges first, so that the suite can make one."""
+    """An ensemble that trains its judges first, for the suite."""
 
     def fit(self, battles: Any, *_: Any, **__: Any) -> Self:
         each = [TrainedJudge("cheap", {"folds.n": 2, "seed": seed}).fit(battles) for seed in (1, 2)]

@@ -1,4 +1,4 @@
-"""Evaluating: a judge, a file of its predictions, or bare probabilities, against votes."""
+"""Test evaluation of judges, prediction files and arrays against votes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def arena():
 
 @dataclass
 class Longer:
-    """A judge that prefers the longer answer and, if asked to, the first one."""
+    """A judge that prefers longer, and optionally first, responses."""
 
     name: str = "longer"
     hash: str = "abc"
@@ -164,7 +164,7 @@ def test_binary_votes_hand_the_tie_out(arena):
         (42, 3, "what is to be measured is int; allowed are"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(arena, judge, rows, message):
+def test_invalid_inputs_are_refused(arena, judge, rows, message):
     with pytest.raises(DataError, match=message):
         evaluate(judge, arena[0][:rows])
 

@@ -1,4 +1,4 @@
-"""A judge, or predictions, measured against another on the same votes."""
+"""Test evaluation against another judge on the same votes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMID = (BEST + 1 / 3) / 2
 
 @dataclass
 class Fixed:
-    """A judge that knows these votes in either order."""
+    """A judge with fixed predictions in either order."""
 
     p: np.ndarray
     name: str = "fixed"

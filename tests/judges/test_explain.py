@@ -76,7 +76,7 @@ def test_effects_go_through_folds_and_calibration_by_groups() -> None:
     check_sums_and_swap(judge, battles[:30])
 
 
-def test_contributions_are_what_the_prediction_is_made_of(bundled: TrainedJudge) -> None:
+def test_contributions_sum_to_the_prediction(bundled: TrainedJudge) -> None:
     model, prepared = bundled.fitted.members[0], extract(Battles.from_rows(ROWS))
     assert isinstance(model, BaselineModel)
     parts = model.contributions(prepared)
@@ -92,7 +92,7 @@ def test_a_model_without_trees_or_rows_is_explained_too() -> None:
     assert explain(judge, battles[:0]) == []
 
 
-def test_a_battle_is_explained_alike_alone_and_among_others(bundled: TrainedJudge) -> None:
+def test_explanations_do_not_depend_on_other_rows(bundled: TrainedJudge) -> None:
     battles = Battles.from_rows(ROWS * 9)
     assert reasons_of(bundled, battles)[1] == reasons_of(bundled, battles[1:2])[0]
 

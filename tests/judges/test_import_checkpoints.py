@@ -1,4 +1,4 @@
-"""Checkpoints made elsewhere: read as they were trained, refused with a reason, never changed."""
+"""Test external checkpoints: same predictions, clear errors, unchanged files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHORT = {"model.text.max_length": 64}
 
 @pytest.fixture(scope="module")
 def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three folds, each stored in another way."""
+    """Save three folds in three layouts."""
     place = tmp_path_factory.mktemp("folds")
     layouts = ("safetensors", "shards", "bin")
     return [checkpoint(place / f"fold_{n}" / "best_model", seed=n, layout=layout) for n, layout in enumerate(layouts)]
@@ -54,7 +54,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def as_system_1(folder: Path, rows: list[dict[str, str]], length: int = 512) -> np.ndarray:
-    """Its notebook: cells as they stand in the file, `[CLS] P [SEP] A [SEP] B`, padded, one order, softmax."""
+    """Predict like the notebook of system 1, padded and in one order."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     out = []
@@ -76,7 +76,7 @@ def as_system_1(folder: Path, rows: list[dict[str, str]], length: int = 512) -> 
     return np.stack(out)
 
 
-def test_raw_cells_in_the_shown_order_give_what_system_1_gave(folds: list[Path], tmp_path: Path) -> None:
+def test_raw_cells_in_the_shown_order_match_system_1(folds: list[Path], tmp_path: Path) -> None:
     write_simulation(tmp_path / "votes.csv", rows=8, seed=2)
     with (tmp_path / "votes.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -90,7 +90,7 @@ def test_raw_cells_in_the_shown_order_give_what_system_1_gave(folds: list[Path],
     assert np.ptp(expected[0], axis=0).max() > 1e-3
 
 
-def test_both_orders_are_averaged_unless_one_is_asked_for(folds: list[Path], battles: Battles) -> None:
+def test_both_orders_are_averaged_by_default(folds: list[Path], battles: Battles) -> None:
     both, shown = (import_judge(folds[:1], settings=SHORT | {"model.orders": o}) for o in ("both", "shown"))
     swapped = [1, 0, 2]
     one, two = shown.predict_proba(battles), shown.predict_proba(battles.swapped())[:, swapped]
@@ -195,7 +195,7 @@ def test_votes_calibrate_and_measure_an_imported_judge(folds: list[Path], tmp_pa
 
 
 class Shell:
-    """What loading without care would run."""
+    """A payload that unsafe loading would run."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker

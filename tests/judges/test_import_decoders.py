@@ -1,4 +1,4 @@
-"""Decoders trained elsewhere: the same probabilities, nothing random, and each fault its own clear error."""
+"""Test external decoders: same probabilities, nothing random, clear errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def imported(folder: Path, **options: Any) -> TrainedJudge:
     ],
     ids=str,
 )
-def test_adapters_of_peft_prediction_what_they_did(lora: dict[str, Any], bare: Path, tmp_path: Path) -> None:
+def test_peft_adapters_keep_their_predictions(lora: dict[str, Any], bare: Path, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "checkpoint-10", bare, **lora)
     judge = imported(folder)
     expected = as_gemma_recipe(ROWS, base=bare, adapter=folder, length=LENGTH)
@@ -70,7 +70,7 @@ def test_adapters_of_peft_prediction_what_they_did(lora: dict[str, Any], bare: P
 
 
 @pytest.mark.parametrize(("kind", "bias"), [("qwen2", "lora_only"), ("qwen2", "all"), ("gemma2", "none")])
-def test_trained_biases_and_other_architectures_come_along(kind: str, bias: str, tmp_path: Path) -> None:
+def test_trained_biases_and_other_architectures_are_imported(kind: str, bias: str, tmp_path: Path) -> None:
     whole = base(tmp_path / "base", kind=kind)
     folder = adapter(tmp_path / "checkpoint-1", whole, bias=bias)
     expected = as_gemma_recipe(ROWS, base=whole, adapter=folder, length=LENGTH)
@@ -83,7 +83,7 @@ def test_outputs_are_put_into_one_order(bare: Path, tuned: Path) -> None:
     assert np.abs(found - expected[:, [1, 2, 0]]).max() < 1e-5
 
 
-def test_whole_classifiers_and_those_in_four_bits_prediction_what_they_did(bare: Path, tmp_path: Path) -> None:
+def test_full_and_four_bit_classifiers_keep_their_predictions(bare: Path, tmp_path: Path) -> None:
     battles = Battles.from_rows(ROWS)
     plain = imported(bare)
     assert np.abs(plain.predict_proba(battles) - as_gemma_recipe(ROWS, base=bare, length=LENGTH)).max() < 1e-5
@@ -118,7 +118,7 @@ def test_a_tokenizer_beside_the_adapter_stays_with_the_judge(bare: Path, tmp_pat
     assert np.array_equal(again.predict_proba(battles), judge.predict_proba(battles))
 
 
-def test_training_goes_on_from_an_adapter_made_elsewhere_or_here(
+def test_training_continues_from_an_external_or_own_adapter(
     bare: Path, tuned: Path, arena: Battles, tmp_path: Path
 ) -> None:
     settings = {

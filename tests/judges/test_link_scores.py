@@ -1,4 +1,4 @@
-"""Scores and votes joined by id become a judge whose figures come from links of other prompts."""
+"""Test judges of scores joined by id, with cross-fitted metrics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_rows_are_joined_by_id_whatever_their_order() -> None:
     assert judge.notes["scores"] == {"made_by": None, "unscored": joined.unscored, "unvoted": joined.unvoted}
 
 
-def test_the_judge_is_the_link_on_all_votes_and_its_figures_are_of_links_on_other_prompts() -> None:
+def test_the_judge_uses_all_votes_and_its_metrics_are_cross_fitted() -> None:
     judge, matched = link_judge(SCORES, VOTES, name="mine")
     found = judge.fitted.members[0].link
     low, high = found.intervals["scale"]
@@ -57,7 +57,7 @@ def test_the_judge_is_the_link_on_all_votes_and_its_figures_are_of_links_on_othe
     assert not np.array_equal(held.raw, found.predict(matched.gap))
 
 
-def test_pipeline_measures_beside_what_was_not_fitted_and_saves(tmp_path: Path) -> None:
+def test_the_pipeline_compares_with_unfitted_links_and_saves(tmp_path: Path) -> None:
     with ScoreWriter(tmp_path / "s.csv") as writer:
         writer.add(SCORES.ids, SCORES.a, SCORES.b)
     write_votes(VOTES, tmp_path / "v.jsonl")
@@ -118,7 +118,7 @@ def test_a_rule_with_nothing_to_fit_is_marked_as_such(tmp_path: Path) -> None:
         (SCORES, VOTES, {"method": "fixed", "length": True}, ConfigError, "no place for the length"),
     ],
 )
-def test_what_cannot_be_linked_is_one_clear_error(
+def test_invalid_scores_raise_one_error(
     scores: Scores, votes: Battles, options: dict, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

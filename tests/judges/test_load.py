@@ -1,4 +1,4 @@
-"""Judges without votes: a reward recipe under the default link, and what cannot do without votes."""
+"""Test judges without votes: reward recipes and the default link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merged judges: the same predictions without a base, found out before anything is written."""
+"""Test merged judges: same predictions without a base."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_prediction_that_moves_is_an_error(arena: Battles, monkeypatch: pytest
         merge_judge(found, "bf16")
 
 
-def test_what_has_no_adapters_cannot_be_merged(arena: Battles) -> None:
+def test_judges_without_adapters_cannot_be_merged(arena: Battles) -> None:
     with pytest.raises(JudgeError, match="family baseline, which has no adapters to merge"):
         merge_judge(TrainedJudge("baseline", {"folds.n": 2}).fit(arena[:80]))
     merged = merge_judge(judge("decoder", arena, **{"folds.only": 0}))

@@ -1,4 +1,4 @@
-"""A judge calibrated on further votes: truer for those who cast them, and still the same judge."""
+"""Test recalibration on new votes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def arena(rows: int, seed: int) -> Battles:
 
 
 def cast(battles: Battles, names: list[str]) -> Battles:
-    """The same battles with these votes."""
+    """Return the same battles with these votes."""
     table = battles.table
     for name, column in (("winner", pa.array(names, pa.large_string())), ("probabilities", None)):
         field = SCHEMA.field(name)
@@ -47,7 +47,7 @@ def judge() -> TrainedJudge:
 
 @pytest.fixture(scope="module")
 def others(judge: TrainedJudge) -> Battles:
-    """Votes on prompts that the judge has not seen, of people who call a tie in most cases."""
+    """Return votes on unseen prompts by people who mostly tie."""
     battles = arena(900, 5)
     unseen = np.setdiff1d(np.arange(len(battles)), judge.prompt_hashes.overlap(battles))
     battles = battles.take(unseen[:300])
@@ -79,7 +79,7 @@ def test_it_is_the_same_judge_otherwise(judge: TrainedJudge, others: Battles) ->
     assert np.array_equal(q, p[:, [1, 0, 2]])
 
 
-def test_it_knows_the_prompts_it_was_calibrated_on(judge: TrainedJudge, others: Battles) -> None:
+def test_calibration_prompts_are_recorded(judge: TrainedJudge, others: Battles) -> None:
     made = calibrate_judge(judge, others, method="shift", draws=0)
     assert len(made.prompt_hashes.overlap(others)) == len(others)
     assert len(made.prompt_hashes.overlap(TRAIN)) == len(TRAIN)
@@ -102,7 +102,7 @@ def test_a_judge_of_unknown_training_prompts_stays_one(judge: TrainedJudge, othe
 
 
 @pytest.mark.parametrize("by", [None, "turns", "language", "source"])
-def test_what_is_read_back_predictions_the_same_bits(
+def test_a_loaded_judge_predicts_the_same_bits(
     judge: TrainedJudge, others: Battles, tmp_path: Path, by: str | None
 ) -> None:
     once = calibrate_judge(judge, others[:200], by=by, draws=0)
@@ -122,7 +122,7 @@ def test_the_same_votes_give_the_same_judge(judge: TrainedJudge, others: Battles
     assert one.hash == two.hash
 
 
-def test_without_votes_the_calibrator_is_fitted_anew_on_its_own_rows(judge: TrainedJudge, others: Battles) -> None:
+def test_without_votes_the_calibrator_is_refitted_on_its_own_rows(judge: TrainedJudge, others: Battles) -> None:
     made = calibrate_judge(judge, method="vector", draws=50)
     held = judge.fitted.out_of_fold
     assert made.fitted.calibrator.method == "vector"
@@ -136,7 +136,7 @@ def test_without_votes_the_calibrator_is_fitted_anew_on_its_own_rows(judge: Trai
     assert [entry["on"] for entry in further.notes["calibration"]] == ["out_of_fold", "votes"]
 
 
-def test_votes_without_ties_teach_a_temperature_alone(judge: TrainedJudge, others: Battles) -> None:
+def test_votes_without_ties_fit_only_a_temperature(judge: TrainedJudge, others: Battles) -> None:
     names = ["ab"[row % 2] for row in range(len(others))]
     decided = cast(others, names)
     with pytest.raises(DataError, match=r"none of the 300 votes is a tie.*method temperature"):
@@ -220,7 +220,7 @@ def test_a_judge_made_of_judges_is_calibrated_like_any_other(
         ("none", (0.0, 0.0), "The probabilities were left as they were"),
     ],
 )
-def test_the_card_describes_what_was_done_and_measured(
+def test_the_card_describes_calibration_and_its_gain(
     judge: TrainedJudge, others: Battles, tmp_path: Path, method: str, gain: tuple[float, float], message: str
 ) -> None:
     made = calibrate_judge(judge, others[:100], method=method, draws=0)

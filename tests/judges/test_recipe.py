@@ -1,4 +1,4 @@
-"""Recipes: found by name, family or path, overridden by dotted keys, checked before any work."""
+"""Test recipes: lookup, overrides and early checks."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_a_small_form_lies_between_the_recipe_and_the_overrides(tmp_path):
     ("block", "message"),
     [("small: 3", "small holds int"), ("small: {fols: {n: 2}}", r"mine\.yaml, small form: fols.*did you mean folds")],
 )
-def test_faults_of_a_small_form_are_found_whichever_form_is_wanted(tmp_path, block, message):
+def test_errors_of_a_small_form_are_always_found(tmp_path, block, message):
     (tmp_path / "mine.yaml").write_text(f"family: baseline\n{block}\n")
     for small in (False, True):
         with pytest.raises(ConfigError, match=message):

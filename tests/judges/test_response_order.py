@@ -1,4 +1,4 @@
-"""Forecasts in the shown order, in the other, and in both."""
+"""Test predictions in the shown order, swapped and both."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_of_a_judge_that_goes_by_the_shown_order_both_is_the_mean(shown: Trained
     assert (swap_columns(predict_in_order(shown, rows.swapped())[0]) == both).all()
 
 
-def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, arena: Battles) -> None:
+def test_order_invariant_judges_predict_the_same_in_every_order(judge: TrainedJudge, arena: Battles) -> None:
     expected = judge.predict_proba(arena[:20])
     given, swapped = predict_both_orders(judge, arena[:20])
     for found in (
@@ -87,7 +87,7 @@ def test_where_the_order_plays_no_part_all_are_the_same(judge: TrainedJudge, are
 
 
 def of(model: Any, like: TrainedJudge) -> TrainedJudge:
-    """A judge around a model made by hand."""
+    """Return a judge around a given model."""
     return TrainedJudge.of(like.recipe, Fitted([model], Identity(), OutOfFold.none(), None))
 
 
@@ -115,7 +115,7 @@ def test_an_ensemble_asks_its_judges_for_the_shown_order(
     assert (predict_in_order(made, rows)[0] == made.predict_proba(rows)).all()
 
 
-def test_a_cascade_passes_on_what_is_uncertain_in_the_shown_order(
+def test_a_cascade_passes_on_rows_uncertain_in_the_shown_order(
     averaging: TrainedJudge, judge: TrainedJudge, arena: Battles
 ) -> None:
     rows = arena[:12]

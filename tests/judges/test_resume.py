@@ -1,4 +1,4 @@
-"""Training that is killed, or finds no room, and goes on: the same judge, byte for byte."""
+"""Test that killed training resumes to the same bytes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def votes() -> Battles:
 
 
 class Figures:
-    """Figures that cost nothing: the mean prediction."""
+    """Cheap metrics: the mean prediction."""
 
     def __init__(self, judge: TrainedJudge, *_: object) -> None:
         self.mean = judge.fitted.out_of_fold.raw.mean(axis=0).tolist()
@@ -61,11 +61,11 @@ def bytes_of(folder: Path) -> dict[str, str]:
 
 
 class KilledError(BaseException):
-    """What no code expects."""
+    """Stand-in for SIGKILL."""
 
 
 class Faults:
-    """Let the nth write, flush or rename fail, or be the last thing the process does."""
+    """Fail or kill at the nth write, flush or rename."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.folder, self.at, self.seen, self.dead, self.kill = folder, -1, 0, False, False
@@ -89,13 +89,13 @@ class Faults:
         return _operation
 
     def _buried(self, operation: Callable) -> Callable:
-        """The dead clean nothing up."""
+        """Skip cleanup after a simulated kill."""
         return lambda *args, **kwargs: None if self.dead else operation(*args, **kwargs)
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["no room", "killed"])
 @pytest.mark.parametrize("final", ["refit", "average"])
-def test_a_fault_at_any_write_flush_or_rename_changes_nothing_in_the_end(
+def test_an_error_at_any_write_flush_or_rename_does_not_change_the_result(
     votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None, kill: bool, final: str
 ) -> None:
     settings = SMALL | {"final": final}
@@ -115,7 +115,7 @@ def test_a_fault_at_any_write_flush_or_rename_changes_nothing_in_the_end(
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(f".judge{at}.")] == [], at
 
 
-def test_finished_folds_are_taken_as_they_are(
+def test_finished_folds_are_reused(
     votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
 ) -> None:
     log = tmp_path / "log"
@@ -165,7 +165,7 @@ def test_a_fit_finds_its_own_checkpoints_and_leaves_none(
     assert other.hash != before
 
 
-def test_leftover_work_is_never_taken_or_dropped_unasked(votes: Battles, tmp_path: Path, quick: None) -> None:
+def test_partial_output_needs_resume_or_overwrite(votes: Battles, tmp_path: Path, quick: None) -> None:
     out, work = tmp_path / "judge", work_folder(tmp_path / "judge")
     with pytest.raises(KilledError):
         votecast.train("cheap", votes, out=out, overrides=SMALL, progress=die_at("training on all rows"))
@@ -201,7 +201,7 @@ def die_at(doing: str) -> Callable[[str, int, int], None]:
     return _progress
 
 
-def test_nothing_is_left_where_nothing_was_done(votes: Battles, tmp_path: Path) -> None:
+def test_training_without_progress_leaves_no_files(votes: Battles, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         votecast.train("cheap", votes.take([]), out=tmp_path / "judge", overrides=SMALL)
     with pytest.raises(KilledError):
@@ -238,7 +238,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_killed_process_goes_on(tmp_path: Path) -> None:
+def test_a_killed_process_resumes(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root), str(root / "src"), os.environ["PYTHONPATH"]])
     environment = os.environ | {"PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""The rows that judges share: matched, refused where a prompt was trained on, prediction as each judge would."""
+"""Test rows shared by judges: matching, leaks and predictions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_column(votes: Battles, name: str, values: Any) -> Battles:
 
 
 def asked_twice(votes: Battles) -> Battles:
-    """Every prompt twice, the second time between the answers of another row."""
+    """Return every prompt twice, with other responses the second time."""
     prompts, ids = votes.column("prompt").to_pylist(), [f"{name} again" for name in votes.ids]
     turned = votes.take(np.roll(np.arange(len(votes)), 1))
     return Battles.concat([votes, with_column(with_column(turned, "prompt", prompts), "id", ids)])
@@ -86,7 +86,7 @@ def test_rows_with_their_answers_swapped_are_the_same() -> None:
             assert np.array_equal(p[:100], q[:100, [1, 0, 2]])
 
 
-def test_judges_of_older_folders_know_their_rows_in_one_order_only() -> None:
+def test_older_judge_folders_hold_rows_in_one_order() -> None:
     one, other = judge(seed=1), judge(Battles.concat([VOTES[:100].swapped(), VOTES[100:]]))
     one._fitted = replace(one.fitted, out_of_fold=replace(one.fitted.out_of_fold, swapped_content=None))
     assert len(shared_rows({"one": one, "other": other})) == 140
@@ -116,7 +116,7 @@ def test_rows_whose_prompt_was_in_the_training_part_are_refused() -> None:
     assert len(shared) == len(votes) - expected.sum()
 
 
-def test_a_single_split_whose_training_rows_are_not_kept_is_refused_whole_unless_nothing_was_shared() -> None:
+def test_a_single_split_without_training_rows_is_refused_if_prompts_overlap() -> None:
     votes = asked_twice(VOTES[:100])
     one = judge(votes, folds__method="stratified", folds__only=0)
     assert seen_prompts(one).all()
@@ -179,7 +179,7 @@ def test_judges_that_see_the_order_are_known_in_both_orders() -> None:
     assert np.array_equal(asked.swapped[0], leaning.predict_proba(NEW.swapped()))
 
 
-def test_new_votes_are_asked_about_and_swapped_ones_are_prediction_alike() -> None:
+def test_new_votes_are_predicted_and_swapped_ones_match() -> None:
     judges = {"one": judge(), "two": judge(seed=1)}
     shared, turned = predict_rows(judges, NEW), predict_rows(judges, NEW.swapped())
     assert np.array_equal(shared.predictions[1], judges["two"].predict_proba(NEW))

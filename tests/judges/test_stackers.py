@@ -1,4 +1,4 @@
-"""Models stacked on judges: better where there is something to learn, the pool of the judges where there is not."""
+"""Test stackers: gains where possible, otherwise the pool."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ BIG, TEST = world(3000, seed=1), world(3000, seed=2)
 
 
 def bent(predictions: np.ndarray) -> np.ndarray:
-    """Judges that are far too sure of themselves, and hardly believe in ties."""
+    """Return overconfident predictions with too few ties."""
     p = predictions**2.5 * np.array([1.0, 1.0, 0.3])
     return p / p.sum(axis=-1, keepdims=True)
 
 
 @pytest.mark.parametrize("kind", [LogisticStack, TreeStack])
-def test_what_all_judges_get_wrong_is_put_right(kind: type) -> None:
+def test_shared_errors_are_corrected(kind: type) -> None:
     stack = kind().fit(bent(BIG.predictions), *BIG.parts[1:], 0)
     mean = Mean().fit(*BIG.parts, 0)
     losses = [log_loss(TEST.targets, one.predict(bent(TEST.predictions)), TEST.weights) for one in (stack, mean)]

@@ -1,4 +1,4 @@
-"""The main job from a file to a judge folder, and predictions from it."""
+"""Test training from a file to a judge folder and predictions."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_judge_folder_holds_figures_and_what_was_read(folder):
+def test_the_judge_folder_holds_metrics_and_a_reading_report(folder):
     judge = votecast.load_judge(folder / "judge")
     loss = judge.figures["metrics"]["log_loss"]
     assert loss["low"] < loss["value"] < loss["high"]
@@ -28,7 +28,7 @@ def test_the_judge_folder_holds_figures_and_what_was_read(folder):
     assert "log loss" in (folder / "judge" / "README.md").read_text()
 
 
-def test_out_of_fold_figures_are_those_of_the_cross_fitted_rows(folder):
+def test_out_of_fold_metrics_use_cross_fitted_rows(folder):
     judge = votecast.load_judge(folder / "judge")
     battles = votecast.read_votes(folder / "train.csv")
     held = judge.fitted.out_of_fold

@@ -1,4 +1,4 @@
-"""Trained judges: folds, out-of-fold rows, calibration, the folder and what happens when it is damaged."""
+"""Test trained judges: folds, calibration, folders and damage."""
 
 import json
 import shutil
@@ -92,7 +92,7 @@ def test_an_unfitted_judge_raises():
 
 
 @pytest.mark.parametrize("row", [[0.5, 0.5, 0.5], [np.nan, 0.5, 0.5], [1.5, -0.5, 0.0], [np.inf, 0, 0]])
-def test_what_is_not_a_probability_never_leaves(row):
+def test_invalid_probabilities_raise(row):
     with pytest.raises(JudgeError, match="row 2 of a batch"):
         check_distributions(np.array([[0.2, 0.3, 0.5], row]), "mine")
 

@@ -1,4 +1,4 @@
-"""Judges in numbers: true probabilities, votes drawn from them, and what judges of different worth forecast."""
+"""Simulate true probabilities, votes and judges of unequal quality."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class World:
-    """Forecasts (m, n, 3), votes (n, 3), weights and groups (n,)."""
+    """Predictions (m, n, 3), votes (n, 3), weights and groups (n,)."""
 
     predictions: np.ndarray
     targets: np.ndarray
@@ -22,7 +22,7 @@ class World:
 
 
 def world(n: int = 600, *, noise: tuple[float, ...] = (0.4, 0.7, 1.0), seed: int = 0, soft: bool = False) -> World:
-    """Each judge sees the true log odds under noise of its own, and shrinks them as a calibrated one would."""
+    """Simulate judges that see noisy log odds and shrink them."""
     rng = np.random.default_rng(seed)
     s, t = rng.normal(0, 1.2, n), rng.normal(-0.5, 0.5, n)
 

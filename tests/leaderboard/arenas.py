@@ -1,4 +1,4 @@
-"""Small arenas with known strengths."""
+"""Simulate small arenas with known strengths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIES = {"bradley_terry": None, "davidson": -0.2, "rao_kupper": 0.6}
 
 
 def chances(lead, method="davidson"):
-    """Chances of a, b and tie, by formulas of the papers' own."""
+    """Return probabilities of a, b and tie from published formulas."""
     t = TIES[method]
     win, lose = np.exp(lead / 2), np.exp(-lead / 2)
     if method == "rao_kupper":
@@ -26,7 +26,7 @@ def strengths_of(models):
 
 
 def arena(models=6, votes=600, *, method="davidson", seed=0, prompts=None, style=None, weights=None):
-    """Games between models m0, m1 …; prompts is how many clusters there are."""
+    """Draw games between models m0, m1 ... in prompt clusters."""
     rng = np.random.default_rng(seed)
     strengths = strengths_of(models)
     a = rng.integers(models, size=votes)

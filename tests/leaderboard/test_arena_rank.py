@@ -1,4 +1,4 @@
-"""Fits are those of arena-rank, at its settings: strengths, coefficients of style, covariances."""
+"""Test fits against arena-rank: strengths, style coefficients, covariances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Votes that cannot be ranked: each raises a clear error, or takes a fallback with a note."""
+"""Test votes that cannot be ranked: errors, or fallbacks with notes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A, B, TIE = [1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]
 
 
 def islands():
-    """Three models that met each other, two that met each other, and one that met no other."""
+    """Return games with disconnected groups of three, two and one models."""
     a = [0, 1, 2, 0, 1, 3, 3] * 5
     b = [1, 2, 0, 2, 0, 4, 4] * 5
     return Games.of(["x", "y", "z", "left", "right", "alone"], a, b, [A, A, A, TIE, B, A, B] * 5)
@@ -216,7 +216,7 @@ def test_games_that_are_none_raise():
             Games.of(**(good | wrong))
 
 
-def test_fits_of_evalica_refuse_what_they_have_not():
+def test_fits_of_evalica_refuse_unsupported_options():
     with pytest.raises(ConfigError, match="no style control"):
         rank_models(arena(4, 100, style=[0.1]), method="newman")
     with pytest.raises(DataError, match="one vote a row"):

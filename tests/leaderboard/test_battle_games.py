@@ -1,4 +1,4 @@
-"""Which rows a leaderboard is made of, and the shares of votes against both responses."""
+"""Test the selected rows of a leaderboard and both-bad shares."""
 
 from __future__ import annotations
 

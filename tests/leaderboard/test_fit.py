@@ -1,4 +1,4 @@
-"""Fits: equal to other people's, blind to order, at the maximum of the likelihood, with covariances that agree."""
+"""Test fits: reference values, order independence, optimality, covariances."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_style_control_is_a_logistic_regression():
 
 
 def _by_the_book(point, games, method):
-    """Minus the log-likelihood, written as in the papers."""
+    """Return the negative log-likelihood as published."""
     m = len(games.models)
     lead = point[games.a] - point[games.b]
     if games.style is not None:

@@ -1,4 +1,4 @@
-"""Predictions tighten a ranking and never move it: without them, with useless ones, with biased ones."""
+"""Test that predictions tighten a ranking without biasing it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS = 5
 
 
 def world(voted=500, more=5000, seed=0, *, bias=0.0, noise=0.2, style=None):
-    """Votes, and a judge that sees how each prompt suits each answer; bias is how much it prefers m0."""
+    """Simulate votes and a judge with prompt effects and optional bias."""
     rng = np.random.default_rng(seed)
     total, strengths = voted + more, strengths_of(MODELS)
     a = rng.integers(MODELS, size=total)
@@ -106,7 +106,7 @@ def test_predictions_that_depend_only_on_the_models_are_not_used():
 
 
 def test_predicted_games_may_be_about_other_pairs_than_votes():
-    """Many predicted games of one pair do not pull the fit towards it."""
+    """Many predicted games of one pair do not bias the fit."""
     games, predicted = world(600, 4000, style=None)
     some = (predicted.unlabelled.a == 0) | (predicted.unlabelled.b == 0)
     crowd = _rows(predicted.unlabelled, np.flatnonzero(some))
@@ -124,7 +124,7 @@ def test_pairs_without_votes_are_reported():
 
 
 def test_for_two_models_it_is_the_prediction_powered_mean_of_the_papers():
-    """PPI++ for a mean: tuning by covariance over variance, variance by delta method (Angelopoulos et al. 2023)."""
+    """Compare with PPI++ for a mean (Angelopoulos et al. 2023)."""
     rng = np.random.default_rng(0)
     voted, more = 400, 3000
     chance = rng.beta(1, 1, size=voted + more) * 0.9

@@ -1,4 +1,4 @@
-"""Rankings: order, ranks with ties, intervals of both kinds, win rates, anchors, and the fits of evalica."""
+"""Test rankings: ranks, ties, intervals, win rates, anchors, evalica."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNIT = 400 / np.log(10)
 
 
 def level_models(models=4, times=40):
-    """Every model beats every other as often as it loses."""
+    """Return games in which all models win equally often."""
     a, b = np.triu_indices(models, 1)
     first, second = np.tile(a, 2 * times), np.tile(b, 2 * times)
     outcome = np.repeat([[1.0, 0, 0], [0, 1.0, 0]], len(a) * times, axis=0)
@@ -58,7 +58,7 @@ def test_equal_models_share_the_first_rank():
     assert not ranking.better.any()
 
 
-def test_models_far_apart_have_ranks_of_their_own():
+def test_clearly_different_models_have_distinct_ranks():
     rng = np.random.default_rng(0)
     a, b = np.tile(np.array([(0, 1), (0, 2), (1, 2)]), (400, 1)).T
     won = rng.random(1200) < 1 / (1 + np.exp(-1.5 * (b - a)))

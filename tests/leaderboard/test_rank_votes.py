@@ -1,4 +1,4 @@
-"""Leaderboards from Python: frames, lists, predictions of any judge."""
+"""Test leaderboards from frames, lists and predictions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_frames_are_read_as_files_are() -> None:
     json.dumps(board.to_dict(), allow_nan=False)
 
 
-def test_the_order_of_the_rows_and_of_the_answers_plays_no_part() -> None:
+def test_results_do_not_depend_on_row_or_response_order() -> None:
     votes = sized_votes(600)
     order = np.random.default_rng(0).permutation(len(votes))
     boards = [leaderboard(each, style_control=True) for each in (votes, votes.take(order), votes.swapped())]

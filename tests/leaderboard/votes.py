@@ -1,4 +1,4 @@
-"""Votes of a simulated arena between six models, one for each size, and files of them."""
+"""Simulate votes between six models, and write them to files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BARE = ["model_a", "model_b", "winner"]
 
 @cache
 def sized_votes(rows: int = 600, seed: int = 0, start: int = 0) -> Battles:
-    """Simulated votes whose models are called by their size alone."""
+    """Return simulated votes with models named by size."""
     table = next(simulate(rows=rows, seed=seed, start=start, batch=rows))[0].table
     for name in ("model_a", "model_b"):
         sizes = pc.replace_substring_regex(table.column(name), r"^.*-", "")
@@ -29,27 +29,27 @@ def sized_votes(rows: int = 600, seed: int = 0, start: int = 0) -> Battles:
 
 
 def without_votes(battles: Battles) -> Battles:
-    """The same rows, as if no one had voted on them."""
+    """Return the same rows without votes."""
     winner = pa.nulls(len(battles), pa.large_string())
     place = SCHEMA.get_field_index("winner")
     return Battles(battles.table.set_column(place, SCHEMA.field(place), winner))
 
 
 def file_of(battles: Battles, path: Path) -> Path:
-    """Write battles in the format that the ending of the path says."""
+    """Write battles in the format of the path's suffix."""
     write_votes(battles, path)
     return path
 
 
 def bare_file(rows: list[tuple[str, str, str]], path: Path) -> Path:
-    """A file of models and votes alone."""
+    """Write a file of models and votes alone."""
     lines = [",".join(BARE), *(",".join(row) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def round_robin(models: int = 4, times: int = 6, seed: int = 0) -> list[tuple[str, str, str]]:
-    """Votes between all pairs of models named m0, m1 ..., the earlier the stronger, with some ties."""
+    """Return votes between all pairs; lower-numbered models are stronger."""
     rng = np.random.default_rng(seed)
     rows = []
     for a in range(models):

@@ -68,7 +68,7 @@ def test_longer_wins_swaps_with_the_answers_exactly(file, seed):
     assert (p > 0).all()
 
 
-def test_longer_wins_knows_how_often_the_longer_answer_wins():
+def test_longer_wins_uses_the_rate_of_the_longer_response():
     rng = np.random.default_rng(1)
     lengths = rng.integers(1, 1000, (20_000, 2))
     outcome = rng.choice(3, 20_000, p=[0.5, 0.3, 0.2])

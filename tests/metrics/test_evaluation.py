@@ -46,7 +46,7 @@ def page(file, **options):
     return evaluate_probabilities(t, p, **(defaults | options))
 
 
-def test_the_json_is_what_was_promised(file):
+def test_the_json_has_the_documented_fields(file):
     found = json.loads(json.dumps(page(file).to_dict(), allow_nan=False))
     assert list(found) == GOLDEN["keys"]
     assert list(found["metrics"]) == list(GOLDEN["metrics"])
@@ -103,7 +103,7 @@ def test_a_slice_is_the_page_of_its_rows(file):
 
 @settings(max_examples=30)
 @given(files(), st.booleans())
-def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals(file, swapped):
+def test_the_json_is_finite_and_metrics_lie_in_their_intervals(file, swapped):
     t, p, w = file
     groups = np.arange(len(w)) // 2
     slices = {"kind": np.where(np.arange(len(w)) % 3 == 0, "x", None)}
@@ -123,7 +123,7 @@ def test_whatever_the_file_the_json_is_finite_and_figures_lie_in_their_intervals
 
 @settings(max_examples=20)
 @given(files())
-def test_swapping_the_answers_leaves_the_page_alone(file):
+def test_swapping_responses_keeps_the_page(file):
     t, p, w = file
     one = evaluate_probabilities(t, p, weights=w, draws=10).metrics
     two = evaluate_probabilities(swap_columns(t), swap_columns(p), weights=w, draws=10).metrics
@@ -200,7 +200,7 @@ def test_a_slice_of_one_prompt_reports_a_missing_interval(file):
         ({"lengths": np.ones((600, 3))}, "lengths have shape"),
     ],
 )
-def test_what_does_not_fit_the_rows_is_rejected(file, options, expected):
+def test_mismatched_shapes_are_rejected(file, options, expected):
     with pytest.raises(DataError, match=expected):
         page(file, **options)
 
@@ -213,7 +213,7 @@ GROUPS = np.arange(N) // 2
 NOISY = 0.7 * TRUE + 0.3 * RNG.dirichlet([2, 2, 1], N)
 
 
-def test_differences_are_those_of_the_figures():
+def test_differences_match_the_metrics():
     figures, differences = compare_probabilities(VOTES, TRUE, NOISY, groups=GROUPS, draws=200)
     own, its = (sklearn_log_loss(VOTES.argmax(axis=1), p, labels=[0, 1, 2]) for p in (TRUE, NOISY))
     assert figures["log_loss"].value == pytest.approx(its)

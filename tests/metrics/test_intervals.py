@@ -84,7 +84,7 @@ def test_a_gain_in_pairs_is_sharper_than_two_intervals():
     assert high - low < 0.3 * (alone.high - alone.low)
 
 
-def test_a_gain_over_oneself_is_nothing():
+def test_a_gain_over_itself_is_zero():
     p = predictions(50)
     assert paired_gain(one_hot(drawn(p)), p, p) == (0, 0, 0)
 
@@ -96,7 +96,7 @@ def test_one_cluster_has_no_interval():
     assert np.isnan([low, high]).all()
 
 
-def test_intervals_come_from_the_seed():
+def test_intervals_depend_on_the_seed():
     p = predictions(100)
     t = one_hot(drawn(p))
     first, again, other = (evaluate_probabilities(t, p, draws=100, seed=seed).to_dict() for seed in (1, 1, 2))

@@ -113,7 +113,7 @@ def test_a_draw_is_shared_by_the_classes_that_draw():
     assert metrics.agreement(t, p) == 0.5
 
 
-def test_figures_of_absent_votes_are_nan():
+def test_metrics_without_votes_are_nan():
     ties = one_hot(np.array([2, 2]))
     p = predictions(2)
     assert np.isnan(metrics.auc(ties, p))
@@ -129,13 +129,13 @@ def test_flip_rate_counts_decisions_that_follow_the_order():
 
 
 @given(files())
-def test_a_judge_blind_to_the_order_never_flips(file):
+def test_an_order_invariant_judge_has_flip_rate_zero(file):
     _, p, w = file
     assert metrics.flip_rate(p, swap_columns(p), w) == 0
 
 
 @given(files())
-def test_perfect_predictions_have_perfect_figures(file):
+def test_perfect_predictions_have_perfect_metrics(file):
     t, _, w = file
     t = one_hot(t.argmax(axis=1))
     assert metrics.log_loss(t, t, w) == EXACT(0, abs=1e-15)

@@ -1,3 +1,3 @@
-"""The arena and the judge that the tests of judges share."""
+"""Import the arena and judge of the judge tests."""
 
 from tests.judges.conftest import arena, judge  # noqa: F401 - fixtures

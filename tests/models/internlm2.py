@@ -1,4 +1,4 @@
-"""An InternLM2 reward checkpoint in its own layout, small and random, and its arithmetic in numpy."""
+"""Make a small random InternLM2 reward checkpoint and a numpy reference."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CHAT = (
 
 @cache
 def sentencepiece_model(*, prefix: bool = False) -> bytes:
-    """A model of 318 pieces; the last are kept free, as InternLM2 does."""
+    """Return a model of 318 pieces with unused last ones."""
     written = io.BytesIO()
     free = [f"[UNUSED_TOKEN_{n}]" for n in range(2)]
     sentencepiece.SentencePieceTrainer.train(
@@ -69,7 +69,7 @@ def sentencepiece_model(*, prefix: bool = False) -> bytes:
 
 
 def tensors(config: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random weights under InternLM2's names."""
+    """Return random weights under InternLM2's names."""
     draw = torch.Generator().manual_seed(seed)
 
     def some(*shape: int, around: float = 0.0) -> torch.Tensor:
@@ -94,7 +94,7 @@ def tensors(config: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
 def checkpoint(
     folder: Path, *, layout: str = "safetensors", seed: int = 0, template: bool = True, **changed: Any
 ) -> Path:
-    """A folder as the authors of the model publish it."""
+    """Return a folder in the published layout."""
     folder.mkdir(parents=True, exist_ok=True)
     config = CONFIG | changed
     (folder / "config.json").write_text(json.dumps(config))
@@ -118,7 +118,7 @@ def checkpoint(
 
 
 def reward(weights: dict[str, torch.Tensor], config: dict[str, Any], ids: list[int]) -> float:
-    """The reward of one sequence, step by step."""
+    """Compute the reward of one sequence step by step."""
     w = {name.removeprefix("model."): tensor.double().numpy() for name, tensor in weights.items()}
     heads, pairs = config["num_attention_heads"], config["num_key_value_heads"]
     d, each = config["hidden_size"] // heads, heads // pairs

@@ -1,4 +1,4 @@
-"""Work on the siamese encoder in Keras in a process of its own: python -m tests.models.keras_child VERB BACKEND FOLDER.
+"""Run the Keras siamese encoder: python -m tests.models.keras_child VERB BACKEND FOLDER.
 
 `check` runs the conformance suite; `fit` trains into FOLDER, and kills itself after the epoch that KILL_AFTER names.
 """

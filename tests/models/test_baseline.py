@@ -1,4 +1,4 @@
-"""The baseline keeps its promises for every text: order plays no part, rows stand alone, what is saved comes back."""
+"""Test the baseline: swap symmetry, row independence, saving and loading."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def model(arena: Battles) -> BaselineModel:
 @settings(max_examples=80)
 @given(st.lists(ROW, min_size=1, max_size=4))
 @example(ODD)
-def test_exchanging_the_answers_exchanges_the_columns_exactly(model: BaselineModel, rows: list[dict[str, Any]]) -> None:
+def test_swapping_responses_swaps_the_columns_exactly(model: BaselineModel, rows: list[dict[str, Any]]) -> None:
     battles = Battles.from_rows(rows)
     p = model.predict(battles)
     assert np.array_equal(model.predict(battles.swapped())[:, [1, 0, 2]], p)
@@ -57,7 +57,7 @@ def test_a_row_does_not_see_the_others(model: BaselineModel, arena: Battles) -> 
     assert np.array_equal(model.predict(battles.take([7, 3]))[1], p[3])
 
 
-def test_what_is_saved_comes_back_bit_by_bit(model: BaselineModel, arena: Battles, tmp_path: Path) -> None:
+def test_saving_and_loading_keeps_every_bit(model: BaselineModel, arena: Battles, tmp_path: Path) -> None:
     model.save(tmp_path)
     again = BaselineModel.load(tmp_path)
     assert np.array_equal(again.predict(arena), model.predict(arena))

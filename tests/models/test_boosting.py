@@ -86,7 +86,7 @@ def test_a_damaged_model_is_one_clear_error(tmp_path: Path) -> None:
         (ImportError("No module"), "pip install lightgbm"),
     ],
 )
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, fault: Exception, message: str) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, fault: Exception, message: str) -> None:
     real = builtins.__import__
 
     def refuse(name: str, *rest: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Decoder judges: the last real token decides, the order of answers does not, and a start is kept."""
+"""Test decoder judges: last token, swap symmetry and initial offset."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def small(**more):
 
 
 @pytest.mark.parametrize("orders", ["both", "either"])
-def test_exchanging_the_answers_exchanges_a_and_b(orders, arena):
+def test_swapping_responses_swaps_a_and_b(orders, arena):
     judge = fit(arena, **{"model.orders": orders})
     shown, turned = judge.predict_proba(arena[:20]), judge.predict_proba(arena[:20].swapped())
     assert np.abs(shown - swap_columns(turned)).max() < 2e-6
@@ -53,8 +53,8 @@ def test_every_architecture_learns(kind, arena):
     assert losses[-1] < losses[0]
 
 
-def test_what_follows_the_last_token_plays_no_part(arena):
-    """The same sequence beside a longer one, which it is padded to, gets the same logits."""
+def test_padding_does_not_change_the_logits(arena):
+    """Padding to a longer sequence keeps the logits."""
     model = DecoderModel(small())
     network = model.initial_network().eval()
     torch.nn.init.normal_(network.score.weight)
@@ -68,7 +68,7 @@ def test_what_follows_the_last_token_plays_no_part(arena):
 
 
 def test_without_a_step_predictions_are_the_initial_ones(arena):
-    """The head begins at 0: what the offset says is what comes out, in both orders."""
+    """With a zero head the offset is the output."""
     offset = {"family": "baseline", "model": {"trees": {"rounds": 20}}, "folds": 2}
     more = {"model.offset": offset, "model.training.max_steps": 1, "model.training.learning_rate": 1e-12}
     judge = fit(arena, **more, **{"calibration.method": "none"})
@@ -84,7 +84,7 @@ def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
 
 
 @pytest.mark.parametrize("weights", ["fp32", "bf16"])
-def test_a_judge_with_an_adapter_comes_back_as_it_was(weights, arena, tmp_path):
+def test_a_judge_with_an_adapter_round_trips(weights, arena, tmp_path):
     judge = fit(arena, **{"model.adapter": {"rank": 2}, "model.weights": weights})
     judge.save_pretrained(tmp_path / "judge")
     again = load_judge(tmp_path / "judge")
@@ -92,7 +92,7 @@ def test_a_judge_with_an_adapter_comes_back_as_it_was(weights, arena, tmp_path):
     assert not list((tmp_path / "judge").rglob("model.safetensors"))
 
 
-def test_an_encoder_is_no_decoder(arena):
+def test_an_encoder_is_not_a_decoder(arena):
     with pytest.raises(ConfigError, match=r"tiny:bert.*no causal language model.*cross_encoder"):
         fit(arena, **{"model.name": "tiny:bert"})
 

@@ -1,4 +1,4 @@
-"""The siamese encoder in Keras on JAX: what a user notices of training, forecasts and folders."""
+"""Test the Keras siamese encoder on JAX: training, predictions, folders."""
 
 import json
 import math
@@ -29,7 +29,7 @@ ODD = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_compiler():
-    """XLA takes most of the time of these tests."""
+    """Lower XLA's optimisation, which takes most of the time."""
     jax = pytest.importorskip("jax")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
@@ -63,7 +63,7 @@ def prediction(model, battles):
     return model.predict(model.prepare(battles))
 
 
-def test_exchanging_the_answers_exchanges_the_columns_exactly(model, battles):
+def test_swapping_responses_swaps_the_columns_exactly(model, battles):
     battles = Battles.concat([battles, Battles.from_rows(ODD)])
     p = prediction(model, battles)
     assert np.array_equal(prediction(model, battles.swapped())[:, [1, 0, 2]], p)
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model, bat
     assert not np.array_equal(other._weights["head/kernel"], model._weights["head/kernel"])
 
 
-def test_what_is_saved_comes_back_bit_by_bit(model, battles, tmp_path):
+def test_saving_and_loading_keeps_every_bit(model, battles, tmp_path):
     model.save(tmp_path)
     again = KerasSiameseModel.load(tmp_path, settings(), seed=1)
     assert np.array_equal(prediction(again, battles), prediction(model, battles))
@@ -219,7 +219,7 @@ def test_a_second_backend_in_one_process_is_one_clear_error(battles):
         ),
     ],
 )
-def test_what_cannot_be_built_is_one_clear_error(battles, changes, message):
+def test_invalid_networks_raise_one_error(battles, changes, message):
     changed = KerasSiameseSettings(**({"name": "tiny:bert"} | changes))
     with pytest.raises(ConfigError, match=message):
         fitted(battles[:10], changed)

@@ -1,4 +1,4 @@
-"""Backbones and tokenizers of KerasHub: small ones, MiniLM, preset folders; all read without TensorFlow."""
+"""Test KerasHub backbones and tokenizers, all without TensorFlow."""
 
 import io
 import subprocess
@@ -62,7 +62,7 @@ def trained_pieces(sentences, **special):
 
 @pytest.fixture(scope="module")
 def deberta(hub, sentences, tmp_path_factory):
-    """A folder as KerasHub writes a preset: a small DeBERTa-v3 with its own sentencepiece model."""
+    """Return a KerasHub preset folder of a small DeBERTa-v3."""
     pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
     proto = trained_pieces(sentences, pad_id=0, bos_id=1, eos_id=2, unk_id=3, **pieces)
     folder = tmp_path_factory.mktemp("preset")
@@ -84,7 +84,7 @@ def test_nothing_of_keras_is_loaded_before_a_network_is_built():
     assert ran.stdout.strip() == "[]"
 
 
-def test_a_preset_folder_trains_and_comes_back_without_it(deberta, arena, tmp_path):
+def test_a_judge_loads_without_its_preset_folder(deberta, arena, tmp_path):
     settings = KerasSiameseSettings(
         name=str(deberta),
         widths=1,

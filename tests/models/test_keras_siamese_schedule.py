@@ -1,4 +1,4 @@
-"""The learning rate of the siamese encoder in Keras: its numbers, and its picture."""
+"""Test the learning rate schedule of the Keras siamese encoder."""
 
 import xml.etree.ElementTree as ET
 

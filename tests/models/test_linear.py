@@ -46,7 +46,7 @@ def test_a_stronger_penalty_moves_less(design: Design, arena: Battles) -> None:
     assert losses[0] < losses[1] < np.log(3)
 
 
-def test_features_far_outside_the_training_rows_do_not_run_off(design: Design, arena: Battles) -> None:
+def test_features_far_outside_the_training_rows_stay_bounded(design: Design, arena: Battles) -> None:
     linear = LinearWeights.fit(design, arena.targets(), arena.weights(), LinearSettings())
     far = Battles.from_rows([{"prompt": "x", "response_a": "!?" * 30_000, "response_b": ""}])
     s, t = linear.strength(Design.of(extract(far)))

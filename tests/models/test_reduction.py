@@ -1,4 +1,4 @@
-"""Reduced differences: exact under exchange and in any company, learnt the same way every time."""
+"""Test reduced differences: swap symmetry, batch independence, reproducibility."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def reduction(features: PairFeatures) -> Reduction:
     return Reduction.fit(features, SETTINGS)
 
 
-def test_exchanging_the_answers_changes_the_sign_and_nothing_else(reduction: Reduction, arena: Battles) -> None:
+def test_swapping_responses_changes_only_the_sign(reduction: Reduction, arena: Battles) -> None:
     there, back = (reduction.components(extract(battles)) for battles in (arena, arena.swapped()))
     assert np.array_equal(there, -back)
     assert (there.std(axis=0) > 0).all()

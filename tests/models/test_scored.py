@@ -1,4 +1,4 @@
-"""The judge of bare numbers: what it promises of rows that bring scores, and what it says of those that do not."""
+"""Test the judge of scores, with and without scores in rows."""
 
 from __future__ import annotations
 

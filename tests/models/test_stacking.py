@@ -15,7 +15,7 @@ def scores(seed: int, n: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return s, t, np.eye(3)[(rng.random(n)[:, None] > p.cumsum(axis=1)).sum(axis=1).clip(max=2)]
 
 
-def test_the_model_that_knows_gets_the_weight() -> None:
+def test_the_informative_model_gets_the_weight() -> None:
     s, t, votes = scores(0)
     noise = np.random.default_rng(1).normal(size=s.size)
     blend = Blend.fit(((s, t), (noise, noise)), votes, np.ones(s.size), base=0.0)
@@ -45,7 +45,7 @@ def test_groups_stay_together_in_folds_of_like_size(groups: list[int], n: int, s
     assert np.array_equal(fold, inner_folds(group, n, seed))
 
 
-def test_rows_of_one_prompt_are_never_on_both_sides() -> None:
+def test_rows_of_one_prompt_stay_on_one_side() -> None:
     groups = np.arange(80) // 4
     train, held = hold_out(groups, 0.2, seed=1)
     assert len(held) == pytest.approx(16, abs=4)

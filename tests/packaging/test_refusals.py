@@ -127,7 +127,7 @@ def test_a_python_without_pip_is_reported(
     assert [path.name for path in tmp_path.iterdir()] == ["bare"]
 
 
-def test_what_is_called_pip_in_the_working_folder_is_not_run(
+def test_a_pip_in_the_working_folder_is_not_run(
     votecast: Callable, words: list[str], links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pip").mkdir()
@@ -157,9 +157,7 @@ def test_a_full_disk_leaves_nothing_behind(
     assert left <= {"links", "pack.pip.log"}
 
 
-def test_the_name_of_a_file_is_no_place_for_a_pack(
-    votecast: Callable, arena: Path, links: Path, tmp_path: Path
-) -> None:
+def test_a_pack_is_not_written_over_a_file(votecast: Callable, arena: Path, links: Path, tmp_path: Path) -> None:
     (tmp_path / "pack").write_text("a letter")
     words = ["pack", "--judge", arena / "judge", "--out", tmp_path / "pack", "--find-links", links, "--no-index"]
     for more in ([], ["--overwrite"]):

@@ -24,7 +24,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_it_holds_what_a_build_holds(tmp_path: Path) -> None:
+def test_the_wheel_equals_a_build(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

@@ -49,7 +49,7 @@ def set_environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]
 
 
 @pytest.mark.parametrize("name", launch_names())
-def test_accelerate_reads_every_file_and_knows_every_word(name: str) -> None:
+def test_accelerate_accepts_every_file_and_key(name: str) -> None:
     words = yaml.safe_load(launch_path(name).read_text())
     read: Any = load_config_from_file(str(launch_path(name)))
     kind = "FSDP" if name == "fsdp" else "DEEPSPEED" if name.startswith("deepspeed") else "MULTI_GPU"
@@ -83,7 +83,7 @@ def test_processes_divide_the_network_as_configured(name: str, reshard: bool | N
         ),
     ],
 )
-def test_what_is_not_supported_is_refused(values: dict[str, str], message: str, set_environment: Callable) -> None:
+def test_unsupported_settings_are_refused(values: dict[str, str], message: str, set_environment: Callable) -> None:
     set_environment(values)
     with pytest.raises(ConfigError, match=message):
         sharding.requested_sharding()

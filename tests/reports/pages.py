@@ -1,4 +1,4 @@
-"""Pages read back as a browser would, and a document with everything a page can hold."""
+"""Parse pages like a browser, and make complete documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALONE = {"line", "rect", "circle", "path"}
 
 @dataclass
 class Page(HTMLParser):
-    """One page: its elements, its text, and what is wrong with its nesting."""
+    """Elements, text and nesting errors of one page."""
 
     source: str
     elements: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -55,16 +55,16 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """Everything a reader can see or is read out."""
+        """Return all visible or announced text."""
         return "\n".join(self.words)
 
     @property
     def ids(self) -> list[str]:
-        """The anchors, in order."""
+        """Return the anchors in order."""
         return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
 
     def all(self, tag: str) -> list[dict[str, str]]:
-        """The attributes of every element of this kind."""
+        """Return the attributes of every element of this kind."""
         return [attributes for name, attributes in self.elements if name == tag]
 
 
@@ -92,7 +92,7 @@ TEMPLATE = make_environment().from_string(ITEMS)
 
 
 def document(text: str = "words") -> Document:
-    """A document with every kind of item, all of whose texts are this one."""
+    """Return a document with every kind of item and one text."""
     names = [f"{text} {number}" for number in range(3)]
     numbers, low, high = [0.2, 0.4, 0.9], [0.1, 0.3, 0.8], [0.3, 0.5, 0.95]
     named = Series(text, names, numbers, low, high)
@@ -109,25 +109,25 @@ def document(text: str = "words") -> Document:
 
 
 def page_of(*charts: Chart, text: str = "t") -> Document:
-    """A document of one section with these charts and an example."""
+    """Return a one-section document with charts and an example."""
     values = {"keys": ["one"], "text": text, "rows": [], "charts": charts}
     return Document("t", "", [], [], [], TEMPLATE, values)
 
 
 def sections_of(page: Document) -> dict[str, ET.Element]:
-    """The sections of a page as a browser would read them, by anchor, in order."""
+    """Return the sections of a page by anchor, in order."""
     source = render(page)
     main = ET.fromstring(source[source.index("<main") : source.index("</main>") + len("</main>")])
     return {each.attrib["aria-labelledby"]: each for each in main.findall("section") if "class" not in each.attrib}
 
 
 def words_of(element: ET.Element) -> str:
-    """All words of an element."""
+    """Return all words of an element."""
     return "\n".join(part.strip() for part in element.itertext() if part.strip())
 
 
 def tables_of(element: ET.Element) -> list[list[list[str]]]:
-    """The cells of every table, headings first; a number and its interval are joined by a space."""
+    """Return the cells of every table, headings first."""
     return [
         [[" ".join(words_of(cell).split("\n")) for cell in row] for row in table.iter("tr")]
         for table in element.iter("table")
@@ -135,5 +135,5 @@ def tables_of(element: ET.Element) -> list[list[list[str]]]:
 
 
 def charts_of(element: ET.Element) -> Mapping[str, ET.Element]:
-    """The charts, by their titles."""
+    """Return the charts by title."""
     return {words_of(figure.find("figcaption")): figure for figure in element.iter("figure")}

@@ -1,4 +1,4 @@
-"""The page of an audit: findings for judges with one fault each, and complete tables."""
+"""Test the audit page: findings of known faults and complete tables."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ def test_a_handful_of_votes_recommends_nothing(world: World, rows: int) -> None:
     assert "Only" not in _texts(page, "warning")
 
 
-def test_a_slice_of_all_rows_is_no_finding(world: World) -> None:
+def test_a_slice_of_all_rows_is_not_a_finding(world: World) -> None:
     page = _page(world, sharpened(world[1], np.full(len(world[1]), 4.0)))
     assert "most overconfident for 1 turn" not in "\n".join(remark.text for remark in page.summary)
 
 
-def test_an_undetected_fault_on_few_prompts_is_no_finding(world: World) -> None:
+def test_an_undetected_fault_on_few_prompts_is_not_a_finding(world: World) -> None:
     battles, p = world
     few = battles.take(range(120))
     page = audit_page(audit_judge(Knowing(few, p[:120]), few, draws=40))
@@ -141,7 +141,7 @@ def test_without_draws_nothing_is_called_chance(world: World) -> None:
 
 def test_an_order_that_changes_predictions_but_no_top_choice_is_a_note(world: World) -> None:
     def sway(battles: Battles, p: Probabilities) -> Probabilities:
-        """Every other row is pulled to the answer that is shown first, and the others to the second."""
+        """Shift even rows to the first response, odd ones to the second."""
         return np.asarray(0.9 * p + 0.1 * np.eye(3)[np.arange(len(battles)) % 2])
 
     sure = np.tile([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]], (375, 1))

@@ -1,4 +1,4 @@
-"""The page of a cascade shows costs and savings, and escapes the names of judges."""
+"""Test the cascade page: costs, savings and escaped names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from votecast.reports.html import render
 
 
 def found(low: float | None = -0.001) -> dict[str, Any]:
-    """What a cascade of two judges records."""
+    """Return the record of a cascade of two judges."""
     points = [
         {
             "goes_on": [share],

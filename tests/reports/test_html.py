@@ -1,4 +1,4 @@
-"""What a page is, whatever it holds: one well-formed file, offline, without scripts, every text escaped."""
+"""Test pages: well-formed, offline, without scripts, escaped."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_control_characters_and_turns_of_direction_are_shown_and_not_obeyed() ->
     assert "a\u2400b\u241b[1m[U+202E]gnp[U+009B] \ufffd" in source
 
 
-def test_nothing_outside_is_asked_for_and_no_script_runs() -> None:
+def test_pages_load_nothing_external_and_run_no_script() -> None:
     page = Page(render(document("https://example.com http://example.com")))
     assert {tag for tag, _ in page.elements} & {"script", "link", "img", "iframe", "object", "embed", "form"} == set()
     for tag, attributes in page.elements:
@@ -198,7 +198,7 @@ def test_a_column_of_mixed_cells_is_text() -> None:
     assert rows[0][1].number
 
 
-def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("mine")
     with pytest.raises(ArtifactError, match="--overwrite"):
@@ -238,7 +238,7 @@ def _six(value: str) -> str:
 
 
 def _contrast(one: str, two: str) -> float:
-    """The contrast ratio of the Web Content Accessibility Guidelines 2.2."""
+    """Return the WCAG 2.2 contrast ratio."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]

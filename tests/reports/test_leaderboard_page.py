@@ -1,4 +1,4 @@
-"""A leaderboard as a page."""
+"""Test the leaderboard page."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_shares_of_few_battles_are_not_shown_as_shares() -> None:
     assert sorted(won[0][1:]) == ["m0", "m1", "m2", "m3"] and won[1][2].endswith("%")
 
 
-def test_what_a_reader_must_know_of_the_ranking_is_in_the_summary() -> None:
+def test_the_summary_explains_the_ranking() -> None:
     rows = [*round_robin(), *[("m9", "m0", "a")] * 12]
     page = leaderboard_page(leaderboard(pd.DataFrame(rows, columns=BARE)))
     assert any("bound the strengths of m9: " in remark.text for remark in page.summary)

@@ -1,4 +1,4 @@
-"""The page of votes: findings, groups, duplicates and odd inputs."""
+"""Test the votes page: findings, groups, duplicates and odd inputs."""
 
 from __future__ import annotations
 

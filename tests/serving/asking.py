@@ -1,4 +1,4 @@
-"""Requests that are in order, and what every refusal must look like."""
+"""Valid requests, and checks of every refusal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 def refused(answer: httpx.Response, status: int, path: str | None = None) -> dict[str, Any]:
-    """Check that an answer is a refusal with this status that names this place, and nothing the user wrote."""
+    """Assert a status and place, without user text in the response."""
     assert answer.status_code == status, answer.text[:500]
     assert answer.headers["content-type"] == "application/json"
     assert set(answer.json()) == {"error"}

@@ -1,4 +1,4 @@
-"""Services to talk to: real `votecast serve` processes on free ports of the loopback, which tests here may reach."""
+"""Start real `votecast serve` processes on free loopback ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOPBACK = ["127.0.0.1", "::1"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let every test of this folder reach this machine's loopback, and nothing else."""
+    """Allow the tests of this folder to use loopback."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
@@ -24,14 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    """A service that is ready: the bundled baseline, called `baseline`, in two workers; tests must leave it whole."""
+    """Return a ready service with the bundled baseline and two workers."""
     with serving("--judge", "baseline=bundled:baseline", "--workers", "2") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def unharmed(service: Service) -> Iterator[None]:
-    """After all tests of a module the same workers still answer."""
+    """Check that the same workers still answer after a module."""
     workers = service.workers()[:2]
     yield
     with service.client() as client:
@@ -41,14 +41,14 @@ def unharmed(service: Service) -> Iterator[None]:
 
 @pytest.fixture
 def http(service: Service) -> Iterator[httpx.Client]:
-    """A client of `service`."""
+    """Return a client of `service`."""
     with service.client() as client:
         yield client
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a service of the test's own: `start("--judge", ..., key=...)`; wait with `.listening()` or `.ready()`."""
+    """Return a function that starts a service for one test."""
     started: list[Service] = []
 
     def run(*words: object, **options: Any) -> Service:

@@ -1,4 +1,4 @@
-"""The application without processes: a pool that answers as a test wants, and requests without a socket."""
+"""Run the application without processes or sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARES = {"a": 0.5, "b": 0.25, "tie": 0.25}
 
 
 class StillPool:
-    """Stands where `votecast.serving.pool.Pool` does; every battle gets the same prediction."""
+    """Stand-in for `Pool`; every battle gets the same prediction."""
 
     def __init__(self) -> None:
         self.state, self.workers_ready = "ready", 1
@@ -58,7 +58,7 @@ def ask(
     url: str = "http://localhost",
     **settings: Any,
 ) -> Any:
-    """Talk to an application over this pool."""
+    """Return a client of an application over this pool."""
     app = build_app(pool, ServiceSettings(**settings), key=key)  # type: ignore[arg-type]
 
     async def run() -> Any:
@@ -69,7 +69,7 @@ def ask(
 
 
 def get(pool: StillPool, path: str, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
-    """The answer to one GET."""
+    """Return the response to one GET."""
 
     async def talk(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get(path, headers=headers)
@@ -79,7 +79,7 @@ def get(pool: StillPool, path: str, headers: dict[str, str] | None = None, **opt
 
 
 def post(pool: StillPool, path: str, body: Any, **options: Any) -> httpx.Response:
-    """The answer to one POST."""
+    """Return the response to one POST."""
 
     async def talk(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(path, json=body)

@@ -1,4 +1,4 @@
-"""Load from several connections at once, in the background of a test."""
+"""Send requests over several connections in the background."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Load:
             thread.join()
 
     def ended(self) -> bool:
-        """Whether every connection has ended."""
+        """Return whether every connection has ended."""
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self, number: int) -> None:

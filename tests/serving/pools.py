@@ -1,4 +1,4 @@
-"""Pools of real worker processes to ask in tests, each in an event loop of its own thread."""
+"""Run pools of real workers in an event loop per thread."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PATIENCE = 120.0
 
 
 def rows(count: int, seed: int = 5) -> list[dict[str, Any]]:
-    """Simulated battles as a request has them."""
+    """Return simulated battles as in a request."""
     battles, _ = next(simulate(rows=count, seed=seed, batch=count))
     names = ("id", "prompt", "response_a", "response_b")
     return [{name: getattr(battle, name) for name in names} for battle in battles]
 
 
 class Watch(Metrics):
-    """Metrics that keep the sizes of all batches."""
+    """Metrics that record all batch sizes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Watch(Metrics):
 
 
 class RunningPool:
-    """A pool that is ready, unless it failed."""
+    """A pool that is ready, or whose start failed."""
 
     def __init__(self, judges: dict[str, str], **settings: Any) -> None:
         self.watch = Watch()
@@ -69,11 +69,11 @@ class RunningPool:
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the workers that are ready."""
+        """Return the process ids of the ready workers."""
         return [worker.process.pid for worker in self.pool.workers.ready]
 
     def given(self) -> bool:
-        """Whether a worker is at something, and nothing waits."""
+        """Return whether a worker is busy and the queue is empty."""
         return any(worker.batch for worker in self.pool.workers.ready) and not self.pool.queued("it")
 
     def kill(self, number: int = 0, sign: signal.Signals = signal.SIGKILL) -> int:
@@ -91,7 +91,7 @@ class RunningPool:
 
 @contextmanager
 def running(judges: dict[str, str] | str = "bundled:baseline", **settings: Any) -> Iterator[RunningPool]:
-    """A pool for a while; one judge is called `it`."""
+    """Run a pool with one judge named `it`."""
     pool = RunningPool({"it": judges} if isinstance(judges, str) else judges, **settings)
     try:
         yield pool
@@ -100,7 +100,7 @@ def running(judges: dict[str, str] | str = "bundled:baseline", **settings: Any) 
 
 
 def until(holds: Callable[[], Any]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, "it never came to be"

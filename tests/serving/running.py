@@ -1,4 +1,4 @@
-"""Real `votecast serve` processes, always ended with the test that started them."""
+"""Run real `votecast serve` processes that end with their test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTENING = re.compile(r"listening on http://\S+:(\d+)")
 
 
 def wait_for(done: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Ask again and again until the answer is true, and give it."""
+    """Poll until a value is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := done()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
@@ -33,7 +33,7 @@ def wait_for(done: Callable[[], Any], what: str, seconds: float = PATIENCE) -> A
 
 
 class Service:
-    """One `votecast serve` process and those it has started.
+    """One `votecast serve` process and its children.
 
     Args:
         words: Options of the command.
@@ -69,17 +69,17 @@ class Service:
 
     @property
     def output(self) -> str:
-        """Everything on its standard error so far."""
+        """Return its standard error so far."""
         return "\n".join(self.lines)
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of its log: one JSON object for each request."""
+        """Return its log: one JSON object per request."""
         return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
 
     @property
     def pid(self) -> int:
-        """The front process."""
+        """Return the process id of the server."""
         return self.process.pid
 
     def listening(self) -> Service:
@@ -109,32 +109,32 @@ class Service:
         return self
 
     def client(self, **options: Any) -> httpx.Client:
-        """An HTTP client of this service, with its key."""
+        """Return an HTTP client with the key of this service."""
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE, trust_env=False, **options)
 
     def workers(self) -> list[int]:
-        """The processes that score, oldest first, and then the one that waits to take the place of one of them."""
+        """Return the scoring processes, oldest first, then the spare one."""
         found = [pid for pid in _descendants(self.pid) if b"votecast.serving.worker" in _command(pid)]
         self._seen.update(found)
         return sorted(found, key=_started)
 
     def orphans(self) -> list[int]:
-        """Workers that were seen alive and still are."""
+        """Return workers that outlived the server."""
         return [pid for pid in self._seen if b"votecast.serving.worker" in _command(pid)]
 
     def terminate(self) -> None:
-        """Send SIGTERM to the front."""
+        """Send SIGTERM to the server."""
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for its end; return the exit code."""
         code = self.process.wait(PATIENCE)
         self._reader.join(10)
         return code
 
     def kill(self) -> None:
-        """End the front and all its workers at once."""
+        """Kill the server and all workers at once."""
         with contextlib.suppress(OSError):
             self.workers()
         with contextlib.suppress(ProcessLookupError):
@@ -154,7 +154,7 @@ Start = Callable[..., Service]
 
 @contextlib.contextmanager
 def serving(*words: object, **options: Any) -> Iterator[Service]:
-    """A service that is ready, and is gone afterwards.
+    """Run a service until the block ends.
 
     Args:
         words: Options of `votecast serve`; `--port 0` is added.

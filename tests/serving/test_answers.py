@@ -1,4 +1,4 @@
-"""The service says what the command line says, bit for bit, whatever came beside a battle in its batch."""
+"""Test that the service equals the command line bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATTLES: list[dict[str, Any]] = [
 
 
 def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], battle: dict[str, Any]) -> dict[str, Any]:
-    """What `votecast compare --json -` says."""
+    """Return the output of `votecast compare --json -`."""
     words = ["compare", "--judge", "bundled:baseline", "--json", "-"]
     for option, name in (("--prompt", "prompt"), ("--a", "response_a"), ("--b", "response_b")):
         turns = battle[name] if isinstance(battle[name], list) else [battle[name]]
@@ -82,7 +82,7 @@ def test_an_explained_prediction_is_the_same_prediction(service: Service) -> Non
     assert explained[0].reasons and all({"name", "text", "effect"} <= set(reason) for reason in explained[0].reasons)
 
 
-def test_the_order_that_is_asked_for(service: Service) -> None:
+def test_the_requested_order(service: Service) -> None:
     with Client(service.url) as client:
         (explained,) = client.compare_batch([BATTLE], explain=True)
         (given,) = client.compare_batch([BATTLE], order="given")

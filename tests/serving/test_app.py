@@ -1,4 +1,4 @@
-"""What the application does with requests, whatever the judges say."""
+"""Test how the application handles requests."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_predictions_count_in_a_leaderboard_as_votes_do() -> None:
         (ZeroDivisionError("the user's secret"), 500, "internal", None),
     ],
 )
-def test_what_the_judges_cannot_answer(error: Exception, status: int, kind: str, retry: str | None) -> None:
+def test_errors_of_judges(error: Exception, status: int, kind: str, retry: str | None) -> None:
     pool = StillPool()
     pool.error = error
     answer = post(pool, "/v1/compare/batch", {"battles": [BATTLE, BATTLE]})
@@ -78,7 +78,7 @@ def test_what_the_judges_cannot_answer(error: Exception, status: int, kind: str,
 
 @pytest.mark.parametrize(("state", "kind"), [("loading", "loading"), ("draining", "draining")])
 @pytest.mark.parametrize("route", ["/ready", "/v1/judges", "/v1/compare"])
-def test_nothing_is_asked_of_judges_that_are_not_there(state: str, kind: str, route: str) -> None:
+def test_unknown_judges_are_not_found(state: str, kind: str, route: str) -> None:
     pool = StillPool()
     pool.state = state
     answer = post(pool, route, BATTLE) if route == "/v1/compare" else get(pool, route)
@@ -149,7 +149,7 @@ def test_work_for_a_client_that_left_is_not_done() -> None:
     assert json.loads(log.getvalue())["status"] == 499
 
 
-def test_the_log_and_the_answer_to_a_fault_hold_no_text() -> None:
+def test_logs_and_error_responses_hold_no_text() -> None:
     pool, log = StillPool(), io.StringIO()
     pool.error = ValueError("could not use 'my secret'")
     app = build_app(pool, ServiceSettings(), key=None, log=RequestLog(log))  # type: ignore[arg-type]
@@ -167,7 +167,7 @@ def test_the_log_and_the_answer_to_a_fault_hold_no_text() -> None:
     assert "secret" not in log.getvalue() + answer.text
 
 
-def test_pages_are_asked_for_once() -> None:
+def test_pages_are_cached() -> None:
     pool = StillPool()
     for path in ("/static/main.js", "/static/docs.css"):
         first = get(pool, path)
@@ -187,7 +187,7 @@ def test_the_page_of_the_routes_names_all_and_loads_nothing_from_elsewhere() -> 
 
 
 def test_the_description_is_the_one_that_clients_know() -> None:
-    """A change of the interface changes tests/serving/openapi.json, and is a line of the changelog."""
+    """After an interface change update openapi.json and the changelog."""
     app = build_app(StillPool(), ServiceSettings(), key=KEY, judges=["first", "second"])  # type: ignore[arg-type]
     described = app.openapi()
     del described["info"]["version"]
@@ -219,7 +219,7 @@ def test_more_than_the_settings_allow() -> None:
     ("route", "body", "path"),
     [("/v1/compare", BATTLE, ""), ("/v1/rerank", {"prompt": "Why?", "candidates": ["x", "y"]}, "candidates")],
 )
-def test_what_cannot_be_scored_is_named_by_a_place_that_is_in_the_body(route: str, body: Any, path: str) -> None:
+def test_unscorable_rows_are_named_by_their_place_in_the_body(route: str, body: Any, path: str) -> None:
     pool = StillPool()
     pool.error = errors.UnscoredError({0: "it is longer than the judge reads"})
     answer = post(pool, route, body)
@@ -237,13 +237,13 @@ def test_what_cannot_be_scored_is_named_by_a_place_that_is_in_the_body(route: st
         ("/v1/leaderboard", {"games": [{"model_a": "x", "model_b": 3}] * 500}, "games.0.model_b"),
     ],
 )
-def test_of_very_many_faults_the_first_is_reported(route: str, body: Any, path: str) -> None:
+def test_only_the_first_of_many_errors_is_reported(route: str, body: Any, path: str) -> None:
     answer = post(StillPool(), route, body)
     assert answer.status_code == 422
     assert [fault["path"] for fault in answer.json()["error"]["errors"]] == [path]
 
 
-def test_pairs_of_candidates_that_hold_many_times_what_the_request_holds_are_refused() -> None:
+def test_candidate_lists_with_too_much_pair_text_are_refused() -> None:
     body = {"prompt": "x" * 1_500, "candidates": [f"answer {n}" for n in range(32)]}
     answer = post(pool := StillPool(), "/v1/rerank", body, body_bytes=4_000)
     assert answer.status_code == 422 and pool.asked == []

@@ -1,4 +1,4 @@
-"""Every field of every route with invalid values: a refusal that names the place, and never a 5xx."""
+"""Test invalid values in every field: a located 4xx, never 5xx."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 
 
 def bodies(route: str) -> Iterator[tuple[str, Any]]:
-    """Bodies with one invalid field, and the start of the path that the refusal must name."""
+    """Return bodies with one invalid field, and the field's path."""
     for field, values in INVALID[route].items():
         yield from ((field, GOOD[route] | {field: value}) for value in values)
     if route == "/v1/compare/batch":
@@ -89,7 +89,7 @@ def test_invalid_fields_are_named(http: httpx.Client, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", GOOD)
-def test_a_body_that_is_no_object_or_empty(http: httpx.Client, route: str) -> None:
+def test_bodies_that_are_empty_or_not_objects(http: httpx.Client, route: str) -> None:
     for body in (None, 3, True, "x", [], [BATTLE], {}):
         refused(http.post(route, content=json.dumps(body), headers={"content-type": "application/json"}), 422)
     refused(http.post(route, json=GOOD[route] | {"x" * 3000: "x"}), 422)
@@ -146,7 +146,7 @@ def test_more_than_the_limits(http: httpx.Client) -> None:
     refused(http.post("/v1/leaderboard", json={"games": GAMES[:1] * 10_001}), 422, "games")
 
 
-def test_many_faults_do_not_make_a_long_answer(http: httpx.Client) -> None:
+def test_many_errors_give_a_short_response(http: httpx.Client) -> None:
     answer = http.post("/v1/compare/batch", json={"battles": [{"prompt": 1, "response_a": 2, "response_b": 3}] * 30})
     refused(answer, 422)
     assert len(answer.content) < 20_000

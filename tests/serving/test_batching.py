@@ -1,4 +1,4 @@
-"""Queues: which rows are scored together, in which order, and what happens to those of a worker that died."""
+"""Test queues: batches, their order and rows of dead workers."""
 
 import asyncio
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_the_judge_whose_rows_came_first_is_served_first() -> None:
 
 
 @in_loop
-def test_rows_that_are_put_back_come_first_and_each_request_by_itself() -> None:
+def test_requeued_rows_come_first_one_request_at_a_time() -> None:
     queue = RowQueue(budget=100, wait=1.0)
     one, two, new = requested(2), requested(1), requested(1, since=9.0)
     put(queue, [*one, *two])
@@ -85,7 +85,7 @@ def test_rows_of_requests_that_are_over_are_not_put_back_and_can_be_dropped() ->
 
 
 @in_loop
-def test_batches_of_a_slow_judge_are_small_and_grow_with_what_waits() -> None:
+def test_batches_of_a_slow_judge_grow_with_the_queue() -> None:
     queue = RowQueue(budget=1000, wait=0.0)
     queue.measure(tokens=100, seconds=1.0)
     put(queue, requested(4))

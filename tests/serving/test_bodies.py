@@ -1,4 +1,4 @@
-"""Bodies that are not JSON, hold odd values or are too long: a refusal, and a service that goes on."""
+"""Test malformed, odd and oversized request bodies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ODD_NUMBERS = ["1e999", "-1e999", "1" * 5000, "1" * 100_000, "0." + "1" * 100_00
 
 
 @pytest.mark.parametrize("route", GOOD)
-def test_what_is_no_json(http: httpx.Client, route: str) -> None:
+def test_bodies_that_are_not_json(http: httpx.Client, route: str) -> None:
     for name, content in NO_JSON.items():
         answer = http.post(route, content=content, headers=JSON)
         refused(answer, 422 if name == "a deep field" and answer.status_code == 422 else 400)
@@ -66,14 +66,14 @@ def test_odd_characters_in_texts_are_answered(http: httpx.Client, route: str) ->
         json.dumps(answer.json(), ensure_ascii=False).encode()
 
 
-def test_odd_characters_in_names_come_back_as_unicode(http: httpx.Client) -> None:
+def test_odd_characters_in_names_are_returned_as_unicode(http: httpx.Client) -> None:
     content = BODY[:-1] + rb', "id": "a\ud800b"}'
     assert http.post("/v1/compare", content=content, headers=JSON).json()["id"] == "a\ufffdb"
     for field in ("judge", "order", r"\ud800", r"\u0000"):
         refused(http.post("/v1/compare", content=BODY[:-1] + rb', "%b": "\ud800"}' % field.encode(), headers=JSON), 422)
 
 
-def test_of_keys_that_come_twice_the_last_counts(http: httpx.Client) -> None:
+def test_the_last_of_duplicate_keys_counts(http: httpx.Client) -> None:
     twice = BODY[:-1] + b', "id": "1", "id": "2"}'
     assert http.post("/v1/compare", content=twice, headers=JSON).json()["id"] == "2"
 

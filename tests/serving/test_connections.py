@@ -1,4 +1,4 @@
-"""Connections that break, dawdle or speak no HTTP: each is refused alone, and the service goes on."""
+"""Test broken, slow and non-HTTP connections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def line(service: Service) -> Iterator[socket.socket]:
 
 
 def answers(opened: socket.socket, count: int) -> list[int]:
-    """The statuses of the next answers on this connection."""
+    """Return the statuses of the next responses on this connection."""
     found: list[int] = []
     with opened.makefile("rb") as stream:
         while len(found) < count and (status := stream.readline()):
@@ -65,7 +65,7 @@ def test_lengths_that_are_none(service: Service, length: str) -> None:
 
 
 @pytest.mark.parametrize("sent", NO_HTTP, ids=lambda sent: repr(sent[:12]))
-def test_what_is_no_http(service: Service, sent: bytes) -> None:
+def test_malformed_http_requests(service: Service, sent: bytes) -> None:
     with line(service) as opened, contextlib.suppress(OSError):
         opened.sendall(sent + b"\r\n\r\n")
         opened.shutdown(socket.SHUT_WR)
@@ -100,7 +100,7 @@ def test_requests_without_an_end_are_not_kept(service: Service) -> None:
         pytest.fail("all were taken")
 
 
-def test_what_is_no_http_is_refused_as_everything_else(service: Service) -> None:
+def test_malformed_requests_get_json_errors(service: Service) -> None:
     with line(service) as opened:
         opened.sendall(b"VOTE / HTTP/1.1\r\n\r\n")
         message = opened.makefile("rb").read()

@@ -1,4 +1,4 @@
-"""Workers that die or hang, too many requests, a killed front: nothing accepted is lost, no worker is left behind."""
+"""Test dead workers and overload: no accepted request is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.serving.running import Service, Start, wait_for
 
 
 def replaced(service: Service, killed: int, restarts: int) -> bool:
-    """Whether the front has noticed the death of a worker, and has replaced it."""
+    """Return whether a dead worker was replaced."""
     with service.client() as client:
         text = client.get("/metrics").text
     return killed not in service.workers() and f"votecast_worker_restarts_total {restarts}.0" in text
@@ -24,7 +24,7 @@ def replaced(service: Service, killed: int, restarts: int) -> bool:
 
 @contextlib.contextmanager
 def inside(service: Service, count: int) -> Iterator[list[httpx.Response]]:
-    """So many requests that the service has taken in; their answers are there afterwards."""
+    """Return requests inside the service; collect the responses at the end."""
     answers: list[httpx.Response] = []
 
     def ask() -> None:
@@ -75,7 +75,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_request_fails(start: Start) -> 
     assert hung not in service.workers()
 
 
-def test_a_full_house_sends_away_and_a_stop_waits_for_what_is_inside(start: Start) -> None:
+def test_overload_refuses_and_shutdown_waits_for_open_requests(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "1", "--in-flight", "4").ready()
     worker = service.workers()[0]
     os.kill(worker, signal.SIGSTOP)
@@ -107,7 +107,7 @@ def test_a_stop_under_load_finishes_what_was_accepted(start: Start) -> None:
     assert not service.orphans()
 
 
-def test_what_does_not_finish_in_time_is_reported(start: Start) -> None:
+def test_requests_past_the_deadline_are_reported(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "1", "--drain", "1").ready()
     os.kill(service.workers()[0], signal.SIGSTOP)
     with inside(service, 1) as answers:
@@ -118,7 +118,7 @@ def test_what_does_not_finish_in_time_is_reported(start: Start) -> None:
     assert not service.orphans()
 
 
-def test_a_killed_front_under_load_leaves_no_worker_behind(start: Start) -> None:
+def test_a_killed_server_leaves_no_worker(start: Start) -> None:
     service = start("--judge", "bundled:baseline", "--workers", "2").ready()
     service.workers()
     with Load(service) as load:

@@ -1,4 +1,4 @@
-"""Who may ask: a key guards every route but health, and without one only names of this machine are answered."""
+"""Test API keys, and local host names without a key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_nothing_is_read_without_the_key(stranger: httpx.Client, route: str) -> 
 
 
 @pytest.mark.parametrize("route", GOOD)
-def test_nothing_is_asked_without_the_key(stranger: httpx.Client, route: str) -> None:
+def test_no_route_answers_without_the_key(stranger: httpx.Client, route: str) -> None:
     refused(stranger.post(route, json=GOOD[route]), 401)
     refused(stranger.post(route, content=b"x" * 3_000_000), 401)
 
@@ -106,7 +106,7 @@ def test_without_a_key_names_of_this_machine_are_answered(http: httpx.Client, ho
     assert http.get("/v1/judges", headers={"host": host}).status_code == 200
 
 
-def test_pages_of_other_sites_learn_nothing(http: httpx.Client) -> None:
+def test_pages_of_other_sites_get_no_data(http: httpx.Client) -> None:
     asked = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     for answer in (http.options("/v1/compare", headers=asked), http.post("/v1/compare", json=BATTLE, headers=asked)):
         assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -1,4 +1,4 @@
-"""Bodies are bounded while they come, whatever length the client announces."""
+"""Test that bodies are limited while they arrive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from votecast.serving.request_limits import ClientDisconnectedError, read_body
 
 
 class Parts:
-    """A body that comes in parts; `read` counts the bytes that were taken."""
+    """A body in parts; `read` counts the bytes taken."""
 
     def __init__(self, *parts: bytes, pause: bool = False, left: bool = False) -> None:
         self.parts, self.pause, self.left, self.read = list(parts), pause, left, 0
@@ -46,7 +46,7 @@ def test_a_longer_body_is_refused_as_soon_as_it_is_too_long(headers: list[tuple[
     assert (parts.read, error.value.status) == (taken, 413)
 
 
-def test_a_body_that_does_not_come_times_out() -> None:
+def test_a_missing_body_times_out() -> None:
     with pytest.raises(RequestError, match=r"incomplete after 0.05 s") as error:
         read(Parts(b"a", pause=True), seconds=0.05)
     assert (error.value.status, error.value.closes) == (408, True)

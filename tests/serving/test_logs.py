@@ -1,4 +1,4 @@
-"""Logs hold no word of what was asked; metrics count what happened."""
+"""Test logs without user text, and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool of real workers: what is asked for comes back, whole and in order, as the command line says it."""
+"""Test a pool of real workers against the command line."""
 
 import asyncio
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_rows_beyond_the_budget_of_a_batch_are_answered_as_well(pool: RunningPoo
     assert len(pool.ask([battle] * 6)) == 6
 
 
-def test_turns_that_were_never_written_pass(pool: RunningPool) -> None:
+def test_missing_turns_are_accepted(pool: RunningPool) -> None:
     battle = {"prompt": ["Hi", None], "response_a": ["é", "b"], "response_b": [None, "c"]}
     assert pool.ask([battle])[0]["id"] == "0"
 

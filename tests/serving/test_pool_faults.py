@@ -1,4 +1,4 @@
-"""Workers that die, hang, or cannot be had: what was asked for is answered all the same, or fails with the reason."""
+"""Test pools whose workers die, hang or cannot start."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def test_a_killed_worker_loses_nothing_and_is_replaced() -> None:
         assert pool.ask(battles) == expected
 
 
-def test_what_kills_two_workers_is_not_tried_a_third_time() -> None:
+def test_a_request_that_kills_two_workers_is_not_retried() -> None:
     with running(workers=2) as pool:
         for number in range(2):
             pool.kill(number, signal.SIGSTOP)
@@ -58,7 +58,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_request_times_out() -> None:
         assert pool.watch.count("votecast_retried_battles") == 0
 
 
-def test_too_much_that_waits_is_refused_and_abandoned_requests_are_dropped() -> None:
+def test_a_full_queue_refuses_and_abandoned_requests_are_dropped() -> None:
     with running(in_flight=1) as pool:
         pool.kill(sign=signal.SIGSTOP)
         first = pool.asked(rows(1))
@@ -75,7 +75,7 @@ def test_too_much_that_waits_is_refused_and_abandoned_requests_are_dropped() -> 
         assert len(first.result()) == 1
 
 
-def test_open_requests_hold_so_much_text_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_of_open_requests_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("votecast.serving.pool._HELD_CHARACTERS", 1_000)
     long = [rows(1)[0] | {"response_a": "word " * 300}]
     with running() as pool:
@@ -88,7 +88,7 @@ def test_open_requests_hold_so_much_text_and_no_more(monkeypatch: pytest.MonkeyP
         assert len(first.result()) == len(pool.ask(long)) == 1
 
 
-def test_workers_leave_it_to_the_front_when_to_end() -> None:
+def test_workers_end_when_the_server_decides() -> None:
     with running() as pool:
         pids = pool.pids
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -97,7 +97,7 @@ def test_workers_leave_it_to_the_front_when_to_end() -> None:
     assert not any(map(is_alive, pids))
 
 
-def test_workers_end_with_their_front() -> None:
+def test_workers_end_with_the_server() -> None:
     script = (
         "from tests.serving.pools import RunningPool\n"
         "pool = RunningPool({'it': 'bundled:baseline'}, workers=2)\n"

@@ -1,4 +1,4 @@
-"""Judge folders that change, go and come back under a pool of real workers."""
+"""Test judge folders that change under a running pool."""
 
 import shutil
 from concurrent.futures import wait
@@ -11,7 +11,7 @@ from votecast.judges.load import load_judge
 from votecast.serving.request_errors import WorkerLostError
 
 
-def test_a_folder_that_changes_is_not_taken_up_and_what_runs_is_kept(tmp_path: Path) -> None:
+def test_a_changed_folder_is_not_loaded_into_a_running_pool(tmp_path: Path) -> None:
     folder, other = tmp_path / "judge", tmp_path / "other"
     judge = load_judge("bundled:baseline")
     judge.save_pretrained(folder)
@@ -32,7 +32,7 @@ def test_a_folder_that_changes_is_not_taken_up_and_what_runs_is_kept(tmp_path: P
                 pool.ask(rows(1))
 
 
-def test_a_folder_that_goes_and_comes_back_is_found_again(tmp_path: Path) -> None:
+def test_a_removed_and_restored_folder_is_found_again(tmp_path: Path) -> None:
     folder, away = tmp_path / "judge", tmp_path / "away"
     load_judge("bundled:baseline").save_pretrained(folder)
     with running(str(folder)) as pool:

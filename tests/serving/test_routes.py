@@ -1,4 +1,4 @@
-"""Routes, methods and content types that are not served."""
+"""Test routes, methods and content types that are not served."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_json_by_other_spellings(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("route", ["/v1/judges", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/"])
-def test_what_is_only_read(http: httpx.Client, route: str) -> None:
+def test_read_only_routes(http: httpx.Client, route: str) -> None:
     for method in ("POST", "PUT", "DELETE"):
         refused(http.request(method, route), 405)
 

@@ -1,4 +1,4 @@
-"""A judge in a worker: rows of several requests at once, and those of them that cannot be scored."""
+"""Test a judge in a worker: merged requests and unscorable rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from votecast.serving.judge_runner import JudgeRunner, battles_of
 
 
 class Picky(TrainedJudge):
-    """A judge that cannot score what says so."""
+    """A judge that rejects marked rows."""
 
     def predict_with_truncation(self, battles: Any) -> Any:
         texts = battles.text("prompt")

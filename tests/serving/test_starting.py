@@ -1,4 +1,4 @@
-"""A start that cannot work ends with one line; while judges load, the service says so and when to come back."""
+"""Test failed starts, and responses while judges load."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Capsys = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A judge of its own in a folder called `mine`."""
+    """Return a judge in a folder named `mine`."""
     path = tmp_path_factory.mktemp("judges") / "mine"
     load_judge("bundled:baseline").save_pretrained(path)
     return path
 
 
 def stopped(service: Service, code: int, *words: str) -> None:
-    """The service has ended with this code and one line that holds these words, and has left no worker behind."""
+    """Assert exit code, one error line and no worker left."""
     assert service.wait() == code, service.output
     listed = [line for line in service.lines if not line.startswith("listening on ")]
     assert len(listed) == 1, service.output

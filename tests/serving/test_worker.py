@@ -1,4 +1,4 @@
-"""A worker by itself, over its socket."""
+"""Test a worker over its socket."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ BATTLE = {"prompt": ["Why?"], "response_a": ["Because."], "response_b": ["Gravit
 
 
 class Line:
-    """A worker that was started, and the socket to it."""
+    """A started worker and the socket to it."""
 
     def __init__(self) -> None:
         self.end, theirs = socket.socketpair()
@@ -60,7 +60,7 @@ def test_a_worker_reports_judges_answers_batches_and_ends_with_its_server(line: 
     assert line.process.wait(60) == 0
 
 
-def test_it_ends_with_its_front_while_it_loads(line: Line) -> None:
+def test_a_loading_worker_ends_with_the_server(line: Line) -> None:
     line.send(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
     line.hang_up()
     assert line.process.wait(60) == 0

@@ -39,7 +39,7 @@ def test_every_row_is_in_one_batch_and_batches_keep_the_budget(
     assert longest == sorted(longest, reverse=True)
 
 
-def test_batches_depend_on_lengths_alone() -> None:
+def test_batches_depend_only_on_lengths() -> None:
     lengths = np.array([5, 5, 9, 5])
     first = token_batches(lengths, budget=16, multiple=1)
     assert [batch.tolist() for batch in first] == [[2], [0, 1, 3]]
@@ -64,7 +64,7 @@ def test_steps_hold_every_row_once_and_all_but_the_last_are_full(
     assert all(len(step) == rows for step in steps[:-1])
 
 
-def test_steps_depend_on_seed_and_epoch_alone() -> None:
+def test_steps_depend_only_on_seed_and_epoch() -> None:
     costs = np.random.default_rng(0).integers(1, 500, 640)
 
     def steps(seed: int, epoch: int) -> list[list[int]]:

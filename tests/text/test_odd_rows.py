@@ -43,7 +43,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("settings", ALL, ids=str)
-def test_every_row_has_the_same_sequence_alone_and_among_others(tiny: FastTokenizer, settings: dict[str, Any]) -> None:
+def test_sequences_do_not_depend_on_other_rows(tiny: FastTokenizer, settings: dict[str, Any]) -> None:
     text = TextEncoder(tiny, TextSettings(max_length=400, **settings))
     together = text.tokenize(Battles.concat([battle(*row) for row in ODD]))
     one = settings.get("template") in ("labels", "chat")

@@ -156,7 +156,7 @@ def test_right_and_left_cut_the_ends_of_the_whole() -> None:
     assert TINY.tokenizer.decode(shown) == "[CLS][SEP]jkl[SEP]0123456789"
 
 
-def test_late_turns_are_dropped_for_both_answers_alike() -> None:
+def test_late_turns_are_dropped_equally_for_both_responses() -> None:
     turns = (["p" * 20] * 4, ["a" * 30] * 4, ["b" * 80] * 4)
     text = TextEncoder(TINY, TextSettings(template="chat", cut="drop_turns", max_length=500))
     tokens = text.tokenize(battle(*turns))
@@ -218,7 +218,7 @@ def test_reports_of_two_files_become_one() -> None:
     assert sides.kept.tolist() == [[1, 12, 1], [1, 1, 1]]
 
 
-def test_rows_are_encoded_alike_alone_and_among_others() -> None:
+def test_encodings_do_not_depend_on_other_rows() -> None:
     rows = [(["p" * n, "q"], ["a" * 3 * n, None], ["b" * n]) for n in (1, 40, 5, 200)]
     for cut in CUTS:
         text = TextEncoder(TINY, TextSettings(cut=cut, max_length=60))

@@ -1,4 +1,4 @@
-"""votecast, of which the process of rank 1 runs out of room in its first step: python -m tests.training.failing ..."""
+"""Run votecast; rank 1 runs out of memory in its first step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands started as a user starts them: `accelerate launch --config_file FILE -m votecast ...`."""
+"""Run commands through `accelerate launch --config_file FILE -m votecast ...`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from votecast.recipes import launch_path
 
 
 def start(file: str, *words: object, module: str = "votecast") -> subprocess.Popen[str]:
-    """Start one process, or two through a shipped file of accelerate."""
+    """Start one process, or two through a shipped accelerate file."""
     known = {name: value for name, value in os.environ.items() if name not in {"RANK", "WORLD_SIZE", "LOCAL_RANK"}}
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(launch_path(file))] if file else []
     command = [sys.executable, *launch, "-m", module, *map(str, words)]
@@ -25,7 +25,7 @@ def start(file: str, *words: object, module: str = "votecast") -> subprocess.Pop
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command that ends."""
+    """Return exit code, standard output and standard error."""
     try:
         out, err = process.communicate(timeout=900)
     finally:
@@ -34,7 +34,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def kill_process(of: subprocess.Popen[str], rank: int, *, once: Path) -> None:
-    """Kill one of the processes as soon as something lies at a place."""
+    """Kill one of the processes once a path exists."""
     until = time.monotonic() + 600
     while not list(once.parent.glob(once.name)):
         assert of.poll() is None, "it has ended before"
@@ -44,18 +44,18 @@ def kill_process(of: subprocess.Popen[str], rank: int, *, once: Path) -> None:
 
 
 def curve(judge: Path) -> dict[str, list[float]]:
-    """The lines of metrics.jsonl of the first member, by figure."""
+    """Return the metrics of the first member by name."""
     lines = [json.loads(line) for line in (judge / "members" / "0" / "metrics.jsonl").read_text().splitlines()]
     return {key: [line[key] for line in lines if key in line] for key in ("loss", "grad_norm", "log_loss")}
 
 
 def errors(reported: str) -> list[str]:
-    """The messages of votecast among what a launcher tells."""
+    """Return votecast's error messages in the output of a launcher."""
     return re.findall(r"^error: .*", reported, re.MULTILINE)
 
 
 def largest_gap(one: Any, other: Any) -> float:
-    """Between numbers of the same places."""
+    """Return the largest difference between numbers."""
     return max((abs(a - b) for a, b in zip(one, other, strict=True)), default=0.0)
 
 

@@ -1,4 +1,4 @@
-"""A network small enough to be trained in a test, over rows that can be learnt."""
+"""A small network and learnable rows for training tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from votecast.training.training_rows import Batch, Data
 
 @dataclass(frozen=True)
 class Numbers:
-    """Rows of token ids of unequal length; an example's label follows from the mean of its ids."""
+    """Token rows of unequal length; labels follow their mean id."""
 
     ids: list[NDArray[np.int64]]
 
@@ -37,7 +37,7 @@ class Numbers:
 
 
 class Small(TrainableNetwork):
-    """Two views of the mean embedding, the second with the answers exchanged back."""
+    """Two views of the mean embedding; the second has responses swapped back."""
 
     def __init__(self, *, dropout: float = 0.0, seed: int = 0, views: int = 2, width: int = 8) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""votecast, several commands one after the other in the same processes: python -m tests.training.several ... ++ ..."""
+"""Run several votecast commands, separated by ++, in the same processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that is killed, or whose disk fails, at any moment goes on to the same bytes."""
+"""Test that training killed at any moment resumes to equal bytes."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def steps(folder: Path) -> list[str]:
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing is tidied up after it."""
+    """Stand-in for SIGKILL: nothing is cleaned up."""
 
 
 @contextmanager
 def faulty_disk(fail: Callable[[], None], *, fails_removal: bool = True) -> Iterator[None]:
-    """Call `fail` in the middle of every write and before every flush, rename and removal."""
+    """Call `fail` at every write, flush, rename and removal."""
     save_file, write_text, fsync, rename, replace, rmtree = (
         safetensors.torch.save_file,
         Path.write_text,
@@ -136,7 +136,7 @@ def test_a_kill_at_any_write_flush_rename_or_removal_changes_nothing(
         assert steps(folder) == ["step-000000012", "step-000000016"], count
 
 
-def test_a_disk_that_fills_up_at_any_moment_is_one_clear_error_and_costs_nothing_done(
+def test_a_full_disk_raises_one_error_and_keeps_finished_steps(
     tmp_path: Path, undisturbed: tuple[torch.Tensor, str]
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
@@ -157,7 +157,7 @@ def train_in_a_process(folder: Path, *settings: str) -> int:
     return subprocess.run([sys.executable, "-m", "tests.training.trained", str(folder), *more], check=False).returncode
 
 
-def test_a_process_that_was_really_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_process_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for point in ("fsync 3", "step 7"):  # while it writes its first checkpoint, then after its second
         assert train_in_a_process(killed, f"die={point}") == -signal.SIGKILL
@@ -168,7 +168,7 @@ def test_a_process_that_was_really_killed_goes_on_to_the_same_bytes(tmp_path: Pa
 
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Path:
-    """What a training leaves that was killed at step 14."""
+    """Return the output of a training killed at step 14."""
     with pytest.MonkeyPatch.context() as patch:
         inner, calls = torch.optim.AdamW.step, itertools.count(1)
 
@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert records == undisturbed[1]
 
 
-def test_without_a_whole_checkpoint_training_begins_anew(
+def test_without_a_complete_checkpoint_training_restarts(
     unfinished: Path, undisturbed: tuple[torch.Tensor, str]
 ) -> None:
     for path in (unfinished / "checkpoints").glob("*/whole.json"):
@@ -232,6 +232,6 @@ def test_fewer_tokens_in_a_pass_do_not_make_another_recipe(unfinished: Path) -> 
 
 
 @pytest.mark.parametrize("keep", [1, 3])
-def test_as_many_checkpoints_are_kept_as_asked_for(tmp_path: Path, keep: int) -> None:
+def test_the_number_of_kept_checkpoints_is_a_setting(tmp_path: Path, keep: int) -> None:
     train(tmp_path, save_every=4, keep=keep)
     assert steps(tmp_path) == ["step-000000008", "step-000000012", "step-000000016"][-keep:]

@@ -1,4 +1,4 @@
-"""Training in groups of similar length, shortest first."""
+"""Test training in length groups, shortest first."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train(run: Run, **other: Any) -> History:
 
 
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps at which a checkpoint is written, as they come."""
+    """Record the steps at which a checkpoint is written."""
     steps: list[int] = []
     inner = Checkpoints.save
 
@@ -107,7 +107,7 @@ def test_a_curriculum_is_not_broken_off_before_its_long_rows() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_killed_curriculum_goes_on_to_the_same_bytes_in_any_number_of_processes(tmp_path: Path, count: int) -> None:
+def test_a_killed_curriculum_resumes_to_the_same_bytes(tmp_path: Path, count: int) -> None:
     settings = ("order=length", "group=20", "dropout=0.2", f"batch_size={8 // count}", "average=last")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     train_in_processes(whole, *settings, count=count)

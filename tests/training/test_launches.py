@@ -1,4 +1,4 @@
-"""Training in two processes, started by accelerate: the same curve, the same forecasts, one voice."""
+"""Test training in two processes: equal curves, predictions and messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLOSE = rounding(width=64, layers=2)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with votes.jsonl."""
+    """Return a folder with votes.jsonl."""
     folder = tmp_path_factory.mktemp("launches")
     assert main(["simulate", "--rows", "64", "--out", str(folder / "votes.jsonl")]) == 0
     return folder
@@ -42,7 +42,7 @@ def predictions(judge: Path) -> np.ndarray:
 
 
 def check_same(one: Path, other: Path) -> None:
-    """The same losses, norms and forecasts within `CLOSE`."""
+    """Assert equal losses, norms and predictions within `CLOSE`."""
     ours, theirs = curve(one), curve(other)
     assert len(ours["loss"]) > 3
     assert max(ours["loss"]) - min(ours["loss"]) > 100 * CLOSE
@@ -52,27 +52,27 @@ def check_same(one: Path, other: Path) -> None:
 
 
 def together(*commands: list[str]) -> list[str]:
-    """Several commands for the same processes: starting them takes far longer than what they do."""
+    """Run several commands in one start of the processes."""
     return [word for command in commands for word in ("++", *command)]
 
 
 @pytest.fixture(scope="module")
 def alone(place: Path) -> Path:
-    """Judges that one process has trained, in the same folder."""
+    """Return judges that one process trained in the same folder."""
     for name, recipe in NETWORKS.items():
         assert main(words(recipe, place, f"{name}-alone", 8)) == 0
     return place
 
 
 def check_voice(out: str, err: str, commands: int) -> None:
-    """One process has spoken."""
+    """Assert that only one process printed."""
     assert out.count("log loss ") == out.count("\njudge ") == commands
     assert err.count("read ") == err.count("truncated: ") == commands
     assert "WARNING" not in err
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns_and_go_on_after_one_was_killed(alone: Path) -> None:
+def test_two_processes_match_one_and_resume_after_a_kill(alone: Path) -> None:
     refit = words((*REFIT, "--model.training.save_every=1"), alone, "killed", 4)
     started = start("multi_cpu", *refit)
     kill_process(started, 1, once=alone / ".killed.work" / "fold_1" / "checkpoints" / "step-*2")
@@ -91,7 +91,7 @@ def test_two_processes_learn_what_one_learns_and_go_on_after_one_was_killed(alon
 
 
 @pytest.mark.slow
-def test_two_processes_that_hold_half_a_network_each_learn_what_one_learns(alone: Path) -> None:
+def test_two_sharded_processes_match_one(alone: Path) -> None:
     commands = [words(recipe, alone, f"{name}-fsdp", 4) for name, recipe in NETWORKS.items()]
     code, out, err = ended(start("fsdp", *together(*commands), module=SEVERAL))
     assert code == 0, err

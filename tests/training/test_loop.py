@@ -1,4 +1,4 @@
-"""What a training does with rows, settings and numbers that are none."""
+"""Test the training loop with invalid rows, settings and numbers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_weights_and_the_same_lines(tmp_path: Path)
     assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
 
 
-def test_dropout_differs_between_seeds_and_the_callers_randomness_is_left_alone() -> None:
+def test_dropout_depends_on_the_seed_and_keeps_the_global_random_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -88,7 +88,7 @@ def test_a_row_of_weight_two_counts_as_two_rows() -> None:
     assert torch.allclose(weights(weighted), weights(plain), atol=after_training(steps=3, learning_rate=1e-2))
 
 
-def test_a_row_of_weight_zero_teaches_nothing() -> None:
+def test_a_row_of_weight_zero_has_no_effect() -> None:
     few = numbers(8)
     wrong = few.targets.copy()
     wrong[0] = wrong[0][[1, 2, 0]]
@@ -109,7 +109,7 @@ def test_soft_labels_are_met_softly() -> None:
 
 def test_the_best_weights_are_left_in_the_network() -> None:
     valid = numbers(30, seed=1)
-    valid = replace(valid, targets=np.roll(valid.targets, 1, axis=1))  # the more is learnt, the worse
+    valid = replace(valid, targets=np.roll(valid.targets, 1, axis=1))  # more training is worse
     network, history = train(valid=valid, epochs=6)
     losses = [record["log_loss"] for record in history.evaluations]
     assert history.best_log_loss == min(losses) < losses[-1]
@@ -118,7 +118,7 @@ def test_the_best_weights_are_left_in_the_network() -> None:
     assert kept == pytest.approx(history.best_log_loss, abs=rounding(width=64, layers=1))
 
 
-def test_training_stops_early_when_nothing_gets_better() -> None:
+def test_training_stops_early_without_improvement() -> None:
     valid = numbers(30, seed=1)
     valid = replace(valid, targets=np.roll(valid.targets, 1, axis=1))
     _, history = train(valid=valid, epochs=20, patience=2, eval_every=4)
@@ -198,7 +198,7 @@ def test_biases_and_norms_do_not_decay() -> None:
 
 
 class Faulty(Small):
-    """Answers as `fault` says."""
+    """A network whose outputs are changed by `fault`."""
 
     def __init__(self, fault: Callable[[Tensor, nn.Module], Tensor]) -> None:
         super().__init__()
@@ -208,9 +208,9 @@ class Faulty(Small):
         return self.fault(super().forward(ids, mask), self)
 
 
-def test_a_loss_that_is_no_number_stops_and_names_step_and_rows() -> None:
+def test_a_loss_that_is_not_finite_stops_and_names_step_and_rows() -> None:
     rows = numbers(16)
-    rows.examples.ids[11][:] = 49  # a token nobody else has
+    rows.examples.ids[11][:] = 49  # a token of no other row
     network = Small()
     with torch.no_grad():
         network.embedding.weight[49] = float("nan")
@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_stops_and_names_step_and_rows() -> None:
         train(network, train=replace(rows, ids=tuple(f"row-{row}" for row in range(16))))
 
 
-def test_a_gradient_that_is_no_number_stops() -> None:
+def test_a_gradient_that_is_not_finite_stops() -> None:
     def fault(out: Tensor, network: nn.Module) -> Tensor:
         out.register_hook(lambda gradient: gradient * float("inf"))
         return out

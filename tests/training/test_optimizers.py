@@ -1,4 +1,4 @@
-"""Moments in 8 bits and paged: they learn, and a killed training goes on with them as if nothing had been."""
+"""Test 8-bit and paged moments: learning and resuming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_BITS = ["adamw_8bit", "paged_adamw", "paged_adamw_8bit"]
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing in the program may catch it."""
+    """Stand-in for SIGKILL: no code may catch it."""
 
 
 def train(folder: Path | None = None, **settings: Any) -> tuple[torch.Tensor, list[dict[str, Any]]]:
@@ -43,7 +43,7 @@ def test_training_matches_full_moments(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", IN_BITS)
 @pytest.mark.parametrize("average", ["none", "ema"])
-def test_a_killed_training_goes_on_to_the_same_bits(
+def test_killed_training_resumes_to_the_same_bits(
     optimizer: str, average: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = train(optimizer=optimizer, average=average)
@@ -81,7 +81,7 @@ def test_moments_of_large_parameters_are_kept_in_8_bits_on_the_disk(tmp_path: Pa
     assert not any("qmap" in name for name in held)
 
 
-def test_another_optimizer_does_not_go_on_with_these_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_of_another_optimizer_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any, **kwargs: Any) -> None:
         raise Killed
 

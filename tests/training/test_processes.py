@@ -31,7 +31,7 @@ FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 def train(
     folder: Path, *settings: str, count: int = 1, ends: int = 0, env: Mapping[str, str] = MappingProxyType({})
 ) -> list[dict[str, float]]:
-    """Train in this many processes at once, which all end with this status; what the first one wrote."""
+    """Train in several processes; return the first one's output."""
     folder.mkdir(exist_ok=True)
     (folder / "meeting").unlink(missing_ok=True)
     shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} | env
@@ -72,7 +72,7 @@ AVERAGED = ("max_tokens=24", "average_last=2", "average_decay=0.5", "epochs=3", 
 
 
 @pytest.mark.parametrize(("average", "env", "killed"), [("ema", ZERO_2, False), ("last", FSDP, True)])
-def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a_kill(
+def test_sharded_processes_match_one_process_and_resume(
     tmp_path: Path, average: str, env: dict[str, str], killed: bool
 ) -> None:
     settings = (f"average={average}", *AVERAGED)
@@ -110,7 +110,7 @@ def test_processes_that_hold_a_part_each_learn_what_one_learns_and_go_on_after_a
         (nn.ParameterList([FEW_BITS]), TrainingSettings(), r"few bits \(int8\)"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(network: nn.Module, settings: TrainingSettings, message: str) -> None:
+def test_unsupported_sharding_is_refused(network: nn.Module, settings: TrainingSettings, message: str) -> None:
     cpu = torch.device("cpu")
     with (
         pytest.raises(ConfigError, match=message),

@@ -1,4 +1,4 @@
-"""Train the small network in a process of its own: python -m tests.training.trained FOLDER [setting=value ...]."""
+"""Train a small network: python -m tests.training.trained FOLDER [setting=value ...]."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SETTINGS = {"epochs": 2, "batch_size": 8, "max_tokens": 64, "learning_rate": 1e-
 
 
 def join(folder: Path) -> None:
-    """Meet the other processes through a file."""
+    """Join the other processes through a file."""
     if "WORLD_SIZE" in os.environ:
         rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         torch.distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=count)
 
 
 def die_at(point: str) -> None:
-    """SIGKILL this process at "step N" or at "fsync N"."""
+    """SIGKILL this process at "step N" or "fsync N"."""
     kind, count = point.split()
     left = [int(count)]
 

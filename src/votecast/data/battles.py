@@ -217,7 +217,15 @@ def _conform(table: pa.Table) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     for field in SCHEMA:
         if field.name in table.column_names:
-            columns[field.name] = _cast(table.column(field.name), field)
+            column = table.column(field.name)
+            try:
+                columns[field.name] = column if column.type == field.type else column.cast(field.type)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                allowed = f"allowed is {field.type} ({error})"
+                raise DataError(f"column {field.name!r} holds {column.type}; {allowed}") from error
+            if not field.nullable and column.null_count:
+                row = pc.index(pc.is_null(column), True).as_py() + 1
+                raise DataError(f"row {row}, column {field.name!r}: the value is missing; every row needs one")
         elif field.name == "weight":
             columns["weight"] = pa.array(np.ones(table.num_rows))
         elif field.name == "id":
@@ -227,14 +235,3 @@ def _conform(table: pa.Table) -> pa.Table:
     extra = [table.schema.field(name) for name in table.column_names if name not in columns]
     schema = pa.schema([*SCHEMA, *extra])
     return pa.table(columns | {field.name: table.column(field.name) for field in extra}, schema=schema)
-
-
-def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    try:
-        column = column if column.type == field.type else column.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"column {field.name!r} holds {column.type}; allowed is {field.type} ({error})") from error
-    if not field.nullable and column.null_count:
-        row = pc.index(pc.is_null(column), True).as_py() + 1
-        raise DataError(f"row {row}, column {field.name!r}: the value is missing; every row needs one")
-    return column

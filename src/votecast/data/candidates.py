@@ -17,7 +17,7 @@ from votecast.data.cells import CellError, json_kind, load_json, mend, mend_turn
 from votecast.data.io import TableStream, open_table
 from votecast.data.messages import read_messages, turns_of
 from votecast.data.row_batch import RowBatch
-from votecast.data.row_checks import ReadReport, RowChecks, side_file_of
+from votecast.data.row_checks import BAD_ROWS, ReadReport, RowChecks
 from votecast.errors import ConfigError, DataError
 from votecast.types import Turns
 
@@ -202,11 +202,13 @@ class CandidateReader:
         limit: int | None = None,
         overwrite: bool = False,
     ) -> None:
-        self._side_file = side_file_of(path, bad_rows, quarantine)
+        if bad_rows not in BAD_ROWS:
+            raise ConfigError(f"bad_rows is {bad_rows!r}; allowed are {', '.join(BAD_ROWS)}")
         if limit is not None and limit < 1:
             raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
         self.report = ReadReport(path=str(path))
         self._path, self._limit, self._overwrite = path, limit, overwrite
+        self._bad_rows, self._quarantine = bad_rows, quarantine
         self._stream: TableStream | None = None
 
     @property
@@ -220,7 +222,7 @@ class CandidateReader:
         limited = None if self._limit is None else f"limit {self._limit}"
         self.report = ReadReport(path=str(self._path), format=CANDIDATES, sampling=limited)
         with (
-            RowChecks(self.report, self._side_file, overwrite=self._overwrite) as checks,
+            RowChecks(self.report, self._path, self._bad_rows, self._quarantine, overwrite=self._overwrite) as checks,
             open_table(self._path, on_bad_row=checks.waiting.append, lean=True) as stream,
         ):
             self._stream = stream

@@ -51,23 +51,19 @@ def group_values(battles: Battles, by: str) -> list[str]:
         (['1', '5+'], ['mine', 'mine'])
     """
     if by == "language":
-        return prompt_languages(battles)
+        given = battles.column("language").to_pylist()
+        if None not in given:
+            return given  # type: ignore[no-any-return]
+        prompts = rows_of(battles.column("prompt"))
+        starts = ["\n".join(turn for turn in turns if turn)[:_CHARACTERS] for turns in prompts]
+        found = iter(detect_languages([start for start, name in zip(starts, given, strict=True) if name is None]))
+        return [next(found) if name is None else name for name in given]
     if by == "source":
         return [name or UNKNOWN for name in battles.column("source").to_pylist()]
     if by == "turns":
         counts = pc.list_value_length(battles.column("prompt")).to_pylist()
         return [str(count) if (count or 0) < _MANY_TURNS else f"{_MANY_TURNS}+" for count in counts]
     raise ConfigError(f"rows cannot be grouped by {by!r}; allowed are {', '.join(GROUPINGS)}")
-
-
-def prompt_languages(battles: Battles) -> list[str]:
-    """Return the language of every row: the `language` column where it has a value, else detected from the prompt."""
-    given = battles.column("language").to_pylist()
-    if None not in given:
-        return given  # type: ignore[no-any-return]
-    starts = ["\n".join(turn for turn in turns if turn)[:_CHARACTERS] for turns in rows_of(battles.column("prompt"))]
-    found = iter(detect_languages([start for start, name in zip(starts, given, strict=True) if name is None]))
-    return [next(found) if name is None else name for name in given]
 
 
 def detect_languages(texts: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from votecast.data.formats import FORMATS, FormatOptions, VoteFormat, find_forma
 from votecast.data.io import BadRow, RawBatch, TableStream, open_table
 from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.row_batch import RowBatch
-from votecast.data.row_checks import ReadReport, RowChecks, side_file_of
+from votecast.data.row_checks import BAD_ROWS, ReadReport, RowChecks
 from votecast.data.row_sampling import StratifiedSample
 from votecast.errors import ConfigError, DataError
 from votecast.types import CLASSES
@@ -35,6 +35,7 @@ _CHOICES = {
     "format": ("auto", *FORMATS, "names"),
     "text": ("auto", "json", "plain"),
     "labels": ("optional", "required", "ignored"),
+    "bad_rows": BAD_ROWS,
 }
 
 
@@ -103,10 +104,9 @@ class VoteReader:
                 f"a file is given as {type(path).__name__}; allowed is its path: "
                 "frames and lists of dicts go straight to train, evaluate and predict_proba"
             )
-        for option, value in {"format": format, "text": text, "labels": labels}.items():
+        for option, value in {"format": format, "text": text, "labels": labels, "bad_rows": bad_rows}.items():
             if value not in _CHOICES[option]:
                 raise ConfigError(f"{option} is {value!r}; allowed are {', '.join(_CHOICES[option])}")
-        self._side_file = side_file_of(path, bad_rows, quarantine)
         if limit is not None and limit < 1:
             raise ConfigError(f"limit is {limit}; allowed are whole numbers from 1 up")
         chosen = [] if limit is None else [f"limit {limit}"]
@@ -116,7 +116,7 @@ class VoteReader:
         self._sampling = "; ".join(chosen) or None
         self._given_name, self._name = name, name or str(path)
         self.report = ReadReport(path=self._name)
-        self._path = path
+        self._path, self._bad_rows, self._quarantine = path, bad_rows, quarantine
         self._format = format
         self._options = FormatOptions(text=text, labels=labels, seed=seed, numbers=tuple(numbers), ranking=ranking)
         self._limit = limit
@@ -131,13 +131,14 @@ class VoteReader:
         self.report = ReadReport(path=self._name, sampling=self._sampling)
         sample = None if self._sample is None else StratifiedSample(self._sample, self._options.seed)
         with (
-            RowChecks(self.report, self._side_file, overwrite=self._overwrite) as checks,
+            RowChecks(self.report, self._path, self._bad_rows, self._quarantine, overwrite=self._overwrite) as checks,
             open_table(self._path, on_bad_row=checks.waiting.append, lean=self._lean, name=self._given_name) as stream,
-            contextlib.closing(_read_batches(stream, ahead=stream.is_large and not self._lean)) as raw_batches,
+            contextlib.ExitStack() as threads,
         ):
             self._stream = stream
             is_large = stream.is_large and not self._lean
-            head, raw = _take_head(raw_batches)
+            raw = threads.enter_context(contextlib.closing(_read_ahead(stream))) if is_large else iter(stream)
+            head, raw = _take_head(raw)
             source = self._find_format(stream, head)
             del head
             convert = functools.partial(self._convert, source=source, checks=checks, release=not is_large)
@@ -151,7 +152,8 @@ class VoteReader:
                     battles = battles[: self._limit - self.report.rows]
                 if not len(battles):
                     continue
-                self.report.count(battles)
+                self.report.rows += len(battles)
+                self.report.labelled += int(battles.labelled.sum())
                 yield battles
                 if self.report.rows == self._limit:
                     return
@@ -239,13 +241,10 @@ def read_votes(path: str | Path, **options: Any) -> Battles:
     return battles
 
 
-def _read_batches(stream: TableStream, *, ahead: bool) -> Generator[RawBatch, None, None]:
-    """Yield the batches; if `ahead`, the next one is read while the last one is worked on, at the price of memory."""
+def _read_ahead(stream: TableStream) -> Generator[RawBatch, None, None]:
+    """Yield the batches; the next one is read while the last one is worked on, at the price of memory."""
     # A thread that waits for a silent pipe would outlive Ctrl-C: only files are read ahead.
     batches = iter(stream)
-    if not ahead:
-        yield from batches
-        return
     with ThreadPoolExecutor(1, thread_name_prefix="votecast-read") as pool:
         coming = pool.submit(next, batches, None)
         while (batch := coming.result()) is not None:

@@ -58,11 +58,9 @@ class RowBatch:
         return name in self.table.column_names
 
     @property
-    def good(self) -> NDArray[np.bool_]:
-        """Which rows have no fault, shape (n,)."""
-        good = np.ones(len(self), dtype=bool)
-        good[list(self.faults)] = False
-        return good
+    def good(self) -> NDArray[np.int64]:
+        """Positions of the rows without a fault, in order."""
+        return np.setdiff1d(np.arange(len(self)), list(self.faults))
 
     def fault(self, position: int, column: str, value: object, reason: str) -> None:
         """Note that a row is bad."""
@@ -86,9 +84,7 @@ class RowBatch:
             # pandas turns whole numbers beside missing values into floats with NaN.
             column = pc.if_else(pc.is_nan(column).fill_null(True), None, column)
         column = column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())
-        missing = self._missing(column)
-        if required:
-            self._fault_missing(name, missing)
+        missing = self._missing(column, name if required else None)
         return _replaced(column, missing, None) if self._empty_is_missing else column
 
     def numbers(self, name: str) -> pa.DoubleArray:
@@ -148,8 +144,7 @@ class RowBatch:
         if name in self.encoded or not (pa.types.is_large_string(kind) or holds_text):
             return self._turns_one_by_one(name, mode)
         column = column.cast(TURNS) if holds_text else column
-        missing = self._missing(column)
-        self._fault_missing(name, missing)
+        missing = self._missing(column, name)
         if holds_text:
             return column
         if mode != "json":
@@ -197,7 +192,7 @@ class RowBatch:
         arrays |= {name: columns[name] if name in columns else self.text(name) for name in keep if name not in arrays}
         if self.faults:
             good = pa.array(self.good)
-            arrays = {name: array.filter(good) for name, array in arrays.items()}
+            arrays = {name: array.take(good) for name, array in arrays.items()}
         return Battles(pa.table(arrays))
 
     def _column(self, name: str) -> pa.Array:
@@ -210,8 +205,8 @@ class RowBatch:
         array = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
         return array.cast(pa.large_string()) if is_text(array.type) else array
 
-    def _missing(self, column: pa.Array) -> NDArray[np.int64]:
-        """Return the positions without a value."""
+    def _missing(self, column: pa.Array, needed: str | None = None) -> NDArray[np.int64]:
+        """Return the positions without a value; each is a fault of the column that is needed."""
         missing = np.zeros(len(column), dtype=bool)
         if column.null_count:
             missing = pc.is_null(column).to_numpy(zero_copy_only=False)
@@ -219,12 +214,11 @@ class RowBatch:
         if self._empty_is_missing and pa.types.is_large_string(column.type) and len(column):
             offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
             missing = missing | (offsets[1:] == offsets[:-1])
-        return np.flatnonzero(missing)
-
-    def _fault_missing(self, name: str, missing: NDArray[np.int64]) -> None:
+        positions = np.flatnonzero(missing)
         value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
-        for position in missing.tolist():
-            self.fault(position, name, value, f"{what}; every row needs a {name}")
+        for position in positions.tolist() if needed else ():
+            self.fault(position, str(needed), value, f"{what}; every row needs a {needed}")
+        return positions
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -17,11 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from votecast.artifacts import atomic_file, check_free
-from votecast.data.battles import Battles
 from votecast.data.io import BadRow
 from votecast.data.row_batch import RowBatch
-from votecast.errors import ConfigError, DataError
+from votecast.errors import DataError
 
+BAD_ROWS = ("error", "quarantine")
 FIRST_ROWS = 5
 """Row numbers kept for each kind of repair."""
 
@@ -61,11 +61,6 @@ class ReadReport:
     sampling: str | None = None
     notes: list[str] = field(default_factory=list)
 
-    def count(self, battles: Battles) -> None:
-        """Add rows that were read."""
-        self.rows += len(battles)
-        self.labelled += int(battles.labelled.sum())
-
     def add_repairs(self, kind: str, rows: Iterable[int]) -> None:
         """Add the numbers of rows, from 1, in which this kind of repair was made."""
         for row in rows:
@@ -79,11 +74,11 @@ class ReadReport:
         return dict(vars(self))
 
 
+@dataclass
 class IdIndex:
     """The ids seen so far, as sorted 64-bit hashes with the row of each: 16 bytes a row."""
 
-    def __init__(self) -> None:
-        self._runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    _runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=list)
 
     def repeated(self, ids: Sequence[str], rows: NDArray[np.int64]) -> dict[int, int]:
         """Add the next ids with their rows, shape (n,); return the position of each repeated one, and its first row."""
@@ -110,12 +105,14 @@ class IdIndex:
         return {int(i): int(earlier[i]) for i in np.flatnonzero(again)}
 
 
-class RowChecks(contextlib.AbstractContextManager["RowChecks"]):
+class RowChecks(contextlib.ExitStack):
     """The checks of one pass over a file; raise for the first bad row, or write bad rows to a side file.
 
     Args:
         report: Names the file, and receives repairs and the count of bad rows.
-        side_file: JSON lines to write bad rows to with their reasons, atomically; None makes the first one an error.
+        path: The file that is read, "-" for standard input.
+        bad_rows: "error", or "quarantine" to write bad rows with their reasons to a side file, atomically.
+        quarantine: The side file; by default `<name of the file>.quarantine.jsonl` in the working folder.
         overwrite: Whether an existing side file may be replaced.
 
     Attributes:
@@ -125,20 +122,24 @@ class RowChecks(contextlib.AbstractContextManager["RowChecks"]):
         ArtifactError: If the side file already exists; nothing is read.
     """
 
-    def __init__(self, report: ReadReport, side_file: Path | None, *, overwrite: bool = False) -> None:
-        if side_file is not None:
-            check_free(side_file, overwrite=overwrite)
+    def __init__(
+        self, report: ReadReport, path: str | Path, bad_rows: str, quarantine: str | Path | None, *, overwrite: bool
+    ) -> None:
+        super().__init__()
+        self._side_file: Path | None = None
+        if bad_rows == "quarantine":
+            name = "stdin" if str(path) == "-" else Path(path).name
+            self._side_file = Path(quarantine) if quarantine is not None else Path(f"{name}.quarantine.jsonl")
+            check_free(self._side_file, overwrite=overwrite)
         self.waiting: list[BadRow] = []
         self._report = report
-        self._side_file = side_file
         self._overwrite = overwrite
         self._ids = IdIndex()
-        self._open = contextlib.ExitStack()
         self._file: IO[str] | None = None
 
     def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
         """Note a fault for each good row whose id was used before; the cure is for ids without a meaning."""
-        good = np.flatnonzero(batch.good)
+        good = batch.good
         names = ids.take(pa.array(good)).to_pylist()
         for at, earlier in self._ids.repeated(names, batch.rows[good]).items():
             reason = f"the id was used before, in row {earlier}; ids must be unique, so rename it or {cure}"
@@ -171,26 +172,9 @@ class RowChecks(contextlib.AbstractContextManager["RowChecks"]):
             )
         # The side file is opened at the first bad row: a file without bad rows leaves none.
         if self._file is None:
-            part = self._open.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
-            self._file = self._open.enter_context(part.open("w", encoding="utf-8"))
+            part = self.enter_context(atomic_file(self._side_file, overwrite=self._overwrite))
+            self._file = self.enter_context(part.open("w", encoding="utf-8"))
         line = {"file": path, "row": bad.row, "column": bad.column, "value": bad.value, "reason": bad.reason}
         self._file.write(json.dumps(line | ({"cells": cells} if cells is not None else {}), default=str) + "\n")
         self._report.quarantined += 1
         self._report.quarantine = str(self._side_file)
-
-    def __exit__(self, *error: object) -> None:
-        self._open.__exit__(*error)  # type: ignore[arg-type]
-
-
-def side_file_of(path: str | Path, bad_rows: str, quarantine: str | Path | None) -> Path | None:
-    """Return where bad rows are quarantined; None where they are errors.
-
-    Raises:
-        ConfigError: If `bad_rows` is neither error nor quarantine.
-    """
-    if bad_rows not in ("error", "quarantine"):
-        raise ConfigError(f"bad_rows is {bad_rows!r}; allowed are error, quarantine")
-    if bad_rows == "error":
-        return None
-    name = "stdin" if str(path) == "-" else Path(path).name
-    return Path(quarantine) if quarantine is not None else Path(f"{name}.quarantine.jsonl")

@@ -57,6 +57,11 @@ def characters(battles: Battles, column: str) -> Ints:
     return sum_turns(battles, column, lambda turns: pc.utf8_length(turns).to_numpy())
 
 
+def has_texts(battles: Battles) -> bool:
+    """Return whether any row has a text."""
+    return any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
+
+
 def without_text(battles: Battles, column: str) -> Bools:
     """Find rows whose text column has no visible character: no turns, or only None, empty or white-space turns."""
 

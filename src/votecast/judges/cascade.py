@@ -161,38 +161,16 @@ def cascade(
         raise ConfigError(f"seconds are {list(seconds)}; give one number above 0 for each of the {len(named)} judges")
     progress("reading", 0, 1)
     read = load_votes(votes, reader, judges=named.values())
-    battles, remarks = _drop_weightless(read)
-    for label, one in named.items():
-        seen = refuse_seen_votes(one.prompt_hashes, battles, label, allow=allow_leak)
-        remarks += [f"{seen}; the figures flatter the cascade"] if seen else []
-        if one.prompt_hashes is None:
-            remarks.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
+    battles, remarks = _votes_to_fit(read, named, allow_leak=allow_leak)
     trial = _try_judges(named, battles, seconds, seed, progress)
 
     progress("fitting thresholds", 0, 1)
     rows = np.arange(len(battles))
     path, chosen, routing = fit_cascade(trial, rows, goal, seed)
-    # the whole procedure, choice and all, runs again on the other folds of each fold, to measure how good it is
-    folds = trial.folds(rows, seed)
-    routings = [fit_cascade(trial, rows[folds != fold], goal, seed)[2] for fold in range(int(folds.max()) + 1)]
-    stage = _answering(routings, folds, trial.predictions)
-    p, swapped = trial.predictions[stage, rows], None
-    if trial.swapped is not None:
-        swapped = trial.swapped[_answering(routings, folds, trial.swapped), rows]
-
-    values = {"family": "cascade", "name": name or "cascade", "seed": seed, "calibration": {"method": "none"}}
-    recipe = load_recipe(values | {"model": {"judges": len(named), "thresholds": routing.thresholds}})
-    model = CascadeModel(recipe.model, seed=seed, judges=list(named.values()))
-    hashes = joint_hashes(named.values(), battles, seed)
-    held = OutOfFold.of_battles(battles, p, fold=folds, clusters=trial.clusters, swapped=swapped)
-    prompts = int(trial.clusters.max()) + 1
-    facts = describe_votes(battles, trial.targets) | {
-        "folds": {"method": "grouped", "n": len(routings), "sizes": np.bincount(folds).tolist()},
-        "prompt_clusters": prompts,
-    }
-    judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts))
-    back = swap_columns(p) if swapped is None else swapped
-    figures = evaluate(p, battles, groups=trial.clusters, swapped=back, draws=draws, seed=seed).to_dict()
+    judge, stage = _make_judge(named, trial, goal, routing, name or "cascade", seed)
+    held = judge.fitted.out_of_fold
+    back = swap_columns(held.raw) if held.swapped is None else held.swapped
+    figures = evaluate(held.raw, battles, groups=trial.clusters, swapped=back, draws=draws, seed=seed).to_dict()
     points = [_describe_point(trial, stage, draws, seed) | {"notches": list(notches)} for notches, stage in path]
     remarks += _remarks(list(named), trial, points[chosen])
     found = {
@@ -212,7 +190,7 @@ def cascade(
         "chosen": chosen,
         "measured": _describe_point(trial, stage, draws, seed),
         "rows": len(rows),
-        "prompts": prompts,
+        "prompts": int(trial.clusters.max()) + 1,
         "remarks": remarks,
     }
     judge.record(figures=figures, cascade=found, limits=remarks, **joint_notes(named), **reading_note(read))
@@ -220,6 +198,31 @@ def cascade(
     if out is not None:
         judge.save_pretrained(out, overwrite=overwrite)
     return judge
+
+
+def _make_judge(
+    judges: Mapping[str, TrainedJudge], trial: Trial, goal: Goal, routing: Routing, name: str, seed: int
+) -> tuple[TrainedJudge, Ints]:
+    """Make the cascade; return it with the judge that answers each row under thresholds of other prompts."""
+    # the whole procedure, choice and all, runs again on the other folds of each fold, to measure how good it is
+    rows = np.arange(len(trial.battles))
+    folds = trial.folds(rows, seed)
+    routings = [fit_cascade(trial, rows[folds != fold], goal, seed)[2] for fold in range(int(folds.max()) + 1)]
+    stage = _answering(routings, folds, trial.predictions)
+    p, swapped = trial.predictions[stage, rows], None
+    if trial.swapped is not None:
+        swapped = trial.swapped[_answering(routings, folds, trial.swapped), rows]
+    held = OutOfFold.of_battles(trial.battles, p, fold=folds, clusters=trial.clusters, swapped=swapped)
+
+    values = {"family": "cascade", "name": name, "seed": seed, "calibration": {"method": "none"}}
+    recipe = load_recipe(values | {"model": {"judges": len(judges), "thresholds": routing.thresholds}})
+    model = CascadeModel(recipe.model, seed=seed, judges=list(judges.values()))
+    hashes = joint_hashes(judges.values(), trial.battles, seed)
+    facts = describe_votes(trial.battles, trial.targets) | {
+        "folds": {"method": "grouped", "n": len(routings), "sizes": np.bincount(folds).tolist()},
+        "prompt_clusters": int(trial.clusters.max()) + 1,
+    }
+    return TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts)), stage
 
 
 def _answering(routings: Sequence[Routing], folds: Ints, predictions: Floats) -> Ints:
@@ -268,17 +271,25 @@ def _remarks(labels: Sequence[str], trial: Trial, point: Mapping[str, Any]) -> l
     return found
 
 
-def _drop_weightless(battles: Battles) -> tuple[Battles, list[str]]:
-    """Return the votes that count, and a remark on the others."""
+def _votes_to_fit(
+    battles: Battles, judges: Mapping[str, TrainedJudge], *, allow_leak: bool
+) -> tuple[Battles, list[str]]:
+    """Return the votes that count, and remarks on the others and on leaks; refuse votes that a judge has seen."""
     battles.targets()  # raises for a row without a vote
-    rows = np.flatnonzero(battles.weights() > 0)
+    rows, remarks = np.flatnonzero(battles.weights() > 0), []
     if len(battles) and not len(rows):
         raise DataError("the weights of all calibration votes are 0; at least some must count")
     if len(rows) < MIN_VOTES:
         raise DataError(f"{len(rows)} calibration votes are too few to fit thresholds on; give at least {MIN_VOTES}")
-    if len(rows) == len(battles):
-        return battles, []
-    return battles.take(rows), [f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out"]
+    if len(rows) < len(battles):
+        remarks.append(f"{len(battles) - len(rows):,} calibration votes of weight 0 are left out")
+        battles = battles.take(rows)
+    for label, judge in judges.items():
+        if seen := refuse_seen_votes(judge.prompt_hashes, battles, label, allow=allow_leak):
+            remarks.append(f"{seen}; the figures flatter the cascade")
+        if judge.prompt_hashes is None:
+            remarks.append(f"leaks are not checked in {label}: it keeps no hashes of its training prompts")
+    return battles, remarks
 
 
 def _try_judges(

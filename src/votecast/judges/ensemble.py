@@ -20,9 +20,9 @@ from votecast.judges.combiners import ROWS_PER_PARAMETER, Combiner, Method, Stac
 from votecast.judges.composite import CompositeModel, CompositeSettings, joint_hashes, joint_notes
 from votecast.judges.evaluate import evaluate
 from votecast.judges.load import load_judges, load_votes, reading_note
-from votecast.judges.out_of_fold import Fitted, OutOfFold, count_sources, label_shares
+from votecast.judges.out_of_fold import Fitted, OutOfFold, describe_votes
 from votecast.judges.predict_batch import unknown_prompts
-from votecast.judges.recipe import load_recipe
+from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.shared_rows import Shared, predict_rows, shared_rows
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import (
@@ -153,56 +153,16 @@ def ensemble(
     values = {"family": "ensemble", "name": name or "ensemble", "seed": seed, "calibration": {"method": "none"}}
     recipe = load_recipe(values | {"model": {"judges": len(named), "method": method, "stacker": stacker}})
     progress("finding rows that no judge has seen", 0, 3)
-    note: dict[str, object] = {}
-    if votes is None:
-        if reader:
-            raise ConfigError(f"{', '.join(reader)} is about a file of votes, and none is given; name one with --input")
-        shared = shared_rows(named)
-    else:
-        battles = load_votes(votes, reader, judges=named.values())
-        shared, note = predict_rows(named, battles, seed=seed), reading_note(battles)
-
+    shared, note = _rows_to_fit(named, votes, reader, seed)
     progress("joining judges", 1, 3)
-    kind = combiner(method, stacker)
-    folds = group_folds(shared.clusters, seed=seed)
-    _check_enough_rows(shared, folds, kind.parameters(len(named)), method)
-    p, swapped = _crossfit_combiner(kind, shared, folds, seed)
-    # indexed like the folds: another layout in memory would change the last digits of matrix products
-    every_row = np.ones(len(shared), dtype=bool)
-    fitted = kind().fit(shared.predictions[:, every_row], shared.targets, shared.weights, shared.clusters, seed)
-    # a judge without weight need not be asked, and is left out of the folder
-    shares, every = fitted.shares(), list(named.values())
-    kept = [place for place in range(len(every)) if shares is None or shares[place] > 0]
-    recipe = load_recipe(recipe, {"model.judges": len(kept)})
-    inside = [every[place] for place in kept]
-    model = EnsembleModel(recipe.model, seed=seed, judges=inside, combiner=fitted.only(kept))
-    # a combiner without parameters has learned nothing from further votes, and keeps no rows of them
-    learned = bool(kind.parameters(len(named)))
-    held = shared.out_of_fold(p, swapped, folds) if learned or shared.battles is None else OutOfFold.none()
-    hashes = joint_hashes(inside, shared.battles if learned else None, seed)
-    sizes = np.bincount(folds).tolist()
-    facts: dict[str, object] = {
-        "rows": len(shared),
-        "labels": label_shares(shared.targets),
-        "sources": {} if shared.battles is None else count_sources(shared.battles),
-        "folds": {"method": "grouped", "n": len(sizes), "sizes": sizes, "notes": [], "seen_prompts": 0},
-        "prompt_clusters": int(shared.clusters.max()) + 1,
-    }
-    judge = TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts))
+    judge, fitted, p, swapped = _join(named, shared, combiner(method, stacker), recipe)
 
     progress("measuring", 2, 3)
-    back = swap_columns(p) if swapped is None else swapped
-    if shared.battles is not None:
-        measured = evaluate(
-            p, shared.battles, groups=shared.clusters, swapped=back, draws=draws, seed=seed, name=recipe.name
-        )
-    else:
-        measured = evaluate_probabilities(
-            shared.targets, p, groups=shared.clusters, weights=shared.weights, swapped=back, draws=draws, seed=seed
-        )
+    measured = _measure(shared, p, swapped, draws, recipe)
+    weights: Sequence[float | None] = fitted.shares() or [None] * len(named)
     members = [
-        _describe_member(label, one, own, shared, p, measured) | {"weight": None if shares is None else shares[place]}
-        for place, ((label, one), own) in enumerate(zip(named.items(), shared.predictions, strict=True))
+        _describe_member(label, one, own, shared, p, measured) | {"weight": weight}
+        for (label, one), own, weight in zip(named.items(), shared.predictions, weights, strict=True)
     ]
     best = min(members, key=lambda member: member["metrics"]["log_loss"])
     better = (best["gain"]["low"] or 0) > 0
@@ -220,6 +180,57 @@ def ensemble(
     if out is not None:
         judge.save_pretrained(out, overwrite=overwrite)
     return judge
+
+
+def _rows_to_fit(
+    judges: Mapping[str, TrainedJudge], votes: object, reader: Mapping[str, object] | None, seed: int
+) -> tuple[Shared, dict[str, object]]:
+    """Return rows that no judge has seen, those the judges share or votes, and the note on how votes were read."""
+    if votes is not None:
+        battles = load_votes(votes, reader, judges=judges.values())
+        return predict_rows(judges, battles, seed=seed), reading_note(battles)
+    if reader:
+        raise ConfigError(f"{', '.join(reader)} is about a file of votes, and none is given; name one with --input")
+    return shared_rows(judges), {}
+
+
+def _join(
+    judges: Mapping[str, TrainedJudge], shared: Shared, kind: type[Combiner], recipe: Recipe
+) -> tuple[TrainedJudge, Combiner, Probabilities, Probabilities | None]:
+    """Fit a combiner on all rows; return the ensemble, the combiner, and cross-fitted predictions in both orders."""
+    seed, parameters = recipe.seed, kind.parameters(len(judges))
+    folds = group_folds(shared.clusters, seed=seed)
+    _check_enough_rows(shared, folds, parameters, kind.method)
+    p, swapped = _crossfit_combiner(kind, shared, folds, seed)
+    # indexed like the folds: another layout in memory would change the last digits of matrix products
+    every_row = np.ones(len(shared), dtype=bool)
+    fitted = kind().fit(shared.predictions[:, every_row], shared.targets, shared.weights, shared.clusters, seed)
+    # a judge without weight need not be asked, and is left out of the folder
+    shares = fitted.shares()
+    kept = [place for place in range(len(judges)) if shares is None or shares[place] > 0]
+    inside = [list(judges.values())[place] for place in kept]
+    recipe = load_recipe(recipe, {"model.judges": len(kept)})
+    model = EnsembleModel(recipe.model, seed=seed, judges=inside, combiner=fitted.only(kept))
+    # a combiner without parameters has learned nothing from further votes, and keeps no rows of them
+    held = shared.out_of_fold(p, swapped, folds) if parameters or shared.battles is None else OutOfFold.none()
+    hashes = joint_hashes(inside, shared.battles if parameters else None, seed)
+    sizes = np.bincount(folds).tolist()
+    facts = describe_votes(shared.battles, shared.targets) | {
+        "folds": {"method": "grouped", "n": len(sizes), "sizes": sizes, "notes": [], "seen_prompts": 0},
+        "prompt_clusters": int(shared.clusters.max()) + 1,
+    }
+    return TrainedJudge.of(recipe, Fitted([model], make_calibrator("none"), held, hashes, facts)), fitted, p, swapped
+
+
+def _measure(shared: Shared, p: Probabilities, swapped: Probabilities | None, draws: int, recipe: Recipe) -> Evaluation:
+    """Measure cross-fitted predictions; with slices and baselines where the rows are at hand."""
+    seed, back = recipe.seed, swap_columns(p) if swapped is None else swapped
+    if shared.battles is not None:
+        rows, name = shared.battles, recipe.name
+        return evaluate(p, rows, groups=shared.clusters, swapped=back, draws=draws, seed=seed, name=name)
+    return evaluate_probabilities(
+        shared.targets, p, groups=shared.clusters, weights=shared.weights, swapped=back, draws=draws, seed=seed
+    )
 
 
 def _check_enough_rows(shared: Shared, folds: Ints, parameters: int, method: str) -> None:

@@ -24,7 +24,7 @@ from votecast.data.frames import as_battles
 from votecast.data.groups import group_values
 from votecast.data.outputs import read_predictions
 from votecast.data.reader import read_votes
-from votecast.data.text_columns import characters
+from votecast.data.text_columns import characters, has_texts
 from votecast.errors import DataError, LeakError
 from votecast.judges.load import load_judge
 from votecast.judges.out_of_fold import calibration_folds, first_ids
@@ -152,24 +152,20 @@ def evaluate(
     battles = as_battles(battles)
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
-    targets, weights = battles.targets(), battles.weights()
+    targets = battles.targets()  # refuses rows without a vote before anything is predicted
     found = _predictions_of(judge, battles, allow_leak=allow_leak)
+    if swapped is not None:
+        found = found._replace(swapped=swapped)
     groups = vote_clusters(battles, seed) if groups is None else groups
-    swapped = found.swapped if swapped is None else swapped
-    lengths = {column: characters(battles, column) for column in TEXT_COLUMNS}
-    whole = np.sum(list(lengths.values()), axis=0)
-    # ends are lengths that occur in the file, so that the note on them can be checked
-    ends = np.quantile(whole, [0.25, 0.5, 0.75], method="lower")
-    slices = {"length": np.array(["q1", "q2", "q3", "q4"])[np.searchsorted(ends, whole)]}
-    slices |= {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}
+    slices, lengths, ends = _slice_rows(battles)
     evaluation = evaluate_probabilities(
         targets,
         found.p,
         groups=groups,
-        weights=weights,
+        weights=battles.weights(),
         slices=slices,
-        swapped=swapped,
-        lengths=np.column_stack([lengths[column] for column in TEXT_COLUMNS[1:]]),
+        swapped=found.swapped,
+        lengths=lengths,
         draws=draws,
         seed=seed,
     )
@@ -179,30 +175,43 @@ def evaluate(
             other = _predictions_of(against, battles, allow_leak=allow_leak)
         except (DataError, LeakError) as error:
             raise type(error)(f"the judge to compare with: {error}") from error
-        figures, differences = compare_probabilities(
-            targets,
-            found.p,
-            other.p,
-            groups=groups,
-            weights=weights,
-            swapped=(swapped, other.swapped),
-            binary=bool(evaluation.settings["binary"]),
-            draws=draws,
-            seed=seed,
-        )
-        compared = Against({"name": other.name, "hash": other.hash or None}, figures, differences, other.notes)
-    bounds = ", ".join(f"{end:,}" for end in ends.tolist())
+        compared = _compare(evaluation, battles, groups, found, other)
+    ends_note = f"length quartiles end at {ends} characters of prompt and answers"
     return replace(
         evaluation,
         against=compared,
         judge={"name": found.name or name, "hash": found.hash or None},
-        notes=(
-            *found.notes,
-            *evaluation.notes,
-            f"length quartiles end at {bounds} characters of prompt and answers",
-        ),
+        notes=(*found.notes, *evaluation.notes, ends_note),
         versions={"votecast": __version__, "python": platform.python_version()} | dict(evaluation.versions),
     )
+
+
+def _slice_rows(battles: Battles) -> tuple[dict[str, ArrayLike], Ints, str]:
+    """Return the slices by kind, the characters of a and b, shape (n, 2), and the ends of the length quartiles."""
+    prompt, a, b = (characters(battles, column) for column in TEXT_COLUMNS)
+    whole = prompt + a + b
+    # ends are lengths that occur in the file, so that the note on them can be checked
+    ends = np.quantile(whole, [0.25, 0.5, 0.75], method="lower")
+    slices: dict[str, ArrayLike] = {"length": np.array(["q1", "q2", "q3", "q4"])[np.searchsorted(ends, whole)]}
+    slices |= {by: np.array(group_values(battles, by), dtype=object) for by in ("turns", "language", "source")}
+    return slices, np.column_stack([a, b]), ", ".join(f"{end:,}" for end in ends.tolist())
+
+
+def _compare(evaluation: Evaluation, battles: Battles, groups: ArrayLike, found: _Found, other: _Found) -> Against:
+    """Compare a judge that was measured with another, on the same bootstrap files."""
+    settings = evaluation.settings
+    figures, differences = compare_probabilities(
+        battles.targets(),
+        found.p,
+        other.p,
+        groups=groups,
+        weights=battles.weights(),
+        swapped=(found.swapped, other.swapped),
+        binary=bool(settings["binary"]),
+        draws=int(settings["draws"]),
+        seed=int(settings["seed"]),
+    )
+    return Against({"name": other.name, "hash": other.hash or None}, figures, differences, other.notes)
 
 
 def evaluate_out_of_fold(judge: TrainedJudge, battles: Battles, *, draws: int = 1000) -> Evaluation:
@@ -238,7 +247,7 @@ def numbers_of_both(*predictors: object) -> tuple[str, ...]:
 
 def vote_clusters(battles: Battles, seed: int) -> Ints:
     """Return clusters of prompts; every row by itself where no row has a text, as in a file of scores."""
-    return prompt_clusters(battles, seed=seed) if _has_texts(battles) else np.arange(len(battles))
+    return prompt_clusters(battles, seed=seed) if has_texts(battles) else np.arange(len(battles))
 
 
 class _Found(NamedTuple):
@@ -268,7 +277,7 @@ def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Fo
         )
     notes = []
     hashes = trained_prompts(judge)
-    if not _has_texts(battles):
+    if not has_texts(battles):
         notes.append("leaks are not checked, and every row counts by itself: the rows have no prompts")
     elif hashes is None:
         notes.append("leaks are not checked: the judge keeps no hashes of its training prompts")
@@ -279,10 +288,6 @@ def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Fo
         notes.append(f"leaks are checked in part: the training prompts of {', '.join(unknown)} are unknown")
     p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
     return _Found(p, getattr(judge, "name", None), getattr(judge, "hash", None), swapped, tuple(notes))
-
-
-def _has_texts(battles: Battles) -> bool:
-    return any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
 
 
 def _refuse_twice(names: pa.Array, what: str) -> None:

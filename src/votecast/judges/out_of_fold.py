@@ -84,14 +84,10 @@ class OutOfFold:
         Columns `swapped_*` are there only where they differ from the swapped `p_*`; `turned` is the hash of the texts
         in the other order, by which a row is recognised in a file with swapped responses.
         """
-
-        def _hash_column(hashes: list[str]) -> pa.Array:
-            return pa.array([bytes.fromhex(value) for value in hashes], pa.binary(16))
-
         columns: dict[str, pa.Array] = {
             "row": pa.array(self.rows.astype(np.int32)),
             "id": pa.array(self.ids, pa.string()),
-            "content": _hash_column(self.content),
+            "content": pa.array(map(bytes.fromhex, self.content), pa.binary(16)),
             "fold": pa.array(self.fold.astype(np.int32)),
             "cluster": pa.array(self.clusters.astype(np.int32)),
             "weight": pa.array(self.weights),
@@ -102,7 +98,7 @@ class OutOfFold:
         if self.swapped is not None:
             columns |= {f"swapped_{name}": pa.array(self.swapped[:, n]) for n, name in enumerate(CLASSES)}
         if self.swapped_content is not None:
-            columns["turned"] = _hash_column(self.swapped_content)
+            columns["turned"] = pa.array(map(bytes.fromhex, self.swapped_content), pa.binary(16))
         return pa.table(columns)
 
     @classmethod
@@ -181,9 +177,11 @@ def refuse_seen_votes(hashes: PromptHashes | None, votes: Battles, whom: str, *,
     return share
 
 
-def describe_votes(battles: Battles, targets: Probabilities) -> dict[str, object]:
-    """Count rows, labels (from soft labels of shape (n, 3)) and sources, for the facts of a judge."""
-    return {"rows": len(battles), "labels": label_shares(targets), "sources": count_sources(battles)}
+def describe_votes(battles: Battles | None, targets: Probabilities) -> dict[str, object]:
+    """Count rows, labels (from soft labels of shape (n, 3)) and sources, sorted, for the facts of a judge."""
+    named = [] if battles is None else battles.column("source").drop_null().value_counts().to_pylist()
+    sources = dict(sorted((entry["values"], entry["counts"]) for entry in named))
+    return {"rows": len(targets), "labels": label_shares(targets), "sources": sources}
 
 
 def label_shares(targets: Probabilities) -> dict[str, float]:
@@ -194,12 +192,6 @@ def label_shares(targets: Probabilities) -> dict[str, float]:
         {'a': 0.5, 'b': 0.25, 'tie': 0.25}
     """
     return dict(zip(CLASSES, targets.mean(axis=0).round(6).tolist(), strict=True))
-
-
-def count_sources(battles: Battles) -> dict[str, int]:
-    """Count the rows of each named source, sorted by name."""
-    found = battles.column("source").drop_null().value_counts()
-    return dict(sorted((entry["values"], entry["counts"]) for entry in found.to_pylist()))
 
 
 def check_distributions(p: Probabilities, name: str) -> Probabilities:

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.formats.plain import Names
 from votecast.data.labels import BOTH_BAD
 from votecast.data.prompts import normalise_prompt
 from votecast.data.row_checks import ReadReport
-from votecast.data.text_columns import by_appearance
+from votecast.data.text_columns import by_appearance, has_texts
 from votecast.errors import DataError
 from votecast.features.arena_style import STYLING, styling_gap
 from votecast.leaderboard.connectivity import join_names
@@ -146,11 +146,6 @@ def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
         return prompt_clusters(battles, seed=seed), "rows whose prompts are the same or nearly so count as one unit"
     auto = f" (for {MANY_ROWS:,} rows or more; --clusters near looks for similar ones, too)" * (how == "auto")
     return _identical_prompts(battles), f"rows with the same prompt count as one unit{auto}"
-
-
-def has_texts(battles: Battles) -> bool:
-    """Return whether any row has a text."""
-    return any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
 
 
 def is_both_bad(battles: Battles) -> Bools:

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
+from votecast.data.text_columns import has_texts
 from votecast.errors import DataError, LeakError
 from votecast.judges.predict_batch import predict_batch, reader_numbers, trained_prompts
 from votecast.judges.shared_rows import shared_rows
 from votecast.judges.trained import TrainedJudge
-from votecast.leaderboard.battle_games import has_texts
 from votecast.types import Bools, Ints, Judge, Probabilities, Progress
 
 _ROWS_AT_ONCE: Final = 1024

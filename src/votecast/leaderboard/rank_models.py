@@ -18,6 +18,7 @@ from votecast.leaderboard.games import Games, Predicted
 from votecast.leaderboard.ranking_intervals import BootstrapIntervals, RankingIntervals, has_log_odds
 from votecast.leaderboard.ranking_likelihood import RANKING_MODELS
 from votecast.leaderboard.settings import EVALICA, INTERVALS, check_choice
+from votecast.metrics.intervals import as_json
 from votecast.types import Bools, Floats, Ints
 
 
@@ -112,7 +113,7 @@ class Ranking:
 
     def to_dict(self) -> dict[str, object]:
         """Return the ranking as JSON-able values; NaN becomes None."""
-        return {name: _jsonable(value) for name, value in asdict(self).items()}
+        return {name: as_json(value) for name, value in asdict(self).items()}
 
 
 def rank_models(
@@ -252,13 +253,3 @@ def _estimate_tie(fit: Fit, ends: RankingIntervals) -> Estimate | None:
     if not name:  # no vote is a tie: the number is at its limit and has no interval
         return Estimate(RANKING_MODELS[fit.method].tie, fit.tie, float("nan"), float("nan"))
     return Estimate(name, fit.tie, *ends.tie_ends())
-
-
-def _jsonable(value: object) -> object:
-    if isinstance(value, np.ndarray):
-        return _jsonable(value.tolist())
-    if isinstance(value, dict):
-        return {name: _jsonable(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -16,7 +16,7 @@ from votecast.errors import DataError
 from votecast.metrics.baselines import class_prior, group_folds, longer_wins, uniform
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.figures import Measure
-from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, mean_gain
+from votecast.metrics.intervals import LEVEL, ClusterDraws, Figure, Figures, as_json, mean_gain
 from votecast.metrics.reliability import BINS
 from votecast.metrics.scores import log_losses, without_ties
 from votecast.types import Ints, Probabilities, swap_columns
@@ -74,18 +74,7 @@ class Evaluation:
             >>> Evaluation({"log_loss": Figure(1.0, 0.9, 1.1)}).to_dict()["metrics"]
             {'log_loss': {'value': 1.0, 'low': 0.9, 'high': 1.1}}
         """
-        return {name: _to_json(value) for name, value in vars(self).items() if value is not None}
-
-
-def _to_json(value: object) -> object:
-    """Turn dataclasses, figures, and mappings and tuples of them into JSON-able values."""
-    if isinstance(value, Figure):
-        return value.to_dict()
-    if isinstance(value, Slice | Against):
-        return {name: _to_json(each) for name, each in vars(value).items()}
-    if isinstance(value, Mapping):
-        return {name: _to_json(each) for name, each in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+        return {name: as_json(value) for name, value in vars(self).items() if value is not None}
 
 
 def evaluate_probabilities(

@@ -123,7 +123,10 @@ class Measure:
     def _sums(self, rows: Ints, block: Ints, size: int) -> Floats:
         """Sum all terms over each block, shape (size, k)."""
         dense = [np.bincount(block, column, minlength=size) for column in self.terms[:, rows]]
-        bins, gaps, level = self.events.bin[rows], self.gaps[rows], _levels(self.margins[rows])
+        bins, gaps, scores = self.events.bin[rows], self.gaps[rows], self.margins[rows]
+        levels, level = np.unique(scores, return_inverse=True)
+        if len(levels) > _LEVELS:  # classes of margins of about the same size
+            level = np.searchsorted(np.quantile(scores, np.linspace(0, 1, _LEVELS + 1)[1:-1]), scores)
         binned = [(bins[:, k], gaps[:, k], BINS) for k in range(len(EVENTS))]
         binned += [(level, side, _LEVELS) for side in self.sides[:, rows]]
         cells = [
@@ -131,15 +134,6 @@ class Measure:
             for place, values, width in binned
         ]
         return np.concatenate([np.stack(dense, axis=1), *cells], axis=1)
-
-
-def _levels(scores: Floats) -> Ints:
-    """Rank scores in at most `_LEVELS` classes of about the same size."""
-    levels, level = np.unique(scores, return_inverse=True)
-    if len(levels) <= _LEVELS:
-        return level.astype(np.int64)
-    edges = np.quantile(scores, np.linspace(0, 1, _LEVELS + 1)[1:-1])
-    return np.searchsorted(edges, scores).astype(np.int64)
 
 
 def _from_sums(sums: Floats) -> dict[str, Floats]:

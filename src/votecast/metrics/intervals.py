@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,6 +48,26 @@ class Figure(NamedTuple):
 
 
 Figures = Mapping[str, Figure]
+
+
+def as_json(value: object) -> object:
+    """Turn figures, dataclasses, mappings and arrays into JSON values; NaN becomes None.
+
+    Example:
+        >>> as_json({"share": Figure(0.5, float("nan"), 0.75), "names": ("x", "y")})
+        {'share': {'value': 0.5, 'low': None, 'high': 0.75}, 'names': ['x', 'y']}
+    """
+    if isinstance(value, Figure):
+        return value.to_dict()
+    if is_dataclass(value):
+        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): as_json(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return as_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [as_json(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class ClusterDraws:

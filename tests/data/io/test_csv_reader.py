@@ -114,7 +114,7 @@ def test_a_file_cut_in_a_quote_loses_only_its_last_row(tmp_path: Path) -> None:
 
 @given(TABLES)
 @example([["\r", '"'], ['""', "\n\r\n"]])
-def test_what_python_writes_is_read(tmp_path_factory: pytest.TempPathFactory, table: list[list[str]]) -> None:
+def test_csv_written_by_python_is_read(tmp_path_factory: pytest.TempPathFactory, table: list[list[str]]) -> None:
     path = tmp_path_factory.mktemp("csv") / "votes.csv"
     header = [f"c{i}" for i in range(len(table[0]))]
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -57,7 +57,7 @@ def test_values_are_kept(path: Path, line: str, value: Any) -> None:
     assert rows(path, line + "\n") == [{"a": value}]
 
 
-def test_numbers_that_a_float_would_round_come_as_text(path: Path) -> None:
+def test_numbers_a_float_would_round_are_kept_as_text(path: Path) -> None:
     assert rows(path, '{"id": 12345678901234567}\n{"id": 1.5}\n') == [{"id": "12345678901234567"}, {"id": "1.5"}]
 
 
@@ -72,7 +72,7 @@ def test_empty_lines_and_carriage_returns_are_passed_over(path: Path) -> None:
     assert found[0].rows.tolist() == [1, 2]
 
 
-def test_texts_and_lists_in_one_column_come_in_batches_of_their_own(path: Path) -> None:
+def test_texts_and_lists_in_one_column_get_separate_batches(path: Path) -> None:
     found = batches(path, '{"a": "x"}\n{"a": null}\n{"a": ["y"]}\n{"a": "z"}\n')
     assert [(batch.rows.tolist(), batch.table["a"].to_pylist()) for batch in found] == [
         ([1, 2], ["x", None]),
@@ -81,7 +81,7 @@ def test_texts_and_lists_in_one_column_come_in_batches_of_their_own(path: Path) 
     ]
 
 
-def test_what_no_type_fits_comes_as_json(path: Path) -> None:
+def test_mixed_types_are_kept_as_json(path: Path) -> None:
     talk = [{"role": "user", "content": "hé"}, {"role": "assistant", "content": [{"type": "text", "text": "x"}]}]
     (batch,) = batches(path, json.dumps({"talk": talk, "id": 1}) + "\n")
     assert batch.encoded == {"talk"}
@@ -105,7 +105,7 @@ def test_repairs_are_counted_by_row(path: Path) -> None:
     assert batch.table.to_pylist()[1:] == [{"a": "\ufffd", "\ufffd": None}, {"a": None, "\ufffd": "a\tb"}]
 
 
-def test_keys_may_come_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_may_first_appear_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("votecast.data.io.byte_source.BATCH_BYTES", 16)
     monkeypatch.setattr(record_blocks, "LEAST_READ", 8)
     monkeypatch.setattr("votecast.data.io.byte_source.HEAD_BYTES", 8)

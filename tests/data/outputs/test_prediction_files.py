@@ -33,7 +33,7 @@ def parts() -> list[tuple[list[str], np.ndarray]]:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
+def test_predictions_round_trip(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"predictions{suffix}"
     assert write_predictions(parts(), path, judge=JUDGE, metadata={"batch": 3}) == 4
     ids, p, judge = read_predictions(path)
@@ -127,7 +127,7 @@ def test_no_rows_are_a_file_with_a_header(tmp_path: Path) -> None:
         ([np.inf, 0, 0], "inf"),
     ],
 )
-def test_what_is_no_distribution_is_refused(tmp_path: Path, row: list[float], shown: str) -> None:
+def test_invalid_distributions_are_refused(tmp_path: Path, row: list[float], shown: str) -> None:
     with pytest.raises(DataError, match=rf"prediction 2 \(id 'z'\) has probabilities .*{shown}"):
         write_predictions([(["y"], P[:1]), (["z"], np.array([row]))], tmp_path / "p.csv")
     assert list(tmp_path.iterdir()) == []
@@ -145,7 +145,7 @@ def test_unknown_formats_are_refused(tmp_path: Path) -> None:
         PredictionWriter(tmp_path / "p.xlsx")
 
 
-def test_existing_predictions_are_left_alone(tmp_path: Path) -> None:
+def test_existing_predictions_are_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("mine")
     with pytest.raises(ArtifactError, match="--overwrite"), PredictionWriter(path):
@@ -193,7 +193,7 @@ def test_a_damaged_side_file_is_named(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("judge", [[], {}, {"name": 1}, None])
-def test_a_side_file_without_a_judge_is_no_fault(tmp_path: Path, judge: Any) -> None:
+def test_a_side_file_without_a_judge_is_valid(tmp_path: Path, judge: Any) -> None:
     write_predictions(parts(), tmp_path / "p.csv", judge=JUDGE)
     (tmp_path / "p.csv.settings.json").write_text(json.dumps({"judge": judge}))
     assert read_predictions(tmp_path / "p.csv")[2] is None

@@ -24,7 +24,7 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("made", [MADE, None])
-def test_what_was_written_comes_back_bit_for_bit(tmp_path: Path, name: str, made: dict | None) -> None:
+def test_scores_round_trip_bit_for_bit(tmp_path: Path, name: str, made: dict | None) -> None:
     a, b = np.array([1 / 3, -1e-300, 5.0, 1e17]), np.array([0.1, 2.0, -7.25, 3.0])
     with ScoreWriter(tmp_path / name, made) as writer:
         writer.add(["7", "x y"], a[:2], b[:2])
@@ -58,7 +58,7 @@ def test_files_of_other_tools_are_read(tmp_path: Path) -> None:
     assert read_scores(tmp_path / "s.jsonl").gap.tolist() == [-19.0, 1.5]
 
 
-def test_closing_puts_the_file_in_its_place_and_a_fault_leaves_nothing(tmp_path: Path) -> None:
+def test_closing_renames_the_file_and_an_error_leaves_none(tmp_path: Path) -> None:
     with ScoreWriter(tmp_path / "s.csv", MADE) as writer:
         writer.add(["1"], [1.0], [2.0])
         assert not (tmp_path / "s.csv").exists()

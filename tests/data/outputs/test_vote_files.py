@@ -50,7 +50,7 @@ def battles(*rows: dict[str, Any]) -> Battles:
 
 @settings(max_examples=30)
 @given(ROWS)
-def test_everything_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
+def test_votes_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
     folder = tmp_path_factory.mktemp("votes")
     votes = Battles.from_rows([row | {"id": f"#{n}"} for n, row in enumerate(rows)])
     for suffix in SUFFIXES:
@@ -158,7 +158,7 @@ def test_wsdm_columns(tmp_path: Path) -> None:
         ("wsdm", {"winner": "a", "probabilities": [1, 0, 0]}, "soft label"),
     ],
 )
-def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, format: str, row: dict[str, Any], reason: str) -> None:
+def test_values_a_format_cannot_hold_are_refused(tmp_path: Path, format: str, row: dict[str, Any], reason: str) -> None:
     with pytest.raises(DataError, match=rf"row 2 \(id '1'\) .*{reason}.*use the votecast format"):
         write_votes([battles({}), battles({}, row)[1:]], tmp_path / "votes.csv", format=format)
     assert list(tmp_path.iterdir()) == []
@@ -216,7 +216,7 @@ def test_unknown_formats_are_refused(tmp_path: Path) -> None:
         write_votes(battles({}), tmp_path / "votes.csv", format="kaggle")
 
 
-def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text("mine")
     with pytest.raises(ArtifactError, match="already exists"):

@@ -9,7 +9,7 @@ def test_the_sequence_never_changes():
     assert [round(dice.uniform(), 12) for _ in range(3)] == [0.825472210482, 0.66128512334, 0.180918265126]
 
 
-def test_names_decide_and_nothing_else():
+def test_draws_depend_only_on_names():
     assert Dice("a").uniform() == Dice("a").uniform() != Dice("b").uniform()
 
 

@@ -97,7 +97,7 @@ def test_the_truth_is_written_to_the_given_path(tmp_path):
     assert read_truth(tmp_path / "secret.parquet").ids == written.ids
 
 
-def test_existing_files_are_left_alone(train, tmp_path):
+def test_existing_files_are_not_overwritten(train, tmp_path):
     before = hashlib.sha256(train.read_bytes()).hexdigest()
     with pytest.raises(ArtifactError, match="--overwrite"):
         write_simulation(train, 3)
@@ -131,7 +131,7 @@ def test_an_unknown_suffix_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_not_a_truth_file_is_refused(train, tmp_path):
+def test_invalid_truth_files_are_refused(train, tmp_path):
     with pytest.raises(DataError, match="train.csv"):
         read_truth(train)
     with pytest.raises(DataError, match="absent"):

@@ -18,7 +18,7 @@ def test_six_languages_with_shares():
 
 
 @each
-def test_templates_ask_only_for_what_is_filled_in(language):
+def test_templates_use_only_known_fields(language):
     assert set(language.requests) == set(KINDS)
     for kind, requests in language.requests.items():
         for request in requests:

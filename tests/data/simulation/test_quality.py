@@ -11,7 +11,7 @@ from votecast.data.simulation.votes import Traits, quality
 PLAIN = Traits(chars=1000, sentences=10, on_topic=6, turns=2)
 
 
-def test_quality_can_be_read_from_the_text_alone():
+def test_quality_can_be_recovered_from_the_text():
     battles, truth = next(simulate(400, seed=11))
     for row, (battle, known) in enumerate(zip(battles, truth.qualities, strict=True)):
         conversation = draw_conversation(11, row, Dice(f"11/row/{row}"))
@@ -25,7 +25,7 @@ def test_virtues_help(virtue):
 
 
 @pytest.mark.parametrize("fault", ["repeated", "refused", "foreign", "empty", "wrong_sums"])
-def test_faults_hurt(fault):
+def test_faults_lower_the_quality(fault):
     assert quality(dataclasses.replace(PLAIN, **{fault: 1})) < quality(PLAIN)
 
 

@@ -33,7 +33,7 @@ def test_only_one_of_several_turns_is_null_never_the_only_one(conversations):
     assert all(conversation.turns[0].text for conversation in conversations if len(conversation.turns) == 1)
 
 
-def test_popular_prompts_come_back_as_they_are_or_altered(conversations):
+def test_popular_prompts_repeat_unchanged_or_altered(conversations):
     popular = {popular_conversation(0, rank).turns[0].text for rank in range(POPULAR)}
     asked = [conversation.turns[0].text for conversation in conversations if conversation.popular]
     assert 0.08 < len(asked) / 2000 < 0.16

@@ -20,7 +20,7 @@ def test_davidson_follows_its_definition(difference, ties):
 
 
 @given(worth, worth)
-def test_exchanging_the_answers_exchanges_the_truth(a, b):
+def test_swapping_responses_swaps_the_truth(a, b):
     forth, back = vote_probabilities([a], [b])[0], vote_probabilities([b], [a])[0]
     np.testing.assert_allclose(forth, back[[1, 0, 2]], atol=1e-14)
 

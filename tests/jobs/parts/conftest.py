@@ -1,4 +1,4 @@
-"""A quick judge, and files of battles for it."""
+"""Provide a fast judge and files of battles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from votecast.errors import UnscoredRowsError
 
 
 class Lengths:
-    """A judge that goes by lengths, and like networks in batches a little by the rows it is asked beside."""
+    """A judge of lengths whose rounding depends on the batch."""
 
     name = "lengths"
 
@@ -52,13 +52,13 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def judge() -> Callable[..., Lengths]:
-    """Makes a judge."""
+    """Return a function that makes a judge."""
     return Lengths
 
 
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three files, in the working folder: 2,500, 1,024 and 3 rows."""
+    """Write three files of 2,500, 1,024 and 3 rows."""
     monkeypatch.chdir(tmp_path)
     for name, rows in (("b", 1024), ("a", 2500), ("c", 3)):
         write_votes(tmp_path / "pairs" / f"{name}.jsonl", rows, first=name)

@@ -1,4 +1,4 @@
-"""Forecasts of many files in a folder: parts that depend on nothing but the rows, and a manifest when all is done."""
+"""Test predictions of many files: deterministic parts and a manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def predict(judge: Any, out: Path, given: Any = "pairs/*.jsonl", **options: Any)
 
 @pytest.fixture
 def undisturbed(judge: Callable, pairs: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What lies in the folder when nothing happens."""
+    """Return the folder's content after an undisturbed run."""
     predict(judge(), tmp_path / "quiet")
     return bytes_of(tmp_path / "quiet")
 
@@ -61,7 +61,7 @@ def test_predictions_match_single_files(judge: Callable, pairs: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("fails_at", [1, 3, 4])
-def test_a_run_that_stopped_goes_on_with_the_parts_that_are_missing(
+def test_a_stopped_run_resumes_with_the_missing_parts(
     judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path, fails_at: int
 ) -> None:
     out = tmp_path / "out"
@@ -109,7 +109,7 @@ def test_a_part_that_was_damaged_is_made_again(
     assert bytes_of(out) == undisturbed
 
 
-def test_a_finished_folder_is_left_alone(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_finished_folder_is_not_overwritten(judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     out, again = tmp_path / "quiet", judge()
     with pytest.raises(ArtifactError, match="pass --resume to continue them, --overwrite to replace them"):
         predict(again, out)
@@ -209,7 +209,7 @@ def test_rows_that_cannot_be_scored_are_reported_at_the_end(judge: Callable, pai
     assert bytes_of(out) == bytes_of(tmp_path / "straight")
 
 
-def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.md").write_text("mine")
@@ -221,7 +221,7 @@ def test_what_is_in_the_way_is_left_alone(judge: Callable, pairs: Path, tmp_path
     assert bytes_of(out) == {"thesis.md": b"mine"}
 
 
-def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_inputs_in_the_output_folder_are_kept(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (pairs / "c.jsonl").rename(tmp_path / "out" / "part-00000-00000.parquet")
     (tmp_path / "link").symlink_to("out")
@@ -233,7 +233,7 @@ def test_inputs_in_the_folder_of_the_output_are_never_touched(judge: Callable, p
     assert bytes_of(tmp_path / "out") == before
 
 
-def test_nothing_is_left_of_a_run_that_did_nothing(judge: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_a_run_without_progress_leaves_no_files(judge: Callable, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         predict(judge(0), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -269,7 +269,7 @@ def test_settings_that_cannot_be_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_a_killed_process_was_writing_is_removed(
+def test_partial_files_of_a_killed_process_are_removed(
     judge: Callable, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     with pytest.raises(RuntimeError):

@@ -1,4 +1,4 @@
-"""Which files a user means, and in which order."""
+"""Test which input files are selected, and their order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def names(*given: str) -> list[str]:
     return [each.name for each in find_inputs(given)]
 
 
-def test_files_come_as_given_and_those_of_a_glob_by_name() -> None:
+def test_given_files_keep_their_order_and_globs_sort_by_name() -> None:
     assert names("b/x.csv", "a/*[!n]") == ["b/x.csv", "a/_SUCCESS", "a/notes.md", "a/x.csv", "a/y.parquet"]
     assert names("**/*.csv") == ["a/x.csv", "b/x.csv"]
     assert names("[ab]/x.csv") == ["a/x.csv", "b/x.csv"]
@@ -42,7 +42,7 @@ def test_a_folder_stands_for_its_tables() -> None:
     assert names("a/", "b/c") == ["a/x.csv", "a/y.parquet", "b/c/z.jsonl.gz"]
 
 
-def test_what_votecast_writes_beside_files_is_meant_only_where_it_is_asked_for() -> None:
+def test_side_files_are_inputs_only_when_named() -> None:
     Path("a/y.truth.parquet").write_text("")
     assert names("a/*.parquet") == names("**/*.parquet") == ["a/y.parquet"]
     assert names("a/*.truth.parquet") == names("a/y.truth.parquet") == ["a/y.truth.parquet"]
@@ -68,7 +68,7 @@ def test_file_urls_are_paths() -> None:
         (["a", "b/*.md"], r"b/\*\.md matches no file"),
     ],
 )
-def test_what_is_not_there_is_an_error(given: list[str], message: str) -> None:
+def test_missing_inputs_are_an_error(given: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         find_inputs(given)
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs that lie on another filesystem: read file by file, written whole, resumed like a folder."""
+"""Test inputs and outputs on a remote filesystem, and resuming there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import bytes_of
 
 @pytest.fixture
 def far(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What lies at far://bucket: a filesystem that is no path of this machine."""
+    """Return the local folder behind far://bucket, a remote filesystem."""
     root = tmp_path / "far"
     (root / "bucket").mkdir(parents=True)
     pairs.rename(root / "bucket" / "pairs")
@@ -68,7 +68,7 @@ def test_names_that_a_url_cannot_hold_are_found_and_read(judge: Callable, far: P
     assert summary["reading"][1]["path"] == "far://bucket/day=1.jsonl"
 
 
-def test_a_far_folder_gets_the_bytes_of_a_near_one(
+def test_a_remote_folder_gets_the_bytes_of_a_local_one(
     judge: Callable, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -81,7 +81,7 @@ def test_a_far_folder_gets_the_bytes_of_a_near_one(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_far_run_that_stopped_goes_on(judge: Callable, far: Path, tmp_path: Path) -> None:
+def test_a_stopped_remote_run_resumes(judge: Callable, far: Path, tmp_path: Path) -> None:
     given = "far://bucket/pairs/*.jsonl"
     predict(judge(), tmp_path / "near", given)
     with pytest.raises(RuntimeError) as caught:
@@ -97,7 +97,7 @@ def test_a_far_run_that_stopped_goes_on(judge: Callable, far: Path, tmp_path: Pa
     assert bytes_of(far / "out") == bytes_of(tmp_path / "near")
 
 
-def test_nothing_is_left_of_a_far_run_that_did_nothing(judge: Callable, far: Path) -> None:
+def test_a_remote_run_without_progress_leaves_no_files(judge: Callable, far: Path) -> None:
     with pytest.raises(RuntimeError):
         predict(judge(0), "far://bucket/out", "far://bucket/pairs/*.jsonl")
     assert bytes_of(far / "out") == {}
@@ -121,11 +121,11 @@ def test_a_filesystem_that_refuses_is_an_error_of_ours(
 
 
 class _KilledError(BaseException):
-    """As if the process were gone."""
+    """Stand-in for SIGKILL."""
 
 
 class _Dying:
-    """A filesystem whose user is killed before the second part has its name."""
+    """A filesystem that fails before the second part is renamed."""
 
     def __init__(self, system: Any) -> None:
         self._system = system
@@ -139,7 +139,7 @@ class _Dying:
         self._system.move(source, target)
 
 
-def test_what_a_killed_process_was_writing_there_is_removed(
+def test_partial_remote_files_of_a_killed_process_are_removed(
     judge: Callable, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = "far://bucket/pairs/*.jsonl"

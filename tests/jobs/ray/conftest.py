@@ -1,4 +1,4 @@
-"""One small cluster on loopback for all tests of a file, and judges that actors can hold."""
+"""Provide a local Ray cluster and judges for its actors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # actors do not hav
 
 
 class Lengths:
-    """A judge that goes by lengths, and a little by the rows it is asked beside; two prompts are too much for it.
+    """A judge of lengths that depends on the batch and rejects two prompts.
 
     A prompt "wait for PATH" is scored once there is such a file.
     """
@@ -52,7 +52,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Sent:
-    """How an actor comes by `Lengths`."""
+    """Loader of `Lengths` for an actor."""
 
     def load(self) -> Lengths:
         return Lengths()
@@ -60,7 +60,7 @@ class Sent:
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[None]:
-    """Ray with two CPUs on this machine."""
+    """Start Ray with two CPUs on this machine."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("votecast.jobs.ray.ray_cluster.usable_cores", lambda: 2)
         with start_cluster(RaySettings()):
@@ -69,7 +69,7 @@ def started() -> Iterator[None]:
 
 @pytest.fixture
 def actors(started: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RayEngine]:
-    """Makes an engine whose actors hold `Lengths`."""
+    """Return a function that makes an engine with `Lengths`."""
     monkeypatch.setattr(ray_engine, "prepare_judge", lambda *_: Sent())
     return lambda **settings: RayEngine(Lengths(), "lengths", RaySettings(**settings))  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 def actor_processes() -> list[int]:
-    """Process ids of the actors of this cluster."""
+    """Return the process ids of the cluster's actors."""
     session = ray._private.worker._global_node.get_session_dir_path()
     raylets = [
         pid for pid, words in _processes() if words and Path(words[0]).name == "raylet" and session in str(words)

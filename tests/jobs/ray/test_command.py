@@ -1,4 +1,4 @@
-"""votecast predict --engine ray, as a user runs it: a process that starts a cluster, says what is wrong, and ends."""
+"""Test votecast predict --engine ray in a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.enable_socket
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two files, each of one part."""
+    """Write two files of one part each."""
     for name, rows in (("a", 1000), ("b", 5)):
         write_votes(tmp_path / "pairs" / f"{name}.jsonl", rows)
     return tmp_path
@@ -34,7 +34,7 @@ def command(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def raylets(folder: Path) -> list[str]:
-    """Raylets that were started from a folder."""
+    """Return the raylets started from a folder."""
     found = []
     for process in Path("/proc").iterdir():
         try:

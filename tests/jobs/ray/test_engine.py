@@ -1,4 +1,4 @@
-"""Ray does what one process does, byte for byte, whatever happens to it on the way."""
+"""Test that the Ray engine gives the bytes of one process."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def predict(out: Path, given: Any = "pairs/*.jsonl", **options: Any) -> dict[str
 
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three files, in the working folder."""
+    """Write three files in the working folder."""
     monkeypatch.chdir(tmp_path)
     for name, rows in (("b", 1024), ("a", 2500), ("c", 3)):
         write_votes(tmp_path / "pairs" / f"{name}.jsonl", rows)
     return tmp_path / "pairs"
 
 
-def test_the_cluster_listens_on_loopback_alone(started: None) -> None:
+def test_the_cluster_listens_on_loopback_only(started: None) -> None:
     assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
@@ -87,7 +87,7 @@ def test_an_actor_that_is_killed_changes_nothing(actors: Callable, tmp_path: Pat
     assert bytes_of(out) == bytes_of(tmp_path / "local")
 
 
-def test_either_engine_goes_on_with_what_the_other_has_left(actors: Callable, pairs: Path, tmp_path: Path) -> None:
+def test_either_engine_resumes_the_other(actors: Callable, pairs: Path, tmp_path: Path) -> None:
     predict(tmp_path / "quiet")
     out = tmp_path / "out"
     write_votes(pairs / "c.jsonl", 3, {1: "crash"})
@@ -105,7 +105,7 @@ def test_either_engine_goes_on_with_what_the_other_has_left(actors: Callable, pa
 
 
 class _Stopping(Lengths):
-    """Stops after two parts."""
+    """An engine that stops after two parts."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""Adapters: where they go, what of them is kept, and that nothing of them is ever random."""
+"""Test adapters: placement, saved weights and determinism."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def test_the_head_of_an_encoder_learns_in_full_and_is_kept() -> None:
     assert not any("classifier.lora_" in name for name in kept)
 
 
-def test_a_judge_keeps_adapters_and_head_alone_and_comes_back_bit_by_bit(
-    judge: TrainedJudge, arena: Battles, tmp_path: Path
-) -> None:
+def test_a_judge_saves_only_adapters_and_head_bit_by_bit(judge: TrainedJudge, arena: Battles, tmp_path: Path) -> None:
     judge.save_pretrained(tmp_path / "judge")
     held = load_file(tmp_path / "judge" / "members" / "0" / "delta.safetensors")
     assert held["score.weight"].shape == (3, 32)
@@ -105,9 +103,7 @@ def test_a_judge_keeps_adapters_and_head_alone_and_comes_back_bit_by_bit(
         ("layers.1.mlp.up_proj.lora_B", "lacks 1 of the 29 tensors of the adapter"),
     ],
 )
-def test_what_is_missing_of_an_adapter_is_never_random(
-    judge: TrainedJudge, tmp_path: Path, lost: str, message: str
-) -> None:
+def test_missing_adapter_weights_are_never_random(judge: TrainedJudge, tmp_path: Path, lost: str, message: str) -> None:
     folder = saved_member(judge, tmp_path)
     held = load_file(folder / "delta.safetensors")
     save_file({name: value for name, value in held.items() if lost not in name}, folder / "delta.safetensors")

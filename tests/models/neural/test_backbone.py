@@ -1,4 +1,4 @@
-"""Backbones: what is refused, with which words, and what is kept."""
+"""Test backbones: errors and saved weights."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from votecast.text.tokenization import tiny_tokenizer
 
 @pytest.fixture
 def saved(tmp_path):
-    """A folder as save_pretrained leaves it."""
+    """Return a folder in the layout of save_pretrained."""
     Source.of("tiny:bert").load("classifier").save_pretrained(tmp_path)
     tiny_tokenizer().save(tmp_path)
     return tmp_path

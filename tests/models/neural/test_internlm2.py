@@ -1,4 +1,4 @@
-"""InternLM2 reward checkpoints: the same rewards as their arithmetic, their tokenizer, what is refused."""
+"""Test InternLM2 reward checkpoints: rewards, tokenizer and errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_setting_that_changes_the_arithmetic_is_read(tmp_path: Path, chang
     np.testing.assert_allclose(rewards_of(checkpoint(tmp_path, **changed)), expected, rtol=0, atol=ROUNDING)
 
 
-def test_a_chat_is_chatml_that_begins_with_a_text_and_ends_to_be_rewarded(tmp_path: Path) -> None:
+def test_a_chat_is_chatml_with_start_and_reward_tokens(tmp_path: Path) -> None:
     turns = [("Why?", "So."), ("And?", "No.")]
     chats = []
     for template in (True, False):
@@ -138,7 +138,7 @@ def test_weights_of_another_shape(tmp_path: Path) -> None:
         read_reward(tmp_path, FP32)
 
 
-def test_what_is_stored_in_four_bits_is_refused(tmp_path: Path) -> None:
+def test_checkpoints_in_four_bits_are_refused(tmp_path: Path) -> None:
     name = "model.layers.0.attention.wqkv.weight"
     broken(checkpoint(tmp_path), name, **{f"{name}.absmax": torch.zeros(4)})
     with pytest.raises(ArtifactError, match="set model.weights to nf4"):

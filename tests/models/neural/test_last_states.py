@@ -1,4 +1,4 @@
-"""Sequences end to end are read as padded ones are, in every architecture."""
+"""Test packed sequences against padded ones in every architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks' algebra: links against their formulas, exchanged answers, frozen layers, groups of layers."""
+"""Test networks: links, swaps, frozen layers and layer groups."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def linked(link="davidson", form=True, bound=None):
 @pytest.mark.parametrize("link", ["davidson", "rao_kupper"])
 @settings(max_examples=30, deadline=None)
 @given(outputs=PAIRS, form=FORMS)
-def test_exchanging_the_answers_exchanges_a_and_b(link, outputs, form):
+def test_swapping_responses_swaps_a_and_b(link, outputs, form):
     network = linked(link)
     p, q = (
         network.decide(torch.tensor(o), torch.tensor(f)).exp().detach().numpy()[:, 0]

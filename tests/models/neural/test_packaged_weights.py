@@ -1,4 +1,4 @@
-"""The packaged decoder: accepted by its hash, converted once, a real language model."""
+"""Test the packaged decoder: hash, conversion and language modelling."""
 
 from importlib.util import find_spec
 

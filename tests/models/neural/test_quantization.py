@@ -1,4 +1,4 @@
-"""Weights held in 4 and 8 bits, or half: what is loaded, what is kept, what is refused."""
+"""Test weights in 4, 8 and 16 bits: loading, saving, errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def packed(model: Any) -> Iterator[torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint in 4 bits, as others save it."""
+    """Return a checkpoint in 4 bits in the usual layout."""
     folder = tmp_path_factory.mktemp("stored")
     torch.manual_seed(1)
     model = backbone("nf4")
@@ -46,9 +46,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("weights", ["nf4", "int8", "bf16", "fp16"])
-def test_a_judge_on_rounded_weights_trains_and_comes_back_without_them(
-    weights: str, arena: Battles, tmp_path: Path
-) -> None:
+def test_a_judge_on_quantized_weights_loads_without_them(weights: str, arena: Battles, tmp_path: Path) -> None:
     settings = {"folds.n": 2, "folds.only": 0, "model.name": "tiny:llama", "model.weights": weights}
     short = {"model.text.max_length": 64, "model.adapter": {"rank": 2}, "model.training.batch_size": 8}
     judge = TrainedJudge("decoder", settings | short).fit(arena[:32])

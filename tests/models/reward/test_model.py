@@ -1,4 +1,4 @@
-"""The reward judge: what it scores, how often, in which order, and what it learns."""
+"""Test the reward judge: scored sequences, their order and training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROUNDING = rounding(width=64, layers=2)
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many sequences each call of the engine was given."""
+    """Record how many sequences each engine call gets."""
     seen: list[int] = []
     encode = Engine.encode
 
@@ -183,7 +183,7 @@ def test_system_2_cuts_by_characters(tmp_path: Path) -> None:
     assert np.array_equal(scores_of(model, shortened), scores_of(model, as_cut))
 
 
-def test_what_the_template_writes_is_the_whole_chat(tmp_path: Path) -> None:
+def test_the_template_renders_the_full_chat(tmp_path: Path) -> None:
     own, none = (reward_folder(tmp_path / str(n), chat_template=t) for n, t in enumerate((TEMPLATE, None)))
     for folder, ends in ((own, False), (none, True)):
         model = reward_model(folder, text={"max_length": 256})

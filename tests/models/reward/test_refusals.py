@@ -1,4 +1,4 @@
-"""What the reward judge refuses, with which words, and what it tells of rows that cannot be scored."""
+"""Test errors of the reward judge and reports of unscored rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewards kept in a file: by content and model, through a kill, beside other processes."""
+"""Test the score cache: keys, kills and concurrent processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_was_added_is_there_after_a_kill(tmp_path: Path) -> None:
+def test_added_scores_survive_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "rewards.cache"
     child = subprocess.run(
         [sys.executable, "-c", CHILD, str(path), score_cache.__file__], env=dict(os.environ), check=False

@@ -1,4 +1,4 @@
-"""A simulated arena whose true probabilities are known, and judges made from them with one fault each."""
+"""Simulate an arena and judges with one known fault each."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Tilting = Callable[[Battles, Probabilities], Probabilities]
 
 
 def arena(rows: int, seed: int = 0) -> tuple[Battles, Probabilities]:
-    """Battles with votes, and the true probabilities."""
+    """Return battles with votes, and true probabilities."""
     battles, truth = next(simulate(rows=rows, seed=seed, batch=rows))
     return battles, truth.probabilities
 
 
 def tilted(p: Probabilities, lead: NDArray[np.float64]) -> Probabilities:
-    """Probabilities whose log odds of a against b are raised by `lead`."""
+    """Raise the log odds of a against b by `lead`."""
     z = np.log(p) + lead[:, None] * [0.5, -0.5, 0.0]
     return np.asarray(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))
 
 
 def sharpened(p: Probabilities, power: NDArray[np.float64]) -> Probabilities:
-    """Probabilities raised to a power: surer above 1, less sure below."""
+    """Raise probabilities to a power; above 1 is overconfident."""
     z = p ** power[:, None]
     return np.asarray(z / z.sum(axis=1, keepdims=True))
 
 
 def revoted(battles: Battles, votes: Probabilities) -> Battles:
-    """The same battles with other votes."""
+    """Return the same battles with other votes."""
     names = np.array(["a", "b", "tie"])[votes.argmax(axis=1)]
     place = battles.table.column_names.index("winner")
     field = battles.table.schema.field("winner")
@@ -43,13 +43,13 @@ def revoted(battles: Battles, votes: Probabilities) -> Battles:
 
 
 def drawn(p: Probabilities, seed: int) -> Probabilities:
-    """One vote for each row, drawn from its probabilities."""
+    """Draw one vote for each row from its probabilities."""
     u = np.random.default_rng(seed).random((len(p), 1))
     return np.asarray(np.eye(3)[np.minimum((u > p.cumsum(axis=1)).sum(axis=1), 2)])
 
 
 class Knowing:
-    """A judge that knows the truth of some battles, in both orders, and tilts it.
+    """A judge that returns the true probabilities, optionally tilted.
 
     Args:
         battles: The battles it knows.
@@ -68,7 +68,7 @@ class Knowing:
         self.asked = 0
 
     def predict_proba(self, battles: Any) -> Probabilities:
-        """The tilted truth, in the order in which the answers are shown."""
+        """Return the tilted truth in the shown order."""
         self.asked += 1
         rows = []
         for name, first in zip(battles.ids, battles.text("response_a"), strict=True):

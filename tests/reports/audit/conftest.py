@@ -1,4 +1,4 @@
-"""One arena for all tests of audits."""
+"""Provide one arena for all audit tests."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from votecast.types import Probabilities
 
 @pytest.fixture(scope="session")
 def world() -> tuple[Battles, Probabilities]:
-    """2 500 battles with votes, and their true probabilities."""
+    """Return 2,500 battles with votes and their true probabilities."""
     return arena(2500, seed=5)

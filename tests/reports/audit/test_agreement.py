@@ -1,4 +1,4 @@
-"""Two people on one pair: how often they agree, and the bounds that follow for every judge."""
+"""Test agreement of two votes on one pair, and its bounds."""
 
 from __future__ import annotations
 

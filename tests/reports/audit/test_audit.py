@@ -1,4 +1,4 @@
-"""The audit as a whole: its JSON, what it leaves alone, few and odd rows, and what it refuses."""
+"""Test the audit: JSON, unchanged inputs, small and odd inputs, errors."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_trained_judge_is_described(world: World, trained: TrainedJudge) -> No
     assert audit.position.flips.value == 0
 
 
-def test_a_judge_that_does_not_see_the_order_is_asked_for_the_other_one_on_some_rows(
+def test_order_invariant_judges_are_spot_checked_in_the_other_order(
     world: World, trained: TrainedJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     battles = world[0][300:420]
@@ -297,7 +297,7 @@ def test_own_family_among_the_models_is_reported() -> None:
     assert (other.own, other.own_among) == (("deberta",), ())
 
 
-def test_what_cannot_be_audited_is_refused(world: World, tmp_path: Path) -> None:
+def test_invalid_audits_are_refused(world: World, tmp_path: Path) -> None:
     battles, p = _some(world, 10)
     with pytest.raises(DataError, match="no votes to audit on"):
         audit_judge(Knowing(battles, p), [])

@@ -1,4 +1,4 @@
-"""Prompts are sorted by what they ask for, in the languages that the rules know."""
+"""Test categories of prompts in the supported languages."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ ASKED = {
 
 
 @pytest.mark.parametrize(("category", "prompt"), [(name, text) for name, texts in ASKED.items() for text in texts])
-def test_a_prompt_is_sorted_by_what_it_asks_for(category: str, prompt: str) -> None:
+def test_a_prompt_is_categorised_by_its_request(category: str, prompt: str) -> None:
     assert categorise(Battles.from_rows([{"prompt": prompt, "response_a": "", "response_b": ""}])) == [category]
 
 
-def test_answers_and_later_turns_play_no_part_beyond_the_beginning() -> None:
+def test_only_the_beginning_of_the_prompt_counts() -> None:
     row = {"prompt": ["Who wrote Faust?" + " " * 1000, "Translate it"], "response_a": "```code```", "response_b": ""}
     assert categorise(Battles.from_rows([row])) == ["questions of fact"]
 

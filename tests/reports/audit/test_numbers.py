@@ -1,4 +1,4 @@
-"""The numbers behind an audit, against those of other libraries and by hand."""
+"""Test the statistics of an audit against other libraries."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_confusion_is_that_of_sklearn() -> None:
     assert np.allclose([found.precision[name].value for name in ("a", "b", "tie")], precision)
 
 
-def test_ties_are_compared_with_what_was_voted() -> None:
+def test_ties_are_compared_with_the_votes() -> None:
     p = _predictions()
     rows = _rows(p, drawn(p, 0))
     found, w, t = Ties.of(rows), rows.sums.weights, rows.targets[:, 2]
@@ -108,7 +108,7 @@ def test_a_tilt_moves_the_predictions_to_the_votes() -> None:
     assert log_loss(votes, q) < log_loss(votes, p)
 
 
-def test_the_correction_is_that_of_scipy_and_leaves_untested_figures_alone() -> None:
+def test_the_correction_matches_scipy_and_skips_untested_figures() -> None:
     p = np.random.default_rng(0).random(40) ** 3
     assert np.allclose(benjamini_hochberg(p), false_discovery_control(p))
     assert np.isnan(benjamini_hochberg([np.nan, 0.01])[0])

@@ -1,4 +1,4 @@
-"""Rows as odd as they come: whatever is read and forecast can be audited, and its page can be laid out."""
+"""Test audits and pages of unusual rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _battles(dice: random.Random, rows: int) -> Battles:
 
 
 class _Any:
-    """A judge whose two orders have nothing to do with each other."""
+    """A judge with unrelated predictions in the two orders."""
 
     name, hash = "any", ""
 

@@ -1,4 +1,4 @@
-"""A fault that was put into a judge is found, and it alone; a judge without a fault is not accused."""
+"""Test that audits detect planted faults and nothing else."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_judge_that_predicts_too_few_ties_is_detected(world: World) -> None:
     assert audit.ties.predicted.high < audit.ties.voted.low
 
 
-def test_the_truth_is_accused_of_nothing(world: World) -> None:
+def test_the_true_probabilities_raise_no_finding(world: World) -> None:
     battles, p = world
     audit = audit_judge(Knowing(battles, p), battles, draws=20)
     assert audit.style is not None
@@ -90,7 +90,7 @@ def test_the_truth_is_accused_of_nothing(world: World) -> None:
 
 
 def null_alarms(world: World, redraws: int) -> float:
-    """How often an audit of the truth marks any fault at all, over votes drawn anew."""
+    """Return how often an audit of the truth raises an alarm."""
     battles, p = world
     clusters = prompt_clusters(battles, seed=0)
     form, sums = ResponseStyle.of(battles), ClusterSums(np.ones(len(battles)), clusters, ClusterDraws(clusters, 0, 0))

@@ -1,4 +1,4 @@
-"""A browser for the page: Debian's Chromium through Playwright, against a service that is really running."""
+"""Open the page in Debian's Chromium against a running service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AXE = Path(__file__).parents[3] / ".venv" / "npm" / "node_modules" / "axe-core" 
 
 
 def _missing(what: str) -> None:
-    """Skip, or fail where the page tests must run."""
+    """Skip, or fail where the page tests are required."""
     if os.environ.get("VOTECAST_REQUIRE_PAGE_TESTS"):
         pytest.fail(f"{what}, and VOTECAST_REQUIRE_PAGE_TESTS is set")
     pytest.skip(f"{what}; the page is not tested")
@@ -29,7 +29,7 @@ def _missing(what: str) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window; for one file, since no test can run an event loop of its own beside Playwright's."""
+    """Start headless Chromium for one file."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         _missing(f"none of {', '.join(BROWSERS)} is installed")
@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Visit]]:
-    """Open the page, `visit("#file", color_scheme="dark")`; at the end no request has left, nothing has gone wrong."""
+    """Open the page; at the end check requests and console."""
     visits: list[Visit] = []
 
     def open_page(view: str = "", *, url: str | None = None, **options: object) -> Visit:
@@ -62,7 +62,7 @@ def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Visit]]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """The script of axe-core."""
+    """Return the script of axe-core."""
     if not AXE.is_file():
         _missing(f"{AXE} is missing (make setup)")
     return AXE.read_text("utf-8")

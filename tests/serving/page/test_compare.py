@@ -18,7 +18,7 @@ HOSTILE = "<script>window.hit = 1</script><img src=x onerror='window.hit = 1'>{{
 
 
 def request_of(page: Visit) -> dict[str, Any]:
-    """Compare; what the page asked the service."""
+    """Compare; return the request of the page."""
     with page.page.expect_request("**/v1/compare") as sent:
         page.compare()
     found: dict[str, Any] = sent.value.post_data_json
@@ -48,7 +48,7 @@ def test_a_comparison_shows_the_answer_of_the_service(visit: Open, http: httpx.C
     page["#stale"].wait_for(state="hidden")
 
 
-def test_the_keyboard_alone_is_enough(visit: Open) -> None:
+def test_the_page_works_with_the_keyboard(visit: Open) -> None:
     page = visit()
     keys = page.page.keyboard
     keys.press("Tab")

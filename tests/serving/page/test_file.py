@@ -59,7 +59,7 @@ def test_a_dropped_file_is_predicted_as_by_the_service(visit: Open, http: httpx.
     ]
 
 
-def test_votes_and_models_bring_figures_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
+def test_votes_and_models_give_metrics_and_a_leaderboard(visit: Open, http: httpx.Client, tmp_path: Path) -> None:
     write_simulation(tmp_path / "votes.csv", rows=70, seed=5)
     battles = read_votes(tmp_path / "votes.csv")
     p = load_judge("bundled:baseline").predict_proba(battles)
@@ -173,7 +173,7 @@ def test_ten_thousand_pairs_are_cancelled_and_gone_on_with(visit: Open) -> None:
     page.wait_for_text("#file-status", "Cancelled:")
 
 
-def test_what_was_done_before_a_cancel_is_ranked(visit: Open) -> None:
+def test_predictions_before_a_cancel_are_ranked(visit: Open) -> None:
     page = visit("#file")
     page.choose("some.csv", f"{HEAD},model_a,model_b\n" + "1,Why?,Because.,No.,one,two\n" * 6000)
     page.button("Predict 6,000 pairs").click()
@@ -193,7 +193,7 @@ def test_a_busy_service_sets_the_pace(visit: Open) -> None:
     page.wait_for_text("#file-status", "100 predictions.")
 
 
-def test_rows_that_a_judge_refuses_fail_alone(visit: Open) -> None:
+def test_refused_rows_do_not_affect_others(visit: Open) -> None:
     page = visit("#file")
     faults = [{"path": "battles.3", "message": "is longer than the judge reads"}]
     refused = {"status": 422, "json": {"error": {"type": "unscored", "message": "x", "errors": faults}}}
@@ -213,7 +213,7 @@ def test_batches_too_large_for_the_service_are_halved(visit: Open) -> None:
     assert "2.0 MB long" in page[".failed"].inner_text()
 
 
-def test_a_service_that_fails_leaves_what_is_done(visit: Open) -> None:
+def test_a_failing_service_keeps_finished_rows(visit: Open) -> None:
     page = visit("#file")
     error = {"status": 500, "json": {"error": {"message": "something broke", "errors": []}}}
     page.answer("v1/compare/batch", *[error] * 4)

@@ -1,4 +1,4 @@
-"""One visit to the page, watched: what it asked for, its console, and what axe-core finds in it."""
+"""Watch one visit: requests, console and axe-core violations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa",
 
 
 class Visit:
-    """A page in a browser context of its own.
+    """A page in its own browser context.
 
     Args:
         browser: The browser.
@@ -47,7 +47,7 @@ class Visit:
             self.trouble.append(f"{kind}: {text}")
 
     def check(self) -> None:
-        """No request went elsewhere, and nothing went wrong unseen."""
+        """Assert that no request left and no error occurred."""
         own = urlsplit(self.url).netloc
         elsewhere = [
             url for url in self.asked if urlsplit(url).netloc != own and not url.startswith(("blob:", "data:"))
@@ -59,7 +59,7 @@ class Visit:
         return self.page.locator(selector)
 
     def button(self, name: str, *, exact: bool = True) -> Locator:
-        """A button by what it says."""
+        """Return a button by its label."""
         return self.page.get_by_role("button", name=name, exact=exact)
 
     def write(self, prompt: str, a: str, b: str, turn: int = 1) -> None:
@@ -68,7 +68,7 @@ class Visit:
             self[f"#{key}-{turn}"].fill(text)
 
     def compare(self) -> str:
-        """Press the button; everything the result says."""
+        """Press the button; return the text of the result."""
         self.button("Compare").click()
         self["#result"].wait_for()
         return self["#result"].inner_text()
@@ -83,7 +83,7 @@ class Visit:
         self[selector].filter(has_text=text).wait_for()
 
     def download(self, name: str, folder: Path) -> Path:
-        """Press a button that downloads a file; where it lies."""
+        """Press a download button; return the file's path."""
         with self.page.expect_download() as started:
             self.button(name).click()
         path = folder / started.value.suggested_filename
@@ -91,7 +91,7 @@ class Visit:
         return path
 
     def answer(self, path: str, *answers: dict[str, Any]) -> None:
-        """Answer the first requests of a route in place of the service: keywords of Playwright's `fulfill`."""
+        """Answer the first requests of a route with Playwright's `fulfill`."""
         left = list(answers)
         self.expected.update(answer["status"] for answer in answers)
 
@@ -104,13 +104,13 @@ class Visit:
         self.page.route(f"**/{path}", reply)
 
     def violations(self, axe: str) -> list[str]:
-        """What axe-core finds; its script is run by the test, not by the page, whose policy would refuse it."""
+        """Return axe-core violations; the test runs the script."""
         self.page.evaluate(axe)
         found = self.page.evaluate(f"axe.run(document, {json.dumps(AXE_RULES)})")
         return [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found["violations"]]
 
     def wider_than_screen(self) -> list[str]:
-        """Elements that make the page scroll sideways."""
+        """Return elements that make the page scroll sideways."""
         return self.page.evaluate(
             "() => { const wide = document.documentElement.clientWidth;"
             "return document.documentElement.scrollWidth <= wide ? [] : [...document.querySelectorAll('body *')]"

@@ -58,9 +58,9 @@ def open_table(
             schema, batches = read_csv(source, reject, "\t" if kind == "tsv" else ",")
         else:
             schema, batches, count = read_parquet(source, reject, kind)
+        return TableStream(source, kind, schema, batches, count)
     except BaseException as error:
         source.close()
         if isinstance(error, LIBRARY_ERRORS):
             raise DataError(damaged(source.path, error, source.compression)) from error
         raise
-    return TableStream(source, kind, schema, batches, count)

@@ -29,8 +29,8 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
 
 
-class ByteSource:
-    """Bytes to read once from the start; the head can be looked at before.
+class ByteSource(contextlib.ExitStack):
+    """Bytes to read once from the start; the head can be looked at before, and `close` closes all that was opened.
 
     Args:
         path: A file, or "-" for standard input.
@@ -48,6 +48,7 @@ class ByteSource:
     """
 
     def __init__(self, path: str | Path, *, lean: bool = False, name: str | None = None) -> None:
+        super().__init__()
         is_stdin = str(path) == "-"
         self.path = name or ("standard input" if is_stdin else str(path))
         self.lean = lean
@@ -56,15 +57,27 @@ class ByteSource:
         self._position = 0
         self._opened = _open(path, self.path)
         self._rest: IO[bytes] | pa.NativeFile = self._opened
-        self._files = contextlib.ExitStack()
         if not is_stdin:
-            self._files.callback(self._opened.close)
+            self.callback(self._opened.close)
         self._file = None if is_stdin or not self._opened.seekable() else Path(path)
         self.bytes_on_disk = self._file.stat().st_size if self._file is not None else 0
         try:
             self.head = _read(self._rest, HEAD_BYTES)
+            unsupported = next((name for magic, name in _UNSUPPORTED.items() if self.head.startswith(magic)), None)
+            if unsupported:
+                raise DataError(
+                    f"{self.path} is compressed with {unsupported}; allowed are gzip and zstd: "
+                    "compress it with one of these, or not at all"
+                )
             self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
-            self._decompress()
+            if self.compression is not None:
+                # The head was read before the compression was known: it goes first into the decompressor.
+                packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
+                self._rest = pa.CompressedInputStream(packed, self.compression)
+                self.callback(self._rest.close)
+                self.head = _read(self._rest, HEAD_BYTES)
+                if any(self.head.startswith(magic) for magic in _MAGIC):
+                    raise DataError(f"{self.path} is compressed twice; unpack it once and try again")
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
@@ -93,7 +106,7 @@ class ByteSource:
         if self._file is not None and self.compression is None:
             file = pa.OSFile(os.fsencode(self._file))
         else:
-            spool = self._files.enter_context(tempfile.TemporaryFile(prefix="votecast-"))  # noqa: SIM115
+            spool = self.enter_context(tempfile.TemporaryFile(prefix="votecast-"))  # noqa: SIM115
             while chunk := self.read(_CHUNK):
                 try:
                     spool.write(chunk)
@@ -105,29 +118,8 @@ class ByteSource:
                     ) from error
             spool.seek(0)
             file = pa.PythonFile(spool, mode="r")
-        self._files.callback(file.close)
+        self.callback(file.close)
         return file
-
-    def close(self) -> None:
-        """Close all that was opened."""
-        self._files.close()
-
-    def _decompress(self) -> None:
-        unsupported = next((name for magic, name in _UNSUPPORTED.items() if self.head.startswith(magic)), None)
-        if unsupported:
-            raise DataError(
-                f"{self.path} is compressed with {unsupported}; allowed are gzip and zstd: "
-                "compress it with one of these, or not at all"
-            )
-        if self.compression is None:
-            return
-        # The head was read before the compression was known: it goes first into the decompressor.
-        packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
-        self._rest = pa.CompressedInputStream(packed, self.compression)
-        self._files.callback(self._rest.close)
-        self.head = _read(self._rest, HEAD_BYTES)
-        if any(self.head.startswith(magic) for magic in _MAGIC):
-            raise DataError(f"{self.path} is compressed twice; unpack it once and try again")
 
 
 class _Joined(io.RawIOBase):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from votecast.data.io.byte_source import ByteSource
 from votecast.data.io.record_blocks import RecordBlocks
-from votecast.data.io.stream import LARGE_FILE, BadRow, RawBatch, Reject, check_names, encoding_problem
+from votecast.data.io.stream import LARGE_FILE, BadRow, RawBatch, Reject, encoding_problem
 from votecast.errors import DataError
 
 _DELIMITERS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar", ",": "a comma"}
@@ -49,7 +49,7 @@ def read_csv(source: ByteSource, reject: Reject, delimiter: str) -> tuple[pa.Sch
             convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=False),
         )
 
-    return pa.schema(types), _read_batches(blocks, _parse, reject)
+    return pa.schema([(name, pa.large_string()) for name in names]), _read_batches(blocks, _parse, reject)
 
 
 def _read_batches(blocks: RecordBlocks, parse: _Parse, reject: Reject) -> Iterator[RawBatch]:
@@ -82,7 +82,6 @@ def _read_header(record: bytes, path: str, delimiter: str) -> list[str]:
             f"{_DELIMITERS[delimiter]}; the header is {text[:80]!r}: "
             "write it with commas as .csv, or with tabs as .tsv"
         )
-    check_names(path, names)
     return names
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.stream import BadRow, RawBatch, Reject, check_names
+from votecast.data.io.stream import BadRow, RawBatch, Reject
 
 _MOST_ROWS = 1 << 16
 _RELEASE_EVERY = 4
@@ -25,9 +25,6 @@ def read_parquet(
 
     Returns:
         The schema, the batches, and the number of rows where the file states it; rows with broken text are rejected.
-
-    Raises:
-        DataError: If two columns have the same name.
     """
     count: int | None = None
     parts: Iterable[pa.RecordBatch]
@@ -40,7 +37,6 @@ def read_parquet(
     else:
         stream = pa.ipc.open_stream(source.seekable())
         found, parts = stream.schema, stream
-    check_names(source.path, found.names)
     schema = pa.schema([pa.field(f.name, _unpacked(f.type)) for f in found], metadata=found.metadata)
     return schema, _read_batches(parts, schema, source.batch_bytes, reject), count
 

@@ -55,7 +55,8 @@ class RecordBlocks:
             if not more:
                 break
             self._pending += more
-            self._check_size(len(self._pending))
+            if len(self._pending) > LARGEST_ROW:
+                raise self._too_large()
         if not end and self._scan(self._pending)[1]:
             raise DataError(
                 f"{self._source.path}, header: a quote is opened and never closed; check how it was written"
@@ -76,8 +77,9 @@ class RecordBlocks:
             if cut:
                 size = self._size
                 yield memoryview(block)[:cut]
+            elif len(block) > LARGEST_ROW:
+                raise self._too_large()
             else:
-                self._check_size(len(block))
                 size = max(self._size, 2 * len(block))
             self._pending = block[cut:]
             if not chunk:
@@ -124,9 +126,8 @@ class RecordBlocks:
             if block[end] in (_NEWLINE, _RETURN):
                 yield at
 
-    def _check_size(self, size: int) -> None:
-        if size > LARGEST_ROW:
-            raise DataError(
-                f"{self._source.path} has a row of more than {LARGEST_ROW >> 20} MB, the most that is read; "
-                "most likely a quote is never closed or the line ends are missing: check how the file was written"
-            )
+    def _too_large(self) -> DataError:
+        return DataError(
+            f"{self._source.path} has a row of more than {LARGEST_ROW >> 20} MB, the most that is read; "
+            "most likely a quote is never closed or the line ends are missing: check how the file was written"
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,7 @@ class RawBatch:
     encoded: frozenset[str] = frozenset()
 
 
-class TableStream(contextlib.AbstractContextManager["TableStream"]):
+class TableStream(contextlib.ExitStack):
     """A file of rows, read in parts and once; its source is closed when the stream is closed or used up.
 
     Attributes:
@@ -85,11 +85,22 @@ class TableStream(contextlib.AbstractContextManager["TableStream"]):
         schema: Types of the columns; for JSON lines those of the first batch, later ones may differ.
         names: The columns, in the order of the file.
         is_large: Whether speed is worth some megabytes; False for a pipe.
+
+    Raises:
+        DataError: If two columns have the same name.
     """
 
     def __init__(
         self, source: ByteSource, container: str, schema: pa.Schema, batches: Iterator[RawBatch], count: int | None
     ) -> None:
+        doubled = [repr(name) for name, count in Counter(schema.names).items() if count > 1]
+        if doubled:
+            raise DataError(
+                f"{source.path}, header: more than one column is named {', '.join(doubled)}; rename or remove the "
+                "doubles"
+            )
+        super().__init__()
+        self.push(source)
         self.path = source.path
         self.container = container
         self.compression = source.compression
@@ -117,19 +128,7 @@ class TableStream(contextlib.AbstractContextManager["TableStream"]):
         except LIBRARY_ERRORS as error:
             raise DataError(damaged(self.path, error, self.compression, after=self._row)) from error
         finally:
-            self._source.close()
-
-    def __exit__(self, *error: object) -> None:
-        self._source.close()
-
-
-def check_names(path: str, names: Sequence[str]) -> None:
-    """Raise `DataError` if two columns have the same name."""
-    doubled = [repr(name) for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise DataError(
-            f"{path}, header: more than one column is named {', '.join(doubled)}; rename or remove the doubles"
-        )
+            self.close()
 
 
 def damaged(path: str, error: BaseException, compression: str | None, *, after: int = 0) -> str:

@@ -11,7 +11,7 @@ import datetime
 import decimal
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,7 +50,7 @@ def side_path(path: str | Path) -> Path:
     return Path(f"{path}{_SIDE_SUFFIX}")
 
 
-class TableWriter:
+class TableWriter(contextlib.AbstractContextManager["TableWriter"]):
     """Encode tables of one schema into a file, as its name says.
 
     Args:
@@ -89,24 +89,16 @@ class TableWriter:
             if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
                 self._flush()
 
-    def finish(self) -> None:
-        """Write what is left and close the file; without this the file is not whole."""
-        self._flush()
-        if self._columns is not None:
-            self._columns.close()
-        self._out.close()
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # After an error nothing is flushed: the temporary file is removed anyway.
         try:
             if kind is None:
-                self.finish()
+                self._flush()
+                for piece in (self._columns, self._out, self._file):
+                    if piece is not None:
+                        piece.close()
         finally:
             for piece in (self._columns, self._out, self._file):
                 with contextlib.suppress(OSError, ValueError):  # the error in flight is the one to raise
@@ -191,31 +183,29 @@ class ResultWriter:
         self._metadata = dict(metadata)
         self._overwrite = overwrite
         self._has_side = has_side
-        self._files = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as files:
-            part = files.enter_context(atomic_file(self.path, overwrite=self._overwrite))
-
-            def _write_side(kind: object, *_: object) -> None:
-                # The settings come before the file: a file without them would be one of another program.
-                if kind is None and self._has_side:
-                    with atomic_file(side_path(self.path), overwrite=True) as side:
-                        write_settings(side, self.settings(), part, ensure_ascii=self.ensure_ascii)
-
-            files.push(_write_side)
-            self._writer = files.enter_context(TableWriter(part, self.path, self._metadata))
-            self._files = files.pop_all()
+        self._run = self._write()
+        self._run.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._files as files:
-            if kind is not None:
-                files.pop_all().__exit__(kind, error, trace)
-            elif not self.rows:
-                self.write_table(self.empty_table())
+        self._run.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[None]:
+        """Hold the file open while rows are added, then write the settings, then put both in place."""
+        with atomic_file(self.path, overwrite=self._overwrite) as part:
+            with TableWriter(part, self.path, self._metadata) as self._writer:
+                yield
+                if not self.rows:
+                    self.write_table(self.empty_table())
+            # The settings come before the file: a file without them would be one of another program.
+            if self._has_side:
+                with atomic_file(side_path(self.path), overwrite=True) as side:
+                    write_settings(side, self.settings(), part, ensure_ascii=self.ensure_ascii)
 
     def write_table(self, table: pa.Table) -> None:
         """Add rows, in the order they are to have in the file."""

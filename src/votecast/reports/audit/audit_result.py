@@ -5,18 +5,16 @@ Built by `votecast.reports.audit.audit_judge`, laid out by `votecast.reports.aud
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from votecast.calibration.description import describe
 from votecast.judges.composite import CompositeModel
 from votecast.judges.evaluate import Predictions
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Figure
+from votecast.metrics.intervals import as_json
 from votecast.metrics.reliability import ReliabilityCurve
 from votecast.reports.audit.agreement import Agreement
 from votecast.reports.audit.audit_rows import AuditRows
@@ -198,24 +196,3 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """Return the whole audit for JSON, one key for each argument; NaN becomes None."""
         return {each: as_json(value) for each, value in vars(self).items()}
-
-
-def as_json(value: object) -> object:
-    """Turn dataclasses, mappings and arrays into JSON values; NaN becomes None.
-
-    Example:
-        >>> as_json({"share": Figure(0.5, float("nan"), 0.75), "names": ("x", "y")})
-        {'share': {'value': 0.5, 'low': None, 'high': 0.75}, 'names': ['x', 'y']}
-    """
-    if isinstance(value, Figure):
-        return value.to_dict()
-    if is_dataclass(value):
-        names = [each.name for each in fields(value)]
-        return {name: as_json(entry) for name, entry in vars(value).items() if name in names}
-    if isinstance(value, Mapping):
-        return {str(name): as_json(entry) for name, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return as_json(value.tolist())
-    if isinstance(value, list | tuple):
-        return [as_json(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

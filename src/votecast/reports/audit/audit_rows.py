@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow.compute as pc
 
-from votecast.data.battles import TEXT_COLUMNS, Battles
-from votecast.data.duplicates import prompt_clusters
+from votecast.data.battles import Battles
 from votecast.data.frames import as_battles
 from votecast.data.reader import read_votes
+from votecast.data.text_columns import has_texts
 from votecast.errors import DataError
-from votecast.judges.evaluate import Predictions
+from votecast.judges.evaluate import Predictions, vote_clusters
 from votecast.judges.predict_batch import reader_numbers, unknown_prompts
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics.checks import check_probabilities, check_rows
@@ -97,8 +96,7 @@ def predict_audit_rows(
     if not len(battles):
         raise DataError("there are no votes to audit on; give at least one row with a vote")
     targets, weights = battles.targets(), battles.weights()
-    has_texts = any(pc.sum(pc.list_value_length(battles.column(name))).as_py() for name in TEXT_COLUMNS)
-    leaks, notes = _count_leaks(judge, battles, has_texts=has_texts, allow=allow_leak)
+    leaks, notes = _count_leaks(judge, battles, allow=allow_leak)
     cut, q = None, None
     if isinstance(judge, Predictions):
         p = judge.on(battles)
@@ -110,12 +108,12 @@ def predict_audit_rows(
     if not isinstance(judge, Predictions):
         q, order_notes = _predict_swapped(judge, battles, p)
         notes += order_notes
-    clusters = prompt_clusters(battles, seed=seed) if has_texts else np.arange(len(battles))
+    clusters = vote_clusters(battles, seed)
     binary = not weights @ targets[:, 2]
     if binary:
         p, q = without_ties(p), None if q is None else without_ties(q)
     sums = ClusterSums(weights, clusters, ClusterDraws(clusters, draws, seed))
-    return AuditRows(battles, targets, p, q, sums, binary, has_texts, cut, leaks, tuple(notes))
+    return AuditRows(battles, targets, p, q, sums, binary, has_texts(battles), cut, leaks, tuple(notes))
 
 
 def _predict_swapped(judge: Judge, battles: Battles, p: Probabilities) -> tuple[Probabilities, list[str]]:
@@ -136,12 +134,10 @@ def _predict_swapped(judge: Judge, battles: Battles, p: Probabilities) -> tuple[
     return _predict(battles), []
 
 
-def _count_leaks(
-    judge: Judge | Predictions, battles: Battles, *, has_texts: bool, allow: bool
-) -> tuple[int | None, list[str]]:
+def _count_leaks(judge: Judge | Predictions, battles: Battles, *, allow: bool) -> tuple[int | None, list[str]]:
     if isinstance(judge, Predictions):
         return None, [NO_JUDGE]
-    if not has_texts:
+    if not has_texts(battles):
         return None, [NO_PROMPTS]
     hashes = judge.prompt_hashes if hasattr(judge, "prompt_hashes") else None
     if hashes is None:
