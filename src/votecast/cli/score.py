@@ -40,8 +40,8 @@ def score(
     """
     from votecast.jobs.score import score_file
 
-    again = output.overwrite or resume
-    output.check(overwrite=again)
+    results = Output(output.json, overwrite=output.overwrite or resume)
+    results.check()
     given = nest_overrides(parse_overrides(overrides))
     if others := sorted(set(given) - {"model"}):
         raise ConfigError(
@@ -67,7 +67,7 @@ def score(
     if summary["unscored"]:
         print_note(f"{summary['unscored']:,} rows could not be scored and are left out; see {summary['unscored_file']}")
     options = {"model": model, "input": input, "out": out, "settings": settings, "small": small}
-    if output.write(summary, "score", options, overwrite=again):
+    if results.write(summary, "score", options):
         made_by = summary["made_by"]
         known = made_by["sha256"] or made_by["revision"]
         name = f"{made_by['model']} ({str(known)[:12]})" if known else str(made_by["model"])
