@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 LOST, REFUSED = 0, 1
-"""What stands for a status where a connection was closed without an answer, and where none could be opened."""
+"""Pseudo statuses: closed without a response, and connection refused."""
 FIELDS = ("planned", "sent", "done", "status", "request")
 _END = b"\r\n\r\n"
 _STALE = 2.0

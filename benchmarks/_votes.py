@@ -55,7 +55,7 @@ LIMITS = [
     "It is calibrated on the crowds named above only; how readily people call a tie differs from crowd to crowd.",
     "Most of its votes are on English prompts of one turn; on other languages and long talks it has seen little.",
 ]
-"""What is known to go wrong with the bundled judge; shown in its card."""
+"""Known failures of the bundled judge, for its card."""
 
 ENCODER_LIMITS = [
     "It is better than bundled:baseline on dev_pandalm and not on dev_autoj (see benchmarks/encoder_votes.py).",
@@ -66,7 +66,7 @@ ENCODER_LIMITS = [
     "How readily people call a tie differs from crowd to crowd, and it knows only the crowds named above.",
     "It is one model on one hold-out, not an average over folds, and its predictions are not calibrated afterwards.",
 ]
-"""What is known to go wrong with the bundled encoder; shown in its card."""
+"""Known failures of the bundled encoder, for its card."""
 
 
 def data_parser(description: str | None) -> argparse.ArgumentParser:

@@ -82,13 +82,13 @@ def main() -> int:
             p, ours = (without_ties(p), without_ties(first)) if binary else (p, first)
             gain, low, high = paired_gain(targets, ours, p, groups=groups)
             beside = "" if p is first or np.array_equal(p, ours) else f"   {gain:.4f} [{low:.4f}, {high:.4f}]"
-            decided, turned = decided_share(targets, p), decided_share(targets, p, shorter)
+            decided, swapped = decided_share(targets, p), decided_share(targets, p, shorter)
             if who == "bundled:baseline" and not binary and not low > 0:
                 missed.append(name)
             if binary and np.array_equal(p, ours) and decided < 0.62:
                 missed.append(name)
             print(
-                f"{who:26}{log_loss(targets, p):9.4f}{accuracy(targets, p):10.4f}{decided:9.4f}{turned:13.4f}"
+                f"{who:26}{log_loss(targets, p):9.4f}{accuracy(targets, p):10.4f}{decided:9.4f}{swapped:13.4f}"
                 f"{float(calibration_error(targets, p)):7.4f}{beside}"
             )
     print(f"\nmarks: {'missed on ' + ', '.join(missed) if missed else 'all reached'}")

@@ -33,7 +33,7 @@ TRUE = {
 """The links that votes are drawn from: about a third are ties, and a gap of 2.5 is three wins to one loss or more."""
 
 LENGTHS, BIAS = 0.7, 1.5
-"""Standard deviation of the difference in log length, and what the scores give for each unit of it."""
+"""Standard deviation of the log length difference, and the score bias per unit."""
 
 
 @dataclass(frozen=True)

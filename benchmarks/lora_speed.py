@@ -145,7 +145,7 @@ def trainer(work: Path, precision: str) -> dict[str, Any]:
     half = precision == "bf16"
     dtype = torch.bfloat16 if half else torch.float32
     model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=3, dtype=dtype)
-    model.config.pad_token_id = 0  # not the end of a text, which stands for padding in SmolLM2 and would be skipped
+    model.config.pad_token_id = 0  # not the end token, which SmolLM2 also uses as padding
     model.config.use_cache = False
     model.score.float()
     names = [f"layers.{i}.self_attn.{name}" for i in range(15, 30) for name in ("q_proj", "k_proj", "v_proj")]

@@ -72,9 +72,9 @@ class Arena:
         """Return votes on a third as many prompts, and their true probabilities."""
         a, b = self.pairs[rng.choice(len(self.pairs), size=votes, p=self.often)].T
         prompts = rng.integers(max(votes // 3, 2), size=votes)
-        leaning = rng.normal(size=(prompts.max() + 1, len(self.strengths))) * lean
+        effects = rng.normal(size=(prompts.max() + 1, len(self.strengths))) * lean
         x = rng.normal(size=votes)
-        lead = self.strengths[a] - self.strengths[b] + leaning[prompts, a] - leaning[prompts, b] + self.style * x
+        lead = self.strengths[a] - self.strengths[b] + effects[prompts, a] - effects[prompts, b] + self.style * x
         p = self.chances(lead)
         y = np.eye(3)[(rng.random(votes)[:, None] > p.cumsum(axis=1)[:, :2]).sum(axis=1)]
         style = (x[:, None], ["form"]) if self.style else (None, [])

@@ -42,7 +42,7 @@ ON_ALL = ("shift", "tie_link", "vector", "dirichlet", "matrix")
 FEW = ("shift", "temperature", "vector", "dirichlet")
 REACH, AIM = 0.005, 0.002
 EACH = 5
-"""What all other votes gain is measured on every fifth draw: they are nearly the same each time."""
+"""The gain of all other votes is measured on every fifth draw; it hardly varies."""
 
 HALF, TWO_THIRDS, FAR, MAY_LOSE = 1 / 2, 2 / 3, 0.02, 0.003
 

@@ -48,10 +48,6 @@ recipe, the name of a family, or the path of a file of your own. Override a sett
 `votecast train baseline --folds.n 3 ...`, or in Python `overrides={"folds.n": 3}`. An unknown key is an error that
 names the nearest known one. `votecast recipes NAME` prints the settings of a recipe on a terminal.
 
-Descriptions that name a system mean one of five published contest systems, from whose settings the recipe starts:
-system 1 is a DeBERTa-v3-large cross-encoder, system 2 a reward model used without votes, system 3 Gemma-2-9B with LoRA,
-system 4 Llama-3.1-8B with LoRA and a length curriculum, system 5 a siamese encoder in Keras.
-
 | recipe | family | what it is |
 |---|---|---|
 """

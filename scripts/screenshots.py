@@ -33,7 +33,7 @@ train baseline --train train.csv --out judge --folds.n 3
 report --input votes.csv --out votes.html
 report --judge judge --input votes.csv --out report.html
 rank --input train.csv --min-battles {least} --style-control --html leaderboard.html"""
-"""What makes the pages."""
+"""Commands that make the pages."""
 
 CASCADE = "cascade bundled:baseline judge --calibration votes.csv --max-loss 0.01 --out cascade --html cascade.html"
 """A page that is only looked at."""

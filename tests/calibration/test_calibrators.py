@@ -169,7 +169,7 @@ def test_weights_are_repetitions(fitted):
     weighted = type(fitted)().fit(BOLD[:300], VOTES[:300], w)
     repeated = type(fitted)().fit(np.repeat(BOLD[:300], w, axis=0), np.repeat(VOTES[:300], w, axis=0))
     if fitted.method == "auto":
-        return  # it counts rows to see what it may try
+        return  # auto chooses its candidates by the number of rows
     if fitted.method != "isotonic":
         assert weighted.transform(TRUE) == pytest.approx(repeated.transform(TRUE), abs=1e-6)
     else:

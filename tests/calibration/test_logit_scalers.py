@@ -17,7 +17,7 @@ from votecast.types import swap_columns
 
 P = predictions(3000, 3)
 FAR = np.array([0.6, 1.4, 1.0, 0.5])
-"""What is wrong with a judge that has travelled far."""
+"""Distortion of a judge on a very different population."""
 
 
 def put(p, numbers):

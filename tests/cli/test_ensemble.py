@@ -114,9 +114,9 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
     assert votecast("predict", "--judge", folder / "one", "--input", new, "--out", out).code == 0
     asked = votecast("evaluate", "--judge", both, "--input", new, "--against", folder / "one", "--json", "-")
     filed = votecast("evaluate", "--judge", both, "--input", new, "--against", out, "--json", "-")
-    turned = votecast("evaluate", "--predictions", out, "--input", new, "--against", both, "--json", "-")
-    assert [ran.code for ran in (asked, filed, turned)] == [0, 0, 0], asked.err + filed.err + turned.err
-    one, two, three = (json.loads(ran.out)["against"]["differences"]["log_loss"] for ran in (asked, filed, turned))
+    swapped = votecast("evaluate", "--predictions", out, "--input", new, "--against", both, "--json", "-")
+    assert [ran.code for ran in (asked, filed, swapped)] == [0, 0, 0], asked.err + filed.err + swapped.err
+    one, two, three = (json.loads(ran.out)["against"]["differences"]["log_loss"] for ran in (asked, filed, swapped))
     assert one == pytest.approx(two)
     assert one["value"] == pytest.approx(-three["value"])
     assert np.isclose(one["low"], -three["high"])

@@ -28,7 +28,7 @@ def judge() -> TrainedJudge:
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: TrainedJudge) -> None:
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: TrainedJudge) -> None:
     """Run in an empty folder, raise internal errors, load the judge once."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOTECAST_DEBUG", "1")
@@ -67,7 +67,7 @@ def test_a_hostile_file_is_neither_trained_nor_evaluated_on(votecast: Callable, 
     refused(votecast("evaluate", "--input", path, "--json", "figures.json"), path)
 
 
-def whole_or_refused(votecast: Callable, path: Path, *, message: str = "") -> None:
+def assert_all_rows_or_error(votecast: Callable, path: Path, *, message: str = "") -> None:
     """Assert that convert and predict give every row or one error."""
     converted, prediction = Path("out.parquet"), Path("out.csv")
     for left in Path.cwd().iterdir():
@@ -114,7 +114,7 @@ def test_a_file_damaged_anywhere_is_read_whole_or_refused(
     suffix, content = file
     path = tmp_path / f"votes{suffix}"
     path.write_bytes(content)
-    whole_or_refused(votecast, path)
+    assert_all_rows_or_error(votecast, path)
     path.unlink()
 
 
@@ -130,7 +130,7 @@ GOOD: dict[str, Any] = {"prompt": ["Why?"], "response_a": ["Because."], "respons
 def test_rows_of_any_values_are_read_or_named(votecast: Callable, tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     path = tmp_path / "votes.jsonl"
     path.write_text("".join(json.dumps(GOOD | row) + "\n" for row in [{}, *rows]))
-    whole_or_refused(votecast, path, message="row ")
+    assert_all_rows_or_error(votecast, path, message="row ")
 
 
 CELLS = ("id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie")
@@ -147,4 +147,4 @@ def test_cells_of_any_text_are_read_or_named(votecast: Callable, tmp_path: Path,
     writer.writerows([(good | {"id": str(n)} | row)[name] for name in CELLS] for n, row in enumerate(rows))
     path = tmp_path / "votes.csv"
     path.write_bytes(out.getvalue().encode("utf-8", "surrogatepass"))
-    whole_or_refused(votecast, path, message="row ")
+    assert_all_rows_or_error(votecast, path, message="row ")

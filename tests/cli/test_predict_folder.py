@@ -13,7 +13,7 @@ from votecast.data.outputs import read_predictions
 
 
 @pytest.fixture(autouse=True)
-def _here(votecast: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_empty_folder(votecast: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("a.csv", "b.parquet")):
         assert (

@@ -261,12 +261,12 @@ def test_inputs_that_cannot_be_ranked_give_a_reason(votecast: Callable, files: P
 
 
 def test_empty_names_of_models_are_not_missing_columns(votecast: Callable, tmp_path: Path) -> None:
-    path, aside = tmp_path / "empty.csv", tmp_path / "aside.jsonl"
+    path, quarantine = tmp_path / "empty.csv", tmp_path / "aside.jsonl"
     path.write_text("model_a,model_b,winner\n,y,a\nx,,b\n,,\nx,y,zzz\n")
-    output = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", aside)
+    output = refused(votecast, "--input", path, "--bad-rows", "quarantine", "--quarantine", quarantine)
     assert "the cell of model_a or of model_b is empty; fill them" in output and "add them" not in output
     assert "1 other rows were quarantined as unreadable, in" in output and "aside.jsonl" in output
-    assert aside.exists()
+    assert quarantine.exists()
 
 
 def test_files_of_models_and_votes_alone_have_a_format_and_serve_rank_only(votecast: Callable, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def write(path: Path, answers: list[tuple[str, str]]) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Return a reward model that fails on one letter."""
-    return reward_folder(tmp_path / "model", cursed=True)
+    return reward_folder(tmp_path / "model", fails_on_letter=True)
 
 
 def test_scores_record_their_source_and_use_the_cache(

@@ -30,7 +30,7 @@ def votes(votecast: Callable, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], None]:
+def third_fit_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], None]:
     """Make the third fit fail."""
     fit = CheapModel.fit
 
@@ -87,16 +87,16 @@ def test_the_small_form_of_a_recipe(votecast: Callable, votes: Path, tmp_path: P
     ],
 )
 def test_an_error_in_a_later_fold_keeps_the_earlier_ones(
-    votecast: Callable, votes: Path, tmp_path: Path, breaking: Callable, error: BaseException, code: int
+    votecast: Callable, votes: Path, tmp_path: Path, third_fit_fails: Callable, error: BaseException, code: int
 ) -> None:
     words = (*TRAIN, votes, "--out", tmp_path / "judge", "--json", tmp_path / "figures.json")
-    breaking(error)
+    third_fit_fails(error)
     ran = votecast(*words)
     assert (ran.code, ran.out) == (code, "")
     assert f"partial output is kept in {tmp_path / '.judge.work'}; run the same command with --resume" in ran.err
     assert {path.name for path in (tmp_path / ".judge.work").glob("*/done")} == {"done"}
     assert len(list((tmp_path / ".judge.work").glob("*/done"))) == 2
-    breaking(None)
+    third_fit_fails(None)
     ran = votecast(*words)
     assert ran.code == 1
     assert "holds partial output" in ran.err

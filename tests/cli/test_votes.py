@@ -141,17 +141,17 @@ def test_convert_to_standard_output_is_refused(votecast: Callable, votes: Path) 
 
 
 def test_a_bad_row_is_an_error_that_names_its_place_or_is_set_aside(votecast: Callable, tmp_path: Path) -> None:
-    source, out, aside = tmp_path / "votes.csv", tmp_path / "votes.parquet", tmp_path / "bad.jsonl"
+    source, out, quarantine = tmp_path / "votes.csv", tmp_path / "votes.parquet", tmp_path / "bad.jsonl"
     source.write_text(VOTES + "3,Who?,Me.,You.,c\n")
     ran = votecast("convert", source, out)
     assert ran.code == 1
     assert all(message in ran.err for message in (str(source), "row 3", "winner", "'c'"))
     assert not out.exists()
-    ran = votecast("convert", source, out, "--bad-rows", "quarantine", "--quarantine", aside)
+    ran = votecast("convert", source, out, "--bad-rows", "quarantine", "--quarantine", quarantine)
     assert ran.code == 0
     assert "1 invalid rows" in ran.err
     assert len(read_votes(out)) == 2
-    assert json.loads(aside.read_text().splitlines()[0])["row"] == 3
+    assert json.loads(quarantine.read_text().splitlines()[0])["row"] == 3
 
 
 def test_nothing_but_results_on_standard_output(votecast: Callable, votes: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Outer(Settings):
     Args:
         kind: Which kind.
         inner: Nested.
-        maybe: Nested, or nothing.
+        maybe: Nested, or None.
     """
 
     kind: Literal["a", "b"]

@@ -23,10 +23,10 @@ class Hostile:
     """One damaged or hostile file.
 
     Args:
-        name: How it is called on disk.
+        name: File name.
         content: Its bytes.
-        parts: Parts the message must hold, beside the path.
-        seen_by: "table" where the container is at fault, "votes" where only its meaning is.
+        parts: Expected parts of the error message besides the path.
+        seen_by: "table" if the container is invalid, "votes" if only its content is.
     """
 
     name: str

@@ -125,8 +125,8 @@ def test_rows_the_container_cannot_read_are_set_aside_in_their_order(tmp_path: P
     path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
     reader = VoteReader(path, bad_rows="quarantine", quarantine=tmp_path / "aside.jsonl")
     assert sum(map(len, reader)) == 2
-    aside = [json.loads(line) for line in (tmp_path / "aside.jsonl").read_text().splitlines()]
-    assert [line["row"] for line in aside] == [2, 3, 4, 6]
+    side_file = [json.loads(line) for line in (tmp_path / "aside.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in side_file] == [2, 3, 4, 6]
     with pytest.raises(DataError, match="row 2"):
         list(VoteReader(path))
 

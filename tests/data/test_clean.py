@@ -129,9 +129,9 @@ def seen(battles: Battles) -> dict[Any, tuple[Any, ...]]:
     for battle in battles:
         if battle.winner is None and battle.probabilities is None:
             continue
-        turned = battle.response_a > battle.response_b
+        swapped = battle.response_a > battle.response_b
         label = battle.probabilities or tuple(float(battle.winner == name) for name in ("a", "b", "tie"))
-        label = (label[1], label[0], label[2]) if turned else label
+        label = (label[1], label[0], label[2]) if swapped else label
         out[battle.prompt, *sorted([battle.response_a, battle.response_b])] = (label, battle.weight)
     return out
 
@@ -162,8 +162,8 @@ def test_row_order_and_swaps_change_no_bit(rows: list[dict[str, Any]], random: A
     battles = Battles.from_rows(rows)
     order = list(range(len(rows)))
     random.shuffle(order)
-    turned = [battles[i : i + 1].swapped() if random.random() < 0.5 else battles[i : i + 1] for i in order]
-    assert seen(aggregate_votes(Battles.concat(turned))) == seen(aggregate_votes(battles))
+    swapped = [battles[i : i + 1].swapped() if random.random() < 0.5 else battles[i : i + 1] for i in order]
+    assert seen(aggregate_votes(Battles.concat(swapped))) == seen(aggregate_votes(battles))
 
 
 @given(ROWS)

@@ -79,8 +79,8 @@ def test_agreement_of_two_votes_matches_counting() -> None:
 
 
 def test_votes_on_swapped_responses_agree_by_meaning() -> None:
-    turned = {"response_a": "No reason.", "response_b": "Because.", "winner": "b"}
-    votes = rows({"winner": "a"}, turned)
+    swapped = {"response_a": "No reason.", "response_b": "Because.", "winner": "b"}
+    votes = rows({"winner": "a"}, swapped)
     assert agreement(votes, AnswerPairs.of(votes))["rate"] == 1
     assert conflicts(votes, AnswerPairs.of(votes)) == []
 
@@ -177,13 +177,13 @@ def test_whatever_is_missing_an_exploration_is_json(votes: Battles) -> None:
 
 def test_swapping_responses_swaps_the_findings() -> None:
     votes = next(simulate(200, 3))[0]
-    found, turned = explore(votes), explore(votes.swapped())
-    assert found.length_outcomes == turned.length_outcomes
-    assert found.matrix == turned.matrix
-    assert found.found.duplicates["agreement"] == turned.found.duplicates["agreement"]
-    assert found.encoding["rows"] == turned.encoding["rows"]
+    found, swapped = explore(votes), explore(votes.swapped())
+    assert found.length_outcomes == swapped.length_outcomes
+    assert found.matrix == swapped.matrix
+    assert found.found.duplicates["agreement"] == swapped.found.duplicates["agreement"]
+    assert found.encoding["rows"] == swapped.encoding["rows"]
     shares = [found.found.labels["shares"][name] for name in ("a", "b", "tie")]
-    assert np.allclose(shares, [turned.found.labels["shares"][name] for name in ("b", "a", "tie")])
+    assert np.allclose(shares, [swapped.found.labels["shares"][name] for name in ("b", "a", "tie")])
 
 
 def test_the_pairs_with_the_largest_minority_come_first() -> None:

@@ -80,8 +80,8 @@ ROWS = [file for file in SHAPES + MEANING if "row 2" in file.parts and not file.
 def test_a_bad_row_can_be_set_aside(tmp_path: Path, file: Hostile) -> None:
     path = written(tmp_path, file)
     votes = read_votes(path, bad_rows="quarantine", quarantine=tmp_path / "bad.jsonl")
-    aside = [json.loads(text) for text in (tmp_path / "bad.jsonl").read_text("utf-8").splitlines()]
-    assert [row["row"] for row in aside] == [2]
+    side_file = [json.loads(text) for text in (tmp_path / "bad.jsonl").read_text("utf-8").splitlines()]
+    assert [row["row"] for row in side_file] == [2]
     assert votes.ids[0] == "1"
     assert votes.report is not None
     assert votes.report.quarantined == 1

@@ -23,14 +23,14 @@ def test_numbers_are_equal_exactly_where_the_texts_are(rows: list[dict[str, list
         assert pairs.identical[i] == (one["response_a"] == one["response_b"])
         for j, other in enumerate(rows):
             same = one == other
-            turned = one == {
+            swapped = one == {
                 "prompt": other["prompt"],
                 "response_a": other["response_b"],
                 "response_b": other["response_a"],
             }
             answers = (one["response_a"], one["response_b"]) == (other["response_a"], other["response_b"])
             assert (pairs.numbers(ordered=True)[i] == pairs.numbers(ordered=True)[j]) == same
-            assert (pairs.numbers(ordered=False)[i] == pairs.numbers(ordered=False)[j]) == (same or turned)
+            assert (pairs.numbers(ordered=False)[i] == pairs.numbers(ordered=False)[j]) == (same or swapped)
             ordered = pairs.numbers(ordered=True, prompt=False)
             assert (ordered[i] == ordered[j]) == answers
 

@@ -1,6 +1,6 @@
 """Run or rewrite the examples of the README and docs pages.
 
-A page is Markdown with these blocks, executed from top to bottom in a folder of the page's own:
+A page is Markdown with these blocks, executed from top to bottom in a folder per page:
 
 - `console`: commands after `$`, each followed by its output; a line `...` stands for any number of lines;
 - `python` with `>>>`: doctests, which share their names over the page;
@@ -44,7 +44,7 @@ SHARED = {
 """Files that several pages need, in the order in which they are made."""
 
 SERVICE_URL = "http://localhost:8000"
-"""What the pages write; a test's service listens on another port."""
+"""The URL in the pages; a test's service listens on another port."""
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?![0-9a-f]*[a-f])")
 HASH = re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b")
@@ -81,7 +81,7 @@ def needs(text: str) -> list[str]:
 def run_command(words: str) -> str:
     """Run one command and return its standard output.
 
-    votecast runs in this process; `cat`, `curl`, `head` and `ls` in one of their own.
+    votecast runs in this process; `cat`, `curl`, `head` and `ls` in a child process.
 
     Raises:
         AssertionError: If it fails.

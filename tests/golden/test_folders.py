@@ -1,7 +1,7 @@
 """Test that judge folders of version 0.1.0 give the same predictions.
 
 The folders, `battles.jsonl` and `predictions.json` were written by commit 40ffd46 and are never written again. A
-failure means that judge folders which users keep no longer work.
+failure means that existing judge folders of users no longer load.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LAYERS, HIDDEN, INTERMEDIATE, TOKENS = 2, 32, 64, 256
 TERMS = LAYERS * (4 * HIDDEN + 2 * INTERMEDIATE + TOKENS)
 """Float32 terms that are summed on the way to a logit; another order of these sums is another rounding."""
 TOLERANCE = float(np.finfo(np.float32).eps) * TERMS / 4
-"""A probability moves by at most a quarter of what its logit moves by."""
+"""A probability changes by at most a quarter of the change of its logit."""
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

@@ -45,7 +45,7 @@ def test_outputs_keep_input_order_and_rows_are_independent(kind: str) -> None:
 
 def test_a_row_moves_by_less_than_1e_6_with_the_rows_beside_it() -> None:
     network, rows = network_of("bert"), sequences()
-    p = torch.from_numpy(encode(network, rows)).softmax(1).numpy()  # 1e-6 is what `InferenceSettings` promises
+    p = torch.from_numpy(encode(network, rows)).softmax(1).numpy()  # `InferenceSettings` documents 1e-6
     for i in range(len(rows)):
         alone = torch.from_numpy(encode(network, rows.take([i]))).softmax(1).numpy()
         np.testing.assert_allclose(alone[0], p[i], atol=1e-6)

@@ -31,7 +31,7 @@ def arena(rows: int, seed: int) -> tuple[Battles, dict[str, np.ndarray]]:
     return Battles.from_rows(rows_), dict(zip(truth.ids, true, strict=True))
 
 
-class Knowing:
+class Oracle:
     """A judge that knows the true probabilities."""
 
     name, hash = "knowing", "1f" * 32
@@ -47,7 +47,7 @@ class Knowing:
 
 
 VOTES, TRUE = arena(500, 3)
-JUDGE = Knowing(TRUE)
+JUDGE = Oracle(TRUE)
 RULE = fit_rule(JUDGE, VOTES, **ASKED)
 P = np.array([TRUE[name] for name in VOTES.ids])
 
@@ -74,10 +74,10 @@ def test_a_stricter_level_decides_less_and_a_laxer_one_more() -> None:
 
 @pytest.mark.parametrize("method", ["ltt", "sgr"])
 def test_swapping_responses_swaps_the_decisions(method: Any) -> None:
-    turned = Knowing(TRUE)
-    turned.swaps = True
+    swapped = Oracle(TRUE)
+    swapped.swaps = True
     one = fit_rule(JUDGE, VOTES, method=method, **ASKED)
-    other = fit_rule(turned, VOTES.swapped(), method=method, **ASKED)
+    other = fit_rule(swapped, VOTES.swapped(), method=method, **ASKED)
     assert one.found == other.found
     swapped_rows = {"a": "b", "b": "a", "open": "open"}
     assert [swapped_rows[name] for name in other.decide(P[:, [1, 0, 2]])[0]] == one.decide(P)[0]
@@ -123,7 +123,7 @@ def test_only_ties_and_too_few_votes_abstain_with_a_reason() -> None:
 
 
 def test_votes_the_judge_was_trained_on_are_refused() -> None:
-    judge = Knowing(TRUE, VOTES[:200])
+    judge = Oracle(TRUE, VOTES[:200])
     with pytest.raises(LeakError, match="rows have prompts on which the judge was trained"):
         fit_rule(judge, VOTES, **ASKED)
     rule = fit_rule(judge, VOTES, allow_leak=True, **ASKED)
@@ -180,7 +180,7 @@ def test_a_finished_file_is_kept_and_reused(tmp_path: Path) -> None:
 
 
 def test_a_rule_belongs_to_its_judge(tmp_path: Path) -> None:
-    other = Knowing(TRUE)
+    other = Oracle(TRUE)
     other.hash = "2e" * 32
     with pytest.raises(ConfigError, match="the rule was fitted for the judge 'knowing'"):
         decide_file(other, RULE, tmp_path / "pairs.jsonl", tmp_path / "d.csv")

@@ -256,16 +256,16 @@ def test_missing_columns_are_reported_with_those_present(tmp_path: Path) -> None
 
 
 def test_bad_rows_may_be_set_aside(tmp_path: Path) -> None:
-    path, aside = tmp_path / "rows.jsonl", tmp_path / "aside.jsonl"
+    path, quarantine = tmp_path / "rows.jsonl", tmp_path / "aside.jsonl"
     lines = [json.dumps({"id": n} | row) for n, (row, *_) in enumerate(WRONG)]
     lines[3:3] = ["{torn", json.dumps({"id": "fine", "prompt": "why", "candidates": ["a"]})]
     lines.append(json.dumps({"id": "fine", "prompt": "why", "candidates": ["again"]}))
     path.write_text("\n".join(lines) + "\n")
-    reader = {"bad_rows": "quarantine", "quarantine": str(aside)}
+    reader = {"bad_rows": "quarantine", "quarantine": str(quarantine)}
     summary = rerank_file(Longest(), path, tmp_path / "best.jsonl", reader=reader)
     assert summary["rows"] == 1
     assert summary["reading"]["quarantined"] == len(WRONG) + 2
-    stored = [json.loads(line) for line in aside.read_text().splitlines()]
+    stored = [json.loads(line) for line in quarantine.read_text().splitlines()]
     assert [each["row"] for each in stored] == [n for n in range(1, len(lines) + 1) if n != 5]
     assert "the id was used before, in row 5" in stored[-1]["reason"]
     with pytest.raises(ConfigError, match="bad_rows is 'skip'"):
@@ -455,7 +455,7 @@ def test_truncation_is_summed_over_both_runs(rows: Path, out: Path) -> None:
         rerank_file(Longest(), rows, out, overwrite=True, inference={"precision": "bf16"})
 
 
-class Choosy(Longest):
+class RejectsSeven(Longest):
     """A judge that cannot score responses of seven characters."""
 
     def predict_proba(self, battles: Any) -> np.ndarray:
@@ -471,16 +471,16 @@ def test_rows_that_cannot_be_scored_are_skipped_and_reported(tmp_path: Path, out
     rows = [{"id": "fine", "prompt": "why", "candidates": ["a", "b"]}]
     rows += [{"id": "seven", "prompt": "why", "candidates": ["a", "b", "1234567"]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    summary = rerank_file(Choosy(), path, out)
+    summary = rerank_file(RejectsSeven(), path, out)
     reported = json.loads(out.with_name("best.jsonl.unscored.jsonl").read_text())
     assert (summary["rows"], summary["unranked"]) == (2, 1)
     assert summary["unranked_file"] == str(out) + ".unscored.jsonl"
     assert (reported["id"], reported["row"]) == ("seven", 2)
     assert reported["reason"].endswith("3: answer a: no number") or "candidates 3 and" in reported["reason"]
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["fine"]
-    assert rerank_file(Choosy(), path, out, resume=True) == summary | {"reused": 2}
+    assert rerank_file(RejectsSeven(), path, out, resume=True) == summary | {"reused": 2}
     with pytest.raises(JudgeError, match="row 'seven' cannot be ranked: candidates "):
-        rerank(Choosy(), rows)
+        rerank(RejectsSeven(), rows)
     path.write_text(json.dumps(rows[1]) + "\n")
     with pytest.raises(JudgeError, match="none of the 1 rows can be ranked; the first: candidates"):
-        rerank_file(Choosy(), path, out.with_name("other.jsonl"))
+        rerank_file(RejectsSeven(), path, out.with_name("other.jsonl"))

@@ -25,7 +25,7 @@ class CheapSettings(Settings):
     """Training steps, position bias and whether it is declared."""
 
     steps: int = 3
-    kind_to_a: float = 0.0
+    bias_to_a: float = 0.0
     declares_order: bool = True
 
 
@@ -54,7 +54,7 @@ class CheapModel(Model[Lengths]):
 
     @property
     def order_matters(self) -> bool:
-        return self.settings.declares_order and self.settings.kind_to_a != 0
+        return self.settings.declares_order and self.settings.bias_to_a != 0
 
     def prepare(self, battles: Battles) -> Lengths:
         a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))
@@ -86,7 +86,7 @@ class CheapModel(Model[Lengths]):
 
     def predict(self, prepared: Lengths) -> np.ndarray:
         strength = self.weights[0] * (prepared.x[:, 0] - prepared.x[:, 1])
-        kind = self.settings.kind_to_a
+        kind = self.settings.bias_to_a
         logits = np.column_stack([strength + kind, -strength - kind, np.full(len(prepared), self.weights[1])])
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
         return p / p.sum(axis=1, keepdims=True)

@@ -20,7 +20,13 @@ CURSED = "Z"
 
 
 def reward_folder(
-    folder: Path, *, kind: str = "llama", outputs: int | None = 1, cursed: bool = False, seed: int = 0, **tokenizer: Any
+    folder: Path,
+    *,
+    kind: str = "llama",
+    outputs: int | None = 1,
+    fails_on_letter: bool = False,
+    seed: int = 0,
+    **tokenizer: Any,
 ) -> Path:
     """Save a reward or language model and its tokenizer."""
     torch.manual_seed(seed)
@@ -31,7 +37,7 @@ def reward_folder(
     model = factory.from_config(config)
     for parameter in model.parameters():
         parameter.data *= 6 if parameter.ndim > 1 else 1
-    if cursed:
+    if fails_on_letter:
         (token,) = text.encode([CURSED])[0]
         model.get_input_embeddings().weight.data[token] = float("nan")
     model.save_pretrained(folder)

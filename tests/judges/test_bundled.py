@@ -94,8 +94,8 @@ def test_it_holds_no_text_of_the_votes(folder: Path, outside_votes: Path) -> Non
 
 def test_predictions_do_not_depend_on_response_order(bundled: TrainedJudge) -> None:
     battles = Battles.from_rows([{"prompt": "Hi", "response_a": "Hello there.", "response_b": "No."}])
-    turned = bundled.predict_proba(battles.swapped())[:, [1, 0, 2]]
-    assert np.allclose(turned, bundled.predict_proba(battles), rtol=0, atol=1e-6)
+    swapped = bundled.predict_proba(battles.swapped())[:, [1, 0, 2]]
+    assert np.allclose(swapped, bundled.predict_proba(battles), rtol=0, atol=1e-6)
 
 
 def test_the_encoder_builds_on_weights_that_it_names_and_does_not_hold() -> None:

@@ -89,8 +89,8 @@ def test_truncation_is_that_of_the_judge_that_predicts() -> None:
 def test_the_deciding_judge_does_not_depend_on_response_order(p: np.ndarray) -> None:
     assert np.array_equal(entropy(p), entropy(np.ascontiguousarray(p[:, [1, 0, 2]])))
     routing = fit_routing(np.stack([p, p]), [NOTCHES // 2])
-    turned = np.ascontiguousarray(p[:, [1, 0, 2]])
-    assert np.array_equal(routing.passes_on(0, p), routing.passes_on(0, turned))
+    swapped = np.ascontiguousarray(p[:, [1, 0, 2]])
+    assert np.array_equal(routing.passes_on(0, p), routing.passes_on(0, swapped))
 
 
 @given(PREDICTIONS)
@@ -127,7 +127,7 @@ def asked(rows: int, seconds: tuple[float, ...], quality: tuple[float, ...]) -> 
 
 
 @dataclass(frozen=True)
-class Lucky(Trial):
+class FixedLosses(Trial):
     """Judges whose losses differ by a fixed amount per row."""
 
     more: Any = None
@@ -165,8 +165,8 @@ def test_a_lucky_point_beyond_a_bad_stretch_is_not_taken() -> None:
     answering = [np.repeat([1, 0], [600 - held, held]) for held in range(0, 601, 120)]
     path = [((place,), stage) for place, stage in enumerate(answering)]
     losses = np.repeat([0.001, 0.04, 0.06, 0.05, -0.149], 120)  # running mean: .0002, .0082, .0202, .0302, .0004
-    lucky = Lucky(TRIAL.battles, TRIAL.predictions[:2], None, (0.001, 0.02), TRIAL.clusters, losses[::-1])
-    assert choose(lucky, ROWS, path, Goal(max_loss=0.005)) == 1
+    fixed = FixedLosses(TRIAL.battles, TRIAL.predictions[:2], None, (0.001, 0.02), TRIAL.clusters, losses[::-1])
+    assert choose(fixed, ROWS, path, Goal(max_loss=0.005)) == 1
 
 
 def test_a_budget_takes_the_best_point_within_it() -> None:
@@ -207,8 +207,8 @@ def judges(monkeypatch: pytest.MonkeyPatch) -> list[TrainedJudge]:
     """Return two cheap judges; the first has position bias."""
     monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
     votes, _ = next(simulate(rows=120, seed=1, batch=120))
-    leaning = {"folds.n": 2, "name": "leaning", "model.kind_to_a": 0.4}
-    return [TrainedJudge("cheap", leaning).fit(votes), TrainedJudge("cheap", {"folds.n": 2, "seed": 1}).fit(votes)]
+    biased = {"folds.n": 2, "name": "leaning", "model.bias_to_a": 0.4}
+    return [TrainedJudge("cheap", biased).fit(votes), TrainedJudge("cheap", {"folds.n": 2, "seed": 1}).fit(votes)]
 
 
 def test_swapped_battles_go_where_their_own_predictions_send_them(judges: list[TrainedJudge]) -> None:

@@ -63,7 +63,7 @@ def test_an_adapter_on_top_of_the_baseline_keeps_every_promise(arena):
     check("siamese", TINY | drawn | {"folds.only": 0, "model.adapter": {"rank": 2}, "model.offset": offset}, arena)
 
 
-class Leaning(TrainedJudge):
+class PositionBiased(TrainedJudge):
     """A model with position bias."""
 
     def predict_proba(self, battles):
@@ -71,14 +71,14 @@ class Leaning(TrainedJudge):
         return np.ascontiguousarray((p + np.array([0.1, 0, 0])) / 1.1)
 
 
-class Loose(TrainedJudge):
+class Unnormalised(TrainedJudge):
     """A model whose rows do not sum to 1."""
 
     def predict_proba(self, battles):
         return super().predict_proba(battles) * 1.001
 
 
-class Sociable(TrainedJudge):
+class BatchDependent(TrainedJudge):
     """A model that depends on the batch."""
 
     def predict_proba(self, battles):
@@ -87,7 +87,8 @@ class Sociable(TrainedJudge):
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"), [(Leaning, "swapping the responses"), (Loose, "sum to 1"), (Sociable, "with the other rows")]
+    ("broken", "message"),
+    [(PositionBiased, "swapping the responses"), (Unnormalised, "sum to 1"), (BatchDependent, "with the other rows")],
 )
 def test_a_broken_promise_is_named(broken, message, arena):
     with pytest.raises(AssertionError, match=message):

@@ -86,7 +86,7 @@ def test_drawn_rows_are_noted_and_their_folds_can_be_those_of_a_judge_on_all_row
 
 @pytest.mark.parametrize("declares_order", [True, False])
 def test_the_flip_rate_of_a_family_that_sees_the_order_is_measured(votes: Battles, declares_order: bool) -> None:
-    overrides = {"folds.n": 2, "model.kind_to_a": 0.3, "model.declares_order": declares_order}
+    overrides = {"folds.n": 2, "model.bias_to_a": 0.3, "model.declares_order": declares_order}
     judge = TrainedJudge("cheap", overrides).fit(votes)
     held = judge.fitted.out_of_fold
     assert held.swapped is not None

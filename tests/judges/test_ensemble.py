@@ -142,8 +142,8 @@ def test_new_votes_take_the_place_of_shared_rows_and_become_training_prompts(tmp
         calibrate_judge(mean)  # on votes that it would not know as seen
     with pytest.raises(LeakError, match=r"judge 'cheap \d' was trained"):
         ensemble(each, votes=VOTES[200:])
-    turned = ensemble(each, method="stack", votes=NEW.swapped(), draws=0)
-    assert np.allclose(turned.predict_proba(VOTES), made.predict_proba(VOTES), atol=1e-5)
+    swapped = ensemble(each, method="stack", votes=NEW.swapped(), draws=0)
+    assert np.allclose(swapped.predict_proba(VOTES), made.predict_proba(VOTES), atol=1e-5)
 
 
 def test_judges_whose_prompts_are_not_known_are_named() -> None:
@@ -158,8 +158,8 @@ def test_judges_whose_prompts_are_not_known_are_named() -> None:
 
 
 def test_ensembles_of_ensembles_that_see_the_order(tmp_path: Path) -> None:
-    leaning = judge(0, model__kind_to_a=0.4)
-    inner = ensemble([leaning, judge(1)], method="mean", draws=50, name="inner")
+    biased = judge(0, model__bias_to_a=0.4)
+    inner = ensemble([biased, judge(1)], method="mean", draws=50, name="inner")
     assert inner.figures["metrics"]["flip_rate"]["value"] > 0
     assert inner.fitted.out_of_fold.swapped is not None
     outer = ensemble([inner, judge(2)], method="stack", draws=50, out=tmp_path / "outer")

@@ -44,10 +44,10 @@ def test_every_kind_of_predictions_stands_on_either_side(tmp_path: Path) -> None
     assert found is not None
     assert found.judge == {"name": "timid", "hash": "def"}
     assert any("leaks are not checked" in note for note in found.notes)
-    turned = evaluate(file, VOTES, against=(VOTES.ids, BEST), draws=100).against
-    assert turned is not None
+    swapped = evaluate(file, VOTES, against=(VOTES.ids, BEST), draws=100).against
+    assert swapped is not None
     for name in ("log_loss", "accuracy", "brier", "ece"):
-        assert turned.differences[name].value == pytest.approx(-found.differences[name].value, abs=1e-9)
+        assert swapped.differences[name].value == pytest.approx(-found.differences[name].value, abs=1e-9)
     assert found.differences["log_loss"].high < 0
     asked = evaluate(Fixed(BEST), VOTES, against=Fixed(TIMID), draws=100).against
     assert asked is not None

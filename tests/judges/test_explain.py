@@ -54,9 +54,9 @@ def effects(reasons: list[Reason]) -> dict[str, float]:
 
 def check_sums_and_swap(judge: TrainedJudge, battles: Battles) -> None:
     p, found = judge.predict_proba(battles), reasons_of(judge, battles)
-    for row, reasons, turned in zip(p, found, reasons_of(judge, battles.swapped()), strict=True):
+    for row, reasons, swapped in zip(p, found, reasons_of(judge, battles.swapped()), strict=True):
         assert sum(effects(reasons).values()) == pytest.approx(row[0] - row[1], abs=1e-9)
-        assert effects(turned) == {name: -effect for name, effect in effects(reasons).items()}
+        assert effects(swapped) == {name: -effect for name, effect in effects(reasons).items()}
 
 
 def test_effects_add_up_to_the_lead_and_change_sides_with_the_answers(bundled: TrainedJudge) -> None:

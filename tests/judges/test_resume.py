@@ -73,7 +73,7 @@ class Faults:
         for owner, name in OPERATIONS:
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
         for owner, name in [(shutil, "rmtree"), (Path, "unlink")]:
-            monkeypatch.setattr(owner, name, self._buried(getattr(owner, name)))
+            monkeypatch.setattr(owner, name, self._skip_if_dead(getattr(owner, name)))
 
     def arm(self, at: int, *, kill: bool) -> None:
         self.at, self.seen, self.dead, self.kill = at, 0, False, kill
@@ -88,7 +88,7 @@ class Faults:
 
         return _operation
 
-    def _buried(self, operation: Callable) -> Callable:
+    def _skip_if_dead(self, operation: Callable) -> Callable:
         """Skip cleanup after a simulated kill."""
         return lambda *args, **kwargs: None if self.dead else operation(*args, **kwargs)
 

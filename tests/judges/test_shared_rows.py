@@ -40,8 +40,8 @@ def with_column(votes: Battles, name: str, values: Any) -> Battles:
 def asked_twice(votes: Battles) -> Battles:
     """Return every prompt twice, with other responses the second time."""
     prompts, ids = votes.column("prompt").to_pylist(), [f"{name} again" for name in votes.ids]
-    turned = votes.take(np.roll(np.arange(len(votes)), 1))
-    return Battles.concat([votes, with_column(with_column(turned, "prompt", prompts), "id", ids)])
+    swapped = votes.take(np.roll(np.arange(len(votes)), 1))
+    return Battles.concat([votes, with_column(with_column(swapped, "prompt", prompts), "id", ids)])
 
 
 def test_rows_are_matched_by_id_and_texts_whatever_their_order() -> None:
@@ -66,15 +66,15 @@ def test_rows_with_other_texts_under_one_id_are_not_the_same() -> None:
 
 
 def test_rows_with_their_answers_swapped_are_the_same() -> None:
-    turned = Battles.concat([VOTES[:100].swapped(), VOTES[100:]])
-    assert np.array_equal(turned.targets()[:100], VOTES.targets()[:100, [1, 0, 2]])
-    for overrides in ({}, {"model__kind_to_a": 0.3}):
-        one, other = judge(seed=1, **overrides), judge(turned, **overrides)
+    swapped = Battles.concat([VOTES[:100].swapped(), VOTES[100:]])
+    assert np.array_equal(swapped.targets()[:100], VOTES.targets()[:100, [1, 0, 2]])
+    for overrides in ({}, {"model__bias_to_a": 0.3}):
+        one, other = judge(seed=1, **overrides), judge(swapped, **overrides)
         shared, straight = shared_rows({"one": one, "other": other}), shared_rows({"other": other, "one": one})
         assert shared.about["exchanged"] == {"other": 100}
         assert (len(shared), shared.about["other_labels"]) == (240, 0)
         assert np.array_equal(shared.targets, VOTES.targets())
-        assert np.array_equal(straight.targets, turned.targets())
+        assert np.array_equal(straight.targets, swapped.targets())
         p, q = shared.predictions[1], straight.predictions[0]
         assert np.array_equal(p[100:], q[100:])
         if overrides:
@@ -166,25 +166,25 @@ def test_other_labels_and_soft_ones_are_taken_from_the_first_judge() -> None:
 
 
 def test_judges_that_see_the_order_are_known_in_both_orders() -> None:
-    leaning = judge(model__kind_to_a=0.3)
-    shared = shared_rows({"leaning": leaning, "fair": judge(seed=1)})
+    biased = judge(model__bias_to_a=0.3)
+    shared = shared_rows({"leaning": biased, "fair": judge(seed=1)})
     assert shared.swapped is not None
-    held = leaning.fitted.out_of_fold
+    held = biased.fitted.out_of_fold
     arguments = ("temperature", held.raw, held.targets, held.weights, held.fold, held.swapped)
     assert np.array_equal(shared.swapped[0], crossfit_calibrate(*arguments, clusters=held.clusters))
     assert np.array_equal(shared.swapped[1], shared.predictions[1][:, [1, 0, 2]])
     assert shared_rows({"one": judge(), "two": judge(seed=1)}).swapped is None
-    asked = predict_rows({"leaning": leaning, "fair": judge(seed=1)}, NEW)
+    asked = predict_rows({"leaning": biased, "fair": judge(seed=1)}, NEW)
     assert asked.swapped is not None
-    assert np.array_equal(asked.swapped[0], leaning.predict_proba(NEW.swapped()))
+    assert np.array_equal(asked.swapped[0], biased.predict_proba(NEW.swapped()))
 
 
 def test_new_votes_are_predicted_and_swapped_ones_match() -> None:
     judges = {"one": judge(), "two": judge(seed=1)}
-    shared, turned = predict_rows(judges, NEW), predict_rows(judges, NEW.swapped())
+    shared, swapped = predict_rows(judges, NEW), predict_rows(judges, NEW.swapped())
     assert np.array_equal(shared.predictions[1], judges["two"].predict_proba(NEW))
-    assert np.array_equal(turned.predictions, shared.predictions[..., [1, 0, 2]])
-    assert np.array_equal(turned.targets, shared.targets[:, [1, 0, 2]])
+    assert np.array_equal(swapped.predictions, shared.predictions[..., [1, 0, 2]])
+    assert np.array_equal(swapped.targets, shared.targets[:, [1, 0, 2]])
     assert shared.swapped is None
 
 

@@ -116,7 +116,7 @@ def test_the_json_is_finite_and_metrics_lie_in_their_intervals(file, swapped):
     for name in nulls:
         assert any(name in note for note in found.notes)
     for figure in found.metrics.values():
-        rounding = 1e-12  # sums over drawn rows are taken in another order
+        rounding = 1e-12  # sums over sampled rows add up in another order
         inside = figure.low - rounding <= figure.value <= figure.high + rounding
         assert np.isnan([figure.value, figure.low]).any() or inside
 

@@ -171,7 +171,7 @@ def test_intervals_hold_the_truth_where_votes_depend_on_the_prompt():
         held += curve.low[0] <= 0.5 <= curve.high[0]
         curve = reliability_curve(votes, p, event="a", draws=100, seed=draw)
         alone += curve.low[0] <= 0.5 <= curve.high[0]
-    assert held >= 136  # 95 %, less what 150 draws scatter
+    assert held >= 136  # 95 %, less the scatter of 150 draws
     assert alone < 125
 
 

@@ -129,7 +129,7 @@ def reward(weights: dict[str, torch.Tensor], config: dict[str, Any], ids: list[i
     angles = place[:, None] * base ** (-np.arange(0, d, 2) / d)
     cos, sin = np.cos(angles), np.sin(angles)
 
-    def turned(v: np.ndarray) -> np.ndarray:
+    def rotated(v: np.ndarray) -> np.ndarray:
         one, two = v[:, : d // 2], v[:, d // 2 :]
         return np.concatenate([one * cos - two * sin, two * cos + one * sin], axis=1)
 
@@ -145,9 +145,9 @@ def reward(weights: dict[str, torch.Tensor], config: dict[str, Any], ids: list[i
         out = []
         for pair in range(pairs):
             block = packed[:, pair * (each + 2) * d : (pair + 1) * (each + 2) * d]
-            key, value = turned(block[:, each * d : (each + 1) * d]), block[:, (each + 1) * d :]
+            key, value = rotated(block[:, each * d : (each + 1) * d]), block[:, (each + 1) * d :]
             for which in range(each):
-                scores = turned(block[:, which * d : (which + 1) * d]) @ key.T / np.sqrt(d)
+                scores = rotated(block[:, which * d : (which + 1) * d]) @ key.T / np.sqrt(d)
                 scores = np.where(np.tri(n, dtype=bool), scores, -np.inf)
                 shares = np.exp(scores - scores.max(axis=1, keepdims=True))
                 out.append(shares / shares.sum(axis=1, keepdims=True) @ value)

@@ -35,14 +35,14 @@ def small(**more):
 @pytest.mark.parametrize("orders", ["both", "either"])
 def test_swapping_responses_swaps_a_and_b(orders, arena):
     judge = fit(arena, **{"model.orders": orders})
-    shown, turned = judge.predict_proba(arena[:20]), judge.predict_proba(arena[:20].swapped())
-    assert np.abs(shown - swap_columns(turned)).max() < 2e-6
+    shown, swapped = judge.predict_proba(arena[:20]), judge.predict_proba(arena[:20].swapped())
+    assert np.abs(shown - swap_columns(swapped)).max() < 2e-6
 
 
 def test_one_order_alone_depends_on_it(arena):
     judge = fit(arena, **{"model.orders": "shown"})
-    shown, turned = judge.predict_proba(arena[:20]), judge.predict_proba(arena[:20].swapped())
-    assert np.abs(shown - swap_columns(turned)).max() > 1e-4
+    shown, swapped = judge.predict_proba(arena[:20]), judge.predict_proba(arena[:20].swapped())
+    assert np.abs(shown - swap_columns(swapped)).max() > 1e-4
 
 
 @pytest.mark.parametrize("kind", TINY_DECODERS)

@@ -4,7 +4,7 @@ import sys
 
 _ASKS_FOR_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
-_EVERY_DOOR = {None, "", "0.0.0.0", "::"}  # what a server that listens on all of this machine's addresses looks up
+_EVERY_DOOR = {None, "", "0.0.0.0", "::"}  # looked up by servers that listen on all addresses
 
 
 def _refuse(event: str, args: tuple[object, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.reports.audit.arena import Knowing, arena, sharpened, tilted
+from tests.reports.audit.arena import Oracle, arena, sharpened, tilted
 from tests.reports.pages import charts_of, sections_of, tables_of, words_of
 
 from votecast.data.battles import Battles
@@ -30,14 +30,14 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def truth(world: World) -> Document:
     battles, p = world
-    return audit_page(audit_judge(Knowing(battles, p), battles, draws=40))
+    return audit_page(audit_judge(Oracle(battles, p), battles, draws=40))
 
 
 def _page(
     world: World, q: Probabilities, tilt: Callable[[Battles, Probabilities], Probabilities] | None = None
 ) -> Document:
     battles, _ = world
-    return audit_page(audit_judge(Knowing(battles, q, tilt), battles, draws=40))
+    return audit_page(audit_judge(Oracle(battles, q, tilt), battles, draws=40))
 
 
 def _texts(page: Document, level: str) -> str:
@@ -62,7 +62,7 @@ def test_headline_metrics_stand_beside_the_class_prior(world: World, truth: Docu
 
 def test_findings_from_few_rows_have_n_and_interval(world: World) -> None:
     few = world[0].take(range(60))
-    page = audit_page(audit_judge(Knowing(few, world[1][:60]), few, draws=40))
+    page = audit_page(audit_judge(Oracle(few, world[1][:60]), few, draws=40))
     text = "\n".join(remark.text for remark in page.summary)
     assert "of 60 rows (95% CI " in text and ", 95% CI " in text
 
@@ -106,7 +106,7 @@ def test_missing_ties_are_warned_of(world: World) -> None:
 
 def test_few_prompts_are_warned_of(world: World) -> None:
     battles, p = world
-    page = audit_page(audit_judge(Knowing(battles, p), battles[:30], draws=20))
+    page = audit_page(audit_judge(Oracle(battles, p), battles[:30], draws=20))
     assert "Only 30 prompts" in _texts(page, "warning")
 
 
@@ -114,7 +114,7 @@ def test_few_prompts_are_warned_of(world: World) -> None:
 def test_a_handful_of_votes_recommends_nothing(world: World, rows: int) -> None:
     battles, _ = world
     few = battles.take(range(rows))
-    page = audit_page(audit_judge(Knowing(few, 0.97 * few.targets() + 0.01), few, draws=20))
+    page = audit_page(audit_judge(Oracle(few, 0.97 * few.targets() + 0.01), few, draws=20))
     assert f"{rows} votes on " in _texts(page, "warning")
     assert not [word for word in ("Top choice", "agree in", "slice") if word in _texts(page, "good")]
     assert "Only" not in _texts(page, "warning")
@@ -128,13 +128,13 @@ def test_a_slice_of_all_rows_is_not_a_finding(world: World) -> None:
 def test_an_undetected_fault_on_few_prompts_is_not_a_finding(world: World) -> None:
     battles, p = world
     few = battles.take(range(120))
-    page = audit_page(audit_judge(Knowing(few, p[:120]), few, draws=40))
+    page = audit_page(audit_judge(Oracle(few, p[:120]), few, draws=40))
     assert "No slice" not in _texts(page, "good") and "No bias" not in _texts(page, "good")
 
 
 def test_without_draws_nothing_is_called_chance(world: World) -> None:
     battles, p = world
-    page = audit_page(audit_judge(Knowing(battles, p), battles, draws=0))
+    page = audit_page(audit_judge(Oracle(battles, p), battles, draws=0))
     assert "No intervals were computed" in _texts(page, "note")
     assert _texts(page, "warning") == ""
 
@@ -156,7 +156,7 @@ def test_rare_languages_are_one_slice_and_small_slices_are_not_drawn(world: Worl
     place = battles.table.column_names.index("language")
     field = battles.table.schema.field("language")
     named = Battles(battles.table.set_column(place, field, pa.array(names, field.type)))
-    section = sections_of(audit_page(audit_judge(Knowing(named, p), named, draws=20)))["slices"]
+    section = sections_of(audit_page(audit_judge(Oracle(named, p), named, draws=20)))["slices"]
     table = next(rows for rows in tables_of(section) if rows[0][0] == "language")
     assert [(row[0], row[2]) for row in table[1:]] == [("en", "1,450"), ("de", "38"), ("other", "12")]
     drawn = words_of(charts_of(section)["Log loss of each slice"])
@@ -175,7 +175,7 @@ def test_predictions_alone_leave_the_rest_unknown(world: World) -> None:
 def test_leaks_are_warned_of(world: World) -> None:
     battles, p = world
 
-    class Leaking(Knowing):
+    class Leaking(Oracle):
         class prompt_hashes:  # noqa: N801
             @staticmethod
             def check(shown: Any, *, allow: bool) -> np.ndarray:
@@ -221,7 +221,7 @@ def test_mistakes_show_the_texts_side_by_side(truth: Document, world: World) -> 
 def test_binary_votes_leave_ties_out_of_the_page(world: World) -> None:
     battles, p = world
     kept = np.flatnonzero(battles.targets()[:, 2] == 0)[:300]
-    page = audit_page(audit_judge(Knowing(battles, p), battles.take(kept), draws=10))
+    page = audit_page(audit_judge(Oracle(battles, p), battles.take(kept), draws=10))
     assert "No tie was voted" in _texts(page, "note")
     tables = tables_of(sections_of(page)["slices"])
     assert tables and all("tie gap" not in table[0] for table in tables)

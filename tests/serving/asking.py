@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 SECRET = "Zugzwang"
-"""A word in the texts of requests, which stands in no refusal and no log."""
+"""A word in request texts that must not appear in errors or logs."""
 
 BATTLE: dict[str, Any] = {
     "prompt": f"What does {SECRET} mean?",

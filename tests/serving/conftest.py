@@ -30,7 +30,7 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def unharmed(service: Service) -> Iterator[None]:
+def workers_unchanged(service: Service) -> Iterator[None]:
     """Check that the same workers still answer after a module."""
     workers = service.workers()[:2]
     yield

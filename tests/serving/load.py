@@ -14,12 +14,12 @@ from tests.serving.running import Service
 class Load:
     """Connections that each send one request after another until stopped.
 
-    Each request has an id, and the id of the answer is compared.
+    Each response must carry the id of its request.
 
     Args:
-        service: Whom to ask.
-        connections: How many.
-        words: How many words each answer has.
+        service: The service.
+        connections: Number of connections.
+        words: Number of words of each response.
     """
 
     def __init__(self, service: Service, connections: int = 8, words: int = 30) -> None:

@@ -18,7 +18,7 @@ from votecast.serving.settings import ServiceSettings
 from votecast.serving.telemetry import Metrics
 
 PATIENCE = 120.0
-"""Seconds after which something is taken for broken; machines are shared."""
+"""Timeout in seconds; long, because machines are shared."""
 
 
 def rows(count: int, seed: int = 5) -> list[dict[str, Any]]:

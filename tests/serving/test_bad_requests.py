@@ -59,7 +59,7 @@ OF_GAMES: dict[str, list[Any]] = {
     "probabilities": NO_SHARES,
 }
 
-pytestmark = pytest.mark.usefixtures("unharmed")
+pytestmark = pytest.mark.usefixtures("workers_unchanged")
 
 
 def bodies(route: str) -> Iterator[tuple[str, Any]]:

@@ -29,7 +29,7 @@ NO_HTTP = [
 RESET = b"\1\0\0\0\0\0\0\0"
 """SO_LINGER for zero seconds: closing sends a reset."""
 
-pytestmark = pytest.mark.usefixtures("unharmed")
+pytestmark = pytest.mark.usefixtures("workers_unchanged")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.serving.judge_runner import JudgeRunner, battles_of
 
 
-class Picky(TrainedJudge):
+class RejectsMarked(TrainedJudge):
     """A judge that rejects marked rows."""
 
     def predict_with_truncation(self, battles: Any) -> Any:
@@ -31,7 +31,7 @@ class Picky(TrainedJudge):
 
 @pytest.fixture
 def picky() -> JudgeRunner:
-    judge = Picky("baseline")
+    judge = RejectsMarked("baseline")
     judge._fitted = Fitted([], None, None, None)  # type: ignore[arg-type]
     return JudgeRunner(judge, "it")
 

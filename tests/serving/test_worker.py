@@ -29,7 +29,7 @@ class Line:
     def send(self, body: bytes) -> None:
         self.end.sendall(frame(body))
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         self._stream.close()
         self.end.close()
 
@@ -41,7 +41,7 @@ class Line:
 def line() -> Iterator[Line]:
     started = Line()
     yield started
-    started.hang_up()
+    started.close()
     started.process.kill()
     started.process.wait()
 
@@ -56,13 +56,13 @@ def test_a_worker_reports_judges_answers_batches_and_ends_with_its_server(line: 
     line.send(pack({"judge": "good", "rows": asked[:1]}))
     first, second = line.receive()["rows"], line.receive()["rows"]
     assert first[0] == second[0] and first[0]["probabilities"] == first[1]["probabilities"] and "orders" in first[1]
-    line.hang_up()
+    line.close()
     assert line.process.wait(60) == 0
 
 
 def test_a_loading_worker_ends_with_the_server(line: Line) -> None:
     line.send(pack({"judges": {"it": "bundled:baseline"}, "precision": None}))
-    line.hang_up()
+    line.close()
     assert line.process.wait(60) == 0
 
 

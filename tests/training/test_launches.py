@@ -19,7 +19,7 @@ REFIT = ("cross_encoder", "--small", "--folds.n", "2", "--final", "refit", "--mo
 NETWORKS = {"cross": CROSS, "lora": LORA}
 SEVERAL = "tests.training.several"
 CLOSE = rounding(width=64, layers=2)
-"""Losses and predictions may differ by this, for sums are taken in another order."""
+"""Tolerance of losses and predictions; sums add up in another order."""
 
 
 @pytest.fixture(scope="module")

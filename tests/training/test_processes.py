@@ -67,7 +67,7 @@ def test_two_processes_train_as_one_with_steps_of_twice_the_rows(tmp_path: Path)
 
 
 ZERO_2 = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}
-# few tokens a pass, so that processes have unequal numbers of passes
+# few tokens per pass give processes unequal numbers of passes
 AVERAGED = ("max_tokens=24", "average_last=2", "average_decay=0.5", "epochs=3", "eval_every=5", "save_every=4")
 
 

@@ -57,11 +57,6 @@ class RowBatch:
     def __contains__(self, name: str) -> bool:
         return name in self.table.column_names
 
-    @property
-    def good(self) -> NDArray[np.int64]:
-        """Positions of the rows without a fault, in order."""
-        return np.setdiff1d(np.arange(len(self)), list(self.faults))
-
     def fault(self, position: int, column: str, value: object, reason: str) -> None:
         """Note that a row is bad."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -191,7 +186,7 @@ class RowBatch:
         arrays = {name: columns[name] for name in SCHEMA.names if name in columns}
         arrays |= {name: columns[name] if name in columns else self.text(name) for name in keep if name not in arrays}
         if self.faults:
-            good = pa.array(self.good)
+            good = pa.array(np.setdiff1d(np.arange(len(self)), list(self.faults)))
             arrays = {name: array.take(good) for name, array in arrays.items()}
         return Battles(pa.table(arrays))
 

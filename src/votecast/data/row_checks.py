@@ -139,7 +139,7 @@ class RowChecks(contextlib.ExitStack):
 
     def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
         """Note a fault for each good row whose id was used before; the cure is for ids without a meaning."""
-        good = batch.good
+        good = np.setdiff1d(np.arange(len(batch)), list(batch.faults))
         names = ids.take(pa.array(good)).to_pylist()
         for at, earlier in self._ids.repeated(names, batch.rows[good]).items():
             reason = f"the id was used before, in row {earlier}; ids must be unique, so rename it or {cure}"

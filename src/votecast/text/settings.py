@@ -21,11 +21,11 @@ class TextSettings(Settings):
     """How a battle becomes token ids.
 
     Args:
-        template: "segments" is `[CLS] P [SEP] A [SEP] B` (system 1), "chat" one chat per response (system 2), "tags"
-            `<prompt>: `, `<response_a>: `, `<response_b>: ` (system 3), "question" an instruction before the tags
-            (system 4), "labels" `Prompt: `, `Response: `, one sequence per response (system 5).
+        template: "segments" is `[CLS] P [SEP] A [SEP] B`, "chat" one chat per response, "tags" `<prompt>: `,
+            `<response_a>: `, `<response_b>: `, "question" an instruction before the tags, "labels" `Prompt: `,
+            `Response: `, one sequence per response.
         cut: How a battle that is too long is truncated. "shares": the prompt keeps at most `prompt_share`, the first
-            response half of the rest, the second the remainder, even where all would fit (system 1). "balanced":
+            response half of the rest, the second the remainder, even where all would fit. "balanced":
             shared out turn by turn, both responses alike; unused tokens go to the others. "middle": as "balanced", and
             every text keeps both ends around "(… n characters)". "drop_turns": late turns are dropped. "right", "left":
             the end or the start of the whole is dropped.
@@ -36,13 +36,13 @@ class TextSettings(Settings):
         joint: Text between two turns; None: an empty line for "segments", a space for the others.
         first_turn: Read the first turn only; None: for "labels" only.
         raw_cell: Read each column as the contest's file spells it: brackets, quotes and escapes included.
-        whole: Tokenize and truncate the joined text as one string, as systems 3 to 5 do, instead of turn by turn.
+        whole: Tokenize and truncate the joined text as one string instead of turn by turn.
         in_chat: Put the whole into the tokenizer's chat template, as a user's turn before a response; for tags and
             question.
         bos: Begin with the classification token, or the one for the beginning of a text; None: if there is one.
         eos: End with the separator, or the token for the end of a text; None: if there is one.
         characters: Before tokenization drop late turns until all texts have at most this many characters; where one
-            turn is too long, cut its prompt and its responses to these. System 2 has (7200, 1000, 3000).
+            turn is too long, cut its prompt and its responses to these. None: no limit.
     """
 
     template: TemplateName = "segments"

@@ -35,7 +35,7 @@ class Layout:
         separator: Tokens before each text but the first, for a template without words.
         closing: Tokens after everything.
         types: Segment id of each text and of what follows it.
-        lent: 1 where the shares are computed as if there were one token more, as in system 1.
+        lent: 1 where the shares are computed as if there were one token more.
     """
 
     words: tuple[str, ...]

@@ -27,7 +27,7 @@ from votecast.text.tokenization import Tokenizer
 
 
 def in_shares(needs: Ints, budget: Ints, prompt_share: float) -> Ints:
-    """Share out as system 1: the prompt's share, half of the rest for A, the remainder for B.
+    """Share out unevenly: the prompt's share, half of the rest for A, the remainder for B.
 
     Args:
         needs: Tokens of prompt and responses, in their order, shape (n, parts).
@@ -118,7 +118,7 @@ class Room:
         total: Tokens of a sequence, less those that are in every one.
         frames: Tokens of a chat's frames by its number of turns, from 0 turns on; longer chats do not fit. None where
             the texts are laid out column by column, and turns have no frame.
-        lent: Tokens over `total` that are shared out and then taken from the last response: 1 for system 1.
+        lent: Tokens over `total` that are shared out and then taken from the last response: 1 for "shares".
     """
 
     total: int
@@ -152,7 +152,7 @@ def plan_truncation(
     turns = np.diff(rows)
     stays = np.ones(len(needs), np.bool_)
     kept = [needs[:, list(side)] for side in sides]
-    over = np.full(len(turns), settings.cut == "shares")  # system 1 truncates to its shares even where all would fit
+    over = np.full(len(turns), settings.cut == "shares")  # truncates even where all would fit
     for part in kept:
         over |= per_row(part.sum(axis=1), rows) > room.for_texts(turns)
     if not over.any():

@@ -157,8 +157,8 @@ def test_numbers_beside_texts_are_carried_along_and_bad_ones_set_aside(tmp_path:
     numbers = {"numbers": ("score_a", "score_b")}
     with pytest.raises(DataError, match="row 2, column 'score_a': the value must be a finite number"):
         read_votes(tmp_path / "s.jsonl", **numbers)
-    aside = {"bad_rows": "quarantine", "quarantine": tmp_path / "bad.jsonl"}
-    votes = read_votes(tmp_path / "s.jsonl", **numbers, **aside)
+    quarantine = {"bad_rows": "quarantine", "quarantine": tmp_path / "bad.jsonl"}
+    votes = read_votes(tmp_path / "s.jsonl", **numbers, **quarantine)
     assert (votes.ids, votes.report.quarantined) == (["1"], 3)
     with pytest.raises(DataError, match="no column score_c; a judge of bare numbers"):
         read_votes(tmp_path / "s.jsonl", numbers=("score_c",))

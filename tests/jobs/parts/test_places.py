@@ -124,7 +124,7 @@ class _KilledError(BaseException):
     """Stand-in for SIGKILL."""
 
 
-class _Dying:
+class _KilledBeforeRename:
     """A filesystem that fails before the second part is renamed."""
 
     def __init__(self, system: Any) -> None:
@@ -146,7 +146,7 @@ def test_partial_remote_files_of_a_killed_process_are_removed(
     predict(judge(), tmp_path / "near", given)
     found = remote_files._filesystem
     with monkeypatch.context() as patched, pytest.raises(_KilledError):
-        patched.setattr(remote_files, "_filesystem", lambda url: (_Dying(found(url)[0]), found(url)[1]))
+        patched.setattr(remote_files, "_filesystem", lambda url: (_KilledBeforeRename(found(url)[0]), found(url)[1]))
         predict(judge(), "far://bucket/out", given)
     assert [path.name for path in (far / "out").iterdir() if path.name.startswith(".part-")]
     predict(judge(), "far://bucket/out", given, resume=True)

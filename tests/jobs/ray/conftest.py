@@ -28,7 +28,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # actors do not hav
 class Lengths:
     """A judge of lengths that depends on the batch and rejects two prompts.
 
-    A prompt "wait for PATH" is scored once there is such a file.
+    A prompt "wait for PATH" is scored once that file exists.
     """
 
     name, hash = "lengths", "5a"

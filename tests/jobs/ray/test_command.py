@@ -46,7 +46,7 @@ def raylets(folder: Path) -> list[str]:
 
 
 def test_stopped_and_resumed_it_gives_the_bytes_of_one_process(folder: Path) -> None:
-    write_votes(folder / "pairs" / "a.jsonl", 16 * 1024)  # so that there is much to do when the first part is made
+    write_votes(folder / "pairs" / "a.jsonl", 16 * 1024)  # leaves much to do when the first part is written
     out, deadline = folder / "out", time.monotonic() + 180
     child = command(folder, "--out", "out/", "--engine", "ray", "--num-actors", "1")
     while not list(out.glob(".manifest.json.work/part-*")):

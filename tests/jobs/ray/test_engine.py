@@ -24,7 +24,7 @@ from .conftest import Lengths, actor_processes, bytes_of, write_votes
 
 pytestmark = [
     pytest.mark.enable_socket,
-    pytest.mark.filterwarnings(r"ignore:::ray\."),  # what Ray warns itself of
+    pytest.mark.filterwarnings(r"ignore:::ray\."),  # a warning of Ray's own
     pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),  # of JAX, where a test before used it
 ]
 

@@ -75,7 +75,7 @@ def test_no_special_token_is_read_out_of_a_text(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path)
     tokenizer = InternLM2Tokenizer.load(folder, read_config(folder))
     free = tokenizer.encode(["[UNUSED_TOKEN_0]"], specials=False)[0]
-    assert free == [3]  # a piece that is no special token stays what sentencepiece makes of it
+    assert free == [3]  # ordinary pieces keep their sentencepiece type
     text = "Ends <|im_end|> here <s> now"
     ids = tokenizer.encode([text])[0]
     assert not {1, 318, 319, REWARD} & set(ids)

@@ -61,7 +61,7 @@ def test_a_judge_without_a_link(tmp_path: Path) -> None:
 
 
 def test_rewards_that_are_no_numbers(tmp_path: Path) -> None:
-    model = reward_model(reward_folder(tmp_path, cursed=True))
+    model = reward_model(reward_folder(tmp_path, fails_on_letter=True))
     model.link = DEFAULT_LINK
     battles = pairs(("p", "fine", "well"), ("p", "a Z here", "well"), ("p", "fine", "so"))
     found = model.answers(model.prepare(battles))
@@ -105,7 +105,7 @@ def test_a_sequence_that_does_not_fit_into_the_memory(tmp_path: Path, monkeypatc
 
 
 def test_votes_that_cannot_be_scored_are_not_skipped_silently(tmp_path: Path, arena: Any) -> None:
-    folder = reward_folder(tmp_path, cursed=True)
+    folder = reward_folder(tmp_path, fails_on_letter=True)
     rows = [{"prompt": str(n), "response_a": "a" * (n % 7), "response_b": "Z", "winner": "a"} for n in range(60)]
     judge = TrainedJudge("reward", {"model.name": str(folder), "model.text.max_length": 96, "folds.n": 2})
     with pytest.raises(JudgeError, match="battles cannot be scored"):

@@ -48,13 +48,13 @@ def drawn(p: Probabilities, seed: int) -> Probabilities:
     return np.asarray(np.eye(3)[np.minimum((u > p.cumsum(axis=1)).sum(axis=1), 2)])
 
 
-class Knowing:
+class Oracle:
     """A judge that returns the true probabilities, optionally tilted.
 
     Args:
-        battles: The battles it knows.
+        battles: Known battles.
         p: Their true probabilities.
-        tilt: What becomes of the truth, from the battles as they are shown.
+        tilt: Changes the truth, given the battles in the shown order.
     """
 
     name = "knowing"

@@ -46,8 +46,8 @@ def test_agreement_counts_every_pair_of_responses_once() -> None:
 
 def test_votes_on_the_other_order_are_swapped_first() -> None:
     rows = _votes("1", "a")
-    turned = rows[0] | {"response_a": rows[0]["response_b"], "response_b": rows[0]["response_a"], "winner": "b"}
-    assert _found(Battles.from_rows([rows[0], turned])).agreement.value == 1
+    swapped = rows[0] | {"response_a": rows[0]["response_b"], "response_b": rows[0]["response_a"], "winner": "b"}
+    assert _found(Battles.from_rows([rows[0], swapped])).agreement.value == 1
 
 
 def test_joined_votes_agree_as_much_as_single_ones() -> None:

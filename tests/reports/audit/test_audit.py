@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.reports.audit.arena import Knowing, arena, tilted
+from tests.reports.audit.arena import Oracle, arena, tilted
 
 from votecast.data.battles import Battles
 from votecast.data.outputs import write_predictions
@@ -41,22 +41,22 @@ def trained(world: World) -> TrainedJudge:
 
 def test_an_audit_is_json_and_the_same_every_time(world: World) -> None:
     battles, p = _some(world, 300)
-    first, second = (audit_judge(Knowing(battles, p), battles, draws=20) for _ in range(2))
+    first, second = (audit_judge(Oracle(battles, p), battles, draws=20) for _ in range(2))
     assert _json(first) == _json(second)
     assert list(first.to_dict()) == [field.name for field in fields(Audit)]
 
 
 def test_the_judge_is_asked_once_for_each_order(world: World) -> None:
     battles, p = _some(world, 60)
-    judge = Knowing(battles, p)
+    judge = Oracle(battles, p)
     audit_judge(judge, battles, draws=5)
     assert judge.asked == 2
 
 
 def test_headline_and_baselines_are_those_of_evaluate(world: World) -> None:
     battles, p = _some(world, 300)
-    audit = audit_judge(Knowing(battles, p), battles, draws=30)
-    known = evaluate(Knowing(battles, p), battles, draws=30)
+    audit = audit_judge(Oracle(battles, p), battles, draws=30)
+    known = evaluate(Oracle(battles, p), battles, draws=30)
     assert audit.headline == known.metrics
     for baseline in audit.baselines[:3]:
         assert baseline.metrics["log_loss"] == pytest.approx(known.baselines[baseline.name]["log_loss"])
@@ -65,27 +65,27 @@ def test_headline_and_baselines_are_those_of_evaluate(world: World) -> None:
 
 def test_swapping_responses_changes_only_the_position_results(world: World) -> None:
     battles, p = _some(world, 400)
-    judge = Knowing(battles, p, lambda _, q: tilted(q, np.full(len(q), 0.4)))
+    judge = Oracle(battles, p, lambda _, q: tilted(q, np.full(len(q), 0.4)))
     one, other = audit_judge(judge, battles, draws=20), audit_judge(judge, battles.swapped(), draws=20)
     assert one.position is not None
     assert other.position is not None
     assert one.position.flips == pytest.approx(other.position.flips)
     assert one.position.pull.value == pytest.approx(other.position.pull.value)
     assert one.position.votes_lean.value == pytest.approx(-other.position.votes_lean.value)
-    assert audit_judge(Knowing(battles, p), battles, draws=0).excess.value == pytest.approx(
-        audit_judge(Knowing(battles, p), battles.swapped(), draws=0).excess.value
+    assert audit_judge(Oracle(battles, p), battles, draws=0).excess.value == pytest.approx(
+        audit_judge(Oracle(battles, p), battles.swapped(), draws=0).excess.value
     )
-    fair, turned = (audit_judge(Knowing(battles, p), shown, draws=20) for shown in (battles, battles.swapped()))
+    fair, swapped = (audit_judge(Oracle(battles, p), shown, draws=20) for shown in (battles, battles.swapped()))
     assert fair.style is not None
-    assert turned.style is not None
-    for trait, same in zip(fair.style.traits, turned.style.traits, strict=True):
+    assert swapped.style is not None
+    for trait, same in zip(fair.style.traits, swapped.style.traits, strict=True):
         assert trait.overrated.value == pytest.approx(same.overrated.value, abs=1e-6)
-    for part, same_part in zip(fair.slices, turned.slices, strict=True):
+    for part, same_part in zip(fair.slices, swapped.slices, strict=True):
         assert part.log_loss == pytest.approx(same_part.log_loss)
         assert part.excess.value == pytest.approx(same_part.excess.value)
     assert fair.models is not None
-    assert turned.models is not None
-    for model, same_model in zip(fair.models.models, turned.models.models, strict=True):
+    assert swapped.models is not None
+    for model, same_model in zip(fair.models.models, swapped.models.models, strict=True):
         assert model.favoured.value == pytest.approx(same_model.favoured.value)
 
 
@@ -120,7 +120,7 @@ def test_votes_on_training_prompts_are_refused_or_counted(world: World, trained:
 
 def test_a_judge_without_hashes_is_audited_as_unchecked(world: World) -> None:
     battles, p = _some(world, 40)
-    audit = audit_judge(Knowing(battles, p), battles, draws=5)
+    audit = audit_judge(Oracle(battles, p), battles, draws=5)
     assert audit.votes.leaks is None
     assert NO_HASHES in audit.notes
 
@@ -131,7 +131,7 @@ def test_predictions_alone_are_audited_without_the_other_order(world: World, tmp
     assert audit.judge.name == "mine"
     assert audit.position is None
     assert NO_JUDGE in audit.notes
-    assert audit.headline["log_loss"] == audit_judge(Knowing(battles, p), battles, draws=10).headline["log_loss"]
+    assert audit.headline["log_loss"] == audit_judge(Oracle(battles, p), battles, draws=10).headline["log_loss"]
     write_predictions([(battles.ids, p)], tmp_path / "p.csv", judge={"name": "mine", "hash": "h"})
     assert audit_judge(tmp_path / "p.csv", battles, draws=10).headline["accuracy"] == audit.headline["accuracy"]
     assert _json(audit)
@@ -139,7 +139,7 @@ def test_predictions_alone_are_audited_without_the_other_order(world: World, tmp
 
 def test_thirty_rows_are_enough_to_be_audited(world: World) -> None:
     battles, p = _some(world, 30)
-    audit = audit_judge(Knowing(battles, p), battles, draws=20)
+    audit = audit_judge(Oracle(battles, p), battles, draws=20)
     assert audit.votes.rows == 30
     assert len(audit.baselines) == 4
     assert _json(audit)
@@ -148,7 +148,7 @@ def test_thirty_rows_are_enough_to_be_audited(world: World) -> None:
 @pytest.mark.parametrize("rows", [1, 2])
 def test_one_vote_gives_an_audit_without_intervals(world: World, rows: int) -> None:
     battles, p = _some(world, rows)
-    audit = audit_judge(Knowing(battles, p), battles, draws=10)
+    audit = audit_judge(Oracle(battles, p), battles, draws=10)
     assert audit.votes.rows == rows
     assert _json(audit)
 
@@ -159,7 +159,7 @@ def test_one_prompt_has_no_intervals_and_no_tests(world: World) -> None:
         for i in range(40)
     ]
     battles = Battles.from_rows(rows)
-    audit = audit_judge(Knowing(battles, np.full((40, 3), 1 / 3)), battles, draws=20)
+    audit = audit_judge(Oracle(battles, np.full((40, 3), 1 / 3)), battles, draws=20)
     assert audit.votes.prompts == 1
     assert audit.settings["tests"] == {"faults": 0, "differences": 0}
     assert [baseline.name for baseline in audit.baselines] == ["uniform", "prior", "longer"]
@@ -169,7 +169,7 @@ def test_one_prompt_has_no_intervals_and_no_tests(world: World) -> None:
 def test_binary_votes_are_audited_without_ties(world: World) -> None:
     battles, p = world
     kept = np.flatnonzero(battles.targets()[:, 2] == 0)[:200]
-    audit = audit_judge(Knowing(battles, p), battles.take(kept), draws=10)
+    audit = audit_judge(Oracle(battles, p), battles.take(kept), draws=10)
     assert audit.votes.binary
     assert audit.ties is None
     assert audit.confusion.classes == ("a", "b")
@@ -181,7 +181,7 @@ def test_binary_votes_are_audited_without_ties(world: World) -> None:
 def test_votes_of_one_kind_only_are_audited(world: World) -> None:
     battles, p = world
     ties = np.flatnonzero(battles.targets()[:, 2] == 1)[:60]
-    audit = audit_judge(Knowing(battles, p), battles.take(ties), draws=10)
+    audit = audit_judge(Oracle(battles, p), battles.take(ties), draws=10)
     assert audit.votes.shares["tie"] == 1
     assert _json(audit)
 
@@ -197,7 +197,7 @@ def test_without_model_names_there_are_no_model_results() -> None:
         for i in range(60)
     ]
     battles = Battles.from_rows(rows)
-    audit = audit_judge(Knowing(battles, np.full((60, 3), 1 / 3)), battles, draws=10)
+    audit = audit_judge(Oracle(battles, np.full((60, 3), 1 / 3)), battles, draws=10)
     assert audit.models is None
     assert [shown.models for shown in audit.mistakes] in ([], [(None, None)] * len(audit.mistakes))
 
@@ -238,7 +238,7 @@ def test_soft_votes_and_weights_count(world: World) -> None:
 def test_truncated_rows_are_reported_and_sliced(world: World) -> None:
     battles, p = _some(world, 400)
 
-    class Short(Knowing):
+    class Short(Oracle):
         def predict_with_truncation(self, shown: Any) -> tuple[Probabilities, TruncationReport]:
             full = np.column_stack(
                 [[len(text) for text in shown.text(name)] for name in ("prompt", "response_a", "response_b")]
@@ -258,7 +258,7 @@ def test_truncated_rows_are_reported_and_sliced(world: World) -> None:
 
 def test_slices_of_a_kind_are_all_the_rows(world: World) -> None:
     battles, p = _some(world, 400)
-    audit = audit_judge(Knowing(battles, p), battles, draws=5)
+    audit = audit_judge(Oracle(battles, p), battles, draws=5)
     for kind in ("length", "turns", "language", "category"):
         parts = [part for part in audit.slices if part.kind == kind]
         assert sum(part.rows for part in parts) == 400
@@ -268,7 +268,7 @@ def test_slices_of_a_kind_are_all_the_rows(world: World) -> None:
 
 def test_mistakes_are_the_surest_wrong_decisions_with_their_texts(world: World) -> None:
     battles, p = _some(world, 400)
-    audit = audit_judge(Knowing(battles, p), battles, draws=5)
+    audit = audit_judge(Oracle(battles, p), battles, draws=5)
     targets = battles.targets()
     wrong = targets.argmax(axis=1) != p.argmax(axis=1)
     shown = audit.mistakes[0]
@@ -288,7 +288,7 @@ def test_own_family_among_the_models_is_reported() -> None:
     from votecast.reports.audit.audit_rows import predict_audit_rows
     from votecast.reports.audit.biases import ModelBiases
 
-    rows = predict_audit_rows(Knowing(battles, p), battles, allow_leak=False, draws=5, seed=0)
+    rows = predict_audit_rows(Oracle(battles, p), battles, allow_leak=False, draws=5, seed=0)
     found = ModelBiases.of(rows, ["somebody/Juniper-7B-base"])
     assert found is not None
     assert (found.own, found.own_among) == (("juniper",), ("juniper",))
@@ -300,9 +300,9 @@ def test_own_family_among_the_models_is_reported() -> None:
 def test_invalid_audits_are_refused(world: World, tmp_path: Path) -> None:
     battles, p = _some(world, 10)
     with pytest.raises(DataError, match="no votes to audit on"):
-        audit_judge(Knowing(battles, p), [])
+        audit_judge(Oracle(battles, p), [])
     with pytest.raises(DataError, match="has no vote"):
-        audit_judge(Knowing(battles, p), [{"prompt": "p", "response_a": "x", "response_b": "y"}])
+        audit_judge(Oracle(battles, p), [{"prompt": "p", "response_a": "x", "response_b": "y"}])
     with pytest.raises(DataError, match="allowed are a judge"):
         audit_judge(3, battles)
     with pytest.raises(DataError, match="have no prediction"):
@@ -310,7 +310,7 @@ def test_invalid_audits_are_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError):
         audit_judge(tmp_path / "nothing", battles)
     with pytest.raises(ConfigError, match="draws is -1"):
-        audit_judge(Knowing(battles, p), battles, draws=-1)
+        audit_judge(Oracle(battles, p), battles, draws=-1)
 
     class Broken:
         def predict_proba(self, shown: Battles) -> Probabilities:

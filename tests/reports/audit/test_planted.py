@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.reports.audit.arena import Knowing, drawn, sharpened, tilted
+from tests.reports.audit.arena import Oracle, drawn, sharpened, tilted
 
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
@@ -23,7 +23,7 @@ World = tuple[Battles, Probabilities]
 
 def test_a_judge_that_prefers_the_longer_answer_is_found_out(world: World) -> None:
     battles, p = world
-    judge = Knowing(battles, p, lambda shown, q: tilted(q, 0.6 * length_gap(shown) / np.log(2)))
+    judge = Oracle(battles, p, lambda shown, q: tilted(q, 0.6 * length_gap(shown) / np.log(2)))
     audit = audit_judge(judge, battles, draws=20)
     assert audit.style is not None
     traits = {trait.name: trait for trait in audit.style.traits}
@@ -35,7 +35,7 @@ def test_a_judge_that_prefers_the_longer_answer_is_found_out(world: World) -> No
 
 def test_a_judge_that_prefers_the_first_answer_is_found_out(world: World) -> None:
     battles, p = world
-    audit = audit_judge(Knowing(battles, p, lambda _, q: tilted(q, np.full(len(q), 0.5))), battles, draws=50)
+    audit = audit_judge(Oracle(battles, p, lambda _, q: tilted(q, np.full(len(q), 0.5))), battles, draws=50)
     found = audit.position
     assert found is not None
     assert found.pull.above
@@ -50,7 +50,7 @@ def test_a_judge_that_is_too_sure_in_one_language_is_found_out(world: World) -> 
     battles, p = world
     languages = np.array(battles.column("language").to_pylist())
     q = sharpened(p, np.where(languages == "de", 2.5, 1.0))
-    audit = audit_judge(Knowing(battles, q), battles, draws=20)
+    audit = audit_judge(Oracle(battles, q), battles, draws=20)
     marked = {part.name for part in audit.slices if part.kind == "language" and part.excess.marked}
     assert marked == {"de"}
 
@@ -61,7 +61,7 @@ def test_a_judge_that_favours_one_model_is_found_out(world: World) -> None:
     names, counts = np.unique(np.concatenate(sides), return_counts=True)
     friend = str(names[counts.argmax()])
     lead = (sides[0] == friend).astype(float) - (sides[1] == friend)
-    audit = audit_judge(Knowing(battles, tilted(p, 1.2 * lead)), battles, draws=20)
+    audit = audit_judge(Oracle(battles, tilted(p, 1.2 * lead)), battles, draws=20)
     assert audit.models is not None
     assert [model.name for model in audit.models.models if model.favoured.marked] == [friend]
     assert next(model for model in audit.models.models if model.name == friend).favoured.value > 0.08
@@ -70,7 +70,7 @@ def test_a_judge_that_favours_one_model_is_found_out(world: World) -> None:
 def test_a_judge_that_predicts_too_few_ties_is_detected(world: World) -> None:
     battles, p = world
     q = p * [1, 1, 0.4]
-    audit = audit_judge(Knowing(battles, q / q.sum(axis=1, keepdims=True)), battles, draws=50)
+    audit = audit_judge(Oracle(battles, q / q.sum(axis=1, keepdims=True)), battles, draws=50)
     assert audit.ties is not None
     assert audit.ties.gap.below
     assert audit.ties.predicted.high < audit.ties.voted.low
@@ -78,7 +78,7 @@ def test_a_judge_that_predicts_too_few_ties_is_detected(world: World) -> None:
 
 def test_the_true_probabilities_raise_no_finding(world: World) -> None:
     battles, p = world
-    audit = audit_judge(Knowing(battles, p), battles, draws=20)
+    audit = audit_judge(Oracle(battles, p), battles, draws=20)
     assert audit.style is not None
     assert audit.models is not None
     assert audit.position is not None

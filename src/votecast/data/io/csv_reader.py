@@ -36,7 +36,19 @@ def read_csv(source: ByteSource, reject: Reject, delimiter: str) -> tuple[pa.Sch
     # Larger blocks parse faster, which is worth memory for large files alone.
     is_large = not source.compression and not source.lean and source.bytes_on_disk >= LARGE_FILE
     blocks = RecordBlocks(source, source.batch_bytes * (2 if is_large else 1), delimiter)
-    names = _read_header(blocks.first_record(), source.path, delimiter)
+    record = blocks.first_record()
+    try:
+        header = record.decode("utf-8").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source.path}, header: {encoding_problem(record, error)}") from error
+    names = next(csv.reader([header], delimiter=delimiter), [])
+    other = next((sign for sign in _DELIMITERS if len(names) == 1 and sign in header), None)
+    if other is not None and other != delimiter:
+        raise DataError(
+            f"{source.path} seems to separate its columns by {_DELIMITERS[other]} ({other!r}), expected is "
+            f"{_DELIMITERS[delimiter]}; the header is {header[:80]!r}: "
+            "write it with commas as .csv, or with tabs as .tsv"
+        )
     types = {name: pa.large_string() for name in names}
 
     def _parse(block: memoryview, on_invalid: Callable[[pa_csv.InvalidRow], str] | None) -> pa.Table:
@@ -67,22 +79,6 @@ def _read_batches(blocks: RecordBlocks, parse: _Parse, reject: Reject) -> Iterat
     if blocks.unfinished is not None:
         reason = "a quote is opened and never closed, so the file is truncated or damaged here"
         reject(BadRow(row, None, blocks.unfinished.decode("utf-8", "replace"), reason))
-
-
-def _read_header(record: bytes, path: str, delimiter: str) -> list[str]:
-    try:
-        text = record.decode("utf-8").strip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}, header: {encoding_problem(record, error)}") from error
-    names = next(csv.reader([text], delimiter=delimiter), [])
-    other = next((sign for sign in _DELIMITERS if len(names) == 1 and sign in text), None)
-    if other is not None and other != delimiter:
-        raise DataError(
-            f"{path} seems to separate its columns by {_DELIMITERS[other]} ({other!r}), expected is "
-            f"{_DELIMITERS[delimiter]}; the header is {text[:80]!r}: "
-            "write it with commas as .csv, or with tabs as .tsv"
-        )
-    return names
 
 
 def _parse_carefully(

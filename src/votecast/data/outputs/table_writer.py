@@ -72,9 +72,20 @@ class TableWriter(contextlib.AbstractContextManager["TableWriter"]):
     def write(self, table: pa.Table) -> None:
         """Add rows; raise `DataError` if the columns are not those of the rows before."""
         if self._schema is None:
-            self._schema = table.schema
-            self._begin(table.schema)
-        if not table.schema.equals(self._schema):
+            self._schema = schema = table.schema
+            if self._container == "parquet":
+                packing = "none" if self._compression else "zstd"
+                self._columns = pq.ParquetWriter(self._out, schema.with_metadata(self._metadata), compression=packing)
+            elif self._container == "arrow":
+                self._columns = pa.ipc.new_file(self._out, schema.with_metadata(self._metadata))
+            elif held := [f.name for f in schema if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]:
+                raise DataError(
+                    f"the columns {', '.join(held)} hold bytes, which {self._container} cannot hold; write Parquet or "
+                    "Arrow instead"
+                )
+            elif self._container != "jsonl":
+                self._out.write(_encode_records([schema.names], self._delimiter))
+        elif not table.schema.equals(self._schema):
             try:
                 table = table.select(self._schema.names).cast(self._schema)
             except (KeyError, ValueError, pa.ArrowNotImplementedError) as error:
@@ -104,21 +115,6 @@ class TableWriter(contextlib.AbstractContextManager["TableWriter"]):
                 with contextlib.suppress(OSError, ValueError):  # the error in flight is the one to raise
                     if piece is not None:
                         piece.close()
-
-    def _begin(self, schema: pa.Schema) -> None:
-        """Write what comes before the first row."""
-        if self._container == "parquet":
-            compression = "none" if self._compression else "zstd"
-            self._columns = pq.ParquetWriter(self._out, schema.with_metadata(self._metadata), compression=compression)
-        elif self._container == "arrow":
-            self._columns = pa.ipc.new_file(self._out, schema.with_metadata(self._metadata))
-        elif held := [f.name for f in schema if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]:
-            raise DataError(
-                f"the columns {', '.join(held)} hold bytes, which {self._container} cannot hold; write Parquet or "
-                "Arrow instead"
-            )
-        elif self._container != "jsonl":
-            self._out.write(_encode_records([schema.names], self._delimiter))
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -156,7 +152,7 @@ def _encode_records(rows: Iterable[Iterable[object]], delimiter: str) -> bytes:
     return "".join(lines).encode("utf-8")
 
 
-class ResultWriter:
+class ResultWriter(contextlib.ExitStack):
     """Write a table of results atomically, and what made them beside it in `<path>.settings.json`.
 
     Subclasses add rows with `write_table`, and override `empty_table` and `settings`.
@@ -177,6 +173,7 @@ class ResultWriter:
     def __init__(
         self, path: str | Path, metadata: Mapping[str, str], *, overwrite: bool = False, has_side: bool = True
     ) -> None:
+        super().__init__()
         container_of(path)
         self.path = Path(path)
         self.rows = 0
@@ -185,14 +182,8 @@ class ResultWriter:
         self._has_side = has_side
 
     def __enter__(self) -> Self:
-        self._run = self._write()
-        self._run.__enter__()
+        self.enter_context(self._write())
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._run.__exit__(kind, error, trace)
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[None]:
