@@ -108,7 +108,14 @@ def text_clusters(texts: Sequence[str], *, similarity: float = 0.8, seed: int = 
         meets = [w for w in range(1, _PERMUTATIONS + 1) if (1 - similarity**w) ** (_PERMUTATIONS // w) <= 1 - _RECALL]
         width = max(meets, default=1)
         for start in range(0, _PERMUTATIONS - width + 1, width):
-            order, bucket = _buckets(signatures[:, start : start + width])
+            # One multiply-xor step a column; an odd factor keeps the map one to one. Buckets that share their 64 bits
+            # by chance only add candidates, which are verified like all others.
+            keys = np.zeros(len(distinct), dtype=np.uint64)  # (n,)
+            for values in signatures[:, start : start + width].T:
+                keys = (keys ^ (keys >> np.uint64(29)) ^ values) * _ODD
+            bucket = np.unique(keys, return_inverse=True)[1].reshape(-1)
+            order = np.argsort(bucket, kind="stable")
+            bucket = bucket[order]
             for steps in _STEPS:
                 left, right = _candidates(order, bucket, cluster, steps)
                 cluster = _linked(cluster, *_verify(left, right, signatures, sets, similarity))
@@ -133,18 +140,6 @@ def _signatures(sets: Sets, seed: int) -> NDArray[np.uint32]:
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(block, rows, _PERMUTATIONS, seed)
         out[start : start + len(rows) - 1] = matrix.to_rows()
     return out
-
-
-def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, Ints]:
-    """Return the texts in the order of their buckets, and the bucket of each in that order."""
-    # One multiply-xor step a column; an odd factor keeps the map one to one. Buckets that share their 64 bits by
-    # chance only add candidates, which are verified like all others.
-    keys = np.zeros(len(band), dtype=np.uint64)  # (n,)
-    for values in band.T:
-        keys = (keys ^ (keys >> np.uint64(29)) ^ values) * _ODD
-    bucket = np.unique(keys, return_inverse=True)[1].reshape(-1)
-    order = np.argsort(bucket, kind="stable")
-    return order, bucket[order]
 
 
 def _candidates(order: Ints, bucket: Ints, cluster: Ints, steps: range) -> tuple[Ints, Ints]:

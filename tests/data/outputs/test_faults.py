@@ -94,7 +94,7 @@ def test_no_space_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def refuse(self: table_writer.TableWriter) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(table_writer.TableWriter, "_flush", refuse)
+    monkeypatch.setattr(table_writer.TableWriter, "finish", refuse)
     with pytest.raises(ArtifactError, match="No space left on device; nothing was left behind"):
         write_votes(VOTES, tmp_path / "votes.csv")
     with pytest.raises(ArtifactError, match="No space left on device"):

@@ -100,16 +100,20 @@ class TableWriter(contextlib.AbstractContextManager["TableWriter"]):
             if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
                 self._flush()
 
+    def finish(self) -> None:
+        """Write what is left and close the file; without this the file is not whole."""
+        self._flush()
+        for piece in (self._columns, self._out, self._file):
+            if piece is not None:
+                piece.close()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # After an error nothing is flushed: the temporary file is removed anyway.
         try:
             if kind is None:
-                self._flush()
-                for piece in (self._columns, self._out, self._file):
-                    if piece is not None:
-                        piece.close()
+                self.finish()
         finally:
             for piece in (self._columns, self._out, self._file):
                 with contextlib.suppress(OSError, ValueError):  # the error in flight is the one to raise

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,18 @@ def write_votes(
     return written
 
 
+def lmsys_columns(
+    battles: Battles, *, has_votes: bool, encode: Callable[[Sequence[str | None]], str]
+) -> dict[str, pa.ChunkedArray | pa.Array]:
+    """Return the columns of the LMSYS contest, turns encoded as JSON; without votes no models either."""
+    columns = {name: battles.column(name) for name in (("id", "model_a", "model_b") if has_votes else ("id",))}
+    for name in TEXT_COLUMNS:
+        columns[name] = pa.array(map(encode, battles.column(name).to_pylist()), pa.large_string())
+    for name, value in zip(ONE_HOT, CLASSES, strict=True) if has_votes else ():
+        columns[name] = pc.equal(battles.column("winner"), value).cast(pa.int8())
+    return columns
+
+
 def _contest_table(battles: Battles, has_votes: bool, written: Written) -> pa.Table:
     """Return the columns of a contest's file; raise for rows it cannot hold, and note the columns it leaves out."""
 
@@ -95,16 +107,11 @@ def _contest_table(battles: Battles, has_votes: bool, written: Written) -> pa.Ta
     _refuse(battles.labelled != has_votes, "has a vote and others have none, or the reverse")
     _refuse(np.asarray(pc.is_valid(battles.column("probabilities"))), "has a soft label (probabilities)")
     _refuse(battles.weights() != 1, "has a weight other than 1")
-    winner, text = battles.column("winner"), pa.large_string()
     columns = {"id": battles.column("id")}
-    models = {name: battles.column(name) for name in ("model_a", "model_b")} if has_votes else {}
     if written.format == "lmsys":
-        columns |= models
-        columns |= {name: pa.array(map(as_json, battles.column(name).to_pylist()), text) for name in TEXT_COLUMNS}
-        if has_votes:
-            for name, value in zip(ONE_HOT, CLASSES, strict=True):
-                columns[name] = pc.equal(winner, value).cast(pa.int8())
+        columns = lmsys_columns(battles, has_votes=has_votes, encode=as_json)
     else:
+        winner, text = battles.column("winner"), pa.large_string()
         _refuse(np.asarray(pc.fill_null(pc.equal(winner, "tie"), False)), "is a tie")
         for name in TEXT_COLUMNS:
             turns = battles.column(name).to_pylist()
@@ -112,7 +119,7 @@ def _contest_table(battles: Battles, has_votes: bool, written: Written) -> pa.Ta
             columns[name] = pa.array([t[0] for t in turns], text)
         if has_votes:
             columns["winner"] = pc.binary_join_element_wise(pa.scalar("model", text), winner, pa.scalar("_", text))
-            columns |= models | {"language": battles.column("language")}
+            columns |= {name: battles.column(name) for name in ("model_a", "model_b", "language")}
     further = battles.table.column_names[len(SCHEMA) :]
     for name in ("language", "source", *further, "model_a", "model_b"):
         note = f"{name} is left out: the {written.format} format has no column for it"

@@ -11,22 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from votecast.artifacts import atomic_file, check_free
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
 from votecast.data.cells import json_cell
-from votecast.data.labels import ONE_HOT
 from votecast.data.outputs.table_writer import TableWriter, container_of
+from votecast.data.outputs.vote_files import lmsys_columns
 from votecast.data.simulation.contestants import draw_pair
 from votecast.data.simulation.dice import Dice
 from votecast.data.simulation.questions import draw_conversation
 from votecast.data.simulation.responses import write_response
 from votecast.data.simulation.votes import Rater, cast_votes, quality, vote_probabilities
 from votecast.errors import ConfigError, DataError
-from votecast.types import CLASSES, Probabilities
+from votecast.types import Probabilities
 
 SOURCE = "simulated"
 _NUMBERS = ("p_a", "p_b", "p_tie", "quality_a", "quality_b")
@@ -183,8 +182,10 @@ def write_simulation(
     with atomic_file(path, overwrite=overwrite) as votes, atomic_file(side, overwrite=overwrite) as beside:
         with TableWriter(votes, path) as writer:
             for battles, truth_of_part in parts:
-                table = battles.table if labels else battles.table.select(["id", *TEXT_COLUMNS])
-                writer.write(_contest_table(battles, labels) if is_contest else table)
+                if is_contest:
+                    writer.write(pa.table(lmsys_columns(battles, has_votes=labels, encode=json_cell)))
+                else:
+                    writer.write(battles.table if labels else battles.table.select(["id", *TEXT_COLUMNS]))
                 known.append(truth_of_part)
                 if progress is not None:
                     progress(sum(map(len, known)), rows)
@@ -192,15 +193,6 @@ def write_simulation(
         with beside.open("wb") as file:
             pq.write_table(whole.table(), file)
     return whole
-
-
-def _contest_table(battles: Battles, labels: bool) -> pa.Table:
-    texts = {name: pa.array(map(json_cell, battles.column(name).to_pylist())) for name in TEXT_COLUMNS}
-    if not labels:
-        return pa.table({"id": battles.column("id"), **texts})
-    winner = battles.column("winner")
-    votes = {name: pc.equal(winner, value).cast(pa.int8()) for name, value in zip(ONE_HOT, CLASSES, strict=True)}
-    return pa.table({name: battles.column(name) for name in ("id", "model_a", "model_b")} | texts | votes)
 
 
 def read_truth(path: str | Path) -> Truth:
