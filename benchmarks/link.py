@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, Link, fit_link
+from votecast.calibration.link_fit import fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, Link
 from votecast.metrics.scores import log_losses
 
 Floats = NDArray[np.float64]

@@ -12,15 +12,8 @@ from scipy.optimize import minimize
 from scipy.stats import logistic
 from sklearn.linear_model import LogisticRegression
 
-from votecast.calibration.score_link import (
-    DEFAULT_LINK,
-    FIXED_LINK,
-    METHODS,
-    Link,
-    LinkSettings,
-    crossfit_link,
-    fit_link,
-)
+from votecast.calibration.link_fit import crossfit_link, fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, METHODS, Link, LinkSettings
 from votecast.calibration.tie_models import TIE_MODELS
 from votecast.errors import ConfigError, DataError
 from votecast.metrics import group_folds, log_loss

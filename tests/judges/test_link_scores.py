@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tests.judges.scored import TRUE, scored_votes
 
-from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, fit_link
+from votecast.calibration.link_fit import fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK
 from votecast.data.battles import Battles
 from votecast.data.outputs import write_votes
 from votecast.data.outputs.score_files import Scores, ScoreWriter

@@ -8,7 +8,8 @@ from scipy.optimize import minimize
 from tests.judges.worlds import world
 
 from votecast.judges.combiners import Mean, Weights, logs
-from votecast.judges.stackers import PULLS, LogisticStack, TreeStack
+from votecast.judges.logistic_stack import PULLS, LogisticStack
+from votecast.judges.tree_stack import TreeStack
 from votecast.metrics import log_loss
 
 BIG, TEST = world(3000, seed=1), world(3000, seed=2)

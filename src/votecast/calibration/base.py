@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from votecast.errors import ConfigError, DataError, JudgeError
 from votecast.metrics.checks import Checked, check_groups, check_probabilities, check_rows
 from votecast.metrics.scores import row_sum
-from votecast.types import Bools, Floats, Ints, Probabilities
+from votecast.types import Floats, Ints, Probabilities
 
 SMALLEST: Final = 1e-12
 """Probabilities below this count as this much before a logarithm is taken: 0 stays unlikely, not impossible."""
@@ -238,11 +238,6 @@ def _calibrator_class(method: str, known: Mapping[str, str]) -> type[Calibrator]
     return found
 
 
-def take_groups(groups: Groups | None, rows: Bools) -> Groups | None:
-    """Return the groups of some rows."""
-    return groups and {by: np.asarray(names, dtype=object)[rows] for by, names in groups.items()}
-
-
 def log_probabilities(p: Probabilities) -> Floats:
     """Return natural logarithms, of nothing smaller than `SMALLEST`."""
     return np.asarray(np.log(np.maximum(p, SMALLEST)))
@@ -255,9 +250,5 @@ def softmax(z: Floats) -> Probabilities:
         >>> softmax(np.array([[0.0, 0.0, 0.0]])).round(4)
         array([[0.3333, 0.3333, 0.3333]])
     """
-    return normalise(np.exp(z - z.max(axis=1, keepdims=True)))
-
-
-def normalise(x: Floats) -> Probabilities:
-    """Divide positive numbers (n, 3) by their row sum, (a + b) + tie."""
+    x = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(x / row_sum(x)[:, None])

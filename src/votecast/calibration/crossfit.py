@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from votecast.calibration.base import Calibrator, Groups, make_calibrator, take_groups
+from votecast.calibration.base import Calibrator, Groups, make_calibrator
 from votecast.errors import DataError, JudgeError
 from votecast.metrics.checks import check_rows
 from votecast.types import Probabilities
@@ -59,14 +59,15 @@ def crossfit_calibrate(
         raise DataError(f"all {len(w)} rows are in fold {names[0]}; a calibrator needs at least one other fold")
     raw = p if predictions is None else check_rows(targets, predictions, weights).probabilities
     cluster = np.arange(len(w)) if clusters is None else np.asarray(clusters)
+    columns = {by: np.asarray(each, dtype=object) for by, each in (groups or {}).items()}
     out = np.empty_like(p)
     for name in names:
         here = fold == name
         calibrator = make_calibrator(method) if isinstance(method, str) else method()
-        parts = p[~here], t[~here], w[~here]
+        known, held = ({by: each[rows] for by, each in columns.items()} for rows in (~here, here))
         try:
-            calibrator.fit(*parts, clusters=cluster[~here], groups=take_groups(groups, ~here))
-            out[here] = calibrator.transform(raw[here], take_groups(groups, here))
+            calibrator.fit(p[~here], t[~here], w[~here], clusters=cluster[~here], groups=known)
+            out[here] = calibrator.transform(raw[here], held)
         except (JudgeError, DataError) as error:
             raise JudgeError(f"fold {name}: the other folds are not enough: {error}") from error
     return out

@@ -29,16 +29,6 @@ def describe(state: Mapping[str, Any]) -> str:
     return f"{state['chosen']['method']} (auto)" if state["method"] == "auto" else str(state["method"])
 
 
-def first_calibrator(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the state of the calibrator a judge was trained with, without later recalibrations.
-
-    Example:
-        >>> first_calibrator({"method": "chain", "parts": [{"method": "none"}, {"method": "shift"}]})["method"]
-        'none'
-    """
-    return state["parts"][0] if state["method"] == "chain" else state
-
-
 def outcome(entry: Mapping[str, Any]) -> Outcome:
     """Return whether a calibration improves on the judge, beyond chance; "unknown" where no interval was drawn.
 

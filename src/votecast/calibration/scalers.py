@@ -17,7 +17,6 @@ from votecast.calibration.base import (
     NumberScaler,
     State,
     log_probabilities,
-    normalise,
     softmax,
 )
 from votecast.calibration.tie_likelihood import LinearLikelihood, maximise
@@ -269,7 +268,8 @@ class Isotonic(Calibrator):
     def _transform(self, p: Probabilities, *_: object) -> Probabilities:
         curves = self._known(self.curves)
         sides = [np.interp(p[:, k], curves["answer_x"], curves["answer_y"]) for k in (0, 1)]
-        return normalise(np.column_stack([*sides, np.interp(p[:, 2], curves["tie_x"], curves["tie_y"])]))
+        x = np.column_stack([*sides, np.interp(p[:, 2], curves["tie_x"], curves["tie_y"])])
+        return np.asarray(x / row_sum(x)[:, None])
 
     def state(self) -> State:
         """Return the curves as arrays."""

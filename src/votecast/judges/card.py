@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, Template
 
-from votecast.calibration.description import changes_nothing, describe, first_calibrator, outcome
+from votecast.calibration.description import changes_nothing, describe, outcome
 
 METRICS = {
     "log_loss": "log loss",
@@ -43,13 +43,16 @@ def model_card(config: Mapping[str, Any]) -> str:
         for entry in notes.get("calibration", [])
         if entry["on"] == "votes"
     ]
+    # the calibrator a judge was trained with comes before later recalibrations
+    calibration = config["calibration"]
+    trained_with = calibration["parts"][0] if calibration["method"] == "chain" else calibration
     card = _template().render(
         {name: notes.get(name) for name in (*kinds, "drawn", "scores")}
         | dict(config)
         | {
             "kind": next((kind for kind in kinds if kind in notes), "trained"),
             "percent": "{:.1%}".format,
-            "calibration_name": describe(first_calibrator(config["calibration"])),
+            "calibration_name": describe(trained_with),
             "origins": origins,
             "origin_columns": _in_order(origins[0], ("source", "origin", "licence", "attribution")) if origins else [],
             "metrics": [

@@ -1,6 +1,6 @@
 """Combine the predictions of several judges: logarithmic pools, and the base class of every combiner.
 
-Ensembles fit and hold one of these; `votecast.judges.stackers` has those that are stacked models.
+Ensembles fit and hold one of these; `logistic_stack` and `tree_stack` hold those that are stacked models.
 
 The pool of predictions p_1 .. p_m is proportional to the product of p_i^w_i (Genest and Zidek 1986, eq. 3.1), the
 weights at least 0 with sum 1. It is taken and not the arithmetic mean because
@@ -24,6 +24,7 @@ from typing import ClassVar, Final, Literal, Self
 import numpy as np
 from scipy.optimize import minimize
 
+from votecast.calibration.base import softmax
 from votecast.errors import ArtifactError, JudgeError
 from votecast.types import Floats, Ints, Probabilities
 
@@ -34,8 +35,8 @@ COMBINERS: Final = {
     "mean": "votecast.judges.combiners:Mean",
     "weights": "votecast.judges.combiners:Weights",
     "greedy": "votecast.judges.combiners:Greedy",
-    "stack/logistic": "votecast.judges.stackers:LogisticStack",
-    "stack/lightgbm": "votecast.judges.stackers:TreeStack",
+    "stack/logistic": "votecast.judges.logistic_stack:LogisticStack",
+    "stack/lightgbm": "votecast.judges.tree_stack:TreeStack",
 }
 """Method, and for stack the model that is stacked on top, to "module:Class"; imported when it is asked for."""
 
@@ -121,12 +122,7 @@ def combiner(method: Method, stacker: Stacker = "logistic") -> type[Combiner]:
         >>> combiner("stack", "lightgbm").__name__
         'TreeStack'
     """
-    return combiner_class(f"stack/{stacker}" if method == "stack" else method)
-
-
-def combiner_class(name: str) -> type[Combiner]:
-    """Return the class of a name in `COMBINERS`."""
-    found: type[Combiner] = pkgutil.resolve_name(COMBINERS[name])
+    found: type[Combiner] = pkgutil.resolve_name(COMBINERS[f"stack/{stacker}" if method == "stack" else method])
     return found
 
 
@@ -239,7 +235,7 @@ class Greedy(Mean):
     def _find_weights(self, logs: Floats, targets: Probabilities, mean: Floats) -> Floats:
         total, taken, losses = np.zeros(logs.shape[1:]), [], []
         for step in range(1, GREEDY_STEPS + 1):
-            tried = [_loss(pooled((total + one) / step), targets, mean) for one in logs]
+            tried = [_loss(softmax((total + one) / step), targets, mean) for one in logs]
             best = int(np.argmin(tried))
             total = total + logs[best]
             taken.append(best)
@@ -255,7 +251,7 @@ def logs(predictions: Floats) -> Floats:
 
 def pool(logs: Floats, weights: Floats) -> Probabilities:
     """Return the logarithmic pool, shape (n, 3), of predictions given as logarithms of shape (m, n, 3)."""
-    return pooled(weighted_sum(weights, logs))
+    return softmax(weighted_sum(weights, logs))
 
 
 def weighted_sum(weights: Floats, parts: Floats) -> Floats:
@@ -264,12 +260,6 @@ def weighted_sum(weights: Floats, parts: Floats) -> Floats:
     for weight, part in zip(weights.tolist(), parts, strict=True):
         total = total + weight * part
     return total
-
-
-def pooled(parts: Floats) -> Probabilities:
-    """Normalise exponentials of sums of logarithms, shape (n, 3); bit-equal when a and b are swapped."""
-    p = np.exp(parts - parts.max(axis=1, keepdims=True))
-    return np.asarray(p / ((p[:, 0] + p[:, 1]) + p[:, 2])[:, None])
 
 
 def best_weights(logs: Floats, targets: Probabilities, mean: Floats) -> tuple[Floats, float]:

@@ -15,7 +15,8 @@ import numpy as np
 
 from votecast.artifacts import check_free
 from votecast.calibration import make_calibrator
-from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, LinkSettings, crossfit_link, fit_link
+from votecast.calibration.link_fit import crossfit_link, fit_link
+from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, LinkSettings
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.outputs.score_files import Scores, read_scores

@@ -108,20 +108,18 @@ class OutOfFold:
         def _stack(prefix: str) -> Probabilities:
             return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in CLASSES], axis=1)
 
-        def _hashes(name: str) -> list[str]:
-            return [value.hex() for value in table.column(name).to_pylist()]
-
+        turned = table.column("turned").to_pylist() if "turned" in table.column_names else None
         return cls(
             rows=table.column("row").to_numpy().astype(np.int64),
             ids=table.column("id").to_pylist(),
-            content=_hashes("content"),
+            content=[value.hex() for value in table.column("content").to_pylist()],
             fold=table.column("fold").to_numpy().astype(np.int64),
             raw=_stack("p"),
             targets=_stack("target"),
             weights=table.column("weight").to_numpy(),
             clusters=table.column("cluster").to_numpy().astype(np.int64),
             swapped=_stack("swapped") if "swapped_a" in table.column_names else None,
-            swapped_content=_hashes("turned") if "turned" in table.column_names else None,
+            swapped_content=None if turned is None else [value.hex() for value in turned],
         )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from votecast.calibration.score_link import Link, LinkSettings, fit_link
+from votecast.calibration.link_fit import fit_link
+from votecast.calibration.score_link import Link, LinkSettings
 from votecast.config import Settings
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.outputs.score_files import SCORES, check_finite

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc
 from tests.reports.audit.arena import drawn
 
 from votecast.calibration.base import log_probabilities
-from votecast.calibration.score_link import fit_link
+from votecast.calibration.link_fit import fit_link
 from votecast.data.battles import Battles
 from votecast.metrics import Figure, accuracy, log_loss
 from votecast.metrics.intervals import ClusterDraws

@@ -18,7 +18,8 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from votecast.calibration.score_link import Link, LinkSettings, fit_link
+from votecast.calibration.link_fit import fit_link
+from votecast.calibration.score_link import Link, LinkSettings
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import JudgeError, UnscoredRowsError
