@@ -9,9 +9,9 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         ArtifactError: If the file exists and may not be replaced, or the disk refuses; nothing is left behind.
 
     Example:
+        >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> with atomic_file(folder / "out.txt") as part:
         ...     _ = part.write_text("whole")
@@ -62,16 +63,13 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     target = Path(path)
     check_free(target, overwrite=overwrite)
+    # the suffix stays, so that writers that go by it write the right format
+    part = _path_beside(target, f".part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays, so that writers that go by it write the right format.
-        # beside the target: a rename is atomic only within one filesystem
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
-        os.fchmod(handle, 0o666 & ~_umask())
-        os.close(handle)
+        part.touch(exist_ok=False)
     except OSError as error:
         raise ArtifactError(f"{target} cannot be written: {error}; name an output in a writable folder") from error
-    part = Path(name)
     try:
         yield part
         _sync(part)
@@ -93,6 +91,7 @@ def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behin
         ArtifactError: If the disk refuses; the old folder, if there was one, is in place.
 
     Example:
+        >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp()) / "made"
         >>> with atomic_folder(folder) as part:
         ...     _ = (part / "out.txt").write_text("whole")
@@ -100,30 +99,27 @@ def atomic_folder(path: str | Path, *, on_failure: str = "nothing was left behin
         'whole'
     """
     target = Path(path)
+    part, old = _path_beside(target, ".part"), _path_beside(target, ".old")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        part.mkdir()
     except OSError as error:
         raise ArtifactError(f"{target} cannot be written: {error}; name an output in a writable folder") from error
     try:
         yield part
-        mask = _umask()
-        part.chmod(0o777 & ~mask)  # mkdtemp makes folders that only their owner can read
         for file in filter(Path.is_file, part.rglob("*")):
-            file.chmod(0o666 & ~mask)
+            file.chmod(part.stat().st_mode & 0o666)  # safetensors makes files that only their owner can read
             _sync(file)
-        if not target.exists():
-            part.replace(target)
-        else:
+        try:
             # a folder cannot be renamed over one that is not empty: the old one steps aside, and back on failure
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-            target.replace(old)
-            try:
-                part.replace(target)
-            except OSError:
+            if target.exists():
+                target.replace(old)
+            part.replace(target)
+        except OSError:
+            if old.exists():
                 old.replace(target)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:  # safetensors wraps the errors of the disk
         raise ArtifactError(f"{target} could not be written: {error}; {on_failure}") from error
     finally:
@@ -213,20 +209,25 @@ def read_folder(folder: str | Path) -> Folder:
     path = Path(folder)
     config = _read_config(path)
     if config.get("kind") != KIND:
-        raise ArtifactError(
-            f"{path} is not a judge folder: {CONFIG_NAME} has kind {config.get('kind')!r}, expected {KIND!r}"
-        )
+        kind = config.get("kind")
+        raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} has kind {kind!r}, expected {KIND!r}")
     version = config.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path} has format version {version!r}; this version reads up to {FORMAT_VERSION}: upgrade votecast"
-        )
+        rule = f"this version reads up to {FORMAT_VERSION}: upgrade votecast"
+        raise ArtifactError(f"{path} has format version {version!r}; {rule}")
     files = config.get("files")
     if not isinstance(files, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
         raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not list its files; {_CURE}")
     for name, digest in files.items():
-        if name != CARD_NAME:  # the card is prose, which may be edited
-            _check_file(path, name, digest)
+        # a folder from elsewhere must not lead out of itself, nor to a file that can run code
+        if ".." in Path(name).parts or Path(name).is_absolute() or Path(name).suffix not in SAFE_SUFFIXES:
+            allowed = ", ".join(sorted(SAFE_SUFFIXES))
+            raise ArtifactError(f"{path} lists the file {name!r}; a judge folder holds only {allowed} files")
+        try:
+            if name != CARD_NAME and digest_of(path / name) != digest:  # the card is prose, which may be edited
+                raise ArtifactError(f"{path} is damaged: {name} has changed since it was written; {_CURE}")
+        except OSError as error:
+            raise ArtifactError(f"{path} is damaged: {name} cannot be read ({error}); {_CURE}") from error
     if config.get("hash") != _folder_hash(config):
         raise ArtifactError(f"{path} is damaged: {CONFIG_NAME} does not match its hash; {_CURE}")
     return Folder(path, config, config["hash"])
@@ -234,10 +235,8 @@ def read_folder(folder: str | Path) -> Folder:
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise ArtifactError(
-            f"{path} not found; give the path of a judge folder that votecast train has written, or the name of a "
-            "bundled judge, such as bundled:baseline"
-        )
+        cure = "give the path of a judge folder that votecast train has written, or the name of a bundled judge"
+        raise ArtifactError(f"{path} not found; {cure}, such as bundled:baseline")
     if not path.is_dir():
         raise ArtifactError(f"{path} is not a folder; a judge is a folder that votecast train has written")
     try:
@@ -250,20 +249,6 @@ def _read_config(path: Path) -> dict[str, Any]:
         kind = type(config).__name__
         raise ArtifactError(f"{path} is not a judge folder: {CONFIG_NAME} holds {kind}, expected an object")
     return config
-
-
-def _check_file(path: Path, name: str, digest: str) -> None:
-    # a folder from elsewhere must not lead out of itself, nor to a file that can run code
-    if ".." in Path(name).parts or Path(name).is_absolute() or Path(name).suffix not in SAFE_SUFFIXES:
-        raise ArtifactError(
-            f"{path} lists the file {name!r}; a judge folder holds only {', '.join(sorted(SAFE_SUFFIXES))} files"
-        )
-    try:
-        found = digest_of(path / name)
-    except OSError as error:
-        raise ArtifactError(f"{path} is damaged: {name} cannot be read ({error}); {_CURE}") from error
-    if found != digest:
-        raise ArtifactError(f"{path} is damaged: {name} has changed since it was written; {_CURE}")
 
 
 def _folder_hash(config: Mapping[str, Any]) -> str:
@@ -285,6 +270,7 @@ def write_part(folder: Path, write: Callable[[Path], None], *, on_failure: str =
         ArtifactError: If the disk refuses; other parts are not touched.
 
     Example:
+        >>> import tempfile
         >>> place = Path(tempfile.mkdtemp()) / "done"
         >>> write_part(place, lambda folder: (folder / "a.txt").write_text("whole") and None)
         >>> is_whole(place)
@@ -326,7 +312,6 @@ def _sync(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _umask() -> int:
-    mask = os.umask(0)  # it can only be read by setting it
-    os.umask(mask)
-    return mask
+def _path_beside(target: Path, suffix: str) -> Path:
+    """Return a hidden path in the folder of the target: a rename is atomic only within one filesystem."""
+    return target.parent / f".{target.name}.{secrets.token_hex(4)}{suffix}"

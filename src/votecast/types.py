@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 CLASSES = ("a", "b", "tie")
 """The three outcomes, in the order of every probability column."""
@@ -114,12 +114,6 @@ class Battle(BaseModel):
     language: str | None = None
     source: str | None = None
 
-    @field_validator("id", mode="before")
-    @classmethod
-    def _id_as_text(cls, value: object) -> object:
-        # files give ids as numbers as often as text; True is no id
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
     @field_validator("prompt", "response_a", "response_b", mode="before")
     @classmethod
     def _text_is_one_turn(cls, value: object) -> object:
@@ -128,8 +122,10 @@ class Battle(BaseModel):
 
     @field_validator("id", "model_a", "model_b", "language", "source", mode="before")
     @classmethod
-    def _name_is_unicode(cls, value: object) -> object:
-        return _replace_surrogates(value)
+    def _name_is_unicode(cls, value: object, info: ValidationInfo) -> object:
+        # files give ids as numbers as often as text; True is no id
+        is_number = info.field_name == "id" and isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if is_number else _replace_surrogates(value)
 
     @field_validator("probabilities", mode="before")
     @classmethod

@@ -89,7 +89,7 @@ def test_a_rule_between_settings_speaks_for_itself():
 def test_the_user_settings_file_settles_the_default_judge(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("default_judge: judges/mine\n")
     monkeypatch.setenv("VOTECAST_CONFIG", str(tmp_path / "config.yaml"))
-    assert user_settings() == {"default_judge": "judges/mine"}
+    assert user_settings() == UserSettings(default_judge="judges/mine")
     (tmp_path / "config.yaml").write_text("default_juge: judges/mine\n")
     with pytest.raises(ConfigError, match="did you mean default_judge"):
         user_settings()

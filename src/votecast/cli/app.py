@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
@@ -79,11 +79,15 @@ def build() -> App:
 def run(words: Sequence[str]) -> int:
     """Run the command that these words make; turn errors into one line and return the exit code."""
     # one process logs and prints for all that a launcher started
-    is_other = "RANK" in os.environ and _process_prefix() != ""
-    level = logging.CRITICAL if is_other else logging.WARNING
+    level = logging.CRITICAL if "RANK" in os.environ and _process_prefix() else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it could download
-    with _sigterm_unwinds():
+    # SIGTERM unwinds the stack, so that partial files are removed
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ValueError):  # not in the main thread: the embedding program handles signals
+            stack.callback(
+                signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+            )
         try:
             command, bound, _ = build().parse_args(prepare_words(words), print_error=False, exit_on_error=False)
             if command.__module__.startswith(VERB_MODULES):
@@ -97,11 +101,11 @@ def run(words: Sequence[str]) -> int:
             return _fail(f"{_describe_wrong_use(error)}\nSee: votecast {verb}--help", WRONG_USE)
         except ConfigError as error:
             return _fail(str(error), WRONG_USE)
+        except BrokenPipeError:
+            # else Python would flush into the closed pipe once more at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
         except (VotecastError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                # else Python would flush into the closed pipe once more at exit
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return BROKEN_PIPE
             return _fail(str(error), FAILED)
         except KeyboardInterrupt:
             if list(words[:1]) == ["serve"]:
@@ -154,17 +158,3 @@ def _fail(message: str, code: int, unforeseen: Exception | None = None) -> int:
         time.sleep(LAUNCHER_GRACE)
     print_error(f"{prefix}{message}")
     return code
-
-
-@contextlib.contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that partial files are removed."""
-    try:
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    except ValueError:  # not in the main thread: the embedding program handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -47,28 +47,25 @@ def calibrate(
         method: Calibrator; auto chooses by cross-validation, shift is for few votes.
         by: Also fit corrections for groups of rows, shrunk towards the common one.
     """
-    from votecast.artifacts import check_free
     from votecast.calibration.description import describe
     from votecast.data.reader import read_votes
     from votecast.judges.load import load_judge
     from votecast.judges.predict_batch import reader_numbers
     from votecast.judges.recalibrate import calibrate_judge
 
-    output.check()
-    check_free(out, overwrite=output.overwrite, is_folder=True)
+    output.check(folder=out)
     reader = reading.reader(overwrite=output.overwrite)
-    options: dict[str, Any] = {"method": method, "by": by, "allow_leak": allow_leak, "draws": draws}
-    options |= {"seed": reading.seed or 0}
+    seed = reading.seed or 0
+    options: dict[str, Any] = {"method": method, "by": by, "allow_leak": allow_leak, "draws": draws, "seed": seed}
     with Bars() as bars:
         given, votes = load_judge(judge), None
         if input is None:
             bars.steps("calibrating", 0, 1)
-            made = calibrate_judge(given, **options)
         else:
             bars.steps("reading votes", 0, 2)
             votes = read_votes(input, **({"labels": "required"} | reader_numbers(given) | reader))
             bars.steps("predicting and calibrating", 1, 2)
-            made = calibrate_judge(given, votes, **options)
+        made = calibrate_judge(given, votes, **options)
         made.save_pretrained(out, overwrite=output.overwrite)
     found = made.notes["calibration"][-1]
     if votes is not None and votes.report:
@@ -85,11 +82,12 @@ def _show(found: Mapping[str, Any]) -> None:
     on = "votes" if found["on"] == "votes" else "out-of-fold rows of the judge itself"
     print_line(f"calibrated on {found['rows']:,} {on}, {found['clusters']:,} prompts: {found['name']}\n")
     _show_candidates(found["fitted"])
-    rows = []
-    for name, before in found["before"].items():
-        if before["value"] is not None:
-            both = (before, found["after"][name])
-            rows.append([label_of(name), *(cell for each in both for cell in (number_text(each), interval_text(each)))])
+    pairs = [(name, before, found["after"][name]) for name, before in found["before"].items()]
+    rows = [
+        [label_of(name), number_text(before), interval_text(before), number_text(after), interval_text(after)]
+        for name, before, after in pairs
+        if before["value"] is not None
+    ]
     print_table(["", "before", "95 % interval", "after", "95 % interval"], rows)
     print_line()
     _show_gain("gain in log loss", found["gain"])
@@ -106,15 +104,16 @@ def _show_candidates(state: Mapping[str, Any]) -> None:
     state = state["common"] if state["method"] == "grouped" else state
     if state["method"] != "auto":
         return
+    chosen = state["chosen"]["method"]
     if not any("log_loss" in entry for entry in state["tried"]):
-        print_prose(f"{state['chosen']['method']} is used without a choice: {state['tried'][0]['left_out']}\n")
+        print_prose(f"{chosen} is used without a choice: {state['tried'][0]['left_out']}\n")
         return
     rows = []
     for entry in state["tried"]:
         figures = ["", entry.get("left_out", "")]
         if "log_loss" in entry:
             figures = [f"{entry['log_loss']:.4f}", f"{entry['behind']:.4f} (± {entry['error']:.4f})"]
-        rows.append([entry["method"] + " *" * (entry["method"] == state["chosen"]["method"]), *figures])
+        rows.append([entry["method"] + " *" * (entry["method"] == chosen), *figures])
     print_table(["candidate (* chosen)", "log loss", "behind the best"], rows)
     print_prose("* the simplest within one standard error (±) of the best")
     print_line()

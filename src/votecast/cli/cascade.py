@@ -75,21 +75,17 @@ def show(found: Mapping[str, Any]) -> None:
     print_table(["judge", "log loss", "s for 1,000 rows"], rows)
     print_line(f"\nFrontier on {found['rows']:,} votes, thresholds fitted on other prompts:\n")
     shares = [f"on from {number}" for number in range(1, len(judges))]
-    rows = [
-        [">" if place == chosen else "", *_cells(point)]
-        for place, point in enumerate(points)
-        if place == chosen or not place % _SHOWN
-    ]
+    shown = [place for place in range(len(points)) if place == chosen or not place % _SHOWN]
+    rows = [[">" if place == chosen else "", *_cells(points[place])] for place in shown]
     print_table(["", *shares, "log loss", f"above {len(judges)} alone (95 %)", "times as fast"], rows)
     print_line()
-    print_prose(f"Goal: {found['goal']}. The saved cascade (> above): {_describe(points[chosen], first, last)}.")
+    saved, measured = (_describe(point, first, last) for point in (points[chosen], found["measured"]))
+    print_prose(f"Goal: {found['goal']}. The saved cascade (> above): {saved}.")
     print_prose(
-        f"Cross-fitted, with the point of the frontier and its thresholds chosen on other prompts: "
-        f"{_describe(found['measured'], first, last)}. This is the unbiased estimate. Times are medians over parts of "
-        "these votes, in this run."
+        f"Cross-fitted, with the point of the frontier and its thresholds chosen on other prompts: {measured}. "
+        "This is the unbiased estimate. Times are medians over parts of these votes, in this run."
     )
-    speed = points[chosen]["speed_up"]
-    if speed <= 1:
+    if (speed := points[chosen]["speed_up"]) <= 1:
         print_prose(f"warning: the saved cascade is not faster than {last} alone ({speed:.2f} times)")
     if not points[chosen]["goes_on"][0]:
         print_prose(f"warning: no row is passed on from {first}: the saved cascade predicts as {first} alone does")
@@ -97,10 +93,11 @@ def show(found: Mapping[str, Any]) -> None:
 
 
 def _describe(point: Mapping[str, Any], first: str, last: str) -> str:
-    on, *_ = cells = _cells(point)
-    *_, loss, cost, speed = cells
-    passed = f"{on} of rows are passed on from {first}" if point["goes_on"][0] else f"no row is passed on from {first}"
-    return f"{cost} log loss above {last} alone (log loss {loss}), {speed} times as fast; {passed}"
+    *_, loss, cost, speed = cells = _cells(point)
+    passed = f"{cells[0]} of rows are" if point["goes_on"][0] else "no row is"
+    return (
+        f"{cost} log loss above {last} alone (log loss {loss}), {speed} times as fast; {passed} passed on from {first}"
+    )
 
 
 def _cells(point: Mapping[str, Any]) -> list[str]:

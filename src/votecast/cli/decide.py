@@ -68,15 +68,8 @@ def decide(
     with Bars() as bars:
         bars.steps("calibrating", 0, 1)
         votes = read_votes(calibration, labels="required", format=calibration_format, **reader_numbers(loaded))
-        rule = fit_rule(
-            loaded,
-            votes,
-            error=error,
-            confidence=confidence,
-            method=method,
-            seed=reading.seed or 0,
-            allow_leak=allow_leak,
-        )
+        bound: dict[str, Any] = {"error": error, "confidence": confidence, "method": method}
+        rule = fit_rule(loaded, votes, seed=reading.seed or 0, allow_leak=allow_leak, **bound)
         summary = decide_file(
             loaded,
             rule,

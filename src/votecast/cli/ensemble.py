@@ -74,17 +74,18 @@ def _show_rows(notes: Mapping[str, Any]) -> None:
 
 def _show_members(name: str, found: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
     """Show the judges beside the ensemble, what it gains over each, and whether that is beyond chance."""
-    rows, has_weights = [], any(member["weight"] is not None for member in found["members"])
+    rows = [["", "weight", "log loss", "accuracy", "gain over it (95 %)"]]
     for member in found["members"]:
         weight = member["weight"]
         share = "" if weight is None else "left out" if weight == 0 else f"{weight:.3f}"
-        label = member["label"] + (" *" if member["label"] == found["best"] else "")
         alone = [f"{member['metrics'][key]:.4f}" for key in ("log_loss", "accuracy")]
-        rows.append([label, *([share] if has_weights else []), *alone, gain_text(member["gain"])])
+        best = " *" * (member["label"] == found["best"])
+        rows.append([member["label"] + best, share, *alone, gain_text(member["gain"])])
     own = [f"{figures['metrics'][key]['value']:.4f}" for key in ("log_loss", "accuracy")]
-    rows.append([f"{name}, by {found['method']}", *([""] if has_weights else []), *own, ""])
-    columns = ["", *(["weight"] if has_weights else []), "log loss", "accuracy", "gain over it (95 %)"]
-    print_table(columns, rows)
+    rows.append([f"{name}, by {found['method']}", "", *own, ""])
+    if all(member["weight"] is None for member in found["members"]):
+        rows = [[label, *others] for label, _, *others in rows]
+    print_table(rows[0], rows[1:])
     print_line("* the best single judge\n")
     if not found["better"]:
         print_prose(f"warning: the ensemble is not better than {found['best']} alone beyond chance\n", indent=9)

@@ -34,14 +34,12 @@ def env(*, output: Output = Output()) -> None:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "default judge": user_settings().get("default_judge", "bundled:baseline"),
+        "default judge": user_settings().default_judge,
         "bundled judges": ", ".join(bundled_names()) or "none",
         "neural judges": _describe_torch(),
     }
-    packages: dict[str, object] = {name: _version(name) or "missing" for name in sorted(core)}
-    extras: dict[str, object] = {
-        name: found for name in sorted(extra - core - {"votecast"}) if (found := _version(name))
-    }
+    packages = {name: _version(name) or "missing" for name in sorted(core)}
+    extras = {name: found for name in sorted(extra - core - {"votecast"}) if (found := _version(name))}
     if output.write(facts | {"packages": packages, "extras": extras}):
         print_facts(facts | packages | extras)
 

@@ -19,13 +19,11 @@ def export(*, judge: str, out: Path, json: Annotated[str | None, Parameter(name=
         out: New folder for the networks, their tokenizers and export.json, which lists their inputs and outputs.
         json: Write what was exported as JSON ("-" is standard output).
     """
-    from votecast.artifacts import check_free
     from votecast.judges.export_networks import export_judge
     from votecast.judges.load import load_judge
 
     output = Output(json)
-    output.check()
-    check_free(out, is_folder=True)
+    output.check(folder=out)
     loaded = load_judge(judge)
     with Bars() as bars:
         description = export_judge(loaded, out, progress=bars.steps)

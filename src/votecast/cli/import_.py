@@ -53,11 +53,9 @@ def import_(
         name: Name of the judge.
         votes: File of votes to fit the calibration on; the models must not have been trained on them.
     """
-    from votecast.artifacts import check_free
     from votecast.config.extras import need
 
-    output.check()
-    check_free(out, overwrite=output.overwrite, is_folder=True)
+    output.check(folder=out)
     kind = _FAMILIES.get(family.replace("-", "_"))
     if kind is None:
         raise ConfigError(

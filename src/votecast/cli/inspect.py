@@ -45,18 +45,16 @@ def _show(found: Mapping[str, Any]) -> None:
         for name, sizes in found["lengths"].items()
     ]
     print_table(["lengths", "5 %", "median", "95 %", "longest"], rows)
-    if found["models"]:
+    if models := found["models"]:
         print_line()
-        _show_models(found["models"])
+        columns = [f"most frequent of {len(models)} models", "battles", "wins", "losses", "ties", "win rate"]
+        print_table(columns, map(_model_row, models[:SHOWN_MODELS]))
     print_line()
+    decided = [entry for entry in found["length_outcomes"] if entry["of"]]
+    ends = [" and more" if entry["to"] is None else f" to {entry['to']:g}" for entry in decided]
     rows = [
-        [
-            f"{entry['from']:g} times" + (" and more" if entry["to"] is None else f" to {entry['to']:g}"),
-            f"{entry['of']:,}",
-            f"{entry['rate']:.1%}",
-        ]
-        for entry in found["length_outcomes"]
-        if entry["of"]
+        [f"{entry['from']:g} times{end}", f"{entry['of']:,}", f"{entry['rate']:.1%}"]
+        for entry, end in zip(decided, ends, strict=True)
     ]
     if rows:
         print_table(["an answer longer by", "decided", "wins"], rows)
@@ -70,6 +68,13 @@ def _show(found: Mapping[str, Any]) -> None:
         print_line()
         rows = [[entry["reason"], f"{entry['row'] + 1:,}", str(entry["id"])] for entry in found["examples"]]
         print_table(["rows worth reading", "row", "id"], rows)
+
+
+def _model_row(entry: Mapping[str, Any]) -> list[str]:
+    losses = entry["votes"] - entry["wins"] - entry["ties"]
+    outcomes = [f"{count:,.10g}" for count in (entry["wins"], losses, entry["ties"])]
+    rate = "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}"
+    return [entry["model"], f"{entry['battles']:,}", *outcomes, rate]
 
 
 def _describe_votes(found: Mapping[str, Any]) -> dict[str, str]:
@@ -88,16 +93,6 @@ def _describe_votes(found: Mapping[str, Any]) -> dict[str, str]:
         "prompts": f"{prompts['distinct']:,} distinct, {prompts['clusters']:,} up to near-duplicates, "
         f"the most frequent {prompts['largest_cluster_rows']:,} times",
     }
-
-
-def _show_models(models: list[Mapping[str, Any]]) -> None:
-    rows = []
-    for entry in models[:SHOWN_MODELS]:
-        losses = entry["votes"] - entry["wins"] - entry["ties"]
-        outcomes = [f"{count:,.10g}" for count in (entry["wins"], losses, entry["ties"])]
-        rate = "" if entry["win_rate"] is None else f"{entry['win_rate']:.1%}"
-        rows.append([entry["model"], f"{entry['battles']:,}", *outcomes, rate])
-    print_table([f"most frequent of {len(models)} models", "battles", "wins", "losses", "ties", "win rate"], rows)
 
 
 def _describe_problems(found: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,22 +16,22 @@ from votecast.cli.screen import (
     print_facts,
     print_line,
     print_note,
-    print_prose,
     print_table,
 )
-from votecast.cli.summaries import show_out_of_fold, show_reading
+from votecast.cli.summaries import show_out_of_fold, show_parameters, show_reading
 
-UNITS = {
+_UNITS = {
     "scale": "log odds for each unit of the gap between the scores",
     "length": "log odds for each unit of log length (characters of a over b)",
     "nu": "weight of a tie, where each of two equal answers weighs 1",
     "theta": "how many times as strong an answer must be to be noticed",
     "cut": "lead in log odds from which an answer is noticed",
 }
-"""Meaning of the parameters of a link."""
-
-BASELINES = {"prior": "class prior", "default_link": "default link, not fitted", "fixed_rule": "fixed rule, not fitted"}
-"""Names of the baselines beside the link."""
+_BASELINES = {
+    "prior": "class prior",
+    "default_link": "default link, not fitted",
+    "fixed_rule": "fixed rule, not fitted",
+}
 
 
 def link(
@@ -72,8 +73,7 @@ def link(
     _show_joined(judge.notes, found)
     results = judge.figures | {"link": found, "scores": scored}
     if output.write_judge(judge, out, "link", {"scores": scores, "votes": votes, **options}, results):
-        _show_link(found, fitted.tie_at_zero)
-        _show_baselines(judge.figures)
+        _show_link(found, fitted.tie_at_zero, judge.figures)
         show_out_of_fold(judge.figures | {"baselines": {}}, "All metrics of the link, cross-fitted by prompt")
         made = scored["made_by"]
         inputs = "only files with score_a and score_b: it was linked from bare numbers and cannot score a text"
@@ -98,25 +98,15 @@ def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         print_note("no effect of the scores beyond chance was detected: the interval of the scale holds 0")
 
 
-def _show_link(found: Mapping[str, Any], tie_at_zero: float) -> None:
-    """Show the parameters of a link, with their intervals."""
+def _show_link(found: Mapping[str, Any], tie_at_zero: float, figures: Mapping[str, Any]) -> None:
+    """Show the parameters of a link with their intervals, and its log loss beside what was not fitted."""
     fitted = f"fitted on {found['votes']:,} votes" if found["fitted"] else "not fitted"
     print_line(f"Link: {found['method']}, {fitted}; {tie_at_zero:.1%} ties at equal scores\n")
-    rows = []
-    for name, value in found["parameters"].items():
-        low, high = found["intervals"].get(name, (None, None))
-        rows.append([name, f"{value:.4g}", "" if low is None else f"{low:.4g} to {high:.4g}"])
-    print_table(["", "value", "95 % interval"], rows)
-    for name in found["parameters"]:
-        if name in UNITS:
-            print_prose(f"{name}: {UNITS[name]}", indent=2)
+    ends, nan = found["intervals"], math.nan
+    show_parameters({name: (value, *ends.get(name, (nan, nan))) for name, value in found["parameters"].items()}, _UNITS)
     print_line()
-
-
-def _show_baselines(figures: Mapping[str, Any]) -> None:
-    """Show the log loss of the link beside what was not fitted."""
     rows = [["this link, cross-fitted by prompt", number_text(figures["metrics"]["log_loss"]), ""]]
-    for name, shown in BASELINES.items():
+    for name, shown in _BASELINES.items():
         entry, gain = figures["baselines"].get(name, {}).get("log_loss"), figures["gains"].get(name)
         if entry is not None:
             rows.append([shown, number_text(entry), "" if gain is None else gain_text(gain)])

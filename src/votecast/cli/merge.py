@@ -17,13 +17,11 @@ def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = No
         out: Folder to write the merged judge to.
         weights: Type of the weights; fp32 where the base is, else bf16. A base of 4 or 8 bits keeps its own.
     """
-    from votecast.artifacts import check_free
     from votecast.config.extras import need
     from votecast.judges.load import load_judge
     from votecast.judges.merge_adapters import TOLERANCE, merge_judge
 
-    output.check()
-    check_free(out, overwrite=output.overwrite, is_folder=True)
+    output.check(folder=out)
     for package in ("torch", "transformers", "peft"):
         need(package)
     from votecast.judges.import_checkpoints import check_apart

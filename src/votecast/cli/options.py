@@ -127,26 +127,24 @@ class Output:
     overwrite: Flag = False
     """Replace existing outputs."""
 
-    def check(self, *paths: str | Path | None, settings: bool = True, overwrite: bool | None = None) -> None:
-        """Refuse outputs that already exist before any work is done: the JSON, its settings, and `paths`."""
+    def check(self, *paths: str | Path | None, folder: Path | None = None, settings: bool = True) -> None:
+        """Refuse outputs that already exist before any work: the JSON, its settings, `paths`, and a judge folder."""
         beside = settings_path(self.json) if settings and self.json not in (None, STANDARD) else None
         for path in (*paths, self.json, beside):
             if path is not None and str(path) != STANDARD:
-                check_free(path, overwrite=self.overwrite if overwrite is None else overwrite)
+                check_free(path, overwrite=self.overwrite)
+        if folder is not None:
+            check_free(folder, overwrite=self.overwrite, is_folder=True)
 
     def check_results(self, out: str | Path, *, resume: bool) -> None:
         """Refuse an output of a resumable run that already exists, or the settings beside it."""
-        self.check(settings=False)
-        if not resume:
-            self.check(out, settings_path(out), settings=False)
+        self.check(*([] if resume else [out, settings_path(out)]), settings=False)
 
     def write(
         self,
         results: Mapping[str, object],
         verb: str | None = None,
         settings: Mapping[str, object] | None = None,
-        *,
-        overwrite: bool | None = None,
         **facts: object,
     ) -> bool:
         """Write results as JSON if that was asked for; with a verb, also its settings and facts beside the file.
@@ -155,25 +153,17 @@ class Output:
             Whether the results go to the screen too: standard output is not taken by JSON.
         """
         if self.json is not None:
-            write_json(results, self.json, overwrite=self.overwrite if overwrite is None else overwrite)
+            write_json(results, self.json, overwrite=self.overwrite)
             if verb is not None:
                 write_settings(self.json, verb, settings or {}, **facts)
         return self.json != STANDARD
 
     def write_judge(
-        self,
-        judge: TrainedJudge,
-        out: Path,
-        verb: str,
-        settings: Mapping[str, object],
-        results: Mapping[str, object],
-        *,
-        overwrite: bool | None = None,
+        self, judge: TrainedJudge, out: Path, verb: str, settings: Mapping[str, object], results: Mapping[str, object]
     ) -> bool:
         """Write the results of a verb that makes a judge folder, with the judge and its folder, as `write` does."""
         cited = {"name": judge.name, "hash": judge.hash}
-        whole = {**results, "judge": cited | {"folder": str(out)}}
-        return self.write(whole, verb, settings, overwrite=overwrite, judge=cited)
+        return self.write({**results, "judge": cited | {"folder": str(out)}}, verb, settings, judge=cited)
 
 
 def settings_path(out: str | Path | None) -> Path:

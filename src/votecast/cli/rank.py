@@ -10,36 +10,24 @@ from cyclopts import Parameter, validators
 
 from votecast.cli.options import Count, Flag, Output, ReadOptions, settings_path, write_settings
 from votecast.cli.screen import Bars, cite, print_facts, print_line, print_prose, print_table
-from votecast.cli.summaries import show_reading
+from votecast.cli.summaries import show_parameters, show_reading
 
 if TYPE_CHECKING:
-    from votecast.leaderboard import Leaderboard
+    from votecast.leaderboard import Leaderboard, Ranking
 
 Method = Literal[
-    "bradley_terry",
-    "davidson",
-    "rao_kupper",
-    "elo",
-    "newman",
-    "eigen",
-    "pagerank",
-    "counting",
-    "average_win_rate",
+    "bradley_terry", "davidson", "rao_kupper", "elo", "newman", "eigen", "pagerank", "counting", "average_win_rate"
 ]
 
-UNITS = {
+_UNITS = {
     "nu": "weight of a tie, where each of two equal models weighs 1",
     "theta": "how many times as strong a model must be to be noticed",
 }
-"""Meaning of the parameters of ties."""
-
-KINDS = {"voted": "votes", "predicted": "pairs predicted"}
-"""Kinds of rows of a leaderboard."""
-
+_KINDS = {"voted": "votes", "predicted": "pairs predicted"}
 _ELO = 100
 """Scores as large as this are on the scale of chess ratings."""
 
-STYLE_UNIT = "log odds for one usual gap (the root mean square of (a - b) / (a + b)) in favour of the answer with more"
+_STYLE_UNIT = "log odds for one usual gap (the root mean square of (a - b) / (a + b)) in favour of the answer with more"
 
 
 def rank(
@@ -93,18 +81,9 @@ def rank(
         from votecast.data.outputs.table_writer import container_of
 
         container_of(out)  # refuses an unknown ending before the work
-    options: dict[str, Any] = {
-        "method": method,
-        "style_control": style_control,
-        "both_bad": both_bad,
-        "intervals": intervals,
-        "draws": draws,
-        "min_battles": min_battles,
-        "anchor": anchor,
-        "disconnected": disconnected,
-        "clusters": clusters,
-        "seed": reading.seed or 0,
-    }
+    options: dict[str, Any] = {"method": method, "style_control": style_control, "both_bad": both_bad}
+    options |= {"intervals": intervals, "draws": draws, "min_battles": min_battles, "anchor": anchor}
+    options |= {"disconnected": disconnected, "clusters": clusters, "seed": reading.seed or 0}
     reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
         board = leaderboard(input, pairs=pairs, judge=judge, reader=reader, progress=bars.steps, **options)
@@ -131,7 +110,7 @@ def _show(board: Leaderboard) -> None:
     """Show a leaderboard."""
     found = board.ranking
     how = f"{found.method}, intervals by {found.intervals}" + f" of {found.draws} draws" * bool(found.draws)
-    counts = ", ".join(f"{board.rows[kind]:,} {what}" for kind, what in KINDS.items() if board.rows[kind])
+    counts = ", ".join(f"{board.rows[kind]:,} {what}" for kind, what in _KINDS.items() if board.rows[kind])
     print_line(f"{len(found.models)} models by {board.source}: {counts}, {found.clusters:,} clusters of prompts")
     print_line(f"{how}\n")
     columns = board.columns()
@@ -143,7 +122,7 @@ def _show(board: Leaderboard) -> None:
     ]
     print_table([*heads, "both bad (95%)"] if board.both_bad is not None else heads, rows, text_columns=2)
     print_line()
-    _show_parameters(board)
+    _show_fit(found)
     for note in board.notes:
         print_prose(f"note: {note}", indent=6)
     if board.judge is not None:
@@ -169,23 +148,15 @@ def _row(at: dict[str, Any], digits: str) -> list[str]:
     return cells
 
 
-def _show_parameters(board: Leaderboard) -> None:
+def _show_fit(found: Ranking) -> None:
     """Show the parameters of ties and style, the weight of predictions, and the separated pairs of models."""
     from votecast.leaderboard.board import HELPS
 
-    found = board.ranking
-    estimates = [*([] if found.tie is None else [found.tie]), *found.style]
+    estimates = {each.name: (each.value, each.low, each.high) for each in (found.tie, *found.style) if each is not None}
     if estimates:
-        rows = []
-        for each in estimates:
-            ends = f"{each.low:.4g} to {each.high:.4g}" if math.isfinite(each.low) and math.isfinite(each.high) else ""
-            rows.append([each.name, f"{each.value:.4g}", ends])
-        print_table(["", "value", f"{found.level:.0%} interval"], rows)
-        for each in estimates:
-            if each.name in UNITS:
-                print_prose(f"{each.name}: {UNITS[each.name]}", indent=2)
+        show_parameters(estimates, _UNITS, f"{found.level:.0%} interval")
         if found.style:
-            print_prose(f"style: {STYLE_UNIT}", indent=2)
+            print_prose(f"style: {_STYLE_UNIT}", indent=2)
         print_line()
     if found.tuning is not None:
         little = "" if found.worth is None or found.worth >= HELPS else " (next to nothing)"

@@ -62,7 +62,9 @@ def rerank(
     loaded = load_judge(judge, parse_overrides(overrides), small=small)
     if is_link_unfitted(loaded):
         print_note(loaded.notes["limits"][0])
-    reader = {"bad_rows": bad_rows, "quarantine": quarantine and str(quarantine), "limit": limit}
+    reader: dict[str, object] = {"bad_rows": bad_rows, "overwrite": output.overwrite}
+    reader |= {"quarantine": str(quarantine)} if quarantine is not None else {}
+    reader |= {"limit": limit} if limit is not None else {}
     with Bars() as bars:
         summary = rerank_file(
             loaded,
@@ -71,8 +73,7 @@ def rerank(
             top="all" if all else top,
             overwrite=output.overwrite,
             resume=resume,
-            reader={name: value for name, value in reader.items() if value is not None}
-            | {"overwrite": output.overwrite},
+            reader=reader,
             inference={"precision": precision} if precision else None,
             progress=bars.rows,
         )

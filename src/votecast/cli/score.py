@@ -40,18 +40,16 @@ def score(
     """
     from votecast.jobs.score import score_file
 
-    again = output.overwrite or resume
-    output.check(overwrite=again)
+    results = Output(output.json, overwrite=output.overwrite or resume)
+    results.check()
     given = nest_overrides(parse_overrides(overrides))
     if others := sorted(set(given) - {"model"}):
         raise ConfigError(
             f"--{others[0]} is no setting of the model; those begin with --model., such as --model.text.cut"
         )
-    inference = None if precision is None else {"precision": precision}
-    named = {"revision": revision, "weights": weights, "inference": inference}
-    settings = merge_settings(
-        given.get("model", {}), {name: value for name, value in named.items() if value is not None}
-    )
+    named = {"revision": revision, "weights": weights, "inference": precision and {"precision": precision}}
+    named = {name: value for name, value in named.items() if value is not None}
+    settings = merge_settings(given.get("model", {}), named)
     with Bars() as bars:
         summary = score_file(
             model,
@@ -69,7 +67,7 @@ def score(
     if summary["unscored"]:
         print_note(f"{summary['unscored']:,} rows could not be scored and are left out; see {summary['unscored_file']}")
     options = {"model": model, "input": input, "out": out, "settings": settings, "small": small}
-    if output.write(summary, "score", options, overwrite=again):
+    if results.write(summary, "score", options):
         made_by = summary["made_by"]
         known = made_by["sha256"] or made_by["revision"]
         name = f"{made_by['model']} ({str(known)[:12]})" if known else str(made_by["model"])

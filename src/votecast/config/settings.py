@@ -125,13 +125,13 @@ class UserSettings(Settings):
     default_judge: str = "bundled:baseline"
 
 
-def user_settings() -> dict[str, str]:
-    """Read the settings in `VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder; {} without one."""
+def user_settings() -> UserSettings:
+    """Read the file in `VOTECAST_CONFIG`, else `config.yaml` in the user's configuration folder if there is one."""
     named = os.environ.get("VOTECAST_CONFIG")
     path = Path(named).expanduser() if named else user_config_path("votecast") / "config.yaml"
     if not named and not path.exists():
-        return {}
-    return UserSettings.parse(read_yaml(path), origin=str(path)).dump()
+        return UserSettings()
+    return UserSettings.parse(read_yaml(path), origin=str(path))
 
 
 def _explain(model: type[BaseModel], fault: ErrorDetails, *, options: bool = False) -> str:

@@ -177,4 +177,4 @@ def reading_note(battles: Battles) -> dict[str, object]:
 
 def _resolve_default(name: str | Path) -> str:
     text = str(name)
-    return str(user_settings().get("default_judge", "bundled:baseline")) if text == DEFAULT else text
+    return user_settings().default_judge if text == DEFAULT else text

@@ -58,7 +58,7 @@ def name_judges(given: Sequence[str]) -> dict[str, str]:
 def _find_judge(place: str) -> str:
     """Check that a judge seems to exist; the workers load it."""
     if place == DEFAULT:
-        place = str(user_settings().get("default_judge", "bundled:baseline"))
+        place = user_settings().default_judge
     if place.startswith(RECIPE):
         return place
     folder = judge_folder(place)
