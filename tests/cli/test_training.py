@@ -71,7 +71,7 @@ def test_the_small_form_of_a_recipe(votecast: Callable, votes: Path, tmp_path: P
     (tmp_path / "mine.yaml").write_text("family: cheap\nfolds: {n: 5}\nsmall: {rows: 60, folds: {n: 2}}\n")
     ran = votecast("train", tmp_path / "mine.yaml", "--small", "--train", votes, "--out", tmp_path / "judge")
     assert ran.code == 0, ran.err
-    assert "trained on 60 of 100 rows, drawn with equal shares of every label" in ran.err
+    assert "trained on 60 of 100 rows, stratified by label" in ran.err
     judge = load_judge(tmp_path / "judge")
     assert (judge.notes["small"], judge.recipe.folds.n, judge.recipe.rows) == (True, 2, 60)
     assert "--small" in votecast("recipes").out

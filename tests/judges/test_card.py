@@ -69,7 +69,7 @@ def test_the_card_lists_optional_parts():
     card = model_card(CONFIG | {"facts": facts, "base": base, "notes": {"drawn": {"rows": 1200, "of": 5000}}})
     assert "folds: grouped, 10; only fold 3 was trained and measured" in card
     assert "kept: one model\n" in card
-    assert "rows: 1,200 of 5,000, drawn with equal shares" in card
+    assert "rows: 1,200 of 5,000, stratified by label" in card
     assert (
         "truncated: 300 of 1,200 rows are too long for it; tokens kept: 90.0% of prompt, 50.0% of a, 100.0% of b\n"
         in card

@@ -88,7 +88,7 @@ class _ReadOptions:
     limit: Positive | None = None
     """Read at most this many rows."""
     sample: Annotated[float | None, Parameter(validator=validators.Number(gt=0, lte=1))] = None
-    """Read this share of the rows, drawn with equal shares of every label."""
+    """Read this share of the rows, stratified by label."""
     seed: Count | None = None
     """Seed of everything random."""
 

@@ -41,7 +41,7 @@ def train(
         out: Folder to write the judge to.
         small: Use the small form of the recipe, which trains in a minute or two on any machine.
         fold: Train and evaluate this fold alone, numbered from 0, and keep its member.
-        rows: Train on at most this many rows, drawn with equal shares of every label after cleaning.
+        rows: Train on at most this many rows, stratified by label after cleaning.
         folds_from: A judge whose folds are used again, row by row.
         final: Train once more on all rows (refit), or keep the members of all folds and average their predictions
             (average) or their weights (average_weights).
@@ -79,7 +79,7 @@ def train(
     show_cleaning(notes["cleaning"])
     if "drawn" in notes:
         drawn = notes["drawn"]
-        print_note(f"trained on {drawn['rows']:,} of {drawn['of']:,} rows, drawn with equal shares of every label")
+        print_note(f"trained on {drawn['rows']:,} of {drawn['of']:,} rows, stratified by label")
     show_truncation(judge.fitted.facts.get("cut"))
     results = judge.figures | {"reading": notes.get("reading")}
     options = {"train": train, "recipe": judge.recipe.dump()}

@@ -40,7 +40,7 @@ _PROBED_ROWS = 256
 """Rows on which a family that claims not to see the order is checked."""
 
 _NOT_OF_A_FOLD = {"name", "description", "calibration", "final"}
-"""Settings on which no single fold depends: finished folds are used again although these changed."""
+"""Settings that no single fold depends on: a resumed run reuses finished folds even if these changed."""
 
 Both = tuple[Probabilities, Probabilities]
 """Uncalibrated predictions of the same rows in the given and the swapped order, shape (n, 3) each."""
@@ -210,7 +210,7 @@ class _Fitter:
         return found
 
     def _predict_both(self, member: Model, rows: Ints) -> Both:
-        """Predict in both orders; of a family that does not see the order, only a few if these agree."""
+        """Predict in both orders; only a few swapped rows for a family that ignores the order, if these agree."""
         name = self.recipe.name
         raw = check_distributions(member.predict(self.prepared.take(rows)), name)
         if not member.order_matters:

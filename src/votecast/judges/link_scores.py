@@ -44,7 +44,7 @@ _LINKED: Final[dict[str, object]] = {
 """What the recipes of all linked judges have in common."""
 
 _NAMED: Final = 5
-_NOT_FITTED: Final = "link not fitted: a fixed rule was taken as it is, whatever the votes say"
+_NOT_FITTED: Final = "link not fitted: a fixed rule is used as it is, independent of the votes"
 _RECORDED: Final = ("model", "revision", "sha256", "template", "cut", "judge")
 _OTHERWISE: Final = "score again with what there is now, or pass --bare to link the numbers alone"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BUNDLED, RECIPE = "bundled:", "recipe:"
 DEFAULT = "default"
 NOT_FITTED: Final = (
-    "link not fitted: no votes were used, so its probabilities are as sure as the default link takes the rewards to be"
+    "link not fitted: no votes were used; how far rewards move the probabilities is a default, not measured on people"
 )
 """Limit of a judge whose link was not fitted on votes, on screen and in its card."""
 

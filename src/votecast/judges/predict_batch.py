@@ -42,7 +42,7 @@ def cite(judge: Judge) -> dict[str, str]:
     return {"name": judge.name, "hash": judge.hash}
 
 
-# Judges of other makers need not have what follows: an attribute that is missing counts as empty.
+# A judge need not be a TrainedJudge: the attributes read below are optional and default to empty.
 
 
 def trained_prompts(judge: object) -> PromptHashes | None:

@@ -20,7 +20,7 @@ from votecast.models.registry import FAMILIES, family
 from votecast.recipes import recipe_names, recipe_path
 from votecast.splits import FoldSettings
 
-Final = Literal["refit", "average", "average_weights"]
+FinalMode = Literal["refit", "average", "average_weights"]
 """Which members a judge keeps."""
 
 
@@ -46,7 +46,7 @@ class Recipe(Settings):
         description: One line for `votecast recipes`.
         seed: Seed of everything random.
         cleaning: Which rows are dropped or merged before training.
-        rows: Train on at most this many rows, drawn with equal shares of every label; None trains on all.
+        rows: Train on at most this many rows, stratified by label; None trains on all.
         folds: How rows are divided into folds.
         model: The family's own settings.
         calibration: How raw probabilities are calibrated.
@@ -63,7 +63,7 @@ class Recipe(Settings):
     folds: FoldSettings = FoldSettings()
     model: Settings
     calibration: CalibrationSettings = CalibrationSettings()
-    final: Final = "refit"
+    final: FinalMode = "refit"
 
 
 def load_recipe(
@@ -105,7 +105,7 @@ def load_recipe(
 
 
 def _check(values: Mapping[str, object], overrides: Mapping[str, object], origin: str) -> Recipe:
-    """Merge overrides into settings, fill in what follows from others, and make a recipe of them."""
+    """Merge overrides into settings, set what depends on other settings, and validate the recipe."""
     merged = merge_settings(values, overrides)
     name = merged.get("family")
     if not isinstance(name, str):

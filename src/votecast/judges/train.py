@@ -117,7 +117,7 @@ def _read_and_clean(
         raise DataError(
             f"cleaning leaves none of the {cleaning.rows} rows: {cleaning.missing} have a missing text, "
             f"{cleaning.identical} have identical responses, {cleaning.duplicates} are duplicates; set "
-            "cleaning.duplicates to none, first or aggregate, or drop less"
+            "cleaning.duplicates to none, first or aggregate, or relax the other cleaning settings"
         )
     notes = {"cleaning": cleaning.to_dict()} | reading_note(read)
     drawn = sample_rows(battles, settings.rows, seed=settings.seed)
@@ -140,7 +140,7 @@ def _folds_of(judge: TrainedJudge, battles: Battles) -> Folds:
 
 
 def _finished_before(out: str | Path, settings: Recipe, battles: Battles, folds: Folds | None) -> TrainedJudge | None:
-    """Return the judge in the folder, if a run of the same call was killed only after it had been written."""
+    """Return the judge in the folder, if a run of the same call was killed after writing it."""
     try:
         judge = TrainedJudge.from_pretrained(out)
     except ArtifactError:
