@@ -90,7 +90,8 @@ def predict(
         rows += f" from {inputs:,} input{'' if inputs == 1 else 's'}"
         written = f"{parts:,} part{'' if parts == 1 else 's'} and manifest.json, {written}"
         listed = f"{out.rstrip('/')}/unscored.jsonl"
-    show_run(summary, "predicted")
+    # --json does not depend on kills
+    show_run(summary, "predicted", reused=summary.pop("reused"))
     if missed := summary["unscored"]:
         print_note(f"{missed:,} rows could not be scored and have the class prior; see {listed}")
     if output.write(summary):

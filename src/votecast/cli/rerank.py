@@ -77,7 +77,8 @@ def rerank(
             inference={"precision": precision} if precision else None,
             progress=bars.rows,
         )
-    show_run(summary, "ranked")
+    # --json does not depend on kills
+    show_run(summary, "ranked", reused=summary.pop("reused"))
     if summary["unranked"]:
         where = summary["unranked_file"]
         print_note(f"{summary['unranked']:,} rows have a pair that cannot be scored and are left out; see {where}")

@@ -63,7 +63,8 @@ def score(
             reader=reading.reader(overwrite=output.overwrite),
             progress=bars.pairs,
         )
-    show_run(summary, "scored")
+    # --json does not depend on kills
+    show_run(summary, "scored", reused=summary.pop("reused"))
     if summary["unscored"]:
         print_note(f"{summary['unscored']:,} rows could not be scored and are left out; see {summary['unscored_file']}")
     options = {"model": model, "input": input, "out": out, "settings": settings, "small": small}

@@ -84,14 +84,14 @@ def show_truncation(cut: Mapping[str, Any] | None) -> None:
         print_note(f"truncated: {count} rows are longer than the model reads; tokens kept: {kept}")
 
 
-def show_run(summary: dict[str, Any], what: str) -> None:
-    """Show what a run did (such as "predicted"), read and truncated; take out its "reused" rows."""
+def show_run(summary: Mapping[str, Any], what: str, *, reused: int) -> None:
+    """Show what a run did (such as "predicted"), read and truncated, and how many rows an earlier run had done."""
     if isinstance(summary["reading"], list):
         show_readings(summary["reading"])
     else:
         show_reading(summary["reading"])
     show_truncation(summary["cut"])
-    if reused := summary.pop("reused"):
+    if reused:
         print_note(f"resumed: {reused:,} rows were {what} by an earlier run")
 
 

@@ -212,7 +212,7 @@ def _predict(
     rows_done = sum(part.rows for part in parts.values())
     all_bytes = sum(file.size for file, _ in pending) + sum(done.bytes for done in read.values())
 
-    def count(rows: int) -> None:
+    def _count(rows: int) -> None:
         nonlocal rows_done
         rows_done += rows
         # rows of inputs that were not read yet are estimated by their bytes
@@ -220,7 +220,7 @@ def _predict(
         rows_read = sum(done.rows for done in read.values())
         progress(rows_done, round(all_bytes * rows_read / bytes_read) if bytes_read else None)
 
-    with contextlib.closing(engine.run(job, pending, count)) as finished:
+    with contextlib.closing(engine.run(job, pending, _count)) as finished:
         for done in finished:
             if isinstance(done, InputDone):
                 read[done.input] = done

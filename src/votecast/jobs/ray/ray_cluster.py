@@ -132,13 +132,13 @@ def _within(seconds: float | None) -> Iterator[None]:
         yield
         return
 
-    def stop(*_: object) -> None:
+    def _stop(*_: object) -> None:
         raise ServiceError(
             f"the Ray cluster did not accept this machine within {seconds:g} s; run the command on a machine of the "
             "cluster, or drop --address to use this machine"
         )
 
-    before = signal.signal(signal.SIGALRM, stop)
+    before = signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -175,12 +175,12 @@ def check_reachable(address: str, patience: float) -> None:
         )
     _check_open(where, patience / 4)
 
-    def ask() -> None:
+    def _ask() -> None:
         with contextlib.suppress(Exception):  # ray.init reports what is wrong
             GcsClient(address=where)
 
     # A port that is open and silent would keep Ray itself waiting for minutes, out of reach of signals.
-    asking = threading.Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=_ask, daemon=True)
     asking.start()
     asking.join(patience / 2)
     if asking.is_alive():
@@ -267,7 +267,7 @@ def repeat_signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     timers: list[threading.Timer] = []
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def _handle(number: int, frame: FrameType | None) -> None:
         timer = threading.Timer(_REPEAT_SECONDS, os.kill, (os.getpid(), number))
         timer.daemon = True
         timers.append(timer)
@@ -278,7 +278,7 @@ def repeat_signals() -> Iterator[None]:
 
     for number, handler in before.items():
         if callable(handler):
-            signal.signal(number, handle)
+            signal.signal(number, _handle)
     try:
         yield
     finally:
