@@ -92,7 +92,7 @@ def cite(judge: Judge | Mapping[str, str]) -> str:
 
 
 def number_text(figure: Mapping[str, float | None] | None) -> str:
-    """Format the value of a figure for JSON; "" where it is not defined.
+    """Format the value of a figure of the JSON; "" where it is not defined.
 
     Example:
         >>> number_text({"value": 0.51234}), number_text({"value": None}), number_text(None)
@@ -103,7 +103,7 @@ def number_text(figure: Mapping[str, float | None] | None) -> str:
 
 
 def interval_text(figure: Mapping[str, float | None], sign: str = "") -> str:
-    """Format the interval of a figure for JSON; "" where it is not defined.
+    """Format the interval of a figure of the JSON; "" where it is not defined.
 
     Example:
         >>> interval_text({"low": -0.5, "high": 0.25}, "+")

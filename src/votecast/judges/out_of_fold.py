@@ -1,6 +1,6 @@
 """The fitted parts of a judge, and the rows on which it was measured without having seen them.
 
-Cross-validation makes them, judge folders keep them; calibration, ensembles and figures are fitted on nothing else.
+Cross-validation makes them, judge folders keep them; calibration, ensembles and figures use only these.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class TrainedJudge:
             yield from member.leaves()
 
     def with_shown_order(self) -> TrainedJudge:
-        """Return a judge that predicts from the shown order of the responses alone; itself if it averages none."""
+        """Return a judge that predicts from the shown order alone; this judge if it does not average both."""
         if not self.order_matters:
             return self
         members = [member.with_shown_order() for member in self.fitted.members]

@@ -81,7 +81,7 @@ class Model(ABC, Generic[P]):
             targets: Soft labels, shape (n, 3).
             weights: How much each row counts, shape (n,).
             groups: Rows of one group share a prompt, shape (n,); None takes every row as a group of its own.
-            run: Its folder may hold the partial output of the same fit, killed; a family that can resumes from it.
+            run: Its folder may hold partial output of the same fit after a kill; a family may resume from it.
 
         Returns:
             The model itself.
@@ -115,7 +115,7 @@ class Model(ABC, Generic[P]):
     def _restore(self, folder: Path) -> None:
         """Read what `save` wrote into this model; any error of files and parsers becomes an ArtifactError."""
 
-    # What differs between families beyond learning and predicting: a family overrides what is not so for it.
+    # Defaults of everything beyond fitting and predicting; a family overrides those that do not hold for it.
 
     @property
     def order_matters(self) -> bool:

@@ -39,8 +39,8 @@ class BaselineSettings(Settings):
         trees: Settings of the boosted trees.
         linear: Settings of the linear model.
         reduction: Settings of the reduced differences in words and characters that the trees see.
-        inner_folds: Folds, grouped by prompt, by which the rounds of boosting and the blend of the models are chosen.
-        held_rows: Held-out rows that are enough to choose them; once there are as many, no more inner folds are run.
+        inner_folds: Folds, grouped by prompt, that choose the rounds of boosting and the blend of the models.
+        held_rows: Inner folds stop once they have held out this many rows, which are enough to choose both.
         threads: Threads for features and trees; 0 uses all cores. The result does not depend on it.
     """
 
@@ -112,7 +112,7 @@ class BaselineModel(Model[PairFeatures]):
         groups: Ints | None = None,
         run: Run = Run(),  # noqa: ARG002
     ) -> Self:
-        """Learn from votes; a fit takes minutes, and begins again after a kill.
+        """Learn from votes; a killed fit, which takes minutes, starts over.
 
         Raises:
             JudgeError: If there are no rows, or all weights are 0.

@@ -1,4 +1,4 @@
-"""Boosted trees that read each answer beside the other; swapping the answers changes signs alone."""
+"""Boosted trees that read each answer beside the other; strength is antisymmetric, closeness symmetric."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Trees:
-    """A booster with two outputs per answer: its worth `f`, and `g`, how close it makes the pair.
+    """A booster with two outputs per answer: its strength `f`, and its closeness `g`.
 
     The strength of a battle is `f(a | b) - f(b | a)` and its closeness is `g(a | b) + g(b | a)` plus a constant.
-    Swapping the answers therefore swaps columns a and b, whatever the trees have learnt.
+    Swapping the answers therefore swaps columns a and b, whatever the trees have learned.
 
     Args:
         booster: The LightGBM booster; None where there was too little to grow a tree from.

@@ -1,4 +1,4 @@
-"""A linear model over sparse hashed terms and standardized features; swapping the answers changes signs alone."""
+"""A linear model over sparse hashed terms and standardized features; antisymmetric in strength."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class LinearLoss:
         self.targets, self.weights, self.total = targets, weights / weights.mean(), float(len(targets))
         self.base = prior_closeness(targets, weights)
         seen = np.bincount(design.terms.indices, minlength=COLUMNS)
-        self.known = np.flatnonzero(seen > 1)  # a term seen once could only be learnt by heart
+        self.known = np.flatnonzero(seen > 1)  # a term seen once can only be memorized
         self.terms, self.apart = design.terms[:, self.known], design.apart[:, self.known]
         n = len(targets)
         self.rarity = (np.log((1 + n) / (1 + seen[self.known])) + 1) / np.log(2 + n)
@@ -174,6 +174,6 @@ class LinearLoss:
         # chain rule through s = X (w r): the gradient in w is r X' ds
         by_term = [(self.terms.T @ ds) * self.rarity, (self.apart.T @ dt) * self.rarity]
         slope = np.concatenate([*by_term, ds @ self.gap, dt @ self.level, [dt.sum()]])
-        # the loss is a mean and the penalty that of a sum, so that more rows are pulled less
+        # mean loss times its total weight: the more rows, the weaker the penalty
         value = davidson_loss(p, self.targets, self.weights) * self.total + 0.5 * float(np.sum(self.penalty * point**2))
         return value / self.total, (slope + self.penalty * point) / self.total

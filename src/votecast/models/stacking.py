@@ -43,7 +43,7 @@ class Blend:
         """
         s, t = (np.stack([part[which] for part in scores], axis=1) for which in (0, 1))  # each (n, 2)
         start = np.array([0.5, 0.5, 0.5, 0.5, base])
-        # worth one row in all, and none on the constant
+        # the penalty weighs as much as one row; the constant has none
         pull = np.array([1.0, 1.0, 1.0, 1.0, 0.0]) / len(targets)
         mean = weights / weights.sum()
 
