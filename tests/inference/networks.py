@@ -49,15 +49,9 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "deberta-v2, p2c": ("deberta-v2", DEBERTA | {"pos_att_type": ["p2c"], "norm_rel_ebd": "none"}),
     "deberta-v2, absolute": ("deberta-v2", {}),
-    "modernbert": ("modernbert", {"global_attn_every_n_layers": 2, "local_attention": 8}),
-    "modernbert, local last": (
-        "modernbert",
-        {"global_attn_every_n_layers": 3, "local_attention": 8, "num_hidden_layers": 2},
-    ),
-    "modernbert, biases": ("modernbert", {"attention_bias": True, "mlp_bias": True, "norm_bias": True}),
-    "modernbert, mean": ("modernbert", {"classifier_pooling": "mean"}),
 }
 UNKNOWN = {
+    "modernbert": ("modernbert", {"global_attn_every_n_layers": 2, "local_attention": 8}),
     "bert, relu": ("bert", {"hidden_act": "relu"}),
     "distilbert": ("distilbert", {"dim": 32, "n_heads": 4, "n_layers": 2, "hidden_dim": 48}),
 }

@@ -26,7 +26,7 @@ def test_a_classifier_gives_the_same_logits(kind: str, last_layer_only: bool, wi
 
 @torch.no_grad()
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "deberta-v3", "modernbert"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "deberta-v3"])
 def test_a_bare_encoder_gives_the_same_states(kind: str, pooling: str) -> None:
     network, (ids, mask) = network_of(kind, pooling), batch()
     fast = fast_network(network)
@@ -35,7 +35,7 @@ def test_a_bare_encoder_gives_the_same_states(kind: str, pooling: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["bert", "deberta-v3", "modernbert"])
+@pytest.mark.parametrize("kind", ["bert", "deberta-v3"])
 def test_without_packed_weights_the_answers_are_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, (ids, mask) = network_of(kind), batch()
     monkeypatch.setattr(layers, "packing_works", lambda: False)
@@ -43,7 +43,7 @@ def test_without_packed_weights_the_answers_are_the_same(kind: str, monkeypatch:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["bert", "deberta-v3", "modernbert"])
+@pytest.mark.parametrize("kind", ["bert", "deberta-v3"])
 def test_bf16_stays_close_and_returns_fp32(kind: str) -> None:
     network, (ids, mask) = network_of(kind), batch()
     found = fast_network(network, dtype=torch.bfloat16).encode(ids, mask)
@@ -70,8 +70,8 @@ def test_the_network_itself_is_untouched() -> None:
 
 
 def test_only_needed_states_are_computed() -> None:
-    networks = [network_of("modernbert"), network_of("modernbert, mean"), network_of("bert", "mean")]
-    assert [reads_first_token(network, network.backbone) for network in networks] == [True, False, False]
+    networks = [network_of("bert"), network_of("bert", "cls"), network_of("bert", "mean")]
+    assert [reads_first_token(network, network.backbone) for network in networks] == [True, True, False]
     fast = fast_network(network_of("bert", "cls"))
     ids, mask = batch()
     assert fast.backbone(ids, attention_mask=mask).last_hidden_state.shape == (5, 1, 32)

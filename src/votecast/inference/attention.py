@@ -22,17 +22,19 @@ from votecast.text.batching import SharedPrefixes
 from votecast.text.sequences import offsets_of, ranges
 
 
-def padding_bias(mask: Tensor | None, dtype: torch.dtype, *, queries: int = 1) -> Tensor | None:
+def padding_bias(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     """Convert the mask that transformers passes to a layer: 0 where a query sees a key, else the lowest number.
 
     Args:
-        mask: True, or 0, where a query sees a key, shape (m, 1, L, L); None where every query sees all keys.
+        mask: True, or 0, where a query sees a key, shape (m, 1, L, L), the same for all queries; None for all keys.
         dtype: Precision of the states.
-        queries: Rows to keep, from the first; 1 where all queries see the same keys.
+
+    Returns:
+        Shape (m, 1, 1, L).
     """
     if mask is None:
         return None
-    mask = mask[:, :, :queries]
+    mask = mask[:, :, :1]
     if mask.dtype != torch.bool:
         return mask.to(dtype)
     bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device)

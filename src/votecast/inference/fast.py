@@ -13,7 +13,7 @@ from torch import nn
 
 from votecast.inference.backbones import backbone_of, is_spread
 from votecast.inference.decoder_pass import DecoderStack
-from votecast.inference.encoder_passes import BERT_TYPES, BertStack, DebertaStack, ModernBertLayer
+from votecast.inference.encoder_passes import BERT_TYPES, BertStack, DebertaStack
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -57,10 +57,7 @@ def reads_first_token(network: nn.Module, backbone: PreTrainedModel) -> bool:
     pooling = getattr(network, "pooling", None)
     if pooling is not None:
         return bool(pooling == "cls")
-    if not type(backbone).__name__.endswith("ForSequenceClassification"):
-        return False
-    config = backbone.config
-    return bool(config.model_type != "modernbert" or config.classifier_pooling == "cls")
+    return type(backbone).__name__.endswith("ForSequenceClassification")
 
 
 def encoder_passes(base: PreTrainedModel, *, dtype: torch.dtype, first_token: bool) -> dict[str, nn.Module]:
@@ -72,13 +69,6 @@ def encoder_passes(base: PreTrainedModel, *, dtype: torch.dtype, first_token: bo
         return {"encoder": BertStack(base.encoder, config, dtype=dtype, first_token=first_token)}
     if kind == "deberta-v2" and DebertaStack.serves(config):
         return {"encoder": DebertaStack(base.encoder, config, dtype=dtype, first_token=first_token)}
-    if kind == "modernbert" and ModernBertLayer.serves(config):
-        last = len(base.layers) - 1
-        layers = [
-            ModernBertLayer(layer, config, dtype, first_token=first_token and i == last, last=i == last)
-            for i, layer in enumerate(base.layers)
-        ]
-        return {"layers": nn.ModuleList(layers)}
     return {}
 
 
