@@ -141,8 +141,9 @@ def _explain(model: type[BaseModel], fault: ErrorDetails, *, options: bool = Fal
     if fault["type"] == "value_error":
         return f"{where}: {fault['ctx']['error']}"
     if fault["type"] != "extra_forbidden":
-        given = f" (given: {fault['input']!r})" if fault["type"] != "missing" else ""
-        return f"{where}: {fault['msg']}{given}"
+        if fault["type"] == "missing":
+            return f"{where} is missing"
+        return f"{where} is {fault['input']!r}; {fault['msg'].replace('Input should', 'it must', 1)}"
     for part in fault["loc"][:-1]:  # the model that was given the key
         field = model.model_fields.get(str(part))
         if field is None:
