@@ -33,9 +33,23 @@ for words in (
     "rank --input votes.csv --disconnected largest --out board.csv",
     "report --judge judge --input other.csv --out report.html --draws 20",
     "recipes",
+    "recipes internlm2_reward",
     "env",
 ):
     assert main(words.split()) == 0, words
+"""
+RECIPES = """
+from votecast.errors import ConfigError
+from votecast.judges.recipe import load_recipe
+from votecast.recipes import recipe_names
+for name in recipe_names():
+    assert load_recipe(load_recipe(name).dump()) == load_recipe(name), name
+    try:
+        load_recipe(name, {"model.text.max_lenght": 9})
+    except ConfigError as error:
+        assert name == "baseline" or "did you mean max_length?" in str(error), error
+average = {"family": "average", "model": {"members": [{"family": "siamese"}]}}
+assert load_recipe(average).model.members[0]["model"]["head"] == "davidson"
 """
 NEURAL = "import votecast\nvotecast.train('cross_encoder', 'votes.csv', out='judge')\n"
 
@@ -60,6 +74,11 @@ def test_the_main_job_does_not_import_them_where_they_are_installed(tmp_path: Pa
     job = MAIN_JOB.replace('    "env",\n', "")
     code = f"{PUBLIC}{job}{loaded}assert not found, found\n"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_recipes_and_overrides_of_every_family_are_checked_without_them(tmp_path: Path) -> None:
+    ran = run(RECIPES, tmp_path)
     assert ran.returncode == 0, ran.stderr
 
 

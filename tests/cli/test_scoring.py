@@ -13,7 +13,7 @@ from tests.judges.rewards import reward_folder
 
 from votecast.data.outputs.score_files import read_scores
 from votecast.judges.load import load_judge
-from votecast.models.reward import RewardModel
+from votecast.models.reward.reward_model import RewardModel
 
 LENGTH = ("--model.text.max_length", "96")
 

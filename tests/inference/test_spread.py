@@ -48,7 +48,8 @@ def test_a_spread_backbone_predicts_as_one_that_is_not(network: DecoderNetwork) 
 
 
 def test_device_map_is_passed_only_when_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from votecast.models.decoder import DecoderModel, DecoderSettings
+    from votecast.models.decoder import DecoderModel
+    from votecast.models.neural.settings import DecoderSettings
 
     asked: list[Any] = []
     load = Source.load

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from votecast.data.battles import Battles
 from votecast.models.neural.backbone import tiny_config
-from votecast.models.reward import RewardModel, RewardSettings
+from votecast.models.reward.reward_model import RewardModel
+from votecast.models.reward.settings import RewardSettings
 from votecast.text.tokenization import tiny_tokenizer
 
 TEMPLATE = "{% for message in messages %}{{ '<' + message['role'][0] + '>' + message['content'] + '</>' }}{% endfor %}"

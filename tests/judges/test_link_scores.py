@@ -152,7 +152,8 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 
 @needs_torch
 def test_scores_with_a_known_source_become_a_judge_of_texts(tmp_path: Path) -> None:
-    from votecast.models.reward import RewardModel, RewardSettings
+    from votecast.models.reward.reward_model import RewardModel
+    from votecast.models.reward.settings import RewardSettings
 
     settings = {"name": "tiny:llama", "text": {"max_length": 256}}
     votes = VOTES[:60]
@@ -181,7 +182,8 @@ def test_scores_with_a_known_source_become_a_judge_of_texts(tmp_path: Path) -> N
 
 @needs_torch
 def test_scores_of_a_judge_that_was_trained_here_find_it_again(tmp_path: Path) -> None:
-    from votecast.models.reward import RewardModel, RewardSettings
+    from votecast.models.reward.reward_model import RewardModel
+    from votecast.models.reward.settings import RewardSettings
 
     votes, other = VOTES[:60], scored_votes(60, seed=1)[1]
     first, _ = link_judge(*_tiny(votes, RewardModel, RewardSettings))

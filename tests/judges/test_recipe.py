@@ -4,7 +4,7 @@ import pytest
 
 from votecast.errors import ConfigError
 from votecast.judges.recipe import load_recipe
-from votecast.models.registry import FAMILIES, family
+from votecast.models.registry import FAMILIES, family, settings_type
 from votecast.recipes import list_recipes, recipe_path
 
 
@@ -22,6 +22,7 @@ def test_every_shipped_recipe_is_whole():
 def test_every_family_is_a_recipe_of_its_own(name):
     assert load_recipe(name).family == name
     assert family(name.replace("_", "-")) is family(name)
+    assert settings_type(name.replace("_", "-")) is family(name).settings_type
 
 
 def test_overrides_reach_every_level():

@@ -8,8 +8,9 @@ from tests.tolerances import assert_rounds_to, rounding
 from votecast.errors import ConfigError
 from votecast.judges.load import load_judge
 from votecast.judges.trained import TrainedJudge
-from votecast.models.decoder import DecoderModel, DecoderSettings
+from votecast.models.decoder import DecoderModel
 from votecast.models.neural.backbone import TINY_DECODERS, Source
+from votecast.models.neural.settings import DecoderSettings
 from votecast.testing import check_judge
 from votecast.text.tokenization import tiny_tokenizer
 from votecast.types import swap_columns

@@ -29,7 +29,7 @@ from votecast.judges.recipe import load_recipe
 from votecast.models.registry import family
 
 if TYPE_CHECKING:
-    from votecast.models.reward import RewardModel
+    from votecast.models.reward.reward_model import RewardModel
 
 _SPEED_ONLY = ("devices", "threads", "max_tokens")
 """Settings of inference that change speed and memory but no score."""

@@ -22,7 +22,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
 
 if TYPE_CHECKING:
-    from votecast.models.reward.reward_model import RewardSettings
+    from votecast.models.reward.settings import RewardSettings
 
 BUNDLED, RECIPE = "bundled:", "recipe:"
 DEFAULT = "default"

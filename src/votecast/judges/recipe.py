@@ -16,7 +16,7 @@ from pydantic import Field, create_model
 from votecast.config import Settings, merge_settings, nest_overrides, read_yaml
 from votecast.data.clean import CleaningSettings
 from votecast.errors import ConfigError
-from votecast.models.registry import FAMILIES, family
+from votecast.models.registry import FAMILIES, settings_type
 from votecast.recipes import recipe_names, recipe_path
 from votecast.splits import FoldSettings
 
@@ -154,6 +154,6 @@ def recipe_type(name: str) -> type[Recipe]:
         >>> recipe_type("baseline")(name="mine", family="baseline").model.trees.leaves
         8
     """
-    settings_type = family(name).settings_type
-    made = create_model("Recipe", __base__=Recipe, model=(settings_type, settings_type()))
+    model = settings_type(name)
+    made = create_model("Recipe", __base__=Recipe, model=(model, model()))
     return cast("type[Recipe]", made)

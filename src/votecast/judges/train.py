@@ -76,13 +76,14 @@ def train(
         True
     """
     settings = load_recipe(recipe, overrides, small=small)
+    numbers = family(settings.family).numbers  # a missing package is reported before anything is read or made
     if out is None and resume:
         raise ConfigError("resume continues a run beside an output folder, and out is not given; name out")
     is_main = current_launch().is_main
     if out is not None and is_main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
-        battles, notes = _read_and_clean(settings, votes, reader, progress)
+        battles, notes = _read_and_clean(settings, votes, reader, numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
         # killed after the judge folder was in place, but before the work folder was removed
         if out is not None and is_main and resume and Path(out).exists():
@@ -105,13 +106,13 @@ def train(
 
 
 def _read_and_clean(
-    settings: Recipe, votes: object, reader: Mapping[str, object] | None, progress: Progress
+    settings: Recipe, votes: object, reader: Mapping[str, object] | None, numbers: tuple[str, ...], progress: Progress
 ) -> tuple[Battles, dict[str, object]]:
     """Read, clean and draw the rows to train on; return them with notes on what was done."""
     progress("reading votes", 0, 1)
     column = settings.folds.column
     keep = [column] if column and column not in SCHEMA.names else []
-    read = load_votes(votes, reader, keep=keep, numbers=family(settings.family).numbers)
+    read = load_votes(votes, reader, keep=keep, numbers=numbers)
     battles, cleaning = clean(read, settings.cleaning)
     if cleaning.rows and not cleaning.kept:
         raise DataError(

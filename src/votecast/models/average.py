@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.models.base import Model, Prepared
-from votecast.models.registry import family
+from votecast.models.registry import family, settings_type
 from votecast.text.truncation import TruncationReport
 from votecast.types import Floats, Ints, Probabilities, Run
 
@@ -156,5 +156,5 @@ def _check_member(member: Mapping[str, Any], number: int) -> dict[str, Any]:
     name = name.replace("-", "_")
     if name == "average":
         raise ValueError(f"member {number} is an average itself; list its members here")
-    settings = family(name).settings_type.parse(member.get("model", {}), origin=f"member {number}")
+    settings = settings_type(name).parse(member.get("model", {}), origin=f"member {number}")
     return {"family": name, "model": settings.dump(), "weight": float(weight)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -12,20 +12,8 @@ from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork, classifier_logits, order_views
-from votecast.models.neural.settings import NeuralSettings
+from votecast.models.neural.settings import CrossEncoderSettings
 from votecast.text.encoder import Encoded
-
-
-class CrossEncoderSettings(NeuralSettings):
-    """Settings of the cross-encoder, which reads the prompt and both answers at once.
-
-    Args:
-        orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `shown`
-            takes the answers in the order given, so that predictions depend on it.
-    """
-
-    name: str = "minilm"
-    orders: Literal["both", "shown"] = "both"
 
 
 class CrossNetwork(PairNetwork):

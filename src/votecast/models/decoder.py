@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor
@@ -13,35 +13,11 @@ from votecast.models.neural.causal_model import CausalModel
 from votecast.models.neural.examples import NeuralPrepared, PairExamples
 from votecast.models.neural.last_states import last_states
 from votecast.models.neural.pair_network import PairNetwork, head_in_fp32, last_token_head, order_views
-from votecast.models.neural.settings import CausalSettings, OffsetSettings
+from votecast.models.neural.settings import DecoderSettings, OffsetSettings
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
-from votecast.text.settings import CutName, TemplateName, TextSettings
 from votecast.training.training_rows import Data
 from votecast.types import Floats, Ints, Probabilities, Run, swap_columns
-
-
-class DecoderText(TextSettings):
-    """How battles become the sequences a decoder reads: with tags, unless settings say otherwise."""
-
-    template: TemplateName = "tags"
-    cut: CutName = "balanced"
-
-
-class DecoderSettings(CausalSettings):
-    """Settings of the decoder judge: a causal model reads the prompt and both answers at once.
-
-    Args:
-        orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `either`
-            trains on one order of each row, drawn by seed, at half the cost, and averages both in predictions; `shown`
-            takes the answers in the order given, so that predictions depend on it.
-        offset: Start from the predictions of a judge of another family, and learn what it misses.
-    """
-
-    name: str = "smollm2"
-    orders: Literal["both", "either", "shown"] = "both"
-    offset: OffsetSettings | None = None
-    text: DecoderText = DecoderText()
 
 
 class DecoderNetwork(PairNetwork):

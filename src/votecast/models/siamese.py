@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import log_softmax
@@ -20,36 +19,10 @@ from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import SWAPPED, PairNetwork, Pooling, pool, type_inputs
-from votecast.models.neural.settings import NeuralSettings, OffsetSettings
+from votecast.models.neural.settings import OffsetSettings, SiameseSettings
 from votecast.text.encoder import Encoded
 from votecast.text.truncation import TruncationReport
 from votecast.types import Floats, Probabilities
-
-
-class SiameseSettings(NeuralSettings):
-    """Settings of the siamese encoder, which reads (prompt, answer) twice with one backbone.
-
-    Args:
-        head: `davidson` and `rao_kupper` give every answer a score and the pair a closeness, so that the order of the
-            answers does not matter; `concat` is a dense layer over both pooled outputs, averaged over both orders.
-        pooling: How the backbone's outputs are pooled: their mean, or the first token.
-        form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
-        form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
-        offset: Start from the predictions of a judge of another family, and learn what it misses; for linked heads.
-    """
-
-    name: str = "minilm"
-    head: Literal["davidson", "rao_kupper", "concat"] = "davidson"
-    pooling: Literal["mean", "cls"] = "mean"
-    form: bool = True
-    form_bound: float | None = Field(None, gt=0)
-    offset: OffsetSettings | None = None
-
-    @model_validator(mode="after")
-    def _offset_is_linked(self) -> Self:
-        if self.offset is not None and self.head == "concat":
-            raise ValueError("offset adds to scores, and head concat has none; allowed are davidson and rao_kupper")
-        return self
 
 
 class LinkedNetwork(PairNetwork):

@@ -6,9 +6,10 @@ import pytest
 
 from votecast.errors import ArtifactError, ConfigError, JudgeError, MissingExtraError, VotecastError
 from votecast.judges.trained import TrainedJudge
-from votecast.models.cross_encoder import CrossEncoderModel, CrossEncoderSettings
+from votecast.models.cross_encoder import CrossEncoderModel
 from votecast.models.neural import packaged_weights
 from votecast.models.neural.backbone import Source
+from votecast.models.neural.settings import CrossEncoderSettings
 from votecast.text.tokenization import tiny_tokenizer
 
 

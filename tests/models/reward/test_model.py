@@ -23,7 +23,8 @@ from votecast.inference.engine import Engine
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural.internlm2 import read_config
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
-from votecast.models.reward import RewardModel, RewardSettings
+from votecast.models.reward.reward_model import RewardModel
+from votecast.models.reward.settings import RewardSettings
 from votecast.testing import check_judge
 
 SHORT = {"model.name": "tiny:llama", "model.text.template": "segments", "model.text.max_length": 40, "folds.n": 2}

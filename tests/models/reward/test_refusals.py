@@ -16,7 +16,7 @@ from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.inference.engine import Engine
 from votecast.judges.trained import TrainedJudge
-from votecast.models.reward import RewardSettings
+from votecast.models.reward.settings import RewardSettings
 
 
 def test_a_model_with_three_outputs(tmp_path: Path) -> None:

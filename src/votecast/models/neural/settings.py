@@ -1,4 +1,7 @@
-"""Settings that all families in torch share; each family adds its own beside its model."""
+"""Settings of the families in torch: what all share, then those of each family. No torch here.
+
+The registry gives them to recipes, so that these are read and checked where torch is not installed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pydantic import Field, model_validator
 
 from votecast.config import Settings
 from votecast.inference.settings import InferenceSettings
-from votecast.text.settings import TextSettings
+from votecast.text.settings import CutName, TemplateName, TextSettings
 from votecast.training.settings import TrainingSettings
 
 Weights = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
@@ -113,3 +116,64 @@ class CausalSettings(NeuralSettings):
         if self.start is not None and self.adapter is None:
             raise ValueError("start names an adapter to begin with, and adapter is not set; set adapter too")
         return self
+
+
+class CrossEncoderSettings(NeuralSettings):
+    """Settings of the cross-encoder, which reads the prompt and both answers at once.
+
+    Args:
+        orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `shown`
+            takes the answers in the order given, so that predictions depend on it.
+    """
+
+    name: str = "minilm"
+    orders: Literal["both", "shown"] = "both"
+
+
+class SiameseSettings(NeuralSettings):
+    """Settings of the siamese encoder, which reads (prompt, answer) twice with one backbone.
+
+    Args:
+        head: `davidson` and `rao_kupper` give every answer a score and the pair a closeness, so that the order of the
+            answers does not matter; `concat` is a dense layer over both pooled outputs, averaged over both orders.
+        pooling: How the backbone's outputs are pooled: their mean, or the first token.
+        form: Whether six numbers on length and layout of each answer are added to the score, by weights of their own.
+        form_bound: How far the form can move the difference of the scores, in log odds; None leaves it free.
+        offset: Start from the predictions of a judge of another family, and learn what it misses; for linked heads.
+    """
+
+    name: str = "minilm"
+    head: Literal["davidson", "rao_kupper", "concat"] = "davidson"
+    pooling: Literal["mean", "cls"] = "mean"
+    form: bool = True
+    form_bound: float | None = Field(None, gt=0)
+    offset: OffsetSettings | None = None
+
+    @model_validator(mode="after")
+    def _offset_is_linked(self) -> Self:
+        if self.offset is not None and self.head == "concat":
+            raise ValueError("offset adds to scores, and head concat has none; allowed are davidson and rao_kupper")
+        return self
+
+
+class DecoderText(TextSettings):
+    """How battles become the sequences a decoder reads: with tags, unless settings say otherwise."""
+
+    template: TemplateName = "tags"
+    cut: CutName = "balanced"
+
+
+class DecoderSettings(CausalSettings):
+    """Settings of the decoder judge: a causal model reads the prompt and both answers at once.
+
+    Args:
+        orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `either`
+            trains on one order of each row, drawn by seed, at half the cost, and averages both in predictions; `shown`
+            takes the answers in the order given, so that predictions depend on it.
+        offset: Start from the predictions of a judge of another family, and learn what it misses.
+    """
+
+    name: str = "smollm2"
+    orders: Literal["both", "either", "shown"] = "both"
+    offset: OffsetSettings | None = None
+    text: DecoderText = DecoderText()
