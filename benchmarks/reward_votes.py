@@ -30,7 +30,7 @@ def main() -> int:
     targets, groups = battles.targets(), np.unique(battles.text("prompt"), return_inverse=True)[1]
     judge = load_judge(options.judge)
     member = judge.fitted.members[0]
-    member.run_with(precision="bf16")
+    member.set_inference(precision="bf16")
     prepared = member.prepare(battles)
     scores = member.answer_scores(prepared)
     gap = scores[:, 0] - scores[:, 1]

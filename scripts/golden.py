@@ -321,13 +321,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["record", "compare", "list", "case"])
     parser.add_argument("places", nargs="*", help="OUT_DIR for record, DIR_A DIR_B for compare")
-    parser.add_argument("--only", default="", help="cases, separated by commas")
+    parser.add_argument("--only", action="append", default=[], help="cases, separated by commas; may be repeated")
     parser.add_argument("--quick", action="store_true", help="the most telling cases")
     parser.add_argument("--jobs", type=int, default=2, help="cases that run at once")
     parser.add_argument("--strict", action="store_true", help="exit with 1 on soft differences too")
     parser.add_argument("--most", type=int, default=15, help="differences of each kind that are printed for a case")
     given = parser.parse_args()
-    names = given.only.split(",") if given.only else QUICK.split() if given.quick else list(CASES)
+    names = ",".join(given.only).split(",") if given.only else QUICK.split() if given.quick else list(CASES)
     if unknown := set(names) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     if given.verb == "compare":

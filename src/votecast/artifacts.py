@@ -46,6 +46,16 @@ class Folder:
     hash: str
 
 
+def settings_path(path: str | Path) -> Path:
+    """Return the path of the settings beside an output.
+
+    Example:
+        >>> settings_path("runs/votes.parquet").name
+        'votes.parquet.settings.json'
+    """
+    return Path(f"{path}.settings.json")
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` on success.

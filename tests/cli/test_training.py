@@ -60,6 +60,7 @@ def test_one_fold_of_few_rows(votecast: Callable, votes: Path, tmp_path: Path) -
     for words, message in (
         (("--fold", 4), "folds.only is 4, and there are 4 folds, numbered from 0; allowed is 0 to 3"),
         (("--fold", 1, "--final", "refit"), "final refit trains on all rows"),
+        (("--fold", 2, "--folds.only", 1), "--fold is 2 and --folds.only is 1; both name the fold to train"),
         (("--small",), "has no small form"),
     ):
         ran = votecast(*TRAIN, votes, "--out", tmp_path / "other", *words)

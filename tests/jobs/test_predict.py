@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from votecast import predict_file
-from votecast.data.outputs import PredictionWriter
 from votecast.data.outputs.table_writer import TableWriter
 from votecast.errors import ArtifactError, ConfigError, DataError, VotecastError
 from votecast.jobs import file_run
@@ -332,9 +331,3 @@ def test_shards_of_another_precision_are_not_mixed_in(votes: Path, out: Path) ->
     assert json.loads(out.with_name("p.csv.settings.json").read_text())["settings"]["inference"] == {
         "precision": "bf16"
     }
-
-
-def test_a_writer_that_fails_leaves_nothing(out: Path) -> None:
-    with pytest.raises(DataError), PredictionWriter(out) as writer:
-        writer.write(["1"], np.array([[0.5, 0.5, 0.5]]))
-    assert list(out.parent.iterdir()) == []

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from votecast.cli.options import AllowLeak, Draws, JudgeName, Output, ReadOptions
 from votecast.cli.screen import (
     Bars,
-    cite,
     interval_text,
+    judge_text,
     number_text,
     print_facts,
     print_line,
@@ -74,7 +74,7 @@ def calibrate(
     if output.write_judge(made, out, "calibrate", settings, {"calibration": found}):
         _show(found)
         calibration = describe(made.fitted.calibrator.state()[0])
-        print_facts({"judge": cite(made), "calibration": calibration, "folder": out})
+        print_facts({"judge": judge_text(made), "calibration": calibration, "folder": out})
 
 
 def _show(found: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions
-from votecast.cli.screen import Bars, cite, print_facts, print_line, print_note, print_prose, print_table
+from votecast.cli.screen import Bars, judge_text, print_facts, print_line, print_note, print_prose, print_table
 from votecast.cli.summaries import show_reading
 
 _SHOWN = 2
@@ -61,7 +61,7 @@ def cascade(
     settings = {"judges": judges, "calibration": calibration, **options}
     if output.write_judge(judge, out, "cascade", settings, judge.figures | {"cascade": found}):
         show(found)
-        print_facts({"judge": cite(judge), "folder": out} | ({"page": html} if html else {}))
+        print_facts({"judge": judge_text(judge), "folder": out} | ({"page": html} if html else {}))
 
 
 def show(found: Mapping[str, Any]) -> None:

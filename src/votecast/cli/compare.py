@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from votecast.cli.options import JudgeName, Output
-from votecast.cli.screen import cite, print_facts, print_line, print_table
+from votecast.cli.screen import judge_text, print_facts, print_line, print_table
 from votecast.cli.summaries import show_truncation
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
@@ -39,4 +39,4 @@ def compare(*, prompt: Turns, a: Turns, b: Turns, judge: JudgeName = "default", 
         show_truncation(truncated)
         print_table(["outcome", "probability"], [[SHOWN[key], f"{share:.1%}"] for key, share in shares.items()])
         print_line()
-        print_facts({"top choice": SHOWN[choice], "judge": cite(name)})
+        print_facts({"top choice": SHOWN[choice], "judge": judge_text(name)})

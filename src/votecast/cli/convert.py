@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from votecast.cli.options import STANDARD, InputReadOptions, Output, Source, settings_path, write_settings
+from votecast.artifacts import settings_path
+from votecast.cli.options import STANDARD, InputReadOptions, Output, Source, write_settings
 from votecast.cli.screen import Bars, print_facts, print_note
 from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError

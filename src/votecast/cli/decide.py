@@ -15,7 +15,7 @@ from votecast.cli.options import (
     Resume,
     VoteFormat,
 )
-from votecast.cli.screen import Bars, cite, print_facts, print_note, print_prose
+from votecast.cli.screen import Bars, judge_text, print_facts, print_note, print_prose
 from votecast.cli.summaries import show_reading, show_truncation
 from votecast.errors import ConfigError
 
@@ -112,7 +112,7 @@ def _show(summary: dict[str, Any], out: Path) -> None:
             "abstained": abstained,
             "threshold": "none" if threshold is None else f"max(p_a, p_b) of at least {threshold:.4f}",
             "tested on": f"{tested} ({rule['method']}){'' if threshold is None else above}",
-            "judge": cite(summary["judge"]),
+            "judge": judge_text(summary["judge"]),
             "written": out,
         }
     )

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from votecast.cli.options import Output, ReadOptions
-from votecast.cli.screen import Bars, cite, gain_text, print_facts, print_line, print_note, print_prose, print_table
+from votecast.cli.screen import (
+    Bars,
+    gain_text,
+    judge_text,
+    print_facts,
+    print_line,
+    print_note,
+    print_prose,
+    print_table,
+)
 from votecast.cli.summaries import show_out_of_fold, show_reading
 
 
@@ -51,7 +60,7 @@ def ensemble(
     if output.write_judge(judge, out, "ensemble", settings, judge.figures | {"ensemble": found}):
         _show_members(judge.name, found, judge.figures)
         show_out_of_fold(judge.figures, "All metrics of the ensemble, cross-fitted by prompt")
-        print_facts({"judge": cite(judge), "folder": out})
+        print_facts({"judge": judge_text(judge), "folder": out})
 
 
 def _show_rows(notes: Mapping[str, Any]) -> None:

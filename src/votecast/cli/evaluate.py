@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions
-from votecast.cli.screen import Bars, cite, print_facts, print_line
+from votecast.cli.screen import Bars, judge_text, print_facts, print_line
 from votecast.cli.summaries import show_comparison, show_metrics, show_notes, show_reading, show_slices
 from votecast.errors import ConfigError
 
@@ -79,8 +79,8 @@ def evaluate(
         if slices:
             show_slices(figures)
         show_notes(figures, slices=slices)
-        others = {"against": cite(figures["against"]["judge"])} if "against" in figures else {}
-        print_facts({"judge": cite(figures["judge"])} | others)
+        others = {"against": judge_text(figures["against"]["judge"])} if "against" in figures else {}
+        print_facts({"judge": judge_text(figures["judge"])} | others)
 
 
 def _name_judges(judge: str, against: str | None) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from votecast.cli.options import Output
-from votecast.cli.screen import Bars, cite, print_facts, print_note
+from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 
 
 def export(*, judge: str, out: Path, json: Annotated[str | None, Parameter(name="--json")] = None) -> None:
@@ -31,4 +31,4 @@ def export(*, judge: str, out: Path, json: Annotated[str | None, Parameter(name=
     if output.write(description | {"folder": str(out)}, "export", settings, judge=description["judge"]):
         print_note("the files hold networks alone; templates, links and calibration are in export.json")
         print_facts({f"network {n}": one["file"] for n, one in enumerate(description["networks"])})
-        print_facts({"judge": cite(description["judge"]), "folder": out})
+        print_facts({"judge": judge_text(description["judge"]), "folder": out})

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, validators
 
 from votecast.cli.options import Flag, Output, Overrides, ReadOptions, parse_overrides
-from votecast.cli.screen import Bars, cite, print_facts, print_note
+from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 from votecast.cli.summaries import show_out_of_fold, show_reading
 from votecast.errors import ConfigError
 from votecast.text.settings import CutName, TemplateName
@@ -104,4 +104,4 @@ def import_(
             show_out_of_fold(judge.figures, "Metrics on the votes, cross-fitted calibration")
         members = enumerate(imported["members"])
         print_facts({f"member {n}": f"{each['folder']}, outputs {', '.join(each['labels'])}" for n, each in members})
-        print_facts({"judge": cite(judge), "folder": out})
+        print_facts({"judge": judge_text(judge), "folder": out})

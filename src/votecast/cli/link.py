@@ -10,8 +10,8 @@ from typing import Any, Literal
 from votecast.cli.options import Flag, Output, ReadOptions
 from votecast.cli.screen import (
     Bars,
-    cite,
     gain_text,
+    judge_text,
     number_text,
     print_facts,
     print_line,
@@ -79,7 +79,7 @@ def link(
         inputs = "only files with score_a and score_b: it was linked from bare numbers and cannot score a text"
         if made is not None:
             inputs = f"texts, scored by {made.get('model', 'the model that made the scores')}"
-        print_facts({"judge": cite(judge), "predicts": inputs, "folder": out})
+        print_facts({"judge": judge_text(judge), "predicts": inputs, "folder": out})
 
 
 def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from votecast.cli.options import Output
-from votecast.cli.screen import Bars, cite, print_facts
+from votecast.cli.screen import Bars, judge_text, print_facts
 
 
 def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = None, output: Output = Output()) -> None:
@@ -38,4 +38,4 @@ def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = No
         allowed = f"at most {TOLERANCE[merged['weights']]:.0e} is allowed"
         moved = f"{merged['largest_difference']:.1e} on {merged['battles']} battles ({allowed})"
         print_facts({"weights": merged["weights"], "largest difference": moved})
-        print_facts({"judge": cite(made), "folder": out})
+        print_facts({"judge": judge_text(made), "folder": out})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter, Token, validators
 
 from votecast import __version__
-from votecast.artifacts import atomic_file, check_free
+from votecast.artifacts import atomic_file, check_free, settings_path
 from votecast.config.extras import need
 from votecast.errors import ConfigError
 
@@ -164,16 +164,6 @@ class Output:
         """Write the results of a verb that makes a judge folder, with the judge and its folder, as `write` does."""
         cited = {"name": judge.name, "hash": judge.hash}
         return self.write({**results, "judge": cited | {"folder": str(out)}}, verb, settings, judge=cited)
-
-
-def settings_path(out: str | Path | None) -> Path:
-    """Return the file of settings beside an output.
-
-    Example:
-        >>> settings_path("runs/votes.parquet").name
-        'votes.parquet.settings.json'
-    """
-    return Path(f"{out}.settings.json")
 
 
 def write_json(values: Mapping[str, object], path: str | Path, *, overwrite: bool = False) -> None:

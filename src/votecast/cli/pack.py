@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from votecast.cli.options import Flag, JudgeOrRecipe, Output, Words
-from votecast.cli.screen import cite, print_facts, print_note
+from votecast.cli.screen import judge_text, print_facts, print_note
 
 
 def pack(
@@ -84,7 +84,7 @@ def _summarise(made: Mapping[str, Any], out: Path) -> dict[str, str]:
         for name in sorted(wheels, key=lambda name: -sizes[name])[:3]
     ]
     total = megabytes(sum(sizes[name] for name in wheels))
-    facts = {"judge": cite(made["judge"]), "wheels": f"{len(wheels)}, {total}; the largest: {', '.join(largest)}"}
+    facts = {"judge": judge_text(made["judge"]), "wheels": f"{len(wheels)}, {total}; the largest: {', '.join(largest)}"}
     if made["without"]:
         facts["left out"] = ", ".join(made["without"])
     if made["bases"]:

@@ -18,7 +18,7 @@ from votecast.cli.options import (
     Small,
     parse_overrides,
 )
-from votecast.cli.screen import Bars, cite, print_facts, print_note
+from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 from votecast.cli.summaries import show_run
 
 
@@ -95,4 +95,4 @@ def predict(
     if missed := summary["unscored"]:
         print_note(f"{missed:,} rows could not be scored and have the class prior; see {listed}")
     if output.write(summary):
-        print_facts({"rows": rows, "judge": cite(summary["judge"]), "written": f"{out} ({written})"})
+        print_facts({"rows": rows, "judge": judge_text(summary["judge"]), "written": f"{out} ({written})"})

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import Count, Flag, Output, ReadOptions, settings_path, write_settings
-from votecast.cli.screen import Bars, cite, print_facts, print_line, print_prose, print_table
+from votecast.artifacts import settings_path
+from votecast.cli.options import Count, Flag, Output, ReadOptions, write_settings
+from votecast.cli.screen import Bars, judge_text, print_facts, print_line, print_prose, print_table
 from votecast.cli.summaries import show_parameters, show_reading
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _show(board: Leaderboard) -> None:
     for note in board.notes:
         print_prose(f"note: {note}", indent=6)
     if board.judge is not None:
-        print_facts({"judge": cite(board.judge)})
+        print_facts({"judge": judge_text(board.judge)})
 
 
 def _row(at: dict[str, Any], digits: str) -> list[str]:

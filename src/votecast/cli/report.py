@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions, settings_path, write_settings
+from votecast.artifacts import settings_path
+from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions, write_settings
 from votecast.cli.screen import Bars, print_facts, print_line, print_prose
 from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError

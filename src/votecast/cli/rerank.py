@@ -16,7 +16,7 @@ from votecast.cli.options import (
     Small,
     parse_overrides,
 )
-from votecast.cli.screen import Bars, cite, print_facts, print_note
+from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 from votecast.cli.summaries import show_run
 from votecast.errors import ConfigError
 
@@ -84,4 +84,4 @@ def rerank(
         print_note(f"{summary['unranked']:,} rows have a pair that cannot be scored and are left out; see {where}")
     if output.write(summary):
         counts = f"{summary['rows']:,} prompts, {summary['candidates']:,} candidates, {summary['pairs']:,} pairs"
-        print_facts({"ranked": counts, "judge": cite(summary["judge"]), "written": str(out)})
+        print_facts({"ranked": counts, "judge": judge_text(summary["judge"]), "written": str(out)})

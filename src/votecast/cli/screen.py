@@ -85,7 +85,7 @@ def print_facts(pairs: Mapping[str, object]) -> None:
         print_prose(f"{name:<{width}}  {value}", indent=width + 2)
 
 
-def cite(judge: Judge | Mapping[str, str]) -> str:
+def judge_text(judge: Judge | Mapping[str, str]) -> str:
     """Name a judge and its hash, as every output does."""
     name, digest = (judge.get("name"), judge.get("hash")) if isinstance(judge, Mapping) else (judge.name, judge.hash)
     return f"{name} ({(digest or 'no hash')[:12]})" if name else "unknown: the predictions do not name it"

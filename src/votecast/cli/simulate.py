@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from votecast.cli.options import Count, Output, Positive, settings_path, write_settings
+from votecast.artifacts import settings_path
+from votecast.cli.options import Count, Output, Positive, write_settings
 from votecast.cli.screen import Bars, print_facts
 
 

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, validators
 
 from votecast.cli.options import STANDARD, Count, Flag, Output, Overrides, ReadOptions, Resume, parse_overrides
-from votecast.cli.screen import Bars, cite, print_facts, print_note
+from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 from votecast.cli.summaries import show_cleaning, show_out_of_fold, show_reading, show_truncation
 from votecast.config import current_launch
+from votecast.errors import ConfigError
 from votecast.types import no_progress
 
 
@@ -47,6 +48,10 @@ def train(
             (average) or their weights (average_weights).
     """
     settings = parse_overrides(overrides)
+    if fold is not None and "folds.only" in settings:
+        raise ConfigError(
+            f"--fold is {fold} and --folds.only is {settings['folds.only']}; both name the fold to train, so give one"
+        )
     given = {"seed": reading.seed, "folds.only": fold, "rows": rows, "final": final}
     settings |= {key: str(value) for key, value in given.items() if value is not None}
     is_main, again = current_launch().is_main, output.overwrite or resume
@@ -85,7 +90,7 @@ def train(
     options = {"train": train, "recipe": judge.recipe.dump()}
     if Output(output.json, overwrite=again).write_judge(judge, out, "train", options, results):
         show_out_of_fold(judge.figures, "Out-of-fold metrics, cross-fitted calibration")
-        print_facts({"judge": cite(judge), "folder": out})
+        print_facts({"judge": judge_text(judge), "folder": out})
 
 
 def _is_own_json(json_path: str | None, out: Path) -> bool:

@@ -20,7 +20,7 @@ class InferenceSettings(Settings):
         precision: auto is fp32 on a CPU, where a prediction changes by less than 1e-6 with the rows beside it, and bf16
             on CUDA devices that have it. bf16 on a CPU with avx512_bf16 is 1.5x as fast and changes predictions in the
             third decimal. int8 (CPU) computes dense layers with 8 bits and changes them in the second.
-            `votecast.inference.precision_check.check_precision` measures what either costs in log loss.
+            `votecast predict --precision` and `votecast evaluate` on votes measure what either costs in log loss.
         last_layer_only: Compute in the last layer only the tokens that are read. Exact.
         shared_prefixes: Compute a prefix that several sequences of a causal model share once, such as a prompt before
             both orders of the responses, where that saves more than 5 % of all tokens. Exact.

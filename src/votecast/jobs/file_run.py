@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 
 from votecast import __version__
-from votecast.artifacts import check_free, digest_of
+from votecast.artifacts import check_free, digest_of, settings_path
 from votecast.data.battles import Battles
-from votecast.data.outputs import side_path
 from votecast.data.reader import VoteReader
 from votecast.data.row_checks import ReadReport
 from votecast.data.work_folder import hold_work_folder
@@ -132,7 +131,7 @@ class FileRun(ABC, Generic[Batch]):
                 self.write(shards.all(fingerprints), overwrite=overwrite)
             except BaseException:
                 # the newest shard is still in memory: an interrupt must not lose it
-                shards.flush()
+                shards.write_held()
                 raise
             # temporary files that a killed process left; the work folder's lock keeps other processes away
             for torn in self.out.parent.glob(f".{glob.escape(self.out.name)}.*.part*"):
@@ -143,6 +142,7 @@ class FileRun(ABC, Generic[Batch]):
         """Compute every batch whose shard is not on disk yet; return the fingerprints of all."""
         fingerprints, progress = list[str](), self.progress or no_progress
         for number, batch in enumerate(batches):
+            shards.write_held()  # a second batch follows, so the run is long enough to be worth resuming
             before = self.rows
             self.rows += len(batch)
             fingerprints.append(self.fingerprint(batch))
@@ -157,6 +157,8 @@ class FileRun(ABC, Generic[Batch]):
                 self.reused += len(batch)
             self.keep(batch, shard, before)
             del batch, shard  # free the memory before the next rows are read
+        if len(fingerprints) > 1:
+            shards.write_held()
         return fingerprints
 
     def _check_rows(self, batches: Iterable[Batch], finished: str) -> None:
@@ -193,7 +195,7 @@ class BattlesRun(FileRun[Battles]):
 def read_side_file(out: Path, judge: Mapping[str, str]) -> dict[str, Any]:
     """Read the settings beside a finished output; {} unless it is whole and of this judge."""
     try:
-        side = json.loads(side_path(out).read_text("utf-8"))
+        side = json.loads(settings_path(out).read_text("utf-8"))
         is_whole = (side["judge"], side["sha256"]) == (judge, digest_of(out))
         return dict(side["settings"]) if is_whole else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

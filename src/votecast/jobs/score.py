@@ -145,7 +145,7 @@ def _model_of_judge(folder: str, settings: Mapping[str, object]) -> tuple[Reward
     if beside := {key: value for key, value in settings.items() if key != "inference"}:
         raise ConfigError(f"{folder} is a judge with settings of its own; drop {', '.join(beside)}")
     if isinstance(inference := settings.get("inference"), dict):
-        members[0].run_with(**inference)
+        members[0].set_inference(**inference)
     about = members[0].about_scores()
     if members[0].is_trained:
         hashes = judge.prompt_hashes

@@ -30,8 +30,7 @@ class Shards:
     """The results of a run, one file for each batch of rows.
 
     Each file records three hashes: the key of the run, its rows, and its own bytes. A torn file counts as missing; one
-    of other rows is an error. The newest shard is held in memory until another follows, so a short run writes nothing
-    but its output.
+    of other rows is an error. The newest shard is held in memory until `write_held`.
 
     Args:
         folder: The work folder.
@@ -46,7 +45,7 @@ class Shards:
         >>> import tempfile
         >>> shards = Shards(Path(tempfile.mkdtemp()), "2f", {})
         >>> shards.add(0, "rows", Shard(["7"], np.array([[0.5, 0.25, 0.25]])))
-        >>> shards.flush()
+        >>> shards.write_held()
         >>> shards.find(0, "rows").ids, shards.find(1, "rows")
         (['7'], None)
     """
@@ -61,14 +60,11 @@ class Shards:
             begin_work(folder, identity)
 
     def find(self, number: int, rows: str) -> Shard | None:
-        """Read the shard of the next batch, None if it is missing or torn; write the shard before it.
+        """Read the shard of a batch; None if it is missing or torn.
 
         Raises:
             ArtifactError: If it is of other rows, or of another judge, or the disk refuses.
         """
-        # another batch follows, so the run is long enough to be worth resuming
-        if self._held is not None:
-            self.flush()
         try:
             head, _, payload = self._path(number).read_bytes().partition(b"\n")
             facts = json.loads(head)
@@ -87,10 +83,10 @@ class Shards:
         return Shard(table.column(0).to_pylist(), p, json.loads(table.schema.metadata[b"cut"]))
 
     def add(self, number: int, rows: str, shard: Shard) -> None:
-        """Hold a shard in memory; `flush` writes it."""
+        """Hold a shard in memory; `write_held` writes it."""
         self._held = (number, rows, shard)
 
-    def flush(self) -> None:
+    def write_held(self) -> None:
         """Write the shard that is held, if there is one, atomically."""
         if self._held is None:
             return

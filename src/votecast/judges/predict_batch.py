@@ -93,19 +93,18 @@ def set_inference(judge: Judge, inference: Mapping[str, object]) -> None:
 
 
 def predict_batch(judge: Judge, battles: Battles, *, after: int = 0) -> Shard:
-    """Predict battles and check the probabilities; DataError if one is not a distribution.
+    """Predict battles; DataError if a prediction of a judge that is not votecast's own is not a distribution.
 
     Args:
         judge: Any judge.
         battles: The rows.
         after: Rows before them, for messages.
     """
-    if hasattr(judge, "predict_with_truncation"):  # only votecast's own judges truncate
-        found, cut = judge.predict_with_truncation(battles)
+    if hasattr(judge, "predict_with_truncation"):  # votecast's own: it truncates, and checks what its members predict
+        p, cut = judge.predict_with_truncation(battles)
     else:
-        found, cut = judge.predict_proba(battles), None
-    p = np.asarray(found, dtype=np.float64)
-    check_predictions(battles.ids, p, after=after)
+        p, cut = np.asarray(judge.predict_proba(battles), dtype=np.float64), None
+        check_predictions(battles.ids, p, after=after)
     if cut is None:
         return Shard(battles.ids, p)
     kept, full = cut.kept.sum(axis=0).tolist(), cut.full.sum(axis=0).tolist()

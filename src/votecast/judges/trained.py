@@ -85,7 +85,10 @@ class TrainedJudge:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the judge folder's settings and files; empty before the first `fit`."""
+        """SHA-256 of the judge folder's settings and files; empty before the first `fit`.
+
+        A judge that was neither saved nor loaded is written to a temporary folder for it, once.
+        """
         if not self._hash and self._fitted is not None:
             with tempfile.TemporaryDirectory() as folder:
                 self.save_pretrained(Path(folder) / "judge")
@@ -203,7 +206,7 @@ class TrainedJudge:
         Raises:
             ConfigError: If a setting is unknown or not allowed, or this judge has none.
         """
-        if not all(member.run_with(**inference) for member in self.fitted.members):
+        if not all(member.set_inference(**inference) for member in self.fitted.members):
             raise ConfigError(
                 f"judge {self.name!r} is of the family {self.recipe.family}, which has no settings of inference; "
                 f"drop {', '.join(inference)}"

@@ -152,13 +152,13 @@ class Model(ABC, Generic[P]):
         for model in inside:
             yield from model.leaves()
 
-    def run_with(self, **inference: object) -> bool:
+    def set_inference(self, **inference: object) -> bool:
         """Change settings of `inference` from now on; return whether the family has any.
 
         Raises:
             ConfigError: If a setting is unknown or invalid.
         """
-        return any([model.run_with(**inference) for model in self.submodels()])  # noqa: C419 - all of them change
+        return any([model.set_inference(**inference) for model in self.submodels()])  # noqa: C419 - all of them change
 
     def release(self) -> None:
         """Free the accelerator; the model still predicts."""

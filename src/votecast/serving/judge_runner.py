@@ -63,7 +63,7 @@ class JudgeRunner:
         if precision is not None:
             # judges without a choice of precision are served as they are
             for member in judge.fitted.members:
-                member.run_with(precision=precision)
+                member.set_inference(precision=precision)
         return cls(judge, name)
 
     def facts(self) -> ServedJudge:

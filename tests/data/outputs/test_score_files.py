@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from votecast.artifacts import settings_path
 from votecast.data import read_votes
-from votecast.data.outputs import side_path
 from votecast.data.outputs.score_files import Scores, ScoreWriter, described_of, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError
 
@@ -116,10 +116,10 @@ def test_settings_of_another_file_are_not_taken_for_its_own(tmp_path: Path) -> N
     path.write_text("id,score_a,score_b\n1,2,3\n")
     with pytest.raises(DataError, match="is not the file that s.csv.settings.json describes"):
         read_scores(path)
-    side_path(path).write_text("[")
+    settings_path(path).write_text("[")
     with pytest.raises(DataError, match="cannot be read"):
         read_scores(path)
-    side_path(path).write_text(json.dumps({"format": "votecast"}))
+    settings_path(path).write_text(json.dumps({"format": "votecast"}))
     assert read_scores(path).described is None
     damaged = pa.table({"id": ["1"], "score_a": [1.0], "score_b": [2.0]}).replace_schema_metadata({"votecast": "["})
     pq.write_table(damaged, tmp_path / "s.parquet")

@@ -9,7 +9,6 @@ from votecast.data.outputs.prediction_files import (
     write_predictions,
 )
 from votecast.data.outputs.score_files import ScoreWriter, read_scores
-from votecast.data.outputs.table_writer import side_path
 from votecast.data.outputs.vote_files import Written, write_votes
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "read_counts",
     "read_predictions",
     "read_scores",
-    "side_path",
     "write_predictions",
     "write_votes",
 ]

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from votecast.artifacts import settings_path
 from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
 from votecast.data.outputs.score_files import read_ids, read_numbers
-from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings, side_path
+from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.types import CLASSES, Probabilities
 
@@ -79,10 +80,8 @@ class PredictionWriter(ResultWriter):
         self._is_jsonl = container_of(path)[0] == "jsonl"
 
     def write(self, ids: Sequence[str], probabilities: Probabilities) -> None:
-        """Add rows; raise `DataError` if they do not fit together, or a row is not a distribution."""
-        p = np.asarray(probabilities, dtype=np.float64)
-        check_predictions(ids, p, after=self.rows)
-        self.write_table(self.table(pa.array(ids, pa.large_string()), p))
+        """Add rows of checked probabilities, shape (n, 3); see `check_predictions`."""
+        self.write_table(self.table(pa.array(ids, pa.large_string()), probabilities))
 
     def table(self, ids: pa.Array, p: Probabilities) -> pa.Table:
         """Return the rows of the file for these predictions, shape (n, 3)."""
@@ -155,7 +154,9 @@ def write_predictions(
     """
     with PredictionWriter(path, **options) as writer:
         for ids, probabilities in predictions:
-            writer.write(ids, probabilities)
+            p = np.asarray(probabilities, dtype=np.float64)
+            check_predictions(ids, p, after=writer.rows)
+            writer.write(ids, p)
     return writer.rows
 
 
@@ -209,11 +210,11 @@ def read_counts(path: str | Path) -> dict[str, int]:
         ArtifactError: If the settings beside the file are missing or invalid.
     """
     try:
-        counts = json.loads(side_path(path).read_text("utf-8"))[COUNTS]
+        counts = json.loads(settings_path(path).read_text("utf-8"))[COUNTS]
         return {name: int(counts[name]) for name in OUTCOMES}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(
-            f"{side_path(path)} does not hold counts of decisions ({type(error).__name__}); decide again with "
+            f"{settings_path(path)} does not hold counts of decisions ({type(error).__name__}); decide again with "
             "--overwrite"
         ) from error
 

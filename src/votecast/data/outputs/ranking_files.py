@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from votecast.artifacts import atomic_file
+from votecast.artifacts import atomic_file, settings_path
 from votecast.data.battles import TURNS
 from votecast.data.outputs.prediction_files import JUDGE_KEY, SETTINGS_KEY
-from votecast.data.outputs.table_writer import TableWriter, as_json, container_of, side_path, write_settings
+from votecast.data.outputs.table_writer import TableWriter, as_json, container_of, write_settings
 
 _ROWS = 256
 _CHUNK = 1 << 20
@@ -48,7 +48,7 @@ def write_rankings(
         rows: Number of rows.
     """
     container, compression = container_of(path)
-    with atomic_file(path, overwrite=True) as part, atomic_file(side_path(path), overwrite=True) as side:
+    with atomic_file(path, overwrite=True) as part, atomic_file(settings_path(path), overwrite=True) as side:
         if container == "jsonl":
             with lines.open("rb") as source, pa.OSFile(os.fsencode(part), "wb") as file:
                 out = pa.CompressedOutputStream(file, compression) if compression else file

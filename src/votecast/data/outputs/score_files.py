@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from votecast.artifacts import digest_of
+from votecast.artifacts import digest_of, settings_path
 from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
-from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings, side_path
+from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings
 from votecast.errors import DataError
 
 SCORES: Final = ("score_a", "score_b")
@@ -205,7 +205,7 @@ def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
     if "described" not in whole:
         return None
     if whole.get("sha256") != digest_of(Path(path)):
-        side = side_path(path).name
+        side = settings_path(path).name
         raise DataError(
             f"{path} is not the file that {side} describes: it has changed since; write the scores again, or "
             f"remove {side} to take them as bare numbers"

@@ -19,13 +19,12 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from votecast.artifacts import atomic_file, digest_of
+from votecast.artifacts import atomic_file, digest_of, settings_path
 from votecast.data.io.detection import SUFFIXES, split_suffixes
 from votecast.errors import ConfigError, DataError
 
 _GROUP_BYTES = 8 << 20
 """A file is written in groups of rows of about this size, so that it can be read in parts."""
-_SIDE_SUFFIX = ".settings.json"
 _CRLF = "\r\n"
 _NESTED = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_struct, pa.types.is_map)
 
@@ -43,11 +42,6 @@ def container_of(name: str | Path) -> tuple[str, str | None]:
             "perhaps followed by .gz or .zst"
         )
     return container, compression
-
-
-def side_path(path: str | Path) -> Path:
-    """Return the path of the settings beside a file of results: `p.csv.settings.json` beside `p.csv`."""
-    return Path(f"{path}{_SIDE_SUFFIX}")
 
 
 class TableWriter(contextlib.AbstractContextManager["TableWriter"]):
@@ -199,7 +193,7 @@ class ResultWriter(contextlib.ExitStack):
                     self.write_table(self.empty_table())
             # The settings come before the file: a file without them would be one of another program.
             if self._has_side:
-                with atomic_file(side_path(self.path), overwrite=True) as side:
+                with atomic_file(settings_path(self.path), overwrite=True) as side:
                     write_settings(side, self.settings(), part, ensure_ascii=self.ensure_ascii)
 
     def write_table(self, table: pa.Table) -> None:
@@ -225,7 +219,7 @@ def write_settings(side: Path, settings: Mapping[str, object], file: Path, *, en
 
 def read_settings(path: str | Path, cure: str) -> dict[str, object]:
     """Read the settings beside a file of results, empty if there are none; a `DataError` ends with the cure."""
-    side = side_path(path)
+    side = settings_path(path)
     if str(path) == "-" or not side.is_file():
         return {}
     try:

@@ -276,7 +276,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         made.settings = self.settings.model_copy(update={"orders": "shown"})
         return made
 
-    def run_with(self, **inference: object) -> bool:
+    def set_inference(self, **inference: object) -> bool:
         """Change settings of `inference` from now on; what was learnt stays."""
         changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
         self.settings = self.settings.model_copy(update={"inference": changed})
